@@ -1,0 +1,67 @@
+"""smalltext: text classifiers for small data, found by name.
+
+This package says what a classifier is and finds the ones that are installed; see ``smalltext_core.testing``
+for the rules that each one keeps.
+"""
+
+from smalltext_core._version import __version__
+from smalltext_core.classifier import (
+    PROTOCOL_VERSION,
+    Classifier,
+    ClassifierFactory,
+    DropoutSampling,
+    Embedding,
+    Saving,
+    Validating,
+)
+from smalltext_core.dataset import Dataset, TextDataset
+from smalltext_core.hooks import hookimpl
+from smalltext_core.labels import (
+    LABEL_IGNORED,
+    LABEL_UNLABELED,
+    LabelNames,
+    csr_to_list,
+    list_to_csr,
+    marked_rows,
+)
+from smalltext_core.plugins import Plugin
+from smalltext_core.registry import (
+    classifier_spec,
+    classifiers,
+    create_classifier,
+    create_factory,
+    plugins,
+    refresh,
+)
+from smalltext_core.saving import Manifest, load
+from smalltext_core.spec import ClassifierSpec
+
+__all__ = [
+    "LABEL_IGNORED",
+    "LABEL_UNLABELED",
+    "PROTOCOL_VERSION",
+    "Classifier",
+    "ClassifierFactory",
+    "ClassifierSpec",
+    "Dataset",
+    "DropoutSampling",
+    "Embedding",
+    "LabelNames",
+    "Manifest",
+    "Plugin",
+    "Saving",
+    "TextDataset",
+    "Validating",
+    "__version__",
+    "classifier_spec",
+    "classifiers",
+    "create_classifier",
+    "create_factory",
+    "csr_to_list",
+    "hookimpl",
+    "list_to_csr",
+    "load",
+    "marked_rows",
+    "plugins",
+    "refresh",
+]

@@ -1,0 +1,172 @@
+"""What every backend checks before it does any work, said once and in the same words.
+
+A backend's `fit` begins with `training_data`, its `predict_proba` with `prediction_data`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from smalltext_core.dataset import Dataset, TextDataset, as_texts
+from smalltext_core.errors import InvalidInputError, NotFittedError
+from smalltext_core.labels import is_multi_label, marked_rows
+
+D = TypeVar("D", bound="Dataset[object]")
+
+
+def training_data(
+    train_set: D,
+    weights: ArrayLike | None = None,
+    *,
+    num_classes: int,
+    multi_label: bool,
+    argument: str = "train_set",
+) -> tuple[D, NDArray[np.float64] | None]:
+    """Check what a classifier is about to be trained on, and leave out what has no weight.
+
+    Parameters
+    ----------
+    train_set : Dataset
+        Labelled texts.
+    weights : array-like of float, shape (n,), optional
+        How much each text counts: 0 or more, finite, not all zero.
+    num_classes : int
+        Labels lie in [0, num_classes).
+    multi_label : bool
+        Which kind of labels the classifier takes.
+    argument : str, default="train_set"
+        What the caller calls the dataset.
+
+    Returns
+    -------
+    train_set : Dataset
+        The texts with a weight above zero: the same object where that is all of them, else a view.
+    weights : ndarray of float64, shape (len(train_set),), or None
+        None where every text counts the same, as if no weights had been given.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming the argument, what was found and what is allowed.
+    """
+    _check_dataset(train_set, argument)
+    if len(train_set) == 0:
+        raise InvalidInputError(argument, "an empty dataset", "at least one labelled text")
+    _check_training_labels(train_set, num_classes, multi_label, argument)
+    if weights is None:
+        return train_set, None
+    checked = _as_weights(weights, len(train_set))
+    counted = checked > 0
+    if not counted.all():
+        train_set, checked = train_set[counted], checked[counted]
+    return train_set, None if (checked == 1).all() else checked
+
+
+def validation_data(validation_set: D, *, num_classes: int, multi_label: bool) -> D:
+    """Check a labelled dataset that a classifier is validated on; the rules are those of training."""
+    checked, _ = training_data(
+        validation_set, num_classes=num_classes, multi_label=multi_label, argument="validation_set"
+    )
+    return checked
+
+
+def prediction_data(data_set: D, *, fitted: bool, classifier: object) -> D:
+    """Check what a classifier is about to label. The labels of the dataset, if any, do not matter.
+
+    Raises
+    ------
+    NotFittedError
+        If `fitted` is false, naming the type of `classifier`.
+    InvalidInputError
+        If `data_set` is no dataset, or holds something that is no text.
+    """
+    if not fitted:
+        raise NotFittedError(classifier)
+    _check_dataset(data_set, "data_set")
+    return data_set
+
+
+def check_num_classes(num_classes: object, multi_label: bool) -> int:
+    """Return the number of classes, or say what it has to be: at least 2, or 1 if multi-label."""
+    least = 1 if multi_label else 2
+    if isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer)) or num_classes < least:
+        raise InvalidInputError("num_classes", repr(num_classes), f"a whole number, {least} or above")
+    return int(num_classes)
+
+
+def check_seed(seed: object) -> int | None:
+    """Return the seed, or say what it has to be: None or an int from 0 to 2**32 - 1."""
+    if seed is None:
+        return None
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if not whole or not 0 <= int(seed) < 2**32:  # type: ignore[call-overload]
+        raise InvalidInputError("seed", repr(seed), "None, or a whole number from 0 to 2**32 - 1")
+    return int(seed)  # type: ignore[call-overload,no-any-return]
+
+
+def check_threshold(threshold: object) -> float:
+    """Return the multi-label threshold, or say what it has to be: a number in [0, 1)."""
+    if not isinstance(threshold, (int, float, np.number)) or not 0 <= threshold < 1:
+        raise InvalidInputError("multi_label_threshold", repr(threshold), "a number from 0 to below 1")
+    return float(threshold)
+
+
+def _check_dataset(data_set: object, argument: str) -> None:
+    if not isinstance(data_set, Dataset):
+        raise InvalidInputError(
+            argument,
+            f"{type(data_set).__name__}",
+            "a Dataset",
+            "Wrap texts and labels: smalltext_core.TextDataset(texts, labels).",
+        )
+    if isinstance(data_set, TextDataset):
+        as_texts(data_set.x, argument)
+
+
+def _check_training_labels(train_set: Dataset[object], num_classes: int, multi_label: bool, argument: str) -> None:
+    y = train_set.y
+    if train_set.is_multi_label != multi_label:
+        kinds = {True: "multi-label (a csr_matrix)", False: "single-label (an int array)"}
+        raise InvalidInputError(
+            f"{argument}.y",
+            f"{kinds[train_set.is_multi_label]} labels",
+            kinds[multi_label],
+            f"The classifier was made with multi_label={multi_label}.",
+        )
+    marked = np.flatnonzero(marked_rows(y))
+    if marked.size:
+        raise InvalidInputError(
+            f"{argument}.y",
+            f"{marked.size} unlabelled or ignored texts, the first at row {marked[0]}",
+            "a label for every text",
+            "Select the labelled ones: dataset[~smalltext_core.marked_rows(dataset.y)].",
+        )
+    present = y.indices if is_multi_label(y) else y
+    if present.size and not 0 <= present.min() <= present.max() < num_classes:
+        strange = present.max() if present.max() >= num_classes else present.min()
+        raise InvalidInputError(
+            f"{argument}.y",
+            f"the label {strange}",
+            f"class numbers from 0 to {num_classes - 1}",
+            f"The classifier was made with num_classes={num_classes}.",
+        )
+
+
+def _as_weights(weights: ArrayLike, count: int) -> NDArray[np.float64]:
+    allowed = "finite numbers, 0 or above, not all zero, one for each text"
+    try:
+        checked = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInputError("weights", repr(weights)[:80], allowed) from None
+    if checked.shape != (count,):
+        raise InvalidInputError("weights", f"shape {checked.shape}", f"{allowed}: shape ({count},)")
+    wrong = ~np.isfinite(checked) | (checked < 0)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise InvalidInputError("weights", f"{checked[row]} at row {row}", allowed)
+    if not checked.any():
+        raise InvalidInputError("weights", "zeros only", allowed)
+    return checked

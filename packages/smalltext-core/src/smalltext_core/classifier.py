@@ -1,0 +1,135 @@
+"""What a classifier is: the protocols that every backend keeps, and the optional abilities.
+
+Subclass them, and Python refuses to make an object that lacks a method; or simply have the methods.
+The rules behind the signatures are executable: see `smalltext_core.testing`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from smalltext_core.dataset import Dataset
+from smalltext_core.labels import Labels
+from smalltext_core.probabilities import Probabilities
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+PROTOCOL_VERSION = 1
+"""The version of this protocol. A plugin's specs say which one they were written for."""
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """A text classifier: trained on a dataset, it gives labels and honest probabilities.
+
+    A classifier also carries ``num_classes`` (int) and ``multi_label`` (bool), its parameters.
+    """
+
+    @abstractmethod
+    def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
+        """Train from the initial model on labelled texts, and return this classifier.
+
+        Parameters
+        ----------
+        train_set : Dataset
+            Labelled texts; a TextDataset, or the dataset that the backend makes of one.
+        weights : array-like of float, shape (n,), optional
+            How much each text counts: 0 or more, finite, not all zero.
+        """
+        ...
+
+    @overload
+    def predict(self, data_set: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
+    @overload
+    def predict(self, data_set: Dataset[Any], return_proba: Literal[True]) -> tuple[Labels, Probabilities]: ...
+    @abstractmethod
+    def predict(self, data_set: Dataset[Any], return_proba: bool = False) -> Labels | tuple[Labels, Probabilities]:
+        """Label texts.
+
+        Parameters
+        ----------
+        data_set : Dataset
+            Texts, whose labels (if any) do not matter.
+        return_proba : bool, default=False
+            Whether to return the probabilities as well, at no further cost.
+
+        Returns
+        -------
+        labels : ndarray of int32, shape (n,), or csr_matrix of int32, shape (n, num_classes)
+        proba : ndarray of float32, shape (n, num_classes)
+            Only with `return_proba`.
+        """
+        ...
+
+    @abstractmethod
+    def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
+        """Return how probable each class is for each text.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, num_classes)
+            Column k is class k. Rows sum to 1 unless the problem is multi-label.
+        """
+        ...
+
+
+@runtime_checkable
+class ClassifierFactory(Protocol):
+    """Makes unfitted classifiers, all alike: what an active learner retrains from."""
+
+    @abstractmethod
+    def new(self) -> Classifier:
+        """Return a new, unfitted classifier."""
+        ...
+
+
+@runtime_checkable
+class Validating(Protocol):
+    """The ability ``validate``: to tell loss and accuracy on labelled texts."""
+
+    @abstractmethod
+    def validate(self, validation_set: Dataset[Any]) -> tuple[float, float]:
+        """Return (loss, accuracy): the mean loss over texts, the share of texts labelled right."""
+        ...
+
+
+@runtime_checkable
+class Embedding(Protocol):
+    """The ability ``embed``: to turn texts into vectors."""
+
+    @abstractmethod
+    def embed(self, data_set: Dataset[Any]) -> NDArray[np.float32]:
+        """Return one vector for each text, shape (n, dimensions)."""
+        ...
+
+
+@runtime_checkable
+class DropoutSampling(Protocol):
+    """The ability ``dropout_sampling``: to draw probabilities under random dropout masks."""
+
+    @abstractmethod
+    def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
+        """Return probabilities, shape (n, num_classes); (n, dropout_sampling, num_classes) above 1."""
+        ...
+
+
+@runtime_checkable
+class Saving(Protocol):
+    """The ability ``save``: to be written to a folder and brought back by `smalltext_core.load`."""
+
+    @abstractmethod
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted classifier to a folder, whole or not at all."""
+        ...
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Bring back a classifier from a folder that `save` wrote; no code in the folder is run."""
+        ...

@@ -1,0 +1,344 @@
+"""Datasets: texts (or what a backend made of them) beside their labels, and views of them.
+
+A view shares the storage of the dataset that it was taken from: it copies neither texts nor labels, and
+it cannot be changed. `Dataset.clone` makes a dataset of its own from either.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from smalltext_core.errors import InvalidInputError, ReadOnlyError
+from smalltext_core.labels import (
+    LABEL_UNLABELED,
+    LabelNames,
+    Labels,
+    as_label_names,
+    as_labels,
+    is_multi_label,
+    marked_rows,
+)
+from smalltext_core.selection import Rows, compose, normalise, positions
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+X = TypeVar("X")
+
+
+@dataclass
+class _Storage(Generic[X]):
+    """What a dataset and all of its views have in common."""
+
+    x: X
+    y: Labels
+    target_labels: NDArray[np.int64] | None
+    label_names: LabelNames | None
+
+
+class Dataset(ABC, Generic[X]):
+    """A sequence of texts, in whatever form a backend needs them, and their labels.
+
+    Subclasses say how rows are selected (`_select`) and how many there are (`_count`); everything else is
+    here.
+
+    Parameters
+    ----------
+    x : Any
+        The texts, or what a backend made of them.
+    y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), or None
+        Class numbers; None marks every text as `LABEL_UNLABELED`.
+    target_labels : array-like of int, optional
+        The class numbers that may occur. By default these are 0 to the greatest one that occurs, or that
+        has a name; they follow `y` when it is set.
+    label_names : LabelNames or sequence of str, optional
+        What the classes are called, in the order of their numbers.
+
+    Raises
+    ------
+    InvalidInputError
+        If the lengths differ, or the labels are not what is described above.
+    """
+
+    def __init__(
+        self,
+        x: X,
+        y: object = None,
+        target_labels: ArrayLike | None = None,
+        *,
+        label_names: LabelNames | Sequence[str] | None = None,
+    ) -> None:
+        count = self._count(x)
+        labels = np.full(count, LABEL_UNLABELED, dtype=np.int64) if y is None else as_labels(y)
+        names = None if label_names is None else as_label_names(label_names)
+        targets = None if target_labels is None else _as_targets(target_labels)
+        _check_labels(labels, count, targets, names)
+        self._storage = _Storage(x, labels, targets, names)
+        self._rows: Rows | None = None
+
+    @staticmethod
+    @abstractmethod
+    def _count(x: Any) -> int:
+        """Return how many texts `x` holds."""
+
+    @staticmethod
+    @abstractmethod
+    def _select(x: Any, rows: Rows) -> Any:
+        """Return the given rows of `x`, in that order."""
+
+    @property
+    def x(self) -> X:
+        """The texts, or what a backend made of them; of a view, only the rows that it shows."""
+        if self._rows is None:
+            return self._storage.x
+        selected: X = self._select(self._storage.x, self._rows)
+        return selected
+
+    @property
+    def y(self) -> Labels:
+        """Class numbers: int array of shape (n,), or csr_matrix of shape (n, num_classes).
+
+        It can be set, except on a view, to labels for as many texts.
+        """
+        if self._rows is None:
+            return self._storage.y
+        return _frozen(self._storage.y[positions(self._rows)])
+
+    @y.setter
+    def y(self, y: object) -> None:
+        self._refuse_on_view("y")
+        labels = as_labels(y)
+        _check_labels(labels, len(self), self._storage.target_labels, self._storage.label_names)
+        self._storage.y = labels
+
+    @property
+    def target_labels(self) -> NDArray[np.int64]:
+        """The class numbers that may occur, sorted. It can be set, except on a view."""
+        if self._storage.target_labels is not None:
+            return self._storage.target_labels
+        if self._storage.label_names is not None:
+            return np.arange(len(self._storage.label_names))
+        return np.arange(int(_present(self._storage.y).max(initial=-1)) + 1)
+
+    @target_labels.setter
+    def target_labels(self, target_labels: ArrayLike) -> None:
+        self._refuse_on_view("target_labels")
+        targets = _as_targets(target_labels)
+        _check_labels(self._storage.y, len(self), targets, self._storage.label_names)
+        self._storage.target_labels = targets
+
+    @property
+    def label_names(self) -> LabelNames | None:
+        """What the classes are called, or None if nobody said."""
+        return self._storage.label_names
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether several classes, or none, may apply to a text."""
+        return is_multi_label(self._storage.y)
+
+    @property
+    def is_view(self) -> bool:
+        """Whether this shows rows of another dataset, and so cannot be changed."""
+        return self._rows is not None
+
+    def clone(self) -> Self:
+        """Return a dataset of its own with the same content, whose `y` can be set.
+
+        Target labels that were inferred are inferred again from what is left; given ones are kept.
+        """
+        twin = copy.copy(self)
+        twin._storage = _Storage(
+            copy.copy(self.x), as_labels(self.y), self._storage.target_labels, self._storage.label_names
+        )
+        twin._rows = None
+        return twin
+
+    def __len__(self) -> int:
+        """Return the number of texts."""
+        return self._count(self._storage.x) if self._rows is None else len(self._rows)
+
+    def __getitem__(self, indices: object) -> Self:
+        """Return a view of some rows, in the order asked for.
+
+        Parameters
+        ----------
+        indices : int, slice, list of int, ndarray of int, or boolean mask of shape (n,)
+
+        Raises
+        ------
+        IndexError
+            If a row does not exist.
+        InvalidInputError
+            If `indices` is none of the above.
+        """
+        view = copy.copy(self)
+        view._rows = compose(self._rows, normalise(indices, len(self)))
+        return view
+
+    def __iter__(self) -> Iterator[Self]:
+        """Yield a view of each row in turn."""
+        return (self[row] for row in range(len(self)))
+
+    def __repr__(self) -> str:
+        """Name the type, the size and the kind of problem."""
+        kind = "multi-label" if self.is_multi_label else "single-label"
+        view = ", view" if self.is_view else ""
+        return f"{type(self).__name__}(n={len(self)}, {kind}, {len(self.target_labels)} classes{view})"
+
+    def _refuse_on_view(self, attribute: str) -> None:
+        if self.is_view:
+            raise ReadOnlyError(
+                f"{attribute} of a view cannot be set; take dataset[indices].clone() and set it there."
+            )
+
+
+class TextDataset(Dataset[list[str]]):
+    """Plain texts and their labels. Every classifier takes this one, and encodes it itself.
+
+    Parameters
+    ----------
+    x : sequence of str
+        The texts. An empty string is a text.
+    y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
+        Class numbers; None marks every text as unlabelled.
+    target_labels : array-like of int, optional
+        The class numbers that may occur. Inferred by default.
+    label_names : LabelNames or sequence of str, optional
+        What the classes are called, in the order of their numbers.
+
+    Raises
+    ------
+    InvalidInputError
+        If a text is not a string, the lengths differ, or the labels are not class numbers.
+
+    Examples
+    --------
+    >>> dataset = TextDataset(["a fine film", "a dull film", "fine"], [1, 0, 1])
+    >>> dataset
+    TextDataset(n=3, single-label, 2 classes)
+    >>> labelled = dataset[[0, 2]].clone()
+    >>> labelled.y = [1, 0]
+    >>> labelled.x, labelled.y.tolist()
+    (['a fine film', 'fine'], [1, 0])
+    """
+
+    def __init__(
+        self,
+        x: Iterable[str],
+        y: object = None,
+        target_labels: ArrayLike | None = None,
+        *,
+        label_names: LabelNames | Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(as_texts(x), y, target_labels, label_names=label_names)
+
+    @classmethod
+    def from_labels(
+        cls,
+        texts: Iterable[str],
+        labels: Sequence[str] | Sequence[Sequence[str]],
+        label_names: LabelNames | Sequence[str] | None = None,
+    ) -> Self:
+        """Make a dataset of texts and the names of their classes.
+
+        Parameters
+        ----------
+        texts : sequence of str
+        labels : sequence of str, or sequence of sequences of str
+            The name of each text's class, or (multi-label) a list of names for each text.
+        label_names : LabelNames or sequence of str, optional
+            The classes in the order of their numbers; by default the names that occur, sorted.
+
+        Examples
+        --------
+        >>> dataset = TextDataset.from_labels(["buy now", "see you"], ["spam", "ham"])
+        >>> dataset.y.tolist(), dataset.label_names.names
+        ([1, 0], ('ham', 'spam'))
+        """
+        names = LabelNames.of(labels) if label_names is None else as_label_names(label_names)
+        single = all(isinstance(label, str) for label in labels)
+        y = names.encode(labels) if single else names.encode_multi_label(labels)  # type: ignore[arg-type]
+        return cls(texts, y, label_names=names)
+
+    @staticmethod
+    def _count(x: Sized) -> int:
+        return len(x)
+
+    @staticmethod
+    def _select(x: list[str], rows: Rows) -> list[str]:
+        return [x[row] for row in (rows if isinstance(rows, range) else rows.tolist())]
+
+
+def as_texts(x: Iterable[str], argument: str = "x") -> list[str]:
+    """Return texts as a list, checked.
+
+    Parameters
+    ----------
+    x : iterable of str
+    argument : str, default="x"
+        What to call `x` in an error message.
+
+    Raises
+    ------
+    InvalidInputError
+        If `x` is one string, or holds anything but strings (None and NaN are the usual guests).
+    """
+    if isinstance(x, (str, bytes)) or not isinstance(x, Iterable):
+        raise InvalidInputError(argument, f"{type(x).__name__}", "a sequence of strings", "One text: [text].")
+    texts = list(x)
+    for row, text in enumerate(texts):
+        if type(text) is not str:
+            if not isinstance(text, str):
+                raise InvalidInputError(
+                    argument,
+                    f"{text!r} at row {row}",
+                    "strings",
+                    "Drop that row, or give an empty string for an empty text.",
+                )
+            texts[row] = str(text)
+    return texts
+
+
+def _as_targets(target_labels: ArrayLike) -> NDArray[np.int64]:
+    targets = np.asarray(target_labels)
+    if targets.ndim != 1 or (targets.size and not np.issubdtype(targets.dtype, np.integer)):
+        raise InvalidInputError("target_labels", repr(target_labels), "a list of class numbers")
+    if targets.size and targets.min() < 0:
+        raise InvalidInputError("target_labels", f"the class number {targets.min()}", "class numbers from 0")
+    return np.unique(targets.astype(np.int64))
+
+
+def _present(y: Labels) -> NDArray[np.integer[Any]]:
+    """Return the class numbers that occur, markers left out."""
+    if is_multi_label(y):
+        return np.unique(y.indices[y.data > 0])
+    return np.unique(y[~marked_rows(y)])
+
+
+def _check_labels(y: Labels, count: int, targets: NDArray[np.int64] | None, names: LabelNames | None) -> None:
+    if y.shape[0] != count:
+        raise InvalidInputError("y", f"{y.shape[0]} labels", f"as many as there are texts, {count}")
+    present = _present(y)
+    if present.size and present.min() < 0:
+        raise InvalidInputError("y", f"the label {present.min()}", "class numbers from 0, or LABEL_UNLABELED")
+    if targets is not None and not np.isin(present, targets).all():
+        strange = present[~np.isin(present, targets)]
+        raise InvalidInputError("y", f"the label {strange[0]}", f"one of target_labels, {targets.tolist()}")
+    if names is not None and present.size and present.max() >= len(names):
+        raise InvalidInputError(
+            "y", f"the label {present.max()}", f"0 to {len(names) - 1}, one for each of label_names"
+        )
+
+
+def _frozen(y: Labels) -> Labels:
+    for array in (y.data, y.indices, y.indptr) if is_multi_label(y) else (y,):
+        array.flags.writeable = False
+    return y

@@ -1,0 +1,89 @@
+"""The exceptions of smalltext, for every backend.
+
+Each one is also the built-in exception that a reader would expect (``ValueError``, ``LookupError``,
+...), so that code which knows nothing of smalltext still catches the right thing.
+"""
+
+from __future__ import annotations
+
+
+class SmallTextError(Exception):
+    """The base of all exceptions that smalltext raises on purpose."""
+
+
+class InvalidInputError(SmallTextError, ValueError):
+    """An argument holds something that is not allowed, and nothing has been done yet.
+
+    Parameters
+    ----------
+    argument : str
+        The name of the argument, as the caller wrote it.
+    given : str
+        What was found in it.
+    allowed : str
+        What would have been accepted.
+    next_step : str, default=""
+        What to do about it, where that is not plain from `allowed`.
+
+    Examples
+    --------
+    >>> raise InvalidInputError("weights", "nan at row 3", "finite numbers, 0 or above")
+    Traceback (most recent call last):
+    ...
+    smalltext_core.errors.InvalidInputError: weights: got nan at row 3; allowed: finite numbers, 0 or above.
+    """
+
+    def __init__(self, argument: str, given: str, allowed: str, next_step: str = "") -> None:
+        super().__init__(argument, given, allowed, next_step)
+        self.argument = argument
+        self.given = given
+        self.allowed = allowed
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        """Return one line: the argument, what was given, what is allowed, the next step."""
+        return f"{self.argument}: got {self.given}; allowed: {self.allowed}. {self.next_step}".rstrip()
+
+
+class NotFittedError(SmallTextError, ValueError, AttributeError):
+    """A classifier was asked for predictions before `fit` was called on it."""
+
+    def __init__(self, classifier: object) -> None:
+        name = classifier if isinstance(classifier, str) else type(classifier).__name__
+        super().__init__(name)
+
+    def __str__(self) -> str:
+        """Name the classifier and the call that is missing."""
+        return f"This {self.args[0]} is not fitted yet; call fit(train_set) first."
+
+
+class ReadOnlyError(SmallTextError, TypeError):
+    """A view of a dataset was about to be changed."""
+
+
+class UnsupportedError(SmallTextError, NotImplementedError):
+    """What was asked for is not something that this classifier or estimator can do."""
+
+
+class UnknownClassifierError(SmallTextError, LookupError):
+    """No installed plugin registers a classifier under this name."""
+
+
+class AmbiguousNameError(SmallTextError, LookupError):
+    """Several distributions register this name; each is reachable as ``distribution:name``."""
+
+
+class PluginError(SmallTextError, RuntimeError):
+    """A plugin is installed, but could not be loaded or does not keep its promises."""
+
+
+class ProtocolVersionError(PluginError):
+    """A plugin and this smalltext-core were written for different versions of the protocol."""
+
+
+class ModelFolderError(SmallTextError, ValueError):
+    """A folder is no saved model, is damaged, or may not be written to."""
+
+
+class UntrustedModelError(ModelFolderError):
+    """A saved model holds types that loading would have to trust, and nobody said so."""

@@ -1,0 +1,140 @@
+"""Finding the plugins that are installed, and loading each so that a broken one harms no other."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+
+import pluggy
+
+from smalltext_core import hooks
+from smalltext_core.classifier import PROTOCOL_VERSION
+from smalltext_core.errors import PluginError, ProtocolVersionError
+from smalltext_core.spec import ClassifierSpec
+
+ALLOW_VARIABLE = "SMALLTEXT_PLUGINS"
+FORBID_VARIABLE = "SMALLTEXT_DISABLE_PLUGINS"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point of the group ``smalltext``, and what became of it.
+
+    Parameters
+    ----------
+    name : str
+        The name of the entry point.
+    distribution : str
+        The distribution that brings it, as package indexes write it.
+    version : str
+        The version of that distribution.
+    specs : tuple of ClassifierSpec
+        The classifiers that it registers, if it could be loaded.
+    error : BaseException or None
+        Why it could not be loaded, or why one of its classifiers cannot be used.
+    blocked_by : str or None
+        The environment variable that keeps it from being loaded.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    specs: tuple[ClassifierSpec, ...] = ()
+    error: BaseException | None = None
+    blocked_by: str | None = None
+
+    @property
+    def status(self) -> str:
+        """Return "ready", "broken" or "blocked"."""
+        if self.blocked_by is not None:
+            return "blocked"
+        return "ready" if self.error is None else "broken"
+
+    def __str__(self) -> str:
+        """Return the distribution, its version and the entry point."""
+        return f"{self.distribution} {self.version} (entry point {self.name!r})"
+
+
+def canonical(distribution: str) -> str:
+    """Return the name of a distribution as package indexes compare them.
+
+    Examples
+    --------
+    >>> canonical("Smalltext_SKLearn")
+    'smalltext-sklearn'
+    """
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def discover() -> list[Plugin]:
+    """Load every installed plugin that the environment allows, sorted by distribution and name.
+
+    ``SMALLTEXT_PLUGINS`` names the only distributions that are loaded, separated by commas (set but empty,
+    it allows none); ``SMALLTEXT_DISABLE_PLUGINS`` names some that are not. Neither imports anything.
+    """
+    found = sorted(entry_points(group=hooks.PROJECT), key=lambda entry: (_distribution(entry), entry.name))
+    return [_load(entry) for entry in found]
+
+
+def _load(entry: EntryPoint) -> Plugin:
+    distribution = _distribution(entry)
+    version = entry.dist.version if entry.dist is not None else "unknown"
+    blocked_by = _blocked_by(distribution)
+    if blocked_by is not None:
+        return Plugin(entry.name, distribution, version, blocked_by=blocked_by)
+    try:
+        specs = _specs(entry)
+        newer = [spec for spec in specs if spec.protocol != PROTOCOL_VERSION]
+        error = _protocol_error(newer[0], distribution, version) if newer else None
+        return Plugin(entry.name, distribution, version, specs, error)
+    except (Exception, SystemExit) as error:  # whatever a stranger's module raises stays with its plugin
+        return Plugin(entry.name, distribution, version, error=error)
+
+
+def _specs(entry: EntryPoint) -> tuple[ClassifierSpec, ...]:
+    """Import a plugin's module and call its hook.
+
+    Each plugin gets a manager of its own: pluggy would otherwise report one plugin's mistakes on the next.
+    """
+    module = entry.load()
+    manager = pluggy.PluginManager(hooks.PROJECT)
+    manager.add_hookspecs(hooks)
+    manager.register(module)
+    manager.check_pending()
+    answers = manager.hook.smalltext_classifiers()
+    if not answers:
+        raise PluginError(
+            f"{entry.value} implements no hook; mark a function smalltext_classifiers() with "
+            "@smalltext_core.hookimpl."
+        )
+    specs = tuple(answers[0])
+    for spec in specs:
+        if not isinstance(spec, ClassifierSpec):
+            raise PluginError(f"smalltext_classifiers() of {entry.value} gave {spec!r}, not a ClassifierSpec.")
+    return specs
+
+
+def _protocol_error(spec: ClassifierSpec, distribution: str, version: str) -> ProtocolVersionError:
+    newer = spec.protocol > PROTOCOL_VERSION
+    behind = "smalltext-core" if newer else distribution
+    return ProtocolVersionError(
+        f"The classifier {spec.name!r} of {distribution} {version} was written for version {spec.protocol} of the "
+        f"protocol, and the installed smalltext-core has version {PROTOCOL_VERSION}: "
+        f"{behind} is the older one. Upgrade it: pip install --upgrade {behind}"
+    )
+
+
+def _distribution(entry: EntryPoint) -> str:
+    return canonical(entry.dist.name) if entry.dist is not None else "unknown"
+
+
+def _blocked_by(distribution: str) -> str | None:
+    if ALLOW_VARIABLE in os.environ and distribution not in _named(ALLOW_VARIABLE):
+        return ALLOW_VARIABLE
+    return FORBID_VARIABLE if distribution in _named(FORBID_VARIABLE) else None
+
+
+def _named(variable: str) -> set[str]:
+    return {canonical(name.strip()) for name in os.environ.get(variable, "").split(",") if name.strip()}

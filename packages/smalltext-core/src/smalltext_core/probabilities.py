@@ -1,0 +1,72 @@
+"""From probabilities to labels: the one place where a classifier's scores become its decisions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from smalltext_core.labels import Labels
+
+Probabilities = NDArray[np.float32]
+"""Dense float32, shape (n, num_classes): column k is class k."""
+
+
+def empty_probabilities(num_classes: int) -> Probabilities:
+    """Return the probabilities of no texts at all, shape (0, num_classes)."""
+    return np.empty((0, num_classes), dtype=np.float32)
+
+
+def place_columns(
+    scores: NDArray[np.floating[Any]], classes: NDArray[np.integer[Any]], num_classes: int
+) -> Probabilities:
+    """Give every class its column, those that the model has never seen included.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n, len(classes))
+        Probabilities of the classes that the model knows.
+    classes : ndarray of int, shape (len(classes),)
+        The class number behind each column of `scores`.
+    num_classes : int
+        The number of columns wanted. A class that is not in `classes` gets zeros.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, num_classes)
+
+    Examples
+    --------
+    >>> place_columns(np.array([[0.25, 0.75]]), np.array([0, 2]), num_classes=3).tolist()
+    [[0.25, 0.0, 0.75]]
+    """
+    proba = np.zeros((scores.shape[0], num_classes), dtype=np.float32)
+    proba[:, classes] = scores
+    return proba
+
+
+def to_labels(proba: Probabilities, multi_label: bool, threshold: float = 0.5) -> Labels:
+    """Decide: the most probable class of each text, or every class above the threshold.
+
+    Parameters
+    ----------
+    proba : ndarray of float32, shape (n, num_classes)
+    multi_label : bool
+        Whether several classes, or none, may apply to a text.
+    threshold : float, default=0.5
+        In multi-label problems a class applies if its probability is greater than this.
+
+    Returns
+    -------
+    ndarray of int32, shape (n,), or csr_matrix of int32, shape (n, num_classes)
+
+    Examples
+    --------
+    >>> to_labels(np.array([[0.2, 0.8]], dtype=np.float32), multi_label=False).tolist()
+    [1]
+    """
+    if multi_label:
+        return csr_matrix(proba > threshold, dtype=np.int32)
+    return proba.argmax(axis=1).astype(np.int32)

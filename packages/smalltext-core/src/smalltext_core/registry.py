@@ -1,0 +1,259 @@
+"""Classifiers by name: what is installed, and the way from a name to a factory or a classifier."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import threading
+from collections.abc import Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, NoReturn, cast
+
+from smalltext_core.checks import check_num_classes
+from smalltext_core.classifier import PROTOCOL_VERSION, Classifier, ClassifierFactory
+from smalltext_core.errors import AmbiguousNameError, InvalidInputError, PluginError, UnknownClassifierError
+from smalltext_core.plugins import Plugin, canonical, discover
+from smalltext_core.spec import ClassifierSpec
+
+FIRST_PARTY: Mapping[str, str] = MappingProxyType(
+    {
+        "kimcnn": "smalltext-kimcnn",
+        "setfit": "smalltext-setfit",
+        "sklearn": "smalltext-sklearn",
+        "transformers": "smalltext-transformers",
+    }
+)
+"""The names that belong to this project, and the distributions that bring them."""
+
+
+class Registry:
+    """The plugins of one moment, and the names that follow from them.
+
+    Parameters
+    ----------
+    plugins : list of Plugin
+        As `smalltext_core.plugins.discover` found them.
+    """
+
+    def __init__(self, plugins: list[Plugin]) -> None:
+        self.plugins = tuple(plugins)
+
+    @cached_property
+    def _claims(self) -> dict[str, list[Plugin]]:
+        """For each bare name, the plugins that register it."""
+        claims: dict[str, list[Plugin]] = {}
+        for plugin in self.plugins:
+            for spec in plugin.specs:
+                claims.setdefault(spec.name, []).append(plugin)
+        return claims
+
+    @cached_property
+    def classifiers(self) -> Mapping[str, ClassifierSpec]:
+        """The classifiers that can be used, by the shortest name that finds them, sorted."""
+        usable: dict[str, ClassifierSpec] = {}
+        for name, claimants in self._claims.items():
+            owner = self._owner(name)
+            for plugin in claimants:
+                spec = next(spec for spec in plugin.specs if spec.name == name)
+                if spec.protocol == PROTOCOL_VERSION:
+                    usable[name if plugin is owner else f"{plugin.distribution}:{name}"] = spec
+        return MappingProxyType(dict(sorted(usable.items())))
+
+    def _owner(self, name: str) -> Plugin | None:
+        """Return the plugin that a bare name means, or None where nobody may have it."""
+        claimants = self._claims[name]
+        if name in FIRST_PARTY:
+            return next((plugin for plugin in claimants if plugin.distribution == FIRST_PARTY[name]), None)
+        return claimants[0] if len({plugin.distribution for plugin in claimants}) == 1 else None
+
+    def spec(self, name: str) -> ClassifierSpec:
+        """Return the spec behind a name, or raise the error that says what to do instead.
+
+        Raises
+        ------
+        UnknownClassifierError, AmbiguousNameError, PluginError, ProtocolVersionError
+        """
+        if not isinstance(name, str):
+            raise InvalidInputError("name", repr(name), "the name of a classifier, a str")
+        distribution, _, bare = name.rpartition(":")
+        distribution = canonical(distribution)
+        claimants = [plugin for plugin in self._claims.get(bare, []) if distribution in ("", plugin.distribution)]
+        owner = claimants[0] if distribution and claimants else None
+        if claimants and not distribution:
+            owner = self._owner(bare)
+            if owner is None:
+                self._refuse_clash(bare, claimants)
+        if owner is None:
+            self._refuse_unknown(name, bare, distribution)
+        spec = next(spec for spec in owner.specs if spec.name == bare)
+        if spec.protocol != PROTOCOL_VERSION:
+            self._refuse_broken(name, owner)
+        return spec
+
+    def _refuse_clash(self, name: str, claimants: list[Plugin]) -> NoReturn:
+        full = " or ".join(repr(f"{plugin.distribution}:{name}") for plugin in claimants)
+        providers = ", ".join(f"{plugin.distribution} {plugin.version}" for plugin in claimants)
+        if name in FIRST_PARTY:
+            raise AmbiguousNameError(
+                f"{name!r} is the classifier of {FIRST_PARTY[name]}, which is not in use; {providers} registers "
+                f"it too. Ask for {full}, or: pip install {FIRST_PARTY[name]}"
+            )
+        raise AmbiguousNameError(f"{name!r} is registered by {providers}. Ask for {full}.")
+
+    def _refuse_broken(self, name: str, plugin: Plugin) -> NoReturn:
+        if isinstance(plugin.error, PluginError):
+            raise type(plugin.error)(str(plugin.error)) from plugin.error
+        raise PluginError(
+            f"The plugin {plugin} that should bring {name!r} could not be loaded: "
+            f"{type(plugin.error).__name__}: {plugin.error}"
+        ) from plugin.error
+
+    def _refuse_unknown(self, name: str, bare: str, distribution: str) -> NoReturn:
+        """Explain a name that no loaded plugin registers."""
+        candidates = [
+            plugin
+            for plugin in self.plugins
+            if (plugin.distribution == distribution if distribution else plugin.name == bare)
+            or (not distribution and FIRST_PARTY.get(bare) == plugin.distribution)
+        ]
+        for plugin in candidates:
+            if plugin.blocked_by is not None:
+                raise UnknownClassifierError(
+                    f"{name!r} is brought by {plugin}, which the environment variable {plugin.blocked_by} blocks."
+                )
+            if plugin.error is not None:
+                self._refuse_broken(name, plugin)
+        listed = ", ".join(self.classifiers) or "none"
+        message = f"No classifier is called {name!r}. Installed: {listed}."
+        near = difflib.get_close_matches(bare, [*self.classifiers, *FIRST_PARTY], n=1)
+        if bare in FIRST_PARTY and not distribution:
+            message += f" It comes with: pip install {FIRST_PARTY[bare]}"
+        elif near and near[0] in self.classifiers:
+            message += f" Did you mean {near[0]!r}?"
+        elif near:
+            message += f" Did you mean {near[0]!r}? It comes with: pip install {FIRST_PARTY[near[0]]}"
+        broken = [str(plugin) for plugin in self.plugins if plugin.status == "broken"]
+        if broken:
+            message += f" Broken plugins, whose classifiers are not known: {', '.join(broken)}."
+        raise UnknownClassifierError(message)
+
+
+_lock = threading.RLock()
+_registry: Registry | None = None
+
+
+def registry() -> Registry:
+    """Return the registry of this process, made on first use and kept until `refresh`."""
+    global _registry
+    with _lock:
+        if _registry is None:
+            _registry = Registry(discover())
+        return _registry
+
+
+def refresh() -> None:
+    """Forget what is installed, so that the next call looks again."""
+    global _registry
+    with _lock:
+        importlib.invalidate_caches()
+        _registry = None
+
+
+def classifiers() -> Mapping[str, ClassifierSpec]:
+    """Return the classifiers that are installed and can be used, by name; imports no backend.
+
+    Examples
+    --------
+    >>> import smalltext_core as st
+    >>> "sklearn" in st.classifiers()
+    True
+    """
+    return registry().classifiers
+
+
+def plugins() -> tuple[Plugin, ...]:
+    """Return every plugin that is installed, the broken and the blocked ones too, with their errors."""
+    return registry().plugins
+
+
+def classifier_spec(name: str) -> ClassifierSpec:
+    """Return the spec of a classifier by its name, or by ``distribution:name``.
+
+    Raises
+    ------
+    UnknownClassifierError
+        If there is none: the message lists those that are installed, the nearest, or the ``pip install``.
+    AmbiguousNameError
+        If several distributions register it.
+    PluginError
+        If its plugin is broken, with the cause chained.
+    """
+    return registry().spec(name)
+
+
+def create_factory(
+    name: str, num_classes: int, *, multi_label: bool = False, **parameters: Any
+) -> ClassifierFactory:
+    """Make a factory of classifiers by name.
+
+    Parameters
+    ----------
+    name : str
+        A name from `classifiers`, or ``distribution:name``.
+    num_classes : int
+        The number of classes, 2 or more (1 or more if multi-label).
+    multi_label : bool, default=False
+        Whether several classes, or none, may apply to a text.
+    **parameters
+        What the classifier's builder takes; ``smalltext info NAME`` lists it.
+
+    Raises
+    ------
+    UnknownClassifierError, AmbiguousNameError, PluginError
+        If the name finds nothing that can be used.
+    InvalidInputError
+        If a parameter is not one of the builder's.
+
+    Examples
+    --------
+    >>> import smalltext_core as st
+    >>> factory = st.create_factory("sklearn", num_classes=2, seed=1)
+    >>> classifier = factory.new().fit(st.TextDataset(["good film", "bad film"], [1, 0]))
+    """
+    spec = classifier_spec(name)
+    check_num_classes(num_classes, multi_label)
+    builder = spec.resolve("builder")
+    _check_parameters(name, builder, parameters)
+    return cast("ClassifierFactory", builder(num_classes, multi_label=multi_label, **parameters))
+
+
+def create_classifier(name: str, num_classes: int, *, multi_label: bool = False, **parameters: Any) -> Classifier:
+    """Make one unfitted classifier by name; the parameters are those of `create_factory`.
+
+    Examples
+    --------
+    >>> import smalltext_core as st
+    >>> classifier = st.create_classifier("sklearn", num_classes=2, seed=1)
+    >>> classifier = classifier.fit(st.TextDataset(["good film", "bad film"], [1, 0]))
+    >>> classifier.predict(st.TextDataset(["good"])).tolist()
+    [1]
+    """
+    return create_factory(name, num_classes, multi_label=multi_label, **parameters).new()
+
+
+def _check_parameters(name: str, builder: Any, parameters: Mapping[str, Any]) -> None:
+    known = inspect.signature(builder).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values()):
+        return
+    allowed = [parameter for parameter in known if parameter not in ("num_classes", "multi_label")]
+    for parameter in parameters:
+        if parameter not in allowed:
+            near = difflib.get_close_matches(parameter, allowed, n=1)
+            raise InvalidInputError(
+                "parameters",
+                f"{parameter!r} for the classifier {name!r}",
+                ", ".join(allowed),
+                f"Did you mean {near[0]!r}?" if near else "",
+            )

@@ -1,0 +1,274 @@
+"""Saved classifiers: a folder with a manifest, written whole or not at all, checked before it is used.
+
+A backend's `save` opens `model_folder`, writes its files and nothing else; its `load` begins with
+`read_manifest`. What the manifest says is JSON, and what loading does with it runs no code of the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from smalltext_core.atomic import staged_folder
+from smalltext_core.errors import ModelFolderError, PluginError, UnknownClassifierError
+from smalltext_core.labels import LabelNames
+from smalltext_core.registry import classifier_spec
+
+MANIFEST = "smalltext.json"
+"""The file that makes a folder a saved model."""
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is known of a saved classifier before any of its files is read.
+
+    Parameters
+    ----------
+    classifier : str
+        The name that its plugin registers it under.
+    distribution, version : str
+        The distribution that wrote the folder, and its version.
+    parameters : mapping of str to JSON values
+        What the backend needs to make the classifier again.
+    label_names : tuple of str or None
+        What the classes are called.
+    files : mapping of str to str
+        The SHA-256 of every file, by its path inside the folder.
+    format_version : int
+        The version of this layout.
+    """
+
+    classifier: str
+    distribution: str
+    version: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    label_names: tuple[str, ...] | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def names(self) -> LabelNames | None:
+        """What the classes are called, as LabelNames."""
+        return None if self.label_names is None else LabelNames(self.label_names)
+
+
+@contextmanager
+def model_folder(
+    folder: str | Path,
+    *,
+    classifier: str,
+    distribution: str,
+    version: str,
+    parameters: Mapping[str, Any],
+    label_names: LabelNames | None = None,
+) -> Iterator[Path]:
+    """Open a folder to write a classifier's files into; the manifest is added at the end.
+
+    A folder that exists is replaced if it is a saved model, keeping what somebody else put into it.
+
+    Parameters
+    ----------
+    folder : path
+        Where the model is to be.
+    classifier, distribution, version, parameters, label_names
+        What the `Manifest` says.
+
+    Yields
+    ------
+    Path
+        An empty folder. Files written into it appear in `folder` when the block ends without an exception.
+
+    Raises
+    ------
+    ModelFolderError
+        If `folder` is a file, or a folder that holds other things than a saved model.
+    """
+    folder = Path(folder)
+    keep = _files_of_others(folder)
+    with staged_folder(folder) as staging:
+        yield staging
+        files = {
+            path.relative_to(staging).as_posix(): _digest(path)
+            for path in sorted(staging.rglob("*"))
+            if path.is_file()
+        }
+        names = None if label_names is None else label_names.names
+        _write(staging, Manifest(classifier, distribution, version, dict(parameters), names, files))
+        for path in keep:
+            copy = staging / path.relative_to(folder)
+            if not copy.exists():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, copy)
+
+
+def add_file(folder: str | Path, name: str, content: bytes) -> None:
+    """Add a file to a saved model, so that the manifest vouches for it as for the others.
+
+    Not atomic by itself: write into a folder that `smalltext_core.atomic.staged_folder` is about to put in
+    place.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder, verify=False)
+    (folder / name).write_bytes(content)
+    files = {**manifest.files, name: _digest(folder / name)}
+    _write(folder, Manifest(**{**asdict(manifest), "files": files}))
+
+
+def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:
+    """Read and check the manifest of a saved model, and by default the hash of every file it lists.
+
+    Raises
+    ------
+    ModelFolderError
+        If the folder is no saved model, was written by a newer version, is damaged, or names a file outside.
+    """
+    folder = Path(folder)
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ModelFolderError(
+            f"{folder} is not a saved model: it has no {MANIFEST}. Give the folder that save() or "
+            "`smalltext train --output` wrote."
+        )
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ModelFolderError(f"{path} is damaged, it is not JSON ({error}). Save the model again.") from error
+    manifest = _parse(content, path)
+    for name, digest in manifest.files.items():
+        _check_file(folder, name, digest, verify)
+    return manifest
+
+
+def load(folder: str | Path, **options: Any) -> Any:
+    """Bring back the classifier that a folder holds, whatever its class.
+
+    Parameters
+    ----------
+    folder : path
+        A folder that a classifier's `save` wrote.
+    **options
+        What the backend's own `load` takes, such as ``trusted`` (smalltext-sklearn) or ``device``.
+
+    Returns
+    -------
+    Classifier
+        Fitted; its probabilities are equal, bit for bit, to those of the classifier that was saved.
+
+    Raises
+    ------
+    ModelFolderError
+        If the folder is no saved model, is damaged, or needs a distribution that is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import smalltext_core as st
+    >>> texts = st.TextDataset(["good film", "bad film"], [1, 0])
+    >>> classifier = st.create_classifier("sklearn", num_classes=2).fit(texts)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     classifier.save(f"{folder}/model")
+    ...     again = st.load(f"{folder}/model")
+    >>> bool((again.predict_proba(texts) == classifier.predict_proba(texts)).all())
+    True
+    """
+    manifest = read_manifest(folder, verify=False)
+    name = f"{manifest.distribution}:{manifest.classifier}"
+    try:
+        classifier = classifier_spec(name).resolve("classifier")
+    except (UnknownClassifierError, PluginError) as error:
+        raise ModelFolderError(
+            f"{folder} holds a {manifest.classifier!r} classifier, written by {manifest.distribution} "
+            f"{manifest.version}, which is not usable here. {error} "
+            f"Install it: pip install {manifest.distribution}"
+        ) from error
+    if not hasattr(classifier, "load"):
+        raise ModelFolderError(f"{classifier.__name__} of {manifest.distribution} has no load(); upgrade it.")
+    return classifier.load(folder, **options)
+
+
+def _files_of_others(folder: Path) -> list[Path]:
+    """Return the files in an existing model folder that no manifest vouches for; they are kept."""
+    if not folder.exists():
+        return []
+    if not folder.is_dir():
+        raise ModelFolderError(f"{folder} is a file; give the path of a folder to save into.")
+    present = [path for path in folder.rglob("*") if not path.is_dir()]
+    if not present:
+        return []
+    try:
+        manifest = read_manifest(folder, verify=False)
+    except ModelFolderError as error:
+        raise ModelFolderError(
+            f"{folder} exists and is not a saved model, so it is not written to ({error}) Choose another "
+            "folder, or empty this one."
+        ) from error
+    ours = {MANIFEST, *manifest.files}
+    return [path for path in present if path.relative_to(folder).as_posix() not in ours]
+
+
+def _write(folder: Path, manifest: Manifest) -> None:
+    content = json.dumps(asdict(manifest), indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / MANIFEST).write_text(content + "\n", encoding="utf-8")
+
+
+def _parse(content: object, path: Path) -> Manifest:
+    """Turn JSON from a stranger into a Manifest, or say what is wrong with it."""
+    if not isinstance(content, dict):
+        raise ModelFolderError(f"{path} is damaged: it holds no JSON object. Save the model again.")
+    version = content.get("format_version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise ModelFolderError(
+            f"{path} has format version {version}, and this smalltext-core reads up to {FORMAT_VERSION}. "
+            "Upgrade it: pip install --upgrade smalltext-core"
+        )
+    names = content.get("label_names")
+    sound = (
+        version == FORMAT_VERSION
+        and all(isinstance(content.get(key), str) for key in ("classifier", "distribution", "version"))
+        and isinstance(content.get("parameters"), dict)
+        and isinstance(content.get("files"), dict)
+        and all(isinstance(digest, str) for digest in content["files"].values())
+        and (names is None or (isinstance(names, list) and all(isinstance(name, str) for name in names)))
+        and (names is None or len(set(names)) == len(names))
+    )
+    if not sound:
+        raise ModelFolderError(f"{path} is damaged: fields are missing or of the wrong type. Save it again.")
+    return Manifest(
+        content["classifier"],
+        content["distribution"],
+        content["version"],
+        content["parameters"],
+        None if names is None else tuple(names),
+        content["files"],
+    )
+
+
+def _check_file(folder: Path, name: str, digest: str, verify: bool) -> None:
+    relative = PurePosixPath(name)
+    path = folder / relative
+    climbs = relative.is_absolute() or ".." in relative.parts or "\\" in name or "\0" in name or not name
+    if climbs or not path.resolve().is_relative_to(folder.resolve()):
+        raise ModelFolderError(f"{folder / MANIFEST} names {name!r}, a file outside the folder; it is not read.")
+    if not path.is_file():
+        raise ModelFolderError(f"{folder} is incomplete: {name} is missing. Copy all of it, or save again.")
+    if verify and _digest(path) != digest:
+        raise ModelFolderError(
+            f"{path} is not the file that was saved: its SHA-256 differs from the manifest's. Copy the folder "
+            "again, or save the model again."
+        )
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

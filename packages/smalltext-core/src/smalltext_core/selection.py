@@ -1,0 +1,82 @@
+"""Which rows a view shows: a range, or an array of row numbers, always in terms of the dataset's storage.
+
+A view of a view is again one selection, so that views nest to any depth at the cost of one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smalltext_core.errors import InvalidInputError
+
+Rows = range | NDArray[np.intp]
+
+_ALLOWED = "an int, a slice, a list or array of ints, or a boolean mask with one entry a text"
+
+
+def normalise(indices: object, length: int) -> Rows:
+    """Turn any index into rows of a sequence of the given length.
+
+    Raises
+    ------
+    IndexError
+        If a row lies outside.
+    InvalidInputError
+        If `indices` is of no type that selects rows.
+    """
+    if isinstance(indices, slice):
+        return range(length)[indices]
+    if isinstance(indices, (int, np.integer)) and not isinstance(indices, bool):
+        row = range(length)[int(indices)]
+        return range(row, row + 1)
+    if isinstance(indices, range):
+        indices = list(indices)
+    if not isinstance(indices, (list, tuple, np.ndarray)):
+        raise InvalidInputError("indices", f"{type(indices).__name__}", _ALLOWED)
+    array = np.asarray(indices)
+    if array.size == 0 and array.dtype != np.bool_:
+        return range(0)
+    if array.dtype == np.bool_:
+        return _from_mask(array, length)
+    if array.ndim > 1 or not np.issubdtype(array.dtype, np.integer):
+        raise InvalidInputError("indices", f"an array of {array.dtype}, shape {array.shape}", _ALLOWED)
+    return _from_numbers(np.atleast_1d(array).astype(np.intp), length)
+
+
+def _from_mask(mask: NDArray[np.bool_], length: int) -> Rows:
+    if mask.shape != (length,):
+        raise InvalidInputError("indices", f"a boolean mask of shape {mask.shape}", f"shape ({length},)")
+    return np.flatnonzero(mask)
+
+
+def _from_numbers(numbers: NDArray[np.intp], length: int) -> Rows:
+    outside = (numbers < -length) | (numbers >= length)
+    if outside.any():
+        raise IndexError(f"row {numbers[outside][0]} is out of range for a dataset of {length} texts")
+    return np.where(numbers < 0, numbers + length, numbers)
+
+
+def compose(outer: Rows | None, inner: Rows) -> Rows:
+    """Return the rows that `inner` picks out of those that `outer` shows; None shows all of them."""
+    if outer is None:
+        return inner
+    if isinstance(outer, range):
+        if isinstance(inner, range):
+            start, step = outer.start, outer.step
+            return range(start + step * inner.start, start + step * inner.stop, step * inner.step)
+        return outer.start + outer.step * inner
+    picked: NDArray[np.intp] = outer[positions(inner)]
+    return picked
+
+
+def positions(rows: Rows) -> Any:
+    """Return rows as what numpy and scipy index with: a slice where that avoids a copy, else an array."""
+    if not isinstance(rows, range):
+        return rows
+    stop: int | None = rows.stop
+    if rows.step < 0 and rows.stop < 0:
+        stop = None
+    return slice(rows.start, stop, rows.step)

@@ -1,0 +1,108 @@
+"""What a plugin says about a classifier: its name, where its parts live, and what it can do."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from smalltext_core.errors import InvalidInputError, PluginError
+
+ABILITIES = ("multi_label", "weights", "validate", "embed", "dropout_sampling", "save")
+"""What a spec may declare beyond the three methods of the protocol."""
+
+_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
+_TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+@dataclass(frozen=True)
+class ClassifierSpec:
+    """One classifier that a plugin brings, described without importing it.
+
+    Parameters
+    ----------
+    name : str
+        What users call it: lower-case letters and digits, joined by single dots, dashes or underscores.
+    summary : str
+        One line for the list of classifiers.
+    protocol : int
+        The `smalltext_core.PROTOCOL_VERSION` that the classifier was written for: a number, not the
+        constant, which would always agree with whatever core is installed.
+    classifier, factory : str
+        Where the class and its factory live, as ``"module:attribute"``.
+    builder : str
+        Where the function lives that makes a factory of a number of classes and keyword parameters, as
+        ``"module:attribute"``. Its signature and its docstring are what ``smalltext info`` shows.
+    dataset : str, optional
+        Where the dataset lives that holds what the backend computed, as ``"module:attribute"``.
+    abilities : tuple of str
+        Those of `ABILITIES` that the classifier has.
+
+    Raises
+    ------
+    InvalidInputError
+        If a name or target is malformed, or an ability does not exist.
+
+    Examples
+    --------
+    >>> spec = ClassifierSpec(
+    ...     name="sklearn",
+    ...     summary="Any scikit-learn estimator",
+    ...     protocol=1,
+    ...     classifier="smalltext_sklearn.classifier:SklearnClassifier",
+    ...     factory="smalltext_sklearn.factory:SklearnClassifierFactory",
+    ...     builder="smalltext_sklearn.build:build",
+    ...     abilities=("multi_label", "weights", "save"),
+    ... )
+    """
+
+    name: str
+    summary: str
+    protocol: int
+    classifier: str
+    factory: str
+    builder: str
+    dataset: str | None = None
+    abilities: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise InvalidInputError("name", repr(self.name), "lower-case letters and digits, such as 'my-svm'")
+        if not isinstance(self.summary, str) or not self.summary.strip() or "\n" in self.summary:
+            raise InvalidInputError("summary", repr(self.summary), "one line of text")
+        if isinstance(self.protocol, bool) or not isinstance(self.protocol, int):
+            raise InvalidInputError("protocol", repr(self.protocol), "a whole number, such as 1")
+        for argument in ("classifier", "factory", "builder", "dataset"):
+            target = getattr(self, argument)
+            if target is None and argument == "dataset":
+                continue
+            if not isinstance(target, str) or not _TARGET.fullmatch(target):
+                raise InvalidInputError(argument, repr(target), "'module:attribute'")
+        object.__setattr__(self, "abilities", tuple(self.abilities))
+        for ability in self.abilities:
+            if ability not in ABILITIES:
+                raise InvalidInputError("abilities", repr(ability), f"some of {', '.join(ABILITIES)}")
+
+    def resolve(self, part: str) -> Any:
+        """Import one of the parts: "classifier", "factory", "builder" or "dataset".
+
+        Raises
+        ------
+        PluginError
+            If the module cannot be imported or lacks the attribute, with the cause chained.
+        """
+        target = getattr(self, part)
+        if target is None:
+            raise PluginError(f"The classifier {self.name!r} has no {part} of its own; use TextDataset.")
+        module, _, path = target.partition(":")
+        try:
+            found: Any = importlib.import_module(module)
+            for attribute in path.split("."):
+                found = getattr(found, attribute)
+        except Exception as error:
+            raise PluginError(
+                f"The {part} of the classifier {self.name!r} could not be loaded from {target!r}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        return found
