@@ -20,6 +20,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from smalltext_core.errors import ModelFolderError, NotFittedError, UntrustedModelError
 from smalltext_core.saving import Manifest, model_folder, read_manifest
 from smalltext_sklearn._version import __version__
+from smalltext_sklearn.trust import KNOWN_TYPES, check_trees
 
 if TYPE_CHECKING:
     from smalltext_sklearn.classifier import SklearnClassifier
@@ -93,8 +94,8 @@ def _classifier(cls: type[C], manifest: Manifest, content: dict[str, Any]) -> C:
 
 def _read_model(path: Path, trusted: list[str]) -> dict[str, Any]:
     try:
-        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted))
-        content = None if unknown else skops.io.load(path, trusted=trusted)
+        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - KNOWN_TYPES - set(trusted))
+        content = None if unknown else skops.io.load(path, trusted=sorted(KNOWN_TYPES.union(trusted)))
     except Exception as error:
         raise ModelFolderError(
             f"{path} cannot be read ({type(error).__name__}: {error}). It is damaged, or was written with "
@@ -107,6 +108,7 @@ def _read_model(path: Path, trusted: list[str]) -> dict[str, Any]:
         )
     if not isinstance(content, dict) or not {"model", "vectorizer", "model_", "vectorizer_"} <= content.keys():
         raise ModelFolderError(f"{path} holds something else than a scikit-learn classifier. Save it again.")
+    check_trees(content)
     return content
 
 
