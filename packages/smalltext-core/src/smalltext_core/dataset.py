@@ -93,6 +93,11 @@ class Dataset(ABC, Generic[X]):
     def _select(x: Any, rows: Rows) -> Any:
         """Return the given rows of `x`, in that order."""
 
+    @staticmethod
+    def _copy(x: Any) -> Any:
+        """Return a copy of `x` that shares nothing with it which could be changed."""
+        return x.copy()
+
     @property
     def x(self) -> X:
         """The texts, or what a backend made of them; of a view, only the rows that it shows."""
@@ -156,7 +161,7 @@ class Dataset(ABC, Generic[X]):
         """
         twin = copy.copy(self)
         twin._storage = _Storage(
-            copy.copy(self.x), as_labels(self.y), self._storage.target_labels, self._storage.label_names
+            self._copy(self.x), as_labels(self.y), self._storage.target_labels, self._storage.label_names
         )
         twin._rows = None
         return twin
