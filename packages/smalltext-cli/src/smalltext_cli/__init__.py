@@ -1,4 +1,4 @@
-"""The `smalltext` command."""
+"""The `smalltext` command: train, evaluate and use text classifiers from a terminal."""
 
 from smalltext_cli._version import __version__
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from smalltext_cli.errors import UsageError
 from smalltext_core import Classifier, LabelNames, classifier_spec, load
-from smalltext_core.saving import read_manifest
+from smalltext_core.saving import Manifest, read_manifest
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Model:
     classifier: Classifier
     names: LabelNames
     multi_label: bool
+    manifest: Manifest
 
 
 def load_model(folder: str, *, trusted: list[str] | None = None, device: str | None = None) -> Model:
@@ -49,4 +50,4 @@ def load_model(folder: str, *, trusted: list[str] | None = None, device: str | N
         options[name] = value
     classifier = load(folder, **options)
     names = manifest.names or LabelNames(tuple(str(k) for k in range(classifier.num_classes)))
-    return Model(classifier, names, bool(classifier.multi_label))
+    return Model(classifier, names, bool(classifier.multi_label), manifest)
