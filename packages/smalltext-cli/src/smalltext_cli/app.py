@@ -44,7 +44,7 @@ def _print_version(*, wanted: bool) -> None:
 @app.callback()
 def _common(
     *,
-    version: Annotated[  # noqa: ARG001 - its callback does the work
+    version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
@@ -90,7 +90,7 @@ def _show_warning(
 
 def _fail(message: str, code: int) -> NoReturn:
     if os.environ.get(TRACEBACK_VARIABLE):
-        raise  # noqa: PLE0704 - called while an exception is handled
+        raise
     _say(f"Error: {message}")
     raise SystemExit(code)
 

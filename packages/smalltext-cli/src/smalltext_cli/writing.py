@@ -54,7 +54,7 @@ def table_writer(output: str, file_format: FileFormat) -> Iterator[Write]:
                 yield write
             sys.stdout.buffer.flush()
         elif Path(output).exists() and not Path(output).is_file():
-            with Path(output).open("wb") as file, _chunks(file, file_format) as write:  # a device or a named pipe
+            with Path(output).open("wb") as device, _chunks(device, file_format) as write:  # or a named pipe
                 yield write
         else:
             with staged_file(output) as file, _chunks(file, file_format) as write:
@@ -76,7 +76,9 @@ def check_output(output: str) -> None:
     if not path.absolute().parent.is_dir():
         raise OutputError(f"{output}: there is no folder {path.parent}. Make it first, or choose another place.")
     if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-        raise OutputError(f"{output}: this may not be written to. Choose another place, or change the permissions.")
+        raise OutputError(
+            f"{output}: this may not be written to. Choose another place, or change the permissions."
+        )
 
 
 @contextmanager

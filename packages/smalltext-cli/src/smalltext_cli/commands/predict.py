@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +17,9 @@ from smalltext_cli.sources import STDIN, FileFormat, format_of
 
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder that `smalltext train` wrote.")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="CSV, TSV, JSON lines or Parquet; - is standard input.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="CSV, TSV, JSON lines or Parquet; - is standard input.")
+    ],
     *,
     output: Annotated[
         str,
@@ -46,8 +48,8 @@ def predict(
     The rows come in order, with the columns text and label. Memory does not grow with the file, and FILE
     appears only once it is whole.
 
-    Examples:
-
+    Examples
+    --------
         smalltext predict model new.csv --output labelled.csv
 
         smalltext predict model new.jsonl --output labelled.parquet --proba --top 3
@@ -81,5 +83,6 @@ def predict(
 
 
 def _refuse_same(data: str, output: str) -> None:
-    if data != STDIN and os.path.exists(output) and os.path.exists(data) and os.path.samefile(data, output):  # noqa: PTH
+    source, target = Path(data), Path(output)
+    if data != STDIN and source.exists() and target.exists() and source.samefile(target):
         raise UsageError(f"{output}: this is the input as well. Choose another --output.")
