@@ -41,6 +41,8 @@ def _evaluation(names, y, proba, texts, *, multi_label):
         data_name="held-out.csv",
         names=tuple(names),
         texts=texts,
+        lines=range(2, count + 2),
+        line_unit="line",
         y=y,
         proba=proba,
         scores=score(y, proba, multi_label=multi_label),

@@ -46,8 +46,8 @@ def class_bars(per_class: Sequence[ClassScores], names: Sequence[str]) -> Markup
             bar = {"x": left, "y": y + 3 + number * thick, "width": scale(value) - left, "height": thick - 1.5}
             title = element("title", f"{names[k]}: {'F1' if measure == 'f1' else measure} {value:.3f}")
             parts.append(element("rect", title, rx=1.5, class_=f"bar {measure}", **bar))
-        number = f"{per_class[k].f1:.2f}"
-        parts.append(element("text", number, x=_WIDTH, y=y + row / 2 + 4, text_anchor="end", class_="name"))
+        f1 = f"{per_class[k].f1:.2f}"
+        parts.append(element("text", f1, x=_WIDTH, y=y + row / 2 + 4, text_anchor="end", class_="name"))
     description = f"Precision, recall and F1 of {len(order)} classes, from the lowest F1 to the highest."
     return chart("class-chart", "Scores of each class", description, (_WIDTH, bottom + 8), *parts)
 

@@ -20,8 +20,8 @@ class Mistake:
 
     Parameters
     ----------
-    number : int
-        Which text of the data it is, counted from 1.
+    line : int
+        Where it stands in the data, from 1.
     text : str
         Its beginning.
     truth, predicted : tuple of str
@@ -31,7 +31,7 @@ class Mistake:
         its worst decision on this text.
     """
 
-    number: int
+    line: int
     text: str
     truth: tuple[str, ...]
     predicted: tuple[str, ...]
@@ -53,7 +53,7 @@ def most_confident_mistakes(evaluation: Evaluation, most: int = 10) -> list[Mist
     surest = wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
     return [
         Mistake(
-            number=int(row) + 1,
+            line=evaluation.lines[row],
             text=_beginning(evaluation.texts[row]),
             truth=tuple(names[k] for k in _classes(y, row)),
             predicted=tuple(names[k] for k in _classes(predicted, row)),

@@ -9,12 +9,13 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from smalltext_cli.confusion import most_confused, top_confusions
 from smalltext_cli.evaluation import Evaluation
 from smalltext_cli.report.accuracy_chart import accuracy_line
 from smalltext_cli.report.calibration_charts import confidence_histogram, reliability_diagram
 from smalltext_cli.report.class_charts import MOST_ROWS, class_bars, outcome_bars, weakest_first
-from smalltext_cli.report.confusion import MOST_CLASSES, heat_map, most_confused, top_confusions
 from smalltext_cli.report.facts import baseline, calibration_verdict, data_facts, mean_confidence, model_facts
+from smalltext_cli.report.heat_map import MOST_CLASSES, heat_map
 from smalltext_cli.report.mistakes import most_confident_mistakes
 
 
@@ -77,7 +78,7 @@ def _pictures(evaluation: Evaluation) -> dict[str, Markup]:
 def _confusions(evaluation: Evaluation) -> dict[str, Any]:
     """Draw the confusion matrix of a single-label problem; of many classes, the most confused ones."""
     matrix, names = evaluation.scores.confusion_matrix, evaluation.names
-    shown = most_confused(matrix)
+    shown = most_confused(matrix, MOST_CLASSES)
     part, part_names = matrix[np.ix_(shown, shown)], [names[k] for k in shown]
     return {
         "confusions": top_confusions(matrix, names),
