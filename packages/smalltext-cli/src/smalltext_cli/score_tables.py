@@ -42,8 +42,8 @@ def _figures(scores: Scores) -> Table:
     table = _table("", "", left=(0, 1, 2))
     table.show_header = False
     table.add_column()
-    meaning = "texts with exactly the right classes" if scores.multi_label else "texts with the right class"
-    table.add_row("accuracy", f"{scores.accuracy:.4f}", f"{meaning}; 95% interval {low:.3f} to {high:.3f}")
+    exactly = "all classes of a text right; " if scores.multi_label else ""
+    table.add_row("accuracy", f"{scores.accuracy:.4f}", f"{exactly}95% interval {low:.3f} to {high:.3f}")
     table.add_row("macro F1", f"{scores.macro_f1:.4f}", "every class counts the same")
     unit = "decision" if scores.multi_label else "text"
     table.add_row("micro F1", f"{scores.micro_f1:.4f}", f"every {unit} counts the same")

@@ -126,7 +126,9 @@ def _unknown(classifier: str, parameters: Parameters, name: str) -> UsageError:
     near = difflib.get_close_matches(name, parameters.named, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     listed = ", ".join(parameters.named) or "none"
-    return UsageError(f"--set {name}: the classifier {classifier!r} has no such parameter. {hint}It has: {listed}.")
+    return UsageError(
+        f"--set {name}: the classifier {classifier!r} has no such parameter. {hint}It has: {listed}."
+    )
 
 
 def _by_number(text: str, names: LabelNames) -> str:

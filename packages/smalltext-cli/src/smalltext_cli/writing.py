@@ -76,7 +76,39 @@ def check_output(output: str) -> None:
     if not path.absolute().parent.is_dir():
         raise OutputError(f"{output}: there is no folder {path.parent}. Make it first, or choose another place.")
     if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-        raise OutputError(f"{output}: this may not be written to. Choose another place, or change the permissions.")
+        raise OutputError(
+            f"{output}: this may not be written to. Choose another place, or change the permissions."
+        )
+
+
+def check_file_output(output: str, data: str) -> None:
+    """Refuse a place for a file beside the results: standard output, the input, and what `check_output` refuses.
+
+    Raises
+    ------
+    OutputError
+    """
+    if output == STDOUT:
+        raise OutputError("standard output is for the results. Give the path of a file to write.")
+    check_output(output)
+    if data != STDIN and Path(data).exists() and Path(output).exists() and Path(output).samefile(data):
+        raise OutputError(f"{output}: this is the input as well. Choose another place.")
+
+
+def write_file(output: str, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; what was there is left as it was.
+    """
+    with _explained(output):
+        if Path(output).exists() and not Path(output).is_file():
+            Path(output).write_bytes(content)  # a device or a named pipe
+        else:
+            with staged_file(output) as file:
+                file.write(content)
 
 
 @contextmanager

@@ -78,4 +78,6 @@ def _show(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Paramet
         table.add_row(Text(one.name, style="bold"), Text(one.type_text), Text(default), Text(one.meaning))
     console.print(table)
     console.print()
-    console.print(f"Set one: smalltext train DATA --classifier {name} --output FOLDER --set parameter=value", markup=False)
+    console.print(
+        f"Set one: smalltext train DATA --classifier {name} --output FOLDER --set parameter=value", markup=False
+    )

@@ -17,7 +17,9 @@ from smalltext_cli.sources import STDIN, FileFormat, format_of
 
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder that `smalltext train` wrote.")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="CSV, TSV, JSON lines or Parquet; - is standard input.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="CSV, TSV, JSON lines or Parquet; - is standard input.")
+    ],
     *,
     output: Annotated[
         str,

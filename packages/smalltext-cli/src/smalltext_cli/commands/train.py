@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="CSV, TSV, JSON lines or Parquet; - is standard input.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="CSV, TSV, JSON lines or Parquet; - is standard input.")
+    ],
     *,
     classifier: Annotated[
         str, typer.Option("--classifier", "-c", metavar="NAME", help="One of those that `smalltext list` shows.")
@@ -43,7 +45,9 @@ def train(
     label_column: LabelColumn = "label",
     weight_column: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The column of how much each text counts.", rich_help_panel="The columns"),
+        typer.Option(
+            metavar="NAME", help="The column of how much each text counts.", rich_help_panel="The columns"
+        ),
     ] = None,
     multi_label: Annotated[
         bool, typer.Option("--multi-label", help="Several classes, or none, may apply to a text.")
