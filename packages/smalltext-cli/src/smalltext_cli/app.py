@@ -14,6 +14,7 @@ import typer
 
 from smalltext_cli import __version__
 from smalltext_cli.commands.demo import demo
+from smalltext_cli.commands.evaluate import evaluate
 from smalltext_cli.commands.info import info
 from smalltext_cli.commands.listing import list_classifiers
 from smalltext_cli.commands.predict import predict
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command("list")(list_classifiers)
 app.command()(info)
 app.command()(train)
+app.command()(evaluate)
 app.command()(predict)
 app.command()(demo)
 

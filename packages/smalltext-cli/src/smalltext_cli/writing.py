@@ -61,8 +61,15 @@ def table_writer(output: str, file_format: FileFormat) -> Iterator[Write]:
                 yield write
 
 
-def check_output(output: str) -> None:
+def check_output(output: str, data: str) -> None:
     """Refuse a place that no file can be written to, before any work is done.
+
+    Parameters
+    ----------
+    output : str
+        A file, or ``-`` for standard output.
+    data : str
+        The input, which is never written over.
 
     Raises
     ------
@@ -75,10 +82,40 @@ def check_output(output: str) -> None:
         raise OutputError(f"{output}: this is a folder. Give the path of a file to write.")
     if not path.absolute().parent.is_dir():
         raise OutputError(f"{output}: there is no folder {path.parent}. Make it first, or choose another place.")
+    if data != STDIN and path.is_file() and Path(data).exists() and path.samefile(data):
+        raise OutputError(f"{output}: this is the input as well. Choose another place.")
     if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
         raise OutputError(
             f"{output}: this may not be written to. Choose another place, or change the permissions."
         )
+
+
+def check_file_output(output: str, data: str) -> None:
+    """Refuse a place for a file beside the results: standard output, and what `check_output` refuses.
+
+    Raises
+    ------
+    OutputError
+    """
+    if output == STDOUT:
+        raise OutputError("standard output is for the results. Give the path of a file to write.")
+    check_output(output, data)
+
+
+def write_file(output: str, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; what was there is left as it was.
+    """
+    with _explained(output):
+        if Path(output).exists() and not Path(output).is_file():
+            Path(output).write_bytes(content)  # a device or a named pipe
+        else:
+            with staged_file(output) as file:
+                file.write(content)
 
 
 @contextmanager

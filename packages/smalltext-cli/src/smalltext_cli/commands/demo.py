@@ -30,7 +30,8 @@ def demo(
 ) -> None:
     """Show train, evaluate and predict on real texts: BBC news articles in five classes.
 
-    Each step is a command that you could type; it is printed before it runs. What it made of an earlier run is replaced.
+    Each step is a command that you could type, and is printed before it runs. What an earlier run made in the
+    same folder is replaced.
     """
     texts, labels = articles()
     if output.exists() and not output.is_dir():

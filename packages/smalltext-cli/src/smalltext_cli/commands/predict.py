@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from smalltext_cli.commands.options import Device, Format, TextColumn, Trust
 from smalltext_cli.console import messages
-from smalltext_cli.errors import UsageError
-from smalltext_cli.sources import STDIN, FileFormat, format_of
+from smalltext_cli.sources import FileFormat, format_of
 
 
 def predict(
@@ -62,8 +60,7 @@ def predict(
     from smalltext_cli.reading import rows
 
     target_format = output_format or ("csv" if output == writing.STDOUT else format_of(output))
-    _refuse_same(data, output)
-    writing.check_output(output)
+    writing.check_output(output, data)
     labeller = Labeller(load_model(model, trusted=trust, device=device), target_format, proba=proba, top=top)
     begin = time.perf_counter()
     done = 0
@@ -80,9 +77,3 @@ def predict(
     messages().print(
         f"Labelled {done:,} texts in {time.perf_counter() - begin:.1f} s: {place}", markup=False, soft_wrap=True
     )
-
-
-def _refuse_same(data: str, output: str) -> None:
-    source, target = Path(data), Path(output)
-    if data != STDIN and source.exists() and target.exists() and source.samefile(target):
-        raise UsageError(f"{output}: this is the input as well. Choose another --output.")
