@@ -1,0 +1,30 @@
+"""Any scikit-learn estimator as a text classifier: the backend named ``sklearn``."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from smalltext_sklearn._version import __version__
+
+if TYPE_CHECKING:
+    from smalltext_sklearn.build import build
+    from smalltext_sklearn.classifier import SklearnClassifier
+    from smalltext_sklearn.dataset import SklearnDataset
+    from smalltext_sklearn.factory import SklearnClassifierFactory
+
+__all__ = ["SklearnClassifier", "SklearnClassifierFactory", "SklearnDataset", "__version__", "build"]
+
+_HOMES = {
+    "SklearnClassifier": "classifier",
+    "SklearnClassifierFactory": "factory",
+    "SklearnDataset": "dataset",
+    "build": "build",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import scikit-learn only once something of this package is used (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

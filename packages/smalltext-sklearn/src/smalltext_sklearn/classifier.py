@@ -1,0 +1,294 @@
+"""Any scikit-learn estimator as a classifier of texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+
+from smalltext_core import Classifier, Dataset, TextDataset, checks
+from smalltext_core.class_weights import ClassWeight, check_class_weight, class_weights
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.labels import Labels
+from smalltext_core.probabilities import Probabilities, empty_probabilities, place_columns, to_labels
+from smalltext_sklearn.dataset import SklearnDataset
+from smalltext_sklearn.defaults import default_vectorizer
+from smalltext_sklearn.estimators import check_estimator, fit_estimator, probabilities, seeded
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class SklearnClassifier(Classifier):
+    """Classifies texts with a scikit-learn estimator.
+
+    Parameters
+    ----------
+    model : scikit-learn estimator
+        A classifier with `fit` and `predict_proba`; one that has `decision_function` alone is calibrated by
+        Platt scaling. It is a template: `fit` trains a clone.
+    num_classes : int
+        The number of classes, those without a training text included.
+    multi_label : bool, default=False
+        Whether several classes, or none, may apply to a text; one clone is trained for each class then.
+    vectorizer : scikit-learn transformer, optional
+        What turns the texts of a TextDataset into features; by default TF-IDF of words and pairs of words.
+        A clone of it is fitted on the training texts.
+    class_weight : "balanced" or mapping of int to float, optional
+        How much each class counts; see `smalltext_core.class_weights`.
+    multi_label_threshold : float, default=0.5
+        In multi-label problems a class applies if its probability is greater than this.
+    seed : int, optional
+        Stands in for every ``random_state`` that was left open.
+
+    Attributes
+    ----------
+    model_ : scikit-learn estimator, or list of them
+        The trained clone; in multi-label problems one a class, or the constant 0.0 or 1.0 for a class that
+        applied to none or all of the training texts.
+    vectorizer_ : scikit-learn transformer or None
+        Fitted; None if the training set held features already.
+    label_names_ : LabelNames or None
+        What the training set calls the classes.
+
+    Raises
+    ------
+    InvalidInputError
+        If a parameter is not what is described above.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from smalltext_core import TextDataset
+    >>> train_set = TextDataset(["a fine film", "a dull film", "fine", "dull"], [1, 0, 1, 0])
+    >>> classifier = SklearnClassifier(LogisticRegression(), num_classes=2).fit(train_set)
+    >>> classifier.predict(TextDataset(["fine acting"])).tolist()
+    [1]
+    """
+
+    def __init__(
+        self,
+        model: BaseEstimator,
+        num_classes: int,
+        multi_label: bool = False,
+        *,
+        vectorizer: BaseEstimator | None = None,
+        class_weight: ClassWeight = None,
+        multi_label_threshold: float = 0.5,
+        seed: int | None = None,
+    ) -> None:
+        check_estimator(model)
+        self.num_classes = checks.check_num_classes(num_classes, multi_label)
+        check_class_weight(class_weight, self.num_classes)
+        if vectorizer is not None and not hasattr(vectorizer, "fit_transform"):
+            raise InvalidInputError("vectorizer", repr(vectorizer), "a transformer, such as TfidfVectorizer()")
+        self.model = model
+        self.multi_label = multi_label
+        self.vectorizer = vectorizer
+        self.class_weight = class_weight
+        self.multi_label_threshold = checks.check_threshold(multi_label_threshold)
+        self.seed = checks.check_seed(seed)
+
+    def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
+        """Train clones of the vectorizer and the estimator.
+
+        Parameters
+        ----------
+        train_set : TextDataset or SklearnDataset
+            Labelled texts, or their features; at least two classes.
+        weights : array-like of float, shape (n,), optional
+            How much each text counts.
+
+        Raises
+        ------
+        InvalidInputError
+            If the labels, the weights or the texts are not what is needed; the former model stays.
+        UnsupportedError
+            If there are weights (or a class_weight) and the estimator takes none.
+        """
+        train_set, sample_weights = checks.training_data(
+            train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
+        )
+        y = train_set.y
+        if not self.multi_label and len(np.unique(y)) < 2:
+            raise InvalidInputError(
+                "train_set.y", f"one class only, {y[0]}", "texts of two or more classes", "Label another text."
+            )
+        rng = np.random.default_rng(self.seed)
+        vectorizer, x = self._fit_vectorizer(train_set, rng)
+        model = seeded(self.model, rng)
+        if self.multi_label:
+            fitted: Any = self._fit_multi_label(model, x, y, sample_weights)
+        else:
+            of_class = class_weights(self.class_weight, y, self.num_classes)
+            fitted = fit_estimator(model, x, y, _product(sample_weights, of_class, y))
+        self.model_ = fitted
+        self.vectorizer_ = vectorizer
+        self.label_names_ = train_set.label_names
+        self.n_features_ = int(x.shape[1])
+        return self
+
+    @overload
+    def predict(self, data_set: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
+    @overload
+    def predict(self, data_set: Dataset[Any], return_proba: Literal[True]) -> tuple[Labels, Probabilities]: ...
+    def predict(self, data_set: Dataset[Any], return_proba: bool = False) -> Labels | tuple[Labels, Probabilities]:
+        """Label texts.
+
+        Parameters
+        ----------
+        data_set : TextDataset or SklearnDataset
+        return_proba : bool, default=False
+            Whether to return the probabilities as well.
+
+        Returns
+        -------
+        labels : ndarray of int32, shape (n,), or csr_matrix of int32, shape (n, num_classes)
+        proba : ndarray of float32, shape (n, num_classes)
+            Only with `return_proba`.
+        """
+        proba = self.predict_proba(data_set)
+        labels = to_labels(proba, self.multi_label, self.multi_label_threshold)
+        return (labels, proba) if return_proba else labels
+
+    def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
+        """Return the probability of each class, float32 of shape (n, num_classes).
+
+        A class that no training text had has zeros, unless the estimator says otherwise.
+        """
+        checks.prediction_data(data_set, fitted=hasattr(self, "model_"), classifier=self)
+        if len(data_set) == 0:
+            return empty_probabilities(self.num_classes)
+        x = self._features(data_set)
+        proba = self._multi_label_proba(x) if self.multi_label else self._single_label_proba(x)
+        if not np.isfinite(proba).all():
+            row = int(np.flatnonzero(~np.isfinite(proba).all(axis=1))[0])
+            raise InvalidInputError(
+                "model", f"{type(self.model).__name__}, whose predict_proba gave NaN at row {row}", "probabilities"
+            )
+        return proba
+
+    def save(self, folder: str | Path) -> None:
+        """Write the classifier to a folder, through skops; nothing in it is a pickle.
+
+        Raises
+        ------
+        NotFittedError
+            If there is nothing to save yet.
+        ModelFolderError
+            If the folder exists and is no saved model.
+        """
+        from smalltext_sklearn.saving import save
+
+        save(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, trusted: list[str] | None = None) -> Self:
+        """Bring back a classifier from a folder that `save` wrote.
+
+        Parameters
+        ----------
+        folder : path
+        trusted : list of str, optional
+            The dotted names of types beyond those of numpy, scipy and scikit-learn that the folder may hold,
+            such as an estimator of your own. Name only what you know.
+
+        Raises
+        ------
+        UntrustedModelError
+            If the folder holds a type that is not trusted; the message names it.
+        ModelFolderError
+            If the folder is no saved model, or is damaged.
+        """
+        from smalltext_sklearn.saving import load
+
+        return load(cls, folder, trusted)
+
+    def __repr__(self) -> str:
+        """Name the estimator and the number of classes."""
+        kind = ", multi_label=True" if self.multi_label else ""
+        return f"{type(self).__name__}({self.model!r}, num_classes={self.num_classes}{kind})"
+
+    def _fit_vectorizer(self, train_set: Dataset[Any], rng: np.random.Generator) -> tuple[Any, Any]:
+        if isinstance(train_set, SklearnDataset):
+            return None, train_set.x
+        _check_kind(train_set, "train_set")
+        vectorizer = seeded(default_vectorizer() if self.vectorizer is None else self.vectorizer, rng)
+        try:
+            return vectorizer, vectorizer.fit_transform(train_set.x, None if self.multi_label else train_set.y)
+        except ValueError as error:
+            if "empty vocabulary" not in str(error):
+                raise
+            raise InvalidInputError(
+                "train_set.x",
+                "texts in which the vectorizer finds no word",
+                "texts with words",
+                "Give a vectorizer for them, such as TfidfVectorizer(analyzer='char').",
+            ) from error
+
+    def _fit_multi_label(
+        self, model: Any, x: Any, y: Any, weights: NDArray[np.float64] | None
+    ) -> list[BaseEstimator | float]:
+        """Train one estimator a class; where a class applies to all or none, remember that instead."""
+        of_class = class_weights(self.class_weight, y, self.num_classes)
+        columns = y.tocsc()
+        fitted: list[BaseEstimator | float] = []
+        for k in range(self.num_classes):
+            applies = np.zeros(x.shape[0], dtype=np.int32)
+            if k < y.shape[1]:
+                applies[columns.indices[columns.indptr[k] : columns.indptr[k + 1]]] = 1
+            if applies.min() == applies.max():
+                fitted.append(float(applies[0]))
+            else:
+                pair = None if of_class is None else np.array([1.0, of_class[k]])
+                fitted.append(fit_estimator(model, x, applies, _product(weights, pair, applies)))
+        return fitted
+
+    def _features(self, data_set: Dataset[Any]) -> Any:
+        if isinstance(data_set, SklearnDataset):
+            if data_set.x.shape[1] != self.n_features_:
+                raise InvalidInputError(
+                    "data_set.x",
+                    f"{data_set.x.shape[1]} features",
+                    f"{self.n_features_}, as in training",
+                    "Vectorize with the vectorizer that was fitted on the training texts (train=False).",
+                )
+            return data_set.x
+        _check_kind(data_set, "data_set")
+        if self.vectorizer_ is None:
+            raise InvalidInputError(
+                "data_set",
+                "a TextDataset",
+                "a SklearnDataset, as in training",
+                "Fit on a TextDataset, and the classifier vectorizes texts by itself.",
+            )
+        return self.vectorizer_.transform(data_set.x)
+
+    def _single_label_proba(self, x: Any) -> Probabilities:
+        return place_columns(probabilities(self.model_, x), self.model_.classes_, self.num_classes)
+
+    def _multi_label_proba(self, x: Any) -> Probabilities:
+        proba = np.empty((x.shape[0], self.num_classes), dtype=np.float32)
+        for k, model in enumerate(self.model_):
+            proba[:, k] = model if isinstance(model, float) else probabilities(model, x)[:, 1]
+        return proba
+
+
+def _check_kind(data_set: Dataset[Any], argument: str) -> None:
+    if not isinstance(data_set, TextDataset):
+        raise InvalidInputError(
+            argument, type(data_set).__name__, "a TextDataset or a SklearnDataset", "Give the texts themselves."
+        )
+
+
+def _product(
+    weights: NDArray[np.float64] | None, of_class: NDArray[np.float64] | None, y: NDArray[Any]
+) -> NDArray[np.float64] | None:
+    """Combine the weights of texts with those of their classes."""
+    if of_class is None or (of_class == 1).all():
+        return weights
+    of_text: NDArray[np.float64] = of_class[y]
+    return of_text if weights is None else weights * of_text

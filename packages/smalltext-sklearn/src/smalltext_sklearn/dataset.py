@@ -1,0 +1,116 @@
+"""The dataset that holds what a vectorizer made of texts: one row of features a text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix, issparse
+
+from smalltext_core.dataset import Dataset, as_texts
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.labels import LabelNames
+from smalltext_core.selection import Rows, positions
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class SklearnDataset(Dataset[Any]):
+    """Feature vectors and their labels.
+
+    Parameters
+    ----------
+    x : ndarray or sparse matrix of numbers, shape (n, features)
+        One row a text. Sparse formats other than CSR are converted.
+    y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
+        Class numbers; None marks every text as unlabelled.
+    target_labels : array-like of int, optional
+        The class numbers that may occur. Inferred by default.
+    label_names : LabelNames or sequence of str, optional
+        What the classes are called, in the order of their numbers.
+
+    Raises
+    ------
+    InvalidInputError
+        If `x` is no matrix, holds NaN or infinity, or is not as long as `y`.
+
+    Examples
+    --------
+    >>> from sklearn.feature_extraction.text import TfidfVectorizer
+    >>> dataset = SklearnDataset.from_texts(["good film", "bad film"], [1, 0], TfidfVectorizer())
+    >>> dataset.x.shape, dataset[1].y.tolist()
+    ((2, 3), [0])
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: object = None,
+        target_labels: ArrayLike | None = None,
+        *,
+        label_names: LabelNames | Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(_as_features(x), y, target_labels, label_names=label_names)
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Iterable[str],
+        y: object = None,
+        vectorizer: Any = None,
+        target_labels: ArrayLike | None = None,
+        train: bool = True,
+        *,
+        label_names: LabelNames | Sequence[str] | None = None,
+    ) -> Self:
+        """Vectorize texts, once for as many rounds of active learning as follow.
+
+        Parameters
+        ----------
+        texts : sequence of str
+        y : array-like of int or csr_matrix, default=None
+            Class numbers.
+        vectorizer : scikit-learn transformer
+            What turns texts into features, such as TfidfVectorizer.
+        target_labels : array-like of int, optional
+            The class numbers that may occur.
+        train : bool, default=True
+            Whether to fit the vectorizer on these texts; False uses it as it is.
+        label_names : LabelNames or sequence of str, optional
+            What the classes are called.
+        """
+        if not hasattr(vectorizer, "transform"):
+            raise InvalidInputError("vectorizer", repr(vectorizer), "a transformer, such as TfidfVectorizer()")
+        checked = as_texts(texts, "texts")
+        x = vectorizer.fit_transform(checked) if train else vectorizer.transform(checked)
+        return cls(x, y, target_labels, label_names=label_names)
+
+    @staticmethod
+    def _count(x: Any) -> int:
+        return int(x.shape[0])
+
+    @staticmethod
+    def _select(x: Any, rows: Rows) -> Any:
+        selected = x[positions(rows)]
+        for array in (selected.data, selected.indices, selected.indptr) if issparse(x) else (selected,):
+            array.flags.writeable = False
+        return selected
+
+
+def _as_features(x: Any) -> Any:
+    features: Any = csr_matrix(x) if issparse(x) else np.asarray(x)
+    numeric = np.issubdtype(features.dtype, np.number) or features.dtype == np.bool_
+    if features.ndim != 2 or not numeric:
+        raise InvalidInputError(
+            "x",
+            f"an array of {features.dtype}, shape {features.shape}",
+            "numbers of shape (n, features), dense or sparse",
+            "For plain texts, use smalltext_core.TextDataset.",
+        )
+    values: NDArray[Any] = features.data if issparse(features) else features
+    if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+        raise InvalidInputError("x", "NaN or infinity", "finite numbers")
+    return features

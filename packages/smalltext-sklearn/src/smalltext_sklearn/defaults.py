@@ -1,0 +1,24 @@
+"""What learns, and from which features, if nobody says otherwise."""
+
+from __future__ import annotations
+
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+
+def default_vectorizer() -> TfidfVectorizer:
+    """Return TF-IDF of words and pairs of words, with damped counts.
+
+    Unlike scikit-learn's default, a word may be a single character: those carry meaning in many scripts.
+    """
+    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")  # noqa: S106 - of words
+
+
+def default_estimator() -> LogisticRegression:
+    """Return a logistic regression whose regularisation suits TF-IDF.
+
+    Vectors of length 1 call for less regularisation than scikit-learn's ``C=1``, which leaves probabilities
+    far too timid. 30 was the value with the least regret in log loss over topics and sentiment, 50 to 1,000
+    texts; see the decision record on default regularisation.
+    """
+    return LogisticRegression(C=30.0, max_iter=1000)
