@@ -29,7 +29,7 @@ from smalltext_torch.deprecation import ConstructorEarlyStopping, warn_deprecate
 from smalltext_torch.device import Precision, check_device, present_or_best, reproducible, resolve_device
 from smalltext_torch.dropout import with_dropout
 from smalltext_torch.early_stopping import EarlyStoppingHandler
-from smalltext_torch.history import HistoryRecord, TrainingCallback
+from smalltext_torch.history import HistoryRecord, TrainingCallback, check_callbacks
 from smalltext_torch.losses import Loss
 from smalltext_torch.model_selection import ModelSelectionHandler, as_model_selection_handler
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
@@ -182,13 +182,17 @@ class TorchClassifier(Backend[E], Classifier):
         stopping = self._constructor_early_stopping().handler(early_stopping, self.validations_per_epoch)
         selection = as_model_selection_handler(model_selection)
         optimization.check_choice(optimizer, scheduler)
+        listeners = check_callbacks(callbacks)
         device = resolve_device(self.device)
         randomness = Randomness(self.seed, device)
-        encoder, network = self._start(train_set, randomness)
-        network.to(device)
+        goes_on = self._fitted if self.warm_start else None
+        encoder = self._make_encoder(train_set) if goes_on is None else goes_on.encoder
         examples, validation, loss = self._examples(
             encoder, train_set, checked_weights, validation_set, randomness
         )
+        with randomness.network.lent():
+            network = self._make_network(encoder) if goes_on is None else copy.deepcopy(goes_on.network)
+        network.to(device)
         schedule = self._schedule(encoder)
         narrator = Narrator(logging.getLogger(type(self).__module__), self.verbosity)
         narrator.tell("training on %d texts, validating with %d", len(examples), len(validation or ()))
@@ -206,7 +210,7 @@ class TorchClassifier(Backend[E], Classifier):
                 scheduler=paced,
                 stopping=stopping,
                 selection=selection,
-                callbacks=tuple(callbacks),
+                callbacks=listeners,
                 randomness=randomness,
                 precision=Precision.of(device, self.mixed_precision),
                 narrator=narrator,
@@ -344,14 +348,6 @@ class TorchClassifier(Backend[E], Classifier):
     def label_names_(self) -> LabelNames | None:
         """What the classes are called, if the training set said so."""
         return self._require_fitted().label_names
-
-    def _start(self, train_set: Dataset[Any], randomness: Randomness) -> tuple[E, nn.Module]:
-        """Return what training begins with: encoder and network, new or (`warm_start`) those of the last `fit`."""
-        if self.warm_start and self._fitted is not None:
-            return self._fitted.encoder, copy.deepcopy(self._fitted.network)
-        encoder = self._make_encoder(train_set)
-        with randomness.network.lent():
-            return encoder, self._make_network(encoder)
 
     def _examples(
         self,
