@@ -18,7 +18,7 @@ from smalltext_core.labels import is_multi_label
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.testing.check import not_applicable
 from smalltext_core.testing.randomness import global_seed, global_state, moved
-from smalltext_core.testing.texts import opposite, training_texts, unseen_texts
+from smalltext_core.testing.texts import joined, opposite, training_texts, unseen_texts
 
 
 @dataclass
@@ -105,6 +105,17 @@ class Subject:
         """Labels for the training texts that contradict those that they have."""
         return opposite(self.train_set.y, self.num_classes)
 
+    @cached_property
+    def both_editions(self) -> TextDataset:
+        """The training texts, and as many others about the same topics, with their labels."""
+        other = training_texts(self.num_classes, self.multi_label, edition=1)
+        return TextDataset(self.train_set.x + other.x, joined(self.train_set.y, other.y))
+
+    @cached_property
+    def contradicted(self) -> TextDataset:
+        """The same texts; the labels of the second half contradict those of the first."""
+        return TextDataset(self.both_editions.x, joined(self.train_set.y, self.opposite_labels))
+
     def train(self, seed: int) -> Training:
         """Train a new classifier while the global random state of the process is what the seed makes it."""
         training = Training(self.new())
@@ -155,16 +166,17 @@ class Subject:
         return classifier
 
     def margin(self, classifier: Classifier) -> float:
-        """Return how much more a classifier believes in the labels of the training texts than in opposite ones.
+        """Return how much more a classifier believes in the labels of both editions than in opposite ones.
 
         Near 0 for one that has learned nothing, or as much from texts as from their contradiction; at most 1.
         """
-        proba = np.asarray(classifier.predict_proba(TextDataset(self.train_set.x)), dtype=np.float64)
-        if is_multi_label(self.train_set.y):
-            applies = self.train_set.y.toarray() > 0
+        y = self.both_editions.y
+        proba = np.asarray(classifier.predict_proba(TextDataset(self.both_editions.x)), dtype=np.float64)
+        if is_multi_label(y):
+            applies = y.toarray() > 0
             return float(proba[applies].mean() - proba[~applies].mean())
         rows = np.arange(len(proba))
-        return float((proba[rows, self.train_set.y] - proba[rows, self.opposite_labels]).mean())
+        return float((proba[rows, y] - proba[rows, opposite(y, self.num_classes)]).mean())
 
     def require_learning(self) -> float:
         """Return the margin of the shared classifier, or skip a check that needs one which has learned."""

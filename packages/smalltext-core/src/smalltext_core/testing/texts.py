@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import vstack
 
 from smalltext_core.dataset import TextDataset
 from smalltext_core.labels import Labels, is_multi_label, list_to_csr
@@ -32,6 +33,12 @@ _NEUTRAL = (
     "yes well maybe so but who can tell",
     "there is not much more to add to any of this",
     "and so on and so forth until the very end",
+    "that would be all for now as far as anybody knows",
+    "one thing led to another as things will do",
+    "whatever it was it is not here any longer",
+    "please see the other page for what was meant",
+    "some do and some do not and that is how it goes",
+    "this line is left as it is on purpose",
 )
 _TEXTS_PER_CLASS = 6
 _PAIRS_PER_CLASS = 2
@@ -60,24 +67,28 @@ def sentence(topic: int, number: int) -> str:
     return _SENTENCES[number % len(_SENTENCES)].format(*chosen)
 
 
-def training_texts(num_classes: int, multi_label: bool) -> TextDataset:
+def training_texts(num_classes: int, multi_label: bool, edition: int = 0) -> TextDataset:
     """Return texts to train on, each class as often as any other.
 
-    Multi-label sets also hold texts with two labels and texts with none.
+    Multi-label sets also hold texts with two labels and texts with none. Edition 1 has other texts about the
+    same topics, with the same labels in the same order.
     """
-    texts = [sentence(topic, i) for i in range(_TEXTS_PER_CLASS) for topic in range(num_classes)]
+    first = edition * _TEXTS_PER_CLASS
+    texts = [sentence(topic, first + i) for i in range(_TEXTS_PER_CLASS) for topic in range(num_classes)]
     topics = [topic for _ in range(_TEXTS_PER_CLASS) for topic in range(num_classes)]
     if not multi_label:
         return TextDataset(texts, topics, label_names=class_names(num_classes))
     labels = [[topic] for topic in topics]
     if num_classes > 1:
+        first = 2 * _TEXTS_PER_CLASS + edition * _PAIRS_PER_CLASS
         for i in range(_PAIRS_PER_CLASS):
             for topic in range(num_classes):
                 pair = [topic, (topic + 1) % num_classes]
-                texts.append(" ".join(sentence(one, _TEXTS_PER_CLASS + i) for one in pair))
+                texts.append(" ".join(sentence(one, first + i) for one in pair))
                 labels.append(pair)
-    texts += _NEUTRAL
-    labels += [[] for _ in _NEUTRAL]
+    neutral = _NEUTRAL[edition::2]
+    texts += neutral
+    labels += [[] for _ in neutral]
     return TextDataset(texts, list_to_csr(labels, num_classes), label_names=class_names(num_classes))
 
 
@@ -135,11 +146,8 @@ def opposite(y: Labels, num_classes: int) -> Labels:
     return following
 
 
-def contradicted(dataset: TextDataset, num_classes: int) -> TextDataset:
-    """Return every text twice: first with its labels, then (in a second block) with opposite ones."""
-    other = opposite(dataset.y, num_classes)
-    if is_multi_label(dataset.y):
-        from scipy.sparse import vstack
-
-        return TextDataset(dataset.x * 2, vstack([dataset.y, other], format="csr"))
-    return TextDataset(dataset.x * 2, np.concatenate([dataset.y, other]))
+def joined(one: Labels, other: Labels) -> Labels:
+    """Return the labels of one dataset after those of another."""
+    if is_multi_label(one):
+        return vstack([one, other], format="csr")
+    return np.concatenate([one, other])  # type: ignore[arg-type]
