@@ -33,15 +33,13 @@ _NEUTRAL = (
     "yes well maybe so but who can tell",
     "there is not much more to add to any of this",
     "and so on and so forth until the very end",
-    "that would be all for now as far as anybody knows",
-    "one thing led to another as things will do",
-    "whatever it was it is not here any longer",
-    "please see the other page for what was meant",
-    "some do and some do not and that is how it goes",
-    "this line is left as it is on purpose",
 )
 _TEXTS_PER_CLASS = 6
 _PAIRS_PER_CLASS = 2
+_CONTESTED_CLASSES = 4
+
+CONTESTED_TURNS = 8
+"""How often each text occurs in a contested training set."""
 
 
 def class_names(num_classes: int) -> list[str]:
@@ -67,29 +65,43 @@ def sentence(topic: int, number: int) -> str:
     return _SENTENCES[number % len(_SENTENCES)].format(*chosen)
 
 
-def training_texts(num_classes: int, multi_label: bool, edition: int = 0) -> TextDataset:
+def training_texts(num_classes: int, multi_label: bool) -> TextDataset:
     """Return texts to train on, each class as often as any other.
 
-    Multi-label sets also hold texts with two labels and texts with none. Edition 1 has other texts about the
-    same topics, with the same labels in the same order.
+    Multi-label sets also hold texts with two labels and texts with none.
     """
-    first = edition * _TEXTS_PER_CLASS
-    texts = [sentence(topic, first + i) for i in range(_TEXTS_PER_CLASS) for topic in range(num_classes)]
+    texts = [sentence(topic, i) for i in range(_TEXTS_PER_CLASS) for topic in range(num_classes)]
     topics = [topic for _ in range(_TEXTS_PER_CLASS) for topic in range(num_classes)]
     if not multi_label:
         return TextDataset(texts, topics, label_names=class_names(num_classes))
     labels = [[topic] for topic in topics]
     if num_classes > 1:
-        first = 2 * _TEXTS_PER_CLASS + edition * _PAIRS_PER_CLASS
         for i in range(_PAIRS_PER_CLASS):
             for topic in range(num_classes):
                 pair = [topic, (topic + 1) % num_classes]
-                texts.append(" ".join(sentence(one, first + i) for one in pair))
+                texts.append(" ".join(sentence(one, 12 + i) for one in pair))
                 labels.append(pair)
-    neutral = _NEUTRAL[edition::2]
-    texts += neutral
-    labels += [[] for _ in neutral]
+    texts += _NEUTRAL
+    labels += [[] for _ in _NEUTRAL]
     return TextDataset(texts, list_to_csr(labels, num_classes), label_names=class_names(num_classes))
+
+
+def contested_texts(num_classes: int, multi_label: bool) -> TextDataset:
+    """Return a few texts with their labels, of which `contested` makes a training set that contradicts itself."""
+    topics = [topic for topic in range(min(num_classes, _CONTESTED_CLASSES)) for _ in range(2)]
+    texts = [sentence(topic, i % 2) for i, topic in enumerate(topics)]
+    if not multi_label:
+        return TextDataset(texts, topics)
+    labels: list[list[int]] = [*([topic] for topic in topics), [], []]
+    return TextDataset([*texts, *_NEUTRAL[:2]], list_to_csr(labels, num_classes))
+
+
+def contested(dataset: TextDataset, num_classes: int) -> TextDataset:
+    """Return every text eight times: with its labels, with opposite ones, with its labels, and so on in turn."""
+    y = joined(dataset.y, opposite(dataset.y, min(num_classes, _CONTESTED_CLASSES)))
+    for _ in range(2):
+        y = joined(y, y)
+    return TextDataset(dataset.x * CONTESTED_TURNS, y)
 
 
 def unseen_texts(num_classes: int) -> TextDataset:
@@ -141,7 +153,7 @@ def repeated_text(num_classes: int, multi_label: bool) -> TextDataset:
 def opposite(y: Labels, num_classes: int) -> Labels:
     """Return labels that contradict others: the next class, or (multi-label) the classes that did not apply."""
     if is_multi_label(y):
-        return list_to_csr([np.flatnonzero(row == 0).tolist() for row in y.toarray()], num_classes)
+        return list_to_csr([np.flatnonzero(row == 0).tolist() for row in y.toarray()], y.shape[1])
     following: Labels = (y + 1) % num_classes
     return following
 
@@ -150,4 +162,4 @@ def joined(one: Labels, other: Labels) -> Labels:
     """Return the labels of one dataset after those of another."""
     if is_multi_label(one):
         return vstack([one, other], format="csr")
-    return np.concatenate([one, other])  # type: ignore[arg-type]
+    return np.concatenate([one, other])
