@@ -18,7 +18,7 @@ MOST_CLASSES = 20
 _FONT = 12.0
 _LONGEST_NAME = 108.0
 _SLANT = 1 / sqrt(2)  # of names at 45 degrees
-_STRONG = 0.55  # from this share on, a cell is so dark that its number is written in the colour of the page
+_STRONG = 0.6  # from this share on, a cell is so dark that its number is written in the colour of the page
 
 
 def heat_map(matrix: NDArray[np.int64], names: Sequence[str], totals: NDArray[np.int64]) -> Markup:
@@ -37,7 +37,7 @@ def heat_map(matrix: NDArray[np.int64], names: Sequence[str], totals: NDArray[np
     cell = 84.0 if count <= 3 else 56.0 if count <= 6 else 40.0 if count <= 10 else 30.0
     labels = [shorten(name, _LONGEST_NAME, _FONT) for name in names]
     longest = max(width(label, _FONT) for label in labels)
-    left, top = longest + 32, longest * _SLANT + 34
+    left, top = longest + 32, longest * _SLANT + 46
     size = (left + count * cell + longest * _SLANT + 6, top + count * cell + 6)
     shares = matrix / np.maximum(totals, 1)[:, None]
     cells = [
