@@ -67,7 +67,7 @@ def _from_source(source: str, namespace: Mapping[str, Any]) -> tuple[Any, ...]:
     try:
         # The annotation comes from a module that is installed and has just been imported.
         found = eval(compile(ast.Expression(tree), "annotation", "eval"), known)  # noqa: S307
-    except Exception:  # noqa: BLE001
+    except Exception:
         return ()
     return members(found, namespace)
 
@@ -135,7 +135,8 @@ def _choice(text: str, annotation: Any, _: Sequence[Any]) -> Any:
         return next((value for value in typing.get_args(annotation) if str(value) == text), _NOTHING)
     if isinstance(annotation, enum.EnumMeta):
         found: Any = next(
-            (one for one in annotation if text.lower() in (one.name.lower(), str(one.value).lower())), _NOTHING
+            (one for one in list[Any](annotation) if text.lower() in (one.name.lower(), str(one.value).lower())),
+            _NOTHING,
         )
         return found
     return _NOTHING
@@ -189,12 +190,10 @@ def _item(value: Any, annotation: Any) -> Any:
     if isinstance(value, str):
         return parse(value, admitted)
     if isinstance(value, (list, dict)):
-        for one in admitted:
-            try:
-                return _converted(value, one)
-            except ValueError:
-                continue
-        raise ValueError(value)
+        kinds = [typing.get_origin(one) or one for one in admitted]
+        wanted = _MAPPINGS if isinstance(value, dict) else tuple(_SEQUENCES)
+        fitting = [one for one, kind in zip(admitted, kinds, strict=True) if kind in (*wanted, Any, object)]
+        return _converted(value, fitting[0] if fitting else None)
     if Any in admitted:
         return value
     kinds = [one for one in admitted if isinstance(one, type)]
@@ -229,7 +228,7 @@ def described(admitted: Sequence[Any]) -> str:
 
 
 def _described(annotation: Any) -> str:
-    plain = {
+    plain: dict[Any, str] = {
         type(None): "none",
         bool: "true or false",
         int: "a whole number",
@@ -248,4 +247,4 @@ def _described(annotation: Any) -> str:
         return 'a JSON object such as {"key": value}'
     if origin in _SEQUENCES:
         return "a JSON list such as [1, 2]"
-    return plain.get(annotation, "") if isinstance(annotation, collections.abc.Hashable) else ""
+    return plain.get(annotation, "")

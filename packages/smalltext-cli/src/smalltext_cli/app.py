@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn, TextIO
 import typer
 
 from smalltext_cli import __version__
+from smalltext_cli.commands.demo import demo
 from smalltext_cli.commands.evaluate import evaluate
 from smalltext_cli.commands.info import info
 from smalltext_cli.commands.listing import list_classifiers
@@ -33,8 +34,9 @@ app = typer.Typer(
 app.command("list")(list_classifiers)
 app.command()(info)
 app.command()(train)
-app.command()(predict)
 app.command()(evaluate)
+app.command()(predict)
+app.command()(demo)
 
 
 def _print_version(*, wanted: bool) -> None:
@@ -46,7 +48,7 @@ def _print_version(*, wanted: bool) -> None:
 @app.callback()
 def _common(
     *,
-    version: Annotated[  # noqa: ARG001 - its callback does the work
+    version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
@@ -92,7 +94,7 @@ def _show_warning(
 
 def _fail(message: str, code: int) -> NoReturn:
     if os.environ.get(TRACEBACK_VARIABLE):
-        raise  # noqa: PLE0704 - called while an exception is handled
+        raise
     _say(f"Error: {message}")
     raise SystemExit(code)
 

@@ -65,7 +65,7 @@ class Labeller:
         clash = {f"proba_{rank}" for rank in range(1, self._top + 1)} & set(self._proba)
         if clash:
             raise UsageError(
-                f"--proba and --top would both write a column {min(clash)!r}, since classes are called by numbers. "
+                f"--proba and --top would both write a column {min(clash)!r}, since classes are called so. "
                 "Give one of the two."
             )
 

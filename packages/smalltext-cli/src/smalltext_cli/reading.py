@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -50,7 +50,7 @@ def rows(
     multi_label: bool = False,
     separator: str | None = None,
     file_format: FileFormat | None = None,
-) -> Iterator[Row]:
+) -> Generator[Row, None, None]:
     r"""Read a file row by row, however long it is.
 
     Parameters

@@ -82,16 +82,17 @@ def show(found: Survey, name: str) -> None:
         table.add_row(Text(shortened(label)), f"{count:,}", f"{count / found.texts:.1%}")
     console.print(table)
     notes = [
-        (found.duplicates, "exact copies of an earlier text; they stay on one side of the split"),
-        (found.empty, "empty texts"),
-        (found.without_class, "texts that no class applies to"),
+        ("exact copies of an earlier text", found.duplicates),
+        ("empty texts", found.empty),
+        ("texts that no class applies to", found.without_class),
     ]
-    for count, meaning in notes:
+    for meaning, count in notes:
         if count:
-            console.print(f"Note: {count:,} {meaning}", markup=False)
+            console.print(f"Note: {meaning}: {count:,}", markup=False)
     if found.contradictions:
         console.print(
-            f"Warning: {len(found.contradictions):,} texts occur with different labels, such as "
+            f"Warning: texts that occur with different labels: {len(found.contradictions):,}, such as "
             f"{shortened(found.contradictions[0])!r}; decide on one",
             markup=False,
+            soft_wrap=True,
         )

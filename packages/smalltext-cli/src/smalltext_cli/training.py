@@ -179,8 +179,10 @@ def fitted(name: str, split: Split, parameters: dict[str, Any]) -> tuple[Classif
 
 
 def scored(classifier: Classifier, data: TextDataset) -> Scores:
-    """Return how good a classifier is on labelled texts."""
-    return score(data.y, classifier.predict_proba(data), multi_label=data.is_multi_label)
+    """Return how good a classifier is on labelled texts, at its own threshold if it has one."""
+    threshold = getattr(classifier, "multi_label_threshold", 0.5)
+    proba = classifier.predict_proba(data)
+    return score(data.y, proba, multi_label=data.is_multi_label, threshold=threshold)
 
 
 def save(classifier: Classifier, folder: Path, scores: dict[str, Any] | None) -> None:

@@ -54,15 +54,22 @@ def table_writer(output: str, file_format: FileFormat) -> Iterator[Write]:
                 yield write
             sys.stdout.buffer.flush()
         elif Path(output).exists() and not Path(output).is_file():
-            with Path(output).open("wb") as file, _chunks(file, file_format) as write:  # a device or a named pipe
+            with Path(output).open("wb") as device, _chunks(device, file_format) as write:  # or a named pipe
                 yield write
         else:
             with staged_file(output) as file, _chunks(file, file_format) as write:
                 yield write
 
 
-def check_output(output: str) -> None:
+def check_output(output: str, data: str) -> None:
     """Refuse a place that no file can be written to, before any work is done.
+
+    Parameters
+    ----------
+    output : str
+        A file, or ``-`` for standard output.
+    data : str
+        The input, which is never written over.
 
     Raises
     ------
@@ -75,6 +82,8 @@ def check_output(output: str) -> None:
         raise OutputError(f"{output}: this is a folder. Give the path of a file to write.")
     if not path.absolute().parent.is_dir():
         raise OutputError(f"{output}: there is no folder {path.parent}. Make it first, or choose another place.")
+    if data != STDIN and path.is_file() and Path(data).exists() and path.samefile(data):
+        raise OutputError(f"{output}: this is the input as well. Choose another place.")
     if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
         raise OutputError(
             f"{output}: this may not be written to. Choose another place, or change the permissions."
@@ -82,7 +91,7 @@ def check_output(output: str) -> None:
 
 
 def check_file_output(output: str, data: str) -> None:
-    """Refuse a place for a file beside the results: standard output, the input, and what `check_output` refuses.
+    """Refuse a place for a file beside the results: standard output, and what `check_output` refuses.
 
     Raises
     ------
@@ -90,9 +99,7 @@ def check_file_output(output: str, data: str) -> None:
     """
     if output == STDOUT:
         raise OutputError("standard output is for the results. Give the path of a file to write.")
-    check_output(output)
-    if data != STDIN and Path(data).exists() and Path(output).exists() and Path(output).samefile(data):
-        raise OutputError(f"{output}: this is the input as well. Choose another place.")
+    check_output(output, data)
 
 
 def write_file(output: str, content: bytes) -> None:

@@ -20,6 +20,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from smalltext_core.errors import ModelFolderError, NotFittedError, UntrustedModelError
 from smalltext_core.saving import Manifest, model_folder, read_manifest
 from smalltext_sklearn._version import __version__
+from smalltext_sklearn.trust import KNOWN_TYPES, check_trees
 
 if TYPE_CHECKING:
     from smalltext_sklearn.classifier import SklearnClassifier
@@ -93,8 +94,8 @@ def _classifier(cls: type[C], manifest: Manifest, content: dict[str, Any]) -> C:
 
 def _read_model(path: Path, trusted: list[str]) -> dict[str, Any]:
     try:
-        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted))
-        content = None if unknown else skops.io.load(path, trusted=trusted)
+        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - KNOWN_TYPES - set(trusted))
+        content = None if unknown else skops.io.load(path, trusted=sorted(KNOWN_TYPES.union(trusted)))
     except Exception as error:
         raise ModelFolderError(
             f"{path} cannot be read ({type(error).__name__}: {error}). It is damaged, or was written with "
@@ -107,6 +108,7 @@ def _read_model(path: Path, trusted: list[str]) -> dict[str, Any]:
         )
     if not isinstance(content, dict) or not {"model", "vectorizer", "model_", "vectorizer_"} <= content.keys():
         raise ModelFolderError(f"{path} holds something else than a scikit-learn classifier. Save it again.")
+    check_trees(content)
     return content
 
 
@@ -139,7 +141,13 @@ def _without_vocabularies(vectorizer: Any) -> tuple[Any, list[list[str] | None]]
     return copy.deepcopy(vectorizer, memo), vocabularies
 
 
-def _give_vocabularies(vectorizer: Any, vocabularies: list[list[str] | None]) -> None:
+def _give_vocabularies(vectorizer: Any, vocabularies: Any) -> None:
+    """Put the words back, or raise ValueError if what was read is no list of words for each vectorizer."""
+    if not isinstance(vocabularies, list):
+        raise ValueError(f"{VOCABULARY_FILE} holds no list")  # noqa: TRY004 - a bad file, not a bad call
     for counter, words in zip(_counters(vectorizer), vocabularies, strict=True):
-        if words is not None:
-            counter.vocabulary_ = {word: column for column, word in enumerate(words)}
+        if words is None:
+            continue
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError(f"{VOCABULARY_FILE} holds something else than words")
+        counter.vocabulary_ = {word: column for column, word in enumerate(words)}

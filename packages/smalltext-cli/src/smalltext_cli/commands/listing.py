@@ -12,7 +12,8 @@ from smalltext_core import classifiers, plugins
 def list_classifiers(*, as_json: AsJson = False) -> None:
     """List the classifiers that are installed.
 
-    Plugins that are broken, or blocked by SMALLTEXT_PLUGINS or SMALLTEXT_DISABLE_PLUGINS, are listed with the reason.
+    Plugins that are broken, or blocked by SMALLTEXT_PLUGINS or SMALLTEXT_DISABLE_PLUGINS, are listed with
+    the reason.
     """
     found, problems = _classifiers(), _problems()
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import closing
 from typing import Annotated
@@ -11,8 +10,7 @@ import typer
 
 from smalltext_cli.commands.options import Device, Format, TextColumn, Trust
 from smalltext_cli.console import messages
-from smalltext_cli.errors import UsageError
-from smalltext_cli.sources import STDIN, FileFormat, format_of
+from smalltext_cli.sources import FileFormat, format_of
 
 
 def predict(
@@ -48,8 +46,8 @@ def predict(
     The rows come in order, with the columns text and label. Memory does not grow with the file, and FILE
     appears only once it is whole.
 
-    Examples:
-
+    Examples
+    --------
         smalltext predict model new.csv --output labelled.csv
 
         smalltext predict model new.jsonl --output labelled.parquet --proba --top 3
@@ -62,8 +60,7 @@ def predict(
     from smalltext_cli.reading import rows
 
     target_format = output_format or ("csv" if output == writing.STDOUT else format_of(output))
-    _refuse_same(data, output)
-    writing.check_output(output)
+    writing.check_output(output, data)
     labeller = Labeller(load_model(model, trusted=trust, device=device), target_format, proba=proba, top=top)
     begin = time.perf_counter()
     done = 0
@@ -80,8 +77,3 @@ def predict(
     messages().print(
         f"Labelled {done:,} texts in {time.perf_counter() - begin:.1f} s: {place}", markup=False, soft_wrap=True
     )
-
-
-def _refuse_same(data: str, output: str) -> None:
-    if data != STDIN and os.path.exists(output) and os.path.exists(data) and os.path.samefile(data, output):  # noqa: PTH
-        raise UsageError(f"{output}: this is the input as well. Choose another --output.")

@@ -74,8 +74,8 @@ def train(
     Part of the texts is held out (copies of a text never stand on both sides), and the model is scored on it. The
     folder appears only once it is whole.
 
-    Examples:
-
+    Examples
+    --------
         smalltext train mails.csv --classifier sklearn --output model
 
         smalltext train papers.jsonl -c sklearn -o model --multi-label --set class_weight=balanced --seed 1

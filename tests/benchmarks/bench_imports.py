@@ -1,0 +1,26 @@
+"""What it costs to import the core and to list the classifiers, over numpy and scipy alone."""
+
+from __future__ import annotations
+
+from harness import Benchmark, Target, Variant
+
+BENCHMARKS = (
+    Benchmark(
+        name="imports",
+        rounds=15,
+        variants=(
+            Variant("numpy, scipy.sparse", "import numpy, scipy.sparse"),
+            Variant("smalltext_core", "import smalltext_core"),
+            Variant(
+                "classifiers()",
+                "import smalltext_core as s; found = s.classifiers()",
+                check="figures['installed'] = ' '.join(found)",
+            ),
+        ),
+        targets=(
+            Target("smalltext_core", "seconds", 0.060, additional=True),
+            Target("classifiers()", "seconds", 0.100, additional=True),
+        ),
+        libraries=("numpy", "scipy", "pluggy", "smalltext-core"),
+    ),
+)

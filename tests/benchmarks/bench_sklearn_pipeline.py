@@ -1,0 +1,54 @@
+"""100,000 texts through fit and predict: the classifier `sklearn` over the bare scikit-learn pipeline."""
+
+from __future__ import annotations
+
+from harness import Benchmark, Target, Variant
+
+PREPARE = """
+from pathlib import Path
+from corpus import write_corpus
+write_corpus(Path(), count=100_000, num_classes=4)
+"""
+
+SETUP = """
+from pathlib import Path
+import numpy as np
+import smalltext_core as s
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+import smalltext_sklearn.classifier
+from corpus import read_corpus
+texts, labels = read_corpus(Path())
+vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, dtype=np.float32)
+estimator = LogisticRegression(C=10.0, max_iter=1000)
+"""
+
+CHECK = "figures['accuracy on training texts'] = round(float((predicted == labels).mean()), 4)"
+
+BARE = """
+pipeline = make_pipeline(vectorizer, estimator)
+predicted = pipeline.fit(texts, labels).predict(texts)
+"""
+
+OURS = """
+classifier = s.create_classifier("sklearn", num_classes=4, vectorizer=vectorizer, estimator=estimator)
+predicted = classifier.fit(s.TextDataset(texts, labels)).predict(s.TextDataset(texts))
+"""
+
+BENCHMARKS = (
+    Benchmark(
+        name="sklearn-pipeline",
+        rounds=3,
+        prepare=PREPARE,
+        variants=(
+            Variant("scikit-learn pipeline", BARE, SETUP, CHECK),
+            Variant("smalltext sklearn", OURS, SETUP, CHECK),
+        ),
+        targets=(
+            Target("smalltext sklearn", "seconds", 1.05),
+            Target("smalltext sklearn", "peak_mib", 1.3),
+        ),
+        libraries=("numpy", "scipy", "scikit-learn", "smalltext-core", "smalltext-sklearn"),
+    ),
+)

@@ -1,0 +1,172 @@
+"""Benchmarks: variants of one job, alternating in one run, each time in a fresh process.
+
+A machine has good and bad minutes, so only what was measured side by side is compared, and by medians. This module
+imports nothing heavy: on Linux a child's peak memory begins with that of the process that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+MEASURE = """
+import json, resource, sys, time
+figures = {{}}
+{setup}
+start = time.perf_counter()
+{statement}
+seconds = time.perf_counter() - start
+unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+{check}
+print(json.dumps({{"seconds": seconds, "peak_mib": peak, "figures": figures}}))
+"""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to do the job, as Python source: what is measured, what comes before it, and what after.
+
+    `check` may put what it finds out into the dict ``figures``.
+    """
+
+    name: str
+    statement: str
+    setup: str = ""
+    check: str = ""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a variant may cost at most: as a multiple of the first variant, or in addition to it."""
+
+    variant: str
+    quantity: str  # "seconds" or "peak_mib"
+    at_most: float
+    additional: bool = False
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A job and its variants, of which the first one is what the others are compared with.
+
+    `prepare` is Python source that runs once, in the folder in which every variant then runs.
+    """
+
+    name: str
+    variants: tuple[Variant, ...]
+    rounds: int
+    targets: tuple[Target, ...] = ()
+    prepare: str = ""
+    libraries: tuple[str, ...] = ()
+
+
+@dataclass
+class Result:
+    """The runs of each variant, in the order in which they were made."""
+
+    benchmark: Benchmark
+    runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def median(self, variant: str, quantity: str) -> float:
+        return statistics.median(run[quantity] for run in self.runs[variant])
+
+    def cost(self, target: Target) -> float:
+        ours = self.median(target.variant, target.quantity)
+        first = self.median(self.benchmark.variants[0].name, target.quantity)
+        return ours - first if target.additional else ours / first
+
+
+def measure(benchmark: Benchmark) -> Result:
+    """Run every variant in turn, as often as the benchmark says."""
+    result = Result(benchmark, {variant.name: [] for variant in benchmark.variants})
+    with tempfile.TemporaryDirectory() as folder:
+        _run(benchmark.prepare, folder)
+        for _ in range(benchmark.rounds):
+            for variant in benchmark.variants:
+                source = MEASURE.format(setup=variant.setup, statement=variant.statement, check=variant.check)
+                run = json.loads(_run(source, folder).splitlines()[-1])
+                result.runs[variant.name].append(run)
+                print(f"  {benchmark.name}: {variant.name} {run['seconds']:.3f} s", file=sys.stderr, flush=True)
+    return result
+
+
+def _run(source: str, folder: str) -> str:
+    surroundings = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", source]
+    return subprocess.run(
+        command, cwd=folder, env=surroundings, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """Return everything that was measured, and where."""
+    benchmark = result.benchmark
+    return {
+        "benchmark": benchmark.name,
+        "machine": {
+            "system": platform.platform(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+        },
+        "versions": {name: metadata.version(name) for name in benchmark.libraries},
+        "medians": {
+            variant.name: {quantity: result.median(variant.name, quantity) for quantity in ("seconds", "peak_mib")}
+            for variant in benchmark.variants
+        },
+        "targets": [
+            {**vars(target), "measured": result.cost(target), "met": result.cost(target) <= target.at_most}
+            for target in benchmark.targets
+        ],
+        "runs": result.runs,
+    }
+
+
+def as_table(result: Result) -> str:
+    """Return the medians, the ratios to the first variant, and the targets, for people."""
+    benchmark = result.benchmark
+    width = max(len(variant.name) for variant in benchmark.variants)
+    lines = [
+        f"{benchmark.name} ({benchmark.rounds} rounds, medians; ratios to the first row)",
+        f"  {'':{width}}    seconds         min-max  ratio   peak MiB  ratio  figures",
+    ]
+    lines += [_row(result, variant.name, width) for variant in benchmark.variants]
+    for target in benchmark.targets:
+        kind = "more than the first" if target.additional else "times the first"
+        verdict = "met" if result.cost(target) <= target.at_most else "MISSED"
+        lines.append(
+            f"  target: {target.variant}, {target.quantity} at most {target.at_most:g} {kind}: "
+            f"{result.cost(target):.3f}, {verdict}"
+        )
+    return "\n".join(lines)
+
+
+def _row(result: Result, name: str, width: int) -> str:
+    first = result.benchmark.variants[0].name
+    seconds, peak = result.median(name, "seconds"), result.median(name, "peak_mib")
+    every = [run["seconds"] for run in result.runs[name]]
+    figures = ", ".join(f"{key} {value}" for key, value in result.runs[name][-1]["figures"].items())
+    return (
+        f"  {name:{width}}  {seconds:9.3f} {f'{min(every):.3f}-{max(every):.3f}':>15}"
+        f" {seconds / result.median(first, 'seconds'):6.2f}"
+        f"  {peak:9.1f} {peak / result.median(first, 'peak_mib'):6.2f}  {figures}"
+    )
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

@@ -1,0 +1,44 @@
+"""Run the benchmarks: all of them, or those whose names are given (`hatch run bench imports`).
+
+Each module ``bench_*.py`` beside this one has a tuple BENCHMARKS. Tables are printed; everything that was measured
+is written to the folder .benchmarks/ of the repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness import Benchmark, as_json, as_table, measure
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parents[1] / ".benchmarks"
+
+
+def available() -> Iterator[Benchmark]:
+    for path in sorted(HERE.glob("bench_*.py")):
+        yield from importlib.import_module(path.stem).BENCHMARKS
+
+
+def main() -> None:
+    benchmarks = {benchmark.name: benchmark for benchmark in available()}
+    parser = argparse.ArgumentParser(description="Measure variants of one job side by side.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ones: {', '.join(benchmarks)}")
+    chosen = parser.parse_args().names or list(benchmarks)
+    unknown = [name for name in chosen if name not in benchmarks]
+    if unknown:
+        parser.error(f"no benchmark is called {unknown[0]}; there are {', '.join(benchmarks)}")
+    RESULTS.mkdir(exist_ok=True)
+    for name in chosen:
+        result = measure(benchmarks[name])
+        path = RESULTS / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json"
+        path.write_text(json.dumps(as_json(result), indent=2) + "\n", encoding="utf-8")
+        print(f"{as_table(result)}\n  written to {path.relative_to(HERE.parents[1])}\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()

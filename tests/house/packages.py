@@ -1,0 +1,50 @@
+"""The packages of this repository as their own files describe them."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+TOP = Path(__file__).parents[2]
+NAMES = sorted(path.parent.name for path in TOP.glob("packages/smalltext-*/pyproject.toml"))
+
+
+def folder(name: str) -> Path:
+    return TOP / "packages" / name
+
+
+def sources(name: str) -> Path:
+    return folder(name) / "src" / import_name(name)
+
+
+def import_name(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def version(name: str) -> str:
+    scope: dict[str, str] = {}
+    exec((sources(name) / "_version.py").read_text(), scope)
+    return scope["__version__"]
+
+
+@cache
+def project(name: str) -> dict[str, Any]:
+    return tomllib.loads((folder(name) / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def required(name: str) -> list[Requirement]:
+    return [Requirement(line) for line in project(name)["dependencies"]]
+
+
+def optional(name: str) -> list[Requirement]:
+    extras = project(name).get("optional-dependencies", {})
+    return [Requirement(line) for lines in extras.values() for line in lines]

@@ -1,0 +1,84 @@
+"""What somebody has who installs wheels into an empty virtual environment."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytestmark = [pytest.mark.install, pytest.mark.slow, pytest.mark.xdist_group("install")]
+
+TRAIN = """
+import sys
+import smalltext_core as s
+texts = s.TextDataset.from_labels(["a fine film", "a dull film", "fine", "dull"], ["good", "bad", "good", "bad"])
+classifier = s.create_classifier("sklearn", num_classes=2, seed=1).fit(texts)
+classifier.save(sys.argv[1])
+again = s.load(sys.argv[1])
+print(texts.label_names.decode(again.predict(s.TextDataset(["a fine day", "dull"]))))
+"""
+
+REVIEWS = "text,label\n" + "".join(
+    f"{words} {number},{label}\n"
+    for number in range(20)
+    for words, label in (("a fine and moving film", "good"), ("a dull and tiring film", "bad"))
+)
+
+
+def test_core_brings_nothing_heavier_than_scipy(core_environment):
+    assert core_environment.distributions() == {"smalltext-core", "numpy", "scipy", "pluggy"}
+
+
+def test_core_alone_knows_no_classifier(core_environment):
+    result = core_environment.run_python("import smalltext_core as s; print(dict(s.classifiers()), s.plugins())")
+    assert (result.stdout, result.stderr) == ("{} ()\n", "")
+
+
+def test_core_alone_says_what_to_install(core_environment):
+    result = core_environment.run_python("import smalltext_core as s; s.create_factory('sklearn', num_classes=2)")
+    assert result.returncode == 1
+    assert "pip install smalltext-sklearn" in result.stderr
+
+
+def test_the_kit_can_be_imported_without_pytest(core_environment):
+    result = core_environment.run_python("from smalltext_core.testing import check_classifier")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_sklearn_brings_no_torch(sklearn_environment):
+    brought = sklearn_environment.distributions()
+    assert {"smalltext-core", "smalltext-sklearn", "scikit-learn"} <= brought
+    assert not {name for name in brought if name.startswith(("torch", "nvidia", "transformers"))}
+
+
+def test_sklearn_trains_saves_and_predicts(sklearn_environment, tmp_path):
+    result = sklearn_environment.run_python(TRAIN, str(tmp_path / "model"))
+    assert result.stdout == "['good', 'bad']\n", result.stderr
+
+
+@pytest.mark.parametrize("environment", ["core_environment", "sklearn_environment"])
+def test_the_command_comes_with_the_cli_alone(environment, request):
+    assert not request.getfixturevalue(environment).has_command("smalltext")
+
+
+def test_the_command_lists_what_is_installed(cli_environment):
+    result = cli_environment.run_command("smalltext", "list", "--json")
+    assert result.returncode == 0, result.stderr
+    assert "sklearn" in json.dumps(json.loads(result.stdout))
+
+
+def test_the_command_brings_no_torch(cli_environment):
+    assert not {name for name in cli_environment.distributions() if name.startswith(("torch", "nvidia"))}
+
+
+def test_the_command_trains_evaluates_and_predicts(cli_environment, tmp_path):
+    data, model, output = tmp_path / "reviews.csv", tmp_path / "model", tmp_path / "labelled.csv"
+    data.write_text(REVIEWS, encoding="utf-8")
+    smalltext = cli_environment.run_command
+    trained = smalltext("smalltext", "train", str(data), "--classifier", "sklearn", "--output", str(model))
+    assert trained.returncode == 0, trained.stderr
+    evaluated = smalltext("smalltext", "evaluate", str(model), str(data), "--json")
+    assert json.loads(evaluated.stdout)["accuracy"] == 1.0, evaluated.stderr
+    predicted = smalltext("smalltext", "predict", str(model), str(data), "--output", str(output))
+    assert predicted.returncode == 0, predicted.stderr
+    assert len(output.read_text(encoding="utf-8").splitlines()) == 41
