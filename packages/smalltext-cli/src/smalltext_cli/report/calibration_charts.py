@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from smalltext_cli.calibration import ReliabilityBin
 from smalltext_cli.metrics import wilson_interval
-from smalltext_cli.report.scale import Scale, nice_ticks, percent_ticks
+from smalltext_cli.report.scale import Scale, compact, nice_ticks, percent_ticks
 from smalltext_cli.report.svg import chart, element
 
 _LEFT, _RIGHT, _WIDTH = 52.0, 408.0, 426.0
@@ -63,7 +63,7 @@ def confidence_histogram(reliability: Sequence[ReliabilityBin], *, multi_label: 
     counts = Scale(0, max(ticks[-1], highest), bottom, 46)
     unit = "text/class pairs" if multi_label else "texts"
     x_title = "probability of the class" if multi_label else "confidence in the predicted class"
-    grid = _axes(counts, [(tick, f"{tick:,}") for tick in ticks], bottom, x_title, unit)
+    grid = _axes(counts, [(tick, compact(tick)) for tick in ticks], bottom, x_title, unit)
     bars = [_histogram_bar(one, counts, unit) for one in reliability if one.count]
     return chart(
         "confidence-chart",
@@ -128,5 +128,5 @@ def _histogram_bar(one: ReliabilityBin, counts: Scale, unit: str) -> Markup:
         element("title", f"{one.lower:.0%} to {one.upper:.0%}: {one.count} {unit}, {came_true} came true"),
         element("rect", x=left, y=border, width=width, height=counts(0) - border, class_="bar right"),
         element("rect", x=left, y=top, width=width, height=border - top, class_="bar wrong"),
-        element("text", f"{one.count:,}", x=left + width / 2, y=top - 5, text_anchor="middle", class_="small"),
+        element("text", compact(one.count), x=left + width / 2, y=top - 5, text_anchor="middle", class_="small"),
     )
