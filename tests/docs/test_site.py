@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
 
 import pytest
+import typer
 
 from house import packages
+from smalltext_cli.app import app
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]
 
@@ -16,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder]
     result = subprocess.run(command, cwd=packages.TOP, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return folder
@@ -39,7 +42,20 @@ def test_no_page_loads_anything_from_elsewhere(site):
     assert not found
 
 
-@pytest.mark.parametrize("name", packages.NAMES)
-def test_the_reference_shows_the_public_names(site, name):
+@pytest.mark.parametrize("name", [name for name in packages.NAMES if name != "smalltext-cli"])
+def test_the_reference_shows_what_a_package_makes_public(site, name):
     pages = "".join(page.read_text(encoding="utf-8") for page in (site / "reference").rglob("*.html"))
-    assert f'id="{packages.import_name(name)}.' in pages
+    public = set(importlib.import_module(packages.import_name(name)).__all__) - {"__version__"}
+    shown = {anchor.rpartition(".")[2] for anchor in re.findall(r"<h[1-6] id=\"(smalltext_[\w.]+)\"", pages)}
+    assert public <= shown
+
+
+def test_the_reference_names_every_command_and_option():
+    page = (packages.TOP / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    program = typer.main.get_command(app)
+    sections = dict(re.findall(r"^## smalltext (\w+)(.*?)(?=^## )", page, flags=re.MULTILINE | re.DOTALL))
+    assert sections.keys() == program.commands.keys()
+    for name, command in program.commands.items():
+        options = {option for parameter in command.params for option in parameter.opts if option.startswith("-")}
+        documented = set(re.findall(r"`(--?[\w-]+)`", sections[name]))
+        assert options == documented, name
