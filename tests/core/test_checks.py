@@ -65,7 +65,9 @@ def test_a_matrix_with_another_number_of_columns_is_refused(columns):
 
 @pytest.mark.parametrize("marker", [LABEL_UNLABELED, LABEL_IGNORED])
 def test_rows_without_a_label_are_refused_and_the_first_is_named(marker):
-    assert "2 unlabelled or ignored texts, the first at row 1" in refused("train_set.y", labelled([0, marker, marker]))
+    assert "2 unlabelled or ignored texts, the first at row 1" in refused(
+        "train_set.y", labelled([0, marker, marker])
+    )
     dataset = several([[0], marker, marker])
     assert "the first at row 1" in refused("train_set.y", dataset, multi_label=True)
 
@@ -109,7 +111,9 @@ def test_what_are_no_weights_is_refused(weights, found):
     assert "finite numbers, 0 or above, not all zero, one for each text" in message
 
 
-@pytest.mark.parametrize("ones", [[1, 1, 1], (1.0, 1.0, 1.0), np.ones(3, dtype=np.float32), np.ones(3, dtype=bool)])
+@pytest.mark.parametrize(
+    "ones", [[1, 1, 1], (1.0, 1.0, 1.0), np.ones(3, dtype=np.float32), np.ones(3, dtype=bool)]
+)
 def test_ones_everywhere_are_no_weights(ones):
     dataset = labelled()
     assert training_data(dataset, ones, num_classes=3, multi_label=False) == (dataset, None)

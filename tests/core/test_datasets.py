@@ -103,7 +103,9 @@ def test_target_labels_follow_the_labels_unless_they_are_given():
 def test_given_target_labels_stay_and_bind():
     dataset = TextDataset(["a", "b"], [1, 3], target_labels=[3, 1, 5, 3])
     assert dataset[:1].clone().target_labels.tolist() == [1, 3, 5]
-    with pytest.raises(InvalidInputError, match=r"^y: got the label 2; allowed: one of target_labels, \[1, 3, 5\]"):
+    with pytest.raises(
+        InvalidInputError, match=r"^y: got the label 2; allowed: one of target_labels, \[1, 3, 5\]"
+    ):
         dataset.y = [1, 2]
     dataset.target_labels = [1, 2, 3]
     dataset.y = [1, 2]
@@ -181,7 +183,9 @@ def test_an_empty_dataset_is_a_dataset(y):
 
 def test_repr_tells_size_kind_classes_and_view():
     assert repr(TextDataset(["a", "b"], [0, 1])) == "TextDataset(n=2, single-label, 2 classes)"
-    assert repr(TextDataset(["a"], csr_matrix([[1, 0, 1]]))[:0]) == "TextDataset(n=0, multi-label, 3 classes, view)"
+    assert (
+        repr(TextDataset(["a"], csr_matrix([[1, 0, 1]]))[:0]) == "TextDataset(n=0, multi-label, 3 classes, view)"
+    )
 
 
 def test_every_sparse_format_becomes_csr():

@@ -30,7 +30,11 @@ def test_no_label_yet_is_not_the_same_as_no_class_applies():
 
 
 def test_class_numbers_said_twice_and_in_any_order_count_once():
-    assert list_to_csr([[2, 0, 2], np.array([1, 1]), {1}], 3).toarray().tolist() == [[1, 0, 1], [0, 1, 0], [0, 1, 0]]
+    assert list_to_csr([[2, 0, 2], np.array([1, 1]), {1}], 3).toarray().tolist() == [
+        [1, 0, 1],
+        [0, 1, 0],
+        [0, 1, 0],
+    ]
 
 
 @pytest.mark.parametrize("row", [[3], [-1], [0, 3], 0, 1.5, [0.5], [1.0], "01", ["0"], [None], True], ids=repr)
@@ -104,7 +108,13 @@ def test_a_long_list_of_names_is_cut_short_in_the_message():
 
 @pytest.mark.parametrize(
     "y",
-    [np.array([0, LABEL_UNLABELED]), np.array([LABEL_IGNORED]), np.array([2]), list_to_csr([None], 2), list_to_csr([[2]], 3)],
+    [
+        np.array([0, LABEL_UNLABELED]),
+        np.array([LABEL_IGNORED]),
+        np.array([2]),
+        list_to_csr([None], 2),
+        list_to_csr([[2]], 3),
+    ],
     ids=["unlabelled", "ignored", "too high", "unlabelled row", "column without a name"],
 )
 def test_what_has_no_name_is_not_decoded_to_another(y):

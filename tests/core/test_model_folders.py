@@ -30,7 +30,12 @@ def names_in(folder: Path) -> set[str]:
 
 def test_the_manifest_says_what_was_saved(tmp_path):
     names = LabelNames(("ham", "スパム"))
-    save(tmp_path / "m", {"a": b"1", "deep/er/b": b""}, parameters={"lr": 0.1, "sizes": [3, None]}, label_names=names)
+    save(
+        tmp_path / "m",
+        {"a": b"1", "deep/er/b": b""},
+        parameters={"lr": 0.1, "sizes": [3, None]},
+        label_names=names,
+    )
     manifest = read_manifest(tmp_path / "m")
     assert (manifest.classifier, manifest.distribution, manifest.version) == ("shelf", "acme", "1.2")
     assert manifest.parameters == {"lr": 0.1, "sizes": [3, None]}
@@ -197,7 +202,9 @@ def test_load_hands_over_what_the_backend_raises(tmp_path):
         ("", "no-such", "not usable here"),
     ],
 )
-def test_a_model_whose_classifier_is_not_installed_says_what_to_install(tmp_path, distribution, classifier, advice):
+def test_a_model_whose_classifier_is_not_installed_says_what_to_install(
+    tmp_path, distribution, classifier, advice
+):
     save(tmp_path / "m", distribution=distribution, classifier=classifier)
     with pytest.raises(ModelFolderError, match=advice) as caught:
         smalltext_core.load(tmp_path / "m")

@@ -25,7 +25,10 @@ SPEC = ClassifierSpec(
         *(("name", name) for name in ("", "My-SVM", "my svm", "-a", "a-", "a--b", "a:b", "a/b", None, "a\n")),
         *(("summary", summary) for summary in ("", "  ", "two\nlines", None)),
         *(("protocol", protocol) for protocol in ("1", 1.0, None, True)),
-        *(("classifier", target) for target in ("module", "module:", ":attribute", "a.b.c", "a:b:c", "a b:c", None, 3)),
+        *(
+            ("classifier", target)
+            for target in ("module", "module:", ":attribute", "a.b.c", "a:b:c", "a b:c", None, 3)
+        ),
         ("factory", "module"),
         ("builder", None),
         ("dataset", "module"),

@@ -140,7 +140,9 @@ def test_a_process_that_is_killed_at_any_moment_leaves_a_whole_folder(tmp_path):
 
     moment = random.Random(0)
     for _ in range(12):
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path / "mine"], stdout=subprocess.PIPE, text=True)
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, tmp_path / "mine"], stdout=subprocess.PIPE, text=True
+        )
         writer.stdout.readline()  # the first folder is in place
         time.sleep(moment.uniform(0, 0.05))
         writer.send_signal(signal.SIGKILL)
@@ -168,4 +170,3 @@ def test_readers_see_a_whole_folder_at_every_moment_while_a_writer_replaces_it(t
     finally:
         writer.kill()
         writer.communicate()
-
