@@ -38,11 +38,10 @@ class Classifier(Protocol):
         Parameters
         ----------
         train_set : Dataset
-            Labelled texts; a TextDataset, or the dataset that the backend makes of one.
+            Labelled texts: a TextDataset, or what the backend makes of one.
         weights : array-like of float, shape (n,), optional
             How much each text counts: 0 or more, finite, not all zero.
         """
-        ...
 
     @overload
     def predict(self, data_set: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
@@ -65,18 +64,13 @@ class Classifier(Protocol):
         proba : ndarray of float32, shape (n, num_classes)
             Only with `return_proba`.
         """
-        ...
 
     @abstractmethod
     def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
-        """Return how probable each class is for each text.
+        """Return how probable each class is for each text: float32, shape (n, num_classes).
 
-        Returns
-        -------
-        ndarray of float32, shape (n, num_classes)
-            Column k is class k. Rows sum to 1 unless the problem is multi-label.
+        Column k is class k. Rows sum to 1 unless the problem is multi-label.
         """
-        ...
 
 
 @runtime_checkable
@@ -86,7 +80,6 @@ class ClassifierFactory(Protocol):
     @abstractmethod
     def new(self) -> Classifier:
         """Return a new, unfitted classifier."""
-        ...
 
 
 @runtime_checkable
@@ -96,7 +89,6 @@ class Validating(Protocol):
     @abstractmethod
     def validate(self, validation_set: Dataset[Any]) -> tuple[float, float]:
         """Return (loss, accuracy): the mean loss over texts, the share of texts labelled right."""
-        ...
 
 
 @runtime_checkable
@@ -106,7 +98,6 @@ class Embedding(Protocol):
     @abstractmethod
     def embed(self, data_set: Dataset[Any]) -> NDArray[np.float32]:
         """Return one vector for each text, shape (n, dimensions)."""
-        ...
 
 
 @runtime_checkable
@@ -116,7 +107,6 @@ class DropoutSampling(Protocol):
     @abstractmethod
     def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
         """Return probabilities, shape (n, num_classes); (n, dropout_sampling, num_classes) above 1."""
-        ...
 
 
 @runtime_checkable
@@ -126,10 +116,8 @@ class Saving(Protocol):
     @abstractmethod
     def save(self, folder: str | Path) -> None:
         """Write the fitted classifier to a folder, whole or not at all."""
-        ...
 
     @classmethod
     @abstractmethod
     def load(cls, folder: str | Path) -> Self:
         """Bring back a classifier from a folder that `save` wrote; no code in the folder is run."""
-        ...

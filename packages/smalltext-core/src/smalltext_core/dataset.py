@@ -171,18 +171,9 @@ class Dataset(ABC, Generic[X]):
         return self._count(self._storage.x) if self._rows is None else len(self._rows)
 
     def __getitem__(self, indices: object) -> Self:
-        """Return a view of some rows, in the order asked for.
+        """Return a view of some rows, in the order asked for; IndexError if one does not exist.
 
-        Parameters
-        ----------
-        indices : int, slice, list or ndarray of int, or boolean mask of shape (n,)
-
-        Raises
-        ------
-        IndexError
-            If a row does not exist.
-        InvalidInputError
-            If `indices` is none of the above.
+        `indices` is an int, a slice, a list or array of ints, or a boolean mask of shape (n,).
         """
         view = copy.copy(self)
         view._rows = compose(self._rows, normalise(indices, len(self)))
@@ -200,9 +191,7 @@ class Dataset(ABC, Generic[X]):
 
     def _refuse_on_view(self, attribute: str) -> None:
         if self.is_view:
-            raise ReadOnlyError(
-                f"{attribute} of a view cannot be set; take dataset[indices].clone() and set it there."
-            )
+            raise ReadOnlyError(f"{attribute} of a view cannot be set; set it on dataset[indices].clone().")
 
 
 class TextDataset(Dataset[list[str]]):
@@ -250,13 +239,8 @@ class TextDataset(Dataset[list[str]]):
     ) -> Self:
         """Make a dataset of texts and the names of their classes.
 
-        Parameters
-        ----------
-        texts : sequence of str
-        labels : sequence of str, or sequence of sequences of str
-            The name of each text's class, or (multi-label) a list of names for each text.
-        label_names : LabelNames or sequence of str, optional
-            The classes in the order of their numbers; by default the names that occur, sorted.
+        `labels` are the names of the texts' classes or, for multi-label problems, a list of names for each text;
+        `label_names` the classes in the order of their numbers, by default the names that occur, sorted.
 
         Examples
         --------
@@ -281,13 +265,7 @@ class TextDataset(Dataset[list[str]]):
 
 
 def as_texts(x: Iterable[str], argument: str = "x") -> list[str]:
-    """Return texts, called `argument` in errors, as a list of str.
-
-    Raises
-    ------
-    InvalidInputError
-        If `x` is one string, or holds anything but strings (None and NaN are the usual guests).
-    """
+    """Return texts, called `argument` in errors, as a list of str; refuse one string, None, NaN and the like."""
     if isinstance(x, (str, bytes)) or not isinstance(x, Iterable):
         raise InvalidInputError(argument, f"{type(x).__name__}", "a sequence of strings", "One text: [text].")
     texts = list(x)

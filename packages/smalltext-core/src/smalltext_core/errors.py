@@ -14,16 +14,7 @@ class SmallTextError(Exception):
 class InvalidInputError(SmallTextError, ValueError):
     """An argument holds something that is not allowed, and nothing has been done yet.
 
-    Parameters
-    ----------
-    argument : str
-        The name of the argument, as the caller wrote it.
-    given : str
-        What was found in it.
-    allowed : str
-        What would have been accepted.
-    next_step : str, default=""
-        What to do about it, where that is not plain from `allowed`.
+    It says the `argument`, what was `given`, what is `allowed`, and the `next_step` where that is not plain.
 
     Examples
     --------
