@@ -27,26 +27,14 @@ def training_data(
 ) -> tuple[D, NDArray[np.float64] | None]:
     """Check what a classifier is about to be trained on, and leave out what has no weight.
 
-    Parameters
-    ----------
-    train_set : Dataset
-        Labelled texts, called `argument` in errors.
-    weights : array-like of float, shape (n,), optional
-        How much each text counts: 0 or more, finite, not all zero.
-    num_classes, multi_label
-        Which labels the classifier takes.
+    `num_classes` and `multi_label` are those of the classifier; errors call the dataset `argument`.
 
     Returns
     -------
     train_set : Dataset
         The texts with a weight above zero: the same object where that is all of them, else a view.
     weights : ndarray of float64, shape (len(train_set),), or None
-        None where every text counts the same, as if no weights had been given.
-
-    Raises
-    ------
-    InvalidInputError
-        Naming the argument, what was found and what is allowed.
+        None where every weight is 1, as if no weights had been given.
     """
     _check_dataset(train_set, argument)
     if len(train_set) == 0:

@@ -35,12 +35,7 @@ class Classifier(Protocol):
     def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
         """Train from the initial model on labelled texts, and return this classifier.
 
-        Parameters
-        ----------
-        train_set : Dataset
-            Labelled texts: a TextDataset, or what the backend makes of one.
-        weights : array-like of float, shape (n,), optional
-            How much each text counts: 0 or more, finite, not all zero.
+        `weights`, shape (n,), say how much each text counts: 0 or more, finite, not all zero.
         """
 
     @overload
@@ -49,20 +44,12 @@ class Classifier(Protocol):
     def predict(self, data_set: Dataset[Any], return_proba: Literal[True]) -> tuple[Labels, Probabilities]: ...
     @abstractmethod
     def predict(self, data_set: Dataset[Any], return_proba: bool = False) -> Labels | tuple[Labels, Probabilities]:
-        """Label texts.
-
-        Parameters
-        ----------
-        data_set : Dataset
-            Texts, whose labels (if any) do not matter.
-        return_proba : bool, default=False
-            Whether to return the probabilities as well, at no further cost.
+        """Label texts, and return their probabilities as well, at no further cost, with `return_proba`.
 
         Returns
         -------
         labels : ndarray of int32, shape (n,), or csr_matrix of int32, shape (n, num_classes)
         proba : ndarray of float32, shape (n, num_classes)
-            Only with `return_proba`.
         """
 
     @abstractmethod

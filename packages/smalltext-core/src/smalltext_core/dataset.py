@@ -60,10 +60,7 @@ class Dataset(ABC, Generic[X]):
     label_names : LabelNames or sequence of str, optional
         What the classes are called, in the order of their numbers.
 
-    Raises
-    ------
-    InvalidInputError
-        If the lengths differ, or the labels are not what is described above.
+    InvalidInputError is raised if the lengths differ, or the labels are not what is described above.
     """
 
     def __init__(
@@ -167,7 +164,6 @@ class Dataset(ABC, Generic[X]):
         return twin
 
     def __len__(self) -> int:
-        """Return the number of texts."""
         return self._count(self._storage.x) if self._rows is None else len(self._rows)
 
     def __getitem__(self, indices: object) -> Self:
@@ -180,11 +176,9 @@ class Dataset(ABC, Generic[X]):
         return view
 
     def __iter__(self) -> Iterator[Self]:
-        """Yield a view of each row in turn."""
         return (self[row] for row in range(len(self)))
 
     def __repr__(self) -> str:
-        """Name the type, the size and the kind of problem."""
         kind = "multi-label" if self.is_multi_label else "single-label"
         view = ", view" if self.is_view else ""
         return f"{type(self).__name__}(n={len(self)}, {kind}, {len(self.target_labels)} classes{view})"
@@ -197,17 +191,7 @@ class Dataset(ABC, Generic[X]):
 class TextDataset(Dataset[list[str]]):
     """Plain texts and their labels. Every classifier takes this one, and encodes it itself.
 
-    Parameters
-    ----------
-    x : iterable of str
-        The texts. An empty string is a text.
-    y, target_labels, label_names
-        As in `Dataset`.
-
-    Raises
-    ------
-    InvalidInputError
-        If a text is not a string, the lengths differ, or the labels are not class numbers.
+    `x` is an iterable of str, of which an empty one is a text; the other parameters are those of `Dataset`.
 
     Examples
     --------

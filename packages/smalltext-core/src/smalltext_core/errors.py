@@ -1,8 +1,4 @@
-"""The exceptions of smalltext, for every backend.
-
-Each one is also the built-in exception that a reader would expect (``ValueError``, ``LookupError``,
-...), so that code which knows nothing of smalltext still catches the right thing.
-"""
+"""The exceptions of smalltext: each is the built-in one as well that code unaware of smalltext catches."""
 
 from __future__ import annotations
 
@@ -32,7 +28,6 @@ class InvalidInputError(SmallTextError, ValueError):
         self.next_step = next_step
 
     def __str__(self) -> str:
-        """Return one line: the argument, what was given, what is allowed, the next step."""
         return f"{self.argument}: got {self.given}; allowed: {self.allowed}. {self.next_step}".rstrip()
 
 
@@ -44,7 +39,6 @@ class NotFittedError(SmallTextError, ValueError, AttributeError):
         super().__init__(name)
 
     def __str__(self) -> str:
-        """Name the classifier and the call that is missing."""
         return f"This {self.args[0]} is not fitted yet; call fit(train_set) first."
 
 

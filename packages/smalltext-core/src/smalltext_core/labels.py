@@ -27,15 +27,8 @@ Labels: TypeAlias = "NDArray[np.int32] | NDArray[np.int64] | csr_matrix"
 def as_labels(y: object, argument: str = "y") -> Labels:
     """Return `y`, called `argument` in errors, as this library holds labels: checked, and a copy.
 
-    Parameters
-    ----------
-    y : array-like of int, shape (n,), or sparse matrix of int, shape (n, num_classes)
-        Class numbers, `LABEL_UNLABELED` or `LABEL_IGNORED`. A multi-label matrix holds ones, and those two.
-
-    Raises
-    ------
-    InvalidInputError
-        If the labels are not whole numbers, or have another shape.
+    `y` is array-like of int, shape (n,), or a sparse matrix, shape (n, num_classes), which holds ones; both may
+    hold `LABEL_UNLABELED` and `LABEL_IGNORED`. Anything else is refused with an InvalidInputError.
     """
     if issparse(y):
         return _as_multi_label(y, argument)
@@ -92,18 +85,12 @@ def list_to_csr(labels: Iterable[Iterable[int] | int | None], num_classes: int) 
     Parameters
     ----------
     labels : iterable of (iterable of int, None, or LABEL_IGNORED)
-        The class numbers of each text. None (or `LABEL_UNLABELED`) marks a text without labels yet, which
-        is not the same as ``[]``, a text that no class applies to.
-    num_classes : int
+        The class numbers of each text, in [0, num_classes). None (or `LABEL_UNLABELED`) marks a text without
+        labels yet, which is not the same as ``[]``, a text that no class applies to.
 
     Returns
     -------
     csr_matrix of int32, shape (n, num_classes)
-
-    Raises
-    ------
-    InvalidInputError
-        If something is no class number, or one outside [0, num_classes).
 
     Examples
     --------
@@ -201,7 +188,6 @@ class LabelNames:
         return cls(tuple(sorted(found)))
 
     def __len__(self) -> int:
-        """Return the number of classes."""
         return len(self.names)
 
     @cached_property

@@ -49,7 +49,6 @@ class Plugin:
         return "ready" if self.error is None else "broken"
 
     def __str__(self) -> str:
-        """Return the distribution, its version and the entry point."""
         return f"{self.distribution} {self.version} (entry point {self.name!r})"
 
 

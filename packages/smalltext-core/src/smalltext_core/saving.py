@@ -36,7 +36,6 @@ class Manifest:
     parameters : mapping of str to JSON values
         What the backend needs to make the classifier again.
     label_names : tuple of str or None
-        What the classes are called.
     files : mapping of str to str
         The SHA-256 of every file, by its path inside the folder.
     """
@@ -113,7 +112,7 @@ def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:
 
 
 def load(folder: str | Path, **options: Any) -> Any:
-    """Bring back the classifier that a folder holds, whatever its class.
+    """Bring back the classifier that a folder holds, whatever its class; its probabilities are the same bits.
 
     Parameters
     ----------
@@ -121,11 +120,6 @@ def load(folder: str | Path, **options: Any) -> Any:
         A folder that a classifier's `save` wrote; no code in it is run.
     **options
         What the backend's own `load` takes, such as ``trusted`` (smalltext-sklearn) or ``device``.
-
-    Returns
-    -------
-    Classifier
-        Fitted; its probabilities are equal, bit for bit, to those of the classifier that was saved.
 
     Raises
     ------
