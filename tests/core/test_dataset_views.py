@@ -84,7 +84,7 @@ def test_a_row_that_does_not_exist_raises_index_error(index):
     ids=repr,
 )
 def test_what_selects_no_rows_is_refused_by_name(index):
-    with pytest.raises(InvalidInputError, match="^indices: ") as caught:
+    with pytest.raises(InvalidInputError, match=r"^indices: ") as caught:
         single()[index]
     assert caught.value.argument == "indices"
 

@@ -62,7 +62,7 @@ def test_a_part_is_imported_when_it_is_asked_for():
 
 
 def test_a_part_that_cannot_be_imported_raises_with_the_cause():
-    with pytest.raises(PluginError, match="builder of the classifier 'majority'.*no_such_module:build") as caught:
+    with pytest.raises(PluginError, match=r"builder of the classifier 'majority'.*no_such_module:build") as caught:
         SPEC.resolve("builder")
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 
