@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from smalltext_core import TextDataset
 from smalltext_core.errors import InvalidInputError
-from smalltext_torch import Batch, Ragged, Scorer
+from smalltext_torch import Batch, Ragged
 from smalltext_torch.device import Precision
 from smalltext_torch.dropout import with_dropout
 from smalltext_torch.randomness import TorchRandomness
@@ -60,9 +60,8 @@ class Normalised(nn.Module):
 
 def samples(network: nn.Module, count: int = 5, texts: int = 6) -> Any:
     scoring = Scoring(Ragged.from_sequences([[row + 1, 7, 8] for row in range(texts)]), Precision(CPU))
-    scorer = Scorer(lambda batch: with_dropout_network(batch.tokens))
-    with_dropout_network = with_dropout(network)
-    return scoring.sample(scorer, lambda logits: logits, count, 4, TorchRandomness(1, CPU))
+    sampled = with_dropout(network)
+    return scoring.sample(lambda batch: sampled(batch.tokens), count, 4, TorchRandomness(1, CPU))
 
 
 @pytest.mark.parametrize("network", [Attention, Channels, Normalised], ids=lambda network: network.__name__)
@@ -79,7 +78,7 @@ def test_every_text_has_masks_of_its_own() -> None:
     sampled = with_dropout(network)
 
     drawn = Scoring(texts, Precision(CPU)).sample(
-        Scorer(lambda batch: sampled(batch.tokens)), lambda logits: logits, 30, 4, TorchRandomness(1, CPU)
+        lambda batch: sampled(batch.tokens), 30, 4, TorchRandomness(1, CPU)
     )
 
     assert (drawn[0] != drawn[1]).any()
@@ -176,7 +175,7 @@ def test_never_more_than_a_batch_of_repeats_is_computed_at_once() -> None:
         return torch.zeros(len(batch), 2)
 
     texts = Ragged.from_sequences([range(100)] * 40)
-    Scoring(texts, Precision(CPU)).sample(Scorer(forward), torch.sigmoid, 50, 2, TorchRandomness(1, CPU))
+    Scoring(texts, Precision(CPU)).sample(forward, 50, 2, TorchRandomness(1, CPU))
 
     assert max(sizes) <= 1024
     assert sum(sizes) == 100 * 40 * 50
@@ -189,28 +188,6 @@ def test_a_few_texts_are_repeated_in_one_pass() -> None:
         passes.append(len(batch))
         return torch.zeros(len(batch), 2)
 
-    Scoring(Ragged.from_sequences([[1, 2, 3]]), Precision(CPU)).sample(
-        Scorer(forward), torch.sigmoid, 20, 2, TorchRandomness(1, CPU)
-    )
+    Scoring(Ragged.from_sequences([[1, 2, 3]]), Precision(CPU)).sample(forward, 20, 2, TorchRandomness(1, CPU))
 
     assert passes == [20]
-
-
-def test_what_precedes_the_first_dropout_is_computed_once_a_text() -> None:
-    computed: list[int] = []
-
-    class TwoStages(Scorer):
-        def features(self, batch: Batch) -> torch.Tensor:
-            computed.append(len(batch))
-            return batch.tokens[:, :1].float()
-
-        def logits(self, features: Any) -> torch.Tensor:
-            return torch.cat([features, -features], dim=1)
-
-    texts = Ragged.from_sequences([[3], [1], [2]])
-    drawn = Scoring(texts, Precision(CPU)).sample(
-        TwoStages(lambda _: torch.empty(0)), lambda logits: logits, 7, 2, TorchRandomness(1, CPU)
-    )
-
-    assert sum(computed) == 3
-    assert drawn[:, :, 0].tolist() == [[3] * 7, [1] * 7, [2] * 7]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from smalltext_core.labels import LabelNames, Labels
 from smalltext_core.probabilities import Probabilities, to_labels
 from smalltext_torch import optimization, parameters
 from smalltext_torch.backend import Backend, E, Fitted
+from smalltext_torch.batching import Batch
 from smalltext_torch.deprecation import ConstructorEarlyStopping, warn_deprecated
 from smalltext_torch.device import Precision, check_device, present_or_best, reproducible, resolve_device
 from smalltext_torch.dropout import with_dropout
@@ -287,16 +288,12 @@ class TorchClassifier(Backend[E], Classifier):
         fitted = self._require_fitted()
         scoring = self._scoring(fitted, data_set)
         if samples == 1:
-            scorer = self._scorer(fitted.network)
-            return scoring.compute(
-                lambda batch: fitted.loss.probabilities(scorer.logits(scorer.features(batch))), self.num_classes
-            )
+            return scoring.compute(self._probabilities(fitted, fitted.network), self.num_classes)
         return scoring.sample(
-            self._scorer(with_dropout(fitted.network)),
-            fitted.loss.probabilities,
+            self._probabilities(fitted, with_dropout(fitted.network)),
             samples,
             self.num_classes,
-            Randomness(self.seed, scoring.precision.device).network,
+            Randomness(self.seed, fitted.device).network,
         )
 
     def save(self, folder: str | Path) -> None:
@@ -403,6 +400,10 @@ class TorchClassifier(Backend[E], Classifier):
         if self._fitted is None:
             raise NotFittedError(self)
         return self._fitted
+
+    def _probabilities(self, fitted: Fitted[E], network: nn.Module) -> Callable[[Batch], torch.Tensor]:
+        """Return what turns a batch into probabilities by way of a network."""
+        return lambda batch: fitted.loss.probabilities(self._forward(network, batch))
 
     def _precision(self, fitted: Fitted[E]) -> Precision:
         return Precision.of(fitted.device, self.mixed_precision)
