@@ -17,36 +17,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _AT_FDCWD = -100
-_RENAME_EXCHANGE = 2  # Linux: renameat2(2)
-_RENAME_SWAP = 2  # macOS: renamex_np(2)
+_SWAP = 2  # RENAME_EXCHANGE of renameat2(2) on Linux, RENAME_SWAP of renamex_np(2) on macOS
 
 
 @contextmanager
 def staged_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Give an empty folder to write into, and put it in the place of `target` at the end.
 
-    If the block raises, `target` stays what it was and nothing is left behind. What `target` held before
-    is removed once the new folder is in place.
-
-    Parameters
-    ----------
-    target : path
-        Where the folder is to be. It may exist; its parents are made.
-
-    Yields
-    ------
-    Path
-        The folder to write into, on the same file system.
+    `target` is a folder, which may exist, or a link to one; its parents are made. If the block raises, it stays
+    what it was and nothing is left behind; else what it held before is removed.
     """
-    target = Path(target).absolute()
+    target = Path(target).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     room = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     try:
         staging = room / target.name
         staging.mkdir()
         yield staging
-        for path in staging.rglob("*"):
-            if path.is_file():
+        for path in (staging, *staging.rglob("*")):
+            if path.is_dir() or path.is_file():
                 _flush(path)
         replace_folder(staging, target)
     finally:
@@ -57,6 +46,8 @@ def replace_folder(source: Path, target: Path) -> None:
     """Put `source` where `target` is; afterwards `source` holds what `target` held, if it existed."""
     if not target.exists():
         source.rename(target)
+    elif not target.is_dir():
+        raise NotADirectoryError(f"{target} is not a folder, so no folder takes its place.")
     elif not _exchange(source, target):
         old = source.with_name(f"{source.name}.old")
         target.rename(old)
@@ -72,20 +63,17 @@ def replace_folder(source: Path, target: Path) -> None:
 def _exchange(one: Path, other: Path) -> bool:
     """Swap two paths in one step; False where the system or the file system cannot."""
     try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if sys.platform == "linux":
-            arguments = (_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
-            return bool(libc.renameat2(*arguments) == 0)
+        libc = ctypes.CDLL(None)
         if sys.platform == "darwin":
-            return bool(libc.renamex_np(os.fsencode(one), os.fsencode(other), _RENAME_SWAP) == 0)
+            return bool(libc.renamex_np(os.fsencode(one), os.fsencode(other), _SWAP) == 0)
+        return bool(libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _SWAP) == 0)
     except (AttributeError, OSError, TypeError):
         return False
-    return False
 
 
 def _flush(path: Path) -> None:
-    """Write a file, or the entries of a folder, through to the disk; folders only where that exists."""
-    if os.name == "nt" and path.is_dir():
+    """Write a file, or the entries of a folder, through to the disk, where the system can."""
+    if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -46,8 +46,7 @@ class _Storage(Generic[X]):
 class Dataset(ABC, Generic[X]):
     """A sequence of texts, in whatever form a backend needs them, and their labels.
 
-    Subclasses say how rows are selected (`_select`) and how many there are (`_count`); everything else is
-    here.
+    Subclasses say how rows are selected (`_select`) and how many there are (`_count`).
 
     Parameters
     ----------
@@ -56,15 +55,12 @@ class Dataset(ABC, Generic[X]):
     y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), or None
         Class numbers; None marks every text as `LABEL_UNLABELED`.
     target_labels : array-like of int, optional
-        The class numbers that may occur. By default these are 0 to the greatest one that occurs, or that
-        has a name; they follow `y` when it is set.
+        The class numbers that may occur. By default these are 0 to the greatest one that occurs, that has a
+        name, or that the matrix has a column for; they follow `y` when it is set.
     label_names : LabelNames or sequence of str, optional
         What the classes are called, in the order of their numbers.
 
-    Raises
-    ------
-    InvalidInputError
-        If the lengths differ, or the labels are not what is described above.
+    InvalidInputError is raised if the lengths differ, or the labels are not what is described above.
     """
 
     def __init__(
@@ -92,6 +88,11 @@ class Dataset(ABC, Generic[X]):
     @abstractmethod
     def _select(x: Any, rows: Rows) -> Any:
         """Return the given rows of `x`, in that order."""
+
+    @staticmethod
+    def _copy(x: Any) -> Any:
+        """Return a copy of `x` that shares nothing with it which could be changed."""
+        return x.copy()
 
     @property
     def x(self) -> X:
@@ -125,7 +126,8 @@ class Dataset(ABC, Generic[X]):
             return self._storage.target_labels
         if self._storage.label_names is not None:
             return np.arange(len(self._storage.label_names))
-        return np.arange(int(_present(self._storage.y).max(initial=-1)) + 1)
+        y = self._storage.y
+        return np.arange(y.shape[1] if is_multi_label(y) else int(y.max(initial=-1)) + 1)
 
     @target_labels.setter
     def target_labels(self, target_labels: ArrayLike) -> None:
@@ -156,68 +158,40 @@ class Dataset(ABC, Generic[X]):
         """
         twin = copy.copy(self)
         twin._storage = _Storage(
-            copy.copy(self.x), as_labels(self.y), self._storage.target_labels, self._storage.label_names
+            self._copy(self.x), as_labels(self.y), self._storage.target_labels, self._storage.label_names
         )
         twin._rows = None
         return twin
 
     def __len__(self) -> int:
-        """Return the number of texts."""
         return self._count(self._storage.x) if self._rows is None else len(self._rows)
 
     def __getitem__(self, indices: object) -> Self:
-        """Return a view of some rows, in the order asked for.
+        """Return a view of some rows, in the order asked for; IndexError if one does not exist.
 
-        Parameters
-        ----------
-        indices : int, slice, list of int, ndarray of int, or boolean mask of shape (n,)
-
-        Raises
-        ------
-        IndexError
-            If a row does not exist.
-        InvalidInputError
-            If `indices` is none of the above.
+        `indices` is an int, a slice, a list or array of ints, or a boolean mask of shape (n,).
         """
         view = copy.copy(self)
         view._rows = compose(self._rows, normalise(indices, len(self)))
         return view
 
     def __iter__(self) -> Iterator[Self]:
-        """Yield a view of each row in turn."""
         return (self[row] for row in range(len(self)))
 
     def __repr__(self) -> str:
-        """Name the type, the size and the kind of problem."""
         kind = "multi-label" if self.is_multi_label else "single-label"
         view = ", view" if self.is_view else ""
         return f"{type(self).__name__}(n={len(self)}, {kind}, {len(self.target_labels)} classes{view})"
 
     def _refuse_on_view(self, attribute: str) -> None:
         if self.is_view:
-            raise ReadOnlyError(
-                f"{attribute} of a view cannot be set; take dataset[indices].clone() and set it there."
-            )
+            raise ReadOnlyError(f"{attribute} of a view cannot be set; set it on dataset[indices].clone().")
 
 
 class TextDataset(Dataset[list[str]]):
     """Plain texts and their labels. Every classifier takes this one, and encodes it itself.
 
-    Parameters
-    ----------
-    x : sequence of str
-        The texts. An empty string is a text.
-    y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
-        Class numbers; None marks every text as unlabelled.
-    target_labels : array-like of int, optional
-        The class numbers that may occur. Inferred by default.
-    label_names : LabelNames or sequence of str, optional
-        What the classes are called, in the order of their numbers.
-
-    Raises
-    ------
-    InvalidInputError
-        If a text is not a string, the lengths differ, or the labels are not class numbers.
+    `x` is an iterable of str, of which an empty one is a text; the other parameters are those of `Dataset`.
 
     Examples
     --------
@@ -249,13 +223,8 @@ class TextDataset(Dataset[list[str]]):
     ) -> Self:
         """Make a dataset of texts and the names of their classes.
 
-        Parameters
-        ----------
-        texts : sequence of str
-        labels : sequence of str, or sequence of sequences of str
-            The name of each text's class, or (multi-label) a list of names for each text.
-        label_names : LabelNames or sequence of str, optional
-            The classes in the order of their numbers; by default the names that occur, sorted.
+        `labels` are the names of the texts' classes or, for multi-label problems, a list of names for each text;
+        `label_names` the classes in the order of their numbers, by default the names that occur, sorted.
 
         Examples
         --------
@@ -263,8 +232,10 @@ class TextDataset(Dataset[list[str]]):
         >>> dataset.y.tolist(), dataset.label_names.names
         ([1, 0], ('ham', 'spam'))
         """
+        if isinstance(labels, str):
+            raise InvalidInputError("labels", "one string", "a name, or a list of names, for each text")
         names = LabelNames.of(labels) if label_names is None else as_label_names(label_names)
-        single = all(isinstance(label, str) for label in labels)
+        single = len(labels) == 0 or any(isinstance(label, str) for label in labels)
         y = names.encode(labels) if single else names.encode_multi_label(labels)  # type: ignore[arg-type]
         return cls(texts, y, label_names=names)
 
@@ -278,32 +249,15 @@ class TextDataset(Dataset[list[str]]):
 
 
 def as_texts(x: Iterable[str], argument: str = "x") -> list[str]:
-    """Return texts as a list, checked.
-
-    Parameters
-    ----------
-    x : iterable of str
-    argument : str, default="x"
-        What to call `x` in an error message.
-
-    Raises
-    ------
-    InvalidInputError
-        If `x` is one string, or holds anything but strings (None and NaN are the usual guests).
-    """
+    """Return texts, called `argument` in errors, as a list of str; refuse one string, None, NaN and the like."""
     if isinstance(x, (str, bytes)) or not isinstance(x, Iterable):
         raise InvalidInputError(argument, f"{type(x).__name__}", "a sequence of strings", "One text: [text].")
     texts = list(x)
     for row, text in enumerate(texts):
-        if type(text) is not str:
-            if not isinstance(text, str):
-                raise InvalidInputError(
-                    argument,
-                    f"{text!r} at row {row}",
-                    "strings",
-                    "Drop that row, or give an empty string for an empty text.",
-                )
-            texts[row] = str(text)
+        if not isinstance(text, str):
+            advice = "Drop that row, or give an empty string for an empty text."
+            raise InvalidInputError(argument, f"{text!r} at row {row}", "strings", advice)
+        texts[row] = str(text)
     return texts
 
 
@@ -313,29 +267,23 @@ def _as_targets(target_labels: ArrayLike) -> NDArray[np.int64]:
         raise InvalidInputError("target_labels", repr(target_labels), "a list of class numbers")
     if targets.size and targets.min() < 0:
         raise InvalidInputError("target_labels", f"the class number {targets.min()}", "class numbers from 0")
-    return np.unique(targets.astype(np.int64))
-
-
-def _present(y: Labels) -> NDArray[np.integer[Any]]:
-    """Return the class numbers that occur, markers left out."""
-    if is_multi_label(y):
-        return np.unique(y.indices[y.data > 0])
-    return np.unique(y[~marked_rows(y)])
+    targets = np.unique(targets.astype(np.int64))
+    targets.flags.writeable = False
+    return targets
 
 
 def _check_labels(y: Labels, count: int, targets: NDArray[np.int64] | None, names: LabelNames | None) -> None:
     if y.shape[0] != count:
         raise InvalidInputError("y", f"{y.shape[0]} labels", f"as many as there are texts, {count}")
-    present = _present(y)
-    if present.size and present.min() < 0:
-        raise InvalidInputError("y", f"the label {present.min()}", "class numbers from 0, or LABEL_UNLABELED")
+    present = np.unique(y.indices[y.data > 0] if is_multi_label(y) else y[~marked_rows(y)])
+    if present.size and present[0] < 0:
+        raise InvalidInputError("y", f"the label {present[0]}", "class numbers from 0, or LABEL_UNLABELED")
     if targets is not None and not np.isin(present, targets).all():
         strange = present[~np.isin(present, targets)]
         raise InvalidInputError("y", f"the label {strange[0]}", f"one of target_labels, {targets.tolist()}")
-    if names is not None and present.size and present.max() >= len(names):
-        raise InvalidInputError(
-            "y", f"the label {present.max()}", f"0 to {len(names) - 1}, one for each of label_names"
-        )
+    if names is not None and present.size and present[-1] >= len(names):
+        allowed = f"0 to {len(names) - 1}, one for each of label_names"
+        raise InvalidInputError("y", f"the label {present[-1]}", allowed)
 
 
 def _frozen(y: Labels) -> Labels:

@@ -24,12 +24,8 @@ class Plugin:
 
     Parameters
     ----------
-    name : str
-        The name of the entry point.
-    distribution : str
-        The distribution that brings it, as package indexes write it.
-    version : str
-        The version of that distribution.
+    name, distribution, version : str
+        The entry point, and the distribution that brings it.
     specs : tuple of ClassifierSpec
         The classifiers that it registers, if it could be loaded.
     error : BaseException or None
@@ -53,18 +49,11 @@ class Plugin:
         return "ready" if self.error is None else "broken"
 
     def __str__(self) -> str:
-        """Return the distribution, its version and the entry point."""
         return f"{self.distribution} {self.version} (entry point {self.name!r})"
 
 
 def canonical(distribution: str) -> str:
-    """Return the name of a distribution as package indexes compare them.
-
-    Examples
-    --------
-    >>> canonical("Smalltext_SKLearn")
-    'smalltext-sklearn'
-    """
+    """Return the name of a distribution as package indexes compare them: smalltext-sklearn."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
@@ -74,23 +63,29 @@ def discover() -> list[Plugin]:
     ``SMALLTEXT_PLUGINS`` names the only distributions that are loaded, separated by commas (set but empty,
     it allows none); ``SMALLTEXT_DISABLE_PLUGINS`` names some that are not. Neither imports anything.
     """
-    found = sorted(entry_points(group=hooks.PROJECT), key=lambda entry: (_distribution(entry), entry.name))
-    return [_load(entry) for entry in found]
+    found = [(*_distribution(entry), entry) for entry in entry_points(group=hooks.PROJECT)]
+    return [_load(*each) for each in sorted(found, key=lambda each: (each[0], each[2].name))]
 
 
-def _load(entry: EntryPoint) -> Plugin:
-    distribution = _distribution(entry)
-    version = entry.dist.version if entry.dist is not None else "unknown"
+def _distribution(entry: EntryPoint) -> tuple[str, str]:
+    """Return name and version of the distribution behind an entry point, if its metadata is whole."""
+    try:
+        return canonical(entry.dist.name), entry.dist.version  # type: ignore[union-attr]
+    except Exception:  # half removed by hand, say; each version of Python fails in its own way
+        return "unknown", "unknown"
+
+
+def _load(distribution: str, version: str, entry: EntryPoint) -> Plugin:
     blocked_by = _blocked_by(distribution)
     if blocked_by is not None:
         return Plugin(entry.name, distribution, version, blocked_by=blocked_by)
     try:
         specs = _specs(entry)
-        newer = [spec for spec in specs if spec.protocol != PROTOCOL_VERSION]
-        error = _protocol_error(newer[0], distribution, version) if newer else None
-        return Plugin(entry.name, distribution, version, specs, error)
     except (Exception, SystemExit) as error:  # whatever a stranger's module raises stays with its plugin
         return Plugin(entry.name, distribution, version, error=error)
+    strange = [spec for spec in specs if spec.protocol != PROTOCOL_VERSION]
+    mismatch = _protocol_error(strange[0], distribution, version) if strange else None
+    return Plugin(entry.name, distribution, version, specs, mismatch)
 
 
 def _specs(entry: EntryPoint) -> tuple[ClassifierSpec, ...]:
@@ -105,10 +100,8 @@ def _specs(entry: EntryPoint) -> tuple[ClassifierSpec, ...]:
     manager.check_pending()
     answers = manager.hook.smalltext_classifiers()
     if not answers:
-        raise PluginError(
-            f"{entry.value} implements no hook; mark a function smalltext_classifiers() with "
-            "@smalltext_core.hookimpl."
-        )
+        advice = "mark a function smalltext_classifiers() with @smalltext_core.hookimpl, and return the specs"
+        raise PluginError(f"{entry.value} names no classifiers; {advice}.")
     specs = tuple(answers[0])
     for spec in specs:
         if not isinstance(spec, ClassifierSpec):
@@ -117,17 +110,12 @@ def _specs(entry: EntryPoint) -> tuple[ClassifierSpec, ...]:
 
 
 def _protocol_error(spec: ClassifierSpec, distribution: str, version: str) -> ProtocolVersionError:
-    newer = spec.protocol > PROTOCOL_VERSION
-    behind = "smalltext-core" if newer else distribution
+    behind = "smalltext-core" if spec.protocol > PROTOCOL_VERSION else distribution
     return ProtocolVersionError(
         f"The classifier {spec.name!r} of {distribution} {version} was written for version {spec.protocol} of the "
         f"protocol, and the installed smalltext-core has version {PROTOCOL_VERSION}: "
         f"{behind} is the older one. Upgrade it: pip install --upgrade {behind}"
     )
-
-
-def _distribution(entry: EntryPoint) -> str:
-    return canonical(entry.dist.name) if entry.dist is not None else "unknown"
 
 
 def _blocked_by(distribution: str) -> str | None:

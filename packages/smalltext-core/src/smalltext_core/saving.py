@@ -1,7 +1,6 @@
 """Saved classifiers: a folder with a manifest, written whole or not at all, checked before it is used.
 
-A backend's `save` opens `model_folder`, writes its files and nothing else; its `load` begins with
-`read_manifest`. What the manifest says is JSON, and what loading does with it runs no code of the folder.
+A backend's `save` opens `model_folder` and writes its files; its `load` begins with `read_manifest`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from smalltext_core.atomic import staged_folder
-from smalltext_core.errors import ModelFolderError, PluginError, UnknownClassifierError
+from smalltext_core.errors import AmbiguousNameError, ModelFolderError, PluginError, UnknownClassifierError
 from smalltext_core.labels import LabelNames
 from smalltext_core.registry import classifier_spec
 
@@ -32,18 +31,13 @@ class Manifest:
 
     Parameters
     ----------
-    classifier : str
-        The name that its plugin registers it under.
-    distribution, version : str
-        The distribution that wrote the folder, and its version.
+    classifier, distribution, version : str
+        The name that its plugin registers it under, and the distribution that wrote the folder.
     parameters : mapping of str to JSON values
         What the backend needs to make the classifier again.
     label_names : tuple of str or None
-        What the classes are called.
     files : mapping of str to str
         The SHA-256 of every file, by its path inside the folder.
-    format_version : int
-        The version of this layout.
     """
 
     classifier: str
@@ -72,51 +66,29 @@ def model_folder(
 ) -> Iterator[Path]:
     """Open a folder to write a classifier's files into; the manifest is added at the end.
 
-    A folder that exists is replaced if it is a saved model, keeping what somebody else put into it.
-
-    Parameters
-    ----------
-    folder : path
-        Where the model is to be.
-    classifier, distribution, version, parameters, label_names
-        What the `Manifest` says.
-
-    Yields
-    ------
-    Path
-        An empty folder. Files written into it appear in `folder` when the block ends without an exception.
-
-    Raises
-    ------
-    ModelFolderError
-        If `folder` is a file, or a folder that holds other things than a saved model.
+    Files written into the folder that it yields appear in `folder` when the block ends without an exception.
+    A saved model that is there already is replaced, except for what somebody else put into it; a file, or a
+    folder that holds something else, is refused with a ModelFolderError.
     """
     folder = Path(folder)
     keep = _files_of_others(folder)
     with staged_folder(folder) as staging:
         yield staging
-        files = {
-            path.relative_to(staging).as_posix(): _digest(path)
-            for path in sorted(staging.rglob("*"))
-            if path.is_file()
-        }
+        written = sorted(path for path in staging.rglob("*") if path.is_file())
+        files = {path.relative_to(staging).as_posix(): _digest(path) for path in written}
         names = None if label_names is None else label_names.names
         _write(staging, Manifest(classifier, distribution, version, dict(parameters), names, files))
         for path in keep:
             copy = staging / path.relative_to(folder)
             if not copy.exists():
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(path, copy)
+                shutil.copy2(path, copy, follow_symlinks=False)
 
 
 def add_file(folder: str | Path, name: str, content: bytes) -> None:
-    """Add a file to a saved model, so that the manifest vouches for it as for the others.
-
-    Not atomic by itself: write into a folder that `smalltext_core.atomic.staged_folder` is about to put in
-    place.
-    """
+    """Add a file to a saved model and its manifest; not atomic, so do it inside `staged_folder`."""
     folder = Path(folder)
-    manifest = read_manifest(folder, verify=False)
+    manifest = _read(folder)
     (folder / name).write_bytes(content)
     files = {**manifest.files, name: _digest(folder / name)}
     _write(folder, Manifest(**{**asdict(manifest), "files": files}))
@@ -125,42 +97,29 @@ def add_file(folder: str | Path, name: str, content: bytes) -> None:
 def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:
     """Read and check the manifest of a saved model, and by default the hash of every file it lists.
 
-    Raises
-    ------
-    ModelFolderError
-        If the folder is no saved model, was written by a newer version, is damaged, or names a file outside.
+    ModelFolderError is raised if it is damaged, from a newer version, names a file outside, or is none.
     """
     folder = Path(folder)
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise ModelFolderError(
-            f"{folder} is not a saved model: it has no {MANIFEST}. Give the folder that save() or "
-            "`smalltext train --output` wrote."
-        )
+    manifest = _read(folder)
     try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ModelFolderError(f"{path} is damaged, it is not JSON ({error}). Save the model again.") from error
-    manifest = _parse(content, path)
-    for name, digest in manifest.files.items():
-        _check_file(folder, name, digest, verify)
+        for name, digest in manifest.files.items():
+            _check_file(folder, name, digest if verify else None)
+    except ModelFolderError:
+        if _read(folder) == manifest:
+            raise
+        return read_manifest(folder, verify=verify)  # somebody saved another model while this one was read
     return manifest
 
 
 def load(folder: str | Path, **options: Any) -> Any:
-    """Bring back the classifier that a folder holds, whatever its class.
+    """Bring back the classifier that a folder holds, whatever its class; its probabilities are the same bits.
 
     Parameters
     ----------
     folder : path
-        A folder that a classifier's `save` wrote.
+        A folder that a classifier's `save` wrote; no code in it is run.
     **options
         What the backend's own `load` takes, such as ``trusted`` (smalltext-sklearn) or ``device``.
-
-    Returns
-    -------
-    Classifier
-        Fitted; its probabilities are equal, bit for bit, to those of the classifier that was saved.
 
     Raises
     ------
@@ -183,15 +142,21 @@ def load(folder: str | Path, **options: Any) -> Any:
     name = f"{manifest.distribution}:{manifest.classifier}"
     try:
         classifier = classifier_spec(name).resolve("classifier")
-    except (UnknownClassifierError, PluginError) as error:
-        raise ModelFolderError(
-            f"{folder} holds a {manifest.classifier!r} classifier, written by {manifest.distribution} "
-            f"{manifest.version}, which is not usable here. {error} "
-            f"Install it: pip install {manifest.distribution}"
-        ) from error
+    except (UnknownClassifierError, AmbiguousNameError, PluginError) as error:
+        what = f"{manifest.classifier!r} classifier, written by {manifest.distribution!r} {manifest.version!r}"
+        advice = f"Install it: pip install {manifest.distribution}"
+        raise ModelFolderError(f"{folder} holds a {what}, which is not usable here. {error} {advice}") from error
     if not hasattr(classifier, "load"):
         raise ModelFolderError(f"{classifier.__name__} of {manifest.distribution} has no load(); upgrade it.")
-    return classifier.load(folder, **options)
+    try:
+        loaded = classifier.load(folder, **options)
+    except Exception:
+        if _read(Path(folder)) == manifest:
+            raise
+    else:
+        if _read(Path(folder)) == manifest:
+            return loaded
+    return load(folder, **options)  # somebody saved another model while this one was read
 
 
 def _files_of_others(folder: Path) -> list[Path]:
@@ -200,23 +165,41 @@ def _files_of_others(folder: Path) -> list[Path]:
         return []
     if not folder.is_dir():
         raise ModelFolderError(f"{folder} is a file; give the path of a folder to save into.")
-    present = [path for path in folder.rglob("*") if not path.is_dir()]
+    present = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     if not present:
         return []
     try:
-        manifest = read_manifest(folder, verify=False)
+        manifest = _read(folder)
     except ModelFolderError as error:
-        raise ModelFolderError(
-            f"{folder} exists and is not a saved model, so it is not written to ({error}) Choose another "
-            "folder, or empty this one."
-        ) from error
+        what = f"{folder} exists and is not a saved model, so it is not written to ({error})"
+        raise ModelFolderError(f"{what} Choose another folder, or empty this one.") from error
     ours = {MANIFEST, *manifest.files}
     return [path for path in present if path.relative_to(folder).as_posix() not in ours]
 
 
 def _write(folder: Path, manifest: Manifest) -> None:
-    content = json.dumps(asdict(manifest), indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / MANIFEST).write_text(content + "\n", encoding="utf-8")
+    content = json.dumps(asdict(manifest), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    (folder / MANIFEST).write_bytes(content.encode("utf-8", "surrogatepass"))  # as json.loads decodes
+
+
+def _read(folder: Path) -> Manifest:
+    """Read the manifest of a folder, and believe nothing in it that was not checked."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        advice = "Give the folder that save() or `smalltext train --output` wrote."
+        raise ModelFolderError(f"{folder} is not a saved model: it has no {MANIFEST}. {advice}")
+    _check_file(folder, MANIFEST, None)
+    try:
+        content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise ModelFolderError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelFolderError(f"{path} is damaged, it is not JSON ({error}). Save the model again.") from error
+    return _parse(content, path)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
 
 
 def _parse(content: object, path: Path) -> Manifest:
@@ -225,10 +208,8 @@ def _parse(content: object, path: Path) -> Manifest:
         raise ModelFolderError(f"{path} is damaged: it holds no JSON object. Save the model again.")
     version = content.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
-        raise ModelFolderError(
-            f"{path} has format version {version}, and this smalltext-core reads up to {FORMAT_VERSION}. "
-            "Upgrade it: pip install --upgrade smalltext-core"
-        )
+        what = f"{path} has format version {version}, and this smalltext-core reads up to {FORMAT_VERSION}"
+        raise ModelFolderError(f"{what}. Upgrade it: pip install --upgrade smalltext-core")
     names = content.get("label_names")
     sound = (
         version == FORMAT_VERSION
@@ -241,29 +222,26 @@ def _parse(content: object, path: Path) -> Manifest:
     )
     if not sound:
         raise ModelFolderError(f"{path} is damaged: fields are missing or of the wrong type. Save it again.")
-    return Manifest(
-        content["classifier"],
-        content["distribution"],
-        content["version"],
-        content["parameters"],
-        None if names is None else tuple(names),
-        content["files"],
-    )
+    said = {key: content[key] for key in ("classifier", "distribution", "version", "parameters", "files")}
+    return Manifest(**said, label_names=None if names is None else tuple(names))
 
 
-def _check_file(folder: Path, name: str, digest: str, verify: bool) -> None:
+def _check_file(folder: Path, name: str, digest: str | None) -> None:
+    """Refuse a file that lies outside the folder, is missing, or is not the one that was saved."""
     relative = PurePosixPath(name)
-    path = folder / relative
     climbs = relative.is_absolute() or ".." in relative.parts or "\\" in name or "\0" in name or not name
-    if climbs or not path.resolve().is_relative_to(folder.resolve()):
-        raise ModelFolderError(f"{folder / MANIFEST} names {name!r}, a file outside the folder; it is not read.")
-    if not path.is_file():
-        raise ModelFolderError(f"{folder} is incomplete: {name} is missing. Copy all of it, or save again.")
-    if verify and _digest(path) != digest:
-        raise ModelFolderError(
-            f"{path} is not the file that was saved: its SHA-256 differs from the manifest's. Copy the folder "
-            "again, or save the model again."
-        )
+    path = folder / relative
+    try:
+        if climbs or not path.resolve().is_relative_to(folder.resolve()):
+            raise ModelFolderError(f"{folder / MANIFEST} leads to {name!r}, outside the folder; it is not read.")
+        if not path.is_file():
+            raise ModelFolderError(f"{folder} is incomplete: {name!r} is missing. Copy all of it, or save again.")
+        found = None if digest is None else _digest(path)
+    except (OSError, RuntimeError, UnicodeError) as error:  # too long, a circle of links, not a file name, ...
+        raise ModelFolderError(f"{folder}: {name!r} cannot be read ({error}).") from error
+    if found != digest:
+        what = f"{path} is not the file that was saved: its SHA-256 differs from the manifest's"
+        raise ModelFolderError(f"{what}. Copy the folder again, or save the model again.")
 
 
 def _digest(path: Path) -> str:
