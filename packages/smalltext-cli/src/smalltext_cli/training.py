@@ -152,8 +152,9 @@ def check_model_output(folder: Path) -> None:
             raise ModelFolderError(
                 f"{folder} exists and is no model, so it is not written to. Choose another folder, or empty it."
             ) from error
-    elif folder.exists() and not folder.is_dir():
-        raise ModelFolderError(f"{folder} is a file. Give the path of a folder for the model.")
+    for place in (folder, *folder.absolute().parents):
+        if place.exists() and not place.is_dir():
+            raise ModelFolderError(f"{place} is a file. Give the path of a folder for the model.")
 
 
 def fitted(name: str, split: Split, parameters: dict[str, Any]) -> tuple[Classifier, float]:
