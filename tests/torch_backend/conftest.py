@@ -8,7 +8,7 @@ import pytest
 import smalltext_core
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def installed_bag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Install the test backend as pip would: a folder on the path with the metadata of a distribution."""
     site = tmp_path_factory.mktemp("site")
