@@ -209,6 +209,8 @@ def test_57_arguments_of_fit_that_make_no_sense_are_refused_before_any_work(
         ("validation_set_size", -0.5),
         ("validation_set_size", 1),
         ("validations_per_epoch", 0),
+        ("early_stopping_no_improvement", "5"),
+        ("early_stopping_acc", 1.5),
         ("class_weight", "unbalanced"),
         ("class_weight", {5: 1.0}),
         ("verbosity", "loud"),
