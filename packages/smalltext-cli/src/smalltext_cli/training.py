@@ -16,6 +16,7 @@ import numpy as np
 
 from smalltext_cli.cells import Label
 from smalltext_cli.errors import InputFileError, UsageError, shortened
+from smalltext_cli.evaluation import threshold_of
 from smalltext_cli.metrics import Scores, score
 from smalltext_cli.reading import Labelled
 from smalltext_cli.splitting import held_out_rows
@@ -185,9 +186,8 @@ def takes_validation_set(classifier: Classifier) -> bool:
 
 def scored(classifier: Classifier, data: TextDataset) -> Scores:
     """Return how good a classifier is on labelled texts, at its own threshold if it has one."""
-    threshold = getattr(classifier, "multi_label_threshold", 0.5)
     proba = classifier.predict_proba(data)
-    return score(data.y, proba, multi_label=data.is_multi_label, threshold=threshold)
+    return score(data.y, proba, multi_label=data.is_multi_label, threshold=threshold_of(classifier))
 
 
 def save(classifier: Classifier, folder: Path, scores: dict[str, Any] | None) -> None:
