@@ -46,13 +46,8 @@ class _Storage(Generic[X]):
 class Dataset(ABC, Generic[X]):
     """A sequence of texts, in whatever form a backend needs them, and their labels.
 
-<<<<<<< HEAD
-    Subclasses say how rows are selected (`_select`) and how many there are (`_count`). InvalidInputError is raised
-    if the lengths differ, or the labels are not what is described here.
-=======
     Subclasses say how rows are selected (`_select`) and how many there are (`_count`). InvalidInputError is
     raised if the lengths differ, or the labels are not what is described here.
->>>>>>> main
 
     Parameters
     ----------
