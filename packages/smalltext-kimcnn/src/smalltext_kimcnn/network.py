@@ -1,0 +1,138 @@
+"""The convolutional network of Kim (2014): filters over windows of word vectors, the greatest answer of each.
+
+Yoon Kim, "Convolutional Neural Networks for Sentence Classification", EMNLP 2014,
+https://aclanthology.org/D14-1181.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class KimCNN(nn.Module):
+    """Word vectors, one bank of filters a kernel height, max-pooling over all windows, dropout, a linear layer.
+
+    Parameters
+    ----------
+    embedding_matrix : Tensor, shape (words, dimensions)
+        The word vectors to begin with. They are copied.
+    num_classes : int
+        How many outputs there are.
+    max_seq_len : int, default=60
+        Texts are cut and padded to this many tokens.
+    out_channels : int, default=100
+        How many filters there are of each height.
+    kernel_heights : sequence of int, default=(3, 4, 5)
+        How many words the filters see.
+    filter_padding : int, default=0
+        How many padding tokens stand before each text, and after it, within `max_seq_len`.
+    padding_idx : int, default=0
+        The number of the padding, whose vector is not trained.
+    dropout : float, default=0.5
+        The share of pooled features that is left out in training.
+    static : bool, default=False
+        Whether the word vectors stay as they are.
+    max_norm : float or None, default=3.0
+        The length that no row of the last layer exceeds in training; None lets them grow.
+
+    Examples
+    --------
+    >>> network = KimCNN(torch.rand(10, 4), num_classes=2).eval()
+    >>> logits = network(torch.tensor([[5, 2, 7, 0], [3, 0, 0, 0]]))
+    >>> logits.shape
+    torch.Size([2, 2])
+    >>> bool(torch.allclose(logits[1:], network(torch.tensor([[3]])), atol=1e-6))
+    True
+    """
+
+    def __init__(
+        self,
+        embedding_matrix: Tensor,
+        num_classes: int,
+        *,
+        max_seq_len: int = 60,
+        out_channels: int = 100,
+        kernel_heights: Sequence[int] = (3, 4, 5),
+        filter_padding: int = 0,
+        padding_idx: int = 0,
+        dropout: float = 0.5,
+        static: bool = False,
+        max_norm: float | None = 3.0,
+    ) -> None:
+        super().__init__()
+        self.max_seq_len = max_seq_len
+        self.kernel_heights = tuple(kernel_heights)
+        self.filter_padding = filter_padding
+        self.max_norm = max_norm
+        words, dimensions = embedding_matrix.shape
+        self.embedding = nn.Embedding(
+            words, dimensions, padding_idx, _weight=embedding_matrix.detach().clone(), _freeze=static
+        )
+        self.filters = nn.ModuleList(nn.Linear(height * dimensions, out_channels) for height in self.kernel_heights)
+        self.dropout = nn.Dropout(dropout)
+        self.last = nn.Linear(out_channels * len(self.kernel_heights), num_classes)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the outputs for texts.
+
+        Parameters
+        ----------
+        ids : Tensor of int, shape (n, length)
+            Token ids, padded on the right to one length, whichever.
+
+        Returns
+        -------
+        Tensor, shape (n, num_classes)
+        """
+        if self.training:
+            self.constrain()
+        logits: Tensor = self.last(self.dropout(self.pool(ids)))
+        return logits
+
+    def pool(self, ids: Tensor) -> Tensor:
+        """Return each filter's greatest answer over all windows of each text, shape (n, channels)."""
+        vectors = self.embedding(self.framed(ids))
+        banks = zip(self.kernel_heights, self.filters, strict=True)
+        return torch.cat([_greatest_answers(vectors, height, filters) for height, filters in banks], dim=1)
+
+    def framed(self, ids: Tensor) -> Tensor:
+        """Cut and pad texts as far as it changes anything.
+
+        The network is defined on texts padded to `max_seq_len`. Once there is a window that sees padding only, more
+        padding changes no maximum; so `tallest` tokens of it behind the longest text do, and fewer where
+        `max_seq_len` leaves no room for them.
+        """
+        tallest = max(self.kernel_heights)
+        ids = ids[:, : self.room]
+        length = ids.shape[1] + self.filter_padding
+        width = max(min(length + self.filter_padding + tallest, self.max_seq_len), tallest)
+        return functional.pad(ids, (self.filter_padding, width - length), value=self.padding_idx)
+
+    @property
+    def room(self) -> int:
+        """How many tokens of a text the network sees."""
+        return self.max_seq_len - 2 * self.filter_padding
+
+    @property
+    def padding_idx(self) -> int:
+        """The number of the padding."""
+        assert self.embedding.padding_idx is not None
+        return self.embedding.padding_idx
+
+    @torch.no_grad()
+    def constrain(self) -> None:
+        """Scale down the rows of the last layer that are longer than `max_norm` (Kim 2014, section 2.1)."""
+        if self.max_norm is not None:
+            self.last.weight.renorm_(2, 0, self.max_norm)
+
+
+def _greatest_answers(vectors: Tensor, height: int, filters: nn.Module) -> Tensor:
+    # One matrix product for all windows. Laying them out costs a copy, and is still several times as fast as
+    # conv2d with a kernel as wide as the vectors. ReLU and maximum commute; in this order ReLU is cheap.
+    windows = vectors.shape[1] - height + 1
+    laid_out = torch.cat([vectors[:, shift : shift + windows] for shift in range(height)], dim=2)
+    return functional.relu(filters(laid_out).amax(dim=1))
