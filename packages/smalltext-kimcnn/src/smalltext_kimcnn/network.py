@@ -38,6 +38,9 @@ class KimCNN(nn.Module):
         Whether the word vectors stay as they are.
     max_norm : float or None, default=3.0
         The length that no row of the last layer exceeds in training; None lets them grow.
+    further_vectors : Tensor, shape (further words, dimensions), optional
+        Vectors of words that no training text has, so that they need not be trained. Their numbers follow those of
+        `embedding_matrix`.
 
     Examples
     --------
@@ -62,6 +65,7 @@ class KimCNN(nn.Module):
         dropout: float = 0.5,
         static: bool = False,
         max_norm: float | None = 3.0,
+        further_vectors: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.max_seq_len = max_seq_len
@@ -72,6 +76,7 @@ class KimCNN(nn.Module):
         self.embedding = nn.Embedding(
             words, dimensions, padding_idx, _weight=embedding_matrix.detach().clone(), _freeze=static
         )
+        self.further = None if further_vectors is None else nn.Embedding.from_pretrained(further_vectors)
         self.filters = nn.ModuleList(nn.Linear(height * dimensions, out_channels) for height in self.kernel_heights)
         self.dropout = nn.Dropout(dropout)
         self.last = nn.Linear(out_channels * len(self.kernel_heights), num_classes)
@@ -95,9 +100,17 @@ class KimCNN(nn.Module):
 
     def pool(self, ids: Tensor) -> Tensor:
         """Return each filter's greatest answer over all windows of each text, shape (n, channels)."""
-        vectors = self.embedding(self.framed(ids))
+        vectors = self.vectors(self.framed(ids))
         banks = zip(self.kernel_heights, self.filters, strict=True)
         return torch.cat([_greatest_answers(vectors, height, filters) for height, filters in banks], dim=1)
+
+    def vectors(self, ids: Tensor) -> Tensor:
+        """Return the vector of each word, shape (*ids.shape, dimensions)."""
+        trained = self.embedding.num_embeddings
+        if self.further is None:
+            return self.embedding(ids)
+        known = self.embedding(ids.clamp(max=trained - 1))
+        return torch.where((ids < trained).unsqueeze(-1), known, self.further((ids - trained).clamp(min=0)))
 
     def framed(self, ids: Tensor) -> Tensor:
         """Cut and pad texts as far as it changes anything.
@@ -116,6 +129,11 @@ class KimCNN(nn.Module):
     def room(self) -> int:
         """How many tokens of a text the network sees."""
         return self.max_seq_len - 2 * self.filter_padding
+
+    @property
+    def vocabulary_size(self) -> int:
+        """How many words have a vector."""
+        return self.embedding.num_embeddings + (0 if self.further is None else self.further.num_embeddings)
 
     @property
     def padding_idx(self) -> int:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from smalltext_torch.batching import Ragged, prediction_batches
 from torch import Tensor, nn
 from torch.nn import functional
@@ -70,7 +68,7 @@ def _pool_by_tables(network: KimCNN, batches: list[tuple[Tensor, Tensor]], poole
         group = max(_NUMBERS_IN_TABLE // (height * len(words)), 8)
         weights = filters.weight.view(filters.out_features, height, -1).permute(1, 2, 0)
         for start in range(0, filters.out_features, group):
-            table = _table(network.embedding.weight, words, weights[:, :, start : start + group].contiguous())
+            table = _table(network, words, weights[:, :, start : start + group].contiguous())
             bias = filters.bias[start : start + group]
             columns = slice(channel + start, channel + start + len(bias))
             positions = torch.arange(height, dtype=torch.int32) * len(words)
@@ -83,19 +81,19 @@ def _pool_by_tables(network: KimCNN, batches: list[tuple[Tensor, Tensor]], poole
 
 def _renumbered(batches: list[tuple[Tensor, Tensor]], network: KimCNN) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
     """Number the words that occur from 0; return these words, and the batches in the new numbers."""
-    occurs = torch.zeros(len(network.embedding.weight), dtype=torch.bool)
+    occurs = torch.zeros(network.vocabulary_size, dtype=torch.bool)
     for _, ids in batches:
         occurs[ids] = True
     numbers = occurs.cumsum(0, dtype=torch.int32) - 1
     return occurs.nonzero().view(-1), [(rows, numbers[ids]) for rows, ids in batches]
 
 
-def _table(vectors: Tensor, words: Tensor, weights: Tensor) -> Tensor:
+def _table(network: KimCNN, words: Tensor, weights: Tensor) -> Tensor:
     """Multiply the words' vectors by the weights of each position.
 
     Parameters
     ----------
-    vectors : Tensor, shape (vocabulary, dimensions)
+    network : KimCNN
     words : Tensor of int, shape (n,)
     weights : Tensor, shape (positions, dimensions, filters)
 
@@ -106,7 +104,7 @@ def _table(vectors: Tensor, words: Tensor, weights: Tensor) -> Tensor:
     """
     table = torch.empty(len(weights), len(words), weights.shape[2])
     for start in range(0, len(words), _WORDS_AT_ONCE):
-        some = vectors[words[start : start + _WORDS_AT_ONCE]]
+        some = network.vectors(words[start : start + _WORDS_AT_ONCE])
         for position, weight in enumerate(weights):
             torch.mm(some, weight, out=table[position, start : start + len(some)])
     return table.flatten(0, 1)

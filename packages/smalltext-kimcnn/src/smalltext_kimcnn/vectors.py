@@ -99,6 +99,20 @@ class Vectors:
         matrix[vocabulary.padding_idx] = 0
         return matrix
 
+    def beyond(self, vocabulary: Vocabulary) -> tuple[Vocabulary, NDArray[np.float32]]:
+        """Extend a vocabulary by the words that it lacks.
+
+        Returns
+        -------
+        vocabulary : Vocabulary
+            The one given, and after it those of `words` that a text can have once it is lower-cased (if it is).
+        matrix : ndarray of float32, shape (words added, dimensions)
+        """
+        possible = (word for word in self.rows if not vocabulary.lowercase or word == word.lower())
+        extended = vocabulary.extended(possible)
+        added = extended.words[len(vocabulary) :]
+        return extended, self.matrix[[self.rows[word] for word in added]]
+
     @cached_property
     def _variance(self) -> float:
         means = self.matrix.mean(axis=1, dtype=np.float64)
