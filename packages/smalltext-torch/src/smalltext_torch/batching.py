@@ -1,0 +1,239 @@
+"""From texts as sequences of token numbers, each of its own length, to batches padded no further than needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from smalltext_core.dataset import Dataset
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.selection import Rows
+
+Lengths = NDArray[np.int64]
+RowNumbers = NDArray[np.intp]
+
+WINDOW = 16
+"""So many training batches are drawn at random together and sorted by length among themselves."""
+
+JITTER = 0.1
+"""By this share lengths are blurred before sorting, so that small sets too make other batches every epoch."""
+
+
+class Ragged:
+    """Sequences of token numbers, one after the other in one flat array: nothing is padded.
+
+    Parameters
+    ----------
+    tokens : array-like of int, shape (total,)
+        All sequences, joined; held as int32.
+    offsets : array-like of int, shape (n + 1,)
+        Sequence i is ``tokens[offsets[i]:offsets[i + 1]]``; held as int64.
+
+    Raises
+    ------
+    InvalidInputError
+        If the offsets do not run from 0 to the number of tokens without going back.
+
+    Examples
+    --------
+    >>> texts = Ragged.from_sequences([[5, 6, 7], [], [8]])
+    >>> len(texts), texts.lengths.tolist(), texts[0].tolist()
+    (3, [3, 0, 1], [5, 6, 7])
+    >>> texts.take(np.array([2, 0])).tokens.tolist()
+    [8, 5, 6, 7]
+    """
+
+    __slots__ = ("offsets", "tokens")
+
+    def __init__(self, tokens: NDArray[np.integer], offsets: NDArray[np.integer]) -> None:
+        self.tokens: NDArray[np.int32] = np.asarray(tokens, dtype=np.int32)
+        self.offsets: NDArray[np.int64] = np.asarray(offsets, dtype=np.int64)
+        ends = self.offsets[[0, -1]].tolist() if self.offsets.ndim == 1 and self.offsets.size else None
+        if self.tokens.ndim != 1 or ends != [0, self.tokens.size] or (np.diff(self.offsets) < 0).any():
+            raise InvalidInputError(
+                "offsets",
+                f"{self.offsets!r}",
+                f"increasing numbers from 0 to {self.tokens.size}, one more than texts",
+            )
+
+    @classmethod
+    def from_sequences(cls, sequences: Iterable[Sequence[int] | NDArray[np.integer]]) -> Ragged:
+        """Join sequences of token numbers."""
+        arrays = [np.asarray(sequence, dtype=np.int32) for sequence in sequences]
+        offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
+        np.cumsum([len(array) for array in arrays], out=offsets[1:])
+        return cls(np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int32), offsets)
+
+    def __len__(self) -> int:
+        """Return the number of sequences."""
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> NDArray[np.int32]:
+        """Return one sequence, without a copy."""
+        row = range(len(self))[row]
+        return self.tokens[self.offsets[row] : self.offsets[row + 1]]
+
+    def __repr__(self) -> str:
+        """Tell how many sequences and tokens there are."""
+        return f"{type(self).__name__}(n={len(self)}, tokens={self.tokens.size})"
+
+    @property
+    def lengths(self) -> Lengths:
+        """The number of tokens of each sequence, int64 of shape (n,)."""
+        return np.diff(self.offsets)
+
+    def take(self, rows: Rows) -> Ragged:
+        """Return some of the sequences, in the order asked for; without a copy where they are neighbours."""
+        if isinstance(rows, range) and rows.step == 1:
+            offsets = self.offsets[rows.start : max(rows.stop, rows.start) + 1]
+            return Ragged(self.tokens[offsets[0] : offsets[-1]], offsets - offsets[0])
+        numbers = np.asarray(rows, dtype=np.intp)
+        return self._cut(self.offsets[numbers], self.lengths[numbers])
+
+    def truncated(self, max_length: int) -> Ragged:
+        """Return the first `max_length` tokens of every sequence; this object where none is longer."""
+        lengths = self.lengths
+        if not (lengths > max_length).any():
+            return self
+        return self._cut(self.offsets[:-1], np.minimum(lengths, max_length))
+
+    def padded(self, rows: RowNumbers, padding: int = 0) -> tuple[NDArray[np.int64], Lengths]:
+        """Return sequences side by side, shape (len(rows), longest of them, 1 at least), and their lengths."""
+        starts = self.offsets[rows]
+        lengths = self.offsets[rows + 1] - starts
+        columns = np.arange(max(int(lengths.max(initial=1)), 1))
+        inside = columns < lengths[:, None]
+        tokens = np.full(inside.shape, padding, dtype=np.int64)
+        tokens[inside] = self.tokens[(starts[:, None] + columns)[inside]]
+        return tokens, lengths
+
+    def _cut(self, starts: NDArray[np.int64], lengths: Lengths) -> Ragged:
+        offsets = np.zeros(len(starts) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        sources = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        return Ragged(self.tokens[sources], offsets)
+
+
+class RaggedDataset(Dataset[Ragged]):
+    """A dataset of token sequences: what a torch backend makes of texts, encoded once.
+
+    Parameters
+    ----------
+    x : Ragged
+    y, target_labels, label_names
+        As of `smalltext_core.Dataset`.
+    """
+
+    @staticmethod
+    def _count(x: Ragged) -> int:
+        return len(x)
+
+    @staticmethod
+    def _select(x: Ragged, rows: Rows) -> Ragged:
+        return x.take(rows)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some texts as a network takes them.
+
+    Parameters
+    ----------
+    tokens : Tensor of int64, shape (n, longest)
+        Padded on the right to the longest text of the batch.
+    lengths : Tensor of int64, shape (n,)
+        How many tokens of each text are its own. Can be 0.
+    """
+
+    tokens: torch.Tensor
+    lengths: torch.Tensor
+
+    @property
+    def mask(self) -> torch.Tensor:
+        """Which tokens are the text's own, bool of shape (n, longest)."""
+        return torch.arange(self.tokens.shape[1], device=self.tokens.device) < self.lengths[:, None]
+
+    def __len__(self) -> int:
+        """Return the number of texts."""
+        return self.tokens.shape[0]
+
+    def repeated(self, times: int) -> Batch:
+        """Return each text so many times in a row."""
+        return Batch(self.tokens.repeat_interleave(times, 0), self.lengths.repeat_interleave(times, 0))
+
+
+def make_batch(texts: Ragged, rows: RowNumbers, device: torch.device, padding: int = 0) -> Batch:
+    """Pad some texts to the longest of them and put them on a device."""
+    tokens, lengths = texts.padded(rows, padding)
+    return Batch(
+        torch.from_numpy(tokens).to(device, non_blocking=True),
+        torch.from_numpy(lengths).to(device, non_blocking=True),
+    )
+
+
+def training_batches(lengths: Lengths, batch_size: int, order: np.random.Generator) -> list[RowNumbers]:
+    """Deal all texts into batches, in which the texts are of like length.
+
+    The texts are shuffled, sorted by length within windows of a few batches, and the batches are shuffled.
+
+    Parameters
+    ----------
+    lengths : ndarray of int64, shape (n,)
+    batch_size : int
+        The size of the largest batch; they differ by one within a window, so that none is a mere rest.
+    order : numpy.random.Generator
+        The same state gives the same batches.
+
+    Returns
+    -------
+    list of ndarray of row numbers
+        Of ceil(n / batch_size) batches.
+    """
+    shuffled = order.permutation(len(lengths))
+    blurred = lengths[shuffled] * order.uniform(1 - JITTER, 1 + JITTER, len(lengths))
+    batches: list[RowNumbers] = []
+    for start in range(0, len(lengths), WINDOW * batch_size):
+        window = slice(start, start + WINDOW * batch_size)
+        rows = shuffled[window][np.argsort(blurred[window], kind="stable")]
+        batches.extend(np.array_split(rows, -(-len(rows) // batch_size)))
+    return [batches[number] for number in order.permutation(len(batches))]
+
+
+def prediction_batches(lengths: Lengths, token_budget: int) -> Iterator[RowNumbers]:
+    """Cut all texts, sorted by length, into batches of as many tokens as the budget allows, padding included.
+
+    A text that is longer than the budget makes a batch of its own.
+
+    Examples
+    --------
+    >>> [rows.tolist() for rows in prediction_batches(np.array([9, 1, 2, 2]), token_budget=6)]
+    [[1, 2, 3], [0]]
+    """
+    rows = np.argsort(lengths, kind="stable")
+    ascending = np.maximum(lengths[rows], 1)
+    start = 0
+    while start < len(rows):
+        stop = _last_within(ascending, start, token_budget)
+        yield rows[start:stop]
+        start = stop
+
+
+def _last_within(ascending: Lengths, start: int, token_budget: int) -> int:
+    """Return where a batch that begins at `start` has to end. Its cost grows with every text, so bisect."""
+    low, high = start + 1, min(len(ascending), start + max(token_budget // int(ascending[start]), 1))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if (middle - start) * int(ascending[middle - 1]) <= token_budget:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def token_budget(device: torch.device) -> int:
+    """Return how many tokens a prediction batch holds: what stays in a CPU's cache, or fills an accelerator."""
+    return 1024 if device.type == "cpu" else 16384

@@ -1,0 +1,628 @@
+"""What every torch classifier shares: all but its network, and what it makes of a text."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, overload
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
+from torch.optim import Optimizer
+
+from smalltext_core import checks, saving
+from smalltext_core.classifier import Classifier
+from smalltext_core.dataset import Dataset
+from smalltext_core.errors import ModelFolderError, NotFittedError
+from smalltext_core.labels import LabelNames, Labels
+from smalltext_core.probabilities import Probabilities, to_labels
+from smalltext_torch import optimization, parameters
+from smalltext_torch.batching import Batch, Ragged
+from smalltext_torch.device import Precision, check_device, is_present, reproducible, resolve_device
+from smalltext_torch.dropout import with_dropout
+from smalltext_torch.early_stopping import (
+    EarlyStoppingHandler,
+    as_early_stopping_handler,
+    default_early_stopping,
+)
+from smalltext_torch.history import HistoryRecord, TrainingCallback
+from smalltext_torch.losses import ClassWeight, Loss, check_class_weight, class_weights
+from smalltext_torch.model_selection import ModelSelectionHandler, as_model_selection_handler
+from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
+from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, Narrator, check_verbosity
+from smalltext_torch.randomness import Randomness
+from smalltext_torch.scoring import Scorer, Scoring
+from smalltext_torch.split import check_validation_set_size, split_rows
+from smalltext_torch.training import Examples, Schedule, Training, evaluate
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+E = TypeVar("E")
+"""What texts are encoded with: a vocabulary, a tokenizer."""
+
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass
+class Fitted(Generic[E]):
+    """What training makes.
+
+    Parameters
+    ----------
+    encoder : Any
+        What texts are encoded with.
+    network : Module
+        In evaluation mode, always.
+    loss : Loss
+    label_names : LabelNames or None
+    history : list of HistoryRecord
+    """
+
+    encoder: E
+    network: nn.Module
+    loss: Loss
+    label_names: LabelNames | None
+    history: list[HistoryRecord]
+
+
+class TorchClassifier(Classifier, ABC, Generic[E]):
+    """A classifier whose network is trained by this package's loop. A backend subclasses it.
+
+    A backend says what a text becomes and what network it goes through (the abstract methods), and may have its
+    own optimizer, schedule or way of scoring (the methods below them). Its constructor hands on the arguments
+    described here, and sets an attribute of the same name for each one of its own.
+
+    Parameters
+    ----------
+    num_classes : int
+    multi_label : bool, default=False
+    num_epochs : int, default=10
+    lr : float, default=0.001
+        The learning rate of the backend's optimizer.
+    mini_batch_size : int, default=25
+        How many texts a step of training sees.
+    validation_set_size : float, default=0.1
+        The share of the training texts to set aside if `fit` is given no validation set.
+    validations_per_epoch : int, default=1
+    early_stopping_no_improvement : int, default=5
+        See `default_early_stopping`.
+    early_stopping_acc : float, default=-1
+        See `default_early_stopping`.
+    class_weight : {None, "balanced"} or mapping of int to float, default=None
+    device : str or torch.device, optional
+        Where to compute; None is the best there is.
+    verbosity : int, default=VERBOSITY_MORE_VERBOSE
+    seed : int, optional
+        The same seed, data and machine give the same bits.
+    multi_label_threshold : float, default=0.5
+        In multi-label problems a class applies if its probability is greater than this.
+    mixed_precision : bool, default=False
+        Whether to multiply in bfloat16 or float16 where the device is faster with it.
+    max_gradient_norm : float, default=1.0
+        Longer gradients are shortened to this.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the model of the `fit` before, instead of starting again.
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument is not what is described here.
+    """
+
+    name: ClassVar[str]
+    """The name that the backend's plugin registers."""
+    distribution: ClassVar[str]
+    """The name of the backend's distribution."""
+    version: ClassVar[str]
+    """The version of the backend's distribution."""
+    no_improvement_parameter: ClassVar[str] = "early_stopping_no_improvement"
+    """What the backend's constructor calls that argument."""
+
+    def __init__(
+        self,
+        num_classes: int,
+        multi_label: bool = False,
+        *,
+        num_epochs: int = 10,
+        lr: float = 0.001,
+        mini_batch_size: int = 25,
+        validation_set_size: float = 0.1,
+        validations_per_epoch: int = 1,
+        early_stopping_no_improvement: int = 5,
+        early_stopping_acc: float = -1,
+        class_weight: ClassWeight = None,
+        device: str | torch.device | None = None,
+        verbosity: int = VERBOSITY_MORE_VERBOSE,
+        seed: int | None = None,
+        multi_label_threshold: float = 0.5,
+        mixed_precision: bool = False,
+        max_gradient_norm: float = 1.0,
+        warm_start: bool = False,
+    ) -> None:
+        self.num_classes = checks.check_num_classes(num_classes, multi_label)
+        self.multi_label = bool(multi_label)
+        self.num_epochs = parameters.check_count("num_epochs", num_epochs)
+        self.lr = parameters.check_positive("lr", lr)
+        self.mini_batch_size = parameters.check_count("mini_batch_size", mini_batch_size)
+        self.validation_set_size = check_validation_set_size(validation_set_size)
+        self.validations_per_epoch = parameters.check_count("validations_per_epoch", validations_per_epoch)
+        self.early_stopping_no_improvement = early_stopping_no_improvement
+        self.early_stopping_acc = early_stopping_acc
+        self.class_weight = check_class_weight(class_weight, self.num_classes)
+        check_device(device)
+        self.device = device
+        self.verbosity = check_verbosity(verbosity)
+        self.seed = checks.check_seed(seed)
+        self.multi_label_threshold = checks.check_threshold(multi_label_threshold)
+        self.mixed_precision = bool(mixed_precision)
+        self.max_gradient_norm = parameters.check_positive("max_gradient_norm", max_gradient_norm)
+        self.warm_start = bool(warm_start)
+        self._fitted: Fitted[E] | None = None
+        self._warn_of_deprecated_early_stopping()
+
+    # What a backend has to say.
+
+    @abstractmethod
+    def _make_encoder(self, train_set: Dataset[Any]) -> E:
+        """Return what texts are encoded with: learned from the texts, loaded, or taken from their dataset."""
+
+    @abstractmethod
+    def _encode(self, encoder: E, data_set: Dataset[Any]) -> Ragged:
+        """Return the texts of a `TextDataset`, or of the backend's own dataset, as token numbers.
+
+        Raises
+        ------
+        InvalidInputError
+            If the dataset is of another kind, or was made with another encoder.
+        """
+
+    @abstractmethod
+    def _make_network(self, encoder: E) -> nn.Module:
+        """Return a new network, on the CPU, that shares no memory with anything of the caller's.
+
+        Random initial weights are drawn from torch's global generators, which meanwhile are the classifier's own.
+        """
+
+    @abstractmethod
+    def _save_encoder(self, encoder: E, folder: Path) -> None:
+        """Write what `_load_encoder` needs into a folder, as JSON or safetensors."""
+
+    @abstractmethod
+    def _load_encoder(self, folder: Path) -> E:
+        """Read what `_save_encoder` wrote, running no code of the folder."""
+
+    # What a backend may say.
+
+    def _empty_network(self, encoder: E) -> nn.Module:
+        """Return a network that saved weights are then put into; nothing is fetched or drawn for it."""
+        return self._make_network(encoder)
+
+    def _padding(self, encoder: E) -> int:  # noqa: ARG002
+        """Return the token that batches are padded with."""
+        return 0
+
+    def _forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        """Return the logits of a batch, shape (n, num_classes), while training or validating."""
+        logits: torch.Tensor = network(batch.tokens, batch.lengths)
+        return logits
+
+    def _scorer(self, network: nn.Module) -> Scorer:
+        """Return how a trained network is asked for logits; made anew for every prediction."""
+        return Scorer(lambda batch: self._forward(network, batch))
+
+    def _default_optimizer(self, network: nn.Module) -> Optimizer:
+        """Return the optimizer for when `fit` is given none."""
+        return optimization.adam(network, self.lr)
+
+    def _default_scheduler(self, optimizer: Optimizer, total_steps: int) -> Scheduler | None:  # noqa: ARG002
+        """Return the scheduler that goes with the default optimizer; None keeps the learning rate."""
+        return None
+
+    # What all backends share.
+
+    def fit(  # type: ignore[override]  # the documented order: validation_set stands before weights
+        self,
+        train_set: Dataset[Any],
+        validation_set: Dataset[Any] | None = None,
+        weights: ArrayLike | None = None,
+        early_stopping: EarlyStoppingHandler | Literal["none"] | None = None,
+        model_selection: ModelSelectionHandler | Literal["none"] | None = None,
+        optimizer: OptimizerChoice | None = None,
+        scheduler: SchedulerChoice | None = None,
+        *,
+        callbacks: Iterable[TrainingCallback] = (),
+    ) -> Self:
+        """Train from the initial model on labelled texts, and return this classifier.
+
+        If anything goes wrong the classifier stays what it was before.
+
+        Parameters
+        ----------
+        train_set : Dataset
+            Labelled texts.
+        validation_set : Dataset, optional
+            Labelled texts to validate with; by default `validation_set_size` of the training texts are set aside.
+        weights : array-like of float, shape (n,), optional
+            How much each text of `train_set` counts: 0 or more, finite, not all zero.
+        early_stopping : EarlyStoppingHandler or 'none', optional
+            When to stop; by default as the constructor says.
+        model_selection : ModelSelectionHandler or 'none', optional
+            Which model to keep; by default a `ModelSelection`, the one with the least validation loss.
+        optimizer : Optimizer, or function from a Module to an Optimizer, optional
+            An optimizer that exists is used with the parameters of the new network in place of its own.
+        scheduler : scheduler, or function from an Optimizer to a scheduler, optional
+            Stepped after every batch (`ReduceLROnPlateau`: after every validation). Needs an optimizer.
+        callbacks : iterable of TrainingCallback, default=()
+            Called with a `HistoryRecord` after every validation.
+
+        Raises
+        ------
+        InvalidInputError
+            If an argument is not what is described here. Nothing has been done then.
+        DivergedError
+            If the loss is no longer a finite number.
+        """
+        train_set, checked_weights = checks.training_data(
+            train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
+        )
+        if validation_set is not None:
+            validation_set = checks.validation_data(
+                validation_set, num_classes=self.num_classes, multi_label=self.multi_label
+            )
+        stopping = self._early_stopping(early_stopping)
+        selection = as_model_selection_handler(model_selection)
+        optimization.check_choice(optimizer, scheduler)
+        device = resolve_device(self.device)
+        randomness = Randomness(self.seed, device)
+        encoder, network = self._start(train_set, randomness)
+        network.to(device)
+        examples, validation, loss = self._examples(
+            encoder, train_set, checked_weights, validation_set, randomness
+        )
+        schedule = self._schedule(encoder)
+        narrator = Narrator(logging.getLogger(type(self).__module__), self.verbosity)
+        narrator.tell("training on %d texts, validating with %d", len(examples), len(validation or ()))
+        steps = schedule.num_epochs * schedule.batches_per_epoch(len(examples))
+        with (
+            reproducible(device, self.seed),
+            self._optimization(optimizer, scheduler, network, steps) as (given, paced),
+        ):
+            training = Training(
+                network=network,
+                forward=lambda batch: self._forward(network, batch),
+                loss=loss,
+                schedule=schedule,
+                optimizer=given,
+                scheduler=paced,
+                stopping=stopping,
+                selection=selection,
+                callbacks=tuple(callbacks),
+                randomness=randomness,
+                precision=Precision.of(device, self.mixed_precision),
+                narrator=narrator,
+            )
+            history = training.run(examples, validation)
+        self._fitted = Fitted(encoder, network, loss, train_set.label_names, history)
+        return self
+
+    def validate(self, validation_set: Dataset[Any]) -> tuple[float, float]:
+        """Return (loss, accuracy): means over texts; of a multi-label text, the share of labels that are right.
+
+        Classes count as much in the loss as they did in training.
+
+        Parameters
+        ----------
+        validation_set : Dataset
+            Labelled texts, one at least.
+        """
+        fitted = self._require_fitted()
+        validation_set = checks.validation_data(
+            validation_set, num_classes=self.num_classes, multi_label=self.multi_label
+        )
+        y = validation_set.y
+        examples = Examples(self._encode(fitted.encoder, validation_set), y, fitted.loss.text_weights(y))
+        precision = self._precision(fitted)
+        tally = evaluate(
+            lambda batch: self._forward(fitted.network, batch),
+            fitted.loss,
+            examples,
+            precision,
+            self._padding(fitted.encoder),
+        )
+        return tally.means("The validation loss")
+
+    @overload
+    def predict(self, data_set: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
+    @overload
+    def predict(self, data_set: Dataset[Any], return_proba: Literal[True]) -> tuple[Labels, Probabilities]: ...
+    def predict(self, data_set: Dataset[Any], return_proba: bool = False) -> Labels | tuple[Labels, Probabilities]:
+        """Label texts.
+
+        Parameters
+        ----------
+        data_set : Dataset
+            Texts, whose labels (if any) do not matter.
+        return_proba : bool, default=False
+            Whether to return the probabilities as well, at no further cost.
+
+        Returns
+        -------
+        labels : ndarray of int32, shape (n,), or csr_matrix of int32, shape (n, num_classes)
+        proba : ndarray of float32, shape (n, num_classes)
+            Only with `return_proba`.
+        """
+        proba = self.predict_proba(data_set)
+        labels = to_labels(proba, self.multi_label, self.multi_label_threshold)
+        return (labels, proba) if return_proba else labels
+
+    def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
+        """Return how probable each class is for each text.
+
+        Parameters
+        ----------
+        data_set : Dataset
+            Texts, whose labels (if any) do not matter.
+        dropout_sampling : int, default=1
+            Above 1, so many samples are drawn, each with a dropout mask of its own. With a seed, every call
+            draws the same ones.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, num_classes); (n, dropout_sampling, num_classes) above 1
+        """
+        samples = parameters.check_count("dropout_sampling", dropout_sampling)
+        fitted = self._require_fitted()
+        scoring = self._scoring(fitted, data_set)
+        if samples == 1:
+            scorer = self._scorer(fitted.network)
+            return scoring.compute(
+                lambda batch: fitted.loss.probabilities(scorer.logits(scorer.features(batch))), self.num_classes
+            )
+        return scoring.sample(
+            self._scorer(with_dropout(fitted.network)),
+            fitted.loss.probabilities,
+            samples,
+            self.num_classes,
+            Randomness(self.seed, scoring.precision.device).network,
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted classifier to a folder, whole or not at all: weights as safetensors, the rest as JSON.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ModelFolderError
+            If the folder holds other things than a saved model.
+        """
+        from safetensors.torch import save_model
+
+        fitted = self._require_fitted()
+        weights = fitted.loss.class_weights
+        content = {
+            "constructor": parameters.to_json(self._parameters()),
+            "class_weights": None if weights is None else weights.tolist(),
+            "history": fitted.history,
+        }
+        with saving.model_folder(
+            folder,
+            classifier=self.name,
+            distribution=self.distribution,
+            version=self.version,
+            parameters=content,
+            label_names=fitted.label_names,
+        ) as staging:
+            save_model(fitted.network, str(staging / WEIGHTS))
+            self._save_encoder(fitted.encoder, staging)
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str | torch.device | None = None) -> Self:
+        """Bring back a classifier from a folder that `save` wrote; no code in the folder is run.
+
+        Parameters
+        ----------
+        folder : path
+        device : str or torch.device, optional
+            Where to compute; by default where the saved one did if there is such a device, else the best there is.
+
+        Raises
+        ------
+        ModelFolderError
+            If the folder is no saved model of this class, or is damaged.
+        InvalidInputError
+            If there is no such device.
+        """
+        folder = Path(folder)
+        manifest = saving.read_manifest(folder)
+        if manifest.classifier != cls.name:
+            raise ModelFolderError(
+                f"{folder} holds a {manifest.classifier!r} classifier; use smalltext_core.load."
+            )
+        if device is not None:
+            resolve_device(device)
+        try:
+            return cls._restored(folder, manifest, device)
+        except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+            raise ModelFolderError(
+                f"{folder} is damaged, or was written by another version ({manifest.distribution} "
+                f"{manifest.version}): {type(error).__name__}: {error} Save the model again."
+            ) from error
+
+    @property
+    def model(self) -> nn.Module | None:
+        """The trained network; None before `fit`."""
+        return None if self._fitted is None else self._fitted.network
+
+    @property
+    def history_(self) -> list[HistoryRecord]:
+        """What was measured while training, one record for every validation."""
+        return self._require_fitted().history
+
+    @property
+    def label_names(self) -> LabelNames | None:
+        """What the classes are called, if the training set said so."""
+        return self._require_fitted().label_names
+
+    # The parts of the above.
+
+    def _start(self, train_set: Dataset[Any], randomness: Randomness) -> tuple[E, nn.Module]:
+        """Return what training begins with: encoder and network, new or (`warm_start`) those of the last `fit`."""
+        if self.warm_start and self._fitted is not None:
+            return self._fitted.encoder, copy.deepcopy(self._fitted.network)
+        encoder = self._make_encoder(train_set)
+        with randomness.network.lent():
+            return encoder, self._make_network(encoder)
+
+    def _examples(
+        self,
+        encoder: E,
+        train_set: Dataset[Any],
+        weights: NDArray[np.float64] | None,
+        validation_set: Dataset[Any] | None,
+        randomness: Randomness,
+    ) -> tuple[Examples, Examples | None, Loss]:
+        """Return the texts to train on and those to validate with, and the loss that fits the former."""
+        texts, y = self._encode(encoder, train_set), train_set.y
+        if validation_set is None:
+            rows, set_aside = split_rows(y, self.validation_set_size, randomness.split)
+            held_out = texts.take(set_aside), y[set_aside], None if weights is None else weights[set_aside]
+            texts, y, weights = texts.take(rows), y[rows], None if weights is None else weights[rows]
+        else:
+            held_out = self._encode(encoder, validation_set), validation_set.y, None
+        loss = Loss(
+            self.num_classes,
+            self.multi_label,
+            class_weights(self.class_weight, y, self.num_classes, weights),
+            self.multi_label_threshold,
+        )
+        examples = Examples(texts, y, loss.text_weights(y, weights))
+        if len(held_out[0]) == 0:
+            return examples, None, loss
+        return examples, Examples(held_out[0], held_out[1], loss.text_weights(*held_out[1:])), loss
+
+    def _schedule(self, encoder: E) -> Schedule:
+        return Schedule(
+            self.num_epochs,
+            self.mini_batch_size,
+            self.validations_per_epoch,
+            self.max_gradient_norm,
+            self._padding(encoder),
+        )
+
+    def _optimization(
+        self,
+        optimizer: OptimizerChoice | None,
+        scheduler: SchedulerChoice | None,
+        network: nn.Module,
+        steps: int,
+    ) -> AbstractContextManager[tuple[Optimizer, Scheduler | None]]:
+        if optimizer is not None:
+            return optimization.chosen(optimizer, scheduler, network)
+        default = self._default_optimizer(network)
+        return nullcontext((default, self._default_scheduler(default, steps)))
+
+    def _early_stopping(self, given: EarlyStoppingHandler | Literal["none"] | None) -> EarlyStoppingHandler:
+        if given is None:
+            return default_early_stopping(
+                self.early_stopping_no_improvement, self.early_stopping_acc, self.validations_per_epoch
+            )
+        handler = as_early_stopping_handler(given)
+        deprecated = self._deprecated_early_stopping()
+        if deprecated:
+            warnings.warn(
+                f"fit() was given early_stopping, the constructor {' and '.join(deprecated)}: fit() decides.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return handler
+
+    def _deprecated_early_stopping(self) -> list[str]:
+        """Return those of the constructor's two arguments that are not at their defaults."""
+        used = []
+        if self.early_stopping_no_improvement != 5:
+            used.append(self.no_improvement_parameter)
+        if self.early_stopping_acc != -1:
+            used.append("early_stopping_acc")
+        return used
+
+    def _warn_of_deprecated_early_stopping(self) -> None:
+        for parameter in self._deprecated_early_stopping():
+            parameters.warn_deprecated(parameter, "fit(early_stopping=...)", stacklevel=5)
+
+    def _require_fitted(self) -> Fitted[E]:
+        """Return what training made, or say that there has been none."""
+        if self._fitted is None:
+            raise NotFittedError(self)
+        return self._fitted
+
+    def _precision(self, fitted: Fitted[E]) -> Precision:
+        device = next(iter(fitted.network.parameters())).device
+        return Precision.of(device, self.mixed_precision)
+
+    def _scoring(self, fitted: Fitted[E], data_set: Dataset[Any], description: str = "predict") -> Scoring:
+        """Return the texts of a dataset, checked and ready to be passed through the network."""
+        data_set = checks.prediction_data(data_set, fitted=True, classifier=self)
+        return Scoring(
+            self._encode(fitted.encoder, data_set),
+            self._precision(fitted),
+            self._padding(fitted.encoder),
+            description,
+        )
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return the constructor's arguments that are saved; `load` gives them to the constructor."""
+        return parameters.constructor_parameters(self)
+
+    @classmethod
+    def _restored(cls, folder: Path, manifest: saving.Manifest, device: str | torch.device | None) -> Self:
+        from safetensors.torch import load_model
+
+        content = manifest.parameters
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            classifier = cls(**parameters.from_json(content["constructor"]))
+        if device is not None:
+            classifier.device = device
+        encoder = classifier._load_encoder(folder)
+        target = _device_or_best(classifier.device)
+        with Randomness(0, torch.device("cpu")).network.lent():
+            network = classifier._empty_network(encoder)
+        load_model(network, str(folder / WEIGHTS), strict=True)
+        weights = content["class_weights"]
+        loss = Loss(
+            classifier.num_classes,
+            classifier.multi_label,
+            None if weights is None else np.array(weights, dtype=np.float32),
+            classifier.multi_label_threshold,
+        )
+        classifier._fitted = Fitted(encoder, network.to(target).eval(), loss, manifest.names, content["history"])
+        return classifier
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: the network on the CPU, so that it can be read where there is nothing else."""
+        state = self.__dict__.copy()
+        if self._fitted is not None and self._precision(self._fitted).device.type != "cpu":
+            state["_fitted"] = replace(self._fitted, network=copy.deepcopy(self._fitted.network).cpu())
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what was pickled, on the device that was asked for if there is one here."""
+        self.__dict__.update(state)
+        if self._fitted is not None:
+            self._fitted.network.to(_device_or_best(self.device))
+
+
+def _device_or_best(device: str | torch.device | None) -> torch.device:
+    """Return the device that was asked for if this machine has it, else the best there is."""
+    asked = None if device is None or not is_present(torch.device(device)) else device
+    return resolve_device(asked)

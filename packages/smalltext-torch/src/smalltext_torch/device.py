@@ -1,0 +1,130 @@
+"""Where tensors live, and in what precision they are multiplied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from smalltext_core.errors import InvalidInputError
+
+
+def check_device(device: str | torch.device | None) -> None:
+    """Refuse what is no name of a device. Whether there is such a device is not asked."""
+    if device is None or isinstance(device, torch.device):
+        return
+    try:
+        torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise InvalidInputError(
+            "device", repr(device), "None, a torch.device, or a name such as 'cpu', 'cuda', 'cuda:1' or 'mps'"
+        ) from error
+
+
+def resolve_device(device: str | torch.device | None = None) -> torch.device:
+    """Return the device that was asked for, or the best there is.
+
+    Parameters
+    ----------
+    device : str or torch.device, optional
+        None: CUDA where there is one, else MPS (Apple), else the CPU.
+
+    Raises
+    ------
+    InvalidInputError
+        If this is no name of a device, or this machine has no such device.
+
+    Examples
+    --------
+    >>> resolve_device("cpu")
+    device(type='cpu')
+    """
+    check_device(device)
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    resolved = torch.device(device)
+    if not is_present(resolved):
+        raise InvalidInputError(
+            "device",
+            repr(str(resolved)),
+            f"a device of this machine: {', '.join(_present_devices())}",
+            "device=None takes the best there is.",
+        )
+    return resolved
+
+
+def is_present(device: torch.device) -> bool:
+    """Tell whether this machine, with this build of torch, has the device."""
+    if device.type == "cuda":
+        return torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
+    if device.type == "mps":
+        return torch.backends.mps.is_available() and (device.index or 0) == 0
+    if device.type == "cpu":
+        return True
+    backend = getattr(torch, device.type, None)
+    return bool(backend is not None and hasattr(backend, "is_available") and backend.is_available())
+
+
+def _present_devices() -> list[str]:
+    cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    return ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The precision in which a network computes: float32, or a mix where the device gains from it.
+
+    Parameters
+    ----------
+    device : torch.device
+    dtype : torch.dtype or None
+        What matrix products are made in; None is float32 throughout.
+    """
+
+    device: torch.device
+    dtype: torch.dtype | None = None
+
+    @classmethod
+    def of(cls, device: torch.device, mixed: bool) -> Precision:
+        """Return float32, or (`mixed`) the narrower type that this device is faster with, if there is one."""
+        return cls(device, _narrow_type(device) if mixed else None)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the context to run a forward pass in."""
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None)
+
+    def gradient_scaler(self) -> torch.amp.GradScaler:
+        """Return what keeps small float16 gradients from vanishing; it does nothing for other types."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
+
+
+def _narrow_type(device: torch.device) -> torch.dtype | None:
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "mps":
+        return torch.float16
+    if device.type == "cpu" and _cpu_multiplies_bfloat16():
+        return torch.bfloat16
+    return None
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    """Tell whether the processor has instructions for it; without them bfloat16 is the slower one."""
+    questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, question, bool)() for question in questions)
+
+
+@contextmanager
+def reproducible(device: torch.device, seed: int | None) -> Iterator[None]:
+    """Given a seed, have CUDA compute the same bits every time; torch warns of what it cannot promise."""
+    if seed is None or device.type != "cuda":
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])

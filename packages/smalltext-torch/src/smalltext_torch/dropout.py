@@ -1,0 +1,31 @@
+"""Monte Carlo dropout: a network whose dropout stays switched on, without the network itself being touched.
+
+Gal and Ghahramani (2016), Dropout as a Bayesian Approximation. https://proceedings.mlr.press/v48/gal16.html
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from typing import TypeVar
+
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def with_dropout(network: M) -> M:
+    """Return a network of the same weights (the tensors are shared) in which every dropout is active.
+
+    All modules are in training mode, since attention and other functional dropout asks the module it is in; except
+    those that would learn from what passes through them (batch and instance normalisation). The network given is
+    not changed, so there is nothing to put back, and other threads may go on predicting with it.
+    """
+    shared = {id(tensor): tensor for tensor in itertools.chain(network.parameters(), network.buffers())}
+    twin = copy.deepcopy(network, shared)
+    twin.train()
+    for module in twin.modules():
+        if isinstance(module, _NormBase):
+            module.eval()
+    return twin

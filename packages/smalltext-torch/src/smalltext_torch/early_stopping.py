@@ -1,0 +1,243 @@
+"""When to stop training: handlers that look at what was measured after each validation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from smalltext_core.errors import InvalidInputError
+
+MEASURED = ("train_loss", "train_acc", "val_loss", "val_acc")
+"""The names under which the training loop hands over what it measured."""
+
+Measurements = Mapping[str, "float | None"]
+"""What was measured, by name; None where there was nothing to measure it on (no validation texts)."""
+
+
+@runtime_checkable
+class EarlyStoppingHandler(Protocol):
+    """Decides after every validation whether training goes on.
+
+    A handler that also has a method ``reset()`` is reset when a training begins, so that one object serves
+    any number of trainings.
+    """
+
+    def check_early_stop(self, epoch: int, measured_values: Measurements) -> bool:
+        """Return True to stop.
+
+        Parameters
+        ----------
+        epoch : int
+            The epoch that training is in, from 1.
+        measured_values : mapping of str to (float or None)
+            The names are those of `MEASURED`.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Something that is measured: its name, and which way is better.
+
+    Parameters
+    ----------
+    name : {"train_loss", "train_acc", "val_loss", "val_acc"}
+    dtype : type, default=float
+    lower_is_better : bool, default=True
+        True for a loss, False for an accuracy.
+    """
+
+    name: str
+    dtype: type = float
+    lower_is_better: bool = True
+
+    def improves(self, value: float, other: float) -> bool:
+        """Tell whether `value` is strictly better than `other`."""
+        return value < other if self.lower_is_better else value > other
+
+
+class EarlyStopping:
+    """Stops when a metric has not improved for a while, or has reached a threshold.
+
+    Parameters
+    ----------
+    metric : Metric
+        What is watched.
+    min_delta : float, default=1e-14
+        An improvement by less than this is none.
+    patience : int, default=5
+        How many checks in a row may bring no improvement; the one after that stops. Below 0: any number.
+        A value that is not a number counts as no improvement.
+    threshold : float, default=0.0
+        Stop as soon as the metric is better than this. Where it is 0, nothing is compared.
+
+    Raises
+    ------
+    InvalidInputError
+        If `min_delta` is negative, neither patience nor threshold could ever stop, the metric is none that
+        is measured, or the threshold of an accuracy lies outside [0, 1].
+
+    Examples
+    --------
+    >>> handler = EarlyStopping(Metric("val_loss"), patience=1)
+    >>> [handler.check_early_stop(epoch, {"val_loss": loss}) for epoch, loss in enumerate([2, 1, 3, 3], start=1)]
+    [False, False, False, True]
+    """
+
+    def __init__(
+        self, metric: Metric, min_delta: float = 1e-14, patience: int = 5, threshold: float = 0.0
+    ) -> None:
+        if metric.name not in MEASURED:
+            raise InvalidInputError("metric", repr(metric.name), f"one of {', '.join(MEASURED)}")
+        if not min_delta >= 0:
+            raise InvalidInputError("min_delta", repr(min_delta), "a number, 0 or above")
+        if patience < 0 and threshold <= 0:
+            raise InvalidInputError(
+                "patience",
+                f"{patience} with threshold={threshold}",
+                "a patience of 0 or above, or a threshold above 0",
+                "To never stop early, use NoopEarlyStopping() or early_stopping='none'.",
+            )
+        if metric.name.endswith("_acc") and not 0 <= threshold <= 1:
+            raise InvalidInputError("threshold", repr(threshold), "a number from 0 to 1 for an accuracy")
+        self.metric = metric
+        self.min_delta = min_delta
+        self.patience = patience
+        self.threshold = threshold
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was seen."""
+        self._best: float | None = None
+        self._seen = 0
+        self._without_improvement = 0
+
+    def check_early_stop(self, epoch: int, measured_values: Measurements) -> bool:
+        """Return True if the threshold is passed or patience is at its end.
+
+        Raises
+        ------
+        InvalidInputError
+            If `epoch` is below 1.
+        """
+        if epoch < 1:
+            raise InvalidInputError("epoch", repr(epoch), "1 or above")
+        value = measured_values.get(self.metric.name)
+        if value is None:
+            return False
+        if self.threshold > 0 and self.metric.improves(value, self.threshold):
+            return True
+        self._seen += 1
+        if self._is_improvement(value):
+            self._best = value
+            self._without_improvement = 0
+        elif self._seen > 1:
+            self._without_improvement += 1
+        return 0 <= self.patience < self._without_improvement
+
+    def _is_improvement(self, value: float) -> bool:
+        if math.isnan(value):
+            return False
+        if self._best is None:
+            return True
+        return self.metric.improves(value, self._best) and abs(value - self._best) >= self.min_delta
+
+
+class _Condition:
+    """Several handlers, each of which sees every check."""
+
+    def __init__(self, early_stopping_handlers: Iterable[EarlyStoppingHandler]) -> None:
+        self.handlers = tuple(early_stopping_handlers)
+        if not self.handlers:
+            raise InvalidInputError("early_stopping_handlers", "none", "one handler or more")
+        for handler in self.handlers:
+            as_early_stopping_handler(handler, "early_stopping_handlers")
+
+    def reset(self) -> None:
+        """Reset every handler that can be."""
+        for handler in self.handlers:
+            reset(handler)
+
+    def _answers(self, epoch: int, measured_values: Measurements) -> list[bool]:
+        return [bool(handler.check_early_stop(epoch, measured_values)) for handler in self.handlers]
+
+
+class EarlyStoppingOrCondition(_Condition):
+    """Stops as soon as any one of the handlers says so.
+
+    Parameters
+    ----------
+    early_stopping_handlers : sequence of EarlyStoppingHandler
+    """
+
+    def check_early_stop(self, epoch: int, measured_values: Measurements) -> bool:
+        """Return True if any handler does."""
+        return any(self._answers(epoch, measured_values))
+
+
+class EarlyStoppingAndCondition(_Condition):
+    """Stops when all of the handlers say so at the same check.
+
+    Parameters
+    ----------
+    early_stopping_handlers : sequence of EarlyStoppingHandler
+    """
+
+    def check_early_stop(self, epoch: int, measured_values: Measurements) -> bool:
+        """Return True if every handler does."""
+        return all(self._answers(epoch, measured_values))
+
+
+class NoopEarlyStopping:
+    """Never stops."""
+
+    def check_early_stop(self, epoch: int, measured_values: Measurements) -> bool:  # noqa: ARG002
+        """Return False."""
+        return False
+
+
+def default_early_stopping(
+    no_improvement: int, accuracy: float, validations_per_epoch: int = 1
+) -> EarlyStoppingHandler:
+    """Return what the constructor arguments of a classifier ask for.
+
+    Parameters
+    ----------
+    no_improvement : int
+        How many epochs the validation loss may bring no improvement; 0 or below: any number.
+    accuracy : float
+        Stop once the accuracy on the training texts is above this; 0 or below: whatever it is.
+    validations_per_epoch : int, default=1
+    """
+    handlers: list[EarlyStoppingHandler] = []
+    if no_improvement > 0:
+        handlers.append(EarlyStopping(Metric("val_loss"), patience=no_improvement * validations_per_epoch))
+    if accuracy > 0:
+        metric = Metric("train_acc", lower_is_better=False)
+        handlers.append(EarlyStopping(metric, patience=-1, threshold=accuracy))
+    if not handlers:
+        return NoopEarlyStopping()
+    return handlers[0] if len(handlers) == 1 else EarlyStoppingOrCondition(handlers)
+
+
+def as_early_stopping_handler(handler: Any, argument: str = "early_stopping") -> EarlyStoppingHandler:
+    """Return a handler as it is, 'none' as one that never stops; refuse anything else."""
+    if isinstance(handler, str) and handler == "none":
+        return NoopEarlyStopping()
+    if isinstance(handler, type) or not isinstance(handler, EarlyStoppingHandler):
+        raise InvalidInputError(
+            argument,
+            repr(handler),
+            "None, 'none', or an object with check_early_stop(epoch, measured_values)",
+            "See smalltext_torch.EarlyStopping.",
+        )
+    return handler
+
+
+def reset(handler: object) -> None:
+    """Reset a handler that can be: one that has a method ``reset()``."""
+    forget = getattr(handler, "reset", None)
+    if callable(forget):
+        forget()

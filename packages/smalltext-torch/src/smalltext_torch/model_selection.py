@@ -1,0 +1,205 @@
+"""Which of the models that training passes through is kept: handlers that compare what was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from smalltext_core.errors import InvalidInputError
+from smalltext_torch.early_stopping import MEASURED, Measurements, Metric
+
+METRICS = tuple(Metric(name, lower_is_better=name.endswith("_loss")) for name in MEASURED)
+
+
+@dataclass(frozen=True)
+class ModelSelectionResult:
+    """A model that a handler was told of.
+
+    Parameters
+    ----------
+    model_id : str
+    model_path : str or None
+        None: the training loop keeps weights in memory, and writes nothing.
+    measured_values : mapping of str to (float or None)
+    fields : mapping of str to Any
+    """
+
+    model_id: str
+    model_path: str | None
+    measured_values: Measurements
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class ModelSelectionHandler(Protocol):
+    """Is told of the model after every validation, and names the best so far.
+
+    The loop asks `select` after each `add_model`. Where the answer is the model just added, a copy of its weights
+    replaces the one that is kept; so a model has to be chosen when it is added, or never.
+    """
+
+    def add_model(
+        self,
+        model_id: str,
+        model_path: str | None,
+        measured_values: Measurements,
+        fields: Mapping[str, Any] | None = None,
+    ) -> object:
+        """Take note of a model.
+
+        Parameters
+        ----------
+        model_id : str
+            Unique within one training: ``"<epoch>-<number of the validation in it>"``.
+        model_path : str or None
+            None when the training loop calls.
+        measured_values : mapping of str to (float or None)
+            The names are those of `smalltext_torch.early_stopping.MEASURED`.
+        fields : mapping of str to Any, optional
+            Further notes.
+        """
+        ...
+
+    def select(self, select_by: str | Sequence[str] | None = None) -> ModelSelectionResult | None:
+        """Return the best model so far, or None to keep the one that training ended with."""
+        ...
+
+
+class ModelSelection:
+    """Keeps the model with the best value of the first metric; later metrics decide between equals.
+
+    Parameters
+    ----------
+    default_select_by : str or sequence of str, default=("val_loss", "val_acc")
+        Names of metrics, the most important first. Models that are equal in all: the first one is kept.
+    metrics : sequence of Metric, optional
+        What can be selected by; by default everything that is measured.
+    required : sequence of str, default=("val_loss", "val_acc")
+        Metrics that every model must have.
+    fields_config : mapping of str to type, optional
+        Names and types of the further notes that `add_model` takes.
+
+    Raises
+    ------
+    InvalidInputError
+        If a name in `default_select_by` or `required` is none of the metrics.
+
+    Examples
+    --------
+    >>> selection = ModelSelection()
+    >>> for name, loss, accuracy in [("a", 0.5, 0.8), ("b", 0.4, 0.7), ("c", 0.4, 0.9)]:
+    ...     _ = selection.add_model(name, None, {"val_loss": loss, "val_acc": accuracy})
+    >>> selection.select().model_id
+    'c'
+    """
+
+    def __init__(
+        self,
+        default_select_by: str | Sequence[str] = ("val_loss", "val_acc"),
+        metrics: Sequence[Metric] = METRICS,
+        required: Sequence[str] = ("val_loss", "val_acc"),
+        fields_config: Mapping[str, type] | None = None,
+    ) -> None:
+        self.metrics = {metric.name: metric for metric in metrics}
+        self.default_select_by = self._known(default_select_by, "default_select_by")
+        self.required = self._known(required, "required")
+        self.fields_config = dict(fields_config or {})
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every model."""
+        self._models: dict[str, ModelSelectionResult] = {}
+
+    def add_model(
+        self,
+        model_id: str,
+        model_path: str | None,
+        measured_values: Measurements,
+        fields: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Take note of a model, and return its id.
+
+        Raises
+        ------
+        InvalidInputError
+            If the id or the path was added before, a required value is missing, or a field is not configured.
+        """
+        if model_id in self._models:
+            raise InvalidInputError("model_id", repr(model_id), "an id that was not added before")
+        if model_path is not None and any(model_path == model.model_path for model in self._models.values()):
+            raise InvalidInputError("model_path", repr(model_path), "a path that was not added before")
+        for name in self.required:
+            if measured_values.get(name) is None:
+                raise InvalidInputError("measured_values", f"no {name}", f"values for {', '.join(self.required)}")
+        for name in fields or {}:
+            if name not in self.fields_config:
+                raise InvalidInputError("fields", repr(name), f"some of {', '.join(self.fields_config) or 'none'}")
+        self._models[model_id] = ModelSelectionResult(
+            model_id, model_path, dict(measured_values), dict(fields or {})
+        )
+        return model_id
+
+    def select(self, select_by: str | Sequence[str] | None = None) -> ModelSelectionResult | None:
+        """Return the best of the models that were added, or None if there is none.
+
+        Parameters
+        ----------
+        select_by : str or sequence of str, optional
+            Names of metrics, the most important first; by default `default_select_by`.
+        """
+        names = self.default_select_by if select_by is None else self._known(select_by, "select_by")
+        return min(self._models.values(), key=lambda model: self._rank(model, names), default=None)
+
+    def _rank(self, model: ModelSelectionResult, names: tuple[str, ...]) -> tuple[float, ...]:
+        """Return what sorts the best model first; a value that is missing, or not a number, comes last."""
+        rank = []
+        for name in names:
+            value = model.measured_values.get(name)
+            if value is None or math.isnan(value):
+                rank.append(float("inf"))
+            else:
+                rank.append(value if self.metrics[name].lower_is_better else -value)
+        return tuple(rank)
+
+    def _known(self, names: str | Sequence[str], argument: str) -> tuple[str, ...]:
+        listed = (names,) if isinstance(names, str) else tuple(names)
+        for name in listed:
+            if name not in self.metrics:
+                raise InvalidInputError(argument, repr(name), f"some of {', '.join(self.metrics)}")
+        return listed
+
+
+class NoopModelSelection:
+    """Selects nothing: the model is the one that training ended with, and no weights are copied."""
+
+    def add_model(
+        self,
+        model_id: str,
+        model_path: str | None,  # noqa: ARG002
+        measured_values: Measurements,  # noqa: ARG002
+        fields: Mapping[str, Any] | None = None,  # noqa: ARG002
+    ) -> str:
+        """Return the id."""
+        return model_id
+
+    def select(self, select_by: str | Sequence[str] | None = None) -> ModelSelectionResult | None:  # noqa: ARG002
+        """Return None."""
+        return None
+
+
+def as_model_selection_handler(handler: Any) -> ModelSelectionHandler:
+    """Return a handler as it is, None as the default one, 'none' as one that selects nothing."""
+    if handler is None:
+        return ModelSelection()
+    if isinstance(handler, str) and handler == "none":
+        return NoopModelSelection()
+    if isinstance(handler, type) or not isinstance(handler, ModelSelectionHandler):
+        raise InvalidInputError(
+            "model_selection",
+            repr(handler),
+            "None, 'none', or an object with add_model(...) and select()",
+            "See smalltext_torch.ModelSelection.",
+        )
+    return handler

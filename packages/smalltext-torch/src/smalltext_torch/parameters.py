@@ -1,0 +1,76 @@
+"""The parameters of a classifier: checks, deprecation, and the way into a manifest and back."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from smalltext_core.errors import InvalidInputError
+
+
+def check_count(argument: str, value: object) -> int:
+    """Return a whole number that has to be 1 or above, or say so."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise InvalidInputError(argument, repr(value), "a whole number, 1 or above")
+    return int(value)
+
+
+def check_positive(argument: str, value: object) -> float:
+    """Return a finite number that has to be above 0, or say so."""
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not number or not 0 < value < float("inf"):  # type: ignore[operator]
+        raise InvalidInputError(argument, repr(value), "a finite number above 0")
+    return float(value)  # type: ignore[arg-type]
+
+
+def warn_deprecated(parameter: str, replacement: str, stacklevel: int = 3) -> None:
+    """Warn that a parameter, which still works, has a better place.
+
+    Parameters
+    ----------
+    parameter : str
+        What was used, such as ``"early_stopping_acc"``.
+    replacement : str
+        What to use, such as ``"fit(early_stopping=...)"``.
+    stacklevel : int, default=3
+        As of `warnings.warn`: 3 is the caller of the function that calls this one.
+    """
+    warnings.warn(
+        f"{parameter} is deprecated; use {replacement} instead.", DeprecationWarning, stacklevel=stacklevel
+    )
+
+
+def constructor_parameters(classifier: object) -> dict[str, Any]:
+    """Return the constructor's arguments, as the attributes of the same names hold them."""
+    names = inspect.signature(type(classifier).__init__).parameters
+    return {name: getattr(classifier, name) for name in names if name != "self"}
+
+
+def to_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as a manifest can hold them."""
+    return {name: _to_json(value) for name, value in parameters.items()}
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, torch.device):
+        return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {str(key): _to_json(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_json(inner) for inner in value]
+    return value
+
+
+def from_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo what JSON does to parameters: its keys are strings, those of a class weight are not."""
+    restored = dict(parameters)
+    if isinstance(restored.get("class_weight"), Mapping):
+        restored["class_weight"] = {int(label): weight for label, weight in restored["class_weight"].items()}
+    return restored

@@ -1,0 +1,87 @@
+"""What a training tells while it runs: progress bars, and messages as chatty as one classifier was asked to be."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+from smalltext_core.errors import InvalidInputError
+
+VERBOSITY_QUIET = 0
+VERBOSITY_VERBOSE = 10
+VERBOSITY_MORE_VERBOSE = 20
+VERBOSITY_ALL = 100
+
+PROGRESS_BARS = "SMALL_TEXT_PROGRESS_BARS"
+"""The environment variable that switches progress bars on (1) or off (0); unset: on where there is a terminal."""
+
+_ON = ("1", "on", "true", "yes")
+_OFF = ("0", "off", "false", "no")
+
+
+def progress_bars_wanted() -> bool:
+    """Tell whether progress bars are shown: as `PROGRESS_BARS` says, else if standard error is a terminal.
+
+    Raises
+    ------
+    InvalidInputError
+        If the variable says neither yes nor no.
+    """
+    answer = os.environ.get(PROGRESS_BARS, "").strip().lower()
+    if answer in _ON:
+        return True
+    if answer in _OFF:
+        return False
+    if answer:
+        raise InvalidInputError(PROGRESS_BARS, repr(answer), f"one of {', '.join(_ON + _OFF)}, or nothing")
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def progress_bar(total: int, description: str, unit: str) -> tqdm[Any]:
+    """Return a progress bar on standard error, which shows nothing where bars are not wanted.
+
+    Parameters
+    ----------
+    total : int
+    description : str
+        What is being done.
+    unit : str
+        What is counted.
+    """
+    bar: tqdm[Any] = tqdm(
+        total=total, desc=description, unit=unit, leave=False, disable=not progress_bars_wanted()
+    )
+    return bar
+
+
+class Narrator:
+    """Passes messages on to a logger of the standard library, if they are not chattier than was asked for.
+
+    Parameters
+    ----------
+    logger : logging.Logger
+    verbosity : int
+        `VERBOSITY_QUIET`, `VERBOSITY_VERBOSE`, `VERBOSITY_MORE_VERBOSE` or `VERBOSITY_ALL`.
+    """
+
+    def __init__(self, logger: logging.Logger, verbosity: int) -> None:
+        self._logger = logger
+        self.verbosity = verbosity
+
+    def tell(self, message: str, *values: object, verbosity: int = VERBOSITY_MORE_VERBOSE) -> None:
+        """Log a message at level INFO if the verbosity is at least this."""
+        if self.verbosity >= verbosity:
+            self._logger.info(message, *values)
+
+
+def check_verbosity(verbosity: object) -> int:
+    """Return a verbosity as it is, or say what it has to be: a whole number, 0 or above."""
+    if isinstance(verbosity, bool) or not isinstance(verbosity, int) or verbosity < 0:
+        raise InvalidInputError(
+            "verbosity", repr(verbosity), "VERBOSITY_QUIET (0), _VERBOSE (10), _MORE_VERBOSE (20) or _ALL (100)"
+        )
+    return verbosity

@@ -1,0 +1,105 @@
+"""Random numbers of a classifier's own: nobody's global random state is read or moved.
+
+Everything random in numpy is drawn from generators made of the seed. What torch draws inside a network (initial
+weights, dropout masks) can only come from torch's global generators; so these are lent the state of ours, step by
+step, and get their own back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+_LENT = threading.RLock()
+"""Held while torch's global generators carry a state of ours: two trainings may run in two threads."""
+
+
+class TorchRandomness:
+    """A stream of random numbers for torch.
+
+    Parameters
+    ----------
+    seed : int
+    device : torch.device
+        Where, besides the CPU, random numbers are drawn.
+
+    Examples
+    --------
+    >>> randomness = TorchRandomness(1, torch.device("cpu"))
+    >>> with randomness.lent():
+    ...     first = torch.rand(3)
+    >>> with TorchRandomness(1, torch.device("cpu")).lent():
+    ...     bool((torch.rand(3) == first).all())
+    True
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._device = device
+        self._seed: int | None = seed
+        self._state: list[torch.Tensor] = []
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Let torch's global generators go on from where this stream stands, until the block ends."""
+        with _LENT:
+            before = self._read()
+            if self._seed is not None:
+                self._begin(self._seed)
+            else:
+                self._write(self._state)
+            try:
+                yield
+            finally:
+                self._state, self._seed = self._read(), None
+                self._write(before)
+
+    def _begin(self, seed: int) -> None:
+        torch.default_generator.manual_seed(seed)
+        if self._device.type == "cuda":
+            with torch.cuda.device(self._device):
+                torch.cuda.manual_seed(seed)
+        elif self._device.type == "mps":
+            torch.mps.manual_seed(seed)
+
+    def _read(self) -> list[torch.Tensor]:
+        states = [torch.get_rng_state()]
+        if self._device.type == "cuda":
+            states.append(torch.cuda.get_rng_state(self._device))
+        elif self._device.type == "mps":
+            states.append(torch.mps.get_rng_state())
+        return states
+
+    def _write(self, states: list[torch.Tensor]) -> None:
+        torch.set_rng_state(states[0])
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(states[1], self._device)
+        elif self._device.type == "mps":
+            torch.mps.set_rng_state(states[1])
+
+
+class Randomness:
+    """The independent streams of one training or one call, all made of one seed.
+
+    Parameters
+    ----------
+    seed : int or None
+        None: taken from the operating system.
+    device : torch.device
+
+    Attributes
+    ----------
+    split, order : numpy.random.Generator
+        For the validation split, and for the order of the texts.
+    network : TorchRandomness
+        For initial weights and dropout masks.
+    """
+
+    def __init__(self, seed: int | None, device: torch.device) -> None:
+        split, order, network = np.random.SeedSequence(seed).spawn(3)
+        self.split = np.random.default_rng(split)
+        self.order = np.random.default_rng(order)
+        self.network = TorchRandomness(int(network.generate_state(1, np.uint64)[0]), device)

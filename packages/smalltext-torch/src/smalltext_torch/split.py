@@ -1,0 +1,161 @@
+"""Which training texts are set aside for validation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.labels import Labels, is_multi_label
+
+RowNumbers = NDArray[np.intp]
+Counts = NDArray[np.int64]
+
+
+def check_validation_set_size(size: object) -> float:
+    """Return the share of texts to set aside, or say what it has to be: a number between 0 and 1."""
+    number = isinstance(size, (int, float, np.integer, np.floating)) and not isinstance(size, bool)
+    if not number or not 0 < size < 1:  # type: ignore[operator]
+        raise InvalidInputError("validation_set_size", repr(size), "a number above 0 and below 1")
+    return float(size)  # type: ignore[arg-type]
+
+
+def split_rows(y: Labels, size: float, order: np.random.Generator) -> tuple[RowNumbers, RowNumbers]:
+    """Divide texts into those to train on and those to validate with.
+
+    Every class has its share among the latter, and at least one text there and one here as far as numbers allow.
+    A class (or label) with one text is trained on. The part set aside has ``size * n`` texts, rounded, but one at
+    least; it is smaller, or empty, only where too many classes have a single text.
+
+    Parameters
+    ----------
+    y : ndarray of int, shape (n,), or csr_matrix, shape (n, num_classes)
+        Multi-label texts are divided so that each label has its share (iterative stratification, Sechidis et al.,
+        2011, https://doi.org/10.1007/978-3-642-23808-6_10).
+    size : float
+        The share of texts to set aside, between 0 and 1.
+    order : numpy.random.Generator
+        The same state gives the same rows.
+
+    Returns
+    -------
+    train, validation : ndarray of row numbers, ascending
+
+    Raises
+    ------
+    InvalidInputError
+        If `size` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> y = np.array([0] * 8 + [1] * 2)
+    >>> train, validation = split_rows(y, 0.2, np.random.default_rng(1))
+    >>> y[validation].tolist()
+    [0, 1]
+    """
+    size = check_validation_set_size(size)
+    count = y.shape[0]
+    wanted = max(1, math.floor(count * size + 0.5))
+    chosen = _by_label(y, wanted, order) if is_multi_label(y) else _by_class(np.asarray(y), wanted, order)
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def _by_class(y: NDArray[np.integer[Any]], wanted: int, order: np.random.Generator) -> NDArray[np.bool_]:
+    classes, numbers, counts = np.unique(y, return_inverse=True, return_counts=True)
+    seats = _apportion(counts, wanted, order)
+    shuffled = order.permutation(len(y))
+    by_class = shuffled[np.argsort(numbers[shuffled], kind="stable")]
+    rank = np.empty(len(y), dtype=np.intp)
+    rank[by_class] = np.arange(len(y)) - np.repeat(np.cumsum(counts) - counts, counts)
+    chosen: NDArray[np.bool_] = rank < seats[numbers] if classes.size else np.zeros(0, dtype=np.bool_)
+    return chosen
+
+
+def _apportion(counts: Counts, wanted: int, order: np.random.Generator) -> Counts:
+    """Give each class its share of the seats: by largest remainder, one at least, one text at least kept back.
+
+    Only where even all that leaves too few does a class of several texts give its last one.
+    """
+    most = np.where(counts > 1, counts - 1, 0)
+    if most.sum() < wanted:
+        most = _grow(most, np.where(counts > 1, counts, 0), wanted - most.sum(), counts.astype(float))
+    wanted = min(wanted, int(most.sum()))
+    share = counts * (wanted / counts.sum())
+    least = np.minimum(most, 1) if wanted >= np.count_nonzero(most) else np.zeros_like(most)
+    seats = np.clip(np.floor(share).astype(np.int64), least, most)
+    blur = order.uniform(0, 1e-9, len(counts))
+    while (missing := wanted - int(seats.sum())) > 0:
+        seats = _grow(seats, most, missing, share - seats + blur)
+    while (excess := int(seats.sum()) - wanted) > 0:
+        seats = -_grow(-seats, -least, excess, seats - share + blur)
+    return seats
+
+
+def _grow(seats: Counts, most: Counts, missing: int, need: NDArray[np.float64]) -> Counts:
+    """Give one more seat to each of up to `missing` classes that have room, those in the greatest need first."""
+    room = np.flatnonzero(seats < most)
+    fed = room[np.argsort(-need[room], kind="stable")][:missing]
+    grown: Counts = seats.copy()
+    grown[fed] += 1
+    return grown
+
+
+def _by_label(y: csr_matrix, wanted: int, order: np.random.Generator) -> NDArray[np.bool_]:
+    by_label = y.tocsc()
+    counts = np.diff(by_label.indptr)
+    kept = _kept_for_training(y, by_label, counts, wanted, order)
+    wanted = min(wanted, int(np.count_nonzero(~kept)))
+    share = counts * (wanted / max(y.shape[0], 1))
+    chosen = np.zeros(y.shape[0], dtype=np.bool_)
+    open_ = ~kept
+    given = np.zeros(y.shape[1])
+    for label in np.argsort(counts, kind="stable"):
+        rows = _of_label(by_label, label)
+        rows = rows[open_[rows]]
+        seats = math.floor(share[label] - given[label] + 0.5)
+        picked = order.permutation(rows)[: min(max(seats, 0), wanted - int(chosen.sum()))]
+        chosen[picked] = True
+        open_[rows] = False
+        given += np.asarray(y[picked].sum(axis=0)).ravel()
+    return _to_size(chosen, y, wanted, share - given, kept, order)
+
+
+def _kept_for_training(
+    y: csr_matrix, by_label: Any, counts: NDArray[np.integer[Any]], wanted: int, order: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Mark a text for every label, which is trained on; as many as the size wanted leaves, rare labels first."""
+    kept = np.zeros(y.shape[0], dtype=np.bool_)
+    covered = counts == 0
+    for label in np.argsort(counts, kind="stable"):
+        spare = y.shape[0] - int(kept.sum()) > wanted
+        if not covered[label] and (spare or counts[label] == 1):
+            row = order.choice(_of_label(by_label, label))
+            kept[row] = True
+            covered[y[row].indices] = True
+    return kept
+
+
+def _to_size(
+    chosen: NDArray[np.bool_],
+    y: csr_matrix,
+    wanted: int,
+    lacking: NDArray[np.float64],
+    kept: NDArray[np.bool_],
+    order: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """Choose more texts until there are as many as wanted, those first whose labels still lack most."""
+    candidates = order.permutation(np.flatnonzero(~chosen & ~kept))
+    sizes = np.maximum(np.diff(y.indptr)[candidates], 1)
+    fit = (y[candidates] @ lacking) / sizes
+    best = candidates[np.argsort(-fit, kind="stable")]
+    chosen[best[: wanted - int(chosen.sum())]] = True
+    return chosen
+
+
+def _of_label(by_label: Any, label: int) -> RowNumbers:
+    rows: RowNumbers = by_label.indices[by_label.indptr[label] : by_label.indptr[label + 1]].astype(np.intp)
+    return rows
