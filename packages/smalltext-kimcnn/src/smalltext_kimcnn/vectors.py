@@ -99,19 +99,16 @@ class Vectors:
         matrix[vocabulary.padding_idx] = 0
         return matrix
 
-    def beyond(self, vocabulary: Vocabulary) -> tuple[Vocabulary, NDArray[np.float32]]:
-        """Extend a vocabulary by the words that it lacks.
+    def extend(self, vocabulary: Vocabulary) -> Vocabulary:
+        """Return a vocabulary with those words put after its own that it lacks and that a text can have.
 
-        Returns
-        -------
-        vocabulary : Vocabulary
-            The one given, and after it those of `words` that a text can have once it is lower-cased (if it is).
-        matrix : ndarray of float32, shape (words added, dimensions)
+        Where texts are lower-cased, a word with a capital is none of these.
         """
-        possible = (word for word in self.rows if not vocabulary.lowercase or word == word.lower())
-        extended = vocabulary.extended(possible)
-        added = extended.words[len(vocabulary) :]
-        return extended, self.matrix[[self.rows[word] for word in added]]
+        return vocabulary.extended(word for word in self.rows if not vocabulary.lowercase or word == word.lower())
+
+    def of(self, words: Sequence[str]) -> NDArray[np.float32]:
+        """Return the vectors of words that are all known, shape (len(words), dimensions)."""
+        return self.matrix[[self.rows[word] for word in words]]
 
     @cached_property
     def _variance(self) -> float:
