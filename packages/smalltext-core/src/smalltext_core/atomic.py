@@ -31,22 +31,22 @@ def staged_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     Parameters
     ----------
     target : path
-        Where the folder is to be. It may exist; its parents are made.
+        Where the folder is to be: a folder, which may exist, or a link to one. Its parents are made.
 
     Yields
     ------
     Path
         The folder to write into, on the same file system.
     """
-    target = Path(target).absolute()
+    target = Path(target).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     room = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     try:
         staging = room / target.name
         staging.mkdir()
         yield staging
-        for path in staging.rglob("*"):
-            if path.is_file():
+        for path in (staging, *staging.rglob("*")):
+            if path.is_dir() or path.is_file():
                 _flush(path)
         replace_folder(staging, target)
     finally:
@@ -57,6 +57,8 @@ def replace_folder(source: Path, target: Path) -> None:
     """Put `source` where `target` is; afterwards `source` holds what `target` held, if it existed."""
     if not target.exists():
         source.rename(target)
+    elif not target.is_dir():
+        raise NotADirectoryError(f"{target} is not a folder, so no folder takes its place.")
     elif not _exchange(source, target):
         old = source.with_name(f"{source.name}.old")
         target.rename(old)
@@ -84,8 +86,8 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _flush(path: Path) -> None:
-    """Write a file, or the entries of a folder, through to the disk; folders only where that exists."""
-    if os.name == "nt" and path.is_dir():
+    """Write a file, or the entries of a folder, through to the disk, where the system can."""
+    if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:

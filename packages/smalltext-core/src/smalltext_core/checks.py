@@ -109,9 +109,10 @@ def check_seed(seed: object) -> int | None:
 
 def check_threshold(threshold: object) -> float:
     """Return the multi-label threshold, or say what it has to be: a number in [0, 1)."""
-    if not isinstance(threshold, (int, float, np.number)) or not 0 <= threshold < 1:
+    number = isinstance(threshold, (int, float, np.number)) and not isinstance(threshold, bool)
+    if not number or not 0 <= threshold < 1:  # type: ignore[operator]
         raise InvalidInputError("multi_label_threshold", repr(threshold), "a number from 0 to below 1")
-    return float(threshold)
+    return float(threshold)  # type: ignore[arg-type]
 
 
 def _check_dataset(data_set: object, argument: str) -> None:
@@ -144,15 +145,14 @@ def _check_training_labels(train_set: Dataset[object], num_classes: int, multi_l
             "a label for every text",
             "Select the labelled ones: dataset[~smalltext_core.marked_rows(dataset.y)].",
         )
-    present = y.indices if is_multi_label(y) else y
-    if present.size and not 0 <= present.min() <= present.max() < num_classes:
-        strange = present.max() if present.max() >= num_classes else present.min()
-        raise InvalidInputError(
-            f"{argument}.y",
-            f"the label {strange}",
-            f"class numbers from 0 to {num_classes - 1}",
-            f"The classifier was made with num_classes={num_classes}.",
-        )
+    advice = f"The classifier was made with num_classes={num_classes}."
+    if is_multi_label(y):
+        if y.shape[1] != num_classes:
+            raise InvalidInputError(f"{argument}.y", f"{y.shape[1]} columns", f"{num_classes} columns", advice)
+    elif y.min() < 0 or y.max() >= num_classes:
+        strange = y.max() if y.max() >= num_classes else y.min()
+        allowed = f"class numbers from 0 to {num_classes - 1}"
+        raise InvalidInputError(f"{argument}.y", f"the label {strange}", allowed, advice)
 
 
 def _as_weights(weights: ArrayLike, count: int) -> NDArray[np.float64]:

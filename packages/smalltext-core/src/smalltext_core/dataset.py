@@ -46,8 +46,7 @@ class _Storage(Generic[X]):
 class Dataset(ABC, Generic[X]):
     """A sequence of texts, in whatever form a backend needs them, and their labels.
 
-    Subclasses say how rows are selected (`_select`) and how many there are (`_count`); everything else is
-    here.
+    Subclasses say how rows are selected (`_select`) and how many there are (`_count`).
 
     Parameters
     ----------
@@ -56,8 +55,8 @@ class Dataset(ABC, Generic[X]):
     y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), or None
         Class numbers; None marks every text as `LABEL_UNLABELED`.
     target_labels : array-like of int, optional
-        The class numbers that may occur. By default these are 0 to the greatest one that occurs, or that
-        has a name; they follow `y` when it is set.
+        The class numbers that may occur. By default these are 0 to the greatest one that occurs, that has a
+        name, or that the matrix has a column for; they follow `y` when it is set.
     label_names : LabelNames or sequence of str, optional
         What the classes are called, in the order of their numbers.
 
@@ -93,6 +92,11 @@ class Dataset(ABC, Generic[X]):
     def _select(x: Any, rows: Rows) -> Any:
         """Return the given rows of `x`, in that order."""
 
+    @staticmethod
+    def _copy(x: Any) -> Any:
+        """Return a copy of `x` that shares nothing with it which could be changed."""
+        return x.copy()
+
     @property
     def x(self) -> X:
         """The texts, or what a backend made of them; of a view, only the rows that it shows."""
@@ -125,7 +129,8 @@ class Dataset(ABC, Generic[X]):
             return self._storage.target_labels
         if self._storage.label_names is not None:
             return np.arange(len(self._storage.label_names))
-        return np.arange(int(_present(self._storage.y).max(initial=-1)) + 1)
+        y = self._storage.y
+        return np.arange(y.shape[1] if is_multi_label(y) else int(y.max(initial=-1)) + 1)
 
     @target_labels.setter
     def target_labels(self, target_labels: ArrayLike) -> None:
@@ -156,7 +161,7 @@ class Dataset(ABC, Generic[X]):
         """
         twin = copy.copy(self)
         twin._storage = _Storage(
-            copy.copy(self.x), as_labels(self.y), self._storage.target_labels, self._storage.label_names
+            self._copy(self.x), as_labels(self.y), self._storage.target_labels, self._storage.label_names
         )
         twin._rows = None
         return twin
@@ -170,7 +175,7 @@ class Dataset(ABC, Generic[X]):
 
         Parameters
         ----------
-        indices : int, slice, list of int, ndarray of int, or boolean mask of shape (n,)
+        indices : int, slice, list or ndarray of int, or boolean mask of shape (n,)
 
         Raises
         ------
@@ -205,14 +210,10 @@ class TextDataset(Dataset[list[str]]):
 
     Parameters
     ----------
-    x : sequence of str
+    x : iterable of str
         The texts. An empty string is a text.
-    y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
-        Class numbers; None marks every text as unlabelled.
-    target_labels : array-like of int, optional
-        The class numbers that may occur. Inferred by default.
-    label_names : LabelNames or sequence of str, optional
-        What the classes are called, in the order of their numbers.
+    y, target_labels, label_names
+        As in `Dataset`.
 
     Raises
     ------
@@ -263,8 +264,10 @@ class TextDataset(Dataset[list[str]]):
         >>> dataset.y.tolist(), dataset.label_names.names
         ([1, 0], ('ham', 'spam'))
         """
+        if isinstance(labels, str):
+            raise InvalidInputError("labels", "one string", "a name, or a list of names, for each text")
         names = LabelNames.of(labels) if label_names is None else as_label_names(label_names)
-        single = all(isinstance(label, str) for label in labels)
+        single = len(labels) == 0 or any(isinstance(label, str) for label in labels)
         y = names.encode(labels) if single else names.encode_multi_label(labels)  # type: ignore[arg-type]
         return cls(texts, y, label_names=names)
 
@@ -278,13 +281,7 @@ class TextDataset(Dataset[list[str]]):
 
 
 def as_texts(x: Iterable[str], argument: str = "x") -> list[str]:
-    """Return texts as a list, checked.
-
-    Parameters
-    ----------
-    x : iterable of str
-    argument : str, default="x"
-        What to call `x` in an error message.
+    """Return texts, called `argument` in errors, as a list of str.
 
     Raises
     ------
@@ -295,15 +292,10 @@ def as_texts(x: Iterable[str], argument: str = "x") -> list[str]:
         raise InvalidInputError(argument, f"{type(x).__name__}", "a sequence of strings", "One text: [text].")
     texts = list(x)
     for row, text in enumerate(texts):
-        if type(text) is not str:
-            if not isinstance(text, str):
-                raise InvalidInputError(
-                    argument,
-                    f"{text!r} at row {row}",
-                    "strings",
-                    "Drop that row, or give an empty string for an empty text.",
-                )
-            texts[row] = str(text)
+        if not isinstance(text, str):
+            advice = "Drop that row, or give an empty string for an empty text."
+            raise InvalidInputError(argument, f"{text!r} at row {row}", "strings", advice)
+        texts[row] = str(text)
     return texts
 
 
@@ -313,29 +305,23 @@ def _as_targets(target_labels: ArrayLike) -> NDArray[np.int64]:
         raise InvalidInputError("target_labels", repr(target_labels), "a list of class numbers")
     if targets.size and targets.min() < 0:
         raise InvalidInputError("target_labels", f"the class number {targets.min()}", "class numbers from 0")
-    return np.unique(targets.astype(np.int64))
-
-
-def _present(y: Labels) -> NDArray[np.integer[Any]]:
-    """Return the class numbers that occur, markers left out."""
-    if is_multi_label(y):
-        return np.unique(y.indices[y.data > 0])
-    return np.unique(y[~marked_rows(y)])
+    targets = np.unique(targets.astype(np.int64))
+    targets.flags.writeable = False
+    return targets
 
 
 def _check_labels(y: Labels, count: int, targets: NDArray[np.int64] | None, names: LabelNames | None) -> None:
     if y.shape[0] != count:
         raise InvalidInputError("y", f"{y.shape[0]} labels", f"as many as there are texts, {count}")
-    present = _present(y)
-    if present.size and present.min() < 0:
-        raise InvalidInputError("y", f"the label {present.min()}", "class numbers from 0, or LABEL_UNLABELED")
+    present = np.unique(y.indices[y.data > 0] if is_multi_label(y) else y[~marked_rows(y)])
+    if present.size and present[0] < 0:
+        raise InvalidInputError("y", f"the label {present[0]}", "class numbers from 0, or LABEL_UNLABELED")
     if targets is not None and not np.isin(present, targets).all():
         strange = present[~np.isin(present, targets)]
         raise InvalidInputError("y", f"the label {strange[0]}", f"one of target_labels, {targets.tolist()}")
-    if names is not None and present.size and present.max() >= len(names):
-        raise InvalidInputError(
-            "y", f"the label {present.max()}", f"0 to {len(names) - 1}, one for each of label_names"
-        )
+    if names is not None and present.size and present[-1] >= len(names):
+        allowed = f"0 to {len(names) - 1}, one for each of label_names"
+        raise InvalidInputError("y", f"the label {present[-1]}", allowed)
 
 
 def _frozen(y: Labels) -> Labels:

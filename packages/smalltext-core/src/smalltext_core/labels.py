@@ -7,7 +7,8 @@ edge, in `LabelNames`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias, TypeGuard
@@ -29,19 +30,16 @@ Labels: TypeAlias = "NDArray[np.int32] | NDArray[np.int64] | csr_matrix"
 
 
 def as_labels(y: object, argument: str = "y") -> Labels:
-    """Return `y` as this library holds labels, checked.
+    """Return `y`, called `argument` in errors, as this library holds labels: checked, and a copy.
 
     Parameters
     ----------
     y : array-like of int, shape (n,), or sparse matrix of int, shape (n, num_classes)
         Class numbers, `LABEL_UNLABELED` or `LABEL_IGNORED`. A multi-label matrix holds ones, and those two.
-    argument : str, default="y"
-        What to call `y` in an error message.
 
     Returns
     -------
     ndarray of int32 or int64, shape (n,), or csr_matrix of int32, shape (n, num_classes)
-        A copy: a later change of the argument does not reach it.
 
     Raises
     ------
@@ -67,8 +65,7 @@ def as_labels(y: object, argument: str = "y") -> Labels:
             "whole numbers (class numbers, or LABEL_UNLABELED)",
             "For names, use TextDataset.from_labels.",
         )
-    dtype = np.int32 if array.dtype.itemsize <= 4 and array.dtype != np.uint32 else np.int64
-    return array.astype(dtype, copy=True)
+    return array.astype(np.int32 if np.can_cast(array.dtype, np.int32) else np.int64)
 
 
 def _as_multi_label(y: Any, argument: str) -> csr_matrix:
@@ -88,22 +85,12 @@ def _as_multi_label(y: Any, argument: str) -> csr_matrix:
 
 
 def is_multi_label(y: Labels) -> TypeGuard[csr_matrix]:
-    """Tell whether `y` is a multi-label matrix.
-
-    Examples
-    --------
-    >>> is_multi_label(list_to_csr([[0], [0, 1]], num_classes=2))
-    True
-    """
+    """Tell whether `y` is a multi-label matrix."""
     return bool(issparse(y))
 
 
 def marked_rows(y: Labels) -> NDArray[np.bool_]:
-    """Find the rows that carry no label: those marked `LABEL_UNLABELED` or `LABEL_IGNORED`.
-
-    Returns
-    -------
-    ndarray of bool, shape (n,)
+    """Find the rows, as a mask of shape (n,), that are marked `LABEL_UNLABELED` or `LABEL_IGNORED`.
 
     Examples
     --------
@@ -135,7 +122,7 @@ def list_to_csr(labels: Iterable[Iterable[int] | int | None], num_classes: int) 
     Raises
     ------
     InvalidInputError
-        If a class number lies outside [0, num_classes).
+        If something is no class number, or one outside [0, num_classes).
 
     Examples
     --------
@@ -146,25 +133,28 @@ def list_to_csr(labels: Iterable[Iterable[int] | int | None], num_classes: int) 
     data: list[int] = []
     indptr = [0]
     for row in labels:
-        if row is None or isinstance(row, (int, np.integer)):
-            marker = LABEL_UNLABELED if row is None else int(row)
-            if marker not in (LABEL_UNLABELED, LABEL_IGNORED):
-                raise InvalidInputError(
-                    "labels", f"the number {row} for a text", "a list of class numbers, None, or LABEL_IGNORED"
-                )
-            indices.append(0)
-            data.append(marker)
+        marker = LABEL_UNLABELED if row is None else row
+        if isinstance(marker, (int, np.integer)) and marker in (LABEL_UNLABELED, LABEL_IGNORED):
+            numbers, entry = [0], int(marker)
         else:
-            numbers = sorted({int(number) for number in row})
-            if numbers and not 0 <= numbers[0] <= numbers[-1] < num_classes:
-                raise InvalidInputError("labels", f"{numbers}", f"class numbers from 0 to {num_classes - 1}")
-            indices.extend(numbers)
-            data.extend([1] * len(numbers))
+            numbers, entry = _class_numbers(row), 1
+        if numbers and not 0 <= numbers[0] <= numbers[-1] < num_classes:
+            raise InvalidInputError("labels", f"{numbers}", f"class numbers from 0 to {num_classes - 1}")
+        indices.extend(numbers)
+        data.extend([entry] * len(numbers))
         indptr.append(len(indices))
     return csr_matrix(
         (np.array(data, dtype=np.int32), np.array(indices, dtype=np.int32), np.array(indptr, dtype=np.int32)),
         shape=(len(indptr) - 1, num_classes),
     )
+
+
+def _class_numbers(row: Any) -> list[int]:
+    try:
+        return sorted({operator.index(number) for number in row})
+    except TypeError:
+        allowed = "a list of class numbers, None, or LABEL_IGNORED"
+        raise InvalidInputError("labels", f"{row!r} for a text", allowed) from None
 
 
 def csr_to_list(y: csr_matrix) -> list[list[int] | int | None]:
@@ -215,10 +205,13 @@ class LabelNames:
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "names", tuple(self.names))
-        for name in self.names:
+        if isinstance(self.names, str):
+            raise InvalidInputError("names", repr(self.names), "a sequence of strings", "One name: [name].")
+        names = tuple(self.names)
+        for name in names:
             if not isinstance(name, str):
                 raise InvalidInputError("names", f"{name!r} among them", "strings")
+        object.__setattr__(self, "names", tuple(map(str, names)))
         if len(self._numbers) != len(self.names):
             twice = next(name for name in self.names if self.names.count(name) > 1)
             raise InvalidInputError("names", f"{twice!r} more than once", "a distinct name for each class")
@@ -227,8 +220,11 @@ class LabelNames:
     def of(cls, labels: Iterable[str | Iterable[str]]) -> LabelNames:
         """Collect the distinct names in labels: strings, or lists of strings (multi-label); sorted."""
         found: set[str] = set()
-        for label in labels:
-            found.update([label] if isinstance(label, str) else label)
+        for row, label in enumerate(labels):
+            names = [label] if isinstance(label, str) else label
+            if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
+                raise InvalidInputError("labels", f"{label!r} at row {row}", "a name, or a list of names")
+            found.update(names)
         return cls(tuple(sorted(found)))
 
     def __len__(self) -> int:
@@ -241,29 +237,42 @@ class LabelNames:
 
     def number(self, name: str) -> int:
         """Return the class number of a name, or raise InvalidInputError naming those that exist."""
-        try:
-            return self._numbers[name]
-        except KeyError:
+        if not isinstance(name, str) or name not in self._numbers:
             listed = ", ".join(repr(known) for known in self.names[:20])
             more = f" and {len(self) - 20} more" if len(self) > 20 else ""
-            raise InvalidInputError("labels", repr(name), f"one of {listed}{more}") from None
+            raise InvalidInputError("labels", repr(name), f"one of {listed}{more}")
+        return self._numbers[name]
 
-    def encode(self, labels: Sequence[str]) -> NDArray[np.int32]:
+    def encode(self, labels: Iterable[str]) -> NDArray[np.int32]:
         """Turn names into class numbers, shape (n,)."""
-        return np.fromiter((self.number(label) for label in labels), dtype=np.int32, count=len(labels))
+        return np.array([self.number(label) for label in labels], dtype=np.int32)
 
     def encode_multi_label(self, labels: Iterable[Iterable[str]]) -> csr_matrix:
         """Turn lists of names into a multi-label matrix of shape (n, num_classes)."""
-        return list_to_csr(([self.number(name) for name in row] for row in labels), len(self))
+        rows = []
+        for row in labels:
+            if isinstance(row, str) or not isinstance(row, Iterable):
+                raise InvalidInputError("labels", f"{row!r} for a text", "a list of names for each text")
+            rows.append([self.number(name) for name in row])
+        return list_to_csr(rows, len(self))
 
     def decode(self, y: Labels) -> list[str] | list[list[str]]:
-        """Turn class numbers into names: a string a text, or a list of strings (multi-label)."""
+        """Turn class numbers into names: a string a text, or a list of strings (multi-label).
+
+        Raises
+        ------
+        InvalidInputError
+            If a row is marked unlabelled or ignored, or a class number has no name.
+        """
+        numbers = y.indices if is_multi_label(y) else y
+        if marked_rows(y).any() or (numbers.size and not 0 <= numbers.min() <= numbers.max() < len(self)):
+            allowed = f"class numbers from 0 to {len(self) - 1}, one for each name"
+            raise InvalidInputError("y", "rows without a label, or a label without a name", allowed)
         if is_multi_label(y):
-            rows = csr_to_list(y)
-            return [[self.names[k] for k in row] if isinstance(row, list) else [] for row in rows]
+            return [[self.names[k] for k in row] for row in csr_to_list(y) if isinstance(row, list)]
         return [self.names[k] for k in y.tolist()]
 
 
 def as_label_names(label_names: LabelNames | Iterable[str]) -> LabelNames:
     """Return label names as LabelNames, whichever way they were given."""
-    return label_names if isinstance(label_names, LabelNames) else LabelNames(tuple(label_names))
+    return label_names if isinstance(label_names, LabelNames) else LabelNames(label_names)  # type: ignore[arg-type]

@@ -26,10 +26,8 @@ class Plugin:
     ----------
     name : str
         The name of the entry point.
-    distribution : str
+    distribution, version : str
         The distribution that brings it, as package indexes write it.
-    version : str
-        The version of that distribution.
     specs : tuple of ClassifierSpec
         The classifiers that it registers, if it could be loaded.
     error : BaseException or None
@@ -58,13 +56,7 @@ class Plugin:
 
 
 def canonical(distribution: str) -> str:
-    """Return the name of a distribution as package indexes compare them.
-
-    Examples
-    --------
-    >>> canonical("Smalltext_SKLearn")
-    'smalltext-sklearn'
-    """
+    """Return the name of a distribution as package indexes compare them: smalltext-sklearn."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
@@ -74,23 +66,29 @@ def discover() -> list[Plugin]:
     ``SMALLTEXT_PLUGINS`` names the only distributions that are loaded, separated by commas (set but empty,
     it allows none); ``SMALLTEXT_DISABLE_PLUGINS`` names some that are not. Neither imports anything.
     """
-    found = sorted(entry_points(group=hooks.PROJECT), key=lambda entry: (_distribution(entry), entry.name))
-    return [_load(entry) for entry in found]
+    found = [(*_distribution(entry), entry) for entry in entry_points(group=hooks.PROJECT)]
+    return [_load(*each) for each in sorted(found, key=lambda each: (each[0], each[2].name))]
 
 
-def _load(entry: EntryPoint) -> Plugin:
-    distribution = _distribution(entry)
-    version = entry.dist.version if entry.dist is not None else "unknown"
+def _distribution(entry: EntryPoint) -> tuple[str, str]:
+    """Return name and version of the distribution behind an entry point, if its metadata is whole."""
+    try:
+        return canonical(entry.dist.name), entry.dist.version  # type: ignore[union-attr]
+    except Exception:  # half removed by hand, say; each version of Python fails in its own way
+        return "unknown", "unknown"
+
+
+def _load(distribution: str, version: str, entry: EntryPoint) -> Plugin:
     blocked_by = _blocked_by(distribution)
     if blocked_by is not None:
         return Plugin(entry.name, distribution, version, blocked_by=blocked_by)
     try:
         specs = _specs(entry)
-        newer = [spec for spec in specs if spec.protocol != PROTOCOL_VERSION]
-        error = _protocol_error(newer[0], distribution, version) if newer else None
-        return Plugin(entry.name, distribution, version, specs, error)
     except (Exception, SystemExit) as error:  # whatever a stranger's module raises stays with its plugin
         return Plugin(entry.name, distribution, version, error=error)
+    strange = [spec for spec in specs if spec.protocol != PROTOCOL_VERSION]
+    mismatch = _protocol_error(strange[0], distribution, version) if strange else None
+    return Plugin(entry.name, distribution, version, specs, mismatch)
 
 
 def _specs(entry: EntryPoint) -> tuple[ClassifierSpec, ...]:
@@ -106,8 +104,8 @@ def _specs(entry: EntryPoint) -> tuple[ClassifierSpec, ...]:
     answers = manager.hook.smalltext_classifiers()
     if not answers:
         raise PluginError(
-            f"{entry.value} implements no hook; mark a function smalltext_classifiers() with "
-            "@smalltext_core.hookimpl."
+            f"{entry.value} names no classifiers; mark a function smalltext_classifiers() with "
+            "@smalltext_core.hookimpl, and have it return a ClassifierSpec for each."
         )
     specs = tuple(answers[0])
     for spec in specs:
@@ -124,10 +122,6 @@ def _protocol_error(spec: ClassifierSpec, distribution: str, version: str) -> Pr
         f"protocol, and the installed smalltext-core has version {PROTOCOL_VERSION}: "
         f"{behind} is the older one. Upgrade it: pip install --upgrade {behind}"
     )
-
-
-def _distribution(entry: EntryPoint) -> str:
-    return canonical(entry.dist.name) if entry.dist is not None else "unknown"
 
 
 def _blocked_by(distribution: str) -> str | None:

@@ -13,7 +13,13 @@ from typing import Any, NoReturn, cast
 
 from smalltext_core.checks import check_num_classes
 from smalltext_core.classifier import PROTOCOL_VERSION, Classifier, ClassifierFactory
-from smalltext_core.errors import AmbiguousNameError, InvalidInputError, PluginError, UnknownClassifierError
+from smalltext_core.errors import (
+    AmbiguousNameError,
+    InvalidInputError,
+    PluginError,
+    ProtocolVersionError,
+    UnknownClassifierError,
+)
 from smalltext_core.plugins import Plugin, canonical, discover
 from smalltext_core.spec import ClassifierSpec
 
@@ -29,44 +35,38 @@ FIRST_PARTY: Mapping[str, str] = MappingProxyType(
 
 
 class Registry:
-    """The plugins of one moment, and the names that follow from them.
-
-    Parameters
-    ----------
-    plugins : list of Plugin
-        As `smalltext_core.plugins.discover` found them.
-    """
+    """The plugins of one moment, and the names that follow from them."""
 
     def __init__(self, plugins: list[Plugin]) -> None:
         self.plugins = tuple(plugins)
 
     @cached_property
-    def _claims(self) -> dict[str, list[Plugin]]:
-        """For each bare name, the plugins that register it."""
-        claims: dict[str, list[Plugin]] = {}
+    def _claims(self) -> dict[str, list[tuple[Plugin, ClassifierSpec]]]:
+        """For each bare name, who registers it and as what."""
+        claims: dict[str, list[tuple[Plugin, ClassifierSpec]]] = {}
         for plugin in self.plugins:
             for spec in plugin.specs:
-                claims.setdefault(spec.name, []).append(plugin)
+                claims.setdefault(spec.name, []).append((plugin, spec))
         return claims
 
     @cached_property
     def classifiers(self) -> Mapping[str, ClassifierSpec]:
         """The classifiers that can be used, by the shortest name that finds them, sorted."""
         usable: dict[str, ClassifierSpec] = {}
-        for name, claimants in self._claims.items():
+        for name, claims in self._claims.items():
             owner = self._owner(name)
-            for plugin in claimants:
-                spec = next(spec for spec in plugin.specs if spec.name == name)
+            for plugin, spec in claims:
                 if spec.protocol == PROTOCOL_VERSION:
-                    usable[name if plugin is owner else f"{plugin.distribution}:{name}"] = spec
+                    shortest = name if plugin.distribution == owner else f"{plugin.distribution}:{name}"
+                    usable.setdefault(shortest, spec)
         return MappingProxyType(dict(sorted(usable.items())))
 
-    def _owner(self, name: str) -> Plugin | None:
-        """Return the plugin that a bare name means, or None where nobody may have it."""
-        claimants = self._claims[name]
+    def _owner(self, name: str) -> str | None:
+        """Return the distribution that a bare name means, or None where nobody may have it."""
+        claimants = {plugin.distribution for plugin, _ in self._claims.get(name, ())}
         if name in FIRST_PARTY:
-            return next((plugin for plugin in claimants if plugin.distribution == FIRST_PARTY[name]), None)
-        return claimants[0] if len({plugin.distribution for plugin in claimants}) == 1 else None
+            return FIRST_PARTY[name] if FIRST_PARTY[name] in claimants else None
+        return claimants.pop() if len(claimants) == 1 else None
 
     def spec(self, name: str) -> ClassifierSpec:
         """Return the spec behind a name, or raise the error that says what to do instead.
@@ -78,66 +78,61 @@ class Registry:
         if not isinstance(name, str):
             raise InvalidInputError("name", repr(name), "the name of a classifier, a str")
         distribution, _, bare = name.rpartition(":")
-        distribution = canonical(distribution)
-        claimants = [plugin for plugin in self._claims.get(bare, []) if distribution in ("", plugin.distribution)]
-        owner = claimants[0] if distribution and claimants else None
-        if claimants and not distribution:
-            owner = self._owner(bare)
-            if owner is None:
-                self._refuse_clash(bare, claimants)
-        if owner is None:
-            self._refuse_unknown(name, bare, distribution)
-        spec = next(spec for spec in owner.specs if spec.name == bare)
+        owner = canonical(distribution) if distribution else self._owner(bare)
+        claims = self._claims.get(bare, [])
+        found = next((claim for claim in claims if claim[0].distribution == owner), None)
+        if found is None:
+            self._refuse_unusable(name, bare, owner)
+            if claims and not distribution:
+                self._refuse_clash(bare)
+            self._refuse_unknown(name, bare)
+        plugin, spec = found
         if spec.protocol != PROTOCOL_VERSION:
-            self._refuse_broken(name, owner)
+            _refuse_broken(name, plugin)
         return spec
 
-    def _refuse_clash(self, name: str, claimants: list[Plugin]) -> NoReturn:
+    def _refuse_unusable(self, name: str, bare: str, distribution: str | None) -> None:
+        """Raise if the plugin that should bring a name is installed, but broken or blocked."""
+        distribution = distribution or FIRST_PARTY.get(bare)
+        for plugin in self.plugins:
+            if plugin.distribution == distribution or (distribution is None and plugin.name == bare):
+                if plugin.blocked_by is not None:
+                    raise UnknownClassifierError(
+                        f"{name!r} is brought by {plugin}, which the environment variable {plugin.blocked_by} "
+                        "blocks."
+                    )
+                if plugin.error is not None and not plugin.specs:
+                    _refuse_broken(name, plugin)
+
+    def _refuse_clash(self, name: str) -> NoReturn:
+        claimants = [plugin for plugin, _ in self._claims[name]]
         full = " or ".join(repr(f"{plugin.distribution}:{name}") for plugin in claimants)
-        providers = ", ".join(f"{plugin.distribution} {plugin.version}" for plugin in claimants)
+        providers = " and ".join(f"{plugin.distribution} {plugin.version}" for plugin in claimants)
+        message = f"{name!r} is registered by {providers}. Ask for {full}."
         if name in FIRST_PARTY:
-            raise AmbiguousNameError(
-                f"{name!r} is the classifier of {FIRST_PARTY[name]}, which is not in use; {providers} registers "
-                f"it too. Ask for {full}, or: pip install {FIRST_PARTY[name]}"
-            )
-        raise AmbiguousNameError(f"{name!r} is registered by {providers}. Ask for {full}.")
+            message += f" The bare name is that of {FIRST_PARTY[name]}: pip install {FIRST_PARTY[name]}"
+        raise AmbiguousNameError(message)
 
-    def _refuse_broken(self, name: str, plugin: Plugin) -> NoReturn:
-        if isinstance(plugin.error, PluginError):
-            raise type(plugin.error)(str(plugin.error)) from plugin.error
-        raise PluginError(
-            f"The plugin {plugin} that should bring {name!r} could not be loaded: "
-            f"{type(plugin.error).__name__}: {plugin.error}"
-        ) from plugin.error
-
-    def _refuse_unknown(self, name: str, bare: str, distribution: str) -> NoReturn:
-        """Explain a name that no loaded plugin registers."""
-        candidates = [
-            plugin
-            for plugin in self.plugins
-            if (plugin.distribution == distribution if distribution else plugin.name == bare)
-            or (not distribution and FIRST_PARTY.get(bare) == plugin.distribution)
-        ]
-        for plugin in candidates:
-            if plugin.blocked_by is not None:
-                raise UnknownClassifierError(
-                    f"{name!r} is brought by {plugin}, which the environment variable {plugin.blocked_by} blocks."
-                )
-            if plugin.error is not None:
-                self._refuse_broken(name, plugin)
-        listed = ", ".join(self.classifiers) or "none"
-        message = f"No classifier is called {name!r}. Installed: {listed}."
+    def _refuse_unknown(self, name: str, bare: str) -> NoReturn:
+        message = f"No classifier is called {name!r}. Installed: {', '.join(self.classifiers) or 'none'}."
         near = difflib.get_close_matches(bare, [*self.classifiers, *FIRST_PARTY], n=1)
-        if bare in FIRST_PARTY and not distribution:
-            message += f" It comes with: pip install {FIRST_PARTY[bare]}"
-        elif near and near[0] in self.classifiers:
+        if near and near[0] != name:
             message += f" Did you mean {near[0]!r}?"
-        elif near:
-            message += f" Did you mean {near[0]!r}? It comes with: pip install {FIRST_PARTY[near[0]]}"
-        broken = [str(plugin) for plugin in self.plugins if plugin.status == "broken"]
+        if near and near[0] not in self.classifiers:
+            message += f" It comes with: pip install {FIRST_PARTY[near[0]]}"
+        broken = [plugin for plugin in self.plugins if plugin.status == "broken"]
         if broken:
-            message += f" Broken plugins, whose classifiers are not known: {', '.join(broken)}."
-        raise UnknownClassifierError(message)
+            message += f" Broken plugins, whose classifiers are not known: {', '.join(map(str, broken))}."
+        raise UnknownClassifierError(message) from (broken[0].error if broken else None)
+
+
+def _refuse_broken(name: str, plugin: Plugin) -> NoReturn:
+    if isinstance(plugin.error, ProtocolVersionError):
+        raise ProtocolVersionError(str(plugin.error)) from plugin.error
+    raise PluginError(
+        f"The plugin {plugin} that should bring {name!r} could not be loaded: "
+        f"{type(plugin.error).__name__}: {plugin.error}"
+    ) from plugin.error
 
 
 _lock = threading.RLock()

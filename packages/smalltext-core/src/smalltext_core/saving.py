@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from smalltext_core.atomic import staged_folder
-from smalltext_core.errors import ModelFolderError, PluginError, UnknownClassifierError
+from smalltext_core.errors import AmbiguousNameError, ModelFolderError, PluginError, UnknownClassifierError
 from smalltext_core.labels import LabelNames
 from smalltext_core.registry import classifier_spec
 
@@ -106,7 +106,7 @@ def model_folder(
             copy = staging / path.relative_to(folder)
             if not copy.exists():
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(path, copy)
+                shutil.copy2(path, copy, follow_symlinks=False)
 
 
 def add_file(folder: str | Path, name: str, content: bytes) -> None:
@@ -116,7 +116,7 @@ def add_file(folder: str | Path, name: str, content: bytes) -> None:
     place.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder, verify=False)
+    manifest = _read(folder)
     (folder / name).write_bytes(content)
     files = {**manifest.files, name: _digest(folder / name)}
     _write(folder, Manifest(**{**asdict(manifest), "files": files}))
@@ -131,19 +131,14 @@ def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:
         If the folder is no saved model, was written by a newer version, is damaged, or names a file outside.
     """
     folder = Path(folder)
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise ModelFolderError(
-            f"{folder} is not a saved model: it has no {MANIFEST}. Give the folder that save() or "
-            "`smalltext train --output` wrote."
-        )
+    manifest = _read(folder)
     try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ModelFolderError(f"{path} is damaged, it is not JSON ({error}). Save the model again.") from error
-    manifest = _parse(content, path)
-    for name, digest in manifest.files.items():
-        _check_file(folder, name, digest, verify)
+        for name, digest in manifest.files.items():
+            _check_file(folder, name, digest if verify else None)
+    except ModelFolderError:
+        if _read(folder) == manifest:
+            raise
+        return read_manifest(folder, verify=verify)  # somebody saved another model while this one was read
     return manifest
 
 
@@ -183,15 +178,23 @@ def load(folder: str | Path, **options: Any) -> Any:
     name = f"{manifest.distribution}:{manifest.classifier}"
     try:
         classifier = classifier_spec(name).resolve("classifier")
-    except (UnknownClassifierError, PluginError) as error:
+    except (UnknownClassifierError, AmbiguousNameError, PluginError) as error:
         raise ModelFolderError(
-            f"{folder} holds a {manifest.classifier!r} classifier, written by {manifest.distribution} "
-            f"{manifest.version}, which is not usable here. {error} "
+            f"{folder} holds a {manifest.classifier!r} classifier, written by {manifest.distribution!r} "
+            f"{manifest.version!r}, which is not usable here. {error} "
             f"Install it: pip install {manifest.distribution}"
         ) from error
     if not hasattr(classifier, "load"):
         raise ModelFolderError(f"{classifier.__name__} of {manifest.distribution} has no load(); upgrade it.")
-    return classifier.load(folder, **options)
+    try:
+        loaded = classifier.load(folder, **options)
+    except Exception:
+        if _read(Path(folder)) == manifest:
+            raise
+    else:
+        if _read(Path(folder)) == manifest:
+            return loaded
+    return load(folder, **options)  # somebody saved another model while this one was read
 
 
 def _files_of_others(folder: Path) -> list[Path]:
@@ -200,11 +203,11 @@ def _files_of_others(folder: Path) -> list[Path]:
         return []
     if not folder.is_dir():
         raise ModelFolderError(f"{folder} is a file; give the path of a folder to save into.")
-    present = [path for path in folder.rglob("*") if not path.is_dir()]
+    present = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     if not present:
         return []
     try:
-        manifest = read_manifest(folder, verify=False)
+        manifest = _read(folder)
     except ModelFolderError as error:
         raise ModelFolderError(
             f"{folder} exists and is not a saved model, so it is not written to ({error}) Choose another "
@@ -215,8 +218,30 @@ def _files_of_others(folder: Path) -> list[Path]:
 
 
 def _write(folder: Path, manifest: Manifest) -> None:
-    content = json.dumps(asdict(manifest), indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / MANIFEST).write_text(content + "\n", encoding="utf-8")
+    content = json.dumps(asdict(manifest), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    (folder / MANIFEST).write_bytes(content.encode("utf-8", "surrogatepass"))  # as json.loads decodes
+
+
+def _read(folder: Path) -> Manifest:
+    """Read the manifest of a folder, and believe nothing in it that was not checked."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ModelFolderError(
+            f"{folder} is not a saved model: it has no {MANIFEST}. Give the folder that save() or "
+            "`smalltext train --output` wrote."
+        )
+    _check_file(folder, MANIFEST, None)
+    try:
+        content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise ModelFolderError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelFolderError(f"{path} is damaged, it is not JSON ({error}). Save the model again.") from error
+    return _parse(content, path)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
 
 
 def _parse(content: object, path: Path) -> Manifest:
@@ -251,15 +276,20 @@ def _parse(content: object, path: Path) -> Manifest:
     )
 
 
-def _check_file(folder: Path, name: str, digest: str, verify: bool) -> None:
+def _check_file(folder: Path, name: str, digest: str | None) -> None:
+    """Refuse a file that lies outside the folder, is missing, or is not the one that was saved."""
     relative = PurePosixPath(name)
-    path = folder / relative
     climbs = relative.is_absolute() or ".." in relative.parts or "\\" in name or "\0" in name or not name
-    if climbs or not path.resolve().is_relative_to(folder.resolve()):
-        raise ModelFolderError(f"{folder / MANIFEST} names {name!r}, a file outside the folder; it is not read.")
-    if not path.is_file():
-        raise ModelFolderError(f"{folder} is incomplete: {name} is missing. Copy all of it, or save again.")
-    if verify and _digest(path) != digest:
+    path = folder / relative
+    try:
+        if climbs or not path.resolve().is_relative_to(folder.resolve()):
+            raise ModelFolderError(f"{folder / MANIFEST} leads to {name!r}, outside the folder; it is not read.")
+        if not path.is_file():
+            raise ModelFolderError(f"{folder} is incomplete: {name!r} is missing. Copy all of it, or save again.")
+        found = None if digest is None else _digest(path)
+    except (OSError, RuntimeError, UnicodeError) as error:  # too long, a circle of links, not a file name, ...
+        raise ModelFolderError(f"{folder}: {name!r} cannot be read ({error}).") from error
+    if found != digest:
         raise ModelFolderError(
             f"{path} is not the file that was saved: its SHA-256 differs from the manifest's. Copy the folder "
             "again, or save the model again."

@@ -18,45 +18,26 @@ _ALLOWED = "an int, a slice, a list or array of ints, or a boolean mask with one
 
 
 def normalise(indices: object, length: int) -> Rows:
-    """Turn any index into rows of a sequence of the given length.
-
-    Raises
-    ------
-    IndexError
-        If a row lies outside.
-    InvalidInputError
-        If `indices` is of no type that selects rows.
-    """
+    """Turn any index into rows of a sequence of the given length; IndexError if one lies outside."""
     if isinstance(indices, slice):
         return range(length)[indices]
-    if isinstance(indices, (int, np.integer)) and not isinstance(indices, bool):
-        row = range(length)[int(indices)]
-        return range(row, row + 1)
-    if isinstance(indices, range):
-        indices = list(indices)
-    if not isinstance(indices, (list, tuple, np.ndarray)):
+    if isinstance(indices, bool) or not isinstance(indices, (int, np.integer, list, tuple, range, np.ndarray)):
         raise InvalidInputError("indices", f"{type(indices).__name__}", _ALLOWED)
     array = np.asarray(indices)
-    if array.size == 0 and array.dtype != np.bool_:
-        return range(0)
     if array.dtype == np.bool_:
-        return _from_mask(array, length)
+        if array.shape != (length,):
+            raise InvalidInputError("indices", f"a boolean mask of shape {array.shape}", f"shape ({length},)")
+        return np.flatnonzero(array)
+    if array.size == 0:
+        return range(0)
     if array.ndim > 1 or not np.issubdtype(array.dtype, np.integer):
         raise InvalidInputError("indices", f"an array of {array.dtype}, shape {array.shape}", _ALLOWED)
-    return _from_numbers(np.atleast_1d(array).astype(np.intp), length)
-
-
-def _from_mask(mask: NDArray[np.bool_], length: int) -> Rows:
-    if mask.shape != (length,):
-        raise InvalidInputError("indices", f"a boolean mask of shape {mask.shape}", f"shape ({length},)")
-    return np.flatnonzero(mask)
-
-
-def _from_numbers(numbers: NDArray[np.intp], length: int) -> Rows:
+    numbers = np.atleast_1d(array).astype(np.intp)
     outside = (numbers < -length) | (numbers >= length)
     if outside.any():
         raise IndexError(f"row {numbers[outside][0]} is out of range for a dataset of {length} texts")
-    return np.where(numbers < 0, numbers + length, numbers)
+    rows = np.where(numbers < 0, numbers + length, numbers)
+    return range(int(rows[0]), int(rows[0]) + 1) if array.ndim == 0 else rows
 
 
 def compose(outer: Rows | None, inner: Rows) -> Rows:
@@ -76,7 +57,6 @@ def positions(rows: Rows) -> Any:
     """Return rows as what numpy and scipy index with: a slice where that avoids a copy, else an array."""
     if not isinstance(rows, range):
         return rows
-    stop: int | None = rows.stop
-    if rows.step < 0 and rows.stop < 0:
-        stop = None
-    return slice(rows.start, stop, rows.step)
+    if not rows:
+        return slice(0, 0)  # the ends of an empty range may be negative, which a slice counts from the end
+    return slice(rows.start, rows.stop if rows.stop >= 0 else None, rows.step)

@@ -35,7 +35,7 @@ class ClassifierSpec:
         Where the function lives that makes a factory of a number of classes and keyword parameters, as
         ``"module:attribute"``. Its signature and its docstring are what ``smalltext info`` shows.
     dataset : str, optional
-        Where the dataset lives that holds what the backend computed, as ``"module:attribute"``.
+        Where the dataset lives that holds what the backend computed, likewise.
     abilities : tuple of str
         Those of `ABILITIES` that the classifier has.
 
@@ -100,7 +100,7 @@ class ClassifierSpec:
             found: Any = importlib.import_module(module)
             for attribute in path.split("."):
                 found = getattr(found, attribute)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"The {part} of the classifier {self.name!r} could not be loaded from {target!r}: "
                 f"{type(error).__name__}: {error}"

@@ -141,7 +141,13 @@ def _without_vocabularies(vectorizer: Any) -> tuple[Any, list[list[str] | None]]
     return copy.deepcopy(vectorizer, memo), vocabularies
 
 
-def _give_vocabularies(vectorizer: Any, vocabularies: list[list[str] | None]) -> None:
+def _give_vocabularies(vectorizer: Any, vocabularies: Any) -> None:
+    """Put the words back, or raise ValueError if what was read is no list of words for each vectorizer."""
+    if not isinstance(vocabularies, list):
+        raise ValueError(f"{VOCABULARY_FILE} holds no list")  # noqa: TRY004 - a bad file, not a bad call
     for counter, words in zip(_counters(vectorizer), vocabularies, strict=True):
-        if words is not None:
-            counter.vocabulary_ = {word: column for column, word in enumerate(words)}
+        if words is None:
+            continue
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError(f"{VOCABULARY_FILE} holds something else than words")
+        counter.vocabulary_ = {word: column for column, word in enumerate(words)}

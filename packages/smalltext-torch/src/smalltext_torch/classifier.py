@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import copy
 import logging
-import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
@@ -18,68 +16,38 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 from torch.optim import Optimizer
 
-from smalltext_core import checks, saving
+from smalltext_core import checks
+from smalltext_core.class_weights import ClassWeight, check_class_weight, class_weights
 from smalltext_core.classifier import Classifier
 from smalltext_core.dataset import Dataset
-from smalltext_core.errors import ModelFolderError, NotFittedError
+from smalltext_core.errors import NotFittedError
 from smalltext_core.labels import LabelNames, Labels
 from smalltext_core.probabilities import Probabilities, to_labels
 from smalltext_torch import optimization, parameters
-from smalltext_torch.batching import Batch, Ragged
-from smalltext_torch.device import Precision, check_device, is_present, reproducible, resolve_device
+from smalltext_torch.backend import Backend, E, Fitted
+from smalltext_torch.deprecation import ConstructorEarlyStopping, warn_deprecated
+from smalltext_torch.device import Precision, check_device, present_or_best, reproducible, resolve_device
 from smalltext_torch.dropout import with_dropout
-from smalltext_torch.early_stopping import (
-    EarlyStoppingHandler,
-    as_early_stopping_handler,
-    default_early_stopping,
-)
+from smalltext_torch.early_stopping import EarlyStoppingHandler
 from smalltext_torch.history import HistoryRecord, TrainingCallback
-from smalltext_torch.losses import ClassWeight, Loss, check_class_weight, class_weights
+from smalltext_torch.losses import Loss
 from smalltext_torch.model_selection import ModelSelectionHandler, as_model_selection_handler
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, Narrator, check_verbosity
 from smalltext_torch.randomness import Randomness
-from smalltext_torch.scoring import Scorer, Scoring
+from smalltext_torch.scoring import Scoring
 from smalltext_torch.split import check_validation_set_size, split_rows
 from smalltext_torch.training import Examples, Schedule, Training, evaluate
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-E = TypeVar("E")
-"""What texts are encoded with: a vocabulary, a tokenizer."""
 
-WEIGHTS = "weights.safetensors"
-
-
-@dataclass
-class Fitted(Generic[E]):
-    """What training makes.
-
-    Parameters
-    ----------
-    encoder : Any
-        What texts are encoded with.
-    network : Module
-        In evaluation mode, always.
-    loss : Loss
-    label_names : LabelNames or None
-    history : list of HistoryRecord
-    """
-
-    encoder: E
-    network: nn.Module
-    loss: Loss
-    label_names: LabelNames | None
-    history: list[HistoryRecord]
-
-
-class TorchClassifier(Classifier, ABC, Generic[E]):
+class TorchClassifier(Backend[E], Classifier):
     """A classifier whose network is trained by this package's loop. A backend subclasses it.
 
-    A backend says what a text becomes and what network it goes through (the abstract methods), and may have its
-    own optimizer, schedule or way of scoring (the methods below them). Its constructor hands on the arguments
-    described here, and sets an attribute of the same name for each one of its own.
+    A backend says what a text becomes and what network it goes through: see `Backend`. Its constructor hands on
+    the arguments described here, and sets an attribute of the same name for each one of its own.
 
     Parameters
     ----------
@@ -94,9 +62,9 @@ class TorchClassifier(Classifier, ABC, Generic[E]):
         The share of the training texts to set aside if `fit` is given no validation set.
     validations_per_epoch : int, default=1
     early_stopping_no_improvement : int, default=5
-        See `default_early_stopping`.
+        Deprecated: how many epochs the validation loss may bring no improvement; 0: any number.
     early_stopping_acc : float, default=-1
-        See `default_early_stopping`.
+        Deprecated: stop once the accuracy on the training texts is above this; -1: whatever it is.
     class_weight : {None, "balanced"} or mapping of int to float, default=None
     device : str or torch.device, optional
         Where to compute; None is the best there is.
@@ -117,15 +85,6 @@ class TorchClassifier(Classifier, ABC, Generic[E]):
     InvalidInputError
         If an argument is not what is described here.
     """
-
-    name: ClassVar[str]
-    """The name that the backend's plugin registers."""
-    distribution: ClassVar[str]
-    """The name of the backend's distribution."""
-    version: ClassVar[str]
-    """The version of the backend's distribution."""
-    no_improvement_parameter: ClassVar[str] = "early_stopping_no_improvement"
-    """What the backend's constructor calls that argument."""
 
     def __init__(
         self,
@@ -157,7 +116,8 @@ class TorchClassifier(Classifier, ABC, Generic[E]):
         self.validations_per_epoch = parameters.check_count("validations_per_epoch", validations_per_epoch)
         self.early_stopping_no_improvement = early_stopping_no_improvement
         self.early_stopping_acc = early_stopping_acc
-        self.class_weight = check_class_weight(class_weight, self.num_classes)
+        check_class_weight(class_weight, self.num_classes)
+        self.class_weight = class_weight
         check_device(device)
         self.device = device
         self.verbosity = check_verbosity(verbosity)
@@ -167,67 +127,8 @@ class TorchClassifier(Classifier, ABC, Generic[E]):
         self.max_gradient_norm = parameters.check_positive("max_gradient_norm", max_gradient_norm)
         self.warm_start = bool(warm_start)
         self._fitted: Fitted[E] | None = None
-        self._warn_of_deprecated_early_stopping()
-
-    # What a backend has to say.
-
-    @abstractmethod
-    def _make_encoder(self, train_set: Dataset[Any]) -> E:
-        """Return what texts are encoded with: learned from the texts, loaded, or taken from their dataset."""
-
-    @abstractmethod
-    def _encode(self, encoder: E, data_set: Dataset[Any]) -> Ragged:
-        """Return the texts of a `TextDataset`, or of the backend's own dataset, as token numbers.
-
-        Raises
-        ------
-        InvalidInputError
-            If the dataset is of another kind, or was made with another encoder.
-        """
-
-    @abstractmethod
-    def _make_network(self, encoder: E) -> nn.Module:
-        """Return a new network, on the CPU, that shares no memory with anything of the caller's.
-
-        Random initial weights are drawn from torch's global generators, which meanwhile are the classifier's own.
-        """
-
-    @abstractmethod
-    def _save_encoder(self, encoder: E, folder: Path) -> None:
-        """Write what `_load_encoder` needs into a folder, as JSON or safetensors."""
-
-    @abstractmethod
-    def _load_encoder(self, folder: Path) -> E:
-        """Read what `_save_encoder` wrote, running no code of the folder."""
-
-    # What a backend may say.
-
-    def _empty_network(self, encoder: E) -> nn.Module:
-        """Return a network that saved weights are then put into; nothing is fetched or drawn for it."""
-        return self._make_network(encoder)
-
-    def _padding(self, encoder: E) -> int:  # noqa: ARG002
-        """Return the token that batches are padded with."""
-        return 0
-
-    def _forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """Return the logits of a batch, shape (n, num_classes), while training or validating."""
-        logits: torch.Tensor = network(batch.tokens, batch.lengths)
-        return logits
-
-    def _scorer(self, network: nn.Module) -> Scorer:
-        """Return how a trained network is asked for logits; made anew for every prediction."""
-        return Scorer(lambda batch: self._forward(network, batch))
-
-    def _default_optimizer(self, network: nn.Module) -> Optimizer:
-        """Return the optimizer for when `fit` is given none."""
-        return optimization.adam(network, self.lr)
-
-    def _default_scheduler(self, optimizer: Optimizer, total_steps: int) -> Scheduler | None:  # noqa: ARG002
-        """Return the scheduler that goes with the default optimizer; None keeps the learning rate."""
-        return None
-
-    # What all backends share.
+        for parameter in self._constructor_early_stopping().used():
+            warn_deprecated(parameter, "fit(early_stopping=...)", stacklevel=4)
 
     def fit(  # type: ignore[override]  # the documented order: validation_set stands before weights
         self,
@@ -278,7 +179,7 @@ class TorchClassifier(Classifier, ABC, Generic[E]):
             validation_set = checks.validation_data(
                 validation_set, num_classes=self.num_classes, multi_label=self.multi_label
             )
-        stopping = self._early_stopping(early_stopping)
+        stopping = self._constructor_early_stopping().handler(early_stopping, self.validations_per_epoch)
         selection = as_model_selection_handler(model_selection)
         optimization.check_choice(optimizer, scheduler)
         device = resolve_device(self.device)
@@ -330,12 +231,11 @@ class TorchClassifier(Classifier, ABC, Generic[E]):
         )
         y = validation_set.y
         examples = Examples(self._encode(fitted.encoder, validation_set), y, fitted.loss.text_weights(y))
-        precision = self._precision(fitted)
         tally = evaluate(
             lambda batch: self._forward(fitted.network, batch),
             fitted.loss,
             examples,
-            precision,
+            self._precision(fitted),
             self._padding(fitted.encoder),
         )
         return tally.means("The validation loss")
@@ -405,25 +305,9 @@ class TorchClassifier(Classifier, ABC, Generic[E]):
         ModelFolderError
             If the folder holds other things than a saved model.
         """
-        from safetensors.torch import save_model
+        from smalltext_torch.saving import save
 
-        fitted = self._require_fitted()
-        weights = fitted.loss.class_weights
-        content = {
-            "constructor": parameters.to_json(self._parameters()),
-            "class_weights": None if weights is None else weights.tolist(),
-            "history": fitted.history,
-        }
-        with saving.model_folder(
-            folder,
-            classifier=self.name,
-            distribution=self.distribution,
-            version=self.version,
-            parameters=content,
-            label_names=fitted.label_names,
-        ) as staging:
-            save_model(fitted.network, str(staging / WEIGHTS))
-            self._save_encoder(fitted.encoder, staging)
+        save(self, folder)
 
     @classmethod
     def load(cls, folder: str | Path, device: str | torch.device | None = None) -> Self:
@@ -442,21 +326,9 @@ class TorchClassifier(Classifier, ABC, Generic[E]):
         InvalidInputError
             If there is no such device.
         """
-        folder = Path(folder)
-        manifest = saving.read_manifest(folder)
-        if manifest.classifier != cls.name:
-            raise ModelFolderError(
-                f"{folder} holds a {manifest.classifier!r} classifier; use smalltext_core.load."
-            )
-        if device is not None:
-            resolve_device(device)
-        try:
-            return cls._restored(folder, manifest, device)
-        except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
-            raise ModelFolderError(
-                f"{folder} is damaged, or was written by another version ({manifest.distribution} "
-                f"{manifest.version}): {type(error).__name__}: {error} Save the model again."
-            ) from error
+        from smalltext_torch.saving import load
+
+        return load(cls, folder, device)
 
     @property
     def model(self) -> nn.Module | None:
@@ -469,11 +341,9 @@ class TorchClassifier(Classifier, ABC, Generic[E]):
         return self._require_fitted().history
 
     @property
-    def label_names(self) -> LabelNames | None:
+    def label_names_(self) -> LabelNames | None:
         """What the classes are called, if the training set said so."""
         return self._require_fitted().label_names
-
-    # The parts of the above.
 
     def _start(self, train_set: Dataset[Any], randomness: Randomness) -> tuple[E, nn.Module]:
         """Return what training begins with: encoder and network, new or (`warm_start`) those of the last `fit`."""
@@ -499,12 +369,8 @@ class TorchClassifier(Classifier, ABC, Generic[E]):
             texts, y, weights = texts.take(rows), y[rows], None if weights is None else weights[rows]
         else:
             held_out = self._encode(encoder, validation_set), validation_set.y, None
-        loss = Loss(
-            self.num_classes,
-            self.multi_label,
-            class_weights(self.class_weight, y, self.num_classes, weights),
-            self.multi_label_threshold,
-        )
+        of_class = class_weights(self.class_weight, y, self.num_classes)
+        loss = Loss(self.multi_label, of_class, self.multi_label_threshold)
         examples = Examples(texts, y, loss.text_weights(y, weights))
         if len(held_out[0]) == 0:
             return examples, None, loss
@@ -531,33 +397,10 @@ class TorchClassifier(Classifier, ABC, Generic[E]):
         default = self._default_optimizer(network)
         return nullcontext((default, self._default_scheduler(default, steps)))
 
-    def _early_stopping(self, given: EarlyStoppingHandler | Literal["none"] | None) -> EarlyStoppingHandler:
-        if given is None:
-            return default_early_stopping(
-                self.early_stopping_no_improvement, self.early_stopping_acc, self.validations_per_epoch
-            )
-        handler = as_early_stopping_handler(given)
-        deprecated = self._deprecated_early_stopping()
-        if deprecated:
-            warnings.warn(
-                f"fit() was given early_stopping, the constructor {' and '.join(deprecated)}: fit() decides.",
-                UserWarning,
-                stacklevel=3,
-            )
-        return handler
-
-    def _deprecated_early_stopping(self) -> list[str]:
-        """Return those of the constructor's two arguments that are not at their defaults."""
-        used = []
-        if self.early_stopping_no_improvement != 5:
-            used.append(self.no_improvement_parameter)
-        if self.early_stopping_acc != -1:
-            used.append("early_stopping_acc")
-        return used
-
-    def _warn_of_deprecated_early_stopping(self) -> None:
-        for parameter in self._deprecated_early_stopping():
-            parameters.warn_deprecated(parameter, "fit(early_stopping=...)", stacklevel=5)
+    def _constructor_early_stopping(self) -> ConstructorEarlyStopping:
+        return ConstructorEarlyStopping(
+            self.early_stopping_no_improvement, self.early_stopping_acc, self.no_improvement_parameter
+        )
 
     def _require_fitted(self) -> Fitted[E]:
         """Return what training made, or say that there has been none."""
@@ -566,8 +409,7 @@ class TorchClassifier(Classifier, ABC, Generic[E]):
         return self._fitted
 
     def _precision(self, fitted: Fitted[E]) -> Precision:
-        device = next(iter(fitted.network.parameters())).device
-        return Precision.of(device, self.mixed_precision)
+        return Precision.of(fitted.device, self.mixed_precision)
 
     def _scoring(self, fitted: Fitted[E], data_set: Dataset[Any], description: str = "predict") -> Scoring:
         """Return the texts of a dataset, checked and ready to be passed through the network."""
@@ -579,39 +421,14 @@ class TorchClassifier(Classifier, ABC, Generic[E]):
             description,
         )
 
-    def _parameters(self) -> dict[str, Any]:
-        """Return the constructor's arguments that are saved; `load` gives them to the constructor."""
+    def _saved_parameters(self) -> dict[str, Any]:
+        """Return the constructor's arguments that are saved; they are given to it again on loading."""
         return parameters.constructor_parameters(self)
-
-    @classmethod
-    def _restored(cls, folder: Path, manifest: saving.Manifest, device: str | torch.device | None) -> Self:
-        from safetensors.torch import load_model
-
-        content = manifest.parameters
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            classifier = cls(**parameters.from_json(content["constructor"]))
-        if device is not None:
-            classifier.device = device
-        encoder = classifier._load_encoder(folder)
-        target = _device_or_best(classifier.device)
-        with Randomness(0, torch.device("cpu")).network.lent():
-            network = classifier._empty_network(encoder)
-        load_model(network, str(folder / WEIGHTS), strict=True)
-        weights = content["class_weights"]
-        loss = Loss(
-            classifier.num_classes,
-            classifier.multi_label,
-            None if weights is None else np.array(weights, dtype=np.float32),
-            classifier.multi_label_threshold,
-        )
-        classifier._fitted = Fitted(encoder, network.to(target).eval(), loss, manifest.names, content["history"])
-        return classifier
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: the network on the CPU, so that it can be read where there is nothing else."""
         state = self.__dict__.copy()
-        if self._fitted is not None and self._precision(self._fitted).device.type != "cpu":
+        if self._fitted is not None and self._fitted.device.type != "cpu":
             state["_fitted"] = replace(self._fitted, network=copy.deepcopy(self._fitted.network).cpu())
         return state
 
@@ -619,10 +436,4 @@ class TorchClassifier(Classifier, ABC, Generic[E]):
         """Take over what was pickled, on the device that was asked for if there is one here."""
         self.__dict__.update(state)
         if self._fitted is not None:
-            self._fitted.network.to(_device_or_best(self.device))
-
-
-def _device_or_best(device: str | torch.device | None) -> torch.device:
-    """Return the device that was asked for if this machine has it, else the best there is."""
-    asked = None if device is None or not is_present(torch.device(device)) else device
-    return resolve_device(asked)
+            self._fitted.network.to(present_or_best(self.device))

@@ -128,3 +128,8 @@ def reproducible(device: torch.device, seed: int | None) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+def present_or_best(device: str | torch.device | None) -> torch.device:
+    """Return the device that was asked for if this machine has it, else the best there is."""
+    return resolve_device(device if device is not None and is_present(torch.device(device)) else None)

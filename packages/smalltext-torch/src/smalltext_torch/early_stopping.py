@@ -198,30 +198,6 @@ class NoopEarlyStopping:
         return False
 
 
-def default_early_stopping(
-    no_improvement: int, accuracy: float, validations_per_epoch: int = 1
-) -> EarlyStoppingHandler:
-    """Return what the constructor arguments of a classifier ask for.
-
-    Parameters
-    ----------
-    no_improvement : int
-        How many epochs the validation loss may bring no improvement; 0 or below: any number.
-    accuracy : float
-        Stop once the accuracy on the training texts is above this; 0 or below: whatever it is.
-    validations_per_epoch : int, default=1
-    """
-    handlers: list[EarlyStoppingHandler] = []
-    if no_improvement > 0:
-        handlers.append(EarlyStopping(Metric("val_loss"), patience=no_improvement * validations_per_epoch))
-    if accuracy > 0:
-        metric = Metric("train_acc", lower_is_better=False)
-        handlers.append(EarlyStopping(metric, patience=-1, threshold=accuracy))
-    if not handlers:
-        return NoopEarlyStopping()
-    return handlers[0] if len(handlers) == 1 else EarlyStoppingOrCondition(handlers)
-
-
 def as_early_stopping_handler(handler: Any, argument: str = "early_stopping") -> EarlyStoppingHandler:
     """Return a handler as it is, 'none' as one that never stops; refuse anything else."""
     if isinstance(handler, str) and handler == "none":

@@ -1,9 +1,8 @@
-"""The parameters of a classifier: checks, deprecation, and the way into a manifest and back."""
+"""The parameters of a classifier: checks, and the way into a manifest and back."""
 
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,23 +25,6 @@ def check_positive(argument: str, value: object) -> float:
     if not number or not 0 < value < float("inf"):  # type: ignore[operator]
         raise InvalidInputError(argument, repr(value), "a finite number above 0")
     return float(value)  # type: ignore[arg-type]
-
-
-def warn_deprecated(parameter: str, replacement: str, stacklevel: int = 3) -> None:
-    """Warn that a parameter, which still works, has a better place.
-
-    Parameters
-    ----------
-    parameter : str
-        What was used, such as ``"early_stopping_acc"``.
-    replacement : str
-        What to use, such as ``"fit(early_stopping=...)"``.
-    stacklevel : int, default=3
-        As of `warnings.warn`: 3 is the caller of the function that calls this one.
-    """
-    warnings.warn(
-        f"{parameter} is deprecated; use {replacement} instead.", DeprecationWarning, stacklevel=stacklevel
-    )
 
 
 def constructor_parameters(classifier: object) -> dict[str, Any]:

@@ -52,9 +52,8 @@ def progress_bar(total: int, description: str, unit: str) -> tqdm[Any]:
     unit : str
         What is counted.
     """
-    bar: tqdm[Any] = tqdm(
-        total=total, desc=description, unit=unit, leave=False, disable=not progress_bars_wanted()
-    )
+    hidden = not progress_bars_wanted()
+    bar: tqdm[Any] = tqdm(total=total, desc=description, unit=unit, leave=False, disable=hidden)
     return bar
 
 

@@ -80,13 +80,13 @@ def _apportion(counts: Counts, wanted: int, order: np.random.Generator) -> Count
 
     Only where even all that leaves too few does a class of several texts give its last one.
     """
-    most = np.where(counts > 1, counts - 1, 0)
+    most: Counts = np.where(counts > 1, counts - 1, 0)
     if most.sum() < wanted:
         most = _grow(most, np.where(counts > 1, counts, 0), wanted - most.sum(), counts.astype(float))
     wanted = min(wanted, int(most.sum()))
     share = counts * (wanted / counts.sum())
     least = np.minimum(most, 1) if wanted >= np.count_nonzero(most) else np.zeros_like(most)
-    seats = np.clip(np.floor(share).astype(np.int64), least, most)
+    seats: Counts = np.clip(np.floor(share).astype(np.int64), least, most)
     blur = order.uniform(0, 1e-9, len(counts))
     while (missing := wanted - int(seats.sum())) > 0:
         seats = _grow(seats, most, missing, share - seats + blur)

@@ -176,8 +176,8 @@ class Training:
     def _validated_after(self, batches: int) -> set[int]:
         if self.schedule.validations_per_epoch > batches:
             warnings.warn(
-                f"validations_per_epoch={self.schedule.validations_per_epoch} is more than an epoch's {batches} batches; "
-                "validating after every batch.",
+                f"validations_per_epoch={self.schedule.validations_per_epoch} is more than the {batches} batches "
+                "of an epoch; validating after each of them.",
                 RuntimeWarning,
                 stacklevel=4,
             )
@@ -355,6 +355,6 @@ def _finite(loss: float, name: str) -> float:
 
 def _advice(what: str) -> str:
     return (
-        f"{what} is not a finite number any more. Training was given up, and the classifier is what it was before. "
+        f"{what} is not a finite number any more. Training was given up; the classifier is what it was before. "
         "A lower learning rate (lr) usually helps."
     )

@@ -1,0 +1,107 @@
+"""The `smalltext` command: its sub-commands, and how they end when something is wrong."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import warnings
+from types import FrameType
+from typing import Annotated, NoReturn, TextIO
+
+import typer
+
+from smalltext_cli import __version__
+from smalltext_cli.commands.demo import demo
+from smalltext_cli.commands.evaluate import evaluate
+from smalltext_cli.commands.info import info
+from smalltext_cli.commands.listing import list_classifiers
+from smalltext_cli.commands.predict import predict
+from smalltext_cli.commands.train import train
+from smalltext_core.errors import SmallTextError
+
+TRACEBACK_VARIABLE = "SMALLTEXT_TRACEBACK"
+"""If this environment variable is set, an error ends in a traceback, for those who look for its cause."""
+
+app = typer.Typer(
+    name="smalltext",
+    help="Train, evaluate and use text classifiers for small data.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("list")(list_classifiers)
+app.command()(info)
+app.command()(train)
+app.command()(evaluate)
+app.command()(predict)
+app.command()(demo)
+
+
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"smalltext-cli {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Train, evaluate and use text classifiers for small data."""
+
+
+def main() -> None:
+    """Run the command, and end with exit code 2 and one line on standard error if the user can set it right."""
+    _write_utf8(sys.stdout)
+    signal.signal(signal.SIGTERM, _leave)
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except SmallTextError as error:
+        _fail(str(error), 2)
+    except MemoryError:
+        _fail("There is not enough memory for this.", 1)
+    except Exception as error:
+        _fail(f"{type(error).__name__}: {error}. Set {TRACEBACK_VARIABLE}=1 to see where it comes from.", 1)
+
+
+def _write_utf8(stream: TextIO) -> None:
+    """Let results be UTF-8 in a file or a pipe, whatever the locale is."""
+    if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+        stream.reconfigure(encoding="utf-8")
+
+
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    """End like an exception, so that what is half done is cleared away."""
+    raise SystemExit(128 + number)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,  # noqa: ARG001
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    _say(f"Warning ({category.__name__}): {message}")
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    if os.environ.get(TRACEBACK_VARIABLE):
+        raise
+    _say(f"Error: {message}")
+    raise SystemExit(code)
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(" ".join(message.split()) + "\n")
+
+
+if __name__ == "__main__":
+    main()

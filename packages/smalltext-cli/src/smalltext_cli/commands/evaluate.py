@@ -1,0 +1,111 @@
+"""``smalltext evaluate``: labelled texts in, how good a model is on them out."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smalltext_cli.commands.options import AsJson, Device, Format, LabelColumn, Separator, TextColumn, Trust
+from smalltext_cli.console import messages, print_json, results
+from smalltext_cli.sources import STDIN, format_of
+
+if TYPE_CHECKING:
+    from smalltext_cli.evaluation import Evaluation
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder that `smalltext train` wrote.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="CSV, TSV, JSON lines or Parquet; - is standard input.")
+    ],
+    *,
+    report: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the pictures to this file, one HTML page.", show_default=False),
+    ] = None,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    separator: Separator = None,
+    file_format: Format = None,
+    trust: Trust = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell how good a model is on labelled texts.
+
+    Whether a text may have several labels is known from the model. DATA should hold texts that the model was not
+    trained on.
+
+    For example:
+
+        smalltext evaluate model test.csv
+
+        smalltext evaluate model test.csv --report report.html
+
+        smalltext evaluate model test.jsonl --json
+    """
+    from smalltext_cli import writing
+    from smalltext_cli.evaluation import evaluate_model
+    from smalltext_cli.loading import load_model
+    from smalltext_cli.reading import rows
+
+    if report is not None:
+        writing.check_file_output(report, data)
+    loaded = load_model(model, trusted=trust, device=device)
+    found = rows(
+        data,
+        text_column=text_column,
+        label_column=label_column,
+        multi_label=loaded.multi_label,
+        separator=separator,
+        file_format=file_format,
+    )
+    with messages().status("Reading ...") as status:
+        labelled = list(found)
+        status.update(f"Labelling {len(labelled):,} texts ...")
+        evaluation = evaluate_model(loaded, labelled, _name(data), _line_unit(data, file_format))
+    if report is not None:
+        from smalltext_cli.report import render_report
+
+        writing.write_file(report, render_report(evaluation).encode())
+    if as_json:
+        print_json(_as_dict(model, evaluation))
+    else:
+        _show(evaluation)
+    if report is not None:
+        messages().print(f"Report: {report}", markup=False, soft_wrap=True)
+
+
+def _name(data: str) -> str:
+    return "standard input" if data == STDIN else PurePath(data).name
+
+
+def _line_unit(data: str, file_format: str | None) -> Any:
+    """Return what the reader counts: the rows of a Parquet file, the lines of any other."""
+    known = file_format or (None if data == STDIN else format_of(data))
+    return "row" if known == "parquet" else "line"
+
+
+def _as_dict(model: str, evaluation: Evaluation) -> dict[str, Any]:
+    manifest = evaluation.manifest
+    return {
+        "model": model,
+        "classifier": manifest.classifier,
+        "distribution": manifest.distribution,
+        "version": manifest.version,
+        "data": evaluation.data_name,
+        **evaluation.scores.as_dict(evaluation.names),
+    }
+
+
+def _show(evaluation: Evaluation) -> None:
+    from smalltext_cli.score_tables import score_tables
+
+    console = results()
+    texts, classes = evaluation.scores.num_texts, len(evaluation.names)
+    console.print(f"{evaluation.data_name}: {texts:,} texts, {classes} classes", markup=False, soft_wrap=True)
+    for table in score_tables(evaluation.scores, evaluation.names):
+        console.print()
+        console.print(table)

@@ -1,0 +1,150 @@
+"""``smalltext train``: labelled texts in, a model folder with its scores out."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smalltext_cli.commands.options import (
+    AsJson,
+    Device,
+    Format,
+    LabelColumn,
+    Separator,
+    TextColumn,
+)
+from smalltext_cli.console import messages, print_json, results
+
+if TYPE_CHECKING:
+    from smalltext_cli.metrics import Scores
+    from smalltext_cli.training import Split
+
+
+def train(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="CSV, TSV, JSON lines or Parquet; - is standard input.")
+    ],
+    *,
+    classifier: Annotated[
+        str, typer.Option("--classifier", "-c", metavar="NAME", help="One of those that `smalltext list` shows.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the model is to be.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A parameter of the classifier; `smalltext info NAME` lists them. Repeat for several.",
+            show_default=False,
+        ),
+    ] = None,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    weight_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The column of how much each text counts.", rich_help_panel="The columns"
+        ),
+    ] = None,
+    multi_label: Annotated[
+        bool, typer.Option("--multi-label", help="Several classes, or none, may apply to a text.")
+    ] = False,
+    separator: Separator = None,
+    file_format: Format = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Score on these texts instead of a held-out part.", show_default=False),
+    ] = None,
+    held_out: Annotated[
+        float,
+        typer.Option(metavar="SHARE", min=0, max=0.9, help="How much of DATA to score on, not to train on."),
+    ] = 0.2,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="The same seed, the same model and split.", show_default=False),
+    ] = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a classifier on labelled texts.
+
+    Part of the texts is held out (copies of a text never stand on both sides), and the model is scored on it. The
+    folder appears only once it is whole.
+
+    Examples
+    --------
+        smalltext train mails.csv --classifier sklearn --output model
+
+        smalltext train papers.jsonl -c sklearn -o model --multi-label --set class_weight=balanced --seed 1
+
+        smalltext train train.tsv -c sklearn -o model --validation test.tsv --text-column body
+    """
+    from smalltext_cli import survey, training
+    from smalltext_cli.parameters import builder_parameters
+    from smalltext_cli.reading import read_labelled
+    from smalltext_cli.settings import settings_of, values_of
+    from smalltext_core import classifier_spec
+
+    spec = classifier_spec(classifier)
+    training.check_abilities(classifier, spec, multi_label=multi_label, weights=weight_column is not None)
+    parameters = builder_parameters(spec.resolve("builder"))
+    given = settings_of(classifier, parameters, settings or [], seed=seed, device=device)
+    values_of(parameters, given)
+    training.check_model_output(output)
+
+    read = partial(
+        read_labelled,
+        text_column=text_column,
+        label_column=label_column,
+        multi_label=multi_label,
+        separator=separator,
+        file_format=file_format,
+    )
+    labelled = read(data, weight_column=weight_column)
+    found = survey.survey(labelled)
+    survey.show(found, data)
+    names = training.label_names(labelled.labels, data, multi_label=multi_label)
+    values = values_of(parameters, given, names)
+    if validation is None:
+        split = training.held_out_split(labelled, names, share=held_out, seed=seed or 0, multi_label=multi_label)
+    else:
+        split = training.validation_split(labelled, read(validation), names, validation, multi_label=multi_label)
+
+    with messages().status(f"Training {classifier} on {len(split.train):,} texts ..."):
+        trained, seconds = training.fitted(classifier, split, values)
+    scores = None if split.scored is None else training.scored(trained, split.scored)
+    document = None if scores is None else {**scores.as_dict(names.names), "scored_on": split.scored_on}
+    training.save(trained, output, document)
+    if as_json:
+        print_json(
+            {
+                "model": str(output),
+                "classifier": classifier,
+                "parameters": {name: repr(value) for name, value in values.items()},
+                "data": found.as_dict(),
+                "trained_on": len(split.train),
+                "seconds": round(seconds, 3),
+                "scores": document,
+            }
+        )
+    else:
+        _show(output, split, scores, seconds)
+
+
+def _show(output: Path, split: Split, scores: Scores | None, seconds: float) -> None:
+    console = results()
+    say = partial(console.print, markup=False, soft_wrap=True)
+    say(f"Trained on {len(split.train):,} texts in {seconds:.1f} s")
+    if scores is None:
+        say("There are no scores: no text was held out. Give --validation FILE, or more texts.")
+    else:
+        low, high = scores.accuracy_interval
+        say(
+            f"On {scores.num_texts:,} texts {split.described}: accuracy {scores.accuracy:.3f} "
+            f"(95 % interval {low:.3f} to {high:.3f}), macro F1 {scores.macro_f1:.3f}, "
+            f"log loss {scores.log_loss:.3f}, calibration error {scores.expected_calibration_error:.3f}"
+        )
+    say(f"Model: {output}")

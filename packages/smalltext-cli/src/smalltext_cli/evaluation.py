@@ -1,0 +1,124 @@
+"""A model's answers to labelled texts: what the tables and the report are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smalltext_cli.cells import Label
+from smalltext_cli.errors import InputFileError, shortened
+from smalltext_cli.loading import Model
+from smalltext_cli.metrics import Scores, score
+from smalltext_cli.reading import Row
+from smalltext_core import TextDataset
+from smalltext_core.labels import Labels
+from smalltext_core.saving import Manifest
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One model on one file of labelled texts.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        What the model folder says of the model.
+    data_name : str
+        What the data is called, such as the name of its file.
+    names : tuple of str
+        What the classes are called, in the order of their numbers.
+    texts : sequence of str
+    lines : sequence of int
+        Where each text stands in the data.
+    line_unit : {"line", "row"}
+        What is counted there.
+    y : Labels
+        The truth: int array of shape (n,), or csr_matrix of shape (n, num_classes).
+    proba : ndarray of float32, shape (n, num_classes)
+    scores : Scores
+        Of `proba` against `y`.
+    """
+
+    manifest: Manifest
+    data_name: str
+    names: tuple[str, ...]
+    texts: Sequence[str]
+    lines: Sequence[int]
+    line_unit: Literal["line", "row"]
+    y: Labels
+    proba: NDArray[np.float32]
+    scores: Scores
+
+
+def evaluate_model(
+    model: Model, rows: Sequence[Row], data_name: str, line_unit: Literal["line", "row"] = "line"
+) -> Evaluation:
+    """Let a model label texts whose labels are known.
+
+    A multi-label model decides at its own threshold, if it has one, and at 0.5 otherwise.
+
+    Parameters
+    ----------
+    model : Model
+    rows : sequence of Row
+        With labels; at least one.
+    data_name : str
+        What the data is called.
+    line_unit : {"line", "row"}, default="line"
+        What the numbers of the rows count.
+
+    Raises
+    ------
+    InputFileError
+        If there are no texts, or a label is none of the model's, naming the first such line and all such labels.
+    """
+    if not rows:
+        raise InputFileError(data_name, "there are no texts in it", "Give a row for each text.")
+    _check_labels(model, rows, data_name, line_unit)
+    labels = [_names(row.label) for row in rows]
+    texts = [row.text for row in rows]
+    if model.multi_label:
+        y: Labels = model.names.encode_multi_label(labels)
+    else:
+        y = model.names.encode([name for (name,) in labels])
+    proba = model.classifier.predict_proba(TextDataset(texts))
+    threshold = getattr(model.classifier, "multi_label_threshold", 0.5)
+    return Evaluation(
+        manifest=model.manifest,
+        data_name=data_name,
+        names=model.names.names,
+        texts=texts,
+        lines=[row.line for row in rows],
+        line_unit=line_unit,
+        y=y,
+        proba=proba,
+        scores=score(y, proba, multi_label=model.multi_label, threshold=threshold),
+    )
+
+
+def _check_labels(model: Model, rows: Sequence[Row], data_name: str, line_unit: str) -> None:
+    known = set(model.names.names)
+    unknown: dict[str, int] = {}
+    for row in rows:
+        for name in _names(row.label):
+            if name not in known:
+                unknown.setdefault(name, row.line)
+    if unknown:
+        shown = ", ".join(f"{shortened(name)!r} ({line_unit} {line})" for name, line in list(unknown.items())[:5])
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        knows = ", ".join(repr(shortened(name)) for name in model.names.names[:20])
+        rest = ", ..." if len(known) > 20 else ""
+        raise InputFileError(
+            f"{data_name}, {line_unit} {min(unknown.values())}",
+            f"the model does not know the label {shown}{more}",
+            f"It knows {knows}{rest}. Correct or drop those rows, or name another column with --label-column.",
+        )
+
+
+def _names(label: Label | None) -> tuple[str, ...]:
+    assert label is not None
+    return (label,) if isinstance(label, str) else label

@@ -1,0 +1,99 @@
+"""The confusion matrix as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from smalltext_cli.report.lettering import shorten, width
+from smalltext_cli.report.svg import chart, element
+
+MOST_CLASSES = 20
+"""More classes than this do not fit into a matrix that people can read."""
+
+_FONT = 12.0
+_LONGEST_NAME = 108.0
+_SLANT = 1 / sqrt(2)  # of names at 45 degrees
+_STRONG = 0.55  # from this share on, a cell is so dark that its number is written in the colour of the page
+
+
+def heat_map(matrix: NDArray[np.int64], names: Sequence[str], totals: NDArray[np.int64]) -> Markup:
+    """Draw a confusion matrix: a row for each truth, a column for each prediction.
+
+    The strength of a cell's colour is its share of the row's texts.
+
+    Parameters
+    ----------
+    matrix : ndarray of int64, shape (C, C)
+    names : sequence of str
+    totals : ndarray of int64, shape (C,)
+        How many texts each true class has; more than the row sums if the matrix is part of a larger one.
+    """
+    count = len(matrix)
+    cell = 84.0 if count <= 3 else 56.0 if count <= 6 else 40.0 if count <= 10 else 30.0
+    labels = [shorten(name, _LONGEST_NAME, _FONT) for name in names]
+    longest = max(width(label, _FONT) for label in labels)
+    left, top = longest + 32, longest * _SLANT + 34
+    size = (left + count * cell + longest * _SLANT + 6, top + count * cell + 6)
+    shares = matrix / np.maximum(totals, 1)[:, None]
+    cells = [
+        _cell(left + column * cell, top + row * cell, cell, int(matrix[row, column]), float(shares[row, column]),
+              right=row == column, title=f"{names[row]} → {names[column]}: {matrix[row, column]}")
+        for row in range(count)
+        for column in range(count)
+    ]  # fmt: skip
+    middle = count * cell / 2
+    axes = (
+        element("text", "predicted", x=left + middle, y=13, text_anchor="middle", class_="axis"),
+        element(
+            "text",
+            "truth",
+            text_anchor="middle",
+            class_="axis",
+            transform=f"translate(12 {top + middle:.1f}) rotate(-90)",
+        ),
+    )
+    right = int(np.trace(matrix))
+    description = f"{right} of the {int(matrix.sum())} texts shown lie on the diagonal: their class is right."
+    return chart(
+        "confusion-chart", "Confusion matrix", description, size, *axes, *_names(labels, left, top, cell), *cells
+    )
+
+
+def _names(labels: Sequence[str], left: float, top: float, cell: float) -> list[Markup]:
+    rows = [
+        element("text", label, x=left - 8, y=top + (k + 0.5) * cell + 4, text_anchor="end", class_="name")
+        for k, label in enumerate(labels)
+    ]
+    columns = [
+        element(
+            "text",
+            label,
+            class_="name",
+            transform=f"translate({left + (k + 0.5) * cell:.1f} {top - 8:.1f}) rotate(-45)",
+        )
+        for k, label in enumerate(labels)
+    ]
+    return rows + columns
+
+
+def _cell(x: float, y: float, side: float, count: int, share: float, *, right: bool, title: str) -> Markup:
+    kind = "right" if right else "wrong"
+    gap = 1.0
+    box = {"x": x + gap, "y": y + gap, "width": side - 2 * gap, "height": side - 2 * gap, "rx": 3}
+    parts = [element("title", title), element("rect", class_="empty", **box)]
+    if count:
+        parts.append(element("rect", class_=kind, fill_opacity=round(0.12 + 0.88 * share, 3), **box))
+    number = element(
+        "text",
+        f"{count}" if count else "·",
+        x=x + side / 2,
+        y=y + side / 2 + 4,
+        text_anchor="middle",
+        class_="count faint" if not count else "count strong" if share >= _STRONG else "count",
+    )
+    return element("g", *parts, number)

@@ -1,0 +1,224 @@
+"""From labelled texts to a model folder with its scores."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from smalltext_cli.cells import Label
+from smalltext_cli.errors import InputFileError, UsageError, shortened
+from smalltext_cli.metrics import Scores, score
+from smalltext_cli.reading import Labelled
+from smalltext_cli.splitting import held_out_rows
+from smalltext_core import Classifier, ClassifierSpec, LabelNames, Saving, TextDataset, create_classifier
+from smalltext_core.atomic import staged_folder
+from smalltext_core.errors import ModelFolderError, SmallTextError
+from smalltext_core.saving import MANIFEST, add_file, read_manifest
+
+SCORES = "scores.json"
+"""The file in a model folder that holds its scores."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """What a model is trained on, and what it is scored on, if anything.
+
+    Parameters
+    ----------
+    train : TextDataset
+    weights : list of float or None
+        One for each text of `train`.
+    scored : TextDataset or None
+    validation : TextDataset or None
+        The texts that the user keeps for validation: `scored`, or none.
+    scored_on : dict
+        Where `scored` comes from, as it is written beside the scores.
+    """
+
+    train: TextDataset
+    weights: list[float] | None
+    scored: TextDataset | None
+    validation: TextDataset | None
+    scored_on: dict[str, Any]
+
+    @property
+    def described(self) -> str:
+        """What `scored` is, in words that follow "on 20 texts"."""
+        return "that were held out" if self.validation is None else f"of {self.scored_on['file']}"
+
+
+def held_out_split(data: Labelled, names: LabelNames, *, share: float, seed: int, multi_label: bool) -> Split:
+    """Hold out a part of the texts; none, if they are too few."""
+    texts = _dataset(data, names, multi_label=multi_label)
+    held = held_out_rows(data.texts, data.labels, share, seed)
+    rest = np.setdiff1d(np.arange(len(texts)), held)
+    return Split(
+        train=texts[rest].clone(),
+        weights=None if data.weights is None else [data.weights[row] for row in rest.tolist()],
+        scored=texts[held].clone() if held.size else None,
+        validation=None,
+        scored_on={"part": "held out", "texts": int(held.size), "share": share, "seed": seed},
+    )
+
+
+def validation_split(
+    data: Labelled, validation: Labelled, names: LabelNames, file: str, *, multi_label: bool
+) -> Split:
+    """Train on all of one file, and score on another.
+
+    Raises
+    ------
+    InputFileError
+        If the other one has a class that the first one lacks.
+    """
+    strange = set(LabelNames.of(validation.labels).names) - set(names.names)
+    if strange:
+        raise InputFileError(
+            file,
+            f"no text to train on has the label {shortened(min(strange))!r}",
+            "Add such texts to the training file, or drop these.",
+        )
+    scored = _dataset(validation, names, multi_label=multi_label)
+    return Split(
+        train=_dataset(data, names, multi_label=multi_label),
+        weights=data.weights,
+        scored=scored,
+        validation=scored,
+        scored_on={"part": "validation file", "file": file, "texts": len(scored)},
+    )
+
+
+def _dataset(data: Labelled, names: LabelNames, *, multi_label: bool) -> TextDataset:
+    if multi_label:
+        labels = cast("Sequence[tuple[str, ...]]", data.labels)
+        return TextDataset(data.texts, names.encode_multi_label(labels), label_names=names)
+    return TextDataset(data.texts, names.encode(cast("Sequence[str]", data.labels)), label_names=names)
+
+
+def label_names(labels: Sequence[Label], name: str, *, multi_label: bool) -> LabelNames:
+    """Return the classes that occur, or refuse labels that leave nothing to learn.
+
+    Raises
+    ------
+    InputFileError
+    """
+    names = LabelNames.of(labels)
+    if multi_label and not len(names):
+        raise InputFileError(name, "no text has a label", "Label some.")
+    if not multi_label and len(names) < 2:
+        raise InputFileError(
+            name,
+            f"all texts have one label, {shortened(names.names[0])!r}",
+            "Give texts of two classes at least, or name another column with --label-column.",
+        )
+    return names
+
+
+def check_abilities(name: str, spec: ClassifierSpec, *, multi_label: bool, weights: bool) -> None:
+    """Refuse what a classifier does not declare that it can do.
+
+    Raises
+    ------
+    UsageError
+    """
+    if multi_label and "multi_label" not in spec.abilities:
+        raise UsageError(f"The classifier {name!r} gives one label a text. Leave --multi-label out.")
+    if weights and "weights" not in spec.abilities:
+        raise UsageError(f"The classifier {name!r} takes no weights. Leave --weight-column out.")
+    if "save" not in spec.abilities:
+        raise UsageError(f"The classifier {name!r} cannot be saved, so there is no model folder to write.")
+
+
+def check_model_output(folder: Path) -> None:
+    """Refuse a place that holds something else than a model, before any work is done.
+
+    Raises
+    ------
+    ModelFolderError
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        try:
+            read_manifest(folder, verify=False)
+        except ModelFolderError as error:
+            raise ModelFolderError(
+                f"{folder} exists and is no model, so it is not written to. Choose another folder, or empty it."
+            ) from error
+    elif folder.exists() and not folder.is_dir():
+        raise ModelFolderError(f"{folder} is a file. Give the path of a folder for the model.")
+
+
+def fitted(name: str, split: Split, parameters: dict[str, Any]) -> tuple[Classifier, float]:
+    """Make a classifier and train it; return it and the seconds that took.
+
+    The validation set is handed to a classifier that takes one.
+
+    Raises
+    ------
+    SmallTextError
+        If the classifier refuses its parameters or the data.
+    """
+    names = split.train.label_names
+    num_classes = 0 if names is None else len(names)
+    with _explained(name):
+        begin = time.perf_counter()
+        classifier = create_classifier(name, num_classes, multi_label=split.train.is_multi_label, **parameters)
+        options: dict[str, Any] = {}
+        if split.validation is not None and "validation_set" in inspect.signature(classifier.fit).parameters:
+            options["validation_set"] = split.validation
+        classifier.fit(split.train, weights=split.weights, **options)
+        return classifier, time.perf_counter() - begin
+
+
+def scored(classifier: Classifier, data: TextDataset) -> Scores:
+    """Return how good a classifier is on labelled texts, at its own threshold if it has one."""
+    threshold = getattr(classifier, "multi_label_threshold", 0.5)
+    proba = classifier.predict_proba(data)
+    return score(data.y, proba, multi_label=data.is_multi_label, threshold=threshold)
+
+
+def save(classifier: Classifier, folder: Path, scores: dict[str, Any] | None) -> None:
+    """Write a model folder and the scores in it, whole or not at all.
+
+    A model that was there is replaced; what somebody else put beside it is kept.
+    """
+    kept = _files_of_others(folder)
+    with staged_folder(folder) as staging:
+        cast("Saving", classifier).save(staging)
+        if scores is not None:
+            content = json.dumps(scores, indent=2, ensure_ascii=False, allow_nan=False)
+            add_file(staging, SCORES, f"{content}\n".encode())
+        for path in kept:
+            copy = staging / path.relative_to(folder)
+            if not copy.exists():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, copy)
+
+
+def _files_of_others(folder: Path) -> list[Path]:
+    if not (folder / MANIFEST).is_file():
+        return []
+    ours = {MANIFEST, *read_manifest(folder, verify=False).files}
+    present = (path for path in folder.rglob("*") if path.is_file())
+    return [path for path in present if path.relative_to(folder).as_posix() not in ours]
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Say which classifier it was that refused a value, in one line."""
+    try:
+        yield
+    except SmallTextError:
+        raise
+    except (TypeError, ValueError, LookupError, ImportError) as error:
+        raise UsageError(
+            f"The classifier {name!r} refused its parameters or the data: {type(error).__name__}: {error}"
+        ) from error

@@ -1,0 +1,193 @@
+"""Tables as CSV, TSV, JSON lines or Parquet, written chunk by chunk; the file appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+
+from smalltext_cli.errors import OutputError
+from smalltext_cli.sources import STDIN, FileFormat
+from smalltext_core.errors import SmallTextError
+
+if TYPE_CHECKING:
+    from polars import DataFrame
+
+STDOUT = STDIN
+
+_ROW_GROUP = 65_536
+
+Write: TypeAlias = "Callable[[DataFrame], None]"
+
+
+@contextmanager
+def table_writer(output: str, file_format: FileFormat) -> Iterator[Write]:
+    """Open a table to append chunks to.
+
+    If the block raises, whatever was there under this name stays, and nothing else is left behind.
+
+    Parameters
+    ----------
+    output : str
+        A file, or ``-`` for standard output.
+    file_format : {"csv", "tsv", "jsonl", "parquet"}
+
+    Yields
+    ------
+    callable
+        Takes a polars DataFrame, always of the same columns.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    with _explained(output):
+        if output == STDOUT:
+            with _chunks(sys.stdout.buffer, file_format) as write:
+                yield write
+            sys.stdout.buffer.flush()
+        elif Path(output).exists() and not Path(output).is_file():
+            with Path(output).open("wb") as device, _chunks(device, file_format) as write:  # or a named pipe
+                yield write
+        else:
+            with staged_file(output) as file, _chunks(file, file_format) as write:
+                yield write
+
+
+def check_output(output: str, data: str) -> None:
+    """Refuse a place that no file can be written to, before any work is done.
+
+    Parameters
+    ----------
+    output : str
+        A file, or ``-`` for standard output.
+    data : str
+        The input, which is never written over.
+
+    Raises
+    ------
+    OutputError
+    """
+    if output == STDOUT:
+        return
+    path = Path(output)
+    if path.is_dir():
+        raise OutputError(f"{output}: this is a folder. Give the path of a file to write.")
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"{output}: there is no folder {path.parent}. Make it first, or choose another place.")
+    if data != STDIN and path.is_file() and Path(data).exists() and path.samefile(data):
+        raise OutputError(f"{output}: this is the input as well. Choose another place.")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise OutputError(
+            f"{output}: this may not be written to. Choose another place, or change the permissions."
+        )
+
+
+def check_file_output(output: str, data: str) -> None:
+    """Refuse a place for a file beside the results: standard output, and what `check_output` refuses.
+
+    Raises
+    ------
+    OutputError
+    """
+    if output == STDOUT:
+        raise OutputError("standard output is for the results. Give the path of a file to write.")
+    check_output(output, data)
+
+
+def write_file(output: str, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; what was there is left as it was.
+    """
+    with _explained(output):
+        if Path(output).exists() and not Path(output).is_file():
+            Path(output).write_bytes(content)  # a device or a named pipe
+        else:
+            with staged_file(output) as file:
+                file.write(content)
+
+
+@contextmanager
+def staged_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Give a file to write into, and put it in the place of `target` at the end.
+
+    If the block raises, `target` stays what it was and nothing is left behind.
+    """
+    final = Path(os.path.realpath(target))
+    staging = final.with_name(f".{final.name[:200]}.{secrets.token_hex(4)}.tmp")
+    try:
+        with staging.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if final.exists():
+            shutil.copymode(final, staging)
+        staging.replace(final)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+def _chunks(file: BinaryIO, file_format: FileFormat) -> AbstractContextManager[Write]:
+    return _parquet_chunks(file) if file_format == "parquet" else _text_chunks(file, file_format)
+
+
+@contextmanager
+def _text_chunks(file: BinaryIO, file_format: FileFormat) -> Iterator[Write]:
+    separator = "\t" if file_format == "tsv" else ","
+    begun = False
+
+    def write(frame: DataFrame) -> None:
+        nonlocal begun
+        if file_format == "jsonl":
+            lines = frame.write_ndjson()
+        else:
+            lines = frame.write_csv(separator=separator, include_header=not begun)
+        file.write(lines.encode())
+        begun = True
+
+    yield write
+
+
+@contextmanager
+def _parquet_chunks(file: BinaryIO) -> Iterator[Write]:
+    """Gather the chunks on the disk, and make one file of them at the end: a Parquet file cannot grow."""
+    import polars as pl
+
+    beside = Path(file.name).parent if Path(file.name).is_file() else None
+    with tempfile.TemporaryDirectory(prefix=".smalltext-", suffix=".tmp", dir=beside) as folder:
+        parts: list[Path] = []
+
+        def write(frame: DataFrame) -> None:
+            parts.append(Path(folder, f"{len(parts)}.parquet"))
+            frame.write_parquet(parts[-1])
+
+        yield write
+        whole = Path(folder, "whole.parquet")
+        pl.scan_parquet(parts).sink_parquet(whole, row_group_size=_ROW_GROUP)
+        with whole.open("rb") as finished:
+            shutil.copyfileobj(finished, file)
+
+
+@contextmanager
+def _explained(output: str) -> Iterator[None]:
+    """Turn what the system or polars says about a failed write into one line."""
+    try:
+        yield
+    except SmallTextError:
+        raise
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"{output}: this could not be written ({reason}), and was left as it was.") from error

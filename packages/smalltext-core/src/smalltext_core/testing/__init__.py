@@ -1,0 +1,38 @@
+"""The conformance kit: the rules that every smalltext classifier keeps, as checks that can be run.
+
+They run over any factory, yours included. In a test of your own, one test a rule:
+
+>>> import smalltext_core as st
+>>> from smalltext_core.testing import parametrize_checks
+>>> @parametrize_checks(st.create_factory("sklearn", num_classes=3, seed=1))
+... def test_keeps_the_rules(check):
+...     check()
+
+or without pytest, all at once; what is wrong comes as one `ConformanceError` that says of every broken rule
+what was seen, what was expected, why the rule exists and what to do:
+
+>>> from smalltext_core.testing import check_classifier
+>>> results = check_classifier(st.create_factory("sklearn", num_classes=2, multi_label=True, seed=1))
+>>> sum(result.status == "failed" for result in results)
+0
+
+A check that says nothing about a classifier (saving, where there is no ``save``; bits, where there is no seed) is
+skipped, with the reason. One that is known to fail is named in ``expected_failures`` with the reason why.
+
+Give factories that learn from a few dozen short texts within seconds: a neural network wants more epochs and
+fewer units here than in earnest.
+"""
+
+from smalltext_core.testing.check import Check, ConformanceError
+from smalltext_core.testing.parametrize import parametrize_checks
+from smalltext_core.testing.runner import Result, check_classifier, checks, run_checks
+
+__all__ = [
+    "Check",
+    "ConformanceError",
+    "Result",
+    "check_classifier",
+    "checks",
+    "parametrize_checks",
+    "run_checks",
+]

@@ -1,0 +1,148 @@
+"""Rule 8: training once, training again, and training twenty times."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from smalltext_core.dataset import TextDataset
+from smalltext_core.testing.check import expect, not_applicable, rule
+from smalltext_core.testing.subject import Subject, difference, same_bits
+
+ROUNDS = 20
+_WARM_UP = 3
+_MEGABYTE = 1 << 20
+
+
+@rule(8)
+def check_fit_trains_and_returns_itself(subject: Subject) -> None:
+    """A TextDataset of plain sentences can be trained on, and fit returns the classifier itself.
+
+    Every classifier takes plain texts: that is what makes one interchangeable with another by its name. And
+    `factory.new().fit(train_set)` is how all of them are used.
+
+    What to do: turn the TextDataset into whatever the model needs inside fit; end fit with `return self`.
+    """
+    training = subject.training
+    if training.error is not None:
+        raise training.error
+    expect(
+        training.returned is training.classifier,
+        seen=f"fit returned a {type(training.returned).__name__}",
+        expected="the classifier itself",
+    )
+
+
+@rule(8)
+def check_fit_again_starts_again(subject: Subject) -> None:
+    """A second fit forgets the first: it gives what a new classifier gives.
+
+    An active learner fits the same object again and again. Were each training to go on from the last one, results
+    would depend on the history, and labels that were corrected would live on. A classifier whose attribute
+    `warm_start` is true is meant to go on.
+
+    What to do: make the model, the vocabulary, the optimizer and the early stopping anew in each fit.
+    """
+    if subject.attribute("warm_start"):
+        raise not_applicable("warm_start is on: a second fit goes on from the first")
+    subject.require_repeatable()
+    classifier = subject.new().fit(TextDataset(subject.train_set.x, subject.opposite_labels))
+    proba = classifier.fit(subject.train_set).predict_proba(subject.texts)
+    expect(
+        same_bits(proba, subject.proba),
+        seen=f"first trained on opposite labels, other probabilities: {difference(proba, subject.proba)}",
+        expected="the bits that a new classifier gives",
+    )
+
+
+@rule(8)
+def check_twenty_rounds_leave_no_files(subject: Subject) -> None:
+    """Twenty rounds of fit and predict leave no file behind, neither in the working nor in the temporary folder.
+
+    Checkpoints of a few hundred megabytes each fill a disk within an evening of active learning.
+
+    What to do: keep checkpoints in memory, or in a tempfile.TemporaryDirectory that ends with fit; give trainers
+    an output folder of that kind.
+    """
+    _, left = _rounds(subject)
+    expect(
+        not left,
+        seen=f"{len(left)} files or folders are left, such as {', '.join(left[:3])}",
+        expected="none",
+    )
+
+
+@rule(8)
+def check_twenty_rounds_hold_memory_flat(subject: Subject) -> None:
+    """Twenty rounds of fit and predict need no more memory than three.
+
+    A model that is kept alive by a callback or a cache each time ends a long run on a machine that could have
+    done it.
+
+    What to do: look for references to old models in lists, caches, closures, loggers and reference cycles.
+    """
+    if not _STATM.exists():
+        raise not_applicable(f"memory is read from {_STATM}, which {sys.platform} does not have")
+    memory, _ = _rounds(subject)
+    early, late = memory[_WARM_UP - 1], min(memory[-3:])
+    expect(
+        late <= early * 1.05 + 20 * _MEGABYTE,
+        seen=f"{early / _MEGABYTE:.0f} MB after round {_WARM_UP}, {late / _MEGABYTE:.0f} MB after round {ROUNDS}",
+        expected="growth of at most 5 % and 20 MB",
+    )
+
+
+_STATM = Path("/proc/self/statm")
+
+
+def _resident_memory() -> int:
+    """Return the bytes of memory that this process holds, 0 where that is not known."""
+    if not _STATM.exists():
+        return 0
+    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _rounds(subject: Subject) -> tuple[list[int], list[str]]:
+    """Return the memory after each round of fit and predict, and the files that are left; done once a subject."""
+    if subject.rounds is None:
+        classifier, memory = subject.new(), []
+        with _watched_folders() as left:
+            for _ in range(ROUNDS):
+                classifier.fit(subject.train_set)
+                classifier.predict(subject.texts)
+                gc.collect()
+                memory.append(_resident_memory())
+        subject.rounds = memory, left
+    return subject.rounds
+
+
+@contextmanager
+def _watched_folders() -> Iterator[list[str]]:
+    """Give a list that holds, after the block, what it left in the working folder and in a temporary one."""
+    variables = ("TMPDIR", "TEMP", "TMP")
+    old = {name: os.environ.get(name) for name in variables}
+    here = _visible(Path.cwd())
+    left: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="smalltext-check-", ignore_cleanup_errors=True) as temporary:
+        default = tempfile.tempdir
+        os.environ.update(dict.fromkeys(variables, temporary))
+        tempfile.tempdir = temporary
+        try:
+            yield left
+        finally:
+            tempfile.tempdir = default
+            for name, value in old.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+            left += sorted(f"{path.name} (temporary folder)" for path in Path(temporary).iterdir())
+            left += sorted(f"{name} (working folder)" for name in _visible(Path.cwd()) - here)
+
+
+def _visible(folder: Path) -> set[str]:
+    """Return what a folder holds, without hidden files and bytecode, which other programs write meanwhile."""
+    names = {path.name for path in folder.iterdir()}
+    return {name for name in names if not name.startswith(".") and name != "__pycache__"}

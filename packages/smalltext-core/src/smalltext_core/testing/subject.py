@@ -1,0 +1,210 @@
+"""The classifier under test: what is known of it, and the fitted ones that several checks share."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from smalltext_core.classifier import Classifier, ClassifierFactory
+from smalltext_core.dataset import Dataset, TextDataset
+from smalltext_core.errors import UnsupportedError
+from smalltext_core.labels import is_multi_label
+from smalltext_core.probabilities import Probabilities
+from smalltext_core.testing.check import not_applicable
+from smalltext_core.testing.randomness import global_seed, global_state, moved
+from smalltext_core.testing.texts import opposite, training_texts, unseen_texts
+
+
+@dataclass
+class Training:
+    """What happened when a classifier was trained."""
+
+    classifier: Any
+    returned: Any = None
+    moved: tuple[str, ...] = ()
+    error: Exception | None = None
+
+
+class Subject:
+    """A factory under test. What takes long is done once, when a check first asks for it.
+
+    Parameters
+    ----------
+    factory : ClassifierFactory
+        Its `new` gives unfitted classifiers.
+    num_classes : int, optional
+        By default what the classifier says, else the factory, else what it does with two classes.
+    multi_label : bool, optional
+        By default what the classifier says, else the factory, else False.
+    """
+
+    def __init__(
+        self, factory: ClassifierFactory, num_classes: int | None = None, multi_label: bool | None = None
+    ) -> None:
+        self.factory = factory
+        self._num_classes = num_classes
+        self._multi_label = multi_label
+        self.rounds: tuple[list[int], list[str]] | None = None
+
+    def new(self) -> Any:
+        """Return a new, unfitted classifier."""
+        return self.factory.new()
+
+    @cached_property
+    def unfitted(self) -> Any:
+        """A classifier that is never fitted, to read attributes from."""
+        return self.new()
+
+    def attribute(self, name: str) -> Any:
+        """Return an attribute of the classifier, else of the factory, else None."""
+        return getattr(self.unfitted, name, getattr(self.factory, name, None))
+
+    @property
+    def name(self) -> str:
+        """The name of the classifier's type."""
+        return type(self.unfitted).__name__
+
+    @cached_property
+    def multi_label(self) -> bool:
+        """Whether several classes, or none, may apply to a text."""
+        given = self.attribute("multi_label") if self._multi_label is None else self._multi_label
+        return bool(given)
+
+    @cached_property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        given = self.attribute("num_classes") if self._num_classes is None else self._num_classes
+        if given is not None:
+            return int(given)
+        return int(self.new().fit(training_texts(2, self.multi_label)).predict_proba(TextDataset(["?"])).shape[1])
+
+    @property
+    def threshold(self) -> float:
+        """The probability above which a class applies in a multi-label problem."""
+        given = self.attribute("multi_label_threshold")
+        return 0.5 if given is None else float(given)
+
+    @cached_property
+    def train_set(self) -> TextDataset:
+        """Labelled texts."""
+        return training_texts(self.num_classes, self.multi_label)
+
+    @cached_property
+    def texts(self) -> TextDataset:
+        """Texts to label, none of them trained on."""
+        return unseen_texts(self.num_classes)
+
+    @cached_property
+    def opposite_labels(self) -> Any:
+        """Labels for the training texts that contradict those that they have."""
+        return opposite(self.train_set.y, self.num_classes)
+
+    def train(self, seed: int) -> Training:
+        """Train a new classifier while the global random state of the process is what the seed makes it."""
+        training = Training(self.new())
+        with global_seed(seed):
+            before = global_state()
+            try:
+                training.returned = training.classifier.fit(self.train_set)
+            except Exception as error:
+                training.error = error
+            training.moved = tuple(moved(before, global_state()))
+        return training
+
+    @cached_property
+    def training(self) -> Training:
+        """The training that most checks share."""
+        return self.train(seed=1)
+
+    @property
+    def fitted(self) -> Any:
+        """A fitted classifier to read from; no check may change it."""
+        if self.training.error is not None:
+            raise not_applicable("fit() fails on plain texts; check_fit_trains_and_returns_itself says how")
+        return self.training.classifier
+
+    @cached_property
+    def proba(self) -> Probabilities:
+        """What the shared classifier says of the unseen texts."""
+        proba: Probabilities = self.fitted.predict_proba(self.texts)
+        return proba
+
+    @cached_property
+    def repeatable(self) -> bool:
+        """Whether training again, in the same state of the process, gives the same bits."""
+        again = self.train(seed=1)
+        return again.error is None and same_bits(again.classifier.predict_proba(self.texts), self.proba)
+
+    def require_repeatable(self) -> None:
+        """Skip a check that compares two trainings where these differ anyway."""
+        if not self.repeatable:
+            raise not_applicable("two trainings differ by chance; give the factory a seed to have this checked")
+
+    def fit_weighted(self, train_set: Dataset[Any], weights: ArrayLike) -> Classifier:
+        """Train a new classifier with weights, or skip the check where it refuses them on purpose."""
+        try:
+            classifier: Classifier = self.new().fit(train_set, weights=weights)
+        except UnsupportedError as error:
+            raise not_applicable(f"the classifier takes no weights: {error}") from error
+        return classifier
+
+    def margin(self, classifier: Classifier) -> float:
+        """Return how much more a classifier believes in the labels of the training texts than in opposite ones.
+
+        Near 0 for one that has learned nothing, or as much from texts as from their contradiction; at most 1.
+        """
+        proba = np.asarray(classifier.predict_proba(TextDataset(self.train_set.x)), dtype=np.float64)
+        if is_multi_label(self.train_set.y):
+            applies = self.train_set.y.toarray() > 0
+            return float(proba[applies].mean() - proba[~applies].mean())
+        rows = np.arange(len(proba))
+        return float((proba[rows, self.train_set.y] - proba[rows, self.opposite_labels]).mean())
+
+    def require_learning(self) -> float:
+        """Return the margin of the shared classifier, or skip a check that needs one which has learned."""
+        margin = self.margin(self.fitted)
+        if margin < 0.05:
+            raise not_applicable(
+                f"the classifier hardly learns from {len(self.train_set)} texts (it prefers the right labels by "
+                f"{margin:.3f} only), so nothing can be told; make the factory train longer"
+            )
+        return margin
+
+    @cached_property
+    def _room(self) -> tempfile.TemporaryDirectory[str]:
+        return tempfile.TemporaryDirectory(prefix="smalltext-check-", ignore_cleanup_errors=True)
+
+    def folder(self, name: str) -> Path:
+        """Return a path of that name in a folder that lives as long as this subject."""
+        return Path(self._room.name) / name
+
+    @cached_property
+    def saved(self) -> Path:
+        """The shared classifier as a folder; no check may change it."""
+        if not hasattr(self.fitted, "save"):
+            raise not_applicable("the classifier has no save()")
+        folder = self.folder("model")
+        self.fitted.save(folder)
+        return folder
+
+
+def same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Tell whether two arrays are equal in shape, type and every bit."""
+    one, other = np.asarray(one), np.asarray(other)
+    return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
+
+
+def difference(one: NDArray[Any], other: NDArray[Any]) -> str:
+    """Say how two arrays of probabilities differ."""
+    one, other = np.asarray(one), np.asarray(other)
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return f"{one.dtype} of shape {one.shape} and {other.dtype} of shape {other.shape}"
+    gaps = np.abs(one.astype(np.float64) - other.astype(np.float64))
+    rows = int((gaps > 0).any(axis=-1).sum())
+    return f"{rows} of {len(one)} rows differ, by up to {np.nanmax(gaps, initial=0.0):.3g}"

@@ -1,0 +1,145 @@
+"""Texts to train on: short, made up, the same on every run, and about as many topics as are asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from smalltext_core.dataset import TextDataset
+from smalltext_core.labels import Labels, is_multi_label, list_to_csr
+
+_TOPICS = (
+    ("football", "goal team match player league coach stadium referee striker season trophy fans"),
+    ("cooking", "recipe oven butter onion sauce garlic flour kitchen salt bake soup chef"),
+    ("space", "rocket orbit planet astronaut moon satellite telescope launch galaxy comet star mars"),
+    ("finance", "bank market shares profit investor stock dividend loan interest bond trader currency"),
+    ("music", "guitar song concert album singer drum melody piano band chorus violin orchestra"),
+    ("medicine", "doctor patient hospital surgery vaccine nurse fever symptom clinic therapy virus pill"),
+    ("weather", "rain storm cloud wind snow sunshine forecast thunder frost temperature fog humidity"),
+    ("travel", "airport hotel passport flight luggage tourist beach island train journey ticket map"),
+)
+_SENTENCES = (
+    "the {} and the {} made the {} a great {} with one more {}",
+    "a {} near the {} saw that {} before the {} met the {}",
+    "they say every {} needs a {} and a {} or the {} will miss its {}",
+    "{} after {} the {} was about {} and about {}",
+    "our {} has a new {} for the old {} while the {} waits for the {}",
+    "without {} no {} and no {} said the {} about the {}",
+)
+_NEUTRAL = (
+    "nothing of any note was said here at all today",
+    "it went on like this for some more time and then it was over",
+    "somebody wrote something somewhere and left it at that",
+    "yes well maybe so but who can tell",
+    "there is not much more to add to any of this",
+    "and so on and so forth until the very end",
+)
+_TEXTS_PER_CLASS = 6
+_PAIRS_PER_CLASS = 2
+
+
+def class_names(num_classes: int) -> list[str]:
+    """Return a name for each class."""
+    return [_topic(number)[0] for number in range(num_classes)]
+
+
+def _topic(number: int) -> tuple[str, list[str]]:
+    """Return the name of a topic and its words: made-up words once the real ones have run out."""
+    if number < len(_TOPICS):
+        name, words = _TOPICS[number]
+        return name, words.split()
+    syllables = ("ba", "de", "ki", "lo", "mu", "ra", "se", "ti", "vo", "zu")
+    stem = "".join(syllables[int(digit)] for digit in str(number))
+    return stem, [f"{stem}{first}{second}" for first in syllables[:4] for second in ("n", "r", "x")]
+
+
+def sentence(topic: int, number: int) -> str:
+    """Return a sentence about a topic; the same arguments always give the same one."""
+    words = _topic(topic)[1]
+    start = 5 * number + number // len(words)
+    chosen = [words[(start + step) % len(words)] for step in range(5)]
+    return _SENTENCES[number % len(_SENTENCES)].format(*chosen)
+
+
+def training_texts(num_classes: int, multi_label: bool) -> TextDataset:
+    """Return texts to train on, each class as often as any other.
+
+    Multi-label sets also hold texts with two labels and texts with none.
+    """
+    texts = [sentence(topic, i) for i in range(_TEXTS_PER_CLASS) for topic in range(num_classes)]
+    topics = [topic for _ in range(_TEXTS_PER_CLASS) for topic in range(num_classes)]
+    if not multi_label:
+        return TextDataset(texts, topics, label_names=class_names(num_classes))
+    labels = [[topic] for topic in topics]
+    if num_classes > 1:
+        for i in range(_PAIRS_PER_CLASS):
+            for topic in range(num_classes):
+                pair = [topic, (topic + 1) % num_classes]
+                texts.append(" ".join(sentence(one, _TEXTS_PER_CLASS + i) for one in pair))
+                labels.append(pair)
+    texts += _NEUTRAL
+    labels += [[] for _ in _NEUTRAL]
+    return TextDataset(texts, list_to_csr(labels, num_classes), label_names=class_names(num_classes))
+
+
+def unseen_texts(num_classes: int) -> TextDataset:
+    """Return texts to label, none of them trained on: plain ones, mixed ones, short and long ones."""
+    topics = range(min(num_classes, 4))
+    texts = [sentence(topic, 9) for topic in topics]
+    texts += [f"{sentence(topic, 8)} but {sentence((topic + 1) % num_classes, 7)}" for topic in topics]
+    texts += [
+        " ".join(sentence(topic, i) for i in range(6, 12) for topic in topics),
+        _topic(0)[1][0],
+        "",
+        "words that were never seen before: quixotic zephyrs jinxed",
+        _NEUTRAL[2],
+        f"{_NEUTRAL[1]} {_topic(num_classes - 1)[1][1]}",
+    ]
+    return TextDataset(texts)
+
+
+def unusual_texts() -> TextDataset:
+    """Return what real data holds and tests often forget."""
+    return TextDataset(
+        [
+            "",
+            " \t\n\r ",
+            "goal recipe rocket " * 7_000,
+            "x" * 20_000,
+            "\U0001f600\U0001f469\u200d\U0001f469\u200d\U0001f467 \U0001f1ea\U0001f1fa \U0001f44d\U0001f3fd",
+            "\u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5\u05dd \u202eabc\u202c",
+            "\u4eca\u5929\u5929\u6c14\u5f88\u597d\u3002\u79c1\u306f\u5143\u6c17\u3067\u3059",
+            "a\x00b \x00",
+            "e\u0301\u0302\u0303 Z\u0351\u036b\u0343\u0361a\u0488lgo \ufeff\u200b",
+            "qwzx vbnmj plokij",
+            "!!! ... ---",
+            "1 22 333",
+        ]
+    )
+
+
+def repeated_text(num_classes: int, multi_label: bool) -> TextDataset:
+    """Return one text forty times: class 0 applies to 80 % of them; to the others class 1, if there is one."""
+    minority = [1] if num_classes > 1 else []
+    labels = [minority if i % 5 == 4 else [0] for i in range(40)]
+    texts = [sentence(0, 0)] * len(labels)
+    if multi_label:
+        return TextDataset(texts, list_to_csr(labels, num_classes))
+    return TextDataset(texts, [label[0] for label in labels])
+
+
+def opposite(y: Labels, num_classes: int) -> Labels:
+    """Return labels that contradict others: the next class, or (multi-label) the classes that did not apply."""
+    if is_multi_label(y):
+        return list_to_csr([np.flatnonzero(row == 0).tolist() for row in y.toarray()], num_classes)
+    following: Labels = (y + 1) % num_classes
+    return following
+
+
+def contradicted(dataset: TextDataset, num_classes: int) -> TextDataset:
+    """Return every text twice: first with its labels, then (in a second block) with opposite ones."""
+    other = opposite(dataset.y, num_classes)
+    if is_multi_label(dataset.y):
+        from scipy.sparse import vstack
+
+        return TextDataset(dataset.x * 2, vstack([dataset.y, other], format="csr"))
+    return TextDataset(dataset.x * 2, np.concatenate([dataset.y, other]))

@@ -1,0 +1,72 @@
+"""Rule 5: weights count, ones change nothing, a zero is as absence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from smalltext_core.testing.check import expect, rule
+from smalltext_core.testing.subject import Subject, difference, same_bits
+from smalltext_core.testing.texts import contradicted
+
+
+@rule(5)
+def check_ones_are_as_no_weights(subject: Subject) -> None:
+    """Weights that are all 1 give the same classifier as no weights.
+
+    Callers who compute weights should be able to switch them off by ones. A list is as good as an array.
+
+    What to do: begin fit with smalltext_core.checks.training_data, which turns ones into None; look for weights
+    that are divided by their sum in one case and not in the other.
+    """
+    subject.require_repeatable()
+    proba = subject.fit_weighted(subject.train_set, [1.0] * len(subject.train_set)).predict_proba(subject.texts)
+    expect(
+        same_bits(proba, subject.proba),
+        seen=f"other probabilities: {difference(proba, subject.proba)}",
+        expected="the same bits",
+    )
+
+
+@rule(5)
+def check_zero_weight_is_as_absence(subject: Subject) -> None:
+    """A text with a weight of 0 has no influence on what is learned.
+
+    A weight of 0 is how a caller takes a label back without cutting arrays. Trained on anyway, here all the
+    texts again with opposite labels, it spoils the rest.
+
+    What to do: begin fit with smalltext_core.checks.training_data, which leaves such texts out.
+    """
+    margin = subject.require_learning()
+    both = contradicted(subject.train_set, subject.num_classes)
+    weights = np.repeat([1.0, 0.0], len(subject.train_set))
+    seen = subject.margin(subject.fit_weighted(both, weights))
+    expect(
+        seen >= margin / 2,
+        seen=f"with opposite labels of weight 0 beside them, it prefers the right labels by {seen:.3f}; "
+        f"without, by {margin:.3f}",
+        expected="about the same",
+    )
+
+
+@rule(5)
+def check_weights_are_honoured(subject: Subject) -> None:
+    """Where labels contradict one another, the ones with the greater weight prevail.
+
+    Weights carry how far a label is trusted, or how rare its class is. A classifier that takes them and ignores
+    them is worse than one that refuses.
+
+    What to do: multiply the loss of each text with its weight before the mean, in multi-label problems too, and
+    look for weights that are no longer in the order of the texts after a split or a shuffle. A model that cannot
+    use weights raises smalltext_core.errors.UnsupportedError.
+    """
+    subject.require_learning()
+    both = contradicted(subject.train_set, subject.num_classes)
+    count = len(subject.train_set)
+    right = subject.margin(subject.fit_weighted(both, np.repeat([9.0, 1.0], count)))
+    wrong = subject.margin(subject.fit_weighted(both, np.repeat([1.0, 9.0], count)))
+    expect(
+        right > wrong + 0.02,
+        seen=f"with weights 9 : 1 for the right labels it prefers them by {right:.3f}, with 1 : 9 against them by "
+        f"{wrong:.3f}",
+        expected="the first to be clearly greater",
+    )

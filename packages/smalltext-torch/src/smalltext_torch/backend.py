@@ -1,0 +1,123 @@
+"""What a torch backend says for itself: how texts become tokens, and what network they go through."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from smalltext_core.dataset import Dataset
+from smalltext_core.labels import LabelNames
+from smalltext_torch import optimization
+from smalltext_torch.batching import Batch, Ragged
+from smalltext_torch.history import HistoryRecord
+from smalltext_torch.losses import Loss
+from smalltext_torch.optimization import Scheduler
+from smalltext_torch.scoring import Scorer
+
+E = TypeVar("E")
+"""What texts are encoded with: a vocabulary, a tokenizer."""
+
+
+@dataclass(frozen=True)
+class Fitted(Generic[E]):
+    """What training makes.
+
+    Parameters
+    ----------
+    encoder : Any
+        What texts are encoded with.
+    network : Module
+        In evaluation mode, always.
+    loss : Loss
+    label_names : LabelNames or None
+    history : list of HistoryRecord
+    """
+
+    encoder: E
+    network: nn.Module
+    loss: Loss
+    label_names: LabelNames | None
+    history: list[HistoryRecord]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(iter(self.network.parameters())).device
+
+
+class Backend(ABC, Generic[E]):
+    """The part of a `TorchClassifier` that differs from backend to backend.
+
+    The methods that are not abstract have an answer that suits most.
+    """
+
+    name: ClassVar[str]
+    """The name that the backend's plugin registers."""
+    distribution: ClassVar[str]
+    """The name of the backend's distribution."""
+    version: ClassVar[str]
+    """The version of the backend's distribution."""
+    no_improvement_parameter: ClassVar[str] = "early_stopping_no_improvement"
+    """What the backend's constructor calls that argument."""
+
+    lr: float
+
+    @abstractmethod
+    def _make_encoder(self, train_set: Dataset[Any]) -> E:
+        """Return what texts are encoded with: learned from the texts, loaded, or taken from their dataset."""
+
+    @abstractmethod
+    def _encode(self, encoder: E, data_set: Dataset[Any]) -> Ragged:
+        """Return the texts of a `TextDataset`, or of the backend's own dataset, as token numbers.
+
+        Raises
+        ------
+        InvalidInputError
+            If the dataset is of another kind, or was made with another encoder.
+        """
+
+    @abstractmethod
+    def _make_network(self, encoder: E) -> nn.Module:
+        """Return a new network, on the CPU, that shares no memory with anything of the caller's.
+
+        Random initial weights are drawn from torch's global generators, which meanwhile are the classifier's own.
+        """
+
+    @abstractmethod
+    def _save_encoder(self, encoder: E, folder: Path) -> None:
+        """Write what `_load_encoder` needs into a folder, as JSON or safetensors."""
+
+    @abstractmethod
+    def _load_encoder(self, folder: Path) -> E:
+        """Read what `_save_encoder` wrote, running no code of the folder."""
+
+    def _empty_network(self, encoder: E) -> nn.Module:
+        """Return a network that saved weights are then put into; nothing is fetched for it."""
+        return self._make_network(encoder)
+
+    def _padding(self, encoder: E) -> int:  # noqa: ARG002
+        """Return the token that batches are padded with."""
+        return 0
+
+    def _forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        """Return the logits of a batch, shape (n, num_classes), while training or validating."""
+        logits: torch.Tensor = network(batch.tokens, batch.lengths)
+        return logits
+
+    def _scorer(self, network: nn.Module) -> Scorer:
+        """Return how a trained network is asked for logits; made anew for every prediction."""
+        return Scorer(lambda batch: self._forward(network, batch))
+
+    def _default_optimizer(self, network: nn.Module) -> Optimizer:
+        """Return the optimizer for when `fit` is given none."""
+        return optimization.adam(network, self.lr)
+
+    def _default_scheduler(self, optimizer: Optimizer, total_steps: int) -> Scheduler | None:  # noqa: ARG002
+        """Return the scheduler that goes with the default optimizer; None keeps the learning rate."""
+        return None

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from smalltext_core import LABEL_IGNORED, LABEL_UNLABELED, TextDataset, list_to_csr
+from smalltext_core.checks import (
+    check_num_classes,
+    check_seed,
+    check_threshold,
+    prediction_data,
+    training_data,
+    validation_data,
+)
+from smalltext_core.errors import InvalidInputError, NotFittedError
+
+
+def labelled(y=(0, 1, 2)) -> TextDataset:
+    return TextDataset([f"text {row}" for row in range(len(y))], list(y))
+
+
+def several(rows=((0,), (1, 2), ()), columns=3) -> TextDataset:
+    return TextDataset([f"text {row}" for row in range(len(rows))], list_to_csr(rows, columns))
+
+
+def refused(argument, train_set, weights=None, *, num_classes=3, multi_label=False) -> str:
+    with pytest.raises(InvalidInputError) as caught:
+        training_data(train_set, weights, num_classes=num_classes, multi_label=multi_label)
+    assert caught.value.argument == argument
+    return str(caught.value)
+
+
+def test_sound_data_comes_back_as_it_is():
+    for dataset, multi_label in ((labelled(), False), (several(), True)):
+        checked, weights = training_data(dataset, num_classes=3, multi_label=multi_label)
+        assert checked is dataset
+        assert weights is None
+
+
+@pytest.mark.parametrize("train_set", [["a"], "text", None, (["a"], [0])], ids=repr)
+def test_what_is_no_dataset_is_refused(train_set):
+    assert "TextDataset(texts, labels)" in refused("train_set", train_set)
+
+
+def test_an_empty_training_set_is_refused():
+    assert "at least one labelled text" in refused("train_set", TextDataset([], []))
+    assert "at least one labelled text" in refused("train_set", labelled()[[]])
+
+
+@pytest.mark.parametrize("label", [3, 100, -3])
+def test_a_label_outside_the_classes_is_refused(label):
+    dataset = labelled()
+    dataset.y[1] = label  # in place, behind the back of the dataset
+    message = refused("train_set.y", dataset)
+    assert f"the label {label}; allowed: class numbers from 0 to 2" in message
+    assert "num_classes=3" in message
+
+
+@pytest.mark.parametrize("columns", [2, 4])
+def test_a_matrix_with_another_number_of_columns_is_refused(columns):
+    message = refused("train_set.y", several([[0], [1]], columns), multi_label=True)
+    assert f"{columns} columns" in message
+    assert "num_classes=3" in message
+
+
+@pytest.mark.parametrize("marker", [LABEL_UNLABELED, LABEL_IGNORED])
+def test_rows_without_a_label_are_refused_and_the_first_is_named(marker):
+    assert "2 unlabelled or ignored texts, the first at row 1" in refused("train_set.y", labelled([0, marker, marker]))
+    dataset = several([[0], marker, marker])
+    assert "the first at row 1" in refused("train_set.y", dataset, multi_label=True)
+
+
+def test_a_text_that_no_class_applies_to_is_labelled():
+    dataset = several([[], []])
+    assert training_data(dataset, num_classes=3, multi_label=True)[0] is dataset
+
+
+def test_the_wrong_kind_of_labels_is_refused_both_ways():
+    assert "multi_label=True" in refused("train_set.y", labelled(), multi_label=True)
+    assert "multi_label=False" in refused("train_set.y", several())
+
+
+def test_none_among_the_texts_is_refused_even_if_it_came_later():
+    dataset = labelled()
+    dataset.x[2] = None
+    assert "None at row 2" in refused("train_set", dataset)
+
+
+@pytest.mark.parametrize(
+    ("weights", "found"),
+    [
+        ([1, 2], r"shape (2,)"),
+        ([[1, 2, 3]], "shape (1, 3)"),
+        (1.0, "shape ()"),
+        ([1, np.nan, 1], "nan at row 1"),
+        ([1, None, 1], "nan at row 1"),
+        ([1, 1, np.inf], "inf at row 2"),
+        ([-0.5, 1, 1], "-0.5 at row 0"),
+        ([0, 0, 0], "zeros only"),
+        (["a", "b", "c"], "['a', 'b', 'c']"),
+        ([1, 1j, 1], "1j"),
+        ({"a": 1}, "{'a': 1}"),
+    ],
+    ids=str,
+)
+def test_what_are_no_weights_is_refused(weights, found):
+    message = refused("weights", labelled(), weights)
+    assert found in message
+    assert "finite numbers, 0 or above, not all zero, one for each text" in message
+
+
+@pytest.mark.parametrize("ones", [[1, 1, 1], (1.0, 1.0, 1.0), np.ones(3, dtype=np.float32), np.ones(3, dtype=bool)])
+def test_ones_everywhere_are_no_weights(ones):
+    dataset = labelled()
+    assert training_data(dataset, ones, num_classes=3, multi_label=False) == (dataset, None)
+
+
+def test_a_weight_of_zero_leaves_the_text_out():
+    checked, weights = training_data(labelled(), [2, 0, 1], num_classes=3, multi_label=False)
+    assert (checked.x, checked.is_view) == (["text 0", "text 2"], True)
+    assert (weights.tolist(), weights.dtype) == ([2.0, 1.0], np.float64)
+    assert training_data(labelled(), [1, 0, 1], num_classes=3, multi_label=False)[1] is None
+
+
+def test_weights_are_not_the_array_of_the_caller():
+    given = np.array([2.0, 1.0, 1.0])
+    training_data(labelled(), given, num_classes=3, multi_label=False)
+    assert given.tolist() == [2.0, 1.0, 1.0]
+
+
+def test_a_validation_set_is_checked_under_its_own_name():
+    assert validation_data(labelled(), num_classes=3, multi_label=False).x[0] == "text 0"
+    with pytest.raises(InvalidInputError, match="^validation_set: got an empty dataset"):
+        validation_data(TextDataset([], []), num_classes=3, multi_label=False)
+    with pytest.raises(InvalidInputError, match=r"^validation_set\.y: got the label 2"):
+        validation_data(labelled(), num_classes=2, multi_label=False)
+
+
+def test_predicting_before_fitting_is_refused_first():
+    with pytest.raises(NotFittedError, match="fit"):
+        prediction_data(None, fitted=False, classifier="Majority")
+
+
+def test_what_is_labelled_needs_to_be_a_dataset_of_texts_and_its_labels_do_not_matter():
+    for dataset in (labelled([-1, 7, -2]), TextDataset([]), several()):
+        assert prediction_data(dataset, fitted=True, classifier=None) is dataset
+    with pytest.raises(InvalidInputError, match="^data_set: got list"):
+        prediction_data(["a"], fitted=True, classifier=None)
+    broken = labelled()
+    broken.x[0] = None
+    with pytest.raises(InvalidInputError, match="^data_set: got None at row 0"):
+        prediction_data(broken, fitted=True, classifier=None)
+
+
+def test_the_number_of_classes_is_a_whole_number_of_two_or_more():
+    assert check_num_classes(np.int64(2), multi_label=False) == 2
+    assert check_num_classes(1, multi_label=True) == 1
+    for wrong in (1, 0, -1, 2.0, True, None, "2"):
+        with pytest.raises(InvalidInputError, match="^num_classes: got .*2 or above"):
+            check_num_classes(wrong, multi_label=False)
+
+
+def test_a_seed_is_none_or_what_every_generator_takes():
+    assert [check_seed(seed) for seed in (None, 0, np.int64(3), 2**32 - 1)] == [None, 0, 3, 2**32 - 1]
+    for wrong in (-1, 2**32, 1.0, True, "1", np.random.default_rng(0)):
+        with pytest.raises(InvalidInputError, match="^seed: got "):
+            check_seed(wrong)
+
+
+def test_a_threshold_is_a_number_from_zero_to_below_one():
+    assert [check_threshold(value) for value in (0, 0.5, np.float32(0.25))] == [0.0, 0.5, 0.25]
+    for wrong in (1, -0.1, float("nan"), "0.5", None, True, False):
+        with pytest.raises(InvalidInputError, match="^multi_label_threshold: got "):
+            check_threshold(wrong)

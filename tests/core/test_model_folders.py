@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import json
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import smalltext_core
+from smalltext_core import ClassifierSpec, LabelNames, Plugin, registry
+from smalltext_core.atomic import staged_folder
+from smalltext_core.errors import ModelFolderError
+from smalltext_core.saving import MANIFEST, add_file, model_folder, read_manifest
+
+
+def save(folder, files=None, **changes) -> None:
+    said = {"classifier": "shelf", "distribution": "acme", "version": "1.2", "parameters": {}} | changes
+    with model_folder(folder, **said) as staging:
+        for name, content in (files or {"weights.bin": b"\x00\x01"}).items():
+            (staging / name).parent.mkdir(parents=True, exist_ok=True)
+            (staging / name).write_bytes(content)
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+
+
+def test_the_manifest_says_what_was_saved(tmp_path):
+    names = LabelNames(("ham", "スパム"))
+    save(tmp_path / "m", {"a": b"1", "deep/er/b": b""}, parameters={"lr": 0.1, "sizes": [3, None]}, label_names=names)
+    manifest = read_manifest(tmp_path / "m")
+    assert (manifest.classifier, manifest.distribution, manifest.version) == ("shelf", "acme", "1.2")
+    assert manifest.parameters == {"lr": 0.1, "sizes": [3, None]}
+    assert manifest.names == names
+    assert set(manifest.files) == {"a", "deep/er/b"}
+    assert manifest.format_version == 1
+    assert json.loads((tmp_path / "m" / MANIFEST).read_text(encoding="utf-8"))["label_names"] == ["ham", "スパム"]
+
+
+@given(st.lists(st.text(), unique=True))
+def test_names_of_any_unicode_survive_the_manifest(tmp_path_factory, names):
+    folder = tmp_path_factory.mktemp("names") / "m"
+    save(folder, label_names=LabelNames(tuple(names)))
+    assert read_manifest(folder).names == LabelNames(tuple(names))
+
+
+def test_half_of_a_surrogate_pair_in_a_name_survives_the_manifest(tmp_path):
+    save(tmp_path / "m", label_names=LabelNames(("\ud800",)))
+    assert read_manifest(tmp_path / "m").label_names == ("\ud800",)
+
+
+def test_a_model_without_names_and_without_files_is_a_model(tmp_path):
+    with model_folder(tmp_path / "m", classifier="c", distribution="d", version="1", parameters={}):
+        pass
+    manifest = read_manifest(tmp_path / "m")
+    assert (manifest.names, manifest.files) == (None, {})
+
+
+@pytest.mark.parametrize("parameters", [{"lr": float("nan")}, {"n": np.int64(1)}, {"f": print}], ids=str)
+def test_parameters_that_are_no_json_leave_the_former_model(tmp_path, parameters):
+    save(tmp_path / "m", {"weights.bin": b"old"})
+    with pytest.raises((TypeError, ValueError)):
+        save(tmp_path / "m", {"weights.bin": b"new"}, parameters=parameters)
+    assert read_manifest(tmp_path / "m").files
+    assert (tmp_path / "m" / "weights.bin").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_saving_again_replaces_our_files_and_keeps_those_of_others(tmp_path):
+    save(tmp_path / "m", {"weights.bin": b"old", "old.bin": b""})
+    (tmp_path / "m" / "notes.md").write_text("mine")
+    (tmp_path / "m" / "plots").mkdir()
+    (tmp_path / "m" / "plots" / "roc.png").write_bytes(b"png")
+    save(tmp_path / "m", {"weights.bin": b"new"})
+    assert names_in(tmp_path / "m") == {MANIFEST, "weights.bin", "notes.md", "plots/roc.png"}
+    assert (tmp_path / "m" / "weights.bin").read_bytes() == b"new"
+    assert (tmp_path / "m" / "notes.md").read_text() == "mine"
+    assert set(read_manifest(tmp_path / "m").files) == {"weights.bin"}
+
+
+def test_links_of_others_are_kept_as_links_even_if_they_lead_nowhere(tmp_path):
+    save(tmp_path / "m")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "m" / "data").symlink_to(tmp_path / "data")
+    (tmp_path / "m" / "gone").symlink_to(tmp_path / "nowhere")
+    save(tmp_path / "m")
+    assert (tmp_path / "m" / "data").readlink() == tmp_path / "data"
+    assert (tmp_path / "m" / "gone").readlink() == tmp_path / "nowhere"
+
+
+def test_an_empty_folder_is_saved_into(tmp_path):
+    (tmp_path / "m").mkdir()
+    save(tmp_path / "m")
+    assert names_in(tmp_path / "m") == {MANIFEST, "weights.bin"}
+
+
+def test_a_folder_that_is_no_model_is_not_written_to(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ModelFolderError, match="is not a saved model.*Choose another folder"):
+        save(tmp_path)
+    assert names_in(tmp_path) == {"thesis.tex"}
+
+
+def test_a_file_is_not_overwritten(tmp_path):
+    (tmp_path / "m").write_text("a file")
+    with pytest.raises(ModelFolderError, match="is a file"):
+        save(tmp_path / "m")
+    assert (tmp_path / "m").read_text() == "a file"
+
+
+def test_an_incomplete_model_can_be_saved_over(tmp_path):
+    save(tmp_path / "m")
+    (tmp_path / "m" / "weights.bin").unlink()
+    with pytest.raises(ModelFolderError, match="incomplete.*save again"):
+        read_manifest(tmp_path / "m")
+    save(tmp_path / "m")
+    assert read_manifest(tmp_path / "m").files
+
+
+def test_a_refusal_comes_before_any_work(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    reached = []
+    with pytest.raises(ModelFolderError):
+        with model_folder(tmp_path, classifier="c", distribution="d", version="1", parameters={}):
+            reached.append(True)
+    assert not reached
+
+
+def test_a_file_that_is_added_is_vouched_for(tmp_path):
+    with staged_folder(tmp_path / "m") as staging:
+        save(staging / "inner", parameters={"n": 1}, label_names=LabelNames(("a",)))
+        add_file(staging / "inner", "scores.json", b"{}")
+    manifest = read_manifest(tmp_path / "m" / "inner")
+    assert set(manifest.files) == {"weights.bin", "scores.json"}
+    assert (manifest.parameters, manifest.label_names) == ({"n": 1}, ("a",))
+    (tmp_path / "m" / "inner" / "scores.json").write_bytes(b"[]")
+    with pytest.raises(ModelFolderError, match="SHA-256"):
+        read_manifest(tmp_path / "m" / "inner")
+
+
+class Shelf:
+    """Remembers one number, and saves another model over its folder while it is being loaded."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    @classmethod
+    def load(cls, folder, replace_by=None):
+        number = read_manifest(folder).parameters["n"]
+        if replace_by is not None and number != replace_by:
+            save(folder, parameters={"n": replace_by})
+        return cls(number)
+
+
+@pytest.fixture
+def _shelf_installed(monkeypatch):
+    module = types.ModuleType("acme_shelf")
+    module.Shelf = Shelf
+    monkeypatch.setitem(__import__("sys").modules, "acme_shelf", module)
+    target = "acme_shelf:Shelf"
+    spec = ClassifierSpec("shelf", "Remembers", 1, target, target, target)
+    monkeypatch.setattr(registry, "_registry", registry.Registry([Plugin("shelf", "acme", "1.2", (spec,))]))
+
+
+@pytest.mark.usefixtures("_shelf_installed")
+def test_load_finds_the_class_by_the_manifest(tmp_path):
+    save(tmp_path / "m", parameters={"n": 3})
+    for folder in (tmp_path / "m", str(tmp_path / "m")):
+        loaded = smalltext_core.load(folder)
+        assert (type(loaded), loaded.number) == (Shelf, 3)
+
+
+@pytest.mark.usefixtures("_shelf_installed")
+def test_load_reads_again_if_another_model_was_saved_meanwhile(tmp_path):
+    save(tmp_path / "m", parameters={"n": 3})
+    assert smalltext_core.load(tmp_path / "m", replace_by=4).number == 4
+
+
+@pytest.mark.usefixtures("_shelf_installed")
+def test_load_hands_over_what_the_backend_raises(tmp_path):
+    save(tmp_path / "m", parameters={"n": 3})
+    with pytest.raises(TypeError, match="no_such_option"):
+        smalltext_core.load(tmp_path / "m", no_such_option=1)
+
+
+@pytest.mark.usefixtures("_shelf_installed")
+@pytest.mark.parametrize(
+    ("distribution", "classifier", "advice"),
+    [
+        ("other", "shelf", "pip install other"),
+        ("acme", "attic", "written by 'acme'"),
+        ("smalltext-setfit", "setfit", "pip install smalltext-setfit"),
+        ("a:b", "c:d", "not usable here"),
+        ("", "no-such", "not usable here"),
+    ],
+)
+def test_a_model_whose_classifier_is_not_installed_says_what_to_install(tmp_path, distribution, classifier, advice):
+    save(tmp_path / "m", distribution=distribution, classifier=classifier)
+    with pytest.raises(ModelFolderError, match=advice) as caught:
+        smalltext_core.load(tmp_path / "m")
+    assert caught.value.__cause__ is not None
+
+
+@pytest.mark.usefixtures("_shelf_installed")
+def test_a_classifier_that_cannot_load_says_so(tmp_path, monkeypatch):
+    monkeypatch.delattr(Shelf, "load")
+    save(tmp_path / "m")
+    with pytest.raises(ModelFolderError, match=r"Shelf of acme has no load\(\)"):
+        smalltext_core.load(tmp_path / "m")

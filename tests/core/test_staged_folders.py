@@ -1,0 +1,171 @@
+"""A folder appears whole or not at all: also when the block raises, when the process dies, and while others read."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from smalltext_core import atomic
+from smalltext_core.atomic import staged_folder
+
+
+def write(target: Path, content: str) -> None:
+    with staged_folder(target) as staging:
+        (staging / "part").mkdir()
+        (staging / "part" / "weights").write_text(content)
+        (staging / "vocabulary").write_text(content)
+
+
+def read(target: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in target.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(params=["exchange", "two renames"])
+def either_way(request, monkeypatch):
+    if request.param == "two renames":
+        monkeypatch.setattr(atomic, "_exchange", lambda one, other: False)
+
+
+@pytest.mark.usefixtures("either_way")
+def test_a_folder_appears_with_its_parents_and_nothing_beside_it(tmp_path):
+    write(tmp_path / "models" / "mine", "new")
+    assert read(tmp_path / "models" / "mine") == {"weights": "new", "vocabulary": "new"}
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["mine"]
+
+
+@pytest.mark.usefixtures("either_way")
+def test_a_folder_that_exists_is_replaced_and_nothing_is_left_behind(tmp_path):
+    write(tmp_path / "mine", "old")
+    (tmp_path / "mine" / "more").write_text("old")
+    write(tmp_path / "mine", "new")
+    assert read(tmp_path / "mine") == {"weights": "new", "vocabulary": "new"}
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("interruption", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("existed", [True, False])
+def test_a_block_that_raises_leaves_everything_as_it_was(tmp_path, interruption, existed):
+    if existed:
+        write(tmp_path / "mine", "old")
+    with pytest.raises(interruption), staged_folder(tmp_path / "mine") as staging:
+        (staging / "weights").write_text("half")
+        raise interruption
+    assert [path.name for path in tmp_path.iterdir()] == (["mine"] if existed else [])
+    assert read(tmp_path / "mine") == ({"weights": "old", "vocabulary": "old"} if existed else {})
+
+
+def test_without_exchange_a_second_rename_that_fails_is_undone(tmp_path, monkeypatch):
+    write(tmp_path / "mine", "old")
+    rename = Path.rename
+
+    def failing(self, other):
+        if self.name == "mine" and Path(other) == tmp_path / "mine":
+            raise OSError("the disk is gone")
+        return rename(self, other)
+
+    monkeypatch.setattr(atomic, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="the disk is gone"):
+        write(tmp_path / "mine", "new")
+    assert read(tmp_path / "mine") == {"weights": "old", "vocabulary": "old"}
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.usefixtures("either_way")
+def test_a_file_is_not_replaced_by_a_folder(tmp_path):
+    (tmp_path / "mine").write_text("precious")
+    with pytest.raises(NotADirectoryError):
+        write(tmp_path / "mine", "new")
+    assert (tmp_path / "mine").read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.usefixtures("either_way")
+def test_a_link_to_a_folder_stays_a_link(tmp_path):
+    write(tmp_path / "v1", "old")
+    (tmp_path / "current").symlink_to("v1", target_is_directory=True)
+    write(tmp_path / "current", "new")
+    assert (tmp_path / "current").is_symlink()
+    assert read(tmp_path / "v1") == {"weights": "new", "vocabulary": "new"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["current", "v1"]
+
+
+def test_a_relative_path_means_where_the_process_was_when_it_began(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with staged_folder("mine") as staging:
+        (staging / "weights").write_text("new")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+    assert read(tmp_path / "mine") == {"weights": "new"}
+
+
+def test_folders_that_a_killed_process_left_over_harm_nobody(tmp_path):
+    leftover = tmp_path / ".mine.abc.tmp" / "mine"
+    leftover.mkdir(parents=True)
+    (leftover / "weights").write_text("half")
+    write(tmp_path / "mine", "new")
+    assert read(tmp_path / "mine") == {"weights": "new", "vocabulary": "new"}
+
+
+def test_a_folder_that_appears_is_open_to_whom_the_umask_says(tmp_path):
+    write(tmp_path / "mine", "new")
+    (tmp_path / "plain").mkdir()
+    assert (tmp_path / "mine").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+WRITER = """
+import sys
+from itertools import count
+from pathlib import Path
+from smalltext_core.saving import model_folder
+for number in count():
+    with model_folder(sys.argv[1], classifier="c", distribution="d", version="1", parameters={"n": number}) as folder:
+        for part in range(5):
+            (folder / f"part {part}").write_text(f"{number} " * 1000)
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="needs the exchange of two folders")
+def test_a_process_that_is_killed_at_any_moment_leaves_a_whole_folder(tmp_path):
+    from smalltext_core.saving import read_manifest
+
+    moment = random.Random(0)
+    for _ in range(12):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path / "mine"], stdout=subprocess.PIPE, text=True)
+        writer.stdout.readline()  # the first folder is in place
+        time.sleep(moment.uniform(0, 0.05))
+        writer.send_signal(signal.SIGKILL)
+        writer.communicate()
+        number = read_manifest(tmp_path / "mine").parameters["n"]
+        for part in range(5):
+            assert (tmp_path / "mine" / f"part {part}").read_text() == f"{number} " * 1000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="needs the exchange of two folders")
+def test_readers_see_a_whole_folder_at_every_moment_while_a_writer_replaces_it(tmp_path):
+    from smalltext_core.saving import read_manifest
+
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path / "mine"], stdout=subprocess.PIPE, text=True)
+    try:
+        writer.stdout.readline()
+        seen = set()
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            assert (tmp_path / "mine").is_dir()
+            seen.add(read_manifest(tmp_path / "mine").parameters["n"])  # which compares every hash
+        assert writer.poll() is None
+        assert len(seen) > 2
+    finally:
+        writer.kill()
+        writer.communicate()
+

@@ -1,0 +1,179 @@
+"""Saving through skops: bit for bit, small, and safe against folders from strangers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import types
+import zipfile
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import MaxAbsScaler
+from sklearn.svm import LinearSVC
+
+import smalltext_core as st
+from smalltext_core.errors import ModelFolderError, NotFittedError, UntrustedModelError
+from smalltext_core.saving import MANIFEST, read_manifest
+from smalltext_sklearn import SklearnClassifier, SklearnDataset
+
+
+class Majority(ClassifierMixin, BaseEstimator):
+    """An estimator of somebody's own, which skops cannot know."""
+
+    def fit(self, x, y):
+        self.classes_, counts = np.unique(y, return_counts=True)
+        self.share_ = counts / counts.sum()
+        return self
+
+    def predict_proba(self, x):
+        return np.tile(self.share_, (x.shape[0], 1))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LogisticRegression(),
+        LinearSVC(),
+        RandomForestClassifier(n_estimators=5),
+        GradientBoostingClassifier(n_estimators=3),
+        KNeighborsClassifier(),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+@pytest.mark.parametrize("multi_label", [False, True], ids=["single-label", "multi-label"])
+def test_probabilities_come_back_bit_for_bit(estimator, multi_label, topics, tagged, tmp_path):
+    data, num_classes = (tagged, 6) if multi_label else (topics, 3)
+    classifier = SklearnClassifier(estimator, num_classes, multi_label, seed=1).fit(data)
+    classifier.save(tmp_path / "model")
+    assert_array_equal(st.load(tmp_path / "model").predict_proba(data), classifier.predict_proba(data))
+
+
+@pytest.mark.parametrize(
+    "vectorizer",
+    [
+        TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 3)),
+        HashingVectorizer(n_features=128),
+        make_pipeline(CountVectorizer(), MaxAbsScaler()),
+        make_union(CountVectorizer(), TfidfVectorizer(analyzer="char")),
+        CountVectorizer(vocabulary=["goal", "bank", "song"]),
+    ],
+    ids=["char", "hashing", "pipeline", "union", "fixed vocabulary"],
+)
+def test_any_vectorizer_comes_back(vectorizer, topics, tmp_path):
+    classifier = SklearnClassifier(LogisticRegression(), 3, vectorizer=vectorizer).fit(topics)
+    classifier.save(tmp_path / "model")
+    assert_array_equal(st.load(tmp_path / "model").predict_proba(topics), classifier.predict_proba(topics))
+
+
+def test_saving_leaves_the_classifier_as_it_was(topics, tmp_path):
+    classifier = SklearnClassifier(LogisticRegression(), 3).fit(topics)
+    before = classifier.predict_proba(topics)
+    classifier.save(tmp_path / "model")
+    assert_array_equal(classifier.predict_proba(topics), before)
+
+
+def test_parameters_names_and_the_power_to_fit_again_come_back(topics, tmp_path):
+    classifier = SklearnClassifier(LogisticRegression(C=3), 3, class_weight={0: 2.0}, seed=5).fit(topics)
+    classifier.save(tmp_path / "model")
+    again = st.load(tmp_path / "model")
+    assert (again.seed, again.class_weight, again.model.C) == (5, {0: 2.0}, 3)
+    assert again.label_names_.names == ("sport", "money", "music")
+    assert_array_equal(again.fit(topics).predict_proba(topics), classifier.predict_proba(topics))
+
+
+def test_a_classifier_of_features_comes_back(topics, tmp_path):
+    features = SklearnDataset.from_texts(topics.x, topics.y, CountVectorizer())
+    classifier = SklearnClassifier(LogisticRegression(), 3).fit(features)
+    classifier.save(tmp_path / "model")
+    assert_array_equal(st.load(tmp_path / "model").predict_proba(features), classifier.predict_proba(features))
+
+
+def test_words_in_any_script_come_back(tmp_path):
+    texts = st.TextDataset(["Füße 足 ноги", "\ud83d αβγ قدم", "רגל नमस्ते"], [0, 1, 0])
+    classifier = SklearnClassifier(LogisticRegression(), 2).fit(texts)
+    classifier.save(tmp_path / "model")
+    assert st.load(tmp_path / "model").vectorizer_.vocabulary_ == classifier.vectorizer_.vocabulary_
+
+
+def test_a_large_vocabulary_stays_small_on_disk(tmp_path):
+    rng = np.random.default_rng(0)
+    texts = [" ".join(f"w{word}" for word in rng.integers(0, 20_000, 60)) for _ in range(400)]
+    classifier = st.create_classifier("sklearn", 2).fit(st.TextDataset(texts, rng.integers(0, 2, 400)))
+    classifier.save(tmp_path / "model")
+    words = len(classifier.vectorizer_.vocabulary_)
+    size = sum(path.stat().st_size for path in (tmp_path / "model").iterdir())
+    assert words > 25_000
+    assert size < 60 * words
+
+
+def test_nothing_to_save_before_fitting(tmp_path):
+    with pytest.raises(NotFittedError):
+        SklearnClassifier(LogisticRegression(), 3).save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def strangers_folder(topics, tmp_path):
+    SklearnClassifier(Majority(), 3).fit(topics).save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_an_unexpected_type_is_refused_by_name(strangers_folder):
+    with pytest.raises(UntrustedModelError, match=r"types that are not trusted: .*Majority.*trusted="):
+        st.load(strangers_folder)
+
+
+def test_a_type_that_the_caller_names_is_loaded(strangers_folder, topics, monkeypatch):
+    monkeypatch.setitem(sys.modules, Majority.__module__, sys.modules.get(__name__) or types.ModuleType(__name__))
+    monkeypatch.setattr(sys.modules[Majority.__module__], "Majority", Majority, raising=False)
+    name = f"{Majority.__module__}.Majority"
+    assert st.load(strangers_folder, trusted=[name]).predict_proba(topics).shape == (len(topics), 3)
+
+
+def sign_again(folder):
+    """Do what a forger would: make the manifest vouch for the changed files."""
+    manifest = json.loads((folder / MANIFEST).read_text())
+    for name in manifest["files"]:
+        manifest["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_a_skops_file_that_is_none_is_refused(topics, tmp_path):
+    SklearnClassifier(LogisticRegression(), 3).fit(topics).save(tmp_path / "model")
+    (tmp_path / "model" / "model.skops").write_bytes(b"PK not really")
+    sign_again(tmp_path / "model")
+    with pytest.raises(ModelFolderError, match="cannot be read"):
+        st.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("content", ["[]", "[null, null]", '{"a": 1}', "[[1, 2]]", "not JSON"])
+def test_a_vocabulary_that_does_not_fit_is_refused(content, topics, tmp_path):
+    SklearnClassifier(LogisticRegression(), 3).fit(topics).save(tmp_path / "model")
+    (tmp_path / "model" / "vocabulary.json").write_text(content)
+    sign_again(tmp_path / "model")
+    with pytest.raises(ModelFolderError):
+        st.load(tmp_path / "model").predict(topics)
+
+
+def test_a_tree_that_points_outside_of_itself_is_refused(topics, tmp_path):
+    classifier = SklearnClassifier(RandomForestClassifier(n_estimators=2), 3, seed=1).fit(topics)
+    classifier.model_.estimators_[1].tree_.children_left[0] = 10_000
+    classifier.save(tmp_path / "model")
+    with pytest.raises(ModelFolderError, match="a decision tree that is not sound"):
+        st.load(tmp_path / "model")
+
+
+def test_the_folder_holds_json_and_skops_and_no_pickle(topics, tmp_path):
+    SklearnClassifier(LogisticRegression(), 3).fit(topics).save(tmp_path / "model")
+    assert set(read_manifest(tmp_path / "model").files) == {"model.skops", "vocabulary.json"}
+    with zipfile.ZipFile(tmp_path / "model" / "model.skops") as archive:
+        assert {name.rpartition(".")[2] for name in archive.namelist()} <= {"json", "npy", "npz"}
