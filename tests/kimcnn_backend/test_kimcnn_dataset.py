@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from smalltext_core import LABEL_UNLABELED, TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError, ReadOnlyError
 from smalltext_kimcnn import PytorchTextClassificationDataset, Vocabulary

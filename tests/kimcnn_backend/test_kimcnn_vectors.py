@@ -3,6 +3,7 @@ import resource
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+
 from smalltext_core.errors import InvalidInputError
 from smalltext_kimcnn.vectors import Vectors, draw, read_vectors
 from smalltext_kimcnn.vocabulary import Vocabulary
@@ -22,7 +23,9 @@ def matrix_file(folder, suffix):
     return path
 
 
-@pytest.mark.parametrize("content", [LINES, f"2 3\n{LINES}", LINES.replace("\n", " \r\n"), LINES.replace(" ", "\t")])
+@pytest.mark.parametrize(
+    "content", [LINES, f"2 3\n{LINES}", LINES.replace("\n", " \r\n"), LINES.replace(" ", "\t")]
+)
 def test_glove_and_word2vec_text_are_read(tmp_path, content):
     vectors = read_vectors(written(tmp_path / "vectors.txt", content))
     assert vectors.words == ("good", "bad")
@@ -44,7 +47,6 @@ def test_the_words_of_a_matrix_can_be_given(tmp_path, suffix):
     path = matrix_file(tmp_path, suffix)
     assert read_vectors(path, ["good", "bad"]).words == ("good", "bad")
     assert read_vectors(path, written(tmp_path / "elsewhere", "good\nbad")).words == ("good", "bad")
-
 
 
 def test_words_with_spaces_are_read_from_the_right(tmp_path):

@@ -1,6 +1,7 @@
 import pickle
 
 import pytest
+
 from smalltext_core.errors import InvalidInputError
 from smalltext_kimcnn.vocabulary import Vocabulary
 

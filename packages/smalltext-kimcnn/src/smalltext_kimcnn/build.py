@@ -44,8 +44,8 @@ def build(
     multi_label : bool, default=False
         Whether several classes, or none, may apply to a text.
     embeddings : path, optional
-        A file of pretrained word vectors: GloVe or word2vec text, or .npy or .safetensors with a list of words beside
-        it; by default vectors are learned from scratch.
+        A file of pretrained word vectors: GloVe or word2vec text, or .npy or .safetensors with a list of words
+        beside it; by default vectors are learned from scratch.
     static : bool, default=False
         Whether the word vectors stay as they are, instead of being trained along.
     embedding_dim : int, default=300

@@ -5,27 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
-from smalltext_core.dataset import Dataset
-from smalltext_core.errors import InvalidInputError
-from smalltext_core.probabilities import Probabilities
-from smalltext_torch.backend import Fitted
-from smalltext_torch.batching import Batch, Ragged
-from smalltext_torch.classifier import TorchClassifier
-from smalltext_torch.early_stopping import EarlyStoppingHandler
-from smalltext_torch.history import TrainingCallback
-from smalltext_torch.model_selection import ModelSelectionHandler
-from smalltext_torch.optimization import OptimizerChoice, SchedulerChoice
-from smalltext_torch.parameters import check_count
-from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, progress_bar
-from smalltext_torch.randomness import Randomness
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from smalltext_core.dataset import Dataset
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.probabilities import Probabilities
 from smalltext_kimcnn._version import __version__
 from smalltext_kimcnn.dataset import PytorchTextClassificationDataset
 from smalltext_kimcnn.embedding import EmbeddingMethod, last_layer_gradients
@@ -34,9 +24,12 @@ from smalltext_kimcnn.network import KimCNN
 from smalltext_kimcnn.scoring import pooled_features
 from smalltext_kimcnn.vectors import RANDOM_RANGE, Vectors, draw, read_vectors
 from smalltext_kimcnn.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from smalltext_torch.backend import Fitted
+from smalltext_torch.batching import Batch, Ragged
+from smalltext_torch.classifier import TorchClassifier
+from smalltext_torch.parameters import check_count
+from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, progress_bar
+from smalltext_torch.randomness import Randomness
 
 _NUMBERS_AT_ONCE = 1 << 20
 """At most so many features are sampled from, or gradients computed, at once."""
@@ -54,8 +47,8 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     multi_label : bool, default=False
         Whether several classes, or none, may apply to a text.
     embedding_matrix : Tensor or ndarray of float, shape (words, dimensions), optional
-        The word vectors to begin with, one for each word of the training set's vocabulary; never written to. By default
-        they are those of `embeddings`, or drawn at random (CNN-rand).
+        The word vectors to begin with, one for each word of the training set's vocabulary; never written to. By
+        default they are those of `embeddings`, or drawn at random (CNN-rand).
     device : str or torch.device, optional
         Where to compute; None is the best there is.
     num_epochs : int, default=10
@@ -87,8 +80,8 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     verbosity : int, default=VERBOSITY_MORE_VERBOSE
         How much is logged; see `smalltext_torch.progress`.
     embeddings : path or Vectors, optional
-        Pretrained word vectors, or the file to read them from at `fit`; see `read_vectors`. All of its words are known
-        afterwards, those that no training text has too.
+        Pretrained word vectors, or the file to read them from at `fit`; see `read_vectors`. All of its words are
+        known afterwards, those that no training text has too.
     embedding_dim : int, default=300
         The length of random word vectors.
     static : bool, default=False
@@ -206,33 +199,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         self.min_frequency = check_count("min_frequency", min_frequency)
         self.lowercase = bool(lowercase)
 
-    def fit(
-        self,
-        train_set: Dataset[Any],
-        validation_set: Dataset[Any] | None = None,
-        weights: ArrayLike | None = None,
-        early_stopping: EarlyStoppingHandler | Literal["none"] | None = None,
-        model_selection: ModelSelectionHandler | Literal["none"] | None = None,
-        optimizer: OptimizerChoice | None = None,
-        scheduler: SchedulerChoice | None = None,
-        *,
-        callbacks: Iterable[TrainingCallback] = (),
-    ) -> Self:
-        """Train; see `TorchClassifier.fit`."""
-        super().fit(
-            train_set,
-            validation_set,
-            weights,
-            early_stopping,
-            model_selection,
-            optimizer,
-            scheduler,
-            callbacks=callbacks,
-        )
-        # The last step has been taken since the network last looked at its constraint.
-        self._network(self._require_fitted()).constrain()
-        return self
-
+    @torch.inference_mode()
     def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
         """Return how probable each class is for each text.
 
@@ -276,6 +243,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     def embed(
         self, data_set: Dataset[Any], return_proba: Literal[True], embedding_method: EmbeddingMethod = "pooled"
     ) -> tuple[NDArray[np.float32], Probabilities]: ...
+    @torch.inference_mode()
     def embed(
         self, data_set: Dataset[Any], return_proba: bool = False, embedding_method: EmbeddingMethod = "pooled"
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
@@ -301,7 +269,9 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         --------
         >>> from smalltext_core import TextDataset
         >>> texts = TextDataset(["a fine film", "a dull film"] * 10, [1, 0] * 10)
-        >>> classifier = KimCNNClassifier(2, seed=1, num_epochs=1, out_channels=2, kernel_heights=(2, 3)).fit(texts)
+        >>> classifier = KimCNNClassifier(2, seed=1, num_epochs=1, out_channels=2, kernel_heights=(2, 3)).fit(
+        ...     texts
+        ... )
         >>> classifier.embed(texts).shape, classifier.embed(texts, embedding_method="gradient").shape
         ((20, 4), (20, 16))
         """
@@ -325,7 +295,6 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         kind = ", multi_label=True" if self.multi_label else ""
         return f"{type(self).__name__}(num_classes={self.num_classes}{kind})"
 
-    @torch.inference_mode()
     def _pooled(
         self, fitted: Fitted[Encoder], data_set: Dataset[Any], description: str, at_once: int
     ) -> Iterator[tuple[slice, Tensor]]:
@@ -402,7 +371,8 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
             return self._network_of(torch.from_numpy(drawn))
         further = vectors.of(encoder.vocabulary.words[encoder.trained_words :])
         return self._network_of(
-            torch.from_numpy(vectors.lay_out(known, generator)), torch.from_numpy(further) if len(further) else None
+            torch.from_numpy(vectors.lay_out(known, generator)),
+            torch.from_numpy(further) if len(further) else None,
         )
 
     def _empty_network(self, encoder: Encoder) -> KimCNN:
@@ -480,7 +450,7 @@ def _share(argument: str, value: object) -> float:
 def _max_norm(max_norm: float | None) -> float | None:
     if max_norm is None:
         return None
-    if isinstance(max_norm, bool) or not isinstance(max_norm, (int, float, np.number)) or not 0 < max_norm:
+    if isinstance(max_norm, bool) or not isinstance(max_norm, (int, float, np.number)) or not max_norm > 0:
         raise InvalidInputError("max_norm", repr(max_norm), "None, or a number above 0")
     return float(max_norm)
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
+
 from smalltext_core.dataset import TextDataset, as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import LabelNames
-from smalltext_torch.batching import Ragged, RaggedDataset
-
 from smalltext_kimcnn.vocabulary import Vocabulary
+from smalltext_torch.batching import Ragged, RaggedDataset
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -14,9 +14,9 @@ EmbeddingMethod = Literal["pooled", "gradient"]
 def last_layer_gradients(pooled: Tensor, logits: Tensor, *, multi_label: bool) -> Tensor:
     """Return the gradients of the loss by the weights of the last layer, for each class as if it were the label.
 
-    The loss is cross-entropy, or (multi-label) the mean of the classes' binary cross-entropies where no other class
-    applies. Its gradient by the outputs is known: what was predicted less what is supposed, and the gradient by
-    the weights is the outer product of that with the layer's input.
+    The loss is cross-entropy, or (multi-label) the mean of the classes' binary cross-entropies where no other
+    class applies. Its gradient by the outputs is known: what was predicted less what is supposed; and the gradient
+    by the weights is the outer product of that with the layer's input.
 
     Parameters
     ----------

@@ -9,10 +9,9 @@ from typing import Any
 
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import InvalidInputError
-from smalltext_torch.batching import Ragged
-
 from smalltext_kimcnn.dataset import PytorchTextClassificationDataset
 from smalltext_kimcnn.vocabulary import Vocabulary
+from smalltext_torch.batching import Ragged
 
 VOCABULARY = "vocabulary.json"
 

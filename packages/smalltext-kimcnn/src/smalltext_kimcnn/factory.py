@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from smalltext_core import ClassifierFactory
-
 from smalltext_kimcnn.classifier import KimCNNClassifier
 
 

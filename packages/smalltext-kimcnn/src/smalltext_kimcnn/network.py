@@ -7,10 +7,14 @@ https://aclanthology.org/D14-1181.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class KimCNN(nn.Module):
@@ -76,8 +80,10 @@ class KimCNN(nn.Module):
         self.embedding = nn.Embedding(
             words, dimensions, padding_idx, _weight=embedding_matrix.detach().clone(), _freeze=static
         )
-        self.further = None if further_vectors is None else nn.Embedding.from_pretrained(further_vectors)
-        self.filters = nn.ModuleList(nn.Linear(height * dimensions, out_channels) for height in self.kernel_heights)
+        self.further = None if further_vectors is None else _frozen(further_vectors)
+        self.filters = nn.ModuleList(
+            nn.Linear(height * dimensions, out_channels) for height in self.kernel_heights
+        )
         self.dropout = nn.Dropout(dropout)
         self.last = nn.Linear(out_channels * len(self.kernel_heights), num_classes)
 
@@ -94,7 +100,7 @@ class KimCNN(nn.Module):
         Tensor, shape (n, num_classes)
         """
         if self.training:
-            self.constrain()
+            self._constrain()
         logits: Tensor = self.last(self.dropout(self.pool(ids)))
         return logits
 
@@ -108,16 +114,17 @@ class KimCNN(nn.Module):
         """Return the vector of each word, shape (*ids.shape, dimensions)."""
         trained = self.embedding.num_embeddings
         if self.further is None:
-            return self.embedding(ids)
+            vectors: Tensor = self.embedding(ids)
+            return vectors
         known = self.embedding(ids.clamp(max=trained - 1))
         return torch.where((ids < trained).unsqueeze(-1), known, self.further((ids - trained).clamp(min=0)))
 
     def framed(self, ids: Tensor) -> Tensor:
         """Cut and pad texts as far as it changes anything.
 
-        The network is defined on texts padded to `max_seq_len`. Once there is a window that sees padding only, more
-        padding changes no maximum; so `tallest` tokens of it behind the longest text do, and fewer where
-        `max_seq_len` leaves no room for them.
+        The network is defined on texts padded to `max_seq_len`. Once there is a window that sees padding only,
+        more padding changes no maximum: as much of it behind the longest text as the filters are tall will do, and
+        less where `max_seq_len` leaves no room for that.
         """
         tallest = max(self.kernel_heights)
         ids = ids[:, : self.room]
@@ -141,11 +148,22 @@ class KimCNN(nn.Module):
         assert self.embedding.padding_idx is not None
         return self.embedding.padding_idx
 
+    def train(self, mode: bool = True) -> Self:
+        """Switch training on or off; what is seen from outside of training keeps the constraint."""
+        if self.training and not mode:
+            self._constrain()
+        return super().train(mode)
+
     @torch.no_grad()
-    def constrain(self) -> None:
+    def _constrain(self) -> None:
         """Scale down the rows of the last layer that are longer than `max_norm` (Kim 2014, section 2.1)."""
         if self.max_norm is not None:
             self.last.weight.renorm_(2, 0, self.max_norm)
+
+
+def _frozen(vectors: Tensor) -> nn.Embedding:
+    words, dimensions = vectors.shape
+    return nn.Embedding(words, dimensions, _weight=vectors, _freeze=True)
 
 
 def _greatest_answers(vectors: Tensor, height: int, filters: nn.Module) -> Tensor:

@@ -1,8 +1,8 @@
 """Pooled features of many texts, fast: a convolution over word vectors is a sum of rows of a table.
 
-What a filter answers to a window is a sum over the window's positions, of a number that depends on the word at that
-position alone. So for each kernel height these numbers are computed once for every word that occurs (a table of
-words x positions x filters), and a window's answers are gathered and added up. The words of many texts are few.
+What a filter answers to a window is a sum over the window's positions, of a number that depends on the word at
+that position alone. So for each kernel height these numbers are computed once for every word that occurs (a table
+of words x positions x filters), and a window's answers are gathered and added up. Many texts have few words.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from smalltext_torch.batching import Ragged, prediction_batches
 from torch import Tensor, nn
 from torch.nn import functional
 
 from smalltext_kimcnn.network import KimCNN
+from smalltext_torch.batching import Ragged, prediction_batches
 
 _TEXTS_AT_ONCE = 16_384
 _TOKENS_AT_ONCE = 2_048
@@ -23,9 +23,10 @@ _NUMBERS_IN_TABLE = 2**22
 _WORDS_AT_ONCE = 2_048
 
 
-@torch.inference_mode()
 def pooled_features(network: KimCNN, texts: Ragged) -> Iterator[tuple[slice, Tensor]]:
     """Yield what `KimCNN.pool` gives for texts, up to rounding, for some thousands of them at a time.
+
+    To be called in inference mode.
 
     Yields
     ------
@@ -73,14 +74,16 @@ def _pool_by_tables(network: KimCNN, batches: list[tuple[Tensor, Tensor]], poole
             columns = slice(channel + start, channel + start + len(bias))
             positions = torch.arange(height, dtype=torch.int32) * len(words)
             for rows, ids in batches:
-                windows = (ids.unfold(1, height, 1) + positions).view(-1, height)
+                windows = (ids.unfold(1, height, 1) + positions).reshape(-1, height)
                 answers = functional.embedding_bag(windows, table, mode="sum").view(len(rows), -1, len(bias))
                 pooled[rows, columns] = functional.relu(answers.amax(dim=1) + bias)
         channel += filters.out_features
 
 
-def _renumbered(batches: list[tuple[Tensor, Tensor]], network: KimCNN) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-    """Number the words that occur from 0; return these words, and the batches in the new numbers."""
+def _renumbered(
+    batches: list[tuple[Tensor, Tensor]], network: KimCNN
+) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    """Return the words that occur, and the batches with these words numbered from 0."""
     occurs = torch.zeros(network.vocabulary_size, dtype=torch.bool)
     for _, ids in batches:
         occurs[ids] = True

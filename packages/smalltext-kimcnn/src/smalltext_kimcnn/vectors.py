@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from smalltext_core.errors import InvalidInputError
 
+from smalltext_core.errors import InvalidInputError
 from smalltext_kimcnn.vocabulary import Vocabulary
 
 _LINES_AT_ONCE = 1_024
@@ -134,7 +134,7 @@ def draw(
 
 
 def read_vectors(path: str | Path, words: str | Path | Sequence[str] | None = None) -> Vectors:
-    """Read word vectors from a file.
+    r"""Read word vectors from a file.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def read_vectors(path: str | Path, words: str | Path | Sequence[str] | None = No
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "glove.txt")
-    ...     _ = path.write_text("good 0.5 1\\nbad -0.5 -1\\n")
+    ...     _ = path.write_text("good 0.5 1\nbad -0.5 -1\n")
     ...     read_vectors(path).words
     ('good', 'bad')
     """
@@ -264,9 +264,7 @@ def _blocks(file: BinaryIO, number: int) -> Iterator[tuple[int, list[bytes]]]:
         number += len(lines)
 
 
-def _parse(
-    path: Path, start: int, lines: list[bytes], dimensions: int
-) -> tuple[list[str], NDArray[np.float32]]:
+def _parse(path: Path, start: int, lines: list[bytes], dimensions: int) -> tuple[list[str], NDArray[np.float32]]:
     """Parse lines of a word and its numbers; the word may hold spaces, so the numbers are taken from the right."""
     words: list[str] = []
     numbers: list[bytes] = []
@@ -284,20 +282,24 @@ def _parse(
         return words, np.array(numbers, dtype=np.float32).reshape(-1, dimensions)
     except ValueError:
         _refuse_numbers(path, start, numbers, dimensions)
-        raise
 
 
-def _refuse_numbers(path: Path, start: int, numbers: list[bytes], dimensions: int) -> None:
-    for position, number in enumerate(numbers):
-        try:
-            float(number)
-        except ValueError:
-            raise InvalidInputError(
-                "embeddings",
-                f"line {start + position // dimensions} of {path} with {_excerpt(number)}",
-                f"a word and {dimensions} numbers",
-                "Word2vec's binary format is not read; convert it to text.",
-            ) from None
+def _refuse_numbers(path: Path, start: int, numbers: list[bytes], dimensions: int) -> NoReturn:
+    position = next(position for position, number in enumerate(numbers) if not _is_number(number))
+    raise InvalidInputError(
+        "embeddings",
+        f"line {start + position // dimensions} of {path} with {_excerpt(numbers[position])}",
+        f"a word and {dimensions} numbers",
+        "Word2vec's binary format is not read; convert it to text.",
+    ) from None
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
 
 
 def _decode(path: Path, number: int, word: bytes) -> str:

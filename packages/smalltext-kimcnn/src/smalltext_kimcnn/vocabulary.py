@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from smalltext_core.errors import InvalidInputError
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from smalltext_core.errors import InvalidInputError
 
 PADDING = "[PAD]"
 UNKNOWN = "[UNK]"
@@ -22,8 +23,8 @@ UNKNOWN = "[UNK]"
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _WORDS = (
     r"\d+(?:[.,]\d+)*"  # 3.5
-    r"|\w+?(?=n['’]t\b)|n['’]t\b"  # do n't
-    r"|['’](?:s|ve|re|d|ll|m)\b"  # film 's
+    r"|\w+?(?=n['\u2019]t\b)|n['\u2019]t\b"  # do n't
+    r"|['\u2019](?:s|ve|re|d|ll|m)\b"  # film 's
     rf"|[{_UNSPACED}]|[\w&&[^{_UNSPACED}]]+"
     r"|[^\w\s]"
 )
@@ -95,7 +96,10 @@ class Vocabulary:
     def from_numbers(cls, numbers: Mapping[str, int], lowercase: bool = True) -> Vocabulary:
         """Take over a mapping from words to their numbers, which are 0 to n - 1; [PAD] and [UNK] among them."""
         words = sorted(numbers, key=numbers.__getitem__)
-        if [numbers[word] for word in words] != list(range(len(words))) or not {PADDING, UNKNOWN} <= numbers.keys():
+        if [numbers[word] for word in words] != list(range(len(words))) or not {
+            PADDING,
+            UNKNOWN,
+        } <= numbers.keys():
             raise InvalidInputError(
                 "vocabulary",
                 f"a mapping of {len(words)} words",
