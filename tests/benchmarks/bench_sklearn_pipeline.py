@@ -39,7 +39,7 @@ predicted = classifier.fit(s.TextDataset(texts, labels)).predict(s.TextDataset(t
 BENCHMARKS = (
     Benchmark(
         name="sklearn-pipeline",
-        rounds=3,
+        rounds=4,
         prepare=PREPARE,
         variants=(
             Variant("scikit-learn pipeline", BARE, SETUP, CHECK),

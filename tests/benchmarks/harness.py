@@ -1,7 +1,8 @@
 """Benchmarks: variants of one job, alternating in one run, each time in a fresh process.
 
-A machine has good and bad minutes, so only what was measured side by side is compared, and by medians. This module
-imports nothing heavy: on Linux a child's peak memory begins with that of the process that started it.
+A machine has good and bad minutes, so only what was measured side by side is compared: a variant with the first one
+of the same round, every second round in the opposite order, and of all rounds the median. Nothing heavy is imported
+here: on Linux a child's peak memory begins with that of the process that started it.
 """
 
 from __future__ import annotations
@@ -18,17 +19,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+QUANTITIES = ("seconds", "cpu_seconds", "peak_mib")
+
 MEASURE = """
 import json, resource, sys, time
 figures = {{}}
 {setup}
-start = time.perf_counter()
+start, cpu_start = time.perf_counter(), time.process_time()
 {statement}
-seconds = time.perf_counter() - start
+seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
 unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 {check}
-print(json.dumps({{"seconds": seconds, "peak_mib": peak, "figures": figures}}))
+print(json.dumps({{"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mib": peak, "figures": figures}}))
 """
 
 
@@ -50,7 +53,7 @@ class Target:
     """What a variant may cost at most: as a multiple of the first variant, or in addition to it."""
 
     variant: str
-    quantity: str  # "seconds" or "peak_mib"
+    quantity: str
     at_most: float
     additional: bool = False
 
@@ -80,10 +83,21 @@ class Result:
     def median(self, variant: str, quantity: str) -> float:
         return statistics.median(run[quantity] for run in self.runs[variant])
 
+    def ratio(self, variant: str, quantity: str) -> float:
+        """Return the median over the rounds of how many times the first variant this one costs."""
+        return statistics.median(ours / first for ours, first in self._pairs(variant, quantity))
+
+    def addition(self, variant: str, quantity: str) -> float:
+        """Return the median over the rounds of how much more than the first variant this one costs."""
+        return statistics.median(ours - first for ours, first in self._pairs(variant, quantity))
+
     def cost(self, target: Target) -> float:
-        ours = self.median(target.variant, target.quantity)
-        first = self.median(self.benchmark.variants[0].name, target.quantity)
-        return ours - first if target.additional else ours / first
+        measured = self.addition if target.additional else self.ratio
+        return measured(target.variant, target.quantity)
+
+    def _pairs(self, variant: str, quantity: str) -> list[tuple[float, float]]:
+        first = self.runs[self.benchmark.variants[0].name]
+        return [(ours[quantity], other[quantity]) for ours, other in zip(self.runs[variant], first, strict=True)]
 
 
 def measure(benchmark: Benchmark) -> Result:
@@ -91,8 +105,8 @@ def measure(benchmark: Benchmark) -> Result:
     result = Result(benchmark, {variant.name: [] for variant in benchmark.variants})
     with tempfile.TemporaryDirectory() as folder:
         _run(benchmark.prepare, folder)
-        for _ in range(benchmark.rounds):
-            for variant in benchmark.variants:
+        for number in range(benchmark.rounds):
+            for variant in benchmark.variants[:: -1 if number % 2 else 1]:
                 source = MEASURE.format(setup=variant.setup, statement=variant.statement, check=variant.check)
                 run = json.loads(_run(source, folder).splitlines()[-1])
                 result.runs[variant.name].append(run)
@@ -121,7 +135,7 @@ def as_json(result: Result) -> dict[str, Any]:
         },
         "versions": {name: metadata.version(name) for name in benchmark.libraries},
         "medians": {
-            variant.name: {quantity: result.median(variant.name, quantity) for quantity in ("seconds", "peak_mib")}
+            variant.name: {quantity: result.median(variant.name, quantity) for quantity in QUANTITIES}
             for variant in benchmark.variants
         },
         "targets": [
@@ -137,8 +151,8 @@ def as_table(result: Result) -> str:
     benchmark = result.benchmark
     width = max(len(variant.name) for variant in benchmark.variants)
     lines = [
-        f"{benchmark.name} ({benchmark.rounds} rounds, medians; ratios to the first row)",
-        f"  {'':{width}}    seconds         min-max  ratio   peak MiB  ratio  figures",
+        f"{benchmark.name} ({benchmark.rounds} rounds; medians, and medians of the ratios to the first row)",
+        f"  {'':{width}}    seconds         min-max  ratio    CPU s  ratio   peak MiB  ratio  figures",
     ]
     lines += [_row(result, variant.name, width) for variant in benchmark.variants]
     for target in benchmark.targets:
@@ -152,14 +166,13 @@ def as_table(result: Result) -> str:
 
 
 def _row(result: Result, name: str, width: int) -> str:
-    first = result.benchmark.variants[0].name
-    seconds, peak = result.median(name, "seconds"), result.median(name, "peak_mib")
+    seconds, cpu, peak = (result.median(name, quantity) for quantity in QUANTITIES)
+    ratios = [result.ratio(name, quantity) for quantity in QUANTITIES]
     every = [run["seconds"] for run in result.runs[name]]
     figures = ", ".join(f"{key} {value}" for key, value in result.runs[name][-1]["figures"].items())
     return (
-        f"  {name:{width}}  {seconds:9.3f} {f'{min(every):.3f}-{max(every):.3f}':>15}"
-        f" {seconds / result.median(first, 'seconds'):6.2f}"
-        f"  {peak:9.1f} {peak / result.median(first, 'peak_mib'):6.2f}  {figures}"
+        f"  {name:{width}}  {seconds:9.3f} {f'{min(every):.3f}-{max(every):.3f}':>15} {ratios[0]:6.2f}"
+        f" {cpu:8.3f} {ratios[1]:6.2f}  {peak:9.1f} {ratios[2]:6.2f}  {figures}"
     )
 
 

@@ -22,17 +22,19 @@ def single_label(names, count=400, sharpness=3.0, seed=0, texts=None):
     logits = rng.normal(size=(count, classes)) + sharpness * np.eye(classes)[y]
     proba = np.exp(2 * logits)
     proba = (proba / proba.sum(axis=1, keepdims=True)).astype(np.float32)
-    return _evaluation(names, y, proba, texts, multi_label=False)
+    return evaluation(names, y, proba, multi_label=False, texts=texts)
 
 
 def multi_label(names, count=300, seed=0, texts=None):
     rng = np.random.default_rng(seed)
     truth = rng.random((count, len(names))) < 0.3
     proba = 1 / (1 + np.exp(-(rng.normal(size=truth.shape) * 1.5 + 4 * truth - 2)))
-    return _evaluation(names, csr_matrix(truth, dtype=np.int32), proba.astype(np.float32), texts, multi_label=True)
+    labels = csr_matrix(truth, dtype=np.int32)
+    return evaluation(names, labels, proba.astype(np.float32), multi_label=True, texts=texts)
 
 
-def _evaluation(names, y, proba, texts, *, multi_label):
+def evaluation(names, y, proba, *, multi_label, texts=None):
+    proba = np.asarray(proba, dtype=np.float32)
     count = proba.shape[0]
     if texts is None:
         texts = [f"Text {number} about something that matters to whoever wrote it." for number in range(count)]

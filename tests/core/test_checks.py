@@ -65,7 +65,9 @@ def test_a_matrix_with_another_number_of_columns_is_refused(columns):
 
 @pytest.mark.parametrize("marker", [LABEL_UNLABELED, LABEL_IGNORED])
 def test_rows_without_a_label_are_refused_and_the_first_is_named(marker):
-    assert "2 unlabelled or ignored texts, the first at row 1" in refused("train_set.y", labelled([0, marker, marker]))
+    assert "2 unlabelled or ignored texts, the first at row 1" in refused(
+        "train_set.y", labelled([0, marker, marker])
+    )
     dataset = several([[0], marker, marker])
     assert "the first at row 1" in refused("train_set.y", dataset, multi_label=True)
 
@@ -109,7 +111,9 @@ def test_what_are_no_weights_is_refused(weights, found):
     assert "finite numbers, 0 or above, not all zero, one for each text" in message
 
 
-@pytest.mark.parametrize("ones", [[1, 1, 1], (1.0, 1.0, 1.0), np.ones(3, dtype=np.float32), np.ones(3, dtype=bool)])
+@pytest.mark.parametrize(
+    "ones", [[1, 1, 1], (1.0, 1.0, 1.0), np.ones(3, dtype=np.float32), np.ones(3, dtype=bool)]
+)
 def test_ones_everywhere_are_no_weights(ones):
     dataset = labelled()
     assert training_data(dataset, ones, num_classes=3, multi_label=False) == (dataset, None)
@@ -130,7 +134,7 @@ def test_weights_are_not_the_array_of_the_caller():
 
 def test_a_validation_set_is_checked_under_its_own_name():
     assert validation_data(labelled(), num_classes=3, multi_label=False).x[0] == "text 0"
-    with pytest.raises(InvalidInputError, match="^validation_set: got an empty dataset"):
+    with pytest.raises(InvalidInputError, match=r"^validation_set: got an empty dataset"):
         validation_data(TextDataset([], []), num_classes=3, multi_label=False)
     with pytest.raises(InvalidInputError, match=r"^validation_set\.y: got the label 2"):
         validation_data(labelled(), num_classes=2, multi_label=False)
@@ -144,11 +148,11 @@ def test_predicting_before_fitting_is_refused_first():
 def test_what_is_labelled_needs_to_be_a_dataset_of_texts_and_its_labels_do_not_matter():
     for dataset in (labelled([-1, 7, -2]), TextDataset([]), several()):
         assert prediction_data(dataset, fitted=True, classifier=None) is dataset
-    with pytest.raises(InvalidInputError, match="^data_set: got list"):
+    with pytest.raises(InvalidInputError, match=r"^data_set: got list"):
         prediction_data(["a"], fitted=True, classifier=None)
     broken = labelled()
     broken.x[0] = None
-    with pytest.raises(InvalidInputError, match="^data_set: got None at row 0"):
+    with pytest.raises(InvalidInputError, match=r"^data_set: got None at row 0"):
         prediction_data(broken, fitted=True, classifier=None)
 
 
@@ -156,19 +160,19 @@ def test_the_number_of_classes_is_a_whole_number_of_two_or_more():
     assert check_num_classes(np.int64(2), multi_label=False) == 2
     assert check_num_classes(1, multi_label=True) == 1
     for wrong in (1, 0, -1, 2.0, True, None, "2"):
-        with pytest.raises(InvalidInputError, match="^num_classes: got .*2 or above"):
+        with pytest.raises(InvalidInputError, match=r"^num_classes: got .*2 or above"):
             check_num_classes(wrong, multi_label=False)
 
 
 def test_a_seed_is_none_or_what_every_generator_takes():
     assert [check_seed(seed) for seed in (None, 0, np.int64(3), 2**32 - 1)] == [None, 0, 3, 2**32 - 1]
     for wrong in (-1, 2**32, 1.0, True, "1", np.random.default_rng(0)):
-        with pytest.raises(InvalidInputError, match="^seed: got "):
+        with pytest.raises(InvalidInputError, match=r"^seed: got "):
             check_seed(wrong)
 
 
 def test_a_threshold_is_a_number_from_zero_to_below_one():
     assert [check_threshold(value) for value in (0, 0.5, np.float32(0.25))] == [0.0, 0.5, 0.25]
     for wrong in (1, -0.1, float("nan"), "0.5", None, True, False):
-        with pytest.raises(InvalidInputError, match="^multi_label_threshold: got "):
+        with pytest.raises(InvalidInputError, match=r"^multi_label_threshold: got "):
             check_threshold(wrong)

@@ -84,7 +84,7 @@ def test_a_row_that_does_not_exist_raises_index_error(index):
     ids=repr,
 )
 def test_what_selects_no_rows_is_refused_by_name(index):
-    with pytest.raises(InvalidInputError, match="^indices: ") as caught:
+    with pytest.raises(InvalidInputError, match=r"^indices: ") as caught:
         single()[index]
     assert caught.value.argument == "indices"
 
@@ -107,7 +107,9 @@ def test_nested_views_show_what_nested_lists_show(first, second, third, several)
     assert len(view) == len(expected)
     assert view.x == [TEXTS[row] for row in expected]
     assert view.y.shape[0] == len(expected)
-    assert_array_equal(view.y.toarray() if several else view.y, dataset.y[expected].toarray() if several else expected)
+    assert_array_equal(
+        view.y.toarray() if several else view.y, dataset.y[expected].toarray() if several else expected
+    )
 
 
 def test_a_reversed_view_sliced_past_its_end_is_empty_in_texts_and_labels():

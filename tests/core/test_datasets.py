@@ -52,13 +52,13 @@ def test_what_are_no_labels_is_refused_by_name(y, found):
 
 @pytest.mark.parametrize("x", ["one text", b"bytes", None, 3])
 def test_what_is_no_sequence_of_texts_is_refused(x):
-    with pytest.raises(InvalidInputError, match="^x: got .*a sequence of strings"):
+    with pytest.raises(InvalidInputError, match=r"^x: got .*a sequence of strings"):
         TextDataset(x)
 
 
 @pytest.mark.parametrize("guest", [None, float("nan"), 3, b"bytes", ["a"]], ids=repr)
 def test_a_guest_among_the_texts_is_refused_with_its_row(guest):
-    with pytest.raises(InvalidInputError, match="^x: got .* at row 1; allowed: strings"):
+    with pytest.raises(InvalidInputError, match=r"^x: got .* at row 1; allowed: strings"):
         TextDataset(["a", guest])
 
 
@@ -73,7 +73,7 @@ def test_y_can_be_set_on_a_clone_and_not_to_another_length():
     clone.y = [1, 0]
     assert clone.y.tolist() == [1, 0]
     assert dataset.y.tolist() == [-1, -1, -1]
-    with pytest.raises(InvalidInputError, match="^y: got 3 labels; allowed: as many as there are texts, 2"):
+    with pytest.raises(InvalidInputError, match=r"^y: got 3 labels; allowed: as many as there are texts, 2"):
         clone.y = [0, 1, 1]
     assert clone.y.tolist() == [1, 0]
 
@@ -103,7 +103,9 @@ def test_target_labels_follow_the_labels_unless_they_are_given():
 def test_given_target_labels_stay_and_bind():
     dataset = TextDataset(["a", "b"], [1, 3], target_labels=[3, 1, 5, 3])
     assert dataset[:1].clone().target_labels.tolist() == [1, 3, 5]
-    with pytest.raises(InvalidInputError, match=r"^y: got the label 2; allowed: one of target_labels, \[1, 3, 5\]"):
+    with pytest.raises(
+        InvalidInputError, match=r"^y: got the label 2; allowed: one of target_labels, \[1, 3, 5\]"
+    ):
         dataset.y = [1, 2]
     dataset.target_labels = [1, 2, 3]
     dataset.y = [1, 2]
@@ -111,13 +113,13 @@ def test_given_target_labels_stay_and_bind():
 
 @pytest.mark.parametrize("targets", [[0.5], [-1, 0], ["a"], [[0]], 3], ids=repr)
 def test_what_are_no_target_labels_is_refused(targets):
-    with pytest.raises(InvalidInputError, match="^target_labels: "):
+    with pytest.raises(InvalidInputError, match=r"^target_labels: "):
         TextDataset(["a"], [0], target_labels=targets)
 
 
 def test_target_labels_that_leave_a_label_out_are_refused_and_change_nothing():
     dataset = TextDataset(["a", "b"], [0, 1])
-    with pytest.raises(InvalidInputError, match="^y: got the label 1"):
+    with pytest.raises(InvalidInputError, match=r"^y: got the label 1"):
         dataset.target_labels = [0]
     assert dataset.target_labels.tolist() == [0, 1]
 
@@ -134,7 +136,7 @@ def test_label_names_travel_with_views_and_clones():
 
 
 def test_a_label_without_a_name_is_refused():
-    with pytest.raises(InvalidInputError, match="^y: got the label 2; allowed: 0 to 1"):
+    with pytest.raises(InvalidInputError, match=r"^y: got the label 2; allowed: 0 to 1"):
         TextDataset(["a"], [2], label_names=["ham", "spam"])
 
 
@@ -164,9 +166,9 @@ def test_what_are_no_names_is_refused_by_from_labels(labels, found):
 def test_from_labels_with_given_names_keeps_their_order_and_refuses_others():
     dataset = TextDataset.from_labels(["a", "b"], ["spam", "ham"], label_names=["spam", "ham", "eggs"])
     assert dataset.y.tolist() == [0, 1]
-    with pytest.raises(InvalidInputError, match="^labels: got 'tea'; allowed: one of 'spam', 'ham'"):
+    with pytest.raises(InvalidInputError, match=r"^labels: got 'tea'; allowed: one of 'spam', 'ham'"):
         TextDataset.from_labels(["a"], ["tea"], label_names=["spam", "ham"])
-    with pytest.raises(InvalidInputError, match="^labels: got 'spam' for a text"):
+    with pytest.raises(InvalidInputError, match=r"^labels: got 'spam' for a text"):
         dataset.label_names.encode_multi_label(["spam"])
 
 
@@ -181,7 +183,9 @@ def test_an_empty_dataset_is_a_dataset(y):
 
 def test_repr_tells_size_kind_classes_and_view():
     assert repr(TextDataset(["a", "b"], [0, 1])) == "TextDataset(n=2, single-label, 2 classes)"
-    assert repr(TextDataset(["a"], csr_matrix([[1, 0, 1]]))[:0]) == "TextDataset(n=0, multi-label, 3 classes, view)"
+    assert (
+        repr(TextDataset(["a"], csr_matrix([[1, 0, 1]]))[:0]) == "TextDataset(n=0, multi-label, 3 classes, view)"
+    )
 
 
 def test_every_sparse_format_becomes_csr():

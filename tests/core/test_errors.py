@@ -40,7 +40,9 @@ def by_type(value: object) -> str:
 
 
 def test_every_exception_of_the_module_is_among_the_examples():
-    defined = {kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__}
+    defined = {
+        kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__
+    }
     assert defined == {type(example) for example in EXAMPLES}
 
 

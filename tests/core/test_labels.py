@@ -30,12 +30,16 @@ def test_no_label_yet_is_not_the_same_as_no_class_applies():
 
 
 def test_class_numbers_said_twice_and_in_any_order_count_once():
-    assert list_to_csr([[2, 0, 2], np.array([1, 1]), {1}], 3).toarray().tolist() == [[1, 0, 1], [0, 1, 0], [0, 1, 0]]
+    assert list_to_csr([[2, 0, 2], np.array([1, 1]), {1}], 3).toarray().tolist() == [
+        [1, 0, 1],
+        [0, 1, 0],
+        [0, 1, 0],
+    ]
 
 
 @pytest.mark.parametrize("row", [[3], [-1], [0, 3], 0, 1.5, [0.5], [1.0], "01", ["0"], [None], True], ids=repr)
 def test_what_are_no_class_numbers_is_refused(row):
-    with pytest.raises(InvalidInputError, match="^labels: got "):
+    with pytest.raises(InvalidInputError, match=r"^labels: got "):
         list_to_csr([[0], row], 3)
 
 
@@ -87,13 +91,13 @@ def test_names_are_plain_strings_however_they_were_given():
 
 @pytest.mark.parametrize("names", ["spam", ["a", 1], ["a", None], ["a", "b", "a"]], ids=repr)
 def test_what_are_no_names_is_refused(names):
-    with pytest.raises(InvalidInputError, match="^names: got "):
+    with pytest.raises(InvalidInputError, match=r"^names: got "):
         LabelNames(names)
 
 
 @pytest.mark.parametrize("stranger", ["tea", None, 1, ["ham"], float("nan")], ids=repr)
 def test_an_unknown_name_is_refused_and_the_known_ones_are_listed(stranger):
-    with pytest.raises(InvalidInputError, match="^labels: got .*; allowed: one of 'ham', 'spam'"):
+    with pytest.raises(InvalidInputError, match=r"^labels: got .*; allowed: one of 'ham', 'spam'"):
         LabelNames(("ham", "spam")).number(stranger)
 
 
@@ -104,11 +108,17 @@ def test_a_long_list_of_names_is_cut_short_in_the_message():
 
 @pytest.mark.parametrize(
     "y",
-    [np.array([0, LABEL_UNLABELED]), np.array([LABEL_IGNORED]), np.array([2]), list_to_csr([None], 2), list_to_csr([[2]], 3)],
+    [
+        np.array([0, LABEL_UNLABELED]),
+        np.array([LABEL_IGNORED]),
+        np.array([2]),
+        list_to_csr([None], 2),
+        list_to_csr([[2]], 3),
+    ],
     ids=["unlabelled", "ignored", "too high", "unlabelled row", "column without a name"],
 )
 def test_what_has_no_name_is_not_decoded_to_another(y):
-    with pytest.raises(InvalidInputError, match="^y: got .*class numbers from 0 to 1"):
+    with pytest.raises(InvalidInputError, match=r"^y: got .*class numbers from 0 to 1"):
         LabelNames(("ham", "spam")).decode(y)
 
 

@@ -25,7 +25,10 @@ SPEC = ClassifierSpec(
         *(("name", name) for name in ("", "My-SVM", "my svm", "-a", "a-", "a--b", "a:b", "a/b", None, "a\n")),
         *(("summary", summary) for summary in ("", "  ", "two\nlines", None)),
         *(("protocol", protocol) for protocol in ("1", 1.0, None, True)),
-        *(("classifier", target) for target in ("module", "module:", ":attribute", "a.b.c", "a:b:c", "a b:c", None, 3)),
+        *(
+            ("classifier", target)
+            for target in ("module", "module:", ":attribute", "a.b.c", "a:b:c", "a b:c", None, 3)
+        ),
         ("factory", "module"),
         ("builder", None),
         ("dataset", "module"),
@@ -59,7 +62,7 @@ def test_a_part_is_imported_when_it_is_asked_for():
 
 
 def test_a_part_that_cannot_be_imported_raises_with_the_cause():
-    with pytest.raises(PluginError, match="builder of the classifier 'majority'.*no_such_module:build") as caught:
+    with pytest.raises(PluginError, match=r"builder of the classifier 'majority'.*no_such_module:build") as caught:
         SPEC.resolve("builder")
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 

@@ -80,7 +80,14 @@ def test_any_json_is_refused(tmp_path_factory, content):
 @given(st.dictionaries(st.sampled_from(FIELDS), json_values))
 def test_fields_of_any_type_are_read_or_refused_and_nothing_else(tmp_path_factory, changes):
     folder = tmp_path_factory.mktemp("any")
-    sound = {"format_version": 1, "classifier": "c", "distribution": "d", "version": "1", "parameters": {}, "files": {}}
+    sound = {
+        "format_version": 1,
+        "classifier": "c",
+        "distribution": "d",
+        "version": "1",
+        "parameters": {},
+        "files": {},
+    }
     (folder / MANIFEST).write_text(json.dumps(sound | changes))
     try:
         manifest = read_manifest(folder)
@@ -130,7 +137,18 @@ def test_a_file_that_is_missing_is_refused(model):
 
 @pytest.mark.parametrize(
     "name",
-    ["../secret", "a/../../secret", "..", "a/..", "..\\secret", "C:\\secret", "\\\\host\\share", "", "a\x00b", "{absolute}"],
+    [
+        "../secret",
+        "a/../../secret",
+        "..",
+        "a/..",
+        "..\\secret",
+        "C:\\secret",
+        "\\\\host\\share",
+        "",
+        "a\x00b",
+        "{absolute}",
+    ],
     ids=repr,
 )
 @pytest.mark.parametrize("verify", [True, False])
@@ -167,7 +185,9 @@ def test_a_folder_reached_through_a_link_is_a_model_like_any_other(model, tmp_pa
     assert read_manifest(tmp_path / "current").files
 
 
-@pytest.mark.parametrize("name", ["x" * 5000, "\ud800", "circle", "pipe", "folder", "."], ids=lambda name: name[:8])
+@pytest.mark.parametrize(
+    "name", ["x" * 5000, "\ud800", "circle", "pipe", "folder", "."], ids=lambda name: name[:8]
+)
 def test_a_name_of_no_readable_file_is_refused(model, name):
     (model / "circle").symlink_to("circle")
     (model / "folder").mkdir()

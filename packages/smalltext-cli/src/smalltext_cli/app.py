@@ -64,6 +64,8 @@ def main() -> None:
         app()
     except SmallTextError as error:
         _fail(str(error), 2)
+    except OSError as error:
+        _fail(f"{error.filename or 'Input or output'}: {error.strerror or error}.", 2)
     except MemoryError:
         _fail("There is not enough memory for this.", 1)
     except Exception as error:

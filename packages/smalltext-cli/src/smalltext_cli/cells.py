@@ -52,7 +52,9 @@ def label_of(value: object) -> str:
     """Return the name of a class, without white space around it; numbers and booleans are names too."""
     if isinstance(value, (list, dict)):
         kind = _kind(value)
-        raise CellError(f"the label is {kind}", "Pass --multi-label if several labels may apply to a text.")
+        raise CellError(
+            f"the label is {kind}", "Several labels a text take a model that was trained with --multi-label."
+        )
     name = "" if value is None else _name(value)
     if not name:
         raise CellError("the label is missing", "Label it, or drop it.")

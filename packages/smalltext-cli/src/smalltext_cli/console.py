@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +26,15 @@ def messages() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
+
+
+def jsonable(value: object) -> Any:
+    """Return a value as JSON can hold it; what it cannot hold becomes its `repr`."""
+    if isinstance(value, (list, tuple)):
+        return [jsonable(one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): jsonable(one) for key, one in value.items()}
+    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
 
 
 def print_json(content: Mapping[str, object] | list[object]) -> None:

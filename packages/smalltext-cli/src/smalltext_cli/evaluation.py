@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from smalltext_cli.errors import InputFileError, shortened
 from smalltext_cli.loading import Model
 from smalltext_cli.metrics import Scores, score
 from smalltext_cli.reading import Row
+from smalltext_cli.sources import STDIN
 from smalltext_core import TextDataset
 from smalltext_core.labels import Labels
 from smalltext_core.saving import Manifest
@@ -55,7 +57,7 @@ class Evaluation:
 
 
 def evaluate_model(
-    model: Model, rows: Sequence[Row], data_name: str, line_unit: Literal["line", "row"] = "line"
+    model: Model, rows: Sequence[Row], source: str, line_unit: Literal["line", "row"] = "line"
 ) -> Evaluation:
     """Let a model label texts whose labels are known.
 
@@ -66,8 +68,8 @@ def evaluate_model(
     model : Model
     rows : sequence of Row
         With labels; at least one.
-    data_name : str
-        What the data is called.
+    source : str
+        The file that the rows come from, or ``-`` for standard input.
     line_unit : {"line", "row"}, default="line"
         What the numbers of the rows count.
 
@@ -76,9 +78,10 @@ def evaluate_model(
     InputFileError
         If there are no texts, or a label is none of the model's, naming the first such line and all such labels.
     """
+    place = "standard input" if source == STDIN else source
     if not rows:
-        raise InputFileError(data_name, "there are no texts in it", "Give a row for each text.")
-    _check_labels(model, rows, data_name, line_unit)
+        raise InputFileError(place, "there are no texts in it", "Give a row for each text.")
+    _check_labels(model, rows, place, line_unit)
     labels = [_names(row.label) for row in rows]
     texts = [row.text for row in rows]
     if model.multi_label:
@@ -89,7 +92,7 @@ def evaluate_model(
     threshold = getattr(model.classifier, "multi_label_threshold", 0.5)
     return Evaluation(
         manifest=model.manifest,
-        data_name=data_name,
+        data_name=PurePath(place).name,
         names=model.names.names,
         texts=texts,
         lines=[row.line for row in rows],
@@ -100,7 +103,7 @@ def evaluate_model(
     )
 
 
-def _check_labels(model: Model, rows: Sequence[Row], data_name: str, line_unit: str) -> None:
+def _check_labels(model: Model, rows: Sequence[Row], place: str, line_unit: str) -> None:
     known = set(model.names.names)
     unknown: dict[str, int] = {}
     for row in rows:
@@ -113,7 +116,7 @@ def _check_labels(model: Model, rows: Sequence[Row], data_name: str, line_unit: 
         knows = ", ".join(repr(shortened(name)) for name in model.names.names[:20])
         rest = ", ..." if len(known) > 20 else ""
         raise InputFileError(
-            f"{data_name}, {line_unit} {min(unknown.values())}",
+            f"{place}, {line_unit} {min(unknown.values())}",
             f"the model does not know the label {shown}{more}",
             f"It knows {knows}{rest}. Correct or drop those rows, or name another column with --label-column.",
         )

@@ -42,7 +42,7 @@ def _figures(scores: Scores) -> Table:
     table = _table("", "", left=(0, 1, 2))
     table.show_header = False
     table.add_column()
-    exactly = "all classes of a text right; " if scores.multi_label else ""
+    exactly = "all classes right; " if scores.multi_label else ""
     table.add_row("accuracy", f"{scores.accuracy:.4f}", f"{exactly}95% interval {low:.3f} to {high:.3f}")
     table.add_row("macro F1", f"{scores.macro_f1:.4f}", "every class counts the same")
     unit = "decision" if scores.multi_label else "text"

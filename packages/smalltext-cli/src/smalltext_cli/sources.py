@@ -107,14 +107,20 @@ def format_of(path: str) -> FileFormat:
     >>> format_of("train.CSV")
     'csv'
     """
-    ending = Path(path).suffix.lower()
-    if ending not in _ENDINGS:
+    found = known_format(path)
+    if found is None:
+        ending = Path(path).suffix
         raise InputFileError(
             path,
             f"the ending {ending!r} is unknown" if ending else "the name has no ending",
             f"Known are {', '.join(_ENDINGS)}; say what it is with --format {'|'.join(FORMATS)}.",
         )
-    return _ENDINGS[ending]
+    return found
+
+
+def known_format(path: str) -> FileFormat | None:
+    """Tell the format of a file by the ending of its name; None if it is none that is known."""
+    return _ENDINGS.get(Path(path).suffix.lower())
 
 
 def _guess(head: bytes) -> FileFormat:
@@ -153,7 +159,7 @@ def _check_content(name: str, file_format: FileFormat, head: bytes) -> None:
     elif b"\0" in head:
         raise InputFileError(
             name,
-            f"this is not {file_format.upper()} but a binary file",
+            f"this is not {file_format.upper()} but a binary file, or text in UTF-16",
             "Give CSV, TSV, JSON lines (in UTF-8) or Parquet.",
         )
     elif file_format != "jsonl" and head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b'{"', b"[{")):

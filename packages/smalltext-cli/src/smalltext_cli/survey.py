@@ -68,6 +68,18 @@ def survey(data: Labelled) -> Survey:
     )
 
 
+def show_overlap(data: Labelled, validation: Labelled, name: str) -> None:
+    """Warn on standard error of texts to be scored on that are trained on as well."""
+    known = set(data.texts)
+    seen = sum(text in known for text in validation.texts)
+    if seen:
+        messages().print(
+            f"Warning: texts of {name} that are trained on as well, so that the scores flatter: {seen:,}",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
 def show(found: Survey, name: str) -> None:
     """Tell on standard error what a file holds."""
     from rich.table import Table

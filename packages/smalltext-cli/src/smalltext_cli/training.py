@@ -171,11 +171,15 @@ def fitted(name: str, split: Split, parameters: dict[str, Any]) -> tuple[Classif
     with _explained(name):
         begin = time.perf_counter()
         classifier = create_classifier(name, num_classes, multi_label=split.train.is_multi_label, **parameters)
-        options: dict[str, Any] = {}
-        if split.validation is not None and "validation_set" in inspect.signature(classifier.fit).parameters:
-            options["validation_set"] = split.validation
+        guided = split.validation is not None and takes_validation_set(classifier)
+        options: dict[str, Any] = {"validation_set": split.validation} if guided else {}
         classifier.fit(split.train, weights=split.weights, **options)
         return classifier, time.perf_counter() - begin
+
+
+def takes_validation_set(classifier: Classifier) -> bool:
+    """Tell whether training looks at a validation set, as stopping early does; its scores then flatter."""
+    return "validation_set" in inspect.signature(classifier.fit).parameters
 
 
 def scored(classifier: Classifier, data: TextDataset) -> Scores:

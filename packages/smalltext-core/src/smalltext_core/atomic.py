@@ -17,26 +17,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _AT_FDCWD = -100
-_RENAME_EXCHANGE = 2  # Linux: renameat2(2)
-_RENAME_SWAP = 2  # macOS: renamex_np(2)
+_SWAP = 2  # RENAME_EXCHANGE of renameat2(2) on Linux, RENAME_SWAP of renamex_np(2) on macOS
 
 
 @contextmanager
 def staged_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Give an empty folder to write into, and put it in the place of `target` at the end.
 
-    If the block raises, `target` stays what it was and nothing is left behind. What `target` held before
-    is removed once the new folder is in place.
-
-    Parameters
-    ----------
-    target : path
-        Where the folder is to be: a folder, which may exist, or a link to one. Its parents are made.
-
-    Yields
-    ------
-    Path
-        The folder to write into, on the same file system.
+    `target` is a folder, which may exist, or a link to one; its parents are made. If the block raises, it stays
+    what it was and nothing is left behind; else what it held before is removed.
     """
     target = Path(target).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -74,15 +63,12 @@ def replace_folder(source: Path, target: Path) -> None:
 def _exchange(one: Path, other: Path) -> bool:
     """Swap two paths in one step; False where the system or the file system cannot."""
     try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if sys.platform == "linux":
-            arguments = (_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
-            return bool(libc.renameat2(*arguments) == 0)
+        libc = ctypes.CDLL(None)
         if sys.platform == "darwin":
-            return bool(libc.renamex_np(os.fsencode(one), os.fsencode(other), _RENAME_SWAP) == 0)
+            return bool(libc.renamex_np(os.fsencode(one), os.fsencode(other), _SWAP) == 0)
+        return bool(libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _SWAP) == 0)
     except (AttributeError, OSError, TypeError):
         return False
-    return False
 
 
 def _flush(path: Path) -> None:

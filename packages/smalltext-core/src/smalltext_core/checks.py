@@ -27,30 +27,14 @@ def training_data(
 ) -> tuple[D, NDArray[np.float64] | None]:
     """Check what a classifier is about to be trained on, and leave out what has no weight.
 
-    Parameters
-    ----------
-    train_set : Dataset
-        Labelled texts.
-    weights : array-like of float, shape (n,), optional
-        How much each text counts: 0 or more, finite, not all zero.
-    num_classes : int
-        Labels lie in [0, num_classes).
-    multi_label : bool
-        Which kind of labels the classifier takes.
-    argument : str, default="train_set"
-        What the caller calls the dataset.
+    `num_classes` and `multi_label` are those of the classifier; errors call the dataset `argument`.
 
     Returns
     -------
     train_set : Dataset
         The texts with a weight above zero: the same object where that is all of them, else a view.
     weights : ndarray of float64, shape (len(train_set),), or None
-        None where every text counts the same, as if no weights had been given.
-
-    Raises
-    ------
-    InvalidInputError
-        Naming the argument, what was found and what is allowed.
+        None where every weight is 1, as if no weights had been given.
     """
     _check_dataset(train_set, argument)
     if len(train_set) == 0:
@@ -76,12 +60,7 @@ def validation_data(validation_set: D, *, num_classes: int, multi_label: bool) -
 def prediction_data(data_set: D, *, fitted: bool, classifier: object) -> D:
     """Check what a classifier is about to label. The labels of the dataset, if any, do not matter.
 
-    Raises
-    ------
-    NotFittedError
-        If `fitted` is false, naming the type of `classifier`.
-    InvalidInputError
-        If `data_set` is no dataset, or holds something that is no text.
+    NotFittedError is raised, naming `classifier`, unless it is fitted.
     """
     if not fitted:
         raise NotFittedError(classifier)
@@ -117,42 +96,31 @@ def check_threshold(threshold: object) -> float:
 
 def _check_dataset(data_set: object, argument: str) -> None:
     if not isinstance(data_set, Dataset):
-        raise InvalidInputError(
-            argument,
-            f"{type(data_set).__name__}",
-            "a Dataset",
-            "Wrap texts and labels: smalltext_core.TextDataset(texts, labels).",
-        )
+        advice = "Wrap texts and labels: smalltext_core.TextDataset(texts, labels)."
+        raise InvalidInputError(argument, type(data_set).__name__, "a Dataset", advice)
     if isinstance(data_set, TextDataset):
         as_texts(data_set.x, argument)
 
 
 def _check_training_labels(train_set: Dataset[object], num_classes: int, multi_label: bool, argument: str) -> None:
-    y = train_set.y
+    y, argument = train_set.y, f"{argument}.y"
     if train_set.is_multi_label != multi_label:
         kinds = {True: "multi-label (a csr_matrix)", False: "single-label (an int array)"}
-        raise InvalidInputError(
-            f"{argument}.y",
-            f"{kinds[train_set.is_multi_label]} labels",
-            kinds[multi_label],
-            f"The classifier was made with multi_label={multi_label}.",
-        )
+        advice = f"The classifier was made with multi_label={multi_label}."
+        raise InvalidInputError(argument, f"{kinds[not multi_label]} labels", kinds[multi_label], advice)
     marked = np.flatnonzero(marked_rows(y))
     if marked.size:
-        raise InvalidInputError(
-            f"{argument}.y",
-            f"{marked.size} unlabelled or ignored texts, the first at row {marked[0]}",
-            "a label for every text",
-            "Select the labelled ones: dataset[~smalltext_core.marked_rows(dataset.y)].",
-        )
+        found = f"{marked.size} unlabelled or ignored texts, the first at row {marked[0]}"
+        advice = "Select the labelled ones: dataset[~smalltext_core.marked_rows(dataset.y)]."
+        raise InvalidInputError(argument, found, "a label for every text", advice)
     advice = f"The classifier was made with num_classes={num_classes}."
     if is_multi_label(y):
         if y.shape[1] != num_classes:
-            raise InvalidInputError(f"{argument}.y", f"{y.shape[1]} columns", f"{num_classes} columns", advice)
+            raise InvalidInputError(argument, f"{y.shape[1]} columns", f"{num_classes} columns", advice)
     elif y.min() < 0 or y.max() >= num_classes:
         strange = y.max() if y.max() >= num_classes else y.min()
         allowed = f"class numbers from 0 to {num_classes - 1}"
-        raise InvalidInputError(f"{argument}.y", f"the label {strange}", allowed, advice)
+        raise InvalidInputError(argument, f"the label {strange}", allowed, advice)
 
 
 def _as_weights(weights: ArrayLike, count: int) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ ClassWeight: TypeAlias = "Literal['balanced'] | Mapping[int, float] | None"
 def check_class_weight(class_weight: object, num_classes: int) -> None:
     """Raise InvalidInputError unless `class_weight` is None, "balanced", or a sound mapping."""
     allowed = f"None, 'balanced', or a mapping from class numbers (0 to {num_classes - 1}) to positive numbers"
-    if class_weight is None or class_weight == "balanced":
+    if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
         return
     if not isinstance(class_weight, Mapping):
         raise InvalidInputError("class_weight", repr(class_weight), allowed)

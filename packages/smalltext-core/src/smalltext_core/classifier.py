@@ -35,14 +35,8 @@ class Classifier(Protocol):
     def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
         """Train from the initial model on labelled texts, and return this classifier.
 
-        Parameters
-        ----------
-        train_set : Dataset
-            Labelled texts; a TextDataset, or the dataset that the backend makes of one.
-        weights : array-like of float, shape (n,), optional
-            How much each text counts: 0 or more, finite, not all zero.
+        `weights`, shape (n,), say how much each text counts: 0 or more, finite, not all zero.
         """
-        ...
 
     @overload
     def predict(self, data_set: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
@@ -50,33 +44,20 @@ class Classifier(Protocol):
     def predict(self, data_set: Dataset[Any], return_proba: Literal[True]) -> tuple[Labels, Probabilities]: ...
     @abstractmethod
     def predict(self, data_set: Dataset[Any], return_proba: bool = False) -> Labels | tuple[Labels, Probabilities]:
-        """Label texts.
-
-        Parameters
-        ----------
-        data_set : Dataset
-            Texts, whose labels (if any) do not matter.
-        return_proba : bool, default=False
-            Whether to return the probabilities as well, at no further cost.
+        """Label texts, and return their probabilities as well, at no further cost, with `return_proba`.
 
         Returns
         -------
         labels : ndarray of int32, shape (n,), or csr_matrix of int32, shape (n, num_classes)
         proba : ndarray of float32, shape (n, num_classes)
-            Only with `return_proba`.
         """
-        ...
 
     @abstractmethod
     def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
-        """Return how probable each class is for each text.
+        """Return how probable each class is for each text: float32, shape (n, num_classes).
 
-        Returns
-        -------
-        ndarray of float32, shape (n, num_classes)
-            Column k is class k. Rows sum to 1 unless the problem is multi-label.
+        Column k is class k. Rows sum to 1 unless the problem is multi-label.
         """
-        ...
 
 
 @runtime_checkable
@@ -86,7 +67,6 @@ class ClassifierFactory(Protocol):
     @abstractmethod
     def new(self) -> Classifier:
         """Return a new, unfitted classifier."""
-        ...
 
 
 @runtime_checkable
@@ -96,7 +76,6 @@ class Validating(Protocol):
     @abstractmethod
     def validate(self, validation_set: Dataset[Any]) -> tuple[float, float]:
         """Return (loss, accuracy): the mean loss over texts, the share of texts labelled right."""
-        ...
 
 
 @runtime_checkable
@@ -106,7 +85,6 @@ class Embedding(Protocol):
     @abstractmethod
     def embed(self, data_set: Dataset[Any]) -> NDArray[np.float32]:
         """Return one vector for each text, shape (n, dimensions)."""
-        ...
 
 
 @runtime_checkable
@@ -116,7 +94,6 @@ class DropoutSampling(Protocol):
     @abstractmethod
     def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
         """Return probabilities, shape (n, num_classes); (n, dropout_sampling, num_classes) above 1."""
-        ...
 
 
 @runtime_checkable
@@ -126,10 +103,8 @@ class Saving(Protocol):
     @abstractmethod
     def save(self, folder: str | Path) -> None:
         """Write the fitted classifier to a folder, whole or not at all."""
-        ...
 
     @classmethod
     @abstractmethod
     def load(cls, folder: str | Path) -> Self:
         """Bring back a classifier from a folder that `save` wrote; no code in the folder is run."""
-        ...

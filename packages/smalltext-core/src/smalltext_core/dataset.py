@@ -60,10 +60,7 @@ class Dataset(ABC, Generic[X]):
     label_names : LabelNames or sequence of str, optional
         What the classes are called, in the order of their numbers.
 
-    Raises
-    ------
-    InvalidInputError
-        If the lengths differ, or the labels are not what is described above.
+    InvalidInputError is raised if the lengths differ, or the labels are not what is described above.
     """
 
     def __init__(
@@ -167,58 +164,34 @@ class Dataset(ABC, Generic[X]):
         return twin
 
     def __len__(self) -> int:
-        """Return the number of texts."""
         return self._count(self._storage.x) if self._rows is None else len(self._rows)
 
     def __getitem__(self, indices: object) -> Self:
-        """Return a view of some rows, in the order asked for.
+        """Return a view of some rows, in the order asked for; IndexError if one does not exist.
 
-        Parameters
-        ----------
-        indices : int, slice, list or ndarray of int, or boolean mask of shape (n,)
-
-        Raises
-        ------
-        IndexError
-            If a row does not exist.
-        InvalidInputError
-            If `indices` is none of the above.
+        `indices` is an int, a slice, a list or array of ints, or a boolean mask of shape (n,).
         """
         view = copy.copy(self)
         view._rows = compose(self._rows, normalise(indices, len(self)))
         return view
 
     def __iter__(self) -> Iterator[Self]:
-        """Yield a view of each row in turn."""
         return (self[row] for row in range(len(self)))
 
     def __repr__(self) -> str:
-        """Name the type, the size and the kind of problem."""
         kind = "multi-label" if self.is_multi_label else "single-label"
         view = ", view" if self.is_view else ""
         return f"{type(self).__name__}(n={len(self)}, {kind}, {len(self.target_labels)} classes{view})"
 
     def _refuse_on_view(self, attribute: str) -> None:
         if self.is_view:
-            raise ReadOnlyError(
-                f"{attribute} of a view cannot be set; take dataset[indices].clone() and set it there."
-            )
+            raise ReadOnlyError(f"{attribute} of a view cannot be set; set it on dataset[indices].clone().")
 
 
 class TextDataset(Dataset[list[str]]):
     """Plain texts and their labels. Every classifier takes this one, and encodes it itself.
 
-    Parameters
-    ----------
-    x : iterable of str
-        The texts. An empty string is a text.
-    y, target_labels, label_names
-        As in `Dataset`.
-
-    Raises
-    ------
-    InvalidInputError
-        If a text is not a string, the lengths differ, or the labels are not class numbers.
+    `x` is an iterable of str, of which an empty one is a text; the other parameters are those of `Dataset`.
 
     Examples
     --------
@@ -250,13 +223,8 @@ class TextDataset(Dataset[list[str]]):
     ) -> Self:
         """Make a dataset of texts and the names of their classes.
 
-        Parameters
-        ----------
-        texts : sequence of str
-        labels : sequence of str, or sequence of sequences of str
-            The name of each text's class, or (multi-label) a list of names for each text.
-        label_names : LabelNames or sequence of str, optional
-            The classes in the order of their numbers; by default the names that occur, sorted.
+        `labels` are the names of the texts' classes or, for multi-label problems, a list of names for each text;
+        `label_names` the classes in the order of their numbers, by default the names that occur, sorted.
 
         Examples
         --------
@@ -281,13 +249,7 @@ class TextDataset(Dataset[list[str]]):
 
 
 def as_texts(x: Iterable[str], argument: str = "x") -> list[str]:
-    """Return texts, called `argument` in errors, as a list of str.
-
-    Raises
-    ------
-    InvalidInputError
-        If `x` is one string, or holds anything but strings (None and NaN are the usual guests).
-    """
+    """Return texts, called `argument` in errors, as a list of str; refuse one string, None, NaN and the like."""
     if isinstance(x, (str, bytes)) or not isinstance(x, Iterable):
         raise InvalidInputError(argument, f"{type(x).__name__}", "a sequence of strings", "One text: [text].")
     texts = list(x)

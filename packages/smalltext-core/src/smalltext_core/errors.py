@@ -1,8 +1,4 @@
-"""The exceptions of smalltext, for every backend.
-
-Each one is also the built-in exception that a reader would expect (``ValueError``, ``LookupError``,
-...), so that code which knows nothing of smalltext still catches the right thing.
-"""
+"""The exceptions of smalltext: each is the built-in one as well that code unaware of smalltext catches."""
 
 from __future__ import annotations
 
@@ -14,16 +10,7 @@ class SmallTextError(Exception):
 class InvalidInputError(SmallTextError, ValueError):
     """An argument holds something that is not allowed, and nothing has been done yet.
 
-    Parameters
-    ----------
-    argument : str
-        The name of the argument, as the caller wrote it.
-    given : str
-        What was found in it.
-    allowed : str
-        What would have been accepted.
-    next_step : str, default=""
-        What to do about it, where that is not plain from `allowed`.
+    It says the `argument`, what was `given`, what is `allowed`, and the `next_step` where that is not plain.
 
     Examples
     --------
@@ -41,7 +28,6 @@ class InvalidInputError(SmallTextError, ValueError):
         self.next_step = next_step
 
     def __str__(self) -> str:
-        """Return one line: the argument, what was given, what is allowed, the next step."""
         return f"{self.argument}: got {self.given}; allowed: {self.allowed}. {self.next_step}".rstrip()
 
 
@@ -53,7 +39,6 @@ class NotFittedError(SmallTextError, ValueError, AttributeError):
         super().__init__(name)
 
     def __str__(self) -> str:
-        """Name the classifier and the call that is missing."""
         return f"This {self.args[0]} is not fitted yet; call fit(train_set) first."
 
 

@@ -1,9 +1,4 @@
-"""Labels: the two markers, multi-label matrices, and the names that classes have for people.
-
-Inside the library labels are class numbers: an int array of shape (n,) for single-label problems, a
-`scipy.sparse.csr_matrix` of shape (n, num_classes) for multi-label problems. Names ("spam") live at the
-edge, in `LabelNames`.
-"""
+"""Labels: class numbers, the two markers, and the names ("spam") that classes have for people, at the edge."""
 
 from __future__ import annotations
 
@@ -32,39 +27,22 @@ Labels: TypeAlias = "NDArray[np.int32] | NDArray[np.int64] | csr_matrix"
 def as_labels(y: object, argument: str = "y") -> Labels:
     """Return `y`, called `argument` in errors, as this library holds labels: checked, and a copy.
 
-    Parameters
-    ----------
-    y : array-like of int, shape (n,), or sparse matrix of int, shape (n, num_classes)
-        Class numbers, `LABEL_UNLABELED` or `LABEL_IGNORED`. A multi-label matrix holds ones, and those two.
-
-    Returns
-    -------
-    ndarray of int32 or int64, shape (n,), or csr_matrix of int32, shape (n, num_classes)
-
-    Raises
-    ------
-    InvalidInputError
-        If the labels are not whole numbers, or have another shape.
+    `y` is array-like of int, shape (n,), or a sparse matrix, shape (n, num_classes), which holds ones; both may
+    hold `LABEL_UNLABELED` and `LABEL_IGNORED`. Anything else is refused with an InvalidInputError.
     """
     if issparse(y):
         return _as_multi_label(y, argument)
     array = np.asarray(y)
     if array.ndim != 1:
-        raise InvalidInputError(
-            argument,
-            f"an array of shape {array.shape}",
-            "an int array of shape (n,), or a scipy.sparse.csr_matrix of shape (n, num_classes)",
-            "For several labels a text, use smalltext_core.list_to_csr.",
-        )
+        allowed = "an int array of shape (n,), or a scipy.sparse.csr_matrix of shape (n, num_classes)"
+        advice = "For several labels a text, use smalltext_core.list_to_csr."
+        raise InvalidInputError(argument, f"an array of shape {array.shape}", allowed, advice)
     if array.size == 0:
         return np.empty(0, dtype=np.int64)
     if not np.issubdtype(array.dtype, np.integer):
-        raise InvalidInputError(
-            argument,
-            f"values of type {array.dtype}",
-            "whole numbers (class numbers, or LABEL_UNLABELED)",
-            "For names, use TextDataset.from_labels.",
-        )
+        allowed = "whole numbers (class numbers, or LABEL_UNLABELED)"
+        advice = "For names, use TextDataset.from_labels."
+        raise InvalidInputError(argument, f"values of type {array.dtype}", allowed, advice)
     return array.astype(np.int32 if np.can_cast(array.dtype, np.int32) else np.int64)
 
 
@@ -76,11 +54,8 @@ def _as_multi_label(y: Any, argument: str) -> csr_matrix:
     matrix.eliminate_zeros()
     known = np.isin(matrix.data, (1, LABEL_UNLABELED, LABEL_IGNORED))
     if not known.all():
-        raise InvalidInputError(
-            argument,
-            f"a matrix entry of {matrix.data[~known][0]}",
-            f"1, LABEL_UNLABELED ({LABEL_UNLABELED}) and LABEL_IGNORED ({LABEL_IGNORED})",
-        )
+        allowed = f"1, LABEL_UNLABELED ({LABEL_UNLABELED}) and LABEL_IGNORED ({LABEL_IGNORED})"
+        raise InvalidInputError(argument, f"a matrix entry of {matrix.data[~known][0]}", allowed)
     return matrix.astype(np.int32)
 
 
@@ -110,19 +85,12 @@ def list_to_csr(labels: Iterable[Iterable[int] | int | None], num_classes: int) 
     Parameters
     ----------
     labels : iterable of (iterable of int, None, or LABEL_IGNORED)
-        The class numbers of each text. None (or `LABEL_UNLABELED`) marks a text without labels yet, which
-        is not the same as ``[]``, a text that no class applies to.
-    num_classes : int
-        The number of columns.
+        The class numbers of each text, in [0, num_classes). None (or `LABEL_UNLABELED`) marks a text without
+        labels yet, which is not the same as ``[]``, a text that no class applies to.
 
     Returns
     -------
     csr_matrix of int32, shape (n, num_classes)
-
-    Raises
-    ------
-    InvalidInputError
-        If something is no class number, or one outside [0, num_classes).
 
     Examples
     --------
@@ -181,15 +149,7 @@ def csr_to_list(y: csr_matrix) -> list[list[int] | int | None]:
 class LabelNames:
     """What the classes are called: class number k is ``names[k]``.
 
-    Parameters
-    ----------
-    names : tuple of str
-        One distinct name for each class, in the order of the class numbers.
-
-    Raises
-    ------
-    InvalidInputError
-        If a name is not a string, or occurs twice.
+    InvalidInputError is raised if a name is not a string, or occurs twice.
 
     Examples
     --------
@@ -228,7 +188,6 @@ class LabelNames:
         return cls(tuple(sorted(found)))
 
     def __len__(self) -> int:
-        """Return the number of classes."""
         return len(self.names)
 
     @cached_property
@@ -259,10 +218,7 @@ class LabelNames:
     def decode(self, y: Labels) -> list[str] | list[list[str]]:
         """Turn class numbers into names: a string a text, or a list of strings (multi-label).
 
-        Raises
-        ------
-        InvalidInputError
-            If a row is marked unlabelled or ignored, or a class number has no name.
+        InvalidInputError is raised for a row without a label, and for a class number without a name.
         """
         numbers = y.indices if is_multi_label(y) else y
         if marked_rows(y).any() or (numbers.size and not 0 <= numbers.min() <= numbers.max() < len(self)):

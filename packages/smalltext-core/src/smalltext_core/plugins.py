@@ -24,10 +24,8 @@ class Plugin:
 
     Parameters
     ----------
-    name : str
-        The name of the entry point.
-    distribution, version : str
-        The distribution that brings it, as package indexes write it.
+    name, distribution, version : str
+        The entry point, and the distribution that brings it.
     specs : tuple of ClassifierSpec
         The classifiers that it registers, if it could be loaded.
     error : BaseException or None
@@ -51,7 +49,6 @@ class Plugin:
         return "ready" if self.error is None else "broken"
 
     def __str__(self) -> str:
-        """Return the distribution, its version and the entry point."""
         return f"{self.distribution} {self.version} (entry point {self.name!r})"
 
 
@@ -103,10 +100,8 @@ def _specs(entry: EntryPoint) -> tuple[ClassifierSpec, ...]:
     manager.check_pending()
     answers = manager.hook.smalltext_classifiers()
     if not answers:
-        raise PluginError(
-            f"{entry.value} names no classifiers; mark a function smalltext_classifiers() with "
-            "@smalltext_core.hookimpl, and have it return a ClassifierSpec for each."
-        )
+        advice = "mark a function smalltext_classifiers() with @smalltext_core.hookimpl, and return the specs"
+        raise PluginError(f"{entry.value} names no classifiers; {advice}.")
     specs = tuple(answers[0])
     for spec in specs:
         if not isinstance(spec, ClassifierSpec):
@@ -115,8 +110,7 @@ def _specs(entry: EntryPoint) -> tuple[ClassifierSpec, ...]:
 
 
 def _protocol_error(spec: ClassifierSpec, distribution: str, version: str) -> ProtocolVersionError:
-    newer = spec.protocol > PROTOCOL_VERSION
-    behind = "smalltext-core" if newer else distribution
+    behind = "smalltext-core" if spec.protocol > PROTOCOL_VERSION else distribution
     return ProtocolVersionError(
         f"The classifier {spec.name!r} of {distribution} {version} was written for version {spec.protocol} of the "
         f"protocol, and the installed smalltext-core has version {PROTOCOL_VERSION}: "

@@ -24,18 +24,8 @@ def place_columns(
 ) -> Probabilities:
     """Give every class its column, those that the model has never seen included.
 
-    Parameters
-    ----------
-    scores : ndarray, shape (n, len(classes))
-        Probabilities of the classes that the model knows.
-    classes : ndarray of int, shape (len(classes),)
-        The class number behind each column of `scores`.
-    num_classes : int
-        The number of columns wanted. A class that is not in `classes` gets zeros.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, num_classes)
+    `scores` has shape (n, len(classes)), and `classes` says which class each of its columns is. The others get
+    zeros.
 
     Examples
     --------
@@ -49,14 +39,6 @@ def place_columns(
 
 def to_labels(proba: Probabilities, multi_label: bool, threshold: float = 0.5) -> Labels:
     """Decide: the most probable class of each text, or every class above the threshold.
-
-    Parameters
-    ----------
-    proba : ndarray of float32, shape (n, num_classes)
-    multi_label : bool
-        Whether several classes, or none, may apply to a text.
-    threshold : float, default=0.5
-        In multi-label problems a class applies if its probability is greater than this.
 
     Returns
     -------

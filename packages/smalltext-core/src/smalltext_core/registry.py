@@ -24,12 +24,7 @@ from smalltext_core.plugins import Plugin, canonical, discover
 from smalltext_core.spec import ClassifierSpec
 
 FIRST_PARTY: Mapping[str, str] = MappingProxyType(
-    {
-        "kimcnn": "smalltext-kimcnn",
-        "setfit": "smalltext-setfit",
-        "sklearn": "smalltext-sklearn",
-        "transformers": "smalltext-transformers",
-    }
+    {name: f"smalltext-{name}" for name in ("kimcnn", "setfit", "sklearn", "transformers")}
 )
 """The names that belong to this project, and the distributions that bring them."""
 
@@ -69,12 +64,7 @@ class Registry:
         return claimants.pop() if len(claimants) == 1 else None
 
     def spec(self, name: str) -> ClassifierSpec:
-        """Return the spec behind a name, or raise the error that says what to do instead.
-
-        Raises
-        ------
-        UnknownClassifierError, AmbiguousNameError, PluginError, ProtocolVersionError
-        """
+        """Return the spec behind a name, or raise the error that says what to do instead."""
         if not isinstance(name, str):
             raise InvalidInputError("name", repr(name), "the name of a classifier, a str")
         distribution, _, bare = name.rpartition(":")
@@ -97,10 +87,8 @@ class Registry:
         for plugin in self.plugins:
             if plugin.distribution == distribution or (distribution is None and plugin.name == bare):
                 if plugin.blocked_by is not None:
-                    raise UnknownClassifierError(
-                        f"{name!r} is brought by {plugin}, which the environment variable {plugin.blocked_by} "
-                        "blocks."
-                    )
+                    why = f"which the environment variable {plugin.blocked_by} blocks"
+                    raise UnknownClassifierError(f"{name!r} is brought by {plugin}, {why}.")
                 if plugin.error is not None and not plugin.specs:
                     _refuse_broken(name, plugin)
 
@@ -129,10 +117,8 @@ class Registry:
 def _refuse_broken(name: str, plugin: Plugin) -> NoReturn:
     if isinstance(plugin.error, ProtocolVersionError):
         raise ProtocolVersionError(str(plugin.error)) from plugin.error
-    raise PluginError(
-        f"The plugin {plugin} that should bring {name!r} could not be loaded: "
-        f"{type(plugin.error).__name__}: {plugin.error}"
-    ) from plugin.error
+    what = f"The plugin {plugin} that should bring {name!r} could not be loaded"
+    raise PluginError(f"{what}: {type(plugin.error).__name__}: {plugin.error}") from plugin.error
 
 
 _lock = threading.RLock()
@@ -178,10 +164,8 @@ def classifier_spec(name: str) -> ClassifierSpec:
 
     Raises
     ------
-    UnknownClassifierError
-        If there is none: the message lists those that are installed, the nearest, or the ``pip install``.
-    AmbiguousNameError
-        If several distributions register it.
+    UnknownClassifierError, AmbiguousNameError
+        If no distribution registers the name, or several do.
     PluginError
         If its plugin is broken, with the cause chained.
     """
@@ -196,20 +180,13 @@ def create_factory(
     Parameters
     ----------
     name : str
-        A name from `classifiers`, or ``distribution:name``.
+        A name from `classifiers`, or ``distribution:name``; raises what `classifier_spec` raises.
     num_classes : int
-        The number of classes, 2 or more (1 or more if multi-label).
+        2 or more (1 or more if multi-label).
     multi_label : bool, default=False
         Whether several classes, or none, may apply to a text.
     **parameters
-        What the classifier's builder takes; ``smalltext info NAME`` lists it.
-
-    Raises
-    ------
-    UnknownClassifierError, AmbiguousNameError, PluginError
-        If the name finds nothing that can be used.
-    InvalidInputError
-        If a parameter is not one of the builder's.
+        What the classifier's builder takes; ``smalltext info NAME`` lists it. InvalidInputError names a wrong one.
 
     Examples
     --------
@@ -246,9 +223,6 @@ def _check_parameters(name: str, builder: Any, parameters: Mapping[str, Any]) ->
     for parameter in parameters:
         if parameter not in allowed:
             near = difflib.get_close_matches(parameter, allowed, n=1)
-            raise InvalidInputError(
-                "parameters",
-                f"{parameter!r} for the classifier {name!r}",
-                ", ".join(allowed),
-                f"Did you mean {near[0]!r}?" if near else "",
-            )
+            advice = f"Did you mean {near[0]!r}?" if near else ""
+            given = f"{parameter!r} for the classifier {name!r}"
+            raise InvalidInputError("parameters", given, ", ".join(allowed), advice)

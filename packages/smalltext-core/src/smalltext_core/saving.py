@@ -1,7 +1,6 @@
 """Saved classifiers: a folder with a manifest, written whole or not at all, checked before it is used.
 
-A backend's `save` opens `model_folder`, writes its files and nothing else; its `load` begins with
-`read_manifest`. What the manifest says is JSON, and what loading does with it runs no code of the folder.
+A backend's `save` opens `model_folder` and writes its files; its `load` begins with `read_manifest`.
 """
 
 from __future__ import annotations
@@ -32,18 +31,13 @@ class Manifest:
 
     Parameters
     ----------
-    classifier : str
-        The name that its plugin registers it under.
-    distribution, version : str
-        The distribution that wrote the folder, and its version.
+    classifier, distribution, version : str
+        The name that its plugin registers it under, and the distribution that wrote the folder.
     parameters : mapping of str to JSON values
         What the backend needs to make the classifier again.
     label_names : tuple of str or None
-        What the classes are called.
     files : mapping of str to str
         The SHA-256 of every file, by its path inside the folder.
-    format_version : int
-        The version of this layout.
     """
 
     classifier: str
@@ -72,34 +66,16 @@ def model_folder(
 ) -> Iterator[Path]:
     """Open a folder to write a classifier's files into; the manifest is added at the end.
 
-    A folder that exists is replaced if it is a saved model, keeping what somebody else put into it.
-
-    Parameters
-    ----------
-    folder : path
-        Where the model is to be.
-    classifier, distribution, version, parameters, label_names
-        What the `Manifest` says.
-
-    Yields
-    ------
-    Path
-        An empty folder. Files written into it appear in `folder` when the block ends without an exception.
-
-    Raises
-    ------
-    ModelFolderError
-        If `folder` is a file, or a folder that holds other things than a saved model.
+    Files written into the folder that it yields appear in `folder` when the block ends without an exception.
+    A saved model that is there already is replaced, except for what somebody else put into it; a file, or a
+    folder that holds something else, is refused with a ModelFolderError.
     """
     folder = Path(folder)
     keep = _files_of_others(folder)
     with staged_folder(folder) as staging:
         yield staging
-        files = {
-            path.relative_to(staging).as_posix(): _digest(path)
-            for path in sorted(staging.rglob("*"))
-            if path.is_file()
-        }
+        written = sorted(path for path in staging.rglob("*") if path.is_file())
+        files = {path.relative_to(staging).as_posix(): _digest(path) for path in written}
         names = None if label_names is None else label_names.names
         _write(staging, Manifest(classifier, distribution, version, dict(parameters), names, files))
         for path in keep:
@@ -110,11 +86,7 @@ def model_folder(
 
 
 def add_file(folder: str | Path, name: str, content: bytes) -> None:
-    """Add a file to a saved model, so that the manifest vouches for it as for the others.
-
-    Not atomic by itself: write into a folder that `smalltext_core.atomic.staged_folder` is about to put in
-    place.
-    """
+    """Add a file to a saved model and its manifest; not atomic, so do it inside `staged_folder`."""
     folder = Path(folder)
     manifest = _read(folder)
     (folder / name).write_bytes(content)
@@ -125,10 +97,7 @@ def add_file(folder: str | Path, name: str, content: bytes) -> None:
 def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:
     """Read and check the manifest of a saved model, and by default the hash of every file it lists.
 
-    Raises
-    ------
-    ModelFolderError
-        If the folder is no saved model, was written by a newer version, is damaged, or names a file outside.
+    ModelFolderError is raised if it is damaged, from a newer version, names a file outside, or is none.
     """
     folder = Path(folder)
     manifest = _read(folder)
@@ -143,19 +112,14 @@ def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:
 
 
 def load(folder: str | Path, **options: Any) -> Any:
-    """Bring back the classifier that a folder holds, whatever its class.
+    """Bring back the classifier that a folder holds, whatever its class; its probabilities are the same bits.
 
     Parameters
     ----------
     folder : path
-        A folder that a classifier's `save` wrote.
+        A folder that a classifier's `save` wrote; no code in it is run.
     **options
         What the backend's own `load` takes, such as ``trusted`` (smalltext-sklearn) or ``device``.
-
-    Returns
-    -------
-    Classifier
-        Fitted; its probabilities are equal, bit for bit, to those of the classifier that was saved.
 
     Raises
     ------
@@ -179,11 +143,9 @@ def load(folder: str | Path, **options: Any) -> Any:
     try:
         classifier = classifier_spec(name).resolve("classifier")
     except (UnknownClassifierError, AmbiguousNameError, PluginError) as error:
-        raise ModelFolderError(
-            f"{folder} holds a {manifest.classifier!r} classifier, written by {manifest.distribution!r} "
-            f"{manifest.version!r}, which is not usable here. {error} "
-            f"Install it: pip install {manifest.distribution}"
-        ) from error
+        what = f"{manifest.classifier!r} classifier, written by {manifest.distribution!r} {manifest.version!r}"
+        advice = f"Install it: pip install {manifest.distribution}"
+        raise ModelFolderError(f"{folder} holds a {what}, which is not usable here. {error} {advice}") from error
     if not hasattr(classifier, "load"):
         raise ModelFolderError(f"{classifier.__name__} of {manifest.distribution} has no load(); upgrade it.")
     try:
@@ -209,10 +171,8 @@ def _files_of_others(folder: Path) -> list[Path]:
     try:
         manifest = _read(folder)
     except ModelFolderError as error:
-        raise ModelFolderError(
-            f"{folder} exists and is not a saved model, so it is not written to ({error}) Choose another "
-            "folder, or empty this one."
-        ) from error
+        what = f"{folder} exists and is not a saved model, so it is not written to ({error})"
+        raise ModelFolderError(f"{what} Choose another folder, or empty this one.") from error
     ours = {MANIFEST, *manifest.files}
     return [path for path in present if path.relative_to(folder).as_posix() not in ours]
 
@@ -226,10 +186,8 @@ def _read(folder: Path) -> Manifest:
     """Read the manifest of a folder, and believe nothing in it that was not checked."""
     path = folder / MANIFEST
     if not path.is_file():
-        raise ModelFolderError(
-            f"{folder} is not a saved model: it has no {MANIFEST}. Give the folder that save() or "
-            "`smalltext train --output` wrote."
-        )
+        advice = "Give the folder that save() or `smalltext train --output` wrote."
+        raise ModelFolderError(f"{folder} is not a saved model: it has no {MANIFEST}. {advice}")
     _check_file(folder, MANIFEST, None)
     try:
         content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
@@ -250,10 +208,8 @@ def _parse(content: object, path: Path) -> Manifest:
         raise ModelFolderError(f"{path} is damaged: it holds no JSON object. Save the model again.")
     version = content.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
-        raise ModelFolderError(
-            f"{path} has format version {version}, and this smalltext-core reads up to {FORMAT_VERSION}. "
-            "Upgrade it: pip install --upgrade smalltext-core"
-        )
+        what = f"{path} has format version {version}, and this smalltext-core reads up to {FORMAT_VERSION}"
+        raise ModelFolderError(f"{what}. Upgrade it: pip install --upgrade smalltext-core")
     names = content.get("label_names")
     sound = (
         version == FORMAT_VERSION
@@ -266,14 +222,8 @@ def _parse(content: object, path: Path) -> Manifest:
     )
     if not sound:
         raise ModelFolderError(f"{path} is damaged: fields are missing or of the wrong type. Save it again.")
-    return Manifest(
-        content["classifier"],
-        content["distribution"],
-        content["version"],
-        content["parameters"],
-        None if names is None else tuple(names),
-        content["files"],
-    )
+    said = {key: content[key] for key in ("classifier", "distribution", "version", "parameters", "files")}
+    return Manifest(**said, label_names=None if names is None else tuple(names))
 
 
 def _check_file(folder: Path, name: str, digest: str | None) -> None:
@@ -290,10 +240,8 @@ def _check_file(folder: Path, name: str, digest: str | None) -> None:
     except (OSError, RuntimeError, UnicodeError) as error:  # too long, a circle of links, not a file name, ...
         raise ModelFolderError(f"{folder}: {name!r} cannot be read ({error}).") from error
     if found != digest:
-        raise ModelFolderError(
-            f"{path} is not the file that was saved: its SHA-256 differs from the manifest's. Copy the folder "
-            "again, or save the model again."
-        )
+        what = f"{path} is not the file that was saved: its SHA-256 differs from the manifest's"
+        raise ModelFolderError(f"{what}. Copy the folder again, or save the model again.")
 
 
 def _digest(path: Path) -> str:

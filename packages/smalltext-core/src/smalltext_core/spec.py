@@ -23,26 +23,20 @@ class ClassifierSpec:
     Parameters
     ----------
     name : str
-        What users call it: lower-case letters and digits, joined by single dots, dashes or underscores.
+        What users call it: lower-case letters and digits, joined by dots, dashes or underscores.
     summary : str
         One line for the list of classifiers.
     protocol : int
         The `smalltext_core.PROTOCOL_VERSION` that the classifier was written for: a number, not the
         constant, which would always agree with whatever core is installed.
-    classifier, factory : str
-        Where the class and its factory live, as ``"module:attribute"``.
+    classifier, factory, dataset : str
+        Where the class lives, its factory, and (optional) the dataset of what the backend computed, as
+        ``"module:attribute"``.
     builder : str
-        Where the function lives that makes a factory of a number of classes and keyword parameters, as
-        ``"module:attribute"``. Its signature and its docstring are what ``smalltext info`` shows.
-    dataset : str, optional
-        Where the dataset lives that holds what the backend computed, likewise.
+        Where the function lives, likewise, that makes a factory of a number of classes and keyword
+        parameters. Its signature and its docstring are what ``smalltext info`` shows.
     abilities : tuple of str
         Those of `ABILITIES` that the classifier has.
-
-    Raises
-    ------
-    InvalidInputError
-        If a name or target is malformed, or an ability does not exist.
 
     Examples
     --------
@@ -85,13 +79,7 @@ class ClassifierSpec:
                 raise InvalidInputError("abilities", repr(ability), f"some of {', '.join(ABILITIES)}")
 
     def resolve(self, part: str) -> Any:
-        """Import one of the parts: "classifier", "factory", "builder" or "dataset".
-
-        Raises
-        ------
-        PluginError
-            If the module cannot be imported or lacks the attribute, with the cause chained.
-        """
+        """Import "classifier", "factory", "builder" or "dataset"; PluginError, cause chained, if that fails."""
         target = getattr(self, part)
         if target is None:
             raise PluginError(f"The classifier {self.name!r} has no {part} of its own; use TextDataset.")

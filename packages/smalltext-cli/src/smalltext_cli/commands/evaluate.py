@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -65,7 +64,7 @@ def evaluate(
     with messages().status("Reading ...") as status:
         labelled = list(found)
         status.update(f"Labelling {len(labelled):,} texts ...")
-        evaluation = evaluate_model(loaded, labelled, _name(data), _line_unit(data, file_format))
+        evaluation = evaluate_model(loaded, labelled, data, _line_unit(data, file_format))
     if report is not None:
         from smalltext_cli.report import render_report
 
@@ -76,10 +75,6 @@ def evaluate(
         _show(evaluation)
     if report is not None:
         messages().print(f"Report: {report}", markup=False, soft_wrap=True)
-
-
-def _name(data: str) -> str:
-    return "standard input" if data == STDIN else PurePath(data).name
 
 
 def _line_unit(data: str, file_format: str | None) -> Any:

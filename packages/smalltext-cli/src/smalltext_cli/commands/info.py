@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from smalltext_cli.commands.options import AsJson
-from smalltext_cli.console import print_json, results
+from smalltext_cli.console import jsonable, print_json, results
 from smalltext_cli.parameters import REQUIRED, Parameters, builder_parameters
 from smalltext_core import ClassifierSpec, Plugin, classifier_spec, plugins
 
@@ -43,20 +43,12 @@ def _as_dict(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Para
                 "name": one.name,
                 "type": one.type_text,
                 "required": one.default is REQUIRED,
-                "default": None if one.default is REQUIRED else _jsonable(one.default),
+                "default": None if one.default is REQUIRED else jsonable(one.default),
                 "meaning": one.meaning,
             }
             for one in parameters.named.values()
         ],
     }
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_jsonable(one) for one in value]
-    if isinstance(value, dict):
-        return {str(key): _jsonable(one) for key, one in value.items()}
-    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
 
 
 def _show(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Parameters) -> None:

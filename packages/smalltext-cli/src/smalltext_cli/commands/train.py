@@ -16,7 +16,7 @@ from smalltext_cli.commands.options import (
     Separator,
     TextColumn,
 )
-from smalltext_cli.console import messages, print_json, results
+from smalltext_cli.console import jsonable, messages, print_json, results
 
 if TYPE_CHECKING:
     from smalltext_cli.metrics import Scores
@@ -83,11 +83,15 @@ def train(
         smalltext train train.tsv -c sklearn -o model --validation test.tsv --text-column body
     """
     from smalltext_cli import survey, training
+    from smalltext_cli.errors import UsageError
     from smalltext_cli.parameters import builder_parameters
     from smalltext_cli.reading import read_labelled
     from smalltext_cli.settings import settings_of, values_of
+    from smalltext_cli.sources import known_format
     from smalltext_core import classifier_spec
 
+    if data == validation:
+        raise UsageError(f"--validation {validation}: this is DATA itself. Give other texts, or leave it out.")
     spec = classifier_spec(classifier)
     training.check_abilities(classifier, spec, multi_label=multi_label, weights=weight_column is not None)
     parameters = builder_parameters(spec.resolve("builder"))
@@ -101,9 +105,8 @@ def train(
         label_column=label_column,
         multi_label=multi_label,
         separator=separator,
-        file_format=file_format,
     )
-    labelled = read(data, weight_column=weight_column)
+    labelled = read(data, weight_column=weight_column, file_format=file_format)
     found = survey.survey(labelled)
     survey.show(found, data)
     names = training.label_names(labelled.labels, data, multi_label=multi_label)
@@ -111,19 +114,23 @@ def train(
     if validation is None:
         split = training.held_out_split(labelled, names, share=held_out, seed=seed or 0, multi_label=multi_label)
     else:
-        split = training.validation_split(labelled, read(validation), names, validation, multi_label=multi_label)
+        others = read(validation, file_format=known_format(validation) or file_format)
+        survey.show_overlap(labelled, others, validation)
+        split = training.validation_split(labelled, others, names, validation, multi_label=multi_label)
 
     with messages().status(f"Training {classifier} on {len(split.train):,} texts ..."):
         trained, seconds = training.fitted(classifier, split, values)
     scores = None if split.scored is None else training.scored(trained, split.scored)
     document = None if scores is None else {**scores.as_dict(names.names), "scored_on": split.scored_on}
+    if document is not None and split.validation is not None:
+        document["scored_on"] = {**split.scored_on, "given_to_fit": training.takes_validation_set(trained)}
     training.save(trained, output, document)
     if as_json:
         print_json(
             {
                 "model": str(output),
                 "classifier": classifier,
-                "parameters": {name: repr(value) for name, value in values.items()},
+                "parameters": jsonable(values),
                 "data": found.as_dict(),
                 "trained_on": len(split.train),
                 "seconds": round(seconds, 3),

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from smalltext_cli.calibration import ReliabilityBin
 from smalltext_cli.metrics import wilson_interval
-from smalltext_cli.report.scale import Scale, nice_ticks, percent_ticks
+from smalltext_cli.report.scale import Scale, compact, nice_ticks, percent_ticks
 from smalltext_cli.report.svg import chart, element
 
 _LEFT, _RIGHT, _WIDTH = 52.0, 408.0, 426.0
@@ -27,7 +27,7 @@ def reliability_diagram(reliability: Sequence[ReliabilityBin], error: float, *, 
         Whether the confidence is each probability of each class, and not that of the predicted class.
     """
     bottom = 350.0
-    accuracy = Scale(0, 1, bottom, 20)
+    accuracy = Scale(0, 1, bottom, 46)
     x_title = "probability of the class" if multi_label else "confidence in the predicted class"
     y_title = "share to which the class applies" if multi_label else "share that is right"
     grid = _axes(accuracy, percent_ticks(), bottom, x_title, y_title)
@@ -35,10 +35,12 @@ def reliability_diagram(reliability: Sequence[ReliabilityBin], error: float, *, 
         "line", x1=_CONFIDENCE(0), y1=accuracy(0), x2=_CONFIDENCE(1), y2=accuracy(1), class_="ideal"
     )
     bars = [_reliability_bar(one, accuracy) for one in reliability if one.count]
-    badge = (
-        element("rect", x=_LEFT + 12, y=30, width=132, height=48, rx=6, class_="badge"),
-        element("text", f"{error:.3f}", x=_LEFT + 24, y=52, class_="headline", id="reliability-ece"),
-        element("text", "calibration error", x=_LEFT + 24, y=69, class_="tick"),
+    headline = element(
+        "text",
+        element("tspan", f"{error:.3f}", id="reliability-ece", class_="headline"),
+        element("tspan", "expected calibration error", dx=8, class_="axis"),
+        x=_LEFT,
+        y=22,
     )
     return chart(
         "reliability-chart",
@@ -49,7 +51,7 @@ def reliability_diagram(reliability: Sequence[ReliabilityBin], error: float, *, 
         *grid,
         *bars,
         diagonal,
-        *badge,
+        headline,
     )
 
 
@@ -58,10 +60,10 @@ def confidence_histogram(reliability: Sequence[ReliabilityBin], *, multi_label: 
     bottom = 350.0
     highest = max(one.count for one in reliability)
     ticks = nice_ticks(highest)
-    counts = Scale(0, max(ticks[-1], highest), bottom, 26)
+    counts = Scale(0, max(ticks[-1], highest), bottom, 46)
     unit = "text/class pairs" if multi_label else "texts"
     x_title = "probability of the class" if multi_label else "confidence in the predicted class"
-    grid = _axes(counts, [(tick, f"{tick:,}") for tick in ticks], bottom, x_title, unit)
+    grid = _axes(counts, [(tick, compact(tick)) for tick in ticks], bottom, x_title, unit)
     bars = [_histogram_bar(one, counts, unit) for one in reliability if one.count]
     return chart(
         "confidence-chart",
@@ -126,5 +128,5 @@ def _histogram_bar(one: ReliabilityBin, counts: Scale, unit: str) -> Markup:
         element("title", f"{one.lower:.0%} to {one.upper:.0%}: {one.count} {unit}, {came_true} came true"),
         element("rect", x=left, y=border, width=width, height=counts(0) - border, class_="bar right"),
         element("rect", x=left, y=top, width=width, height=border - top, class_="bar wrong"),
-        element("text", f"{one.count:,}", x=left + width / 2, y=top - 5, text_anchor="middle", class_="small"),
+        element("text", compact(one.count), x=left + width / 2, y=top - 5, text_anchor="middle", class_="small"),
     )

@@ -7,6 +7,7 @@ import unicodedata
 _WIDE = 1.0  # of the font size: Chinese, Japanese, Korean, emoji
 _NARROW = 0.56  # the mean of Latin, Cyrillic, Arabic, ... letters in the usual sans-serif fonts
 _CAPITAL = 0.7
+_BROAD = frozenset("MW@%mw—")  # the broadest of the narrow scripts
 
 
 def width(text: str, font_size: float) -> float:
@@ -28,7 +29,7 @@ def shorten(text: str, room: float, font_size: float) -> str:
     Examples
     --------
     >>> shorten("business", 200, 12.0), shorten("a very long name of a class", 60, 12.0)
-    ('business', 'a very l…')
+    ('business', 'a very…')
     """
     text = " ".join(text.split())
     if width(text, font_size) <= room:
@@ -48,6 +49,6 @@ def shorten(text: str, room: float, font_size: float) -> str:
 def _relative_width(character: str) -> float:
     if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
         return 0.0
-    if unicodedata.east_asian_width(character) in {"W", "F"}:
+    if unicodedata.east_asian_width(character) in {"W", "F"} or character in _BROAD:
         return _WIDE
     return _CAPITAL if character.isupper() else _NARROW

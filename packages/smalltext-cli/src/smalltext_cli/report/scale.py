@@ -50,3 +50,16 @@ def nice_ticks(highest: int, most: int = 5) -> list[int]:
     power = 10 ** max(0, math.floor(math.log10(rough))) if rough > 1 else 1
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
     return list(range(0, highest + 1, step))
+
+
+def compact(count: int) -> str:
+    """Write a count in little room.
+
+    Examples
+    --------
+    >>> compact(9999), compact(12_345), compact(1_234_567)
+    ('9999', '12k', '1.2M')
+    """
+    if count < 10_000:
+        return str(count)
+    return f"{count / 1000:.0f}k" if count < 999_500 else f"{count / 1_000_000:.1f}M"

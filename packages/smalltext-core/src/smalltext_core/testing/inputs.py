@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import vstack
 
 from smalltext_core.dataset import TextDataset
 from smalltext_core.testing.check import rule
 from smalltext_core.testing.labels import expect_labels
 from smalltext_core.testing.probabilities import expect_probabilities
 from smalltext_core.testing.subject import Subject
-from smalltext_core.testing.texts import unusual_texts
+from smalltext_core.testing.texts import joined, unusual_texts
 
 
 @rule(3)
@@ -73,10 +72,6 @@ def check_unusual_texts_can_be_trained_on(subject: Subject) -> None:
     """
     plain, unusual = subject.train_set, unusual_texts()
     rows = np.arange(len(unusual)) % len(plain)
-    texts = plain.x + unusual.x
-    if subject.multi_label:
-        train_set = TextDataset(texts, vstack([plain.y, plain.y[rows]], format="csr"))
-    else:
-        train_set = TextDataset(texts, np.concatenate([plain.y, plain.y[rows]]))
+    train_set = TextDataset(plain.x + unusual.x, joined(plain.y, plain.y[rows]))
     proba = subject.new().fit(train_set).predict_proba(subject.texts)
     expect_probabilities(proba, len(subject.texts), subject.num_classes, "predict_proba after training on them")

@@ -49,7 +49,7 @@ def parametrize_checks(
         Best with a seed, and with settings that learn from a few dozen short texts within seconds.
     ids : sequence of str, optional
         What to call the factories in the names of the tests; by default, their types.
-    num_classes, multi_label, optional
+    num_classes, multi_label : int and bool, optional
         As for `smalltext_core.testing.run_checks`.
     expected_failures : mapping of str to str, optional
         Names of checks that are known to fail, and why: these tests become ``xfail(strict=True)``.

@@ -14,11 +14,18 @@ from numpy.typing import ArrayLike, NDArray
 from smalltext_core.classifier import Classifier, ClassifierFactory
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import UnsupportedError
-from smalltext_core.labels import is_multi_label
+from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.testing.check import not_applicable
 from smalltext_core.testing.randomness import global_seed, global_state, moved
-from smalltext_core.testing.texts import opposite, training_texts, unseen_texts
+from smalltext_core.testing.texts import (
+    CONTESTED_TURNS,
+    contested,
+    contested_texts,
+    opposite,
+    training_texts,
+    unseen_texts,
+)
 
 
 @dataclass
@@ -105,6 +112,11 @@ class Subject:
         """Labels for the training texts that contradict those that they have."""
         return opposite(self.train_set.y, self.num_classes)
 
+    @cached_property
+    def contested(self) -> TextDataset:
+        """A few texts with the labels that a classifier is to learn from a set that contradicts itself."""
+        return contested_texts(self.num_classes, self.multi_label)
+
     def train(self, seed: int) -> Training:
         """Train a new classifier while the global random state of the process is what the seed makes it."""
         training = Training(self.new())
@@ -154,27 +166,37 @@ class Subject:
             raise not_applicable(f"the classifier takes no weights: {error}") from error
         return classifier
 
-    def margin(self, classifier: Classifier) -> float:
-        """Return how much more a classifier believes in the labels of the training texts than in opposite ones.
+    def fit_contested(self, right: float, wrong: float) -> float:
+        """Train on contested texts with a weight for the right labels and one for the wrong; return the margin."""
+        count = len(self.contested)
+        weights = np.tile(np.repeat([right, wrong], count), CONTESTED_TURNS // 2)
+        classifier = self.fit_weighted(contested(self.contested, self.num_classes), weights)
+        return self.margin(classifier, self.contested)
 
-        Near 0 for one that has learned nothing, or as much from texts as from their contradiction; at most 1.
+    @cached_property
+    def margin_of_nine_to_one(self) -> float:
+        """The margin after training on contested texts whose right labels weigh nine times the wrong ones."""
+        return self.fit_contested(9, 1)
+
+    def margin(self, classifier: Any, dataset: TextDataset) -> float:
+        """Return by how much a classifier prefers the labels of a dataset to opposite ones, from -1 to 1.
+
+        It is 0 for one that has learned nothing, or as much from texts as from their contradiction.
         """
-        proba = np.asarray(classifier.predict_proba(TextDataset(self.train_set.x)), dtype=np.float64)
-        if is_multi_label(self.train_set.y):
-            applies = self.train_set.y.toarray() > 0
-            return float(proba[applies].mean() - proba[~applies].mean())
-        rows = np.arange(len(proba))
-        return float((proba[rows, self.train_set.y] - proba[rows, self.opposite_labels]).mean())
+        proba = np.asarray(classifier.predict_proba(TextDataset(dataset.x)), dtype=np.float64)
+        y, other = dataset.y, opposite(dataset.y, min(self.num_classes, int(dataset.target_labels.max()) + 1))
+        right, wrong = (float(proba[_indicator(labels, proba.shape)].mean()) for labels in (y, other))
+        return (right - wrong) / max(right + wrong, 1e-12)
 
-    def require_learning(self) -> float:
-        """Return the margin of the shared classifier, or skip a check that needs one which has learned."""
-        margin = self.margin(self.fitted)
+    def require_learning(self) -> None:
+        """Skip a check that needs a classifier which has learned something."""
+        margin = self.margin(self.fitted, self.train_set)
         if margin < 0.05:
             raise not_applicable(
-                f"the classifier hardly learns from {len(self.train_set)} texts (it prefers the right labels by "
-                f"{margin:.3f} only), so nothing can be told; make the factory train longer"
+                f"the classifier hardly learns from {len(self.train_set)} texts (right labels are preferred to "
+                f"wrong ones by {margin:.3f} on a scale from -1 to 1), so nothing can be told; let the factory's "
+                "classifiers train longer"
             )
-        return margin
 
     @cached_property
     def _room(self) -> tempfile.TemporaryDirectory[str]:
@@ -192,6 +214,16 @@ class Subject:
         folder = self.folder("model")
         self.fitted.save(folder)
         return folder
+
+
+def _indicator(y: Labels, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return which entries of a matrix of probabilities belong to labels."""
+    if is_multi_label(y):
+        applies: NDArray[np.bool_] = y.toarray() > 0
+        return applies
+    indicator = np.zeros(shape, dtype=np.bool_)
+    indicator[np.arange(shape[0]), y] = True
+    return indicator
 
 
 def same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import vstack
 
 from smalltext_core.dataset import TextDataset
 from smalltext_core.labels import Labels, is_multi_label, list_to_csr
@@ -35,6 +36,10 @@ _NEUTRAL = (
 )
 _TEXTS_PER_CLASS = 6
 _PAIRS_PER_CLASS = 2
+_CONTESTED_CLASSES = 4
+
+CONTESTED_TURNS = 8
+"""How often each text occurs in a contested training set."""
 
 
 def class_names(num_classes: int) -> list[str]:
@@ -74,11 +79,29 @@ def training_texts(num_classes: int, multi_label: bool) -> TextDataset:
         for i in range(_PAIRS_PER_CLASS):
             for topic in range(num_classes):
                 pair = [topic, (topic + 1) % num_classes]
-                texts.append(" ".join(sentence(one, _TEXTS_PER_CLASS + i) for one in pair))
+                texts.append(" ".join(sentence(one, 12 + i) for one in pair))
                 labels.append(pair)
     texts += _NEUTRAL
     labels += [[] for _ in _NEUTRAL]
     return TextDataset(texts, list_to_csr(labels, num_classes), label_names=class_names(num_classes))
+
+
+def contested_texts(num_classes: int, multi_label: bool) -> TextDataset:
+    """Return a few texts with their labels, of which `contested` makes a training set that contradicts itself."""
+    topics = [topic for topic in range(min(num_classes, _CONTESTED_CLASSES)) for _ in range(2)]
+    texts = [sentence(topic, i % 2) for i, topic in enumerate(topics)]
+    if not multi_label:
+        return TextDataset(texts, topics)
+    labels: list[list[int]] = [*([topic] for topic in topics), [], []]
+    return TextDataset([*texts, *_NEUTRAL[:2]], list_to_csr(labels, num_classes))
+
+
+def contested(dataset: TextDataset, num_classes: int) -> TextDataset:
+    """Return every text eight times: with its labels, with opposite ones, with its labels, and so on in turn."""
+    y = joined(dataset.y, opposite(dataset.y, min(num_classes, _CONTESTED_CLASSES)))
+    for _ in range(2):
+        y = joined(y, y)
+    return TextDataset(dataset.x * CONTESTED_TURNS, y)
 
 
 def unseen_texts(num_classes: int) -> TextDataset:
@@ -130,16 +153,13 @@ def repeated_text(num_classes: int, multi_label: bool) -> TextDataset:
 def opposite(y: Labels, num_classes: int) -> Labels:
     """Return labels that contradict others: the next class, or (multi-label) the classes that did not apply."""
     if is_multi_label(y):
-        return list_to_csr([np.flatnonzero(row == 0).tolist() for row in y.toarray()], num_classes)
+        return list_to_csr([np.flatnonzero(row == 0).tolist() for row in y.toarray()], y.shape[1])
     following: Labels = (y + 1) % num_classes
     return following
 
 
-def contradicted(dataset: TextDataset, num_classes: int) -> TextDataset:
-    """Return every text twice: first with its labels, then (in a second block) with opposite ones."""
-    other = opposite(dataset.y, num_classes)
-    if is_multi_label(dataset.y):
-        from scipy.sparse import vstack
-
-        return TextDataset(dataset.x * 2, vstack([dataset.y, other], format="csr"))
-    return TextDataset(dataset.x * 2, np.concatenate([dataset.y, other]))
+def joined(one: Labels, other: Labels) -> Labels:
+    """Return the labels of one dataset after those of another."""
+    if is_multi_label(one):
+        return vstack([one, other], format="csr")
+    return np.concatenate([one, other])

@@ -1,0 +1,60 @@
+"""The code blocks of a Markdown page, and what becomes of each.
+
+- A block with a title, such as ```` ```csv title="reviews.csv" ````, is a file that the page makes.
+- ``python`` blocks run in one process; what ``print(...)  # this`` prints is compared with the comment.
+- ``bash`` blocks run in the same folder, and must end well.
+- A comment before a block can exempt it, ``<!-- not run: why -->``, or put a command in its place that a test can
+  run, ``<!-- run instead: command -->``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+RUN = {"python", "bash"}
+SHOWN = {"text", "csv", "json", "toml", "yaml"}
+
+_FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?\s*$")
+_NOT_RUN = re.compile(r"<!-- not run: (?P<reason>.+) -->")
+_INSTEAD = re.compile(r"<!-- run instead: (?P<command>.+) -->")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a page."""
+
+    language: str
+    title: str | None
+    content: str
+    line: int
+    remark: str
+
+    @property
+    def is_exempt(self) -> bool:
+        return _NOT_RUN.search(self.remark) is not None
+
+    @property
+    def command(self) -> str:
+        instead = _INSTEAD.search(self.remark)
+        return instead["command"] if instead else self.content
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the blocks of a page in order; a fence that this cannot read is an error."""
+    found: list[Block] = []
+    lines = page.read_text(encoding="utf-8").splitlines()
+    number = 0
+    while number < len(lines):
+        if "```" in lines[number] and lines[number].lstrip().startswith("```"):
+            opening = _FENCE.match(lines[number])
+            if opening is None or opening["indent"] or opening["language"] not in RUN | SHOWN:
+                raise ValueError(f"{page.name}, line {number + 1}: no test understands {lines[number]!r}")
+            end = lines.index("```", number + 1)
+            remark = next((line for line in reversed(lines[:number]) if line.strip()), "")
+            content = "\n".join(lines[number + 1 : end]) + "\n"
+            found.append(Block(opening["language"], opening["title"], content, number + 1, remark))
+            number = end
+        number += 1
+    return found

@@ -1,0 +1,61 @@
+"""The site builds strictly, and reads the same without a network."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from house import packages
+from smalltext_cli.app import app
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder]
+    result = subprocess.run(command, cwd=packages.TOP, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_every_page_is_built(site):
+    pages = [path.relative_to(packages.TOP / "docs") for path in (packages.TOP / "docs").rglob("*.md")]
+    built = [
+        page.with_suffix(".html") if page.stem == "index" else page.with_suffix("") / "index.html"
+        for page in pages
+    ]
+    assert not [str(page) for page in built if not (site / page).is_file()]
+
+
+def test_no_page_loads_anything_from_elsewhere(site):
+    loads = re.compile(
+        r"<(?:script|img)[^>]+src=\"(https?:[^\"]+)|<link[^>]+stylesheet[^>]+href=\"(https?:[^\"]+)"
+    )
+    found = {match for page in site.rglob("*.html") for match in loads.findall(page.read_text(encoding="utf-8"))}
+    assert not found
+
+
+@pytest.mark.parametrize("name", [name for name in packages.NAMES if name != "smalltext-cli"])
+def test_the_reference_shows_what_a_package_makes_public(site, name):
+    pages = "".join(page.read_text(encoding="utf-8") for page in (site / "reference").rglob("*.html"))
+    public = set(importlib.import_module(packages.import_name(name)).__all__) - {"__version__"}
+    shown = {anchor.rpartition(".")[2] for anchor in re.findall(r"<h[1-6] id=\"(smalltext_[\w.]+)\"", pages)}
+    assert public <= shown
+
+
+def test_the_reference_names_every_command_and_option():
+    page = (packages.TOP / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    program = typer.main.get_command(app)
+    sections = dict(re.findall(r"^## smalltext (\w+)(.*?)(?=^## )", page, flags=re.MULTILINE | re.DOTALL))
+    assert sections.keys() == program.commands.keys()
+    for name, command in program.commands.items():
+        options = {option for parameter in command.params for option in parameter.opts if option.startswith("-")}
+        documented = set(re.findall(r"`(--?[\w-]+)`", sections[name]))
+        assert options == documented, name

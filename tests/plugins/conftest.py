@@ -1,0 +1,114 @@
+"""Plugins as they are in the wild: distributions with metadata, installed by pip, found by a fresh Python.
+
+Each test names the distributions that are installed; nothing else of the developer's own environment is seen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DISTRIBUTIONS = Path(__file__).parent / "distributions"
+collect_ignore = ["distributions"]  # one of them leaves the process that imports it
+
+Install = Callable[[str], Path]
+Ask = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def core_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that holds smalltext-core and what it needs, without the metadata of any plugin."""
+    folder = tmp_path_factory.mktemp("core")
+    for name in ("numpy", "scipy", "pluggy", "smalltext_core"):
+        package = Path(find_spec(name).origin).parent
+        (folder / name).symlink_to(package)
+        libraries = package.with_name(f"{name}.libs")  # what the wheels of numpy and scipy are linked against
+        if libraries.is_dir():
+            (folder / libraries.name).symlink_to(libraries)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Build every one of the distributions, and return the wheels by the names of the folders."""
+    folder = tmp_path_factory.mktemp("wheels")
+    sources = sorted(path.parent for path in DISTRIBUTIONS.glob("*/pyproject.toml"))
+    built = subprocess.run(
+        [sys.executable, "-c", BUILD, folder, *sources], check=True, capture_output=True, encoding="utf-8"
+    )
+    return {source.name: folder / name for source, name in zip(sources, built.stdout.split(), strict=True)}
+
+
+BUILD = """
+import os, sys
+from hatchling.build import build_wheel
+for source in sys.argv[2:]:
+    os.chdir(source)
+    print(build_wheel(sys.argv[1]))
+"""
+
+
+@pytest.fixture(scope="session")
+def install(tmp_path_factory: pytest.TempPathFactory, wheels: dict[str, Path]) -> Install:
+    """Install one of the distributions with pip, once, and return where it is."""
+    installed: dict[str, Path] = {}
+
+    def install(name: str) -> Path:
+        if name not in installed:
+            installed[name] = tmp_path_factory.mktemp(name)
+            options = ["--no-deps", "--no-index", "--no-compile", "--quiet", "--disable-pip-version-check"]
+            command = [sys.executable, "-m", "pip", "install", *options, "--target", installed[name], wheels[name]]
+            subprocess.run(command, check=True)
+        return installed[name]
+
+    return install
+
+
+@pytest.fixture
+def ask(core_alone: Path, install: Install) -> Ask:
+    """Run code in a fresh Python that sees the named distributions, and return what it hands to `answer`."""
+
+    def ask(code: str, *distributions: str, folders: tuple[Path, ...] = (), **environment: str) -> Any:
+        paths = [*folders, *(install(name) for name in distributions), core_alone]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SMALLTEXT"))}
+        script = PRELUDE + textwrap.dedent(code)
+        finished = subprocess.run(
+            [sys.executable, "-S", "-c", script],  # -S: without the site-packages of this environment
+            env={**kept, "PYTHONPATH": os.pathsep.join(map(str, paths)), **environment},
+            capture_output=True,
+            encoding="utf-8",
+        )
+        assert finished.returncode == 0, finished.stderr
+        return json.loads(finished.stdout.splitlines()[-1])
+
+    return ask
+
+
+PRELUDE = """
+import json
+import sys
+import smalltext_core as st
+
+def answer(value):
+    print(json.dumps(value))
+
+def listed():
+    return {plugin.distribution: plugin.status for plugin in st.plugins()}
+
+def refusal(name, **parameters):
+    try:
+        st.create_factory(name, num_classes=2, **parameters)
+    except Exception as error:
+        cause = error.__cause__
+        return [type(error).__name__, str(error), type(cause).__name__, str(cause)]
+    raise AssertionError(f"{name} was not refused")
+"""

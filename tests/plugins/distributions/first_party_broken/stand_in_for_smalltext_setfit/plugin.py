@@ -1,0 +1,1 @@
+raise ImportError("numpy.core.multiarray failed to import")

@@ -1,0 +1,8 @@
+from __future__ import annotations
+
+from smalltext_core import hookimpl
+
+
+@hookimpl
+def smalltext_classifiers():
+    raise RuntimeError("no licence found")

@@ -1,0 +1,1 @@
+raise ImportError("libacme.so.3 is missing")
