@@ -8,7 +8,16 @@ from smalltext_core.testing import parametrize_checks
 from smalltext_core.testing.texts import training_texts, unseen_texts
 from smalltext_kimcnn import KimCNNFactory, PytorchTextClassificationDataset
 
-SMALL = {"num_epochs": 25, "embedding_dim": 20, "out_channels": 15, "lr": 0.01, "seed": 1}
+SMALL = {
+    "num_epochs": 12,
+    "mini_batch_size": 4,
+    "lr": 0.01,
+    "dropout": 0.1,
+    "kernel_heights": (1, 2),
+    "embedding_dim": 20,
+    "out_channels": 15,
+    "seed": 1,
+}
 
 
 def factory(num_classes, multi_label):

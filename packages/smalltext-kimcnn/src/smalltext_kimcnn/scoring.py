@@ -8,6 +8,7 @@ of words x positions x filters), and a window's answers are gathered and added u
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +18,10 @@ from smalltext_kimcnn.network import KimCNN
 from smalltext_torch.batching import Ragged, prediction_batches
 
 _TEXTS_AT_ONCE = 16_384
-_TOKENS_AT_ONCE = 2_048
-_NUMBERS_IN_TABLE = 2**22
-"""How large a table may be: 16 MiB of float32. Filters are taken in groups that keep within it."""
-_WORDS_AT_ONCE = 2_048
+_TOKENS_AT_ONCE = 512
+_NUMBERS_IN_TABLE = 2**20
+"""How large a table may be: 4 MiB of float32. Filters are taken in groups that keep within it."""
+_WORDS_AT_ONCE = 1_024
 
 
 def pooled_features(network: KimCNN, texts: Ragged) -> Iterator[tuple[slice, Tensor]]:
@@ -63,21 +64,16 @@ def _batches(network: KimCNN, texts: Ragged) -> list[tuple[Tensor, Tensor]]:
 
 def _pool_by_tables(network: KimCNN, batches: list[tuple[Tensor, Tensor]], pooled: Tensor) -> None:
     words, batches = _renumbered([(rows, network.framed(ids)) for rows, ids in batches], network)
-    channel = 0
-    for height, filters in zip(network.kernel_heights, network.filters, strict=True):
+    channels = pooled.chunk(len(network.kernel_heights), dim=1)
+    for height, filters, columns in zip(network.kernel_heights, network.filters, channels, strict=True):
         assert isinstance(filters, nn.Linear)
-        group = max(_NUMBERS_IN_TABLE // (height * len(words)), 8)
         weights = filters.weight.view(filters.out_features, height, -1).permute(1, 2, 0)
+        group = max(_NUMBERS_IN_TABLE // (height * len(words)), 8)
         for start in range(0, filters.out_features, group):
-            table = _table(network, words, weights[:, :, start : start + group].contiguous())
-            bias = filters.bias[start : start + group]
-            columns = slice(channel + start, channel + start + len(bias))
-            positions = torch.arange(height, dtype=torch.int32) * len(words)
-            for rows, ids in batches:
-                windows = (ids.unfold(1, height, 1) + positions).reshape(-1, height)
-                answers = functional.embedding_bag(windows, table, mode="sum").view(len(rows), -1, len(bias))
-                pooled[rows, columns] = functional.relu(answers.amax(dim=1) + bias)
-        channel += filters.out_features
+            some = slice(start, start + group)
+            table = _Table.of(network, words, weights[:, :, some].contiguous())
+            table.greatest_answers(batches, filters.bias[some], columns[:, some])
+            del table  # There is never room for two.
 
 
 def _renumbered(
@@ -91,23 +87,35 @@ def _renumbered(
     return occurs.nonzero().view(-1), [(rows, numbers[ids]) for rows, ids in batches]
 
 
-def _table(network: KimCNN, words: Tensor, weights: Tensor) -> Tensor:
-    """Multiply the words' vectors by the weights of each position.
+@dataclass(frozen=True)
+class _Table:
+    """What each of some filters makes of each word at each position of a window.
 
     Parameters
     ----------
-    network : KimCNN
-    words : Tensor of int, shape (n,)
-    weights : Tensor, shape (positions, dimensions, filters)
-
-    Returns
-    -------
-    Tensor, shape (positions * n, filters)
-        Word i at position j is row ``j * n + i``.
+    numbers : Tensor, shape (positions * words, filters)
+        Word i at position j is row ``j * words + i``.
+    first_rows : Tensor of int32, shape (positions,)
+        Where the rows of each position begin.
     """
-    table = torch.empty(len(weights), len(words), weights.shape[2])
-    for start in range(0, len(words), _WORDS_AT_ONCE):
-        some = network.vectors(words[start : start + _WORDS_AT_ONCE])
-        for position, weight in enumerate(weights):
-            torch.mm(some, weight, out=table[position, start : start + len(some)])
-    return table.flatten(0, 1)
+
+    numbers: Tensor
+    first_rows: Tensor
+
+    @classmethod
+    def of(cls, network: KimCNN, words: Tensor, weights: Tensor) -> _Table:
+        """Multiply the vectors of words by weights of shape (positions, dimensions, filters)."""
+        numbers = torch.empty(len(weights), len(words), weights.shape[2])
+        for start in range(0, len(words), _WORDS_AT_ONCE):
+            vectors = network.vectors(words[start : start + _WORDS_AT_ONCE])
+            for position, weight in enumerate(weights):
+                torch.mm(vectors, weight, out=numbers[position, start : start + len(vectors)])
+        return cls(numbers.flatten(0, 1), torch.arange(len(weights), dtype=torch.int32) * len(words))
+
+    def greatest_answers(self, batches: list[tuple[Tensor, Tensor]], bias: Tensor, out: Tensor) -> None:
+        """Write each filter's greatest answer over all windows into the rows of `out` that a batch says."""
+        height = len(self.first_rows)
+        for rows, ids in batches:
+            windows = (ids.unfold(1, height, 1) + self.first_rows).reshape(-1, height)
+            answers = functional.embedding_bag(windows, self.numbers, mode="sum").view(len(rows), -1, len(bias))
+            out[rows] = functional.relu(answers.amax(dim=1) + bias)
