@@ -1,8 +1,8 @@
 """Benchmarks: variants of one job, alternating in one run, each time in a fresh process.
 
-A machine has good and bad minutes, so only what was measured side by side is compared: a variant with the first one
-of the same round, every second round in the opposite order, and of all rounds the median. Nothing heavy is imported
-here: on Linux a child's peak memory begins with that of the process that started it.
+A machine has good and bad minutes, so only what was measured side by side is compared: a variant with the first
+one of the same round, every second round in the opposite order, and of all rounds the median. Nothing heavy is
+imported here: on Linux a child's peak memory begins with that of the process that started it.
 """
 
 from __future__ import annotations

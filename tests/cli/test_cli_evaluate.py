@@ -118,6 +118,15 @@ def test_multi_label_tables_show_decisions(smalltext, tagging_model, tmp_path):
     assert "Hamming loss" in out
 
 
+def test_train_scores_at_the_threshold_of_the_model_too(smalltext, data, tmp_path):
+    path = write_csv(tmp_path / "train.csv", zip(TEXTS, LABELS, strict=True))
+    threshold = ("--multi-label", "--set", "multi_label_threshold=0.3")
+
+    smalltext("train", path, "-c", "sklearn", "-o", tmp_path / "model", *threshold, "--validation", data)
+
+    assert json.loads((tmp_path / "model" / "scores.json").read_text())["threshold"] == 0.3
+
+
 def test_many_classes_show_the_most_frequent_confusions(smalltext, tmp_path):
     names = [f"class-{k}" for k in range(12)]
     training = st.TextDataset.from_labels([f"word{k}" for k in range(12)], names)

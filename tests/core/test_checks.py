@@ -12,6 +12,7 @@ from smalltext_core.checks import (
     training_data,
     validation_data,
 )
+from smalltext_core.class_weights import check_class_weight
 from smalltext_core.errors import InvalidInputError, NotFittedError
 
 
@@ -176,3 +177,15 @@ def test_a_threshold_is_a_number_from_zero_to_below_one():
     for wrong in (1, -0.1, float("nan"), "0.5", None, True, False):
         with pytest.raises(InvalidInputError, match=r"^multi_label_threshold: got "):
             check_threshold(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["equal", [1, 2], np.array([1.0, 2.0]), 2, {5: 1.0}, {-1: 1.0}, {0: 0.0}, {0: float("nan")}, {"a": 1}],
+    ids=repr,
+)
+def test_what_are_no_class_weights_is_refused(wrong):
+    with pytest.raises(
+        InvalidInputError, match=r"^class_weight: got .*'balanced', or a mapping from class numbers"
+    ):
+        check_class_weight(wrong, num_classes=2)

@@ -1,4 +1,4 @@
-"""The smallest backend there can be: the mean of word vectors, dropout, a linear layer."""
+"""The smallest backend there can be: the mean of word vectors, dropout, a linear layer; and texts for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from smalltext_core import Dataset, TextDataset
+from smalltext_core import Dataset, TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch import Ragged, TorchClassifier
 
@@ -19,11 +19,11 @@ Vocabulary = dict[str, int]
 
 
 class Bag(nn.Module):
-    def __init__(self, words: int, num_classes: int, dimensions: int = 16, dropout: float = 0.2) -> None:
+    def __init__(self, words: int, num_classes: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(words, dimensions, padding_idx=0)
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(dimensions, num_classes)
+        self.embedding = nn.Embedding(words, 16, padding_idx=0)
+        self.dropout = nn.Dropout(0.2)
+        self.linear = nn.Linear(16, num_classes)
 
     def forward(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         mean = self.embedding(tokens).sum(dim=1) / lengths.clamp(min=1)[:, None]
@@ -37,9 +37,8 @@ class BagOfEmbeddings(TorchClassifier[Vocabulary]):
     version = "1.0"
 
     def __init__(self, num_classes: int, multi_label: bool = False, **parameters: Any) -> None:
-        parameters = {"lr": 0.05, "num_epochs": 5, "mini_batch_size": 8, **parameters}
-        super().__init__(num_classes, multi_label, **parameters)
-        self._given = {"num_classes": num_classes, "multi_label": multi_label, **parameters}
+        self.given = {"lr": 0.05, "num_epochs": 5, "mini_batch_size": 8, "seed": 1, **parameters}
+        super().__init__(num_classes, multi_label, **self.given)
 
     def _make_encoder(self, train_set: Dataset[Any]) -> Vocabulary:
         words = sorted({word for text in train_set.x for word in text.split()})
@@ -61,7 +60,7 @@ class BagOfEmbeddings(TorchClassifier[Vocabulary]):
         return vocabulary
 
     def _saved_parameters(self) -> dict[str, Any]:
-        return dict(self._given)
+        return {"num_classes": self.num_classes, "multi_label": self.multi_label, **self.given}
 
 
 class BagFactory:
@@ -74,13 +73,18 @@ class BagFactory:
 
 
 def some_texts(count: int = 60, num_classes: int = 3, seed: int = 0) -> TextDataset:
-    """Texts of 1 to 12 words, of which those of a class have more of its own."""
+    """Return texts of 1 to 12 words, half of them words of the text's class alone."""
     random = np.random.default_rng(seed)
     y = np.arange(count) % num_classes
-    texts = [
-        " ".join(
-            random.choice([f"own{label}", f"word{random.integers(20)}"]) for _ in range(random.integers(1, 13))
-        )
-        for label in y
-    ]
-    return TextDataset(texts, y)
+    return TextDataset([_text(random, label) for label in y], y)
+
+
+def some_multi_label_texts(count: int = 60, num_classes: int = 3, seed: int = 0) -> TextDataset:
+    single = some_texts(count, num_classes, seed)
+    y = list_to_csr([[label] if label else [0, num_classes - 1] for label in single.y.tolist()], num_classes)
+    return TextDataset(single.x, y)
+
+
+def _text(random: np.random.Generator, label: int) -> str:
+    words = random.integers(1, 13)
+    return " ".join(random.choice([f"own{label}", f"word{random.integers(20)}"]) for _ in range(words))

@@ -8,7 +8,7 @@ import signal
 import sys
 import warnings
 from types import FrameType
-from typing import Annotated, NoReturn, TextIO
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
@@ -24,10 +24,13 @@ from smalltext_core.errors import SmallTextError
 TRACEBACK_VARIABLE = "SMALLTEXT_TRACEBACK"
 """If this environment variable is set, an error ends in a traceback, for those who look for its cause."""
 
+# What typer raises for options that it cannot read; depending on its version it is click's or its own.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
 app = typer.Typer(
     name="smalltext",
     help="Train, evaluate and use text classifiers for small data.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -47,12 +50,15 @@ def _print_version(*, wanted: bool) -> None:
 
 @app.callback()
 def _common(
+    context: typer.Context,
     *,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback does the work
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Train, evaluate and use text classifiers for small data."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main() -> None:
@@ -61,13 +67,18 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _leave)
     warnings.showwarning = _show_warning
     try:
-        app()
+        raise SystemExit(app(standalone_mode=False))
     except SmallTextError as error:
         _fail(str(error), 2)
+    except typer.Abort:
+        _fail("Interrupted.", 128 + signal.SIGINT)
     except OSError as error:
         _fail(f"{error.filename or 'Input or output'}: {error.strerror or error}.", 2)
     except MemoryError:
         _fail("There is not enough memory for this.", 1)
+    except _UsageError as error:
+        command = error.ctx.command_path if error.ctx is not None else "smalltext"
+        _fail(f"{error.format_message()} See: {command} --help", error.exit_code)
     except Exception as error:
         _fail(f"{type(error).__name__}: {error}. Set {TRACEBACK_VARIABLE}=1 to see where it comes from.", 1)
 

@@ -16,7 +16,7 @@ from smalltext_cli.loading import Model
 from smalltext_cli.metrics import Scores, score
 from smalltext_cli.reading import Row
 from smalltext_cli.sources import STDIN
-from smalltext_core import TextDataset
+from smalltext_core import Classifier, TextDataset
 from smalltext_core.labels import Labels
 from smalltext_core.saving import Manifest
 
@@ -89,7 +89,7 @@ def evaluate_model(
     else:
         y = model.names.encode([name for (name,) in labels])
     proba = model.classifier.predict_proba(TextDataset(texts))
-    threshold = getattr(model.classifier, "multi_label_threshold", 0.5)
+    threshold = threshold_of(model.classifier)
     return Evaluation(
         manifest=model.manifest,
         data_name=PurePath(place).name,
@@ -101,6 +101,11 @@ def evaluate_model(
         proba=proba,
         scores=score(y, proba, multi_label=model.multi_label, threshold=threshold),
     )
+
+
+def threshold_of(classifier: Classifier) -> float:
+    """Return above which probability a multi-label classifier gives a class: 0.5 unless it says otherwise."""
+    return float(getattr(classifier, "multi_label_threshold", 0.5))
 
 
 def _check_labels(model: Model, rows: Sequence[Row], place: str, line_unit: str) -> None:

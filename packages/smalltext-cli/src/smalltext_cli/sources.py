@@ -94,8 +94,14 @@ def opened(path: str, file_format: FileFormat | None = None) -> Iterator[Source]
         yield Source(path, ending_format, stream)
 
 
-def format_of(path: str) -> FileFormat:
+def format_of(path: str, option: str = "--format") -> FileFormat:
     """Tell the format of a file by the ending of its name.
+
+    Parameters
+    ----------
+    path : str
+    option : str, default="--format"
+        What says it where the ending does not, for the message.
 
     Raises
     ------
@@ -113,7 +119,7 @@ def format_of(path: str) -> FileFormat:
         raise InputFileError(
             path,
             f"the ending {ending!r} is unknown" if ending else "the name has no ending",
-            f"Known are {', '.join(_ENDINGS)}; say what it is with --format {'|'.join(FORMATS)}.",
+            f"Known are {', '.join(_ENDINGS)}; say what it is with {option} {'|'.join(FORMATS)}.",
         )
     return found
 

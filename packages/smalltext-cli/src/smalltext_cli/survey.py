@@ -86,7 +86,7 @@ def show(found: Survey, name: str) -> None:
     from rich.text import Text
 
     console = messages()
-    console.print(f"{name}: {found.texts:,} texts in {len(found.classes)} classes", markup=False)
+    console.print(f"{name}: {found.texts:,} texts in {len(found.classes)} classes", markup=False, soft_wrap=True)
     table = Table("class", box=None, pad_edge=False, padding=(0, 2))
     table.add_column("texts", justify="right")
     table.add_column("share", justify="right")

@@ -16,6 +16,7 @@ import numpy as np
 
 from smalltext_cli.cells import Label
 from smalltext_cli.errors import InputFileError, UsageError, shortened
+from smalltext_cli.evaluation import threshold_of
 from smalltext_cli.metrics import Scores, score
 from smalltext_cli.reading import Labelled
 from smalltext_cli.splitting import held_out_rows
@@ -152,8 +153,9 @@ def check_model_output(folder: Path) -> None:
             raise ModelFolderError(
                 f"{folder} exists and is no model, so it is not written to. Choose another folder, or empty it."
             ) from error
-    elif folder.exists() and not folder.is_dir():
-        raise ModelFolderError(f"{folder} is a file. Give the path of a folder for the model.")
+    for place in (folder, *folder.absolute().parents):
+        if place.exists() and not place.is_dir():
+            raise ModelFolderError(f"{place} is a file. Give the path of a folder for the model.")
 
 
 def fitted(name: str, split: Split, parameters: dict[str, Any]) -> tuple[Classifier, float]:
@@ -184,9 +186,8 @@ def takes_validation_set(classifier: Classifier) -> bool:
 
 def scored(classifier: Classifier, data: TextDataset) -> Scores:
     """Return how good a classifier is on labelled texts, at its own threshold if it has one."""
-    threshold = getattr(classifier, "multi_label_threshold", 0.5)
     proba = classifier.predict_proba(data)
-    return score(data.y, proba, multi_label=data.is_multi_label, threshold=threshold)
+    return score(data.y, proba, multi_label=data.is_multi_label, threshold=threshold_of(classifier))
 
 
 def save(classifier: Classifier, folder: Path, scores: dict[str, Any] | None) -> None:

@@ -170,13 +170,26 @@ def _parquet_chunks(file: BinaryIO) -> Iterator[Write]:
 
         def write(frame: DataFrame) -> None:
             parts.append(Path(folder, f"{len(parts)}.parquet"))
-            frame.write_parquet(parts[-1])
+            with _polars_errors_as_os_errors():
+                frame.write_parquet(parts[-1])
 
         yield write
         whole = Path(folder, "whole.parquet")
-        pl.scan_parquet(parts).sink_parquet(whole, row_group_size=_ROW_GROUP)
+        with _polars_errors_as_os_errors():
+            pl.scan_parquet(parts).sink_parquet(whole, row_group_size=_ROW_GROUP)
         with whole.open("rb") as finished:
             shutil.copyfileobj(finished, file)
+
+
+@contextmanager
+def _polars_errors_as_os_errors() -> Iterator[None]:
+    """Let a full disk be an OSError: polars says so in one of its own exceptions."""
+    import polars as pl
+
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        raise OSError(str(error)) from error
 
 
 @contextmanager
@@ -184,9 +197,7 @@ def _explained(output: str) -> Iterator[None]:
     """Turn what the system or polars says about a failed write into one line."""
     try:
         yield
-    except SmallTextError:
-        raise
-    except BrokenPipeError:
+    except (SmallTextError, BrokenPipeError):
         raise
     except OSError as error:
         reason = error.strerror or str(error)

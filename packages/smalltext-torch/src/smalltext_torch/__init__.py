@@ -32,7 +32,6 @@ if TYPE_CHECKING:
         VERBOSITY_QUIET,
         VERBOSITY_VERBOSE,
     )
-    from smalltext_torch.scoring import Scorer
     from smalltext_torch.training import DivergedError
 
 _HOMES = {
@@ -54,7 +53,6 @@ _HOMES = {
         "NoopModelSelection",
     ),
     "progress": ("VERBOSITY_ALL", "VERBOSITY_MORE_VERBOSE", "VERBOSITY_QUIET", "VERBOSITY_VERBOSE"),
-    "scoring": ("Scorer",),
     "training": ("DivergedError",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -79,7 +77,6 @@ __all__ = [
     "NoopModelSelection",
     "Ragged",
     "RaggedDataset",
-    "Scorer",
     "TorchClassifier",
     "TrainingCallback",
     "__version__",

@@ -18,7 +18,6 @@ from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.history import HistoryRecord
 from smalltext_torch.losses import Loss
 from smalltext_torch.optimization import Scheduler
-from smalltext_torch.scoring import Scorer
 
 E = TypeVar("E")
 """What texts are encoded with: a vocabulary, a tokenizer."""
@@ -106,13 +105,9 @@ class Backend(ABC, Generic[E]):
         return 0
 
     def _forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """Return the logits of a batch, shape (n, num_classes), while training or validating."""
+        """Return the logits of a batch, shape (n, num_classes)."""
         logits: torch.Tensor = network(batch.tokens, batch.lengths)
         return logits
-
-    def _scorer(self, network: nn.Module) -> Scorer:
-        """Return how a trained network is asked for logits; made anew for every prediction."""
-        return Scorer(lambda batch: self._forward(network, batch))
 
     def _default_optimizer(self, network: nn.Module) -> Optimizer:
         """Return the optimizer for when `fit` is given none."""

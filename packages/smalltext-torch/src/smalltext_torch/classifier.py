@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -25,11 +25,12 @@ from smalltext_core.labels import LabelNames, Labels
 from smalltext_core.probabilities import Probabilities, to_labels
 from smalltext_torch import optimization, parameters
 from smalltext_torch.backend import Backend, E, Fitted
+from smalltext_torch.batching import Batch
 from smalltext_torch.deprecation import ConstructorEarlyStopping, warn_deprecated
 from smalltext_torch.device import Precision, check_device, present_or_best, reproducible, resolve_device
 from smalltext_torch.dropout import with_dropout
 from smalltext_torch.early_stopping import EarlyStoppingHandler
-from smalltext_torch.history import HistoryRecord, TrainingCallback
+from smalltext_torch.history import HistoryRecord, TrainingCallback, check_callbacks
 from smalltext_torch.losses import Loss
 from smalltext_torch.model_selection import ModelSelectionHandler, as_model_selection_handler
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
@@ -182,13 +183,17 @@ class TorchClassifier(Backend[E], Classifier):
         stopping = self._constructor_early_stopping().handler(early_stopping, self.validations_per_epoch)
         selection = as_model_selection_handler(model_selection)
         optimization.check_choice(optimizer, scheduler)
+        listeners = check_callbacks(callbacks)
         device = resolve_device(self.device)
         randomness = Randomness(self.seed, device)
-        encoder, network = self._start(train_set, randomness)
-        network.to(device)
+        goes_on = self._fitted if self.warm_start else None
+        encoder = self._make_encoder(train_set) if goes_on is None else goes_on.encoder
         examples, validation, loss = self._examples(
             encoder, train_set, checked_weights, validation_set, randomness
         )
+        with randomness.network.lent():
+            network = self._make_network(encoder) if goes_on is None else copy.deepcopy(goes_on.network)
+        network.to(device)
         schedule = self._schedule(encoder)
         narrator = Narrator(logging.getLogger(type(self).__module__), self.verbosity)
         narrator.tell("training on %d texts, validating with %d", len(examples), len(validation or ()))
@@ -206,7 +211,7 @@ class TorchClassifier(Backend[E], Classifier):
                 scheduler=paced,
                 stopping=stopping,
                 selection=selection,
-                callbacks=tuple(callbacks),
+                callbacks=listeners,
                 randomness=randomness,
                 precision=Precision.of(device, self.mixed_precision),
                 narrator=narrator,
@@ -283,16 +288,12 @@ class TorchClassifier(Backend[E], Classifier):
         fitted = self._require_fitted()
         scoring = self._scoring(fitted, data_set)
         if samples == 1:
-            scorer = self._scorer(fitted.network)
-            return scoring.compute(
-                lambda batch: fitted.loss.probabilities(scorer.logits(scorer.features(batch))), self.num_classes
-            )
+            return scoring.compute(self._probabilities(fitted, fitted.network), self.num_classes)
         return scoring.sample(
-            self._scorer(with_dropout(fitted.network)),
-            fitted.loss.probabilities,
+            self._probabilities(fitted, with_dropout(fitted.network)),
             samples,
             self.num_classes,
-            Randomness(self.seed, scoring.precision.device).network,
+            Randomness(self.seed, fitted.device).network,
         )
 
     def save(self, folder: str | Path) -> None:
@@ -344,14 +345,6 @@ class TorchClassifier(Backend[E], Classifier):
     def label_names_(self) -> LabelNames | None:
         """What the classes are called, if the training set said so."""
         return self._require_fitted().label_names
-
-    def _start(self, train_set: Dataset[Any], randomness: Randomness) -> tuple[E, nn.Module]:
-        """Return what training begins with: encoder and network, new or (`warm_start`) those of the last `fit`."""
-        if self.warm_start and self._fitted is not None:
-            return self._fitted.encoder, copy.deepcopy(self._fitted.network)
-        encoder = self._make_encoder(train_set)
-        with randomness.network.lent():
-            return encoder, self._make_network(encoder)
 
     def _examples(
         self,
@@ -407,6 +400,10 @@ class TorchClassifier(Backend[E], Classifier):
         if self._fitted is None:
             raise NotFittedError(self)
         return self._fitted
+
+    def _probabilities(self, fitted: Fitted[E], network: nn.Module) -> Callable[[Batch], torch.Tensor]:
+        """Return what turns a batch into probabilities by way of a network."""
+        return lambda batch: fitted.loss.probabilities(self._forward(network, batch))
 
     def _precision(self, fitted: Fitted[E]) -> Precision:
         return Precision.of(fitted.device, self.mixed_precision)

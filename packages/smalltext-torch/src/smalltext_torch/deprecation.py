@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Literal
 
+from smalltext_core.errors import InvalidInputError
 from smalltext_torch.early_stopping import (
     EarlyStopping,
     EarlyStoppingHandler,
@@ -50,6 +51,15 @@ class ConstructorEarlyStopping:
     no_improvement: int
     accuracy: float
     parameter: str
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.no_improvement, int) and not isinstance(self.no_improvement, bool)
+        if not whole:
+            raise InvalidInputError(self.parameter, repr(self.no_improvement), "a whole number; 0 switches it off")
+        if not isinstance(self.accuracy, (int, float)) or not self.accuracy <= 1:
+            raise InvalidInputError(
+                "early_stopping_acc", repr(self.accuracy), "a number up to 1; -1 switches it off"
+            )
 
     def used(self) -> list[str]:
         """Return the names of the arguments that are not at their defaults."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -93,7 +93,7 @@ class Precision:
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context to run a forward pass in."""
-        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None)
+        return nullcontext() if self.dtype is None else torch.autocast(self.device.type, dtype=self.dtype)
 
     def gradient_scaler(self) -> torch.amp.GradScaler:
         """Return what keeps small float16 gradients from vanishing; it does nothing for other types."""
@@ -102,9 +102,7 @@ class Precision:
 
 def _narrow_type(device: torch.device) -> torch.dtype | None:
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if device.type == "mps":
-        return torch.float16
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
     if device.type == "cpu" and _cpu_multiplies_bfloat16():
         return torch.bfloat16
     return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Protocol, TypedDict
+
+from smalltext_core.errors import InvalidInputError
 
 
 class HistoryRecord(TypedDict):
@@ -49,4 +51,10 @@ class TrainingCallback(Protocol):
         ...
 
 
-Callbacks = tuple[Callable[[HistoryRecord], object], ...]
+def check_callbacks(callbacks: object) -> tuple[TrainingCallback, ...]:
+    """Return callbacks as a tuple, or say what they have to be."""
+    listed = tuple(callbacks) if isinstance(callbacks, Iterable) else (callbacks,)
+    for callback in listed:
+        if not callable(callback):
+            raise InvalidInputError("callbacks", repr(callback), "functions that take a HistoryRecord")
+    return listed

@@ -132,7 +132,7 @@ def _borrowed_optimizer(optimizer: Optimizer, network: nn.Module) -> Iterator[No
 
 @contextmanager
 def _borrowed_scheduler(scheduler: Any) -> Iterator[None]:
-    if not hasattr(scheduler, "state_dict"):
+    if not hasattr(scheduler, "state_dict") or not hasattr(scheduler, "load_state_dict"):
         yield
         return
     before = copy.deepcopy(scheduler.state_dict())

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
@@ -59,7 +59,7 @@ def split_rows(y: Labels, size: float, order: np.random.Generator) -> tuple[RowN
     """
     size = check_validation_set_size(size)
     count = y.shape[0]
-    wanted = max(1, math.floor(count * size + 0.5))
+    wanted = min(max(1, math.floor(count * size + 0.5)), count - 1)
     chosen = _by_label(y, wanted, order) if is_multi_label(y) else _by_class(np.asarray(y), wanted, order)
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
@@ -105,23 +105,34 @@ def _grow(seats: Counts, most: Counts, missing: int, need: NDArray[np.float64]) 
 
 
 def _by_label(y: csr_matrix, wanted: int, order: np.random.Generator) -> NDArray[np.bool_]:
+    """Choose texts label by label, the rarest first, since these have the fewest ways to come out right."""
+    y = _with_label_for_none(y)
     by_label = y.tocsc()
     counts = np.diff(by_label.indptr)
     kept = _kept_for_training(y, by_label, counts, wanted, order)
     wanted = min(wanted, int(np.count_nonzero(~kept)))
-    share = counts * (wanted / max(y.shape[0], 1))
+    lacking = counts * (wanted / max(y.shape[0], 1))
     chosen = np.zeros(y.shape[0], dtype=np.bool_)
-    open_ = ~kept
-    given = np.zeros(y.shape[1])
+    undecided = ~kept
     for label in np.argsort(counts, kind="stable"):
         rows = _of_label(by_label, label)
-        rows = rows[open_[rows]]
-        seats = math.floor(share[label] - given[label] + 0.5)
-        picked = order.permutation(rows)[: min(max(seats, 0), wanted - int(chosen.sum()))]
+        rows = rows[undecided[rows]]
+        seats = min(max(math.floor(lacking[label] + 0.5), 0), wanted - int(chosen.sum()))
+        picked = order.permutation(rows)[:seats]
         chosen[picked] = True
-        open_[rows] = False
-        given += np.asarray(y[picked].sum(axis=0)).ravel()
-    return _to_size(chosen, y, wanted, share - given, kept, order)
+        undecided[rows] = False
+        lacking -= _occurrences(y, picked)
+    return _filled_up(chosen, kept, wanted, y, lacking, order)
+
+
+def _with_label_for_none(y: csr_matrix) -> csr_matrix:
+    """Return labels with one more, which the texts have that no label applies to."""
+    return csr_matrix(hstack([y, csr_matrix((np.diff(y.indptr) == 0)[:, None], dtype=y.dtype)]))
+
+
+def _occurrences(y: csr_matrix, rows: RowNumbers) -> NDArray[np.float64]:
+    occurrences: NDArray[np.float64] = np.bincount(y[rows].indices, minlength=y.shape[1]).astype(np.float64)
+    return occurrences
 
 
 def _kept_for_training(
@@ -139,20 +150,21 @@ def _kept_for_training(
     return kept
 
 
-def _to_size(
+def _filled_up(
     chosen: NDArray[np.bool_],
-    y: csr_matrix,
-    wanted: int,
-    lacking: NDArray[np.float64],
     kept: NDArray[np.bool_],
+    wanted: int,
+    y: csr_matrix,
+    lacking: NDArray[np.float64],
     order: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Choose more texts until there are as many as wanted, those first whose labels still lack most."""
-    candidates = order.permutation(np.flatnonzero(~chosen & ~kept))
-    sizes = np.maximum(np.diff(y.indptr)[candidates], 1)
-    fit = (y[candidates] @ lacking) / sizes
-    best = candidates[np.argsort(-fit, kind="stable")]
-    chosen[best[: wanted - int(chosen.sum())]] = True
+    """Choose more texts until there are as many as wanted: some at a time, those whose labels lack most."""
+    while (missing := wanted - int(chosen.sum())) > 0:
+        candidates = order.permutation(np.flatnonzero(~chosen & ~kept))
+        fit = (y[candidates] @ lacking) / np.diff(y.indptr)[candidates]
+        picked = candidates[np.argsort(-fit, kind="stable")][: -(-missing // 4)]
+        chosen[picked] = True
+        lacking = lacking - _occurrences(y, picked)
     return chosen
 
 

@@ -6,7 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from smalltext_torch.batching import (
 )
 from smalltext_torch.device import Precision
 from smalltext_torch.early_stopping import EarlyStoppingHandler
-from smalltext_torch.history import Callbacks, HistoryRecord
+from smalltext_torch.history import HistoryRecord, TrainingCallback
 from smalltext_torch.losses import Loss
 from smalltext_torch.model_selection import ModelSelectionHandler
 from smalltext_torch.optimization import Scheduler
@@ -118,10 +118,16 @@ class Training:
     scheduler: Scheduler | None
     stopping: EarlyStoppingHandler
     selection: ModelSelectionHandler
-    callbacks: Callbacks
+    callbacks: tuple[TrainingCallback, ...]
     randomness: Randomness
     precision: Precision
     narrator: Narrator
+    history: list[HistoryRecord] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self._best = BestWeights(self.network, self.optimizer)
+        self._scaler = self.precision.gradient_scaler()
+        self._began = time.perf_counter()
 
     def run(self, examples: Examples, validation: Examples | None) -> list[HistoryRecord]:
         """Train until the epochs are over or early stopping says so; the network then has the selected weights.
@@ -145,10 +151,6 @@ class Training:
         """
         early_stopping.reset(self.stopping)
         early_stopping.reset(self.selection)
-        self.history: list[HistoryRecord] = []
-        self.best = BestWeights(self.network, self.optimizer)
-        self.scaler = self.precision.gradient_scaler()
-        self.began = time.perf_counter()
         batches_per_epoch = self.schedule.batches_per_epoch(len(examples))
         validated_after = self._validated_after(batches_per_epoch)
         step = 0
@@ -194,7 +196,7 @@ class Training:
                 logits = self.forward(batch)
             losses = self.loss.of_texts(logits, targets)
             mean_loss = losses.mean() if weights is None else (losses * weights).mean()
-            self.scaler.scale(mean_loss).backward()  # type: ignore[no-untyped-call]
+            self._scaler.scale(mean_loss).backward()  # type: ignore[no-untyped-call]
             learning_rate = self._update()
         tally.add(losses.detach(), self.loss.hits(logits.detach(), targets), weights)
         return learning_rate
@@ -202,16 +204,16 @@ class Training:
     def _update(self) -> float:
         """Let the optimizer take a step, then the scheduler, and return the learning rate of the step."""
         if self.schedule.max_gradient_norm is not None:
-            self.scaler.unscale_(self.optimizer)
+            self._scaler.unscale_(self.optimizer)
             parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
             nn.utils.clip_grad_norm_(parameters, self.schedule.max_gradient_norm)
         learning_rate = max(float(group["lr"]) for group in self.optimizer.param_groups)
-        scale = self.scaler.get_scale()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        scale = self._scaler.get_scale()
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         # A lower scale means that gradients overflowed and the step was left out; so is the scheduler's then.
-        stepped = self.scaler.get_scale() >= scale
+        stepped = self._scaler.get_scale() >= scale
         if stepped and self.scheduler is not None and not isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step()
         return learning_rate
@@ -235,7 +237,7 @@ class Training:
             val_loss=val_loss,
             val_acc=val_acc,
             learning_rate=learning_rate,
-            seconds=time.perf_counter() - self.began,
+            seconds=time.perf_counter() - self._began,
             best=False,
         )
 
@@ -248,7 +250,7 @@ class Training:
             self.selection.add_model(model_id, None, measured)
             selected = self.selection.select()
             if selected is not None and selected.model_id == model_id:
-                self.best.keep()
+                self._best.keep()
                 for earlier in self.history:
                     earlier["best"] = False
                 record["best"] = True
@@ -262,7 +264,7 @@ class Training:
         return bool(self.stopping.check_early_stop(record["epoch"], measured))
 
     def _finished(self) -> list[HistoryRecord]:
-        self.best.restore()
+        self._best.restore()
         self.network.eval()
         if not all(bool(tensor.isfinite().all()) for tensor in self.network.parameters()):
             raise DivergedError(_advice("A weight"))

@@ -8,13 +8,14 @@ They run over any factory, yours included. In a test of your own, one test a rul
 ... def test_keeps_the_rules(check):
 ...     check()
 
-or without pytest, all at once; what is wrong comes as one `ConformanceError` that says of every broken rule
-what was seen, what was expected, why the rule exists and what to do:
+Without pytest, `check_classifier` runs all of them; what is wrong comes as one `ConformanceError` that says of
+every broken rule what was seen, what was expected, why the rule exists and what to do. `run_checks` gives the
+results one by one:
 
->>> from smalltext_core.testing import check_classifier
->>> results = check_classifier(st.create_factory("sklearn", num_classes=2, multi_label=True, seed=1))
->>> sum(result.status == "failed" for result in results)
-0
+>>> from smalltext_core.testing import run_checks
+>>> for result in run_checks(st.create_factory("sklearn", num_classes=2), only=["check_one_text_works"]):
+...     print(result)
+check_one_text_works (rule 3): passed
 
 A check that says nothing about a classifier (saving, where there is no ``save``; bits, where there is no seed) is
 skipped, with the reason. One that is known to fail is named in ``expected_failures`` with the reason why.

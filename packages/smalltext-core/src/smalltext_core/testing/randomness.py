@@ -33,15 +33,22 @@ def global_state() -> dict[str, bytes]:
 
 @contextmanager
 def global_seed(seed: int) -> Iterator[None]:
-    """Set every global random number generator for the length of a block, then put the old states back."""
+    """Set every global random number generator for the length of a block, then put the old states back.
+
+    Each has drawn once when the block begins: fresh from a seed, its state would be the very one that a
+    classifier leaves which sets the same seed globally.
+    """
     torch = _torch()
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     cpu = None if torch is None else torch.get_rng_state()
     cuda = None if torch is None or not torch.cuda.is_initialized() else torch.cuda.get_rng_state_all()
     random.seed(seed)
+    random.random()  # noqa: S311 - no secret
     np.random.seed(seed)  # noqa: NPY002
+    np.random.random()  # noqa: NPY002
     if torch is not None:
         torch.manual_seed(seed)
+        torch.rand(1)
     try:
         yield
     finally:

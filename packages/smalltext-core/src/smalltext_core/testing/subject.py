@@ -104,7 +104,7 @@ class Subject:
 
     @cached_property
     def texts(self) -> TextDataset:
-        """Texts to label, none of them trained on."""
+        """Texts to label, nearly all of them never trained on."""
         return unseen_texts(self.num_classes)
 
     @cached_property

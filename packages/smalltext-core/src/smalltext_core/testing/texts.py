@@ -105,7 +105,7 @@ def contested(dataset: TextDataset, num_classes: int) -> TextDataset:
 
 
 def unseen_texts(num_classes: int) -> TextDataset:
-    """Return texts to label, none of them trained on: plain ones, mixed ones, short and long ones."""
+    """Return texts to label: plain ones, mixed ones, short and long ones, nearly all of them never trained on."""
     topics = range(min(num_classes, 4))
     texts = [sentence(topic, 9) for topic in topics]
     texts += [f"{sentence(topic, 8)} but {sentence((topic + 1) % num_classes, 7)}" for topic in topics]

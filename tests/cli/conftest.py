@@ -1,0 +1,109 @@
+"""The command as tests call it, and a small model to call it on."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from smalltext_cli import app
+
+VOCABULARY = {
+    "spam": ["buy", "cheap", "pills", "now", "win", "money", "free", "offer"],
+    "ham": ["meeting", "tomorrow", "lunch", "project", "report", "please", "regards"],
+    "grüße": ["привет", "мир", "добрый", "день", "друг", "спасибо"],
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def smalltext(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Run the entry point in this process."""
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["smalltext", *map(str, arguments)])
+        handler, shown = signal.getsignal(signal.SIGTERM), warnings.showwarning
+        capsys.readouterr()
+        try:
+            with pytest.raises(SystemExit) as end:
+                app.main()
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+            warnings.showwarning = shown
+        out, err = capsys.readouterr()
+        return Ended(int(end.value.code or 0), out, err)
+
+    return run
+
+
+def in_a_process(
+    *arguments: object, stdin: bytes | None = None, **options: object
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command as a shell does."""
+    command = [sys.executable, "-m", "smalltext_cli", *map(str, arguments)]
+    return subprocess.run(command, input=stdin, capture_output=True, timeout=120, **options)
+
+
+@pytest.fixture
+def process() -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    return in_a_process
+
+
+def sentences(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
+    """Make labelled texts that are easy to tell apart."""
+    draw = random.Random(seed)
+    labels = [draw.choice(list(VOCABULARY)) for _ in range(count)]
+    return [" ".join(draw.choices(VOCABULARY[label], k=6)) for label in labels], labels
+
+
+@pytest.fixture(scope="session")
+def mails(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 texts in three classes, as CSV."""
+    texts, labels = sentences(120)
+    path = tmp_path_factory.mktemp("data") / "mails.csv"
+    pl.DataFrame({"text": texts, "label": labels}).write_csv(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 texts, each with the label of its words, some with a second one, some with none; JSON lines."""
+    texts, labels = sentences(120, seed=1)
+    tags = [
+        [] if row % 10 == 0 else [label, "odd"] if row % 3 == 0 else [label] for row, label in enumerate(labels)
+    ]
+    path = tmp_path_factory.mktemp("data") / "tagged.jsonl"
+    pl.DataFrame({"text": texts, "label": tags}).write_ndjson(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def model(mails: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "mails"
+    ended = in_a_process("train", mails, "--classifier", "sklearn", "--output", folder, "--seed", 1)
+    assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def multi_label_model(tagged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tagged"
+    ended = in_a_process("train", tagged, "-c", "sklearn", "-o", folder, "--multi-label")
+    assert ended.returncode == 0, ended.stderr
+    return folder

@@ -1,0 +1,161 @@
+"""How the command ends: one line on standard error and exit code 2, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+
+from smalltext_cli import __version__
+
+
+def lines(ended):
+    assert ended.returncode == 2
+    assert ended.stdout == b""
+    return ended.stderr.decode().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train"], "Missing argument 'DATA'"),
+        (["train", "data.csv"], "Missing option '--classifier'"),
+        (["tarin"], "No such command 'tarin'"),
+        (["list", "--jsno"], "No such option"),
+        (["predict", "model", "new.csv", "-o", "x.csv", "--top", "-1"], "--top"),
+        (["predict", "model", "new.csv", "-o", "x.csv", "--format", "xls"], "csv"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line(smalltext, arguments, said):
+    ended = smalltext(*arguments)
+    assert ended.code == 2
+    assert said in ended.err
+    assert ended.err.count("\n") == 1
+    assert ended.err.rstrip().endswith("--help")
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "train"])
+def test_bad_input_in_a_real_process(process, model, tmp_path, command):
+    data = tmp_path / "data.csv"
+    data.write_bytes(b"text,label\nbuy,spam\n\xe9t\xe9,ham\n")
+    arguments = {
+        "predict": ["predict", model, data, "-o", tmp_path / "o.csv"],
+        "evaluate": ["evaluate", model, data, "--report", tmp_path / "o.html"],
+        "train": ["train", data, "-c", "sklearn", "-o", tmp_path / "m"],
+    }
+    (line,) = lines(process(*arguments[command]))
+    assert line.startswith(f"Error: {data}, line 3: byte 0xe9")
+    assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_a_folder_that_is_no_model(smalltext, mails, tmp_path, command):
+    output = ["-o", tmp_path / "o.csv"] if command == "predict" else []
+    for folder in (tmp_path, tmp_path / "nowhere", mails):
+        ended = smalltext(command, folder, mails, *output)
+        assert ended.code == 2
+        assert "is not a saved model" in ended.err
+        assert ended.err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def spoiled(model, folder, spoil):
+    shutil.copytree(model, folder)
+    manifest = folder / "smalltext.json"
+    content = json.loads(manifest.read_text("utf-8"))
+    spoil(content, folder)
+    if manifest.exists():
+        manifest.write_text(json.dumps(content), "utf-8")
+    return folder
+
+
+def cut_short(content, folder):
+    (folder / "smalltext.json").write_text('{"classifier": ')
+
+
+def foreign(content, folder):
+    content.update(classifier="gone", distribution="smalltext-gone")
+
+
+def climbing(content, folder):
+    content["files"]["../secret"] = "0" * 64
+
+
+def changed(content, folder):
+    name = next(name for name in content["files"] if name != "scores.json")
+    (folder / name).write_bytes(b"something else")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [(foreign, "pip install smalltext-gone"), (climbing, "outside"), (changed, "SHA-256")],
+)
+def test_a_model_from_a_stranger_that_is_not_sound(smalltext, model, mails, tmp_path, spoil, said):
+    folder = spoiled(model, tmp_path / "m", spoil)
+    ended = smalltext("predict", folder, mails, "-o", tmp_path / "o.csv")
+    assert ended.code == 2
+    assert said in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_a_manifest_cut_short(smalltext, model, mails, tmp_path):
+    folder = tmp_path / "m"
+    shutil.copytree(model, folder)
+    cut_short(None, folder)
+    ended = smalltext("predict", folder, mails, "-o", tmp_path / "o.csv")
+    assert ended.code == 2
+    assert "damaged" in ended.err
+
+
+def test_a_mistake_of_a_plugin_is_one_line_and_a_traceback_on_request(process, mails, tmp_path, monkeypatch):
+    plugin = tmp_path / "site" / "careless.py"
+    plugin.parent.mkdir()
+    plugin.write_text(
+        "from smalltext_core import ClassifierSpec, hookimpl\n"
+        "@hookimpl\n"
+        "def smalltext_classifiers():\n"
+        "    where = 'careless:build'\n"
+        "    yield ClassifierSpec(name='careless', summary='It fails', protocol=1, classifier=where,\n"
+        "                         factory=where, builder=where, abilities=('save',))\n"
+        "def build(num_classes, *, multi_label=False):\n"
+        "    return 1 / 0\n"
+    )
+    metadata = plugin.parent / "careless-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: careless\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[smalltext]\ncareless = careless\n")
+    environment = {**os.environ, "PYTHONPATH": str(plugin.parent)}
+    arguments = ("train", mails, "-c", "careless", "-o", tmp_path / "m")
+    ended = process(*arguments, env=environment)
+    assert ended.returncode == 1
+    assert re.fullmatch(
+        r"Error: ZeroDivisionError: .*SMALLTEXT_TRACEBACK=1.*", ended.stderr.decode().splitlines()[-1]
+    )
+    assert b"Traceback" not in ended.stderr
+    assert b"Traceback" in process(*arguments, env={**environment, "SMALLTEXT_TRACEBACK": "1"}).stderr
+
+
+def test_version_and_help(smalltext):
+    assert smalltext("--version").out == f"smalltext-cli {__version__}\n"
+    ended = smalltext()
+    assert ended.code == 0
+    assert all(command in ended.out for command in ("list", "info", "train", "evaluate", "predict", "demo"))
+    for command in ("train", "predict", "evaluate"):
+        assert f"smalltext {command} " in smalltext(command, "--help").out
+
+
+def test_a_type_that_a_model_may_hold_is_named(smalltext, mails, tmp_path):
+    ended = smalltext(
+        *("train", mails, "-c", "sklearn", "-o", tmp_path / "m"),
+        *("--set", "estimator=sklearn.neighbors.KNeighborsClassifier"),
+    )
+    assert ended.code == 0, ended.err
+    ended = smalltext("predict", tmp_path / "m", mails, "-o", tmp_path / "o.csv")
+    if ended.code:
+        assert "--trust" in ended.err
+        trust = re.findall(r"sklearn\.[\w.]+", ended.err)
+        options = [word for name in trust for word in ("--trust", name)]
+        assert smalltext("predict", tmp_path / "m", mails, "-o", tmp_path / "o.csv", *options).code == 0

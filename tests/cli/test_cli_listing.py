@@ -1,0 +1,68 @@
+"""``smalltext list`` and ``smalltext info``."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def test_list_names_what_is_installed(smalltext):
+    ended = smalltext("list", "--json")
+    (sklearn,) = [one for one in json.loads(ended.out)["classifiers"] if one["name"] == "sklearn"]
+    assert sklearn["distribution"] == "smalltext-sklearn"
+    assert sklearn["version"]
+    assert "weights" in sklearn["abilities"]
+    assert smalltext("list").out.startswith("name")
+
+
+def test_list_shows_blocked_plugins_with_the_reason(process):
+    environment = {**os.environ, "SMALLTEXT_DISABLE_PLUGINS": "smalltext-sklearn"}
+    ended = process("list", "--json", env=environment)
+    problems = {one["distribution"]: one for one in json.loads(ended.stdout)["problems"]}
+    assert problems["smalltext-sklearn"]["status"] == "blocked"
+    assert "SMALLTEXT_DISABLE_PLUGINS" in problems["smalltext-sklearn"]["reason"]
+    assert b"blocked: smalltext-sklearn" in process("list", env=environment).stdout
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["--help"], ["train", "--help"]])
+def test_nothing_heavy_is_imported_to_list_or_to_help(arguments):
+    program = (
+        "import sys; from smalltext_cli.app import app\n"
+        "try: app(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'sklearn', 'torch', 'polars', 'jinja2', 'docstring_parser', 'skops'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_info_explains_every_parameter_of_the_builder(smalltext):
+    content = json.loads(smalltext("info", "sklearn", "--json").out)
+    parameters = {one["name"]: one for one in content["parameters"]}
+    assert {"estimator", "vectorizer", "class_weight", "seed"} <= set(parameters)
+    assert parameters["seed"]["type"] == "int | None"
+    assert parameters["seed"]["default"] is None
+    assert all(one["meaning"].endswith(".") for one in parameters.values())
+    table = smalltext("info", "sklearn").out
+    assert all(name in table for name in parameters)
+
+
+def test_info_on_an_unknown_name_says_which_there_are(smalltext):
+    ended = smalltext("info", "sklern")
+    assert ended.code == 2
+    assert "Did you mean 'sklearn'?" in ended.err
+
+
+def test_neither_colour_nor_frames_reach_a_pipe(process):
+    for arguments in (["list"], ["info", "sklearn"]):
+        assert b"\x1b" not in process(*arguments).stdout
+
+
+def test_no_color_is_honoured(process):
+    environment = {**os.environ, "FORCE_COLOR": "1", "NO_COLOR": "1"}
+    assert b"\x1b[3" not in process("list", env=environment).stdout

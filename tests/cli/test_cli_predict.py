@@ -1,0 +1,262 @@
+"""``smalltext predict``: order, formats, and files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import numpy as np
+import polars as pl
+import pytest
+
+import smalltext_core as st
+from smalltext_cli.loading import load_model
+from smalltext_cli.prediction import chunks_of_texts
+from smalltext_cli.reading import Row
+
+TEXTS = ["buy cheap pills", 'lunch, "tomorrow"', "", "добрый\nдруг", "line\rend", "🙂" * 3]
+
+
+@pytest.fixture
+def new(tmp_path):
+    path = tmp_path / "new.csv"
+    pl.DataFrame({"text": TEXTS}).write_csv(path)
+    return path
+
+
+def read(path):
+    readers = {
+        "csv": pl.read_csv,
+        "tsv": partial(pl.read_csv, separator="\t"),
+        "jsonl": pl.read_ndjson,
+        "parquet": pl.read_parquet,
+    }
+    return readers[path.suffix[1:]](path)
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+def test_every_format_holds_the_texts_in_order_with_their_labels_and_probabilities(
+    smalltext, model, new, tmp_path, ending
+):
+    output = tmp_path / f"out.{ending}"
+    ended = smalltext("predict", model, new, "--output", output, "--proba", "--top", 2)
+    assert ended.code == 0
+    assert ended.out == ""
+    frame = read(output)
+    proba_columns = ["proba_grüße", "proba_ham", "proba_spam"]
+    assert frame.columns == ["text", "label", *proba_columns, "label_1", "proba_1", "label_2", "proba_2"]
+    assert frame["text"].to_list() == TEXTS
+    classifier = st.load(model)
+    labels, proba = classifier.predict(st.TextDataset(TEXTS), return_proba=True)
+    names = np.array(["grüße", "ham", "spam"])
+    assert frame["label"].to_list() == names[labels].tolist() == frame["label_1"].to_list()
+    np.testing.assert_array_equal(frame.select(proba_columns).to_numpy().astype(np.float32), proba)
+    assert (frame["proba_1"] >= frame["proba_2"]).all()
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_several_labels_are_a_list(smalltext, multi_label_model, new, tmp_path, ending):
+    output = tmp_path / f"out.{ending}"
+    assert smalltext("predict", multi_label_model, new, "-o", output).code == 0
+    labels = read(output)["label"].to_list()
+    if ending == "csv":
+        labels = [json.loads(cell) for cell in labels]
+    model = load_model(str(multi_label_model))
+    assert labels == model.names.decode(model.classifier.predict(st.TextDataset(TEXTS)))
+
+
+def test_what_was_written_can_be_evaluated_again(smalltext, multi_label_model, tagged, tmp_path):
+    for ending in ("csv", "jsonl", "parquet"):
+        output = tmp_path / f"out.{ending}"
+        smalltext("predict", multi_label_model, tagged, "-o", output)
+        ended = smalltext("evaluate", multi_label_model, output, "--json")
+        assert json.loads(ended.out)["accuracy"] == 1.0
+
+
+def test_standard_input_and_output(process, model):
+    content = '{"text": "buy pills"}\n{"text": "спасибо"}\n'.encode()
+    ended = process("predict", model, "-", "--output", "-", "--output-format", "jsonl", stdin=content)
+    assert [json.loads(line)["label"] for line in ended.stdout.splitlines()] == ["spam", "grüße"]
+
+
+def test_standard_output_is_utf8_whatever_the_locale(process, model):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    ended = process("predict", model, "-", "-o", "-", stdin="text\nспасибо\n".encode(), env=environment)
+    assert ended.stdout.decode() == "text,label\nспасибо,grüße\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(model, tmp_path):
+    data = tmp_path / "many.csv"
+    pl.DataFrame({"text": ["buy pills"] * 50_000}).write_csv(data)
+    command = [sys.executable, "-m", "smalltext_cli", "predict", model, data, "-o", "-"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout.readline() == b"text,label\n"
+        running.stdout.close()
+        assert b"Traceback" not in running.stderr.read()
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_no_texts_give_no_rows(smalltext, model, tmp_path, ending):
+    data = tmp_path / "none.csv"
+    data.write_text("text\n")
+    output = tmp_path / f"out.{ending}"
+    assert smalltext("predict", model, data, "-o", output, "--proba", "--top", 1).code == 0
+    if ending == "jsonl":
+        assert output.read_bytes() == b""
+    else:
+        assert read(output).shape == (0, 7)
+
+
+def test_more_classes_than_there_are_is_all_of_them(smalltext, model, new, tmp_path):
+    smalltext("predict", model, new, "-o", tmp_path / "out.csv", "--top", 99)
+    assert read(tmp_path / "out.csv").columns[-1] == "proba_3"
+
+
+def test_chunks_are_bounded_in_number_and_length():
+    def rows(count, text):
+        return (Row(text, None, None, line) for line in range(count))
+
+    assert [len(chunk) for chunk in chunks_of_texts(rows(10_000, "a"))] == [4096, 4096, 1808]
+    assert [len(chunk) for chunk in chunks_of_texts(rows(3, "a" * 8_000_000))] == [1, 1, 1]
+    assert list(chunks_of_texts(rows(0, "a"))) == [[]]
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """20,000 sound lines, then one that is not."""
+    path = tmp_path / "broken.csv"
+    path.write_bytes(b"text\n" + b"buy pills\n" * 20_000 + b"\xff\n")
+    return path
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+def test_a_broken_line_far_down_leaves_the_former_output_and_nothing_else(
+    smalltext, model, broken, tmp_path, ending
+):
+    output = tmp_path / f"out.{ending}"
+    output.write_text("former")
+    ended = smalltext("predict", model, broken, "-o", output)
+    assert ended.code == 2
+    assert ended.err.count("\n") == 1
+    assert "line 20002" in ended.err
+    assert output.read_text() == "former"
+    assert {path.name for path in tmp_path.iterdir()} == {"broken.csv", output.name}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_an_interrupted_run_leaves_nothing(model, tmp_path, number, ending):
+    output = tmp_path / f"out.{ending}"
+    command = [sys.executable, "-m", "smalltext_cli", "predict", model, "-", "--format", "csv", "-o", output]
+
+    def interruptible():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=interruptible
+    ) as running:
+        running.stdin.write(b"text\n" + b"buy pills\n" * 10_000)
+        running.stdin.flush()
+        while not any(tmp_path.iterdir()):
+            time.sleep(0.02)
+        running.send_signal(number)
+        said = running.stderr.read()
+    assert running.returncode == 128 + number
+    assert b"Traceback" not in said
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_full_disk_leaves_nothing_and_says_so(process, model, tmp_path, ending):
+    data = tmp_path / "data.csv"
+    draw = np.random.default_rng(0)
+    pl.DataFrame({"text": [draw.bytes(20).hex() for _ in range(20_000)]}).write_csv(data)
+
+    def at_most_300_kilobytes():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+    ended = process("predict", model, data, "-o", tmp_path / f"out.{ending}", preexec_fn=at_most_300_kilobytes)
+    assert ended.returncode == 2
+    assert b"could not be written" in ended.stderr
+    assert b"Traceback" not in ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
+
+
+def test_a_device_is_written_to_directly(process, model, new):
+    ended = process("predict", model, new, "-o", "/dev/full", "--output-format", "csv")
+    assert ended.returncode == 2
+    assert ended.stderr.decode().splitlines() == [
+        "Error: /dev/full: this could not be written (No space left on device), and was left as it was."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("new.csv", "this is the input as well"),
+        ("nowhere/out.csv", "there is no folder"),
+        ("out.docx", "'.docx' is unknown"),
+        (".", "no ending"),
+    ],
+)
+def test_a_place_that_cannot_be_written_to_is_refused_first(smalltext, model, new, tmp_path, output, said):
+    ended = smalltext("predict", model, new, "-o", tmp_path / output)
+    assert ended.code == 2
+    assert said in ended.err
+    assert new.read_bytes().startswith(b"text\n")
+
+
+def test_an_output_keeps_its_permissions_and_a_link_stays_a_link(smalltext, model, new, tmp_path):
+    real, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    real.write_text("former")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    assert smalltext("predict", model, new, "-o", link).code == 0
+    assert link.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o640
+    assert read(real).height == len(TEXTS)
+
+
+def test_classes_called_by_numbers_cannot_have_both_kinds_of_columns(smalltext, tmp_path):
+    data = tmp_path / "data.csv"
+    data.write_text("text,label\na,1\nb,2\n")
+    smalltext("train", data, "-c", "sklearn", "-o", tmp_path / "m", "--held-out", 0)
+    ended = smalltext("predict", tmp_path / "m", data, "-o", tmp_path / "o.csv", "--proba", "--top", 1)
+    assert ended.code == 2
+    assert "'proba_1'" in ended.err
+
+
+def memory_peak(*arguments):
+    """Return how many MiB the process of a command held at most."""
+    program = (
+        "import resource, sys; from smalltext_cli.app import app; app(sys.argv[1:], standalone_mode=False); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, *map(str, arguments)], capture_output=True, check=True)
+    return int(ran.stdout) / 1024
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_memory_does_not_grow_with_the_file(model, tmp_path, ending):
+    peaks = []
+    for count in (40_000, 200_000):
+        data = tmp_path / f"{count}.{ending}"
+        frame = pl.DataFrame({"text": [f"buy cheap pills number {row} " + "now " * 40 for row in range(count)]})
+        {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}[ending](data)
+        peaks.append(memory_peak("predict", model, data, "-o", tmp_path / f"out.{ending}"))
+    assert peaks[1] - peaks[0] < 30, "200,000 texts are 39 MB, 160,000 of them 31 MB"
+
+
+def test_a_parquet_file_may_come_through_a_pipe(process, model):
+    buffer = io.BytesIO()
+    pl.DataFrame({"text": ["buy pills"]}).write_parquet(buffer)
+    ended = process("predict", model, "-", "-o", "-", stdin=buffer.getvalue())
+    assert ended.stdout == b"text,label\nbuy pills,spam\n"

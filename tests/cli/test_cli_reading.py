@@ -1,0 +1,242 @@
+"""Files of texts: what is read, and how each thing that can be wrong with them is told."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from smalltext_cli.errors import InputFileError, UsageError
+from smalltext_cli.reading import Row, read_labelled, rows
+from smalltext_core.errors import SmallTextError
+
+WANTED = [('buy now, "friend"', "spam"), ("zwei\nZeilen", "grüße"), ("", "ham"), ("你好 🙂", "中文")]
+
+
+def written(tmp_path, name, content):
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        path.write_text(content, encoding="utf-8", newline="")
+    return str(path)
+
+
+def read(path, **options):
+    return [(row.text, row.label) for row in rows(path, text_column="text", label_column="label", **options)]
+
+
+def refusal(tmp_path, name, content, **options):
+    options = {"text_column": "text", "label_column": "label", **options}
+    with pytest.raises(InputFileError) as refused:
+        list(rows(written(tmp_path, name, content), **options))
+    message = str(refused.value)
+    assert "\n" not in message
+    assert name in message
+    return message
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.ndjson", "a.parquet", "A.CSV"])
+def test_every_format_gives_the_same_rows(tmp_path, name):
+    frame = pl.DataFrame(WANTED, schema=["text", "label"], orient="row")
+    path = tmp_path / name
+    if name.lower().endswith("csv"):
+        frame.write_csv(path)
+    elif name.endswith("tsv"):
+        frame.write_csv(path, separator="\t")
+    elif name.endswith("parquet"):
+        frame.write_parquet(path)
+    else:
+        frame.write_ndjson(path)
+    assert read(str(path)) == WANTED
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
+    assert read(written(tmp_path, "a.csv", b"\xef\xbb\xbftext,label\na,x\n")) == [("a", "x")]
+    assert read(written(tmp_path, "a.jsonl", b'\xef\xbb\xbf{"text": "a", "label": "x"}\n')) == [("a", "x")]
+
+
+def test_semicolons_as_spreadsheets_write_them(tmp_path):
+    assert read(written(tmp_path, "a.csv", "text;label\na, b;x\n")) == [("a, b", "x")]
+
+
+def test_lines_are_counted_through_quoted_line_breaks_and_blank_lines(tmp_path):
+    path = written(tmp_path, "a.csv", 'text,label\r\n"one\r\ntwo",x\r\n\r\nthree,y\r\n')
+    assert [row.line for row in rows(path, text_column="text")] == [2, 5]
+
+
+def test_a_text_longer_than_the_csv_module_likes(tmp_path):
+    assert read(written(tmp_path, "a.csv", f"text,label\n{'x' * 300_000},y\n")) == [("x" * 300_000, "y")]
+
+
+def test_numbers_and_booleans_are_names_of_classes(tmp_path):
+    path = written(tmp_path, "a.jsonl", '{"text": "a", "label": 1}\n{"text": "b", "label": true}\n')
+    assert read(path) == [("a", "1"), ("b", "true")]
+
+
+@pytest.mark.parametrize(
+    ("cell", "separator", "names"),
+    [
+        ('"[""a"", ""b""]"', None, ("a", "b")),
+        ("[]", None, ()),
+        ("a|b| a ", None, ("a", "b")),
+        ("a;b", ";", ("a", "b")),
+        ("[a];b", ";", ("[a]", "b")),
+    ],
+)
+def test_several_labels_in_a_csv_cell(tmp_path, cell, separator, names):
+    path = written(tmp_path, "a.csv", f"text,label\nsome,{cell}\n")
+    assert read(path, multi_label=True, separator=separator) == [("some", names)]
+
+
+def test_several_labels_in_jsonl_and_parquet(tmp_path):
+    frame = pl.DataFrame({"text": ["a", "b"], "label": [["x", "y"], []]})
+    frame.write_parquet(tmp_path / "a.parquet")
+    frame.write_ndjson(tmp_path / "a.jsonl")
+    wanted = [("a", ("x", "y")), ("b", ())]
+    assert read(str(tmp_path / "a.parquet"), multi_label=True) == wanted
+    assert read(str(tmp_path / "a.jsonl"), multi_label=True) == wanted
+
+
+def test_defect_40_a_text_without_labels_is_not_one_that_no_class_applies_to(tmp_path):
+    message = refusal(tmp_path, "a.csv", "text,label\na,x|y\nb,\n", multi_label=True)
+    assert "line 3" in message
+    assert "[]" in message
+
+
+def test_defect_46_a_missing_text_is_refused(tmp_path):
+    assert "row 2: the text is missing" in refusal(
+        tmp_path, "a.parquet", parquet({"text": ["a", None]}), label_column=None
+    )
+
+
+def parquet(columns):
+    buffer = io.BytesIO()
+    pl.DataFrame(columns).write_parquet(buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_standard_input(tmp_path, monkeypatch, kind):
+    content = parquet({"text": ["a"], "label": ["x"]}) if kind == "parquet" else b"text,label\na,x\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert read("-") == [("a", "x")]
+
+
+def test_a_file_is_read_no_faster_than_it_is_asked_for(tmp_path):
+    path = written(tmp_path, "a.csv", "text,label\n" + "a,x\n" * 3 + "b,\n")
+    found = rows(path, text_column="text", label_column="label")
+    assert [next(found) for _ in range(3)][-1] == Row("a", "x", None, 4)
+    with pytest.raises(InputFileError, match="line 5"):
+        next(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "", "empty"),
+        ("a.csv", "\n\n", "empty"),
+        ("a.csv", "text,klasse\na,x\n", "'klasse'"),
+        ("a.csv", "Text,label\na,x\n", "Did you mean 'Text'?"),
+        ("a.csv", "text\tlabel\na\tx\n", "--format tsv"),
+        ("a.tsv", "text,label\na,x\n", "--format csv"),
+        ("a.csv", "text,label\na,x\nb,  \n", "line 3: the label is missing"),
+        ("a.csv", "text,label\na,x\nb,y,z\n", "line 3: 3 fields where the header has 2"),
+        ("a.csv", "text,label\na,x\nb\n", "line 3: 1 fields"),
+        ("a.csv", 'text,label\na,x\n"b,y\n', "line 3"),
+        ("a.csv", "text,text,label\na,b,x\n", "several columns"),
+        ("a.csv", b"text,label\na,x\nb\xff,y\n", "line 3: byte 0xff"),
+        ("a.jsonl", b'{"text": "a\xff", "label": "x"}\n', "line 1: byte 0xff"),
+        ("a.csv", b"PAR1....", "this is Parquet, not CSV"),
+        ("a.csv", b"PK\x03\x04....", "Excel"),
+        ("a.csv", b"\x1f\x8b\x08....", "gunzip"),
+        ("a.csv", "text,label\n".encode("utf-16"), "UTF-16"),
+        ("a.csv", b"\x00\x01\x02", "binary"),
+        ("a.csv", '{"text": "a", "label": "x"}\n', "--format jsonl"),
+        ("a.parquet", "text,label\na,x\n", "not Parquet but text"),
+        ("a.parquet", b"PAR1" + b"x" * 100, "no sound Parquet"),
+        ("a.jsonl", "text,label\n", "line 1: 'text,label' is not a JSON object"),
+        ("a.jsonl", '[{"text": "a"}]', "jq -c '.[]'"),
+        ("a.jsonl", '{\n "text": "a"}', "one object a line"),
+        ("a.jsonl", '{"text": "a"}\n', "line 1: there is no column 'label'"),
+        ("a.jsonl", '{"text": 3, "label": "x"}\n', "line 1: the text is a number"),
+        ("a.jsonl", '{"text": null, "label": "x"}\n', "line 1: the text is missing"),
+        ("a.jsonl", '{"text": "a", "label": null}\n', "line 1: the label is missing"),
+        ("a.jsonl", '{"text": "a", "label": ["x"]}\n', "--multi-label"),
+        ("a.jsonl", '{"text": "\\ud800", "label": "x"}\n', "surrogate"),
+        ("a.jsonl", "[" * 100_000, "line 1"),
+        ("a.dat", "text,label\n", "'.dat' is unknown"),
+        ("table", "text,label\n", "no ending"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_with_its_place(tmp_path, name, content, said):
+    assert said in refusal(tmp_path, name, content)
+
+
+@pytest.mark.parametrize("weight", ["-1", "nan", "inf", "", "much"])
+def test_a_weight_is_a_finite_number_not_below_zero(tmp_path, weight):
+    content = f"text,label,w\na,x,1\nb,y,{weight}\n"
+    assert "line 3: the weight is" in refusal(tmp_path, "a.csv", content, weight_column="w")
+
+
+def test_a_missing_file_and_a_folder(tmp_path):
+    for path in (tmp_path / "nothing.csv", tmp_path):
+        with pytest.raises(InputFileError, match=r"no such file|no ending"):
+            list(rows(str(path), text_column="text"))
+
+
+def test_a_file_with_a_header_alone_has_nothing_to_train_on(tmp_path):
+    with pytest.raises(InputFileError, match="no texts"):
+        read_labelled(written(tmp_path, "a.csv", "text,label\n"), text_column="text", label_column="label")
+
+
+def test_one_column_cannot_be_text_and_label(tmp_path):
+    with pytest.raises(UsageError, match="two things"):
+        list(rows("a.csv", text_column="text", label_column="text"))
+
+
+@given(content=st.binary(max_size=200), ending=st.sampled_from(["csv", "tsv", "jsonl", "parquet"]))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_read_or_refused(tmp_path, content, ending):
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(content)
+    try:
+        list(rows(str(path), text_column="text", label_column="label", multi_label=True))
+    except SmallTextError as refused:
+        assert "\n" not in str(refused)  # noqa: PT017
+
+
+@given(middle=st.binary(max_size=100), ending=st.sampled_from(["csv", "tsv", "jsonl", "parquet"]))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_after_a_sound_beginning_are_read_or_refused(tmp_path, middle, ending):
+    begin = {"csv": b"text,label\n", "tsv": b"text\tlabel\n", "jsonl": b'{"text": "a", "label": "b"}\n'}
+    path = tmp_path / f"a.{ending}"
+    sound = parquet({"text": ["a"], "label": ["b"]})
+    path.write_bytes(sound[:40] + middle + sound[40:] if ending == "parquet" else begin[ending] + middle)
+    try:
+        list(rows(str(path), text_column="text", label_column="label"))
+    except SmallTextError as refused:
+        assert "\n" not in str(refused)  # noqa: PT017
+
+
+cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+
+
+@given(table=st.lists(st.tuples(cells, cells.filter(str.strip)), min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+def test_what_polars_wrote_comes_back(tmp_path, ending, table):
+    frame = pl.DataFrame(table, schema=["text", "label"], orient="row")
+    path = tmp_path / f"a.{ending}"
+    write = {
+        "csv": frame.write_csv,
+        "tsv": lambda to: frame.write_csv(to, separator="\t"),
+        "jsonl": frame.write_ndjson,
+        "parquet": frame.write_parquet,
+    }
+    write[ending](path)
+    assert read(str(path)) == [(text, label.strip()) for text, label in table]

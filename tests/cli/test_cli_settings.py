@@ -1,0 +1,165 @@
+"""``--set key=value`` and what `info` knows of a builder."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from smalltext_cli.errors import UsageError
+from smalltext_cli.parameters import REQUIRED, builder_parameters
+from smalltext_cli.settings import settings_of, values_of
+from smalltext_core import LabelNames
+
+if TYPE_CHECKING:
+    from nowhere import Estimator
+
+
+class Strategy(enum.Enum):
+    FIRST = "first"
+    SECOND = "second"
+
+
+def build(
+    num_classes: int,
+    *,
+    multi_label: bool = False,
+    lr: float = 0.1,
+    num_epochs: int = 10,
+    early: bool = True,
+    estimator: Estimator | str | None = None,
+    kernel_heights: Sequence[int] = (3, 4, 5),
+    scheduler: Literal["linear", "constant"] | None = "linear",
+    class_weight: Literal["balanced"] | Mapping[int, float] | None = None,
+    validation: float | Mapping[int, float] | Literal["auto"] | None = None,
+    trainer: dict[str, Any] | None = None,
+    strategy: Strategy = Strategy.FIRST,
+    betas: tuple[float, float] = (0.9, 0.99),
+    network: Estimator = "default",
+    optional_network: Estimator | None = None,
+    seed: int | None = None,
+    anything=None,
+):
+    """Make it.
+
+    Parameters
+    ----------
+    num_classes : int
+    lr : float, default=0.1
+        How far a step goes. Smaller is slower.
+    scheduler : {"linear", "constant"} or None
+        How `lr` changes
+        over time.
+
+        A second paragraph.
+    """
+
+
+def parsed(*pairs, builder=build, names=None, **options):
+    parameters = builder_parameters(builder)
+    return values_of(parameters, settings_of("it", parameters, pairs, **options), names)
+
+
+@pytest.mark.parametrize(
+    ("pair", "value"),
+    [
+        ("lr=1e-3", 1e-3),
+        ("lr=2", 2.0),
+        ("num_epochs=3", 3),
+        ("num-epochs=3", 3),
+        ("early=false", False),
+        ("early=1", True),
+        ("estimator=sklearn.svm.LinearSVC", "sklearn.svm.LinearSVC"),
+        ("estimator=none", None),
+        ("estimator=a=b", "a=b"),
+        ("kernel_heights=[2, 3]", [2, 3]),
+        ("kernel_heights=2,3", [2, 3]),
+        ("scheduler=constant", "constant"),
+        ("scheduler=None", None),
+        ("class_weight=balanced", "balanced"),
+        ("validation=0.2", 0.2),
+        ("validation=auto", "auto"),
+        ('validation={"1": 2}', {1: 2.0}),
+        ('trainer={"a": [1, null], "b": {"c": true}}', {"a": [1, None], "b": {"c": True}}),
+        ("strategy=SECOND", Strategy.SECOND),
+        ("betas=0.8,0.9", (0.8, 0.9)),
+        ("seed=3", 3),
+        ("anything=[1]", [1]),
+        ("anything=word", "word"),
+    ],
+)
+def test_a_value_is_read_by_the_annotation_of_its_parameter(pair, value):
+    (found,) = parsed(pair).values()
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        ("lr=fast", "allowed: a number. Its type is float"),
+        ("num_epochs=2.5", "a whole number"),
+        ("early=maybe", "true or false"),
+        ("scheduler=cosine", "'linear', 'constant', or none"),
+        ("class_weight=equal", "'balanced', a JSON object"),
+        ("kernel_heights=a,b", "a JSON list"),
+        ("betas=[1, 2, 3]", "a JSON list"),
+        ("network=bert", "cannot be written on a command line"),
+        ("optional_network=bert", "allowed: none"),
+        ("lr", "no '='"),
+        ("learning_rate=3", "It has: lr, num_epochs"),
+        ("num_epoch=3", "Did you mean 'num_epochs'?"),
+        ("num_classes=3", "The data says"),
+        ("multi_label=true", "--multi-label"),
+    ],
+)
+def test_a_wrong_one_says_what_is_right(pair, said):
+    with pytest.raises(UsageError) as refused:
+        parsed(pair)
+    assert said in str(refused.value)
+
+
+def test_one_parameter_is_given_once():
+    with pytest.raises(UsageError, match="twice"):
+        parsed("lr=1", "lr=2")
+    with pytest.raises(UsageError, match="say the same"):
+        parsed("seed=1", seed=2)
+
+
+def test_seed_and_device_need_a_parameter_of_that_name():
+    assert parsed(seed=4) == {"seed": 4}
+    with pytest.raises(UsageError, match="no parameter 'device'"):
+        parsed(device="cpu")
+
+
+def test_class_weights_go_by_the_names_of_the_classes():
+    names = LabelNames(("ham", "spam"))
+    assert parsed('class_weight={"spam": 3}', names=names) == {"class_weight": {1: 3.0}}
+    assert parsed('class_weight={"0": 3}', names=names) == {"class_weight": {0: 3.0}}
+    assert parsed('class_weight={"2": 3}', names=LabelNames(("1", "2"))) == {"class_weight": {1: 3.0}}
+    with pytest.raises(UsageError, match=r"no class is called 'eggs'\. The classes are: 'ham', 'spam'"):
+        parsed('class_weight={"eggs": 3}', names=names)
+
+
+def test_a_parameter_without_default_has_to_be_given():
+    def needy(num_classes: int, *, model: str): ...
+
+    assert builder_parameters(needy).named["model"].default is REQUIRED
+    with pytest.raises(UsageError, match=r"needs model. Give it: --set model="):
+        parsed(builder=needy)
+
+
+def test_a_builder_that_passes_names_on_takes_any():
+    def wide(num_classes: int, **parameters): ...
+
+    assert parsed("whatever=3", builder=wide) == {"whatever": 3}
+
+
+def test_the_meaning_of_a_parameter_is_the_first_sentence_of_its_docstring():
+    named = builder_parameters(build).named
+    assert named["lr"].meaning == "How far a step goes."
+    assert named["scheduler"].meaning == "How `lr` changes over time."
+    assert named["early"].meaning == ""
+    assert "num_classes" not in named

@@ -1,0 +1,160 @@
+"""``smalltext train``."""
+
+from __future__ import annotations
+
+import json
+
+import polars as pl
+import pytest
+
+import smalltext_core as st
+from smalltext_core.saving import read_manifest
+
+
+def table(tmp_path, name="data.csv", **columns):
+    path = tmp_path / name
+    pl.DataFrame(columns).write_csv(path)
+    return path
+
+
+def test_a_model_folder_holds_names_and_scores_that_its_manifest_vouches_for(model):
+    manifest = read_manifest(model)
+    assert manifest.label_names == ("grüße", "ham", "spam")
+    assert "scores.json" in manifest.files
+    scores = json.loads((model / "scores.json").read_text("utf-8"))
+    assert scores["accuracy"] > 0.9
+    assert scores["scored_on"] == {"part": "held out", "texts": 24, "share": 0.2, "seed": 1}
+    assert st.load(model).predict(st.TextDataset(["buy cheap pills"])).tolist() == [2]
+
+
+def test_it_tells_what_it_found(smalltext, tmp_path):
+    data = table(
+        tmp_path,
+        text=["a fine day", "a fine day", "so dull", "so dull", " ", "very dull"],
+        label=["good", "good", "bad", "good", "bad", "bad"],
+    )
+    ended = smalltext("train", data, "-c", "sklearn", "-o", tmp_path / "model")
+    assert ended.code == 0
+    assert "6 texts in 2 classes" in ended.err
+    assert "exact copies of an earlier text: 2" in ended.err
+    assert "empty texts: 1" in ended.err
+    assert "different labels: 1, such as 'so dull'" in ended.err
+
+
+def test_json_for_machines_is_all_of_standard_output(smalltext, mails, tmp_path):
+    ended = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / "model", "--json", "--set", "seed=3")
+    summary = json.loads(ended.out)
+    assert summary["parameters"] == {"seed": 3}
+    assert summary["data"]["texts"] == 120
+    assert sum(summary["data"]["classes"].values()) == 120
+    assert summary["trained_on"] + summary["scores"]["texts"] == 120
+
+
+def test_the_same_seed_gives_the_same_model(smalltext, mails, tmp_path):
+    for name in ("one", "two"):
+        smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / name, "--seed", 7)
+    one, two = (st.load(tmp_path / name) for name in ("one", "two"))
+    texts = st.TextDataset(["buy lunch", "мир"])
+    assert (one.predict_proba(texts) == two.predict_proba(texts)).all()
+
+
+def test_a_validation_file_is_scored_on_and_nothing_is_held_out(smalltext, mails, tmp_path):
+    other = table(tmp_path, "other.csv", text=["buy pills", "lunch tomorrow"], label=["spam", "ham"])
+    ended = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / "m", "--validation", other, "--json")
+    summary = json.loads(ended.out)
+    assert summary["trained_on"] == 120
+    scored_on = summary["scores"]["scored_on"]
+    assert scored_on == {"part": "validation file", "file": str(other), "texts": 2, "given_to_fit": False}
+
+
+def test_texts_of_the_validation_file_that_are_trained_on_are_told(smalltext, mails, tmp_path):
+    copy = tmp_path / "copy.csv"
+    copy.write_bytes(mails.read_bytes())
+    ended = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / "m", "--validation", copy)
+    assert "trained on as well, so that the scores flatter: 120" in ended.err
+
+
+def test_multi_label_from_json_lines(multi_label_model):
+    manifest = read_manifest(multi_label_model)
+    assert manifest.label_names == ("grüße", "ham", "odd", "spam")
+    assert json.loads((multi_label_model / "scores.json").read_text("utf-8"))["multi_label"] is True
+
+
+def test_weights_reach_the_classifier(smalltext, tmp_path):
+    data = table(tmp_path, text=["yes", "yes", "no"], label=["good", "bad", "bad"], w=[9.0, 1.0, 1.0])
+    options = ("-c", "sklearn", "-o", tmp_path / "m", "--held-out", 0)
+    for weighted, label in (((), 0), (("--weight-column", "w"), 1)):
+        assert smalltext("train", data, *options, *weighted).code == 0
+        assert st.load(tmp_path / "m").predict(st.TextDataset(["yes"])).tolist() == [label]
+
+
+def test_class_weights_by_name_reach_the_classifier(smalltext, tmp_path):
+    data = table(tmp_path, text=["yes", "yes", "yes", "no"], label=["good", "bad", "bad", "bad"])
+    options = ("-c", "sklearn", "-o", tmp_path / "m", "--held-out", 0)
+    for settings, label in (((), 0), (("--set", 'class_weight={"good": 30}'), 1)):
+        assert smalltext("train", data, *options, *settings).code == 0
+        assert st.load(tmp_path / "m").predict(st.TextDataset(["yes"])).tolist() == [label]
+
+
+def test_other_columns_and_separator(smalltext, tmp_path):
+    data = table(
+        tmp_path, "data.tsv.csv", body=["a", "b", "c"] * 3, tags=["x;y", "y", "x"] * 3, note=["", "", ""] * 3
+    )
+    ended = smalltext(
+        *("train", data, "-c", "sklearn", "-o", tmp_path / "m", "--multi-label", "--separator", ";"),
+        *("--text-column", "body", "--label-column", "tags", "--held-out", 0, "--json"),
+    )
+    assert json.loads(ended.out)["data"]["classes"] == {"x": 6, "y": 6}
+    assert json.loads(ended.out)["scores"] is None
+
+
+def test_a_model_is_replaced_and_what_others_put_beside_it_is_kept(smalltext, mails, tmp_path):
+    arguments = ("train", mails, "-c", "sklearn", "-o", tmp_path / "m")
+    assert smalltext(*arguments).code == 0
+    (tmp_path / "m" / "notes.txt").write_text("mine")
+    assert smalltext(*arguments, "--held-out", 0).code == 0
+    assert (tmp_path / "m" / "notes.txt").read_text() == "mine"
+    assert not (tmp_path / "m" / "scores.json").exists()
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(smalltext, mails, tmp_path):
+    (tmp_path / "precious.txt").write_text("mine")
+    ended = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path)
+    assert ended.code == 2
+    assert "is no model" in ended.err
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--set", "C=3"), "no such parameter"),
+        (("--set", "class_weight=heavy"), "'balanced'"),
+        (("--set", 'estimator_parameters={"C": -1}'), "'C' parameter"),
+        (("--set", "estimator=sklearn.nothing.At.all"), "estimator"),
+        (("--device", "cpu"), "no parameter 'device'"),
+        (("--label-column", "klasse"), "no column 'klasse', only 'text', 'label'"),
+        (("--classifier", "sklaern"), "Did you mean 'sklearn'?"),
+    ],
+)
+def test_a_failed_training_writes_nothing(smalltext, mails, tmp_path, arguments, said):
+    ended = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / "m", *arguments)
+    assert ended.code == 2
+    assert ended.out == ""
+    assert said in ended.err.splitlines()[-1]
+    assert ended.err.splitlines()[-1].startswith("Error: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_class_alone_is_nothing_to_learn(smalltext, tmp_path):
+    data = table(tmp_path, text=["a", "b"], label=["x", "x"])
+    ended = smalltext("train", data, "-c", "sklearn", "-o", tmp_path / "m")
+    assert ended.code == 2
+    assert "all texts have one label, 'x'" in ended.err
+
+
+def test_a_validation_file_with_a_new_class_is_refused(smalltext, mails, tmp_path):
+    other = table(tmp_path, text=["a"], label=["unheard of"])
+    ended = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / "m", "--validation", other)
+    assert ended.code == 2
+    assert "'unheard of'" in ended.err

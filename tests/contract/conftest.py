@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import smalltext_core as st
+
+PLUGIN = Path(__file__).parent / "plugin"
+collect_ignore = ["plugin"]
+
+
+@pytest.fixture
+def counting_plugin(monkeypatch):
+    """Install the distribution smalltext-counting for the length of a test, in subprocesses too."""
+    monkeypatch.syspath_prepend(str(PLUGIN))
+    st.refresh()
+    yield
+    monkeypatch.undo()
+    st.refresh()

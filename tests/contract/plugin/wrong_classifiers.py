@@ -1,0 +1,446 @@
+"""Classifiers that each break one rule on purpose."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import random
+import socket
+import tempfile
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from counting_classifier import CountingClassifier, CountingFactory
+from scipy.sparse import csr_array
+
+from smalltext_core import TextDataset, csr_to_list, list_to_csr, marked_rows
+from smalltext_core.labels import is_multi_label
+from smalltext_core.saving import read_manifest
+
+# What probabilities look like
+
+
+class GivesDoubles(CountingClassifier):
+    def probabilities(self, texts):
+        return super().probabilities(texts).astype(np.float64)
+
+
+class GivesScores(CountingClassifier):
+    def probabilities(self, texts):
+        return super().probabilities(texts) * 3
+
+
+class DoesNotNormalise(CountingClassifier):
+    def probabilities(self, texts):
+        return super().probabilities(texts) / 2
+
+
+class ZeroesWhatIsUnlikely(CountingClassifier):
+    def probabilities(self, texts):
+        proba = super().probabilities(texts)
+        proba[proba <= 0.5] = 0
+        return proba
+
+
+class LetsLabelsCompete(CountingClassifier):
+    def probabilities(self, texts):
+        proba = super().probabilities(texts)
+        return proba / proba.sum(axis=1, keepdims=True)
+
+
+class NumbersClassesAnew(CountingClassifier):
+    def learn(self, train_set, weights, rng):
+        self.seen = np.unique(train_set.y)
+        return super().learn(train_set, weights, rng)
+
+    def probabilities(self, texts):
+        proba = super().probabilities(texts)
+        shifted = np.zeros_like(proba)
+        shifted[:, : len(self.seen)] = proba[:, self.seen]
+        return shifted
+
+
+class BelievesInAbsentLabels(CountingClassifier):
+    def learn(self, train_set, weights, rng):
+        self.absent = np.asarray(train_set.y.sum(axis=0)).ravel() == 0
+        return super().learn(train_set, weights, rng)
+
+    def probabilities(self, texts):
+        proba = super().probabilities(texts)
+        proba[:, self.absent] = np.nan
+        return proba
+
+
+class TrainsBinaryReadsSoftmax(CountingClassifier):
+    """Two outputs p and 1 - p trained with binary cross-entropy; a softmax over their logits squares the odds."""
+
+    def probabilities(self, texts):
+        squared = super().probabilities(texts).astype(np.float64) ** 2
+        if self.multi_label:
+            other = (1 - np.sqrt(squared)) ** 2
+            return (squared / (squared + other)).astype(np.float32)
+        return (squared / squared.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+class IsNeverSure(CountingClassifier):
+    def probabilities(self, texts):
+        proba = super().probabilities(texts)
+        return proba[:, ::-1].copy()
+
+
+# What predictions look like
+
+
+class PredictsLongs(CountingClassifier):
+    def labels(self, proba):
+        return super().labels(proba).astype(np.int64)
+
+
+class PredictsSparseArrays(CountingClassifier):
+    def labels(self, proba):
+        return csr_array(super().labels(proba))
+
+
+class PredictsAnotherThreshold(CountingClassifier):
+    def labels(self, proba):
+        return super().labels(proba + 0.3 if self.multi_label else -proba)
+
+
+class RoundsOnTheWay(CountingClassifier):
+    def predict(self, data_set, return_proba=False):
+        labels, proba = super().predict(data_set, return_proba=True)
+        return (labels, proba.round(2)) if return_proba else labels
+
+
+# Texts in the wild
+
+
+class FlattensNothing(CountingClassifier):
+    def probabilities(self, texts):
+        return super().probabilities(texts) if texts else np.empty(0, dtype=np.float32)
+
+
+class SqueezesOneText(CountingClassifier):
+    def probabilities(self, texts):
+        return super().probabilities(texts).squeeze()
+
+
+class DividesByUnknownWords(CountingClassifier):
+    def score(self, words):
+        return super().score(words) * (len(words) / len(words))
+
+
+class TakesTheFirstWord(CountingClassifier):
+    def words(self, train_set):
+        return [[text.split()[0], *text.split()[1:]] for text in train_set.x]
+
+
+# Weights
+
+
+class DividesWeights(CountingClassifier):
+    def checked(self, train_set, weights):
+        train_set, _ = super().checked(train_set, weights)
+        return train_set, None if weights is None else np.ones(len(train_set)) / len(train_set)
+
+
+class RaisesZeroWeights(CountingClassifier):
+    def checked(self, train_set, weights):
+        return super().checked(train_set, None if weights is None else np.maximum(weights, 1))
+
+
+class IgnoresWeights(CountingClassifier):
+    def checked(self, train_set, weights):
+        return super().checked(train_set, weights)[0], None
+
+
+# Seeds
+
+
+class IgnoresTheSeed(CountingClassifier):
+    def generator(self):
+        return np.random.default_rng()
+
+
+class ReadsGlobalState(CountingClassifier):
+    def generator(self):
+        return np.random.default_rng([self.seed, int(np.random.get_state()[1][0])])  # noqa: NPY002
+
+
+class SeedsNumpy(CountingClassifier):
+    def generator(self):
+        np.random.seed(self.seed)  # noqa: NPY002
+        return super().generator()
+
+
+class DrawsWhenPredicting(CountingClassifier):
+    def batch(self, texts):
+        random.random()
+        return super().batch(texts)
+
+
+# Bad input
+
+
+class ReducesNothing(CountingClassifier):
+    def checked(self, train_set, weights):
+        np.max(np.asarray([len(text) for text in train_set.x]))
+        return super().checked(train_set, weights)
+
+
+class ClipsLabels(CountingClassifier):
+    def checked(self, train_set, weights):
+        y, k = train_set.y, self.num_classes
+        y = y[:, :k] if is_multi_label(y) else np.minimum(y, k - 1)
+        return super().checked(TextDataset(train_set.x, y, label_names=train_set.label_names), weights)
+
+
+class DropsUnlabelled(CountingClassifier):
+    def checked(self, train_set, weights):
+        return super().checked(train_set[~marked_rows(train_set.y)], weights)
+
+
+class TakesAnyKindOfLabels(CountingClassifier):
+    def checked(self, train_set, weights):
+        if train_set.is_multi_label and not self.multi_label:
+            first = [row[0] if row else 0 for row in csr_to_list(train_set.y)]
+            train_set = TextDataset(train_set.x, first)
+        elif self.multi_label and not train_set.is_multi_label:
+            train_set = TextDataset(train_set.x, list_to_csr([[k] for k in train_set.y], self.num_classes))
+        return super().checked(train_set, weights)
+
+
+class LearnsTheWordNone(CountingClassifier):
+    def checked(self, train_set, weights):
+        texts = [str(text) for text in train_set.x]
+        return super().checked(TextDataset(texts, train_set.y, label_names=train_set.label_names), weights)
+
+
+class LabelsTheWordNone(CountingClassifier):
+    def predict_proba(self, data_set):
+        return super().predict_proba(TextDataset([str(text) for text in data_set.x]))
+
+
+class CutsWeights(CountingClassifier):
+    def checked(self, train_set, weights):
+        return super().checked(train_set, None if weights is None else np.resize(weights, len(train_set)))
+
+
+class RepairsWeights(CountingClassifier):
+    def checked(self, train_set, weights):
+        if weights is not None:
+            weights = np.clip(np.nan_to_num(weights, posinf=1.0), 1e-9, None)
+        return super().checked(train_set, weights)
+
+
+class SaysOnlyThatSomethingIsWrong(CountingClassifier):
+    def checked(self, train_set, weights):
+        try:
+            return super().checked(train_set, weights)
+        except ValueError:
+            raise ValueError("bad input") from None
+
+
+class AnswersNothingUnfitted(CountingClassifier):
+    def predict_proba(self, data_set):
+        return super().predict_proba(data_set) if len(data_set) else self.probabilities([])
+
+
+class StumblesUnfitted(CountingClassifier):
+    def predict_proba(self, data_set):
+        return self.probabilities(data_set.x)
+
+
+class ForgetsBeforeItChecks(CountingClassifier):
+    def fit(self, train_set, weights=None):
+        self.model = None
+        return super().fit(train_set, weights)
+
+
+class LearnsBeforeItChecks(CountingClassifier):
+    def fit(self, train_set, weights=None):
+        if len(train_set) and not marked_rows(train_set.y).any():
+            self.model = self.learn(train_set[::2], None, self.generator())
+        return super().fit(train_set, weights)
+
+
+# Training again
+
+
+class ReturnsNothing(CountingClassifier):
+    def fit(self, train_set, weights=None):
+        super().fit(train_set, weights)
+
+
+class FailsToTrain(CountingClassifier):
+    def learn(self, train_set, weights, rng):
+        raise RuntimeError("out of luck")
+
+
+class RemembersOldTexts(CountingClassifier):
+    def checked(self, train_set, weights):
+        train_set, weights = super().checked(train_set, weights)
+        self.old = [*getattr(self, "old", []), *train_set.x]
+        return train_set, weights
+
+    def learn(self, train_set, weights, rng):
+        vocabulary, per_word, prior = super().learn(train_set, weights, rng)
+        return vocabulary, per_word / len(self.old), prior
+
+
+class LeavesCheckpoints(CountingClassifier):
+    def learn(self, train_set, weights, rng):
+        tempfile.mkdtemp(prefix="checkpoint-")
+        return super().learn(train_set, weights, rng)
+
+
+class LeavesFilesHere(CountingClassifier):
+    def learn(self, train_set, weights, rng):
+        Path("trainer_output").mkdir(exist_ok=True)
+        return super().learn(train_set, weights, rng)
+
+
+class KeepsEveryModel(CountingClassifier):
+    kept: ClassVar[list[np.ndarray]] = []
+
+    def learn(self, train_set, weights, rng):
+        self.kept.append(np.ones(1_000_000))
+        return super().learn(train_set, weights, rng)
+
+
+# Saving
+
+
+class SavesHalfFloats(CountingClassifier):
+    def write(self, folder):
+        vocabulary, per_word, prior = self.model
+        rounded = copy.copy(self)
+        rounded.model = vocabulary, per_word.astype(np.float16), prior
+        super(SavesHalfFloats, rounded).write(folder)
+
+
+class LoadsFromTheNetwork(CountingClassifier):
+    registered_name = "counting-online"
+
+    @classmethod
+    def load(cls, folder):
+        socket.create_connection(("127.0.0.1", 9), timeout=1)
+        return super().load(folder)
+
+
+class IsNotRegistered(CountingClassifier):
+    registered_name = "uncounted"
+
+
+class SavesAPickle(CountingClassifier):
+    def write(self, folder):
+        super().write(folder)
+        (folder / "model.bin").write_bytes(pickle.dumps(self.model))
+
+
+class SavesObjects(CountingClassifier):
+    def write(self, folder):
+        super().write(folder)
+        np.save(folder / "words.npy", np.array(list(self.model[0]), dtype=object), allow_pickle=True)
+
+
+class LoadsWithoutLooking(CountingClassifier):
+    registered_name = "counting-trusting"
+
+    def write(self, folder):
+        super().write(folder)
+        (folder / "notes.txt").write_text("trained in a hurry", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder):
+        classifier = cls(**read_manifest(folder, verify=False).parameters)
+        classifier.model = {}, np.zeros((1, 1, classifier.num_classes)), np.zeros((1, classifier.num_classes))
+        return classifier
+
+
+class ForgetsNamesOnSaving(CountingClassifier):
+    def fit(self, train_set, weights=None):
+        super().fit(train_set, weights)
+        self.label_names = None
+        return self
+
+
+class ForgetsNamesOnLoading(CountingClassifier):
+    registered_name = "counting-forgetful"
+
+    @classmethod
+    def load(cls, folder):
+        classifier = super().load(folder)
+        classifier.label_names = None
+        return classifier
+
+
+# Copies and other processes
+
+
+class HoldsALambda(CountingClassifier):
+    def fit(self, train_set, weights=None):
+        self.tokenizer = lambda text: text.split()
+        return super().fit(train_set, weights)
+
+    def __deepcopy__(self, memo):
+        return copy.copy(self)
+
+
+class LosesItsModelInAPickle(CountingClassifier):
+    def __getstate__(self):
+        return {**self.__dict__, "model": None}
+
+    def __deepcopy__(self, memo):
+        return copy.copy(self)
+
+
+class SharesItselfAsACopy(CountingClassifier):
+    def __deepcopy__(self, memo):
+        return self
+
+
+class OrdersWordsByHash(CountingClassifier):
+    def vocabulary(self, texts):
+        return sorted({word for words in texts for word in words}, key=hash)
+
+
+class FactoryWithALambda(CountingFactory):
+    def __init__(self, *args):
+        super().__init__(CountingClassifier, *args)
+        self.then = lambda classifier: classifier
+
+
+class FactoryOfOne(CountingFactory):
+    def __init__(self, *args):
+        super().__init__(CountingClassifier, *args)
+        self.only = super().new()
+
+    def new(self):
+        return self.only
+
+
+# Batches
+
+
+class ComparesNeighbours(CountingClassifier):
+    def probabilities(self, texts):
+        proba = super().probabilities(texts)
+        return proba * (1 - 0.1 * proba.mean(axis=0)) if len(texts) else proba
+
+
+class FollowsThePadding(CountingClassifier):
+    def batch(self, texts):
+        longest = max(len(text.split()) for text in texts)
+        return super().batch(texts) * np.float32(1 - 1e-4 * longest / 1000)
+
+
+class ForgetsToSortBack(CountingClassifier):
+    def probabilities(self, texts):
+        return super().probabilities(sorted(texts, key=len))
+
+
+class DividesByBatchSize(CountingClassifier):
+    def score(self, words):
+        return super().score(words) / self.mini_batch_size

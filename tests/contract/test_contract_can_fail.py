@@ -1,0 +1,118 @@
+"""For every check of the conformance kit there is a classifier that it catches."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from smalltext_core.testing import checks, run_checks
+
+SINGLE, MULTI = False, True
+
+# The name of each check, and the classifiers that it has to catch.
+WRONG = {
+    "check_probabilities_are_dense_float32": [("GivesDoubles", SINGLE), ("GivesDoubles", MULTI)],
+    "check_probabilities_lie_between_zero_and_one": [("GivesScores", SINGLE), ("GivesScores", MULTI)],
+    "check_single_label_rows_sum_to_one": [("DoesNotNormalise", SINGLE)],
+    "check_multi_label_probabilities_are_not_thresholded": [("ZeroesWhatIsUnlikely", MULTI)],
+    "check_multi_label_columns_are_independent": [("LetsLabelsCompete", MULTI)],
+    "check_absent_class_keeps_its_column": [("NumbersClassesAnew", SINGLE), ("BelievesInAbsentLabels", MULTI)],
+    "check_single_label_predictions_are_int32": [("PredictsLongs", SINGLE)],
+    "check_multi_label_predictions_are_csr": [("PredictsSparseArrays", MULTI)],
+    "check_predictions_follow_from_probabilities": [
+        ("PredictsAnotherThreshold", SINGLE),
+        ("PredictsAnotherThreshold", MULTI),
+    ],
+    "check_return_proba_gives_the_same": [("RoundsOnTheWay", SINGLE), ("RoundsOnTheWay", MULTI)],
+    "check_no_texts_give_empty_results": [("FlattensNothing", SINGLE), ("FlattensNothing", MULTI)],
+    "check_one_text_works": [("SqueezesOneText", SINGLE)],
+    "check_unusual_texts_can_be_labelled": [("DividesByUnknownWords", SINGLE), ("DividesByUnknownWords", MULTI)],
+    "check_unusual_texts_can_be_trained_on": [("TakesTheFirstWord", SINGLE), ("TakesTheFirstWord", MULTI)],
+    "check_probability_is_what_the_loss_trained": [
+        ("TrainsBinaryReadsSoftmax", SINGLE),
+        ("TrainsBinaryReadsSoftmax", MULTI),
+        ("IsNeverSure", SINGLE),
+        ("IsNeverSure", MULTI),
+    ],
+    "check_ones_are_as_no_weights": [("DividesWeights", SINGLE), ("DividesWeights", MULTI)],
+    "check_zero_weight_is_as_absence": [("RaisesZeroWeights", SINGLE), ("RaisesZeroWeights", MULTI)],
+    "check_weights_are_honoured": [("IgnoresWeights", SINGLE), ("IgnoresWeights", MULTI)],
+    "check_same_seed_gives_same_bits": [("IgnoresTheSeed", SINGLE)],
+    "check_global_random_state_is_not_read": [("ReadsGlobalState", SINGLE)],
+    "check_global_random_state_is_not_moved": [("SeedsNumpy", SINGLE), ("DrawsWhenPredicting", SINGLE)],
+    "check_empty_training_set_is_refused": [("ReducesNothing", SINGLE), ("ReducesNothing", MULTI)],
+    "check_labels_out_of_range_are_refused": [("ClipsLabels", SINGLE), ("ClipsLabels", MULTI)],
+    "check_unlabelled_rows_are_refused": [("DropsUnlabelled", SINGLE), ("DropsUnlabelled", MULTI)],
+    "check_wrong_kind_of_labels_is_refused": [("TakesAnyKindOfLabels", SINGLE), ("TakesAnyKindOfLabels", MULTI)],
+    "check_none_among_texts_is_refused": [("LearnsTheWordNone", SINGLE), ("LabelsTheWordNone", SINGLE)],
+    "check_weights_of_another_length_are_refused": [("CutsWeights", SINGLE)],
+    "check_impossible_weights_are_refused": [
+        ("RepairsWeights", SINGLE),
+        ("SaysOnlyThatSomethingIsWrong", SINGLE),
+    ],
+    "check_predicting_before_fitting_is_refused": [
+        ("AnswersNothingUnfitted", SINGLE),
+        ("StumblesUnfitted", SINGLE),
+        ("FactoryOfOne", SINGLE),
+    ],
+    "check_failed_fit_leaves_the_model_as_it_was": [
+        ("ForgetsBeforeItChecks", SINGLE),
+        ("LearnsBeforeItChecks", SINGLE),
+        ("LearnsBeforeItChecks", MULTI),
+    ],
+    "check_fit_trains_and_returns_itself": [("ReturnsNothing", SINGLE), ("FailsToTrain", SINGLE)],
+    "check_fit_again_starts_again": [("RemembersOldTexts", SINGLE), ("RemembersOldTexts", MULTI)],
+    "check_twenty_rounds_leave_no_files": [("LeavesCheckpoints", SINGLE), ("LeavesFilesHere", SINGLE)],
+    "check_twenty_rounds_hold_memory_flat": [("KeepsEveryModel", SINGLE)],
+    "check_saved_model_loads_in_new_process": [
+        ("SavesHalfFloats", SINGLE),
+        ("LoadsFromTheNetwork", SINGLE),
+        ("IsNotRegistered", SINGLE),
+    ],
+    "check_saved_model_holds_no_pickle": [("SavesAPickle", SINGLE), ("SavesObjects", SINGLE)],
+    "check_damaged_model_is_refused": [("LoadsWithoutLooking", SINGLE)],
+    "check_label_names_travel_with_the_model": [
+        ("ForgetsNamesOnSaving", SINGLE),
+        ("ForgetsNamesOnLoading", SINGLE),
+    ],
+    "check_pickle_brings_back_the_classifier": [("HoldsALambda", SINGLE), ("LosesItsModelInAPickle", SINGLE)],
+    "check_deepcopy_is_a_classifier_of_its_own": [("SharesItselfAsACopy", SINGLE)],
+    "check_factory_works_in_another_process": [("OrdersWordsByHash", SINGLE), ("FactoryWithALambda", SINGLE)],
+    "check_neighbours_do_not_matter": [("ComparesNeighbours", SINGLE), ("FollowsThePadding", MULTI)],
+    "check_results_come_back_in_order": [("ForgetsToSortBack", SINGLE)],
+    "check_batch_size_does_not_matter": [("DividesByBatchSize", SINGLE), ("DividesByBatchSize", MULTI)],
+}
+
+
+def wrong_factory(name, multi_label):
+    counting = importlib.import_module("counting_classifier")
+    wrong = getattr(importlib.import_module("wrong_classifiers"), name)
+    if issubclass(wrong, counting.CountingFactory):
+        return wrong(3, multi_label)
+    return counting.CountingFactory(wrong, 3, multi_label)
+
+
+def test_every_check_has_a_wrong_classifier():
+    assert [check.name for check in checks() if not WRONG.get(check.name)] == []
+
+
+def test_every_wrong_classifier_is_for_a_check():
+    assert set(WRONG) <= {check.name for check in checks()}
+
+
+@pytest.mark.parametrize(
+    ("check", "wrong", "multi_label"),
+    [
+        pytest.param(check, wrong, multi_label, id=f"{check}-{wrong}-{'multi' if multi_label else 'single'}")
+        for check, cases in WRONG.items()
+        for wrong, multi_label in cases
+    ],
+)
+@pytest.mark.usefixtures("counting_plugin")
+def test_check_catches(check, wrong, multi_label, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    (result,) = run_checks(wrong_factory(wrong, multi_label), only=[check])
+    assert result.status == "failed"
+    assert result.check.name == check

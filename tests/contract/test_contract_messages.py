@@ -1,0 +1,200 @@
+"""What the kit says, for somebody who has not read it."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.testing import ConformanceError, check_classifier, checks, run_checks
+
+PLUGIN = Path(__file__).parent / "plugin"
+LABEL_CHECKS = {
+    "check_single_label_predictions_are_int32",
+    "check_return_proba_gives_the_same",
+    "check_no_texts_give_empty_results",
+    "check_one_text_works",
+    "check_unusual_texts_can_be_labelled",
+}
+
+
+def factory(name, multi_label=False):
+    counting = importlib.import_module("counting_classifier")
+    wrong = getattr(importlib.import_module("wrong_classifiers"), name)
+    return counting.CountingFactory(wrong, 3, multi_label)
+
+
+def failed(results):
+    return [result.check.name for result in results if result.status == "failed"]
+
+
+@pytest.mark.parametrize("check", checks(), ids=lambda check: check.name)
+def test_every_check_tells_rule_reason_and_remedy(check):
+    assert 1 <= check.rule <= 11
+    assert check.name.startswith("check_")
+    assert check.summary.endswith(".")
+    assert len(check.reason) > 40
+    assert len(check.remedy) > 30
+
+
+def test_every_rule_has_a_check():
+    assert {check.rule for check in checks()} == set(range(1, 12))
+
+
+@pytest.mark.usefixtures("counting_plugin")
+def test_one_error_lists_every_broken_rule():
+    with pytest.raises(ConformanceError) as caught:
+        check_classifier(factory("DoesNotNormalise"))
+    message = str(caught.value)
+    assert "CountingFactory" in message
+    assert "check_single_label_rows_sum_to_one (rule 1)" in message
+    assert "check_probability_is_what_the_loss_trained (rule 4)" not in message
+    assert "sums to 0.5000" in message
+    assert "1, within 0.001" in message
+    assert "Exactly one class applies" in message
+    assert "use softmax over the classes" in message
+
+
+@pytest.mark.usefixtures("counting_plugin")
+def test_an_exception_in_the_classifier_is_reported_with_its_place():
+    (result,) = run_checks(factory("FailsToTrain"), only=["check_fit_trains_and_returns_itself"])
+    assert "RuntimeError: out of luck" in result.seen
+    assert "wrong_classifiers.py" in result.seen
+
+
+@pytest.mark.usefixtures("counting_plugin")
+def test_a_classifier_that_cannot_be_trained_is_accused_of_that_and_not_of_reading_its_result():
+    results = list(run_checks(factory("FailsToTrain")))
+    assert "check_fit_trains_and_returns_itself" in failed(results)
+    assert "check_probabilities_are_dense_float32" not in failed(results)
+
+
+@pytest.mark.usefixtures("counting_plugin")
+def test_a_message_that_does_not_name_the_argument_is_quoted():
+    (result,) = run_checks(factory("SaysOnlyThatSomethingIsWrong"), only=["check_impossible_weights_are_refused"])
+    assert "bad input" in result.seen
+    assert "weights" in result.expected
+
+
+@pytest.mark.usefixtures("counting_plugin")
+def test_an_expected_failure_is_none():
+    reason = "64 bits are what the caller wants"
+    results = check_classifier(
+        factory("PredictsLongs"),
+        expected_failures=dict.fromkeys(LABEL_CHECKS, reason),
+    )
+    expected = [result for result in results if result.status == "expected failure"]
+    assert {result.check.name for result in expected} == LABEL_CHECKS
+    assert {result.reason for result in expected} == {reason}
+
+
+@pytest.mark.usefixtures("counting_plugin")
+def test_an_expected_failure_that_passes_is_a_failure():
+    (result,) = run_checks(
+        factory("CountingClassifier"),
+        only=["check_one_text_works"],
+        expected_failures={"check_one_text_works": "it does not"},
+    )
+    assert result.status == "failed"
+    assert "take the check out of expected_failures" in result.expected
+
+
+@pytest.mark.usefixtures("counting_plugin")
+@pytest.mark.parametrize("reason", ["", " ", None])
+def test_an_expected_failure_needs_a_reason(reason):
+    with pytest.raises(InvalidInputError, match="a reason"):
+        check_classifier(factory("CountingClassifier"), expected_failures={"check_one_text_works": reason})
+
+
+@pytest.mark.usefixtures("counting_plugin")
+def test_a_check_that_does_not_exist_is_answered_with_the_nearest():
+    with pytest.raises(InvalidInputError, match="Did you mean 'check_one_text_works'"):
+        check_classifier(factory("CountingClassifier"), expected_failures={"check_one_text": "it does not"})
+
+
+@pytest.mark.usefixtures("counting_plugin")
+def test_number_of_classes_is_found_by_trying_where_nobody_says():
+    class Silent:
+        """Has the three methods and says nothing of itself."""
+
+        def __init__(self, classifier):
+            self._classifier = classifier
+
+        def fit(self, train_set, weights=None):
+            self._classifier.fit(train_set, weights)
+            return self
+
+        def predict(self, data_set, return_proba=False):
+            return self._classifier.predict(data_set, return_proba)
+
+        def predict_proba(self, data_set):
+            return self._classifier.predict_proba(data_set)
+
+    class SilentFactory:
+        def new(self):
+            return Silent(factory("CountingClassifier").new())
+
+    names = ["check_probabilities_are_dense_float32", "check_saved_model_loads_in_new_process"]
+    first, second = run_checks(SilentFactory(), only=names)
+    assert first.status == "passed"
+    assert second.status == "skipped"
+    assert "no save()" in second.reason
+
+
+MODULE = """
+import sys
+sys.path.insert(0, {plugin!r})
+from counting_classifier import CountingClassifier, CountingFactory
+from wrong_classifiers import DoesNotNormalise, GivesDoubles
+from smalltext_core.testing import parametrize_checks
+
+right, wrong = CountingFactory(CountingClassifier, 3), CountingFactory(GivesDoubles, 3)
+
+@parametrize_checks(right, wrong, ids=["right", "wrong"])
+def test_keeps_the_rules(check):
+    check()
+
+@parametrize_checks(
+    CountingFactory(DoesNotNormalise, 3),
+    expected_failures={{
+        "check_single_label_rows_sum_to_one": "it halves them",
+        "check_one_text_works": "this is not so",
+    }},
+)
+def test_keeps_most_rules(check):
+    check()
+"""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """What pytest says of a stranger's test module, a line a test."""
+    folder = tmp_path_factory.mktemp("stranger")
+    (folder / "test_stranger.py").write_text(MODULE.format(plugin=str(PLUGIN)), encoding="utf-8")
+    chosen = "rows_sum_to_one or dense_float32 or multi_label_predictions or one_text_works"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "-k", chosen, "test_stranger.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "PASSED test_stranger.py::test_keeps_the_rules[right-check_probabilities_are_dense_float32]",
+        "FAILED test_stranger.py::test_keeps_the_rules[wrong-check_probabilities_are_dense_float32]",
+        "XFAIL test_stranger.py::test_keeps_most_rules[CountingFactory-check_single_label_rows_sum_to_one]",
+        "FAILED test_stranger.py::test_keeps_most_rules[CountingFactory-check_one_text_works]",
+        "the problem is single-label",
+        "what to do: end predict_proba with `np.asarray(proba, dtype=np.float32)`",
+    ],
+)
+def test_pytest_reports_one_test_for_each_factory_and_check(report, line):
+    assert line in report

@@ -1,0 +1,44 @@
+"""The rules that every classifier keeps, over what the name "sklearn" makes."""
+
+from __future__ import annotations
+
+import smalltext_core as st
+from smalltext_core.testing import parametrize_checks
+
+SINGLE_LABEL = {
+    "logistic": {},
+    "two-balanced": {"num_classes": 2, "class_weight": "balanced"},
+    "bayes": {"estimator": "sklearn.naive_bayes.MultinomialNB"},
+    "forest": {
+        "estimator": "sklearn.ensemble.RandomForestClassifier",
+        "estimator_parameters": {"n_estimators": 10},
+    },
+    "svm": {"estimator": "sklearn.svm.LinearSVC"},
+}
+MULTI_LABEL = {
+    "logistic": {},
+    "one-balanced": {"num_classes": 1, "class_weight": "balanced", "multi_label_threshold": 0.4},
+    "forest": {
+        "estimator": "sklearn.ensemble.RandomForestClassifier",
+        "estimator_parameters": {"n_estimators": 10},
+    },
+    "svm": {"estimator": "sklearn.svm.LinearSVC"},
+    "neighbours": {"estimator": "sklearn.neighbors.KNeighborsClassifier"},
+}
+
+
+def factories(settings, multi_label):
+    return [
+        st.create_factory("sklearn", **{"num_classes": 3, "multi_label": multi_label, "seed": 1, **parameters})
+        for parameters in settings.values()
+    ]
+
+
+@parametrize_checks(*factories(SINGLE_LABEL, multi_label=False), ids=list(SINGLE_LABEL))
+def test_single_label_keeps_the_rules(check):
+    check()
+
+
+@parametrize_checks(*factories(MULTI_LABEL, multi_label=True), ids=list(MULTI_LABEL))
+def test_multi_label_keeps_the_rules(check):
+    check()

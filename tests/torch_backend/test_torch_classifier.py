@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from smalltext_core import TextDataset, list_to_csr
+from smalltext_core.errors import InvalidInputError, NotFittedError
+from smalltext_torch.losses import Loss
+from smalltext_torch.training import Examples, Training
+from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_multi_label_texts, some_texts
+
+TEXTS = some_texts()
+
+
+@pytest.fixture
+def caught(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Collect what trainings are given: texts to train on, to validate with, and the loss."""
+    given: list[Any] = []
+    run = Training.run
+
+    def watched(self: Training, examples: Examples, validation: Examples | None) -> Any:
+        given.append((examples, validation, self.loss))
+        return run(self, examples, validation)
+
+    monkeypatch.setattr(Training, "run", watched)
+    return given
+
+
+def rows_of(examples: Examples) -> list[tuple[int, ...]]:
+    return [tuple(examples.texts[row].tolist()) for row in range(len(examples))]
+
+
+def test_01_weights_are_split_along_with_the_texts(caught: list[Any]) -> None:
+    """Each text is one word that occurs nowhere else, and weighs as much as its place."""
+    texts = TextDataset([f"word{row:02d}" for row in range(20)], np.arange(20) % 2)
+
+    BagOfEmbeddings(2, validation_set_size=0.2).fit(texts, weights=np.arange(1, 21))
+
+    for examples in caught[0][:2]:
+        places = np.array([tokens[0] - 1 for tokens in rows_of(examples)])
+        np.testing.assert_allclose(examples.weights * places.mean(), places, rtol=1e-6)
+
+
+def test_a_validation_set_that_is_passed_is_used_as_it_is(caught: list[Any]) -> None:
+    BagOfEmbeddings(3).fit(TEXTS, validation_set=some_texts(9, seed=3), weights=np.arange(60) + 1)
+
+    examples, validation, _ = caught[0]
+    assert (len(examples), len(validation)) == (60, 9)
+    assert validation.weights is None
+
+
+def test_the_split_is_stratified(caught: list[Any]) -> None:
+    y = np.array([0] * 45 + [1] * 10 + [2] * 5)
+    texts = TextDataset(TEXTS.x, y)
+
+    BagOfEmbeddings(3, validation_set_size=0.2).fit(texts)
+
+    assert np.bincount(caught[0][1].y).tolist() == [9, 2, 1]
+
+
+def test_the_same_seed_gives_the_same_split(caught: list[Any]) -> None:
+    for seed in (1, 1, 2):
+        BagOfEmbeddings(3, seed=seed).fit(TEXTS)
+
+    one, other, third = (rows_of(validation) for _, validation, _ in caught)
+    assert one == other != third
+
+
+def test_26_a_single_text_can_be_trained_on() -> None:
+    proba = BagOfEmbeddings(3).fit(TextDataset(["one"], [2])).predict_proba(TextDataset(["one", "two"]))
+
+    assert np.isfinite(proba).all()
+    assert proba[0].argmax() == 2
+
+
+def test_42b_one_text_a_class_is_trained_on_whole(caught: list[Any]) -> None:
+    BagOfEmbeddings(3).fit(some_texts(3))
+
+    examples, validation, _ = caught[0]
+    assert len(examples) == 3
+    assert validation is None
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_12_13_balanced_weights_of_a_single_class_are_no_nan(multi_label: bool) -> None:
+    y: Any = list_to_csr([[0]] * 12, 3) if multi_label else [0] * 12
+    classifier = BagOfEmbeddings(3, multi_label, class_weight="balanced").fit(TextDataset(TEXTS.x[:12], y))
+
+    assert np.isfinite(classifier.predict_proba(TEXTS)).all()
+
+
+def test_12_balanced_weights_favour_the_rare_and_leave_out_the_missing(caught: list[Any]) -> None:
+    y = np.array([0] * 8 + [1] * 4)
+
+    BagOfEmbeddings(3, class_weight="balanced").fit(TextDataset(TEXTS.x[:12], y), validation_set=TEXTS)
+
+    loss: Loss = caught[0][2]
+    assert loss.class_weights is not None
+    assert loss.class_weights.tolist() == [0.75, 1.5, 1.0]
+
+
+def test_class_weights_change_what_is_learned() -> None:
+    texts = TextDataset(["same"] * 20, [0] * 15 + [1] * 5)
+    classifiers = [
+        BagOfEmbeddings(2, class_weight=weight, num_epochs=20) for weight in (None, "balanced", {1: 9.0})
+    ]
+
+    proba = [classifier.fit(texts, texts).predict_proba(texts[:1])[0, 1] for classifier in classifiers]
+
+    assert proba == pytest.approx([0.25, 0.5, 0.75], abs=0.05)
+
+
+def test_weights_of_labels_change_what_is_learned() -> None:
+    texts = TextDataset(["same"] * 20, list_to_csr([[0]] * 5 + [[]] * 15, 1))
+    classifiers = [BagOfEmbeddings(1, True, class_weight=weight, num_epochs=20) for weight in (None, "balanced")]
+
+    proba = [classifier.fit(texts, texts).predict_proba(texts[:1])[0, 0] for classifier in classifiers]
+
+    assert proba == pytest.approx([0.25, 0.5], abs=0.05)
+
+
+@pytest.mark.parametrize("size", [1, 20])
+def test_weights_of_texts_count_whatever_the_batch_size(size: int) -> None:
+    texts = TextDataset(["same"] * 20, [0, 1] * 10)
+    classifier = BagOfEmbeddings(2, mini_batch_size=size, num_epochs=60, lr=0.01)
+
+    proba = classifier.fit(texts, texts, weights=[9.0, 1.0] * 10, model_selection="none").predict_proba(texts[:1])
+
+    assert proba[0, 0] == pytest.approx(0.9, abs=0.06)
+
+
+def test_the_scale_of_weights_does_not_matter() -> None:
+    weights = np.arange(60) + 1.0
+    one, other = (BagOfEmbeddings(3).fit(TEXTS, weights=scale * weights) for scale in (1, 1024))
+
+    assert (one.predict_proba(TEXTS) == other.predict_proba(TEXTS)).all()
+
+
+def test_06_multi_label_with_two_classes() -> None:
+    texts = TextDataset(TEXTS.x, list_to_csr([[row % 2] for row in range(60)], 2))
+
+    labels, proba = BagOfEmbeddings(2, True).fit(texts).predict(texts, return_proba=True)
+
+    assert ((proba > 0.5) == labels.toarray().astype(bool)).all()
+
+
+def test_the_threshold_decides_which_labels_apply() -> None:
+    texts = some_multi_label_texts()
+    classifier = BagOfEmbeddings(3, True, multi_label_threshold=0.3).fit(texts)
+
+    labels, proba = classifier.predict(texts, return_proba=True)
+
+    assert ((proba > 0.3) == labels.toarray().astype(bool)).all()
+
+
+def test_60_validating_with_no_texts_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="validation_set"):
+        BagOfEmbeddings(3).fit(TEXTS).validate(TextDataset([], []))
+
+
+def test_61_training_with_an_empty_validation_set_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="validation_set"):
+        BagOfEmbeddings(3).fit(TEXTS, validation_set=TextDataset([], []))
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "validate", "save"])
+def test_24_what_needs_a_model_says_so(method: str) -> None:
+    with pytest.raises(NotFittedError, match="BagOfEmbeddings is not fitted"):
+        getattr(BagOfEmbeddings(3), method)(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"early_stopping": "never"}, "early_stopping"),
+        ({"early_stopping": 5}, "early_stopping"),
+        ({"model_selection": "best"}, "model_selection"),
+        ({"model_selection": True}, "model_selection"),
+        ({"validation_set": np.ones(60)}, "validation_set"),
+        ({"validation_set": some_multi_label_texts()}, "validation_set"),
+        ({"callbacks": 5}, "callbacks"),
+    ],
+)
+def test_57_arguments_of_fit_that_make_no_sense_are_refused_before_any_work(
+    arguments: dict[str, Any], named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BagOfEmbeddings, "_make_network", lambda *_: pytest.fail("a network was built"))
+
+    with pytest.raises(InvalidInputError, match=named):
+        BagOfEmbeddings(3).fit(TEXTS, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("num_classes", 1),
+        ("num_epochs", 0),
+        ("lr", 0),
+        ("lr", float("nan")),
+        ("mini_batch_size", 2.5),
+        ("validation_set_size", 0),
+        ("validation_set_size", -0.5),
+        ("validation_set_size", 1),
+        ("validations_per_epoch", 0),
+        ("early_stopping_no_improvement", "5"),
+        ("early_stopping_acc", 1.5),
+        ("class_weight", "unbalanced"),
+        ("class_weight", {5: 1.0}),
+        ("verbosity", "loud"),
+        ("seed", -1),
+        ("multi_label_threshold", 1.0),
+        ("max_gradient_norm", 0),
+    ],
+)
+def test_28_parameters_that_make_no_sense_are_refused(parameter: str, value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=parameter):
+        BagOfEmbeddings(**{"num_classes": 3, parameter: value})
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"), [("early_stopping_no_improvement", 3), ("early_stopping_acc", 0.9)]
+)
+def test_deprecated_parameters_warn_and_name_the_replacement(parameter: str, value: float) -> None:
+    with pytest.warns(DeprecationWarning, match=rf"{parameter} is deprecated; use fit\(early_stopping=\.\.\.\)"):
+        BagOfEmbeddings(3, **{parameter: value})
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_deprecated_early_stopping_works() -> None:
+    by_accuracy = BagOfEmbeddings(3, num_epochs=50, early_stopping_acc=0.8).fit(TEXTS).history_
+    never = BagOfEmbeddings(3, num_epochs=50, lr=1.0, early_stopping_no_improvement=0).fit(TEXTS).history_
+
+    assert by_accuracy[-1]["train_acc"] > 0.8 > by_accuracy[0]["train_acc"]
+    assert len(by_accuracy) < 50
+    assert len(never) == 50
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_fit_decides_against_the_constructor_and_says_so() -> None:
+    classifier = BagOfEmbeddings(3, num_epochs=8, early_stopping_acc=0.01)
+
+    with pytest.warns(UserWarning, match="early_stopping_acc: fit\\(\\) decides"):
+        classifier.fit(TEXTS, early_stopping="none")
+
+    assert len(classifier.history_) == 8
+
+
+def test_30_fit_again_starts_again_unless_warm_start_says_otherwise() -> None:
+    cold, warm = BagOfEmbeddings(3), BagOfEmbeddings(3, warm_start=True)
+
+    first, second = (cold.fit(TEXTS).history_[0]["train_loss"] for _ in range(2))
+    begin, later = (warm.fit(TEXTS).history_[0]["train_loss"] for _ in range(2))
+
+    assert first == second == begin > later
+
+
+def test_a_warm_start_that_fails_leaves_the_former_model() -> None:
+    classifier = BagOfEmbeddings(3, warm_start=True).fit(TEXTS)
+    before = classifier.predict_proba(TEXTS)
+
+    with pytest.raises(ZeroDivisionError):
+        classifier.fit(TEXTS, callbacks=[lambda _: 1 / 0])
+
+    assert (classifier.predict_proba(TEXTS) == before).all()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, copy.copy, lambda c: pickle.loads(pickle.dumps(c))])
+def test_37_copies_and_pickles_predict_the_same(copied: Any) -> None:
+    classifier = BagOfEmbeddings(3).fit(TEXTS)
+
+    again = copied(classifier)
+
+    assert (again.predict_proba(TEXTS) == classifier.predict_proba(TEXTS)).all()
+    assert again.history_ == classifier.history_
+
+
+def test_37_a_deep_copy_is_trained_without_changing_the_original() -> None:
+    classifier = BagOfEmbeddings(3, warm_start=True).fit(TEXTS)
+    before = classifier.predict_proba(TEXTS)
+
+    copy.deepcopy(classifier).fit(some_texts(seed=5))
+
+    assert (classifier.predict_proba(TEXTS) == before).all()
+
+
+def test_37_a_classifier_made_for_an_absent_device_is_read_where_there_is_none() -> None:
+    classifier = BagOfEmbeddings(3).fit(TEXTS)
+    classifier.device = "cuda:99"
+
+    again = pickle.loads(pickle.dumps(classifier))
+
+    assert (again.predict_proba(TEXTS) == classifier.predict_proba(TEXTS)).all()
+
+
+def test_label_names_are_kept() -> None:
+    texts = TextDataset(TEXTS.x, TEXTS.y, label_names=["a", "b", "c"])
+
+    names = BagOfEmbeddings(3).fit(texts).label_names_
+
+    assert names is not None
+    assert names.names == ("a", "b", "c")
+
+
+def test_former_networks_are_let_go_of() -> None:
+    classifier = BagOfEmbeddings(3).fit(TEXTS)
+    assert classifier.model is not None
+    former = weakref.ref(classifier.model)
+
+    classifier.fit(TEXTS)
+    gc.collect()
+
+    assert former() is None
+
+
+def test_predictions_keep_no_graph() -> None:
+    classifier = BagOfEmbeddings(3).fit(TEXTS)
+    assert classifier.model is not None
+    inference = []
+    classifier.model.linear.register_forward_hook(lambda *_: inference.append(torch.is_inference_mode_enabled()))
+
+    classifier.predict(TEXTS)
+    classifier.predict_proba(TEXTS, dropout_sampling=2)
+    classifier.validate(TEXTS)
+
+    assert set(inference) == {True}

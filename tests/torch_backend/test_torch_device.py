@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from smalltext_core.errors import InvalidInputError
+from smalltext_torch.device import present_or_best, resolve_device
+from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_texts
+
+TEXTS = some_texts()
+
+
+@pytest.mark.parametrize("device", ["cpu", torch.device("cpu"), None])
+def test_07_a_device_is_a_name_an_object_or_the_best_there_is(device: Any) -> None:
+    classifier = BagOfEmbeddings(3, device=device).fit(TEXTS)
+
+    assert classifier.predict_proba(TEXTS).shape == (60, 3)
+
+
+def test_none_is_the_best_there_is() -> None:
+    best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+    assert resolve_device(None).type == best
+
+
+@pytest.mark.parametrize("device", ["tpu9", "", 7.5, ["cpu"]])
+def test_what_is_no_device_is_refused_when_the_classifier_is_made(device: Any) -> None:
+    with pytest.raises(InvalidInputError, match="device"):
+        BagOfEmbeddings(3, device=device)
+
+
+def test_a_device_that_is_absent_is_refused_with_those_that_are_there() -> None:
+    with pytest.raises(InvalidInputError, match=r"device: got 'cuda:99'; allowed: .*cpu"):
+        BagOfEmbeddings(3, device="cuda:99").fit(TEXTS)
+
+
+def test_what_was_made_for_an_absent_device_is_used_on_the_best_there_is() -> None:
+    assert present_or_best("cuda:99") == resolve_device(None)
+    assert present_or_best("cpu") == torch.device("cpu")

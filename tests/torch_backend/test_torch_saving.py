@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import smalltext_core
+from smalltext_core.errors import InvalidInputError, ModelFolderError
+from smalltext_core.saving import MANIFEST
+from smalltext_torch.saving import WEIGHTS
+from torch_backend.bag_of_embeddings import Bag, BagOfEmbeddings, some_multi_label_texts, some_texts
+
+TEXTS = some_texts()
+
+
+def same_bits(one: Any, other: Any) -> bool:
+    return np.asarray(one).tobytes() == np.asarray(other).tobytes()
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_saved_classifier_comes_back_bit_for_bit(multi_label: bool, tmp_path: Path) -> None:
+    texts = some_multi_label_texts() if multi_label else TEXTS
+    classifier = BagOfEmbeddings(3, multi_label, class_weight="balanced").fit(texts)
+    classifier.save(tmp_path / "model")
+
+    again = smalltext_core.load(tmp_path / "model")
+
+    assert type(again) is BagOfEmbeddings
+    assert same_bits(again.predict_proba(texts), classifier.predict_proba(texts))
+    assert same_bits(again.predict_proba(texts, 3), classifier.predict_proba(texts, 3))
+    assert again.validate(texts) == classifier.validate(texts)
+    assert again.history_ == classifier.history_
+
+
+def test_a_folder_holds_safetensors_and_json_alone(tmp_path: Path) -> None:
+    BagOfEmbeddings(3).fit(TEXTS).save(tmp_path / "model")
+
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [MANIFEST, "vocabulary.json", WEIGHTS]
+
+
+def test_parameters_come_back(tmp_path: Path) -> None:
+    classifier = BagOfEmbeddings(3, class_weight={0: 2.0}, device=torch.device("cpu"), seed=3).fit(TEXTS)
+    classifier.save(tmp_path / "model")
+
+    again = BagOfEmbeddings.load(tmp_path / "model")
+
+    assert (again.class_weight, again.device, again.seed) == ({0: 2.0}, "cpu", 3)
+    assert same_bits(again.fit(TEXTS).predict_proba(TEXTS), classifier.predict_proba(TEXTS))
+
+
+@pytest.mark.filterwarnings("error")
+def test_loading_warns_of_nothing(tmp_path: Path) -> None:
+    with pytest.warns(DeprecationWarning, match="early_stopping_acc"):
+        classifier = BagOfEmbeddings(3, early_stopping_acc=0.5)
+    classifier.fit(TEXTS).save(tmp_path / "model")
+
+    assert BagOfEmbeddings.load(tmp_path / "model").early_stopping_acc == 0.5
+
+
+def test_loading_moves_nobodys_random_state(tmp_path: Path) -> None:
+    BagOfEmbeddings(3).fit(TEXTS).save(tmp_path / "model")
+    before = torch.get_rng_state()
+
+    BagOfEmbeddings.load(tmp_path / "model")
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_device_can_be_asked_for(tmp_path: Path) -> None:
+    BagOfEmbeddings(3).fit(TEXTS).save(tmp_path / "model")
+
+    assert smalltext_core.load(tmp_path / "model", device="cpu").device == "cpu"
+    with pytest.raises(InvalidInputError, match="device"):
+        smalltext_core.load(tmp_path / "model", device="cuda:99")
+
+
+def test_a_device_that_is_absent_here_is_no_hindrance(tmp_path: Path) -> None:
+    classifier = BagOfEmbeddings(3).fit(TEXTS)
+    classifier.given["device"] = "cuda:99"
+    classifier.save(tmp_path / "model")
+
+    assert same_bits(BagOfEmbeddings.load(tmp_path / "model").predict(TEXTS), classifier.predict(TEXTS))
+
+
+class TiedBag(Bag):
+    def __init__(self, words: int, num_classes: int) -> None:
+        super().__init__(words, num_classes)
+        self.again = self.embedding
+
+
+class Tied(BagOfEmbeddings):
+    def _make_network(self, encoder: Any) -> nn.Module:
+        return TiedBag(len(encoder) + 2, self.num_classes)
+
+
+def test_weights_that_are_shared_within_the_network_are_saved(tmp_path: Path) -> None:
+    classifier = Tied(3).fit(TEXTS)
+    classifier.save(tmp_path / "model")
+
+    assert same_bits(Tied.load(tmp_path / "model").predict_proba(TEXTS), classifier.predict_proba(TEXTS))
+
+
+def test_a_folder_of_another_classifier_is_refused(tmp_path: Path) -> None:
+    BagOfEmbeddings(3).fit(TEXTS).save(tmp_path / "model")
+
+    with pytest.raises(ModelFolderError, match="holds a 'bag' classifier"):
+        OtherBag.load(tmp_path / "model")
+
+
+class OtherBag(BagOfEmbeddings):
+    name = "other"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"num_classes": 4},
+        {"num_classes": "many"},
+        {"no_such_parameter": 1},
+    ],
+)
+def test_a_folder_whose_parts_do_not_fit_together_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    BagOfEmbeddings(3).fit(TEXTS).save(tmp_path / "model")
+    manifest = json.loads((tmp_path / "model" / MANIFEST).read_text())
+    manifest["parameters"]["constructor"].update(change)
+    (tmp_path / "model" / MANIFEST).write_text(json.dumps(manifest))
+
+    with pytest.raises(ModelFolderError, match="damaged, or was written by another version"):
+        BagOfEmbeddings.load(tmp_path / "model")
