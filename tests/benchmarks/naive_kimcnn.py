@@ -18,7 +18,9 @@ class NaiveKimCNN(nn.Module):
     def __init__(self, network) -> None:
         super().__init__()
         dimensions = network.embedding.embedding_dim
-        self.embedding = nn.Embedding.from_pretrained(network.embedding.weight.detach(), freeze=False, padding_idx=0)
+        self.embedding = nn.Embedding.from_pretrained(
+            network.embedding.weight.detach(), freeze=False, padding_idx=0
+        )
         self.convs = nn.ModuleList()
         for height, filters in zip(network.kernel_heights, network.filters, strict=True):
             conv = nn.Conv2d(1, filters.out_features, (height, dimensions))

@@ -24,7 +24,9 @@ def factory(num_classes, multi_label):
     return st.create_factory("kimcnn", num_classes, multi_label=multi_label, **SMALL)
 
 
-@parametrize_checks(factory(3, multi_label=False), factory(2, multi_label=True), ids=["single-label", "multi-label"])
+@parametrize_checks(
+    factory(3, multi_label=False), factory(2, multi_label=True), ids=["single-label", "multi-label"]
+)
 def test_kimcnn_keeps_the_rules(check):
     check()
 

@@ -64,7 +64,10 @@ def test_59_no_texts_have_embeddings_of_the_right_shape(fitted, method, width):
 
 def test_many_texts_are_embedded_in_their_order(fitted):
     many = TextDataset(TEXTS.x * 300)
-    pooled, alone = fitted.embed(many, embedding_method="gradient"), fitted.embed(TEXTS, embedding_method="gradient")
+    pooled, alone = (
+        fitted.embed(many, embedding_method="gradient"),
+        fitted.embed(TEXTS, embedding_method="gradient"),
+    )
     np.testing.assert_allclose(pooled, np.tile(alone, (300, 1)), atol=1e-6)
 
 
