@@ -12,27 +12,23 @@ write_corpus(Path(), count=100_000, num_classes=4)
 
 SETUP = """
 from pathlib import Path
-import numpy as np
 import smalltext_core as s
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 import smalltext_sklearn.classifier
+from smalltext_sklearn.defaults import default_estimator, default_vectorizer
 from corpus import read_corpus
 texts, labels = read_corpus(Path())
-vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, dtype=np.float32)
-estimator = LogisticRegression(C=10.0, max_iter=1000)
 """
 
 CHECK = "figures['accuracy on training texts'] = round(float((predicted == labels).mean()), 4)"
 
 BARE = """
-pipeline = make_pipeline(vectorizer, estimator)
+pipeline = make_pipeline(default_vectorizer(), default_estimator())
 predicted = pipeline.fit(texts, labels).predict(texts)
 """
 
 OURS = """
-classifier = s.create_classifier("sklearn", num_classes=4, vectorizer=vectorizer, estimator=estimator)
+classifier = s.create_classifier("sklearn", num_classes=4)
 predicted = classifier.fit(s.TextDataset(texts, labels)).predict(s.TextDataset(texts))
 """
 

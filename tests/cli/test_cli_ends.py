@@ -147,15 +147,16 @@ def test_version_and_help(smalltext):
         assert f"smalltext {command} " in smalltext(command, "--help").out
 
 
-def test_a_type_that_a_model_may_hold_is_named(smalltext, mails, tmp_path):
-    ended = smalltext(
-        *("train", mails, "-c", "sklearn", "-o", tmp_path / "m"),
-        *("--set", "estimator=sklearn.neighbors.KNeighborsClassifier"),
+def test_a_type_that_nobody_vouches_for_is_loaded_only_by_its_name(process, mails, tmp_path):
+    (tmp_path / "own_estimator.py").write_text(
+        "from sklearn.naive_bayes import MultinomialNB\nclass OwnEstimator(MultinomialNB): pass\n"
     )
-    assert ended.code == 0, ended.err
-    ended = smalltext("predict", tmp_path / "m", mails, "-o", tmp_path / "o.csv")
-    if ended.code:
-        assert "--trust" in ended.err
-        trust = re.findall(r"sklearn\.[\w.]+", ended.err)
-        options = [word for name in trust for word in ("--trust", name)]
-        assert smalltext("predict", tmp_path / "m", mails, "-o", tmp_path / "o.csv", *options).code == 0
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    settings = ("--set", "estimator=own_estimator.OwnEstimator")
+    trained = process("train", mails, "-c", "sklearn", "-o", tmp_path / "m", *settings, env=environment)
+    assert trained.returncode == 0, trained.stderr
+    arguments = ("predict", tmp_path / "m", mails, "-o", tmp_path / "o.csv")
+    (line,) = lines(process(*arguments, env=environment))
+    assert "own_estimator.OwnEstimator" in line
+    assert "--trust TYPE" in line
+    assert process(*arguments, "--trust", "own_estimator.OwnEstimator", env=environment).returncode == 0

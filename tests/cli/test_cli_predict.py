@@ -21,7 +21,7 @@ from smalltext_cli.loading import load_model
 from smalltext_cli.prediction import chunks_of_texts
 from smalltext_cli.reading import Row
 
-TEXTS = ["buy cheap pills", 'lunch, "tomorrow"', "", "добрый\nдруг", "line\rend", "🙂" * 3]
+TEXTS = ["buy cheap pills", 'lunch, "tomorrow"', "", "добрый день", "zwei\nZeilen", "line\rend", "🙂" * 3]
 
 
 @pytest.fixture
@@ -81,15 +81,16 @@ def test_what_was_written_can_be_evaluated_again(smalltext, multi_label_model, t
 
 
 def test_standard_input_and_output(process, model):
-    content = '{"text": "buy pills"}\n{"text": "спасибо"}\n'.encode()
+    content = '{"text": "buy pills"}\n{"text": "добрый"}\n'.encode()
     ended = process("predict", model, "-", "--output", "-", "--output-format", "jsonl", stdin=content)
     assert [json.loads(line)["label"] for line in ended.stdout.splitlines()] == ["spam", "grüße"]
 
 
 def test_standard_output_is_utf8_whatever_the_locale(process, model):
+    text = "привет"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-    ended = process("predict", model, "-", "-o", "-", stdin="text\nспасибо\n".encode(), env=environment)
-    assert ended.stdout.decode() == "text,label\nспасибо,grüße\n"
+    ended = process("predict", model, "-", "-o", "-", stdin=f"text\n{text}\n".encode(), env=environment)
+    assert ended.stdout.decode() == f"text,label\n{text},grüße\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(model, tmp_path):

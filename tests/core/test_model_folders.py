@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 import smalltext_core
 from smalltext_core import ClassifierSpec, LabelNames, Plugin, registry
-from smalltext_core.atomic import staged_folder
 from smalltext_core.errors import ModelFolderError
-from smalltext_core.saving import MANIFEST, add_file, model_folder, read_manifest
+from smalltext_core.saving import MANIFEST, model_folder, read_manifest, save_with_files
 
 
 def save(folder, files=None, **changes) -> None:
@@ -132,16 +131,28 @@ def test_a_refusal_comes_before_any_work(tmp_path):
         opened.__enter__()
 
 
-def test_a_file_that_is_added_is_vouched_for(tmp_path):
-    with staged_folder(tmp_path / "m") as staging:
-        save(staging / "inner", parameters={"n": 1}, label_names=LabelNames(("a",)))
-        add_file(staging / "inner", "scores.json", b"{}")
-    manifest = read_manifest(tmp_path / "m" / "inner")
+class Saved:
+    """Saves what the helper of these tests saves."""
+
+    def save(self, folder):
+        save(folder, parameters={"n": 1}, label_names=LabelNames(("a",)))
+
+
+def test_further_files_are_vouched_for(tmp_path):
+    save_with_files(Saved(), tmp_path / "m", {"scores.json": b"{}"})
+    manifest = read_manifest(tmp_path / "m")
     assert set(manifest.files) == {"weights.bin", "scores.json"}
     assert (manifest.parameters, manifest.label_names) == ({"n": 1}, ("a",))
-    (tmp_path / "m" / "inner" / "scores.json").write_bytes(b"[]")
+    (tmp_path / "m" / "scores.json").write_bytes(b"[]")
     with pytest.raises(ModelFolderError, match="SHA-256"):
-        read_manifest(tmp_path / "m" / "inner")
+        read_manifest(tmp_path / "m")
+
+
+def test_further_files_of_the_former_model_do_not_outlive_it_and_those_of_others_do(tmp_path):
+    save_with_files(Saved(), tmp_path / "m", {"scores.json": b"{}"})
+    (tmp_path / "m" / "notes.txt").write_text("mine")
+    save_with_files(Saved(), tmp_path / "m", {})
+    assert {path.name for path in (tmp_path / "m").iterdir()} == {"weights.bin", "notes.txt", MANIFEST}
 
 
 class Shelf:

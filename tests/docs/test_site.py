@@ -19,7 +19,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder]
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--config-file",
+        ".mkdocs.yml",
+        "--site-dir",
+        folder,
+    ]
     result = subprocess.run(command, cwd=packages.TOP, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return folder

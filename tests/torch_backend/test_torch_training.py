@@ -357,14 +357,20 @@ def test_float32_is_the_precision_unless_asked_otherwise() -> None:
 
 def test_34_verbosity_is_that_of_the_classifier(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    loud, quiet = BagOfEmbeddings(3, num_epochs=2), BagOfEmbeddings(3, num_epochs=2, verbosity=0)
+    told = {}
+    classifiers = {level: BagOfEmbeddings(3, num_epochs=2, verbosity=level) for level in (0, 10, 20, 100)}
 
-    quiet.fit(TEXTS)
-    silent = len(caplog.records)
-    loud.fit(TEXTS)
+    for level, classifier in classifiers.items():
+        caplog.clear()
+        classifier.fit(TEXTS)
+        told[level] = [record.getMessage().partition(" ")[0] for record in caplog.records]
 
-    assert silent == 0
-    assert sum("epoch" in record.getMessage() for record in caplog.records) == 2
+    assert told == {
+        0: [],
+        10: ["training"],
+        20: ["training", "epoch", "epoch"],
+        100: ["training", "epoch", "epoch"],
+    }
 
 
 def test_35_a_logger_that_exists_already_does_no_harm() -> None:

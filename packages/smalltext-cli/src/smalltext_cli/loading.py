@@ -8,6 +8,7 @@ from typing import Any
 
 from smalltext_cli.errors import UsageError
 from smalltext_core import Classifier, LabelNames, classifier_spec, load
+from smalltext_core.errors import UntrustedModelError
 from smalltext_core.saving import Manifest, read_manifest
 
 
@@ -48,6 +49,9 @@ def load_model(folder: str, *, trusted: list[str] | None = None, device: str | N
         if name not in inspect.signature(loader).parameters:
             raise UsageError(f"{option} does not apply to the classifier {manifest.classifier!r}; leave it out.")
         options[name] = value
-    classifier = load(folder, **options)
+    try:
+        classifier = load(folder, **options)
+    except UntrustedModelError as error:
+        raise UntrustedModelError(f"{error}. On the command line: --trust TYPE, once for each.") from error
     names = manifest.names or LabelNames(tuple(str(k) for k in range(classifier.num_classes)))
     return Model(classifier, names, bool(classifier.multi_label), manifest)

@@ -34,7 +34,7 @@ def held_out_rows(texts: Sequence[str], labels: Sequence[Label], share: float, s
     Examples
     --------
     >>> held_out_rows(["a", "b", "c", "d", "c"], ["x", "y", "x", "y", "x"], share=0.5, seed=1).tolist()
-    [1, 2, 4]
+    [0, 1]
     """
     copies: dict[str, list[int]] = defaultdict(list)
     for row, text in enumerate(texts):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,9 +20,8 @@ from smalltext_cli.metrics import Scores, score
 from smalltext_cli.reading import Labelled
 from smalltext_cli.splitting import held_out_rows
 from smalltext_core import Classifier, ClassifierSpec, LabelNames, Saving, TextDataset, create_classifier
-from smalltext_core.atomic import staged_folder
 from smalltext_core.errors import ModelFolderError, SmallTextError
-from smalltext_core.saving import MANIFEST, add_file, read_manifest
+from smalltext_core.saving import read_manifest, save_with_files
 
 SCORES = "scores.json"
 """The file in a model folder that holds its scores."""
@@ -195,25 +193,10 @@ def save(classifier: Classifier, folder: Path, scores: dict[str, Any] | None) ->
 
     A model that was there is replaced; what somebody else put beside it is kept.
     """
-    kept = _files_of_others(folder)
-    with staged_folder(folder) as staging:
-        cast("Saving", classifier).save(staging)
-        if scores is not None:
-            content = json.dumps(scores, indent=2, ensure_ascii=False, allow_nan=False)
-            add_file(staging, SCORES, f"{content}\n".encode())
-        for path in kept:
-            copy = staging / path.relative_to(folder)
-            if not copy.exists():
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(path, copy)
-
-
-def _files_of_others(folder: Path) -> list[Path]:
-    if not (folder / MANIFEST).is_file():
-        return []
-    ours = {MANIFEST, *read_manifest(folder, verify=False).files}
-    present = (path for path in folder.rglob("*") if path.is_file())
-    return [path for path in present if path.relative_to(folder).as_posix() not in ours]
+    files = {}
+    if scores is not None:
+        files[SCORES] = f"{json.dumps(scores, indent=2, ensure_ascii=False, allow_nan=False)}\n".encode()
+    save_with_files(cast("Saving", classifier), folder, files)
 
 
 @contextmanager

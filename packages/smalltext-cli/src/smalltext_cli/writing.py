@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 STDOUT = STDIN
 
-_ROW_GROUP = 65_536
+_ROW_GROUP = 16_384
 
 Write: TypeAlias = "Callable[[DataFrame], None]"
 

@@ -46,7 +46,8 @@ class _Storage(Generic[X]):
 class Dataset(ABC, Generic[X]):
     """A sequence of texts, in whatever form a backend needs them, and their labels.
 
-    Subclasses say how rows are selected (`_select`) and how many there are (`_count`).
+    Subclasses say how rows are selected (`_select`) and how many there are (`_count`). InvalidInputError is
+    raised if the lengths differ, or the labels are not what is described here.
 
     Parameters
     ----------
@@ -59,8 +60,6 @@ class Dataset(ABC, Generic[X]):
         name, or that the matrix has a column for; they follow `y` when it is set.
     label_names : LabelNames or sequence of str, optional
         What the classes are called, in the order of their numbers.
-
-    InvalidInputError is raised if the lengths differ, or the labels are not what is described above.
     """
 
     def __init__(

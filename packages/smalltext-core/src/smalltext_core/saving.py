@@ -10,11 +10,12 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from smalltext_core.atomic import staged_folder
+from smalltext_core.classifier import Saving
 from smalltext_core.errors import AmbiguousNameError, ModelFolderError, PluginError, UnknownClassifierError
 from smalltext_core.labels import LabelNames
 from smalltext_core.registry import classifier_spec
@@ -70,28 +71,45 @@ def model_folder(
     A saved model that is there already is replaced, except for what somebody else put into it; a file, or a
     folder that holds something else, is refused with a ModelFolderError.
     """
-    folder = Path(folder)
-    keep = _files_of_others(folder)
-    with staged_folder(folder) as staging:
+    with _replacing(Path(folder)) as staging:
         yield staging
         written = sorted(path for path in staging.rglob("*") if path.is_file())
         files = {path.relative_to(staging).as_posix(): _digest(path) for path in written}
         names = None if label_names is None else label_names.names
         _write(staging, Manifest(classifier, distribution, version, dict(parameters), names, files))
+
+
+def save_with_files(classifier: Saving, folder: str | Path, files: Mapping[str, bytes]) -> None:
+    """Save a classifier and further files as one folder, for all of which the manifest vouches.
+
+    Parameters
+    ----------
+    classifier : Saving
+    folder : path
+        As for `model_folder`: it appears whole or not at all.
+    files : mapping of str to bytes
+        The content of each further file, by its name.
+    """
+    with _replacing(Path(folder)) as staging:
+        classifier.save(staging)
+        for name, content in files.items():
+            (staging / name).write_bytes(content)
+        manifest = _read(staging)
+        digests = {name: _digest(staging / name) for name in files}
+        _write(staging, replace(manifest, files={**manifest.files, **digests}))
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """Stage a folder that takes the place of a saved model, with what others put into it."""
+    keep = _files_of_others(folder)
+    with staged_folder(folder) as staging:
+        yield staging
         for path in keep:
             copy = staging / path.relative_to(folder)
             if not copy.exists():
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(path, copy, follow_symlinks=False)
-
-
-def add_file(folder: str | Path, name: str, content: bytes) -> None:
-    """Add a file to a saved model and its manifest; not atomic, so do it inside `staged_folder`."""
-    folder = Path(folder)
-    manifest = _read(folder)
-    (folder / name).write_bytes(content)
-    files = {**manifest.files, name: _digest(folder / name)}
-    _write(folder, Manifest(**{**asdict(manifest), "files": files}))
 
 
 def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:

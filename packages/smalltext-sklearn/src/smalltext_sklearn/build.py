@@ -99,9 +99,12 @@ def _as_object(given: BaseEstimator | str, argument: str) -> BaseEstimator:
 def _with_parameters(
     estimator: BaseEstimator, parameters: Mapping[str, Any] | None, argument: str
 ) -> BaseEstimator:
+    """Set parameters; a list stands for a tuple where there is one now, since JSON has no tuples."""
     known = estimator.get_params() if parameters else {}
-    for name in parameters or {}:
+    chosen = {}
+    for name, value in (parameters or {}).items():
         if name not in known:
             kind = type(estimator).__name__
             raise InvalidInputError(argument, repr(name), f"parameters of {kind}: {', '.join(sorted(known))}")
-    return estimator.set_params(**parameters) if parameters else estimator
+        chosen[name] = tuple(value) if isinstance(value, list) and isinstance(known[name], tuple) else value
+    return estimator.set_params(**chosen) if chosen else estimator

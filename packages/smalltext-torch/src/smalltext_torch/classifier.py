@@ -34,7 +34,7 @@ from smalltext_torch.history import HistoryRecord, TrainingCallback, check_callb
 from smalltext_torch.losses import Loss
 from smalltext_torch.model_selection import ModelSelectionHandler, as_model_selection_handler
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
-from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, Narrator, check_verbosity
+from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, VERBOSITY_VERBOSE, Narrator, check_verbosity
 from smalltext_torch.randomness import Randomness
 from smalltext_torch.scoring import Scoring
 from smalltext_torch.split import check_validation_set_size, split_rows
@@ -196,7 +196,9 @@ class TorchClassifier(Backend[E], Classifier):
         network.to(device)
         schedule = self._schedule(encoder)
         narrator = Narrator(logging.getLogger(type(self).__module__), self.verbosity)
-        narrator.tell("training on %d texts, validating with %d", len(examples), len(validation or ()))
+        narrator.tell(
+            VERBOSITY_VERBOSE, "training on %d texts, validating with %d", len(examples), len(validation or ())
+        )
         steps = schedule.num_epochs * schedule.batches_per_epoch(len(examples))
         with (
             reproducible(device, self.seed),

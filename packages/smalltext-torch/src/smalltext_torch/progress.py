@@ -12,9 +12,16 @@ from tqdm import tqdm
 from smalltext_core.errors import InvalidInputError
 
 VERBOSITY_QUIET = 0
+"""No messages."""
+
 VERBOSITY_VERBOSE = 10
+"""What a training begins with: how many texts."""
+
 VERBOSITY_MORE_VERBOSE = 20
+"""What is measured after every validation, as well. The default."""
+
 VERBOSITY_ALL = 100
+"""Everything."""
 
 PROGRESS_BARS = "SMALL_TEXT_PROGRESS_BARS"
 """The environment variable that switches progress bars on (1) or off (0); unset: on where there is a terminal."""
@@ -71,7 +78,7 @@ class Narrator:
         self._logger = logger
         self.verbosity = verbosity
 
-    def tell(self, message: str, *values: object, verbosity: int = VERBOSITY_MORE_VERBOSE) -> None:
+    def tell(self, verbosity: int, message: str, *values: object) -> None:
         """Log a message at level INFO if the verbosity is at least this."""
         if self.verbosity >= verbosity:
             self._logger.info(message, *values)

@@ -65,13 +65,13 @@ def split_rows(y: Labels, size: float, order: np.random.Generator) -> tuple[RowN
 
 
 def _by_class(y: NDArray[np.integer[Any]], wanted: int, order: np.random.Generator) -> NDArray[np.bool_]:
-    classes, numbers, counts = np.unique(y, return_inverse=True, return_counts=True)
+    _, numbers, counts = np.unique(y, return_inverse=True, return_counts=True)
     seats = _apportion(counts, wanted, order)
     shuffled = order.permutation(len(y))
     by_class = shuffled[np.argsort(numbers[shuffled], kind="stable")]
     rank = np.empty(len(y), dtype=np.intp)
     rank[by_class] = np.arange(len(y)) - np.repeat(np.cumsum(counts) - counts, counts)
-    chosen: NDArray[np.bool_] = rank < seats[numbers] if classes.size else np.zeros(0, dtype=np.bool_)
+    chosen: NDArray[np.bool_] = rank < seats[numbers]
     return chosen
 
 

@@ -33,7 +33,7 @@ from smalltext_torch.history import HistoryRecord, TrainingCallback
 from smalltext_torch.losses import Loss
 from smalltext_torch.model_selection import ModelSelectionHandler
 from smalltext_torch.optimization import Scheduler
-from smalltext_torch.progress import Narrator, progress_bar
+from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, Narrator, progress_bar
 from smalltext_torch.randomness import Randomness
 
 LOOK_EVERY = 16
@@ -256,6 +256,7 @@ class Training:
                 record["best"] = True
         self.history.append(record)
         self.narrator.tell(
+            VERBOSITY_MORE_VERBOSE,
             "epoch %d: train_loss %.4f, train_acc %.4f, val_loss %s, val_acc %s, %.1f s",
             *(record[name] for name in ("epoch", "train_loss", "train_acc", "val_loss", "val_acc", "seconds")),
         )

