@@ -68,7 +68,7 @@ figures["mean difference of 20 samples' mean to no dropout"] = round(abs(proba.m
 def _benchmark(job: str, times: float, naive: Variant, ours: Variant) -> Benchmark:
     return Benchmark(
         name=f"kimcnn-{job}",
-        rounds=1,
+        rounds=5,
         prepare=PREPARE,
         variants=(naive, ours),
         targets=(Target(OURS, "seconds", 1 / times), Target(OURS, "peak_mib", 1.0)),

@@ -191,6 +191,13 @@ def test_a_dataset_of_another_kind_is_refused(fitted):
         fitted.predict(Other(["a"]))
 
 
+@pytest.mark.parametrize("ask", ["predict", "predict_proba", "embed", "validate"])
+def test_what_is_no_dataset_is_refused(fitted, ask):
+    for strange in (None, ["a fine film"]):
+        with pytest.raises(InvalidInputError, match="Wrap texts and labels"):
+            getattr(fitted, ask)(strange)
+
+
 # The defects of the documented library, by their numbers
 
 

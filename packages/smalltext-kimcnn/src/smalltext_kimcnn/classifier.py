@@ -219,12 +219,13 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         """
         samples = check_count("dropout_sampling", dropout_sampling)
         fitted = self._require_fitted()
+        texts = self._scoring(fitted, data_set).texts
         network = self._network(fitted)
         randomness = Randomness(self.seed, fitted.device).network
         shape = (samples, self.num_classes) if samples > 1 else (self.num_classes,)
-        proba = np.empty((len(data_set), *shape), dtype=np.float32)
+        proba = np.empty((len(texts), *shape), dtype=np.float32)
         at_once = max(_NUMBERS_AT_ONCE // (samples * network.last.in_features), 1)
-        for rows, pooled in self._pooled(fitted, data_set, "predict", at_once):
+        for rows, pooled in _pooled(network, texts, "predict", at_once):
             if samples > 1:
                 with randomness.lent():
                     pooled = functional.dropout(pooled.repeat_interleave(samples, 0), self.dropout, inplace=True)
@@ -278,11 +279,12 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         if embedding_method not in ("pooled", "gradient"):
             raise InvalidInputError("embedding_method", repr(embedding_method), "'pooled' or 'gradient'")
         fitted = self._require_fitted()
+        texts = self._scoring(fitted, data_set).texts
         network = self._network(fitted)
         width = network.last.in_features * (self.num_classes**2 if embedding_method == "gradient" else 1)
-        embeddings = np.empty((len(data_set), width), dtype=np.float32)
-        proba = np.empty((len(data_set), self.num_classes), dtype=np.float32)
-        for rows, pooled in self._pooled(fitted, data_set, "embed", max(_NUMBERS_AT_ONCE // width, 1)):
+        embeddings = np.empty((len(texts), width), dtype=np.float32)
+        proba = np.empty((len(texts), self.num_classes), dtype=np.float32)
+        for rows, pooled in _pooled(network, texts, "embed", max(_NUMBERS_AT_ONCE // width, 1)):
             logits = network.last(pooled)
             proba[rows] = fitted.loss.probabilities(logits).cpu().numpy()
             if embedding_method == "gradient":
@@ -294,18 +296,6 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         """Name the number of classes."""
         kind = ", multi_label=True" if self.multi_label else ""
         return f"{type(self).__name__}(num_classes={self.num_classes}{kind})"
-
-    def _pooled(
-        self, fitted: Fitted[Encoder], data_set: Dataset[Any], description: str, at_once: int
-    ) -> Iterator[tuple[slice, Tensor]]:
-        """Yield the pooled features of so many texts at once, and which texts these are."""
-        texts = self._scoring(fitted, data_set).texts
-        with progress_bar(len(texts), description, "text") as bar:
-            for rows, pooled in pooled_features(self._network(fitted), texts):
-                for start in range(rows.start, rows.stop, at_once):
-                    some = slice(start, min(start + at_once, rows.stop))
-                    yield some, pooled[some.start - rows.start : some.stop - rows.start]
-                bar.update(rows.stop - rows.start)
 
     def _make_encoder(self, train_set: Dataset[Any]) -> Encoder:
         vocabulary = self._vocabulary(train_set)
@@ -421,6 +411,16 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         if isinstance(self.embeddings, Vectors) or self.embedding_matrix is not None:
             return {**saved, "embeddings": _NOT_SAVED}
         return {**saved, "embeddings": None if self.embeddings is None else str(self.embeddings)}
+
+
+def _pooled(network: KimCNN, texts: Ragged, description: str, at_once: int) -> Iterator[tuple[slice, Tensor]]:
+    """Yield the pooled features of so many texts at once, and which texts these are."""
+    with progress_bar(len(texts), description, "text") as bar:
+        for rows, pooled in pooled_features(network, texts):
+            for start in range(rows.start, rows.stop, at_once):
+                some = slice(start, min(start + at_once, rows.stop))
+                yield some, pooled[some.start - rows.start : some.stop - rows.start]
+            bar.update(rows.stop - rows.start)
 
 
 @lru_cache(maxsize=1)

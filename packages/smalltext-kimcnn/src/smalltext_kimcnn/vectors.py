@@ -182,7 +182,7 @@ def _read_safetensors(path: Path) -> Any:
 
     try:
         tensors = load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError, TypeError) as error:
         raise InvalidInputError("embeddings", f"{path} ({error})", "a safetensors file") from None
     if len(tensors) != 1:
         raise InvalidInputError("embeddings", f"{path} with the tensors {sorted(tensors)}", "one tensor, a matrix")
