@@ -63,7 +63,7 @@ RANDOM = "accuracies = cross_validate(embedding_dim=100)"
 
 PRETRAINED = """
 glove = read_vectors("glove.npy")
-scale = 0.25 / np.sqrt(3) / glove.matrix.std()
+scale = np.float32(0.25 / np.sqrt(3) / glove.matrix.std())
 accuracies = cross_validate(embeddings=Vectors(glove.words, glove.matrix * scale))
 """
 

@@ -128,10 +128,17 @@ def test_without_pretrained_vectors_words_are_drawn_from_a_quarter_around_zero()
     assert matrix[1:].std() == pytest.approx(0.25 / np.sqrt(3), rel=0.02)
 
 
-def test_the_vectors_cannot_be_changed():
-    vectors = Vectors(("a",), np.ones((1, 2), dtype=np.float32))
+def test_the_vectors_cannot_be_changed_and_the_matrix_of_the_caller_still_can():
+    matrix = np.ones((1, 2), dtype=np.float32)
+    vectors = Vectors(("a",), matrix)
     with pytest.raises(ValueError, match="read-only"):
         vectors.matrix[0] = 0
+    matrix[0] = 0
+
+
+def test_vectors_are_held_in_float32_whatever_they_were():
+    vectors = Vectors(["a"], np.ones((1, 2)))
+    assert (vectors.matrix.dtype, vectors.words) == (np.float32, ("a",))
 
 
 @pytest.mark.slow

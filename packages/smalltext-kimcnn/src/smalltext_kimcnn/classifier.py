@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -20,9 +19,18 @@ from smalltext_kimcnn._version import __version__
 from smalltext_kimcnn.dataset import PytorchTextClassificationDataset
 from smalltext_kimcnn.embedding import EmbeddingMethod, last_layer_gradients
 from smalltext_kimcnn.encoder import Encoder
+from smalltext_kimcnn.initial import InitialVectors
 from smalltext_kimcnn.network import KimCNN
+from smalltext_kimcnn.parameters import (
+    check_at_least_0,
+    check_heights,
+    check_matrix,
+    check_max_norm,
+    check_share,
+    check_source,
+)
 from smalltext_kimcnn.scoring import pooled_features
-from smalltext_kimcnn.vectors import RANDOM_RANGE, Vectors, draw, read_vectors
+from smalltext_kimcnn.vectors import Vectors
 from smalltext_kimcnn.vocabulary import Vocabulary
 from smalltext_torch.backend import Fitted
 from smalltext_torch.batching import Batch, Ragged
@@ -180,8 +188,8 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         )
         self.early_stopping = early_stopping
         self.out_channels = check_count("out_channels", out_channels)
-        self.kernel_heights = _heights(kernel_heights)
-        self.filter_padding = _at_least_0("filter_padding", filter_padding)
+        self.kernel_heights = check_heights(kernel_heights)
+        self.filter_padding = check_at_least_0("filter_padding", filter_padding)
         self.max_seq_len = check_count("max_seq_len", max_seq_len)
         if self.max_seq_len <= 2 * self.filter_padding:
             raise InvalidInputError(
@@ -189,13 +197,13 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
                 f"{max_seq_len} with filter_padding={filter_padding}",
                 "room for one token between the padding: more than twice filter_padding",
             )
-        self.dropout = _share("dropout", dropout)
-        self.padding_idx = _at_least_0("padding_idx", padding_idx)
-        self.embedding_matrix = _matrix(embedding_matrix)
-        self.embeddings = _source(embeddings, embedding_matrix)
+        self.dropout = check_share("dropout", dropout)
+        self.padding_idx = check_at_least_0("padding_idx", padding_idx)
+        self.embedding_matrix = check_matrix(embedding_matrix)
+        self.embeddings = check_source(embeddings, embedding_matrix)
         self.embedding_dim = check_count("embedding_dim", embedding_dim)
         self.static = bool(static)
-        self.max_norm = _max_norm(max_norm)
+        self.max_norm = check_max_norm(max_norm)
         self.min_frequency = check_count("min_frequency", min_frequency)
         self.lowercase = bool(lowercase)
 
@@ -298,20 +306,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         return f"{type(self).__name__}(num_classes={self.num_classes}{kind})"
 
     def _make_encoder(self, train_set: Dataset[Any]) -> Encoder:
-        vocabulary = self._vocabulary(train_set)
-        if self.embedding_matrix is not None:
-            dimensions = int(self.embedding_matrix.shape[1])
-            if len(self.embedding_matrix) != len(vocabulary):
-                raise InvalidInputError(
-                    "embedding_matrix",
-                    f"{len(self.embedding_matrix)} rows",
-                    f"one for each word of the training set's vocabulary, {len(vocabulary)}",
-                )
-            return Encoder(vocabulary, len(vocabulary), dimensions)
-        vectors = self._vectors()
-        if vectors is None:
-            return Encoder(vocabulary, len(vocabulary), self.embedding_dim)
-        return Encoder(vectors.extend(vocabulary), len(vocabulary), vectors.dimensions)
+        return self._initial_vectors().encoder(self._vocabulary(train_set))
 
     def _vocabulary(self, train_set: Dataset[Any]) -> Vocabulary:
         if not isinstance(train_set, PytorchTextClassificationDataset):
@@ -337,33 +332,15 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
             )
         return train_set.vocabulary
 
-    def _vectors(self) -> Vectors | None:
-        if self.embeddings is None or isinstance(self.embeddings, Vectors):
-            return self.embeddings
-        path = Path(self.embeddings)
-        return _read_once(path, path.stat().st_mtime_ns if path.is_file() else 0)
+    def _initial_vectors(self) -> InitialVectors:
+        return InitialVectors(self.embedding_matrix, self.embeddings, self.embedding_dim)
 
     def _encode(self, encoder: Encoder, data_set: Dataset[Any]) -> Ragged:
         return encoder.encode(data_set).truncated(self.max_seq_len - 2 * self.filter_padding)
 
     def _make_network(self, encoder: Encoder) -> KimCNN:
-        known = Vocabulary(
-            encoder.vocabulary.words[: encoder.trained_words],
-            encoder.vocabulary.padding_idx,
-            encoder.vocabulary.unknown_idx,
-        )
         generator = np.random.default_rng(int(torch.randint(2**62, (1,))))
-        vectors = self._vectors()
-        if self.embedding_matrix is not None:
-            return self._network_of(torch.as_tensor(self.embedding_matrix))
-        if vectors is None:
-            drawn = draw(len(known), encoder.dimensions, RANDOM_RANGE, self.padding_idx, generator)
-            return self._network_of(torch.from_numpy(drawn))
-        further = vectors.of(encoder.vocabulary.words[encoder.trained_words :])
-        return self._network_of(
-            torch.from_numpy(vectors.lay_out(known, generator)),
-            torch.from_numpy(further) if len(further) else None,
-        )
+        return self._network_of(*self._initial_vectors().matrices(encoder, generator))
 
     def _empty_network(self, encoder: Encoder) -> KimCNN:
         further = len(encoder.vocabulary) - encoder.trained_words
@@ -421,60 +398,3 @@ def _pooled(network: KimCNN, texts: Ragged, description: str, at_once: int) -> I
                 some = slice(start, min(start + at_once, rows.stop))
                 yield some, pooled[some.start - rows.start : some.stop - rows.start]
             bar.update(rows.stop - rows.start)
-
-
-@lru_cache(maxsize=1)
-def _read_once(path: Path, _changed: int) -> Vectors:
-    """Read vectors, once for all the classifiers that a factory makes."""
-    return read_vectors(path)
-
-
-def _heights(kernel_heights: Sequence[int]) -> tuple[int, ...]:
-    if isinstance(kernel_heights, (str, bytes)) or not isinstance(kernel_heights, Iterable) or not kernel_heights:
-        raise InvalidInputError("kernel_heights", repr(kernel_heights), "one or more whole numbers, 1 or above")
-    return tuple(check_count("kernel_heights", height) for height in kernel_heights)
-
-
-def _at_least_0(argument: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-        raise InvalidInputError(argument, repr(value), "a whole number, 0 or above")
-    return int(value)
-
-
-def _share(argument: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < 1:
-        raise InvalidInputError(argument, repr(value), "a number from 0 to below 1")
-    return float(value)
-
-
-def _max_norm(max_norm: float | None) -> float | None:
-    if max_norm is None:
-        return None
-    if isinstance(max_norm, bool) or not isinstance(max_norm, (int, float, np.number)) or not max_norm > 0:
-        raise InvalidInputError("max_norm", repr(max_norm), "None, or a number above 0")
-    return float(max_norm)
-
-
-def _matrix(matrix: Any) -> Any:
-    """Return an embedding matrix as it is, or say what it has to be."""
-    if matrix is None:
-        return None
-    allowed = "None, or a tensor or array of finite floats, shape (words, dimensions)"
-    if not isinstance(matrix, (Tensor, np.ndarray)):
-        raise InvalidInputError("embedding_matrix", type(matrix).__name__, allowed)
-    tensor = torch.as_tensor(matrix)
-    if tensor.ndim != 2 or not tensor.is_floating_point() or not tensor.numel():
-        raise InvalidInputError("embedding_matrix", f"{tensor.dtype} of shape {tuple(tensor.shape)}", allowed)
-    if not tensor.isfinite().all():
-        raise InvalidInputError("embedding_matrix", "NaN or infinity", allowed)
-    return matrix
-
-
-def _source(embeddings: Any, embedding_matrix: Any) -> str | Path | Vectors | None:
-    if embeddings is not None and not isinstance(embeddings, (str, Path, Vectors)):
-        raise InvalidInputError(
-            "embeddings", type(embeddings).__name__, "None, a path, or Vectors", "For a tensor: embedding_matrix."
-        )
-    if embeddings is not None and embedding_matrix is not None:
-        raise InvalidInputError("embeddings", "vectors, and an embedding_matrix too", "one of the two")
-    return embeddings

@@ -33,9 +33,9 @@ class Vectors:
 
     Parameters
     ----------
-    words : tuple of str
-    matrix : ndarray of float32, shape (len(words), dimensions)
-        Read-only.
+    words : sequence of str
+    matrix : ndarray of float, shape (len(words), dimensions)
+        Held as float32, and not to be written to.
 
     Raises
     ------
@@ -53,19 +53,22 @@ class Vectors:
     matrix: NDArray[np.float32]
 
     def __post_init__(self) -> None:
+        matrix = np.asarray(self.matrix, dtype=np.float32).view()
+        matrix.flags.writeable = False
+        object.__setattr__(self, "words", tuple(self.words))
+        object.__setattr__(self, "matrix", matrix)
         if self.matrix.ndim != 2 or not self.matrix.size or len(self.matrix) != len(self.words):
             raise InvalidInputError(
                 "embeddings",
                 f"{len(self.words)} words and a matrix of shape {self.matrix.shape}",
                 "one vector for each word",
             )
-        # A sum is finite if all of its terms are, and takes no memory of the size of the matrix.
-        if not np.isfinite(self.matrix.sum(axis=1)).all():
-            row = int(np.flatnonzero(~np.isfinite(self.matrix).all(axis=1))[0])
+        finite = np.isfinite(self.matrix).all(axis=1)
+        if not finite.all():
+            row = int(np.flatnonzero(~finite)[0])
             raise InvalidInputError(
                 "embeddings", f"the vector of {self.words[row]!r} (row {row}) with NaN or inf", "finite numbers"
             )
-        self.matrix.flags.writeable = False
 
     @property
     def dimensions(self) -> int:
