@@ -94,6 +94,10 @@ class Ragged:
         numbers = np.asarray(rows, dtype=np.intp)
         return self._cut(self.offsets[numbers], self.lengths[numbers])
 
+    def copy(self) -> Ragged:
+        """Return the same sequences in memory of their own."""
+        return Ragged(self.tokens.copy(), self.offsets.copy())
+
     def truncated(self, max_length: int) -> Ragged:
         """Return the first `max_length` tokens of every sequence; this object where none is longer."""
         lengths = self.lengths
