@@ -184,8 +184,8 @@ def _greatest_answers(vectors: Tensor, height: int, filters: nn.Linear) -> Tenso
 class _GreatestSums(torch.autograd.Function):
     """The greatest sum over windows of what each word answers at its position in the window.
 
-    Of the answers, shape (n, length, height * filters), the backward pass needs nothing but where each greatest sum
-    stood.
+    Of the answers, shape (n, length, height * filters), the backward pass needs nothing but where each greatest
+    sum stood.
     """
 
     @staticmethod
