@@ -1,0 +1,145 @@
+"""The dataset of this backend: token ids, the vocabulary they belong to, and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from numpy.typing import ArrayLike
+
+from smalltext_core.dataset import TextDataset, as_texts
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.labels import LabelNames
+from smalltext_kimcnn.vocabulary import Vocabulary
+from smalltext_torch.batching import Ragged, RaggedDataset
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class PytorchTextClassificationDataset(RaggedDataset):
+    """Texts as token ids, unpadded, and the vocabulary that says which word each id stands for.
+
+    An active learner encodes its pool once, with `from_texts`, and takes views of it.
+
+    Parameters
+    ----------
+    x : Ragged or sequence of sequences of int
+        The token ids of each text.
+    y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
+        Class numbers; None marks every text as unlabelled.
+    target_labels : array-like of int, optional
+        The class numbers that may occur. Inferred by default.
+    vocabulary : Vocabulary
+        What the token ids stand for.
+    label_names : LabelNames or sequence of str, optional
+        What the classes are called, in the order of their numbers.
+
+    Raises
+    ------
+    InvalidInputError
+        If an id lies outside the vocabulary, the lengths differ, or the labels are not class numbers.
+
+    Examples
+    --------
+    >>> dataset = PytorchTextClassificationDataset.from_texts(["a fine film", "a dull film"], [1, 0])
+    >>> dataset
+    PytorchTextClassificationDataset(n=2, single-label, 2 classes)
+    >>> dataset.x[0].tolist(), dataset.vocabulary.words
+    ([2, 5, 3], ('[PAD]', '[UNK]', 'a', 'film', 'dull', 'fine'))
+    >>> pool = PytorchTextClassificationDataset.from_texts(["dull plot"], vocabulary=dataset.vocabulary)
+    >>> pool.x[0].tolist()
+    [4, 1]
+    """
+
+    def __init__(
+        self,
+        x: Ragged | Iterable[Sequence[int]],
+        y: object = None,
+        target_labels: ArrayLike | None = None,
+        *,
+        vocabulary: Vocabulary,
+        label_names: LabelNames | Sequence[str] | None = None,
+    ) -> None:
+        if not isinstance(vocabulary, Vocabulary):
+            raise InvalidInputError(
+                "vocabulary", f"{type(vocabulary).__name__}", "a Vocabulary", "For plain texts, use from_texts."
+            )
+        texts = x if isinstance(x, Ragged) else Ragged.from_sequences(x)
+        for extreme in (texts.tokens.min(initial=0), texts.tokens.max(initial=0)):
+            if not 0 <= extreme < len(vocabulary):
+                allowed = f"ids of the vocabulary, 0 to {len(vocabulary) - 1}"
+                raise InvalidInputError("x", f"the token id {extreme}", allowed)
+        super().__init__(texts, y, target_labels, label_names=label_names)
+        self._vocabulary = vocabulary
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What the token ids stand for."""
+        return self._vocabulary
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Iterable[str],
+        y: object = None,
+        target_labels: ArrayLike | None = None,
+        *,
+        vocabulary: Vocabulary | Sequence[str] | Mapping[str, int] | None = None,
+        min_frequency: int = 1,
+        max_words: int | None = None,
+        lowercase: bool = True,
+        padding_idx: int = 0,
+        label_names: LabelNames | Sequence[str] | None = None,
+    ) -> Self:
+        """Encode texts, all at once, with a vocabulary that exists or one of the words that occur in them.
+
+        Parameters
+        ----------
+        texts : iterable of str
+            An empty string is a text.
+        y, target_labels, label_names
+            As for the class itself.
+        vocabulary : Vocabulary, sequence of str, or mapping of str to int, optional
+            The vocabulary to use. Of a plain list of words, padding and unknown words are put in front; a
+            mapping from words to numbers holds ``[PAD]`` and ``[UNK]`` itself. By default one is made
+            of `texts`, to which the next two parameters apply.
+        min_frequency : int, default=1
+            How often a word has to occur to be in the vocabulary.
+        max_words : int, optional
+            How many words the vocabulary has at most, the most frequent ones.
+        lowercase : bool, default=True
+            Whether words that differ in case alone are one word. A Vocabulary knows that itself.
+        padding_idx : {0, 1}, default=0
+            The id of the padding; the other one is that of unknown words. A Vocabulary knows that itself.
+
+        Raises
+        ------
+        InvalidInputError
+            If a text is not a string, or one of the other arguments is not what is described above.
+        """
+        checked = as_texts(texts, "texts")
+        if vocabulary is None:
+            vocabulary = Vocabulary.from_texts(
+                checked,
+                min_frequency=min_frequency,
+                max_words=max_words,
+                padding_idx=padding_idx,
+                lowercase=lowercase,
+            )
+        elif isinstance(vocabulary, Mapping):
+            vocabulary = Vocabulary.from_numbers(vocabulary, lowercase)
+        elif not isinstance(vocabulary, Vocabulary):
+            vocabulary = Vocabulary.from_words(as_texts(vocabulary, "vocabulary"), padding_idx, lowercase)
+        x = Ragged(*vocabulary.encode(checked))
+        return cls(x, y, target_labels, vocabulary=vocabulary, label_names=label_names)
+
+    @classmethod
+    def from_dataset(cls, dataset: TextDataset, vocabulary: Vocabulary) -> Self:
+        """Encode a dataset of plain texts; labels and what belongs to them stay what they are."""
+        x = Ragged(*vocabulary.encode(dataset.x))
+        return cls(x, dataset.y, vocabulary=vocabulary, label_names=dataset.label_names)
+
+    @staticmethod
+    def _copy(x: Ragged) -> Ragged:
+        return x  # Token ids are never changed.

@@ -1,0 +1,211 @@
+"""The convolutional network of Kim (2014): filters over windows of word vectors, the greatest answer of each.
+
+Yoon Kim, "Convolutional Neural Networks for Sentence Classification", EMNLP 2014,
+https://aclanthology.org/D14-1181.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class KimCNN(nn.Module):
+    """Word vectors, one bank of filters a kernel height, max-pooling over all windows, dropout, a linear layer.
+
+    Parameters
+    ----------
+    embedding_matrix : Tensor, shape (words, dimensions)
+        The word vectors to begin with. They are copied.
+    num_classes : int
+        How many outputs there are.
+    max_seq_len : int, default=60
+        Texts are cut and padded to this many tokens.
+    out_channels : int, default=100
+        How many filters there are of each height.
+    kernel_heights : sequence of int, default=(3, 4, 5)
+        How many words the filters see.
+    filter_padding : int, default=0
+        How many padding tokens stand before each text, and after it, within `max_seq_len`.
+    padding_idx : int, default=0
+        The number of the padding, whose vector is not trained.
+    dropout : float, default=0.5
+        The share of pooled features that is left out in training.
+    static : bool, default=False
+        Whether the word vectors stay as they are.
+    max_norm : float or None, default=3.0
+        The length that no row of the last layer exceeds in training; None lets them grow.
+    further_vectors : Tensor, shape (further words, dimensions), optional
+        Vectors of words that no training text has, so that they need not be trained. Their numbers follow those of
+        `embedding_matrix`.
+
+    Examples
+    --------
+    >>> network = KimCNN(torch.rand(10, 4), num_classes=2).eval()
+    >>> logits = network(torch.tensor([[5, 2, 7, 0], [3, 0, 0, 0]]))
+    >>> logits.shape
+    torch.Size([2, 2])
+    >>> bool(torch.allclose(logits[1:], network(torch.tensor([[3]])), atol=1e-6))
+    True
+    """
+
+    def __init__(
+        self,
+        embedding_matrix: Tensor,
+        num_classes: int,
+        *,
+        max_seq_len: int = 60,
+        out_channels: int = 100,
+        kernel_heights: Sequence[int] = (3, 4, 5),
+        filter_padding: int = 0,
+        padding_idx: int = 0,
+        dropout: float = 0.5,
+        static: bool = False,
+        max_norm: float | None = 3.0,
+        further_vectors: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.max_seq_len = max_seq_len
+        self.kernel_heights = tuple(kernel_heights)
+        self.filter_padding = filter_padding
+        self.max_norm = max_norm
+        words, dimensions = embedding_matrix.shape
+        self.embedding = nn.Embedding(
+            words, dimensions, padding_idx, _weight=embedding_matrix.detach().clone(), _freeze=static
+        )
+        self.further = None if further_vectors is None else _frozen(further_vectors)
+        self.filters = nn.ModuleList(
+            nn.Linear(height * dimensions, out_channels) for height in self.kernel_heights
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.last = nn.Linear(out_channels * len(self.kernel_heights), num_classes)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the outputs for texts.
+
+        Parameters
+        ----------
+        ids : Tensor of int, shape (n, length)
+            Token ids, padded on the right to one length, whichever.
+
+        Returns
+        -------
+        Tensor, shape (n, num_classes)
+        """
+        if self.training:
+            self._constrain()
+        logits: Tensor = self.last(self.dropout(self.pool(ids)))
+        return logits
+
+    def pool(self, ids: Tensor) -> Tensor:
+        """Return each filter's greatest answer over all windows of each text, shape (n, channels)."""
+        vectors = self.vectors(self.framed(ids))
+        banks = zip(self.kernel_heights, self.filters, strict=True)
+        pooled = []
+        for height, filters in banks:
+            assert isinstance(filters, nn.Linear)
+            pooled.append(_greatest_answers(vectors, height, filters))
+        return torch.cat(pooled, dim=1)
+
+    def vectors(self, ids: Tensor) -> Tensor:
+        """Return the vector of each word, shape (*ids.shape, dimensions)."""
+        trained = self.embedding.num_embeddings
+        if self.further is None:
+            vectors: Tensor = self.embedding(ids)
+            return vectors
+        known = self.embedding(ids.clamp(max=trained - 1))
+        return torch.where((ids < trained).unsqueeze(-1), known, self.further((ids - trained).clamp(min=0)))
+
+    def framed(self, ids: Tensor) -> Tensor:
+        """Cut and pad texts as far as it changes anything.
+
+        The network is defined on texts padded to `max_seq_len`. Once there is a window that sees padding only,
+        more padding changes no maximum: as much of it behind the longest text as the filters are tall will do, and
+        less where `max_seq_len` leaves no room for that.
+        """
+        tallest = max(self.kernel_heights)
+        ids = ids[:, : self.room]
+        length = ids.shape[1] + self.filter_padding
+        width = max(min(length + self.filter_padding + tallest, self.max_seq_len), tallest)
+        return functional.pad(ids, (self.filter_padding, width - length), value=self.padding_idx)
+
+    @property
+    def room(self) -> int:
+        """How many tokens of a text the network sees."""
+        return self.max_seq_len - 2 * self.filter_padding
+
+    @property
+    def vocabulary_size(self) -> int:
+        """How many words have a vector."""
+        return self.embedding.num_embeddings + (0 if self.further is None else self.further.num_embeddings)
+
+    @property
+    def padding_idx(self) -> int:
+        """The number of the padding."""
+        assert self.embedding.padding_idx is not None
+        return self.embedding.padding_idx
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch training on or off; what is seen from outside of training keeps the constraint."""
+        if self.training and not mode:
+            self._constrain()
+        return super().train(mode)
+
+    @torch.no_grad()
+    def _constrain(self) -> None:
+        """Scale down the rows of the last layer that are longer than `max_norm` (Kim 2014, section 2.1)."""
+        if self.max_norm is not None:
+            self.last.weight.renorm_(2, 0, self.max_norm)
+
+
+def _frozen(vectors: Tensor) -> nn.Embedding:
+    words, dimensions = vectors.shape
+    return nn.Embedding(words, dimensions, _weight=vectors, _freeze=True)
+
+
+def _greatest_answers(vectors: Tensor, height: int, filters: nn.Linear) -> Tensor:
+    # One matrix product answers for every word at every position of a window; a window's answer is a sum of these.
+    # Several times as fast as conv2d with a kernel as wide as the vectors, and no window is laid out in memory.
+    by_position = filters.weight.view(filters.out_features, height, -1).transpose(0, 1).flatten(0, 1)
+    answers: Tensor = _GreatestSums.apply(  # type: ignore[no-untyped-call]
+        functional.linear(vectors, by_position), height
+    )
+    # ReLU and maximum commute; in this order ReLU is cheap.
+    return functional.relu(answers + filters.bias)
+
+
+class _GreatestSums(torch.autograd.Function):
+    """The greatest sum over windows of what each word answers at its position in the window.
+
+    Of the answers, shape (n, length, height * filters), the backward pass needs nothing but where each greatest
+    sum stood.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, answers: Tensor, height: int) -> Tensor:
+        """Return the greatest sums, shape (n, filters)."""
+        windows = answers.shape[1] - height + 1
+        at = answers.chunk(height, dim=2)
+        sums = at[0][:, :windows].clone()
+        for position in range(1, height):
+            sums += at[position][:, position : position + windows]
+        greatest, where = sums.max(dim=1)
+        ctx.save_for_backward(where)
+        ctx.shape, ctx.height = answers.shape, height
+        return greatest
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient by the answers: that of a sum goes to each of its terms."""
+        (where,) = ctx.saved_tensors
+        by_answers = gradient.new_zeros(ctx.shape)
+        for position, at in enumerate(by_answers.chunk(ctx.height, dim=2)):
+            at.scatter_(1, (where + position).unsqueeze(1), gradient.unsqueeze(1))
+        return by_answers, None

@@ -1,0 +1,71 @@
+"""What the parameters of the classifier have to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smalltext_core.errors import InvalidInputError
+from smalltext_kimcnn.vectors import Vectors
+from smalltext_torch.parameters import check_count
+
+
+def check_heights(kernel_heights: Sequence[int]) -> tuple[int, ...]:
+    """Return kernel heights, or say what they have to be."""
+    if isinstance(kernel_heights, (str, bytes)) or not isinstance(kernel_heights, Iterable) or not kernel_heights:
+        raise InvalidInputError("kernel_heights", repr(kernel_heights), "one or more whole numbers, 1 or above")
+    return tuple(check_count("kernel_heights", height) for height in kernel_heights)
+
+
+def check_at_least_0(argument: str, value: object) -> int:
+    """Return a whole number that has to be 0 or above, or say so."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise InvalidInputError(argument, repr(value), "a whole number, 0 or above")
+    return int(value)
+
+
+def check_share(argument: str, value: object) -> float:
+    """Return a number that has to be from 0 to below 1, or say so."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < 1:
+        raise InvalidInputError(argument, repr(value), "a number from 0 to below 1")
+    return float(value)
+
+
+def check_max_norm(max_norm: float | None) -> float | None:
+    """Return a norm, or say what it has to be."""
+    if max_norm is None:
+        return None
+    if isinstance(max_norm, bool) or not isinstance(max_norm, (int, float, np.number)) or not max_norm > 0:
+        raise InvalidInputError("max_norm", repr(max_norm), "None, or a number above 0")
+    return float(max_norm)
+
+
+def check_matrix(matrix: Any) -> Any:
+    """Return an embedding matrix as it is, or say what it has to be."""
+    if matrix is None:
+        return None
+    allowed = "None, or a tensor or array of finite floats, shape (words, dimensions)"
+    if not isinstance(matrix, (Tensor, np.ndarray)):
+        raise InvalidInputError("embedding_matrix", type(matrix).__name__, allowed)
+    tensor = torch.as_tensor(matrix)
+    if tensor.ndim != 2 or not tensor.is_floating_point() or not tensor.numel():
+        raise InvalidInputError("embedding_matrix", f"{tensor.dtype} of shape {tuple(tensor.shape)}", allowed)
+    if not tensor.isfinite().all():
+        raise InvalidInputError("embedding_matrix", "NaN or infinity", allowed)
+    return matrix
+
+
+def check_source(embeddings: Any, embedding_matrix: Any) -> str | Path | Vectors | None:
+    """Return where vectors come from as it is, or say what it has to be."""
+    if embeddings is not None and not isinstance(embeddings, (str, Path, Vectors)):
+        raise InvalidInputError(
+            "embeddings", type(embeddings).__name__, "None, a path, or Vectors", "For a tensor: embedding_matrix."
+        )
+    if embeddings is not None and embedding_matrix is not None:
+        raise InvalidInputError("embeddings", "vectors, and an embedding_matrix too", "one of the two")
+    return embeddings

@@ -1,0 +1,121 @@
+"""Pooled features of many texts, fast: a convolution over word vectors is a sum of rows of a table.
+
+What a filter answers to a window is a sum over the window's positions, of a number that depends on the word at
+that position alone. So for each kernel height these numbers are computed once for every word that occurs (a table
+of words x positions x filters), and a window's answers are gathered and added up. Many texts have few words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from smalltext_kimcnn.network import KimCNN
+from smalltext_torch.batching import Ragged, prediction_batches
+
+_TEXTS_AT_ONCE = 16_384
+_TOKENS_AT_ONCE = 512
+_NUMBERS_IN_TABLE = 2**20
+"""How large a table may be: 4 MiB of float32. Filters are taken in groups that keep within it."""
+_WORDS_AT_ONCE = 1_024
+
+
+def pooled_features(network: KimCNN, texts: Ragged) -> Iterator[tuple[slice, Tensor]]:
+    """Yield what `KimCNN.pool` gives for texts, up to rounding, for some thousands of them at a time.
+
+    To be called in inference mode.
+
+    Yields
+    ------
+    rows : slice
+        Which of the texts these are.
+    pooled : Tensor, shape (rows, channels)
+    """
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        stop = min(start + _TEXTS_AT_ONCE, len(texts))
+        yield slice(start, stop), _pool(network, texts.take(range(start, stop)))
+
+
+def _pool(network: KimCNN, texts: Ragged) -> Tensor:
+    device = network.embedding.weight.device
+    pooled = torch.empty(len(texts), network.last.in_features, device=device)
+    batches = _batches(network, texts)
+    if device.type == "cpu":
+        _pool_by_tables(network, batches, pooled)
+    else:  # Matrix products are next to free here, and the table would be a detour.
+        for rows, ids in batches:
+            pooled[rows.to(device)] = network.pool(ids.to(device))
+    return pooled
+
+
+def _batches(network: KimCNN, texts: Ragged) -> list[tuple[Tensor, Tensor]]:
+    """Return texts of like length together: which ones, and their token ids."""
+    texts = texts.truncated(network.room)
+    widths = texts.lengths + max(network.kernel_heights)
+    return [
+        (torch.from_numpy(rows), torch.from_numpy(texts.padded(rows, network.padding_idx)[0]))
+        for rows in prediction_batches(widths, _TOKENS_AT_ONCE)
+    ]
+
+
+def _pool_by_tables(network: KimCNN, batches: list[tuple[Tensor, Tensor]], pooled: Tensor) -> None:
+    words, batches = _renumbered([(rows, network.framed(ids)) for rows, ids in batches], network)
+    channels = pooled.chunk(len(network.kernel_heights), dim=1)
+    for height, filters, columns in zip(network.kernel_heights, network.filters, channels, strict=True):
+        assert isinstance(filters, nn.Linear)
+        weights = filters.weight.view(filters.out_features, height, -1).permute(1, 2, 0)
+        group = max(_NUMBERS_IN_TABLE // (height * len(words)), 8)
+        for start in range(0, filters.out_features, group):
+            some = slice(start, start + group)
+            table = _Table.of(network, words, weights[:, :, some].contiguous())
+            table.greatest_answers(batches, filters.bias[some], columns[:, some])
+            del table  # There is never room for two.
+
+
+def _renumbered(
+    batches: list[tuple[Tensor, Tensor]], network: KimCNN
+) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    """Return the words that occur, and the batches with these words numbered from 0."""
+    occurs = torch.zeros(network.vocabulary_size, dtype=torch.bool)
+    for _, ids in batches:
+        occurs[ids] = True
+    numbers = occurs.cumsum(0, dtype=torch.int32) - 1
+    return occurs.nonzero().view(-1), [(rows, numbers[ids]) for rows, ids in batches]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What each of some filters makes of each word at each position of a window.
+
+    Parameters
+    ----------
+    numbers : Tensor, shape (positions * words, filters)
+        Word i at position j is row ``j * words + i``.
+    first_rows : Tensor of int32, shape (positions,)
+        Where the rows of each position begin.
+    """
+
+    numbers: Tensor
+    first_rows: Tensor
+
+    @classmethod
+    def of(cls, network: KimCNN, words: Tensor, weights: Tensor) -> _Table:
+        """Multiply the vectors of words by weights of shape (positions, dimensions, filters)."""
+        numbers = torch.empty(len(weights), len(words), weights.shape[2])
+        for start in range(0, len(words), _WORDS_AT_ONCE):
+            vectors = network.vectors(words[start : start + _WORDS_AT_ONCE])
+            for position, weight in enumerate(weights):
+                torch.mm(vectors, weight, out=numbers[position, start : start + len(vectors)])
+        return cls(numbers.flatten(0, 1), torch.arange(len(weights), dtype=torch.int32) * len(words))
+
+    def greatest_answers(self, batches: list[tuple[Tensor, Tensor]], bias: Tensor, out: Tensor) -> None:
+        """Write each filter's greatest answer over all windows into the rows of `out` that a batch says."""
+        height = len(self.first_rows)
+        for rows, ids in batches:
+            windows = (ids.unfold(1, height, 1) + self.first_rows).reshape(-1, height)
+            answers = functional.embedding_bag(windows, self.numbers, mode="sum").view(len(rows), -1, len(bias))
+            out[rows] = functional.relu(answers.amax(dim=1) + bias)

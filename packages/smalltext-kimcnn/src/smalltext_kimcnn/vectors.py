@@ -1,0 +1,321 @@
+"""Pretrained word vectors: read from a file, and laid out for a vocabulary.
+
+Four kinds of file are read: the text formats of GloVe (``word 0.1 0.2 ...``) and of word2vec (the same under a
+line with the number of words and of dimensions), a ``.npy`` matrix, and ``.safetensors``; for the latter two a
+list of words lies beside the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smalltext_core.errors import InvalidInputError
+from smalltext_kimcnn.vocabulary import Vocabulary
+
+_LINES_AT_ONCE = 1_024
+_ALLOWED = "GloVe or word2vec text, or a .npy or .safetensors matrix with a list of words"
+_WORD_LISTS = (".words", ".txt", ".vocab")
+RANDOM_RANGE = 0.25
+"""Without pretrained vectors, embeddings are drawn from [-0.25, 0.25], as Kim (2014) did."""
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Words and a vector for each of them.
+
+    Parameters
+    ----------
+    words : sequence of str
+    matrix : ndarray of float, shape (len(words), dimensions)
+        Held as float32, and not to be written to.
+
+    Raises
+    ------
+    InvalidInputError
+        If the two do not fit, or a number is not finite.
+
+    Examples
+    --------
+    >>> vectors = Vectors(("good", "bad"), np.eye(2, dtype=np.float32))
+    >>> vectors.dimensions, vectors.rows["bad"]
+    (2, 1)
+    """
+
+    words: tuple[str, ...]
+    matrix: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        matrix = np.asarray(self.matrix, dtype=np.float32).view()
+        matrix.flags.writeable = False
+        object.__setattr__(self, "words", tuple(self.words))
+        object.__setattr__(self, "matrix", matrix)
+        if self.matrix.ndim != 2 or not self.matrix.size or len(self.matrix) != len(self.words):
+            raise InvalidInputError(
+                "embeddings",
+                f"{len(self.words)} words and a matrix of shape {self.matrix.shape}",
+                "one vector for each word",
+            )
+        finite = np.isfinite(self.matrix).all(axis=1)
+        if not finite.all():
+            row = int(np.flatnonzero(~finite)[0])
+            raise InvalidInputError(
+                "embeddings", f"the vector of {self.words[row]!r} (row {row}) with NaN or inf", "finite numbers"
+            )
+
+    @property
+    def dimensions(self) -> int:
+        """The length of a vector."""
+        return int(self.matrix.shape[1])
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """The row of each word; of a word that occurs twice, the first."""
+        rows: dict[str, int] = {}
+        for row, word in enumerate(self.words):
+            rows.setdefault(word, row)
+        return rows
+
+    def lay_out(self, vocabulary: Vocabulary, generator: np.random.Generator) -> NDArray[np.float32]:
+        """Return a matrix with a row for each word of a vocabulary.
+
+        Unknown words are drawn uniformly from [-a, a], where a gives them the variance of the pretrained vectors
+        (Kim 2014, section 3.2); the padding is zero.
+
+        Returns
+        -------
+        ndarray of float32, shape (len(vocabulary), dimensions)
+        """
+        found = [(number, self.rows[word]) for word, number in vocabulary.numbers.items() if word in self.rows]
+        numbers, rows = np.array(found, dtype=np.int64).reshape(-1, 2).T
+        # The variance of U[-a, a] is a²/3.
+        a = float(np.sqrt(3 * self._variance))
+        matrix = draw(len(vocabulary), self.dimensions, a, vocabulary.padding_idx, generator)
+        matrix[numbers] = self.matrix[rows]
+        matrix[vocabulary.padding_idx] = 0
+        return matrix
+
+    def extend(self, vocabulary: Vocabulary) -> Vocabulary:
+        """Return a vocabulary with those words put after its own that it lacks and that a text can have.
+
+        Where texts are lower-cased, a word with a capital is none of these.
+        """
+        return vocabulary.extended(word for word in self.rows if not vocabulary.lowercase or word == word.lower())
+
+    def of(self, words: Sequence[str]) -> NDArray[np.float32]:
+        """Return the vectors of words that are all known, shape (len(words), dimensions)."""
+        return self.matrix[[self.rows[word] for word in words]]
+
+    @cached_property
+    def _variance(self) -> float:
+        means = self.matrix.mean(axis=1, dtype=np.float64)
+        variances = np.einsum("ij,ij->i", self.matrix, self.matrix) / self.dimensions
+        return float(max(variances.mean() - means.mean() ** 2, 0))
+
+
+def draw(
+    words: int, dimensions: int, a: float, padding_idx: int, generator: np.random.Generator
+) -> NDArray[np.float32]:
+    """Draw embeddings uniformly from [-a, a]; the padding is zero.
+
+    Returns
+    -------
+    ndarray of float32, shape (words, dimensions)
+    """
+    matrix = generator.random((words, dimensions), dtype=np.float32)
+    matrix *= 2 * a
+    matrix -= a
+    matrix[padding_idx] = 0
+    return matrix
+
+
+def read_vectors(path: str | Path, words: str | Path | Sequence[str] | None = None) -> Vectors:
+    r"""Read word vectors from a file.
+
+    Parameters
+    ----------
+    path : path
+        ``.npy``, ``.safetensors`` (one matrix), or else text in the format of GloVe or of word2vec.
+    words : path or sequence of str, optional
+        For ``.npy`` and ``.safetensors``: the words in the order of the rows, or a UTF-8 file with one a line. By
+        default the file beside `path` of the same name that ends in .words, .txt or .vocab.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file does not exist, or is not what is described above: the message names the line.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "glove.txt")
+    ...     _ = path.write_text("good 0.5 1\nbad -0.5 -1\n")
+    ...     read_vectors(path).words
+    ('good', 'bad')
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InvalidInputError("embeddings", repr(str(path)), "the path of a file that exists")
+    if path.suffix == ".npy":
+        return Vectors(_words_of(path, words), _as_matrix(path, _read_npy(path)))
+    if path.suffix == ".safetensors":
+        return Vectors(_words_of(path, words), _as_matrix(path, _read_safetensors(path)))
+    with path.open("rb") as file:
+        return _read_text(path, file)
+
+
+def _read_npy(path: Path) -> Any:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError) as error:
+        raise InvalidInputError("embeddings", f"{path} ({error})", "a matrix of numbers, saved by numpy") from None
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise InvalidInputError("embeddings", f"{path} ({error})", "a safetensors file") from None
+    if len(tensors) != 1:
+        raise InvalidInputError("embeddings", f"{path} with the tensors {sorted(tensors)}", "one tensor, a matrix")
+    return next(iter(tensors.values()))
+
+
+def _as_matrix(path: Path, array: Any) -> NDArray[np.float32]:
+    if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
+        raise InvalidInputError(
+            "embeddings", f"{path} of {array.dtype}, shape {array.shape}", "floats of shape (words, dimensions)"
+        )
+    return np.array(array, dtype=np.float32)
+
+
+def _words_of(path: Path, words: str | Path | Sequence[str] | None) -> tuple[str, ...]:
+    if words is not None and not isinstance(words, (str, Path)):
+        return tuple(words)
+    candidates = [path.with_suffix(suffix) for suffix in _WORD_LISTS] if words is None else [Path(words)]
+    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if found is None:
+        raise InvalidInputError(
+            "embeddings",
+            f"{path} without a list of its words",
+            f"a file with one word a line, such as {candidates[0]}",
+        )
+    return tuple(_decode(found, number, line) for number, line in enumerate(found.read_bytes().splitlines(), 1))
+
+
+def _read_text(path: Path, file: BinaryIO) -> Vectors:
+    """Read GloVe or word2vec text, a block of lines at a time into one matrix that grows."""
+    first = file.readline()
+    count, dimensions = _header(first)
+    first_number = 1 if dimensions else 0
+    if not dimensions:
+        file.seek(0)
+        dimensions = len(first.split()) - 1
+        if dimensions < 1:
+            raise InvalidInputError("embeddings", f"{path}, whose line 1 is {_excerpt(first)}", _ALLOWED)
+    words: list[str] = []
+    blocks: list[NDArray[np.float32]] = []
+    for start, lines in _blocks(file, first_number + 1):
+        block_words, block = _parse(path, start, lines, dimensions)
+        words += block_words
+        blocks.append(block)
+    if count is not None and count != len(words):
+        raise InvalidInputError(
+            "embeddings",
+            f"{path} with {len(words)} words",
+            f"{count}, as its line 1 says",
+            "The file may have been cut short; fetch it again.",
+        )
+    if not words:
+        raise InvalidInputError("embeddings", f"{path}, which is empty", _ALLOWED)
+    return Vectors(tuple(words), _joined(blocks, dimensions))
+
+
+def _joined(blocks: list[NDArray[np.float32]], dimensions: int) -> NDArray[np.float32]:
+    """Put blocks into one matrix, giving each one's memory back as soon as it is copied."""
+    matrix = np.empty((sum(map(len, blocks)), dimensions), dtype=np.float32)
+    end = len(matrix)
+    while blocks:
+        block = blocks.pop()
+        matrix[end - len(block) : end] = block
+        end -= len(block)
+    return matrix
+
+
+def _header(line: bytes) -> tuple[int | None, int]:
+    """Return what the first line of word2vec text says, (None, 0) of GloVe text."""
+    fields = line.split()
+    if len(fields) == 2 and all(field.isdigit() for field in fields):
+        return int(fields[0]), int(fields[1])
+    return None, 0
+
+
+def _blocks(file: BinaryIO, number: int) -> Iterator[tuple[int, list[bytes]]]:
+    while lines := list(islice(file, _LINES_AT_ONCE)):
+        yield number, lines
+        number += len(lines)
+
+
+def _parse(path: Path, start: int, lines: list[bytes], dimensions: int) -> tuple[list[str], NDArray[np.float32]]:
+    """Parse lines of a word and its numbers; the word may hold spaces, so the numbers are taken from the right."""
+    words: list[str] = []
+    numbers: list[bytes] = []
+    for number, line in enumerate(lines, start):
+        fields = line.strip(b" \t\r\n").rsplit(None if b"\t" in line else b" ", dimensions)
+        if len(fields) != dimensions + 1:
+            raise InvalidInputError(
+                "embeddings",
+                f"line {number} of {path} with {len(fields) - 1} numbers: {_excerpt(line)}",
+                f"a word and {dimensions} numbers, as on the first line",
+            )
+        words.append(_decode(path, number, fields[0]))
+        numbers += fields[1:]
+    try:
+        return words, np.array(numbers, dtype=np.float32).reshape(-1, dimensions)
+    except ValueError:
+        _refuse_numbers(path, start, numbers, dimensions)
+
+
+def _refuse_numbers(path: Path, start: int, numbers: list[bytes], dimensions: int) -> NoReturn:
+    position = next(position for position, number in enumerate(numbers) if not _is_number(number))
+    raise InvalidInputError(
+        "embeddings",
+        f"line {start + position // dimensions} of {path} with {_excerpt(numbers[position])}",
+        f"a word and {dimensions} numbers",
+        "Word2vec's binary format is not read; convert it to text.",
+    ) from None
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _decode(path: Path, number: int, word: bytes) -> str:
+    try:
+        return word.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidInputError(
+            "embeddings",
+            f"line {number} of {path} with {_excerpt(word)}",
+            "words in UTF-8",
+            "Word2vec's binary format is not read; convert it to text.",
+        ) from None
+
+
+def _excerpt(line: bytes) -> str:
+    return repr(line[:40].decode("utf-8", "replace"))

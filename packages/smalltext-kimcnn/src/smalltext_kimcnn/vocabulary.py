@@ -1,0 +1,228 @@
+"""Words and their numbers: how a text becomes token ids.
+
+A text is split as the word vectors of the time were: ``don't`` into ``do`` and ``n't``, punctuation apart,
+numbers whole, and scripts that are written without spaces into their characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from smalltext_core.errors import InvalidInputError
+
+PADDING = "[PAD]"
+UNKNOWN = "[UNK]"
+
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORDS = (
+    r"\d+(?:[.,]\d+)*"  # 3.5
+    r"|\w+?(?=n['\u2019]t\b)|n['\u2019]t\b"  # do n't
+    r"|['\u2019](?:s|ve|re|d|ll|m)\b"  # film 's
+    rf"|[{_UNSPACED}]|[\w&&[^{_UNSPACED}]]+"
+    r"|[^\w\s]"
+)
+_ENCODED_AT_ONCE = 2_000
+
+
+class Vocabulary:
+    """Words in the order of their numbers, among them one for padding and one for words that are not there.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Every word, the two reserved ones included: word number i is ``words[i]``.
+    padding_idx : int, default=0
+        The number of the padding.
+    unknown_idx : int, default=1
+        The number that every word gets which is not in `words`.
+    lowercase : bool, default=True
+        Whether texts are lower-cased before they are looked up.
+
+    Raises
+    ------
+    InvalidInputError
+        If a word occurs twice, or the two reserved numbers are not two of the words.
+
+    Examples
+    --------
+    >>> vocabulary = Vocabulary.from_texts(["A fine film.", "A film"])
+    >>> vocabulary.words
+    ('[PAD]', '[UNK]', 'a', 'film', '.', 'fine')
+    >>> ids, offsets = vocabulary.encode(["A film", "What a film"])
+    >>> ids.tolist(), offsets.tolist()
+    ([2, 3, 1, 2, 3], [0, 2, 5])
+    """
+
+    def __init__(
+        self, words: Sequence[str], padding_idx: int = 0, unknown_idx: int = 1, lowercase: bool = True
+    ) -> None:
+        self.words = tuple(words)
+        self.padding_idx = padding_idx
+        self.unknown_idx = unknown_idx
+        self.lowercase = lowercase
+        self._check()
+
+    def _check(self) -> None:
+        if len(self.numbers) != len(self.words):
+            twice = next(word for i, word in enumerate(self.words) if self.numbers[word] != i)
+            raise InvalidInputError("words", f"{twice!r} more than once", "distinct words")
+        allowed = f"a word's number, 0 to {len(self) - 1}, and another one for padding than for unknown words"
+        for argument in ("padding_idx", "unknown_idx"):
+            number = getattr(self, argument)
+            if not isinstance(number, int) or not 0 <= number < len(self):
+                raise InvalidInputError(argument, repr(number), allowed, "words begins with the reserved ones.")
+        if self.padding_idx == self.unknown_idx:
+            raise InvalidInputError("unknown_idx", repr(self.unknown_idx), allowed)
+
+    @classmethod
+    def from_words(cls, words: Iterable[str], padding_idx: int = 0, lowercase: bool = True) -> Vocabulary:
+        """Put the two reserved words in front of others: padding 0 and unknown 1, or the other way round."""
+        if padding_idx not in (0, 1):
+            raise InvalidInputError(
+                "padding_idx", repr(padding_idx), "0 or 1", "For another number, make a Vocabulary of all words."
+            )
+        reserved = (PADDING, UNKNOWN) if padding_idx == 0 else (UNKNOWN, PADDING)
+        rest = (word for word in words if word not in reserved)
+        return cls((*reserved, *rest), padding_idx, 1 - padding_idx, lowercase)
+
+    @classmethod
+    def from_numbers(cls, numbers: Mapping[str, int], lowercase: bool = True) -> Vocabulary:
+        """Take over a mapping from words to their numbers, which are 0 to n - 1; [PAD] and [UNK] among them."""
+        words = sorted(numbers, key=numbers.__getitem__)
+        if [numbers[word] for word in words] != list(range(len(words))) or not {
+            PADDING,
+            UNKNOWN,
+        } <= numbers.keys():
+            raise InvalidInputError(
+                "vocabulary",
+                f"a mapping of {len(words)} words",
+                f"the numbers 0 to n - 1, each once, {PADDING!r} and {UNKNOWN!r} among the words",
+                "Of a list of words, the numbers are given out here: pass list(words).",
+            )
+        return cls(words, numbers[PADDING], numbers[UNKNOWN], lowercase)
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Iterable[str],
+        *,
+        min_frequency: int = 1,
+        max_words: int | None = None,
+        padding_idx: int = 0,
+        lowercase: bool = True,
+    ) -> Vocabulary:
+        """Collect the words that occur in texts, the most frequent first.
+
+        Parameters
+        ----------
+        texts : iterable of str
+        min_frequency : int, default=1
+            How often a word has to occur to be taken in.
+        max_words : int, optional
+            How many words to take in at most; all by default.
+        padding_idx : {0, 1}, default=0
+            The number of the padding; the other one is that of unknown words.
+        lowercase : bool, default=True
+            Whether words that differ in case alone are one word.
+        """
+        for argument, number in (("min_frequency", min_frequency), ("max_words", max_words)):
+            if number is not None and (not isinstance(number, int) or number < 1):
+                raise InvalidInputError(argument, repr(number), "a whole number, 1 or above")
+        tokenizer = _splitter(models.WordLevel({}), lowercase)
+        trainer = trainers.WordLevelTrainer(
+            vocab_size=max_words or 2**31,
+            min_frequency=min_frequency,
+            show_progress=False,
+            special_tokens=[],
+        )
+        tokenizer.train_from_iterator((_encodable(text) for text in texts), trainer)
+        numbers = tokenizer.get_vocab()
+        return cls.from_words(sorted(numbers, key=numbers.__getitem__), padding_idx, lowercase)
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The number of each word."""
+        return {word: number for number, word in enumerate(self.words)}
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return _splitter(models.WordLevel(self.numbers, unk_token=self.words[self.unknown_idx]), self.lowercase)
+
+    def encode(self, texts: Iterable[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Turn texts into word numbers, one after the other.
+
+        Returns
+        -------
+        ids : ndarray of int32
+            The word numbers of all texts.
+        offsets : ndarray of int64, shape (n + 1,)
+            Text i is ``ids[offsets[i]:offsets[i + 1]]``.
+        """
+        ids = [np.empty(0, dtype=np.int32)]
+        lengths = [np.zeros(1, dtype=np.int64)]
+        for batch in _batches(texts):
+            encoded = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(batch)]
+            lengths.append(np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded)))
+            ids.append(np.array([number for row in encoded for number in row], dtype=np.int32))
+        return np.concatenate(ids), np.cumsum(np.concatenate(lengths))
+
+    def begins_with(self, other: Vocabulary) -> bool:
+        """Tell whether every number of another vocabulary means the same word in this one."""
+        return other is self or (
+            self.words[: len(other)] == other.words
+            and (self.padding_idx, self.unknown_idx) == (other.padding_idx, other.unknown_idx)
+        )
+
+    def extended(self, words: Iterable[str]) -> Vocabulary:
+        """Return a vocabulary that begins with this one and goes on with those words that it lacks."""
+        more = (word for word in dict.fromkeys(words) if word not in self.numbers)
+        return Vocabulary((*self.words, *more), self.padding_idx, self.unknown_idx, self.lowercase)
+
+    def __len__(self) -> int:
+        """Return how many words there are, the reserved ones included."""
+        return len(self.words)
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both give every text the same numbers."""
+        if not isinstance(other, Vocabulary):
+            return NotImplemented
+        return self.lowercase == other.lowercase and len(self) == len(other) and self.begins_with(other)
+
+    def __hash__(self) -> int:
+        return hash((self.words, self.padding_idx, self.unknown_idx, self.lowercase))
+
+    def __repr__(self) -> str:
+        """Tell the size."""
+        return f"Vocabulary(n={len(self)}, lowercase={self.lowercase})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what follows from the words."""
+        return {key: value for key, value in vars(self).items() if key not in ("numbers", "_tokenizer")}
+
+
+def _splitter(model: models.Model, lowercase: bool) -> Tokenizer:
+    # The reserved words are words of the model, not special tokens: a text that says "[PAD]" is split like
+    # any other, into words that are never one of them.
+    tokenizer = Tokenizer(model)
+    steps = [normalizers.NFC(), normalizers.Lowercase()] if lowercase else [normalizers.NFC()]
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORDS), "removed", invert=True)
+    return tokenizer
+
+
+def _encodable(text: str) -> str:
+    """Return a text that can be UTF-8: half a surrogate pair becomes a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(texts)
+    while batch := [_encodable(text) for text in islice(rest, _ENCODED_AT_ONCE)]:
+        yield batch

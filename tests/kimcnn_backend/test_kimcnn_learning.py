@@ -1,0 +1,62 @@
+"""What only shows at full size: that the defaults learn, and that many rounds leave nothing behind."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from smalltext_core import TextDataset
+from smalltext_kimcnn import KimCNNClassifier
+
+pytestmark = pytest.mark.slow
+
+OPENINGS = ["what is the", "who was the", "where is the", "how many", "what does the", "name the"]
+ROUNDS = """
+import os, tempfile
+from pathlib import Path
+import numpy as np
+from smalltext_core import TextDataset
+from smalltext_kimcnn import KimCNNClassifier, PytorchTextClassificationDataset
+os.chdir(tempfile.mkdtemp())
+tempfile.tempdir = os.getcwd()
+rng = np.random.default_rng(0)
+texts = [" ".join(f"w{number}" for number in rng.integers(3000, size=20)) for _ in range(400)]
+pool = PytorchTextClassificationDataset.from_texts(texts, rng.integers(3, size=400))
+classifier = KimCNNClassifier(3, num_epochs=2, seed=1)
+for _ in range(20):
+    classifier.fit(pool[:300]).predict_proba(pool)
+    classifier.predict_proba(pool, dropout_sampling=5)
+    classifier.embed(pool, embedding_method="gradient")
+    print(int(Path("/proc/self/statm").read_text().split()[1]))
+print(len(os.listdir()))
+"""
+
+
+def questions(count, rng):
+    """Return questions of six classes; their first words tell little, and one word in eight is on the topic."""
+    y = rng.choice(6, size=count, p=[0.02, 0.21, 0.23, 0.22, 0.15, 0.17])
+    texts = []
+    for label in y:
+        words = rng.zipf(1.3, size=rng.integers(4, 16)).clip(max=8_000)
+        on_topic = [f"topic{label}_{rng.integers(60)}"] if rng.random() < 0.95 else []
+        opening = OPENINGS[label if rng.random() < 0.3 else rng.integers(6)]
+        drawn = rng.permutation([*(f"w{word}" for word in words), *on_topic])
+        texts.append(f"{opening} {' '.join(drawn)} ?")
+    return TextDataset(texts, y)
+
+
+def test_with_all_defaults_5452_questions_of_six_classes_are_learned():
+    rng = np.random.default_rng(0)
+    train_set, test_set = questions(5_452, rng), questions(500, rng)
+    classifier = KimCNNClassifier(6, seed=1).fit(train_set)
+    accuracy = (classifier.predict(test_set) == test_set.y).mean()
+    assert accuracy > 0.8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory in use from /proc")
+def test_twenty_rounds_hold_memory_flat_and_leave_no_file():
+    run = subprocess.run([sys.executable, "-c", ROUNDS], capture_output=True, text=True, check=True)
+    *pages, files = map(int, run.stdout.split())
+    assert files == 0
+    assert max(pages[3:]) <= 1.05 * pages[2]
