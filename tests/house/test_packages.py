@@ -75,3 +75,8 @@ def test_a_dependency_on_one_of_ours_asks_for_a_version_that_exists(name):
         if found.name in packages.NAMES:
             assert operators(found) == {">="}
             assert found.specifier.contains(packages.version(found.name))
+
+
+def test_a_job_installs_it_alone(name):
+    workflow = (packages.TOP / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    assert f"- package: {name.removeprefix('smalltext-')}\n" in workflow

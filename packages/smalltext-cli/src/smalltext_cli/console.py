@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.status import Status
+
+_BARS = "SMALL_TEXT_PROGRESS_BARS"
+"""The variable that switches the progress bars of backends on or off."""
 
 
 @cache
@@ -26,6 +32,21 @@ def messages() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def working(message: str) -> Iterator[Status]:
+    """Show on a terminal that something is being done, in place of the bars that a backend would draw."""
+    before = os.environ.get(_BARS)
+    os.environ[_BARS] = "0"
+    try:
+        with messages().status(message) as status:
+            yield status
+    finally:
+        if before is None:
+            del os.environ[_BARS]
+        else:
+            os.environ[_BARS] = before
 
 
 def jsonable(value: object) -> Any:

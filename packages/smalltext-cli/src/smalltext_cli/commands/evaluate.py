@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smalltext_cli.commands.options import AsJson, Device, Format, LabelColumn, Separator, TextColumn, Trust
-from smalltext_cli.console import messages, print_json, results
+from smalltext_cli.console import messages, print_json, results, working
 from smalltext_cli.sources import STDIN, format_of
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def evaluate(
         separator=separator,
         file_format=file_format,
     )
-    with messages().status("Reading ...") as status:
+    with working("Reading ...") as status:
         labelled = list(found)
         status.update(f"Labelling {len(labelled):,} texts ...")
         evaluation = evaluate_model(loaded, labelled, data, _line_unit(data, file_format))

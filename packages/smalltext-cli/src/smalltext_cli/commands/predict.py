@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from smalltext_cli.commands.options import Device, Format, TextColumn, Trust
-from smalltext_cli.console import messages
+from smalltext_cli.console import messages, working
 from smalltext_cli.sources import FileFormat, format_of
 
 
@@ -67,7 +67,7 @@ def predict(
     with (
         closing(rows(data, text_column=text_column, file_format=file_format)) as found,
         writing.table_writer(output, target_format) as write,
-        messages().status("Labelling ...") as status,
+        working("Labelling ...") as status,
     ):
         for texts in chunks_of_texts(found):
             write(labeller.table(texts))

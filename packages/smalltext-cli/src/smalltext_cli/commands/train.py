@@ -118,8 +118,9 @@ def train(
         survey.show_overlap(labelled, others, validation)
         split = training.validation_split(labelled, others, names, validation, multi_label=multi_label)
 
-    with messages().status(f"Training {classifier} on {len(split.train):,} texts ..."):
-        trained, seconds = training.fitted(classifier, split, values)
+    # No spinner: a backend that has a progress bar of its own would draw it over this line.
+    messages().print(f"Training {classifier} on {len(split.train):,} texts ...", markup=False)
+    trained, seconds = training.fitted(classifier, split, values)
     scores = None if split.scored is None else training.scored(trained, split.scored)
     document = None if scores is None else {**scores.as_dict(names.names), "scored_on": split.scored_on}
     if document is not None and split.validation is not None:
