@@ -1,4 +1,4 @@
-"""Training, validating, embedding, sampling: what fine-tuning does beyond what every torch backend is tested for."""
+"""Training, validating, embedding, sampling: what fine-tuning does beyond what torch backends are tested for."""
 
 from __future__ import annotations
 
@@ -21,11 +21,19 @@ TEXTS = TextDataset(["the goal of the team", "butter and onion", "", "the goal o
 
 
 def test_the_signature_is_the_documented_one():
-    documented = (
-        "transformer_model num_classes multi_label num_epochs lr mini_batch_size validation_set_size "
-        "validations_per_epoch early_stopping_no_improvement early_stopping_acc model_selection fine_tuning_arguments "
-        "device memory_fix class_weight verbosity cache_dir"
-    ).split()
+    documented = [
+        *("transformer_model", "num_classes", "multi_label", "num_epochs", "lr", "mini_batch_size"),
+        *("validation_set_size", "validations_per_epoch", "early_stopping_no_improvement", "early_stopping_acc"),
+        *(
+            "model_selection",
+            "fine_tuning_arguments",
+            "device",
+            "memory_fix",
+            "class_weight",
+            "verbosity",
+            "cache_dir",
+        ),
+    ]
     parameters = list(inspect.signature(TransformerBasedClassification).parameters.values())
     assert [p.name for p in parameters[: len(documented)]] == documented
     assert all(p.kind is p.KEYWORD_ONLY for p in parameters[len(documented) :])

@@ -20,7 +20,8 @@ from smalltext_torch.batching import Ragged, prediction_batches
 _TEXTS_AT_ONCE = 16_384
 _TOKENS_AT_ONCE = 512
 _NUMBERS_IN_TABLE = 2**20
-"""How large a table may be: 4 MiB of float32. Filters are taken in groups that keep within it."""
+"""How large a table may be, 4 MiB of float32, or as large as the results where these are larger. Filters are taken
+in groups that keep within it."""
 _WORDS_AT_ONCE = 1_024
 
 
@@ -68,7 +69,7 @@ def _pool_by_tables(network: KimCNN, batches: list[tuple[Tensor, Tensor]], poole
     for height, filters, columns in zip(network.kernel_heights, network.filters, channels, strict=True):
         assert isinstance(filters, nn.Linear)
         weights = filters.weight.view(filters.out_features, height, -1).permute(1, 2, 0)
-        group = max(_NUMBERS_IN_TABLE // (height * len(words)), 8)
+        group = max(max(_NUMBERS_IN_TABLE, pooled.numel()) // (height * len(words)), 8)
         for start in range(0, filters.out_features, group):
             some = slice(start, start + group)
             table = _Table.of(network, words, weights[:, :, some].contiguous())

@@ -108,10 +108,9 @@ def window(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
     limits = [tokenizer.model_max_length] if tokenizer.model_max_length <= UNBOUNDED else []
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and positions > 0:
-        skipped = (
-            (getattr(config, "pad_token_id", None) or 0) + 1 if config.model_type in POSITIONS_AFTER_PADDING else 0
-        )
-        limits.append(positions - skipped)
+        # MPNet counts from 2 whatever its padding token is, the others from the number after that of the token.
+        skipped = max(getattr(config, "pad_token_id", None) or 0, 1) + 1
+        limits.append(positions - skipped if config.model_type in POSITIONS_AFTER_PADDING else positions)
     return min(limits, default=DEFAULT_WINDOW)
 
 
