@@ -71,10 +71,12 @@ def _setup(corpus: str) -> str:
 
 
 def _trained(corpus: str, precision: str = "float32") -> str:
-    return (
-        f"{_setup(corpus)}\ntrained = TransformerBasedClassification.load('model-' + CORPUS)\n"
-        f"model = trained.model\ntrained.mixed_precision = {precision == 'auto'}\ntrained.predict_proba(TextDataset(texts[:20]))\n"
-    )
+    return f"""{_setup(corpus)}
+trained = TransformerBasedClassification.load("model-" + CORPUS)
+trained.mixed_precision = {precision == "auto"}
+model = trained.model
+trained.predict_proba(TextDataset(texts[:20]))
+"""
 
 
 def _prepare(corpus: str) -> str:
