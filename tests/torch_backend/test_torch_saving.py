@@ -12,7 +12,7 @@ from torch import nn
 import smalltext_core
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.saving import MANIFEST
-from smalltext_torch.saving import WEIGHTS
+from smalltext_torch.backend import WEIGHTS
 from torch_backend.bag_of_embeddings import Bag, BagOfEmbeddings, some_multi_label_texts, some_texts
 
 TEXTS = some_texts()

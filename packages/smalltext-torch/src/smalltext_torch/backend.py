@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
+from safetensors.torch import load_model, save_model
 from torch import nn
 from torch.optim import Optimizer
 
 from smalltext_core.dataset import Dataset
 from smalltext_core.labels import LabelNames
-from smalltext_torch import optimization
+from smalltext_torch import optimization, parameters
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.history import HistoryRecord
 from smalltext_torch.losses import Loss
-from smalltext_torch.optimization import Scheduler
+from smalltext_torch.model_selection import ModelSelectionHandler
+from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
+
+WEIGHTS = "weights.safetensors"
 
 E = TypeVar("E")
 """What texts are encoded with: a vocabulary, a tokenizer."""
@@ -100,6 +105,21 @@ class Backend(ABC, Generic[E]):
         """Return a network that saved weights are then put into; nothing is fetched for it."""
         return self._make_network(encoder)
 
+    def _save_network(self, fitted: Fitted[E], folder: Path) -> None:
+        """Write the weights of a trained network into a folder."""
+        save_model(fitted.network, str(folder / WEIGHTS))
+
+    def _load_network(self, encoder: E, folder: Path) -> nn.Module:
+        """Read what `_save_network` wrote, running no code of the folder, and return the network on the CPU."""
+        network = self._empty_network(encoder)
+        load_model(network, str(folder / WEIGHTS))
+        return network
+
+    @classmethod
+    def _loaded_parameters(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the constructor's arguments as a manifest holds them, made what the constructor takes."""
+        return parameters.from_json(saved)
+
     def _padding(self, encoder: E) -> int:  # noqa: ARG002
         """Return the token that batches are padded with."""
         return 0
@@ -108,6 +128,17 @@ class Backend(ABC, Generic[E]):
         """Return the logits of a batch, shape (n, num_classes)."""
         logits: torch.Tensor = network(batch.tokens, batch.lengths)
         return logits
+
+    def _check_optimization(self, optimizer: OptimizerChoice | None, scheduler: SchedulerChoice | None) -> None:
+        """Refuse an optimizer and a scheduler that `fit` cannot train with, before anything is built."""
+        optimization.check_choice(optimizer, scheduler)
+
+    def _default_model_selection(self) -> ModelSelectionHandler | Literal["none"] | None:
+        """Return what `fit` takes if it is given no model selection."""
+        return None
+
+    def _begin_epoch(self, network: nn.Module, epoch: int) -> None:
+        """Take note that an epoch, counted from 1, begins: for what is frozen in some epochs and not in others."""
 
     def _default_optimizer(self, network: nn.Module) -> Optimizer:
         """Return the optimizer for when `fit` is given none."""

@@ -181,8 +181,10 @@ class TorchClassifier(Backend[E], Classifier):
                 validation_set, num_classes=self.num_classes, multi_label=self.multi_label
             )
         stopping = self._constructor_early_stopping().handler(early_stopping, self.validations_per_epoch)
-        selection = as_model_selection_handler(model_selection)
-        optimization.check_choice(optimizer, scheduler)
+        selection = as_model_selection_handler(
+            self._default_model_selection() if model_selection is None else model_selection
+        )
+        self._check_optimization(optimizer, scheduler)
         listeners = check_callbacks(callbacks)
         device = resolve_device(self.device)
         randomness = Randomness(self.seed, device)
@@ -217,6 +219,7 @@ class TorchClassifier(Backend[E], Classifier):
                 randomness=randomness,
                 precision=Precision.of(device, self.mixed_precision),
                 narrator=narrator,
+                begin_epoch=lambda epoch: self._begin_epoch(network, epoch),
             )
             history = training.run(examples, validation)
         self._fitted = Fitted(encoder, network, loss, train_set.label_names, history)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -85,8 +85,12 @@ def trained_parameters(network: nn.Module) -> list[nn.Parameter]:
 def adam(network: nn.Module, lr: float) -> Optimizer:
     """Return Adam for what is not frozen in a network; fused, which is quicker, where there is such a kernel."""
     parameters = trained_parameters(network)
-    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
-    return torch.optim.Adam(parameters, lr=lr, fused=fused)
+    return torch.optim.Adam(parameters, lr=lr, fused=can_be_fused(parameters))
+
+
+def can_be_fused(parameters: Iterable[torch.Tensor]) -> bool:
+    """Tell whether torch has a fused kernel of Adam and AdamW for parameters where they are."""
+    return all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
 
 
 @contextmanager

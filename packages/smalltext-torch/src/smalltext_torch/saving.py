@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
 
 from smalltext_core.errors import ModelFolderError
 from smalltext_core.saving import Manifest, model_folder, read_manifest
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from smalltext_torch.classifier import TorchClassifier
 
 C = TypeVar("C", bound="TorchClassifier[Any]")
-
-WEIGHTS = "weights.safetensors"
 
 
 def save(classifier: TorchClassifier[Any], folder: str | Path) -> None:
@@ -43,7 +40,7 @@ def save(classifier: TorchClassifier[Any], folder: str | Path) -> None:
         },
         label_names=fitted.label_names,
     ) as staging:
-        save_model(fitted.network, str(staging / WEIGHTS))
+        classifier._save_network(fitted, staging)
         classifier._save_encoder(fitted.encoder, staging)
 
 
@@ -69,13 +66,12 @@ def _restored(cls: type[C], folder: Path, manifest: Manifest, device: str | torc
     with warnings.catch_warnings():
         # Whoever made the classifier was warned already.
         warnings.simplefilter("ignore", DeprecationWarning)
-        classifier = cls(**parameters.from_json(content["constructor"]))
+        classifier = cls(**cls._loaded_parameters(content["constructor"]))
     if device is not None:
         classifier.device = device
     encoder = classifier._load_encoder(folder)
     with TorchRandomness(0, torch.device("cpu")).lent():
-        network = classifier._empty_network(encoder)
-    load_model(network, str(folder / WEIGHTS))
+        network = classifier._load_network(encoder, folder)
     network.to(present_or_best(classifier.device)).eval()
     weights = content["class_weights"]
     loss = Loss(

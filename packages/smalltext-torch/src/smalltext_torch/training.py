@@ -108,6 +108,8 @@ class Training:
         Turns a `Batch` into logits, shape (n, num_classes), by way of the network.
     loss, schedule, optimizer, scheduler, stopping, selection, callbacks, randomness, precision, narrator
         The parts, each of which its own module describes.
+    begin_epoch : callable
+        Is told the number of every epoch, from 1, before it begins.
     """
 
     network: nn.Module
@@ -122,6 +124,7 @@ class Training:
     randomness: Randomness
     precision: Precision
     narrator: Narrator
+    begin_epoch: Callable[[int], None]
     history: list[HistoryRecord] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
@@ -157,6 +160,7 @@ class Training:
         with progress_bar(batches_per_epoch * self.schedule.num_epochs, "train", "batch") as bar:
             for epoch in range(1, self.schedule.num_epochs + 1):
                 tally = Tally()
+                self.begin_epoch(epoch)
                 self.network.train()
                 lengths = examples.texts.lengths
                 for number, rows in enumerate(

@@ -1,0 +1,323 @@
+"""Fine-tuned transformers as a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.optim import Optimizer
+from transformers import PreTrainedModel
+
+from smalltext_core.class_weights import ClassWeight
+from smalltext_core.dataset import Dataset
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.probabilities import Probabilities
+from smalltext_torch.backend import Fitted
+from smalltext_torch.batching import Batch, Ragged
+from smalltext_torch.classifier import TorchClassifier
+from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
+from smalltext_torch.parameters import check_count
+from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE
+from smalltext_transformers import layers, pretrained
+from smalltext_transformers._version import __version__
+from smalltext_transformers.arguments import FineTuningArguments, TransformerModelArguments
+from smalltext_transformers.encoder import Encoder
+from smalltext_transformers.pretrained import Pretrained
+
+PRECISIONS = ("float32", "auto")
+EmbeddingMethod = Literal["avg", "cls"]
+
+
+class TransformerBasedClassification(TorchClassifier[Encoder]):
+    """Fine-tunes a pretrained transformer, with a classification head, and classifies texts with it.
+
+    Parameters
+    ----------
+    transformer_model : TransformerModelArguments, str or path
+        Which pretrained model; the name or the folder of one will do.
+    num_classes : int
+        The number of classes, those without a training text included.
+    multi_label : bool, default=False
+        Whether several classes, or none, may apply to a text.
+    num_epochs : int, default=10
+        How often training goes over the texts, at most.
+    lr : float, default=2e-5
+        The learning rate of the default optimizer, AdamW; it falls to 0 linearly.
+    mini_batch_size : int, default=12
+        How many texts a step of training sees.
+    validation_set_size : float, default=0.1
+        The share of the training texts to set aside if `fit` is given no validation set.
+    validations_per_epoch : int, default=1
+        How often an epoch is validated: evenly spaced, the last time at its end.
+    early_stopping_no_improvement : int, default=5
+        Deprecated: how many epochs the validation loss may bring no improvement; 0: any number.
+    early_stopping_acc : float, default=-1
+        Deprecated: stop once the accuracy on the training texts is above this; -1: whatever it is.
+    model_selection : bool, default=True
+        Whether the model with the least validation loss is kept, if `fit` says nothing else; else the last one is.
+    fine_tuning_arguments : FineTuningArguments, optional
+        Learning rates of layers, and from which epoch on each is trained.
+    device : str or torch.device, optional
+        Where to compute; None is the best there is.
+    memory_fix : int, default=1
+        After so many epochs the memory that torch keeps of a CUDA device is given back; 0: never.
+    class_weight : "balanced" or mapping of int to float, optional
+        How much each class counts; see `smalltext_core.class_weights`.
+    verbosity : int, default=VERBOSITY_MORE_VERBOSE
+        How much is logged; see `smalltext_torch.progress`.
+    cache_dir : str or path, optional
+        Where downloads are kept; by default where all of transformers keeps them. Nothing else is written there.
+    max_seq_len : int, optional
+        How many tokens of a text are looked at, special ones included; by default as many as the model takes. A
+        warning says how many texts had more.
+    precision : {"float32", "auto"}, default="float32"
+        "auto" multiplies in bfloat16 or float16 where the device is faster with it.
+    max_gradient_norm : float, default=1.0
+        Longer gradients are shortened to this.
+    multi_label_threshold : float, default=0.5
+        In multi-label problems a class applies if its probability is greater than this.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the model of the `fit` before, instead of from the pretrained one.
+    seed : int, optional
+        The same seed, data and machine give the same bits.
+
+    Raises
+    ------
+    InvalidInputError
+        If a parameter is not what is described above.
+    """
+
+    name, distribution, version = "transformers", "smalltext-transformers", __version__
+
+    def __init__(
+        self,
+        transformer_model: TransformerModelArguments | str | Path,
+        num_classes: int,
+        multi_label: bool = False,
+        num_epochs: int = 10,
+        lr: float = 2e-5,
+        mini_batch_size: int = 12,
+        validation_set_size: float = 0.1,
+        validations_per_epoch: int = 1,
+        early_stopping_no_improvement: int = 5,
+        early_stopping_acc: float = -1,
+        model_selection: bool = True,
+        fine_tuning_arguments: FineTuningArguments | None = None,
+        device: str | torch.device | None = None,
+        memory_fix: int = 1,
+        class_weight: ClassWeight = None,
+        verbosity: int = VERBOSITY_MORE_VERBOSE,
+        cache_dir: str | Path | None = None,
+        *,
+        max_seq_len: int | None = None,
+        precision: Literal["float32", "auto"] = "float32",
+        max_gradient_norm: float = 1.0,
+        multi_label_threshold: float = 0.5,
+        warm_start: bool = False,
+        seed: int | None = None,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise InvalidInputError("precision", repr(precision), "'float32' or 'auto'")
+        super().__init__(
+            num_classes,
+            multi_label,
+            num_epochs=num_epochs,
+            lr=lr,
+            mini_batch_size=mini_batch_size,
+            validation_set_size=validation_set_size,
+            validations_per_epoch=validations_per_epoch,
+            early_stopping_no_improvement=early_stopping_no_improvement,
+            early_stopping_acc=early_stopping_acc,
+            class_weight=class_weight,
+            device=device,
+            verbosity=verbosity,
+            seed=seed,
+            multi_label_threshold=multi_label_threshold,
+            mixed_precision=precision == "auto",
+            max_gradient_norm=max_gradient_norm,
+            warm_start=warm_start,
+        )
+        if not isinstance(fine_tuning_arguments, (FineTuningArguments, type(None))):
+            raise InvalidInputError(
+                "fine_tuning_arguments", repr(fine_tuning_arguments), "a FineTuningArguments, or None"
+            )
+        if isinstance(memory_fix, bool) or not isinstance(memory_fix, int) or memory_fix < 0:
+            raise InvalidInputError("memory_fix", repr(memory_fix), "a whole number; 0 switches it off")
+        self.transformer_model = TransformerModelArguments.of(transformer_model)
+        self.model_selection = bool(model_selection)
+        self.fine_tuning_arguments = fine_tuning_arguments
+        self.memory_fix = memory_fix
+        self.cache_dir = cache_dir
+        self.max_seq_len = None if max_seq_len is None else check_count("max_seq_len", max_seq_len)
+        self.precision = precision
+
+    @overload
+    def embed(
+        self,
+        data_set: Dataset[Any],
+        return_proba: Literal[False] = False,
+        embedding_method: EmbeddingMethod = "avg",
+        hidden_layer_index: int = -1,
+    ) -> NDArray[np.float32]: ...
+    @overload
+    def embed(
+        self,
+        data_set: Dataset[Any],
+        return_proba: Literal[True],
+        embedding_method: EmbeddingMethod = "avg",
+        hidden_layer_index: int = -1,
+    ) -> tuple[NDArray[np.float32], Probabilities]: ...
+    def embed(
+        self,
+        data_set: Dataset[Any],
+        return_proba: bool = False,
+        embedding_method: EmbeddingMethod = "avg",
+        hidden_layer_index: int = -1,
+    ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
+        """Turn texts into vectors.
+
+        Parameters
+        ----------
+        data_set : TextDataset or TransformersDataset
+        return_proba : bool, default=False
+            Whether to return the probabilities as well, at no further cost.
+        embedding_method : {"avg", "cls"}, default="avg"
+            "avg": the mean over the tokens of the text, padding left out. "cls": the first token.
+        hidden_layer_index : int, default=-1
+            Which hidden states: 0 are the embeddings that the first layer is given, -1 what the last one gives.
+
+        Returns
+        -------
+        embeddings : ndarray of float32, shape (n, hidden_size)
+        proba : ndarray of float32, shape (n, num_classes)
+            Only with `return_proba`.
+        """
+        if embedding_method not in ("avg", "cls"):
+            raise InvalidInputError("embedding_method", repr(embedding_method), "'avg' or 'cls'")
+        fitted = self._require_fitted()
+        config = self._network(fitted).config
+        depth = config.num_hidden_layers + 1
+        if isinstance(hidden_layer_index, bool) or not isinstance(hidden_layer_index, (int, np.integer)):
+            raise InvalidInputError("hidden_layer_index", repr(hidden_layer_index), "a whole number")
+        if not -depth <= hidden_layer_index < depth:
+            allowed = f"{-depth} to {depth - 1}; the model has {depth - 1} layers above its embeddings"
+            raise InvalidInputError("hidden_layer_index", str(hidden_layer_index), allowed)
+
+        def embedding_and_proba(batch: Batch) -> torch.Tensor:
+            output = fitted.network(batch.tokens, attention_mask=batch.mask.long(), output_hidden_states=True)
+            states = output.hidden_states[hidden_layer_index].float()
+            pooled = states[:, 0] if embedding_method == "cls" else _mean(states, batch)
+            return torch.cat([pooled, fitted.loss.probabilities(output.logits)], dim=1)
+
+        width = int(config.hidden_size)
+        both = self._scoring(fitted, data_set, "embed").compute(embedding_and_proba, width + self.num_classes)
+        embeddings, proba = np.ascontiguousarray(both[:, :width]), np.ascontiguousarray(both[:, width:])
+        return (embeddings, proba) if return_proba else embeddings
+
+    def __repr__(self) -> str:
+        """Name the model and the number of classes."""
+        kind = ", multi_label=True" if self.multi_label else ""
+        return f"{type(self).__name__}({self.transformer_model.model!r}, num_classes={self.num_classes}{kind})"
+
+    def _pretrained(self) -> Pretrained:
+        return Pretrained(self.transformer_model, self.cache_dir)
+
+    def _make_encoder(self, train_set: Dataset[Any]) -> Encoder:  # noqa: ARG002
+        source = self._pretrained()
+        encoder = Encoder.of(
+            source.tokenizer(), source.config(self.num_classes, self.multi_label), self.max_seq_len
+        )
+        # Decoders find the last token of a text by it.
+        encoder.config.pad_token_id = encoder.padding
+        return encoder
+
+    def _encode(self, encoder: Encoder, data_set: Dataset[Any]) -> Ragged:
+        return encoder.encode(data_set)
+
+    def _make_network(self, encoder: Encoder) -> nn.Module:
+        return self._pretrained().network(encoder.config)
+
+    def _network(self, fitted: Fitted[Encoder]) -> PreTrainedModel:
+        assert isinstance(fitted.network, PreTrainedModel)
+        return fitted.network
+
+    def _forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        logits: torch.Tensor = network(batch.tokens, attention_mask=batch.mask.long()).logits
+        return logits
+
+    def _padding(self, encoder: Encoder) -> int:
+        return encoder.padding
+
+    def _check_optimization(self, optimizer: OptimizerChoice | None, scheduler: SchedulerChoice | None) -> None:
+        if self.fine_tuning_arguments is not None and not (optimizer is None and scheduler is None):
+            raise InvalidInputError(
+                "optimizer" if scheduler is None else "scheduler",
+                "one of the caller's, for a classifier with fine_tuning_arguments",
+                "either fine_tuning_arguments, or an optimizer and a scheduler",
+                "fine_tuning_arguments say how fast each layer learns, and so does an optimizer.",
+            )
+        super()._check_optimization(optimizer, scheduler)
+
+    def _default_model_selection(self) -> Literal["none"] | None:
+        return None if self.model_selection else "none"
+
+    def _default_optimizer(self, network: nn.Module) -> Optimizer:
+        return layers.adamw(network, self.lr, self.fine_tuning_arguments)
+
+    def _default_scheduler(self, optimizer: Optimizer, total_steps: int) -> Scheduler:
+        rising = 0.0 if self.fine_tuning_arguments is None else self.fine_tuning_arguments.cut_fraction
+        return layers.linear_decay(optimizer, total_steps, rising)
+
+    def _begin_epoch(self, network: nn.Module, epoch: int) -> None:
+        if self.fine_tuning_arguments is not None:
+            layers.unfreeze_top(network, self.fine_tuning_arguments.unfrozen_layers(epoch))
+        if self.memory_fix and epoch > 1 and (epoch - 1) % self.memory_fix == 0 and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _save_encoder(self, encoder: Encoder, folder: Path) -> None:
+        encoder.save(folder)
+
+    def _load_encoder(self, folder: Path) -> Encoder:
+        return Encoder.load(folder)
+
+    def _save_network(self, fitted: Fitted[Encoder], folder: Path) -> None:
+        network = self._network(fitted)
+        if fitted.label_names is not None:
+            names = fitted.label_names.names
+            network.config.id2label = dict(enumerate(names))
+            network.config.label2id = {name: number for number, name in enumerate(names)}
+        with pretrained.quiet():
+            network.save_pretrained(folder)
+
+    def _load_network(self, encoder: Encoder, folder: Path) -> nn.Module:  # noqa: ARG002
+        return pretrained.saved_network(folder)
+
+    def _saved_parameters(self) -> dict[str, Any]:
+        arguments = self.fine_tuning_arguments
+        return {
+            **super()._saved_parameters(),
+            "transformer_model": self.transformer_model.to_json(),
+            "fine_tuning_arguments": None if arguments is None else asdict(arguments),
+            "cache_dir": None if self.cache_dir is None else str(self.cache_dir),
+        }
+
+    @classmethod
+    def _loaded_parameters(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
+        arguments = saved["fine_tuning_arguments"]
+        return {
+            **super()._loaded_parameters(saved),
+            "transformer_model": TransformerModelArguments(**saved["transformer_model"]),
+            "fine_tuning_arguments": None if arguments is None else FineTuningArguments(**arguments),
+        }
+
+
+def _mean(states: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Return the mean over the tokens that are no padding."""
+    mask = batch.mask[:, :, None].to(states.dtype)
+    return (states * mask).sum(dim=1) / batch.lengths.clamp(min=1)[:, None]

@@ -1,0 +1,146 @@
+"""The dataset of this backend: token ids as a tokenizer gave them, and labels."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from numpy.typing import ArrayLike
+
+from smalltext_core.dataset import as_texts
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.labels import LabelNames
+from smalltext_torch.batching import Ragged, RaggedDataset
+from smalltext_torch.parameters import check_count
+from smalltext_transformers.tokens import Frame, tokenize, tokenizer_id
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+    from typing_extensions import Self
+
+
+class TransformersDataset(RaggedDataset):
+    """Texts as the token ids that a tokenizer gave them: one flat array, nothing padded.
+
+    An active learner encodes its pool once, with `from_texts`, and takes views of it.
+
+    Parameters
+    ----------
+    x : Ragged or sequence of sequences of int
+        The token ids of each text, special tokens included.
+    y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
+        Class numbers; None marks every text as unlabelled.
+    target_labels : array-like of int, optional
+        The class numbers that may occur. Inferred by default.
+    label_names : LabelNames or sequence of str, optional
+        What the classes are called, in the order of their numbers.
+    tokenizer_id : str, optional
+        What tells the tokenizer from others; `from_texts` sets it. A classifier refuses ids of another tokenizer
+        than its own; where this is None, it has to take the caller's word.
+
+    Raises
+    ------
+    InvalidInputError
+        If an id is negative, a text has none, the lengths differ, or the labels are not class numbers.
+
+    Examples
+    --------
+    >>> dataset = TransformersDataset([[101, 1037, 102], [101, 102]], [1, 0])
+    >>> dataset
+    TransformersDataset(n=2, single-label, 2 classes)
+    >>> dataset.x[0].tolist()
+    [101, 1037, 102]
+    """
+
+    def __init__(
+        self,
+        x: Ragged | Iterable[Sequence[int]],
+        y: object = None,
+        target_labels: ArrayLike | None = None,
+        *,
+        label_names: LabelNames | Sequence[str] | None = None,
+        tokenizer_id: str | None = None,
+    ) -> None:
+        texts = x if isinstance(x, Ragged) else Ragged.from_sequences(x)
+        if texts.tokens.min(initial=0) < 0:
+            raise InvalidInputError("x", f"the token id {texts.tokens.min()}", "token ids, 0 or above")
+        if texts.lengths.min(initial=1) < 1:
+            row = int(texts.lengths.argmin())
+            raise InvalidInputError(
+                "x", f"no token at row {row}", "a token, if only a special one, for every text"
+            )
+        super().__init__(texts, y, target_labels, label_names=label_names)
+        self._tokenizer_id = tokenizer_id
+
+    @property
+    def tokenizer_id(self) -> str | None:
+        """What tells the tokenizer from others."""
+        return self._tokenizer_id
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Iterable[str],
+        y: object = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        target_labels: ArrayLike | None = None,
+        max_length: int | None = None,
+        *,
+        label_names: LabelNames | Sequence[str] | None = None,
+    ) -> Self:
+        """Tokenize texts, in batches.
+
+        Parameters
+        ----------
+        texts : iterable of str
+            An empty string is a text.
+        y, target_labels, label_names
+            As for the class itself.
+        tokenizer : tokenizer of transformers
+            That of the model, such as ``AutoTokenizer.from_pretrained`` returns; it is not changed.
+        max_length : int, optional
+            Of longer texts so many tokens are kept, special ones included, and a warning says how many these are.
+            By default texts are kept whole; a classifier takes as much of them as its model does.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no tokenizer, a text is not a string, or `max_length` leaves no room for a text.
+        """
+        checked = as_texts(texts, "texts")
+        if not callable(getattr(tokenizer, "get_vocab", None)):
+            allowed = "a tokenizer, such as transformers.AutoTokenizer.from_pretrained(...) returns"
+            raise InvalidInputError("tokenizer", repr(tokenizer), allowed)
+        assert tokenizer is not None
+        x = tokenize(checked, tokenizer)
+        if max_length is not None:
+            frame = Frame.of(tokenizer)
+            x = within(x, check_length("max_length", max_length, frame), frame, "max_length")
+        return cls(x, y, target_labels, label_names=label_names, tokenizer_id=tokenizer_id(tokenizer))
+
+    @staticmethod
+    def _copy(x: Ragged) -> Ragged:
+        return x  # Token ids are never changed.
+
+
+def check_length(argument: str, length: object, frame: Frame) -> int:
+    """Return a length that leaves room for a token of the text itself, or say so."""
+    least = frame.before + frame.after + 1
+    if check_count(argument, length) < least:
+        raise InvalidInputError(argument, repr(length), f"{least} or above, special tokens included")
+    return int(length)  # type: ignore[call-overload, no-any-return]
+
+
+def within(texts: Ragged, length: int, frame: Frame, what: str) -> Ragged:
+    """Cut texts that are longer than so many tokens, and warn of how many these are."""
+    longer = int((texts.lengths > length).sum())
+    if not longer:
+        return texts
+    warnings.warn(
+        f"{longer} of {len(texts)} texts ({longer / len(texts):.1%}) have more than {length} tokens ({what}); "
+        "the rest of them is not looked at.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return frame.cut(texts, length)

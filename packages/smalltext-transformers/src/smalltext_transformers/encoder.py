@@ -1,0 +1,145 @@
+"""What a fitted classifier encodes texts with: its tokenizer, and how many tokens its model takes."""
+
+from __future__ import annotations
+
+import json
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+from smalltext_core.dataset import Dataset, TextDataset
+from smalltext_core.errors import InvalidInputError
+from smalltext_torch.batching import Ragged
+from smalltext_transformers import pretrained
+from smalltext_transformers.dataset import TransformersDataset, check_length, within
+from smalltext_transformers.tokens import Frame, tokenize, tokenizer_id
+
+ENCODER = "encoder.json"
+
+
+@dataclass(frozen=True)
+class _Tokenized:
+    """The tokens of a dataset, and what they were made of: a list of texts can be changed."""
+
+    tokenizer_id: str
+    texts: int
+    tokens: Ragged
+
+
+_TOKENIZED: weakref.WeakKeyDictionary[TextDataset, _Tokenized] = weakref.WeakKeyDictionary()
+"""What was made of datasets that still exist, so that each is tokenized once."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Turns datasets into token ids, cut to what the model takes.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerBase
+    config : PretrainedConfig
+        The model's.
+    max_length : int
+        How many tokens of a text the model is given.
+    frame : Frame
+    tokenizer_id : str
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    config: PretrainedConfig
+    max_length: int
+    frame: Frame
+    tokenizer_id: str
+
+    @classmethod
+    def of(
+        cls, tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, max_seq_len: int | None = None
+    ) -> Encoder:
+        """Return the encoder of a model, of whose window (the default) only a part may be used.
+
+        Raises
+        ------
+        InvalidInputError
+            If `max_seq_len` is more than the model takes.
+        """
+        frame = Frame.of(tokenizer)
+        most = pretrained.window(config, tokenizer)
+        length = most if max_seq_len is None else check_length("max_seq_len", max_seq_len, frame)
+        if length > most:
+            raise InvalidInputError("max_seq_len", str(length), f"up to {most}, which is what the model takes")
+        return cls(tokenizer, config, length, frame, tokenizer_id(tokenizer))
+
+    @property
+    def padding(self) -> int:
+        """The token that batches are padded with."""
+        known = (
+            getattr(self.config, "pad_token_id", None),
+            self.tokenizer.pad_token_id,
+            self.tokenizer.eos_token_id,
+        )
+        return next((number for number in known if number is not None), 0)
+
+    def encode(self, data_set: Dataset[Any]) -> Ragged:
+        """Return the token ids of the texts of a dataset, and warn of texts that had to be cut.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is neither plain texts nor token ids, or its ids are those of another tokenizer.
+        """
+        return within(self.whole(data_set), self.max_length, self.frame, "what the model is given")
+
+    def whole(self, data_set: Dataset[Any]) -> Ragged:
+        """Return the token ids of the texts of a dataset, however long they are."""
+        tokens = self._tokens(data_set)
+        greatest, size = int(tokens.tokens.max(initial=0)), getattr(self.config, "vocab_size", None)
+        if size is not None and greatest >= size:
+            raise InvalidInputError(
+                "data_set", f"the token id {greatest}", f"ids that the model knows, 0 to {size - 1}"
+            )
+        return tokens
+
+    def _tokens(self, data_set: Dataset[Any]) -> Ragged:
+        if isinstance(data_set, TextDataset):
+            return self._of_texts(data_set)
+        if not isinstance(data_set, TransformersDataset):
+            raise InvalidInputError(
+                "data_set",
+                type(data_set).__name__,
+                "a TextDataset or a TransformersDataset",
+                "Give the texts themselves.",
+            )
+        if data_set.tokenizer_id not in (None, self.tokenizer_id):
+            raise InvalidInputError(
+                "data_set",
+                "token ids of another tokenizer",
+                "those of the model's tokenizer",
+                "Encode with TransformersDataset.from_texts and the model's tokenizer, or give a TextDataset.",
+            )
+        return data_set.x
+
+    def _of_texts(self, data_set: TextDataset) -> Ragged:
+        texts = data_set.x
+        fingerprint = hash(tuple(texts))
+        known = _TOKENIZED.get(data_set)
+        if known is None or (known.tokenizer_id, known.texts) != (self.tokenizer_id, fingerprint):
+            known = _Tokenized(self.tokenizer_id, fingerprint, tokenize(texts, self.tokenizer))
+            _TOKENIZED[data_set] = known
+        return known.tokens
+
+    def save(self, folder: Path) -> None:
+        """Write what `load` reads; the configuration is written with the network."""
+        self.tokenizer.save_pretrained(folder)
+        content = {"max_length": self.max_length, "tokenizer_id": self.tokenizer_id}
+        (folder / ENCODER).write_text(json.dumps(content), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Encoder:
+        """Read what `save` wrote."""
+        content = json.loads((folder / ENCODER).read_bytes())
+        tokenizer = pretrained.saved_tokenizer(folder)
+        config = pretrained.saved_config(folder)
+        return cls(tokenizer, config, content["max_length"], Frame.of(tokenizer), content["tokenizer_id"])

@@ -1,0 +1,140 @@
+"""The layers of a pretrained network, found in its module tree, and how each of them is fine-tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from smalltext_core.errors import InvalidInputError
+from smalltext_torch.optimization import can_be_fused, trained_parameters
+from smalltext_transformers.arguments import FineTuningArguments
+
+Layer = list[nn.Parameter]
+
+
+def layers(network: nn.Module) -> list[Layer]:
+    """Return the parameters of a network layer by layer, from the bottom up; every parameter is in one layer.
+
+    The first layer is all that comes before the encoder's own layers (the embeddings), the last is all that comes
+    after them (a final norm, a pooler, the classification head). Relative position embeddings, which stand behind
+    the layers in the module tree and are used by all of them, belong to the first one.
+
+    Raises
+    ------
+    InvalidInputError
+        If the network has no list of layers.
+    """
+    path, stack = _stack(network)
+    prefixes = [f"{path}.{name}." for name, _ in stack.named_children()]
+    shared = tuple(f"{name}." for name in _shared_behind(network, path))
+    found: list[Layer] = [[] for _ in range(len(prefixes) + 2)]
+    begun = False
+    for name, parameter in network.named_parameters():
+        inside = next((number for number, prefix in enumerate(prefixes, start=1) if name.startswith(prefix)), None)
+        begun = begun or inside is not None
+        if inside is not None:
+            found[inside].append(parameter)
+        elif begun and not name.startswith(shared):
+            found[-1].append(parameter)
+        else:
+            found[0].append(parameter)
+    return [layer for layer in found if layer]
+
+
+def _stack(network: nn.Module) -> tuple[str, nn.ModuleList]:
+    """Return the encoder's list of layers and its name: the longest list, of equals the outermost one."""
+    stacks = [
+        (name, module)
+        for name, module in network.named_modules()
+        if isinstance(module, nn.ModuleList) and next(module.parameters(), None) is not None
+    ]
+    if not stacks:
+        raise InvalidInputError(
+            "fine_tuning_arguments",
+            f"a {type(network).__name__}, in which no list of layers was found",
+            "a model with a list of layers, or fine_tuning_arguments=None",
+        )
+    return max(stacks, key=lambda stack: len(stack[1]))
+
+
+def _shared_behind(network: nn.Module, path: str) -> list[str]:
+    """Return the names of the modules beside the layers that are used by all of them."""
+    parent, _, stack = path.rpartition(".")
+    children = list(network.get_submodule(parent).named_children())
+    position = [name for name, _ in children].index(stack)
+    behind = children[position + 1 :]
+    if not any(isinstance(module, nn.Embedding) for _, module in behind):
+        return []
+    return [f"{parent}.{name}" for name, _ in behind]
+
+
+def unfreeze_top(network: nn.Module, count: int | None) -> None:
+    """Train so many of the uppermost layers (None: all), and leave those below as they are."""
+    if count is None:
+        network.requires_grad_(requires_grad=True)
+        return
+    found = layers(network)
+    for height, layer in enumerate(reversed(found)):
+        for parameter in layer:
+            parameter.requires_grad = height < count
+
+
+def adamw(network: nn.Module, lr: float, arguments: FineTuningArguments | None) -> Optimizer:
+    """Return AdamW for a network; with fine-tuning arguments, each layer is a group with a rate of its own.
+
+    Raises
+    ------
+    InvalidInputError
+        If so many layers are to be trained from the beginning that none is left to be unfrozen.
+    """
+    groups: list[dict[str, Any]] = [{"params": trained_parameters(network)}]
+    if arguments is not None:
+        groups = list(_groups(layers(network), arguments))
+    fused = can_be_fused(parameter for group in groups for parameter in group["params"])
+    return AdamW(groups, lr=lr if arguments is None else arguments.base_lr, eps=1e-8, fused=fused)
+
+
+def _groups(found: list[Layer], arguments: FineTuningArguments) -> Iterator[dict[str, Any]]:
+    first = arguments.unfrozen_layers(epoch=1)
+    if first is not None and first >= len(found):
+        allowed = f"less than {len(found)}, the number of layers of the model, embeddings and head included"
+        raise InvalidInputError("gradual_unfreezing", str(first), allowed, "-1 trains all layers at once.")
+    for height, layer in enumerate(reversed(found)):
+        yield {"params": layer, "lr": arguments.base_lr * arguments.decay**height}
+
+
+def linear_decay(optimizer: Optimizer, total_steps: int, rising: float = 0.0) -> LambdaLR:
+    """Return the scheduler that lets the learning rates fall to 0 over a training.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    total_steps : int
+    rising : float, default=0.0
+        The share of the steps in which the rates rise to where they begin to fall.
+
+    Examples
+    --------
+    >>> import torch
+    >>> optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    >>> scheduler = linear_decay(optimizer, 4)
+    >>> rates = []
+    >>> for _ in range(4):
+    ...     rates.append(optimizer.param_groups[0]["lr"])
+    ...     optimizer.step()
+    ...     scheduler.step()
+    >>> rates
+    [1.0, 0.75, 0.5, 0.25]
+    """
+    peak = int(total_steps * rising)
+
+    def factor(step: int) -> float:
+        if step < peak:
+            return (step + 1) / (peak + 1)
+        return max(total_steps - step, 0) / max(total_steps - peak, 1)
+
+    return LambdaLR(optimizer, factor)

@@ -1,0 +1,152 @@
+"""Pretrained models, configurations and tokenizers: from a folder, a cache or a hub; no code of theirs is run."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging import ERROR
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging
+
+from smalltext_core.errors import InvalidInputError
+from smalltext_transformers.arguments import TransformerModelArguments
+
+UNBOUNDED = 1_000_000
+"""Tokenizers say a larger number than this where nobody told them how many tokens the model takes."""
+
+DEFAULT_WINDOW = 512
+"""How many tokens are taken where neither the model nor its tokenizer sets a limit."""
+
+POSITIONS_AFTER_PADDING = frozenset(
+    (
+        *("camembert", "data2vec-text", "ibert", "lilt", "longformer", "luke", "mpnet", "roberta"),
+        *("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
+    )
+)
+"""Types of models whose first tokens have the position after that of the padding token, so that fewer are left."""
+
+
+class Pretrained:
+    """Loads what one classifier needs of a pretrained model.
+
+    Parameters
+    ----------
+    arguments : TransformerModelArguments
+    cache_dir : str or path, optional
+        Where downloads are kept; by default where all of transformers keeps them.
+    """
+
+    def __init__(self, arguments: TransformerModelArguments, cache_dir: str | Path | None = None) -> None:
+        self._arguments = arguments
+        self._cache_dir = cache_dir
+
+    def config(self, num_classes: int, multi_label: bool) -> PretrainedConfig:
+        """Return the configuration of the model with a head for so many classes."""
+        problem = "multi_label_classification" if multi_label else "single_label_classification"
+        with self._loading("config", self._arguments.config):
+            config: PretrainedConfig = AutoConfig.from_pretrained(
+                self._arguments.config, num_labels=num_classes, problem_type=problem, **self._options()
+            )
+        return config
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Return the tokenizer."""
+        with self._loading("tokenizer", self._arguments.tokenizer):
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                self._arguments.tokenizer, **self._options()
+            )
+        return tokenizer
+
+    def network(self, config: PretrainedConfig) -> PreTrainedModel:
+        """Return the model on the CPU in float32; a head that it has not is drawn at random."""
+        with self._loading("model", self._arguments.model):
+            network: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+                self._arguments.model,
+                config=copy.deepcopy(config),
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                **self._options(),
+            )
+        return network
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "trust_remote_code": False,
+            "cache_dir": None if self._cache_dir is None else str(self._cache_dir),
+            **self._arguments.model_loading_strategy.arguments(),
+        }
+
+    @contextmanager
+    def _loading(self, argument: str, source: str) -> Iterator[None]:
+        try:
+            with quiet():
+                yield
+        except (OSError, ValueError, KeyError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise InvalidInputError(
+                argument,
+                repr(source),
+                "the folder of a model for transformers, or the name of one on the Hugging Face hub",
+                f"{type(error).__name__}: {reason}",
+            ) from error
+
+
+def window(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return how many tokens of a text the model takes."""
+    limits = [tokenizer.model_max_length] if tokenizer.model_max_length <= UNBOUNDED else []
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is not None and positions > 0:
+        # MPNet counts from 2 whatever its padding token is, the others from the number after that of the token.
+        skipped = max(getattr(config, "pad_token_id", None) or 0, 1) + 1
+        limits.append(positions - skipped if config.model_type in POSITIONS_AFTER_PADDING else positions)
+    return min(limits, default=DEFAULT_WINDOW)
+
+
+def saved_config(folder: Path) -> PretrainedConfig:
+    """Read the configuration of a saved classifier."""
+    config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    return config
+
+
+def saved_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Read the tokenizer of a saved classifier."""
+    with quiet():
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+    return tokenizer
+
+
+def saved_network(folder: Path) -> PreTrainedModel:
+    """Read the network of a saved classifier."""
+    with quiet():
+        network: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, local_files_only=True
+        )
+    return network
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from reporting that the head is new, and from showing progress bars."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(ERROR)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,0 +1,105 @@
+"""From texts to the token ids that a tokenizer gives them: in batches, unpadded, and cut if need be."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smalltext_torch.batching import Ragged
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+AT_ONCE = 2048
+"""So many texts are tokenized in one call; what a tokenizer returns takes far more memory than the ids."""
+
+_PROBE = "Hello, WORLD! Zwölf Boxkämpfer jagen 1234 Hühner 👍 今日は"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How many tokens a tokenizer puts before, and after, those of a text.
+
+    Parameters
+    ----------
+    before, after : int
+    """
+
+    before: int
+    after: int
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> Frame:
+        """Return what a tokenizer puts around a text."""
+        marks = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
+        if all(marks):
+            return cls(0, 0)
+        return cls(marks.index(0), marks[::-1].index(0))
+
+    def cut(self, texts: Ragged, max_length: int) -> Ragged:
+        """Shorten texts to so many tokens; what stands after a text stays at the end of it."""
+        shortened = texts.truncated(max_length)
+        rows = np.flatnonzero(texts.lengths > max_length)
+        for number in range(1, self.after + 1):
+            shortened.tokens[shortened.offsets[rows + 1] - number] = texts.tokens[texts.offsets[rows + 1] - number]
+        return shortened
+
+
+def tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Ragged:
+    """Return the token ids of texts, whole, in what the tokenizer puts around them.
+
+    A text to which the tokenizer gives no token at all gets one, so that a network has something to look at.
+
+    Parameters
+    ----------
+    texts : sequence of str
+    tokenizer : tokenizer of transformers
+        Is not changed: how it truncates and pads does not matter here.
+    """
+    filler = next((number for number in _fillers(tokenizer) if number is not None), 0)
+    chunks, lengths = [np.empty(0, dtype=np.int32)], [np.zeros(1, dtype=np.int64)]
+    for ids in _ids(texts, tokenizer):
+        filled = [numbers or [filler] for numbers in ids]
+        lengths.append(np.array([len(numbers) for numbers in filled], dtype=np.int64))
+        chunks.append(np.concatenate([np.array(numbers, dtype=np.int32) for numbers in filled]))
+    return Ragged(np.concatenate(chunks), np.cumsum(np.concatenate(lengths)))
+
+
+def _ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[list[list[int]]]:
+    if tokenizer.is_fast:
+        fast = copy.deepcopy(tokenizer.backend_tokenizer)
+        fast.no_truncation()
+        fast.no_padding()
+    for start in range(0, len(texts), AT_ONCE):
+        some = [_encodable(text) for text in texts[start : start + AT_ONCE]]
+        if tokenizer.is_fast:
+            yield [encoding.ids for encoding in fast.encode_batch_fast(some)]
+        else:
+            yield tokenizer(some, truncation=False, padding=False, verbose=False)["input_ids"]
+
+
+def _encodable(text: str) -> str:
+    """Return a text in which half a surrogate pair, which no tokenizer takes, is the replacement character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _fillers(tokenizer: PreTrainedTokenizerBase) -> list[int | None]:
+    return [tokenizer.unk_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id]
+
+
+def tokenizer_id(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return what two tokenizers have in common that give the same ids to the same texts: a short string."""
+    digest = hashlib.sha256()
+    for token, number in sorted(tokenizer.get_vocab().items()):
+        digest.update(f"{token}\0{number}\0".encode("utf-8", "surrogatepass"))
+    digest.update(repr(tokenize([_PROBE], tokenizer).tokens.tolist()).encode())
+    return digest.hexdigest()[:32]

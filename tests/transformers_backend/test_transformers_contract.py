@@ -1,0 +1,39 @@
+"""The rules that every classifier keeps, over transformers; and plain texts give what their token ids give."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import smalltext_core as st
+from smalltext_core.testing import parametrize_checks
+from smalltext_core.testing.texts import training_texts, unseen_texts
+from smalltext_transformers import TransformersDataset
+from transformers_backend.tiny_models import tiny_model, tiny_tokenizer
+
+SMALL = {"num_epochs": 12, "mini_batch_size": 4, "lr": 0.01, "seed": 1}
+
+
+def factory(num_classes, multi_label, **parameters):
+    parameters = {**SMALL, "model": tiny_model(), **parameters}
+    return st.create_factory("transformers", num_classes, multi_label=multi_label, **parameters)
+
+
+@parametrize_checks(
+    factory(3, multi_label=False), factory(2, multi_label=True), ids=["single-label", "multi-label"]
+)
+@pytest.mark.filterwarnings("ignore:.* have more than .* tokens")
+def test_transformers_keeps_the_rules(check):
+    check()
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.filterwarnings("ignore:.* have more than .* tokens")
+def test_plain_texts_and_token_ids_give_equal_results(multi_label):
+    train_set, texts, tokenizer = training_texts(3, multi_label), unseen_texts(3), tiny_tokenizer()
+    encoded = TransformersDataset.from_texts(train_set.x, train_set.y, tokenizer)
+    encoded_texts = TransformersDataset.from_texts(texts.x, None, tokenizer)
+    of_texts = factory(3, multi_label, num_epochs=2).new().fit(train_set)
+    of_ids = factory(3, multi_label, num_epochs=2).new().fit(encoded)
+    np.testing.assert_array_equal(of_texts.predict_proba(texts), of_ids.predict_proba(encoded_texts))
+    np.testing.assert_array_equal(of_ids.predict_proba(texts), of_ids.predict_proba(encoded_texts))

@@ -1,0 +1,153 @@
+"""Where models come from, and that nothing is created where nobody asked for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import transformers
+
+from smalltext_core import create_factory, load
+from smalltext_core.errors import InvalidInputError
+from smalltext_torch.model_loading import OFFLINE, is_offline
+from smalltext_transformers import ModelLoadingStrategy, TransformerModelArguments
+from smalltext_transformers.pretrained import Pretrained, window
+from transformers_backend.tiny_models import (
+    ARCHITECTURES,
+    save_tiny_model,
+    tiny_config,
+    tiny_model,
+    tiny_tokenizer,
+)
+
+AUTO = ("AutoConfig", "AutoTokenizer", "AutoModelForSequenceClassification")
+
+
+@pytest.fixture(autouse=True)
+def online(monkeypatch):
+    for variable in OFFLINE:
+        monkeypatch.delenv(variable, raising=False)
+
+
+def told(monkeypatch, strategy, cache_dir=None):
+    """Return what each from_pretrained is told when a classifier's parts are loaded."""
+    told = {}
+    for name in AUTO:
+        auto = getattr(transformers, name)
+
+        def spy(*given, name=name, from_pretrained=auto.from_pretrained, **options):
+            told[name] = options
+            return from_pretrained(*given, **{**options, "force_download": False})
+
+        monkeypatch.setattr(auto, "from_pretrained", spy)
+    source = Pretrained(TransformerModelArguments(tiny_model(), model_loading_strategy=strategy), cache_dir)
+    source.tokenizer()
+    source.network(source.config(2, multi_label=False))
+    assert set(told) == set(AUTO)
+    return told.values()
+
+
+def test_t08_always_local_holds_for_model_config_and_tokenizer(monkeypatch):
+    for options in told(monkeypatch, ModelLoadingStrategy.ALWAYS_LOCAL):
+        assert options["local_files_only"] is True
+
+
+def test_always_download_holds_for_model_config_and_tokenizer(monkeypatch):
+    for options in told(monkeypatch, "always-download"):
+        assert (options["force_download"], options["local_files_only"]) == (True, False)
+
+
+def test_by_default_what_is_missing_is_downloaded(monkeypatch):
+    for options in told(monkeypatch, ModelLoadingStrategy.DEFAULT):
+        assert (options["force_download"], options["local_files_only"]) == (False, False)
+
+
+@pytest.mark.parametrize("variable", OFFLINE)
+@pytest.mark.parametrize("yes", ["1", "true", "TRUE", "True", "yes", "YES", "on", "ON", " 1 "])
+def test_every_spelling_of_true_switches_downloads_off(monkeypatch, variable, yes):
+    monkeypatch.setenv(variable, yes)
+    assert ModelLoadingStrategy.DEFAULT.arguments()["local_files_only"] is True
+
+
+@pytest.mark.parametrize("no", ["", "0", "false", "False", "no", "off"])
+def test_no_spelling_of_false_does(monkeypatch, no):
+    monkeypatch.setenv("SMALL_TEXT_OFFLINE", no)
+    assert not is_offline()
+
+
+def test_the_cache_folder_is_where_downloads_go(monkeypatch, tmp_path):
+    for options in told(monkeypatch, "default", tmp_path / "cache"):
+        assert options["cache_dir"] == str(tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_no_code_of_a_model_is_run(monkeypatch):
+    for options in told(monkeypatch, "default"):
+        assert options["trust_remote_code"] is False
+
+
+def test_nothing_is_created_in_the_working_directory(make, topics, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    classifier = make(cache_dir="cache").fit(topics)
+    classifier.predict(topics)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_t12_training_writes_no_checkpoints(make, topics, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    make().fit(topics)
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_model_that_is_not_there_is_named(make, topics):
+    with pytest.raises(InvalidInputError, match="no-such-model"):
+        make(model=TransformerModelArguments("no-such-model", model_loading_strategy="always-local")).fit(topics)
+
+
+@pytest.mark.parametrize("argument", ["model", "tokenizer", "config"])
+@pytest.mark.parametrize("wrong", ["", 3, object()])
+def test_what_is_no_place_of_a_model_is_refused(argument, wrong):
+    with pytest.raises(InvalidInputError, match=argument):
+        TransformerModelArguments(**{"model": "a-model", argument: wrong})
+
+
+def test_an_unknown_strategy_is_refused():
+    with pytest.raises(InvalidInputError, match="always-local"):
+        TransformerModelArguments("a-model", model_loading_strategy="sometimes")
+
+
+def test_tokenizer_and_configuration_may_come_from_elsewhere(make, topics, tmp_path):
+    model, other = save_tiny_model(tmp_path / "model"), tmp_path / "other"
+    tiny_config("bert", num_hidden_layers=1).save_pretrained(other)
+    (model / "tokenizer.json").replace(other / "tokenizer.json")
+    (model / "tokenizer_config.json").replace(other / "tokenizer_config.json")
+    classifier = make(model=TransformerModelArguments(model, tokenizer=other, config=other)).fit(topics)
+    assert classifier.model.config.num_hidden_layers == 1
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_longest_text_that_is_let_through_fits_the_model(make, topics, architecture):
+    folder = tiny_model(architecture)
+    classifier = make(model=folder, num_epochs=1).fit(topics)
+    with pytest.warns(UserWarning, match="1 of 1"):
+        proba = classifier.predict_proba(type(topics)(["goal " * 500]))
+    assert proba.shape == (1, 2)
+    assert window(tiny_config(architecture), tiny_tokenizer()) in (62, 64)
+
+
+def test_the_builder_makes_a_factory_of_the_documented_kind():
+    factory = create_factory("transformers", 2, model="a-model", layerwise_gradient_decay=0.9, lr=1e-4)
+    classifier = factory.new()
+    assert classifier.fine_tuning_arguments.base_lr == 1e-4
+    assert classifier.transformer_model == TransformerModelArguments("a-model")
+
+
+def test_a_saved_classifier_can_be_trained_again_from_its_model(make, topics, tmp_path):
+    make().fit(topics).save(tmp_path / "saved")
+    again = load(tmp_path / "saved")
+    assert (again.fit(topics).predict_proba(topics) == make().fit(topics).predict_proba(topics)).all()
+
+
+def test_the_model_may_be_a_path(make):
+    assert make(model=Path("a") / "model").transformer_model.model == str(Path("a") / "model")

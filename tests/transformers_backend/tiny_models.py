@@ -1,0 +1,93 @@
+"""Models small enough to be trained in a moment: a tokenizer made of given words, and random weights."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from smalltext_core.testing import texts as kit
+from smalltext_transformers.pretrained import quiet
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "initializer_range": 0.05,
+}
+ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
+    "bert": ("BertConfig", {}),
+    "roberta": ("RobertaConfig", {"type_vocab_size": 1}),
+    "distilbert": ("DistilBertConfig", {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 48}),
+    "deberta-v2": (
+        "DebertaV2Config",
+        {"relative_attention": True, "norm_rel_ebd": "layer_norm", "pos_att_type": ["p2c", "c2p"]},
+    ),
+    "electra": ("ElectraConfig", {"embedding_size": 16}),
+    "mpnet": ("MPNetConfig", {}),
+    "modernbert": (
+        "ModernBertConfig",
+        {"cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3},
+    ),
+}
+"""The class of each configuration, and what it needs beyond `SIZES`."""
+
+
+def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:
+    """Return a tokenizer that knows the words of the conformance kit and the letters."""
+    words = {word for topic in range(8) for i in range(12) for word in kit.sentence(topic, i).split()}
+    words |= {
+        word for text in [*kit.unusual_texts().x[3:], *kit.training_texts(2, True).x] for word in text.split()
+    }
+    letters = [letter for word in "abcdefghijklmnopqrstuvwxyz0123456789" for letter in (word, f"##{word}")]
+    vocabulary = {word: number for number, word in enumerate([*SPECIAL, *letters, *sorted(words - set(letters))])}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    )
+
+
+def tiny_config(architecture: str, **changes: Any) -> transformers.PretrainedConfig:
+    name, extra = ARCHITECTURES[architecture]
+    sizes = {**SIZES, "vocab_size": len(tiny_tokenizer()), **extra, **changes}
+    return getattr(transformers, name)(**sizes)
+
+
+def save_tiny_model(folder: Path, architecture: str = "bert", **changes: Any) -> Path:
+    """Write a pretrained model, whose weights are random, and its tokenizer into a folder."""
+    config = tiny_config(architecture, **changes)
+    with torch.random.fork_rng(), quiet():
+        torch.manual_seed(0)
+        transformers.AutoModel.from_config(config).save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@cache
+def _home() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="tiny-models-")
+
+
+@cache
+def tiny_model(architecture: str = "bert") -> str:
+    """Return the folder of a tiny model, which is there until the tests end."""
+    return str(save_tiny_model(Path(_home().name, architecture), architecture))
