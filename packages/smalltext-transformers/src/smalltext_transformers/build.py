@@ -22,6 +22,7 @@ def build(
     lr: float = 2e-5,
     mini_batch_size: int = 12,
     max_seq_len: int | None = None,
+    long_texts: Literal["truncate", "window"] = "truncate",
     validation_set_size: float = 0.1,
     validations_per_epoch: int = 1,
     model_selection: bool = True,
@@ -59,6 +60,8 @@ def build(
         How many texts a step of training sees.
     max_seq_len : int, optional
         How many tokens of a text are looked at; by default as many as the model takes.
+    long_texts : {"truncate", "window"}, default="truncate"
+        What becomes of the rest of longer texts: nothing, or it is scored in overlapping windows.
     validation_set_size : float, default=0.1
         The share of the training texts to set aside if there is no validation set.
     validations_per_epoch : int, default=1
@@ -110,6 +113,7 @@ def build(
             "lr": lr,
             "mini_batch_size": mini_batch_size,
             "max_seq_len": max_seq_len,
+            "long_texts": long_texts,
             "validation_set_size": validation_set_size,
             "validations_per_epoch": validations_per_epoch,
             "model_selection": model_selection,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.optim import Optimizer
-from transformers import PreTrainedModel
 
+from smalltext_core import checks
 from smalltext_core.class_weights import ClassWeight
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
@@ -24,11 +24,23 @@ from smalltext_torch.classifier import TorchClassifier
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
 from smalltext_torch.parameters import check_count
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE
+from smalltext_torch.scoring import Scoring
 from smalltext_transformers import layers, pretrained
 from smalltext_transformers._version import __version__
+from smalltext_transformers.adapters import (
+    check_peft_config,
+    config_from_json,
+    config_to_json,
+    with_adapter,
+    with_saved_adapter,
+)
 from smalltext_transformers.arguments import FineTuningArguments, TransformerModelArguments
 from smalltext_transformers.encoder import Encoder
 from smalltext_transformers.pretrained import Pretrained
+from smalltext_transformers.windows import WindowScoring
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
 
 PRECISIONS = ("float32", "auto")
 EmbeddingMethod = Literal["avg", "cls"]
@@ -76,6 +88,12 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
     max_seq_len : int, optional
         How many tokens of a text are looked at, special ones included; by default as many as the model takes. A
         warning says how many texts had more.
+    long_texts : {"truncate", "window"}, default="truncate"
+        What becomes of the rest of longer texts. "window": it is predicted with, sampled and embedded in
+        overlapping windows, over which a text's results are the mean; training and `validate` see the first one.
+    peft_config : PeftConfig, optional
+        An adapter to train instead of the whole model, such as ``peft.LoraConfig(r=8)``. What is saved is the
+        adapter, beside the name of the pretrained model, which has to be there when it is loaded.
     precision : {"float32", "auto"}, default="float32"
         "auto" multiplies in bfloat16 or float16 where the device is faster with it.
     max_gradient_norm : float, default=1.0
@@ -116,6 +134,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         cache_dir: str | Path | None = None,
         *,
         max_seq_len: int | None = None,
+        long_texts: Literal["truncate", "window"] = "truncate",
+        peft_config: PeftConfig | None = None,
         precision: Literal["float32", "auto"] = "float32",
         max_gradient_norm: float = 1.0,
         multi_label_threshold: float = 0.5,
@@ -124,6 +144,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
     ) -> None:
         if precision not in PRECISIONS:
             raise InvalidInputError("precision", repr(precision), "'float32' or 'auto'")
+        if long_texts not in ("truncate", "window"):
+            raise InvalidInputError("long_texts", repr(long_texts), "'truncate' or 'window'")
         super().__init__(
             num_classes,
             multi_label,
@@ -155,6 +177,15 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         self.memory_fix = memory_fix
         self.cache_dir = cache_dir
         self.max_seq_len = None if max_seq_len is None else check_count("max_seq_len", max_seq_len)
+        self.long_texts = long_texts
+        self.peft_config = check_peft_config(peft_config)
+        if self.peft_config is not None and fine_tuning_arguments is not None:
+            raise InvalidInputError(
+                "peft_config",
+                "an adapter beside fine_tuning_arguments",
+                "one of the two",
+                "An adapter has no layers.",
+            )
         self.precision = precision
 
     @overload
@@ -201,7 +232,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         if embedding_method not in ("avg", "cls"):
             raise InvalidInputError("embedding_method", repr(embedding_method), "'avg' or 'cls'")
         fitted = self._require_fitted()
-        config = self._network(fitted).config
+        config = fitted.encoder.config
         depth = config.num_hidden_layers + 1
         if isinstance(hidden_layer_index, bool) or not isinstance(hidden_layer_index, (int, np.integer)):
             raise InvalidInputError("hidden_layer_index", repr(hidden_layer_index), "a whole number")
@@ -241,11 +272,15 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return encoder.encode(data_set)
 
     def _make_network(self, encoder: Encoder) -> nn.Module:
-        return self._pretrained().network(encoder.config)
+        network = self._pretrained().network(encoder.config)
+        return network if self.peft_config is None else with_adapter(network, self.peft_config)
 
-    def _network(self, fitted: Fitted[Encoder]) -> PreTrainedModel:
-        assert isinstance(fitted.network, PreTrainedModel)
-        return fitted.network
+    def _scoring(self, fitted: Fitted[Encoder], data_set: Dataset[Any], description: str = "predict") -> Scoring:
+        if self.long_texts == "truncate":
+            return super()._scoring(fitted, data_set, description)
+        data_set = checks.prediction_data(data_set, fitted=True, classifier=self)
+        windows, counts = fitted.encoder.windows(data_set)
+        return WindowScoring(windows, self._precision(fitted), fitted.encoder.padding, description, counts=counts)
 
     def _forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         logits: torch.Tensor = network(batch.tokens, attention_mask=batch.mask.long()).logits
@@ -287,16 +322,19 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return Encoder.load(folder)
 
     def _save_network(self, fitted: Fitted[Encoder], folder: Path) -> None:
-        network = self._network(fitted)
+        network: Any = fitted.network
         if fitted.label_names is not None:
             names = fitted.label_names.names
             network.config.id2label = dict(enumerate(names))
             network.config.label2id = {name: number for number, name in enumerate(names)}
         with pretrained.quiet():
             network.save_pretrained(folder)
+            network.config.save_pretrained(folder)  # an adapter leaves it out
 
-    def _load_network(self, encoder: Encoder, folder: Path) -> nn.Module:  # noqa: ARG002
-        return pretrained.saved_network(folder)
+    def _load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
+        if self.peft_config is None:
+            return pretrained.saved_network(folder)
+        return with_saved_adapter(self._pretrained().network(encoder.config), folder)
 
     def _saved_parameters(self) -> dict[str, Any]:
         arguments = self.fine_tuning_arguments
@@ -304,16 +342,18 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             **super()._saved_parameters(),
             "transformer_model": self.transformer_model.to_json(),
             "fine_tuning_arguments": None if arguments is None else asdict(arguments),
+            "peft_config": None if self.peft_config is None else config_to_json(self.peft_config),
             "cache_dir": None if self.cache_dir is None else str(self.cache_dir),
         }
 
     @classmethod
     def _loaded_parameters(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
-        arguments = saved["fine_tuning_arguments"]
+        arguments, adapter = saved["fine_tuning_arguments"], saved["peft_config"]
         return {
             **super()._loaded_parameters(saved),
             "transformer_model": TransformerModelArguments(**saved["transformer_model"]),
             "fine_tuning_arguments": None if arguments is None else FineTuningArguments(**arguments),
+            "peft_config": None if adapter is None else config_from_json(adapter),
         }
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from smalltext_core.dataset import Dataset, TextDataset
@@ -91,6 +93,10 @@ class Encoder:
             If it is neither plain texts nor token ids, or its ids are those of another tokenizer.
         """
         return within(self.whole(data_set), self.max_length, self.frame, "what the model is given")
+
+    def windows(self, data_set: Dataset[Any]) -> tuple[Ragged, NDArray[np.int64]]:
+        """Return the token ids of all windows of the texts of a dataset, and how many belong to each text."""
+        return self.frame.windows(self.whole(data_set), self.max_length)
 
     def whole(self, data_set: Dataset[Any]) -> Ragged:
         """Return the token ids of the texts of a dataset, however long they are."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smalltext_torch.batching import Ragged
 
@@ -48,6 +49,36 @@ class Frame:
         for number in range(1, self.after + 1):
             shortened.tokens[shortened.offsets[rows + 1] - number] = texts.tokens[texts.offsets[rows + 1] - number]
         return shortened
+
+    def windows(self, texts: Ragged, max_length: int) -> tuple[Ragged, NDArray[np.int64]]:
+        """Divide texts into overlapping windows of at most so many tokens, each in what stands around a text.
+
+        Returns
+        -------
+        windows : Ragged
+            Those of a text one after the other. Each begins in the middle of the one before; the last ends with
+            the text.
+        counts : ndarray of int64, shape (n,)
+            How many windows each text has; 1 if it is not too long.
+        """
+        counts = np.ones(len(texts), dtype=np.int64)
+        if not (texts.lengths > max_length).any():
+            return texts, counts
+        room = max_length - self.before - self.after
+        found: list[NDArray[np.int32]] = []
+        for row in range(len(texts)):
+            tokens = texts[row]
+            if len(tokens) <= max_length:
+                found.append(tokens)
+                continue
+            inner = len(tokens) - self.before - self.after
+            starts = [*range(0, inner - room, max(room // 2, 1)), inner - room]
+            counts[row] = len(starts)
+            around = tokens[: self.before], tokens[len(tokens) - self.after :]
+            for start in starts:
+                part = tokens[self.before + start : self.before + start + room]
+                found.append(np.concatenate([around[0], part, around[1]]))
+        return Ragged.from_sequences(found), counts
 
 
 def tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Ragged:

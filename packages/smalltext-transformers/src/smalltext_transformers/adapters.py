@@ -1,0 +1,61 @@
+"""Adapters such as LoRA, by way of peft: a few weights are trained beside those of a pretrained model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from smalltext_core.errors import InvalidInputError, UnsupportedError
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+    from transformers import PreTrainedModel
+
+TASK = "SEQ_CLS"
+"""What peft calls sequence classification; the head is then trained along, and saved with the adapter."""
+
+
+def check_peft_config(config: Any) -> PeftConfig | None:
+    """Return a configuration of peft, for sequence classification, or None; refuse anything else."""
+    if config is None:
+        return None
+    if not hasattr(config, "peft_type") or not hasattr(config, "to_dict"):
+        raise InvalidInputError("peft_config", repr(config), "a configuration of peft, such as peft.LoraConfig()")
+    if config.task_type not in (None, TASK):
+        raise InvalidInputError("peft_config", f"task_type={config.task_type!r}", f"task_type={TASK!r}, or none")
+    return config_from_json(config_to_json(config))
+
+
+def config_to_json(config: PeftConfig) -> dict[str, Any]:
+    """Return a configuration as a manifest can hold it."""
+    return {name: sorted(value) if isinstance(value, set) else value for name, value in config.to_dict().items()}
+
+
+def config_from_json(content: Mapping[str, Any]) -> PeftConfig:
+    """Return what `config_to_json` was given."""
+    config: PeftConfig = _peft().get_peft_config({**content, "task_type": TASK})
+    return config
+
+
+def with_adapter(network: PreTrainedModel, config: PeftConfig) -> nn.Module:
+    """Return a network with a new adapter, whose weights and the head alone are trained."""
+    # The configuration is filled in on the way; the caller's stays as it is.
+    adapted: nn.Module = _peft().get_peft_model(network, config_from_json(config_to_json(config)))
+    return adapted
+
+
+def with_saved_adapter(network: PreTrainedModel, folder: Path) -> nn.Module:
+    """Return a network with the adapter and the head that its ``save_pretrained`` wrote."""
+    adapted: nn.Module = _peft().PeftModel.from_pretrained(network, str(folder))
+    return adapted
+
+
+def _peft() -> Any:
+    try:
+        import peft
+    except ImportError as error:
+        raise UnsupportedError("Adapters need peft: pip install 'smalltext-transformers[peft]'") from error
+    return peft

@@ -1,0 +1,74 @@
+"""Adapters: few weights are trained and saved."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+import smalltext_core as st
+from smalltext_core.errors import InvalidInputError
+from smalltext_transformers import FineTuningArguments
+
+peft = pytest.importorskip("peft")
+
+
+def lora(**changes):
+    return peft.LoraConfig(**{"r": 4, "lora_alpha": 16, "target_modules": ["query", "value"], **changes})
+
+
+def test_the_adapter_and_the_head_alone_are_trained(make, topics):
+    network = make(peft_config=lora()).fit(topics).model
+    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert trained
+    assert all("lora_" in name or "classifier" in name for name in trained)
+
+
+def test_an_adapter_learns(make, topics):
+    classifier = make(peft_config=lora(), num_epochs=20, lr=0.02).fit(topics)
+    assert classifier.validate(topics)[1] > 0.9
+
+
+def test_what_is_saved_is_the_adapter_beside_the_name_of_its_model(make, topics, tmp_path):
+    classifier = make(peft_config=lora()).fit(topics)
+    classifier.save(tmp_path / "saved")
+    written = {path.name for path in (tmp_path / "saved").iterdir()}
+    assert {"adapter_config.json", "adapter_model.safetensors"} <= written
+    assert "model.safetensors" not in written
+    saved = peft.PeftConfig.from_pretrained(str(tmp_path / "saved"))
+    assert saved.base_model_name_or_path == classifier.transformer_model.model
+
+
+def test_a_loaded_adapter_gives_the_same_bits(make, topics, tmp_path):
+    classifier = make(peft_config=lora()).fit(topics)
+    classifier.save(tmp_path / "saved")
+    again = st.load(tmp_path / "saved")
+    np.testing.assert_array_equal(again.predict_proba(topics), classifier.predict_proba(topics))
+    assert again.peft_config.r == 4
+
+
+def test_adapters_are_sampled_embedded_and_copied(make, topics):
+    classifier = make(peft_config=lora()).fit(topics)
+    assert classifier.predict_proba(topics, dropout_sampling=3).shape == (len(topics), 3, 2)
+    assert classifier.embed(topics).shape == (len(topics), 32)
+    twin = copy.deepcopy(classifier)
+    np.testing.assert_array_equal(twin.predict_proba(topics), classifier.predict_proba(topics))
+
+
+def test_the_callers_configuration_stays_as_it_is(make, topics):
+    config = lora()
+    before = config.to_dict()
+    make(peft_config=config).fit(topics)
+    assert config.to_dict() == before
+
+
+def test_adapters_have_no_layers_to_fine_tune(make):
+    with pytest.raises(InvalidInputError, match="peft_config"):
+        make(peft_config=lora(), fine_tuning_arguments=FineTuningArguments(0.1, 0.9))
+
+
+@pytest.mark.parametrize("wrong", ["lora", {"r": 4}, lora(task_type="CAUSAL_LM")])
+def test_what_is_no_adapter_for_classification_is_refused(make, wrong):
+    with pytest.raises(InvalidInputError, match="peft_config"):
+        make(peft_config=wrong)
