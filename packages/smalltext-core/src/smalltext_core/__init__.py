@@ -11,6 +11,7 @@ from smalltext_core.classifier import (
     ClassifierFactory,
     DropoutSampling,
     Embedding,
+    ProbabilisticClassifier,
     Saving,
     Validating,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "LabelNames",
     "Manifest",
     "Plugin",
+    "ProbabilisticClassifier",
     "Saving",
     "TextDataset",
     "Validating",

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core.dataset import Dataset
 from smalltext_core.labels import Labels
-from smalltext_core.probabilities import Probabilities
+from smalltext_core.probabilities import Probabilities, to_labels
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -58,6 +58,46 @@ class Classifier(Protocol):
 
         Column k is class k. Rows sum to 1 unless the problem is multi-label.
         """
+
+
+class ProbabilisticClassifier(Classifier):
+    """A classifier whose labels follow from its probabilities; a backend writes `fit` and `predict_proba`.
+
+    Attributes
+    ----------
+    num_classes : int
+    multi_label : bool
+    multi_label_threshold : float, default=0.5
+        In multi-label problems a class applies if its probability is greater than this.
+    """
+
+    num_classes: int
+    multi_label: bool
+    multi_label_threshold: float = 0.5
+
+    @overload
+    def predict(self, data_set: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
+    @overload
+    def predict(self, data_set: Dataset[Any], return_proba: Literal[True]) -> tuple[Labels, Probabilities]: ...
+    def predict(self, data_set: Dataset[Any], return_proba: bool = False) -> Labels | tuple[Labels, Probabilities]:
+        """Label texts.
+
+        Parameters
+        ----------
+        data_set : Dataset
+            Texts, whose labels (if any) do not matter.
+        return_proba : bool, default=False
+            Whether to return the probabilities as well, at no further cost.
+
+        Returns
+        -------
+        labels : ndarray of int32, shape (n,), or csr_matrix of int32, shape (n, num_classes)
+        proba : ndarray of float32, shape (n, num_classes)
+            Only with `return_proba`.
+        """
+        proba = self.predict_proba(data_set)
+        labels = to_labels(proba, self.multi_label, self.multi_label_threshold)
+        return (labels, proba) if return_proba else labels
 
 
 @runtime_checkable

@@ -139,7 +139,3 @@ class PytorchTextClassificationDataset(RaggedDataset):
         """Encode a dataset of plain texts; labels and what belongs to them stay what they are."""
         x = Ragged(*vocabulary.encode(dataset.x))
         return cls(x, dataset.y, vocabulary=vocabulary, label_names=dataset.label_names)
-
-    @staticmethod
-    def _copy(x: Ragged) -> Ragged:
-        return x  # Token ids are never changed.

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
-from smalltext_core import Classifier, Dataset, TextDataset, checks
+from smalltext_core import Dataset, ProbabilisticClassifier, TextDataset, checks
 from smalltext_core.class_weights import ClassWeight, check_class_weight, class_weights
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.labels import Labels
-from smalltext_core.probabilities import Probabilities, empty_probabilities, place_columns, to_labels
+from smalltext_core.probabilities import Probabilities, empty_probabilities, place_columns
 from smalltext_sklearn.dataset import SklearnDataset
 from smalltext_sklearn.defaults import default_vectorizer
 from smalltext_sklearn.estimators import check_estimator, fit_estimator, probabilities, seeded
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class SklearnClassifier(Classifier):
+class SklearnClassifier(ProbabilisticClassifier):
     """Classifies texts with a scikit-learn estimator.
 
     Parameters
@@ -130,29 +129,6 @@ class SklearnClassifier(Classifier):
         self.label_names_ = train_set.label_names
         self.n_features_ = int(x.shape[1])
         return self
-
-    @overload
-    def predict(self, data_set: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
-    @overload
-    def predict(self, data_set: Dataset[Any], return_proba: Literal[True]) -> tuple[Labels, Probabilities]: ...
-    def predict(self, data_set: Dataset[Any], return_proba: bool = False) -> Labels | tuple[Labels, Probabilities]:
-        """Label texts.
-
-        Parameters
-        ----------
-        data_set : TextDataset or SklearnDataset
-        return_proba : bool, default=False
-            Whether to return the probabilities as well.
-
-        Returns
-        -------
-        labels : ndarray of int32, shape (n,), or csr_matrix of int32, shape (n, num_classes)
-        proba : ndarray of float32, shape (n, num_classes)
-            Only with `return_proba`.
-        """
-        proba = self.predict_proba(data_set)
-        labels = to_labels(proba, self.multi_label, self.multi_label_threshold)
-        return (labels, proba) if return_proba else labels
 
     def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
         """Return the probability of each class, float32 of shape (n, num_classes).

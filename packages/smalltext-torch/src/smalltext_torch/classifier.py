@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -18,11 +18,10 @@ from torch.optim import Optimizer
 
 from smalltext_core import checks
 from smalltext_core.class_weights import ClassWeight, check_class_weight, class_weights
-from smalltext_core.classifier import Classifier
+from smalltext_core.classifier import ProbabilisticClassifier
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import NotFittedError
-from smalltext_core.labels import LabelNames, Labels
-from smalltext_core.probabilities import Probabilities, to_labels
+from smalltext_core.labels import LabelNames
 from smalltext_torch import optimization, parameters
 from smalltext_torch.backend import Backend, E, Fitted
 from smalltext_torch.batching import Batch
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class TorchClassifier(Backend[E], Classifier):
+class TorchClassifier(Backend[E], ProbabilisticClassifier):
     """A classifier whose network is trained by this package's loop. A backend subclasses it.
 
     A backend says what a text becomes and what network it goes through: see `Backend`. Its constructor hands on
@@ -249,30 +248,6 @@ class TorchClassifier(Backend[E], Classifier):
             self._padding(fitted.encoder),
         )
         return tally.means("The validation loss")
-
-    @overload
-    def predict(self, data_set: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
-    @overload
-    def predict(self, data_set: Dataset[Any], return_proba: Literal[True]) -> tuple[Labels, Probabilities]: ...
-    def predict(self, data_set: Dataset[Any], return_proba: bool = False) -> Labels | tuple[Labels, Probabilities]:
-        """Label texts.
-
-        Parameters
-        ----------
-        data_set : Dataset
-            Texts, whose labels (if any) do not matter.
-        return_proba : bool, default=False
-            Whether to return the probabilities as well, at no further cost.
-
-        Returns
-        -------
-        labels : ndarray of int32, shape (n,), or csr_matrix of int32, shape (n, num_classes)
-        proba : ndarray of float32, shape (n, num_classes)
-            Only with `return_proba`.
-        """
-        proba = self.predict_proba(data_set)
-        labels = to_labels(proba, self.multi_label, self.multi_label_threshold)
-        return (labels, proba) if return_proba else labels
 
     def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
         """Return how probable each class is for each text.
