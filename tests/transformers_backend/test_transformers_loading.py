@@ -151,3 +151,9 @@ def test_a_saved_classifier_can_be_trained_again_from_its_model(make, topics, tm
 
 def test_the_model_may_be_a_path(make):
     assert make(model=Path("a") / "model").transformer_model.model == str(Path("a") / "model")
+
+
+@pytest.mark.parametrize("model", ["/no/such/folder", "./no-such-folder", "~/no-such-folder"])
+def test_a_path_that_leads_nowhere_is_refused_as_a_path(model):
+    with pytest.raises(InvalidInputError, match=r"where there is no folder; allowed: the folder of a model"):
+        Pretrained(TransformerModelArguments(model)).tokenizer()

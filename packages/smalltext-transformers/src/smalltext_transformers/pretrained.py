@@ -90,16 +90,17 @@ class Pretrained:
 
     @contextmanager
     def _loading(self, argument: str, source: str) -> Iterator[None]:
+        allowed = "the folder of a model for transformers, or the name of one on the Hugging Face hub"
+        # transformers takes what is no folder for a name on the hub, and then complains of its letters.
+        if (Path(source).is_absolute() or source.startswith((".", "~"))) and not Path(source).is_dir():
+            raise InvalidInputError(argument, f"{source!r}, where there is no folder", allowed)
         try:
             with quiet():
                 yield
         except (OSError, ValueError, KeyError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise InvalidInputError(
-                argument,
-                repr(source),
-                "the folder of a model for transformers, or the name of one on the Hugging Face hub",
-                f"{type(error).__name__}: {reason}",
+                argument, repr(source), allowed, f"{type(error).__name__}: {reason}"
             ) from error
 
 
