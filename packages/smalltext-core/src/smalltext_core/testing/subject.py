@@ -35,7 +35,7 @@ class Training:
     classifier: Any
     returned: Any = None
     moved: tuple[str, ...] = ()
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 class Subject:
@@ -124,7 +124,7 @@ class Subject:
             before = global_state()
             try:
                 training.returned = training.classifier.fit(self.train_set)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 training.error = error
             training.moved = tuple(moved(before, global_state()))
         return training
