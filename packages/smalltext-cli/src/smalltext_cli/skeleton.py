@@ -156,8 +156,12 @@ def write_skeleton(plugin: PluginName, folder: Path) -> list[str]:
     if folder.is_symlink() or folder.exists():
         raise _in_the_way(folder)
     folder = folder.absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    room = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        room = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    except OSError as error:
+        what = f"{folder} cannot be made: {folder.parent}: {error.strerror}"
+        raise OutputError(f"{what}. Choose another --output.") from error
     try:
         written = skeleton(plugin)
         for name, content in written.items():
