@@ -95,6 +95,11 @@ class Plan:
     parts: list[Part]
 
     @property
+    def rules_are_checked(self) -> bool:
+        """Whether the classifier can be made, and so be checked."""
+        return any(part.kind != "plugin" for part in self.parts)
+
+    @property
     def described(self) -> str:
         """The classifier and what it was made with, in words."""
         given = ", ".join(f"{name}={jsonable(value)!r}" for name, value in self.parameters.items())

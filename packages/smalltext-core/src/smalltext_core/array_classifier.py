@@ -176,6 +176,9 @@ class ArrayClassifier(ProbabilisticClassifier):
         """
         if self.learned_ is None:
             raise NotFittedError(self)
+        for attribute in ("name", "distribution"):
+            if not hasattr(self, attribute):
+                raise PluginError(f"The class {type(self).__name__} lacks the attribute {attribute!r}.")
         with model_folder(
             folder,
             classifier=self.name,

@@ -86,11 +86,14 @@ def check(
                 "classifier": name,
                 "parameters": jsonable(planned.parameters),
                 "num_classes": classes,
+                "rules_checked": planned.rules_are_checked,
                 **{status: counts[status] for status in ("passed", "failed", "skipped")},
                 "checks": [one.as_dict() for one in checked],
             }
         )
     else:
+        if not planned.rules_are_checked and not only:
+            _say("\nThe rules were not checked: no classifier can be made, as said above.")
         _show_end(name, checked, counts)
     if counts["failed"]:
         raise typer.Exit(1)

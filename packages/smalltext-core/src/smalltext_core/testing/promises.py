@@ -31,6 +31,9 @@ _METHODS = {"validate": ("validate",), "embed": ("embed",), "save": ("save", "lo
 _ARGUMENTS = {"weights": ("fit", "weights"), "dropout_sampling": ("predict_proba", "dropout_sampling")}
 """The method and its argument that an ability consists of."""
 
+_REQUIRED = ("check_plugin_can_be_loaded", "check_spec_leads_to_what_is_there")
+"""Where one of these fails, nothing can be said about the others."""
+
 _promises: list[Check] = []
 
 
@@ -248,15 +251,14 @@ def run_promises(name: str, num_classes: int = 3, **parameters: Any) -> Iterator
         If no plugin registers the name, or several do.
     """
     described = Promises(name, num_classes, parameters)
-    loaded = run_check(_promises[0], described)
-    if isinstance(loaded.error, (UnknownClassifierError, AmbiguousNameError)):
-        raise loaded.error
-    yield loaded
-    for check in _promises[1:]:
-        if loaded.status == "failed":
-            yield Result(check, "skipped", reason="the plugin could not be loaded")
-        else:
-            yield run_check(check, described)
+    broken = ""
+    for check in _promises:
+        result = run_check(check, described) if not broken else Result(check, "skipped", reason=broken)
+        if isinstance(result.error, (UnknownClassifierError, AmbiguousNameError)):
+            raise result.error
+        if result.status == "failed" and check.name in _REQUIRED:
+            broken = f"the rest follows from {check.name}"
+        yield result
 
 
 def check_promises(name: str, num_classes: int = 3, **parameters: Any) -> list[Result]:

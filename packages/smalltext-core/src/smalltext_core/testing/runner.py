@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import textwrap
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -94,20 +95,36 @@ def run_check(check: Check, subject: Any) -> Result:
     except BrokenRuleError as error:
         return Result(check, "failed", seen=error.seen, expected=error.expected, error=error)
     except (Exception, SystemExit) as error:  # a classifier that leaves the process has failed, like any other
-        seen = f"{type(error).__name__}: {str(error)[:1000]}{_origin(error)}"
+        known = subject.known_failure(check.name, error) if isinstance(subject, Subject) else None
+        if known is not None:
+            return Result(check, "skipped", reason=known)
+        seen = f"{type(error).__name__}: {str(error)[:1000]}{_origin(error, _home(subject))}"
         return Result(check, "failed", seen=seen, expected="no exception here", error=error)
     return Result(check, "passed")
 
 
-def _origin(error: BaseException) -> str:
-    """Say where an exception was raised: the last line of its traceback."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
+def _home(subject: object) -> str:
+    """Return the package that the classifier comes from."""
+    try:
+        return type(subject.unfitted).__module__.partition(".")[0] if isinstance(subject, Subject) else ""
+    except (Exception, SystemExit):  # it cannot even be made
         return ""
-    code = trace.tb_frame.f_code
-    return f" (raised in {code.co_name}, {code.co_filename}:{trace.tb_lineno})"
+
+
+def _origin(error: BaseException, home: str) -> str:
+    """Say where an exception comes from at first: the last line in a package, else the last of all."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [
+        line
+        for line in traceback.walk_tb(error.__traceback__)
+        if not line[0].f_code.co_filename.startswith("<frozen")
+    ]
+    own = [line for line in lines if str(line[0].f_globals.get("__name__")).partition(".")[0] == home]
+    if not lines:
+        return ""
+    frame, number = (own or lines)[-1]
+    return f" (in {frame.f_code.co_name}, {frame.f_code.co_filename}:{number})"
 
 
 def run_checks(
