@@ -53,7 +53,7 @@ answer([[names for names, _, _ in found], [rest for _, *rest in found], len(scan
         "raises_on_import",
     )
     assert listings == [["first", "majority", "second"]] * 32
-    assert resolved == [[["build", "Majority", "MajorityFactory"], [1]]] * 32
+    assert resolved == [[["build", "Classifier", "Factory"], [1]]] * 32
     assert scans == 1
     assert loads == ["acme_raises_on_import.plugin", "acme_several.plugin", "acme_works.plugin"]
 
