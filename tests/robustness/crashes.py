@@ -1,9 +1,9 @@
 """Kills processes that train, predict and save, one hundred times, and prints as JSON what each left behind.
 
 Every process is forked off this one, which has imported all that they need. Two thirds of them are killed at a
-call that was drawn beforehand, most of these between the moment in which the result is begun and the one in which it
-is whole; the others from outside, at some time after something appeared on the disk. The signal is SIGKILL each time,
-so that nobody can clear anything away. At the end each is let be once.
+call that was drawn beforehand, most of these between the moment in which the result is begun and the one in which
+it is whole; the others from outside, at some time after something appeared on the disk. The signal is SIGKILL each
+time, so that nobody can clear anything away. At the end each is let be once.
 """
 
 from __future__ import annotations
