@@ -18,7 +18,9 @@ from smalltext_core.errors import (
     PluginError,
     ProtocolVersionError,
     UnknownClassifierError,
+    UnsupportedError,
 )
+from smalltext_core.factory import ConstructorFactory
 from smalltext_core.forking import hold_across_forks
 from smalltext_core.plugins import Plugin, canonical, discover, forget_modules_of_removed
 from smalltext_core.spec import ClassifierSpec
@@ -208,8 +210,11 @@ def create_factory(
     """
     spec = classifier_spec(name)
     check_num_classes(num_classes, multi_label)
+    _check_multi_label(name, spec, multi_label)
     builder = spec.resolve("builder")
     _check_parameters(name, builder, parameters)
+    if spec.builder is None:
+        return ConstructorFactory(builder, num_classes, multi_label=multi_label, **parameters)
     return cast("ClassifierFactory", builder(num_classes, multi_label=multi_label, **parameters))
 
 
@@ -225,6 +230,16 @@ def create_classifier(name: str, num_classes: int, *, multi_label: bool = False,
     [1]
     """
     return create_factory(name, num_classes, multi_label=multi_label, **parameters).new()
+
+
+def _check_multi_label(name: str, spec: ClassifierSpec, multi_label: bool) -> None:
+    if multi_label and "multi_label" not in spec.abilities:
+        able = [other for other, found in classifiers().items() if "multi_label" in found.abilities]
+        hint = f" These can do more: {', '.join(able)}." if able else ""
+        raise UnsupportedError(
+            f"multi_label=True: the classifier {name!r} is for single-label problems; its plugin does not declare "
+            f"the ability multi_label.{hint}"
+        )
 
 
 def _check_parameters(name: str, builder: Any, parameters: Mapping[str, Any]) -> None:

@@ -398,10 +398,6 @@ class TorchClassifier(Backend[E], ProbabilisticClassifier):
             description,
         )
 
-    def _saved_parameters(self) -> dict[str, Any]:
-        """Return the constructor's arguments that are saved; they are given to it again on loading."""
-        return parameters.constructor_parameters(self)
-
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: the network on the CPU, so that it can be read where there is nothing else."""
         state = self.__dict__.copy()
