@@ -11,9 +11,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from smalltext_core import TextDataset, create_factory
+from smalltext_core import TextDataset, classifier_spec, create_factory
 from smalltext_core.checks import check_weights
-from smalltext_core.errors import AmbiguousNameError, InvalidInputError, PluginError, UnknownClassifierError
+from smalltext_core.errors import (
+    AmbiguousNameError,
+    InvalidInputError,
+    PluginError,
+    UnknownClassifierError,
+    UnsupportedError,
+)
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.registry import builder_parameters, check_parameters
 from smalltext_sklearn.raw_texts import as_text_column
@@ -147,6 +153,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If texts, labels, weights or parameters are not what is described here; the former model stays.
         UnknownClassifierError
             If nothing that is installed has this name.
+        UnsupportedError
+            If that classifier takes no weights, or one label a text only.
         """
         classes, numbers = read_targets(y)
         count = numbers.shape[0]
@@ -154,11 +162,13 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_several_classes(classes, numbers, weights)
         texts = as_text_column(X)
         check_consistent_length(texts, numbers)
+        self._check_abilities(classes, weighted=weights is not None)
         factory = create_factory(
             self.name, len(classes), multi_label=classes.multi_label, **self._builder_parameters(classes)
         )
         train_set = TextDataset(texts, numbers, label_names=classes.names)
-        self.classifier_ = factory.new().fit(train_set, weights=weights)
+        options = {} if weights is None else {"weights": weights}
+        self.classifier_ = factory.new().fit(train_set, **options)
         self.classes_ = classes.labels
         self._classes = classes
         return self
@@ -189,6 +199,13 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.string = True
         tags.classifier_tags.multi_label = True
         return tags
+
+    def _check_abilities(self, classes: Classes, *, weighted: bool) -> None:
+        abilities = classifier_spec(self.name).abilities
+        if classes.multi_label and "multi_label" not in abilities:
+            raise UnsupportedError(f"The classifier {self.name!r} gives one label a text: y may have one column.")
+        if weighted and "weights" not in abilities:
+            raise UnsupportedError(f"The classifier {self.name!r} takes no weights. Leave sample_weight out.")
 
     def _builder_parameters(self, classes: Classes) -> dict[str, Any]:
         """Return what the builder is given: the parameters, labels made class numbers, and the seed."""
