@@ -6,7 +6,7 @@ import difflib
 import importlib
 import inspect
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn, cast
 
@@ -212,7 +212,7 @@ def create_factory(
     check_num_classes(num_classes, multi_label)
     _check_multi_label(name, spec, multi_label)
     builder = spec.resolve("builder")
-    _check_parameters(name, builder, parameters)
+    check_parameters(name, parameters)
     if spec.builder is None:
         return ConstructorFactory(builder, num_classes, multi_label=multi_label, **parameters)
     return cast("ClassifierFactory", builder(num_classes, multi_label=multi_label, **parameters))
@@ -242,14 +242,23 @@ def _check_multi_label(name: str, spec: ClassifierSpec, multi_label: bool) -> No
         )
 
 
-def _check_parameters(name: str, builder: Any, parameters: Mapping[str, Any]) -> None:
-    known = inspect.signature(builder).parameters
+def builder_parameters(name: str) -> Mapping[str, inspect.Parameter]:
+    """Return what a classifier can be told: what its builder takes, but for `num_classes` and `multi_label`.
+
+    The builder is imported for it; `name` is that of a classifier, as for `create_factory`.
+    """
+    known = inspect.signature(classifier_spec(name).resolve("builder")).parameters
+    return {parameter: known[parameter] for parameter in known if parameter not in ("num_classes", "multi_label")}
+
+
+def check_parameters(name: str, parameters: Iterable[str]) -> None:
+    """Raise InvalidInputError, which names those that there are, if a classifier has no such parameter."""
+    known = builder_parameters(name)
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values()):
         return
-    allowed = [parameter for parameter in known if parameter not in ("num_classes", "multi_label")]
     for parameter in parameters:
-        if parameter not in allowed:
-            near = difflib.get_close_matches(parameter, allowed, n=1)
+        if parameter not in known:
+            near = difflib.get_close_matches(parameter, known, n=1)
             advice = f"Did you mean {near[0]!r}?" if near else ""
             given = f"{parameter!r} for the classifier {name!r}"
-            raise InvalidInputError("parameters", given, ", ".join(allowed), advice)
+            raise InvalidInputError("parameters", given, ", ".join(known), advice)
