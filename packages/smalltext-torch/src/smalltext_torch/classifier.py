@@ -388,7 +388,7 @@ class TorchClassifier(Backend[E], ProbabilisticClassifier):
     def _precision(self, fitted: Fitted[E]) -> Precision:
         return Precision.of(fitted.device, self.mixed_precision)
 
-    def _scoring(self, fitted: Fitted[E], data_set: Dataset[Any], description: str = "predict") -> Scoring:
+    def _scoring(self, fitted: Fitted[E], data_set: Dataset[Any], description: str | None = "predict") -> Scoring:
         """Return the texts of a dataset, checked and ready to be passed through the network."""
         data_set = checks.prediction_data(data_set, fitted=True, classifier=self)
         return Scoring(
