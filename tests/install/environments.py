@@ -8,7 +8,11 @@ import subprocess
 import sys
 import venv
 from dataclasses import dataclass
+from importlib.metadata import distribution, requires
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,20 @@ class Environment:
 
     def install(self, *requirements: str) -> None:
         self._pip("install", "--quiet", "--find-links", str(self.wheels), *requirements)
+
+    def install_offline(self, name: str) -> None:
+        """Install one of the packages from its wheel, with what it needs and nothing else, in a moment.
+
+        What it needs of others is linked to from this environment, where it is installed already.
+        """
+        needed = closure(name)
+        ours = sorted(one for one in needed if one.startswith("smalltext-"))
+        self._pip("install", "--quiet", "--no-deps", "--no-index", "--find-links", str(self.wheels), *ours)
+        (room,) = self.folder.glob("Lib/site-packages" if os.name == "nt" else "lib/python*/site-packages")
+        for other in needed - set(ours):
+            for path in tops(other):
+                if not (room / path.name).exists():
+                    (room / path.name).symlink_to(path)
 
     def distributions(self) -> set[str]:
         return {found["name"] for found in json.loads(self._pip("list", "--format", "json"))}
@@ -52,6 +70,28 @@ class Environment:
     def _pip(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "pip", "--python", str(self.python), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def closure(name: str) -> set[str]:
+    """Return the distributions that one needs, itself included, as the metadata of those installed here say."""
+    needed: set[str] = set()
+    waiting = [name]
+    while waiting:
+        one = canonicalize_name(waiting.pop())
+        if one not in needed:
+            needed.add(one)
+            requirements = map(Requirement, requires(one) or ())
+            waiting += [
+                each.name for each in requirements if each.marker is None or each.marker.evaluate({"extra": ""})
+            ]
+    return needed
+
+
+def tops(name: str) -> set[Path]:
+    """Return the folders and modules of a distribution that is installed here, and its metadata."""
+    found = distribution(name)
+    paths = {file.parts[0] for file in found.files or () if file.parts[0] not in ("..", "__pycache__")}
+    return {Path(str(found.locate_file(path))) for path in paths}
 
 
 def empty_environment(folder: Path, wheels: Path) -> Environment:

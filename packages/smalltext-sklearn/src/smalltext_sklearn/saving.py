@@ -80,8 +80,8 @@ def load(cls: type[C], folder: str | Path, trusted: list[str] | None) -> C:
         _give_vocabularies(classifier.vectorizer_, vocabularies)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise ModelFolderError(
-            f"{folder} does not hold a whole scikit-learn classifier ({type(error).__name__}: {error}). "
-            "Save the model again."
+            f"{folder} does not hold a whole scikit-learn classifier, or was written by another version "
+            f"({manifest.distribution} {manifest.version}): {type(error).__name__}: {error} Save the model again."
         ) from error
     if written_with != sklearn.__version__:
         with probe.explained(folder, written_with):
