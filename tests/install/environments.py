@@ -8,11 +8,12 @@ import subprocess
 import sys
 import venv
 from dataclasses import dataclass
-from importlib.metadata import distribution, requires
+from importlib.metadata import distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+
+from house import packages
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,19 @@ class Environment:
         self._pip("install", "--quiet", "--find-links", str(self.wheels), *requirements)
 
     def install_offline(self, name: str) -> None:
-        """Install one of the packages from its wheel, with what it needs and nothing else, in a moment.
-
-        What it needs of others is linked to from this environment, where it is installed already.
-        """
-        needed = closure(name)
-        ours = sorted(one for one in needed if one.startswith("smalltext-"))
-        self._pip("install", "--quiet", "--no-deps", "--no-index", "--find-links", str(self.wheels), *ours)
-        (room,) = self.folder.glob("Lib/site-packages" if os.name == "nt" else "lib/python*/site-packages")
-        for other in needed - set(ours):
-            for path in tops(other):
-                if not (room / path.name).exists():
-                    (room / path.name).symlink_to(path)
+        """Install one of the packages from its wheel, and of others what it needs, which is here already, as links."""
+        ours: set[str] = set()
+        others: set[str] = set()
+        waiting = [name]
+        while waiting:
+            one = waiting.pop()
+            if one in packages.NAMES:
+                ours.add(one)
+                waiting += [needed.name for needed in packages.required(one)]
+            else:
+                others.add(one)
+        self._pip("install", "--quiet", "--no-deps", "--no-index", "--find-links", str(self.wheels), *sorted(ours))
+        linked(self.packages, *sorted(others))
 
     def distributions(self) -> set[str]:
         return {found["name"] for found in json.loads(self._pip("list", "--format", "json"))}
@@ -59,12 +61,33 @@ class Environment:
     def run_command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self._run(str(self._scripts / name), *arguments)
 
-    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def run_module(self, name: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        """Run a module of this environment in a folder."""
+        return self._run(str(self.python), "-m", name, *arguments, folder=folder)
+
+    def see(self, *folders: Path) -> None:
+        """Let this environment find what is installed in other folders, as if it were installed here."""
+        lines = "".join(f"{folder}\n" for folder in folders)
+        (self.packages / "others.pth").write_text(lines, encoding="utf-8")
+
+    @property
+    def packages(self) -> Path:
+        """Where packages are installed."""
+        (found,) = [*self.folder.glob("lib/python*/site-packages"), *self.folder.glob("Lib/site-packages")]
+        return found
+
+    def _run(self, *command: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
         inherited = {
             key: value for key, value in os.environ.items() if not key.startswith(("PYTHONPATH", "SMALLTEXT_"))
         }
         return subprocess.run(
-            command, cwd=self.folder, env=inherited, capture_output=True, text=True, encoding="utf-8", check=False
+            command,
+            cwd=folder or self.folder,
+            env=inherited,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
         )
 
     def _pip(self, *arguments: str) -> str:
@@ -72,28 +95,27 @@ class Environment:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def closure(name: str) -> set[str]:
-    """Return the distributions that one needs, itself included, as the metadata of those installed here say."""
-    needed: set[str] = set()
-    waiting = [name]
-    while waiting:
-        one = canonicalize_name(waiting.pop())
-        if one not in needed:
-            needed.add(one)
-            requirements = map(Requirement, requires(one) or ())
-            waiting += [
-                each.name for each in requirements if each.marker is None or each.marker.evaluate({"extra": ""})
-            ]
-    return needed
-
-
-def tops(name: str) -> set[Path]:
-    """Return the folders and modules of a distribution that is installed here, and its metadata."""
-    found = distribution(name)
-    paths = {file.parts[0] for file in found.files or () if file.parts[0] not in ("..", "__pycache__")}
-    return {Path(str(found.locate_file(path))) for path in paths}
-
-
 def empty_environment(folder: Path, wheels: Path) -> Environment:
     venv.create(folder, symlinks=os.name != "nt")
     return Environment(folder, wheels)
+
+
+def linked(folder: Path, *names: str) -> Path:
+    """Make a folder that holds distributions of this environment, and all that they need, as links.
+
+    So no test unpacks the hundreds of megabytes of torch: pip finds it installed, and Python imports it.
+    """
+    waiting = list(names)
+    done: set[str] = set()
+    while waiting:
+        found = distribution(waiting.pop())
+        if found.name in done:
+            continue
+        done.add(found.name)
+        home = Path(str(found.locate_file("")))
+        for top in {file.parts[0] for file in found.files or [] if file.parts[0] != ".."} - {"__pycache__"}:
+            if not (folder / top).exists():
+                (folder / top).symlink_to(home / top)
+        needed = map(Requirement, found.requires or [])
+        waiting += [one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return folder

@@ -6,7 +6,7 @@ import difflib
 import importlib
 import inspect
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn, cast
 
@@ -18,7 +18,9 @@ from smalltext_core.errors import (
     PluginError,
     ProtocolVersionError,
     UnknownClassifierError,
+    UnsupportedError,
 )
+from smalltext_core.factory import ConstructorFactory
 from smalltext_core.forking import hold_across_forks
 from smalltext_core.plugins import Plugin, canonical, discover, forget_modules_of_removed
 from smalltext_core.spec import ClassifierSpec
@@ -208,8 +210,11 @@ def create_factory(
     """
     spec = classifier_spec(name)
     check_num_classes(num_classes, multi_label)
+    _check_multi_label(name, spec, multi_label)
     builder = spec.resolve("builder")
-    _check_parameters(name, builder, parameters)
+    check_parameters(name, parameters)
+    if spec.builder is None:
+        return ConstructorFactory(builder, num_classes, multi_label=multi_label, **parameters)
     return cast("ClassifierFactory", builder(num_classes, multi_label=multi_label, **parameters))
 
 
@@ -227,14 +232,33 @@ def create_classifier(name: str, num_classes: int, *, multi_label: bool = False,
     return create_factory(name, num_classes, multi_label=multi_label, **parameters).new()
 
 
-def _check_parameters(name: str, builder: Any, parameters: Mapping[str, Any]) -> None:
-    known = inspect.signature(builder).parameters
+def _check_multi_label(name: str, spec: ClassifierSpec, multi_label: bool) -> None:
+    if multi_label and "multi_label" not in spec.abilities:
+        able = [other for other, found in classifiers().items() if "multi_label" in found.abilities]
+        hint = f" These can do more: {', '.join(able)}." if able else ""
+        raise UnsupportedError(
+            f"multi_label=True: the classifier {name!r} is for single-label problems; its plugin does not declare "
+            f"the ability multi_label.{hint}"
+        )
+
+
+def builder_parameters(name: str) -> Mapping[str, inspect.Parameter]:
+    """Return what a classifier can be told: what its builder takes, but for `num_classes` and `multi_label`.
+
+    The builder is imported for it; `name` is that of a classifier, as for `create_factory`.
+    """
+    known = inspect.signature(classifier_spec(name).resolve("builder")).parameters
+    return {parameter: known[parameter] for parameter in known if parameter not in ("num_classes", "multi_label")}
+
+
+def check_parameters(name: str, parameters: Iterable[str]) -> None:
+    """Raise InvalidInputError, which names those that there are, if a classifier has no such parameter."""
+    known = builder_parameters(name)
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values()):
         return
-    allowed = [parameter for parameter in known if parameter not in ("num_classes", "multi_label")]
     for parameter in parameters:
-        if parameter not in allowed:
-            near = difflib.get_close_matches(parameter, allowed, n=1)
+        if parameter not in known:
+            near = difflib.get_close_matches(parameter, known, n=1)
             advice = f"Did you mean {near[0]!r}?" if near else ""
             given = f"{parameter!r} for the classifier {name!r}"
-            raise InvalidInputError("parameters", given, ", ".join(allowed), advice)
+            raise InvalidInputError("parameters", given, ", ".join(known), advice)
