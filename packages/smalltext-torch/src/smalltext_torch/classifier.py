@@ -38,6 +38,7 @@ from smalltext_torch.randomness import Randomness
 from smalltext_torch.scoring import Scoring
 from smalltext_torch.split import check_validation_set_size, split_rows
 from smalltext_torch.training import Examples, Schedule, Training, evaluate
+from smalltext_torch.vocabulary_in_use import vocabulary_in_use
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -201,8 +202,11 @@ class TorchClassifier(Backend[E], ProbabilisticClassifier):
             VERBOSITY_VERBOSE, "training on %d texts, validating with %d", len(examples), len(validation or ())
         )
         steps = schedule.num_epochs * schedule.batches_per_epoch(len(examples))
+        in_use = [given.texts for given in (examples, validation) if given is not None]
+        embedding = self._word_embedding(network) if optimizer is None else None
         with (
             reproducible(device, self.seed),
+            vocabulary_in_use(network, embedding, in_use, self._padding(encoder)),
             self._optimization(optimizer, scheduler, network, steps) as (given, paced),
         ):
             training = Training(

@@ -309,6 +309,9 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         rising = 0.0 if self.fine_tuning_arguments is None else self.fine_tuning_arguments.cut_fraction
         return layers.linear_decay(optimizer, total_steps, rising)
 
+    def _word_embedding(self, network: nn.Module) -> nn.Embedding | None:
+        return layers.word_embedding(network)
+
     def _begin_epoch(self, network: nn.Module, epoch: int) -> None:
         if self.fine_tuning_arguments is not None:
             layers.unfreeze_top(network, self.fine_tuning_arguments.unfrozen_layers(epoch))
