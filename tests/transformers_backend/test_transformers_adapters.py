@@ -6,9 +6,12 @@ import copy
 
 import numpy as np
 import pytest
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 import smalltext_core as st
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.testing.texts import training_texts
 from smalltext_transformers import FineTuningArguments
 
 peft = pytest.importorskip("peft")
@@ -38,6 +41,34 @@ def test_what_is_saved_is_the_adapter_beside_the_name_of_its_model(make, topics,
     assert "model.safetensors" not in written
     saved = peft.PeftConfig.from_pretrained(str(tmp_path / "saved"))
     assert saved.base_model_name_or_path == classifier.transformer_model.model
+
+
+def proba_of(network, folder, texts):
+    given = AutoTokenizer.from_pretrained(folder)(texts.x, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        return (
+            network.eval()(given["input_ids"], attention_mask=given["attention_mask"]).logits.softmax(-1).numpy()
+        )
+
+
+def test_the_folder_of_an_adapter_is_also_a_model_of_transformers(make, tmp_path):
+    texts = training_texts(3, multi_label=False)
+    classifier = make(num_classes=3, peft_config=lora()).fit(texts)
+    classifier.save(tmp_path / "saved")
+    config = AutoConfig.from_pretrained(tmp_path / "saved" / "config")
+    network = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved", config=config)
+    assert network.config.id2label == {0: "football", 1: "cooking", 2: "space"}
+    expected = classifier.predict_proba(texts)
+    np.testing.assert_allclose(proba_of(network, tmp_path / "saved", texts), expected, atol=1e-6)
+
+
+def test_with_as_many_classes_as_the_pretrained_model_an_adapter_needs_no_configuration(make, topics, tmp_path):
+    classifier = make(peft_config=lora()).fit(topics)
+    for _ in range(2):  # the second time in place of the first
+        classifier.save(tmp_path / "saved")
+    network = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved")
+    expected = classifier.predict_proba(topics)
+    np.testing.assert_allclose(proba_of(network, tmp_path / "saved", topics), expected, atol=1e-6)
 
 
 def test_a_loaded_adapter_gives_the_same_bits(make, topics, tmp_path):

@@ -332,7 +332,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             network.config.label2id = {name: number for number, name in enumerate(names)}
         with pretrained.quiet():
             network.save_pretrained(folder)
-            network.config.save_pretrained(folder)  # an adapter leaves it out
+            if self.peft_config is not None:
+                network.config.save_pretrained(folder / pretrained.ADAPTED)
 
     def _load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
         if self.peft_config is None:
