@@ -25,6 +25,7 @@ from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerCh
 from smalltext_torch.parameters import check_count
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE
 from smalltext_torch.scoring import Scoring
+from smalltext_torch.training import Tally
 from smalltext_transformers import layers, pretrained
 from smalltext_transformers._version import __version__
 from smalltext_transformers.adapters import (
@@ -89,8 +90,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         How many tokens of a text are looked at, special ones included; by default as many as the model takes. A
         warning says how many texts had more.
     long_texts : {"truncate", "window"}, default="truncate"
-        What becomes of the rest of longer texts. "window": it is predicted with, sampled and embedded in
-        overlapping windows, over which a text's results are the mean; training and `validate` see the first one.
+        What becomes of the rest of longer texts. "window": it is predicted with, sampled, embedded and validated
+        in overlapping windows, over which a text's results are the mean; training sees the first one.
     peft_config : PeftConfig, optional
         An adapter to train instead of the whole model, such as ``peft.LoraConfig(r=8)``. What is saved is the
         adapter, beside the name of the pretrained model, which has to be there when it is loaded.
@@ -281,6 +282,22 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         data_set = checks.prediction_data(data_set, fitted=True, classifier=self)
         windows, counts = fitted.encoder.windows(data_set)
         return WindowScoring(windows, self._precision(fitted), fitted.encoder.padding, description, counts=counts)
+
+    def _tally(self, fitted: Fitted[Encoder], data_set: Dataset[Any]) -> Tally:
+        if self.long_texts == "truncate":
+            return super()._tally(fitted, data_set)
+        loss, y = fitted.loss, data_set.y
+        proba = self._scoring(fitted, data_set, "validate").compute(
+            self._probabilities(fitted, fitted.network), self.num_classes
+        )
+        tally, logits = Tally(), loss.logits(torch.from_numpy(proba))
+        targets, weights = loss.targets(y, logits.device), loss.text_weights(y)
+        tally.add(
+            loss.of_texts(logits, targets),
+            loss.hits(logits, targets),
+            None if weights is None else torch.from_numpy(weights),
+        )
+        return tally
 
     def _forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         logits: torch.Tensor = network(batch.tokens, attention_mask=batch.mask.long()).logits
