@@ -15,6 +15,7 @@ from smalltext_core.testing.texts import training_texts
 from smalltext_transformers import FineTuningArguments
 
 peft = pytest.importorskip("peft")
+save_and_load = pytest.importorskip("peft.utils.save_and_load")
 
 
 def lora(**changes):
@@ -71,12 +72,22 @@ def test_with_as_many_classes_as_the_pretrained_model_an_adapter_needs_no_config
     np.testing.assert_allclose(proba_of(network, tmp_path / "saved", topics), expected, atol=1e-6)
 
 
-def test_a_loaded_adapter_gives_the_same_bits(make, topics, tmp_path):
-    classifier = make(peft_config=lora()).fit(topics)
+@pytest.mark.parametrize("parts", [["query", "value"], ["word_embeddings", "query"]])
+def test_a_loaded_adapter_gives_the_same_bits(make, topics, tmp_path, parts):
+    classifier = make(peft_config=lora(target_modules=parts)).fit(topics)
     classifier.save(tmp_path / "saved")
     again = st.load(tmp_path / "saved")
     np.testing.assert_array_equal(again.predict_proba(topics), classifier.predict_proba(topics))
     assert again.peft_config.r == 4
+
+
+def test_saving_an_adapter_does_not_ask_the_hub(make, topics, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(save_and_load, "check_file_exists_on_hf_hub", lambda *given: asked.append(given))
+    classifier = make(peft_config=lora()).fit(topics)
+    classifier.model.peft_config["default"].base_model_name_or_path = "a-name-on-the-hub"
+    classifier.save(tmp_path / "saved")
+    assert asked == []
 
 
 def test_adapters_are_sampled_embedded_and_copied(make, topics):

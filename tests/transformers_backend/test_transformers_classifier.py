@@ -15,7 +15,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.testing.texts import training_texts, unseen_texts
 from smalltext_torch import EarlyStopping, Metric, NoopEarlyStopping
 from smalltext_transformers import TransformerBasedClassification, TransformersDataset, layers
-from transformers_backend.tiny_models import ARCHITECTURES, tiny_model, tiny_tokenizer
+from transformers_backend.tiny_models import ARCHITECTURES, WITH_DECODER, tiny_model, tiny_tokenizer
 
 TEXTS = TextDataset(["the goal of the team", "butter and onion", "", "the goal of the team"])
 
@@ -55,6 +55,14 @@ def test_every_encoder_is_trained_and_asked(make, topics, architecture):
     classifier = make(model=tiny_model(architecture), num_epochs=1, precision="float32").fit(topics)
     assert classifier.predict_proba(TEXTS, dropout_sampling=2).shape == (4, 2, 2)
     assert classifier.embed(TEXTS).shape == (4, 32)
+
+
+@pytest.mark.parametrize("architecture", WITH_DECODER)
+def test_models_with_a_decoder_are_trained_and_asked_too(make, topics, architecture):
+    classifier = make(model=tiny_model(architecture), num_epochs=1).fit(topics)
+    assert classifier.predict_proba(TEXTS).shape == (4, 2)
+    for layer in (0, 1, -1):
+        assert classifier.embed(TEXTS, hidden_layer_index=layer).shape == (4, 32)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

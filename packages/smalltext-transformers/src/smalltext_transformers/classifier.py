@@ -243,7 +243,9 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
 
         def embedding_and_proba(batch: Batch) -> torch.Tensor:
             output = fitted.network(batch.tokens, attention_mask=batch.mask.long(), output_hidden_states=True)
-            states = output.hidden_states[hidden_layer_index].float()
+            # Models with a decoder, such as BART, keep what the encoder makes of a text apart.
+            every = output["encoder_hidden_states" if "encoder_hidden_states" in output else "hidden_states"]
+            states = every[hidden_layer_index].float()
             pooled = states[:, 0] if embedding_method == "cls" else _mean(states, batch)
             return torch.cat([pooled, fitted.loss.probabilities(output.logits)], dim=1)
 
@@ -348,8 +350,11 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             network.config.id2label = dict(enumerate(names))
             network.config.label2id = {name: number for number, name in enumerate(names)}
         with pretrained.quiet():
-            network.save_pretrained(folder)
-            if self.peft_config is not None:
+            if self.peft_config is None:
+                network.save_pretrained(folder)
+            else:
+                # Left to itself, peft asks the hub whether the pretrained vocabulary is another one.
+                network.save_pretrained(folder, save_embedding_layers=False)
                 network.config.save_pretrained(folder / pretrained.ADAPTED)
 
     def _load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
