@@ -142,6 +142,14 @@ class Backend(ABC, Generic[E]):
         """Return what `fit` takes if it is given no model selection."""
         return None
 
+    def _word_embedding(self, network: nn.Module) -> nn.Embedding | None:  # noqa: ARG002
+        """Return the embedding in which tokens are looked up, so that only rows that occur need to be trained.
+
+        None is always right. An embedding is, where the default optimizer changes a row without a gradient in
+        proportion to itself, if at all; see `smalltext_torch.vocabulary_in_use`.
+        """
+        return None
+
     def _begin_epoch(self, network: nn.Module, epoch: int) -> None:
         """Take note that an epoch, counted from 1, begins: for what is frozen in some epochs and not in others."""
 
