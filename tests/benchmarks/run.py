@@ -1,7 +1,7 @@
 """Run the benchmarks: all of them, or those whose names are given (`hatch run bench imports`).
 
 Each module ``bench_*.py`` beside this one has a tuple BENCHMARKS. Tables are printed; everything that was measured
-is written to the folder .benchmarks/ of the repository.
+is written to the folder .benchmarks/ of the repository. `--rounds 1` makes one round of each, for a first look.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from harness import Benchmark, as_json, as_table, measure
@@ -28,13 +29,16 @@ def main() -> None:
     benchmarks = {benchmark.name: benchmark for benchmark in available()}
     parser = argparse.ArgumentParser(description="Measure variants of one job side by side.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ones: {', '.join(benchmarks)}")
-    chosen = parser.parse_args().names or list(benchmarks)
+    parser.add_argument("--rounds", type=int, help="how often each variant is run; by default what each says")
+    arguments = parser.parse_args()
+    chosen = arguments.names or list(benchmarks)
     unknown = [name for name in chosen if name not in benchmarks]
     if unknown:
         parser.error(f"no benchmark is called {unknown[0]}; there are {', '.join(benchmarks)}")
     RESULTS.mkdir(exist_ok=True)
     for name in chosen:
-        result = measure(benchmarks[name])
+        benchmark = benchmarks[name]
+        result = measure(replace(benchmark, rounds=arguments.rounds or benchmark.rounds))
         path = RESULTS / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json"
         path.write_text(json.dumps(as_json(result), indent=2) + "\n", encoding="utf-8")
         print(f"{as_table(result)}\n  written to {path.relative_to(HERE.parents[1])}\n", flush=True)

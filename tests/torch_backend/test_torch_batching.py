@@ -85,6 +85,14 @@ def test_a_batch_of_empty_texts_is_one_token_wide() -> None:
     assert not batch.mask.any()
 
 
+def test_a_batch_may_be_widened_to_a_multiple_within_the_longest_text_of_all() -> None:
+    texts = Ragged.from_sequences([range(10), [5], range(5), range(4)])
+
+    widths = [make_batch(texts, np.array(rows), CPU, multiple=4).tokens.shape[1] for rows in ([1], [2], [3], [0])]
+
+    assert widths == [4, 8, 4, 10]
+
+
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=200), st.integers(1, 20))
 def test_training_batches_hold_every_text_once(lengths: list[int], size: int) -> None:
     batches = training_batches(np.array(lengths), size, np.random.default_rng(0))
@@ -144,6 +152,12 @@ def test_prediction_batches_are_as_full_as_they_can_be() -> None:
     batches = list(prediction_batches(np.full(10, 3), token_budget=12))
 
     assert [len(rows) for rows in batches] == [4, 4, 2]
+
+
+def test_prediction_batches_leave_room_for_widening() -> None:
+    batches = list(prediction_batches(np.full(10, 3), token_budget=12, multiple=4))
+
+    assert [len(rows) for rows in batches] == [3, 3, 3, 1]
 
 
 def test_a_dataset_of_sequences_is_sliced_and_pickled() -> None:

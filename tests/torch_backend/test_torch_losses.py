@@ -70,3 +70,14 @@ def test_hits_are_the_share_of_labels_that_are_right() -> None:
 
 def test_probabilities_are_float32_whatever_the_precision_of_the_network() -> None:
     assert Loss(multi_label=False).probabilities(LOGITS.bfloat16()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_logits_of_probabilities_mean_these_probabilities(multi_label: bool) -> None:
+    loss = Loss(multi_label)
+    proba = torch.cat([loss.probabilities(LOGITS), torch.tensor([[0.0, 1.0]])])
+
+    logits = loss.logits(proba)
+
+    assert logits.isfinite().all()
+    torch.testing.assert_close(loss.probabilities(logits), proba)

@@ -6,12 +6,16 @@ import copy
 
 import numpy as np
 import pytest
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 import smalltext_core as st
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.testing.texts import training_texts
 from smalltext_transformers import FineTuningArguments
 
 peft = pytest.importorskip("peft")
+save_and_load = pytest.importorskip("peft.utils.save_and_load")
 
 
 def lora(**changes):
@@ -40,12 +44,50 @@ def test_what_is_saved_is_the_adapter_beside_the_name_of_its_model(make, topics,
     assert saved.base_model_name_or_path == classifier.transformer_model.model
 
 
-def test_a_loaded_adapter_gives_the_same_bits(make, topics, tmp_path):
+def proba_of(network, folder, texts):
+    given = AutoTokenizer.from_pretrained(folder)(texts.x, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        return (
+            network.eval()(given["input_ids"], attention_mask=given["attention_mask"]).logits.softmax(-1).numpy()
+        )
+
+
+def test_the_folder_of_an_adapter_is_also_a_model_of_transformers(make, tmp_path):
+    texts = training_texts(3, multi_label=False)
+    classifier = make(num_classes=3, peft_config=lora()).fit(texts)
+    classifier.save(tmp_path / "saved")
+    config = AutoConfig.from_pretrained(tmp_path / "saved" / "config")
+    network = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved", config=config)
+    assert network.config.id2label == {0: "football", 1: "cooking", 2: "space"}
+    expected = classifier.predict_proba(texts)
+    np.testing.assert_allclose(proba_of(network, tmp_path / "saved", texts), expected, atol=1e-6)
+
+
+def test_with_as_many_classes_as_the_pretrained_model_an_adapter_needs_no_configuration(make, topics, tmp_path):
     classifier = make(peft_config=lora()).fit(topics)
+    for _ in range(2):  # the second time in place of the first
+        classifier.save(tmp_path / "saved")
+    network = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved")
+    expected = classifier.predict_proba(topics)
+    np.testing.assert_allclose(proba_of(network, tmp_path / "saved", topics), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("parts", [["query", "value"], ["word_embeddings", "query"]])
+def test_a_loaded_adapter_gives_the_same_bits(make, topics, tmp_path, parts):
+    classifier = make(peft_config=lora(target_modules=parts)).fit(topics)
     classifier.save(tmp_path / "saved")
     again = st.load(tmp_path / "saved")
     np.testing.assert_array_equal(again.predict_proba(topics), classifier.predict_proba(topics))
     assert again.peft_config.r == 4
+
+
+def test_saving_an_adapter_does_not_ask_the_hub(make, topics, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(save_and_load, "check_file_exists_on_hf_hub", lambda *given: asked.append(given))
+    classifier = make(peft_config=lora()).fit(topics)
+    classifier.model.peft_config["default"].base_model_name_or_path = "a-name-on-the-hub"
+    classifier.save(tmp_path / "saved")
+    assert asked == []
 
 
 def test_adapters_are_sampled_embedded_and_copied(make, topics):

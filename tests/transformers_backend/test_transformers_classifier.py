@@ -14,8 +14,8 @@ from smalltext_core import TextDataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.testing.texts import training_texts, unseen_texts
 from smalltext_torch import EarlyStopping, Metric, NoopEarlyStopping
-from smalltext_transformers import TransformerBasedClassification, TransformersDataset
-from transformers_backend.tiny_models import ARCHITECTURES, tiny_model, tiny_tokenizer
+from smalltext_transformers import TransformerBasedClassification, TransformersDataset, layers
+from transformers_backend.tiny_models import ARCHITECTURES, WITH_DECODER, tiny_model, tiny_tokenizer
 
 TEXTS = TextDataset(["the goal of the team", "butter and onion", "", "the goal of the team"])
 
@@ -55,6 +55,39 @@ def test_every_encoder_is_trained_and_asked(make, topics, architecture):
     classifier = make(model=tiny_model(architecture), num_epochs=1, precision="float32").fit(topics)
     assert classifier.predict_proba(TEXTS, dropout_sampling=2).shape == (4, 2, 2)
     assert classifier.embed(TEXTS).shape == (4, 32)
+
+
+@pytest.mark.parametrize("architecture", WITH_DECODER)
+def test_models_with_a_decoder_are_trained_and_asked_too(make, topics, architecture):
+    classifier = make(model=tiny_model(architecture), num_epochs=1).fit(topics)
+    assert classifier.predict_proba(TEXTS).shape == (4, 2)
+    for layer in (0, 1, -1):
+        assert classifier.embed(TEXTS, hidden_layer_index=layer).shape == (4, 32)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_training_the_vocabulary_in_use_makes_the_model_that_training_all_of_it_makes(
+    make, topics, architecture, monkeypatch
+):
+    def trained():
+        rows = []
+        adamw = layers.adamw
+
+        def noted(network, *given):
+            rows.append(len(network.get_input_embeddings().weight))
+            return adamw(network, *given)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(layers, "adamw", noted)
+            return make(model=tiny_model(architecture), num_epochs=2, lr=0.002).fit(topics).model, rows[0]
+
+    sparing, rows = trained()
+    monkeypatch.setattr(TransformerBasedClassification, "_word_embedding", lambda *_: None)
+    whole, all_rows = trained()
+    assert rows < all_rows == len(tiny_tokenizer())
+    assert sparing.get_input_embeddings().weight.shape == whole.get_input_embeddings().weight.shape
+    for name, parameter in whole.named_parameters():
+        torch.testing.assert_close(sparing.get_parameter(name), parameter, rtol=1e-3, atol=2e-5)
 
 
 def test_the_learning_rate_falls_to_nothing(make, topics):

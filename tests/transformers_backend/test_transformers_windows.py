@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from smalltext_core import TextDataset
+from smalltext_core import TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch.batching import Ragged
 from smalltext_torch.tokens import Frame
@@ -49,6 +49,32 @@ def test_samples_and_embeddings_are_pooled_too(make, topics):
     embeddings, proba = classifier.embed(texts, return_proba=True)
     assert embeddings.shape == (2, 32)
     np.testing.assert_allclose(proba, classifier.predict_proba(texts), atol=1e-6)
+
+
+@pytest.mark.parametrize("class_weight", [None, {0: 3.0, 1: 1.0}])
+def test_validation_is_of_what_is_predicted(make, topics, class_weight):
+    classifier = make(long_texts="window", class_weight=class_weight).fit(topics)
+    texts = TextDataset([LONG, "goal", "butter onion " + LONG], [1, 0, 0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss, accuracy = classifier.validate(texts)
+    proba = classifier.predict_proba(texts)
+    weights = np.array([1.0, 3.0, 3.0]) if class_weight else np.ones(3)
+    expected = -(weights * np.log(proba[np.arange(3), texts.y])).sum() / weights.sum()
+    assert loss == pytest.approx(expected, rel=1e-5)
+    assert accuracy == pytest.approx((classifier.predict(texts) == texts.y).mean())
+    first = make(class_weight=class_weight).fit(topics)
+    with pytest.warns(UserWarning, match="2 of 3"):
+        assert first.validate(texts)[0] != pytest.approx(loss, rel=1e-5)
+
+
+def test_validation_of_several_labels_is_of_what_is_predicted(make, labelled_twice):
+    classifier = make(long_texts="window", multi_label=True).fit(labelled_twice)
+    texts = TextDataset([LONG, "goal"], list_to_csr([[0, 1], []], num_classes=2))
+    loss, accuracy = classifier.validate(texts)
+    proba, truth = classifier.predict_proba(texts), texts.y.toarray()
+    assert loss == pytest.approx(-np.log(np.where(truth, proba, 1 - proba)).mean(), rel=1e-5)
+    assert accuracy == pytest.approx(((proba > 0.5) == truth).mean())
 
 
 def test_no_text_has_no_window(make, topics):

@@ -40,6 +40,30 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 """The class of each configuration, and what it needs beyond `SIZES`."""
+WITH_DECODER: dict[str, tuple[str, dict[str, Any]]] = {
+    "bart": (
+        "BartConfig",
+        {
+            "d_model": 32,
+            "encoder_layers": 2,
+            "decoder_layers": 2,
+            "encoder_ffn_dim": 48,
+            "decoder_ffn_dim": 48,
+            "encoder_attention_heads": 2,
+            "decoder_attention_heads": 2,
+            "forced_eos_token_id": None,
+            "bos_token_id": 2,
+            "eos_token_id": 3,
+            "decoder_start_token_id": 3,
+        },
+    ),
+    "t5": (
+        "T5Config",
+        {"d_model": 32, "d_kv": 16, "d_ff": 48, "eos_token_id": 3, "decoder_start_token_id": 0},
+    ),
+    "gpt2": ("GPT2Config", {"n_positions": 64, "bos_token_id": 2, "eos_token_id": 3}),
+}
+"""The same of models that are no mere encoders."""
 
 
 def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:
@@ -67,7 +91,7 @@ def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:
 
 
 def tiny_config(architecture: str, **changes: Any) -> transformers.PretrainedConfig:
-    name, extra = ARCHITECTURES[architecture]
+    name, extra = {**ARCHITECTURES, **WITH_DECODER}[architecture]
     sizes = {**SIZES, "vocab_size": len(tiny_tokenizer()), **extra, **changes}
     return getattr(transformers, name)(**sizes)
 

@@ -58,7 +58,8 @@ class Fitted(Generic[E]):
 class Backend(ABC, Generic[E]):
     """The part of a `TorchClassifier` that differs from backend to backend.
 
-    The methods that are not abstract have an answer that suits most.
+    Its methods are for a subclass to write and for smalltext-torch to call, which is what their underscore says;
+    they change only with an announcement. Those that are not abstract have an answer that suits most.
     """
 
     name: ClassVar[str]
@@ -139,6 +140,14 @@ class Backend(ABC, Generic[E]):
 
     def _default_model_selection(self) -> ModelSelectionHandler | Literal["none"] | None:
         """Return what `fit` takes if it is given no model selection."""
+        return None
+
+    def _word_embedding(self, network: nn.Module) -> nn.Embedding | None:  # noqa: ARG002
+        """Return the embedding in which tokens are looked up, so that only rows that occur need to be trained.
+
+        None is always right. An embedding is, where the default optimizer changes a row without a gradient in
+        proportion to itself, if at all; see `smalltext_torch.vocabulary_in_use`.
+        """
         return None
 
     def _begin_epoch(self, network: nn.Module, epoch: int) -> None:

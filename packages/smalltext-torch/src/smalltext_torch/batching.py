@@ -105,11 +105,18 @@ class Ragged:
             return self
         return self._cut(self.offsets[:-1], np.minimum(lengths, max_length))
 
-    def padded(self, rows: RowNumbers, padding: int = 0) -> tuple[NDArray[np.int64], Lengths]:
-        """Return sequences side by side, shape (len(rows), longest of them, 1 at least), and their lengths."""
+    def padded(self, rows: RowNumbers, padding: int = 0, multiple: int = 1) -> tuple[NDArray[np.int64], Lengths]:
+        """Return sequences side by side, and their lengths.
+
+        There are as many columns as the longest of them has tokens, 1 at least; and a few more where that is no
+        multiple of a number, but no more than the longest of all sequences has.
+        """
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
-        columns = np.arange(max(int(lengths.max(initial=1)), 1))
+        longest = int(lengths.max(initial=1))
+        if longest % multiple:
+            longest = min(longest + multiple - longest % multiple, int(self.lengths.max()))
+        columns = np.arange(max(longest, 1))
         inside = columns < lengths[:, None]
         tokens = np.full(inside.shape, padding, dtype=np.int64)
         tokens[inside] = self.tokens[(starts[:, None] + columns)[inside]]
@@ -170,9 +177,11 @@ class Batch:
         return Batch(self.tokens.repeat_interleave(times, 0), self.lengths.repeat_interleave(times, 0))
 
 
-def make_batch(texts: Ragged, rows: RowNumbers, device: torch.device, padding: int = 0) -> Batch:
-    """Pad some texts to the longest of them and put them on a device."""
-    tokens, lengths = texts.padded(rows, padding)
+def make_batch(
+    texts: Ragged, rows: RowNumbers, device: torch.device, padding: int = 0, multiple: int = 1
+) -> Batch:
+    """Pad some texts to the longest of them (see `Ragged.padded`) and put them on a device."""
+    tokens, lengths = texts.padded(rows, padding, multiple)
     return Batch(
         torch.from_numpy(tokens).to(device, non_blocking=True),
         torch.from_numpy(lengths).to(device, non_blocking=True),
@@ -207,10 +216,10 @@ def training_batches(lengths: Lengths, batch_size: int, order: np.random.Generat
     return [batches[number] for number in order.permutation(len(batches))]
 
 
-def prediction_batches(lengths: Lengths, token_budget: int) -> Iterator[RowNumbers]:
-    """Cut all texts, sorted by length, into batches of as many tokens as the budget allows, padding included.
+def prediction_batches(lengths: Lengths, token_budget: int, multiple: int = 1) -> Iterator[RowNumbers]:
+    """Cut texts, sorted by length, into batches of as many tokens as the budget allows, padding included.
 
-    A text that is longer than the budget makes a batch of its own.
+    A text that is longer than the budget makes a batch of its own. Widths count as multiples of a number.
 
     Examples
     --------
@@ -218,7 +227,7 @@ def prediction_batches(lengths: Lengths, token_budget: int) -> Iterator[RowNumbe
     [[1, 2, 3], [0]]
     """
     rows = np.argsort(lengths, kind="stable")
-    ascending = np.maximum(lengths[rows], 1)
+    ascending = -(-np.maximum(lengths[rows], 1) // multiple) * multiple
     start = 0
     while start < len(rows):
         stop = _last_within(ascending, start, token_budget)
@@ -241,3 +250,8 @@ def _last_within(ascending: Lengths, start: int, token_budget: int) -> int:
 def token_budget(device: torch.device) -> int:
     """Return how many tokens a prediction batch holds: what stays in a CPU's cache, or fills an accelerator."""
     return 1024 if device.type == "cpu" else 16384
+
+
+def training_budget(device: torch.device) -> int:
+    """Return how many tokens are trained on at once: all of them keep what the backward pass needs."""
+    return 2048 if device.type == "cpu" else 65536

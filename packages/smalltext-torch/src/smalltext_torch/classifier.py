@@ -37,7 +37,8 @@ from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, VERBOSITY_VERBOSE, 
 from smalltext_torch.randomness import Randomness
 from smalltext_torch.scoring import Scoring
 from smalltext_torch.split import check_validation_set_size, split_rows
-from smalltext_torch.training import Examples, Schedule, Training, evaluate
+from smalltext_torch.training import Examples, Schedule, Tally, Training, evaluate
+from smalltext_torch.vocabulary_in_use import vocabulary_in_use
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -201,8 +202,11 @@ class TorchClassifier(Backend[E], ProbabilisticClassifier):
             VERBOSITY_VERBOSE, "training on %d texts, validating with %d", len(examples), len(validation or ())
         )
         steps = schedule.num_epochs * schedule.batches_per_epoch(len(examples))
+        in_use = [given.texts for given in (examples, validation) if given is not None]
+        embedding = self._word_embedding(network) if optimizer is None else None
         with (
             reproducible(device, self.seed),
+            vocabulary_in_use(network, embedding, in_use, self._padding(encoder)),
             self._optimization(optimizer, scheduler, network, steps) as (given, paced),
         ):
             training = Training(
@@ -238,16 +242,7 @@ class TorchClassifier(Backend[E], ProbabilisticClassifier):
         validation_set = checks.validation_data(
             validation_set, num_classes=self.num_classes, multi_label=self.multi_label
         )
-        y = validation_set.y
-        examples = Examples(self._encode(fitted.encoder, validation_set), y, fitted.loss.text_weights(y))
-        tally = evaluate(
-            lambda batch: self._forward(fitted.network, batch),
-            fitted.loss,
-            examples,
-            self._precision(fitted),
-            self._padding(fitted.encoder),
-        )
-        return tally.means("The validation loss")
+        return self._tally(fitted, validation_set).means("The validation loss")
 
     def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
         """Return how probable each class is for each text.
@@ -348,6 +343,17 @@ class TorchClassifier(Backend[E], ProbabilisticClassifier):
         if len(held_out[0]) == 0:
             return examples, None, loss
         return examples, Examples(held_out[0], held_out[1], loss.text_weights(*held_out[1:])), loss
+
+    def _tally(self, fitted: Fitted[E], data_set: Dataset[Any]) -> Tally:
+        """Return the losses and hits of labelled texts."""
+        y = data_set.y
+        return evaluate(
+            lambda batch: self._forward(fitted.network, batch),
+            fitted.loss,
+            Examples(self._encode(fitted.encoder, data_set), y, fitted.loss.text_weights(y)),
+            self._precision(fitted),
+            self._padding(fitted.encoder),
+        )
 
     def _schedule(self, encoder: E) -> Schedule:
         return Schedule(

@@ -94,6 +94,14 @@ class Precision:
         """Return float32, or (`mixed`) the narrower type that this device is faster with, if there is one."""
         return cls(device, _narrow_type(device) if mixed else None)
 
+    @property
+    def widths(self) -> int:
+        """The number of which the widths of batches are to be multiples.
+
+        For bfloat16 on a CPU torch compiles, and keeps, some megabytes of kernels for each shape of batches.
+        """
+        return 4 if self.device.type == "cpu" and self.dtype is not None else 1
+
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context to run a forward pass in."""
         return nullcontext() if self.dtype is None else torch.autocast(self.device.type, dtype=self.dtype)

@@ -71,3 +71,9 @@ class Loss:
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Return what this loss taught the logits to mean: float32, softmax or (multi-label) sigmoid."""
         return logits.float().sigmoid() if self.multi_label else logits.float().softmax(dim=-1)
+
+    def logits(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """Return logits that mean given probabilities: the way back from `probabilities`."""
+        least = torch.finfo(torch.float32).tiny
+        given = torch.log(probabilities.clamp(min=least))
+        return given - torch.log((1 - probabilities).clamp(min=least)) if self.multi_label else given

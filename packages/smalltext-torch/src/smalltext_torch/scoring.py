@@ -95,6 +95,7 @@ class Scoring:
     def _batches(self) -> Iterator[tuple[RowNumbers, Batch]]:
         device = self.precision.device
         with progress_bar(len(self.texts), self.description, "text") as bar:
-            for rows in prediction_batches(self.texts.lengths, token_budget(device)):
-                yield rows, make_batch(self.texts, rows, device, self.padding)
+            widths = self.precision.widths
+            for rows in prediction_batches(self.texts.lengths, token_budget(device), widths):
+                yield rows, make_batch(self.texts, rows, device, self.padding, widths)
                 bar.update(len(rows))

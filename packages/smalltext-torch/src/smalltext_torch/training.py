@@ -26,6 +26,7 @@ from smalltext_torch.batching import (
     prediction_batches,
     token_budget,
     training_batches,
+    training_budget,
 )
 from smalltext_torch.device import Precision
 from smalltext_torch.early_stopping import EarlyStoppingHandler
@@ -190,20 +191,29 @@ class Training:
         return self.schedule.validated_after(batches)
 
     def _step(self, examples: Examples, rows: RowNumbers, tally: Tally) -> float:
-        """Train on one batch, and return the learning rate that was used."""
+        """Train on one batch, and return the learning rate that was used.
+
+        A batch that is too much at once is passed through the network in parts, whose gradients add up to that of
+        the batch.
+        """
+        with self.randomness.network.lent():
+            lengths = examples.texts.lengths[rows]
+            for part in prediction_batches(lengths, training_budget(self.precision.device), self.precision.widths):
+                self._add_gradient(examples, rows[part], len(rows), tally)
+            return self._update()
+
+    def _add_gradient(self, examples: Examples, rows: RowNumbers, of: int, tally: Tally) -> None:
+        """Add the gradient of some of the texts of a batch of so many."""
         device = self.precision.device
-        batch = make_batch(examples.texts, rows, device, self.schedule.padding)
+        batch = make_batch(examples.texts, rows, device, self.schedule.padding, self.precision.widths)
         targets = self.loss.targets(examples.y[rows], device)
         weights = None if examples.weights is None else torch.from_numpy(examples.weights[rows]).to(device)
-        with self.randomness.network.lent():
-            with self.precision.autocast():
-                logits = self.forward(batch)
-            losses = self.loss.of_texts(logits, targets)
-            mean_loss = losses.mean() if weights is None else (losses * weights).mean()
-            self._scaler.scale(mean_loss).backward()  # type: ignore[no-untyped-call]
-            learning_rate = self._update()
+        with self.precision.autocast():
+            logits = self.forward(batch)
+        losses = self.loss.of_texts(logits, targets)
+        weighted = losses if weights is None else losses * weights
+        self._scaler.scale(weighted.sum() / of).backward()  # type: ignore[no-untyped-call]
         tally.add(losses.detach(), self.loss.hits(logits.detach(), targets), weights)
-        return learning_rate
 
     def _update(self) -> float:
         """Let the optimizer take a step, then the scheduler, and return the learning rate of the step."""
@@ -345,10 +355,10 @@ def evaluate(
     """Compute losses and hits of labelled texts, without training; the network has to be in evaluation mode."""
     tally = Tally()
     device = precision.device
-    for rows in prediction_batches(examples.texts.lengths, token_budget(device)):
+    for rows in prediction_batches(examples.texts.lengths, token_budget(device), precision.widths):
         with torch.inference_mode(), precision.autocast():
             targets = loss.targets(examples.y[rows], device)
-            logits = forward(make_batch(examples.texts, rows, device, padding))
+            logits = forward(make_batch(examples.texts, rows, device, padding, precision.widths))
             weights = None if examples.weights is None else torch.from_numpy(examples.weights[rows]).to(device)
             tally.add(loss.of_texts(logits, targets), loss.hits(logits, targets), weights)
     return tally

@@ -25,6 +25,7 @@ from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerCh
 from smalltext_torch.parameters import check_count
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
 from smalltext_torch.scoring import Scoring
+from smalltext_torch.training import Tally
 from smalltext_transformers import layers, pretrained
 from smalltext_transformers._version import __version__
 from smalltext_transformers.adapters import (
@@ -89,8 +90,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         How many tokens of a text are looked at, special ones included; by default as many as the model takes. A
         warning says how many texts had more.
     long_texts : {"truncate", "window"}, default="truncate"
-        What becomes of the rest of longer texts. "window": it is predicted with, sampled and embedded in
-        overlapping windows, over which a text's results are the mean; training and `validate` see the first one.
+        What becomes of the rest of longer texts. "window": it is predicted with, sampled, embedded and validated
+        in overlapping windows, over which a text's results are the mean; training sees the first one.
     peft_config : PeftConfig, optional
         An adapter to train instead of the whole model, such as ``peft.LoraConfig(r=8)``. What is saved is the
         adapter, beside the name of the pretrained model, which has to be there when it is loaded.
@@ -251,7 +252,9 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
 
         def embedding_and_proba(batch: Batch) -> torch.Tensor:
             output = fitted.network(batch.tokens, attention_mask=batch.mask.long(), output_hidden_states=True)
-            states = output.hidden_states[hidden_layer_index].float()
+            # Models with a decoder, such as BART, keep what the encoder makes of a text apart.
+            every = output["encoder_hidden_states" if "encoder_hidden_states" in output else "hidden_states"]
+            states = every[hidden_layer_index].float()
             pooled = states[:, 0] if embedding_method == "cls" else _mean(states, batch)
             return torch.cat([pooled, fitted.loss.probabilities(output.logits)], dim=1)
 
@@ -293,6 +296,22 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         windows, counts = fitted.encoder.windows(data_set)
         return WindowScoring(windows, self._precision(fitted), fitted.encoder.padding, description, counts=counts)
 
+    def _tally(self, fitted: Fitted[Encoder], data_set: Dataset[Any]) -> Tally:
+        if self.long_texts == "truncate":
+            return super()._tally(fitted, data_set)
+        loss, y = fitted.loss, data_set.y
+        proba = self._scoring(fitted, data_set, "validate").compute(
+            self._probabilities(fitted, fitted.network), self.num_classes
+        )
+        tally, logits = Tally(), loss.logits(torch.from_numpy(proba))
+        targets, weights = loss.targets(y, logits.device), loss.text_weights(y)
+        tally.add(
+            loss.of_texts(logits, targets),
+            loss.hits(logits, targets),
+            None if weights is None else torch.from_numpy(weights),
+        )
+        return tally
+
     def _forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         logits: torch.Tensor = network(batch.tokens, attention_mask=batch.mask.long()).logits
         return logits
@@ -320,6 +339,9 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         rising = 0.0 if self.fine_tuning_arguments is None else self.fine_tuning_arguments.cut_fraction
         return layers.linear_decay(optimizer, total_steps, rising)
 
+    def _word_embedding(self, network: nn.Module) -> nn.Embedding | None:
+        return layers.word_embedding(network)
+
     def _begin_epoch(self, network: nn.Module, epoch: int) -> None:
         if self.fine_tuning_arguments is not None:
             layers.unfreeze_top(network, self.fine_tuning_arguments.unfrozen_layers(epoch))
@@ -339,8 +361,12 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             network.config.id2label = dict(enumerate(names))
             network.config.label2id = {name: number for number, name in enumerate(names)}
         with pretrained.quiet():
-            network.save_pretrained(folder)
-            network.config.save_pretrained(folder)  # an adapter leaves it out
+            if self.peft_config is None:
+                network.save_pretrained(folder)
+            else:
+                # Left to itself, peft asks the hub whether the pretrained vocabulary is another one.
+                network.save_pretrained(folder, save_embedding_layers=False)
+                network.config.save_pretrained(folder / pretrained.ADAPTED)
 
     def _load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
         if self.peft_config is None:

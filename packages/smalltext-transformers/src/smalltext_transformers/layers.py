@@ -72,6 +72,15 @@ def _shared_behind(network: nn.Module, path: str) -> list[str]:
     return [f"{parent}.{name}" for name, _ in behind]
 
 
+def word_embedding(network: Any) -> nn.Embedding | None:
+    """Return the embedding of a network's tokens, if it has a plain one."""
+    try:
+        found = network.get_input_embeddings()
+    except NotImplementedError:
+        return None
+    return found if isinstance(found, nn.Embedding) else None
+
+
 def unfreeze_top(network: nn.Module, count: int | None) -> None:
     """Train so many of the uppermost layers (None: all), and leave those below as they are."""
     if count is None:

@@ -30,6 +30,12 @@ UNBOUNDED = 1_000_000
 DEFAULT_WINDOW = 512
 """How many tokens are taken where neither the model nor its tokenizer sets a limit."""
 
+ADAPTED = "config"
+"""The folder of the configuration beside a saved adapter.
+
+Where it lies beside the adapter itself, transformers looks there for the weights of the whole model too.
+"""
+
 
 class Pretrained:
     """Loads what one classifier needs of a pretrained model.
@@ -108,7 +114,8 @@ def window(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
 
 def saved_config(folder: Path) -> PretrainedConfig:
     """Read the configuration of a saved classifier."""
-    config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    home = folder / ADAPTED if (folder / ADAPTED).is_dir() else folder
+    config: PretrainedConfig = AutoConfig.from_pretrained(home, trust_remote_code=False, local_files_only=True)
     return config
 
 
