@@ -10,8 +10,8 @@ import pytest
 from smalltext_core import TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch.batching import Ragged
+from smalltext_torch.tokens import Frame
 from smalltext_transformers import TransformersDataset
-from smalltext_transformers.tokens import Frame
 from transformers_backend.tiny_models import tiny_tokenizer
 
 LONG = "the goal and the recipe " * 40

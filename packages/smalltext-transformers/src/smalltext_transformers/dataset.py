@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,7 @@ from smalltext_core.dataset import as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import LabelNames
 from smalltext_torch.batching import Ragged, RaggedDataset
-from smalltext_torch.parameters import check_count
-from smalltext_transformers.tokens import Frame, tokenize, tokenizer_id
+from smalltext_torch.tokens import Frame, check_length, tokenize, tokenizer_id, within
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -122,25 +120,3 @@ class TransformersDataset(RaggedDataset):
     @staticmethod
     def _copy(x: Ragged) -> Ragged:
         return x  # Token ids are never changed.
-
-
-def check_length(argument: str, length: object, frame: Frame) -> int:
-    """Return a length that leaves room for a token of the text itself, or say so."""
-    least = frame.before + frame.after + 1
-    if check_count(argument, length) < least:
-        raise InvalidInputError(argument, repr(length), f"{least} or above, special tokens included")
-    return int(length)  # type: ignore[call-overload, no-any-return]
-
-
-def within(texts: Ragged, length: int, frame: Frame, what: str) -> Ragged:
-    """Cut texts that are longer than so many tokens, and warn of how many these are."""
-    longer = int((texts.lengths > length).sum())
-    if not longer:
-        return texts
-    warnings.warn(
-        f"{longer} of {len(texts)} texts ({longer / len(texts):.1%}) have more than {length} tokens ({what}); "
-        "the rest of them is not looked at.",
-        UserWarning,
-        stacklevel=3,
-    )
-    return frame.cut(texts, length)

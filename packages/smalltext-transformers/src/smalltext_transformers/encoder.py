@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,24 +14,11 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch.batching import Ragged
+from smalltext_torch.tokens import Frame, check_length, tokenizer_id, tokens_of, within
 from smalltext_transformers import pretrained
-from smalltext_transformers.dataset import TransformersDataset, check_length, within
-from smalltext_transformers.tokens import Frame, tokenize, tokenizer_id
+from smalltext_transformers.dataset import TransformersDataset
 
 ENCODER = "encoder.json"
-
-
-@dataclass(frozen=True)
-class _Tokenized:
-    """The tokens of a dataset, and what they were made of: a list of texts can be changed."""
-
-    tokenizer_id: str
-    texts: int
-    tokens: Ragged
-
-
-_TOKENIZED: weakref.WeakKeyDictionary[TextDataset, _Tokenized] = weakref.WeakKeyDictionary()
-"""What was made of datasets that still exist, so that each is tokenized once."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +96,7 @@ class Encoder:
 
     def _tokens(self, data_set: Dataset[Any]) -> Ragged:
         if isinstance(data_set, TextDataset):
-            return self._of_texts(data_set)
+            return tokens_of(data_set, self.tokenizer, self.tokenizer_id)
         if not isinstance(data_set, TransformersDataset):
             raise InvalidInputError(
                 "data_set",
@@ -126,15 +112,6 @@ class Encoder:
                 "Encode with TransformersDataset.from_texts and the model's tokenizer, or give a TextDataset.",
             )
         return data_set.x
-
-    def _of_texts(self, data_set: TextDataset) -> Ragged:
-        texts = data_set.x
-        fingerprint = hash(tuple(texts))
-        known = _TOKENIZED.get(data_set)
-        if known is None or (known.tokenizer_id, known.texts) != (self.tokenizer_id, fingerprint):
-            known = _Tokenized(self.tokenizer_id, fingerprint, tokenize(texts, self.tokenizer))
-            _TOKENIZED[data_set] = known
-        return known.tokens
 
     def save(self, folder: Path) -> None:
         """Write what `load` reads; the configuration is written with the network."""

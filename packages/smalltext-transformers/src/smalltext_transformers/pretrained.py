@@ -21,6 +21,7 @@ from transformers import (
 from transformers.utils import logging
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_torch.tokens import positions
 from smalltext_transformers.arguments import TransformerModelArguments
 
 UNBOUNDED = 1_000_000
@@ -34,14 +35,6 @@ ADAPTED = "config"
 
 Where it lies beside the adapter itself, transformers looks there for the weights of the whole model too.
 """
-
-POSITIONS_AFTER_PADDING = frozenset(
-    (
-        *("camembert", "data2vec-text", "ibert", "lilt", "longformer", "luke", "mpnet", "roberta"),
-        *("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
-    )
-)
-"""Types of models whose first tokens have the position after that of the padding token, so that fewer are left."""
 
 
 class Pretrained:
@@ -113,11 +106,9 @@ class Pretrained:
 def window(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
     """Return how many tokens of a text the model takes."""
     limits = [tokenizer.model_max_length] if tokenizer.model_max_length <= UNBOUNDED else []
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is not None and positions > 0:
-        # MPNet counts from 2 whatever its padding token is, the others from the number after that of the token.
-        skipped = max(getattr(config, "pad_token_id", None) or 0, 1) + 1
-        limits.append(positions - skipped if config.model_type in POSITIONS_AFTER_PADDING else positions)
+    most = positions(config)
+    if most is not None:
+        limits.append(most)
     return min(limits, default=DEFAULT_WINDOW)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import warnings
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,15 +13,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from smalltext_core.dataset import TextDataset
+from smalltext_core.errors import InvalidInputError
 from smalltext_torch.batching import Ragged
+from smalltext_torch.parameters import check_count
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 AT_ONCE = 2048
 """So many texts are tokenized in one call; what a tokenizer returns takes far more memory than the ids."""
 
 _PROBE = "Hello, WORLD! Zwölf Boxkämpfer jagen 1234 Hühner 👍 今日は"
+
+POSITIONS_AFTER_PADDING = frozenset(
+    (
+        *("camembert", "data2vec-text", "ibert", "lilt", "longformer", "luke", "mpnet", "roberta"),
+        *("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
+    )
+)
+"""Types of models whose first tokens have the position after that of the padding token, so that fewer are left."""
 
 
 @dataclass(frozen=True)
@@ -134,3 +147,67 @@ def tokenizer_id(tokenizer: PreTrainedTokenizerBase) -> str:
         digest.update(f"{token}\0{number}\0".encode("utf-8", "surrogatepass"))
     digest.update(repr(tokenize([_PROBE], tokenizer).tokens.tolist()).encode())
     return digest.hexdigest()[:32]
+
+
+def positions(config: PretrainedConfig) -> int | None:
+    """Return for how many tokens a model has positions; None if its configuration sets no limit."""
+    most = getattr(config, "max_position_embeddings", None)
+    if most is None or most <= 0:
+        return None
+    # MPNet counts from 2 whatever its padding token is, the others from the number after that of the token.
+    skipped = max(getattr(config, "pad_token_id", None) or 0, 1) + 1
+    return int(most - skipped if config.model_type in POSITIONS_AFTER_PADDING else most)
+
+
+def check_length(argument: str, length: object, frame: Frame) -> int:
+    """Return a length that leaves room for a token of the text itself, or say so."""
+    least = frame.before + frame.after + 1
+    if check_count(argument, length) < least:
+        raise InvalidInputError(argument, repr(length), f"{least} or above, special tokens included")
+    return int(length)  # type: ignore[call-overload, no-any-return]
+
+
+def within(texts: Ragged, length: int, frame: Frame, what: str) -> Ragged:
+    """Cut texts that are longer than so many tokens, and warn of how many these are."""
+    longer = int((texts.lengths > length).sum())
+    if not longer:
+        return texts
+    warnings.warn(
+        f"{longer} of {len(texts)} texts ({longer / len(texts):.1%}) have more than {length} tokens ({what}); "
+        "the rest of them is not looked at.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return frame.cut(texts, length)
+
+
+@dataclass(frozen=True)
+class _Tokenized:
+    """The tokens of a dataset, and what they were made of: a list of texts can be changed."""
+
+    tokenizer_id: str
+    texts: int
+    tokens: Ragged
+
+
+_TOKENIZED: weakref.WeakKeyDictionary[TextDataset, _Tokenized] = weakref.WeakKeyDictionary()
+"""What was made of datasets that still exist, so that each is tokenized once."""
+
+
+def tokens_of(data_set: TextDataset, tokenizer: PreTrainedTokenizerBase, tokenizer_id: str) -> Ragged:
+    """Return the token ids of the texts of a dataset, whole; they are remembered for as long as the dataset lives.
+
+    Parameters
+    ----------
+    data_set : TextDataset
+    tokenizer : tokenizer of transformers
+    tokenizer_id : str
+        What `tokenizer_id` says of it.
+    """
+    texts = data_set.x
+    fingerprint = hash(tuple(texts))
+    known = _TOKENIZED.get(data_set)
+    if known is None or (known.tokenizer_id, known.texts) != (tokenizer_id, fingerprint):
+        known = _Tokenized(tokenizer_id, fingerprint, tokenize(texts, tokenizer))
+        _TOKENIZED[data_set] = known
+    return known.tokens

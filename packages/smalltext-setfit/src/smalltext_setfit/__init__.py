@@ -1,0 +1,39 @@
+"""Few-shot fine-tuning of sentence transformers as a text classifier: the backend named ``setfit``."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from smalltext_setfit._version import __version__
+
+if TYPE_CHECKING:
+    from smalltext_setfit.arguments import SetFitModelArguments
+    from smalltext_setfit.build import build
+    from smalltext_setfit.classifier import SetFitClassification
+    from smalltext_setfit.factory import SetFitClassificationFactory
+    from smalltext_torch.model_loading import ModelLoadingStrategy
+
+__all__ = [
+    "ModelLoadingStrategy",
+    "SetFitClassification",
+    "SetFitClassificationFactory",
+    "SetFitModelArguments",
+    "__version__",
+    "build",
+]
+
+_HOMES = {
+    "ModelLoadingStrategy": "arguments",
+    "SetFitClassification": "classifier",
+    "SetFitClassificationFactory": "factory",
+    "SetFitModelArguments": "arguments",
+    "build": "build",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import torch and setfit only once something of this package is used (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,485 @@
+"""Sentence transformers, fine-tuned on pairs of texts, as a classifier."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from smalltext_core import checks
+from smalltext_core.class_weights import ClassWeight, check_class_weight, class_weights
+from smalltext_core.classifier import ProbabilisticClassifier
+from smalltext_core.dataset import Dataset
+from smalltext_core.errors import InvalidInputError, NotFittedError
+from smalltext_core.labels import LabelNames, Labels
+from smalltext_core.probabilities import Probabilities
+from smalltext_setfit import heads
+from smalltext_setfit.arguments import SetFitModelArguments
+from smalltext_setfit.fitted import Fitted, KnownEmbeddings
+from smalltext_setfit.keywords import model_keywords, training_keywords
+from smalltext_setfit.pairs import PairSource
+from smalltext_setfit.sentence_encoder import SentenceClassifier, embed_all, load_body, new_classifier
+from smalltext_setfit.text_encoder import DistinctTexts, TextEncoder
+from smalltext_setfit.training import FewShotTraining, checked
+from smalltext_setfit.validation import measured
+from smalltext_torch.batching import Batch, Ragged
+from smalltext_torch.device import Precision, check_device, present_or_best, reproducible, resolve_device
+from smalltext_torch.dropout import with_dropout
+from smalltext_torch.losses import Loss
+from smalltext_torch.parameters import check_count
+from smalltext_torch.progress import described
+from smalltext_torch.randomness import Randomness
+from smalltext_torch.scoring import Scoring
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+PRECISIONS = ("float32", "auto")
+
+
+class SetFitClassification(ProbabilisticClassifier):
+    """Fine-tunes a sentence transformer on pairs of texts, and classifies with a linear head on its embeddings.
+
+    Parameters
+    ----------
+    setfit_model_args : SetFitModelArguments, str or path
+        Which pretrained sentence transformer; the name or the folder of one will do.
+    num_classes : int
+        The number of classes, those without a training text included.
+    multi_label : bool, default=False
+        Whether several classes, or none, may apply to a text.
+    max_seq_len : int, default=512
+        How many tokens of a text are looked at, special ones included; no more than the model has positions for. A
+        warning says how many texts had more.
+    use_differentiable_head : bool, default=False
+        Whether the head is trained by gradients, instead of being fitted by logistic regression.
+    mini_batch_size : int, default=32
+        How many pairs a step of training sees, and how many texts a step of training a differentiable head.
+    model_kwargs : mapping, optional
+        Arguments of ``SetFitModel.from_pretrained``: `head_params` (of LogisticRegression; of a differentiable head
+        `temperature`, `eps`, `bias`), `normalize_embeddings`, `multi_target_strategy`, `cache_dir`, `revision`,
+        `token`.
+    trainer_kwargs : mapping, optional
+        `callbacks` of transformers, and arguments of setfit's training as in `setfit_train_kwargs` of `fit`.
+    device : str or torch.device, optional
+        Where to compute; None is the best there is.
+    class_weight : "balanced" or mapping of int to float, optional
+        How much each class counts in the head; see `smalltext_core.class_weights`.
+    pairs_per_text : int, default=40
+        The limit of how many pairs are drawn in an epoch: so many times the number of texts. A warning says if a
+        sampling strategy asks for more.
+    precision : {"float32", "auto"}, default="float32"
+        "auto" multiplies in bfloat16 or float16 where the device is faster with it.
+    multi_label_threshold : float, default=0.5
+        In multi-label problems a class applies if its probability is greater than this.
+    seed : int, optional
+        The same seed, data and machine give the same bits.
+
+    Attributes
+    ----------
+    label_names_ : LabelNames or None
+        What the training set calls the classes.
+    validation_ : tuple of (float, float) or None
+        Loss and accuracy on the validation set that `fit` was given, if any.
+
+    Raises
+    ------
+    InvalidInputError
+        If a parameter is not what is described above.
+
+    References
+    ----------
+    Tunstall et al. (2022), Efficient Few-Shot Learning Without Prompts. https://arxiv.org/abs/2209.11055
+    """
+
+    name, distribution = "setfit", "smalltext-setfit"
+
+    def __init__(
+        self,
+        setfit_model_args: SetFitModelArguments | str | Path,
+        num_classes: int,
+        multi_label: bool = False,
+        max_seq_len: int = 512,
+        use_differentiable_head: bool = False,
+        mini_batch_size: int = 32,
+        model_kwargs: Mapping[str, Any] | None = None,
+        trainer_kwargs: Mapping[str, Any] | None = None,
+        device: str | torch.device | None = None,
+        *,
+        class_weight: ClassWeight = None,
+        pairs_per_text: int = 40,
+        precision: Literal["float32", "auto"] = "float32",
+        multi_label_threshold: float = 0.5,
+        seed: int | None = None,
+    ) -> None:
+        self.setfit_model_args = SetFitModelArguments.of(setfit_model_args)
+        self.num_classes = checks.check_num_classes(num_classes, multi_label)
+        self.multi_label = bool(multi_label)
+        self.max_seq_len = check_count("max_seq_len", max_seq_len)
+        self.use_differentiable_head = bool(use_differentiable_head)
+        self.mini_batch_size = check_count("mini_batch_size", mini_batch_size)
+        self._model_keywords = model_keywords(model_kwargs)
+        heads.check_head_params(self._model_keywords.head_params, self.use_differentiable_head)
+        training_keywords(("trainer_kwargs", trainer_kwargs))
+        self.model_kwargs = dict(model_kwargs or {})
+        self.trainer_kwargs = dict(trainer_kwargs or {})
+        check_device(device)
+        self.device = device
+        check_class_weight(class_weight, self.num_classes)
+        self.class_weight = class_weight
+        self.pairs_per_text = check_count("pairs_per_text", pairs_per_text)
+        if precision not in PRECISIONS:
+            raise InvalidInputError("precision", repr(precision), "'float32' or 'auto'")
+        self.precision = precision
+        self.multi_label_threshold = checks.check_threshold(multi_label_threshold)
+        self.seed = checks.check_seed(seed)
+        self._fitted: Fitted | None = None
+        self.validation_: tuple[float, float] | None = None
+
+    def fit(  # type: ignore[override]  # the documented order: validation_set stands before weights
+        self,
+        train_set: Dataset[Any],
+        validation_set: Dataset[Any] | None = None,
+        setfit_train_kwargs: Mapping[str, Any] | None = None,
+        *,
+        weights: ArrayLike | None = None,
+    ) -> Self:
+        """Train from the pretrained model on labelled texts, and return this classifier.
+
+        If anything goes wrong the classifier stays what it was before.
+
+        Parameters
+        ----------
+        train_set : TextDataset
+            Labelled texts, of two classes at least; one text of a class is enough.
+        validation_set : TextDataset, optional
+            Labelled texts; `validation_` tells loss and accuracy on them. Training does not look at them.
+        setfit_train_kwargs : mapping, optional
+            Arguments of setfit's training: `num_epochs`, `max_steps`, `sampling_strategy`, `num_iterations`,
+            `body_learning_rate`, `head_learning_rate`, `loss`, `end_to_end`, `warmup_proportion`, `l2_weight`,
+            `logging_strategy`, `logging_first_step`, `logging_steps`. They go before those in `trainer_kwargs`.
+        weights : array-like of float, shape (n,), optional
+            How much each text counts: 0 or more, finite, not all zero. Pairs are drawn in proportion to the product
+            of the weights of their texts, and the head is fitted with them.
+
+        Raises
+        ------
+        InvalidInputError
+            If an argument is not what is described here. Nothing has been done then.
+        DivergedError
+            If what was trained gives no finite numbers.
+        """
+        train_set, checked_weights = checks.training_data(
+            train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
+        )
+        self._check_classes(train_set.y)
+        if validation_set is not None:
+            validation_set = checks.validation_data(
+                validation_set, num_classes=self.num_classes, multi_label=self.multi_label
+            )
+        keywords = training_keywords(
+            ("trainer_kwargs", self.trainer_kwargs), ("setfit_train_kwargs", setfit_train_kwargs)
+        )
+        device = resolve_device(self.device)
+        randomness = Randomness(self.seed, device)
+        source = PairSource(
+            train_set.y,
+            checked_weights,
+            randomness.order,
+            sampling_strategy=keywords.sampling_strategy,
+            num_iterations=keywords.num_iterations,
+            pairs_per_text=self.pairs_per_text,
+        )
+        if keywords.epochs[0] and keywords.max_steps < 0:
+            source.warn_of_limit(stacklevel=3)
+        with randomness.network.lent():
+            body = load_body(self.setfit_model_args, self._model_keywords)
+        encoder = TextEncoder.of(body, self.max_seq_len)
+        distinct = encoder.distinct(train_set)
+        network = new_classifier(body, encoder, self.num_classes, self._model_keywords.normalize_embeddings).to(
+            device
+        )
+        training = FewShotTraining(
+            network=network,
+            texts=distinct,
+            padding=encoder.padding,
+            rows=self._rows(train_set.y, checked_weights),
+            source=source,
+            keywords=keywords,
+            head=self._head_settings,
+            batch_size=self.mini_batch_size,
+            precision=Precision.of(device, self.precision == "auto"),
+            randomness=randomness,
+        )
+        with reproducible(device, self.seed):
+            embeddings = training.run()
+        network.requires_grad_(requires_grad=False).eval()
+        known = KnownEmbeddings.of(distinct.texts, embeddings)
+        fitted = Fitted(encoder, network, training.rows.loss, train_set.label_names, known)
+        validation = None if validation_set is None else self._validate(fitted, validation_set)
+        self._fitted, self.validation_ = fitted, validation
+        return self
+
+    def refit_head(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
+        """Fit a new head, and leave the sentence transformer as it is: seconds instead of minutes.
+
+        Embeddings of texts that a head was fitted with before are remembered; in the inner loop of active learning
+        only the texts that are new are encoded.
+
+        Parameters
+        ----------
+        train_set : TextDataset
+            Labelled texts, of two classes at least.
+        weights : array-like of float, shape (n,), optional
+            How much each text counts: 0 or more, finite, not all zero.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        InvalidInputError
+            If an argument is not what is described here. Nothing has been done then.
+        """
+        before = self._require_fitted()
+        train_set, checked_weights = checks.training_data(
+            train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
+        )
+        self._check_classes(train_set.y)
+        keywords = training_keywords(("trainer_kwargs", self.trainer_kwargs))
+        distinct = before.encoder.distinct(train_set)
+        missing = before.known.missing(distinct.texts)
+        added = embed_all(
+            before.network,
+            distinct.tokens.take(missing),
+            self._precision(before),
+            before.encoder.padding,
+            _unwatched,
+        )
+        known = before.known.extended([distinct.texts[number] for number in missing], added)
+        rows = self._rows(train_set.y, checked_weights)
+        layer = checked(
+            heads.fit_head(
+                known.take(distinct.texts)[distinct.of_row],
+                rows,
+                self._head_settings,
+                keywords,
+                Randomness(self.seed, before.device),
+                _unwatched,
+            )
+        )
+        network = before.network.with_head(layer.to(before.device))
+        self._fitted = Fitted(before.encoder, network, rows.loss, train_set.label_names, known)
+        self.validation_ = None
+        return self
+
+    def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
+        """Return how probable each class is for each text.
+
+        Parameters
+        ----------
+        data_set : TextDataset
+            Texts, whose labels (if any) do not matter.
+        dropout_sampling : int, default=1
+            Above 1, so many samples are drawn, each with a dropout mask of its own in the sentence transformer.
+            With a seed, every call draws the same ones.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, num_classes); (n, dropout_sampling, num_classes) above 1
+        """
+        samples = check_count("dropout_sampling", dropout_sampling)
+        fitted, distinct = self._distinct(data_set)
+        if samples == 1:
+            found = self._scoring(fitted, distinct.tokens).compute(
+                lambda batch: fitted.loss.probabilities(fitted.network(batch)[1]), self.num_classes
+            )
+            return found[distinct.of_row]
+        network = with_dropout(fitted.network)
+        return self._scoring(fitted, distinct.tokens.take(distinct.of_row)).sample(
+            lambda batch: fitted.loss.probabilities(network(batch)[1]),
+            samples,
+            self.num_classes,
+            Randomness(self.seed, fitted.device).network,
+        )
+
+    @overload
+    def embed(
+        self,
+        data_set: Dataset[Any],
+        return_proba: Literal[False] = False,
+        *,
+        pbar: Literal["tqdm"] | None = "tqdm",
+    ) -> NDArray[np.float32]: ...
+    @overload
+    def embed(
+        self, data_set: Dataset[Any], return_proba: Literal[True], *, pbar: Literal["tqdm"] | None = "tqdm"
+    ) -> tuple[NDArray[np.float32], Probabilities]: ...
+    def embed(
+        self, data_set: Dataset[Any], return_proba: bool = False, *, pbar: Literal["tqdm"] | None = "tqdm"
+    ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
+        """Turn texts into vectors: what the sentence transformer makes of them, and the head is given.
+
+        Parameters
+        ----------
+        data_set : TextDataset
+        return_proba : bool, default=False
+            Whether to return the probabilities as well, at no further cost.
+        pbar : {"tqdm", None}, default="tqdm"
+            None shows no progress bar, even where bars are wanted.
+
+        Returns
+        -------
+        embeddings : ndarray of float32, shape (n, dimensions)
+        proba : ndarray of float32, shape (n, num_classes)
+            Only with `return_proba`.
+        """
+        description = described("embed", pbar)
+        fitted, distinct = self._distinct(data_set)
+
+        def embedding_and_proba(batch: Batch) -> torch.Tensor:
+            embeddings, logits = fitted.network(batch)
+            return torch.cat([embeddings.float(), fitted.loss.probabilities(logits)], dim=1)
+
+        width = fitted.network.head.in_features
+        scoring = self._scoring(fitted, distinct.tokens, description)
+        both = scoring.compute(embedding_and_proba, width + self.num_classes)[distinct.of_row]
+        embeddings, proba = np.ascontiguousarray(both[:, :width]), np.ascontiguousarray(both[:, width:])
+        return (embeddings, proba) if return_proba else embeddings
+
+    def validate(self, validation_set: Dataset[Any]) -> tuple[float, float]:
+        """Return (loss, accuracy): means over texts; of a multi-label text, the share of labels that are right.
+
+        Classes count as much in the loss as they did in training.
+
+        Parameters
+        ----------
+        validation_set : TextDataset
+            Labelled texts, one at least.
+        """
+        fitted = self._require_fitted()
+        validation_set = checks.validation_data(
+            validation_set, num_classes=self.num_classes, multi_label=self.multi_label
+        )
+        return self._validate(fitted, validation_set)
+
+    def save(self, folder: str | Path, *, for_setfit: bool = False) -> None:
+        """Write the fitted classifier to a folder, whole or not at all: weights as safetensors, the rest as JSON.
+
+        Parameters
+        ----------
+        folder : path
+        for_setfit : bool, default=False
+            Whether ``SetFitModel.from_pretrained`` is to read the folder as well. It reads the head as a pickle,
+            which is then added; `load` never looks at it.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ModelFolderError
+            If the folder holds other things than a saved model.
+        """
+        from smalltext_setfit.saving import save
+
+        save(self, folder, for_setfit=for_setfit)
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str | torch.device | None = None) -> Self:
+        """Bring back a classifier from a folder that `save` wrote; no code in the folder is run.
+
+        Parameters
+        ----------
+        folder : path
+        device : str or torch.device, optional
+            Where to compute; by default where the saved one did if there is such a device, else the best there is.
+
+        Raises
+        ------
+        ModelFolderError
+            If the folder is no saved model of this class, or is damaged.
+        InvalidInputError
+            If there is no such device.
+        """
+        from smalltext_setfit.saving import load
+
+        return load(cls, folder, device)
+
+    @property
+    def model(self) -> SentenceClassifier | None:
+        """The trained network; None before `fit`. Its `body` is the SentenceTransformer, its `head` a Linear."""
+        return None if self._fitted is None else self._fitted.network
+
+    @property
+    def label_names_(self) -> LabelNames | None:
+        """What the classes are called, if the training set said so."""
+        return self._require_fitted().label_names
+
+    def __repr__(self) -> str:
+        """Name the model and the number of classes."""
+        kind = ", multi_label=True" if self.multi_label else ""
+        model = self.setfit_model_args.sentence_transformer_model
+        return f"{type(self).__name__}({model!r}, num_classes={self.num_classes}{kind})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: the network on the CPU, so that it can be read where there is nothing else."""
+        state = self.__dict__.copy()
+        if self._fitted is not None and self._fitted.device.type != "cpu":
+            state["_fitted"] = replace(self._fitted, network=copy.deepcopy(self._fitted.network).cpu())
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what was pickled, on the device that was asked for if there is one here."""
+        self.__dict__.update(state)
+        if self._fitted is not None:
+            self._fitted.network.to(present_or_best(self.device))
+
+    def _check_classes(self, y: Labels) -> None:
+        if not self.multi_label and len(np.unique(y)) < 2:
+            raise InvalidInputError(
+                "train_set.y", f"one class only, {y[0]}", "texts of two or more classes", "Label another text."
+            )
+
+    def _require_fitted(self) -> Fitted:
+        """Return what training made, or say that there has been none."""
+        if self._fitted is None:
+            raise NotFittedError(self)
+        return self._fitted
+
+    @property
+    def _head_settings(self) -> heads.HeadSettings:
+        parameters = self._model_keywords.head_params
+        return heads.HeadSettings(self.num_classes, self.use_differentiable_head, parameters, self.mini_batch_size)
+
+    def _rows(self, y: Labels, weights: NDArray[np.float64] | None) -> heads.LabelledRows:
+        of_class = class_weights(self.class_weight, y, self.num_classes)
+        loss = Loss(self.multi_label, of_class, self.multi_label_threshold)
+        return heads.LabelledRows(y, loss.text_weights(y, weights), loss)
+
+    def _precision(self, fitted: Fitted) -> Precision:
+        return Precision.of(fitted.device, self.precision == "auto")
+
+    def _distinct(self, data_set: Dataset[Any]) -> tuple[Fitted, DistinctTexts]:
+        fitted = self._require_fitted()
+        data_set = checks.prediction_data(data_set, fitted=True, classifier=self)
+        return fitted, fitted.encoder.distinct(data_set)
+
+    def _scoring(self, fitted: Fitted, tokens: Ragged, description: str | None = "predict") -> Scoring:
+        return Scoring(tokens, self._precision(fitted), fitted.encoder.padding, description)
+
+    def _validate(self, fitted: Fitted, validation_set: Dataset[Any]) -> tuple[float, float]:
+        distinct = fitted.encoder.distinct(validation_set)
+        scoring = self._scoring(fitted, distinct.tokens, "validate")
+        found = scoring.compute(
+            lambda batch: fitted.loss.probabilities(fitted.network(batch)[1]), self.num_classes
+        )
+        return measured(found[distinct.of_row], validation_set.y, fitted.loss)
+
+
+def _unwatched(_: int) -> None:
+    """Take no note of how far it has come."""

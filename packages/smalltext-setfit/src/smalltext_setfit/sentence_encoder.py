@@ -1,0 +1,194 @@
+"""Sentence transformers: from a folder, a cache or a hub, as a network; no code of theirs is run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from logging import ERROR, getLogger
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from huggingface_hub import snapshot_download
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
+from torch import nn
+from transformers.utils import logging
+
+from smalltext_core.errors import InvalidInputError, ModelFolderError
+from smalltext_setfit.arguments import SetFitModelArguments
+from smalltext_setfit.heads import linear
+from smalltext_setfit.keywords import ModelKeywords
+from smalltext_setfit.text_encoder import TextEncoder
+from smalltext_torch.batching import Batch, Ragged, make_batch, prediction_batches, token_budget
+from smalltext_torch.device import Precision
+
+MODULES = "modules.json"
+
+
+class SentenceClassifier(nn.Module):
+    """A sentence transformer and, on top of what it makes of a text, a linear layer.
+
+    Parameters
+    ----------
+    body : SentenceTransformer
+    head : Linear
+    normalize : bool
+        Whether sentence embeddings are scaled to a length of 1.
+    prompt_length : int or None
+        How many tokens at the beginning of every text are not part of the sentence.
+    """
+
+    def __init__(
+        self, body: SentenceTransformer, head: nn.Linear, *, normalize: bool, prompt_length: int | None = None
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.head = head
+        self.normalize = normalize
+        self.prompt_length = prompt_length
+
+    def with_head(self, head: nn.Linear) -> SentenceClassifier:
+        """Return a network of the same body and another head."""
+        return SentenceClassifier(
+            self.body, head, normalize=self.normalize, prompt_length=self.prompt_length
+        ).eval()
+
+    def embed(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings of texts as the body gives them, float32 of shape (n, dimensions)."""
+        features: dict[str, Any] = {"input_ids": tokens, "attention_mask": mask}
+        if self.prompt_length is not None:
+            features["prompt_length"] = self.prompt_length
+        embeddings: torch.Tensor = self.body(features)["sentence_embedding"].float()
+        return embeddings
+
+    def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the embeddings that the head is given, and its logits."""
+        embeddings = self.embed(batch.tokens, batch.mask.long())
+        if self.normalize:
+            embeddings = nn.functional.normalize(embeddings, p=2, dim=1)
+        return embeddings, self.head(embeddings)
+
+
+def new_classifier(
+    body: SentenceTransformer, encoder: TextEncoder, num_classes: int, normalize: bool
+) -> SentenceClassifier:
+    """Return a network of a body and a head that knows nothing."""
+    body.max_seq_length = encoder.max_length
+    head = linear(np.zeros((num_classes, _dimensions(body))), np.zeros(num_classes))
+    return SentenceClassifier(body, head, normalize=normalize, prompt_length=_prompt_length(body, encoder.prompt))
+
+
+def load_body(arguments: SetFitModelArguments, keywords: ModelKeywords) -> SentenceTransformer:
+    """Load a pretrained sentence transformer on the CPU, in float32.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none of this name, or it is none that texts can be fine-tuned with.
+    """
+    source = arguments.sentence_transformer_model
+    allowed = "the folder of a sentence transformer, or the name of one on the Hugging Face hub"
+    # What is no folder is taken for a name on the hub, of whose letters the hub then complains.
+    if (Path(source).is_absolute() or source.startswith((".", "~"))) and not Path(source).is_dir():
+        raise InvalidInputError("sentence_transformer_model", f"{source!r}, where there is no folder", allowed)
+    options = arguments.model_loading_strategy.arguments()
+    where = {"revision": keywords.revision, "token": keywords.token}
+    try:
+        with quiet():
+            if options["force_download"] and not Path(source).is_dir():
+                snapshot_download(source, cache_dir=keywords.cache_dir, force_download=True, **where)
+            body = SentenceTransformer(
+                source,
+                device="cpu",
+                cache_folder=keywords.cache_dir,
+                local_files_only=options["local_files_only"],
+                trust_remote_code=False,
+                **where,
+            )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InvalidInputError(
+            "sentence_transformer_model", repr(source), allowed, f"{type(error).__name__}: {reason}"
+        ) from error
+    if getattr(body[0], "auto_model", None) is None:
+        raise InvalidInputError(
+            "sentence_transformer_model",
+            f"{source!r}, which begins with {type(body[0]).__name__}",
+            "a sentence transformer that begins with a transformer",
+        )
+    return body.float()
+
+
+def load_saved_body(folder: Path) -> SentenceTransformer:
+    """Read the sentence transformer of a saved classifier, on the CPU."""
+    modules = json.loads((folder / MODULES).read_bytes())
+    strange = [module["type"] for module in modules if not module["type"].startswith("sentence_transformers.")]
+    if strange:
+        raise ModelFolderError(
+            f"{folder / MODULES} asks for {strange[0]!r}, which is no part of sentence-transformers."
+        )
+    with quiet():
+        return SentenceTransformer(
+            str(folder),
+            device="cpu",
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"use_safetensors": True},
+        ).float()
+
+
+def _dimensions(body: SentenceTransformer) -> int:
+    # The method has another name from sentence-transformers 5.4 on, which warns of the old one.
+    ask = getattr(body, "get_embedding_dimension", None) or body.get_sentence_embedding_dimension
+    dimensions = ask()
+    assert dimensions is not None
+    return int(dimensions)
+
+
+def _prompt_length(body: SentenceTransformer, prompt: str) -> int | None:
+    """Return how many tokens of a prompt the pooling of a body leaves out; None if it leaves out none."""
+    pooled = all(getattr(module, "include_prompt", True) for module in body)
+    if not prompt or pooled:
+        return None
+    ids = body.tokenizer(prompt)["input_ids"]
+    return len(ids) - (1 if ids[-1] in (body.tokenizer.eos_token_id, body.tokenizer.sep_token_id) else 0)
+
+
+def embed_all(
+    network: SentenceClassifier,
+    tokens: Ragged,
+    precision: Precision,
+    padding: int,
+    advance: Callable[[int], object],
+) -> NDArray[np.float32]:
+    """Return the embeddings of texts, float32 of shape (n, dimensions), and say how far it has come."""
+    embeddings = np.empty((len(tokens), network.head.in_features), dtype=np.float32)
+    for rows in prediction_batches(tokens.lengths, token_budget(precision.device)):
+        batch = make_batch(tokens, rows, precision.device, padding)
+        with torch.inference_mode(), precision.autocast():
+            embeddings[rows] = network(batch)[0].float().cpu().numpy()
+        advance(len(rows))
+    return embeddings
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers and sentence-transformers from talking, and from showing progress bars."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    loggers = [getLogger(name) for name in ("sentence_transformers", "setfit")]
+    levels = [logger.level for logger in loggers]
+    logging.set_verbosity(ERROR)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    for logger in loggers:
+        logger.setLevel(ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,31 @@
+"""Sentence transformers small enough to be trained in a moment: random weights, over the words of the kit."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from sentence_transformers import SentenceTransformer
+
+from smalltext_setfit.sentence_encoder import quiet
+from transformers_backend.tiny_models import save_tiny_model
+
+
+def save_tiny_sentence_transformer(folder: Path, architecture: str = "bert", **changes) -> Path:
+    """Write a sentence transformer that takes the mean over tokens into a folder."""
+    with tempfile.TemporaryDirectory() as plain, quiet():
+        body = SentenceTransformer(str(save_tiny_model(Path(plain), architecture, **changes)), device="cpu")
+        body.save(str(folder), create_model_card=False)
+    return folder
+
+
+@cache
+def _home() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="tiny-sentence-transformers-")
+
+
+@cache
+def tiny_sentence_transformer(architecture: str = "bert") -> str:
+    """Return the folder of a tiny sentence transformer, which is there until the tests end."""
+    return str(save_tiny_sentence_transformer(Path(_home().name, architecture), architecture))
