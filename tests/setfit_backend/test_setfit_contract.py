@@ -14,7 +14,9 @@ DIFFERENTIABLE = {"use_differentiable_head": True, "head_lr": 0.1}
 
 def factory(num_classes, multi_label, **parameters):
     model = tiny_sentence_transformer()
-    return st.create_factory("setfit", num_classes, multi_label=multi_label, model=model, **{**QUICK, **parameters})
+    return st.create_factory(
+        "setfit", num_classes, multi_label=multi_label, model=model, **{**QUICK, **parameters}
+    )
 
 
 @parametrize_checks(

@@ -61,9 +61,9 @@ class SetFitClassification(ProbabilisticClassifier):
     mini_batch_size : int, default=32
         How many pairs a step of training sees, and how many texts a step of training a differentiable head.
     model_kwargs : mapping, optional
-        Arguments of ``SetFitModel.from_pretrained``: `head_params` (of LogisticRegression; of a differentiable head
-        `temperature`, `eps`, `bias`), `normalize_embeddings`, `multi_target_strategy`, `cache_dir`, `revision`,
-        `token`.
+        Arguments of ``SetFitModel.from_pretrained``: `head_params` (of LogisticRegression; of a differentiable
+        head `temperature`, `eps`, `bias`), `normalize_embeddings`, `multi_target_strategy`, `cache_dir`,
+        `revision`, `token`.
     trainer_kwargs : mapping, optional
         `callbacks` of transformers, and arguments of setfit's training as in `setfit_train_kwargs` of `fit`.
     device : str or torch.device, optional
@@ -164,8 +164,8 @@ class SetFitClassification(ProbabilisticClassifier):
             `body_learning_rate`, `head_learning_rate`, `loss`, `end_to_end`, `warmup_proportion`, `l2_weight`,
             `logging_strategy`, `logging_first_step`, `logging_steps`. They go before those in `trainer_kwargs`.
         weights : array-like of float, shape (n,), optional
-            How much each text counts: 0 or more, finite, not all zero. Pairs are drawn in proportion to the product
-            of the weights of their texts, and the head is fitted with them.
+            How much each text counts: 0 or more, finite, not all zero. Pairs are drawn in proportion to the
+            product of the weights of their texts, and the head is fitted with them.
 
         Raises
         ------

@@ -137,7 +137,8 @@ class FewShotTraining:
         embeddings = embed_all(self.network, self.texts.tokens, self.precision, self.padding, bar.update)
         if not np.isfinite(embeddings).all():
             raise DivergedError(
-                "The embeddings are no longer finite numbers; lower body_learning_rate. The classifier is what it was."
+                "The embeddings are no longer finite numbers; lower body_learning_rate. "
+                "The classifier is what it was before."
             )
         return embeddings
 
@@ -184,7 +185,7 @@ def checked(layer: nn.Linear) -> nn.Linear:
     """Return a head as it is, or say that its training went wrong."""
     if not torch.isfinite(layer.weight).all() or torch.isnan(layer.bias).any():
         raise DivergedError(
-            "The weights of the head are no longer finite numbers; lower head_learning_rate. The classifier is what "
-            "it was."
+            "The weights of the head are no longer finite numbers; lower head_learning_rate. "
+            "The classifier is what it was before."
         )
     return layer
