@@ -215,6 +215,7 @@ class SetFitClassification(ProbabilisticClassifier):
             batch_size=self.mini_batch_size,
             precision=Precision.of(device, self.precision == "auto"),
             randomness=randomness,
+            head_randomness=Randomness(self.seed, device),
         )
         with reproducible(device, self.seed):
             embeddings = training.run()

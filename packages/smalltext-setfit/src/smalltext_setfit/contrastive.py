@@ -23,15 +23,10 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from smalltext_setfit.keywords import TrainingKeywords
 from smalltext_setfit.pairs import PairBatch, PairSource
 from smalltext_setfit.sentence_encoder import SentenceClassifier, quiet
+from smalltext_setfit.setfit_library import ModelCardCallback, SetFitModel, Trainer, TrainingArguments, losses
 from smalltext_setfit.vocabulary import SmallVocabulary, small_vocabulary
 from smalltext_torch.batching import Ragged
 from smalltext_torch.device import Precision
-
-with warnings.catch_warnings(), quiet():
-    # Importing setfit puts a filter for deprecations in front of everybody else's.
-    import setfit
-    from setfit.compat import losses
-    from setfit.model_card import ModelCardCallback
 
 Rows = NDArray[np.intp]
 Features = dict[str, torch.Tensor]
@@ -137,7 +132,7 @@ def like_lengths(ascending: NDArray[np.int64]) -> list[slice]:
     return groups[::-1]
 
 
-class _Trainer(setfit.Trainer):  # type: ignore[misc]  # setfit has no types
+class _Trainer(Trainer):  # type: ignore[misc]  # setfit has no types
     """setfit's trainer, over batches and a loss that exist."""
 
     def __init__(self, batches: _Batches, loss: PairLoss, **options: Any) -> None:
@@ -224,7 +219,7 @@ def contrast(
         trainer = _Trainer(
             batches,
             loss,
-            model=setfit.SetFitModel(model_body=network.body),
+            model=SetFitModel(model_body=network.body),
             args=arguments,
             callbacks=[*keywords.callbacks, _Steps(vocabulary, advance)],
         )
@@ -233,7 +228,7 @@ def contrast(
 
 
 def _arguments(folder: str, batch_size: int, seed: int, keywords: TrainingKeywords) -> Any:
-    return setfit.TrainingArguments(
+    return TrainingArguments(
         output_dir=folder,
         batch_size=batch_size,
         num_epochs=keywords.epochs,

@@ -93,7 +93,8 @@ class LabelSets:
 
     def apart(self, number: int) -> Mask:
         """Return which sets have no label in common with this one; two texts without any may be alike or not."""
-        return ~self.alike(number) & ~(self._empty & self._empty[number])
+        related: Mask = self.alike(number) | (self._empty & self._empty[number])
+        return np.logical_not(related)
 
     def common(self, first: Rows, second: Rows) -> NDArray[np.intp]:
         """Return the lowest label that each two texts have in common; -1 if there is none."""
@@ -103,7 +104,7 @@ class LabelSets:
     def both_empty(self, first: Rows, second: Rows) -> Mask:
         """Return which two texts have no label at all."""
         empty: Mask = self._empty[self.of_text]
-        return empty[first] & empty[second]
+        return np.logical_and(empty[first], empty[second])
 
     def members(self) -> list[tuple[int, Rows]]:
         """Return each label, and the texts that it applies to."""

@@ -50,9 +50,9 @@ def as_setfit_head(head: nn.Linear, differentiable: bool, multi_label: bool) -> 
 
 
 def _differentiable(head: nn.Linear, multi_label: bool) -> Any:
-    import setfit
+    from smalltext_setfit.setfit_library import SetFitHead
 
-    theirs = setfit.SetFitHead(
+    theirs = SetFitHead(
         head.in_features, max(head.out_features, 2), eps=0.0, device="cpu", multitarget=multi_label
     )
     with torch.no_grad():

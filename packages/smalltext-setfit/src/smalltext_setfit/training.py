@@ -54,6 +54,8 @@ class FewShotTraining:
         How many pairs a step sees.
     precision : Precision
     randomness : Randomness
+    head_randomness : Randomness
+        Of its own, so that a head that is fitted later to the same texts is the same.
     """
 
     network: SentenceClassifier
@@ -66,6 +68,7 @@ class FewShotTraining:
     batch_size: int
     precision: Precision
     randomness: Randomness
+    head_randomness: Randomness
 
     def run(self) -> NDArray[np.float32]:
         """Train, under one progress bar, and return the embeddings of the distinct texts.
@@ -148,7 +151,7 @@ class FewShotTraining:
             self.rows,
             self.head,
             self.keywords,
-            self.randomness,
+            self.head_randomness,
             lambda _: bar.refresh(),
         )
         self.network.head = checked(layer).to(self.precision.device)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -59,8 +60,8 @@ def small_vocabulary(body: SentenceTransformer, tokens: Ragged, padding: int) ->
     padding : int
         Keeps its number, which some models count positions by.
     """
-    layer = body[0].auto_model.get_input_embeddings()
-    config = body[0].auto_model.config
+    transformer = cast("Any", body[0]).auto_model
+    layer, config = transformer.get_input_embeddings(), transformer.config
     reserved = max(padding, getattr(config, "pad_token_id", None) or 0, getattr(layer, "padding_idx", None) or 0)
     kept = np.union1d(np.arange(reserved + 1), tokens.tokens)
     if not _is_plain(layer, body) or len(kept) > WORTH_IT * layer.num_embeddings:
