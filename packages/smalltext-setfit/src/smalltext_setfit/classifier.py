@@ -22,7 +22,7 @@ from smalltext_core.probabilities import Probabilities
 from smalltext_setfit import heads
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.fitted import Fitted, KnownEmbeddings
-from smalltext_setfit.keywords import model_keywords, training_keywords
+from smalltext_setfit.keywords import TrainingKeywords, model_keywords, training_keywords
 from smalltext_setfit.pairs import PairSource
 from smalltext_setfit.sentence_encoder import SentenceClassifier, embed_all, load_body, new_classifier
 from smalltext_setfit.text_encoder import DistinctTexts, TextEncoder
@@ -182,9 +182,7 @@ class SetFitClassification(ProbabilisticClassifier):
             validation_set = checks.validation_data(
                 validation_set, num_classes=self.num_classes, multi_label=self.multi_label
             )
-        keywords = training_keywords(
-            ("trainer_kwargs", self.trainer_kwargs), ("setfit_train_kwargs", setfit_train_kwargs)
-        )
+        keywords = self._keywords(setfit_train_kwargs)
         device = resolve_device(self.device)
         randomness = Randomness(self.seed, device)
         source = PairSource(
@@ -251,7 +249,7 @@ class SetFitClassification(ProbabilisticClassifier):
             train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
         )
         self._check_classes(train_set.y)
-        keywords = training_keywords(("trainer_kwargs", self.trainer_kwargs))
+        keywords = self._keywords()
         distinct = before.encoder.distinct(train_set)
         missing = before.known.missing(distinct.texts)
         added = embed_all(
@@ -441,6 +439,9 @@ class SetFitClassification(ProbabilisticClassifier):
         if self._fitted is None:
             raise NotFittedError(self)
         return self._fitted
+
+    def _keywords(self, of_fit: Mapping[str, Any] | None = None) -> TrainingKeywords:
+        return training_keywords(("trainer_kwargs", self.trainer_kwargs), ("setfit_train_kwargs", of_fit))
 
     @property
     def _head_settings(self) -> heads.HeadSettings:

@@ -6,6 +6,7 @@ and the loss, passed in where setfit takes one, encodes each distinct text once 
 
 from __future__ import annotations
 
+import gc
 import random
 import tempfile
 import warnings
@@ -147,7 +148,7 @@ class _Trainer(Trainer):  # type: ignore[misc]  # setfit has no types
         self.st_trainer.place_model_on_device = False
         self.st_trainer.accelerator.device_placement = False
         self.st_trainer._prepare_inputs = self._on_device
-        # Collecting garbage takes longer than a small training.
+        # `contrast` has collected garbage already, and there is more of it once this has ended.
         self.st_trainer.accelerator.free_memory = lambda *objects: objects
 
     def get_dataset(self, *_: Any, **__: Any) -> tuple[_Batches, PairLoss]:
@@ -206,6 +207,8 @@ def contrast(
     advance : callable
         Is called after every step.
     """
+    # Sentence transformers refer to themselves; those of former trainings would be in memory beside this one.
+    gc.collect()
     with (
         tempfile.TemporaryDirectory(prefix="smalltext-setfit-") as folder,
         quiet(),
@@ -223,7 +226,11 @@ def contrast(
             args=arguments,
             callbacks=[*keywords.callbacks, _Steps(vocabulary, advance)],
         )
-        trainer.train_embeddings([], args=arguments)
+        try:
+            trainer.train_embeddings([], args=arguments)
+        finally:
+            # Trainers refer to themselves; the state of the optimizer would wait for the next garbage collection.
+            vars(trainer.st_trainer).clear()
     network.eval()
 
 
