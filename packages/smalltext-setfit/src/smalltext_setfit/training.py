@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from tqdm import tqdm
 
 from smalltext_setfit.heads import (
     HeadSettings,
@@ -28,6 +28,9 @@ from smalltext_torch.device import Precision
 from smalltext_torch.progress import progress_bar
 from smalltext_torch.randomness import Randomness
 from smalltext_torch.training import DivergedError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 THERE_AND_BACK = 3
 """Training on a text costs as much as embedding it three times: once forward, twice backward."""
