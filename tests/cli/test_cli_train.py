@@ -121,7 +121,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(smalltext, mails, tmp_
     (tmp_path / "precious.txt").write_text("mine")
     ended = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path)
     assert ended.code == 2
-    assert "is no model" in ended.err
+    assert "is not a saved model" in ended.err
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
 
 

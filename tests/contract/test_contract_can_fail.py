@@ -17,6 +17,7 @@ WRONG = {
     "check_single_label_rows_sum_to_one": [("DoesNotNormalise", SINGLE)],
     "check_multi_label_probabilities_are_not_thresholded": [("ZeroesWhatIsUnlikely", MULTI)],
     "check_multi_label_columns_are_independent": [("LetsLabelsCompete", MULTI)],
+    "check_column_k_is_class_k": [("IsNeverSure", SINGLE), ("IsNeverSure", MULTI)],
     "check_absent_class_keeps_its_column": [("NumbersClassesAnew", SINGLE), ("BelievesInAbsentLabels", MULTI)],
     "check_single_label_predictions_are_int32": [("PredictsLongs", SINGLE)],
     "check_multi_label_predictions_are_csr": [("PredictsSparseArrays", MULTI)],
@@ -63,6 +64,7 @@ WRONG = {
     ],
     "check_fit_trains_and_returns_itself": [("ReturnsNothing", SINGLE), ("FailsToTrain", SINGLE)],
     "check_fit_again_starts_again": [("RemembersOldTexts", SINGLE), ("RemembersOldTexts", MULTI)],
+    "check_classifiers_share_nothing": [("SharesItsTexts", SINGLE), ("SharesItsTexts", MULTI)],
     "check_twenty_rounds_leave_no_files": [("LeavesCheckpoints", SINGLE), ("LeavesFilesHere", SINGLE)],
     "check_twenty_rounds_hold_memory_flat": [("KeepsEveryModel", SINGLE)],
     "check_saved_model_loads_in_new_process": [

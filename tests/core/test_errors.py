@@ -19,6 +19,7 @@ EXAMPLES = [
     errors.PluginError("a message"),
     errors.ProtocolVersionError("a message"),
     errors.ModelFolderError("a message"),
+    errors.ModelNotSavedError(28, "No space left on device", "models/mails"),
     errors.UntrustedModelError("a message"),
 ]
 BUILT_IN = {
@@ -31,6 +32,7 @@ BUILT_IN = {
     errors.PluginError: RuntimeError,
     errors.ProtocolVersionError: RuntimeError,
     errors.ModelFolderError: ValueError,
+    errors.ModelNotSavedError: (OSError, ValueError),
     errors.UntrustedModelError: ValueError,
 }
 

@@ -111,12 +111,45 @@ def test_a_relative_path_means_where_the_process_was_when_it_began(tmp_path, mon
     assert read(tmp_path / "mine") == {"weights": "new"}
 
 
-def test_folders_that_a_killed_process_left_over_harm_nobody(tmp_path):
-    leftover = tmp_path / ".mine.abc.tmp" / "mine"
-    leftover.mkdir(parents=True)
-    (leftover / "weights").write_text("half")
+LEAVES_A_ROOM = """
+import os, sys
+from smalltext_core.atomic import staged_folder
+with staged_folder(sys.argv[1]) as staging:
+    (staging / "weights").write_text("half")
+    print(staging.parent.name, flush=True)
+    if sys.argv[2] == "dies":
+        os.kill(os.getpid(), 9)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="needs locks of folders")
+def test_what_a_killed_process_left_behind_is_removed_by_the_next_one(tmp_path):
+    others = tmp_path / ".mine.notes.tmp"
+    others.mkdir()
+    subprocess.run([sys.executable, "-c", LEAVES_A_ROOM, tmp_path / "mine", "dies"], stdout=subprocess.PIPE)
+    assert len(list(tmp_path.iterdir())) == 2
+    write(tmp_path / "another", "new")
+    assert len(list(tmp_path.iterdir())) == 3
     write(tmp_path / "mine", "new")
-    assert read(tmp_path / "mine") == {"weights": "new", "vocabulary": "new"}
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "another", others.name}
+
+
+@pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="needs locks of folders")
+def test_what_a_living_process_is_writing_is_left_alone(tmp_path):
+    command = [sys.executable, "-c", LEAVES_A_ROOM, tmp_path / "mine", "lives"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        room = tmp_path / other.stdout.readline().strip()
+        write(tmp_path / "mine", "new")
+        assert read(room) == {"weights": "half"}
+    assert other.returncode == 0
+    assert read(tmp_path / "mine") == {"weights": "half"}
+
+
+@pytest.mark.parametrize("name", ["m" * 255, "\N{BLACK STAR}" * 85], ids=["ascii", "three bytes a letter"])
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path, name):
+    write(tmp_path / name, "new")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_folder_that_appears_is_open_to_whom_the_umask_says(tmp_path):

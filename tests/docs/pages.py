@@ -2,7 +2,7 @@
 
 - A block with a title, such as ```` ```csv title="reviews.csv" ````, is a file that the page makes.
 - ``python`` blocks run in one process; what ``print(...)  # this`` prints is compared with the comment.
-- ``bash`` blocks run in the same folder, and must end well.
+- ``bash`` blocks run in the folder that the last one ended in, and must end well.
 - A comment before a block can exempt it, ``<!-- not run: why -->``, or put a command in its place that a test can
   run, ``<!-- run instead: command -->``.
 """

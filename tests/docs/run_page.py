@@ -6,8 +6,10 @@ import contextlib
 import io
 import os
 import re
+import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +35,17 @@ def main(page: Path) -> None:
             Path(block.title).parent.mkdir(parents=True, exist_ok=True)
             Path(block.title).write_text(block.content, encoding="utf-8")
         elif block.language == "bash":
-            subprocess.run(["bash", "-euo", "pipefail", "-c", block.command], env=surroundings, check=True)
+            run_bash(block.command, surroundings)
         elif block.language == "python":
             run_python(block, page, namespace)
+
+
+def run_bash(command: str, surroundings: dict[str, str]) -> None:
+    """Run a command and stay where it went, as in a terminal."""
+    with tempfile.NamedTemporaryFile(mode="r", encoding="utf-8") as place:
+        script = f"{command}\npwd > {shlex.quote(place.name)}"
+        subprocess.run(["bash", "-euo", "pipefail", "-c", script], env=surroundings, check=True)
+        os.chdir(place.read().strip())
 
 
 def run_python(block: Block, page: Path, namespace: dict[str, Any]) -> None:

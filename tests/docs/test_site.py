@@ -63,9 +63,14 @@ def test_the_reference_shows_what_a_package_makes_public(site, name):
 def test_the_reference_names_every_command_and_option():
     page = (packages.TOP / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
     program = typer.main.get_command(app)
-    sections = dict(re.findall(r"^## smalltext (\w+)(.*?)(?=^## )", page, flags=re.MULTILINE | re.DOTALL))
+    sections = dict(re.findall(r"^## smalltext ([\w-]+)(.*?)(?=^## )", page, flags=re.MULTILINE | re.DOTALL))
     assert sections.keys() == program.commands.keys()
     for name, command in program.commands.items():
-        options = {option for parameter in command.params for option in parameter.opts if option.startswith("-")}
+        options = {
+            option
+            for parameter in command.params
+            for option in (*parameter.opts, *parameter.secondary_opts)
+            if option.startswith("-")
+        }
         documented = set(re.findall(r"`(--?[\w-]+)`", sections[name]))
         assert options == documented, name

@@ -8,7 +8,10 @@ import subprocess
 import sys
 import venv
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,33 @@ class Environment:
     def run_command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self._run(str(self._scripts / name), *arguments)
 
-    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def run_module(self, name: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        """Run a module of this environment in a folder."""
+        return self._run(str(self.python), "-m", name, *arguments, folder=folder)
+
+    def see(self, *folders: Path) -> None:
+        """Let this environment find what is installed in other folders, as if it were installed here."""
+        lines = "".join(f"{folder}\n" for folder in folders)
+        (self.packages / "others.pth").write_text(lines, encoding="utf-8")
+
+    @property
+    def packages(self) -> Path:
+        """Where packages are installed."""
+        (found,) = [*self.folder.glob("lib/python*/site-packages"), *self.folder.glob("Lib/site-packages")]
+        return found
+
+    def _run(self, *command: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
         inherited = {
             key: value for key, value in os.environ.items() if not key.startswith(("PYTHONPATH", "SMALLTEXT_"))
         }
         return subprocess.run(
-            command, cwd=self.folder, env=inherited, capture_output=True, text=True, encoding="utf-8", check=False
+            command,
+            cwd=folder or self.folder,
+            env=inherited,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
         )
 
     def _pip(self, *arguments: str) -> str:
@@ -57,3 +81,24 @@ class Environment:
 def empty_environment(folder: Path, wheels: Path) -> Environment:
     venv.create(folder, symlinks=os.name != "nt")
     return Environment(folder, wheels)
+
+
+def linked(folder: Path, *names: str) -> Path:
+    """Make a folder that holds distributions of this environment, and all that they need, as links.
+
+    So no test unpacks the hundreds of megabytes of torch: pip finds it installed, and Python imports it.
+    """
+    waiting = list(names)
+    done: set[str] = set()
+    while waiting:
+        found = distribution(waiting.pop())
+        if found.name in done:
+            continue
+        done.add(found.name)
+        home = Path(str(found.locate_file("")))
+        for top in {file.parts[0] for file in found.files or [] if file.parts[0] != ".."} - {"__pycache__"}:
+            if not (folder / top).exists():
+                (folder / top).symlink_to(home / top)
+        needed = map(Requirement, found.requires or [])
+        waiting += [one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return folder

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from smalltext_bag import classifier as plugin
+from smalltext_bag.network import Bag
 from torch import nn
 
 import smalltext_core
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.saving import MANIFEST
 from smalltext_torch.backend import WEIGHTS
-from torch_backend.bag_of_embeddings import Bag, BagOfEmbeddings, some_multi_label_texts, some_texts
+from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_multi_label_texts, some_texts
 
 TEXTS = some_texts()
 
@@ -30,7 +32,7 @@ def test_a_saved_classifier_comes_back_bit_for_bit(multi_label: bool, tmp_path: 
 
     again = smalltext_core.load(tmp_path / "model")
 
-    assert type(again) is BagOfEmbeddings
+    assert type(again) is plugin.BagOfEmbeddings
     assert same_bits(again.predict_proba(texts), classifier.predict_proba(texts))
     assert same_bits(again.predict_proba(texts, 3), classifier.predict_proba(texts, 3))
     assert again.validate(texts) == classifier.validate(texts)
@@ -81,7 +83,7 @@ def test_a_device_can_be_asked_for(tmp_path: Path) -> None:
 
 def test_a_device_that_is_absent_here_is_no_hindrance(tmp_path: Path) -> None:
     classifier = BagOfEmbeddings(3).fit(TEXTS)
-    classifier.given["device"] = "cuda:99"
+    classifier._given["device"] = "cuda:99"
     classifier.save(tmp_path / "model")
 
     assert same_bits(BagOfEmbeddings.load(tmp_path / "model").predict(TEXTS), classifier.predict(TEXTS))

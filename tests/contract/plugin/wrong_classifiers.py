@@ -289,6 +289,15 @@ class RemembersOldTexts(CountingClassifier):
         return vocabulary, per_word / len(self.old), prior
 
 
+class SharesItsTexts(CountingClassifier):
+    texts: ClassVar[list[str]] = []
+
+    def learn(self, train_set, weights, rng):
+        self.texts.extend(train_set.x)
+        vocabulary, per_word, prior = super().learn(train_set, weights, rng)
+        return vocabulary, per_word / len(self.texts), prior
+
+
 class LeavesCheckpoints(CountingClassifier):
     def learn(self, train_set, weights, rng):
         tempfile.mkdtemp(prefix="checkpoint-")

@@ -13,10 +13,12 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 
 from smalltext_cli import __version__
+from smalltext_cli.commands.check import check
 from smalltext_cli.commands.demo import demo
 from smalltext_cli.commands.evaluate import evaluate
 from smalltext_cli.commands.info import info
 from smalltext_cli.commands.listing import list_classifiers
+from smalltext_cli.commands.new_plugin import new_plugin
 from smalltext_cli.commands.predict import predict
 from smalltext_cli.commands.train import train
 from smalltext_core.errors import SmallTextError
@@ -40,6 +42,8 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(demo)
+app.command()(check)
+app.command()(new_plugin)
 
 
 def _print_version(*, wanted: bool) -> None:

@@ -35,12 +35,15 @@ def messages() -> Console:
 
 
 @contextmanager
-def working(message: str) -> Iterator[Status]:
-    """Show on a terminal that something is being done, in place of the bars that a backend would draw."""
+def working(message: str, console: Console | None = None) -> Iterator[Status]:
+    """Show on a terminal that something is being done, in place of the bars that a backend would draw.
+
+    The console is the one that is printed to meanwhile; by default, that of standard error.
+    """
     before = os.environ.get(_BARS)
     os.environ[_BARS] = "0"
     try:
-        with messages().status(message) as status:
+        with (console or messages()).status(message) as status:
             yield status
     finally:
         if before is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -26,13 +27,18 @@ def records(source: Source, path: str, columns: Sequence[str]) -> Iterator[tuple
 
     with _seekable(source, path) as seekable:
         try:
-            scan = pl.scan_parquet(seekable, glob=False)
-            present = scan.collect_schema()
+            with _silent_panics():
+                scan = pl.scan_parquet(seekable, glob=False)
+                present = scan.collect_schema()
             for column in columns:
                 if column not in present:
                     raise missing_column(source.name, column, present)
             start = 0
-            while (batch := scan.select(columns).slice(start, _SLICE).collect()).height:
+            while True:
+                with _silent_panics():
+                    batch = scan.select(columns).slice(start, _SLICE).collect()
+                if not batch.height:
+                    break
                 for number, values in enumerate(batch.iter_rows(), start=start + 1):
                     yield number, list(values)
                 start += batch.height
@@ -40,6 +46,19 @@ def records(source: Source, path: str, columns: Sequence[str]) -> Iterator[tuple
             raise InputFileError(
                 source.name, f"this is no sound Parquet ({shortened(str(error), 120)})", "Write the file again."
             ) from error
+
+
+@contextmanager
+def _silent_panics() -> Iterator[None]:
+    """Keep the stack of a panic in polars off standard error: what was wrong is told by its exception."""
+    standard_error = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,9 +91,42 @@ def opened(path: str, file_format: FileFormat | None = None) -> Iterator[Source]
         file = Path(path).open("rb")  # noqa: SIM115 - closed below, outside of this try
     except OSError as error:
         raise InputFileError(path, _reason(error), "Give the path of a file with texts.") from error
-    with file, io.BufferedReader(_Replayed(file)) as stream:
+    with file, _unchanged(path, file), io.BufferedReader(_Replayed(file)) as stream:
         _check_content(path, ending_format, stream.peek(_HEAD))
         yield Source(path, ending_format, stream)
+
+
+@contextmanager
+def _unchanged(path: str, file: BinaryIO) -> Iterator[None]:
+    """Raise an InputFileError if somebody changes a file until the block ends; pipes and devices may change."""
+    before = os.fstat(file.fileno())
+    try:
+        yield
+    except InputFileError as error:
+        if _is_another(path, before):
+            raise _changed(path) from error
+        raise
+    if _is_another(path, before):
+        raise _changed(path)
+
+
+def _is_another(path: str, before: os.stat_result) -> bool:
+    """Tell whether what is under a name is not the file that it was, or not as it was."""
+    if not stat.S_ISREG(before.st_mode):
+        return False
+    try:
+        now = Path(path).stat()
+    except OSError:
+        return True
+    return any(
+        getattr(now, part) != getattr(before, part) for part in ("st_dev", "st_ino", "st_size", "st_mtime_ns")
+    )
+
+
+def _changed(path: str) -> InputFileError:
+    return InputFileError(
+        path, "it was changed while it was read", "Begin again once nobody writes to it, or give a copy of it."
+    )
 
 
 def format_of(path: str, option: str = "--format") -> FileFormat:

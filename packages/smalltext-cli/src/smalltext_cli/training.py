@@ -20,11 +20,14 @@ from smalltext_cli.metrics import Scores, score
 from smalltext_cli.reading import Labelled
 from smalltext_cli.splitting import held_out_rows
 from smalltext_core import Classifier, ClassifierSpec, LabelNames, Saving, TextDataset, create_classifier
-from smalltext_core.errors import ModelFolderError, SmallTextError
-from smalltext_core.saving import read_manifest, save_with_files
+from smalltext_core.errors import SmallTextError
+from smalltext_core.saving import save_with_files
 
 SCORES = "scores.json"
 """The file in a model folder that holds its scores."""
+
+_CLASSES = 1_000
+_CLASSES_OF_FEW_TEXTS = 100
 
 
 @dataclass(frozen=True)
@@ -103,14 +106,35 @@ def _dataset(data: Labelled, names: LabelNames, *, multi_label: bool) -> TextDat
     return TextDataset(data.texts, names.encode(cast("Sequence[str]", data.labels)), label_names=names)
 
 
-def label_names(labels: Sequence[Label], name: str, *, multi_label: bool) -> LabelNames:
-    """Return the classes that occur, or refuse labels that leave nothing to learn.
+def label_names(
+    labels: Sequence[Label], name: str, column: str, *, multi_label: bool, max_classes: int | None
+) -> LabelNames:
+    """Return the classes that occur, or refuse labels that leave nothing to learn, or are none.
+
+    Parameters
+    ----------
+    labels : sequence of str, or of tuples of str (multi-label)
+    name, column : str
+        The file, and the column that they come from.
+    multi_label : bool
+    max_classes : int or None
+        More are refused: a column of numbers or titles was named by mistake. None: more than 100 if there are not
+        even two texts a class, and more than 1,000 in any case.
 
     Raises
     ------
     InputFileError
     """
     names = LabelNames.of(labels)
+    allowed = min(_CLASSES, max(_CLASSES_OF_FEW_TEXTS, len(labels) // 2)) if max_classes is None else max_classes
+    if len(names) > allowed:
+        raise InputFileError(
+            name,
+            f"the column {column!r} holds {len(names):,} different labels in {len(labels):,} texts, such as "
+            f"{shortened(names.names[0], 30)!r} and {shortened(names.names[-1], 30)!r}",
+            "Name the column of the labels with --label-column; if these are classes indeed, say so with "
+            f"--max-classes {len(names)}.",
+        )
     if multi_label and not len(names):
         raise InputFileError(name, "no text has a label", "Label some.")
     if not multi_label and len(names) < 2:
@@ -135,25 +159,6 @@ def check_abilities(name: str, spec: ClassifierSpec, *, multi_label: bool, weigh
         raise UsageError(f"The classifier {name!r} takes no weights. Leave --weight-column out.")
     if "save" not in spec.abilities:
         raise UsageError(f"The classifier {name!r} cannot be saved, so there is no model folder to write.")
-
-
-def check_model_output(folder: Path) -> None:
-    """Refuse a place that holds something else than a model, before any work is done.
-
-    Raises
-    ------
-    ModelFolderError
-    """
-    if folder.is_dir() and any(folder.iterdir()):
-        try:
-            read_manifest(folder, verify=False)
-        except ModelFolderError as error:
-            raise ModelFolderError(
-                f"{folder} exists and is no model, so it is not written to. Choose another folder, or empty it."
-            ) from error
-    for place in (folder, *folder.absolute().parents):
-        if place.exists() and not place.is_dir():
-            raise ModelFolderError(f"{place} is a file. Give the path of a folder for the model.")
 
 
 def fitted(name: str, split: Split, parameters: dict[str, Any]) -> tuple[Classifier, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from smalltext_cli.errors import OutputError
 from smalltext_cli.sources import STDIN, FileFormat
+from smalltext_core.atomic import room_beside
 from smalltext_core.errors import SmallTextError
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ def staged_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     If the block raises, `target` stays what it was and nothing is left behind.
     """
     final = Path(os.path.realpath(target))
-    staging = final.with_name(f".{final.name[:200]}.{secrets.token_hex(4)}.tmp")
-    try:
+    with room_beside(final) as room:
+        staging = room / "new"
         with staging.open("xb") as file:
             yield file
             file.flush()
@@ -134,8 +134,6 @@ def staged_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         if final.exists():
             shutil.copymode(final, staging)
         staging.replace(final)
-    finally:
-        staging.unlink(missing_ok=True)
 
 
 def _chunks(file: BinaryIO, file_format: FileFormat) -> AbstractContextManager[Write]:
@@ -165,7 +163,7 @@ def _parquet_chunks(file: BinaryIO) -> Iterator[Write]:
     import polars as pl
 
     beside = Path(file.name).parent if Path(file.name).is_file() else None
-    with tempfile.TemporaryDirectory(prefix=".smalltext-", suffix=".tmp", dir=beside) as folder:
+    with tempfile.TemporaryDirectory(prefix="smalltext-", dir=beside) as folder:
         parts: list[Path] = []
 
         def write(frame: DataFrame) -> None:

@@ -5,6 +5,7 @@ for the rules that each one keeps.
 """
 
 from smalltext_core._version import __version__
+from smalltext_core.array_classifier import ArrayClassifier, Arrays, Floats
 from smalltext_core.classifier import (
     PROTOCOL_VERSION,
     Classifier,
@@ -16,6 +17,7 @@ from smalltext_core.classifier import (
     Validating,
 )
 from smalltext_core.dataset import Dataset, TextDataset
+from smalltext_core.factory import ConstructorFactory
 from smalltext_core.hooks import hookimpl
 from smalltext_core.labels import (
     LABEL_IGNORED,
@@ -41,12 +43,16 @@ __all__ = [
     "LABEL_IGNORED",
     "LABEL_UNLABELED",
     "PROTOCOL_VERSION",
+    "ArrayClassifier",
+    "Arrays",
     "Classifier",
     "ClassifierFactory",
     "ClassifierSpec",
+    "ConstructorFactory",
     "Dataset",
     "DropoutSampling",
     "Embedding",
+    "Floats",
     "LabelNames",
     "Manifest",
     "Plugin",

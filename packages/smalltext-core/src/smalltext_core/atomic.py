@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _AT_FDCWD = -100
 _SWAP = 2  # RENAME_EXCHANGE of renameat2(2) on Linux, RENAME_SWAP of renamex_np(2) on macOS
@@ -29,8 +35,7 @@ def staged_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(target).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    room = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-    try:
+    with room_beside(target) as room:
         staging = room / target.name
         staging.mkdir()
         yield staging
@@ -38,8 +43,59 @@ def staged_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
             if path.is_dir() or path.is_file():
                 _flush(path)
         replace_folder(staging, target)
+
+
+@contextmanager
+def room_beside(target: Path) -> Iterator[Path]:
+    """Give a hidden folder, beside a path, to work in until the block ends.
+
+    It is locked as long as this process lives, where the system can. What a process that was killed left behind is
+    locked no more, and is removed here.
+    """
+    prefix = os.fsdecode(b".%b." % os.fsencode(target.name)[:200])
+    _remove_leftovers(prefix, target.parent)
+    room, lock = _locked_room(prefix, target.parent)
+    try:
+        yield room
     finally:
         shutil.rmtree(room, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _remove_leftovers(prefix: str, parent: Path) -> None:
+    for path in parent.iterdir():
+        if re.fullmatch(rf"{re.escape(prefix)}\w{{8}}\.tmp", path.name):
+            lock = _lock(path)
+            if lock is not None:
+                shutil.rmtree(path, ignore_errors=True)
+                os.close(lock)
+
+
+def _locked_room(prefix: str, parent: Path) -> tuple[Path, int | None]:
+    while True:
+        room = Path(tempfile.mkdtemp(prefix=prefix, suffix=".tmp", dir=parent))
+        lock = _lock(room, wait=True)
+        if room.exists():
+            return room, lock
+        if lock is not None:  # another process took the room for a leftover before it was locked
+            os.close(lock)
+
+
+def _lock(folder: Path, *, wait: bool = False) -> int | None:
+    """Lock a folder until the descriptor that is returned is closed; None if others have it, or it cannot be."""
+    if fcntl is None:
+        return None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def replace_folder(source: Path, target: Path) -> None:

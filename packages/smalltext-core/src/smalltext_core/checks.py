@@ -42,7 +42,7 @@ def training_data(
     _check_training_labels(train_set, num_classes, multi_label, argument)
     if weights is None:
         return train_set, None
-    checked = _as_weights(weights, len(train_set))
+    checked = check_weights(weights, len(train_set))
     counted = checked > 0
     if not counted.all():
         train_set, checked = train_set[counted], checked[counted]
@@ -66,6 +66,24 @@ def prediction_data(data_set: D, *, fitted: bool, classifier: object) -> D:
         raise NotFittedError(classifier)
     _check_dataset(data_set, "data_set")
     return data_set
+
+
+def check_weights(weights: ArrayLike, count: int, argument: str = "weights") -> NDArray[np.float64]:
+    """Return weights, called `argument` in errors, as an array of shape (count,), or say what they have to be."""
+    allowed = "finite numbers, 0 or above, not all zero, one for each text"
+    try:
+        checked = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInputError(argument, repr(weights)[:80], allowed) from None
+    if checked.shape != (count,):
+        raise InvalidInputError(argument, f"shape {checked.shape}", f"{allowed}: shape ({count},)")
+    wrong = ~np.isfinite(checked) | (checked < 0)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise InvalidInputError(argument, f"{checked[row]} at row {row}", allowed)
+    if not checked.any():
+        raise InvalidInputError(argument, "zeros only", allowed)
+    return checked
 
 
 def check_num_classes(num_classes: object, multi_label: bool) -> int:
@@ -121,20 +139,3 @@ def _check_training_labels(train_set: Dataset[object], num_classes: int, multi_l
         strange = y.max() if y.max() >= num_classes else y.min()
         allowed = f"class numbers from 0 to {num_classes - 1}"
         raise InvalidInputError(argument, f"the label {strange}", allowed, advice)
-
-
-def _as_weights(weights: ArrayLike, count: int) -> NDArray[np.float64]:
-    allowed = "finite numbers, 0 or above, not all zero, one for each text"
-    try:
-        checked = np.asarray(weights, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidInputError("weights", repr(weights)[:80], allowed) from None
-    if checked.shape != (count,):
-        raise InvalidInputError("weights", f"shape {checked.shape}", f"{allowed}: shape ({count},)")
-    wrong = ~np.isfinite(checked) | (checked < 0)
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise InvalidInputError("weights", f"{checked[row]} at row {row}", allowed)
-    if not checked.any():
-        raise InvalidInputError("weights", "zeros only", allowed)
-    return checked

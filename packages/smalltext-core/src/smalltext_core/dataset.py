@@ -105,7 +105,8 @@ class Dataset(ABC, Generic[X]):
     def y(self) -> Labels:
         """Class numbers: int array of shape (n,), or csr_matrix of shape (n, num_classes).
 
-        It can be set, except on a view, to labels for as many texts.
+        It can be set, except on a view, to labels for as many texts; whole numbers may be floats there, as an
+        active learner leaves them that has had minus infinity among them.
         """
         if self._rows is None:
             return self._storage.y
@@ -114,7 +115,7 @@ class Dataset(ABC, Generic[X]):
     @y.setter
     def y(self, y: object) -> None:
         self._refuse_on_view("y")
-        labels = as_labels(y)
+        labels = as_labels(_without_fractions(y))
         _check_labels(labels, len(self), self._storage.target_labels, self._storage.label_names)
         self._storage.y = labels
 
@@ -283,6 +284,13 @@ def _check_labels(y: Labels, count: int, targets: NDArray[np.int64] | None, name
     if names is not None and present.size and present[-1] >= len(names):
         allowed = f"0 to {len(names) - 1}, one for each of label_names"
         raise InvalidInputError("y", f"the label {present[-1]}", allowed)
+
+
+def _without_fractions(y: object) -> object:
+    """Return floats that are whole numbers as ints, and anything else as it is."""
+    if isinstance(y, np.ndarray) and np.issubdtype(y.dtype, np.floating) and (y == np.trunc(y)).all():
+        return y.astype(np.int64) if np.isfinite(y).all() else y
+    return y
 
 
 def _frozen(y: Labels) -> Labels:

@@ -70,5 +70,16 @@ class ModelFolderError(SmallTextError, ValueError):
     """A folder is no saved model, is damaged, or may not be written to."""
 
 
+class ModelNotSavedError(OSError, ModelFolderError):
+    """A model could not be written, because the disk is full, say; what was there before still is.
+
+    It is made of `errno`, `strerror` and `filename` (the folder of the model), as every OSError is.
+    """
+
+    def __str__(self) -> str:
+        what = f"{self.filename}: the model could not be written ({self.strerror})"
+        return f"{what}, and what was there is as it was. Make room, or choose another place."
+
+
 class UntrustedModelError(ModelFolderError):
     """A saved model holds types that loading would have to trust, and nobody said so."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 
 import pluggy
@@ -32,6 +34,8 @@ class Plugin:
         Why it could not be loaded, or why one of its classifiers cannot be used.
     blocked_by : str or None
         The environment variable that keeps it from being loaded.
+    module : str
+        Where its hook lives.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Plugin:
     specs: tuple[ClassifierSpec, ...] = ()
     error: BaseException | None = None
     blocked_by: str | None = None
+    module: str = ""
 
     @property
     def status(self) -> str:
@@ -67,6 +72,16 @@ def discover() -> list[Plugin]:
     return [_load(*each) for each in sorted(found, key=lambda each: (each[0], each[2].name))]
 
 
+def forget_modules_of_removed(former: Iterable[Plugin]) -> None:
+    """Drop the modules of plugins whose distributions are no longer installed."""
+    installed = {_distribution(entry)[0] for entry in entry_points(group=hooks.PROJECT)}
+    for plugin in former:
+        if plugin.distribution not in installed:
+            package = plugin.module.rpartition(".")[0] or plugin.module
+            for name in [name for name in sys.modules if f"{name}.".startswith(f"{package}.")]:
+                del sys.modules[name]
+
+
 def _distribution(entry: EntryPoint) -> tuple[str, str]:
     """Return name and version of the distribution behind an entry point, if its metadata is whole."""
     try:
@@ -76,16 +91,17 @@ def _distribution(entry: EntryPoint) -> tuple[str, str]:
 
 
 def _load(distribution: str, version: str, entry: EntryPoint) -> Plugin:
+    plugin = Plugin(entry.name, distribution, version, module=entry.value.partition(":")[0].strip())
     blocked_by = _blocked_by(distribution)
     if blocked_by is not None:
-        return Plugin(entry.name, distribution, version, blocked_by=blocked_by)
+        return replace(plugin, blocked_by=blocked_by)
     try:
         specs = _specs(entry)
     except (Exception, SystemExit) as error:  # whatever a stranger's module raises stays with its plugin
-        return Plugin(entry.name, distribution, version, error=error)
+        return replace(plugin, error=error)
     strange = [spec for spec in specs if spec.protocol != PROTOCOL_VERSION]
     mismatch = _protocol_error(strange[0], distribution, version) if strange else None
-    return Plugin(entry.name, distribution, version, specs, mismatch)
+    return replace(plugin, specs=specs, error=mismatch)
 
 
 def _specs(entry: EntryPoint) -> tuple[ClassifierSpec, ...]:

@@ -6,8 +6,7 @@ import difflib
 import importlib
 import inspect
 import threading
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn, cast
 
@@ -19,8 +18,11 @@ from smalltext_core.errors import (
     PluginError,
     ProtocolVersionError,
     UnknownClassifierError,
+    UnsupportedError,
 )
-from smalltext_core.plugins import Plugin, canonical, discover
+from smalltext_core.factory import ConstructorFactory
+from smalltext_core.forking import hold_across_forks
+from smalltext_core.plugins import Plugin, canonical, discover, forget_modules_of_removed
 from smalltext_core.spec import ClassifierSpec
 
 FIRST_PARTY: Mapping[str, str] = MappingProxyType(
@@ -34,19 +36,15 @@ class Registry:
 
     def __init__(self, plugins: list[Plugin]) -> None:
         self.plugins = tuple(plugins)
-
-    @cached_property
-    def _claims(self) -> dict[str, list[tuple[Plugin, ClassifierSpec]]]:
-        """For each bare name, who registers it and as what."""
-        claims: dict[str, list[tuple[Plugin, ClassifierSpec]]] = {}
+        # For each bare name, who registers it and as what.
+        self._claims: dict[str, list[tuple[Plugin, ClassifierSpec]]] = {}
         for plugin in self.plugins:
             for spec in plugin.specs:
-                claims.setdefault(spec.name, []).append((plugin, spec))
-        return claims
-
-    @cached_property
-    def classifiers(self) -> Mapping[str, ClassifierSpec]:
+                self._claims.setdefault(spec.name, []).append((plugin, spec))
+        self.classifiers: Mapping[str, ClassifierSpec] = MappingProxyType(dict(sorted(self._usable().items())))
         """The classifiers that can be used, by the shortest name that finds them, sorted."""
+
+    def _usable(self) -> dict[str, ClassifierSpec]:
         usable: dict[str, ClassifierSpec] = {}
         for name, claims in self._claims.items():
             owner = self._owner(name)
@@ -54,7 +52,7 @@ class Registry:
                 if spec.protocol == PROTOCOL_VERSION:
                     shortest = name if plugin.distribution == owner else f"{plugin.distribution}:{name}"
                     usable.setdefault(shortest, spec)
-        return MappingProxyType(dict(sorted(usable.items())))
+        return usable
 
     def _owner(self, name: str) -> str | None:
         """Return the distribution that a bare name means, or None where nobody may have it."""
@@ -123,22 +121,38 @@ def _refuse_broken(name: str, plugin: Plugin) -> NoReturn:
 
 _lock = threading.RLock()
 _registry: Registry | None = None
+_looking = False
+
+hold_across_forks(_lock)
 
 
 def registry() -> Registry:
     """Return the registry of this process, made on first use and kept until `refresh`."""
-    global _registry
+    global _registry, _looking
     with _lock:
         if _registry is None:
-            _registry = Registry(discover())
+            if _looking:
+                what = "A plugin asks which classifiers are installed while it is being loaded"
+                raise PluginError(f"{what}, so that nobody knows yet. Ask on first use, in a function.")
+            _looking = True
+            try:
+                _registry = Registry(discover())
+            finally:
+                _looking = False
         return _registry
 
 
 def refresh() -> None:
-    """Forget what is installed, so that the next call looks again."""
+    """Forget what is installed, so that the next call looks again.
+
+    The modules of a plugin that was removed are forgotten as well, so that another version of it, once installed,
+    is imported anew. Of one that was upgraded in between, the code that is loaded goes on: restart Python.
+    """
     global _registry
     with _lock:
         importlib.invalidate_caches()
+        if _registry is not None:
+            forget_modules_of_removed(_registry.plugins)
         _registry = None
 
 
@@ -196,8 +210,11 @@ def create_factory(
     """
     spec = classifier_spec(name)
     check_num_classes(num_classes, multi_label)
+    _check_multi_label(name, spec, multi_label)
     builder = spec.resolve("builder")
-    _check_parameters(name, builder, parameters)
+    check_parameters(name, parameters)
+    if spec.builder is None:
+        return ConstructorFactory(builder, num_classes, multi_label=multi_label, **parameters)
     return cast("ClassifierFactory", builder(num_classes, multi_label=multi_label, **parameters))
 
 
@@ -215,14 +232,33 @@ def create_classifier(name: str, num_classes: int, *, multi_label: bool = False,
     return create_factory(name, num_classes, multi_label=multi_label, **parameters).new()
 
 
-def _check_parameters(name: str, builder: Any, parameters: Mapping[str, Any]) -> None:
-    known = inspect.signature(builder).parameters
+def _check_multi_label(name: str, spec: ClassifierSpec, multi_label: bool) -> None:
+    if multi_label and "multi_label" not in spec.abilities:
+        able = [other for other, found in classifiers().items() if "multi_label" in found.abilities]
+        hint = f" These can do more: {', '.join(able)}." if able else ""
+        raise UnsupportedError(
+            f"multi_label=True: the classifier {name!r} is for single-label problems; its plugin does not declare "
+            f"the ability multi_label.{hint}"
+        )
+
+
+def builder_parameters(name: str) -> Mapping[str, inspect.Parameter]:
+    """Return what a classifier can be told: what its builder takes, but for `num_classes` and `multi_label`.
+
+    The builder is imported for it; `name` is that of a classifier, as for `create_factory`.
+    """
+    known = inspect.signature(classifier_spec(name).resolve("builder")).parameters
+    return {parameter: known[parameter] for parameter in known if parameter not in ("num_classes", "multi_label")}
+
+
+def check_parameters(name: str, parameters: Iterable[str]) -> None:
+    """Raise InvalidInputError, which names those that there are, if a classifier has no such parameter."""
+    known = builder_parameters(name)
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values()):
         return
-    allowed = [parameter for parameter in known if parameter not in ("num_classes", "multi_label")]
     for parameter in parameters:
-        if parameter not in allowed:
-            near = difflib.get_close_matches(parameter, allowed, n=1)
+        if parameter not in known:
+            near = difflib.get_close_matches(parameter, known, n=1)
             advice = f"Did you mean {near[0]!r}?" if near else ""
             given = f"{parameter!r} for the classifier {name!r}"
-            raise InvalidInputError("parameters", given, ", ".join(allowed), advice)
+            raise InvalidInputError("parameters", given, ", ".join(known), advice)

@@ -5,8 +5,11 @@ A backend's `save` opens `model_folder` and writes its files; its `load` begins 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +19,14 @@ from typing import Any
 
 from smalltext_core.atomic import staged_folder
 from smalltext_core.classifier import Saving
-from smalltext_core.errors import AmbiguousNameError, ModelFolderError, PluginError, UnknownClassifierError
+from smalltext_core.errors import (
+    AmbiguousNameError,
+    ModelFolderError,
+    ModelNotSavedError,
+    PluginError,
+    SmallTextError,
+    UnknownClassifierError,
+)
 from smalltext_core.labels import LabelNames
 from smalltext_core.registry import classifier_spec
 
@@ -24,6 +34,9 @@ MANIFEST = "smalltext.json"
 """The file that makes a folder a saved model."""
 
 FORMAT_VERSION = 1
+
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+"""What libraries written in Rust say where Python raises an OSError."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +81,8 @@ def model_folder(
     """Open a folder to write a classifier's files into; the manifest is added at the end.
 
     Files written into the folder that it yields appear in `folder` when the block ends without an exception.
-    A saved model that is there already is replaced, except for what somebody else put into it; a file, or a
-    folder that holds something else, is refused with a ModelFolderError.
+    A saved model that is there already is replaced, except for what somebody else put into it; what
+    `check_destination` refuses is refused. ModelNotSavedError is raised if the disk does not take the files.
     """
     with _replacing(Path(folder)) as staging:
         yield staging
@@ -102,14 +115,28 @@ def save_with_files(classifier: Saving, folder: str | Path, files: Mapping[str, 
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
     """Stage a folder that takes the place of a saved model, with what others put into it."""
-    keep = _files_of_others(folder)
-    with staged_folder(folder) as staging:
-        yield staging
-        for path in keep:
-            copy = staging / path.relative_to(folder)
-            if not copy.exists():
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(path, copy, follow_symlinks=False)
+    keep = check_destination(folder)
+    try:
+        with staged_folder(folder) as staging:
+            yield staging
+            for path in keep:
+                copy = staging / path.relative_to(folder)
+                if not copy.exists():
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(path, copy, follow_symlinks=False)
+    except Exception as error:
+        number, reason = _of_the_disk(error)
+        if number is None or (isinstance(error, SmallTextError) and not isinstance(error, ModelNotSavedError)):
+            raise
+        raise ModelNotSavedError(number, reason, str(folder)) from error
+
+
+def _of_the_disk(error: Exception) -> tuple[int | None, str]:
+    """Return what the operating system said, if it is what went wrong."""
+    if isinstance(error, OSError):
+        return error.errno or errno.EIO, error.strerror or str(error)
+    number = _OS_ERROR.search(str(error))
+    return (None, "") if number is None else (int(number[1]), os.strerror(int(number[1])))
 
 
 def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:
@@ -177,20 +204,40 @@ def load(folder: str | Path, **options: Any) -> Any:
     return load(folder, **options)  # somebody saved another model while this one was read
 
 
+def check_destination(folder: str | Path) -> list[Path]:
+    """Refuse a place that no model can be saved to, as a command does before it trains for hours.
+
+    Returns
+    -------
+    list of Path
+        The files that are kept if a model is saved there: those that the manifest of the former one leaves out.
+
+    Raises
+    ------
+    ModelFolderError
+        If there is a file, or a folder that holds something else than a model, or nothing may be written.
+    """
+    folder = Path(folder)
+    place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not place.is_dir():
+        raise ModelFolderError(f"{place} is a file. Give the path of a folder for the model.")
+    room = place.resolve().parent if place == folder else place
+    if not os.access(room, os.W_OK | os.X_OK):
+        advice = "Choose another place, or change the permissions"
+        raise ModelFolderError(f"{folder}: nothing may be written to {room}, where the model is to be. {advice}.")
+    return _files_of_others(folder)
+
+
 def _files_of_others(folder: Path) -> list[Path]:
     """Return the files in an existing model folder that no manifest vouches for; they are kept."""
-    if not folder.exists():
-        return []
-    if not folder.is_dir():
-        raise ModelFolderError(f"{folder} is a file; give the path of a folder to save into.")
     present = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     if not present:
         return []
     try:
         manifest = _read(folder)
     except ModelFolderError as error:
-        what = f"{folder} exists and is not a saved model, so it is not written to ({error})"
-        raise ModelFolderError(f"{what} Choose another folder, or empty this one.") from error
+        what = f"{folder} exists and is not a saved model, so it is not written to"
+        raise ModelFolderError(f"{what} ({error}) Choose another folder, or empty this one.") from error
     ours = {MANIFEST, *manifest.files}
     return [path for path in present if path.relative_to(folder).as_posix() not in ours]
 

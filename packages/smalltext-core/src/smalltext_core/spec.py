@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smalltext_core.errors import InvalidInputError, PluginError
+from smalltext_core.factory import ConstructorFactory
 
 ABILITIES = ("multi_label", "weights", "validate", "embed", "dropout_sampling", "save")
 """What a spec may declare beyond the three methods of the protocol."""
@@ -29,12 +30,15 @@ class ClassifierSpec:
     protocol : int
         The `smalltext_core.PROTOCOL_VERSION` that the classifier was written for: a number, not the
         constant, which would always agree with whatever core is installed.
-    classifier, factory, dataset : str
-        Where the class lives, its factory, and (optional) the dataset of what the backend computed, as
-        ``"module:attribute"``.
-    builder : str
-        Where the function lives, likewise, that makes a factory of a number of classes and keyword
-        parameters. Its signature and its docstring are what ``smalltext info`` shows.
+    classifier : str
+        Where the class lives, as ``"module:attribute"``.
+    factory : str, optional
+        Where its factory lives, likewise; by default a `ConstructorFactory` of the class.
+    builder : str, optional
+        Where the function lives that makes a factory of a number of classes and keyword parameters; by default the
+        class is called with them. Its signature and its docstring are what ``smalltext info`` shows.
+    dataset : str, optional
+        Where the dataset of what the backend computed lives, if it has one.
     abilities : tuple of str
         Those of `ABILITIES` that the classifier has.
 
@@ -55,8 +59,8 @@ class ClassifierSpec:
     summary: str
     protocol: int
     classifier: str
-    factory: str
-    builder: str
+    factory: str | None = None
+    builder: str | None = None
     dataset: str | None = None
     abilities: tuple[str, ...] = ()
 
@@ -69,7 +73,7 @@ class ClassifierSpec:
             raise InvalidInputError("protocol", repr(self.protocol), "a whole number, such as 1")
         for argument in ("classifier", "factory", "builder", "dataset"):
             target = getattr(self, argument)
-            if target is None and argument == "dataset":
+            if target is None and argument != "classifier":
                 continue
             if not isinstance(target, str) or not _TARGET.fullmatch(target):
                 raise InvalidInputError(argument, repr(target), "'module:attribute'")
@@ -79,10 +83,17 @@ class ClassifierSpec:
                 raise InvalidInputError("abilities", repr(ability), f"some of {', '.join(ABILITIES)}")
 
     def resolve(self, part: str) -> Any:
-        """Import "classifier", "factory", "builder" or "dataset"; PluginError, cause chained, if that fails."""
+        """Import "classifier", "factory", "builder" or "dataset"; PluginError, cause chained, if that fails.
+
+        A spec without a factory gives `ConstructorFactory`, one without a builder the class itself.
+        """
         target = getattr(self, part)
+        if target is None and part == "dataset":
+            raise PluginError(f"The classifier {self.name!r} has no dataset of its own; use TextDataset.")
+        if target is None and part == "factory":
+            return ConstructorFactory
         if target is None:
-            raise PluginError(f"The classifier {self.name!r} has no {part} of its own; use TextDataset.")
+            target = self.classifier
         module, _, path = target.partition(":")
         try:
             found: Any = importlib.import_module(module)

@@ -36,7 +36,7 @@ from smalltext_torch.backend import Fitted
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import TorchClassifier
 from smalltext_torch.parameters import check_count
-from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, progress_bar
+from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described, progress_bar
 from smalltext_torch.randomness import Randomness
 
 _NUMBERS_AT_ONCE = 1 << 20
@@ -247,14 +247,26 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         data_set: Dataset[Any],
         return_proba: Literal[False] = False,
         embedding_method: EmbeddingMethod = "pooled",
+        *,
+        pbar: Literal["tqdm"] | None = "tqdm",
     ) -> NDArray[np.float32]: ...
     @overload
     def embed(
-        self, data_set: Dataset[Any], return_proba: Literal[True], embedding_method: EmbeddingMethod = "pooled"
+        self,
+        data_set: Dataset[Any],
+        return_proba: Literal[True],
+        embedding_method: EmbeddingMethod = "pooled",
+        *,
+        pbar: Literal["tqdm"] | None = "tqdm",
     ) -> tuple[NDArray[np.float32], Probabilities]: ...
     @torch.inference_mode()
     def embed(
-        self, data_set: Dataset[Any], return_proba: bool = False, embedding_method: EmbeddingMethod = "pooled"
+        self,
+        data_set: Dataset[Any],
+        return_proba: bool = False,
+        embedding_method: EmbeddingMethod = "pooled",
+        *,
+        pbar: Literal["tqdm"] | None = "tqdm",
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
         """Turn texts into vectors.
 
@@ -266,6 +278,8 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         embedding_method : {"pooled", "gradient"}, default="pooled"
             "pooled": each filter's greatest answer. "gradient": for each class, the gradient of the loss by the
             weights of the last layer if that were the label; see `last_layer_gradients`.
+        pbar : {"tqdm", None}, default="tqdm"
+            None shows no progress bar, even where bars are wanted.
 
         Returns
         -------
@@ -286,13 +300,14 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         """
         if embedding_method not in ("pooled", "gradient"):
             raise InvalidInputError("embedding_method", repr(embedding_method), "'pooled' or 'gradient'")
+        description = described("embed", pbar)
         fitted = self._require_fitted()
         texts = self._scoring(fitted, data_set).texts
         network = self._network(fitted)
         width = network.last.in_features * (self.num_classes**2 if embedding_method == "gradient" else 1)
         embeddings = np.empty((len(texts), width), dtype=np.float32)
         proba = np.empty((len(texts), self.num_classes), dtype=np.float32)
-        for rows, pooled in _pooled(network, texts, "embed", max(_NUMBERS_AT_ONCE // width, 1)):
+        for rows, pooled in _pooled(network, texts, description, max(_NUMBERS_AT_ONCE // width, 1)):
             logits = network.last(pooled)
             proba[rows] = fitted.loss.probabilities(logits).cpu().numpy()
             if embedding_method == "gradient":
@@ -390,7 +405,9 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         return {**saved, "embeddings": None if self.embeddings is None else str(self.embeddings)}
 
 
-def _pooled(network: KimCNN, texts: Ragged, description: str, at_once: int) -> Iterator[tuple[slice, Tensor]]:
+def _pooled(
+    network: KimCNN, texts: Ragged, description: str | None, at_once: int
+) -> Iterator[tuple[slice, Tensor]]:
     """Yield the pooled features of so many texts at once, and which texts these are."""
     with progress_bar(len(texts), description, "text") as bar:
         for rows, pooled in pooled_features(network, texts):

@@ -21,11 +21,12 @@ PADDING = "[PAD]"
 UNKNOWN = "[UNK]"
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_SPACED = rf"[\w&&[^{_UNSPACED}]]"
 _WORDS = (
     r"\d+(?:[.,]\d+)*"  # 3.5
-    r"|\w+?(?=n['\u2019]t\b)|n['\u2019]t\b"  # do n't
+    rf"|{_SPACED}+?(?=n['\u2019]t\b)|n['\u2019]t\b"  # do n't
     r"|['\u2019](?:s|ve|re|d|ll|m)\b"  # film 's
-    rf"|[{_UNSPACED}]|[\w&&[^{_UNSPACED}]]+"
+    rf"|[{_UNSPACED}]|{_SPACED}+"
     r"|[^\w\s]"
 )
 _ENCODED_AT_ONCE = 2_000

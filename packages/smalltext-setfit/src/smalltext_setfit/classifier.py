@@ -33,6 +33,7 @@ from smalltext_torch.device import Precision, check_device, present_or_best, rep
 from smalltext_torch.dropout import with_dropout
 from smalltext_torch.losses import Loss
 from smalltext_torch.parameters import check_count
+from smalltext_torch.progress import described
 from smalltext_torch.randomness import Randomness
 from smalltext_torch.scoring import Scoring
 
@@ -307,13 +308,19 @@ class SetFitClassification(ProbabilisticClassifier):
         )
 
     @overload
-    def embed(self, data_set: Dataset[Any], return_proba: Literal[False] = False) -> NDArray[np.float32]: ...
+    def embed(
+        self,
+        data_set: Dataset[Any],
+        return_proba: Literal[False] = False,
+        *,
+        pbar: Literal["tqdm"] | None = "tqdm",
+    ) -> NDArray[np.float32]: ...
     @overload
     def embed(
-        self, data_set: Dataset[Any], return_proba: Literal[True]
+        self, data_set: Dataset[Any], return_proba: Literal[True], *, pbar: Literal["tqdm"] | None = "tqdm"
     ) -> tuple[NDArray[np.float32], Probabilities]: ...
     def embed(
-        self, data_set: Dataset[Any], return_proba: bool = False
+        self, data_set: Dataset[Any], return_proba: bool = False, *, pbar: Literal["tqdm"] | None = "tqdm"
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
         """Turn texts into vectors: what the sentence transformer makes of them, and the head is given.
 
@@ -322,6 +329,8 @@ class SetFitClassification(ProbabilisticClassifier):
         data_set : TextDataset
         return_proba : bool, default=False
             Whether to return the probabilities as well, at no further cost.
+        pbar : {"tqdm", None}, default="tqdm"
+            None shows no progress bar, even where bars are wanted.
 
         Returns
         -------
@@ -329,6 +338,7 @@ class SetFitClassification(ProbabilisticClassifier):
         proba : ndarray of float32, shape (n, num_classes)
             Only with `return_proba`.
         """
+        description = described("embed", pbar)
         fitted, distinct = self._distinct(data_set)
 
         def embedding_and_proba(batch: Batch) -> torch.Tensor:
@@ -336,7 +346,7 @@ class SetFitClassification(ProbabilisticClassifier):
             return torch.cat([embeddings.float(), fitted.loss.probabilities(logits)], dim=1)
 
         width = fitted.network.head.in_features
-        scoring = self._scoring(fitted, distinct.tokens, "embed")
+        scoring = self._scoring(fitted, distinct.tokens, description)
         both = scoring.compute(embedding_and_proba, width + self.num_classes)[distinct.of_row]
         embeddings, proba = np.ascontiguousarray(both[:, :width]), np.ascontiguousarray(both[:, width:])
         return (embeddings, proba) if return_proba else embeddings
@@ -461,7 +471,7 @@ class SetFitClassification(ProbabilisticClassifier):
         data_set = checks.prediction_data(data_set, fitted=True, classifier=self)
         return fitted, fitted.encoder.distinct(data_set)
 
-    def _scoring(self, fitted: Fitted, tokens: Ragged, description: str = "predict") -> Scoring:
+    def _scoring(self, fitted: Fitted, tokens: Ragged, description: str | None = "predict") -> Scoring:
         return Scoring(tokens, self._precision(fitted), fitted.encoder.padding, description)
 
     def _validate(self, fitted: Fitted, validation_set: Dataset[Any]) -> tuple[float, float]:

@@ -12,13 +12,22 @@ if TYPE_CHECKING:
     from smalltext_sklearn.classifier import SklearnClassifier
     from smalltext_sklearn.dataset import SklearnDataset
     from smalltext_sklearn.factory import SklearnClassifierFactory
+    from smalltext_sklearn.text_classifier import TextClassifier
 
-__all__ = ["SklearnClassifier", "SklearnClassifierFactory", "SklearnDataset", "__version__", "build"]
+__all__ = [
+    "SklearnClassifier",
+    "SklearnClassifierFactory",
+    "SklearnDataset",
+    "TextClassifier",
+    "__version__",
+    "build",
+]
 
 _HOMES = {
     "SklearnClassifier": "classifier",
     "SklearnClassifierFactory": "factory",
     "SklearnDataset": "dataset",
+    "TextClassifier": "text_classifier",
     "build": "build",
 }
 

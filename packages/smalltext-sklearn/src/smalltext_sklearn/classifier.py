@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import Probabilities, empty_probabilities, place_columns
 from smalltext_sklearn.dataset import SklearnDataset
 from smalltext_sklearn.defaults import default_vectorizer
+from smalltext_sklearn.embedding import DIMENSIONS, dense_vectors
 from smalltext_sklearn.estimators import check_estimator, fit_estimator, probabilities, seeded
 
 if TYPE_CHECKING:
@@ -138,14 +139,49 @@ class SklearnClassifier(ProbabilisticClassifier):
         checks.prediction_data(data_set, fitted=hasattr(self, "model_"), classifier=self)
         if len(data_set) == 0:
             return empty_probabilities(self.num_classes)
+        return self._proba(self._features(data_set))
+
+    @overload
+    def embed(
+        self,
+        data_set: Dataset[Any],
+        return_proba: Literal[False] = False,
+        *,
+        pbar: Literal["tqdm"] | None = "tqdm",
+    ) -> NDArray[np.float32]: ...
+    @overload
+    def embed(
+        self, data_set: Dataset[Any], return_proba: Literal[True], *, pbar: Literal["tqdm"] | None = "tqdm"
+    ) -> tuple[NDArray[np.float32], Probabilities]: ...
+    def embed(
+        self,
+        data_set: Dataset[Any],
+        return_proba: bool = False,
+        *,
+        pbar: Literal["tqdm"] | None = "tqdm",  # noqa: ARG002 - it is done before a bar could be drawn
+    ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
+        """Turn texts into vectors: their features; if these are many, projected onto 512 random directions.
+
+        Parameters
+        ----------
+        data_set : TextDataset or SklearnDataset
+        return_proba : bool, default=False
+            Whether to return the probabilities as well.
+        pbar : {"tqdm", None}, default="tqdm"
+            Active learners pass it to every classifier; this one is too quick to show progress.
+
+        Returns
+        -------
+        embeddings : ndarray of float32, shape (n, min(features, 512))
+        proba : ndarray of float32, shape (n, num_classes)
+            Only with `return_proba`.
+        """
+        checks.prediction_data(data_set, fitted=hasattr(self, "model_"), classifier=self)
+        if len(data_set) == 0:
+            vectors = np.empty((0, min(self.n_features_, DIMENSIONS)), dtype=np.float32)
+            return (vectors, empty_probabilities(self.num_classes)) if return_proba else vectors
         x = self._features(data_set)
-        proba = self._multi_label_proba(x) if self.multi_label else self._single_label_proba(x)
-        if not np.isfinite(proba).all():
-            row = int(np.flatnonzero(~np.isfinite(proba).all(axis=1))[0])
-            raise InvalidInputError(
-                "model", f"{type(self.model).__name__}, whose predict_proba gave NaN at row {row}", "probabilities"
-            )
-        return proba
+        return (dense_vectors(x), self._proba(x)) if return_proba else dense_vectors(x)
 
     def save(self, folder: str | Path) -> None:
         """Write the classifier to a folder, through skops; nothing in it is a pickle.
@@ -242,6 +278,15 @@ class SklearnClassifier(ProbabilisticClassifier):
                 "Fit on a TextDataset, and the classifier vectorizes texts by itself.",
             )
         return self.vectorizer_.transform(data_set.x)
+
+    def _proba(self, x: Any) -> Probabilities:
+        proba = self._multi_label_proba(x) if self.multi_label else self._single_label_proba(x)
+        if not np.isfinite(proba).all():
+            row = int(np.flatnonzero(~np.isfinite(proba).all(axis=1))[0])
+            raise InvalidInputError(
+                "model", f"{type(self.model).__name__}, whose predict_proba gave NaN at row {row}", "probabilities"
+            )
+        return proba
 
     def _single_label_proba(self, x: Any) -> Probabilities:
         return place_columns(probabilities(self.model_, x), self.model_.classes_, self.num_classes)

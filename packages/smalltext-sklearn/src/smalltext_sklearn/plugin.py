@@ -17,5 +17,5 @@ def smalltext_classifiers() -> Iterable[ClassifierSpec]:
         factory="smalltext_sklearn.factory:SklearnClassifierFactory",
         builder="smalltext_sklearn.build:build",
         dataset="smalltext_sklearn.dataset:SklearnDataset",
-        abilities=("multi_label", "weights", "save"),
+        abilities=("multi_label", "weights", "embed", "save"),
     )

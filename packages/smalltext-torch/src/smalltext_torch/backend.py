@@ -115,6 +115,10 @@ class Backend(ABC, Generic[E]):
         load_model(network, str(folder / WEIGHTS))
         return network
 
+    def _saved_parameters(self) -> dict[str, Any]:
+        """Return the constructor's arguments that are saved; they are given to it again on loading."""
+        return parameters.constructor_parameters(self)
+
     @classmethod
     def _loaded_parameters(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
         """Return the constructor's arguments as a manifest holds them, made what the constructor takes."""

@@ -388,7 +388,7 @@ class TorchClassifier(Backend[E], ProbabilisticClassifier):
     def _precision(self, fitted: Fitted[E]) -> Precision:
         return Precision.of(fitted.device, self.mixed_precision)
 
-    def _scoring(self, fitted: Fitted[E], data_set: Dataset[Any], description: str = "predict") -> Scoring:
+    def _scoring(self, fitted: Fitted[E], data_set: Dataset[Any], description: str | None = "predict") -> Scoring:
         """Return the texts of a dataset, checked and ready to be passed through the network."""
         data_set = checks.prediction_data(data_set, fitted=True, classifier=self)
         return Scoring(
@@ -397,10 +397,6 @@ class TorchClassifier(Backend[E], ProbabilisticClassifier):
             self._padding(fitted.encoder),
             description,
         )
-
-    def _saved_parameters(self) -> dict[str, Any]:
-        """Return the constructor's arguments that are saved; they are given to it again on loading."""
-        return parameters.constructor_parameters(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: the network on the CPU, so that it can be read where there is nothing else."""

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import torch
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_torch.forking import compute_on_one_thread_in_forks
+
+compute_on_one_thread_in_forks()
 
 
 def check_device(device: str | torch.device | None) -> None:

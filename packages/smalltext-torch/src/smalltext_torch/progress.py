@@ -48,20 +48,33 @@ def progress_bars_wanted() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def progress_bar(total: int, description: str, unit: str) -> tqdm[Any]:
+def progress_bar(total: int, description: str | None, unit: str) -> tqdm[Any]:
     """Return a progress bar on standard error, which shows nothing where bars are not wanted.
 
     Parameters
     ----------
     total : int
-    description : str
-        What is being done.
+    description : str or None
+        What is being done; None shows nothing.
     unit : str
         What is counted.
     """
-    hidden = not progress_bars_wanted()
+    hidden = description is None or not progress_bars_wanted()
     bar: tqdm[Any] = tqdm(total=total, desc=description, unit=unit, leave=False, disable=hidden)
     return bar
+
+
+def described(description: str, pbar: object) -> str | None:
+    """Return what the progress bar of a method says, or None where its argument `pbar` is None: no bar.
+
+    Raises
+    ------
+    InvalidInputError
+        If `pbar` is neither None nor "tqdm", which leaves it to `progress_bars_wanted`.
+    """
+    if pbar is not None and pbar != "tqdm":
+        raise InvalidInputError("pbar", repr(pbar), "'tqdm', or None for no progress bar")
+    return None if pbar is None else description
 
 
 class Narrator:

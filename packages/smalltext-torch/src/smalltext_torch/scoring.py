@@ -33,14 +33,14 @@ class Scoring:
         It also says on which device.
     padding : int, default=0
         The token that batches are padded with.
-    description : str, default="predict"
-        What the progress bar says.
+    description : str or None, default="predict"
+        What the progress bar says; None shows none.
     """
 
     texts: Ragged
     precision: Precision
     padding: int = 0
-    description: str = "predict"
+    description: str | None = "predict"
 
     def compute(self, function: Callable[[Batch], torch.Tensor], width: int) -> NDArray[np.float32]:
         """Apply a function to all texts.

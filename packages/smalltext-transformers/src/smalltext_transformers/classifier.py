@@ -23,7 +23,7 @@ from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import TorchClassifier
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
 from smalltext_torch.parameters import check_count
-from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE
+from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
 from smalltext_torch.scoring import Scoring
 from smalltext_transformers import layers, pretrained
 from smalltext_transformers._version import __version__
@@ -195,6 +195,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return_proba: Literal[False] = False,
         embedding_method: EmbeddingMethod = "avg",
         hidden_layer_index: int = -1,
+        *,
+        pbar: Literal["tqdm"] | None = "tqdm",
     ) -> NDArray[np.float32]: ...
     @overload
     def embed(
@@ -203,6 +205,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return_proba: Literal[True],
         embedding_method: EmbeddingMethod = "avg",
         hidden_layer_index: int = -1,
+        *,
+        pbar: Literal["tqdm"] | None = "tqdm",
     ) -> tuple[NDArray[np.float32], Probabilities]: ...
     def embed(
         self,
@@ -210,6 +214,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return_proba: bool = False,
         embedding_method: EmbeddingMethod = "avg",
         hidden_layer_index: int = -1,
+        *,
+        pbar: Literal["tqdm"] | None = "tqdm",
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
         """Turn texts into vectors.
 
@@ -222,6 +228,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             "avg": the mean over the tokens of the text, padding left out. "cls": the first token.
         hidden_layer_index : int, default=-1
             Which hidden states: 0 are the embeddings that the first layer is given, -1 what the last one gives.
+        pbar : {"tqdm", None}, default="tqdm"
+            None shows no progress bar, even where bars are wanted.
 
         Returns
         -------
@@ -231,6 +239,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         """
         if embedding_method not in ("avg", "cls"):
             raise InvalidInputError("embedding_method", repr(embedding_method), "'avg' or 'cls'")
+        description = described("embed", pbar)
         fitted = self._require_fitted()
         config = fitted.encoder.config
         depth = config.num_hidden_layers + 1
@@ -247,7 +256,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             return torch.cat([pooled, fitted.loss.probabilities(output.logits)], dim=1)
 
         width = int(config.hidden_size)
-        both = self._scoring(fitted, data_set, "embed").compute(embedding_and_proba, width + self.num_classes)
+        both = self._scoring(fitted, data_set, description).compute(embedding_and_proba, width + self.num_classes)
         embeddings, proba = np.ascontiguousarray(both[:, :width]), np.ascontiguousarray(both[:, width:])
         return (embeddings, proba) if return_proba else embeddings
 
@@ -275,7 +284,9 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         network = self._pretrained().network(encoder.config)
         return network if self.peft_config is None else with_adapter(network, self.peft_config)
 
-    def _scoring(self, fitted: Fitted[Encoder], data_set: Dataset[Any], description: str = "predict") -> Scoring:
+    def _scoring(
+        self, fitted: Fitted[Encoder], data_set: Dataset[Any], description: str | None = "predict"
+    ) -> Scoring:
         if self.long_texts == "truncate":
             return super()._scoring(fitted, data_set, description)
         data_set = checks.prediction_data(data_set, fitted=True, classifier=self)

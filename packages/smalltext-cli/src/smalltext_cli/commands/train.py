@@ -52,6 +52,17 @@ def train(
     multi_label: Annotated[
         bool, typer.Option("--multi-label", help="Several classes, or none, may apply to a text.")
     ] = False,
+    max_classes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="More different labels are no classes. By default 1,000, or half as many as there are texts if "
+            "that is less, but at least 100.",
+            show_default=False,
+            rich_help_panel="The columns",
+        ),
+    ] = None,
     separator: Separator = None,
     file_format: Format = None,
     validation: Annotated[
@@ -89,6 +100,7 @@ def train(
     from smalltext_cli.settings import settings_of, values_of
     from smalltext_cli.sources import known_format
     from smalltext_core import classifier_spec
+    from smalltext_core.saving import check_destination
 
     if data == validation:
         raise UsageError(f"--validation {validation}: this is DATA itself. Give other texts, or leave it out.")
@@ -97,7 +109,7 @@ def train(
     parameters = builder_parameters(spec.resolve("builder"))
     given = settings_of(classifier, parameters, settings or [], seed=seed, device=device)
     values_of(parameters, given)
-    training.check_model_output(output)
+    check_destination(output)
 
     read = partial(
         read_labelled,
@@ -107,9 +119,11 @@ def train(
         separator=separator,
     )
     labelled = read(data, weight_column=weight_column, file_format=file_format)
+    names = training.label_names(
+        labelled.labels, data, label_column, multi_label=multi_label, max_classes=max_classes
+    )
     found = survey.survey(labelled)
     survey.show(found, data)
-    names = training.label_names(labelled.labels, data, multi_label=multi_label)
     values = values_of(parameters, given, names)
     if validation is None:
         split = training.held_out_split(labelled, names, share=held_out, seed=seed or 0, multi_label=multi_label)

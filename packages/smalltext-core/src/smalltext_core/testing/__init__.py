@@ -17,6 +17,9 @@ results one by one:
 ...     print(result)
 check_one_text_works (rule 3): passed
 
+What a plugin's spec says of a classifier is checked by `check_promises` (`run_promises` gives its results one by
+one); `smalltext check NAME` prints both.
+
 A check that says nothing about a classifier (saving, where there is no ``save``; bits, where there is no seed) is
 skipped, with the reason. One that is known to fail is named in ``expected_failures`` with the reason why.
 
@@ -26,14 +29,19 @@ fewer units here than in earnest.
 
 from smalltext_core.testing.check import Check, ConformanceError
 from smalltext_core.testing.parametrize import parametrize_checks
-from smalltext_core.testing.runner import Result, check_classifier, checks, run_checks
+from smalltext_core.testing.promises import check_promises, promises, run_promises
+from smalltext_core.testing.runner import Result, check_classifier, checks, find_check, run_checks
 
 __all__ = [
     "Check",
     "ConformanceError",
     "Result",
     "check_classifier",
+    "check_promises",
     "checks",
+    "find_check",
     "parametrize_checks",
+    "promises",
     "run_checks",
+    "run_promises",
 ]

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from smalltext_core.testing.promises import Promises
     from smalltext_core.testing.subject import Subject
 
 CheckFunction = Callable[["Subject"], None]
+PromiseFunction = Callable[["Promises"], None]
 
 
 class ConformanceError(AssertionError):
@@ -50,14 +52,19 @@ class Check:
     name : str
         The name of its function, such as "check_rows_sum_to_one".
     rule : int
-        The number of the rule that it belongs to, 1 to 11.
+        The number of the rule that it belongs to, 1 to 11; 0 for what a plugin promises beside them.
     function : callable
-        Takes a `Subject`; returns if the rule is kept.
+        Takes a `Subject` (`Promises` where the rule is 0); returns if the rule is kept.
     """
 
     name: str
     rule: int
-    function: CheckFunction
+    function: CheckFunction | PromiseFunction
+
+    @property
+    def family(self) -> str:
+        """What it belongs to, in words."""
+        return f"rule {self.rule}" if self.rule else "the plugin"
 
     def _paragraph(self, number: int) -> str:
         paragraphs = (inspect.getdoc(self.function) or "").split("\n\n")

@@ -43,7 +43,7 @@ def probabilities_in_new_process(task: str, source: Path, texts: TextDataset) ->
         (room / "texts.json").write_text(json.dumps(texts.x), encoding="utf-8")
         done = subprocess.run(  # noqa: S603 - our own module, run by our own Python
             [sys.executable, "-m", "smalltext_core.testing.child", task, str(source.absolute()), folder],
-            env=_environment(),
+            env=environment(),
             cwd=folder if task == "load" else None,
             capture_output=True,
             text=True,
@@ -60,13 +60,13 @@ def probabilities_in_new_process(task: str, source: Path, texts: TextDataset) ->
         return proba
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return an environment in which the same modules are found, and as many threads do the arithmetic."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path)}
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path)}
     torch = sys.modules.get("torch")
     if torch is not None:
-        environment["OMP_NUM_THREADS"] = str(torch.get_num_threads())
-    return environment
+        variables["OMP_NUM_THREADS"] = str(torch.get_num_threads())
+    return variables
 
 
 def _block_network() -> None:

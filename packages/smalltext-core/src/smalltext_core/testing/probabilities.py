@@ -139,6 +139,37 @@ def check_multi_label_columns_are_independent(subject: Subject) -> None:
 
 
 @rule(1)
+def check_column_k_is_class_k(subject: Subject) -> None:
+    """Column k is class k: of the training texts, those of class k get the higher probabilities in column k.
+
+    Nothing raises when columns are in another order, reversed say, or sorted by name or frequency: every answer is
+    simply that of another class.
+
+    What to do: compare the order in which the model has its classes (`classes_` in scikit-learn) with the class
+    numbers, and put its columns in their places with smalltext_core.probabilities.place_columns.
+    """
+    y = subject.train_set.y
+    applies = y.toarray() > 0 if is_multi_label(y) else np.eye(subject.num_classes, dtype=bool)[y]
+    proba = np.asarray(subject.fitted.predict_proba(TextDataset(subject.train_set.x)), dtype=np.float64)
+    if proba.shape != applies.shape:
+        raise not_applicable("the shape is wrong, see check_probabilities_are_dense_float32")
+    # By how much texts of a class (a row) get more than the others in each column.
+    more = np.stack([proba[rows].mean(axis=0) - proba[~rows].mean(axis=0) for rows in applies.T])
+    lacking = more.max(axis=1) - more.diagonal()
+    worst = int(lacking.argmax())
+    column = int(more[worst].argmax())
+    expect(
+        lacking[worst] <= _NOTICEABLE,
+        seen=f"in column {column}, texts of class {worst} get {more[worst, column]:+.2f} compared with others; "
+        f"in column {worst}, {more[worst, worst]:+.2f}",
+        expected=f"the most in column {worst}",
+    )
+
+
+_NOTICEABLE = 0.05
+
+
+@rule(1)
 def check_absent_class_keeps_its_column(subject: Subject) -> None:
     """A class that the training set lacks keeps its column, and predictions are class numbers, not column numbers.
 

@@ -62,6 +62,7 @@ def check_factory_works_in_another_process(subject: Subject) -> None:
     What to do: let the factory hold plain parameters only, and its class live at the top of a module. Where the
     bits differ, look for sets that are iterated over: their order changes with each process.
     """
+    assert subject.fitted is not None
     path = subject.folder("factory")
     path.write_bytes(pickle.dumps((subject.factory, subject.train_set)))
     proba = probabilities_in_new_process("train", path, subject.texts)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from smalltext_core.dataset import TextDataset
 from smalltext_core.testing.check import expect, not_applicable, rule
+from smalltext_core.testing.child import probabilities_in_new_process
 from smalltext_core.testing.subject import Subject, difference, same_bits
 
 ROUNDS = 20
@@ -58,6 +63,43 @@ def check_fit_again_starts_again(subject: Subject) -> None:
         seen=f"first trained on opposite labels, other probabilities: {difference(proba, subject.proba)}",
         expected="the bits that a new classifier gives",
     )
+
+
+@rule(8)
+def check_classifiers_share_nothing(subject: Subject) -> None:
+    """What one classifier learns is its own: another one that is trained beside it gives what it would give alone.
+
+    Committees, cross-validation and servers hold many classifiers in one process. State at the level of a module
+    or a class (a cache, a vocabulary, a list that grows) lets the labels of one leak into all.
+
+    What to do: keep what `fit` learns in attributes of the object, and look for mutable values in modules, class
+    bodies and default arguments, and for functools.cache.
+    """
+    before = subject.proba
+    subject.new().fit(TextDataset(subject.train_set.x, subject.opposite_labels))
+    beside = subject.train(seed=1).classifier.predict_proba(subject.texts)
+    if same_bits(beside, before):
+        return
+    alone, again = (_alone(subject) for _ in range(2))
+    if not same_bits(alone, again):
+        raise not_applicable("two trainings differ by chance; give the factory a seed to have this checked")
+    expect(
+        same_bits(beside, alone),
+        seen=f"after another was trained on opposite labels, other probabilities: {difference(beside, alone)}",
+        expected="the bits of the first training in a new process, which are the same each time",
+    )
+
+
+def _alone(subject: Subject) -> NDArray[Any]:
+    """Return what a classifier says that is the first to be trained in its process."""
+    path = subject.folder("factory-alone")
+    try:
+        path.write_bytes(pickle.dumps((subject.factory, subject.train_set)))
+    except Exception as error:
+        raise not_applicable(
+            "the factory cannot be pickled, see check_factory_works_in_another_process"
+        ) from error
+    return probabilities_in_new_process("train", path, subject.texts)
 
 
 @rule(8)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from smalltext_core.classifier import ClassifierFactory
 from smalltext_core.errors import InvalidInputError
@@ -40,7 +41,7 @@ class Result:
         What a failed check saw, and what the rule asks for.
     reason : str
         Why it was skipped, or why its failure was expected.
-    error : Exception or None
+    error : BaseException or None
         What was raised.
     """
 
@@ -49,11 +50,11 @@ class Result:
     seen: str = ""
     expected: str = ""
     reason: str = ""
-    error: Exception | None = None
+    error: BaseException | None = None
 
     def __str__(self) -> str:
         """Return a line, or (failed) a paragraph for somebody who has never read the check."""
-        head = f"{self.check.name} (rule {self.check.rule}): {self.status}"
+        head = f"{self.check.name} ({self.check.family}): {self.status}"
         if self.status != "failed":
             return f"{head}, {self.reason}" if self.reason else head
         parts = {
@@ -85,7 +86,7 @@ def checks() -> tuple[Check, ...]:
     return registered()
 
 
-def run_check(check: Check, subject: Subject) -> Result:
+def run_check(check: Check, subject: Any) -> Result:
     """Run one check."""
     try:
         check.function(subject)
@@ -93,21 +94,37 @@ def run_check(check: Check, subject: Subject) -> Result:
         return Result(check, "skipped", reason=str(error))
     except BrokenRuleError as error:
         return Result(check, "failed", seen=error.seen, expected=error.expected, error=error)
-    except Exception as error:
-        seen = f"{type(error).__name__}: {str(error)[:1000]}{_origin(error)}"
+    except (Exception, SystemExit) as error:  # a classifier that leaves the process has failed, like any other
+        known = subject.known_failure(check.name, error) if isinstance(subject, Subject) else None
+        if known is not None:
+            return Result(check, "skipped", reason=known)
+        seen = f"{type(error).__name__}: {str(error)[:1000]}{_origin(error, _home(subject))}"
         return Result(check, "failed", seen=seen, expected="no exception here", error=error)
     return Result(check, "passed")
 
 
-def _origin(error: Exception) -> str:
-    """Say where an exception was raised: the last line of its traceback."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
+def _home(subject: object) -> str:
+    """Return the package that the classifier comes from."""
+    try:
+        return type(subject.unfitted).__module__.partition(".")[0] if isinstance(subject, Subject) else ""
+    except (Exception, SystemExit):  # it cannot even be made
         return ""
-    code = trace.tb_frame.f_code
-    return f" (raised in {code.co_name}, {code.co_filename}:{trace.tb_lineno})"
+
+
+def _origin(error: BaseException, home: str) -> str:
+    """Say where an exception comes from at first: the last line in a package, else the last of all."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [
+        line
+        for line in traceback.walk_tb(error.__traceback__)
+        if not line[0].f_code.co_filename.startswith("<frozen")
+    ]
+    own = [line for line in lines if str(line[0].f_globals.get("__name__")).partition(".")[0] == home]
+    if not lines:
+        return ""
+    frame, number = (own or lines)[-1]
+    return f" (in {frame.f_code.co_name}, {frame.f_code.co_filename}:{number})"
 
 
 def run_checks(
@@ -196,14 +213,20 @@ def check_classifier(
     >>> {result.status for result in results} <= {"passed", "skipped"}
     True
     """
-    results = list(
-        run_checks(factory, num_classes=num_classes, multi_label=multi_label, expected_failures=expected_failures)
+    return all_kept(
+        f"The classifiers of {type(factory).__name__}",
+        run_checks(factory, num_classes=num_classes, multi_label=multi_label, expected_failures=expected_failures),
     )
+
+
+def all_kept(who: str, results: Iterable[Result]) -> list[Result]:
+    """Return the results of checks, or raise one error that lists those that failed."""
+    results = list(results)
     failed = [result for result in results if result.status == "failed"]
     if failed:
         names = ", ".join(result.check.name for result in failed)
         raise ConformanceError(
-            f"The classifiers of {type(factory).__name__} fail {len(failed)} of {len(results)} checks: {names}\n\n"
+            f"{who} fail {len(failed)} of {len(results)} checks: {names}\n\n"
             + "\n\n".join(f"{number}. {result}" for number, result in enumerate(failed, 1))
         )
     return results

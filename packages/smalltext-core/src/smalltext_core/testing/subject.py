@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import traceback
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,15 @@ from smalltext_core.testing.texts import (
     unseen_texts,
 )
 
+FIT_CHECK = "check_fit_trains_and_returns_itself"
+"""The check that reports a classifier which cannot be trained at all."""
+
+PREDICTION_CHECK = "check_probabilities_are_dense_float32"
+"""The check that reports a classifier which cannot predict at all."""
+
+UNTRAINED = f"fit() fails on plain texts; {FIT_CHECK} says how"
+UNPREDICTED = f"predict_proba() fails on plain texts; {PREDICTION_CHECK} says how"
+
 
 @dataclass
 class Training:
@@ -35,7 +45,7 @@ class Training:
     classifier: Any
     returned: Any = None
     moved: tuple[str, ...] = ()
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 class Subject:
@@ -124,7 +134,7 @@ class Subject:
             before = global_state()
             try:
                 training.returned = training.classifier.fit(self.train_set)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 training.error = error
             training.moved = tuple(moved(before, global_state()))
         return training
@@ -134,11 +144,31 @@ class Subject:
         """The training that most checks share."""
         return self.train(seed=1)
 
+    @cached_property
+    def prediction_error(self) -> BaseException | None:
+        """What the shared classifier ends in when it is asked for probabilities of plain texts."""
+        try:
+            self.training.classifier.predict_proba(self.texts)
+        except (Exception, SystemExit) as error:
+            return error
+        return None
+
+    def known_failure(self, check: str, error: BaseException) -> str | None:
+        """Return which other check reports an exception, if it has nothing to do with what this one is about."""
+        try:
+            if check != FIT_CHECK and _same_failure(self.training.error, error):
+                return UNTRAINED
+            if self.training.error is None and check != PREDICTION_CHECK:
+                return UNPREDICTED if _same_failure(self.prediction_error, error) else None
+        except (Exception, SystemExit):  # a factory whose new() fails
+            return None
+        return None
+
     @property
     def fitted(self) -> Any:
         """A fitted classifier to read from; no check may change it."""
         if self.training.error is not None:
-            raise not_applicable("fit() fails on plain texts; check_fit_trains_and_returns_itself says how")
+            raise not_applicable(UNTRAINED)
         return self.training.classifier
 
     @cached_property
@@ -214,6 +244,14 @@ class Subject:
         folder = self.folder("model")
         self.fitted.save(folder)
         return folder
+
+
+def _same_failure(known: BaseException | None, error: BaseException) -> bool:
+    """Tell whether two exceptions are of one type and come from one line."""
+    if known is None or type(known) is not type(error):
+        return False
+    ends = [list(traceback.walk_tb(each.__traceback__))[-1] for each in (known, error)]
+    return ends[0][0].f_code is ends[1][0].f_code and ends[0][1] == ends[1][1]
 
 
 def _indicator(y: Labels, shape: tuple[int, ...]) -> NDArray[np.bool_]:

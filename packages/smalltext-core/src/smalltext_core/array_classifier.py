@@ -1,0 +1,233 @@
+"""The short way to a classifier: say what arrays are learned from texts, and what they say of other texts."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from abc import abstractmethod
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from smalltext_core import checks
+from smalltext_core.classifier import ProbabilisticClassifier
+from smalltext_core.dataset import Dataset, TextDataset
+from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, PluginError
+from smalltext_core.labels import LabelNames, is_multi_label
+from smalltext_core.probabilities import Probabilities, empty_probabilities
+from smalltext_core.saving import model_folder, read_manifest
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Floats = NDArray[np.float64]
+"""What is computed with."""
+
+Arrays = Mapping[str, NDArray[Any]]
+"""What was learned: arrays by name, of numbers or of strings, never of objects."""
+
+_BATCH = 1000
+
+
+class ArrayClassifier(ProbabilisticClassifier):
+    """A classifier whose model is a few numpy arrays; a backend writes `learn` and `probabilities`.
+
+    What every smalltext classifier has to do follows from the two: refusing bad input before any work, weights,
+    single-label and multi-label problems, labels and their names, empty datasets, float32, saving and loading
+    without pickle, and a `fit` that leaves the former model alone if it fails.
+
+    A subclass sets the class attributes `name` and `distribution`, hands `num_classes` and `multi_label` on to
+    this constructor, and keeps each further argument of its own as an attribute of the same name, which JSON can
+    hold.
+
+    Parameters
+    ----------
+    num_classes : int
+    multi_label : bool, default=False
+
+    Attributes
+    ----------
+    learned_ : mapping of str to ndarray
+        What `learn` gave.
+    label_names_ : LabelNames or None
+        What the classes are called, if the training set said so.
+
+    Examples
+    --------
+    >>> class Majority(ArrayClassifier):
+    ...     name, distribution = "majority", "smalltext-majority"
+    ...
+    ...     def learn(self, texts, targets, weights):
+    ...         return {"shares": np.average(targets, axis=0, weights=weights)}
+    ...
+    ...     def probabilities(self, learned, texts):
+    ...         return np.tile(learned["shares"], (len(texts), 1))
+    >>> train_set = TextDataset(["a fine film", "a dull film", "dull"], [1, 0, 0])
+    >>> Majority(num_classes=2).fit(train_set).predict(TextDataset(["fine"])).tolist()
+    [0]
+    """
+
+    name: ClassVar[str]
+    """The name that the backend's plugin registers."""
+    distribution: ClassVar[str]
+    """The name of the backend's distribution, as pip installs it."""
+
+    def __init__(self, num_classes: int, multi_label: bool = False) -> None:
+        self.num_classes = checks.check_num_classes(num_classes, multi_label)
+        self.multi_label = bool(multi_label)
+        self.learned_: Arrays | None = None
+        self.label_names_: LabelNames | None = None
+
+    @abstractmethod
+    def learn(self, texts: list[str], targets: Floats, weights: Floats) -> Arrays:
+        """Return what is learned from labelled texts, and change nothing of this object.
+
+        Parameters
+        ----------
+        texts : list of str
+            One at least.
+        targets : ndarray of float64, shape (len(texts), num_classes)
+            1 where a class applies to a text, else 0; in single-label problems there is a single 1 in each row.
+        weights : ndarray of float64, shape (len(texts),)
+            How much each text counts, above 0; ones if the caller gave none.
+        """
+
+    @abstractmethod
+    def probabilities(self, learned: Arrays, texts: list[str]) -> NDArray[Any]:
+        """Return how probable each class is for each text, shape (len(texts), num_classes), by what was learned.
+
+        Parameters
+        ----------
+        learned : mapping of str to ndarray
+            What `learn` gave, or what was loaded.
+        texts : list of str
+            One at least, and not too many at once.
+        """
+
+    def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
+        """Train on labelled texts, and return this classifier.
+
+        Parameters
+        ----------
+        train_set : TextDataset
+        weights : array-like of float, shape (n,), optional
+            How much each text counts: 0 or more, finite, not all zero.
+
+        Raises
+        ------
+        InvalidInputError
+            If an argument is not what is described here. The former model, if any, is still there then.
+        """
+        chosen, checked = checks.training_data(
+            train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
+        )
+        texts, y = _texts(chosen, "train_set"), chosen.y
+        targets = y.toarray().astype(np.float64) if is_multi_label(y) else np.eye(self.num_classes)[y]
+        learned = self.learn(texts, targets, np.ones(len(texts)) if checked is None else checked)
+        self.learned_, self.label_names_ = self._checked(learned), chosen.label_names
+        return self
+
+    def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
+        """Return how probable each class is for each text: float32, shape (n, num_classes).
+
+        Parameters
+        ----------
+        data_set : TextDataset
+        """
+        checks.prediction_data(data_set, fitted=self.learned_ is not None, classifier=self)
+        texts = _texts(data_set, "data_set")
+        batches = (texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH))
+        return np.concatenate([empty_probabilities(self.num_classes), *map(self._batch, batches)])
+
+    def _batch(self, texts: list[str]) -> Probabilities:
+        assert self.learned_ is not None
+        proba = np.asarray(self.probabilities(self.learned_, texts), dtype=np.float32)
+        if proba.shape != (len(texts), self.num_classes):
+            expected = f"a row for each text and a column for each class, ({len(texts)}, {self.num_classes})"
+            raise PluginError(f"{_method(self, 'probabilities')} gave shape {proba.shape}, not {expected}.")
+        return proba
+
+    def _checked(self, learned: Arrays) -> Arrays:
+        """Refuse what cannot be saved while it can still be told where it comes from."""
+        method = _method(self, "learn")
+        if not isinstance(learned, Mapping):
+            raise PluginError(f"{method} gave a {type(learned).__name__}, not a dict of arrays by name.")
+        for name, array in learned.items():
+            if not isinstance(array, np.ndarray) or array.dtype.hasobject:
+                what = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+                raise PluginError(f"{method} gave {what} as {name!r}, not a numpy array of numbers or strings.")
+            if not isinstance(name, str) or not name.isidentifier():
+                raise PluginError(f"{method} calls an array {name!r}; it becomes a file, so use letters alone.")
+        return dict(learned)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted classifier to a folder, whole or not at all: each array as .npy, the rest as JSON.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ModelFolderError
+            If the folder holds other things than a saved model.
+        """
+        if self.learned_ is None:
+            raise NotFittedError(self)
+        for attribute in ("name", "distribution"):
+            if not hasattr(self, attribute):
+                raise PluginError(f"The class {type(self).__name__} lacks the attribute {attribute!r}.")
+        with model_folder(
+            folder,
+            classifier=self.name,
+            distribution=self.distribution,
+            version=version(self.distribution),
+            parameters=self._parameters(),
+            label_names=self.label_names_,
+        ) as staging:
+            for name, array in self.learned_.items():
+                np.save(staging / f"{name}.npy", array, allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Bring back a classifier from a folder that `save` wrote; no code in the folder is run.
+
+        Raises
+        ------
+        ModelFolderError
+            If the folder is no saved model of this class, or is damaged.
+        """
+        folder, manifest = Path(folder), read_manifest(folder)
+        if manifest.classifier != cls.name:
+            raise ModelFolderError(f"{folder} holds a {manifest.classifier!r} classifier, not {cls.name!r}.")
+        classifier = cls(**manifest.parameters)
+        files = [name for name in manifest.files if name.endswith(".npy")]
+        classifier.learned_ = {Path(file).stem: np.load(folder / file, allow_pickle=False) for file in files}
+        classifier.label_names_ = manifest.names
+        return classifier
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return the constructor's arguments, which are given to it again on loading."""
+        parameters = {}
+        for name in inspect.signature(type(self)).parameters:
+            if not hasattr(self, name):
+                raise PluginError(f"{_method(self, '__init__')} has to keep its argument as self.{name}.")
+            parameters[name] = getattr(self, name)
+            try:
+                json.dumps(parameters[name], allow_nan=False)
+            except (TypeError, ValueError) as error:
+                what = f"self.{name} of a {type(self).__name__} is {parameters[name]!r}"
+                raise PluginError(f"{what}, which JSON cannot hold, so it cannot be saved ({error}).") from error
+        return parameters
+
+
+def _texts(data_set: Dataset[Any], argument: str) -> list[str]:
+    if not isinstance(data_set, TextDataset):
+        raise InvalidInputError(argument, f"a {type(data_set).__name__}", "a TextDataset")
+    return list(data_set.x)
+
+
+def _method(classifier: ArrayClassifier, name: str) -> str:
+    return f"{type(classifier).__name__}.{name}()"

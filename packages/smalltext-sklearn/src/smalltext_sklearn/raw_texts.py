@@ -1,0 +1,40 @@
+"""What scikit-learn and its users call X, where X is texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import check_array
+
+from smalltext_core.dataset import as_texts
+from smalltext_core.errors import InvalidInputError
+
+_ALLOWED = "strings: a list, an array or a series of shape (n,), or a single column of shape (n, 1)"
+_NEXT_STEP = "For features that are numbers already, use a classifier of scikit-learn itself."
+
+
+def as_text_column(X: Any) -> list[str]:
+    """Return texts as a list of str, or say what they have to be.
+
+    Parameters
+    ----------
+    X : list, array, pandas.Series or other iterable of str, shape (n,); or an array or frame, shape (n, 1)
+
+    Raises
+    ------
+    InvalidInputError
+        If there are several columns, or something that is not a string.
+    """
+    if issparse(X):
+        raise InvalidInputError("X", f"a sparse matrix of {X.dtype}, shape {X.shape}", _ALLOWED, _NEXT_STEP)
+    if not hasattr(X, "__array__"):
+        return as_texts(X, "X")
+    array = np.asarray(X)
+    if array.ndim == 0 or array.dtype.kind in "biufcmM":
+        check_array(array, dtype=None)  # What scikit-learn refuses as well, it says in its own words.
+        raise InvalidInputError("X", f"an array of {array.dtype}, shape {array.shape}", _ALLOWED, _NEXT_STEP)
+    if array.ndim > 1 and array.shape[1:] != (1,):
+        raise InvalidInputError("X", f"an array of shape {array.shape}", _ALLOWED, "Select the texts.")
+    return as_texts(array.ravel(), "X")

@@ -1,0 +1,156 @@
+"""What scikit-learn and its users call y: labels of any kind, and the class numbers that stand for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, issparse
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.labels import Labels, is_multi_label
+
+_ALLOWED = "a label for each text, shape (n,), or a matrix of zeros and ones, shape (n, classes)"
+_BINARIZE = "Several labels a text: sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)."
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a problem in the order of their numbers, and the way from predictions back to labels.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (classes,)
+        Sorted; in multi-label problems the numbers of the columns.
+    multi_label : bool
+    sparse : bool, default=False
+        Whether multi-label predictions are sparse, as the labels were.
+    dtype : dtype, optional
+        That of multi-label predictions.
+    """
+
+    labels: NDArray[Any]
+    multi_label: bool
+    sparse: bool = False
+    dtype: np.dtype[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def names(self) -> list[str] | None:
+        """What the classes are called; None in multi-label problems, whose matrix does not say."""
+        return None if self.multi_label else [str(label) for label in self.labels.tolist()]
+
+    def weights(self, by_label: Mapping[Any, float]) -> dict[int, float]:
+        """Turn weights by label into weights by class number.
+
+        A label that does not occur is passed over if all those that do have a weight, as happens to a fold without
+        it; else it is taken for a mistake.
+        """
+        number_of = {label: number for number, label in enumerate(self.labels.tolist())}
+        unknown = [label for label in by_label if label not in number_of]
+        if unknown and not number_of.keys() <= by_label.keys():
+            occurring = ", ".join(map(repr, number_of))
+            raise InvalidInputError("class_weight", repr(unknown[0]), f"the labels in y: {occurring}")
+        return {number_of[label]: weight for label, weight in by_label.items() if label in number_of}
+
+    def decode(self, numbers: Labels) -> Any:
+        """Turn predicted class numbers into labels of the kind that was read."""
+        if not is_multi_label(numbers):
+            return self.labels[numbers]
+        indicators = numbers.astype(self.dtype)
+        return indicators if self.sparse else indicators.toarray()
+
+
+def read_targets(y: Any) -> tuple[Classes, Labels]:
+    """Read the labels of texts: anything that can be sorted, or a multi-label indicator matrix.
+
+    Returns
+    -------
+    classes : Classes
+    numbers : ndarray of int, shape (n,), or csr_matrix, shape (n, classes)
+
+    Raises
+    ------
+    InvalidInputError, ValueError
+        If a label is missing, labels are of several kinds, or they are not those of a classification.
+    """
+    labels = y if issparse(y) else _as_array(y)
+    if labels.ndim == 2 and (issparse(labels) or labels.shape[1] != 1):
+        return _read_indicators(labels)
+    labels = column_or_1d(labels, warn=True)
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        _refuse_missing(labels)
+    check_classification_targets(labels)
+    found, numbers = np.unique(labels, return_inverse=True)
+    return Classes(found, multi_label=False), numbers.reshape(-1)
+
+
+def check_several_classes(classes: Classes, numbers: Labels, weights: NDArray[np.float64] | None) -> None:
+    """Refuse single-label targets of one class, or of one class among the texts that have a weight."""
+    if numbers.shape[0] == 0:
+        raise InvalidInputError("y", "no labels: 0 samples", _ALLOWED)
+    if classes.multi_label:
+        return
+    present = classes.labels[np.unique(numbers if weights is None else numbers[weights > 0])].tolist()
+    if len(present) < 2:
+        counted = "" if weights is None else " among the texts with a sample_weight"
+        found = f"one class only{counted}, {present[0]!r}"
+        raise InvalidInputError("y", found, "labels of two or more classes", "Label texts of another class.")
+
+
+def _read_indicators(y: Any) -> tuple[Classes, csr_matrix]:
+    values = y.data if issparse(y) else y
+    if values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
+        found = f"an array of {values.dtype}, shape {y.shape}, of other values than 0 and 1"
+        raise InvalidInputError("y", found, _ALLOWED, _BINARIZE)
+    classes = Classes(np.arange(y.shape[1]), multi_label=True, sparse=issparse(y), dtype=y.dtype)
+    return classes, csr_matrix(y, dtype=np.int32)
+
+
+def _as_array(y: Any) -> NDArray[Any]:
+    """Return `y` as an array in which no missing label has become the string "nan", and no number a string."""
+    if y is None:
+        advice = "TextClassifier requires y to be passed, but the target y is None."
+        raise InvalidInputError("y", "None", _ALLOWED, advice)
+    if isinstance(y, (str, bytes)) or not (hasattr(y, "__len__") or hasattr(y, "__array__")):
+        raise InvalidInputError("y", repr(y)[:80], _ALLOWED)
+    labels = y if isinstance(y, (list, tuple)) else np.asarray(y)
+    if isinstance(labels, np.ndarray) and (labels.dtype != object or labels.ndim > 1):
+        return labels
+    for row, label in enumerate(labels):
+        sequence = isinstance(label, (list, tuple))
+        if isinstance(label, (set, frozenset)) or (sequence and not all(_is_indicator(entry) for entry in label)):
+            raise InvalidInputError("y", f"{label!r} at row {row}", _ALLOWED, _BINARIZE)
+    if all(np.ndim(label) == 0 for label in labels):
+        _refuse_missing(labels)
+        _refuse_mixture(labels)
+    return np.asarray(labels)
+
+
+def _is_indicator(entry: Any) -> bool:
+    return isinstance(entry, (int, float, np.number, np.bool_)) and entry in (0, 1)
+
+
+def _refuse_missing(labels: Any) -> None:
+    for row, label in enumerate(labels):
+        try:
+            missing = label is None or bool(label != label)
+        except TypeError:  # pandas.NA does not say whether it equals itself.
+            missing = True
+        if missing:
+            advice = "Leave texts without a label out of X and y."
+            raise InvalidInputError("y", f"{label!r} at row {row}, which is no label", _ALLOWED, advice)
+
+
+def _refuse_mixture(labels: Any) -> None:
+    strings = [isinstance(label, str) for label in labels]
+    if any(strings) and not all(strings):
+        other = type(labels[strings.index(False)]).__name__
+        raise InvalidInputError("y", f"strings and labels of type {other}", "labels of one kind")

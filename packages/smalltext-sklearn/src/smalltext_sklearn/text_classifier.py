@@ -1,0 +1,244 @@
+"""Any registered classifier as a scikit-learn estimator over raw texts and labels of any kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from smalltext_core import TextDataset, classifier_spec, create_factory
+from smalltext_core.checks import check_weights
+from smalltext_core.errors import (
+    AmbiguousNameError,
+    InvalidInputError,
+    PluginError,
+    UnknownClassifierError,
+    UnsupportedError,
+)
+from smalltext_core.probabilities import Probabilities
+from smalltext_core.registry import builder_parameters, check_parameters
+from smalltext_sklearn.raw_texts import as_text_column
+from smalltext_sklearn.targets import Classes, check_several_classes, read_targets
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
+    from typing_extensions import Self
+
+_FROM_THE_DATA = ("num_classes", "multi_label")
+
+
+class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A scikit-learn classifier of raw texts: any classifier that is installed, by its name.
+
+    It goes wherever scikit-learn's classifiers go: cross-validation, grid search, pipelines, calibration, and
+    libraries that take them. The number of classes, and whether the problem is multi-label, follow from `y`.
+
+    Parameters
+    ----------
+    name : str, default="sklearn"
+        A name from `smalltext_core.classifiers`.
+    random_state : int, RandomState instance or None, default=None
+        The seed of training. An int is passed on as the classifier's ``seed``; of a RandomState instance, each
+        `fit` draws one; None leaves `seed` as it is. A classifier without a `seed` is not given one.
+    **parameters
+        What the classifier's builder takes, such as ``num_epochs``; ``smalltext info NAME`` lists it. The keys of
+        a ``class_weight`` are labels, as they occur in `y`. Parameters that are scikit-learn estimators have
+        nested parameters: ``estimator__C``. They are checked by `fit`, and by `set_params`.
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (classes,)
+        The labels, sorted: column k of the probabilities is that of ``classes_[k]``. In multi-label problems, the
+        numbers of the columns of `y`.
+    classifier_ : smalltext_core.Classifier
+        What was trained, with abilities of its own: ``classifier_.save(folder)``, ``classifier_.embed(...)``.
+
+    Notes
+    -----
+    There is no ``n_features_in_``: like the vectorizers of scikit-learn that take raw texts, this has no features
+    to count.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import cross_val_score
+    >>> texts = ["a fine film", "a dull film", "fine acting", "dull acting"] * 5
+    >>> labels = ["good", "bad", "good", "bad"] * 5
+    >>> classifier = TextClassifier("sklearn", random_state=1)
+    >>> float(cross_val_score(classifier, texts, labels).mean())
+    1.0
+    >>> classifier.fit(texts, labels).predict(["what a fine day"]).tolist()
+    ['good']
+    """
+
+    def __init__(
+        self,
+        name: str = "sklearn",
+        *,
+        random_state: int | np.random.RandomState | None = None,
+        **parameters: Any,
+    ) -> None:
+        self.name = name
+        self.random_state = random_state
+        self._parameters = parameters
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return `name`, `random_state` and the parameters that were given.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include the parameters of parameters that are estimators.
+        """
+        parameters = {**super().get_params(deep), **self._parameters}
+        if deep:
+            for name, value in self._parameters.items():
+                if hasattr(value, "get_params") and not isinstance(value, type):
+                    nested = value.get_params(deep)
+                    parameters.update({f"{name}__{inner}": nested[inner] for inner in nested})
+        return parameters
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters: `name`, `random_state`, those of the classifier, and nested ones.
+
+        Raises
+        ------
+        InvalidInputError
+            If the classifier of that name has no such parameter; the message names those that it has. Nothing
+            is set then. Of a name that is not installed, nothing is known, and `fit` says so.
+        """
+        name = params.get("name", self.name)
+        own = {key: params[key] for key in params if key in ("name", "random_state")}
+        given = {key: params[key] for key in params if key not in own}
+        known = _known_parameters(name)
+        nested = {key for key in given if "__" in key and key not in {*self._parameters, *(known or ())}}
+        direct = {key: given[key] for key in given if key not in nested}
+        if known is not None:
+            _check_names(name, direct)
+        parameters = {**self._parameters, **direct}
+        inner: dict[str, dict[str, Any]] = {}
+        for key in nested:
+            holder, _, rest = key.partition("__")
+            if not hasattr(parameters.get(holder), "set_params"):
+                allowed = f"parameters of estimators that were given: {', '.join(parameters) or 'none'}"
+                raise InvalidInputError("parameters", repr(key), allowed, f"Give {holder} as an object first.")
+            inner.setdefault(holder, {})[rest] = given[key]
+        for holder, values in inner.items():
+            parameters[holder].set_params(**values)
+        for key, value in own.items():
+            setattr(self, key, value)
+        self._parameters = parameters
+        return self
+
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Train a new classifier.
+
+        Parameters
+        ----------
+        X : list, array or series of str, shape (n,), or a single column, shape (n, 1)
+        y : array-like, shape (n,), or indicator matrix, shape (n, classes), dense or sparse
+            Labels of any one kind that can be sorted: strings, ints, bools. Of two or more columns of zeros and
+            ones, each says where a class applies; `sklearn.preprocessing.MultiLabelBinarizer` makes them of lists
+            of labels.
+        sample_weight : array-like of float, shape (n,), optional
+            How much each text counts, 0 or more. In meta-estimators it is routed by ``set_fit_request``.
+
+        Raises
+        ------
+        InvalidInputError
+            If texts, labels, weights or parameters are not what is described here; the former model stays.
+        UnknownClassifierError
+            If nothing that is installed has this name.
+        UnsupportedError
+            If that classifier takes no weights, or one label a text only.
+        """
+        classes, numbers = read_targets(y)
+        count = numbers.shape[0]
+        weights = None if sample_weight is None else check_weights(sample_weight, count, "sample_weight")
+        check_several_classes(classes, numbers, weights)
+        texts = as_text_column(X)
+        check_consistent_length(texts, numbers)
+        self._check_abilities(classes, weighted=weights is not None)
+        factory = create_factory(
+            self.name, len(classes), multi_label=classes.multi_label, **self._builder_parameters(classes)
+        )
+        train_set = TextDataset(texts, numbers, label_names=classes.names)
+        options = {} if weights is None else {"weights": weights}
+        self.classifier_ = factory.new().fit(train_set, **options)
+        self.classes_ = classes.labels
+        self._classes = classes
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """Label texts.
+
+        Parameters
+        ----------
+        X : list, array or series of str, shape (n,), or a single column, shape (n, 1)
+
+        Returns
+        -------
+        ndarray, shape (n,), or multi-label indicator matrix, shape (n, classes)
+            Labels as in training; the matrix is sparse if that was.
+        """
+        check_is_fitted(self, "classifier_")
+        return self._classes.decode(self.classifier_.predict(TextDataset(as_text_column(X))))
+
+    def predict_proba(self, X: Any) -> Probabilities:
+        """Return how probable each class is: float32, shape (n, classes), columns in the order of `classes_`."""
+        check_is_fitted(self, "classifier_")
+        return self.classifier_.predict_proba(TextDataset(as_text_column(X)))
+
+    def __sklearn_tags__(self) -> Tags:
+        """Tell scikit-learn that this takes strings, and multi-label targets."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def _check_abilities(self, classes: Classes, *, weighted: bool) -> None:
+        abilities = classifier_spec(self.name).abilities
+        if classes.multi_label and "multi_label" not in abilities:
+            raise UnsupportedError(f"The classifier {self.name!r} gives one label a text: y may have one column.")
+        if weighted and "weights" not in abilities:
+            raise UnsupportedError(f"The classifier {self.name!r} takes no weights. Leave sample_weight out.")
+
+    def _builder_parameters(self, classes: Classes) -> dict[str, Any]:
+        """Return what the builder is given: the parameters, labels made class numbers, and the seed."""
+        _check_names(self.name, self._parameters)
+        parameters = dict(self._parameters)
+        if isinstance(parameters.get("class_weight"), Mapping):
+            parameters["class_weight"] = classes.weights(parameters["class_weight"])
+        if self.random_state is None:
+            return parameters
+        if parameters.get("seed") is not None:
+            raise InvalidInputError("random_state", repr(self.random_state), "None where seed is given")
+        if "seed" in builder_parameters(self.name):
+            parameters["seed"] = _seed(self.random_state)
+        return parameters
+
+
+def _seed(random_state: Any) -> int:
+    if isinstance(random_state, (int, np.integer)):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+def _known_parameters(name: str) -> list[str] | None:
+    """Return the parameters of a classifier, or None where it cannot be asked."""
+    try:
+        return list(builder_parameters(name))
+    except (UnknownClassifierError, AmbiguousNameError, PluginError, InvalidInputError):
+        return None
+
+
+def _check_names(name: str, parameters: Mapping[str, Any]) -> None:
+    for parameter in _FROM_THE_DATA:
+        if parameter in parameters:
+            allowed = "the parameters of the classifier without it"
+            raise InvalidInputError("parameters", repr(parameter), allowed, "It follows from y.")
+    check_parameters(name, parameters)

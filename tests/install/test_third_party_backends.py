@@ -1,0 +1,92 @@
+"""Backends of other people, built as wheels and installed into environments that were empty."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import pytest
+
+from install.conftest import PLUGINS
+
+pytestmark = [pytest.mark.install, pytest.mark.slow, pytest.mark.xdist_group("install")]
+
+REVIEWS = "text,label\n" + "".join(
+    f"{words} {number},{label}\n"
+    for number in range(20)
+    for words, label in (("a fine and moving film", "good"), ("a dull and tiring film", "bad"))
+)
+
+LOAD = """
+import sys
+import smalltext_core as s
+print(type(s.load(sys.argv[1])).__module__, s.load(sys.argv[1]).predict(s.TextDataset(["fine", "dull"])).tolist())
+"""
+
+each_backend = pytest.mark.parametrize("name", ["naive-bayes", "bag"])
+
+
+def smalltext(environment, *arguments):
+    return environment.run_module("smalltext_cli", *arguments, folder=environment.folder)
+
+
+@pytest.fixture
+def environment(name, request):
+    return request.getfixturevalue(f"{name.replace('-', '_')}_environment")
+
+
+@each_backend
+def test_the_wheel_holds_the_package_its_license_and_the_mark_of_typing(name, plugin_wheels):
+    package = f"smalltext_{name.replace('-', '_')}"
+    (wheel,) = plugin_wheels.glob(f"{package}-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        held = archive.namelist()
+    sources = {path.name for path in (PLUGINS / f"smalltext-{name}" / "src" / package).glob("*.*")}
+    assert {path.partition("/")[2] for path in held if path.startswith(f"{package}/")} == sources
+    assert "py.typed" in sources
+    assert any(path.endswith("licenses/LICENSE") for path in held)
+
+
+def test_naive_bayes_brings_no_framework(naive_bayes_environment):
+    brought = naive_bayes_environment.distributions()
+    assert {"smalltext-naive-bayes", "numpy", "scipy"} <= brought
+    assert not {name for name in brought if name.startswith(("torch", "scikit", "transformers"))}
+
+
+@each_backend
+def test_it_is_listed(name, environment):
+    result = smalltext(environment, "list", "--json")
+    listed = {one["name"]: one for one in json.loads(result.stdout)["classifiers"]}
+    assert listed[name]["distribution"] == f"smalltext-{name}"
+    assert not json.loads(result.stdout)["problems"]
+
+
+@each_backend
+def test_it_trains_saves_loads_and_predicts(name, environment, tmp_path):
+    data, model, output = tmp_path / "reviews.csv", tmp_path / "model", tmp_path / "labelled.csv"
+    data.write_text(REVIEWS, encoding="utf-8")
+    trained = smalltext(environment, "train", str(data), "-c", name, "-o", str(model))
+    assert trained.returncode == 0, trained.stderr
+    predicted = smalltext(environment, "predict", str(model), str(data), "-o", str(output))
+    assert predicted.returncode == 0, predicted.stderr
+    assert output.read_text(encoding="utf-8").splitlines()[1].endswith("good")
+    loaded = environment.run_python(LOAD, str(model))
+    assert loaded.stdout == f"smalltext_{name.replace('-', '_')}.classifier [1, 0]\n", loaded.stderr
+
+
+@each_backend
+def test_it_is_checked_by_its_name(name, environment):
+    chosen = [] if name == "naive-bayes" else ["--single-label", "--only", "check_one_text_works"]
+    result = smalltext(environment, "check", name, "--json", *chosen)
+    found = json.loads(result.stdout)
+    assert (result.returncode, found["failed"]) == (0, 0), result.stderr
+    assert found["passed"] > (60 if name == "naive-bayes" else 0)
+
+
+@each_backend
+def test_its_own_tests_pass_where_it_is_installed(name, environment):
+    folder = PLUGINS / f"smalltext-{name}"
+    result = environment.run_module(
+        "pytest", "-q", "-p", "no:cacheprovider", "--rootdir=.", "-c", "pyproject.toml", folder=folder
+    )
+    assert result.returncode == 0, result.stdout

@@ -1,0 +1,25 @@
+"""The rules that every smalltext classifier keeps: one test each, with what to do if one fails."""
+
+from collections.abc import Callable
+from typing import Any
+
+from smalltext_core import create_factory
+from smalltext_core.testing import check_promises, parametrize_checks
+
+QUICK: dict[str, Any] = {"num_epochs": 8, "lr": 0.2, "seed": 1}
+
+
+def test_the_plugin_is_what_it_says() -> None:
+    check_promises("bag")
+
+
+@parametrize_checks(
+    create_factory("bag", num_classes=3, **QUICK),
+    create_factory("bag", num_classes=2, **QUICK),
+    create_factory(
+        "bag", num_classes=3, multi_label=True, class_weight="balanced", **QUICK
+    ),
+    ids=["three-classes", "two-classes", "multi-label"],
+)
+def test_keeps_the_rules(check: Callable[[], None]) -> None:
+    check()

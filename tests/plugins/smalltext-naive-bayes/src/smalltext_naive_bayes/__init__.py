@@ -1,0 +1,1 @@
+"""Naive Bayes, a plugin of smalltext. Importing this imports nothing heavy."""

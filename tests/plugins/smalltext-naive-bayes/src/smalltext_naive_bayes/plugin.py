@@ -1,0 +1,16 @@
+"""What smalltext finds. It imports smalltext_core alone, so that listing classifiers stays quick."""
+
+from smalltext_core import ClassifierSpec, hookimpl
+
+
+@hookimpl
+def smalltext_classifiers() -> list[ClassifierSpec]:
+    return [
+        ClassifierSpec(
+            name="naive-bayes",
+            summary="Multinomial naive Bayes that knows how sure it can be",
+            protocol=1,
+            classifier="smalltext_naive_bayes.classifier:NaiveBayesClassifier",
+            abilities=("multi_label", "weights", "save"),
+        )
+    ]

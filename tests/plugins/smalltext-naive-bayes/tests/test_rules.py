@@ -1,0 +1,19 @@
+"""The rules that every smalltext classifier keeps: one test each, with what to do if one fails."""
+
+from collections.abc import Callable
+
+from smalltext_core import create_factory
+from smalltext_core.testing import check_promises, parametrize_checks
+
+
+def test_the_plugin_is_what_it_says() -> None:
+    check_promises("naive-bayes")
+
+
+@parametrize_checks(
+    create_factory("naive-bayes", num_classes=3),
+    create_factory("naive-bayes", num_classes=3, multi_label=True),
+    ids=["single-label", "multi-label"],
+)
+def test_keeps_the_rules(check: Callable[[], None]) -> None:
+    check()

@@ -1,0 +1,216 @@
+"""Loading, listing and creating from several threads at once; plugins that come and go meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("installed plugins")  # each is installed once, not once a worker
+
+COUNTED = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+discovery = sys.modules["smalltext_core.plugins"]
+scans, loads = [], []
+scan, load = discovery.entry_points, discovery._specs
+
+def counted_scan(**selection):
+    scans.append(selection)
+    return scan(**selection)
+
+def counted_load(entry):
+    loads.append(entry.value)
+    return load(entry)
+
+discovery.entry_points, discovery._specs = counted_scan, counted_load
+
+def at_once(work, threads=32):
+    start = threading.Barrier(threads)
+    def begin(number):
+        start.wait()
+        return work(number)
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(begin, range(threads)))
+"""
+
+
+def test_the_first_look_of_many_threads_loads_each_plugin_once_and_shows_all_of_them_to_each(ask):
+    listings, resolved, scans, loads = ask(
+        COUNTED
+        + """
+def look(number):
+    names = list(st.classifiers())
+    spec = st.classifier_spec("majority")
+    parts = [spec.resolve(part).__name__ for part in ("builder", "classifier", "factory")]
+    classifier = st.create_classifier("majority", num_classes=2).fit(st.TextDataset(["a"], [1]))
+    return names, parts, classifier.predict(st.TextDataset(["b"])).tolist()
+
+found = at_once(look)
+answer([[names for names, _, _ in found], [rest for _, *rest in found], len(scans), sorted(loads)])
+""",
+        "works",
+        "several",
+        "raises_on_import",
+    )
+    assert listings == [["first", "majority", "second"]] * 32
+    assert resolved == [[["build", "Classifier", "Factory"], [1]]] * 32
+    assert scans == 1
+    assert loads == ["acme_raises_on_import.plugin", "acme_several.plugin", "acme_works.plugin"]
+
+
+def test_asking_again_looks_nowhere(ask):
+    scans, same = ask(
+        COUNTED
+        + """
+first = st.classifiers()
+for _ in range(100):
+    again = st.classifiers()
+    st.plugins(), st.classifier_spec("majority"), st.create_factory("majority", num_classes=2)
+answer([len(scans), again is first])
+""",
+        "works",
+        "raises_on_import",
+    )
+    assert scans == 1
+    assert same
+
+
+def test_refresh_in_the_middle_of_listing_and_creating_shows_nobody_half_a_list(ask):
+    listings, wrong = ask(
+        COUNTED
+        + """
+def work(number):
+    seen = set()
+    for turn in range(15):
+        if number % 4 == 0:
+            st.refresh()
+        seen.add(tuple(st.classifiers()))
+        classifier = st.create_classifier("majority", num_classes=2).fit(st.TextDataset(["a"], [1]))
+        seen.add(classifier.predict(st.TextDataset(["b"])).tolist() == [1])
+    return seen
+
+seen = set().union(*at_once(work, threads=12))
+answer([[list(one) for one in seen if isinstance(one, tuple)], False in seen])
+""",
+        "works",
+        "several",
+    )
+    assert listings == [["first", "majority", "second"]]
+    assert not wrong
+
+
+def test_a_plugin_that_asks_for_the_list_while_it_is_loaded_is_told_so_and_harms_no_other(ask, tmp_path):
+    metadata = tmp_path / "asks-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: asks\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[smalltext]\nasks = asks\n")
+    (tmp_path / "asks.py").write_text("import smalltext_core\nprint(list(smalltext_core.classifiers()))\n")
+    names, status, refused = ask(
+        "answer([list(st.classifiers()), listed(), refusal('asks')])", "works", folders=(tmp_path,)
+    )
+    assert names == ["majority"]
+    assert status == {"acme-works": "ready", "asks": "broken"}
+    assert refused[0] == refused[2] == "PluginError"
+    assert "Ask on first use, in a function" in refused[3]
+
+
+def test_a_fork_while_another_thread_looks_leaves_the_child_free_to_look(ask):
+    assert ask(
+        """
+        import os, threading, time
+        discovery = sys.modules["smalltext_core.plugins"]
+        load, begun = discovery._specs, threading.Event()
+
+        def slow(entry):
+            begun.set()
+            time.sleep(0.5)
+            return load(entry)
+
+        discovery._specs = slow
+        looking = threading.Thread(target=st.classifiers)
+        looking.start()
+        begun.wait()
+        child = os.fork()
+        if child == 0:
+            import signal
+            signal.alarm(20)  # a child that waits for ever ends by this signal
+            os._exit(0 if list(st.classifiers()) == ["majority"] else 1)
+        answer(os.waitpid(child, 0)[1])
+        """,
+        "works",
+    ) == 0  # fmt: skip
+
+
+UNINSTALL = """
+import pathlib, shutil, sys
+import smalltext_core as st
+
+room = pathlib.Path({room!r})
+
+def install(source):
+    shutil.copytree(source, room, dirs_exist_ok=True)
+
+def uninstall():
+    for path in room.iterdir():
+        shutil.rmtree(path)
+"""
+
+
+def test_refresh_sees_that_a_plugin_was_removed_and_what_was_made_of_it_lives_on(ask, install, tmp_path):
+    before, kept, after, refused, labels, module = ask(
+        UNINSTALL.format(room=str(tmp_path))
+        + f"""
+install({str(install("works"))!r})
+before = list(st.classifiers())
+classifier = st.create_classifier("majority", num_classes=2).fit(st.TextDataset(["a"], [1]))
+uninstall()
+kept = list(st.classifiers())
+st.refresh()
+labels = classifier.predict(st.TextDataset(["b"])).tolist()
+modules = [name for name in sys.modules if name.startswith("acme_works")]
+answer([before, kept, list(st.classifiers()), refusal("majority"), labels, modules])
+""",
+        folders=(tmp_path,),
+    )
+    assert (before, kept, after) == (["majority"], ["majority"], [])
+    assert refused[0] == "UnknownClassifierError"
+    assert labels == [1]
+    assert module == []
+
+
+def test_another_version_that_is_installed_after_a_removal_is_loaded_anew(ask, install, tmp_path):
+    assert ask(
+        UNINSTALL.format(room=str(tmp_path))
+        + f"""
+install({str(install("works"))!r})
+first = st.classifier_spec("majority").summary
+uninstall()
+st.refresh()
+st.classifiers()
+install({str(install("works"))!r})
+plugin = room / "acme_works" / "plugin.py"
+plugin.write_text(plugin.read_text().replace(first, "Another version"))
+st.refresh()
+factory = st.create_factory("majority", num_classes=2)
+answer([st.classifier_spec("majority").summary, factory.new().fit(st.TextDataset(["a"], [1])).num_classes])
+""",
+        folders=(tmp_path,),
+    ) == ["Another version", 2]
+
+
+def test_a_plugin_that_was_repaired_works_after_refresh(ask, install, tmp_path):
+    before, after = ask(
+        UNINSTALL.format(room=str(tmp_path))
+        + f"""
+install({str(install("raises_on_import"))!r})
+before = listed()
+(room / "acme_raises_on_import" / "plugin.py").write_text(
+    pathlib.Path({str(install("works") / "acme_works" / "plugin.py")!r}).read_text()
+)
+st.refresh()
+answer([before, listed()])
+""",
+        folders=(tmp_path,),
+    )
+    assert before == {"acme-raises-on-import": "broken"}
+    assert after == {"acme-raises-on-import": "ready"}

@@ -1,0 +1,33 @@
+"""Every backend that is installed, small enough to be trained in a moment."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from smalltext_core import Classifier, ClassifierFactory, create_factory
+from smalltext_core.testing.texts import training_texts
+
+NAMES = tuple(
+    name for name in ("sklearn", "kimcnn", "transformers", "setfit") if find_spec(f"smalltext_{name}") is not None
+)
+TRAIN_SET = training_texts(3, multi_label=False)
+
+
+def parameters(name: str) -> dict[str, Any]:
+    """Return what makes a classifier small."""
+    if name == "kimcnn":
+        return {"num_epochs": 2, "embedding_dim": 16, "out_channels": 4, "kernel_heights": (2, 3)}
+    if name in ("transformers", "setfit"):
+        from transformers_backend.tiny_models import tiny_model
+
+        return {"num_epochs": 1, "model": tiny_model()}
+    return {}
+
+
+def factory(name: str) -> ClassifierFactory:
+    return create_factory(name, num_classes=3, seed=1, **parameters(name))
+
+
+def fitted(name: str) -> Classifier:
+    return factory(name).new().fit(TRAIN_SET)

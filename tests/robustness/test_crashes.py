@@ -1,0 +1,75 @@
+"""A process that is killed leaves the former result or the new one, never a half of either, one hundred times."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("crashes"),
+    pytest.mark.skipif(sys.platform != "linux", reason="needs fork, and the exchange of two folders"),
+]
+
+
+@pytest.fixture(scope="module")
+def left_behind(tmp_path_factory):
+    """What each process left behind, those that were let be at the end among them."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "robustness.crashes", tmp_path_factory.mktemp("crashes")],
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+        },
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        timeout=900,
+        check=True,
+    )
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def killed(left_behind):
+    return [one for one in left_behind if one["how"] != "not"]
+
+
+def test_one_hundred_processes_were_killed(killed):
+    assert len(killed) == 100
+
+
+@pytest.mark.parametrize("task", ["train", "predict", "save"])
+def test_under_the_name_of_the_result_is_the_former_one_or_the_new_one(killed, task):
+    states = Counter(one["state"] for one in killed if one["task"].startswith(task))
+    assert states["old"]
+    assert set(states) <= {"old", "new"}
+
+
+@pytest.mark.parametrize("task", ["train", "predict", "save"])
+def test_what_is_half_written_has_a_hidden_name(killed, task):
+    left = Counter(one["left"] for one in killed if one["task"].startswith(task))
+    assert set(left) <= {"nothing", "room", "half"}
+
+
+@pytest.mark.parametrize("task", ["train", "predict", "save"])
+@pytest.mark.parametrize("how", ["at a call", "from outside"])
+def test_many_are_killed_in_the_middle_of_writing(killed, task, how):
+    assert sum(one["left"] == "half" for one in killed if one["task"].startswith(task) and one["how"] == how) >= 3
+
+
+def test_some_are_killed_when_the_new_result_is_in_place_already(killed):
+    assert any(one["state"] == "new" and one["left"] != "nothing" for one in killed)
+
+
+def test_the_next_one_that_is_not_killed_clears_away_what_the_others_left(left_behind):
+    finished = [one for one in left_behind if one["how"] == "not"]
+    assert {one["task"] for one in finished} == {one["task"] for one in left_behind}
+    assert {(one["state"], one["left"]) for one in finished} == {("new", "nothing")}

@@ -1,0 +1,164 @@
+"""A disk that is full, or that nothing may be written to: what was there stays, and the error says why."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from robustness import backends, children
+from smalltext_cli import app
+from smalltext_core.errors import ModelFolderError, ModelNotSavedError
+from smalltext_core.saving import check_destination, read_manifest
+
+pytestmark = [
+    pytest.mark.xdist_group("disks"),
+    pytest.mark.skipif(sys.platform != "linux", reason="limits files, and mounts disks, as Linux does"),
+]
+
+
+def tree(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("size", [0, 400, 3_000])
+@pytest.mark.parametrize("name", backends.NAMES)
+def test_saving_to_a_full_disk_leaves_the_former_model(fitted, tmp_path, name, size):
+    classifier = fitted(name)
+    classifier.save(tmp_path / "model")
+    before = tree(tmp_path)
+
+    def save():
+        children.limit_files(size)
+        classifier.save(tmp_path / "model")
+
+    error = children.in_a_child(save)
+    assert isinstance(error, ModelNotSavedError)
+    assert str(error) == (
+        f"{tmp_path / 'model'}: the model could not be written (File too large), and what was there is as it was. "
+        "Make room, or choose another place."
+    )
+    assert tree(tmp_path) == before
+
+
+@pytest.fixture
+def disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if not children.disks_can_be_mounted(folder):
+        pytest.skip("this user may not mount disks, not even for a process of its own")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mails(tmp_path_factory):
+    data = tmp_path_factory.mktemp("data") / "mails.csv"
+    texts = [f"{text} {turn}" for turn in range(40) for text in backends.TRAIN_SET.x]
+    labels = [str(label) for label in backends.TRAIN_SET.y] * 40
+    data.write_text("text,label\n" + "".join(f"{t},{y}\n" for t, y in zip(texts, labels, strict=True)))
+    return data
+
+
+@pytest.fixture(scope="module")
+def model(mails, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "model"
+    assert children.in_a_child(lambda: command("train", mails, "-c", "sklearn", "-o", folder))[0] == 0
+    return folder
+
+
+def command(*arguments):
+    """Run the command; return its exit code and what it said at last."""
+    said = []
+    sys.argv = ["smalltext", *map(str, arguments)]
+    app._say = said.append
+    try:
+        app.main()
+    except SystemExit as end:
+        return end.code or 0, said
+    raise AssertionError("the command did not exit")
+
+
+ARGUMENTS = {
+    "train": ["train", "{mails}", "-c", "sklearn", "-o", "{disk}/result"],
+    "predict": ["predict", "{model}", "{mails}", "-o", "{disk}/result", "--output-format", "csv"],
+    "predict parquet": ["predict", "{model}", "{mails}", "-o", "{disk}/result", "--output-format", "parquet"],
+    "evaluate": ["evaluate", "{model}", "{mails}", "--report", "{disk}/result"],
+}
+
+
+def arguments(task, **places):
+    return [part.format(**places) for part in ARGUMENTS[task]]
+
+
+@pytest.mark.parametrize("task", ARGUMENTS)
+def test_a_full_disk_is_told_in_one_line_and_holds_what_it_held(disk, mails, model, task):
+    def work():
+        children.mount(disk, "40k")
+        (disk / "notes").write_bytes(b"x" * 36_000)
+        return command(*arguments(task, mails=mails, model=model, disk=disk)), [
+            path.name for path in disk.iterdir()
+        ]
+
+    (code, said), left = children.in_a_child(work)
+    assert code == 2
+    assert len(said) == 1
+    assert said[0].startswith(f"Error: {disk / 'result'}: ")
+    assert "No space left on device" in said[0]
+    assert left == ["notes"]
+
+
+@pytest.mark.parametrize("task", ARGUMENTS)
+def test_a_disk_that_nothing_may_be_written_to_is_refused_before_any_work(disk, mails, model, task, monkeypatch):
+    monkeypatch.setattr("smalltext_cli.reading.rows", None)  # nothing is read
+
+    def work():
+        children.mount(disk, "40k")
+        children.protect(disk)
+        return command(*arguments(task, mails=mails, model=model, disk=disk))
+
+    code, said = children.in_a_child(work)
+    assert code == 2
+    assert len(said) == 1
+    assert said[0].startswith(f"Error: {disk / 'result'}: ")
+    assert "written" in said[0]
+
+
+def test_a_former_model_on_a_disk_that_nothing_may_be_written_to_stays_usable(disk, fitted):
+    def work():
+        children.mount(disk, "4m")
+        fitted("sklearn").save(disk / "model")
+        children.protect(disk)
+        try:
+            fitted("sklearn").save(disk / "model")
+        except ModelFolderError as error:
+            return str(error), read_manifest(disk / "model").classifier
+        return None
+
+    said, classifier = children.in_a_child(work)
+    assert said.startswith(f"{disk / 'model'}: nothing may be written to {disk}")
+    assert classifier == "sklearn"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write wherever the permissions forbid it")
+def test_a_folder_that_the_permissions_protect(fitted, tmp_path):
+    tmp_path.chmod(0o555)
+    try:
+        with pytest.raises(ModelFolderError, match="nothing may be written to"):
+            fitted("sklearn").save(tmp_path / "model")
+    finally:
+        tmp_path.chmod(0o755)
+
+
+def test_where_a_model_may_be_saved_is_known_before_it_is_trained(tmp_path, fitted):
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "model"):
+        with pytest.raises(ModelFolderError, match=f"{tmp_path / 'file'} is a file"):
+            check_destination(place)
+    with pytest.raises(ModelFolderError, match="is not a saved model"):
+        check_destination(tmp_path)
+    fitted("sklearn").save(tmp_path / "model")
+    (tmp_path / "model" / "notes").write_text("mine")
+    assert check_destination(tmp_path / "model") == [tmp_path / "model" / "notes"]
+    assert check_destination(tmp_path / "new" / "models" / "model") == []
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,45 @@
+"""Factories made by name, and fitted classifiers, go to worker processes, however those are started."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from robustness import backends
+from robustness.ship import LOKY_SHIPS
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("worker processes")]
+
+METHODS = ("fork", "spawn", "loky") if hasattr(os, "fork") else ("spawn", "loky")
+
+
+@pytest.fixture(scope="module")
+def differences():
+    """For each way to start a process, each backend and each task: by how much probabilities differ there."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "robustness.ship", *METHODS],
+        env={**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        timeout=900,
+        check=True,
+    )
+    found = {}
+    for line in ended.stdout.splitlines():
+        found |= json.loads(line)
+    return found
+
+
+@pytest.mark.parametrize("task", ["train", "predict"])
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [(method, name) for method in METHODS for name in backends.NAMES if method != "loky" or name in LOKY_SHIPS],
+)
+def test_a_worker_process_says_what_this_one_says(differences, method, name, task):
+    # A forked worker computes on one thread, which adds up in another order than two.
+    assert differences[method][f"{name} {task}"] <= 1e-5
