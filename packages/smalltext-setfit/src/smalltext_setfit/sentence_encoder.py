@@ -95,7 +95,7 @@ def load_body(arguments: SetFitModelArguments, keywords: ModelKeywords) -> Sente
     if (Path(source).is_absolute() or source.startswith((".", "~"))) and not Path(source).is_dir():
         raise InvalidInputError("sentence_transformer_model", f"{source!r}, where there is no folder", allowed)
     options = arguments.model_loading_strategy.arguments()
-    where = {"revision": keywords.revision, "token": keywords.token}
+    where: dict[str, Any] = {"revision": keywords.revision, "token": keywords.token}
     try:
         with quiet():
             if options["force_download"] and not Path(source).is_dir():
@@ -127,9 +127,8 @@ def load_saved_body(folder: Path) -> SentenceTransformer:
     modules = json.loads((folder / MODULES).read_bytes())
     strange = [module["type"] for module in modules if not module["type"].startswith("sentence_transformers.")]
     if strange:
-        raise ModelFolderError(
-            f"{folder / MODULES} asks for {strange[0]!r}, which is no part of sentence-transformers."
-        )
+        what = f"{folder / MODULES} asks for {strange[0]!r}"
+        raise ModelFolderError(f"{what}, which is no part of sentence-transformers.")
     with quiet():
         return SentenceTransformer(
             str(folder),
