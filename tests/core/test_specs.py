@@ -30,7 +30,7 @@ SPEC = ClassifierSpec(
             for target in ("module", "module:", ":attribute", "a.b.c", "a:b:c", "a b:c", None, 3)
         ),
         ("factory", "module"),
-        ("builder", None),
+        ("builder", "module"),
         ("dataset", "module"),
         ("abilities", ("flying",)),
         ("abilities", "weights"),

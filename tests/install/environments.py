@@ -13,6 +13,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from house import packages
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -31,6 +33,21 @@ class Environment:
 
     def install(self, *requirements: str) -> None:
         self._pip("install", "--quiet", "--find-links", str(self.wheels), *requirements)
+
+    def install_offline(self, name: str) -> None:
+        """Install one of the packages from its wheel, and what it needs of others, which is here, as links."""
+        ours: set[str] = set()
+        others: set[str] = set()
+        waiting = [name]
+        while waiting:
+            one = waiting.pop()
+            if one in packages.NAMES:
+                ours.add(one)
+                waiting += [needed.name for needed in packages.required(one)]
+            else:
+                others.add(one)
+        self._pip("install", "--quiet", "--no-deps", "--no-index", "--find-links", str(self.wheels), *sorted(ours))
+        linked(self.packages, *sorted(others))
 
     def distributions(self) -> set[str]:
         return {found["name"] for found in json.loads(self._pip("list", "--format", "json"))}

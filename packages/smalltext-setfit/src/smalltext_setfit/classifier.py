@@ -22,7 +22,7 @@ from smalltext_core.probabilities import Probabilities
 from smalltext_setfit import heads
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.fitted import Fitted, KnownEmbeddings
-from smalltext_setfit.keywords import model_keywords, training_keywords
+from smalltext_setfit.keywords import TrainingKeywords, model_keywords, training_keywords
 from smalltext_setfit.pairs import PairSource
 from smalltext_setfit.sentence_encoder import SentenceClassifier, embed_all, load_body, new_classifier
 from smalltext_setfit.text_encoder import DistinctTexts, TextEncoder
@@ -62,9 +62,9 @@ class SetFitClassification(ProbabilisticClassifier):
     mini_batch_size : int, default=32
         How many pairs a step of training sees, and how many texts a step of training a differentiable head.
     model_kwargs : mapping, optional
-        Arguments of ``SetFitModel.from_pretrained``: `head_params` (of LogisticRegression; of a differentiable head
-        `temperature`, `eps`, `bias`), `normalize_embeddings`, `multi_target_strategy`, `cache_dir`, `revision`,
-        `token`.
+        Arguments of ``SetFitModel.from_pretrained``: `head_params` (of LogisticRegression; of a differentiable
+        head `temperature`, `eps`, `bias`), `normalize_embeddings`, `multi_target_strategy`, `cache_dir`,
+        `revision`, `token`.
     trainer_kwargs : mapping, optional
         `callbacks` of transformers, and arguments of setfit's training as in `setfit_train_kwargs` of `fit`.
     device : str or torch.device, optional
@@ -165,8 +165,8 @@ class SetFitClassification(ProbabilisticClassifier):
             `body_learning_rate`, `head_learning_rate`, `loss`, `end_to_end`, `warmup_proportion`, `l2_weight`,
             `logging_strategy`, `logging_first_step`, `logging_steps`. They go before those in `trainer_kwargs`.
         weights : array-like of float, shape (n,), optional
-            How much each text counts: 0 or more, finite, not all zero. Pairs are drawn in proportion to the product
-            of the weights of their texts, and the head is fitted with them.
+            How much each text counts: 0 or more, finite, not all zero. Pairs are drawn in proportion to the
+            product of the weights of their texts, and the head is fitted with them.
 
         Raises
         ------
@@ -183,9 +183,7 @@ class SetFitClassification(ProbabilisticClassifier):
             validation_set = checks.validation_data(
                 validation_set, num_classes=self.num_classes, multi_label=self.multi_label
             )
-        keywords = training_keywords(
-            ("trainer_kwargs", self.trainer_kwargs), ("setfit_train_kwargs", setfit_train_kwargs)
-        )
+        keywords = self._keywords(setfit_train_kwargs)
         device = resolve_device(self.device)
         randomness = Randomness(self.seed, device)
         source = PairSource(
@@ -216,6 +214,7 @@ class SetFitClassification(ProbabilisticClassifier):
             batch_size=self.mini_batch_size,
             precision=Precision.of(device, self.precision == "auto"),
             randomness=randomness,
+            head_randomness=Randomness(self.seed, device),
         )
         with reproducible(device, self.seed):
             embeddings = training.run()
@@ -251,7 +250,7 @@ class SetFitClassification(ProbabilisticClassifier):
             train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
         )
         self._check_classes(train_set.y)
-        keywords = training_keywords(("trainer_kwargs", self.trainer_kwargs))
+        keywords = self._keywords()
         distinct = before.encoder.distinct(train_set)
         missing = before.known.missing(distinct.texts)
         added = embed_all(
@@ -450,6 +449,9 @@ class SetFitClassification(ProbabilisticClassifier):
         if self._fitted is None:
             raise NotFittedError(self)
         return self._fitted
+
+    def _keywords(self, of_fit: Mapping[str, Any] | None = None) -> TrainingKeywords:
+        return training_keywords(("trainer_kwargs", self.trainer_kwargs), ("setfit_train_kwargs", of_fit))
 
     @property
     def _head_settings(self) -> heads.HeadSettings:

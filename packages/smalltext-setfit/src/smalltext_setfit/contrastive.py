@@ -1,11 +1,12 @@
 """Where setfit does its work: the one module that knows the inside of its trainer.
 
-The trainer is given two things of ours. Batches come from a `PairSource`, as token ids of their distinct texts; and
-the loss, passed in through setfit's own extension point, encodes each distinct text once and compares the pairs.
+The trainer is given two things of ours. Batches come from a `PairSource`, as token ids of their distinct texts;
+and the loss, passed in where setfit takes one, encodes each distinct text once and compares the pairs.
 """
 
 from __future__ import annotations
 
+import gc
 import random
 import tempfile
 import warnings
@@ -23,14 +24,10 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from smalltext_setfit.keywords import TrainingKeywords
 from smalltext_setfit.pairs import PairBatch, PairSource
 from smalltext_setfit.sentence_encoder import SentenceClassifier, quiet
+from smalltext_setfit.setfit_library import ModelCardCallback, SetFitModel, Trainer, TrainingArguments, losses
 from smalltext_torch.batching import Ragged
 from smalltext_torch.device import Precision
-
-with warnings.catch_warnings(), quiet():
-    # Importing setfit puts a filter for deprecations in front of everybody else's.
-    import setfit
-    from setfit.compat import losses
-    from setfit.model_card import ModelCardCallback
+from smalltext_torch.vocabulary_in_use import vocabulary_in_use
 
 Rows = NDArray[np.intp]
 Features = dict[str, torch.Tensor]
@@ -136,7 +133,7 @@ def like_lengths(ascending: NDArray[np.int64]) -> list[slice]:
     return groups[::-1]
 
 
-class _Trainer(setfit.Trainer):
+class _Trainer(Trainer):  # type: ignore[misc]  # setfit has no types
     """setfit's trainer, over batches and a loss that exist."""
 
     def __init__(self, batches: _Batches, loss: PairLoss, **options: Any) -> None:
@@ -151,7 +148,7 @@ class _Trainer(setfit.Trainer):
         self.st_trainer.place_model_on_device = False
         self.st_trainer.accelerator.device_placement = False
         self.st_trainer._prepare_inputs = self._on_device
-        # Collecting garbage takes longer than a small training.
+        # `contrast` has collected garbage already, and there is more of it once this has ended.
         self.st_trainer.accelerator.free_memory = lambda *objects: objects
 
     def get_dataset(self, *_: Any, **__: Any) -> tuple[_Batches, PairLoss]:
@@ -206,38 +203,53 @@ def contrast(
     advance : callable
         Is called after every step.
     """
-    batches = _Batches(source, tokens, of_row, batch_size, padding)
-    loss = PairLoss(network, keywords.loss_name, precision)
-    with tempfile.TemporaryDirectory(prefix="smalltext-setfit-") as folder, quiet(), warnings.catch_warnings():
+    # Sentence transformers refer to themselves; those of former trainings would be in memory beside this one.
+    gc.collect()
+    with (
+        tempfile.TemporaryDirectory(prefix="smalltext-setfit-") as folder,
+        quiet(),
+        warnings.catch_warnings(),
+        vocabulary_in_use(network.body, network.word_embedding, [tokens], padding),
+    ):
         warnings.simplefilter("ignore")
-        arguments = setfit.TrainingArguments(
-            output_dir=folder,
-            batch_size=batch_size,
-            num_epochs=keywords.epochs,
-            max_steps=keywords.max_steps,
-            sampling_strategy=keywords.sampling_strategy,
-            num_iterations=keywords.num_iterations,
-            body_learning_rate=keywords.body_learning_rates,
-            head_learning_rate=keywords.head_learning_rate,
-            warmup_proportion=keywords.warmup_proportion,
-            l2_weight=keywords.l2_weight or 0.0,
-            seed=seed,
-            show_progress_bar=False,
-            report_to="none",
-            save_strategy="no",
-            logging_strategy=keywords.logging_strategy,
-            logging_first_step=keywords.logging_first_step,
-            logging_steps=keywords.logging_steps,
-        )
+        batches = _Batches(source, tokens, of_row, batch_size, padding)
+        loss = PairLoss(network, keywords.loss_name, precision)
+        arguments = _arguments(folder, batch_size, seed, keywords)
         trainer = _Trainer(
             batches,
             loss,
-            model=setfit.SetFitModel(model_body=network.body),
+            model=SetFitModel(model_body=network.body),
             args=arguments,
             callbacks=[*keywords.callbacks, _Progress(advance)],
         )
-        trainer.train_embeddings([], args=arguments)
+        try:
+            trainer.train_embeddings([], args=arguments)
+        finally:
+            # Trainers refer to themselves; the state of the optimizer would wait for the next garbage collection.
+            trainer.st_trainer.__dict__.clear()
     network.eval()
+
+
+def _arguments(folder: str, batch_size: int, seed: int, keywords: TrainingKeywords) -> Any:
+    return TrainingArguments(
+        output_dir=folder,
+        batch_size=batch_size,
+        num_epochs=keywords.epochs,
+        max_steps=keywords.max_steps,
+        sampling_strategy=keywords.sampling_strategy,
+        num_iterations=keywords.num_iterations,
+        body_learning_rate=keywords.body_learning_rates,
+        head_learning_rate=keywords.head_learning_rate,
+        warmup_proportion=keywords.warmup_proportion,
+        l2_weight=keywords.l2_weight or 0.0,
+        seed=seed,
+        show_progress_bar=False,
+        report_to="none",
+        save_strategy="no",
+        logging_strategy=keywords.logging_strategy,
+        logging_first_step=keywords.logging_first_step,
+        logging_steps=keywords.logging_steps,
+    )
 
 
 @contextmanager

@@ -80,7 +80,7 @@ class LabelSets:
         self._sets, of_text = np.unique(packed, axis=0, return_inverse=True)
         self.of_text: Rows = of_text.reshape(-1)
         self.counts: NDArray[np.int64] = np.bincount(self.of_text, minlength=len(self._sets))
-        self._empty: Mask = ~self._sets.any(axis=1)
+        self._empty: Mask = np.asarray(~self._sets.any(axis=1))
 
     def __len__(self) -> int:
         """Return the number of different sets."""
@@ -93,7 +93,8 @@ class LabelSets:
 
     def apart(self, number: int) -> Mask:
         """Return which sets have no label in common with this one; two texts without any may be alike or not."""
-        return ~self.alike(number) & ~(self._empty & self._empty[number])
+        related: Mask = self.alike(number) | (self._empty & self._empty[number])
+        return np.logical_not(related)
 
     def common(self, first: Rows, second: Rows) -> NDArray[np.intp]:
         """Return the lowest label that each two texts have in common; -1 if there is none."""
@@ -102,8 +103,8 @@ class LabelSets:
 
     def both_empty(self, first: Rows, second: Rows) -> Mask:
         """Return which two texts have no label at all."""
-        neither: Mask = self._empty[self.of_text[first]] & self._empty[self.of_text[second]]
-        return neither
+        empty: Mask = self._empty[self.of_text]
+        return np.logical_and(empty[first], empty[second])
 
     def members(self) -> list[tuple[int, Rows]]:
         """Return each label, and the texts that it applies to."""
@@ -130,8 +131,8 @@ def count_pairs(
     ----------
     sets : LabelSets
     sampling_strategy : {"oversampling", "undersampling", "unique"}
-        As many of the rarer kind as of the other one, by repetition; as many of the other kind as of the rarer one;
-        or each pair once.
+        As many of the rarer kind as of the other one, by repetition; as many of the other kind as of the rarer
+        one; or each pair once.
     num_iterations : int or None
         So many pairs of each kind for every text, in place of a strategy.
     pairs_per_text : int
@@ -213,8 +214,8 @@ class PairSource:
             return
         texts = int(self._sets.counts.sum())
         warnings.warn(
-            f"{self.counts.drawn:,} of {self.counts.wanted:,} pairs of {texts:,} texts ({self._how}) are drawn in an "
-            f"epoch, since pairs_per_text={self._pairs_per_text}; raise pairs_per_text to draw more of them.",
+            f"{self.counts.drawn:,} of {self.counts.wanted:,} pairs of {texts:,} texts ({self._how}) are drawn in "
+            f"an epoch, since pairs_per_text={self._pairs_per_text}; raise pairs_per_text to draw more of them.",
             UserWarning,
             stacklevel=stacklevel,
         )
@@ -231,7 +232,9 @@ class PairSource:
             alike = stop * self.counts.alike // total - start * self.counts.alike // total
             apart = stop - start - alike
             pairs = np.concatenate([self._alike.take(alike), self._apart.take(apart)])
-            yield PairBatch(pairs[:, 0], pairs[:, 1], np.repeat(np.float32([1, 0]), [alike, apart]))
+            yield PairBatch(
+                pairs[:, 0], pairs[:, 1], np.repeat(np.array([1, 0], dtype=np.float32), [alike, apart])
+            )
 
 
 class _Buffer:
@@ -252,10 +255,10 @@ class _Buffer:
 
 
 def _circle(members: Rows, rng: np.random.Generator) -> Iterator[Rows]:
-    """Yield all pairs of different members, in rounds: each member is in two pairs of a round, or in one of the last.
+    """Yield all pairs of different members, in rounds that have each member in two pairs, or in one.
 
-    The members stand in a circle in random order, and in each round every one is paired with the one that stands so
-    many places further; the rounds are those of all distances, in random order.
+    The members stand in a circle in random order, and in each round every one is paired with the one that stands
+    so many places further; the rounds are those of all distances, in random order.
     """
     count = len(members)
     order = rng.permutation(members)

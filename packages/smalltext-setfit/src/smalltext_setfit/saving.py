@@ -52,9 +52,9 @@ def save(classifier: SetFitClassification, folder: str | Path, *, for_setfit: bo
         head = fitted.network.head
         save_file({"weight": head.weight.cpu(), "bias": head.bias.cpu()}, str(staging / HEAD))
         if for_setfit:
-            from smalltext_setfit.setfit_form import write_head
+            from smalltext_setfit.setfit_form import write_form
 
-            write_head(fitted, classifier.use_differentiable_head, staging)
+            write_form(fitted, classifier.use_differentiable_head, staging)
 
 
 def load(cls: type[C], folder: str | Path, device: str | torch.device | None) -> C:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from logging import ERROR, getLogger
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -49,6 +49,12 @@ class SentenceClassifier(nn.Module):
         self.head = head
         self.normalize = normalize
         self.prompt_length = prompt_length
+
+    @property
+    def word_embedding(self) -> nn.Embedding | None:
+        """The layer in which the body looks tokens up, if it has a plain one."""
+        layer = cast("Any", self.body[0]).auto_model.get_input_embeddings()
+        return layer if isinstance(layer, nn.Embedding) else None
 
     def with_head(self, head: nn.Linear) -> SentenceClassifier:
         """Return a network of the same body and another head."""
@@ -95,7 +101,7 @@ def load_body(arguments: SetFitModelArguments, keywords: ModelKeywords) -> Sente
     if (Path(source).is_absolute() or source.startswith((".", "~"))) and not Path(source).is_dir():
         raise InvalidInputError("sentence_transformer_model", f"{source!r}, where there is no folder", allowed)
     options = arguments.model_loading_strategy.arguments()
-    where = {"revision": keywords.revision, "token": keywords.token}
+    where: dict[str, Any] = {"revision": keywords.revision, "token": keywords.token}
     try:
         with quiet():
             if options["force_download"] and not Path(source).is_dir():
@@ -127,9 +133,8 @@ def load_saved_body(folder: Path) -> SentenceTransformer:
     modules = json.loads((folder / MODULES).read_bytes())
     strange = [module["type"] for module in modules if not module["type"].startswith("sentence_transformers.")]
     if strange:
-        raise ModelFolderError(
-            f"{folder / MODULES} asks for {strange[0]!r}, which is no part of sentence-transformers."
-        )
+        what = f"{folder / MODULES} asks for {strange[0]!r}"
+        raise ModelFolderError(f"{what}, which is no part of sentence-transformers.")
     with quiet():
         return SentenceTransformer(
             str(folder),

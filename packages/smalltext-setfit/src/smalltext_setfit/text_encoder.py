@@ -1,9 +1,9 @@
-"""What a fitted classifier encodes texts with: the tokenizer of its sentence transformer, and how much it takes."""
+"""What a fitted classifier encodes texts with: the tokenizer of its model, and how many tokens that takes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,18 +64,18 @@ class TextEncoder:
     @classmethod
     def of(cls, body: SentenceTransformer, max_seq_len: int) -> TextEncoder:
         """Return the encoder of a sentence transformer; of its window, at most `max_seq_len` tokens are used."""
-        tokenizer = body.tokenizer
+        tokenizer, transformer = body.tokenizer, cast("Any", body[0])
         frame = Frame.of(tokenizer)
-        most = positions(body[0].auto_model.config)
+        most = positions(transformer.auto_model.config)
         length = check_length("max_seq_len", max_seq_len, frame)
-        prompts, name = body.prompts or {}, body.default_prompt_name
+        prompt = (body.prompts or {}).get(body.default_prompt_name or "", "")
         return cls(
             tokenizer,
             length if most is None else min(length, most),
             frame,
             tokenizer_id(tokenizer),
             tokenizer.pad_token_id or 0,
-            "" if name is None else prompts.get(name, ""),
+            prompt or "",
         )
 
     def distinct(self, data_set: Dataset[Any]) -> DistinctTexts:

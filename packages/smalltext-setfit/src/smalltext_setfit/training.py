@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from tqdm import tqdm
 
 from smalltext_setfit.heads import (
     HeadSettings,
@@ -28,6 +28,9 @@ from smalltext_torch.device import Precision
 from smalltext_torch.progress import progress_bar
 from smalltext_torch.randomness import Randomness
 from smalltext_torch.training import DivergedError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 THERE_AND_BACK = 3
 """Training on a text costs as much as embedding it three times: once forward, twice backward."""
@@ -54,6 +57,8 @@ class FewShotTraining:
         How many pairs a step sees.
     precision : Precision
     randomness : Randomness
+    head_randomness : Randomness
+        Of its own, so that a head that is fitted later to the same texts is the same.
     """
 
     network: SentenceClassifier
@@ -66,6 +71,7 @@ class FewShotTraining:
     batch_size: int
     precision: Precision
     randomness: Randomness
+    head_randomness: Randomness
 
     def run(self) -> NDArray[np.float32]:
         """Train, under one progress bar, and return the embeddings of the distinct texts.
@@ -137,7 +143,8 @@ class FewShotTraining:
         embeddings = embed_all(self.network, self.texts.tokens, self.precision, self.padding, bar.update)
         if not np.isfinite(embeddings).all():
             raise DivergedError(
-                "The embeddings are no longer finite numbers; lower body_learning_rate. The classifier is what it was."
+                "The embeddings are no longer finite numbers; lower body_learning_rate. "
+                "The classifier is what it was before."
             )
         return embeddings
 
@@ -147,7 +154,7 @@ class FewShotTraining:
             self.rows,
             self.head,
             self.keywords,
-            self.randomness,
+            self.head_randomness,
             lambda _: bar.refresh(),
         )
         self.network.head = checked(layer).to(self.precision.device)
@@ -184,7 +191,7 @@ def checked(layer: nn.Linear) -> nn.Linear:
     """Return a head as it is, or say that its training went wrong."""
     if not torch.isfinite(layer.weight).all() or torch.isnan(layer.bias).any():
         raise DivergedError(
-            "The weights of the head are no longer finite numbers; lower head_learning_rate. The classifier is what "
-            "it was."
+            "The weights of the head are no longer finite numbers; lower head_learning_rate. "
+            "The classifier is what it was before."
         )
     return layer

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from smalltext_sklearn.build import build
     from smalltext_sklearn.classifier import SklearnClassifier
     from smalltext_sklearn.dataset import SklearnDataset
+    from smalltext_sklearn.expected_failures import EXPECTED_FAILED_CHECKS
     from smalltext_sklearn.factory import SklearnClassifierFactory
     from smalltext_sklearn.text_classifier import TextClassifier
 
 __all__ = [
+    "EXPECTED_FAILED_CHECKS",
     "SklearnClassifier",
     "SklearnClassifierFactory",
     "SklearnDataset",
@@ -24,6 +26,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "EXPECTED_FAILED_CHECKS": "expected_failures",
     "SklearnClassifier": "classifier",
     "SklearnClassifierFactory": "factory",
     "SklearnDataset": "dataset",

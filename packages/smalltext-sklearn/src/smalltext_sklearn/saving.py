@@ -13,12 +13,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import sklearn
 import skops.io
 from sklearn.base import BaseEstimator, clone
 from sklearn.feature_extraction.text import CountVectorizer
 
 from smalltext_core.errors import ModelFolderError, NotFittedError, UntrustedModelError
 from smalltext_core.saving import Manifest, model_folder, read_manifest
+from smalltext_sklearn import probe
 from smalltext_sklearn._version import __version__
 from smalltext_sklearn.trust import KNOWN_TYPES, check_trees
 
@@ -44,6 +46,8 @@ def save(classifier: SklearnClassifier, folder: str | Path) -> None:
         "multi_label_threshold": classifier.multi_label_threshold,
         "seed": classifier.seed,
         "n_features": classifier.n_features_,
+        "scikit_learn": sklearn.__version__,
+        "probe": probe.proba(classifier, vocabularies),
     }
     content = {
         "model": clone(classifier.model),
@@ -67,29 +71,48 @@ def load(cls: type[C], folder: str | Path, trusted: list[str] | None) -> C:
     """Bring back a classifier from a folder, refusing types that nobody vouches for."""
     folder = Path(folder)
     manifest = read_manifest(folder)
-    content = _read_model(folder / MODEL_FILE, trusted or [])
+    written_with = manifest.parameters.get("scikit_learn")
+    with probe.explained(folder, written_with):
+        content = _read_model(folder / MODEL_FILE, trusted or [])
     try:
         classifier = _classifier(cls, manifest, content)
-        _give_vocabularies(classifier.vectorizer_, json.loads((folder / VOCABULARY_FILE).read_bytes()))
+        vocabularies = json.loads((folder / VOCABULARY_FILE).read_bytes())
+        _give_vocabularies(classifier.vectorizer_, vocabularies)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise ModelFolderError(
-            f"{folder} does not hold a whole scikit-learn classifier ({type(error).__name__}: {error}). "
-            "Save the model again."
+            f"{folder} does not hold a whole scikit-learn classifier, or was written by another version "
+            f"({manifest.distribution} {manifest.version}): {type(error).__name__}: {error} Save the model again."
         ) from error
+    if written_with != sklearn.__version__:
+        with probe.explained(folder, written_with):
+            probe.check(classifier, vocabularies, manifest.parameters.get("probe"))
     return classifier
 
 
 def _classifier(cls: type[C], manifest: Manifest, content: dict[str, Any]) -> C:
     parameters = dict(manifest.parameters)
     features = int(parameters.pop("n_features"))
+    del parameters["scikit_learn"], parameters["probe"]
     if isinstance(parameters["class_weight"], list):
         parameters["class_weight"] = {int(k): float(weight) for k, weight in parameters["class_weight"]}
     classifier = cls(content["model"], vectorizer=content["vectorizer"], **parameters)
+    _check_fit(content["model_"], classifier)
     classifier.model_ = content["model_"]
     classifier.vectorizer_ = content["vectorizer_"]
     classifier.label_names_ = manifest.names
     classifier.n_features_ = features
     return classifier
+
+
+def _check_fit(model: Any, classifier: SklearnClassifier) -> None:
+    """Raise ValueError unless there is an estimator, or a constant, a class; or one that knows no other class."""
+    if classifier.multi_label is True:
+        fits = isinstance(model, list) and len(model) == classifier.num_classes
+    else:
+        classes = set(getattr(model, "classes_", [-1]))
+        fits = classifier.multi_label is False and classes <= set(range(classifier.num_classes))
+    if not fits:
+        raise ValueError("what was learned is not of so many classes")
 
 
 def _read_model(path: Path, trusted: list[str]) -> dict[str, Any]:

@@ -58,7 +58,8 @@ class Fitted(Generic[E]):
 class Backend(ABC, Generic[E]):
     """The part of a `TorchClassifier` that differs from backend to backend.
 
-    The methods that are not abstract have an answer that suits most.
+    Its methods are for a subclass to write and for smalltext-torch to call, which is what their underscore says;
+    they change only with an announcement. Those that are not abstract have an answer that suits most.
     """
 
     name: ClassVar[str]

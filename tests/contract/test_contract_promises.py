@@ -1,0 +1,148 @@
+"""What the kit says of a plugin whose spec does not tell the truth."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+
+import pytest
+
+import smalltext_core as st
+from smalltext_core.errors import UnknownClassifierError
+from smalltext_core.testing import ConformanceError, check_promises, promises, run_promises
+
+CLASSIFIER = """
+from smalltext_core import ProbabilisticClassifier
+
+class Silent(ProbabilisticClassifier):
+    def __init__(self, num_classes, multi_label=False):
+        self.num_classes, self.multi_label = num_classes, multi_label
+    def fit(self, train_set, weights=None): ...
+    def predict_proba(self, data_set): ...
+    def embed(self, data_set): ...
+
+class Deaf(Silent):
+    def __init__(self, num_classes, multi_label=False):
+        super().__init__(3)
+
+def build(num_classes, *, multi_label=False):
+    return Factory()
+
+class Factory:
+    def new(self):
+        return [].copy()
+"""
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install a plugin whose spec is as a test wants it."""
+
+    def install(spec, *, top="", module="silent_parts"):
+        (tmp_path / "silent_parts.py").write_text(CLASSIFIER)
+        (tmp_path / "silent_plugin.py").write_text(
+            f"{textwrap.dedent(top)}\nfrom smalltext_core import ClassifierSpec, hookimpl\n"
+            "@hookimpl\ndef smalltext_classifiers():\n"
+            f"    yield ClassifierSpec(name='silent', summary='Says nothing', protocol=1, {spec})\n"
+        )
+        metadata = tmp_path / "smalltext_silent-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: smalltext-silent\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text("[smalltext]\nsilent = silent_plugin\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        st.refresh()
+
+    yield install
+    monkeypatch.undo()
+    for name in ("silent_parts", "silent_plugin"):
+        sys.modules.pop(name, None)
+    st.refresh()
+
+
+def results(status):
+    return {result.check.name: result for result in run_promises("silent") if result.status == status}
+
+
+def test_a_plugin_that_tells_the_truth_passes(install):
+    install("classifier='silent_parts:Silent', abilities=('multi_label', 'weights', 'embed')")
+    assert {result.status for result in check_promises("silent")} == {"passed"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "top", "check", "seen"),
+    [
+        ("classifier='silent_parts:Quiet'", "", "check_spec_leads_to_what_is_there", "silent_parts:Quiet"),
+        (
+            "classifier='silent_parts:Silent', dataset='silent_parts:Data', abilities=('embed',)",
+            "",
+            "check_spec_leads_to_what_is_there",
+            "dataset of the classifier 'silent'",
+        ),
+        (
+            "classifier='silent_parts:Silent', abilities=('embed',)",
+            "import pytest",
+            "check_plugin_module_is_light",
+            "pytest",
+        ),
+        (
+            "classifier='silent_parts:Silent', builder='silent_parts:build', abilities=('embed',)",
+            "",
+            "check_name_leads_to_the_class",
+            "a list",
+        ),
+        (
+            "classifier='silent_parts:Deaf', abilities=('multi_label', 'embed')",
+            "",
+            "check_declared_abilities_are_there",
+            "multi_label=False",
+        ),
+        (
+            "classifier='silent_parts:Silent', abilities=('save', 'embed', 'dropout_sampling')",
+            "",
+            "check_declared_abilities_are_there",
+            "declares save, dropout_sampling",
+        ),
+        ("classifier='silent_parts:Silent'", "", "check_abilities_are_declared", "Silent can embed"),
+    ],
+)
+def test_a_promise_that_does_not_hold_is_told(install, spec, top, check, seen):
+    install(spec, top=top)
+    failed = results("failed")
+    assert list(failed) == [check]
+    assert seen in failed[check].seen
+
+
+@pytest.mark.parametrize(
+    "top", ["import no_such_module", "1 / 0", "raise SystemExit", "from silent_parts import No"]
+)
+def test_a_plugin_that_cannot_be_loaded_is_reported_once(install, top):
+    install("classifier='silent_parts:Silent'", top=top)
+    assert list(results("failed")) == ["check_plugin_can_be_loaded"]
+    assert {result.reason for result in results("skipped").values()} == {
+        "the rest follows from check_plugin_can_be_loaded"
+    }
+
+
+def test_where_an_exception_comes_from_is_told_with_file_and_line(install, tmp_path):
+    install("classifier='silent_parts:Silent'", top="import no_such_module")
+    assert f"{tmp_path / 'silent_plugin.py'}:1)" in results("failed")["check_plugin_can_be_loaded"].seen
+
+
+def test_one_error_lists_what_does_not_hold(install):
+    install("classifier='silent_parts:Silent'")
+    with pytest.raises(ConformanceError, match="check_abilities_are_declared") as caught:
+        check_promises("silent")
+    assert "what to do: add the ability" in " ".join(str(caught.value).split())
+
+
+def test_a_name_that_nobody_registers_is_no_broken_promise():
+    with pytest.raises(UnknownClassifierError):
+        check_promises("nobody")
+
+
+@pytest.mark.parametrize("check", promises(), ids=lambda check: check.name)
+def test_every_promise_tells_reason_and_remedy(check):
+    assert (check.rule, check.family) == (0, "the plugin")
+    assert check.summary.endswith(".")
+    assert len(check.reason) > 40
+    assert len(check.remedy) > 30

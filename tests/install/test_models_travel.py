@@ -1,0 +1,86 @@
+"""A saved model needs what its backend needs, and nothing else; elsewhere the error says what to install."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from install.environments import empty_environment
+from robustness.backends import NAMES
+from robustness.freeze import EXPECTED, FROZEN
+from robustness.test_frozen_models import TOLERANCE
+
+pytestmark = [pytest.mark.install, pytest.mark.slow, pytest.mark.xdist_group("install")]
+
+LOAD = """
+import json, sys
+from pathlib import Path
+import smalltext_core as s
+from smalltext_core.errors import ModelFolderError
+answers = {}
+for folder in map(Path, sys.argv[1:]):
+    expected = json.loads((folder / "expected.json").read_bytes())
+    try:
+        proba = s.load(folder / "model").predict_proba(s.TextDataset(expected["texts"]))
+    except ModelFolderError as error:
+        answers[folder.name] = str(error)
+    else:
+        answers[folder.name] = float(abs(proba - expected["probabilities"]).max())
+print(json.dumps(answers))
+"""
+HEAVY = {"sklearn": ("torch", "transformers"), "kimcnn": ("scikit-learn", "transformers")}
+"""What must not be there: the test would otherwise show less than it says."""
+
+
+def model_of(name):
+    return FROZEN / f"{name}-single-label"
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory, wheels):
+    """Return, for each environment, what loading the model of each backend gives there."""
+    found = {}
+
+    def of(name):
+        if name not in found:
+            environment = empty_environment(tmp_path_factory.mktemp(f"only-{name}"), wheels)
+            environment.install_offline(f"smalltext-{name}")
+            assert not set(HEAVY.get(name, ())) & environment.distributions()
+            ended = environment.run_python(LOAD, *(str(model_of(other)) for other in NAMES))
+            assert ended.returncode == 0, ended.stderr
+            found[name] = json.loads(ended.stdout)
+        return found[name]
+
+    return of
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_is_loaded_where_there_is_only_what_its_backend_needs(answers, name):
+    assert answers(name)[model_of(name).name] <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("here", "name"), [(here, name) for here in ("core", *NAMES) for name in NAMES if here != name]
+)
+def test_where_its_backend_is_not_installed_the_error_names_package_and_version(answers, here, name):
+    said = answers(here)[model_of(name).name]
+    version = json.loads((model_of(name) / EXPECTED).read_bytes())["version"]
+    assert said.startswith(f"{model_of(name) / 'model'} holds a {name!r} classifier, written by ")
+    assert f"'smalltext-{name}' {version!r}" in said
+    assert said.endswith(f"Install it: pip install smalltext-{name}")
+
+
+def test_the_command_says_so_in_one_line(tmp_path, wheels):
+    environment = empty_environment(tmp_path / "cli", wheels)
+    environment.install_offline("smalltext-cli")
+    data = tmp_path / "new.csv"
+    data.write_text("text\na fine day\n")
+    ended = environment.run_command(
+        "smalltext", "predict", str(model_of("kimcnn") / "model"), str(data), "--output", str(tmp_path / "out.csv")
+    )
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert "written by 'smalltext-kimcnn' '0.1.0'" in line
+    assert line.endswith("Install it: pip install smalltext-kimcnn")
+    assert not (tmp_path / "out.csv").exists()

@@ -1,0 +1,140 @@
+"""The active learner of small-text, over our factories and datasets: it is given nothing but what it asks for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import smalltext_core as st
+from smalltext_kimcnn import PytorchTextClassificationDataset
+from smalltext_sklearn import SklearnDataset
+
+small_text = pytest.importorskip("small_text")
+
+MARGIN = 0.2
+"""How much better than at the start it has to be: five times the standard error of an accuracy over 120 texts."""
+
+STRATEGIES = {
+    "random": small_text.RandomSampling,
+    "least confidence": small_text.LeastConfidence,
+    "breaking ties": small_text.BreakingTies,
+    "embedding k-means": small_text.EmbeddingKMeans,
+}
+
+
+def begun(factory, strategy, news, pool=None):
+    """Return an active learner that was given one text of each class."""
+    np.random.seed(0)  # noqa: NPY002 - where its strategies draw from
+    learner = small_text.PoolBasedActiveLearner(
+        factory, strategy, st.TextDataset(news.pool) if pool is None else pool
+    )
+    first = news.one_of_each()
+    learner.initialize_data(first, news.pool_labels[first])
+    return learner
+
+
+def accuracy(learner, news):
+    return (learner.classifier.predict(st.TextDataset(news.test)) == news.test_labels).mean()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_learning_curve_rises(backend, strategy, news):
+    learner = begun(backend.factory(len(news.names)), STRATEGIES[strategy](), news)
+    at_first = accuracy(learner, news)
+    for _ in range(backend.rounds):
+        queried = learner.query(num_samples=backend.texts_a_round)
+        learner.update(news.pool_labels[queried])
+    assert len(learner.indices_labeled) == len(news.names) + backend.rounds * backend.texts_a_round
+    assert accuracy(learner, news) >= at_first + MARGIN
+
+
+@pytest.fixture
+def quick():
+    """Return a factory of the classifier that is there at once."""
+    return st.create_factory("sklearn", 5, seed=1)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        small_text.PredictionEntropy(),
+        small_text.LightweightCoreset(),
+        small_text.GreedyCoreset(distance_metric="cosine"),
+        small_text.ContrastiveActiveLearning(k=5, pbar=None),
+        small_text.SubsamplingQueryStrategy(small_text.EmbeddingKMeans(), subsample_size=50),
+        small_text.DiscriminativeActiveLearning(st.create_factory("sklearn", 2, seed=1), num_iterations=2),
+    ],
+    ids=str,
+)
+def test_other_strategies_find_what_they_ask_for(quick, strategy, news):
+    learner = begun(quick, strategy, news)
+    queried = learner.query(num_samples=10)
+    assert len(set(queried.tolist()) - set(news.one_of_each().tolist())) == 10
+    learner.update(news.pool_labels[queried])
+
+
+def test_dropout_is_sampled_for_bald(news):
+    factory = st.create_factory("kimcnn", 5, num_epochs=2, embedding_dim=8, out_channels=4, seed=1)
+    assert len(begun(factory, small_text.BALD(5), news).query(num_samples=10)) == 10
+
+
+def test_a_saved_learner_goes_on_where_it_was(quick, news, tmp_path):
+    pytest.importorskip("dill")
+    learner = begun(quick, small_text.LeastConfidence(), news)
+    learner.save(tmp_path / "learner")
+    loaded = small_text.PoolBasedActiveLearner.load(tmp_path / "learner")
+    assert loaded.query(num_samples=10).tolist() == learner.query(num_samples=10).tolist()
+
+
+def test_texts_can_be_ignored(quick, news):
+    learner = begun(quick, small_text.RandomSampling(), news)
+    queried = learner.query(num_samples=10)
+    labels = news.pool_labels[queried].astype(float)
+    labels[:4] = small_text.LABEL_IGNORED
+    learner.update(labels)
+    assert learner.indices_ignored.tolist() == queried[:4].tolist()
+    assert len(learner.indices_labeled) == len(news.names) + 6
+    learner.update_label_at(queried[5], 0, retrain=True)
+    learner.remove_label_at(queried[6], retrain=True)
+
+
+def test_a_validation_set_can_be_set_aside(news):
+    factory = st.create_factory("kimcnn", 5, num_epochs=2, embedding_dim=8, out_channels=4, seed=1)
+    learner = begun(factory, small_text.RandomSampling(), news)
+    queried = learner.query(num_samples=20)
+    learner.update(news.pool_labels[queried], indices_validation=np.arange(5, 15))
+    assert accuracy(learner, news) >= 0
+
+
+def test_several_labels_a_text(news):
+    rows = [[label] if label else [0, 1] for label in news.pool_labels.tolist()]
+    labels = st.list_to_csr(rows, num_classes=5)
+    factory = st.create_factory("sklearn", 5, multi_label=True, seed=1)
+    np.random.seed(0)  # noqa: NPY002
+    strategy = small_text.CategoryVectorInconsistencyAndRanking(pbar=None)
+    learner = small_text.PoolBasedActiveLearner(factory, strategy, st.TextDataset(news.pool))
+    learner.initialize_data(np.arange(20), labels[:20])
+    everything = st.TextDataset(news.pool)
+    mistakes = (learner.classifier.predict(everything) != labels).sum()
+    for _ in range(2):
+        queried = learner.query(num_samples=30)
+        learner.update(labels[queried])
+    assert (learner.classifier.predict(everything) != labels).sum() < 0.8 * mistakes
+
+
+@pytest.mark.parametrize("encode", ["SklearnDataset", "PytorchTextClassificationDataset"])
+def test_a_pool_that_a_backend_encoded_once(encode, news):
+    if encode == "SklearnDataset":
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        pool, factory = (
+            SklearnDataset.from_texts(news.pool, None, TfidfVectorizer()),
+            st.create_factory("sklearn", 5),
+        )
+    else:
+        pool = PytorchTextClassificationDataset.from_texts(news.pool)
+        factory = st.create_factory("kimcnn", 5, num_epochs=2, embedding_dim=8, out_channels=4, seed=1)
+    learner = begun(factory, small_text.EmbeddingKMeans(), news, pool)
+    learner.update(news.pool_labels[learner.query(num_samples=20)])
+    assert len(learner.classifier.predict(pool)) == len(news.pool)

@@ -1,0 +1,62 @@
+"""Writes the frozen folders: models as the first release of each package saves them, and what they say of texts.
+
+Run once for a release whose folders are to stay loadable, from the folder of the tests:
+
+    python -m robustness.freeze [NAME ...]
+
+A folder that is there already is never written again: it stands for those that users have on their disks.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from contextlib import chdir
+from pathlib import Path
+
+from robustness import backends
+from smalltext_core import TextDataset, create_classifier
+from smalltext_core.saving import read_manifest
+from smalltext_core.testing.texts import training_texts
+
+FROZEN = Path(__file__).parent / "frozen"
+EXPECTED = "expected.json"
+TEXTS = (
+    "the goal and the team made the match a great player",
+    "a recipe near the oven saw that butter",
+    "rocket after planet was about orbit and about moon, don't you think?",
+    "",
+    "今天 grüße 3.5 😀",
+    "goal goal goal " * 40,
+)
+
+
+def freeze(name: str, *, multi_label: bool) -> Path:
+    """Train a small classifier, and write its folder, and beside it what it says."""
+    folder = FROZEN / f"{name}-{'multi' if multi_label else 'single'}-label"
+    if folder.exists():
+        raise SystemExit(f"{folder} is frozen already.")
+    parameters = {**backends.parameters(name), **({} if name == "setfit" else {"class_weight": "balanced"})}
+    with tempfile.TemporaryDirectory() as room, chdir(room):
+        if "model" in parameters:
+            shutil.copytree(parameters["model"], "tiny-bert")
+            parameters["model"] = "./tiny-bert"  # the folder tells where its model came from: of nobody's machine
+        classifier = create_classifier(name, 3, multi_label=multi_label, seed=1, **parameters)
+        classifier.fit(training_texts(3, multi_label=multi_label))
+        classifier.save(folder / "model")
+    manifest = read_manifest(folder / "model")
+    expected = {
+        "version": manifest.version,
+        "texts": TEXTS,
+        "probabilities": classifier.predict_proba(TextDataset(TEXTS)).astype(float).round(8).tolist(),
+    }
+    (folder / EXPECTED).write_text(json.dumps(expected, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return folder
+
+
+if __name__ == "__main__":
+    for chosen in sys.argv[1:] or backends.NAMES:
+        for several in (False, True):
+            freeze(chosen, multi_label=several)

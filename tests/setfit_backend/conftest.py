@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import gc
+import importlib
+
+import pytest
+
+from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
+from smalltext_core import TextDataset, list_to_csr
+from smalltext_core.testing.texts import training_texts
+from smalltext_setfit import SetFitClassification
+
+QUICK = {"num_iterations": 4, "body_learning_rate": 5e-3, "head_learning_rate": 0.1}
+"""Arguments of setfit's training that make it short."""
+
+BOTH_HEADS = pytest.mark.parametrize(
+    "use_differentiable_head", [False, True], ids=["regression", "differentiable"]
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libraries_are_not_searched_for_garbage():
+    """Every training collects garbage, and among the objects of so many libraries that takes longer than it."""
+    importlib.import_module("smalltext_setfit.contrastive")
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def make():
+    """Return a function that makes a classifier over a tiny model; keywords change its parameters."""
+
+    def classifier(num_classes=2, model=None, **parameters):
+        given = {"mini_batch_size": 16, "seed": 1, **parameters}
+        given["trainer_kwargs"] = {**QUICK, **(parameters.get("trainer_kwargs") or {})}
+        return SetFitClassification(model or tiny_sentence_transformer(), num_classes, **given)
+
+    return classifier
+
+
+@pytest.fixture
+def topics():
+    """Return 12 texts of two topics, whose classes have names."""
+    return training_texts(2, multi_label=False)
+
+
+@pytest.fixture
+def labelled_twice():
+    texts = training_texts(2, multi_label=False)
+    return TextDataset(texts.x, list_to_csr([[0], [0, 1], [], [1]] * 3, num_classes=2))
+
+
+@pytest.fixture(scope="session")
+def fitted():
+    """A fitted classifier of two classes; no test may change it."""
+    classifier = SetFitClassification(
+        tiny_sentence_transformer(), 2, mini_batch_size=16, trainer_kwargs=QUICK, seed=1
+    )
+    return classifier.fit(training_texts(2, multi_label=False))

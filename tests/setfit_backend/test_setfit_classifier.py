@@ -1,0 +1,323 @@
+"""Fitting, refitting the head, predicting, sampling, embedding, validating: beyond the rules of the kit."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from setfit_backend.conftest import BOTH_HEADS
+from setfit_backend.tiny_sentence_transformers import save_tiny_sentence_transformer
+from smalltext_core import TextDataset, list_to_csr
+from smalltext_core.errors import InvalidInputError, NotFittedError
+from smalltext_core.testing.texts import training_texts, unseen_texts
+from smalltext_setfit import (
+    SetFitClassification,
+    SetFitClassificationFactory,
+    SetFitModelArguments,
+    sentence_encoder,
+)
+from smalltext_torch.training import DivergedError
+
+TEXTS = TextDataset(["the goal of the team", "butter and onion", "", "the goal of the team"])
+
+
+def test_the_signature_is_the_documented_one():
+    documented = ["setfit_model_args", "num_classes", "multi_label", "max_seq_len", "use_differentiable_head"]
+    documented += ["mini_batch_size", "model_kwargs", "trainer_kwargs", "device"]
+    parameters = inspect.signature(SetFitClassification).parameters.values()
+    assert [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD] == documented
+    fit = list(inspect.signature(SetFitClassification.fit).parameters.values())
+    assert [p.name for p in fit if p.kind is p.POSITIONAL_OR_KEYWORD][1:] == [
+        "train_set",
+        "validation_set",
+        "setfit_train_kwargs",
+    ]
+    defaults = {p.name: p.default for p in parameters}
+    assert (defaults["max_seq_len"], defaults["mini_batch_size"]) == (512, 32)
+
+
+def test_one_class_only_is_refused(make):
+    with pytest.raises(InvalidInputError, match="one class only, 1.*two or more classes.*Label another text"):
+        make().fit(TextDataset(["goal", "team"], [1, 1]))
+
+
+@BOTH_HEADS
+def test_one_text_of_each_class_is_enough(make, use_differentiable_head):
+    classifier = make(3, use_differentiable_head=use_differentiable_head)
+    train_set = training_texts(3, multi_label=False)[[0, 1, 2]]
+    proba = classifier.fit(train_set).predict_proba(train_set)
+    assert (proba.argmax(axis=1) == train_set.y).all()
+
+
+def test_a_missing_class_has_a_column_of_zeros_and_the_others_share_out_one(make, topics):
+    proba = make(4).fit(TextDataset(topics.x, topics.y * 2 + 1)).predict_proba(topics)
+    assert (proba[:, [0, 2]] == 0).all()
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_label_of_no_text_or_of_all_texts_is_certain(make, topics):
+    y = list_to_csr([[1] if label else [1, 2] for label in topics.y], num_classes=3)
+    proba = make(3, multi_label=True).fit(TextDataset(topics.x, y)).predict_proba(topics)
+    assert (proba[:, 0] == 0).all()
+    assert (proba[:, 1] == 1).all()
+    assert (proba[:, 2] > 0).all()
+    assert (proba[:, 2] < 1).all()
+
+
+@BOTH_HEADS
+def test_validate_tells_loss_and_accuracy(make, topics, use_differentiable_head):
+    classifier = make(use_differentiable_head=use_differentiable_head).fit(topics, validation_set=topics)
+    proba = classifier.predict_proba(topics).astype(np.float64)
+    loss = -np.log(proba[np.arange(len(topics)), topics.y]).mean()
+    assert classifier.validate(topics) == pytest.approx((loss, (proba.argmax(axis=1) == topics.y).mean()))
+    assert classifier.validation_ == classifier.validate(topics)
+
+
+@BOTH_HEADS
+def test_validate_of_several_labels_counts_labels(make, labelled_twice, use_differentiable_head):
+    classifier = make(multi_label=True, use_differentiable_head=use_differentiable_head).fit(labelled_twice)
+    proba, y = classifier.predict_proba(labelled_twice).astype(np.float64), labelled_twice.y.toarray()
+    loss = -np.log(np.where(y > 0, proba, 1 - proba)).mean()
+    assert classifier.validate(labelled_twice) == pytest.approx((loss, ((proba > 0.5) == y).mean()), rel=1e-5)
+
+
+def test_classes_count_in_the_validation_loss_as_in_training(make, topics):
+    classifier = make(class_weight={0: 3.0, 1: 1.0}).fit(topics)
+    proba = classifier.predict_proba(topics).astype(np.float64)
+    losses, weights = -np.log(proba[np.arange(len(topics)), topics.y]), np.where(topics.y == 0, 1.5, 0.5)
+    assert classifier.validate(topics)[0] == pytest.approx((losses * weights).mean(), rel=1e-5)
+
+
+@BOTH_HEADS
+def test_class_weights_move_the_head(make, topics, use_differentiable_head):
+    options = {"use_differentiable_head": use_differentiable_head, "trainer_kwargs": {"num_epochs": (0, 16)}}
+    plain, heavier = (make(class_weight=weight, **options).fit(topics) for weight in (None, {0: 20.0}))
+    assert (heavier.predict_proba(TEXTS)[:, 0] > plain.predict_proba(TEXTS)[:, 0]).all()
+
+
+@BOTH_HEADS
+def test_label_weights_move_the_head(make, labelled_twice, use_differentiable_head):
+    options = {"use_differentiable_head": use_differentiable_head, "trainer_kwargs": {"num_epochs": (0, 16)}}
+    plain, heavier = (
+        make(multi_label=True, class_weight=weight, **options).fit(labelled_twice) for weight in (None, {0: 20.0})
+    )
+    assert (heavier.predict_proba(TEXTS)[:, 0] > plain.predict_proba(TEXTS)[:, 0]).all()
+
+
+def test_embeddings_are_what_the_head_is_given(fitted):
+    embeddings, proba = fitted.embed(TEXTS, return_proba=True)
+    assert (embeddings.dtype, embeddings.shape) == (np.float32, (4, 32))
+    np.testing.assert_array_equal(fitted.embed(TEXTS), embeddings)
+    np.testing.assert_allclose(proba, fitted.predict_proba(TEXTS), atol=1e-6)
+    logits = fitted.model.head(torch.from_numpy(embeddings)).softmax(dim=1)
+    np.testing.assert_allclose(logits.numpy(), proba, atol=1e-5)
+
+
+def test_no_texts_have_no_embeddings(fitted):
+    assert fitted.embed(TextDataset([])).shape == (0, 32)
+
+
+def test_embeddings_can_be_of_length_one(make, topics):
+    classifier = make(model_kwargs={"normalize_embeddings": True}).fit(topics)
+    np.testing.assert_allclose(np.linalg.norm(classifier.embed(TEXTS), axis=1), 1, atol=1e-5)
+
+
+@BOTH_HEADS
+def test_dropout_is_sampled_through_the_encoder_and_nothing_is_left_switched_on(
+    make, topics, use_differentiable_head
+):
+    classifier = make(use_differentiable_head=use_differentiable_head).fit(topics)
+    samples = classifier.predict_proba(TEXTS, dropout_sampling=5)
+    assert samples.shape == (4, 5, 2)
+    assert (samples.std(axis=1) > 0).all()
+    assert (samples[0] != samples[3]).any()
+    np.testing.assert_array_equal(classifier.predict_proba(TEXTS, dropout_sampling=5), samples)
+    assert not any(module.training for module in classifier.model.modules())
+    assert "eval" not in vars(classifier.model.body)
+
+
+def test_an_exception_while_sampling_leaves_the_classifier_as_it_was(fitted, monkeypatch):
+    before = fitted.predict_proba(TEXTS)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sentence_encoder.SentenceClassifier, "forward", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fitted.predict_proba(TEXTS, dropout_sampling=3)
+    monkeypatch.undo()
+    assert not any(module.training for module in fitted.model.modules())
+    np.testing.assert_array_equal(fitted.predict_proba(TEXTS), before)
+
+
+def test_a_text_that_occurs_often_is_encoded_once(fitted, monkeypatch):
+    seen = []
+    embed = sentence_encoder.SentenceClassifier.embed
+    monkeypatch.setattr(
+        sentence_encoder.SentenceClassifier,
+        "embed",
+        lambda self, tokens, mask: seen.append(len(tokens)) or embed(self, tokens, mask),
+    )
+    proba = fitted.predict_proba(TextDataset(TEXTS.x * 50))
+    assert sum(seen) == 3
+    np.testing.assert_array_equal(proba, np.tile(proba[:4], (50, 1)))
+
+
+def test_tokens_beyond_max_seq_len_do_not_matter_and_are_told(make, topics):
+    classifier = make(max_seq_len=6)
+    with pytest.warns(UserWarning, match="12 of 12 texts .* more than 6 tokens"):
+        classifier.fit(topics)
+    cut, whole = "goal team match fans", "goal team match"
+    with pytest.warns(UserWarning, match="1 of 3 texts .* more than 6 tokens"):
+        proba = classifier.predict_proba(TextDataset([f"{cut} oven", cut, whole]))
+    np.testing.assert_allclose(proba[0], proba[1], atol=1e-7)
+    assert (proba[1] != proba[2]).any()
+
+
+def test_max_seq_len_is_more_than_the_model_was_set_to(make, topics, tmp_path):
+    folder = save_tiny_sentence_transformer(tmp_path / "short")
+    settings = folder / "sentence_bert_config.json"
+    body = sentence_encoder.load_body(SetFitModelArguments(folder), make()._model_keywords)
+    body.max_seq_length = 5
+    body.save(str(folder), create_model_card=False)
+    assert settings.exists()
+    classifier = make(model=folder, max_seq_len=30).fit(topics)
+    beginning = "goal team match fans goal team match fans"
+    proba = classifier.predict_proba(TextDataset([f"{beginning} oven", f"{beginning} star"]))
+    assert (proba[0] != proba[1]).any()
+
+
+def test_max_seq_len_is_no_more_than_the_model_has_positions_for(make, topics):
+    classifier = make(max_seq_len=512).fit(topics)
+    assert classifier.model.body.max_seq_length == 64
+
+
+def test_max_seq_len_that_leaves_no_room_is_refused(make, topics):
+    with pytest.raises(InvalidInputError, match="max_seq_len: got 2; allowed: 3 or above"):
+        make(max_seq_len=2).fit(topics)
+
+
+def test_refit_head_leaves_the_encoder_and_encodes_new_texts_alone(make, topics, monkeypatch):
+    classifier = make().fit(topics[:8])
+    embeddings = classifier.embed(TEXTS)
+    seen = []
+    embed_all = sentence_encoder.embed_all
+    monkeypatch.setattr(
+        "smalltext_setfit.classifier.embed_all",
+        lambda network, tokens, *rest: seen.append(len(tokens)) or embed_all(network, tokens, *rest),
+    )
+    for _ in range(2):
+        assert classifier.refit_head(topics) is classifier
+    assert seen == [4, 0]
+    np.testing.assert_array_equal(classifier.embed(TEXTS), embeddings)
+    flipped = classifier.refit_head(TextDataset(topics.x, 1 - topics.y))
+    assert (flipped.predict(topics) == 1 - topics.y).all()
+
+
+@BOTH_HEADS
+def test_refit_head_on_the_same_texts_gives_the_head_of_fit(make, topics, use_differentiable_head):
+    classifier = make(use_differentiable_head=use_differentiable_head).fit(topics)
+    proba = classifier.predict_proba(TEXTS)
+    np.testing.assert_array_equal(classifier.refit_head(topics).predict_proba(TEXTS), proba)
+
+
+def test_refit_head_takes_weights_and_a_failed_one_changes_nothing(make, topics):
+    classifier = make().fit(topics)
+    proba = classifier.predict_proba(TEXTS)
+    for strange in (TextDataset([], []), TextDataset(topics.x, [0] * 12)):
+        with pytest.raises(InvalidInputError):
+            classifier.refit_head(strange)
+    np.testing.assert_array_equal(classifier.predict_proba(TEXTS), proba)
+    heavier = classifier.refit_head(topics, weights=np.where(topics.y == 0, 20.0, 1.0)).predict_proba(TEXTS)
+    assert (heavier[:, 0] > proba[:, 0]).all()
+
+
+def test_refit_head_needs_a_fit(make, topics):
+    with pytest.raises(NotFittedError):
+        make().refit_head(topics)
+
+
+def test_end_to_end_trains_body_and_head_together(make, topics):
+    classifier = make(use_differentiable_head=True, trainer_kwargs={"num_epochs": (0, 16)}).fit(topics)
+    before = classifier.embed(TEXTS)
+    classifier.fit(topics, setfit_train_kwargs={"end_to_end": True, "body_learning_rate": (1e-3, 5e-3)})
+    assert (classifier.embed(TEXTS) != before).any()
+    assert classifier.validate(topics)[1] == 1
+
+
+def test_no_epochs_of_pairs_leave_the_encoder_as_it_was(make, topics):
+    classifier = make(trainer_kwargs={"num_epochs": (0, 1)}).fit(topics)
+    body = sentence_encoder.load_body(classifier.setfit_model_args, classifier._model_keywords)
+    with torch.inference_mode():
+        expected = body.eval().encode(["the goal of the team"])
+    np.testing.assert_allclose(classifier.embed(TextDataset(["the goal of the team"])), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["ContrastiveLoss", "OnlineContrastiveLoss", "CoSENTLoss", "AnglELoss"])
+def test_any_loss_of_pairs_trains(make, topics, loss):
+    classifier = make(trainer_kwargs={"loss": loss}).fit(topics)
+    assert classifier.validate(topics)[1] > 0.8
+
+
+def test_diverging_training_is_refused_and_changes_nothing(make, topics):
+    classifier = make().fit(topics)
+    proba = classifier.predict_proba(TEXTS)
+    with pytest.raises(DivergedError, match="lower body_learning_rate"):
+        classifier.fit(topics, setfit_train_kwargs={"body_learning_rate": 1e30})
+    np.testing.assert_array_equal(classifier.predict_proba(TEXTS), proba)
+
+
+def test_more_pairs_than_the_limit_are_told(make, topics):
+    with pytest.warns(UserWarning, match="24 of 72 pairs of 12 texts .* raise pairs_per_text"):
+        make(pairs_per_text=2, trainer_kwargs={"num_iterations": None}).fit(topics)
+
+
+def test_narrow_arithmetic_changes_little(make, topics):
+    exact, rounded = (
+        make(precision=precision).fit(topics).predict_proba(TEXTS) for precision in ("float32", "auto")
+    )
+    assert abs(exact - rounded).max() < 0.1
+
+
+@BOTH_HEADS
+def test_it_is_copied_and_pickled_fitted(make, topics, use_differentiable_head):
+    classifier = make(use_differentiable_head=use_differentiable_head).fit(topics)
+    for twin in (copy.deepcopy(classifier), pickle.loads(pickle.dumps(classifier))):
+        np.testing.assert_array_equal(twin.predict_proba(TEXTS), classifier.predict_proba(TEXTS))
+        twin.refit_head(topics)
+
+
+@pytest.mark.parametrize("architecture", ["roberta", "distilbert", "mpnet", "modernbert"])
+def test_architectures_other_than_bert_work(make, topics, tmp_path, architecture):
+    model = save_tiny_sentence_transformer(tmp_path / "model", architecture)
+    classifier = make(model=model).fit(topics)
+    texts = unseen_texts(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        alone = np.concatenate([classifier.predict_proba(texts[row]) for row in range(len(texts))])
+        np.testing.assert_allclose(classifier.predict_proba(texts), alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["/nowhere/at/all", "./nowhere"])
+def test_a_folder_that_is_not_there_is_refused(make, topics, model):
+    with pytest.raises(InvalidInputError, match="where there is no folder"):
+        make(model=model).fit(topics)
+
+
+def test_a_folder_without_a_model_is_refused(make, topics, tmp_path):
+    with pytest.raises(InvalidInputError, match="sentence_transformer_model"):
+        make(model=tmp_path).fit(topics)
+
+
+def test_a_factory_makes_unfitted_classifiers_that_are_alike():
+    factory = SetFitClassificationFactory("a-model", 3, {"multi_label": True, "seed": 4})
+    classifier = factory.new()
+    assert (classifier.num_classes, classifier.multi_label, classifier.seed) == (3, True, 4)
+    assert classifier.model is None
+    assert repr(factory) == "SetFitClassificationFactory('a-model', num_classes=3)"

@@ -1,0 +1,149 @@
+"""What may be handed on to setfit: old names are translated, what the class manages is refused with advice."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+
+import pytest
+
+from smalltext_core.errors import InvalidInputError
+from smalltext_setfit import SetFitClassification
+from smalltext_setfit.keywords import (
+    MANAGED_IN_HEAD,
+    MANAGED_IN_MODEL,
+    MANAGED_IN_TRAINING,
+    RENAMED_IN_MODEL,
+    RENAMED_IN_TRAINING,
+    model_keywords,
+    training_keywords,
+)
+from smalltext_setfit.setfit_library import Trainer, TrainingArguments, losses
+
+CURRENT = {
+    "classifier_num_epochs": (7, "num_epochs", (1, 7)),
+    "embedding_num_epochs": (7, "num_epochs", (7, 16)),
+    "keep_body_frozen": (False, "end_to_end", True),
+    "learning_rate": (1e-3, "body_learning_rate", 1e-3),
+    "loss_class": (losses.ContrastiveLoss, "loss", losses.ContrastiveLoss),
+}
+CURRENT_IN_MODEL = {
+    "use_auth_token": ("a-token", "token", "a-token"),
+    "cache_folder": ("here", "cache_dir", "here"),
+    "normalize": (True, "normalize_embeddings", True),
+}
+
+
+def training(**keywords):
+    return training_keywords(("trainer_kwargs", keywords))
+
+
+def test_every_old_name_has_a_test():
+    assert CURRENT.keys() == RENAMED_IN_TRAINING.keys()
+    assert CURRENT_IN_MODEL.keys() == RENAMED_IN_MODEL.keys()
+
+
+@pytest.mark.parametrize("old", CURRENT)
+def test_an_old_name_in_training_still_works_and_warns(old):
+    value, new, translated = CURRENT[old]
+    with pytest.warns(DeprecationWarning, match=f"{old} in trainer_kwargs is deprecated; use {new}"):
+        assert getattr(training(**{old: value}), new) == translated
+
+
+@pytest.mark.parametrize("old", CURRENT_IN_MODEL)
+def test_an_old_name_in_the_model_still_works_and_warns(old):
+    value, new, translated = CURRENT_IN_MODEL[old]
+    with pytest.warns(DeprecationWarning, match=f"{old} in model_kwargs is deprecated; use {new}"):
+        assert getattr(model_keywords({old: value}), new) == translated
+
+
+def test_an_old_name_beside_the_new_one_is_refused():
+    with pytest.raises(InvalidInputError, match="both 'learning_rate' and 'body_learning_rate'"):
+        training(learning_rate=1e-3, body_learning_rate=1e-4)
+
+
+@pytest.mark.parametrize("name", MANAGED_IN_TRAINING)
+@pytest.mark.parametrize("argument", ["trainer_kwargs", "setfit_train_kwargs"])
+def test_what_the_class_manages_in_training_is_refused_with_advice(name, argument):
+    with pytest.raises(InvalidInputError, match=f"{argument}: got the keyword '{name}'") as refusal:
+        training_keywords((argument, {name: 1}))
+    assert MANAGED_IN_TRAINING[name] in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", MANAGED_IN_MODEL)
+def test_what_the_class_manages_in_the_model_is_refused_with_advice(name):
+    with pytest.raises(InvalidInputError, match=f"model_kwargs: got the keyword '{name}'") as refusal:
+        SetFitClassification("a-model", 2, model_kwargs={name: 1})
+    assert MANAGED_IN_MODEL[name] in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", MANAGED_IN_HEAD)
+def test_what_the_class_manages_in_the_head_is_refused_with_advice(name):
+    with pytest.raises(InvalidInputError, match=f"head_params: got the keyword '{name}'"):
+        SetFitClassification("a-model", 2, model_kwargs={"head_params": {name: 1}})
+
+
+def test_nothing_of_setfit_is_forgotten():
+    arguments = {
+        *inspect.signature(TrainingArguments).parameters,
+        *inspect.signature(Trainer).parameters,
+    }
+    known = {*inspect.signature(training_keywords().__class__).parameters, *MANAGED_IN_TRAINING}
+    assert arguments <= known
+
+
+def test_an_unknown_keyword_is_refused_with_those_there_are():
+    with pytest.raises(InvalidInputError, match="the keyword 'num_epoch'; allowed: num_epochs, max_steps"):
+        training(num_epoch=1)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"num_epochs": -1}, "num_epochs"),
+        ({"num_epochs": (1, 2, 3)}, "one number, or two"),
+        ({"max_steps": 1.5}, "max_steps"),
+        ({"sampling_strategy": "all"}, "oversampling, undersampling, unique"),
+        ({"num_iterations": 0}, "num_iterations"),
+        ({"body_learning_rate": 0}, "body_learning_rate"),
+        ({"head_learning_rate": -1}, "head_learning_rate"),
+        ({"loss": losses.BatchAllTripletLoss}, "a loss of pairs"),
+        ({"warmup_proportion": 2}, "warmup_proportion"),
+        ({"l2_weight": float("inf")}, "l2_weight"),
+    ],
+)
+def test_values_that_cannot_be_trained_with_are_refused(keywords, message):
+    with pytest.raises(InvalidInputError, match=message):
+        training(**keywords)
+
+
+def test_what_fit_is_given_decides():
+    found = training_keywords(("trainer_kwargs", {"num_iterations": 3, "max_steps": 7}), ("fit", {"max_steps": 9}))
+    assert (found.num_iterations, found.max_steps) == (3, 9)
+
+
+@pytest.mark.parametrize("argument", ["model_kwargs", "trainer_kwargs"])
+def test_keywords_are_a_mapping(argument):
+    with pytest.raises(InvalidInputError, match=f"{argument}: got \\['num_epochs'\\]"):
+        SetFitClassification("a-model", 2, **{argument: ["num_epochs"]})
+
+
+def test_a_chain_of_classifiers_is_refused():
+    with pytest.raises(InvalidInputError, match="multi_target_strategy.*independent"):
+        SetFitClassification(
+            "a-model", 2, multi_label=True, model_kwargs={"multi_target_strategy": "classifier-chain"}
+        )
+
+
+@pytest.mark.parametrize(("differentiable", "known"), [(False, "C"), (True, "temperature")])
+def test_parameters_are_those_of_the_head(differentiable, known):
+    options = {"use_differentiable_head": differentiable}
+    SetFitClassification("a-model", 2, model_kwargs={"head_params": {known: 2.0}}, **options)
+    with pytest.raises(InvalidInputError, match=f"head_params: got 'depth'.*{known}"):
+        SetFitClassification("a-model", 2, model_kwargs={"head_params": {"depth": 2}}, **options)
+
+
+def test_current_names_do_not_warn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        training(**{new: value for _, new, value in CURRENT.values()})

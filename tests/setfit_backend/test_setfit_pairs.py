@@ -1,0 +1,186 @@
+"""Pairs of texts: which there are, how many are drawn, how often each, and what they cost in memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+import warnings
+from collections import Counter
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from smalltext_core import list_to_csr
+from smalltext_core.errors import InvalidInputError
+from smalltext_setfit.pairs import SAMPLING_STRATEGIES, PairSource
+
+EIGHT_EIGHT_ONE = np.array([0] * 8 + [1] * 8 + [2])
+SEVERAL = list_to_csr([[0], [0, 1], [1], [], [], [2], [0, 1, 2]], num_classes=3)
+
+
+def source(y, weights=None, seed=1, **options):
+    return PairSource(y, weights, np.random.default_rng(seed), **{"pairs_per_text": 1000, **options})
+
+
+def drawn(pair_source, batch_size=16):
+    """Return how often each pair is drawn in an epoch, those that are alike and those that are apart."""
+    alike, apart = Counter(), Counter()
+    for batch in pair_source.epoch(batch_size):
+        for first, second, is_alike in zip(batch.first, batch.second, batch.alike, strict=True):
+            (alike if is_alike else apart)[frozenset((int(first), int(second)))] += 1
+    return alike, apart
+
+
+def every_pair(count):
+    return {frozenset((first, second)) for first in range(count) for second in range(first)}
+
+
+def test_unique_draws_each_pair_of_different_texts_once():
+    alike, apart = drawn(source(EIGHT_EIGHT_ONE, sampling_strategy="unique"))
+    assert set(alike) | set(apart) == every_pair(17)
+    assert set(alike.values()) == set(apart.values()) == {1}
+    assert all(len({int(EIGHT_EIGHT_ONE[row]) for row in pair}) == 1 for pair in alike)
+    assert all(len({int(EIGHT_EIGHT_ONE[row]) for row in pair}) == 2 for pair in apart)
+
+
+def test_oversampling_repeats_the_rarer_kind_after_all_of_it_was_drawn():
+    alike, apart = drawn(source(EIGHT_EIGHT_ONE, sampling_strategy="oversampling"))
+    assert (alike.total(), apart.total()) == (80, 80)
+    assert len(alike) == 56
+    assert set(alike.values()) == {1, 2}
+
+
+def test_undersampling_draws_as_many_of_the_other_kind_as_there_are_of_the_rarer():
+    alike, apart = drawn(source(EIGHT_EIGHT_ONE, sampling_strategy="undersampling"))
+    assert (alike.total(), len(alike)) == (apart.total(), len(apart)) == (56, 56)
+
+
+def test_num_iterations_draws_so_many_of_each_kind_for_every_text():
+    alike, apart = drawn(source(EIGHT_EIGHT_ONE, num_iterations=3))
+    assert (alike.total(), apart.total()) == (51, 51)
+
+
+def test_texts_take_turns():
+    alike, apart = drawn(source(np.repeat([0, 1, 2], 20), num_iterations=1))
+    of_alike, of_apart = (Counter(row for pair in kind.elements() for row in pair) for kind in (alike, apart))
+    assert len(of_alike) == 60
+    assert max(of_alike.values()) <= 4
+    assert max(of_apart.values()) <= 4
+
+
+def test_both_kinds_are_mixed_evenly():
+    batches = list(source(EIGHT_EIGHT_ONE, sampling_strategy="oversampling").epoch(16))
+    assert {float(batch.alike.sum()) for batch in batches} == {8}
+
+
+def test_a_further_epoch_draws_in_another_order():
+    pair_source = source(np.repeat([0, 1], 20), num_iterations=1)
+    first, second = (np.concatenate([b.first for b in pair_source.epoch(8)]) for _ in range(2))
+    assert (first != second).any()
+
+
+def test_texts_with_a_label_in_common_are_alike_and_two_without_any_are_no_pair():
+    alike, apart = drawn(source(SEVERAL, sampling_strategy="unique"))
+    rows = SEVERAL.toarray() > 0
+    assert set(alike) == {pair for pair in every_pair(7) if (rows[min(pair)] & rows[max(pair)]).any()}
+    assert set(apart) == every_pair(7) - set(alike) - {frozenset((3, 4))}
+    assert set(alike.values()) == set(apart.values()) == {1}
+
+
+@pytest.mark.parametrize("strategy", SAMPLING_STRATEGIES)
+def test_one_text_of_each_class_gives_the_pairs_there_are(strategy):
+    alike, apart = drawn(source(np.arange(4), sampling_strategy=strategy))
+    assert not alike
+    assert set(apart) == every_pair(4)
+
+
+def test_no_pairs_where_there_are_none():
+    assert source(list_to_csr([[0]], num_classes=1)).counts.drawn == 0
+
+
+@pytest.mark.parametrize("y", [np.array([0, 0, 0, 1, 1, 2]), SEVERAL], ids=["single-label", "multi-label"])
+def test_with_weights_pairs_are_drawn_in_proportion(y):
+    weights = np.array([1.0, 2, 3, 4, 5, 6, 7])[: y.shape[0]]
+    possible = drawn(source(y, sampling_strategy="unique"))
+    weighted = drawn(source(y, weights, num_iterations=2000, pairs_per_text=10**6))
+    for pairs, found in zip(possible, weighted, strict=True):
+        share = {pair: np.prod([weights[row] for row in pair]) for pair in pairs}
+        expected = np.array([share[pair] for pair in pairs]) / sum(share.values())
+        seen = np.array([found[pair] for pair in pairs]) / found.total()
+        assert set(found) == set(pairs)
+        np.testing.assert_allclose(seen, expected, atol=0.02)
+
+
+def test_weights_that_are_all_the_same_change_nothing():
+    plain, same = (drawn(source(EIGHT_EIGHT_ONE, weights)) for weights in (None, np.full(17, 3.0)))
+    assert plain == same
+
+
+@pytest.mark.parametrize("weights", [[1e-9, 1, 1, 1], [1e9, 1, 1, 1], [1e-300, 1, 1, 1]])
+def test_weights_of_any_size_are_drawn_with(weights):
+    alike, apart = drawn(source(np.array([0, 0, 1, 1]), np.array(weights), num_iterations=5))
+    assert alike.total() == apart.total() == 20
+
+
+def test_the_same_generator_gives_the_same_pairs():
+    assert drawn(source(EIGHT_EIGHT_ONE, seed=3)) == drawn(source(EIGHT_EIGHT_ONE, seed=3))
+
+
+@pytest.mark.parametrize("strategy", SAMPLING_STRATEGIES)
+def test_the_limit_grows_with_the_texts_and_is_told(strategy):
+    y = np.repeat([0, 1], 50)
+    limited = source(y, sampling_strategy=strategy, pairs_per_text=4)
+    with pytest.warns(
+        UserWarning, match=rf"400 of [\d,]+ pairs of 100 texts \({strategy}\).*raise pairs_per_text"
+    ):
+        limited.warn_of_limit()
+    alike, apart = drawn(limited)
+    assert alike.total() + apart.total() == 400
+    assert abs(alike.total() - apart.total()) <= (10 if strategy == "unique" else 0)
+
+
+def test_num_iterations_beyond_the_limit_are_told():
+    with pytest.warns(UserWarning, match=r"400 of 1,000 pairs of 100 texts \(num_iterations=5\)"):
+        source(np.repeat([0, 1], 50), num_iterations=5, pairs_per_text=4).warn_of_limit()
+
+
+def test_nothing_is_told_within_the_limit():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        source(np.repeat([0, 1], 50), num_iterations=20, pairs_per_text=40).warn_of_limit()
+
+
+@pytest.mark.parametrize(
+    ("options", "argument"),
+    [
+        ({"sampling_strategy": "all"}, "sampling_strategy"),
+        ({"num_iterations": 0}, "num_iterations"),
+        ({"pairs_per_text": 0}, "pairs_per_text"),
+    ],
+)
+def test_strange_arguments_are_refused(options, argument):
+    with pytest.raises(InvalidInputError, match=argument):
+        source(EIGHT_EIGHT_ONE, **options)
+
+
+@pytest.mark.parametrize("kind", ["single-label", "multi-label", "weighted"])
+def test_twenty_thousand_texts_take_memory_in_proportion_to_their_number(kind):
+    def peak(count):
+        rng = np.random.default_rng(0)
+        y = (
+            rng.integers(0, 5, count)
+            if kind != "multi-label"
+            else csr_matrix(rng.random((count, 8)) < 0.2, dtype=int)
+        )
+        weights = rng.random(count) + 0.1 if kind == "weighted" else None
+        tracemalloc.start()
+        pair_source = source(y, weights, pairs_per_text=40)
+        for number, _ in enumerate(pair_source.epoch(32)):
+            if number == 200:
+                break
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size
+
+    assert peak(20_000) < 20 * max(peak(2_000), 1 << 20)
+    assert peak(20_000) < 32 << 20

@@ -1,0 +1,132 @@
+"""A saved classifier is a sentence transformer with a head beside it; and setfit's own form, where asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sentence_transformers import SentenceTransformer
+
+import smalltext_core as st
+from setfit_backend.conftest import BOTH_HEADS
+from setfit_backend.tiny_sentence_transformers import save_tiny_sentence_transformer
+from smalltext_core.errors import ModelFolderError
+from smalltext_core.testing.texts import training_texts
+from smalltext_setfit.setfit_library import SetFitModel
+
+TEXTS = st.TextDataset(["the goal of the team", "butter", "a recipe"])
+
+
+def test_the_folder_is_also_a_sentence_transformer(fitted, tmp_path):
+    fitted.save(tmp_path / "saved")
+    body = SentenceTransformer(str(tmp_path / "saved"), device="cpu")
+    np.testing.assert_allclose(body.encode(TEXTS.x), fitted.embed(TEXTS), atol=1e-6)
+
+
+def test_the_folder_holds_weights_as_safetensors_and_no_pickle(fitted, tmp_path):
+    fitted.save(tmp_path / "saved")
+    written = {path.name for path in (tmp_path / "saved").rglob("*") if path.is_file()}
+    assert {"smalltext.json", "model.safetensors", "head.safetensors", "modules.json"} <= written
+    assert not {name for name in written if name.endswith((".bin", ".pt", ".pkl")) or name == "README.md"}
+
+
+@BOTH_HEADS
+@pytest.mark.parametrize("num_classes", [2, 3])
+@pytest.mark.parametrize("multi_label", [False, True], ids=["single-label", "multi-label"])
+def test_setfit_reads_the_folder_where_that_is_asked_for(
+    make, tmp_path, num_classes, multi_label, use_differentiable_head
+):
+    classifier = make(
+        num_classes,
+        multi_label=multi_label,
+        use_differentiable_head=use_differentiable_head,
+        model_kwargs={"normalize_embeddings": num_classes == 3},
+    ).fit(training_texts(num_classes, multi_label))
+    classifier.save(tmp_path / "saved", for_setfit=True)
+    model = SetFitModel.from_pretrained(str(tmp_path / "saved"))
+    proba = classifier.predict_proba(TEXTS)
+    np.testing.assert_allclose(model.predict_proba(TEXTS.x, as_numpy=True), proba, atol=1e-5)
+    if not multi_label:
+        assert model.predict(TEXTS.x) == classifier.label_names_.decode(classifier.predict(TEXTS))
+    np.testing.assert_array_equal(st.load(tmp_path / "saved").predict_proba(TEXTS), proba)
+
+
+def test_a_missing_class_is_missing_for_setfit_as_well(make, topics, tmp_path):
+    classifier = make(4).fit(st.TextDataset(topics.x, topics.y * 2 + 1))
+    classifier.save(tmp_path / "saved", for_setfit=True)
+    found = SetFitModel.from_pretrained(str(tmp_path / "saved")).predict_proba(TEXTS.x, as_numpy=True)
+    np.testing.assert_allclose(found, classifier.predict_proba(TEXTS), atol=1e-5)
+
+
+def test_setfits_pickle_is_never_read_here(fitted, tmp_path):
+    fitted.save(tmp_path / "saved", for_setfit=True)
+    manifest = tmp_path / "saved" / "smalltext.json"
+    content = json.loads(manifest.read_text())
+    del content["files"]["model_head.pkl"]
+    manifest.write_text(json.dumps(content))
+    (tmp_path / "saved" / "model_head.pkl").write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
+    np.testing.assert_array_equal(st.load(tmp_path / "saved").predict_proba(TEXTS), fitted.predict_proba(TEXTS))
+
+
+def test_modules_that_are_not_of_sentence_transformers_are_refused(fitted, tmp_path):
+    fitted.save(tmp_path / "saved")
+    modules, manifest = tmp_path / "saved" / "modules.json", tmp_path / "saved" / "smalltext.json"
+    modules.write_text(modules.read_text().replace("sentence_transformers.", "os.", 1))
+    content = json.loads(manifest.read_text())
+    content["files"] = {}
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(ModelFolderError, match=r"asks for 'os\."):
+        st.load(tmp_path / "saved")
+
+
+def test_all_parameters_come_back(make, topics, tmp_path):
+    given = {
+        "class_weight": {0: 2.0, 1: 1.0},
+        "max_seq_len": 20,
+        "use_differentiable_head": True,
+        "model_kwargs": {"head_params": {"temperature": 2.0}, "normalize_embeddings": True},
+        "pairs_per_text": 7,
+        "precision": "auto",
+        "device": "cpu",
+    }
+    classifier = make(**given, trainer_kwargs={"num_epochs": (1, 9), "callbacks": []}).fit(topics, topics)
+    classifier.save(tmp_path / "saved")
+    again = st.load(tmp_path / "saved")
+    assert {name: getattr(again, name) for name in given} == given
+    assert again._keywords().epochs == (1, 9)
+    assert again.setfit_model_args == classifier.setfit_model_args
+    assert again.validation_ == classifier.validation_
+    again.fit(topics)
+
+
+def test_a_loaded_classifier_fits_a_new_head(fitted, tmp_path):
+    topics = training_texts(2, multi_label=False)
+    fitted.save(tmp_path / "saved")
+    again = st.load(tmp_path / "saved").refit_head(topics)
+    np.testing.assert_allclose(again.predict_proba(TEXTS), fitted.predict_proba(TEXTS), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_loading_needs_neither_the_network_nor_the_pretrained_model(make, topics, tmp_path):
+    model = save_tiny_sentence_transformer(tmp_path / "pretrained")
+    classifier = make(model=model).fit(topics)
+    classifier.save(tmp_path / "saved")
+    model.rename(tmp_path / "gone")
+    code = f"""
+import socket, sys
+def refuse(*_): raise AssertionError("the network was asked")
+socket.socket.connect = refuse
+import smalltext_core as st
+print(st.load({str(tmp_path / "saved")!r}).predict_proba(st.TextDataset({TEXTS.x!r})).tolist())
+assert "setfit" not in sys.modules
+"""
+    surroundings = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=surroundings, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    np.testing.assert_array_equal(np.float32(json.loads(run.stdout)), classifier.predict_proba(TEXTS))

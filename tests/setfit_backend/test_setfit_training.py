@@ -1,0 +1,192 @@
+"""What training does with setfit's trainer: the same as that, at less cost, and without its traps."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import subprocess
+import sys
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from transformers import TrainerCallback
+
+from setfit_backend.conftest import QUICK
+from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
+from smalltext_setfit import contrastive, setfit_library, training
+from smalltext_setfit.arguments import SetFitModelArguments
+from smalltext_setfit.contrastive import PairLoss, like_lengths
+from smalltext_setfit.keywords import ModelKeywords
+from smalltext_setfit.pairs import PairSource
+from smalltext_setfit.sentence_encoder import SentenceClassifier, load_body, new_classifier
+from smalltext_setfit.text_encoder import TextEncoder
+from smalltext_torch.device import Precision
+
+
+def test_the_gradient_is_that_of_the_loss_over_every_text_of_every_pair(topics):
+    body = load_body(SetFitModelArguments(tiny_sentence_transformer()), ModelKeywords()).eval()
+    encoder = TextEncoder.of(body, 64)
+    network, distinct = new_classifier(body, encoder, 2, normalize=False), encoder.distinct(topics)
+    source = PairSource(topics.y, None, np.random.default_rng(0), num_iterations=2)
+    batches = contrastive._Batches(source, distinct.tokens, distinct.of_row, 32, encoder.padding)
+    (pairs,) = PairSource(topics.y, None, np.random.default_rng(0), num_iterations=2).epoch(48)
+    features = next(iter(contrastive._Batches(source, distinct.tokens, distinct.of_row, 48, encoder.padding)))
+    assert len(batches) == 2
+    assert sum(len(ids) for name, ids in features.items() if name.endswith("_input_ids")) == len(topics)
+
+    def gradients(loss):
+        body.zero_grad()
+        loss.backward()
+        return {name: p.grad.clone() for name, p in body.named_parameters() if p.grad is not None}
+
+    cpu = Precision(torch.device("cpu"))
+    groups = [
+        {name.partition("_")[2]: value for name, value in features.items() if name.startswith(f"group{number}_")}
+        for number in range(9)
+        if f"group{number}_input_ids" in features
+    ]
+    ours = gradients(PairLoss(network, "CosineSimilarityLoss", cpu)(groups, features["label"]))
+    texts = [[topics.x[row] for row in rows] for rows in (pairs.first, pairs.second)]
+    theirs = gradients(
+        setfit_library.losses.CosineSimilarityLoss(body)(
+            [body.tokenizer(column, padding=True, return_tensors="pt") for column in texts],
+            torch.from_numpy(pairs.alike),
+        )
+    )
+    assert ours.keys() == theirs.keys()
+    for name, gradient in theirs.items():
+        torch.testing.assert_close(ours[name], gradient, atol=1e-5, rtol=1e-3)
+
+
+def test_a_small_vocabulary_trains_the_same_weights(make, topics, monkeypatch):
+    small = make().fit(topics).model.body.state_dict()
+    monkeypatch.setattr(SentenceClassifier, "word_embedding", None)
+    whole = make().fit(topics).model.body.state_dict()
+    before = load_body(SetFitModelArguments(tiny_sentence_transformer()), ModelKeywords()).state_dict()
+    assert small.keys() == whole.keys()
+    for name, weights in whole.items():
+        torch.testing.assert_close(small[name], weights, atol=1e-6, rtol=1e-4)
+    name = next(name for name in before if name.endswith("word_embeddings.weight"))
+    used = (whole[name] - before[name]).abs().amax(dim=1) > 1e-4
+    assert 0 < used.sum() < len(used) / 2
+    # Weight decay is the same for embeddings that no text uses.
+    torch.testing.assert_close(small[name][~used], whole[name][~used], atol=1e-7, rtol=1e-6)
+
+
+def test_groups_of_like_length_hold_all_texts_once():
+    lengths = np.sort(np.random.default_rng(0).integers(3, 300, 40))
+    groups = like_lengths(lengths)
+    assert [row for group in groups for row in range(group.start, group.stop)] == list(range(40))
+    padded = sum((group.stop - group.start) * lengths[group.stop - 1] for group in groups)
+    assert padded < 40 * lengths[-1] / 1.3
+    assert like_lengths(np.full(8, 20)) == [slice(0, 8)]
+
+
+class Steps(TrainerCallback):
+    """Counts, and fails where it is told to."""
+
+    def __init__(self, fail_at=None):
+        self.count = 0
+        self.fail_at = fail_at
+
+    def on_step_end(self, *_, **__):
+        self.count += 1
+        if self.count == self.fail_at:
+            raise RuntimeError("enough")
+
+
+def test_callbacks_of_the_caller_are_called(make, topics):
+    steps = Steps()
+    make(trainer_kwargs={"callbacks": [steps]}).fit(topics)
+    assert steps.count == 2 * 4 * 12 / 16
+
+
+def test_max_steps_are_made(make, topics):
+    steps = Steps()
+    make(trainer_kwargs={"callbacks": [steps], "max_steps": 17}).fit(topics)
+    assert steps.count == 17
+
+
+def test_a_training_that_fails_half_way_changes_nothing(make, topics):
+    steps = Steps()
+    classifier = make(trainer_kwargs={"callbacks": [steps]}).fit(topics)
+    proba, state = classifier.predict_proba(topics), torch.get_rng_state()
+    steps.fail_at = steps.count + 3
+    with pytest.raises(RuntimeError, match="enough"):
+        classifier.fit(topics)
+    np.testing.assert_array_equal(classifier.predict_proba(topics), proba)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_state_of_the_optimizer_is_gone_when_fit_returns(make, topics):
+    kept = []
+
+    class Watching(TrainerCallback):
+        def on_step_end(self, *_, **given):
+            kept[:] = [weakref.ref(given["optimizer"])]
+
+    gc.disable()
+    try:
+        make(trainer_kwargs={"callbacks": [Watching()]}).fit(topics)
+        assert kept[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_nothing_is_printed_or_logged_and_no_file_appears(make, topics, capfd, caplog, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level(logging.INFO)
+    make().fit(topics).predict(topics)
+    assert capfd.readouterr() == ("", "")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_progress_bar_shows_all_of_the_training(make, topics, monkeypatch):
+    bars = []
+    progress_bar = training.progress_bar
+
+    def watched(total, description, unit):
+        bars.append(progress_bar(total, description, unit))
+        return bars[-1]
+
+    monkeypatch.setattr(training, "progress_bar", watched)
+    monkeypatch.setenv("SMALL_TEXT_PROGRESS_BARS", "1")
+    for options in ({}, {"use_differentiable_head": True}, {"use_differentiable_head": True, "end_to_end": True}):
+        end_to_end = {"end_to_end": options.pop("end_to_end", False)}
+        make(**options).fit(topics, setfit_train_kwargs=end_to_end)
+    assert [(bar.desc, bar.n) for bar in bars] == [("train", bar.total) for bar in bars]
+    assert len(bars) == 3
+
+
+@pytest.mark.slow
+def test_importing_and_training_leave_the_process_as_it_was(tmp_path):
+    code = f"""
+import json, logging, os, random, warnings
+import numpy as np
+from smalltext_core import TextDataset
+import torch, transformers, sentence_transformers, sklearn.linear_model
+from smalltext_setfit import SetFitClassification
+warnings.simplefilter("error", DeprecationWarning)
+before = list(warnings.filters), dict(os.environ), random.getstate(), np.random.get_state()[1].tolist()
+verbosity = transformers.logging.get_verbosity()
+SetFitClassification({tiny_sentence_transformer()!r}, 2, trainer_kwargs={QUICK!r}).fit(
+    TextDataset(["goal team", "oven butter"] * 3, [0, 1] * 3))
+after = list(warnings.filters), dict(os.environ), random.getstate(), np.random.get_state()[1].tolist()
+print(json.dumps([one == other for one, other in zip(before, after)]
+    + [verbosity == transformers.logging.get_verbosity(), os.listdir()]))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=dict(os.environ),
+        check=True,
+    )
+    assert json.loads(run.stdout) == [True, True, True, True, True, []]
+    assert run.stderr == ""

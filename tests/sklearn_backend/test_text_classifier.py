@@ -1,0 +1,300 @@
+"""`TextClassifier`: any registered classifier as a scikit-learn estimator, over labels of any kind."""
+
+from __future__ import annotations
+
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_matrix, issparse
+from sklearn.base import clone
+from sklearn.exceptions import DataConversionWarning, NotFittedError
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import MultinomialNB
+
+import smalltext_core as st
+from smalltext_core.errors import InvalidInputError, UnknownClassifierError
+from smalltext_sklearn import TextClassifier
+
+GOALS = ["the striker scored a goal", "a late goal won the match", "the goalkeeper saved the match"] * 3
+RATES = ["the bank raised its rates", "shares of the bank fell", "rates and shares rose at the bank"] * 3
+TEXTS = GOALS + RATES
+UNSEEN = ["a goal", "the bank"]
+
+
+def labelled(sport, money):
+    return [sport] * len(GOALS) + [money] * len(RATES)
+
+
+@pytest.fixture
+def classifier():
+    return TextClassifier("sklearn", random_state=1)
+
+
+@pytest.mark.parametrize(
+    ("sport", "money"),
+    [("sport", "money"), (1, 0), (-1, 1), (7, -3), (True, False), (1.0, 2.0), ("", " "), ("ja", "näe")],
+    ids=repr,
+)
+def test_predictions_are_labels_as_they_were_given(classifier, sport, money):
+    classifier.fit(TEXTS, labelled(sport, money))
+    assert classifier.predict(UNSEEN).tolist() == [sport, money]
+    assert classifier.classes_.tolist() == sorted([sport, money])
+
+
+def test_columns_of_probabilities_are_the_classes_in_their_order(classifier):
+    proba = classifier.fit(TEXTS, labelled("sport", "money")).predict_proba(UNSEEN)
+    assert proba.dtype == np.float32
+    assert classifier.classes_[proba.argmax(axis=1)].tolist() == ["sport", "money"]
+
+
+@pytest.mark.parametrize(
+    "as_x",
+    [
+        list,
+        tuple,
+        np.array,
+        lambda texts: np.array(texts, dtype=object),
+        lambda texts: np.array(texts, dtype=object)[:, None],
+        pd.Series,
+        lambda texts: pd.Series(texts, dtype="string", index=range(100, 100 + len(texts))),
+        lambda texts: pd.DataFrame({"text": texts}),
+        lambda texts: (text for text in texts),
+    ],
+    ids=["list", "tuple", "str array", "object array", "column", "series", "string series", "frame", "generator"],
+)
+def test_texts_come_in_any_container(classifier, as_x):
+    y = labelled("sport", "money")
+    assert classifier.fit(as_x(TEXTS), y).predict(as_x(UNSEEN)).tolist() == ["sport", "money"]
+
+
+@pytest.mark.parametrize(
+    "as_y", [np.array, pd.Series, pd.Categorical, tuple], ids=["array", "series", "category", "tuple"]
+)
+def test_labels_come_in_any_container(classifier, as_y):
+    assert classifier.fit(TEXTS, as_y(labelled("sport", "money"))).predict(UNSEEN).tolist() == ["sport", "money"]
+
+
+def test_labels_in_a_column_are_taken_with_a_warning(classifier):
+    with pytest.warns(DataConversionWarning):
+        classifier.fit(TEXTS, np.array(labelled(1, 0))[:, None])
+    assert classifier.predict(UNSEEN).tolist() == [1, 0]
+
+
+def test_names_of_classes_travel_with_the_saved_model(classifier, tmp_path):
+    classifier.fit(TEXTS, labelled("sport", "money")).classifier_.save(tmp_path / "model")
+    loaded = st.load(tmp_path / "model")
+    assert loaded.label_names_.decode(loaded.predict(st.TextDataset(UNSEEN))) == ["sport", "money"]
+
+
+@pytest.mark.parametrize("as_y", [np.array, csr_matrix, list], ids=["dense", "sparse", "list"])
+def test_indicators_make_a_multi_label_problem_and_come_back_as_they_were(classifier, as_y):
+    indicators = [[1, 0, 1]] * len(GOALS) + [[0, 1, 1]] * len(RATES)
+    classifier.fit(TEXTS, as_y(indicators))
+    predicted = classifier.predict(UNSEEN)
+    assert classifier.classes_.tolist() == [0, 1, 2]
+    assert issparse(predicted) == (as_y is csr_matrix)
+    assert (predicted.toarray() if issparse(predicted) else predicted).tolist() == [[1, 0, 1], [0, 1, 1]]
+    assert classifier.predict_proba(UNSEEN).shape == (2, 3)
+    assert classifier.score(TEXTS, as_y(indicators)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        ([None, *labelled("a", "b")[1:]], "None at row 0, which is no label"),
+        (["a", float("nan"), *labelled("a", "b")[2:]], "nan at row 1, which is no label"),
+        ([0.0, np.nan, *labelled(0, 1)[2:]], "nan at row 1, which is no label"),
+        (pd.Series([pd.NA, *labelled("a", "b")[1:]]), "row 0, which is no label"),
+        (labelled("a", "a"), "one class only, 'a'"),
+        (labelled("a", 1), "strings and labels of type int"),
+        (labelled({"a"}, {"b"}), "MultiLabelBinarizer"),
+        (labelled(["a"], ["a", "b"]), "MultiLabelBinarizer"),
+        (labelled(("a", "b"), ("b", "c")), "MultiLabelBinarizer"),
+        (np.array(labelled([0, 2], [1, 1])), "MultiLabelBinarizer"),
+        (labelled(0.5, 1.5), "Unknown label type: continuous"),
+        (None, "requires y to be passed"),
+        ("labels", "allowed: a label for each text"),
+        ([], "0 samples"),
+        (labelled("a", "b")[1:], "inconsistent numbers of samples"),
+    ],
+    ids=str,
+)
+def test_labels_that_cannot_be_learned_are_refused_by_what_is_wrong(classifier, y, said):
+    with pytest.raises(ValueError, match=said):
+        classifier.fit(TEXTS, y)
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        ("one text", "One text"),
+        (np.zeros((18, 2)), r"X: got an array of float64, shape \(18, 2\); allowed: strings"),
+        (csr_matrix(np.ones((18, 2))), "X: got a sparse matrix"),
+        ([*TEXTS[1:], None], "None at row 17"),
+        (pd.DataFrame({"title": TEXTS, "body": TEXTS}), r"shape \(18, 2\)"),
+        (list(range(18)), "0 at row 0"),
+    ],
+    ids=["one text", "numbers", "sparse", "missing", "two columns", "list of numbers"],
+)
+def test_what_are_no_texts_is_refused_in_training_and_prediction(classifier, x, said):
+    y = labelled("a", "b")
+    with pytest.raises(InvalidInputError, match=said):
+        classifier.fit(x, y)
+    classifier.fit(TEXTS, y)
+    with pytest.raises(InvalidInputError, match=said):
+        classifier.predict(x)
+
+
+def test_a_failed_fit_leaves_the_former_model(classifier):
+    before = classifier.fit(TEXTS, labelled("sport", "money")).predict_proba(UNSEEN)
+    with pytest.raises(InvalidInputError):
+        classifier.fit(TEXTS, labelled("a", "a"))
+    np.testing.assert_array_equal(classifier.predict_proba(UNSEEN), before)
+
+
+def test_a_text_without_weight_does_not_count(classifier):
+    wrong = ["the bank"] * 20
+    y = [*labelled("sport", "money"), *["sport"] * 20]
+    weights = [1.0] * len(TEXTS) + [0.0] * 20
+    weighted = classifier.fit(TEXTS + wrong, y, sample_weight=weights).predict_proba(UNSEEN)
+    np.testing.assert_array_equal(
+        weighted, classifier.fit(TEXTS, labelled("sport", "money")).predict_proba(UNSEEN)
+    )
+
+
+@pytest.mark.parametrize("weights", [[1.0], [-1.0] * 18, [0.0] * 18, ["heavy"] * 18, np.ones((18, 1))], ids=str)
+def test_weights_that_make_no_sense_are_called_by_their_name(classifier, weights):
+    with pytest.raises(InvalidInputError, match="^sample_weight: got"):
+        classifier.fit(TEXTS, labelled(0, 1), sample_weight=weights)
+
+
+def test_keys_of_class_weight_are_labels(classifier):
+    y = labelled("sport", "money")
+    even = classifier.fit(TEXTS, y).predict_proba(["goal bank"])
+    heavy = (
+        classifier.set_params(class_weight={"sport": 9.0, "money": 1.0}).fit(TEXTS, y).predict_proba(["goal bank"])
+    )
+    assert heavy[0, 1] > even[0, 1]
+    with pytest.raises(
+        InvalidInputError, match="class_weight: got 'sprot'; allowed: the labels in y: 'money', 'sport'"
+    ):
+        classifier.set_params(class_weight={"sprot": 9.0}).fit(TEXTS, y)
+
+
+def test_a_fold_may_lack_a_class_that_has_a_weight(classifier):
+    weights = {"sport": 2.0, "money": 1.0, "music": 5.0}
+    classifier.set_params(class_weight=weights).fit(TEXTS, labelled("sport", "money"))
+    assert classifier.classes_.tolist() == ["money", "sport"]
+
+
+def test_the_same_random_state_gives_the_same_bits():
+    parameters = {
+        "estimator": "sklearn.ensemble.RandomForestClassifier",
+        "estimator_parameters": {"n_estimators": 5},
+    }
+    y = labelled(0, 1)
+    one, two, other, seeded = (
+        TextClassifier("sklearn", **chosen, **parameters).fit(TEXTS, y).predict_proba(UNSEEN)
+        for chosen in ({"random_state": 3}, {"random_state": 3}, {"random_state": 4}, {"seed": 3})
+    )
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(one, seeded)
+    assert (one != other).any()
+
+
+def test_of_a_random_state_instance_each_fit_draws_a_seed():
+    state = np.random.RandomState(0)
+    classifier = TextClassifier(random_state=state)
+    seeds = [classifier.fit(TEXTS, labelled(0, 1)).classifier_.seed for _ in range(2)]
+    assert seeds == np.random.RandomState(0).randint(np.iinfo(np.int32).max, size=2).tolist()
+
+
+def test_a_seed_and_a_random_state_are_one_too_many():
+    with pytest.raises(InvalidInputError, match="random_state: got 1; allowed: None where seed is given"):
+        TextClassifier(seed=1, random_state=1).fit(TEXTS, labelled(0, 1))
+
+
+def test_parameters_come_back_as_they_were_given():
+    parameters = {"name": "sklearn", "random_state": None, "estimator": MultinomialNB(alpha=0.5), "seed": 3}
+    classifier = TextClassifier(**parameters)
+    assert classifier.get_params(deep=False) == parameters
+    assert classifier.get_params()["estimator__alpha"] == 0.5
+    assert repr(TextClassifier("sklearn", seed=3)) == "TextClassifier(seed=3)"
+
+
+def test_nested_parameters_reach_the_estimator_that_was_given():
+    classifier = TextClassifier(estimator=LogisticRegression(), vectorizer=TfidfVectorizer())
+    classifier.set_params(estimator__C=3.0, vectorizer__max_features=5)
+    assert classifier.fit(TEXTS, labelled(0, 1)).classifier_.model_.C == 3.0
+    assert len(classifier.classifier_.vectorizer_.vocabulary_) == 5
+
+
+def test_a_nested_parameter_of_nothing_is_refused():
+    with pytest.raises(InvalidInputError, match="'estimator__C'.*Give estimator as an object first"):
+        TextClassifier().set_params(estimator__C=3.0)
+
+
+def test_a_clone_has_the_parameters_and_nothing_that_was_learned():
+    classifier = TextClassifier("sklearn", random_state=1, estimator=LogisticRegression(C=7)).fit(
+        TEXTS, labelled(0, 1)
+    )
+    twin = clone(classifier)
+    assert twin.get_params()["estimator__C"] == 7
+    assert twin.get_params()["estimator"] is not classifier.get_params()["estimator"]
+    with pytest.raises(NotFittedError):
+        twin.predict(UNSEEN)
+
+
+def test_an_unknown_parameter_is_refused_by_naming_those_that_there_are():
+    with pytest.raises(
+        InvalidInputError, match="'estimater' for the classifier 'sklearn'; allowed: estimator, .*Did you"
+    ):
+        TextClassifier().set_params(estimater=None)
+    with pytest.raises(InvalidInputError, match="'estimater' for the classifier 'sklearn'"):
+        TextClassifier(estimater=None).fit(TEXTS, labelled(0, 1))
+
+
+@pytest.mark.parametrize("parameter", ["num_classes", "multi_label"])
+def test_what_follows_from_the_labels_is_no_parameter(parameter):
+    with pytest.raises(InvalidInputError, match=f"{parameter}.*It follows from y"):
+        TextClassifier(**{parameter: 2}).fit(TEXTS, labelled(0, 1))
+
+
+def test_a_refused_parameter_leaves_the_others_as_they_were():
+    classifier = TextClassifier(seed=1)
+    with pytest.raises(InvalidInputError):
+        classifier.set_params(seed=2, unknown=3)
+    assert classifier.get_params(deep=False) == {"name": "sklearn", "random_state": None, "seed": 1}
+
+
+def test_a_name_that_is_not_installed_is_told_by_fit():
+    classifier = TextClassifier().set_params(name="nothing-like-it", depth=3)
+    with pytest.raises(UnknownClassifierError, match="nothing-like-it"):
+        classifier.fit(TEXTS, labelled(0, 1))
+
+
+def test_set_params_can_choose_another_classifier():
+    classifier = TextClassifier().set_params(
+        name="kimcnn", num_epochs=2, embedding_dim=8, out_channels=4, random_state=1
+    )
+    assert type(classifier.fit(TEXTS, labelled(0, 1)).classifier_).__name__ == "KimCNNClassifier"
+
+
+@pytest.mark.parametrize("protocol", [pickle.dumps, None], ids=["pickle", "joblib"])
+def test_what_is_pickled_gives_the_same_bits(classifier, protocol, tmp_path):
+    classifier.fit(TEXTS, labelled("sport", "money"))
+    if protocol is None:
+        joblib.dump(classifier, tmp_path / "classifier.joblib")
+        twin = joblib.load(tmp_path / "classifier.joblib")
+    else:
+        twin = pickle.loads(protocol(classifier))
+    np.testing.assert_array_equal(twin.predict_proba(UNSEEN), classifier.predict_proba(UNSEEN))
+    assert twin.predict(UNSEEN).tolist() == ["sport", "money"]
+
+
+def test_it_is_drawn_with_its_parameters(classifier):
+    assert "sklearn" in classifier.set_params(seed=None, vectorizer=TfidfVectorizer())._repr_html_()
