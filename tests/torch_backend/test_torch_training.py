@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from smalltext_core import TextDataset
-from smalltext_torch import DivergedError, EarlyStopping, HistoryRecord, Metric, ModelSelection
+from smalltext_torch import DivergedError, EarlyStopping, HistoryRecord, Metric, ModelSelection, training
 from smalltext_torch.device import Precision
 from smalltext_torch.losses import Loss
 from smalltext_torch.randomness import Randomness
@@ -401,3 +401,31 @@ def test_weights_of_texts_count_in_the_loss() -> None:
     loss = Loss(multi_label=False)
 
     assert loss.text_weights(np.array([0, 1]), np.array([1.0, 3.0])).tolist() == [0.5, 1.5]
+
+
+@pytest.mark.parametrize("weights", [None, np.linspace(0.5, 2.0, len(TEXTS))])
+def test_a_batch_in_parts_takes_the_step_of_the_whole_batch(monkeypatch, weights) -> None:
+    def trained(budget: int) -> tuple[dict[str, torch.Tensor], int]:
+        passes: list[int] = []
+        monkeypatch.setattr(training, "training_budget", lambda device: budget)
+
+        class Counting(BagOfEmbeddings):
+            def _make_network(self, encoder: Any) -> nn.Module:
+                network = super()._make_network(encoder)
+                network.dropout.p = 0.0
+                return network
+
+            def _forward(self, network: nn.Module, batch: Any) -> torch.Tensor:
+                passes.extend([batch.tokens.numel()] * network.training)
+                return super()._forward(network, batch)
+
+        classifier = Counting(3, num_epochs=3).fit(TEXTS, weights=weights, early_stopping="none")
+        assert max(passes) <= max(budget, 12)
+        return weights_of(classifier), len(passes)
+
+    whole, passes = trained(10_000)
+    parts, more_passes = trained(20)
+
+    assert more_passes > passes
+    for name, tensor in whole.items():
+        torch.testing.assert_close(parts[name], tensor, rtol=1e-4, atol=1e-5)
