@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 
 import polars as pl
 from hypothesis import HealthCheck, given, settings
@@ -12,11 +11,10 @@ from hypothesis import strategies as st
 from smalltext_cli.reading import Labelled, read_labelled, rows
 from smalltext_core.errors import SmallTextError
 
-EXAMPLES = int(os.environ.get("SMALLTEXT_TEST_EXAMPLES", "150"))
 BOUNDED = settings(
-    max_examples=EXAMPLES,
+    max_examples=120,
     deadline=None,
-    derandomize="SMALLTEXT_TEST_EXAMPLES" not in os.environ,
+    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 ENDINGS = ["csv", "tsv", "jsonl", "parquet"]
@@ -190,7 +188,7 @@ commands = st.sampled_from(["train", "predict", "evaluate"])
 
 
 @given(data=st.data(), ending=st.sampled_from(ENDINGS), command=commands)
-@settings(BOUNDED, max_examples=max(25, EXAMPLES // 20))
+@settings(BOUNDED, max_examples=25)
 def test_the_commands_end_in_one_line_whatever_the_file_holds(smalltext, model, tmp_path, data, ending, command):
     path = tmp_path / f"a.{ending}"
     path.write_bytes(data.draw(mutated(SOUND[ending]) | jumbles))

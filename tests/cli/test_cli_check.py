@@ -165,6 +165,16 @@ def test_what_cannot_be_meant_ends_with_two(smalltext, arguments, said):
 
 
 @pytest.mark.usefixtures("installed")
+def test_what_a_chosen_check_depends_on_is_reported_if_it_fails(smalltext, monkeypatch):
+    monkeypatch.setattr(Modest, "learn", lambda *_: 1 / 0)
+    ended = smalltext("check", "modest", *ONE)
+    assert ended.code == 1
+    assert "ZeroDivisionError" in ended.out
+    assert "check: check_fit_trains_and_returns_itself" in ended.out
+    assert "0 passed, 1 failed, 1 skipped" in ended.out
+
+
+@pytest.mark.usefixtures("installed")
 def test_a_parameter_that_is_needed_is_set(smalltext):
     ended = smalltext("check", "needy", "--set", "model=folder", *ONE)
     assert ended.code == 0

@@ -51,4 +51,5 @@ def test_without_a_seed_what_compares_bits_of_two_trainings_is_skipped():
         "check_same_seed_gives_same_bits",
         "check_global_random_state_is_not_read",
         "check_fit_again_starts_again",
+        "check_classifiers_share_nothing",
     }

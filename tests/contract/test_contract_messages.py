@@ -46,6 +46,26 @@ def test_every_rule_has_a_check():
 
 
 @pytest.mark.usefixtures("counting_plugin")
+@pytest.mark.parametrize(
+    ("method", "check"),
+    [("learn", "check_fit_trains_and_returns_itself"), ("batch", "check_probabilities_are_dense_float32")],
+)
+def test_a_classifier_that_fails_altogether_is_reported_once(method, check, monkeypatch):
+    counting = importlib.import_module("counting_classifier").CountingClassifier
+    monkeypatch.setattr(counting, method, lambda *_: 1 / 0)
+    in_this_process = [one.name for one in checks() if "process" not in one.name]
+    assert failed(run_checks(factory("CountingClassifier"), only=in_this_process)) == [check]
+    assert failed(run_checks(factory("CountingClassifier"), only=["check_one_text_works"])) == [check]
+
+
+@pytest.mark.usefixtures("counting_plugin")
+def test_an_exception_is_traced_to_the_line_of_the_plugin():
+    (result,) = run_checks(factory("DividesByUnknownWords"), only=["check_unusual_texts_can_be_labelled"])
+    assert result.seen.startswith("ZeroDivisionError")
+    assert "wrong_classifiers.py:" in result.seen
+
+
+@pytest.mark.usefixtures("counting_plugin")
 def test_one_error_lists_every_broken_rule():
     with pytest.raises(ConformanceError) as caught:
         check_classifier(factory("DoesNotNormalise"))

@@ -35,7 +35,7 @@ class Environment:
         self._pip("install", "--quiet", "--find-links", str(self.wheels), *requirements)
 
     def install_offline(self, name: str) -> None:
-        """Install one of the packages from its wheel, and of others what it needs, which is here already, as links."""
+        """Install one of the packages from its wheel, and what it needs of others, which is here, as links."""
         ours: set[str] = set()
         others: set[str] = set()
         waiting = [name]

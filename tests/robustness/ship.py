@@ -20,8 +20,8 @@ from joblib.externals import loky
 from robustness import backends
 from smalltext_core import Classifier, ClassifierFactory, TextDataset
 
-PATIENCE = 60
-LOKY_SHIPS = ("sklearn", "kimcnn")  # to others it means what "spawn" does, and seconds of imports
+PATIENCE = 240
+LOKY_SHIPS = ("sklearn",)  # to the others it means what "spawn" does, and more seconds of imports
 POOLS: dict[str, ProcessPoolExecutor] = {}
 TEXTS = TextDataset(backends.TRAIN_SET.x * 40)
 

@@ -6,8 +6,6 @@ import inspect
 import warnings
 
 import pytest
-import setfit
-from sentence_transformers.sentence_transformer import losses
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_setfit import SetFitClassification
@@ -20,6 +18,7 @@ from smalltext_setfit.keywords import (
     model_keywords,
     training_keywords,
 )
+from smalltext_setfit.setfit_library import Trainer, TrainingArguments, losses
 
 CURRENT = {
     "classifier_num_epochs": (7, "num_epochs", (1, 7)),
@@ -86,8 +85,8 @@ def test_what_the_class_manages_in_the_head_is_refused_with_advice(name):
 
 def test_nothing_of_setfit_is_forgotten():
     arguments = {
-        *inspect.signature(setfit.TrainingArguments).parameters,
-        *inspect.signature(setfit.Trainer).parameters,
+        *inspect.signature(TrainingArguments).parameters,
+        *inspect.signature(Trainer).parameters,
     }
     known = {*inspect.signature(training_keywords().__class__).parameters, *MANAGED_IN_TRAINING}
     assert arguments <= known

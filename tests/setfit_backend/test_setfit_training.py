@@ -17,12 +17,12 @@ from transformers import TrainerCallback
 
 from setfit_backend.conftest import QUICK
 from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
-from smalltext_setfit import contrastive, setfit_library, training, vocabulary
+from smalltext_setfit import contrastive, setfit_library, training
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.contrastive import PairLoss, like_lengths
 from smalltext_setfit.keywords import ModelKeywords
 from smalltext_setfit.pairs import PairSource
-from smalltext_setfit.sentence_encoder import load_body, new_classifier
+from smalltext_setfit.sentence_encoder import SentenceClassifier, load_body, new_classifier
 from smalltext_setfit.text_encoder import TextEncoder
 from smalltext_torch.device import Precision
 
@@ -64,7 +64,7 @@ def test_the_gradient_is_that_of_the_loss_over_every_text_of_every_pair(topics):
 
 def test_a_small_vocabulary_trains_the_same_weights(make, topics, monkeypatch):
     small = make().fit(topics).model.body.state_dict()
-    monkeypatch.setattr(vocabulary, "WORTH_IT", 0)
+    monkeypatch.setattr(SentenceClassifier, "word_embedding", None)
     whole = make().fit(topics).model.body.state_dict()
     before = load_body(SetFitModelArguments(tiny_sentence_transformer()), ModelKeywords()).state_dict()
     assert small.keys() == whole.keys()

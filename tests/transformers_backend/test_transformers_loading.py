@@ -157,3 +157,16 @@ def test_the_model_may_be_a_path(make):
 def test_a_path_that_leads_nowhere_is_refused_as_a_path(model):
     with pytest.raises(InvalidInputError, match=r"where there is no folder; allowed: the folder of a model"):
         Pretrained(TransformerModelArguments(model)).tokenizer()
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "config"])
+def test_what_was_given_is_blamed_for_what_is_looked_for_there(tmp_path, part):
+    with pytest.raises(InvalidInputError, match=r"^model: .*a folder without config.json"):
+        load_part(TransformerModelArguments(tmp_path), part)
+    with pytest.raises(InvalidInputError, match=rf"^{part}: .*where there is no folder"):
+        load_part(TransformerModelArguments(tiny_model(), **{part: "/no/such/folder"}), part)
+
+
+def load_part(arguments, part):
+    source = Pretrained(arguments)
+    return source.tokenizer() if part == "tokenizer" else source.config(2, multi_label=False)

@@ -31,7 +31,7 @@ class Part:
     checks : tuple of Check
         In the order in which they run.
     results : iterator of Result
-        Runs them: one for each.
+        Runs them: one for each, and one more for a check on which they depend and which fails.
     """
 
     kind: Kind
@@ -158,11 +158,16 @@ def run(part: Part, *, silently: bool) -> Iterator[Check | Checked]:
 
     With `silently`, what a classifier prints goes to standard error, and not among the results.
     """
-    for check in part.checks:
-        yield check
+    waiting = iter(part.checks)
+    while True:
+        check = next(waiting, None)
+        if check is not None:
+            yield check
         started = time.perf_counter()
         with redirect_stdout(sys.stderr) if silently else nullcontext():
-            result = next(part.results)
+            result = next(part.results, None)
+        if result is None:
+            return
         yield Checked(part.kind, result, time.perf_counter() - started)
 
 

@@ -25,9 +25,9 @@ from smalltext_setfit.keywords import TrainingKeywords
 from smalltext_setfit.pairs import PairBatch, PairSource
 from smalltext_setfit.sentence_encoder import SentenceClassifier, quiet
 from smalltext_setfit.setfit_library import ModelCardCallback, SetFitModel, Trainer, TrainingArguments, losses
-from smalltext_setfit.vocabulary import SmallVocabulary, small_vocabulary
 from smalltext_torch.batching import Ragged
 from smalltext_torch.device import Precision
+from smalltext_torch.vocabulary_in_use import vocabulary_in_use
 
 Rows = NDArray[np.intp]
 Features = dict[str, torch.Tensor]
@@ -159,15 +159,11 @@ class _Trainer(Trainer):  # type: ignore[misc]  # setfit has no types
         return {name: tensor.to(device) for name, tensor in inputs.items()}
 
 
-class _Steps(TrainerCallback):
-    """Says of every step that it is about to be made, and that it has been made."""
+class _Progress(TrainerCallback):
+    """Says after every step that it has been made."""
 
-    def __init__(self, vocabulary: SmallVocabulary, advance: Callable[[], object]) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, advance: Callable[[], object]) -> None:
         self._advance = advance
-
-    def on_pre_optimizer_step(self, *_: Any, **given: Any) -> None:
-        self._vocabulary.note_step(given["optimizer"])
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         self._advance()
@@ -213,10 +209,10 @@ def contrast(
         tempfile.TemporaryDirectory(prefix="smalltext-setfit-") as folder,
         quiet(),
         warnings.catch_warnings(),
-        small_vocabulary(network.body, tokens, padding) as vocabulary,
+        vocabulary_in_use(network.body, network.word_embedding, [tokens], padding),
     ):
         warnings.simplefilter("ignore")
-        batches = _Batches(source, vocabulary.tokens, of_row, batch_size, padding)
+        batches = _Batches(source, tokens, of_row, batch_size, padding)
         loss = PairLoss(network, keywords.loss_name, precision)
         arguments = _arguments(folder, batch_size, seed, keywords)
         trainer = _Trainer(
@@ -224,13 +220,13 @@ def contrast(
             loss,
             model=SetFitModel(model_body=network.body),
             args=arguments,
-            callbacks=[*keywords.callbacks, _Steps(vocabulary, advance)],
+            callbacks=[*keywords.callbacks, _Progress(advance)],
         )
         try:
             trainer.train_embeddings([], args=arguments)
         finally:
             # Trainers refer to themselves; the state of the optimizer would wait for the next garbage collection.
-            vars(trainer.st_trainer).clear()
+            trainer.st_trainer.__dict__.clear()
     network.eval()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from logging import ERROR, getLogger
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -49,6 +49,12 @@ class SentenceClassifier(nn.Module):
         self.head = head
         self.normalize = normalize
         self.prompt_length = prompt_length
+
+    @property
+    def word_embedding(self) -> nn.Embedding | None:
+        """The layer in which the body looks tokens up, if it has a plain one."""
+        layer = cast("Any", self.body[0]).auto_model.get_input_embeddings()
+        return layer if isinstance(layer, nn.Embedding) else None
 
     def with_head(self, head: nn.Linear) -> SentenceClassifier:
         """Return a network of the same body and another head."""

@@ -96,11 +96,23 @@ def _classifier(cls: type[C], manifest: Manifest, content: dict[str, Any]) -> C:
     if isinstance(parameters["class_weight"], list):
         parameters["class_weight"] = {int(k): float(weight) for k, weight in parameters["class_weight"]}
     classifier = cls(content["model"], vectorizer=content["vectorizer"], **parameters)
+    _check_fit(content["model_"], classifier)
     classifier.model_ = content["model_"]
     classifier.vectorizer_ = content["vectorizer_"]
     classifier.label_names_ = manifest.names
     classifier.n_features_ = features
     return classifier
+
+
+def _check_fit(model: Any, classifier: SklearnClassifier) -> None:
+    """Raise ValueError unless there is an estimator, or a constant, a class; or one that knows no other class."""
+    if classifier.multi_label is True:
+        fits = isinstance(model, list) and len(model) == classifier.num_classes
+    else:
+        classes = set(getattr(model, "classes_", [-1]))
+        fits = classifier.multi_label is False and classes <= set(range(classifier.num_classes))
+    if not fits:
+        raise ValueError("what was learned is not of so many classes")
 
 
 def _read_model(path: Path, trusted: list[str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging
+from transformers.utils import CONFIG_NAME, logging
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch.tokens import positions
@@ -88,11 +88,15 @@ class Pretrained:
         }
 
     @contextmanager
-    def _loading(self, argument: str, source: str) -> Iterator[None]:
+    def _loading(self, part: str, source: str) -> Iterator[None]:
         allowed = "the folder of a model for transformers, or the name of one on the Hugging Face hub"
+        # What was not given of its own is looked for where the model is.
+        argument = "model" if source == self._arguments.model else part
         # transformers takes what is no folder for a name on the hub, and then complains of its letters.
         if (Path(source).is_absolute() or source.startswith((".", "~"))) and not Path(source).is_dir():
             raise InvalidInputError(argument, f"{source!r}, where there is no folder", allowed)
+        if argument == "model" and Path(source).is_dir() and not (Path(source) / CONFIG_NAME).is_file():
+            raise InvalidInputError(argument, f"{source!r}, a folder without {CONFIG_NAME}", allowed)
         try:
             with quiet():
                 yield

