@@ -12,7 +12,7 @@ from smalltext_sklearn import SklearnDataset
 small_text = pytest.importorskip("small_text")
 
 MARGIN = 0.15
-"""How much better than at the start it has to be: more than three standard errors of an accuracy over 120 texts."""
+"""How much better than at the start it has to be: over three standard errors of an accuracy over 120 texts."""
 
 STRATEGIES = {
     "random": small_text.RandomSampling,
