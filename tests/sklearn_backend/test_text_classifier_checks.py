@@ -1,4 +1,4 @@
-"""scikit-learn's own checks over `TextClassifier`: as they are, and all of them where rows of numbers become texts."""
+"""scikit-learn's own checks: as they are, and over a `TextClassifier` that writes numbers down as texts."""
 
 from __future__ import annotations
 
