@@ -30,7 +30,8 @@ UNSEEN = st.TextDataset(
 @pytest.fixture(scope="module")
 def fitted():
     model = SetFitModelArguments(get_model_path(), ModelLoadingStrategy.ALWAYS_LOCAL)
-    return SetFitClassification(model, 2, trainer_kwargs={"num_iterations": 10}, seed=1).fit(TRAIN)
+    training = {"num_iterations": 10, "body_learning_rate": 1e-4}
+    return SetFitClassification(model, 2, trainer_kwargs=training, seed=1).fit(TRAIN)
 
 
 def test_eight_texts_teach_it_words_that_they_do_not_have(fitted):
