@@ -50,6 +50,7 @@ def test_json_names_the_folder_and_the_files(smalltext, tmp_path):
     assert set(written["files"]) == files(tmp_path / "here")
 
 
+@pytest.mark.slow  # where there is no ruff, the quick tests run nevertheless
 @pytest.mark.parametrize("name", ["a", "z9", "a-b-c", "a12345678901234567890123456789"])
 def test_what_is_written_passes_ruff_however_long_the_name_is(name, tmp_path):
     skeleton.write_skeleton(PluginName(name), tmp_path / "plugin")

@@ -7,7 +7,9 @@ import zipfile
 
 import pytest
 
-from install.conftest import PLUGINS
+from house import packages
+
+PLUGINS = packages.TOP / "tests" / "plugins"
 
 pytestmark = [pytest.mark.install, pytest.mark.slow, pytest.mark.xdist_group("install")]
 

@@ -119,7 +119,7 @@ def test_bagging_gives_each_its_random_state(news, labels):
 def test_weights_are_routed_if_they_are_asked_for(classifier, news, labels, routed):
     weights = np.random.default_rng(0).uniform(0.1, 5, size=len(labels))
     with sklearn.config_context(enable_metadata_routing=True):
-        classifier.set_fit_request(sample_weight=routed).set_score_request(sample_weight=False)
+        classifier.set_fit_request(sample_weight=routed).set_score_request(sample_weight=not routed)
         cv = [(np.arange(200), np.arange(200, 250))]
         found = cross_validate(
             classifier, news.pool, labels, cv=cv, return_estimator=True, params={"sample_weight": weights}

@@ -10,10 +10,10 @@ A folder that is there already is never written again: it stands for those that 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import tempfile
-from contextlib import chdir
 from pathlib import Path
 
 from robustness import backends
@@ -39,13 +39,15 @@ def freeze(name: str, *, multi_label: bool) -> Path:
     if folder.exists():
         raise SystemExit(f"{folder} is frozen already.")
     parameters = {**backends.parameters(name), **({} if name == "setfit" else {"class_weight": "balanced"})}
-    with tempfile.TemporaryDirectory() as room, chdir(room):
+    with tempfile.TemporaryDirectory() as room:
+        os.chdir(room)
         if "model" in parameters:
             shutil.copytree(parameters["model"], "tiny-bert")
             parameters["model"] = "./tiny-bert"  # the folder tells where its model came from: of nobody's machine
         classifier = create_classifier(name, 3, multi_label=multi_label, seed=1, **parameters)
         classifier.fit(training_texts(3, multi_label=multi_label))
         classifier.save(folder / "model")
+        os.chdir(FROZEN)
     manifest = read_manifest(folder / "model")
     expected = {
         "version": manifest.version,

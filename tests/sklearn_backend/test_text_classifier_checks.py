@@ -1,4 +1,4 @@
-"""scikit-learn's own checks: as they are, over `TextClassifier`; and all of them, over rows of numbers written as texts."""
+"""scikit-learn's own checks over `TextClassifier`: as they are, and all of them where rows of numbers become texts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _texts(rows):
 @parametrize_with_checks(
     [WritesNumbersDown("sklearn")],
     expected_failed_checks=lambda _: {
-        "check_sample_weight_equivalence_on_dense_data": "TF-IDF counts in how many texts a word is, not their weight."
+        "check_sample_weight_equivalence_on_dense_data": "TF-IDF counts texts, not their weights."
     },
 )
 @pytest.mark.filterwarnings("ignore")

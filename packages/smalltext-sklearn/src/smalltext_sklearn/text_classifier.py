@@ -162,7 +162,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_several_classes(classes, numbers, weights)
         texts = as_text_column(X)
         check_consistent_length(texts, numbers)
-        self._check_abilities(classes, weighted=weights is not None)
+        if weights is not None and "weights" not in classifier_spec(self.name).abilities:
+            raise UnsupportedError(f"The classifier {self.name!r} takes no weights. Leave sample_weight out.")
         factory = create_factory(
             self.name, len(classes), multi_label=classes.multi_label, **self._builder_parameters(classes)
         )
@@ -199,13 +200,6 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.string = True
         tags.classifier_tags.multi_label = True
         return tags
-
-    def _check_abilities(self, classes: Classes, *, weighted: bool) -> None:
-        abilities = classifier_spec(self.name).abilities
-        if classes.multi_label and "multi_label" not in abilities:
-            raise UnsupportedError(f"The classifier {self.name!r} gives one label a text: y may have one column.")
-        if weighted and "weights" not in abilities:
-            raise UnsupportedError(f"The classifier {self.name!r} takes no weights. Leave sample_weight out.")
 
     def _builder_parameters(self, classes: Classes) -> dict[str, Any]:
         """Return what the builder is given: the parameters, labels made class numbers, and the seed."""
