@@ -103,6 +103,7 @@ def test_an_unknown_keyword_is_refused_with_those_there_are():
         ({"num_epochs": -1}, "num_epochs"),
         ({"num_epochs": (1, 2, 3)}, "one number, or two"),
         ({"max_steps": 1.5}, "max_steps"),
+        ({"max_steps": 0}, "max_steps"),
         ({"sampling_strategy": "all"}, "oversampling, undersampling, unique"),
         ({"num_iterations": 0}, "num_iterations"),
         ({"body_learning_rate": 0}, "body_learning_rate"),
@@ -141,6 +142,30 @@ def test_parameters_are_those_of_the_head(differentiable, known):
     SetFitClassification("a-model", 2, model_kwargs={"head_params": {known: 2.0}}, **options)
     with pytest.raises(InvalidInputError, match=f"head_params: got 'depth'.*{known}"):
         SetFitClassification("a-model", 2, model_kwargs={"head_params": {"depth": 2}}, **options)
+
+
+@pytest.mark.parametrize(
+    ("differentiable", "parameters", "message"),
+    [
+        (False, {"C": -1.0}, "'C'.*-1"),
+        (False, {"solver": "none"}, "'solver'"),
+        (True, {"temperature": 0}, "temperature"),
+    ],
+)
+def test_what_a_head_cannot_be_fitted_with_is_refused_at_once(differentiable, parameters, message):
+    with pytest.raises(InvalidInputError, match=message):
+        SetFitClassification(
+            "a-model", 3, use_differentiable_head=differentiable, model_kwargs={"head_params": parameters}
+        )
+
+
+def test_an_old_name_warns_once_where_it_was_given():
+    with pytest.warns(DeprecationWarning, match="learning_rate") as told:
+        classifier = SetFitClassification("a-model", 2, trainer_kwargs={"learning_rate": 1e-3})
+    assert [one.filename for one in told] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert classifier._keywords().body_learning_rates == (1e-3, 1e-3)
 
 
 def test_current_names_do_not_warn():

@@ -22,7 +22,7 @@ from smalltext_core.probabilities import Probabilities
 from smalltext_setfit import heads
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.fitted import Fitted, KnownEmbeddings
-from smalltext_setfit.keywords import TrainingKeywords, model_keywords, training_keywords
+from smalltext_setfit.keywords import TrainingKeywords, current_names, model_keywords, training_keywords
 from smalltext_setfit.pairs import PairSource
 from smalltext_setfit.sentence_encoder import SentenceClassifier, embed_all, load_body, new_classifier
 from smalltext_setfit.text_encoder import DistinctTexts, TextEncoder
@@ -125,8 +125,13 @@ class SetFitClassification(ProbabilisticClassifier):
         self.use_differentiable_head = bool(use_differentiable_head)
         self.mini_batch_size = check_count("mini_batch_size", mini_batch_size)
         self._model_keywords = model_keywords(model_kwargs)
-        heads.check_head_params(self._model_keywords.head_params, self.use_differentiable_head)
-        training_keywords(("trainer_kwargs", trainer_kwargs))
+        heads.check_head_params(
+            self._model_keywords.head_params,
+            self.use_differentiable_head,
+            2 if self.multi_label else self.num_classes,
+        )
+        self._training_keywords = current_names("trainer_kwargs", trainer_kwargs)
+        training_keywords(("trainer_kwargs", self._training_keywords))
         self.model_kwargs = dict(model_kwargs or {})
         self.trainer_kwargs = dict(trainer_kwargs or {})
         check_device(device)
@@ -451,7 +456,7 @@ class SetFitClassification(ProbabilisticClassifier):
         return self._fitted
 
     def _keywords(self, of_fit: Mapping[str, Any] | None = None) -> TrainingKeywords:
-        return training_keywords(("trainer_kwargs", self.trainer_kwargs), ("setfit_train_kwargs", of_fit))
+        return training_keywords(("trainer_kwargs", self._training_keywords), ("setfit_train_kwargs", of_fit))
 
     @property
     def _head_settings(self) -> heads.HeadSettings:

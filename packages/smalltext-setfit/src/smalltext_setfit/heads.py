@@ -16,6 +16,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_setfit.keywords import TrainingKeywords
 from smalltext_torch.losses import Loss
+from smalltext_torch.parameters import check_positive
 from smalltext_torch.randomness import Randomness
 
 Advance = Callable[[int], object]
@@ -25,13 +26,23 @@ DIFFERENTIABLE_PARAMETERS = {"temperature": 1.0, "eps": 1e-5, "bias": True}
 """What `head_params` may say of a differentiable head, and what it is otherwise."""
 
 
-def check_head_params(parameters: Mapping[str, Any], differentiable: bool) -> None:
-    """Refuse parameters that the head does not have."""
+def check_head_params(parameters: Mapping[str, Any], differentiable: bool, num_classes: int) -> None:
+    """Refuse parameters that the head does not have, or cannot be fitted with, before anything else takes long."""
     known = list(DIFFERENTIABLE_PARAMETERS if differentiable else LogisticRegression().get_params())
     unknown = sorted(set(parameters) - set(known))
     if unknown:
         kind = "a differentiable head" if differentiable else "LogisticRegression"
         raise InvalidInputError("head_params", f"{unknown[0]!r}", f"parameters of {kind}: {', '.join(known)}")
+    if differentiable:
+        check_positive("temperature", {**DIFFERENTIABLE_PARAMETERS, **parameters}["temperature"])
+        return
+    try:
+        LogisticRegression(**parameters).fit(np.eye(num_classes), np.arange(num_classes))
+    except (TypeError, ValueError) as error:
+        given = f"{dict(parameters)}, which LogisticRegression refuses"
+        raise InvalidInputError(
+            "head_params", given, "parameters that it can be fitted with", str(error)
+        ) from error
 
 
 def new_head(dimensions: int, num_classes: int, parameters: Mapping[str, Any]) -> nn.Linear:

@@ -109,7 +109,8 @@ class TrainingKeywords:
     def __post_init__(self) -> None:
         for number in _pair(self.num_epochs):
             _check_whole("num_epochs", number, 0)
-        _check_whole("max_steps", self.max_steps, -1)
+        if self.max_steps != -1:
+            check_count("max_steps", self.max_steps)
         if self.sampling_strategy not in SAMPLING_STRATEGIES:
             allowed = f"one of {', '.join(SAMPLING_STRATEGIES)}"
             raise InvalidInputError("sampling_strategy", repr(self.sampling_strategy), allowed)
@@ -184,16 +185,21 @@ def training_keywords(*given: tuple[str, Mapping[str, Any] | None]) -> TrainingK
     known = [one.name for one in fields(TrainingKeywords)]
     chosen: dict[str, Any] = {}
     for argument, keywords in given:
-        current = _translated(argument, _as_mapping(argument, keywords), RENAMED_IN_TRAINING)
+        current = _translated(argument, _as_mapping(argument, keywords), RENAMED_IN_TRAINING, stacklevel=5)
         _check_names(argument, current, MANAGED_IN_TRAINING, known)
         chosen.update(current)
     chosen["callbacks"] = tuple(chosen.get("callbacks") or ())
     return TrainingKeywords(**chosen)
 
 
+def current_names(argument: str, keywords: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what setfit is trained with under the present names, and warn of old ones."""
+    return _translated(argument, _as_mapping(argument, keywords), RENAMED_IN_TRAINING, stacklevel=4)
+
+
 def model_keywords(keywords: Mapping[str, Any] | None) -> ModelKeywords:
     """Return what the model is made with; the same rules as for `training_keywords`."""
-    current = _translated("model_kwargs", _as_mapping("model_kwargs", keywords), RENAMED_IN_MODEL)
+    current = _translated("model_kwargs", _as_mapping("model_kwargs", keywords), RENAMED_IN_MODEL, stacklevel=4)
     _check_names("model_kwargs", current, MANAGED_IN_MODEL, [one.name for one in fields(ModelKeywords)])
     return ModelKeywords(**current)
 
@@ -206,7 +212,9 @@ def _as_mapping(argument: str, keywords: Mapping[str, Any] | None) -> dict[str, 
     return dict(keywords)
 
 
-def _translated(argument: str, keywords: dict[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+def _translated(
+    argument: str, keywords: dict[str, Any], renamed: Mapping[str, str], stacklevel: int
+) -> dict[str, Any]:
     """Give keywords their present names, and warn of the old ones."""
     current = {name: value for name, value in keywords.items() if name not in renamed}
     for old, value in keywords.items():
@@ -217,7 +225,9 @@ def _translated(argument: str, keywords: dict[str, Any], renamed: Mapping[str, s
         if new in current:
             raise InvalidInputError(argument, f"both {old!r} and {new!r}", f"{new!r}", f"{old} is an old name.")
         warnings.warn(
-            f"{old} in {argument} is deprecated; use {replacement} instead.", DeprecationWarning, stacklevel=5
+            f"{old} in {argument} is deprecated; use {replacement} instead.",
+            DeprecationWarning,
+            stacklevel=stacklevel,
         )
         if old == "keep_body_frozen":
             current[new] = not value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -77,7 +78,10 @@ def load(cls: type[C], folder: str | Path, device: str | torch.device | None) ->
 def _restored(cls: type[C], folder: Path, manifest: Manifest, device: str | torch.device | None) -> C:
     content = manifest.parameters
     saved = parameters.from_json(content["constructor"])
-    classifier = cls(SetFitModelArguments(**saved.pop("setfit_model_args")), **saved)
+    with warnings.catch_warnings():
+        # Whoever made the classifier was warned already.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        classifier = cls(SetFitModelArguments(**saved.pop("setfit_model_args")), **saved)
     if device is not None:
         classifier.device = device
     with TorchRandomness(0, torch.device("cpu")).lent():
