@@ -162,7 +162,7 @@ def test_what_a_head_cannot_be_fitted_with_is_refused_at_once(differentiable, pa
 def test_an_old_name_warns_once_where_it_was_given():
     with pytest.warns(DeprecationWarning, match="learning_rate") as told:
         classifier = SetFitClassification("a-model", 2, trainer_kwargs={"learning_rate": 1e-3})
-    assert [one.filename for one in told] == [__file__]
+    assert [one.filename for one in told if "learning_rate" in str(one.message)] == [__file__]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert classifier._keywords().body_learning_rates == (1e-3, 1e-3)
