@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from smalltext_core.errors import ModelFolderError
-from smalltext_core.saving import Manifest, model_folder, read_manifest
+from smalltext_core.saving import Manifest, model_folder
 from smalltext_setfit._version import __version__
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.fitted import Fitted, KnownEmbeddings
 from smalltext_setfit.sentence_encoder import load_saved_body, new_classifier, quiet
 from smalltext_setfit.text_encoder import TextEncoder
 from smalltext_torch import parameters
-from smalltext_torch.device import present_or_best, resolve_device
+from smalltext_torch.device import present_or_best
 from smalltext_torch.losses import Loss
 from smalltext_torch.randomness import TorchRandomness
+from smalltext_torch.saving import restored
 
 if TYPE_CHECKING:
     from smalltext_setfit.classifier import SetFitClassification
@@ -60,19 +59,7 @@ def save(classifier: SetFitClassification, folder: str | Path, *, for_setfit: bo
 
 def load(cls: type[C], folder: str | Path, device: str | torch.device | None) -> C:
     """Bring back a classifier of a class from a folder that `save` wrote."""
-    folder = Path(folder)
-    manifest = read_manifest(folder)
-    if manifest.classifier != cls.name:
-        raise ModelFolderError(f"{folder} holds a {manifest.classifier!r} classifier; use smalltext_core.load.")
-    if device is not None:
-        resolve_device(device)
-    try:
-        return _restored(cls, folder, manifest, device)
-    except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
-        raise ModelFolderError(
-            f"{folder} is damaged, or was written by another version ({manifest.distribution} "
-            f"{manifest.version}): {type(error).__name__}: {error} Save the model again."
-        ) from error
+    return restored(cls.name, folder, device, lambda found, manifest: _restored(cls, found, manifest, device))
 
 
 def _restored(cls: type[C], folder: Path, manifest: Manifest, device: str | torch.device | None) -> C:

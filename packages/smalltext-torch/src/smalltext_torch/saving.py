@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from smalltext_torch.classifier import TorchClassifier
 
 C = TypeVar("C", bound="TorchClassifier[Any]")
+Restored = TypeVar("Restored")
 
 
 def save(classifier: TorchClassifier[Any], folder: str | Path) -> None:
@@ -46,14 +48,42 @@ def save(classifier: TorchClassifier[Any], folder: str | Path) -> None:
 
 def load(cls: type[C], folder: str | Path, device: str | torch.device | None) -> C:
     """Bring back a classifier of a class from a folder that `save` wrote."""
+    return restored(cls.name, folder, device, lambda found, manifest: _restored(cls, found, manifest, device))
+
+
+def restored(
+    name: str,
+    folder: str | Path,
+    device: str | torch.device | None,
+    restore: Callable[[Path, Manifest], Restored],
+) -> Restored:
+    """Return what a backend makes of a saved model, and blame the folder for what goes wrong.
+
+    Parameters
+    ----------
+    name : str
+        The classifier that the folder has to hold.
+    folder : path
+    device : str, torch.device or None
+        Is checked before anything is read.
+    restore : callable
+        Takes the folder and its manifest, and returns the classifier.
+
+    Raises
+    ------
+    ModelFolderError
+        If the folder is no saved model of that name, or is damaged.
+    InvalidInputError
+        If there is no such device.
+    """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    if manifest.classifier != cls.name:
+    if manifest.classifier != name:
         raise ModelFolderError(f"{folder} holds a {manifest.classifier!r} classifier; use smalltext_core.load.")
     if device is not None:
         resolve_device(device)
     try:
-        return _restored(cls, folder, manifest, device)
+        return restore(folder, manifest)
     except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
         raise ModelFolderError(
             f"{folder} is damaged, or was written by another version ({manifest.distribution} "
