@@ -78,6 +78,21 @@ def test_y_can_be_set_on_a_clone_and_not_to_another_length():
     assert clone.y.tolist() == [1, 0]
 
 
+def test_y_can_be_set_to_whole_numbers_that_are_kept_as_floats():
+    dataset = TextDataset(["a", "b", "c"]).clone()
+    dataset.y = np.array([1.0, -1.0, 0.0])
+    assert dataset.y.tolist() == [1, LABEL_UNLABELED, 0]
+    assert np.issubdtype(dataset.y.dtype, np.integer)
+
+
+@pytest.mark.parametrize("strange", [0.5, np.nan, -np.inf])
+def test_y_cannot_be_set_to_floats_that_are_no_class_numbers(strange):
+    dataset = TextDataset(["a", "b"], [0, 1]).clone()
+    with pytest.raises(InvalidInputError, match="whole numbers"):
+        dataset.y = np.array([1.0, strange])
+    assert dataset.y.tolist() == [0, 1]
+
+
 def test_setting_y_takes_a_copy():
     dataset, labels = TextDataset(["a"]), np.array([1])
     dataset.y = labels

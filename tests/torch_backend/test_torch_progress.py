@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_torch.progress import PROGRESS_BARS, progress_bars_wanted
+from smalltext_torch.progress import PROGRESS_BARS, described, progress_bars_wanted
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_texts
 
 TEXTS = some_texts()
@@ -53,3 +53,13 @@ def test_an_answer_that_is_neither_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(InvalidInputError, match=PROGRESS_BARS):
         progress_bars_wanted()
+
+
+def test_a_method_shows_no_bar_if_its_caller_wants_none():
+    assert described("embed", None) is None
+    assert described("embed", "tqdm") == "embed"
+
+
+def test_another_kind_of_bar_is_refused():
+    with pytest.raises(InvalidInputError, match="pbar"):
+        described("embed", "rich")
