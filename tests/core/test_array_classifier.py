@@ -7,27 +7,11 @@ import numpy as np
 import pytest
 
 import smalltext_core as st
+from core.majority import Majority
 from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, PluginError
 from smalltext_core.testing import check_classifier
 
 TEXTS = st.TextDataset.from_labels(["a fine film", "a dull film", "dull"], ["good", "bad", "bad"])
-
-
-class Majority(st.ArrayClassifier):
-    name = "majority"
-    distribution = "smalltext-core"  # which is installed, so that its version can be told
-
-    def __init__(self, num_classes, multi_label=False, *, sharpness=1.0):
-        super().__init__(num_classes, multi_label)
-        self.sharpness = sharpness
-
-    def learn(self, texts, targets, weights):
-        self.seen = texts, targets, weights
-        return {"shares": np.average(targets, axis=0, weights=weights) ** self.sharpness}
-
-    def probabilities(self, learned, texts):
-        return np.tile(learned["shares"], (len(texts), 1))
-
 
 NOT_INSTALLED = dict.fromkeys(
     ["check_saved_model_loads_in_new_process", "check_label_names_travel_with_the_model"],
