@@ -21,7 +21,7 @@ from smalltext_torch.parameters import check_count
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-AT_ONCE = 2048
+AT_ONCE = 256
 """So many texts are tokenized in one call; what a tokenizer returns takes far more memory than the ids."""
 
 _PROBE = "Hello, WORLD! Zwölf Boxkämpfer jagen 1234 Hühner 👍 今日は"
