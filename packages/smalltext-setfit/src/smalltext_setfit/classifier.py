@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -29,10 +27,11 @@ from smalltext_setfit.text_encoder import DistinctTexts, TextEncoder
 from smalltext_setfit.training import FewShotTraining, checked
 from smalltext_setfit.validation import measured
 from smalltext_torch.batching import Batch, Ragged
-from smalltext_torch.device import Precision, check_device, present_or_best, reproducible, resolve_device
+from smalltext_torch.device import Precision, check_device, reproducible, resolve_device
 from smalltext_torch.dropout import with_dropout
 from smalltext_torch.losses import Loss
 from smalltext_torch.parameters import check_count
+from smalltext_torch.pickling import PickledOnCpu
 from smalltext_torch.progress import described
 from smalltext_torch.randomness import Randomness
 from smalltext_torch.scoring import Scoring
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 PRECISIONS = ("float32", "auto")
 
 
-class SetFitClassification(ProbabilisticClassifier):
+class SetFitClassification(PickledOnCpu, ProbabilisticClassifier):
     """Fine-tunes a sentence transformer on pairs of texts, and classifies with a linear head on its embeddings.
 
     Parameters
@@ -429,19 +428,6 @@ class SetFitClassification(ProbabilisticClassifier):
         kind = ", multi_label=True" if self.multi_label else ""
         model = self.setfit_model_args.sentence_transformer_model
         return f"{type(self).__name__}({model!r}, num_classes={self.num_classes}{kind})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled: the network on the CPU, so that it can be read where there is nothing else."""
-        state = self.__dict__.copy()
-        if self._fitted is not None and self._fitted.device.type != "cpu":
-            state["_fitted"] = replace(self._fitted, network=copy.deepcopy(self._fitted.network).cpu())
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over what was pickled, on the device that was asked for if there is one here."""
-        self.__dict__.update(state)
-        if self._fitted is not None:
-            self._fitted.network.to(present_or_best(self.device))
 
     def _check_classes(self, y: Labels) -> None:
         if not self.multi_label and len(np.unique(y)) < 2:

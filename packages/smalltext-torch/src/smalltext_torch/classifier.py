@@ -6,7 +6,6 @@ import copy
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,13 +25,14 @@ from smalltext_torch import optimization, parameters
 from smalltext_torch.backend import Backend, E, Fitted
 from smalltext_torch.batching import Batch
 from smalltext_torch.deprecation import ConstructorEarlyStopping, warn_deprecated
-from smalltext_torch.device import Precision, check_device, present_or_best, reproducible, resolve_device
+from smalltext_torch.device import Precision, check_device, reproducible, resolve_device
 from smalltext_torch.dropout import with_dropout
 from smalltext_torch.early_stopping import EarlyStoppingHandler
 from smalltext_torch.history import HistoryRecord, TrainingCallback, check_callbacks
 from smalltext_torch.losses import Loss
 from smalltext_torch.model_selection import ModelSelectionHandler, as_model_selection_handler
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
+from smalltext_torch.pickling import PickledOnCpu
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, VERBOSITY_VERBOSE, Narrator, check_verbosity
 from smalltext_torch.randomness import Randomness
 from smalltext_torch.scoring import Scoring
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class TorchClassifier(Backend[E], ProbabilisticClassifier):
+class TorchClassifier(PickledOnCpu, Backend[E], ProbabilisticClassifier):
     """A classifier whose network is trained by this package's loop. A backend subclasses it.
 
     A backend says what a text becomes and what network it goes through: see `Backend`. Its constructor hands on
@@ -403,16 +403,3 @@ class TorchClassifier(Backend[E], ProbabilisticClassifier):
             self._padding(fitted.encoder),
             description,
         )
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled: the network on the CPU, so that it can be read where there is nothing else."""
-        state = self.__dict__.copy()
-        if self._fitted is not None and self._fitted.device.type != "cpu":
-            state["_fitted"] = replace(self._fitted, network=copy.deepcopy(self._fitted.network).cpu())
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over what was pickled, on the device that was asked for if there is one here."""
-        self.__dict__.update(state)
-        if self._fitted is not None:
-            self._fitted.network.to(present_or_best(self.device))
