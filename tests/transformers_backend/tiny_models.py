@@ -12,7 +12,7 @@ import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from smalltext_core.testing import texts as kit
-from smalltext_transformers.pretrained import quiet
+from smalltext_torch.silence import silence
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 SIZES = {
@@ -99,7 +99,7 @@ def tiny_config(architecture: str, **changes: Any) -> transformers.PretrainedCon
 def save_tiny_model(folder: Path, architecture: str = "bert", **changes: Any) -> Path:
     """Write a pretrained model, whose weights are random, and its tokenizer into a folder."""
     config = tiny_config(architecture, **changes)
-    with torch.random.fork_rng(), quiet():
+    with torch.random.fork_rng(), silence():
         torch.manual_seed(0)
         transformers.AutoModel.from_config(config).save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core import checks
 from smalltext_core.class_weights import ClassWeight, check_class_weight, class_weights
-from smalltext_core.classifier import ProbabilisticClassifier
 from smalltext_core.dataset import Dataset
-from smalltext_core.errors import InvalidInputError, NotFittedError
-from smalltext_core.labels import LabelNames, Labels
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.labels import Labels
 from smalltext_core.probabilities import Probabilities
-from smalltext_setfit import heads
+from smalltext_setfit import heads, saving
+from smalltext_setfit._version import __version__
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.fitted import Fitted, KnownEmbeddings
 from smalltext_setfit.keywords import TrainingKeywords, current_names, model_keywords, training_keywords
@@ -30,19 +30,22 @@ from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.device import Precision, check_device, reproducible, resolve_device
 from smalltext_torch.dropout import with_dropout
 from smalltext_torch.losses import Loss
+from smalltext_torch.network_classifier import NetworkClassifier
 from smalltext_torch.parameters import check_count
-from smalltext_torch.pickling import PickledOnCpu
 from smalltext_torch.progress import described
 from smalltext_torch.randomness import Randomness
+from smalltext_torch.saving import save
 from smalltext_torch.scoring import Scoring
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from smalltext_core.saving import Manifest
+
 PRECISIONS = ("float32", "auto")
 
 
-class SetFitClassification(PickledOnCpu, ProbabilisticClassifier):
+class SetFitClassification(NetworkClassifier[Fitted]):
     """Fine-tunes a sentence transformer on pairs of texts, and classifies with a linear head on its embeddings.
 
     Parameters
@@ -97,7 +100,7 @@ class SetFitClassification(PickledOnCpu, ProbabilisticClassifier):
     Tunstall et al. (2022), Efficient Few-Shot Learning Without Prompts. https://arxiv.org/abs/2209.11055
     """
 
-    name, distribution = "setfit", "smalltext-setfit"
+    name, distribution, version = "setfit", "smalltext-setfit", __version__
 
     def __init__(
         self,
@@ -225,7 +228,7 @@ class SetFitClassification(PickledOnCpu, ProbabilisticClassifier):
         network.requires_grad_(requires_grad=False).eval()
         known = KnownEmbeddings.of(distinct.texts, embeddings)
         fitted = Fitted(encoder, network, training.rows.loss, train_set.label_names, known)
-        validation = None if validation_set is None else self._validate(fitted, validation_set)
+        validation = None if validation_set is None else self._measured(fitted, validation_set)
         self._fitted, self.validation_ = fitted, validation
         return self
 
@@ -355,22 +358,6 @@ class SetFitClassification(PickledOnCpu, ProbabilisticClassifier):
         embeddings, proba = np.ascontiguousarray(both[:, :width]), np.ascontiguousarray(both[:, width:])
         return (embeddings, proba) if return_proba else embeddings
 
-    def validate(self, validation_set: Dataset[Any]) -> tuple[float, float]:
-        """Return (loss, accuracy): means over texts; of a multi-label text, the share of labels that are right.
-
-        Classes count as much in the loss as they did in training.
-
-        Parameters
-        ----------
-        validation_set : TextDataset
-            Labelled texts, one at least.
-        """
-        fitted = self._require_fitted()
-        validation_set = checks.validation_data(
-            validation_set, num_classes=self.num_classes, multi_label=self.multi_label
-        )
-        return self._validate(fitted, validation_set)
-
     def save(self, folder: str | Path, *, for_setfit: bool = False) -> None:
         """Write the fitted classifier to a folder, whole or not at all: weights as safetensors, the rest as JSON.
 
@@ -388,40 +375,21 @@ class SetFitClassification(PickledOnCpu, ProbabilisticClassifier):
         ModelFolderError
             If the folder holds other things than a saved model.
         """
-        from smalltext_setfit.saving import save
+        fitted = self._require_fitted()
 
-        save(self, folder, for_setfit=for_setfit)
+        def write(staging: Path) -> None:
+            saving.write(fitted, staging)
+            if for_setfit:
+                from smalltext_setfit.setfit_form import write_form
 
-    @classmethod
-    def load(cls, folder: str | Path, device: str | torch.device | None = None) -> Self:
-        """Bring back a classifier from a folder that `save` wrote; no code in the folder is run.
+                write_form(fitted, self.use_differentiable_head, staging)
 
-        Parameters
-        ----------
-        folder : path
-        device : str or torch.device, optional
-            Where to compute; by default where the saved one did if there is such a device, else the best there is.
-
-        Raises
-        ------
-        ModelFolderError
-            If the folder is no saved model of this class, or is damaged.
-        InvalidInputError
-            If there is no such device.
-        """
-        from smalltext_setfit.saving import load
-
-        return load(cls, folder, device)
+        save(self, folder, write, {"max_length": fitted.encoder.max_length, "validation": self.validation_})
 
     @property
     def model(self) -> SentenceClassifier | None:
         """The trained network; None before `fit`. Its `body` is the SentenceTransformer, its `head` a Linear."""
         return None if self._fitted is None else self._fitted.network
-
-    @property
-    def label_names_(self) -> LabelNames | None:
-        """What the classes are called, if the training set said so."""
-        return self._require_fitted().label_names
 
     def __repr__(self) -> str:
         """Name the model and the number of classes."""
@@ -435,11 +403,18 @@ class SetFitClassification(PickledOnCpu, ProbabilisticClassifier):
                 "train_set.y", f"one class only, {y[0]}", "texts of two or more classes", "Label another text."
             )
 
-    def _require_fitted(self) -> Fitted:
-        """Return what training made, or say that there has been none."""
-        if self._fitted is None:
-            raise NotFittedError(self)
-        return self._fitted
+    def _restore(self, folder: Path, manifest: Manifest) -> None:
+        self._fitted = saving.read(self, folder, manifest)
+        validation = manifest.parameters["validation"]
+        self.validation_ = None if validation is None else tuple(validation)
+
+    def _saved_parameters(self) -> dict[str, Any]:
+        return saving.constructor_parameters(self)
+
+    @classmethod
+    def _loaded_parameters(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
+        model = SetFitModelArguments(**saved["setfit_model_args"])
+        return {**super()._loaded_parameters(saved), "setfit_model_args": model}
 
     def _keywords(self, of_fit: Mapping[str, Any] | None = None) -> TrainingKeywords:
         return training_keywords(("trainer_kwargs", self._training_keywords), ("setfit_train_kwargs", of_fit))
@@ -465,7 +440,7 @@ class SetFitClassification(PickledOnCpu, ProbabilisticClassifier):
     def _scoring(self, fitted: Fitted, tokens: Ragged, description: str | None = "predict") -> Scoring:
         return Scoring(tokens, self._precision(fitted), fitted.encoder.padding, description)
 
-    def _validate(self, fitted: Fitted, validation_set: Dataset[Any]) -> tuple[float, float]:
+    def _measured(self, fitted: Fitted, validation_set: Dataset[Any]) -> tuple[float, float]:
         distinct = fitted.encoder.distinct(validation_set)
         scoring = self._scoring(fitted, distinct.tokens, "validate")
         found = scoring.compute(

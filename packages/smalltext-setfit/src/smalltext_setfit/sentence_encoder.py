@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from logging import ERROR, getLogger
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +14,6 @@ from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from torch import nn
-from transformers.utils import logging
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_setfit.arguments import SetFitModelArguments
@@ -24,6 +22,7 @@ from smalltext_setfit.keywords import ModelKeywords
 from smalltext_setfit.text_encoder import TextEncoder
 from smalltext_torch.batching import Batch, Ragged, make_batch, prediction_batches, token_budget
 from smalltext_torch.device import Precision
+from smalltext_torch.silence import silence
 
 MODULES = "modules.json"
 
@@ -179,21 +178,6 @@ def embed_all(
     return embeddings
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers and sentence-transformers from talking, and from showing progress bars."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    loggers = [getLogger(name) for name in ("sentence_transformers", "setfit")]
-    levels = [logger.level for logger in loggers]
-    logging.set_verbosity(ERROR)
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    for logger in loggers:
-        logger.setLevel(ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+def quiet() -> AbstractContextManager[None]:
+    """Keep transformers, sentence-transformers and setfit from talking, and from showing progress bars."""
+    return silence("sentence_transformers", "setfit")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -15,7 +14,7 @@ from torch.optim import Optimizer
 
 from smalltext_core.dataset import Dataset
 from smalltext_core.labels import LabelNames
-from smalltext_torch import optimization, parameters
+from smalltext_torch import optimization
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.history import HistoryRecord
 from smalltext_torch.losses import Loss
@@ -62,12 +61,6 @@ class Backend(ABC, Generic[E]):
     they change only with an announcement. Those that are not abstract have an answer that suits most.
     """
 
-    name: ClassVar[str]
-    """The name that the backend's plugin registers."""
-    distribution: ClassVar[str]
-    """The name of the backend's distribution."""
-    version: ClassVar[str]
-    """The version of the backend's distribution."""
     no_improvement_parameter: ClassVar[str] = "early_stopping_no_improvement"
     """What the backend's constructor calls that argument."""
 
@@ -115,15 +108,6 @@ class Backend(ABC, Generic[E]):
         network = self._empty_network(encoder)
         load_model(network, str(folder / WEIGHTS))
         return network
-
-    def _saved_parameters(self) -> dict[str, Any]:
-        """Return the constructor's arguments that are saved; they are given to it again on loading."""
-        return parameters.constructor_parameters(self)
-
-    @classmethod
-    def _loaded_parameters(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the constructor's arguments as a manifest holds them, made what the constructor takes."""
-        return parameters.from_json(saved)
 
     def _padding(self, encoder: E) -> int:  # noqa: ARG002
         """Return the token that batches are padded with."""

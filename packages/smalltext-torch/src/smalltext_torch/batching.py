@@ -248,8 +248,11 @@ def _last_within(ascending: Lengths, start: int, token_budget: int) -> int:
 
 
 def token_budget(device: torch.device) -> int:
-    """Return how many tokens a prediction batch holds: what stays in a CPU's cache, or fills an accelerator."""
-    return 1024 if device.type == "cpu" else 16384
+    """Return how many tokens a prediction batch holds: what stays in a CPU's cache, or fills an accelerator.
+
+    On a CPU 512 to 1,024 are equally fast within 3 %; the less, the less memory.
+    """
+    return 640 if device.type == "cpu" else 16384
 
 
 def training_budget(device: torch.device) -> int:

@@ -17,24 +17,22 @@ from torch.optim import Optimizer
 
 from smalltext_core import checks
 from smalltext_core.class_weights import ClassWeight, check_class_weight, class_weights
-from smalltext_core.classifier import ProbabilisticClassifier
 from smalltext_core.dataset import Dataset
-from smalltext_core.errors import NotFittedError
-from smalltext_core.labels import LabelNames
 from smalltext_torch import optimization, parameters
 from smalltext_torch.backend import Backend, E, Fitted
 from smalltext_torch.batching import Batch
 from smalltext_torch.deprecation import ConstructorEarlyStopping, warn_deprecated
-from smalltext_torch.device import Precision, check_device, reproducible, resolve_device
+from smalltext_torch.device import Precision, check_device, present_or_best, reproducible, resolve_device
 from smalltext_torch.dropout import with_dropout
 from smalltext_torch.early_stopping import EarlyStoppingHandler
 from smalltext_torch.history import HistoryRecord, TrainingCallback, check_callbacks
 from smalltext_torch.losses import Loss
 from smalltext_torch.model_selection import ModelSelectionHandler, as_model_selection_handler
+from smalltext_torch.network_classifier import NetworkClassifier
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
-from smalltext_torch.pickling import PickledOnCpu
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, VERBOSITY_VERBOSE, Narrator, check_verbosity
-from smalltext_torch.randomness import Randomness
+from smalltext_torch.randomness import Randomness, TorchRandomness
+from smalltext_torch.saving import save, saved_loss
 from smalltext_torch.scoring import Scoring
 from smalltext_torch.split import check_validation_set_size, split_rows
 from smalltext_torch.training import Examples, Schedule, Tally, Training, evaluate
@@ -43,8 +41,10 @@ from smalltext_torch.vocabulary_in_use import vocabulary_in_use
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from smalltext_core.saving import Manifest
 
-class TorchClassifier(PickledOnCpu, Backend[E], ProbabilisticClassifier):
+
+class TorchClassifier(Backend[E], NetworkClassifier[Fitted[E]]):
     """A classifier whose network is trained by this package's loop. A backend subclasses it.
 
     A backend says what a text becomes and what network it goes through: see `Backend`. Its constructor hands on
@@ -228,22 +228,6 @@ class TorchClassifier(PickledOnCpu, Backend[E], ProbabilisticClassifier):
         self._fitted = Fitted(encoder, network, loss, train_set.label_names, history)
         return self
 
-    def validate(self, validation_set: Dataset[Any]) -> tuple[float, float]:
-        """Return (loss, accuracy): means over texts; of a multi-label text, the share of labels that are right.
-
-        Classes count as much in the loss as they did in training.
-
-        Parameters
-        ----------
-        validation_set : Dataset
-            Labelled texts, one at least.
-        """
-        fitted = self._require_fitted()
-        validation_set = checks.validation_data(
-            validation_set, num_classes=self.num_classes, multi_label=self.multi_label
-        )
-        return self._tally(fitted, validation_set).means("The validation loss")
-
     def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
         """Return how probable each class is for each text.
 
@@ -281,30 +265,13 @@ class TorchClassifier(PickledOnCpu, Backend[E], ProbabilisticClassifier):
         ModelFolderError
             If the folder holds other things than a saved model.
         """
-        from smalltext_torch.saving import save
+        fitted = self._require_fitted()
 
-        save(self, folder)
+        def write(staging: Path) -> None:
+            self._save_network(fitted, staging)
+            self._save_encoder(fitted.encoder, staging)
 
-    @classmethod
-    def load(cls, folder: str | Path, device: str | torch.device | None = None) -> Self:
-        """Bring back a classifier from a folder that `save` wrote; no code in the folder is run.
-
-        Parameters
-        ----------
-        folder : path
-        device : str or torch.device, optional
-            Where to compute; by default where the saved one did if there is such a device, else the best there is.
-
-        Raises
-        ------
-        ModelFolderError
-            If the folder is no saved model of this class, or is damaged.
-        InvalidInputError
-            If there is no such device.
-        """
-        from smalltext_torch.saving import load
-
-        return load(cls, folder, device)
+        save(self, folder, write, {"history": fitted.history})
 
     @property
     def model(self) -> nn.Module | None:
@@ -315,11 +282,6 @@ class TorchClassifier(PickledOnCpu, Backend[E], ProbabilisticClassifier):
     def history_(self) -> list[HistoryRecord]:
         """What was measured while training, one record for every validation."""
         return self._require_fitted().history
-
-    @property
-    def label_names_(self) -> LabelNames | None:
-        """What the classes are called, if the training set said so."""
-        return self._require_fitted().label_names
 
     def _examples(
         self,
@@ -343,6 +305,17 @@ class TorchClassifier(PickledOnCpu, Backend[E], ProbabilisticClassifier):
         if len(held_out[0]) == 0:
             return examples, None, loss
         return examples, Examples(held_out[0], held_out[1], loss.text_weights(*held_out[1:])), loss
+
+    def _measured(self, fitted: Fitted[E], validation_set: Dataset[Any]) -> tuple[float, float]:
+        return self._tally(fitted, validation_set).means("The validation loss")
+
+    def _restore(self, folder: Path, manifest: Manifest) -> None:
+        encoder = self._load_encoder(folder)
+        with TorchRandomness(0, torch.device("cpu")).lent():
+            network = self._load_network(encoder, folder)
+        network.to(present_or_best(self.device)).eval()
+        loss, history = saved_loss(self, manifest), manifest.parameters["history"]
+        self._fitted = Fitted(encoder, network, loss, manifest.names, history)
 
     def _tally(self, fitted: Fitted[E], data_set: Dataset[Any]) -> Tally:
         """Return the losses and hits of labelled texts."""
@@ -380,12 +353,6 @@ class TorchClassifier(PickledOnCpu, Backend[E], ProbabilisticClassifier):
         return ConstructorEarlyStopping(
             self.early_stopping_no_improvement, self.early_stopping_acc, self.no_improvement_parameter
         )
-
-    def _require_fitted(self) -> Fitted[E]:
-        """Return what training made, or say that there has been none."""
-        if self._fitted is None:
-            raise NotFittedError(self)
-        return self._fitted
 
     def _probabilities(self, fitted: Fitted[E], network: nn.Module) -> Callable[[Batch], torch.Tensor]:
         """Return what turns a batch into probabilities by way of a network."""

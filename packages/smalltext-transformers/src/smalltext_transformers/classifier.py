@@ -25,6 +25,7 @@ from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerCh
 from smalltext_torch.parameters import check_count
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
 from smalltext_torch.scoring import Scoring
+from smalltext_torch.silence import silence
 from smalltext_torch.training import Tally
 from smalltext_transformers import layers, pretrained
 from smalltext_transformers._version import __version__
@@ -360,7 +361,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             names = fitted.label_names.names
             network.config.id2label = dict(enumerate(names))
             network.config.label2id = {name: number for number, name in enumerate(names)}
-        with pretrained.quiet():
+        with silence():
             if self.peft_config is None:
                 network.save_pretrained(folder)
             else:

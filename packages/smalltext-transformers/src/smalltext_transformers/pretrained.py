@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from logging import ERROR
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,10 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import CONFIG_NAME, logging
+from transformers.utils import CONFIG_NAME
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_torch.silence import silence
 from smalltext_torch.tokens import positions
 from smalltext_transformers.arguments import TransformerModelArguments
 
@@ -98,7 +98,7 @@ class Pretrained:
         if argument == "model" and Path(source).is_dir() and not (Path(source) / CONFIG_NAME).is_file():
             raise InvalidInputError(argument, f"{source!r}, a folder without {CONFIG_NAME}", allowed)
         try:
-            with quiet():
+            with silence():
                 yield
         except (OSError, ValueError, KeyError) as error:
             reason = str(error).strip().partition("\n")[0]
@@ -125,7 +125,7 @@ def saved_config(folder: Path) -> PretrainedConfig:
 
 def saved_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """Read the tokenizer of a saved classifier."""
-    with quiet():
+    with silence():
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
@@ -134,22 +134,8 @@ def saved_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 def saved_network(folder: Path) -> PreTrainedModel:
     """Read the network of a saved classifier."""
-    with quiet():
+    with silence():
         network: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
             folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, local_files_only=True
         )
     return network
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers from reporting that the head is new, and from showing progress bars."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(ERROR)
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

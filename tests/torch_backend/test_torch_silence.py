@@ -1,0 +1,80 @@
+"""Libraries are silent while a model is loaded, and talk as before once the last thread is through with it."""
+
+from __future__ import annotations
+
+import logging as standard
+import threading
+
+import pytest
+
+from smalltext_torch.silence import silence
+
+logging = pytest.importorskip("transformers.utils.logging")
+
+
+@pytest.fixture(autouse=True)
+def talking():
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_info()
+    logging.enable_progress_bar()
+    yield
+    logging.set_verbosity(verbosity)
+
+
+def is_silent() -> bool:
+    return logging.get_verbosity() == standard.ERROR and not logging.is_progress_bar_enabled()
+
+
+def is_talking() -> bool:
+    return logging.get_verbosity() == standard.INFO and logging.is_progress_bar_enabled()
+
+
+def test_a_block_is_silent_and_what_follows_is_not():
+    with silence():
+        assert is_silent()
+    assert is_talking()
+
+
+def test_an_error_ends_the_silence():
+    with pytest.raises(ZeroDivisionError), silence():
+        _ = 1 / 0
+    assert is_talking()
+
+
+def test_bars_that_nobody_wanted_stay_away():
+    logging.disable_progress_bar()
+    with silence():
+        pass
+    assert not logging.is_progress_bar_enabled()
+
+
+def test_further_libraries_are_silenced_where_they_are_named():
+    logger = standard.getLogger("smalltext-test-library")
+    logger.setLevel(standard.DEBUG)
+    with silence():
+        assert logger.level == standard.DEBUG
+    with silence("smalltext-test-library"):
+        assert logger.level == standard.ERROR
+    assert logger.level == standard.DEBUG
+
+
+def test_blocks_of_two_threads_that_overlap_leave_all_as_it_was():
+    first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
+
+    def second():
+        first_is_in.wait()
+        with silence():
+            second_is_in.set()
+            first_is_out.wait()
+            silent.append(is_silent())
+
+    silent: list[bool] = []
+    thread = threading.Thread(target=second)
+    thread.start()
+    with silence():
+        first_is_in.set()
+        second_is_in.wait()
+    first_is_out.set()
+    thread.join()
+    assert silent == [True]
+    assert is_talking()
