@@ -27,6 +27,23 @@ def test_a_model_folder_holds_names_and_scores_that_its_manifest_vouches_for(mod
     assert st.load(model).predict(st.TextDataset(["buy cheap pills"])).tolist() == [2]
 
 
+def test_a_model_that_nobody_says_a_place_for_is_called_after_the_data(smalltext, mails, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = smalltext("train", mails, "--classifier", "sklearn")
+    assert ended.code == 0
+    assert f"Model: {mails.stem}-model" in ended.out
+    assert st.load(tmp_path / f"{mails.stem}-model").predict(st.TextDataset(["buy cheap pills"])).shape == (1,)
+
+
+def test_a_folder_of_that_name_that_holds_something_else_is_left_alone(smalltext, mails, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / f"{mails.stem}-model").mkdir()
+    (tmp_path / f"{mails.stem}-model" / "notes.txt").write_text("mine")
+    ended = smalltext("train", mails, "--classifier", "sklearn")
+    assert ended.code == 2
+    assert f"{mails.stem}-model" in ended.err
+
+
 def test_it_tells_what_it_found(smalltext, tmp_path):
     data = table(
         tmp_path,

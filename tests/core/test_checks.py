@@ -5,6 +5,7 @@ import pytest
 
 from smalltext_core import LABEL_IGNORED, LABEL_UNLABELED, TextDataset, list_to_csr
 from smalltext_core.checks import (
+    check_flag,
     check_num_classes,
     check_seed,
     check_threshold,
@@ -179,9 +180,19 @@ def test_a_threshold_is_a_number_from_zero_to_below_one():
             check_threshold(wrong)
 
 
+def test_a_flag_is_true_or_false_and_no_text_that_would_count_as_true():
+    assert [check_flag("multi_label", value) for value in (True, False, np.True_)] == [True, False, True]
+    for wrong in ("no", "false", 1, None):
+        with pytest.raises(InvalidInputError, match=r"^multi_label: got .*True or False"):
+            check_flag("multi_label", wrong)
+
+
 @pytest.mark.parametrize(
     "wrong",
-    ["equal", [1, 2], np.array([1.0, 2.0]), 2, {5: 1.0}, {-1: 1.0}, {0: 0.0}, {0: float("nan")}, {"a": 1}],
+    [
+        *("equal", 2, [1, 2], np.array([1.0, 2.0])),
+        *({5: 1.0}, {-1: 1.0}, {0: 0.0}, {0: float("nan")}, {"a": 1}, {True: 2.0}),
+    ],
     ids=repr,
 )
 def test_what_are_no_class_weights_is_refused(wrong):

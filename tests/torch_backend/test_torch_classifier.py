@@ -217,6 +217,8 @@ def test_57_arguments_of_fit_that_make_no_sense_are_refused_before_any_work(
         ("seed", -1),
         ("multi_label_threshold", 1.0),
         ("max_gradient_norm", 0),
+        ("multi_label", "no"),
+        ("warm_start", "no"),
     ],
 )
 def test_28_parameters_that_make_no_sense_are_refused(parameter: str, value: Any) -> None:
@@ -240,6 +242,26 @@ def test_deprecated_early_stopping_works() -> None:
     assert by_accuracy[-1]["train_acc"] > 0.8 > by_accuracy[0]["train_acc"]
     assert len(by_accuracy) < 50
     assert len(never) == 50
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_numbers_of_numpy_stop_early_like_others() -> None:
+    classifier = BagOfEmbeddings(
+        3, early_stopping_no_improvement=np.int64(3), early_stopping_acc=np.float32(0.5), num_epochs=50
+    )
+
+    assert len(classifier.fit(TEXTS).history_) < 50
+
+
+@pytest.mark.filterwarnings("ignore:validations_per_epoch=:RuntimeWarning")
+def test_patience_is_so_many_epochs_however_often_an_epoch_can_be_validated() -> None:
+    def epochs(validations_per_epoch: int) -> int:
+        classifier = BagOfEmbeddings(
+            3, num_epochs=60, lr=1e-9, mini_batch_size=30, validations_per_epoch=validations_per_epoch
+        )
+        return classifier.fit(TEXTS).history_[-1]["epoch"]
+
+    assert epochs(validations_per_epoch=9) == epochs(validations_per_epoch=2) < 60
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

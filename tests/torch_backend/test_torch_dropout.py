@@ -135,6 +135,13 @@ def test_samples_vary_around_the_probabilities() -> None:
     np.testing.assert_allclose(drawn.mean(axis=1), classifier.predict_proba(TEXTS), atol=0.1)
 
 
+def test_samples_that_are_all_alike_are_warned_of() -> None:
+    classifier = BagOfEmbeddings(3, dropout=0.0).fit(TEXTS)
+
+    with pytest.warns(UserWarning, match="all 4 samples of dropout_sampling are the same"):
+        classifier.predict_proba(TEXTS, dropout_sampling=4)
+
+
 def test_one_sample_is_no_sample() -> None:
     classifier = BagOfEmbeddings(3).fit(TEXTS)
 

@@ -139,7 +139,10 @@ def test_the_callers_optimizer_is_given_back_if_training_fails() -> None:
         ({"optimizer": "adam"}, "optimizer"),
         ({"optimizer": torch.optim.SGD}, "optimizer"),
         ({"optimizer": lambda network: network}, "optimizer"),
+        ({"optimizer": lambda network: torch.optim.LBFGS(network.parameters())}, "LBFGS"),
+        ({"optimizer": torch.optim.LBFGS([nn.Parameter(torch.zeros(1))])}, "LBFGS"),
         ({"optimizer": sgd, "scheduler": "linear"}, "scheduler"),
+        ({"optimizer": sgd, "scheduler": lambda optimizer: None}, "scheduler"),
         ({"optimizer": sgd, "scheduler": StepLR(optimizer_of_its_own(), 1)}, "scheduler"),
     ],
 )

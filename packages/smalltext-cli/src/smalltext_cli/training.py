@@ -18,6 +18,7 @@ from smalltext_cli.errors import InputFileError, UsageError, shortened
 from smalltext_cli.evaluation import threshold_of
 from smalltext_cli.metrics import Scores, score
 from smalltext_cli.reading import Labelled
+from smalltext_cli.sources import STDIN
 from smalltext_cli.splitting import held_out_rows
 from smalltext_core import Classifier, ClassifierSpec, LabelNames, Saving, TextDataset, create_classifier
 from smalltext_core.errors import SmallTextError
@@ -159,6 +160,17 @@ def check_abilities(name: str, spec: ClassifierSpec, *, multi_label: bool, weigh
         raise UsageError(f"The classifier {name!r} takes no weights. Leave --weight-column out.")
     if "save" not in spec.abilities:
         raise UsageError(f"The classifier {name!r} cannot be saved, so there is no model folder to write.")
+
+
+def model_folder_of(data: str) -> Path:
+    """Return where a model goes if nobody says where: a folder in this one, called after the data.
+
+    Examples
+    --------
+    >>> model_folder_of("mails/2024.csv").name, model_folder_of("-").name
+    ('2024-model', 'model')
+    """
+    return Path("model" if data == STDIN else f"{Path(data).stem}-model")
 
 
 def fitted(name: str, split: Split, parameters: dict[str, Any]) -> tuple[Classifier, float]:

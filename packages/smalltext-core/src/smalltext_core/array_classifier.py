@@ -78,7 +78,7 @@ class ArrayClassifier(ProbabilisticClassifier):
 
     def __init__(self, num_classes: int, multi_label: bool = False) -> None:
         self.num_classes = checks.check_num_classes(num_classes, multi_label)
-        self.multi_label = bool(multi_label)
+        self.multi_label = checks.check_flag("multi_label", multi_label)
         self.learned_: Arrays | None = None
         self.label_names_: LabelNames | None = None
 

@@ -94,6 +94,13 @@ def check_num_classes(num_classes: object, multi_label: bool) -> int:
     return int(num_classes)
 
 
+def check_flag(argument: str, value: object) -> bool:
+    """Return True or False, or say that it has to be one of them: any text would count as True."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InvalidInputError(argument, repr(value), "True or False")
+    return bool(value)
+
+
 def check_seed(seed: object) -> int | None:
     """Return the seed, or say what it has to be: None or an int from 0 to 2**32 - 1."""
     if seed is None:

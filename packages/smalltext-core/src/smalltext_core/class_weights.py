@@ -24,7 +24,8 @@ def check_class_weight(class_weight: object, num_classes: int) -> None:
     if not isinstance(class_weight, Mapping):
         raise InvalidInputError("class_weight", repr(class_weight), allowed)
     for number, weight in class_weight.items():
-        known = isinstance(number, (int, np.integer)) and 0 <= number < num_classes
+        whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+        known = whole and 0 <= number < num_classes
         if not known or not isinstance(weight, (int, float, np.number)) or not 0 < weight < math.inf:
             raise InvalidInputError("class_weight", f"{number!r}: {weight!r}", allowed)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from smalltext_core.checks import check_flag
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import Probabilities
@@ -35,6 +36,7 @@ from smalltext_kimcnn.vocabulary import Vocabulary
 from smalltext_torch.backend import Fitted
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import TorchClassifier
+from smalltext_torch.dropout import warn_if_alike
 from smalltext_torch.parameters import check_count
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described, progress_bar
 from smalltext_torch.randomness import Randomness
@@ -202,10 +204,10 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         self.embedding_matrix = check_matrix(embedding_matrix)
         self.embeddings = check_source(embeddings, embedding_matrix)
         self.embedding_dim = check_count("embedding_dim", embedding_dim)
-        self.static = bool(static)
+        self.static = check_flag("static", static)
         self.max_norm = check_max_norm(max_norm)
         self.min_frequency = check_count("min_frequency", min_frequency)
-        self.lowercase = bool(lowercase)
+        self.lowercase = check_flag("lowercase", lowercase)
 
     @torch.inference_mode()
     def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
@@ -239,6 +241,8 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
                     pooled = functional.dropout(pooled.repeat_interleave(samples, 0), self.dropout, inplace=True)
             drawn = fitted.loss.probabilities(network.last(pooled))
             proba[rows] = drawn.cpu().numpy().reshape(-1, *shape)
+        if samples > 1:
+            warn_if_alike(proba)
         return proba
 
     @overload

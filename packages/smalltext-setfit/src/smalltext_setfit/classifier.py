@@ -28,7 +28,7 @@ from smalltext_setfit.training import FewShotTraining, checked
 from smalltext_setfit.validation import measured
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.device import Precision, check_device, reproducible, resolve_device
-from smalltext_torch.dropout import with_dropout
+from smalltext_torch.dropout import warn_if_alike, with_dropout
 from smalltext_torch.losses import Loss
 from smalltext_torch.network_classifier import NetworkClassifier
 from smalltext_torch.parameters import check_count
@@ -307,12 +307,14 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             )
             return found[distinct.of_row]
         network = with_dropout(fitted.network)
-        return self._scoring(fitted, distinct.tokens.take(distinct.of_row)).sample(
+        sampled = self._scoring(fitted, distinct.tokens.take(distinct.of_row)).sample(
             lambda batch: fitted.loss.probabilities(network(batch)[1]),
             samples,
             self.num_classes,
             Randomness(self.seed, fitted.device).network,
         )
+        warn_if_alike(sampled)
+        return sampled
 
     @overload
     def embed(

@@ -86,7 +86,7 @@ class SklearnClassifier(ProbabilisticClassifier):
         if vectorizer is not None and not hasattr(vectorizer, "fit_transform"):
             raise InvalidInputError("vectorizer", repr(vectorizer), "a transformer, such as TfidfVectorizer()")
         self.model = model
-        self.multi_label = multi_label
+        self.multi_label = checks.check_flag("multi_label", multi_label)
         self.vectorizer = vectorizer
         self.class_weight = class_weight
         self.multi_label_threshold = checks.check_threshold(multi_label_threshold)

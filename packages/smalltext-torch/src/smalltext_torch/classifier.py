@@ -23,7 +23,7 @@ from smalltext_torch.backend import Backend, E, Fitted
 from smalltext_torch.batching import Batch
 from smalltext_torch.deprecation import ConstructorEarlyStopping, warn_deprecated
 from smalltext_torch.device import Precision, check_device, present_or_best, reproducible, resolve_device
-from smalltext_torch.dropout import with_dropout
+from smalltext_torch.dropout import warn_if_alike, with_dropout
 from smalltext_torch.early_stopping import EarlyStoppingHandler
 from smalltext_torch.history import HistoryRecord, TrainingCallback, check_callbacks
 from smalltext_torch.losses import Loss
@@ -109,7 +109,7 @@ class TorchClassifier(Backend[E], NetworkClassifier[Fitted[E]]):
         warm_start: bool = False,
     ) -> None:
         self.num_classes = checks.check_num_classes(num_classes, multi_label)
-        self.multi_label = bool(multi_label)
+        self.multi_label = checks.check_flag("multi_label", multi_label)
         self.num_epochs = parameters.check_count("num_epochs", num_epochs)
         self.lr = parameters.check_positive("lr", lr)
         self.mini_batch_size = parameters.check_count("mini_batch_size", mini_batch_size)
@@ -124,9 +124,9 @@ class TorchClassifier(Backend[E], NetworkClassifier[Fitted[E]]):
         self.verbosity = check_verbosity(verbosity)
         self.seed = checks.check_seed(seed)
         self.multi_label_threshold = checks.check_threshold(multi_label_threshold)
-        self.mixed_precision = bool(mixed_precision)
+        self.mixed_precision = checks.check_flag("mixed_precision", mixed_precision)
         self.max_gradient_norm = parameters.check_positive("max_gradient_norm", max_gradient_norm)
-        self.warm_start = bool(warm_start)
+        self.warm_start = checks.check_flag("warm_start", warm_start)
         self._fitted: Fitted[E] | None = None
         for parameter in self._constructor_early_stopping().used():
             warn_deprecated(parameter, "fit(early_stopping=...)", stacklevel=4)
@@ -180,7 +180,8 @@ class TorchClassifier(Backend[E], NetworkClassifier[Fitted[E]]):
             validation_set = checks.validation_data(
                 validation_set, num_classes=self.num_classes, multi_label=self.multi_label
             )
-        stopping = self._constructor_early_stopping().handler(early_stopping, self.validations_per_epoch)
+        early = self._constructor_early_stopping()
+        stopping = early.overruled(early_stopping)
         selection = as_model_selection_handler(
             self._default_model_selection() if model_selection is None else model_selection
         )
@@ -201,13 +202,15 @@ class TorchClassifier(Backend[E], NetworkClassifier[Fitted[E]]):
         narrator.tell(
             VERBOSITY_VERBOSE, "training on %d texts, validating with %d", len(examples), len(validation or ())
         )
-        steps = schedule.num_epochs * schedule.batches_per_epoch(len(examples))
+        batches = schedule.batches_per_epoch(len(examples))
+        if stopping is None:
+            stopping = early.handler(len(schedule.validated_after(batches)))
         in_use = [given.texts for given in (examples, validation) if given is not None]
         embedding = self._word_embedding(network) if optimizer is None else None
         with (
             reproducible(device, self.seed),
             vocabulary_in_use(network, embedding, in_use, self._padding(encoder)),
-            self._optimization(optimizer, scheduler, network, steps) as (given, paced),
+            self._optimization(optimizer, scheduler, network, schedule.num_epochs * batches) as (given, paced),
         ):
             training = Training(
                 network=network,
@@ -248,12 +251,14 @@ class TorchClassifier(Backend[E], NetworkClassifier[Fitted[E]]):
         scoring = self._scoring(fitted, data_set)
         if samples == 1:
             return scoring.compute(self._probabilities(fitted, fitted.network), self.num_classes)
-        return scoring.sample(
+        sampled = scoring.sample(
             self._probabilities(fitted, with_dropout(fitted.network)),
             samples,
             self.num_classes,
             Randomness(self.seed, fitted.device).network,
         )
+        warn_if_alike(sampled)
+        return sampled
 
     def save(self, folder: str | Path) -> None:
         """Write the fitted classifier to a folder, whole or not at all: weights as safetensors, the rest as JSON.

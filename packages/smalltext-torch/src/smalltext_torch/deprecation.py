@@ -6,6 +6,8 @@ import warnings
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch.early_stopping import (
     EarlyStopping,
@@ -53,10 +55,10 @@ class ConstructorEarlyStopping:
     parameter: str
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.no_improvement, int) and not isinstance(self.no_improvement, bool)
+        whole = isinstance(self.no_improvement, (int, np.integer)) and not isinstance(self.no_improvement, bool)
         if not whole:
             raise InvalidInputError(self.parameter, repr(self.no_improvement), "a whole number; 0 switches it off")
-        if not isinstance(self.accuracy, (int, float)) or not self.accuracy <= 1:
+        if not isinstance(self.accuracy, (int, float, np.number)) or not self.accuracy <= 1:
             raise InvalidInputError(
                 "early_stopping_acc", repr(self.accuracy), "a number up to 1; -1 switches it off"
             )
@@ -66,12 +68,10 @@ class ConstructorEarlyStopping:
         used = [self.parameter] if self.no_improvement != 5 else []
         return [*used, "early_stopping_acc"] if self.accuracy != -1 else used
 
-    def handler(
-        self, given: EarlyStoppingHandler | Literal["none"] | None, validations_per_epoch: int
-    ) -> EarlyStoppingHandler:
-        """Return what `fit` was given or, if that is None, what the constructor's arguments ask for."""
+    def overruled(self, given: EarlyStoppingHandler | Literal["none"] | None) -> EarlyStoppingHandler | None:
+        """Return what `fit` was given, checked, or None where the constructor's arguments decide."""
         if given is None:
-            return self._own(validations_per_epoch)
+            return None
         handler = as_early_stopping_handler(given)
         if self.used():
             warnings.warn(
@@ -81,7 +81,8 @@ class ConstructorEarlyStopping:
             )
         return handler
 
-    def _own(self, validations_per_epoch: int) -> EarlyStoppingHandler:
+    def handler(self, validations_per_epoch: int) -> EarlyStoppingHandler:
+        """Return what the constructor's arguments ask for, given how often an epoch is validated indeed."""
         handlers: list[EarlyStoppingHandler] = []
         if self.no_improvement > 0:
             patience = self.no_improvement * validations_per_epoch

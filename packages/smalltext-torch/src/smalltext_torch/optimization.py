@@ -42,6 +42,7 @@ def check_choice(optimizer: OptimizerChoice | None, scheduler: SchedulerChoice |
             )
         return
     if isinstance(optimizer, Optimizer):
+        _check_steps(optimizer)
         if len(optimizer.param_groups) != 1:
             raise InvalidInputError(
                 "optimizer",
@@ -108,6 +109,7 @@ def chosen(
             raise InvalidInputError(
                 "optimizer", f"a function that returned {made!r}", "one that returns an optimizer"
             )
+        _check_steps(made)
         yield made, _made_scheduler(scheduler, made)
         return
     with _borrowed_optimizer(optimizer, network), _borrowed_scheduler(scheduler):
@@ -117,7 +119,18 @@ def chosen(
 def _made_scheduler(scheduler: SchedulerChoice | None, optimizer: Optimizer) -> Scheduler | None:
     if scheduler is None or hasattr(scheduler, "step"):
         return scheduler
-    return scheduler(optimizer)
+    made = scheduler(optimizer)
+    if not hasattr(made, "step"):
+        raise InvalidInputError("scheduler", f"a function that returned {made!r}", "one that returns a scheduler")
+    return made
+
+
+def _check_steps(optimizer: Optimizer) -> None:
+    """Refuse an optimizer that has to compute the loss again and again to take one step."""
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise InvalidInputError(
+            "optimizer", type(optimizer).__name__, "one that takes a step for every batch, such as AdamW or SGD"
+        )
 
 
 @contextmanager

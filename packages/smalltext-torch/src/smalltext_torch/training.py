@@ -160,7 +160,7 @@ class Training:
         step = 0
         with progress_bar(batches_per_epoch * self.schedule.num_epochs, "train", "batch") as bar:
             for epoch in range(1, self.schedule.num_epochs + 1):
-                tally = Tally()
+                tally = Tally(len(examples), self.precision.device)
                 self.begin_epoch(epoch)
                 self.network.train()
                 lengths = examples.texts.lengths
@@ -176,7 +176,7 @@ class Training:
                         record = self._measure(epoch, step, tally, learning_rate, validation)
                         if self._judge(record, validation is not None):
                             return self._finished()
-                        tally = Tally()
+                        tally = Tally(len(examples), self.precision.device)
                         self.network.train()
         return self._finished()
 
@@ -319,30 +319,43 @@ class BestWeights:
 
 
 class Tally:
-    """Losses and hits of texts, gathered batch by batch without waiting for the device."""
+    """Losses and hits of texts, gathered batch by batch without waiting for the device.
 
-    def __init__(self) -> None:
-        self._losses: list[torch.Tensor] = []
-        self._hits: list[torch.Tensor] = []
-        self._weights: list[torch.Tensor] = []
+    There is room for all of it from the beginning: small tensors that stay, each made amid those of a batch, would
+    keep its memory in pieces, which the next batch does not fit in.
+
+    Parameters
+    ----------
+    count : int
+        How many texts there will be, at most.
+    device : torch.device
+    """
+
+    def __init__(self, count: int, device: torch.device) -> None:
+        self._losses, self._hits, self._weights = torch.ones(3, count, device=device)
+        self._seen = 0
+        self._last = slice(0)
 
     def add(self, losses: torch.Tensor, hits: torch.Tensor, weights: torch.Tensor | None) -> None:
         """Take note of the texts of a batch."""
-        self._losses.append(losses)
-        self._hits.append(hits)
+        self._last = slice(self._seen, self._seen + len(losses))
+        self._seen += len(losses)
+        self._losses[self._last] = losses
+        self._hits[self._last] = hits
         if weights is not None:
-            self._weights.append(weights)
+            self._weights[self._last] = weights
 
     def last_loss(self, epoch: int) -> float:
         """Return the mean loss of the last batch, or raise DivergedError if it is no finite number."""
-        return _finite(float(self._losses[-1].mean()), f"The training loss in epoch {epoch}")
+        return _finite(float(self._losses[self._last].mean()), f"The training loss in epoch {epoch}")
 
     def means(self, name: str) -> tuple[float, float]:
         """Return the (weighted) mean loss over texts, which has to be finite, and the share of right answers."""
-        losses = torch.cat(self._losses).cpu().double()
-        weights = torch.cat(self._weights).cpu().double() if self._weights else torch.ones_like(losses)
+        losses, hits, weights = (
+            figures[: self._seen].cpu().double() for figures in (self._losses, self._hits, self._weights)
+        )
         loss = float((losses * weights).sum() / weights.sum())
-        return _finite(loss, name), float(torch.cat(self._hits).cpu().double().mean())
+        return _finite(loss, name), float(hits.mean())
 
 
 def evaluate(
@@ -353,8 +366,8 @@ def evaluate(
     padding: int = 0,
 ) -> Tally:
     """Compute losses and hits of labelled texts, without training; the network has to be in evaluation mode."""
-    tally = Tally()
     device = precision.device
+    tally = Tally(len(examples), device)
     for rows in prediction_batches(examples.texts.lengths, token_budget(device), precision.widths):
         with torch.inference_mode(), precision.autocast():
             targets = loss.targets(examples.y[rows], device)

@@ -304,7 +304,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         proba = self._scoring(fitted, data_set, "validate").compute(
             self._probabilities(fitted, fitted.network), self.num_classes
         )
-        tally, logits = Tally(), loss.logits(torch.from_numpy(proba))
+        logits = loss.logits(torch.from_numpy(proba))
+        tally = Tally(len(logits), logits.device)
         targets, weights = loss.targets(y, logits.device), loss.text_weights(y)
         tally.add(
             loss.of_texts(logits, targets),

@@ -16,7 +16,7 @@ from smalltext_cli.commands.options import (
     Separator,
     TextColumn,
 )
-from smalltext_cli.console import jsonable, messages, print_json, results
+from smalltext_cli.console import jsonable, messages, print_json, results, working
 
 if TYPE_CHECKING:
     from smalltext_cli.metrics import Scores
@@ -31,7 +31,16 @@ def train(
     classifier: Annotated[
         str, typer.Option("--classifier", "-c", metavar="NAME", help="One of those that `smalltext list` shows.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the model is to be.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Where the model is to be; by default the folder mails-model for DATA mails.csv.",
+            show_default=False,
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -87,7 +96,7 @@ def train(
 
     Examples
     --------
-        smalltext train mails.csv --classifier sklearn --output model
+        smalltext train mails.csv --classifier sklearn
 
         smalltext train papers.jsonl -c sklearn -o model --multi-label --set class_weight=balanced --seed 1
 
@@ -109,6 +118,7 @@ def train(
     parameters = builder_parameters(spec.resolve("builder"))
     given = settings_of(classifier, parameters, settings or [], seed=seed, device=device)
     values_of(parameters, given)
+    output = training.model_folder_of(data) if output is None else output
     check_destination(output)
 
     read = partial(
@@ -135,7 +145,10 @@ def train(
     # No spinner: a backend that has a progress bar of its own would draw it over this line.
     messages().print(f"Training {classifier} on {len(split.train):,} texts ...", markup=False)
     trained, seconds = training.fitted(classifier, split, values)
-    scores = None if split.scored is None else training.scored(trained, split.scored)
+    scores = None
+    if split.scored is not None:
+        with working(f"Scoring it on {len(split.scored):,} texts ..."):
+            scores = training.scored(trained, split.scored)
     document = None if scores is None else {**scores.as_dict(names.names), "scored_on": split.scored_on}
     if document is not None and split.validation is not None:
         document["scored_on"] = {**split.scored_on, "given_to_fit": training.takes_validation_set(trained)}
