@@ -38,6 +38,7 @@ from smalltext_transformers.adapters import (
 )
 from smalltext_transformers.arguments import FineTuningArguments, TransformerModelArguments
 from smalltext_transformers.encoder import Encoder
+from smalltext_transformers.first_token import first_token_alone, prepare
 from smalltext_transformers.pretrained import Pretrained
 from smalltext_transformers.windows import WindowScoring
 
@@ -286,7 +287,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
 
     def _make_network(self, encoder: Encoder) -> nn.Module:
         network = self._pretrained().network(encoder.config)
-        return network if self.peft_config is None else with_adapter(network, self.peft_config)
+        return prepare(network if self.peft_config is None else with_adapter(network, self.peft_config))
 
     def _scoring(
         self, fitted: Fitted[Encoder], data_set: Dataset[Any], description: str | None = "predict"
@@ -315,7 +316,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return tally
 
     def _forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        logits: torch.Tensor = network(batch.tokens, attention_mask=batch.mask.long()).logits
+        with first_token_alone():
+            logits: torch.Tensor = network(batch.tokens, attention_mask=batch.mask.long()).logits
         return logits
 
     def _padding(self, encoder: Encoder) -> int:
@@ -372,8 +374,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
 
     def _load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
         if self.peft_config is None:
-            return pretrained.saved_network(folder)
-        return with_saved_adapter(self._pretrained().network(encoder.config), folder)
+            return prepare(pretrained.saved_network(folder))
+        return prepare(with_saved_adapter(self._pretrained().network(encoder.config), folder))
 
     def _saved_parameters(self) -> dict[str, Any]:
         arguments = self.fine_tuning_arguments

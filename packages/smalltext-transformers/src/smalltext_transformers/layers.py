@@ -28,7 +28,7 @@ def layers(network: nn.Module) -> list[Layer]:
     InvalidInputError
         If the network has no list of layers.
     """
-    path, stack = _stack(network)
+    path, stack = layer_list(network)
     prefixes = [f"{path}.{name}." for name, _ in stack.named_children()]
     shared = tuple(f"{name}." for name in _shared_behind(network, path))
     found: list[Layer] = [[] for _ in range(len(prefixes) + 2)]
@@ -45,8 +45,14 @@ def layers(network: nn.Module) -> list[Layer]:
     return [layer for layer in found if layer]
 
 
-def _stack(network: nn.Module) -> tuple[str, nn.ModuleList]:
-    """Return the encoder's list of layers and its name: the longest list, of equals the outermost one."""
+def layer_list(network: nn.Module) -> tuple[str, nn.ModuleList]:
+    """Return the encoder's list of layers and its name: the longest list, of equals the outermost one.
+
+    Raises
+    ------
+    InvalidInputError
+        If the network has no list of layers.
+    """
     stacks = [
         (name, module)
         for name, module in network.named_modules()
