@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import pickle
 
 import numpy as np
 import psutil
@@ -135,6 +136,14 @@ def test_the_average_is_over_the_tokens_of_the_text(learned):
 def test_wrong_embeddings_are_refused(learned, wrong):
     with pytest.raises(InvalidInputError, match=next(iter(wrong))):
         learned.embed(TEXTS, **wrong)
+
+
+@pytest.mark.parametrize("architecture", {**ARCHITECTURES, **WITH_DECODER})
+def test_a_classifier_that_has_embedded_can_be_pickled(make, topics, architecture):
+    classifier = make(model=tiny_model(architecture), num_epochs=1).fit(topics)
+    embeddings = classifier.embed(TEXTS)
+    again = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_array_equal(again.embed(TEXTS), embeddings)
 
 
 def test_59_the_embedding_of_nothing_has_no_rows(learned):

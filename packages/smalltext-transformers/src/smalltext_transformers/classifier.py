@@ -27,6 +27,7 @@ from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
 from smalltext_torch.scoring import Scoring
 from smalltext_torch.silence import silence
 from smalltext_torch.training import Tally
+from smalltext_torch.twins import twin_of
 from smalltext_transformers import layers, pretrained
 from smalltext_transformers._version import __version__
 from smalltext_transformers.adapters import (
@@ -251,8 +252,11 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             allowed = f"{-depth} to {depth - 1}; the model has {depth - 1} layers above its embeddings"
             raise InvalidInputError("hidden_layer_index", str(hidden_layer_index), allowed)
 
+        # Asked for hidden states, transformers hangs functions on a network that no pickle takes.
+        twin = twin_of(fitted.network)
+
         def embedding_and_proba(batch: Batch) -> torch.Tensor:
-            output = fitted.network(batch.tokens, attention_mask=batch.mask.long(), output_hidden_states=True)
+            output = twin(batch.tokens, attention_mask=batch.mask.long(), output_hidden_states=True)
             # Models with a decoder, such as BART, keep what the encoder makes of a text apart.
             every = output["encoder_hidden_states" if "encoder_hidden_states" in output else "hidden_states"]
             states = every[hidden_layer_index].float()
