@@ -20,7 +20,7 @@ from transformers_backend.tiny_models import (
     tiny_tokenizer,
 )
 
-AUTO = ("AutoConfig", "AutoTokenizer", "AutoModelForSequenceClassification")
+PARTS = ("AutoConfig", "AutoTokenizer", "PreTrainedModel")
 
 
 @pytest.fixture(autouse=True)
@@ -32,18 +32,18 @@ def online(monkeypatch):
 def told(monkeypatch, strategy, cache_dir=None):
     """Return what each from_pretrained is told when a classifier's parts are loaded."""
     told = {}
-    for name in AUTO:
-        auto = getattr(transformers, name)
+    for name in PARTS:
+        part = getattr(transformers, name)
 
-        def spy(*given, name=name, from_pretrained=auto.from_pretrained, **options):
+        def spy(cls, *given, name=name, from_pretrained=part.from_pretrained.__func__, **options):
             told[name] = options
-            return from_pretrained(*given, **{**options, "force_download": False})
+            return from_pretrained(cls, *given, **{**options, "force_download": False})
 
-        monkeypatch.setattr(auto, "from_pretrained", spy)
+        monkeypatch.setattr(part, "from_pretrained", classmethod(spy))
     source = Pretrained(TransformerModelArguments(tiny_model(), model_loading_strategy=strategy), cache_dir)
     source.tokenizer()
     source.network(source.config(2, multi_label=False))
-    assert set(told) == set(AUTO)
+    assert set(told) == set(PARTS)
     return told.values()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -71,7 +72,8 @@ class Pretrained:
     def network(self, config: PretrainedConfig) -> PreTrainedModel:
         """Return the model on the CPU in float32; a head that it has not is drawn at random."""
         with self._loading("model", self._arguments.model):
-            network: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+            of_model, config = _network_class(config)
+            network: PreTrainedModel = of_model.from_pretrained(
                 self._arguments.model,
                 config=copy.deepcopy(config),
                 dtype=torch.float32,
@@ -105,6 +107,23 @@ class Pretrained:
             raise InvalidInputError(
                 argument, repr(source), allowed, f"{type(error).__name__}: {reason}"
             ) from error
+
+
+def _network_class(config: PretrainedConfig) -> tuple[type[PreTrainedModel], PretrainedConfig]:
+    """Return the class that classifies texts with a model, and the part of a configuration that it takes.
+
+    AutoModelForSequenceClassification would do the same, but where peft is installed it asks the hub for an adapter
+    first, whatever it was told of the cache and of the network.
+
+    Raises
+    ------
+    ValueError
+        If models of this type classify no texts.
+    """
+    found: type[PreTrainedModel] | None = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
+    if found is None:
+        raise ValueError(f"models of the type {config.model_type!r} classify no texts")
+    return found, config if isinstance(config, found.config_class) else config.get_text_config()
 
 
 def window(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
