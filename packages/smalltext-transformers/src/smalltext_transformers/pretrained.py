@@ -112,8 +112,8 @@ class Pretrained:
 def _network_class(config: PretrainedConfig) -> tuple[type[PreTrainedModel], PretrainedConfig]:
     """Return the class that classifies texts with a model, and the part of a configuration that it takes.
 
-    AutoModelForSequenceClassification would do the same, but where peft is installed it asks the hub for an adapter
-    first, whatever it was told of the cache and of the network.
+    AutoModelForSequenceClassification would do the same, but where peft is installed it first asks the hub for an
+    adapter, whatever it was told of the cache and of the network.
 
     Raises
     ------
