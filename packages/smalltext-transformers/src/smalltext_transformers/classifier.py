@@ -289,8 +289,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return encoder.encode(data_set)
 
     def _make_network(self, encoder: Encoder) -> nn.Module:
-        network = self._pretrained().network(encoder.config)
-        return network if self.peft_config is None else with_adapter(network, self.peft_config)
+        network, drawn = self._pretrained().network(encoder.config)
+        return network if self.peft_config is None else with_adapter(network, self.peft_config, drawn)
 
     def _scoring(
         self, fitted: Fitted[Encoder], data_set: Dataset[Any], description: str | None = "predict"
@@ -376,7 +376,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
     def _load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
         if self.peft_config is None:
             return pretrained.saved_network(folder)
-        return with_saved_adapter(self._pretrained().network(encoder.config), folder)
+        network, _ = self._pretrained().network(encoder.config)
+        return with_saved_adapter(network, folder)
 
     def _saved_parameters(self) -> dict[str, Any]:
         arguments = self.fine_tuning_arguments
