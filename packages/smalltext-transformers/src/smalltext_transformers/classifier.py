@@ -21,6 +21,7 @@ from smalltext_core.probabilities import Probabilities
 from smalltext_torch.backend import Fitted
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import TorchClassifier
+from smalltext_torch.device import Precision
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
 from smalltext_torch.parameters import check_count
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
@@ -39,6 +40,7 @@ from smalltext_transformers.adapters import (
 )
 from smalltext_transformers.arguments import FineTuningArguments, TransformerModelArguments
 from smalltext_transformers.encoder import Encoder
+from smalltext_transformers.inputs import in_order, inputs
 from smalltext_transformers.pretrained import Pretrained
 from smalltext_transformers.windows import WindowScoring
 
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
     from peft import PeftConfig
 
 PRECISIONS = ("float32", "auto")
+FLOAT32_ALONE = frozenset(("deberta",))
+"""Types of models that mix types in a way that autocast does not put right."""
+
 EmbeddingMethod = Literal["avg", "cls"]
 
 
@@ -98,7 +103,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         An adapter to train instead of the whole model, such as ``peft.LoraConfig(r=8)``. What is saved is the
         adapter, beside the name of the pretrained model, which has to be there when it is loaded.
     precision : {"float32", "auto"}, default="float32"
-        "auto" multiplies in bfloat16 or float16 where the device is faster with it.
+        "auto" multiplies in bfloat16 or float16 where the device is faster with it and the model can; DeBERTa (not
+        its versions 2 and 3) always computes in float32.
     max_gradient_norm : float, default=1.0
         Longer gradients are shortened to this.
     multi_label_threshold : float, default=0.5
@@ -256,10 +262,10 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         twin = twin_of(fitted.network)
 
         def embedding_and_proba(batch: Batch) -> torch.Tensor:
-            output = twin(batch.tokens, attention_mask=batch.mask.long(), output_hidden_states=True)
+            output = twin(**inputs(batch, config), output_hidden_states=True)
             # Models with a decoder, such as BART, keep what the encoder makes of a text apart.
             every = output["encoder_hidden_states" if "encoder_hidden_states" in output else "hidden_states"]
-            states = every[hidden_layer_index].float()
+            states = in_order(every[hidden_layer_index].float(), batch, config)
             pooled = states[:, 0] if embedding_method == "cls" else _mean(states, batch)
             return torch.cat([pooled, fitted.loss.probabilities(output.logits)], dim=1)
 
@@ -318,8 +324,15 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return tally
 
     def _forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        logits: torch.Tensor = network(batch.tokens, attention_mask=batch.mask.long()).logits
+        configured: Any = network
+        logits: torch.Tensor = configured(**inputs(batch, configured.config)).logits
         return logits
+
+    def _precision_of(self, network: nn.Module, device: torch.device) -> Precision:
+        configured: Any = network
+        if configured.config.model_type in FLOAT32_ALONE:
+            return Precision(device)
+        return super()._precision_of(network, device)
 
     def _padding(self, encoder: Encoder) -> int:
         return encoder.padding

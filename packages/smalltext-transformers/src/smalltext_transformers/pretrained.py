@@ -60,6 +60,10 @@ class Pretrained:
             config: PretrainedConfig = AutoConfig.from_pretrained(
                 self._arguments.config, num_labels=num_classes, problem_type=problem, **self._options()
             )
+        # What the classes are called is said by a dataset, and what is wanted besides logits by whoever wants it.
+        config.id2label = {number: f"LABEL_{number}" for number in range(num_classes)}
+        config.label2id = {name: number for number, name in config.id2label.items()}
+        config.return_dict, config.output_hidden_states, config.output_attentions = True, False, False
         return config
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -88,7 +92,7 @@ class Pretrained:
         source = self._arguments.model
         with self._loading("model", source):
             of_model, config = _network_class(config)
-            network, info = of_model.from_pretrained(
+            loaded: tuple[PreTrainedModel, dict[str, Any]] = of_model.from_pretrained(
                 source,
                 config=copy.deepcopy(config),
                 dtype=torch.float32,
@@ -96,6 +100,7 @@ class Pretrained:
                 output_loading_info=True,
                 **self._options(),
             )
+        network, info = loaded
         problem = fitting.misfit(network, info)
         if problem is not None:
             argument = "model" if self._arguments.config == source else "config"
@@ -129,7 +134,7 @@ class Pretrained:
             raise InvalidInputError(argument, given, allowed, f"{type(error).__name__}: {reason}") from error
 
 
-def _network_class(config: PretrainedConfig) -> tuple[type[PreTrainedModel], PretrainedConfig]:
+def _network_class(config: PretrainedConfig) -> tuple[Any, PretrainedConfig]:
     """Return the class that classifies texts with a model, and the part of a configuration that it takes.
 
     AutoModelForSequenceClassification would do the same, but where peft is installed it first asks the hub for an
@@ -140,7 +145,7 @@ def _network_class(config: PretrainedConfig) -> tuple[type[PreTrainedModel], Pre
     ValueError
         If models of this type classify no texts.
     """
-    found: type[PreTrainedModel] | None = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
+    found: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
     if found is None:
         raise ValueError(f"models of the type {config.model_type!r} classify no texts")
     return found, config if isinstance(config, found.config_class) else config.get_text_config()
