@@ -172,3 +172,14 @@ def test_adapters_have_no_layers_to_fine_tune(make):
 def test_what_is_no_adapter_for_classification_is_refused(make, wrong):
     with pytest.raises(InvalidInputError, match="peft_config"):
         make(peft_config=wrong)
+
+
+def test_prompts_cannot_be_learned(make):
+    prompt = peft.PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=4)
+    with pytest.raises(InvalidInputError, match=r"^peft_config: .*PromptTuningConfig.* such as peft.LoraConfig"):
+        make(peft_config=prompt)
+
+
+def test_parts_that_the_model_does_not_have_are_named(make, topics):
+    with pytest.raises(InvalidInputError, match="^peft_config: .*no_such_part"):
+        make(peft_config=lora(target_modules=["no_such_part"])).fit(topics)

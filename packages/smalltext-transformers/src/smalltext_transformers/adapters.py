@@ -27,6 +27,9 @@ def check_peft_config(config: Any) -> PeftConfig | None:
         raise InvalidInputError("peft_config", repr(config), "a configuration of peft, such as peft.LoraConfig()")
     if config.task_type not in (None, TASK):
         raise InvalidInputError("peft_config", f"task_type={config.task_type!r}", f"task_type={TASK!r}, or none")
+    if config.is_prompt_learning:
+        allowed = "an adapter that changes the model's layers, such as peft.LoraConfig()"
+        raise InvalidInputError("peft_config", f"{type(config).__name__}, which learns a prompt", allowed)
     return config_from_json(config_to_json(config))
 
 
@@ -51,13 +54,24 @@ def with_adapter(network: PreTrainedModel, config: PeftConfig, drawn: Iterable[s
     drawn : iterable of str, default=()
         The names of the parameters that the pretrained model does not have; without them among what is saved, they
         would be others each time.
+
+    Raises
+    ------
+    InvalidInputError
+        If the model has no such parts as the configuration names.
     """
     # The configuration is filled in on the way; the caller's stays as it is.
     filled = config_from_json(config_to_json(config))
     if hasattr(filled, "modules_to_save"):
         new = {*head(network), *(name.rpartition(".")[0] for name in drawn)}
         filled.modules_to_save = sorted({*(filled.modules_to_save or ()), *_outermost(new)})
-    adapted: nn.Module = _peft().get_peft_model(network, filled)
+    try:
+        adapted: nn.Module = _peft().get_peft_model(network, filled)
+    except ValueError as error:
+        given = f"{type(config).__name__} with target_modules={getattr(config, 'target_modules', None)!r}"
+        raise InvalidInputError(
+            "peft_config", given, f"one that fits a {type(network).__name__}", str(error).partition("\n")[0]
+        ) from error
     return adapted
 
 

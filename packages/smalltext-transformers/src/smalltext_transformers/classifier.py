@@ -178,12 +178,17 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             raise InvalidInputError(
                 "fine_tuning_arguments", repr(fine_tuning_arguments), "a FineTuningArguments, or None"
             )
-        if isinstance(memory_fix, bool) or not isinstance(memory_fix, int) or memory_fix < 0:
+        if isinstance(memory_fix, bool) or not isinstance(memory_fix, (int, np.integer)) or memory_fix < 0:
             raise InvalidInputError("memory_fix", repr(memory_fix), "a whole number; 0 switches it off")
+        if not isinstance(model_selection, (bool, np.bool_)):
+            hint = 'Which model to keep is said to fit: fit(model_selection="none"), or a ModelSelection.'
+            raise InvalidInputError("model_selection", repr(model_selection), "True or False", hint)
+        if cache_dir is not None and not (isinstance(cache_dir, (str, Path)) and str(cache_dir).strip()):
+            raise InvalidInputError("cache_dir", repr(cache_dir), "the path of a folder, or None")
         self.transformer_model = TransformerModelArguments.of(transformer_model)
         self.model_selection = bool(model_selection)
         self.fine_tuning_arguments = fine_tuning_arguments
-        self.memory_fix = memory_fix
+        self.memory_fix = int(memory_fix)
         self.cache_dir = cache_dir
         self.max_seq_len = None if max_seq_len is None else check_count("max_seq_len", max_seq_len)
         self.long_texts = long_texts
