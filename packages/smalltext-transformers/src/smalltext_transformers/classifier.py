@@ -29,7 +29,7 @@ from smalltext_torch.scoring import Scoring
 from smalltext_torch.silence import silence
 from smalltext_torch.training import Tally
 from smalltext_torch.twins import twin_of
-from smalltext_transformers import layers, pretrained
+from smalltext_transformers import layers, parameters, pretrained
 from smalltext_transformers._version import __version__
 from smalltext_transformers.adapters import (
     check_peft_config,
@@ -39,8 +39,9 @@ from smalltext_transformers.adapters import (
     with_saved_adapter,
 )
 from smalltext_transformers.arguments import FineTuningArguments, TransformerModelArguments
+from smalltext_transformers.embedding import EmbeddingMethod, check_embedding, embedded
 from smalltext_transformers.encoder import Encoder
-from smalltext_transformers.inputs import in_order, inputs
+from smalltext_transformers.inputs import inputs
 from smalltext_transformers.pretrained import Pretrained
 from smalltext_transformers.windows import WindowScoring
 
@@ -48,10 +49,9 @@ if TYPE_CHECKING:
     from peft import PeftConfig
 
 PRECISIONS = ("float32", "auto")
+LONG_TEXTS = ("truncate", "window")
 FLOAT32_ALONE = frozenset(("deberta",))
 """Types of models that mix types in a way that autocast does not put right."""
-
-EmbeddingMethod = Literal["avg", "cls"]
 
 
 class TransformerBasedClassification(TorchClassifier[Encoder]):
@@ -151,10 +151,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         warm_start: bool = False,
         seed: int | None = None,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise InvalidInputError("precision", repr(precision), "'float32' or 'auto'")
-        if long_texts not in ("truncate", "window"):
-            raise InvalidInputError("long_texts", repr(long_texts), "'truncate' or 'window'")
+        parameters.check_choice("precision", precision, PRECISIONS)
+        parameters.check_choice("long_texts", long_texts, LONG_TEXTS)
         super().__init__(
             num_classes,
             multi_label,
@@ -174,21 +172,12 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             max_gradient_norm=max_gradient_norm,
             warm_start=warm_start,
         )
-        if not isinstance(fine_tuning_arguments, (FineTuningArguments, type(None))):
-            raise InvalidInputError(
-                "fine_tuning_arguments", repr(fine_tuning_arguments), "a FineTuningArguments, or None"
-            )
-        if isinstance(memory_fix, bool) or not isinstance(memory_fix, (int, np.integer)) or memory_fix < 0:
-            raise InvalidInputError("memory_fix", repr(memory_fix), "a whole number; 0 switches it off")
-        if not isinstance(model_selection, (bool, np.bool_)):
-            hint = 'Which model to keep is said to fit: fit(model_selection="none"), or a ModelSelection.'
-            raise InvalidInputError("model_selection", repr(model_selection), "True or False", hint)
-        if cache_dir is not None and not (isinstance(cache_dir, (str, Path)) and str(cache_dir).strip()):
-            raise InvalidInputError("cache_dir", repr(cache_dir), "the path of a folder, or None")
+        parameters.check_fine_tuning(fine_tuning_arguments)
+        parameters.check_cache_dir(cache_dir)
         self.transformer_model = TransformerModelArguments.of(transformer_model)
-        self.model_selection = bool(model_selection)
+        self.model_selection = parameters.check_model_selection(model_selection)
         self.fine_tuning_arguments = fine_tuning_arguments
-        self.memory_fix = int(memory_fix)
+        self.memory_fix = parameters.check_memory_fix(memory_fix)
         self.cache_dir = cache_dir
         self.max_seq_len = None if max_seq_len is None else check_count("max_seq_len", max_seq_len)
         self.long_texts = long_texts
@@ -251,28 +240,17 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         proba : ndarray of float32, shape (n, num_classes)
             Only with `return_proba`.
         """
-        if embedding_method not in ("avg", "cls"):
-            raise InvalidInputError("embedding_method", repr(embedding_method), "'avg' or 'cls'")
         description = described("embed", pbar)
         fitted = self._require_fitted()
         config = fitted.encoder.config
-        depth = config.num_hidden_layers + 1
-        if isinstance(hidden_layer_index, bool) or not isinstance(hidden_layer_index, (int, np.integer)):
-            raise InvalidInputError("hidden_layer_index", repr(hidden_layer_index), "a whole number")
-        if not -depth <= hidden_layer_index < depth:
-            allowed = f"{-depth} to {depth - 1}; the model has {depth - 1} layers above its embeddings"
-            raise InvalidInputError("hidden_layer_index", str(hidden_layer_index), allowed)
-
+        check_embedding(embedding_method, hidden_layer_index, config)
         # Asked for hidden states, transformers hangs functions on a network that no pickle takes.
         twin = twin_of(fitted.network)
 
         def embedding_and_proba(batch: Batch) -> torch.Tensor:
             output = twin(**inputs(batch, config), output_hidden_states=True)
-            # Models with a decoder, such as BART, keep what the encoder makes of a text apart.
-            every = output["encoder_hidden_states" if "encoder_hidden_states" in output else "hidden_states"]
-            states = in_order(every[hidden_layer_index].float(), batch, config)
-            pooled = states[:, 0] if embedding_method == "cls" else _mean(states, batch)
-            return torch.cat([pooled, fitted.loss.probabilities(output.logits)], dim=1)
+            embeddings = embedded(output, batch, config, embedding_method, hidden_layer_index)
+            return torch.cat([embeddings, fitted.loss.probabilities(output.logits)], dim=1)
 
         width = int(config.hidden_size)
         both = self._scoring(fitted, data_set, description).compute(embedding_and_proba, width + self.num_classes)
@@ -416,9 +394,3 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             "fine_tuning_arguments": None if arguments is None else FineTuningArguments(**arguments),
             "peft_config": None if adapter is None else config_from_json(adapter),
         }
-
-
-def _mean(states: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Return the mean over the tokens that are no padding."""
-    mask = batch.mask[:, :, None].to(states.dtype)
-    return (states * mask).sum(dim=1) / batch.lengths.clamp(min=1)[:, None]
