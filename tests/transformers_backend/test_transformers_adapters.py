@@ -7,12 +7,16 @@ import copy
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 import smalltext_core as st
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.testing.texts import training_texts
-from smalltext_transformers import FineTuningArguments
+from smalltext_transformers import FineTuningArguments, TransformerModelArguments
+from smalltext_transformers.fitting import head
+from smalltext_transformers.pretrained import Pretrained
+from transformers_backend.tiny_models import save_tiny_model, tiny_model
 
 peft = pytest.importorskip("peft")
 save_and_load = pytest.importorskip("peft.utils.save_and_load")
@@ -81,6 +85,60 @@ def test_a_loaded_adapter_gives_the_same_bits(make, topics, tmp_path, parts):
     assert again.peft_config.r == 4
 
 
+ADAPTABLE = {
+    "bert": "query",
+    "roberta": "query",
+    "distilbert": "q_lin",
+    "deberta-v2": "query_proj",
+    "electra": "query",
+    "mpnet": "q",
+    "modernbert": "Wqkv",
+    "bart": "q_proj",
+    "t5": "q",
+    "gpt2": "c_attn",
+    "xlnet": "layer_1",
+}
+"""What is adapted in each architecture."""
+
+
+@pytest.mark.parametrize("architecture", ADAPTABLE)
+def test_all_of_the_head_is_trained_and_saved(make, topics, tmp_path, architecture):
+    model = TransformerModelArguments(tiny_model(architecture))
+    adapter = lora(target_modules=[ADAPTABLE[architecture]])
+    classifier = make(model=model, peft_config=adapter).fit(topics)
+    before, _ = Pretrained(model).network(Pretrained(model).config(2, multi_label=False))
+    trained = {name for name, parameter in classifier.model.named_parameters() if parameter.requires_grad}
+    for part in head(before):
+        assert any(f".{part}." in name for name in trained)
+    classifier.save(tmp_path / "saved")
+    again = st.load(tmp_path / "saved")
+    np.testing.assert_array_equal(again.predict_proba(topics), classifier.predict_proba(topics))
+
+
+def test_a_pooler_that_the_pretrained_model_lacks_is_saved_with_the_adapter(make, topics, tmp_path):
+    folder = save_tiny_model(tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in weights.items() if "pooler" not in name}
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    classifier = make(model=folder, peft_config=lora()).fit(topics)
+    classifier.save(tmp_path / "saved")
+    again = st.load(tmp_path / "saved")
+    np.testing.assert_array_equal(again.predict_proba(topics), classifier.predict_proba(topics))
+
+
+def test_what_else_the_caller_wants_saved_is_saved_too(make, topics):
+    network = make(peft_config=lora(modules_to_save=["pooler"])).fit(topics).model
+    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert any("pooler" in name for name in trained)
+
+
+def test_every_linear_layer_can_be_adapted(make, topics, tmp_path):
+    classifier = make(model=tiny_model("modernbert"), peft_config=lora(target_modules="all-linear")).fit(topics)
+    classifier.save(tmp_path / "saved")
+    again = st.load(tmp_path / "saved")
+    np.testing.assert_array_equal(again.predict_proba(topics), classifier.predict_proba(topics))
+
+
 def test_saving_an_adapter_does_not_ask_the_hub(make, topics, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(save_and_load, "check_file_exists_on_hf_hub", lambda *given: asked.append(given))
@@ -114,3 +172,14 @@ def test_adapters_have_no_layers_to_fine_tune(make):
 def test_what_is_no_adapter_for_classification_is_refused(make, wrong):
     with pytest.raises(InvalidInputError, match="peft_config"):
         make(peft_config=wrong)
+
+
+def test_prompts_cannot_be_learned(make):
+    prompt = peft.PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=4)
+    with pytest.raises(InvalidInputError, match=r"^peft_config: .*PromptTuningConfig.* such as peft.LoraConfig"):
+        make(peft_config=prompt)
+
+
+def test_parts_that_the_model_does_not_have_are_named(make, topics):
+    with pytest.raises(InvalidInputError, match="^peft_config: .*no_such_part"):
+        make(peft_config=lora(target_modules=["no_such_part"])).fit(topics)

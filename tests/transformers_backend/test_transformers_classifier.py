@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import gc
 import inspect
+import pickle
 
 import numpy as np
 import psutil
 import pytest
 import torch
+import transformers
 
 from smalltext_core import TextDataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.testing.texts import training_texts, unseen_texts
 from smalltext_torch import EarlyStopping, Metric, NoopEarlyStopping
 from smalltext_transformers import TransformerBasedClassification, TransformersDataset, layers
-from transformers_backend.tiny_models import ARCHITECTURES, WITH_DECODER, tiny_model, tiny_tokenizer
+from transformers_backend.tiny_models import ARCHITECTURES, SIZES, WITH_DECODER, tiny_model, tiny_tokenizer
 
 TEXTS = TextDataset(["the goal of the team", "butter and onion", "", "the goal of the team"])
 
@@ -137,6 +139,14 @@ def test_wrong_embeddings_are_refused(learned, wrong):
         learned.embed(TEXTS, **wrong)
 
 
+@pytest.mark.parametrize("architecture", {**ARCHITECTURES, **WITH_DECODER})
+def test_a_classifier_that_has_embedded_can_be_pickled(make, topics, architecture):
+    classifier = make(model=tiny_model(architecture), num_epochs=1).fit(topics)
+    embeddings = classifier.embed(TEXTS)
+    again = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_array_equal(again.embed(TEXTS), embeddings)
+
+
 def test_59_the_embedding_of_nothing_has_no_rows(learned):
     assert learned.embed(TEXTS[:0]).shape == (0, 32)
 
@@ -239,6 +249,16 @@ def test_predicting_with_auto_precision_changes_little(learned):
     finally:
         learned.mixed_precision = False
     np.testing.assert_allclose(exact, rounded, atol=0.05)
+
+
+def test_a_model_that_autocast_does_not_fit_computes_in_float32(make, topics, tmp_path, monkeypatch):
+    monkeypatch.setattr("smalltext_torch.device._cpu_multiplies_bfloat16", lambda: True)
+    changes = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
+    config = transformers.DebertaConfig(**{**SIZES, "vocab_size": len(tiny_tokenizer()), **changes})
+    transformers.DebertaModel(config).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    auto, exact = (make(model=tmp_path, precision=given).fit(topics) for given in ("auto", "float32"))
+    np.testing.assert_array_equal(auto.predict_proba(TEXTS), exact.predict_proba(TEXTS))
 
 
 def test_an_unknown_precision_is_refused():

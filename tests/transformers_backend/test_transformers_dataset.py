@@ -27,11 +27,13 @@ def test_t14_a_pool_costs_its_tokens_and_little_more():
     assert dataset.x.tokens.nbytes + dataset.x.offsets.nbytes < 1000 * (4 * 4 + 8) + 100
 
 
-def test_the_tokenizer_is_not_changed():
+@pytest.mark.parametrize("max_length", [None, 10])
+@pytest.mark.filterwarnings("ignore:.* have more than 10 tokens")
+def test_the_tokenizer_is_not_changed(max_length):
     tokenizer = tiny_tokenizer()
     tokenizer.backend_tokenizer.enable_truncation(3)
     tokenizer.backend_tokenizer.enable_padding(length=9)
-    dataset = TransformersDataset.from_texts(TEXTS, None, tokenizer)
+    dataset = TransformersDataset.from_texts(TEXTS, None, tokenizer, max_length=max_length)
     assert dataset.x.lengths.max() > 9
     assert tokenizer.backend_tokenizer.truncation["max_length"] == 3
     assert tokenizer.backend_tokenizer.padding["length"] == 9
@@ -43,6 +45,11 @@ def test_longer_texts_are_cut_as_the_tokenizer_cuts_them():
         dataset = TransformersDataset.from_texts(["goal", LONG], None, tokenizer, max_length=8)
     expected = tokenizer(["goal", LONG], truncation=True, max_length=8)["input_ids"]
     assert [dataset.x[0].tolist(), dataset.x[1].tolist()] == expected
+
+
+def test_one_text_of_very_many_is_a_share_that_is_not_nothing():
+    with pytest.warns(UserWarning, match=r"1 of 3000 texts \(less than 0.1%\) have"):
+        TransformersDataset.from_texts(["a b c"] + ["a"] * 2999, None, tiny_tokenizer(), max_length=4)
 
 
 def test_half_a_surrogate_pair_is_a_character_that_nobody_knows():

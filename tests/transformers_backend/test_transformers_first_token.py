@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from smalltext_transformers.first_token import first_token_alone, prepare
-from smalltext_transformers.layers import layer_list
+from smalltext_transformers.layers import stack
 from transformers_backend.tiny_models import ARCHITECTURES, tiny_config
 
 PREPARED = ("bert", "deberta-v2", "distilbert", "electra", "mpnet", "roberta")
@@ -34,7 +34,7 @@ def gradients(network):
 def widths_in_the_last_layer(network):
     """Return how many tokens the linear layers behind the attention of the last layer are given."""
     seen = []
-    last = layer_list(network)[1][-1]
+    last = stack(network)[1][-1]
     for module in last.modules():
         if isinstance(module, torch.nn.Linear) and 48 in (module.in_features, module.out_features):
             module.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[1]))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import transformers
+from safetensors.torch import load_file, save_file
 
 from smalltext_core import create_factory, load
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.testing.texts import training_texts
 from smalltext_torch.model_loading import OFFLINE, is_offline
 from smalltext_transformers import ModelLoadingStrategy, TransformerModelArguments
 from smalltext_transformers.pretrained import Pretrained, window
@@ -20,7 +23,7 @@ from transformers_backend.tiny_models import (
     tiny_tokenizer,
 )
 
-AUTO = ("AutoConfig", "AutoTokenizer", "AutoModelForSequenceClassification")
+PARTS = ("AutoConfig", "AutoTokenizer", "PreTrainedModel")
 
 
 @pytest.fixture(autouse=True)
@@ -32,18 +35,18 @@ def online(monkeypatch):
 def told(monkeypatch, strategy, cache_dir=None):
     """Return what each from_pretrained is told when a classifier's parts are loaded."""
     told = {}
-    for name in AUTO:
-        auto = getattr(transformers, name)
+    for name in PARTS:
+        part = getattr(transformers, name)
 
-        def spy(*given, name=name, from_pretrained=auto.from_pretrained, **options):
+        def spy(cls, *given, name=name, from_pretrained=part.from_pretrained.__func__, **options):
             told[name] = options
-            return from_pretrained(*given, **{**options, "force_download": False})
+            return from_pretrained(cls, *given, **{**options, "force_download": False})
 
-        monkeypatch.setattr(auto, "from_pretrained", spy)
+        monkeypatch.setattr(part, "from_pretrained", classmethod(spy))
     source = Pretrained(TransformerModelArguments(tiny_model(), model_loading_strategy=strategy), cache_dir)
     source.tokenizer()
     source.network(source.config(2, multi_label=False))
-    assert set(told) == set(AUTO)
+    assert set(told) == set(PARTS)
     return told.values()
 
 
@@ -165,6 +168,69 @@ def test_what_was_given_is_blamed_for_what_is_looked_for_there(tmp_path, part):
         load_part(TransformerModelArguments(tmp_path), part)
     with pytest.raises(InvalidInputError, match=rf"^{part}: .*where there is no folder"):
         load_part(TransformerModelArguments(tiny_model(), **{part: "/no/such/folder"}), part)
+
+
+@pytest.mark.parametrize("architecture", ["bert", "roberta", "t5", "gpt2"])
+def test_a_folder_without_a_tokenizer_is_refused(make, topics, tmp_path, architecture):
+    folder = save_tiny_model(tmp_path / "model", architecture)
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    with pytest.raises(InvalidInputError, match="tokenizer"):
+        make(model=folder).fit(topics)
+
+
+def test_a_configuration_of_another_size_is_refused(make, topics, tmp_path):
+    wide = save_tiny_model(tmp_path / "wide", hidden_size=64)
+    with pytest.raises(InvalidInputError, match="^config: .* weights of another shape for bert.embeddings"):
+        make(model=TransformerModelArguments(tiny_model(), config=wide)).fit(topics)
+    shutil.copy(wide / "config.json", save_tiny_model(tmp_path / "model"))
+    with pytest.raises(InvalidInputError, match="^model: .* weights of another shape"):
+        make(model=tmp_path / "model").fit(topics)
+
+
+def test_weights_of_another_architecture_are_refused(make, topics, tmp_path):
+    folder = save_tiny_model(tmp_path / "mixed", "roberta")
+    shutil.copy(Path(tiny_model("distilbert")) / "model.safetensors", folder)
+    with pytest.raises(InvalidInputError, match="^model: .* no weights for roberta.encoder.layer.0"):
+        make(model=folder).fit(topics)
+
+
+def test_a_layer_that_the_model_lacks_is_no_random_one(make, topics, tmp_path):
+    deeper = tmp_path / "deeper"
+    tiny_config("bert", num_hidden_layers=3).save_pretrained(deeper)
+    with pytest.raises(InvalidInputError, match="^config: .* no weights for bert.encoder.layer.2"):
+        make(model=TransformerModelArguments(tiny_model(), config=deeper)).fit(topics)
+
+
+def test_a_head_of_other_classes_and_a_missing_pooler_are_drawn(make, tmp_path):
+    three = training_texts(3, multi_label=False)
+    make(num_classes=3, num_epochs=1).fit(three).save(tmp_path / "three")
+    weights = load_file(tmp_path / "three" / "model.safetensors")
+    kept = {name: tensor for name, tensor in weights.items() if "pooler" not in name}
+    save_file(kept, tmp_path / "three" / "model.safetensors", {"format": "pt"})
+    source = Pretrained(TransformerModelArguments(tmp_path / "three"))
+    _, drawn = source.network(source.config(2, multi_label=False))
+    assert drawn == [
+        f"{part}.{kind}" for part in ("bert.pooler.dense", "classifier") for kind in ("weight", "bias")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("config.json", b"[]", "Error: "),
+        ("config.json", b"{", "not a valid JSON file"),
+        ("config.json", b'{"model_type": "vit"}', "classify no texts"),
+        ("model.safetensors", b"xx", "SafetensorError: "),
+        ("tokenizer.json", b"{}", "Error: |Exception: "),
+    ],
+)
+def test_a_damaged_folder_is_named_with_the_reason(make, topics, tmp_path, file, content, reason):
+    folder = save_tiny_model(tmp_path / "model")
+    (folder / file).write_bytes(content)
+    with pytest.raises(InvalidInputError, match=reason) as error:
+        make(model=folder).fit(topics)
+    assert str(folder) in str(error.value)
 
 
 def load_part(arguments, part):

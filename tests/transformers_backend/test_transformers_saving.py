@@ -32,6 +32,16 @@ def test_the_folder_is_also_a_model_of_transformers(make, topics, tmp_path):
     np.testing.assert_allclose(proba.numpy(), classifier.predict_proba(TEXTS), atol=1e-6)
 
 
+def test_names_of_the_classes_of_the_pretrained_model_are_not_inherited(make, topics, tmp_path):
+    make(num_epochs=1).fit(topics).save(tmp_path / "named")
+    unnamed = st.TextDataset(topics.x, topics.y)
+    classifier = make(model=tmp_path / "named", num_epochs=1).fit(unnamed)
+    classifier.save(tmp_path / "unnamed")
+    config = json.loads((tmp_path / "unnamed" / "config.json").read_text())
+    assert set(config.get("id2label", {"0": "LABEL_0"}).values()) <= {"LABEL_0", "LABEL_1"}
+    assert classifier.model.config.id2label == {0: "LABEL_0", 1: "LABEL_1"}
+
+
 def test_it_says_how_many_labels_may_apply(make, labelled_twice, tmp_path):
     make(multi_label=True).fit(labelled_twice).save(tmp_path / "saved")
     config = json.loads((tmp_path / "saved" / "config.json").read_text())

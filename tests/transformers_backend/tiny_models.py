@@ -62,6 +62,7 @@ WITH_DECODER: dict[str, tuple[str, dict[str, Any]]] = {
         {"d_model": 32, "d_kv": 16, "d_ff": 48, "eos_token_id": 3, "decoder_start_token_id": 0},
     ),
     "gpt2": ("GPT2Config", {"n_positions": 64, "bos_token_id": 2, "eos_token_id": 3}),
+    "xlnet": ("XLNetConfig", {"d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 48}),
 }
 """The same of models that are no mere encoders."""
 
@@ -93,6 +94,8 @@ def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:
 def tiny_config(architecture: str, **changes: Any) -> transformers.PretrainedConfig:
     name, extra = {**ARCHITECTURES, **WITH_DECODER}[architecture]
     sizes = {**SIZES, "vocab_size": len(tiny_tokenizer()), **extra, **changes}
+    if architecture == "xlnet":
+        del sizes["max_position_embeddings"]  # It takes texts of any length.
     return getattr(transformers, name)(**sizes)
 
 

@@ -405,6 +405,12 @@ class LosesItsModelInAPickle(CountingClassifier):
         return copy.copy(self)
 
 
+class KeepsALambdaFromEmbedding(CountingClassifier):
+    def embed(self, data_set):
+        self.hook = lambda states: states
+        return self.predict_proba(data_set)
+
+
 class SharesItselfAsACopy(CountingClassifier):
     def __deepcopy__(self, memo):
         return self

@@ -16,6 +16,7 @@ from smalltext_core.dataset import Dataset
 from smalltext_core.labels import LabelNames
 from smalltext_torch import optimization
 from smalltext_torch.batching import Batch, Ragged
+from smalltext_torch.device import Precision
 from smalltext_torch.history import HistoryRecord
 from smalltext_torch.losses import Loss
 from smalltext_torch.model_selection import ModelSelectionHandler
@@ -65,6 +66,7 @@ class Backend(ABC, Generic[E]):
     """What the backend's constructor calls that argument."""
 
     lr: float
+    mixed_precision: bool
 
     @abstractmethod
     def _make_encoder(self, train_set: Dataset[Any]) -> E:
@@ -117,6 +119,10 @@ class Backend(ABC, Generic[E]):
         """Return the logits of a batch, shape (n, num_classes)."""
         logits: torch.Tensor = network(batch.tokens, batch.lengths)
         return logits
+
+    def _precision_of(self, network: nn.Module, device: torch.device) -> Precision:  # noqa: ARG002
+        """Return the precision to compute in: what the caller wants, where the network can."""
+        return Precision.of(device, self.mixed_precision)
 
     def _check_optimization(self, optimizer: OptimizerChoice | None, scheduler: SchedulerChoice | None) -> None:
         """Refuse an optimizer and a scheduler that `fit` cannot train with, before anything is built."""

@@ -223,7 +223,7 @@ class TorchClassifier(Backend[E], NetworkClassifier[Fitted[E]]):
                 selection=selection,
                 callbacks=listeners,
                 randomness=randomness,
-                precision=Precision.of(device, self.mixed_precision),
+                precision=self._precision_of(network, device),
                 narrator=narrator,
                 begin_epoch=lambda epoch: self._begin_epoch(network, epoch),
             )
@@ -364,7 +364,7 @@ class TorchClassifier(Backend[E], NetworkClassifier[Fitted[E]]):
         return lambda batch: fitted.loss.probabilities(self._forward(network, batch))
 
     def _precision(self, fitted: Fitted[E]) -> Precision:
-        return Precision.of(fitted.device, self.mixed_precision)
+        return self._precision_of(fitted.network, fitted.device)
 
     def _scoring(self, fitted: Fitted[E], data_set: Dataset[Any], description: str | None = "predict") -> Scoring:
         """Return the texts of a dataset, checked and ready to be passed through the network."""

@@ -5,17 +5,13 @@ Gal and Ghahramani (2016), Dropout as a Bayesian Approximation. https://proceedi
 
 from __future__ import annotations
 
-import copy
-import itertools
 import warnings
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-M = TypeVar("M", bound=nn.Module)
+from smalltext_torch.twins import M, twin_of
 
 
 def with_dropout(network: M) -> M:
@@ -25,8 +21,7 @@ def with_dropout(network: M) -> M:
     those that would learn from what passes through them (batch and instance normalisation). The network given is
     not changed, so there is nothing to put back, and other threads may go on predicting with it.
     """
-    shared = {id(tensor): tensor for tensor in itertools.chain(network.parameters(), network.buffers())}
-    twin = copy.deepcopy(network, shared)
+    twin = twin_of(network)
     twin.train()
     for module in twin.modules():
         if isinstance(module, _NormBase):

@@ -19,6 +19,7 @@ from smalltext_torch.batching import Ragged
 from smalltext_torch.parameters import check_count
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 AT_ONCE = 256
@@ -28,7 +29,7 @@ _PROBE = "Hello, WORLD! Zwölf Boxkämpfer jagen 1234 Hühner 👍 今日は"
 
 POSITIONS_AFTER_PADDING = frozenset(
     (
-        *("camembert", "data2vec-text", "ibert", "lilt", "longformer", "luke", "mpnet", "roberta"),
+        *("camembert", "data2vec-text", "esm", "ibert", "lilt", "longformer", "luke", "mpnet", "roberta"),
         *("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
     )
 )
@@ -49,8 +50,11 @@ class Frame:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> Frame:
-        """Return what a tokenizer puts around a text."""
-        marks = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
+        """Return what a tokenizer puts around a text. The tokenizer is not changed."""
+        if tokenizer.is_fast:
+            marks = _without_limits(tokenizer).encode("a").special_tokens_mask
+        else:
+            marks = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
         if all(marks):
             return cls(0, 0)
         return cls(marks.index(0), marks[::-1].index(0))
@@ -116,15 +120,21 @@ def tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Ragged
 
 def _ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[list[list[int]]]:
     if tokenizer.is_fast:
-        fast = copy.deepcopy(tokenizer.backend_tokenizer)
-        fast.no_truncation()
-        fast.no_padding()
+        fast = _without_limits(tokenizer)
     for start in range(0, len(texts), AT_ONCE):
         some = [_encodable(text) for text in texts[start : start + AT_ONCE]]
         if tokenizer.is_fast:
             yield [encoding.ids for encoding in fast.encode_batch_fast(some)]
         else:
             yield tokenizer(some, truncation=False, padding=False, verbose=False)["input_ids"]
+
+
+def _without_limits(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
+    """Return a copy of a fast tokenizer's other half that neither truncates nor pads, whatever the caller set."""
+    fast: Tokenizer = copy.deepcopy(tokenizer.backend_tokenizer)
+    fast.no_truncation()
+    fast.no_padding()
+    return fast
 
 
 def _encodable(text: str) -> str:
@@ -172,8 +182,10 @@ def within(texts: Ragged, length: int, frame: Frame, what: str) -> Ragged:
     longer = int((texts.lengths > length).sum())
     if not longer:
         return texts
+    share = longer / len(texts)
+    percentage = f"{share:.1%}" if share >= 0.001 else "less than 0.1%"
     warnings.warn(
-        f"{longer} of {len(texts)} texts ({longer / len(texts):.1%}) have more than {length} tokens ({what}); "
+        f"{longer} of {len(texts)} texts ({percentage}) have more than {length} tokens ({what}); "
         "the rest of them is not looked at.",
         UserWarning,
         stacklevel=3,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from smalltext_core.errors import InvalidInputError, UnsupportedError
+from smalltext_transformers.fitting import head
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -26,6 +27,9 @@ def check_peft_config(config: Any) -> PeftConfig | None:
         raise InvalidInputError("peft_config", repr(config), "a configuration of peft, such as peft.LoraConfig()")
     if config.task_type not in (None, TASK):
         raise InvalidInputError("peft_config", f"task_type={config.task_type!r}", f"task_type={TASK!r}, or none")
+    if config.is_prompt_learning:
+        allowed = "an adapter that changes the model's layers, such as peft.LoraConfig()"
+        raise InvalidInputError("peft_config", f"{type(config).__name__}, which learns a prompt", allowed)
     return config_from_json(config_to_json(config))
 
 
@@ -40,11 +44,41 @@ def config_from_json(content: Mapping[str, Any]) -> PeftConfig:
     return config
 
 
-def with_adapter(network: PreTrainedModel, config: PeftConfig) -> nn.Module:
-    """Return a network with a new adapter, whose weights and the head alone are trained."""
+def with_adapter(network: PreTrainedModel, config: PeftConfig, drawn: Iterable[str] = ()) -> nn.Module:
+    """Return a network with a new adapter, beside which the head alone is trained, and what was drawn at random.
+
+    Parameters
+    ----------
+    network : PreTrainedModel
+    config : PeftConfig
+    drawn : iterable of str, default=()
+        The names of the parameters that the pretrained model does not have; without them among what is saved, they
+        would be others each time.
+
+    Raises
+    ------
+    InvalidInputError
+        If the model has no such parts as the configuration names.
+    """
     # The configuration is filled in on the way; the caller's stays as it is.
-    adapted: nn.Module = _peft().get_peft_model(network, config_from_json(config_to_json(config)))
+    filled = config_from_json(config_to_json(config))
+    if hasattr(filled, "modules_to_save"):
+        new = {*head(network), *(name.rpartition(".")[0] for name in drawn)}
+        filled.modules_to_save = sorted({*(filled.modules_to_save or ()), *_outermost(new)})
+    try:
+        adapted: nn.Module = _peft().get_peft_model(network, filled)
+    except ValueError as error:
+        given = f"{type(config).__name__} with target_modules={getattr(config, 'target_modules', None)!r}"
+        raise InvalidInputError(
+            "peft_config", given, f"one that fits a {type(network).__name__}", str(error).partition("\n")[0]
+        ) from error
     return adapted
+
+
+def _outermost(modules: Iterable[str]) -> set[str]:
+    """Return the names of modules without those that are in another one of them."""
+    found = set(modules)
+    return {name for name in found if not name.startswith(tuple(f"{outer}." for outer in found))}
 
 
 def with_saved_adapter(network: PreTrainedModel, folder: Path) -> nn.Module:

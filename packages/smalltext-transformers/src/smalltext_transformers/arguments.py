@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch.model_loading import ModelLoadingStrategy
 from smalltext_torch.parameters import check_positive
@@ -18,7 +20,7 @@ class TransformerModelArguments:
     Parameters
     ----------
     model : str or path
-        The folder of a model, or the name of one on the Hugging Face hub.
+        The folder of a model, which may begin with ``~``, or the name of one on the Hugging Face hub.
     tokenizer : str or path, optional
         Where the tokenizer is; by default where the model is.
     config : str or path, optional
@@ -110,12 +112,12 @@ class FineTuningArguments:
     cut_fraction: float = 0.1
 
     def __post_init__(self) -> None:
-        check_positive("base_lr", self.base_lr)
+        object.__setattr__(self, "base_lr", check_positive("base_lr", self.base_lr))
         decay, unfrozen, cut = self.layerwise_gradient_decay, self.gradual_unfreezing, self.cut_fraction
         if decay not in (None, -1) and not (_is_number(decay) and 0 < decay <= 1):
             allowed = "a number above 0, up to 1; None or -1 switches it off"
             raise InvalidInputError("layerwise_gradient_decay", repr(decay), allowed)
-        whole = isinstance(unfrozen, int) and not isinstance(unfrozen, bool)
+        whole = isinstance(unfrozen, (int, np.integer)) and not isinstance(unfrozen, bool)
         if unfrozen not in (None, -1) and not (whole and unfrozen >= 1):
             allowed = "a whole number, 1 or above; None or -1 switches it off"
             raise InvalidInputError("gradual_unfreezing", repr(unfrozen), allowed)
@@ -135,11 +137,15 @@ class FineTuningArguments:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def _as_source(argument: str, source: object) -> str:
     if not isinstance(source, (str, Path)) or not str(source).strip():
         allowed = "a folder, or a name on the Hugging Face hub"
         raise InvalidInputError(argument, repr(source), allowed)
+    # Shells expand it, and Python does not; what leads nowhere is refused as it was given.
+    path = Path(source)
+    if path.parts[0] == "~" and path.expanduser().is_dir():
+        return str(path.expanduser())
     return str(source)

@@ -21,13 +21,15 @@ from smalltext_core.probabilities import Probabilities
 from smalltext_torch.backend import Fitted
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import TorchClassifier
+from smalltext_torch.device import Precision
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
 from smalltext_torch.parameters import check_count
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
 from smalltext_torch.scoring import Scoring
 from smalltext_torch.silence import silence
 from smalltext_torch.training import Tally
-from smalltext_transformers import layers, pretrained
+from smalltext_torch.twins import twin_of
+from smalltext_transformers import layers, parameters, pretrained
 from smalltext_transformers._version import __version__
 from smalltext_transformers.adapters import (
     check_peft_config,
@@ -37,8 +39,10 @@ from smalltext_transformers.adapters import (
     with_saved_adapter,
 )
 from smalltext_transformers.arguments import FineTuningArguments, TransformerModelArguments
+from smalltext_transformers.embedding import EmbeddingMethod, check_embedding, embedded
 from smalltext_transformers.encoder import Encoder
 from smalltext_transformers.first_token import first_token_alone, prepare
+from smalltext_transformers.inputs import inputs
 from smalltext_transformers.pretrained import Pretrained
 from smalltext_transformers.windows import WindowScoring
 
@@ -46,7 +50,9 @@ if TYPE_CHECKING:
     from peft import PeftConfig
 
 PRECISIONS = ("float32", "auto")
-EmbeddingMethod = Literal["avg", "cls"]
+LONG_TEXTS = ("truncate", "window")
+FLOAT32_ALONE = frozenset(("deberta",))
+"""Types of models that mix types in a way that autocast does not put right."""
 
 
 class TransformerBasedClassification(TorchClassifier[Encoder]):
@@ -98,7 +104,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         An adapter to train instead of the whole model, such as ``peft.LoraConfig(r=8)``. What is saved is the
         adapter, beside the name of the pretrained model, which has to be there when it is loaded.
     precision : {"float32", "auto"}, default="float32"
-        "auto" multiplies in bfloat16 or float16 where the device is faster with it.
+        "auto" multiplies in bfloat16 or float16 where the device is faster with it and the model can; DeBERTa (not
+        its versions 2 and 3) always computes in float32.
     max_gradient_norm : float, default=1.0
         Longer gradients are shortened to this.
     multi_label_threshold : float, default=0.5
@@ -145,10 +152,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         warm_start: bool = False,
         seed: int | None = None,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise InvalidInputError("precision", repr(precision), "'float32' or 'auto'")
-        if long_texts not in ("truncate", "window"):
-            raise InvalidInputError("long_texts", repr(long_texts), "'truncate' or 'window'")
+        parameters.check_choice("precision", precision, PRECISIONS)
+        parameters.check_choice("long_texts", long_texts, LONG_TEXTS)
         super().__init__(
             num_classes,
             multi_label,
@@ -168,16 +173,12 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             max_gradient_norm=max_gradient_norm,
             warm_start=warm_start,
         )
-        if not isinstance(fine_tuning_arguments, (FineTuningArguments, type(None))):
-            raise InvalidInputError(
-                "fine_tuning_arguments", repr(fine_tuning_arguments), "a FineTuningArguments, or None"
-            )
-        if isinstance(memory_fix, bool) or not isinstance(memory_fix, int) or memory_fix < 0:
-            raise InvalidInputError("memory_fix", repr(memory_fix), "a whole number; 0 switches it off")
+        parameters.check_fine_tuning(fine_tuning_arguments)
+        parameters.check_cache_dir(cache_dir)
         self.transformer_model = TransformerModelArguments.of(transformer_model)
-        self.model_selection = bool(model_selection)
+        self.model_selection = parameters.check_model_selection(model_selection)
         self.fine_tuning_arguments = fine_tuning_arguments
-        self.memory_fix = memory_fix
+        self.memory_fix = parameters.check_memory_fix(memory_fix)
         self.cache_dir = cache_dir
         self.max_seq_len = None if max_seq_len is None else check_count("max_seq_len", max_seq_len)
         self.long_texts = long_texts
@@ -240,25 +241,17 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         proba : ndarray of float32, shape (n, num_classes)
             Only with `return_proba`.
         """
-        if embedding_method not in ("avg", "cls"):
-            raise InvalidInputError("embedding_method", repr(embedding_method), "'avg' or 'cls'")
         description = described("embed", pbar)
         fitted = self._require_fitted()
         config = fitted.encoder.config
-        depth = config.num_hidden_layers + 1
-        if isinstance(hidden_layer_index, bool) or not isinstance(hidden_layer_index, (int, np.integer)):
-            raise InvalidInputError("hidden_layer_index", repr(hidden_layer_index), "a whole number")
-        if not -depth <= hidden_layer_index < depth:
-            allowed = f"{-depth} to {depth - 1}; the model has {depth - 1} layers above its embeddings"
-            raise InvalidInputError("hidden_layer_index", str(hidden_layer_index), allowed)
+        check_embedding(embedding_method, hidden_layer_index, config)
+        # Asked for hidden states, transformers hangs functions on a network that no pickle takes.
+        twin = twin_of(fitted.network)
 
         def embedding_and_proba(batch: Batch) -> torch.Tensor:
-            output = fitted.network(batch.tokens, attention_mask=batch.mask.long(), output_hidden_states=True)
-            # Models with a decoder, such as BART, keep what the encoder makes of a text apart.
-            every = output["encoder_hidden_states" if "encoder_hidden_states" in output else "hidden_states"]
-            states = every[hidden_layer_index].float()
-            pooled = states[:, 0] if embedding_method == "cls" else _mean(states, batch)
-            return torch.cat([pooled, fitted.loss.probabilities(output.logits)], dim=1)
+            output = twin(**inputs(batch, config), output_hidden_states=True)
+            embeddings = embedded(output, batch, config, embedding_method, hidden_layer_index)
+            return torch.cat([embeddings, fitted.loss.probabilities(output.logits)], dim=1)
 
         width = int(config.hidden_size)
         both = self._scoring(fitted, data_set, description).compute(embedding_and_proba, width + self.num_classes)
@@ -286,8 +279,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return encoder.encode(data_set)
 
     def _make_network(self, encoder: Encoder) -> nn.Module:
-        network = self._pretrained().network(encoder.config)
-        return prepare(network if self.peft_config is None else with_adapter(network, self.peft_config))
+        network, drawn = self._pretrained().network(encoder.config)
+        return prepare(network if self.peft_config is None else with_adapter(network, self.peft_config, drawn))
 
     def _scoring(
         self, fitted: Fitted[Encoder], data_set: Dataset[Any], description: str | None = "predict"
@@ -316,9 +309,16 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return tally
 
     def _forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        configured: Any = network
         with first_token_alone():
-            logits: torch.Tensor = network(batch.tokens, attention_mask=batch.mask.long()).logits
+            logits: torch.Tensor = configured(**inputs(batch, configured.config)).logits
         return logits
+
+    def _precision_of(self, network: nn.Module, device: torch.device) -> Precision:
+        configured: Any = network
+        if configured.config.model_type in FLOAT32_ALONE:
+            return Precision(device)
+        return super()._precision_of(network, device)
 
     def _padding(self, encoder: Encoder) -> int:
         return encoder.padding
@@ -375,7 +375,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
     def _load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
         if self.peft_config is None:
             return prepare(pretrained.saved_network(folder))
-        return prepare(with_saved_adapter(self._pretrained().network(encoder.config), folder))
+        network, _ = self._pretrained().network(encoder.config)
+        return prepare(with_saved_adapter(network, folder))
 
     def _saved_parameters(self) -> dict[str, Any]:
         arguments = self.fine_tuning_arguments
@@ -396,9 +397,3 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             "fine_tuning_arguments": None if arguments is None else FineTuningArguments(**arguments),
             "peft_config": None if adapter is None else config_from_json(adapter),
         }
-
-
-def _mean(states: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Return the mean over the tokens that are no padding."""
-    mask = batch.mask[:, :, None].to(states.dtype)
-    return (states * mask).sum(dim=1) / batch.lengths.clamp(min=1)[:, None]

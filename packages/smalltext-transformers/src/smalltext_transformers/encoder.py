@@ -62,13 +62,13 @@ class Encoder:
 
     @property
     def padding(self) -> int:
-        """The token that batches are padded with."""
+        """The token that batches are padded with: one that the model knows."""
         known = (
             getattr(self.config, "pad_token_id", None),
             self.tokenizer.pad_token_id,
             self.tokenizer.eos_token_id,
         )
-        return next((number for number in known if number is not None), 0)
+        return next((number for number in known if number is not None and self._is_known(number)), 0)
 
     def encode(self, data_set: Dataset[Any]) -> Ragged:
         """Return the token ids of the texts of a dataset, and warn of texts that had to be cut.
@@ -87,12 +87,29 @@ class Encoder:
     def whole(self, data_set: Dataset[Any]) -> Ragged:
         """Return the token ids of the texts of a dataset, however long they are."""
         tokens = self._tokens(data_set)
-        greatest, size = int(tokens.tokens.max(initial=0)), getattr(self.config, "vocab_size", None)
-        if size is not None and greatest >= size:
-            raise InvalidInputError(
-                "data_set", f"the token id {greatest}", f"ids that the model knows, 0 to {size - 1}"
-            )
-        return tokens
+        greatest = int(tokens.tokens.max(initial=0))
+        if not self._is_known(greatest):
+            allowed = f"ids that the model knows, 0 to {self.config.vocab_size - 1}"
+            raise InvalidInputError("data_set", f"the token id {greatest}", allowed)
+        return self._with_one_end(tokens) if self.config.is_encoder_decoder else tokens
+
+    def _is_known(self, token: int) -> bool:
+        size = getattr(self.config, "vocab_size", None)
+        return token >= 0 and (size is None or token < size)
+
+    def _with_one_end(self, texts: Ragged) -> Ragged:
+        """Return texts in which end tokens that are not at the end are unknown ones.
+
+        The heads of models with a decoder look for them, and refuse texts of which one has more than another.
+        """
+        inside = np.isin(texts.tokens, self.config.eos_token_id)
+        for number in range(1, max(self.frame.after, 1) + 1):
+            inside[texts.offsets[1:][texts.lengths >= number] - number] = False
+        if not inside.any():
+            return texts
+        changed, unknown = texts.copy(), self.tokenizer.unk_token_id
+        changed.tokens[inside] = self.padding if unknown is None else unknown
+        return changed
 
     def _tokens(self, data_set: Dataset[Any]) -> Ragged:
         if isinstance(data_set, TextDataset):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from smalltext_core import ClassifierFactory
+from smalltext_core.errors import InvalidInputError
 from smalltext_transformers.arguments import TransformerModelArguments
 from smalltext_transformers.classifier import TransformerBasedClassification
 
@@ -42,7 +44,7 @@ class TransformerBasedClassificationFactory(ClassifierFactory):
     ) -> None:
         self.transformer_model_args = TransformerModelArguments.of(transformer_model_args)
         self.num_classes = num_classes
-        self.kwargs = dict(kwargs or {})
+        self.kwargs = _keywords(kwargs)
         self.new()
 
     def new(self) -> TransformerBasedClassification:
@@ -52,3 +54,16 @@ class TransformerBasedClassificationFactory(ClassifierFactory):
     def __repr__(self) -> str:
         """Name the model and the number of classes."""
         return f"{type(self).__name__}({self.transformer_model_args.model!r}, num_classes={self.num_classes})"
+
+
+def _keywords(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return keyword arguments that the classifier takes beside those that the factory takes itself."""
+    known = list(inspect.signature(TransformerBasedClassification).parameters)[2:]
+    allowed = f"a mapping from parameters of TransformerBasedClassification to values: {', '.join(known)}"
+    if not isinstance(kwargs, (Mapping, type(None))):
+        raise InvalidInputError("kwargs", repr(kwargs), allowed)
+    given = dict(kwargs or {})
+    unknown = next((name for name in given if name not in known), None)
+    if unknown is not None:
+        raise InvalidInputError("kwargs", repr(unknown), allowed)
+    return given

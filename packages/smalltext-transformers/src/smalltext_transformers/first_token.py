@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from smalltext_transformers.layers import layer_list
+from smalltext_transformers.layers import stack
 
 _AFTER_ATTENTION = {
     **dict.fromkeys(
@@ -33,7 +33,7 @@ _ALONE: ContextVar[bool] = ContextVar("first_token_alone", default=False)
 def prepare(network: Any) -> nn.Module:
     """Return a network that computes no more than it needs within `first_token_alone`, and all of it elsewhere."""
     modules = _AFTER_ATTENTION.get(network.config.model_type, ())
-    found = list(layer_list(network)[1]) if modules else []
+    _, found = stack(network) or ("", [])
     # A layer of DeBERTa that is the only one may be followed by a convolution over all tokens.
     if len(found) > 1:
         for name in modules:

@@ -28,8 +28,8 @@ def layers(network: nn.Module) -> list[Layer]:
     InvalidInputError
         If the network has no list of layers.
     """
-    path, stack = layer_list(network)
-    prefixes = [f"{path}.{name}." for name, _ in stack.named_children()]
+    path, inner = _stack(network)
+    prefixes = [f"{path}.{name}." for name, _ in inner.named_children()]
     shared = tuple(f"{name}." for name in _shared_behind(network, path))
     found: list[Layer] = [[] for _ in range(len(prefixes) + 2)]
     begun = False
@@ -45,33 +45,32 @@ def layers(network: nn.Module) -> list[Layer]:
     return [layer for layer in found if layer]
 
 
-def layer_list(network: nn.Module) -> tuple[str, nn.ModuleList]:
-    """Return the encoder's list of layers and its name: the longest list, of equals the outermost one.
-
-    Raises
-    ------
-    InvalidInputError
-        If the network has no list of layers.
-    """
-    stacks = [
+def stack(network: nn.Module) -> tuple[str, nn.ModuleList] | None:
+    """Return the encoder's list of layers and its name, if any: the longest list, of equals the outermost one."""
+    stacks = (
         (name, module)
         for name, module in network.named_modules()
         if isinstance(module, nn.ModuleList) and next(module.parameters(), None) is not None
-    ]
-    if not stacks:
+    )
+    return max(stacks, key=lambda found: len(found[1]), default=None)
+
+
+def _stack(network: nn.Module) -> tuple[str, nn.ModuleList]:
+    found = stack(network)
+    if found is None:
         raise InvalidInputError(
             "fine_tuning_arguments",
             f"a {type(network).__name__}, in which no list of layers was found",
             "a model with a list of layers, or fine_tuning_arguments=None",
         )
-    return max(stacks, key=lambda stack: len(stack[1]))
+    return found
 
 
 def _shared_behind(network: nn.Module, path: str) -> list[str]:
     """Return the names of the modules beside the layers that are used by all of them."""
-    parent, _, stack = path.rpartition(".")
+    parent, _, own = path.rpartition(".")
     children = list(network.get_submodule(parent).named_children())
-    position = [name for name, _ in children].index(stack)
+    position = [name for name, _ in children].index(own)
     behind = children[position + 1 :]
     if not any(isinstance(module, nn.Embedding) for _, module in behind):
         return []

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -22,6 +23,7 @@ from transformers.utils import CONFIG_NAME
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch.silence import silence
 from smalltext_torch.tokens import positions
+from smalltext_transformers import fitting
 from smalltext_transformers.arguments import TransformerModelArguments
 
 UNBOUNDED = 1_000_000
@@ -58,6 +60,10 @@ class Pretrained:
             config: PretrainedConfig = AutoConfig.from_pretrained(
                 self._arguments.config, num_labels=num_classes, problem_type=problem, **self._options()
             )
+        # What the classes are called is said by a dataset, and what is wanted besides logits by whoever wants it.
+        config.id2label = {number: f"LABEL_{number}" for number in range(num_classes)}
+        config.label2id = {name: number for number, name in config.id2label.items()}
+        config.return_dict, config.output_hidden_states, config.output_attentions = True, False, False
         return config
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -66,19 +72,41 @@ class Pretrained:
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
                 self._arguments.tokenizer, **self._options()
             )
+        if not fitting.knows_words(tokenizer):
+            raise InvalidInputError(
+                "tokenizer",
+                f"{self._arguments.tokenizer!r}, which has no vocabulary",
+                "the folder of a tokenizer, or the name of one on the Hugging Face hub",
+                "Save the tokenizer there too, with its save_pretrained, or say where it is: tokenizer=...",
+            )
         return tokenizer
 
-    def network(self, config: PretrainedConfig) -> PreTrainedModel:
-        """Return the model on the CPU in float32; a head that it has not is drawn at random."""
-        with self._loading("model", self._arguments.model):
-            network: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-                self._arguments.model,
+    def network(self, config: PretrainedConfig) -> tuple[PreTrainedModel, list[str]]:
+        """Return the model on the CPU in float32, and the names of the parameters that had to be drawn at random.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no such model, or other parameters than those of a head or a pooler are not there.
+        """
+        source = self._arguments.model
+        with self._loading("model", source):
+            of_model, config = _network_class(config)
+            loaded: tuple[PreTrainedModel, dict[str, Any]] = of_model.from_pretrained(
+                source,
                 config=copy.deepcopy(config),
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,
+                output_loading_info=True,
                 **self._options(),
             )
-        return network
+        network, info = loaded
+        problem = fitting.misfit(network, info)
+        if problem is not None:
+            argument = "model" if self._arguments.config == source else "config"
+            given = f"{getattr(self._arguments, argument)!r}, for which {source!r} has {problem}"
+            raise InvalidInputError(argument, given, "a configuration and a model that were saved together")
+        return network, fitting.drawn(network, info)
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -100,11 +128,27 @@ class Pretrained:
         try:
             with silence():
                 yield
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # Damaged files make these libraries raise whatever they happen to.
             reason = str(error).strip().partition("\n")[0]
-            raise InvalidInputError(
-                argument, repr(source), allowed, f"{type(error).__name__}: {reason}"
-            ) from error
+            given = f"{source!r}, of which the {part} cannot be loaded"
+            raise InvalidInputError(argument, given, allowed, f"{type(error).__name__}: {reason}") from error
+
+
+def _network_class(config: PretrainedConfig) -> tuple[Any, PretrainedConfig]:
+    """Return the class that classifies texts with a model, and the part of a configuration that it takes.
+
+    AutoModelForSequenceClassification would do the same, but where peft is installed it first asks the hub for an
+    adapter, whatever it was told of the cache and of the network.
+
+    Raises
+    ------
+    ValueError
+        If models of this type classify no texts.
+    """
+    found: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
+    if found is None:
+        raise ValueError(f"models of the type {config.model_type!r} classify no texts")
+    return found, config if isinstance(config, found.config_class) else config.get_text_config()
 
 
 def window(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
+from contextlib import suppress
 
+from smalltext_core.errors import UnsupportedError
 from smalltext_core.testing.check import expect, rule
 from smalltext_core.testing.child import probabilities_in_new_process
 from smalltext_core.testing.probabilities import expect_probabilities
@@ -15,10 +17,11 @@ from smalltext_core.testing.subject import Subject, difference, same_bits
 def check_pickle_brings_back_the_classifier(subject: Subject) -> None:
     """A fitted classifier that was pickled and unpickled gives the same probabilities bit for bit.
 
-    Process pools and schedulers ship objects by pickle; so do the caches of notebooks.
+    Process pools and schedulers ship objects by pickle; so do the caches of notebooks. Where there is embed(), it
+    can be pickled after that as well.
 
     What to do: look for lambdas, local classes, locks, open files and loggers among the attributes, and leave
-    them out in __getstate__.
+    them out in __getstate__. Libraries may hang such things on a model once it is asked for hidden states.
     """
     twin = pickle.loads(pickle.dumps(subject.fitted))  # noqa: S301 - our own pickle, a moment old
     proba = twin.predict_proba(subject.texts)
@@ -27,6 +30,10 @@ def check_pickle_brings_back_the_classifier(subject: Subject) -> None:
         seen=f"other probabilities: {difference(proba, subject.proba)}",
         expected="the same bits",
     )
+    if callable(getattr(twin, "embed", None)):
+        with suppress(UnsupportedError):
+            twin.embed(subject.texts)
+        pickle.dumps(twin)
 
 
 @rule(10)
