@@ -103,6 +103,17 @@ def test_all_parameters_come_back(make, topics, tmp_path):
     again.fit(topics)
 
 
+@pytest.mark.parametrize("name", ["token", "use_auth_token"])
+@pytest.mark.filterwarnings("ignore:use_auth_token:DeprecationWarning")
+def test_an_access_token_is_written_nowhere(make, topics, tmp_path, name):
+    classifier = make(model_kwargs={name: "hf_secret", "revision": "main"}).fit(topics)
+    classifier.save(tmp_path / "saved", for_setfit=True)
+    written = [path for path in (tmp_path / "saved").rglob("*") if path.is_file()]
+    assert not [path.name for path in written if b"hf_secret" in path.read_bytes()]
+    assert st.load(tmp_path / "saved").model_kwargs == {"revision": "main"}
+    assert classifier.model_kwargs[name] == "hf_secret"
+
+
 def test_a_loaded_classifier_fits_a_new_head(fitted, tmp_path):
     topics = training_texts(2, multi_label=False)
     fitted.save(tmp_path / "saved")

@@ -361,6 +361,8 @@ class SetFitClassification(NetworkClassifier[Fitted]):
     def save(self, folder: str | Path, *, for_setfit: bool = False) -> None:
         """Write the fitted classifier to a folder, whole or not at all: weights as safetensors, the rest as JSON.
 
+        `callbacks` and an access `token` are not written; a classifier that is loaded has none.
+
         Parameters
         ----------
         folder : path

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 HEAD = "head.safetensors"
 
+SECRET = ("token", "use_auth_token")
+"""Arguments of the model that are written nowhere: folders are passed on."""
+
 
 def write(fitted: Fitted, folder: Path) -> None:
     """Write the network, and the tokenizer that is part of it, into a folder."""
@@ -46,7 +49,7 @@ def read(classifier: SetFitClassification, folder: Path, manifest: Manifest) -> 
 
 
 def constructor_parameters(classifier: SetFitClassification) -> dict[str, Any]:
-    """Return the constructor's arguments as a manifest can hold them; callbacks are left out."""
+    """Return the constructor's arguments as a manifest can hold them; callbacks and access tokens are left out."""
     training = {name: value for name, value in classifier.trainer_kwargs.items() if name != "callbacks"}
     for name in ("loss", "loss_class"):
         if name in training and not isinstance(training[name], str):
@@ -54,5 +57,6 @@ def constructor_parameters(classifier: SetFitClassification) -> dict[str, Any]:
     return {
         **parameters.constructor_parameters(classifier),
         "setfit_model_args": classifier.setfit_model_args.to_json(),
+        "model_kwargs": {name: value for name, value in classifier.model_kwargs.items() if name not in SECRET},
         "trainer_kwargs": training,
     }
