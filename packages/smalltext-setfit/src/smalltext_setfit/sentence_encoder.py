@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import SentenceTransformer, SentenceTransformerModelCardData
 from torch import nn
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
@@ -25,6 +26,27 @@ from smalltext_torch.device import Precision
 from smalltext_torch.silence import silence
 
 MODULES = "modules.json"
+
+
+class ModelCard(SentenceTransformerModelCardData):  # type: ignore[misc]
+    """What a sentence transformer says of itself, without keeping it in memory.
+
+    A sentence transformer and its model card refer to each other, and so would wait for the next garbage collection
+    once nobody needs them.
+    """
+
+    @property
+    def model(self) -> SentenceTransformer | None:
+        """The sentence transformer, while there is one."""
+        return None if self._model is None else self._model()
+
+    @model.setter
+    def model(self, model: SentenceTransformer | None) -> None:
+        self._model = None if model is None else weakref.ref(model)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what cannot be pickled; `SentenceClassifier` puts it back."""
+        return {**self.__dict__, "_model": None}
 
 
 class SentenceClassifier(nn.Module):
@@ -48,6 +70,11 @@ class SentenceClassifier(nn.Module):
         self.head = head
         self.normalize = normalize
         self.prompt_length = prompt_length
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what was pickled or copied, and tell the model card whose it is."""
+        super().__setstate__(state)
+        self.body.model_card_data.register_model(self.body)
 
     @property
     def word_embedding(self) -> nn.Embedding | None:
@@ -111,6 +138,7 @@ def load_body(arguments: SetFitModelArguments, keywords: ModelKeywords) -> Sente
                 cache_folder=keywords.cache_dir,
                 local_files_only=options["local_files_only"],
                 trust_remote_code=False,
+                model_card_data=ModelCard(local_files_only=options["local_files_only"]),
                 **where,
             )
     except (OSError, ValueError, KeyError, ImportError) as error:
@@ -140,6 +168,7 @@ def load_saved_body(folder: Path) -> SentenceTransformer:
             device="cpu",
             local_files_only=True,
             trust_remote_code=False,
+            model_card_data=ModelCard(local_files_only=True),
             model_kwargs={"use_safetensors": True},
         ).float()
 
