@@ -20,6 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
+from smalltext_setfit.accelerate_state import accelerate_state_aside
 from smalltext_setfit.keywords import TrainingKeywords
 from smalltext_setfit.pairs import PairBatch, PairSource
 from smalltext_setfit.sentence_encoder import SentenceClassifier, quiet
@@ -206,6 +207,7 @@ def contrast(
         tempfile.TemporaryDirectory(prefix="smalltext-setfit-") as folder,
         quiet(),
         warnings.catch_warnings(),
+        accelerate_state_aside(),
         vocabulary_in_use(network.body, network.word_embedding, [tokens], padding),
     ):
         warnings.simplefilter("ignore")
