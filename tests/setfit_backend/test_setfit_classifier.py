@@ -227,6 +227,14 @@ def test_refit_head_on_the_same_texts_gives_the_head_of_fit(make, topics, use_di
     np.testing.assert_array_equal(classifier.refit_head(topics).predict_proba(TEXTS), proba)
 
 
+def test_refit_head_trains_as_long_and_as_fast_as_fit_was_told_to(make, topics):
+    classifier = make(use_differentiable_head=True)
+    classifier.fit(topics, None, {"num_epochs": (1, 40), "head_learning_rate": 0.5, "l2_weight": 0.0})
+    proba = classifier.predict_proba(TEXTS)
+    for twin in (classifier, pickle.loads(pickle.dumps(classifier))):
+        np.testing.assert_array_equal(twin.refit_head(topics).predict_proba(TEXTS), proba)
+
+
 def test_refit_head_takes_weights_and_a_failed_one_changes_nothing(make, topics):
     classifier = make().fit(topics)
     proba = classifier.predict_proba(TEXTS)
@@ -276,6 +284,13 @@ def test_diverging_training_is_refused_and_changes_nothing(make, topics):
 def test_more_pairs_than_the_limit_are_told(make, topics):
     with pytest.warns(UserWarning, match="24 of 72 pairs of 12 texts .* raise pairs_per_text"):
         make(pairs_per_text=2, trainer_kwargs={"num_iterations": None}).fit(topics)
+
+
+@BOTH_HEADS
+def test_weights_may_differ_by_any_factor(make, topics, use_differentiable_head):
+    classifier = make(use_differentiable_head=use_differentiable_head)
+    classifier.fit(topics, weights=np.array([1e-300, 1e300] * 6))
+    assert np.isfinite(classifier.predict_proba(TEXTS)).all()
 
 
 def test_narrow_arithmetic_changes_little(make, topics):

@@ -111,6 +111,15 @@ def test_max_steps_are_made(make, topics):
     assert steps.count == 17
 
 
+def test_max_steps_are_made_in_place_of_any_number_of_epochs(make, topics):
+    none, one = (
+        make(trainer_kwargs={"max_steps": 5, "num_epochs": (epochs, 16)}).fit(topics).embed(topics)
+        for epochs in (0, 1)
+    )
+    np.testing.assert_array_equal(none, one)
+    assert (none != make(trainer_kwargs={"num_epochs": (0, 16)}).fit(topics).embed(topics)).any()
+
+
 def test_a_training_that_fails_half_way_changes_nothing(make, topics):
     steps = Steps()
     classifier = make(trainer_kwargs={"callbacks": [steps]}).fit(topics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -227,7 +228,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             embeddings = training.run()
         network.requires_grad_(requires_grad=False).eval()
         known = KnownEmbeddings.of(distinct.texts, embeddings)
-        fitted = Fitted(encoder, network, training.rows.loss, train_set.label_names, known)
+        fitted = Fitted(encoder, network, training.rows.loss, train_set.label_names, known, keywords.head_training)
         validation = None if validation_set is None else self._measured(fitted, validation_set)
         self._fitted, self.validation_ = fitted, validation
         return self
@@ -236,7 +237,8 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         """Fit a new head, and leave the sentence transformer as it is: seconds instead of minutes.
 
         Embeddings of texts that a head was fitted with before are remembered; in the inner loop of active learning
-        only the texts that are new are encoded.
+        only the texts that are new are encoded. A differentiable head is trained as long, and at the same rate, as
+        that of `fit` was.
 
         Parameters
         ----------
@@ -257,7 +259,6 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
         )
         self._check_classes(train_set.y)
-        keywords = self._keywords()
         distinct = before.encoder.distinct(train_set)
         missing = before.known.missing(distinct.texts)
         added = embed_all(
@@ -274,13 +275,15 @@ class SetFitClassification(NetworkClassifier[Fitted]):
                 known.take(distinct.texts)[distinct.of_row],
                 rows,
                 self._head_settings,
-                keywords,
+                before.head_training,
                 Randomness(self.seed, before.device),
                 _unwatched,
             )
         )
         network = before.network.with_head(layer.to(before.device))
-        self._fitted = Fitted(before.encoder, network, rows.loss, train_set.label_names, known)
+        self._fitted = replace(
+            before, network=network, loss=rows.loss, label_names=train_set.label_names, known=known
+        )
         self.validation_ = None
         return self
 
@@ -376,17 +379,27 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             If `fit` was not called.
         ModelFolderError
             If the folder holds other things than a saved model.
+        InvalidInputError
+            If setfit has no form for such a classifier: for a single label.
         """
         fitted = self._require_fitted()
+
+        if for_setfit:
+            from smalltext_setfit.setfit_form import check_form, write_form
+
+            check_form(self.num_classes)
 
         def write(staging: Path) -> None:
             saving.write(fitted, staging)
             if for_setfit:
-                from smalltext_setfit.setfit_form import write_form
-
                 write_form(fitted, self.use_differentiable_head, staging)
 
-        save(self, folder, write, {"max_length": fitted.encoder.max_length, "validation": self.validation_})
+        learned = {
+            "max_length": fitted.encoder.max_length,
+            "validation": self.validation_,
+            "head_training": asdict(fitted.head_training),
+        }
+        save(self, folder, write, learned)
 
     @property
     def model(self) -> SentenceClassifier | None:

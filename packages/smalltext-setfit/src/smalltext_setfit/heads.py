@@ -14,7 +14,7 @@ from torch import nn
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
-from smalltext_setfit.keywords import TrainingKeywords
+from smalltext_setfit.keywords import HeadTraining
 from smalltext_torch.losses import Loss
 from smalltext_torch.parameters import check_positive
 from smalltext_torch.randomness import Randomness
@@ -103,7 +103,7 @@ def fit_head(
     embeddings: NDArray[np.float32],
     rows: LabelledRows,
     settings: HeadSettings,
-    keywords: TrainingKeywords,
+    how: HeadTraining,
     randomness: Randomness,
     advance: Advance,
 ) -> nn.Linear:
@@ -118,9 +118,9 @@ def fit_head(
     given, divisor = torch.from_numpy(embeddings), temperature(settings.parameters)
     train_by_gradients(
         lambda numbers: head(given[numbers]) / divisor,
-        [{"params": list(head.parameters()), "lr": keywords.head_learning_rate}],
+        [{"params": list(head.parameters()), "lr": how.learning_rate}],
         rows,
-        keywords,
+        how,
         settings.batch_size,
         randomness.order,
         advance,
@@ -182,7 +182,7 @@ def train_by_gradients(
     logits_of: Callable[[NDArray[np.intp]], torch.Tensor],
     groups: list[dict[str, Any]],
     rows: LabelledRows,
-    keywords: TrainingKeywords,
+    how: HeadTraining,
     batch_size: int,
     order: np.random.Generator,
     advance: Advance,
@@ -196,19 +196,18 @@ def train_by_gradients(
     groups : list of dict
         What is trained, and at what rates, as optimizers of torch take it.
     rows : LabelledRows
-    keywords : TrainingKeywords
+    how : HeadTraining
     batch_size : int
     order : numpy.random.Generator
     advance : callable
     """
-    decay = 0.0 if keywords.l2_weight is None else keywords.l2_weight
-    optimizer = torch.optim.AdamW(groups, weight_decay=decay)
+    optimizer = torch.optim.AdamW(groups, weight_decay=how.l2_weight)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=5, gamma=0.5)
     device, count = groups[0]["params"][0].device, rows.y.shape[0]
     targets = rows.loss.targets(rows.y, device)
     weights = np.ones(count, dtype=np.float32) if rows.weights is None else rows.weights
     counts = torch.from_numpy(weights).to(device)
-    for _ in range(keywords.epochs[1]):
+    for _ in range(how.num_epochs):
         shuffled = order.permutation(count)
         for start in range(0, count, batch_size):
             numbers = shuffled[start : start + batch_size]

@@ -85,6 +85,22 @@ RENAMED_IN_MODEL = {"use_auth_token": "token", "cache_folder": "cache_dir", "nor
 
 
 @dataclass(frozen=True)
+class HeadTraining:
+    """How a head is trained by gradients.
+
+    Parameters
+    ----------
+    num_epochs : int
+    learning_rate : float
+    l2_weight : float
+    """
+
+    num_epochs: int
+    learning_rate: float
+    l2_weight: float
+
+
+@dataclass(frozen=True)
 class TrainingKeywords:
     """The arguments of setfit's training that are the caller's to choose; see its documentation.
 
@@ -142,6 +158,11 @@ class TrainingKeywords:
         """The rate at which the body learns from pairs, and that at which it learns end to end."""
         first, second = _pair(self.body_learning_rate)
         return float(first), float(second)
+
+    @property
+    def head_training(self) -> HeadTraining:
+        """How a differentiable head is trained."""
+        return HeadTraining(self.epochs[1], float(self.head_learning_rate), float(self.l2_weight or 0))
 
 
 @dataclass(frozen=True)

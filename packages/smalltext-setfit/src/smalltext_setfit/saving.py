@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from smalltext_core.saving import Manifest
 from smalltext_setfit.fitted import Fitted, KnownEmbeddings
+from smalltext_setfit.keywords import HeadTraining
 from smalltext_setfit.sentence_encoder import load_saved_body, new_classifier, quiet
 from smalltext_setfit.text_encoder import TextEncoder
 from smalltext_torch import parameters
@@ -45,7 +46,15 @@ def read(classifier: SetFitClassification, folder: Path, manifest: Manifest) -> 
     network.head.load_state_dict(load_file(str(folder / HEAD)))
     network.to(present_or_best(classifier.device)).requires_grad_(requires_grad=False).eval()
     known = KnownEmbeddings.of([], np.empty((0, network.head.in_features), dtype=np.float32))
-    return Fitted(encoder, network, saved_loss(classifier, manifest), manifest.names, known)
+    return Fitted(
+        encoder, network, saved_loss(classifier, manifest), manifest.names, known, _head_training(classifier, manifest)
+    )
+
+
+def _head_training(classifier: SetFitClassification, manifest: Manifest) -> HeadTraining:
+    # The first folders did not say what `fit` was given; the constructor's arguments are the best guess.
+    saved = manifest.parameters.get("head_training")
+    return classifier._keywords().head_training if saved is None else HeadTraining(**saved)
 
 
 def constructor_parameters(classifier: SetFitClassification) -> dict[str, Any]:
