@@ -17,6 +17,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels
 from smalltext_setfit.label_sets import LabelSets, Rows
 from smalltext_setfit.weighted_pairs import weighted
+from smalltext_torch.caller import stacklevel_of_caller
 from smalltext_torch.parameters import check_count
 
 SAMPLING_STRATEGIES = ("oversampling", "undersampling", "unique")
@@ -151,7 +152,7 @@ class PairSource:
             self._alike = _Buffer(_alike_in_turn(self._sets, rng))
             self._apart = _Buffer(_apart_in_turn(self._sets, rng))
 
-    def warn_of_limit(self, stacklevel: int = 3) -> None:
+    def warn_of_limit(self) -> None:
         """Warn if fewer pairs are drawn than the sampling strategy asks for."""
         if self.counts.drawn == self.counts.wanted:
             return
@@ -160,7 +161,7 @@ class PairSource:
             f"{self.counts.drawn:,} of {self.counts.wanted:,} pairs of {texts:,} texts ({self._how}) are drawn in "
             f"an epoch, since pairs_per_text={self._pairs_per_text}; raise pairs_per_text to draw more of them.",
             UserWarning,
-            stacklevel=stacklevel,
+            stacklevel=stacklevel_of_caller(),
         )
 
     def batches_per_epoch(self, batch_size: int) -> int:
