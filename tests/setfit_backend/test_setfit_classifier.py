@@ -171,8 +171,9 @@ def test_a_text_that_occurs_often_is_encoded_once(fitted, monkeypatch):
 
 def test_tokens_beyond_max_seq_len_do_not_matter_and_are_told(make, topics):
     classifier = make(max_seq_len=6)
-    with pytest.warns(UserWarning, match="12 of 12 texts .* more than 6 tokens"):
+    with pytest.warns(UserWarning, match="12 of 12 texts .* more than 6 tokens") as told:
         classifier.fit(topics)
+    assert {one.filename for one in told} == {__file__}
     cut, whole = "goal team match fans", "goal team match"
     with pytest.warns(UserWarning, match="1 of 3 texts .* more than 6 tokens"):
         proba = classifier.predict_proba(TextDataset([f"{cut} oven", cut, whole]))
@@ -328,6 +329,28 @@ def test_a_folder_that_is_not_there_is_refused(make, topics, model):
 def test_a_folder_without_a_model_is_refused(make, topics, tmp_path):
     with pytest.raises(InvalidInputError, match="sentence_transformer_model"):
         make(model=tmp_path).fit(topics)
+
+
+@pytest.mark.parametrize("damage", ["weights", "tokenizer", "modules", "configuration"])
+def test_a_damaged_model_is_refused_with_the_reason(make, topics, tmp_path, damage):
+    model = save_tiny_sentence_transformer(tmp_path / "model")
+    file, content = {
+        "weights": ("model.safetensors", b"\xff" * 40),
+        "tokenizer": ("tokenizer.json", b"{}"),
+        "modules": ("modules.json", b"[5]"),
+        "configuration": ("config.json", b'{"model_type": "bert", "hidden_size": 7}'),
+    }[damage]
+    (model / file).write_bytes(content)
+    with pytest.raises(InvalidInputError, match=r"sentence_transformer_model: .*Error"):
+        make(model=model).fit(topics)
+
+
+def test_the_home_folder_may_be_abbreviated(make, topics, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    save_tiny_sentence_transformer(tmp_path / "model")
+    classifier = make(model="~/model", trainer_kwargs={"num_epochs": 0}).fit(topics)
+    assert classifier.setfit_model_args.sentence_transformer_model == str(tmp_path / "model")
 
 
 def test_a_factory_makes_unfitted_classifiers_that_are_alike():

@@ -7,12 +7,14 @@ import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, cast
 
 import numpy as np
 import torch
 from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer, SentenceTransformerModelCardData
 from torch import nn
 
@@ -27,21 +29,27 @@ from smalltext_torch.silence import silence
 
 MODULES = "modules.json"
 
+UNREADABLE = (
+    *(AttributeError, EOFError, ImportError, LookupError, OSError, RuntimeError, SafetensorError, TypeError),
+    *(UnpicklingError, ValueError),
+)
+"""What the libraries raise over folders that are damaged, or hold something else."""
 
-class ModelCard(SentenceTransformerModelCardData):  # type: ignore[misc]
+
+class ModelCard(SentenceTransformerModelCardData):
     """What a sentence transformer says of itself, without keeping it in memory.
 
-    A sentence transformer and its model card refer to each other, and so would wait for the next garbage collection
-    once nobody needs them.
+    A sentence transformer and its model card refer to each other, and so would wait for the next garbage
+    collection once nobody needs them.
     """
 
     @property
-    def model(self) -> SentenceTransformer | None:
+    def model(self) -> Any:
         """The sentence transformer, while there is one."""
         return None if self._model is None else self._model()
 
     @model.setter
-    def model(self, model: SentenceTransformer | None) -> None:
+    def model(self, model: Any) -> None:
         self._model = None if model is None else weakref.ref(model)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -73,7 +81,7 @@ class SentenceClassifier(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over what was pickled or copied, and tell the model card whose it is."""
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self.body.model_card_data.register_model(self.body)
 
     @property
@@ -135,13 +143,13 @@ def load_body(arguments: SetFitModelArguments, keywords: ModelKeywords) -> Sente
             body = SentenceTransformer(
                 source,
                 device="cpu",
-                cache_folder=keywords.cache_dir,
+                cache_folder=None if keywords.cache_dir is None else str(keywords.cache_dir),
                 local_files_only=options["local_files_only"],
                 trust_remote_code=False,
                 model_card_data=ModelCard(local_files_only=options["local_files_only"]),
                 **where,
             )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except UNREADABLE as error:
         reason = str(error).strip().partition("\n")[0]
         raise InvalidInputError(
             "sentence_transformer_model", repr(source), allowed, f"{type(error).__name__}: {reason}"
