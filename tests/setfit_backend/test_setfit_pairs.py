@@ -134,7 +134,9 @@ def test_weights_of_which_whole_classes_have_next_to_none_are_drawn_with(weights
 
 def test_a_text_that_outweighs_all_others_hides_nothing_of_them():
     y = np.array([0, 0, 0, 1, 1])
-    alike, apart = drawn(source(y, np.array([1e200, 1.0, 3.0, 1.0, 1.0]), num_iterations=2000, pairs_per_text=10**4))
+    alike, apart = drawn(
+        source(y, np.array([1e200, 1.0, 3.0, 1.0, 1.0]), num_iterations=2000, pairs_per_text=10**4)
+    )
     assert set(alike) == {frozenset((0, 1)), frozenset((0, 2))}
     assert alike[frozenset((0, 2))] / alike.total() == pytest.approx(3 / 4, abs=0.02)
     assert set(apart) == {frozenset((0, 3)), frozenset((0, 4))}

@@ -112,7 +112,13 @@ def test_an_access_token_is_written_nowhere(make, topics, tmp_path, name):
     written = [path for path in (tmp_path / "saved").rglob("*") if path.is_file()]
     assert not [path.name for path in written if b"hf_secret" in path.read_bytes()]
     assert st.load(tmp_path / "saved").model_kwargs == {"revision": "main"}
-    assert classifier.model_kwargs[name] == "hf_secret"
+    assert classifier.model_kwargs["token"] == "hf_secret"
+
+
+def test_a_cache_folder_may_be_a_path(make, topics, tmp_path):
+    classifier = make(model_kwargs={"cache_dir": tmp_path}, trainer_kwargs={"num_epochs": 0}).fit(topics)
+    classifier.save(tmp_path / "saved")
+    assert st.load(tmp_path / "saved").model_kwargs == {"cache_dir": str(tmp_path)}
 
 
 def test_a_single_label_has_no_form_of_setfit(make, topics, tmp_path):

@@ -172,6 +172,14 @@ def test_one_progress_bar_shows_all_of_the_training(make, topics, monkeypatch):
     assert len(bars) == 3
 
 
+def test_a_validation_set_has_no_progress_bar_of_its_own(make, topics, monkeypatch, capsys):
+    monkeypatch.setenv("SMALL_TEXT_PROGRESS_BARS", "1")
+    make().fit(topics, validation_set=topics)
+    shown = capsys.readouterr().err
+    assert "train" in shown
+    assert "validate" not in shown
+
+
 @pytest.mark.slow
 def test_importing_and_training_leave_the_process_as_it_was(tmp_path):
     code = f"""

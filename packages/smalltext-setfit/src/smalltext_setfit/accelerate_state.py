@@ -1,4 +1,4 @@
-"""What accelerate keeps for a whole process, put aside while setfit trains: ours is nobody's, and nobody's is ours."""
+"""What accelerate keeps for a whole process, put aside while setfit trains: its choices are not the caller's."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,7 +22,8 @@ from smalltext_setfit import heads, saving
 from smalltext_setfit._version import __version__
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.fitted import Fitted, KnownEmbeddings
-from smalltext_setfit.keywords import TrainingKeywords, current_names, model_keywords, training_keywords
+from smalltext_setfit.keywords import TrainingKeywords, model_keywords, training_keywords
+from smalltext_setfit.names import RENAMED_IN_MODEL, RENAMED_IN_TRAINING, translated
 from smalltext_setfit.pairs import PairSource
 from smalltext_setfit.sentence_encoder import SentenceClassifier, embed_all, load_body, new_classifier
 from smalltext_setfit.text_encoder import DistinctTexts, TextEncoder
@@ -32,7 +34,7 @@ from smalltext_torch.device import Precision, check_device, reproducible, resolv
 from smalltext_torch.dropout import with_dropout
 from smalltext_torch.losses import Loss
 from smalltext_torch.network_classifier import NetworkClassifier
-from smalltext_torch.parameters import check_count
+from smalltext_torch.parameters import check_count, check_flag
 from smalltext_torch.progress import described
 from smalltext_torch.randomness import Randomness
 from smalltext_torch.saving import save
@@ -67,7 +69,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
     model_kwargs : mapping, optional
         Arguments of ``SetFitModel.from_pretrained``: `head_params` (of LogisticRegression; of a differentiable
         head `temperature`, `eps`, `bias`), `normalize_embeddings`, `multi_target_strategy`, `cache_dir`,
-        `revision`, `token`.
+        `revision`, `token` (which is not saved).
     trainer_kwargs : mapping, optional
         `callbacks` of transformers, and arguments of setfit's training as in `setfit_train_kwargs` of `fit`.
     device : str or torch.device, optional
@@ -125,18 +127,17 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         self.num_classes = checks.check_num_classes(num_classes, multi_label)
         self.multi_label = bool(multi_label)
         self.max_seq_len = check_count("max_seq_len", max_seq_len)
-        self.use_differentiable_head = bool(use_differentiable_head)
+        self.use_differentiable_head = check_flag("use_differentiable_head", use_differentiable_head)
         self.mini_batch_size = check_count("mini_batch_size", mini_batch_size)
-        self._model_keywords = model_keywords(model_kwargs)
+        self.model_kwargs = copy.deepcopy(translated("model_kwargs", model_kwargs, RENAMED_IN_MODEL))
+        self._model_keywords = model_keywords(self.model_kwargs)
         heads.check_head_params(
             self._model_keywords.head_params,
             self.use_differentiable_head,
             2 if self.multi_label else self.num_classes,
         )
-        self._training_keywords = current_names("trainer_kwargs", trainer_kwargs)
-        training_keywords(("trainer_kwargs", self._training_keywords))
-        self.model_kwargs = dict(model_kwargs or {})
-        self.trainer_kwargs = dict(trainer_kwargs or {})
+        self.trainer_kwargs = translated("trainer_kwargs", trainer_kwargs, RENAMED_IN_TRAINING)
+        training_keywords(("trainer_kwargs", self.trainer_kwargs))
         check_device(device)
         self.device = device
         check_class_weight(class_weight, self.num_classes)
@@ -203,7 +204,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             pairs_per_text=self.pairs_per_text,
         )
         if keywords.epochs[0] and keywords.max_steps < 0:
-            source.warn_of_limit(stacklevel=3)
+            source.warn_of_limit()
         with randomness.network.lent():
             body = load_body(self.setfit_model_args, self._model_keywords)
         encoder = TextEncoder.of(body, self.max_seq_len)
@@ -229,7 +230,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         network.requires_grad_(requires_grad=False).eval()
         known = KnownEmbeddings.of(distinct.texts, embeddings)
         fitted = Fitted(encoder, network, training.rows.loss, train_set.label_names, known, keywords.head_training)
-        validation = None if validation_set is None else self._measured(fitted, validation_set)
+        validation = None if validation_set is None else self._measured(fitted, validation_set, None)
         self._fitted, self.validation_ = fitted, validation
         return self
 
@@ -432,7 +433,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         return {**super()._loaded_parameters(saved), "setfit_model_args": model}
 
     def _keywords(self, of_fit: Mapping[str, Any] | None = None) -> TrainingKeywords:
-        return training_keywords(("trainer_kwargs", self._training_keywords), ("setfit_train_kwargs", of_fit))
+        return training_keywords(("trainer_kwargs", self.trainer_kwargs), ("setfit_train_kwargs", of_fit))
 
     @property
     def _head_settings(self) -> heads.HeadSettings:
@@ -455,9 +456,11 @@ class SetFitClassification(NetworkClassifier[Fitted]):
     def _scoring(self, fitted: Fitted, tokens: Ragged, description: str | None = "predict") -> Scoring:
         return Scoring(tokens, self._precision(fitted), fitted.encoder.padding, description)
 
-    def _measured(self, fitted: Fitted, validation_set: Dataset[Any]) -> tuple[float, float]:
+    def _measured(
+        self, fitted: Fitted, validation_set: Dataset[Any], description: str | None = "validate"
+    ) -> tuple[float, float]:
         distinct = fitted.encoder.distinct(validation_set)
-        scoring = self._scoring(fitted, distinct.tokens, "validate")
+        scoring = self._scoring(fitted, distinct.tokens, description)
         found = scoring.compute(
             lambda batch: fitted.loss.probabilities(fitted.network(batch)[1]), self.num_classes
         )

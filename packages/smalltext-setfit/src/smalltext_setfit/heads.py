@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
@@ -16,7 +18,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_setfit.keywords import HeadTraining
 from smalltext_torch.losses import Loss
-from smalltext_torch.parameters import check_positive
+from smalltext_torch.parameters import check_flag, check_positive, check_within
 from smalltext_torch.randomness import Randomness
 
 Advance = Callable[[int], object]
@@ -34,10 +36,16 @@ def check_head_params(parameters: Mapping[str, Any], differentiable: bool, num_c
         kind = "a differentiable head" if differentiable else "LogisticRegression"
         raise InvalidInputError("head_params", f"{unknown[0]!r}", f"parameters of {kind}: {', '.join(known)}")
     if differentiable:
-        check_positive("temperature", {**DIFFERENTIABLE_PARAMETERS, **parameters}["temperature"])
+        chosen = {**DIFFERENTIABLE_PARAMETERS, **parameters}
+        check_positive("temperature", chosen["temperature"])
+        check_within("eps", chosen["eps"], 0)
+        check_flag("bias", chosen["bias"])
         return
     try:
-        LogisticRegression(**parameters).fit(np.eye(num_classes), np.arange(num_classes))
+        with warnings.catch_warnings():
+            # Whether it converges on these few points tells nothing.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            LogisticRegression(**parameters).fit(np.eye(num_classes), np.arange(num_classes))
     except (TypeError, ValueError) as error:
         given = f"{dict(parameters)}, which LogisticRegression refuses"
         raise InvalidInputError(

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 HEAD = "head.safetensors"
 
-SECRET = ("token", "use_auth_token")
-"""Arguments of the model that are written nowhere: folders are passed on."""
-
 
 def write(fitted: Fitted, folder: Path) -> None:
     """Write the network, and the tokenizer that is part of it, into a folder."""
@@ -47,7 +44,12 @@ def read(classifier: SetFitClassification, folder: Path, manifest: Manifest) -> 
     network.to(present_or_best(classifier.device)).requires_grad_(requires_grad=False).eval()
     known = KnownEmbeddings.of([], np.empty((0, network.head.in_features), dtype=np.float32))
     return Fitted(
-        encoder, network, saved_loss(classifier, manifest), manifest.names, known, _head_training(classifier, manifest)
+        encoder,
+        network,
+        saved_loss(classifier, manifest),
+        manifest.names,
+        known,
+        _head_training(classifier, manifest),
     )
 
 
@@ -59,13 +61,15 @@ def _head_training(classifier: SetFitClassification, manifest: Manifest) -> Head
 
 def constructor_parameters(classifier: SetFitClassification) -> dict[str, Any]:
     """Return the constructor's arguments as a manifest can hold them; callbacks and access tokens are left out."""
+    model = {name: value for name, value in classifier.model_kwargs.items() if name != "token"}
+    if isinstance(model.get("cache_dir"), Path):
+        model["cache_dir"] = str(model["cache_dir"])
     training = {name: value for name, value in classifier.trainer_kwargs.items() if name != "callbacks"}
-    for name in ("loss", "loss_class"):
-        if name in training and not isinstance(training[name], str):
-            training[name] = training[name].__name__
+    if not isinstance(training.get("loss", ""), str):
+        training["loss"] = training["loss"].__name__
     return {
         **parameters.constructor_parameters(classifier),
         "setfit_model_args": classifier.setfit_model_args.to_json(),
-        "model_kwargs": {name: value for name, value in classifier.model_kwargs.items() if name not in SECRET},
+        "model_kwargs": model,
         "trainer_kwargs": training,
     }

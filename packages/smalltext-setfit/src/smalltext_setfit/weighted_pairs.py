@@ -1,7 +1,7 @@
 """Pairs of texts that count differently: each is drawn in proportion to the product of the weights of its texts.
 
-Sums of weights are kept as logarithms, so that weights may differ by any factor; and nothing is subtracted, so that
-a text that outweighs all others hides none of them.
+Sums of weights are kept as logarithms, so that weights may differ by any factor; and nothing is subtracted, so
+that a text that outweighs all others hides none of them.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class _WeightedPairs:
         if not count:
             return np.empty(0, dtype=np.intp)
         sums = np.cumsum(np.exp(logs - logs.max()))
-        return np.searchsorted(sums, (1 - self._rng.random(count)) * sums[-1])
+        chosen: Rows = np.searchsorted(sums, (1 - self._rng.random(count)) * sums[-1])
+        return chosen
 
     def _pairs_of_heavier(self, number: int) -> Logs:
         """Return, for each text of a set but the lightest, what its pairs with all lighter ones weigh."""
