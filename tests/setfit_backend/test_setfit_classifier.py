@@ -210,7 +210,7 @@ def test_refit_head_leaves_the_encoder_and_encodes_new_texts_alone(make, topics,
     seen = []
     embed_all = sentence_encoder.embed_all
     monkeypatch.setattr(
-        "smalltext_setfit.classifier.embed_all",
+        "smalltext_setfit.refitting.embed_all",
         lambda network, tokens, *rest: seen.append(len(tokens)) or embed_all(network, tokens, *rest),
     )
     for _ in range(2):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from smalltext_torch.parameters import check_count, check_flag, check_positive, 
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
+
+T = TypeVar("T")
 
 LOGGING_STRATEGIES = ("no", "steps", "epoch")
 
@@ -74,7 +76,7 @@ class TrainingKeywords:
             _check_whole("num_epochs", number, 0)
         if self.max_steps != -1:
             check_count("max_steps", self.max_steps)
-        _check_choice("sampling_strategy", self.sampling_strategy, SAMPLING_STRATEGIES)
+        check_choice("sampling_strategy", self.sampling_strategy, SAMPLING_STRATEGIES)
         if self.num_iterations is not None:
             check_count("num_iterations", self.num_iterations)
         for rate in _pair(self.body_learning_rate):
@@ -88,7 +90,7 @@ class TrainingKeywords:
         check_flag("end_to_end", self.end_to_end)
         check_flag("logging_first_step", self.logging_first_step)
         check_count("logging_steps", self.logging_steps)
-        _check_choice("logging_strategy", self.logging_strategy, LOGGING_STRATEGIES)
+        check_choice("logging_strategy", self.logging_strategy, LOGGING_STRATEGIES)
         _check_callbacks(self.callbacks)
 
     @property
@@ -186,9 +188,11 @@ def _check_whole(argument: str, value: object, least: int) -> None:
         raise InvalidInputError(argument, repr(value), f"a whole number, {least} or above")
 
 
-def _check_choice(argument: str, value: object, allowed: tuple[str, ...]) -> None:
+def check_choice(argument: str, value: T, allowed: tuple[str, ...]) -> T:
+    """Return one of several words, or say which there are."""
     if value not in allowed:
         raise InvalidInputError(argument, repr(value), f"one of {', '.join(allowed)}")
+    return value
 
 
 def _check_type(argument: str, value: object, types: tuple[type, ...], allowed: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from smalltext_setfit.text_encoder import TextEncoder
 from smalltext_torch import parameters
 from smalltext_torch.device import present_or_best
 from smalltext_torch.randomness import TorchRandomness
-from smalltext_torch.saving import saved_loss
+from smalltext_torch.saving import save, saved_loss
 
 if TYPE_CHECKING:
     from smalltext_setfit.classifier import SetFitClassification
@@ -25,7 +26,38 @@ if TYPE_CHECKING:
 HEAD = "head.safetensors"
 
 
-def write(fitted: Fitted, folder: Path) -> None:
+def save_classifier(classifier: SetFitClassification, folder: str | Path, *, for_setfit: bool) -> None:
+    """Write a fitted classifier to a folder, which is one of setfit as well where that is asked for.
+
+    Raises
+    ------
+    NotFittedError
+        If it is not fitted.
+    ModelFolderError
+        If the folder holds other things than a saved model.
+    InvalidInputError
+        If setfit has no form for it.
+    """
+    fitted = classifier._require_fitted()
+    if for_setfit:
+        from smalltext_setfit.setfit_form import check_form, write_form
+
+        check_form(classifier.num_classes)
+
+    def write(staging: Path) -> None:
+        _write(fitted, staging)
+        if for_setfit:
+            write_form(fitted, classifier.use_differentiable_head, staging)
+
+    learned = {
+        "max_length": fitted.encoder.max_length,
+        "validation": classifier.validation_,
+        "head_training": asdict(fitted.head_training),
+    }
+    save(classifier, folder, write, learned)
+
+
+def _write(fitted: Fitted, folder: Path) -> None:
     """Write the network, and the tokenizer that is part of it, into a folder."""
     with quiet():
         fitted.network.body.save(str(folder), create_model_card=False, safe_serialization=True)
@@ -34,7 +66,7 @@ def write(fitted: Fitted, folder: Path) -> None:
 
 
 def read(classifier: SetFitClassification, folder: Path, manifest: Manifest) -> Fitted:
-    """Read what `write` wrote, for a classifier of the same parameters."""
+    """Read what `save_classifier` wrote, for a classifier of the same parameters."""
     with TorchRandomness(0, torch.device("cpu")).lent():
         body = load_saved_body(folder)
     encoder = TextEncoder.of(body, manifest.parameters["max_length"])
