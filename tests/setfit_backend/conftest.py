@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import gc
-import importlib
-
 import pytest
 
 from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
@@ -16,16 +13,6 @@ QUICK = {"num_iterations": 4, "body_learning_rate": 5e-3, "head_learning_rate": 
 BOTH_HEADS = pytest.mark.parametrize(
     "use_differentiable_head", [False, True], ids=["regression", "differentiable"]
 )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def libraries_are_not_searched_for_garbage():
-    """Every training collects garbage, and among the objects of so many libraries that takes longer than it."""
-    importlib.import_module("smalltext_setfit.contrastive")
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

@@ -171,8 +171,9 @@ def test_a_text_that_occurs_often_is_encoded_once(fitted, monkeypatch):
 
 def test_tokens_beyond_max_seq_len_do_not_matter_and_are_told(make, topics):
     classifier = make(max_seq_len=6)
-    with pytest.warns(UserWarning, match="12 of 12 texts .* more than 6 tokens"):
+    with pytest.warns(UserWarning, match="12 of 12 texts .* more than 6 tokens") as told:
         classifier.fit(topics)
+    assert {one.filename for one in told} == {__file__}
     cut, whole = "goal team match fans", "goal team match"
     with pytest.warns(UserWarning, match="1 of 3 texts .* more than 6 tokens"):
         proba = classifier.predict_proba(TextDataset([f"{cut} oven", cut, whole]))
@@ -209,7 +210,7 @@ def test_refit_head_leaves_the_encoder_and_encodes_new_texts_alone(make, topics,
     seen = []
     embed_all = sentence_encoder.embed_all
     monkeypatch.setattr(
-        "smalltext_setfit.classifier.embed_all",
+        "smalltext_setfit.refitting.embed_all",
         lambda network, tokens, *rest: seen.append(len(tokens)) or embed_all(network, tokens, *rest),
     )
     for _ in range(2):
@@ -225,6 +226,14 @@ def test_refit_head_on_the_same_texts_gives_the_head_of_fit(make, topics, use_di
     classifier = make(use_differentiable_head=use_differentiable_head).fit(topics)
     proba = classifier.predict_proba(TEXTS)
     np.testing.assert_array_equal(classifier.refit_head(topics).predict_proba(TEXTS), proba)
+
+
+def test_refit_head_trains_as_long_and_as_fast_as_fit_was_told_to(make, topics):
+    classifier = make(use_differentiable_head=True)
+    classifier.fit(topics, None, {"num_epochs": (1, 40), "head_learning_rate": 0.5, "l2_weight": 0.0})
+    proba = classifier.predict_proba(TEXTS)
+    for twin in (classifier, pickle.loads(pickle.dumps(classifier))):
+        np.testing.assert_array_equal(twin.refit_head(topics).predict_proba(TEXTS), proba)
 
 
 def test_refit_head_takes_weights_and_a_failed_one_changes_nothing(make, topics):
@@ -278,6 +287,13 @@ def test_more_pairs_than_the_limit_are_told(make, topics):
         make(pairs_per_text=2, trainer_kwargs={"num_iterations": None}).fit(topics)
 
 
+@BOTH_HEADS
+def test_weights_may_differ_by_any_factor(make, topics, use_differentiable_head):
+    classifier = make(use_differentiable_head=use_differentiable_head)
+    classifier.fit(topics, weights=np.array([1e-300, 1e300] * 6))
+    assert np.isfinite(classifier.predict_proba(TEXTS)).all()
+
+
 def test_narrow_arithmetic_changes_little(make, topics):
     exact, rounded = (
         make(precision=precision).fit(topics).predict_proba(TEXTS) for precision in ("float32", "auto")
@@ -313,6 +329,28 @@ def test_a_folder_that_is_not_there_is_refused(make, topics, model):
 def test_a_folder_without_a_model_is_refused(make, topics, tmp_path):
     with pytest.raises(InvalidInputError, match="sentence_transformer_model"):
         make(model=tmp_path).fit(topics)
+
+
+@pytest.mark.parametrize("damage", ["weights", "tokenizer", "modules", "configuration"])
+def test_a_damaged_model_is_refused_with_the_reason(make, topics, tmp_path, damage):
+    model = save_tiny_sentence_transformer(tmp_path / "model")
+    file, content = {
+        "weights": ("model.safetensors", b"\xff" * 40),
+        "tokenizer": ("tokenizer.json", b"{}"),
+        "modules": ("modules.json", b"[5]"),
+        "configuration": ("config.json", b'{"model_type": "bert", "hidden_size": 7}'),
+    }[damage]
+    (model / file).write_bytes(content)
+    with pytest.raises(InvalidInputError, match=r"sentence_transformer_model: .*Error"):
+        make(model=model).fit(topics)
+
+
+def test_the_home_folder_may_be_abbreviated(make, topics, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    save_tiny_sentence_transformer(tmp_path / "model")
+    classifier = make(model="~/model", trainer_kwargs={"num_epochs": 0}).fit(topics)
+    assert classifier.setfit_model_args.sentence_transformer_model == str(tmp_path / "model")
 
 
 def test_a_factory_makes_unfitted_classifiers_that_are_alike():

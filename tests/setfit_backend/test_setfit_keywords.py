@@ -5,18 +5,18 @@ from __future__ import annotations
 import inspect
 import warnings
 
+import numpy as np
 import pytest
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_setfit import SetFitClassification
-from smalltext_setfit.keywords import (
+from smalltext_setfit import SetFitClassification, SetFitClassificationFactory
+from smalltext_setfit.keywords import model_keywords, training_keywords
+from smalltext_setfit.names import (
     MANAGED_IN_HEAD,
     MANAGED_IN_MODEL,
     MANAGED_IN_TRAINING,
     RENAMED_IN_MODEL,
     RENAMED_IN_TRAINING,
-    model_keywords,
-    training_keywords,
 )
 from smalltext_setfit.setfit_library import Trainer, TrainingArguments, losses
 
@@ -55,6 +55,17 @@ def test_an_old_name_in_the_model_still_works_and_warns(old):
     value, new, translated = CURRENT_IN_MODEL[old]
     with pytest.warns(DeprecationWarning, match=f"{old} in model_kwargs is deprecated; use {new}"):
         assert getattr(model_keywords({old: value}), new) == translated
+
+
+@pytest.mark.filterwarnings("ignore:(embedding|classifier)_num_epochs:DeprecationWarning")
+def test_two_old_names_that_are_one_now_are_put_together():
+    assert training(embedding_num_epochs=1, classifier_num_epochs=2).num_epochs == (1, 2)
+
+
+def test_a_warning_of_an_old_name_tells_no_token():
+    with pytest.warns(DeprecationWarning, match="use token instead") as told:
+        model_keywords({"use_auth_token": "hf_secret"})
+    assert "hf_secret" not in str(told[0].message)
 
 
 def test_an_old_name_beside_the_new_one_is_refused():
@@ -111,11 +122,63 @@ def test_an_unknown_keyword_is_refused_with_those_there_are():
         ({"loss": losses.BatchAllTripletLoss}, "a loss of pairs"),
         ({"warmup_proportion": 2}, "warmup_proportion"),
         ({"l2_weight": float("inf")}, "l2_weight"),
+        ({"num_epochs": "1"}, "num_epochs"),
+        ({"body_learning_rate": "1"}, "body_learning_rate"),
+        ({"warmup_proportion": "a"}, "warmup_proportion.*from 0 to 1"),
+        ({"warmup_proportion": float("nan")}, "warmup_proportion"),
+        ({"l2_weight": "a"}, "l2_weight.*0 or above"),
+        ({"end_to_end": "no"}, "end_to_end: got 'no'; allowed: True or False"),
+        ({"logging_first_step": 1}, "logging_first_step"),
+        ({"logging_strategy": "often"}, "logging_strategy.*no, steps, epoch"),
+        ({"logging_steps": 0}, "logging_steps"),
+        ({"logging_steps": "x"}, "logging_steps"),
+        ({"callbacks": 5}, "callbacks: got 5; allowed: a list of TrainerCallback"),
+        ({"callbacks": [1]}, "callbacks: got"),
     ],
 )
 def test_values_that_cannot_be_trained_with_are_refused(keywords, message):
     with pytest.raises(InvalidInputError, match=message):
         training(**keywords)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"normalize_embeddings": "no"}, "normalize_embeddings"),
+        ({"cache_dir": 5}, "cache_dir"),
+        ({"revision": 5}, "revision"),
+        ({"token": 5}, "token: got a int"),
+        ({"head_params": {5: 1}}, "head_params: got the keyword 5"),
+    ],
+)
+def test_values_that_no_model_can_be_made_with_are_refused(keywords, message):
+    with pytest.raises(InvalidInputError, match=message):
+        SetFitClassification("a-model", 2, model_kwargs=keywords)
+
+
+@pytest.mark.parametrize("argument", ["model_kwargs", "trainer_kwargs"])
+def test_names_of_keywords_are_strings(argument):
+    with pytest.raises(InvalidInputError, match=f"{argument}: got the keyword 5"):
+        SetFitClassification("a-model", 2, **{argument: {5: 1, "num_epochs": 2}})
+
+
+def test_the_kind_of_head_is_chosen_by_true_or_false():
+    with pytest.raises(InvalidInputError, match="use_differentiable_head: got 'no'"):
+        SetFitClassification("a-model", 2, use_differentiable_head="no")
+
+
+def test_numbers_of_numpy_are_numbers():
+    found = training(
+        num_epochs=np.int64(2), l2_weight=np.float32(0.5), end_to_end=np.True_, logging_steps=np.int8(3)
+    )
+    assert (found.epochs, found.l2_weight) == ((2, 2), 0.5)
+
+
+def test_parameters_of_the_head_are_copied():
+    given = {"C": 1.0}
+    classifier = SetFitClassification("a-model", 2, model_kwargs={"head_params": given})
+    given["C"] = 100.0
+    assert classifier.model_kwargs["head_params"] == classifier._head_settings.parameters == {"C": 1.0}
 
 
 def test_what_fit_is_given_decides():
@@ -150,6 +213,9 @@ def test_parameters_are_those_of_the_head(differentiable, known):
         (False, {"C": -1.0}, "'C'.*-1"),
         (False, {"solver": "none"}, "'solver'"),
         (True, {"temperature": 0}, "temperature"),
+        (True, {"eps": "x"}, "eps"),
+        (True, {"eps": -1}, "eps: got -1; allowed: a finite number, 0 or above"),
+        (True, {"bias": "no"}, "bias"),
     ],
 )
 def test_what_a_head_cannot_be_fitted_with_is_refused_at_once(differentiable, parameters, message):
@@ -157,6 +223,27 @@ def test_what_a_head_cannot_be_fitted_with_is_refused_at_once(differentiable, pa
         SetFitClassification(
             "a-model", 3, use_differentiable_head=differentiable, model_kwargs={"head_params": parameters}
         )
+
+
+def test_making_a_classifier_does_not_tell_that_a_trial_did_not_converge():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SetFitClassification("a-model", 3, model_kwargs={"head_params": {"max_iter": 1}})
+
+
+def test_a_factory_tells_of_an_old_name_once_and_where_it_was_given():
+    with pytest.warns(DeprecationWarning, match="learning_rate") as told:
+        factory = SetFitClassificationFactory("a-model", 2, {"trainer_kwargs": {"learning_rate": 1e-3}})
+    assert [one.filename for one in told] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert factory.new()._keywords().body_learning_rates == (1e-3, 1e-3)
+
+
+@pytest.mark.parametrize(("given", "message"), [({"foo": 1}, "the keyword 'foo'"), ([1], r"\[1\]")])
+def test_a_factory_takes_what_its_classifiers_do(given, message):
+    with pytest.raises(InvalidInputError, match=f"classification_kwargs: got {message}"):
+        SetFitClassificationFactory("a-model", 2, given)
 
 
 def test_an_old_name_warns_once_where_it_was_given():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 import warnings
 from collections import Counter
@@ -120,6 +121,35 @@ def test_weights_that_are_all_the_same_change_nothing():
 def test_weights_of_any_size_are_drawn_with(weights):
     alike, apart = drawn(source(np.array([0, 0, 1, 1]), np.array(weights), num_iterations=5))
     assert alike.total() == apart.total() == 20
+
+
+@pytest.mark.parametrize("weights", [[1e-300] * 3 + [1e300] * 3, [1e300, 1e-300] * 3])
+def test_weights_of_which_whole_classes_have_next_to_none_are_drawn_with(weights):
+    alike, apart = drawn(source(np.array([0, 0, 0, 1, 1, 1]), np.array(weights), num_iterations=200))
+    heavy = {row for row in range(6) if weights[row] == 1e300}
+    assert set(alike) == {pair for pair in every_pair(6) if pair <= heavy and (max(pair) < 3 or min(pair) > 2)}
+    assert apart.total() == 1200
+    assert all(len({row // 3 for row in pair}) == 2 for pair in apart)
+
+
+def test_a_text_that_outweighs_all_others_hides_nothing_of_them():
+    y = np.array([0, 0, 0, 1, 1])
+    alike, apart = drawn(
+        source(y, np.array([1e200, 1.0, 3.0, 1.0, 1.0]), num_iterations=2000, pairs_per_text=10**4)
+    )
+    assert set(alike) == {frozenset((0, 1)), frozenset((0, 2))}
+    assert alike[frozenset((0, 2))] / alike.total() == pytest.approx(3 / 4, abs=0.02)
+    assert set(apart) == {frozenset((0, 3)), frozenset((0, 4))}
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["single-label", "multi-label"])
+def test_pairs_of_twenty_thousand_weighted_texts_are_drawn_quickly(several):
+    rng = np.random.default_rng(0)
+    y = csr_matrix(rng.random((20_000, 4)) < 0.3, dtype=int) if several else rng.integers(0, 4, 20_000)
+    pair_source = source(y, rng.random(20_000) + 0.1, pairs_per_text=40)
+    began = time.process_time()
+    assert sum(len(batch) for batch in pair_source.epoch(16)) == 800_000
+    assert time.process_time() - began < 10
 
 
 def test_the_same_generator_gives_the_same_pairs():

@@ -9,12 +9,13 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from sentence_transformers import SentenceTransformer
 
 import smalltext_core as st
 from setfit_backend.conftest import BOTH_HEADS
 from setfit_backend.tiny_sentence_transformers import save_tiny_sentence_transformer
-from smalltext_core.errors import ModelFolderError
+from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.testing.texts import training_texts
 from smalltext_setfit.setfit_library import SetFitModel
 
@@ -101,6 +102,60 @@ def test_all_parameters_come_back(make, topics, tmp_path):
     assert again.setfit_model_args == classifier.setfit_model_args
     assert again.validation_ == classifier.validation_
     again.fit(topics)
+
+
+@pytest.mark.parametrize("name", ["token", "use_auth_token"])
+@pytest.mark.filterwarnings("ignore:use_auth_token:DeprecationWarning")
+def test_an_access_token_is_written_nowhere(make, topics, tmp_path, name):
+    classifier = make(model_kwargs={name: "hf_secret", "revision": "main"}).fit(topics)
+    classifier.save(tmp_path / "saved", for_setfit=True)
+    written = [path for path in (tmp_path / "saved").rglob("*") if path.is_file()]
+    assert not [path.name for path in written if b"hf_secret" in path.read_bytes()]
+    assert st.load(tmp_path / "saved").model_kwargs == {"revision": "main"}
+    assert classifier.model_kwargs["token"] == "hf_secret"
+
+
+def test_a_cache_folder_may_be_a_path(make, topics, tmp_path):
+    classifier = make(model_kwargs={"cache_dir": tmp_path}, trainer_kwargs={"num_epochs": 0}).fit(topics)
+    classifier.save(tmp_path / "saved")
+    assert st.load(tmp_path / "saved").model_kwargs == {"cache_dir": str(tmp_path)}
+
+
+def test_a_single_label_has_no_form_of_setfit(make, topics, tmp_path):
+    one = st.TextDataset(topics.x, st.list_to_csr([[0], []] * 6, num_classes=1))
+    classifier = make(1, multi_label=True, trainer_kwargs={"num_epochs": 0}).fit(one)
+    with pytest.raises(InvalidInputError, match="for_setfit: got True, where there is a single label"):
+        classifier.save(tmp_path / "saved", for_setfit=True)
+    assert not (tmp_path / "saved").exists()
+
+
+@BOTH_HEADS
+def test_saving_in_the_form_of_setfit_draws_no_random_number(make, topics, tmp_path, use_differentiable_head):
+    options = {"use_differentiable_head": use_differentiable_head, "trainer_kwargs": {"num_epochs": (0, 1)}}
+    classifier = make(**options).fit(topics)
+    before = torch.get_rng_state()
+    classifier.save(tmp_path / "saved", for_setfit=True)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_loaded_classifier_fits_heads_as_fit_did(make, topics, tmp_path):
+    long = {"num_epochs": (0, 40), "head_learning_rate": 0.5, "l2_weight": 0.0}
+    classifier = make(use_differentiable_head=True).fit(topics, setfit_train_kwargs=long)
+    proba = classifier.predict_proba(TEXTS)
+    classifier.save(tmp_path / "saved")
+    again = st.load(tmp_path / "saved").refit_head(topics)
+    np.testing.assert_allclose(again.predict_proba(TEXTS), proba, atol=1e-5)
+
+
+def test_a_folder_that_does_not_say_how_its_head_was_trained_loads(make, topics, tmp_path):
+    classifier = make(use_differentiable_head=True, trainer_kwargs={"num_epochs": (0, 3)}).fit(topics)
+    classifier.save(tmp_path / "saved")
+    manifest = tmp_path / "saved" / "smalltext.json"
+    content = json.loads(manifest.read_text())
+    del content["parameters"]["head_training"]
+    manifest.write_text(json.dumps(content))
+    again = st.load(tmp_path / "saved").refit_head(topics)
+    np.testing.assert_allclose(again.predict_proba(TEXTS), classifier.predict_proba(TEXTS), atol=1e-5)
 
 
 def test_a_loaded_classifier_fits_a_new_head(fitted, tmp_path):

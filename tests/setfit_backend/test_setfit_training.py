@@ -111,6 +111,15 @@ def test_max_steps_are_made(make, topics):
     assert steps.count == 17
 
 
+def test_max_steps_are_made_in_place_of_any_number_of_epochs(make, topics):
+    none, one = (
+        make(trainer_kwargs={"max_steps": 5, "num_epochs": (epochs, 16)}).fit(topics).embed(topics)
+        for epochs in (0, 1)
+    )
+    np.testing.assert_array_equal(none, one)
+    assert (none != make(trainer_kwargs={"num_epochs": (0, 16)}).fit(topics).embed(topics)).any()
+
+
 def test_a_training_that_fails_half_way_changes_nothing(make, topics):
     steps = Steps()
     classifier = make(trainer_kwargs={"callbacks": [steps]}).fit(topics)
@@ -161,6 +170,14 @@ def test_one_progress_bar_shows_all_of_the_training(make, topics, monkeypatch):
         make(**options).fit(topics, setfit_train_kwargs=end_to_end)
     assert [(bar.desc, bar.n) for bar in bars] == [("train", bar.total) for bar in bars]
     assert len(bars) == 3
+
+
+def test_a_validation_set_has_no_progress_bar_of_its_own(make, topics, monkeypatch, capsys):
+    monkeypatch.setenv("SMALL_TEXT_PROGRESS_BARS", "1")
+    make().fit(topics, validation_set=topics)
+    shown = capsys.readouterr().err
+    assert "train" in shown
+    assert "validate" not in shown
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -16,26 +17,25 @@ from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels
 from smalltext_core.probabilities import Probabilities
-from smalltext_setfit import heads, saving
+from smalltext_setfit import heads, predicting, saving
 from smalltext_setfit._version import __version__
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.fitted import Fitted, KnownEmbeddings
-from smalltext_setfit.keywords import TrainingKeywords, current_names, model_keywords, training_keywords
+from smalltext_setfit.keywords import TrainingKeywords, check_choice, model_keywords, training_keywords
+from smalltext_setfit.names import RENAMED_IN_MODEL, RENAMED_IN_TRAINING, translated
 from smalltext_setfit.pairs import PairSource
-from smalltext_setfit.sentence_encoder import SentenceClassifier, embed_all, load_body, new_classifier
+from smalltext_setfit.refitting import refitted
+from smalltext_setfit.sentence_encoder import SentenceClassifier, load_body, new_classifier
 from smalltext_setfit.text_encoder import DistinctTexts, TextEncoder
-from smalltext_setfit.training import FewShotTraining, checked
+from smalltext_setfit.training import FewShotTraining
 from smalltext_setfit.validation import measured
-from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.device import Precision, check_device, reproducible, resolve_device
-from smalltext_torch.dropout import warn_if_alike, with_dropout
+from smalltext_torch.dropout import warn_if_alike
 from smalltext_torch.losses import Loss
 from smalltext_torch.network_classifier import NetworkClassifier
 from smalltext_torch.parameters import check_count
 from smalltext_torch.progress import described
 from smalltext_torch.randomness import Randomness
-from smalltext_torch.saving import save
-from smalltext_torch.scoring import Scoring
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -66,7 +66,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
     model_kwargs : mapping, optional
         Arguments of ``SetFitModel.from_pretrained``: `head_params` (of LogisticRegression; of a differentiable
         head `temperature`, `eps`, `bias`), `normalize_embeddings`, `multi_target_strategy`, `cache_dir`,
-        `revision`, `token`.
+        `revision`, `token` (which is not saved).
     trainer_kwargs : mapping, optional
         `callbacks` of transformers, and arguments of setfit's training as in `setfit_train_kwargs` of `fit`.
     device : str or torch.device, optional
@@ -122,28 +122,25 @@ class SetFitClassification(NetworkClassifier[Fitted]):
     ) -> None:
         self.setfit_model_args = SetFitModelArguments.of(setfit_model_args)
         self.num_classes = checks.check_num_classes(num_classes, multi_label)
-        self.multi_label = bool(multi_label)
+        self.multi_label = checks.check_flag("multi_label", multi_label)
         self.max_seq_len = check_count("max_seq_len", max_seq_len)
-        self.use_differentiable_head = bool(use_differentiable_head)
+        self.use_differentiable_head = checks.check_flag("use_differentiable_head", use_differentiable_head)
         self.mini_batch_size = check_count("mini_batch_size", mini_batch_size)
-        self._model_keywords = model_keywords(model_kwargs)
+        self.model_kwargs = copy.deepcopy(translated("model_kwargs", model_kwargs, RENAMED_IN_MODEL))
+        self._model_keywords = model_keywords(self.model_kwargs)
         heads.check_head_params(
             self._model_keywords.head_params,
             self.use_differentiable_head,
             2 if self.multi_label else self.num_classes,
         )
-        self._training_keywords = current_names("trainer_kwargs", trainer_kwargs)
-        training_keywords(("trainer_kwargs", self._training_keywords))
-        self.model_kwargs = dict(model_kwargs or {})
-        self.trainer_kwargs = dict(trainer_kwargs or {})
+        self.trainer_kwargs = translated("trainer_kwargs", trainer_kwargs, RENAMED_IN_TRAINING)
+        training_keywords(("trainer_kwargs", self.trainer_kwargs))
         check_device(device)
         self.device = device
         check_class_weight(class_weight, self.num_classes)
         self.class_weight = class_weight
         self.pairs_per_text = check_count("pairs_per_text", pairs_per_text)
-        if precision not in PRECISIONS:
-            raise InvalidInputError("precision", repr(precision), "'float32' or 'auto'")
-        self.precision = precision
+        self.precision = check_choice("precision", precision, PRECISIONS)
         self.multi_label_threshold = checks.check_threshold(multi_label_threshold)
         self.seed = checks.check_seed(seed)
         self._fitted: Fitted | None = None
@@ -182,10 +179,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         DivergedError
             If what was trained gives no finite numbers.
         """
-        train_set, checked_weights = checks.training_data(
-            train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
-        )
-        self._check_classes(train_set.y)
+        train_set, checked_weights = self._training_data(train_set, weights)
         if validation_set is not None:
             validation_set = checks.validation_data(
                 validation_set, num_classes=self.num_classes, multi_label=self.multi_label
@@ -202,7 +196,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             pairs_per_text=self.pairs_per_text,
         )
         if keywords.epochs[0] and keywords.max_steps < 0:
-            source.warn_of_limit(stacklevel=3)
+            source.warn_of_limit()
         with randomness.network.lent():
             body = load_body(self.setfit_model_args, self._model_keywords)
         encoder = TextEncoder.of(body, self.max_seq_len)
@@ -227,8 +221,8 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             embeddings = training.run()
         network.requires_grad_(requires_grad=False).eval()
         known = KnownEmbeddings.of(distinct.texts, embeddings)
-        fitted = Fitted(encoder, network, training.rows.loss, train_set.label_names, known)
-        validation = None if validation_set is None else self._measured(fitted, validation_set)
+        fitted = Fitted(encoder, network, training.rows.loss, train_set.label_names, known, keywords.head_training)
+        validation = None if validation_set is None else self._measured(fitted, validation_set, None)
         self._fitted, self.validation_ = fitted, validation
         return self
 
@@ -236,7 +230,8 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         """Fit a new head, and leave the sentence transformer as it is: seconds instead of minutes.
 
         Embeddings of texts that a head was fitted with before are remembered; in the inner loop of active learning
-        only the texts that are new are encoded.
+        only the texts that are new are encoded. A differentiable head is trained as long, and at the same rate, as
+        that of `fit` was.
 
         Parameters
         ----------
@@ -253,34 +248,16 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             If an argument is not what is described here. Nothing has been done then.
         """
         before = self._require_fitted()
-        train_set, checked_weights = checks.training_data(
-            train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
-        )
-        self._check_classes(train_set.y)
-        keywords = self._keywords()
-        distinct = before.encoder.distinct(train_set)
-        missing = before.known.missing(distinct.texts)
-        added = embed_all(
-            before.network,
-            distinct.tokens.take(missing),
+        train_set, checked_weights = self._training_data(train_set, weights)
+        self._fitted = refitted(
+            before,
+            before.encoder.distinct(train_set),
+            self._rows(train_set.y, checked_weights),
+            self._head_settings,
             self._precision(before),
-            before.encoder.padding,
-            _unwatched,
+            Randomness(self.seed, before.device),
+            train_set.label_names,
         )
-        known = before.known.extended([distinct.texts[number] for number in missing], added)
-        rows = self._rows(train_set.y, checked_weights)
-        layer = checked(
-            heads.fit_head(
-                known.take(distinct.texts)[distinct.of_row],
-                rows,
-                self._head_settings,
-                keywords,
-                Randomness(self.seed, before.device),
-                _unwatched,
-            )
-        )
-        network = before.network.with_head(layer.to(before.device))
-        self._fitted = Fitted(before.encoder, network, rows.loss, train_set.label_names, known)
         self.validation_ = None
         return self
 
@@ -301,18 +278,11 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         """
         samples = check_count("dropout_sampling", dropout_sampling)
         fitted, distinct = self._distinct(data_set)
+        precision = self._precision(fitted)
         if samples == 1:
-            found = self._scoring(fitted, distinct.tokens).compute(
-                lambda batch: fitted.loss.probabilities(fitted.network(batch)[1]), self.num_classes
-            )
-            return found[distinct.of_row]
-        network = with_dropout(fitted.network)
-        sampled = self._scoring(fitted, distinct.tokens.take(distinct.of_row)).sample(
-            lambda batch: fitted.loss.probabilities(network(batch)[1]),
-            samples,
-            self.num_classes,
-            Randomness(self.seed, fitted.device).network,
-        )
+            return predicting.probabilities(fitted, distinct, precision, "predict")
+        randomness = Randomness(self.seed, fitted.device).network
+        sampled = predicting.sampled_probabilities(fitted, distinct, precision, samples, randomness)
         warn_if_alike(sampled)
         return sampled
 
@@ -349,19 +319,15 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         """
         description = described("embed", pbar)
         fitted, distinct = self._distinct(data_set)
-
-        def embedding_and_proba(batch: Batch) -> torch.Tensor:
-            embeddings, logits = fitted.network(batch)
-            return torch.cat([embeddings.float(), fitted.loss.probabilities(logits)], dim=1)
-
-        width = fitted.network.head.in_features
-        scoring = self._scoring(fitted, distinct.tokens, description)
-        both = scoring.compute(embedding_and_proba, width + self.num_classes)[distinct.of_row]
-        embeddings, proba = np.ascontiguousarray(both[:, :width]), np.ascontiguousarray(both[:, width:])
+        embeddings, proba = predicting.embeddings_and_probabilities(
+            fitted, distinct, self._precision(fitted), description
+        )
         return (embeddings, proba) if return_proba else embeddings
 
     def save(self, folder: str | Path, *, for_setfit: bool = False) -> None:
         """Write the fitted classifier to a folder, whole or not at all: weights as safetensors, the rest as JSON.
+
+        `callbacks` and an access `token` are not written; a classifier that is loaded has none.
 
         Parameters
         ----------
@@ -376,17 +342,10 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             If `fit` was not called.
         ModelFolderError
             If the folder holds other things than a saved model.
+        InvalidInputError
+            If setfit has no form for such a classifier: for a single label.
         """
-        fitted = self._require_fitted()
-
-        def write(staging: Path) -> None:
-            saving.write(fitted, staging)
-            if for_setfit:
-                from smalltext_setfit.setfit_form import write_form
-
-                write_form(fitted, self.use_differentiable_head, staging)
-
-        save(self, folder, write, {"max_length": fitted.encoder.max_length, "validation": self.validation_})
+        saving.save_classifier(self, folder, for_setfit=for_setfit)
 
     @property
     def model(self) -> SentenceClassifier | None:
@@ -399,11 +358,16 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         model = self.setfit_model_args.sentence_transformer_model
         return f"{type(self).__name__}({model!r}, num_classes={self.num_classes}{kind})"
 
-    def _check_classes(self, y: Labels) -> None:
-        if not self.multi_label and len(np.unique(y)) < 2:
-            raise InvalidInputError(
-                "train_set.y", f"one class only, {y[0]}", "texts of two or more classes", "Label another text."
-            )
+    def _training_data(
+        self, train_set: Dataset[Any], weights: ArrayLike | None
+    ) -> tuple[Dataset[Any], NDArray[np.float64] | None]:
+        train_set, checked_weights = checks.training_data(
+            train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
+        )
+        if not self.multi_label and len(np.unique(train_set.y)) < 2:
+            given = f"one class only, {train_set.y[0]}"
+            raise InvalidInputError("train_set.y", given, "texts of two or more classes", "Label another text.")
+        return train_set, checked_weights
 
     def _restore(self, folder: Path, manifest: Manifest) -> None:
         self._fitted = saving.read(self, folder, manifest)
@@ -419,7 +383,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         return {**super()._loaded_parameters(saved), "setfit_model_args": model}
 
     def _keywords(self, of_fit: Mapping[str, Any] | None = None) -> TrainingKeywords:
-        return training_keywords(("trainer_kwargs", self._training_keywords), ("setfit_train_kwargs", of_fit))
+        return training_keywords(("trainer_kwargs", self.trainer_kwargs), ("setfit_train_kwargs", of_fit))
 
     @property
     def _head_settings(self) -> heads.HeadSettings:
@@ -439,17 +403,9 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         data_set = checks.prediction_data(data_set, fitted=True, classifier=self)
         return fitted, fitted.encoder.distinct(data_set)
 
-    def _scoring(self, fitted: Fitted, tokens: Ragged, description: str | None = "predict") -> Scoring:
-        return Scoring(tokens, self._precision(fitted), fitted.encoder.padding, description)
-
-    def _measured(self, fitted: Fitted, validation_set: Dataset[Any]) -> tuple[float, float]:
+    def _measured(
+        self, fitted: Fitted, validation_set: Dataset[Any], description: str | None = "validate"
+    ) -> tuple[float, float]:
         distinct = fitted.encoder.distinct(validation_set)
-        scoring = self._scoring(fitted, distinct.tokens, "validate")
-        found = scoring.compute(
-            lambda batch: fitted.loss.probabilities(fitted.network(batch)[1]), self.num_classes
-        )
-        return measured(found[distinct.of_row], validation_set.y, fitted.loss)
-
-
-def _unwatched(_: int) -> None:
-    """Take no note of how far it has come."""
+        proba = predicting.probabilities(fitted, distinct, self._precision(fitted), description)
+        return measured(proba, validation_set.y, fitted.loss)

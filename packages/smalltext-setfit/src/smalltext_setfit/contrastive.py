@@ -6,7 +6,6 @@ and the loss, passed in where setfit takes one, encodes each distinct text once 
 
 from __future__ import annotations
 
-import gc
 import random
 import tempfile
 import warnings
@@ -21,6 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
+from smalltext_setfit.accelerate_state import accelerate_state_aside
 from smalltext_setfit.keywords import TrainingKeywords
 from smalltext_setfit.pairs import PairBatch, PairSource
 from smalltext_setfit.sentence_encoder import SentenceClassifier, quiet
@@ -148,7 +148,7 @@ class _Trainer(Trainer):  # type: ignore[misc]  # setfit has no types
         self.st_trainer.place_model_on_device = False
         self.st_trainer.accelerator.device_placement = False
         self.st_trainer._prepare_inputs = self._on_device
-        # `contrast` has collected garbage already, and there is more of it once this has ended.
+        # This would collect garbage, of which there is none, and that takes longer than a short training.
         self.st_trainer.accelerator.free_memory = lambda *objects: objects
 
     def get_dataset(self, *_: Any, **__: Any) -> tuple[_Batches, PairLoss]:
@@ -203,12 +203,11 @@ def contrast(
     advance : callable
         Is called after every step.
     """
-    # Sentence transformers refer to themselves; those of former trainings would be in memory beside this one.
-    gc.collect()
     with (
         tempfile.TemporaryDirectory(prefix="smalltext-setfit-") as folder,
         quiet(),
         warnings.catch_warnings(),
+        accelerate_state_aside(),
         vocabulary_in_use(network.body, network.word_embedding, [tokens], padding),
     ):
         warnings.simplefilter("ignore")
@@ -225,8 +224,10 @@ def contrast(
         try:
             trainer.train_embeddings([], args=arguments)
         finally:
-            # Trainers refer to themselves; the state of the optimizer would wait for the next garbage collection.
+            # Both refer to themselves; what they hold, the body and the state of the optimizer, would wait for the
+            # next garbage collection.
             trainer.st_trainer.__dict__.clear()
+            trainer.model.__dict__.clear()
     network.eval()
 
 

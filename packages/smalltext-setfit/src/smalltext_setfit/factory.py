@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,14 @@ from typing import Any
 from smalltext_core import ClassifierFactory
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.classifier import SetFitClassification
+from smalltext_setfit.names import as_mapping, check_names
+
+PARAMETERS = [
+    name
+    for name in inspect.signature(SetFitClassification).parameters
+    if name not in ("setfit_model_args", "num_classes")
+]
+"""What the classifiers can be given beside what the factory is."""
 
 
 class SetFitClassificationFactory(ClassifierFactory):
@@ -42,8 +51,14 @@ class SetFitClassificationFactory(ClassifierFactory):
     ) -> None:
         self.setfit_model_args = SetFitModelArguments.of(setfit_model_args)
         self.num_classes = num_classes
-        self.classification_kwargs = dict(classification_kwargs or {})
-        self.new()
+        given = as_mapping("classification_kwargs", classification_kwargs)
+        check_names("classification_kwargs", given, {}, PARAMETERS)
+        first = SetFitClassification(self.setfit_model_args, num_classes, **given)
+        # Under their present names: who used old ones is warned once, not of every classifier.
+        current: dict[str, Any] = {
+            name: getattr(first, name) for name in ("model_kwargs", "trainer_kwargs") if name in given
+        }
+        self.classification_kwargs = {**given, **current}
 
     def new(self) -> SetFitClassification:
         """Return a new, unfitted classifier."""

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from smalltext_core.labels import LabelNames
+from smalltext_setfit.keywords import HeadTraining
 from smalltext_setfit.sentence_encoder import SentenceClassifier
 from smalltext_setfit.text_encoder import TextEncoder
 from smalltext_torch.losses import Loss
@@ -60,6 +61,8 @@ class Fitted:
     loss : Loss
     label_names : LabelNames or None
     known : KnownEmbeddings
+    head_training : HeadTraining
+        How the head was trained, and further ones are.
     """
 
     encoder: TextEncoder
@@ -67,6 +70,7 @@ class Fitted:
     loss: Loss
     label_names: LabelNames | None
     known: KnownEmbeddings = field(repr=False)
+    head_training: HeadTraining
 
     @property
     def device(self) -> torch.device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,14 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
+from smalltext_core.checks import check_flag
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
-from smalltext_setfit.keywords import TrainingKeywords
+from smalltext_setfit.keywords import HeadTraining
 from smalltext_torch.losses import Loss
-from smalltext_torch.parameters import check_positive
+from smalltext_torch.parameters import check_positive, check_within
 from smalltext_torch.randomness import Randomness
 
 Advance = Callable[[int], object]
@@ -34,10 +37,16 @@ def check_head_params(parameters: Mapping[str, Any], differentiable: bool, num_c
         kind = "a differentiable head" if differentiable else "LogisticRegression"
         raise InvalidInputError("head_params", f"{unknown[0]!r}", f"parameters of {kind}: {', '.join(known)}")
     if differentiable:
-        check_positive("temperature", {**DIFFERENTIABLE_PARAMETERS, **parameters}["temperature"])
+        chosen = {**DIFFERENTIABLE_PARAMETERS, **parameters}
+        check_positive("temperature", chosen["temperature"])
+        check_within("eps", chosen["eps"], 0)
+        check_flag("bias", chosen["bias"])
         return
     try:
-        LogisticRegression(**parameters).fit(np.eye(num_classes), np.arange(num_classes))
+        with warnings.catch_warnings():
+            # Whether it converges on these few points tells nothing.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            LogisticRegression(**parameters).fit(np.eye(num_classes), np.arange(num_classes))
     except (TypeError, ValueError) as error:
         given = f"{dict(parameters)}, which LogisticRegression refuses"
         raise InvalidInputError(
@@ -103,7 +112,7 @@ def fit_head(
     embeddings: NDArray[np.float32],
     rows: LabelledRows,
     settings: HeadSettings,
-    keywords: TrainingKeywords,
+    how: HeadTraining,
     randomness: Randomness,
     advance: Advance,
 ) -> nn.Linear:
@@ -118,9 +127,9 @@ def fit_head(
     given, divisor = torch.from_numpy(embeddings), temperature(settings.parameters)
     train_by_gradients(
         lambda numbers: head(given[numbers]) / divisor,
-        [{"params": list(head.parameters()), "lr": keywords.head_learning_rate}],
+        [{"params": list(head.parameters()), "lr": how.learning_rate}],
         rows,
-        keywords,
+        how,
         settings.batch_size,
         randomness.order,
         advance,
@@ -182,7 +191,7 @@ def train_by_gradients(
     logits_of: Callable[[NDArray[np.intp]], torch.Tensor],
     groups: list[dict[str, Any]],
     rows: LabelledRows,
-    keywords: TrainingKeywords,
+    how: HeadTraining,
     batch_size: int,
     order: np.random.Generator,
     advance: Advance,
@@ -196,19 +205,18 @@ def train_by_gradients(
     groups : list of dict
         What is trained, and at what rates, as optimizers of torch take it.
     rows : LabelledRows
-    keywords : TrainingKeywords
+    how : HeadTraining
     batch_size : int
     order : numpy.random.Generator
     advance : callable
     """
-    decay = 0.0 if keywords.l2_weight is None else keywords.l2_weight
-    optimizer = torch.optim.AdamW(groups, weight_decay=decay)
+    optimizer = torch.optim.AdamW(groups, weight_decay=how.l2_weight)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=5, gamma=0.5)
     device, count = groups[0]["params"][0].device, rows.y.shape[0]
     targets = rows.loss.targets(rows.y, device)
     weights = np.ones(count, dtype=np.float32) if rows.weights is None else rows.weights
     counts = torch.from_numpy(weights).to(device)
-    for _ in range(keywords.epochs[1]):
+    for _ in range(how.num_epochs):
         shuffled = order.permutation(count)
         for start in range(0, count, batch_size):
             numbers = shuffled[start : start + batch_size]

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.labels import Labels, is_multi_label
+from smalltext_core.labels import Labels
+from smalltext_setfit.label_sets import LabelSets, Rows
+from smalltext_setfit.weighted_pairs import weighted
+from smalltext_torch.caller import stacklevel_of_caller
 from smalltext_torch.parameters import check_count
 
 SAMPLING_STRATEGIES = ("oversampling", "undersampling", "unique")
-
-Rows = NDArray[np.intp]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -64,62 +64,6 @@ class PairCounts:
     def drawn(self) -> int:
         """The number of pairs that are drawn, of both kinds together."""
         return self.alike + self.apart
-
-
-class LabelSets:
-    """The sets of labels that texts have, each set once.
-
-    Parameters
-    ----------
-    y : ndarray of int, shape (n,), or csr_matrix, shape (n, num_classes)
-    """
-
-    def __init__(self, y: Labels) -> None:
-        marks = y.astype(np.bool_).toarray() if is_multi_label(y) else y[:, None] == np.unique(y)
-        packed = np.packbits(marks, axis=1)
-        self._sets, of_text = np.unique(packed, axis=0, return_inverse=True)
-        self.of_text: Rows = of_text.reshape(-1)
-        self.counts: NDArray[np.int64] = np.bincount(self.of_text, minlength=len(self._sets))
-        self._empty: Mask = np.asarray(~self._sets.any(axis=1))
-
-    def __len__(self) -> int:
-        """Return the number of different sets."""
-        return len(self._sets)
-
-    def alike(self, number: int) -> Mask:
-        """Return which sets have a label in common with this one."""
-        shared: Mask = (self._sets & self._sets[number]).any(axis=1)
-        return shared
-
-    def apart(self, number: int) -> Mask:
-        """Return which sets have no label in common with this one; two texts without any may be alike or not."""
-        related: Mask = self.alike(number) | (self._empty & self._empty[number])
-        return np.logical_not(related)
-
-    def common(self, first: Rows, second: Rows) -> NDArray[np.intp]:
-        """Return the lowest label that each two texts have in common; -1 if there is none."""
-        shared = np.unpackbits(self._sets[self.of_text[first]] & self._sets[self.of_text[second]], axis=1)
-        return np.where(shared.any(axis=1), shared.argmax(axis=1), -1)
-
-    def both_empty(self, first: Rows, second: Rows) -> Mask:
-        """Return which two texts have no label at all."""
-        empty: Mask = self._empty[self.of_text]
-        return np.logical_and(empty[first], empty[second])
-
-    def members(self) -> list[tuple[int, Rows]]:
-        """Return each label, and the texts that it applies to."""
-        marks = np.unpackbits(self._sets, axis=1).astype(np.bool_)
-        labels = np.flatnonzero(marks.any(axis=0))
-        return [(int(label), np.flatnonzero(marks[self.of_text, label])) for label in labels]
-
-    def pairs(self) -> tuple[int, int]:
-        """Return how many pairs of texts are alike, and how many apart."""
-        alike = apart = 0
-        for number in range(len(self)):
-            count = int(self.counts[number])
-            alike += count * int(self.counts[self.alike(number)].sum()) - (0 if self._empty[number] else count)
-            apart += count * int(self.counts[self.apart(number)].sum())
-        return alike // 2, apart // 2
 
 
 def count_pairs(
@@ -202,13 +146,13 @@ class PairSource:
         self.counts = count_pairs(self._sets, sampling_strategy, num_iterations, pairs_per_text)
         uneven = weights is not None and bool((weights != weights[0]).any())
         if uneven and weights is not None:
-            self._alike = _Buffer(_weighted(self._sets, weights, rng, alike=True))
-            self._apart = _Buffer(_weighted(self._sets, weights, rng, alike=False))
+            self._alike = _Buffer(weighted(self._sets, weights, rng, alike=True))
+            self._apart = _Buffer(weighted(self._sets, weights, rng, alike=False))
         else:
             self._alike = _Buffer(_alike_in_turn(self._sets, rng))
             self._apart = _Buffer(_apart_in_turn(self._sets, rng))
 
-    def warn_of_limit(self, stacklevel: int = 3) -> None:
+    def warn_of_limit(self) -> None:
         """Warn if fewer pairs are drawn than the sampling strategy asks for."""
         if self.counts.drawn == self.counts.wanted:
             return
@@ -217,7 +161,7 @@ class PairSource:
             f"{self.counts.drawn:,} of {self.counts.wanted:,} pairs of {texts:,} texts ({self._how}) are drawn in "
             f"an epoch, since pairs_per_text={self._pairs_per_text}; raise pairs_per_text to draw more of them.",
             UserWarning,
-            stacklevel=stacklevel,
+            stacklevel=stacklevel_of_caller(),
         )
 
     def batches_per_epoch(self, batch_size: int) -> int:
@@ -249,7 +193,7 @@ class _Buffer:
         while missing > 0:
             portions.append(next(self._stream))
             missing -= len(portions[-1])
-        together = np.concatenate(portions)
+        together = np.concatenate(portions) if len(portions) > 1 else self._rest
         self._rest = together[count:]
         return together[:count]
 
@@ -293,35 +237,3 @@ def _apart_in_turn(sets: LabelSets, rng: np.random.Generator) -> Iterator[Rows]:
             first, second = pairs[:, 0], pairs[:, 1]
             apart = (sets.common(first, second) < 0) & ~sets.both_empty(first, second)
             yield rng.permutation(pairs[apart])
-
-
-def _weighted(
-    sets: LabelSets, weights: NDArray[np.float64], rng: np.random.Generator, *, alike: bool
-) -> Iterator[Rows]:
-    """Yield pairs endlessly, one at a time, each in proportion to the product of the weights of its texts."""
-    weights = weights / weights.max()
-    of_set = np.bincount(sets.of_text, weights, minlength=len(sets))
-    partners = sets.alike if alike else sets.apart
-    # How much the possible partners of each text weigh together.
-    reachable = np.array([of_set[partners(number)].sum() for number in range(len(sets))])[sets.of_text]
-    own = np.array([partners(number)[number] for number in range(len(sets))])[sets.of_text]
-    reachable = np.maximum(reachable - np.where(own, weights, 0), 0)
-    # A text that is alone in its set has, but for rounding, no partner there.
-    reachable[reachable < 1e-12 * weights] = 0
-    anchors = np.cumsum(weights * reachable)
-    members = [np.flatnonzero(sets.of_text == number) for number in range(len(sets))]
-    while True:
-        anchor = _drawn(anchors, rng)
-        number = int(sets.of_text[anchor])
-        mask = partners(number)
-        in_set = np.where(mask, of_set, 0.0)
-        if mask[number]:
-            in_set[number] = max(in_set[number] - weights[anchor], 0) if sets.counts[number] > 1 else 0
-        chosen = members[_drawn(np.cumsum(in_set), rng)]
-        portions = np.where(chosen == anchor, 0, weights[chosen])
-        yield np.array([[anchor, chosen[_drawn(np.cumsum(portions), rng)]]])
-
-
-def _drawn(cumulated: NDArray[np.float64], rng: np.random.Generator) -> int:
-    """Return a number drawn in proportion to weights that were added up."""
-    return int(np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,13 @@ from safetensors.torch import load_file, save_file
 
 from smalltext_core.saving import Manifest
 from smalltext_setfit.fitted import Fitted, KnownEmbeddings
+from smalltext_setfit.keywords import HeadTraining
 from smalltext_setfit.sentence_encoder import load_saved_body, new_classifier, quiet
 from smalltext_setfit.text_encoder import TextEncoder
 from smalltext_torch import parameters
 from smalltext_torch.device import present_or_best
 from smalltext_torch.randomness import TorchRandomness
-from smalltext_torch.saving import saved_loss
+from smalltext_torch.saving import save, saved_loss
 
 if TYPE_CHECKING:
     from smalltext_setfit.classifier import SetFitClassification
@@ -24,7 +26,38 @@ if TYPE_CHECKING:
 HEAD = "head.safetensors"
 
 
-def write(fitted: Fitted, folder: Path) -> None:
+def save_classifier(classifier: SetFitClassification, folder: str | Path, *, for_setfit: bool) -> None:
+    """Write a fitted classifier to a folder, which is one of setfit as well where that is asked for.
+
+    Raises
+    ------
+    NotFittedError
+        If it is not fitted.
+    ModelFolderError
+        If the folder holds other things than a saved model.
+    InvalidInputError
+        If setfit has no form for it.
+    """
+    fitted = classifier._require_fitted()
+    if for_setfit:
+        from smalltext_setfit.setfit_form import check_form, write_form
+
+        check_form(classifier.num_classes)
+
+    def write(staging: Path) -> None:
+        _write(fitted, staging)
+        if for_setfit:
+            write_form(fitted, classifier.use_differentiable_head, staging)
+
+    learned = {
+        "max_length": fitted.encoder.max_length,
+        "validation": classifier.validation_,
+        "head_training": asdict(fitted.head_training),
+    }
+    save(classifier, folder, write, learned)
+
+
+def _write(fitted: Fitted, folder: Path) -> None:
     """Write the network, and the tokenizer that is part of it, into a folder."""
     with quiet():
         fitted.network.body.save(str(folder), create_model_card=False, safe_serialization=True)
@@ -33,7 +66,7 @@ def write(fitted: Fitted, folder: Path) -> None:
 
 
 def read(classifier: SetFitClassification, folder: Path, manifest: Manifest) -> Fitted:
-    """Read what `write` wrote, for a classifier of the same parameters."""
+    """Read what `save_classifier` wrote, for a classifier of the same parameters."""
     with TorchRandomness(0, torch.device("cpu")).lent():
         body = load_saved_body(folder)
     encoder = TextEncoder.of(body, manifest.parameters["max_length"])
@@ -42,17 +75,33 @@ def read(classifier: SetFitClassification, folder: Path, manifest: Manifest) -> 
     network.head.load_state_dict(load_file(str(folder / HEAD)))
     network.to(present_or_best(classifier.device)).requires_grad_(requires_grad=False).eval()
     known = KnownEmbeddings.of([], np.empty((0, network.head.in_features), dtype=np.float32))
-    return Fitted(encoder, network, saved_loss(classifier, manifest), manifest.names, known)
+    return Fitted(
+        encoder,
+        network,
+        saved_loss(classifier, manifest),
+        manifest.names,
+        known,
+        _head_training(classifier, manifest),
+    )
+
+
+def _head_training(classifier: SetFitClassification, manifest: Manifest) -> HeadTraining:
+    # The first folders did not say what `fit` was given; the constructor's arguments are the best guess.
+    saved = manifest.parameters.get("head_training")
+    return classifier._keywords().head_training if saved is None else HeadTraining(**saved)
 
 
 def constructor_parameters(classifier: SetFitClassification) -> dict[str, Any]:
-    """Return the constructor's arguments as a manifest can hold them; callbacks are left out."""
+    """Return the constructor's arguments as a manifest can hold them; callbacks and access tokens are left out."""
+    model = {name: value for name, value in classifier.model_kwargs.items() if name != "token"}
+    if isinstance(model.get("cache_dir"), Path):
+        model["cache_dir"] = str(model["cache_dir"])
     training = {name: value for name, value in classifier.trainer_kwargs.items() if name != "callbacks"}
-    for name in ("loss", "loss_class"):
-        if name in training and not isinstance(training[name], str):
-            training[name] = training[name].__name__
+    if not isinstance(training.get("loss", ""), str):
+        training["loss"] = training["loss"].__name__
     return {
         **parameters.constructor_parameters(classifier),
         "setfit_model_args": classifier.setfit_model_args.to_json(),
+        "model_kwargs": model,
         "trainer_kwargs": training,
     }

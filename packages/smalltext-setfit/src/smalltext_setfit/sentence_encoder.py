@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, cast
 
 import numpy as np
 import torch
 from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
-from sentence_transformers import SentenceTransformer
+from safetensors import SafetensorError
+from sentence_transformers import SentenceTransformer, SentenceTransformerModelCardData
 from torch import nn
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
@@ -25,6 +28,33 @@ from smalltext_torch.device import Precision
 from smalltext_torch.silence import silence
 
 MODULES = "modules.json"
+
+UNREADABLE = (
+    *(AttributeError, EOFError, ImportError, LookupError, OSError, RuntimeError, SafetensorError, TypeError),
+    *(UnpicklingError, ValueError),
+)
+"""What the libraries raise over folders that are damaged, or hold something else."""
+
+
+class ModelCard(SentenceTransformerModelCardData):
+    """What a sentence transformer says of itself, without keeping it in memory.
+
+    A sentence transformer and its model card refer to each other, and so would wait for the next garbage
+    collection once nobody needs them.
+    """
+
+    @property
+    def model(self) -> Any:
+        """The sentence transformer, while there is one."""
+        return None if self._model is None else self._model()
+
+    @model.setter
+    def model(self, model: Any) -> None:
+        self._model = None if model is None else weakref.ref(model)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what cannot be pickled; `SentenceClassifier` puts it back."""
+        return {**self.__dict__, "_model": None}
 
 
 class SentenceClassifier(nn.Module):
@@ -48,6 +78,11 @@ class SentenceClassifier(nn.Module):
         self.head = head
         self.normalize = normalize
         self.prompt_length = prompt_length
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what was pickled or copied, and tell the model card whose it is."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self.body.model_card_data.register_model(self.body)
 
     @property
     def word_embedding(self) -> nn.Embedding | None:
@@ -108,12 +143,13 @@ def load_body(arguments: SetFitModelArguments, keywords: ModelKeywords) -> Sente
             body = SentenceTransformer(
                 source,
                 device="cpu",
-                cache_folder=keywords.cache_dir,
+                cache_folder=None if keywords.cache_dir is None else str(keywords.cache_dir),
                 local_files_only=options["local_files_only"],
                 trust_remote_code=False,
+                model_card_data=ModelCard(local_files_only=options["local_files_only"]),
                 **where,
             )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except UNREADABLE as error:
         reason = str(error).strip().partition("\n")[0]
         raise InvalidInputError(
             "sentence_transformer_model", repr(source), allowed, f"{type(error).__name__}: {reason}"
@@ -140,6 +176,7 @@ def load_saved_body(folder: Path) -> SentenceTransformer:
             device="cpu",
             local_files_only=True,
             trust_remote_code=False,
+            model_card_data=ModelCard(local_files_only=True),
             model_kwargs={"use_safetensors": True},
         ).float()
 

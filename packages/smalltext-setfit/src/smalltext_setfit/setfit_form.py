@@ -18,9 +18,22 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import LabelBinarizer
 from torch import nn
 
+from smalltext_core.errors import InvalidInputError
 from smalltext_setfit.fitted import Fitted
+from smalltext_torch.randomness import TorchRandomness
 
 CONFIG, HEAD = "config_setfit.json", "model_head.pkl"
+
+
+def check_form(num_classes: int) -> None:
+    """Refuse what setfit has no form for."""
+    if num_classes == 1:
+        raise InvalidInputError(
+            "for_setfit",
+            "True, where there is a single label (multi_label=True, num_classes=1)",
+            "False, or two labels or more",
+            "The heads of setfit tell two classes apart, or several labels; none is for one label.",
+        )
 
 
 def write_form(fitted: Fitted, differentiable: bool, folder: Path) -> None:
@@ -42,9 +55,7 @@ def as_setfit_head(head: nn.Linear, differentiable: bool, multi_label: bool) -> 
         return _regression(weight, bias)
     several = OneVsRestClassifier(LogisticRegression())
     several.estimators_ = [_one_or_other(weight[k], bias[k]) for k in range(len(bias))]
-    several.label_binarizer_ = LabelBinarizer(sparse_output=True).fit(
-        np.eye(max(len(bias), 2), len(bias), dtype=int)
-    )
+    several.label_binarizer_ = LabelBinarizer(sparse_output=True).fit(np.eye(len(bias), dtype=int))
     several.classes_ = several.label_binarizer_.classes_
     return several
 
@@ -52,12 +63,11 @@ def as_setfit_head(head: nn.Linear, differentiable: bool, multi_label: bool) -> 
 def _differentiable(head: nn.Linear, multi_label: bool) -> Any:
     from smalltext_setfit.setfit_library import SetFitHead
 
-    theirs = SetFitHead(
-        head.in_features, max(head.out_features, 2), eps=0.0, device="cpu", multitarget=multi_label
-    )
+    with TorchRandomness(0, torch.device("cpu")).lent():
+        theirs = SetFitHead(head.in_features, head.out_features, eps=0.0, device="cpu", multitarget=multi_label)
     with torch.no_grad():
-        theirs.linear.weight.copy_(head.weight.cpu().expand(theirs.out_features, -1))
-        theirs.linear.bias.copy_(head.bias.cpu().expand(theirs.out_features))
+        theirs.linear.weight.copy_(head.weight.cpu())
+        theirs.linear.bias.copy_(head.bias.cpu())
     return theirs.eval()
 
 

@@ -97,7 +97,7 @@ class FewShotTraining:
     @property
     def _steps(self) -> int:
         """How many batches of pairs are contrasted."""
-        if not (self.source.counts.drawn and self.keywords.epochs[0]):
+        if not self.source.counts.drawn:
             return 0
         if self.keywords.max_steps > 0:
             return self.keywords.max_steps
@@ -153,7 +153,7 @@ class FewShotTraining:
             embeddings[self.texts.of_row],
             self.rows,
             self.head,
-            self.keywords,
+            self.keywords.head_training,
             self.head_randomness,
             lambda _: bar.refresh(),
         )
@@ -179,7 +179,7 @@ class FewShotTraining:
                     {"params": list(head.parameters()), "lr": self.keywords.head_learning_rate},
                 ],
                 self.rows,
-                self.keywords,
+                self.keywords.head_training,
                 self.head.batch_size,
                 self.randomness.order,
                 lambda count: bar.update(THERE_AND_BACK * count),

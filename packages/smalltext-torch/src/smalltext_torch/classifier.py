@@ -129,7 +129,7 @@ class TorchClassifier(Backend[E], NetworkClassifier[Fitted[E]]):
         self.warm_start = checks.check_flag("warm_start", warm_start)
         self._fitted: Fitted[E] | None = None
         for parameter in self._constructor_early_stopping().used():
-            warn_deprecated(parameter, "fit(early_stopping=...)", stacklevel=4)
+            warn_deprecated(parameter, "fit(early_stopping=...)")
 
     def fit(  # type: ignore[override]  # the documented order: validation_set stands before weights
         self,

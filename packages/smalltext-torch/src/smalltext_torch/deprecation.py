@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_torch.caller import stacklevel_of_caller
 from smalltext_torch.early_stopping import (
     EarlyStopping,
     EarlyStoppingHandler,
@@ -19,8 +20,8 @@ from smalltext_torch.early_stopping import (
 )
 
 
-def warn_deprecated(parameter: str, replacement: str, stacklevel: int = 3) -> None:
-    """Warn that a parameter, which still works, has a better place.
+def warn_deprecated(parameter: str, replacement: str) -> None:
+    """Warn whoever called into this library that a parameter, which still works, has a better place.
 
     Parameters
     ----------
@@ -28,11 +29,11 @@ def warn_deprecated(parameter: str, replacement: str, stacklevel: int = 3) -> No
         What was used, such as ``"early_stopping_acc"``.
     replacement : str
         What to use, such as ``"fit(early_stopping=...)"``.
-    stacklevel : int, default=3
-        As of `warnings.warn`: 3 is the caller of the function that calls this one.
     """
     warnings.warn(
-        f"{parameter} is deprecated; use {replacement} instead.", DeprecationWarning, stacklevel=stacklevel
+        f"{parameter} is deprecated; use {replacement} instead.",
+        DeprecationWarning,
+        stacklevel=stacklevel_of_caller(),
     )
 
 
@@ -77,7 +78,7 @@ class ConstructorEarlyStopping:
             warnings.warn(
                 f"fit() was given early_stopping, the constructor {' and '.join(self.used())}: fit() decides.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=stacklevel_of_caller(),
             )
         return handler
 

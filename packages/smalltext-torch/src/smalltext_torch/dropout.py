@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.nn.modules.batchnorm import _NormBase
 
+from smalltext_torch.caller import stacklevel_of_caller
 from smalltext_torch.twins import M, twin_of
 
 
@@ -29,19 +30,17 @@ def with_dropout(network: M) -> M:
     return twin
 
 
-def warn_if_alike(samples: NDArray[np.float32], stacklevel: int = 3) -> None:
+def warn_if_alike(samples: NDArray[np.float32]) -> None:
     """Warn if all samples of every text are the same: the network has no dropout to draw them with.
 
     Parameters
     ----------
     samples : ndarray of float32, shape (n, samples, num_classes)
-    stacklevel : int, default=3
-        As of `warnings.warn`: 3 is the caller of the function that calls this one.
     """
     if len(samples) and (samples == samples[:, :1]).all():
         warnings.warn(
             f"all {samples.shape[1]} samples of dropout_sampling are the same, since the model has no dropout; "
             "they say nothing of how sure it is. Set the dropout in the model's configuration, and train again.",
             UserWarning,
-            stacklevel=stacklevel,
+            stacklevel=stacklevel_of_caller(),
         )

@@ -27,6 +27,15 @@ def check_positive(argument: str, value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
+def check_within(argument: str, value: object, least: float, most: float = float("inf")) -> float:
+    """Return a finite number that has to be within bounds, or say so."""
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not number or not least <= value <= most or value == float("inf"):  # type: ignore[operator]
+        bounds = f"{least} or above" if most == float("inf") else f"from {least} to {most}"
+        raise InvalidInputError(argument, repr(value), f"a finite number, {bounds}")
+    return float(value)  # type: ignore[arg-type]
+
+
 def constructor_parameters(classifier: object) -> dict[str, Any]:
     """Return the constructor's arguments, as the attributes of the same names hold them."""
     names = inspect.signature(type(classifier).__init__).parameters

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from smalltext_core.dataset import TextDataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch.batching import Ragged
+from smalltext_torch.caller import stacklevel_of_caller
 from smalltext_torch.parameters import check_count
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def within(texts: Ragged, length: int, frame: Frame, what: str) -> Ragged:
         f"{longer} of {len(texts)} texts ({percentage}) have more than {length} tokens ({what}); "
         "the rest of them is not looked at.",
         UserWarning,
-        stacklevel=3,
+        stacklevel=stacklevel_of_caller(),
     )
     return frame.cut(texts, length)
 

@@ -28,6 +28,7 @@ from smalltext_torch.batching import (
     training_batches,
     training_budget,
 )
+from smalltext_torch.caller import stacklevel_of_caller
 from smalltext_torch.device import Precision
 from smalltext_torch.early_stopping import EarlyStoppingHandler
 from smalltext_torch.history import HistoryRecord, TrainingCallback
@@ -186,7 +187,7 @@ class Training:
                 f"validations_per_epoch={self.schedule.validations_per_epoch} is more than the {batches} batches "
                 "of an epoch; validating after each of them.",
                 RuntimeWarning,
-                stacklevel=4,
+                stacklevel=stacklevel_of_caller(),
             )
         return self.schedule.validated_after(batches)
 

@@ -1,0 +1,34 @@
+"""Warnings are about the line that called into smalltext, not about one of its own."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from smalltext_torch.caller import stacklevel_of_caller
+
+
+def module(name, source):
+    """Return what a module of this name, made of this source, holds."""
+    found = {"__name__": name, "warnings": warnings, "stacklevel_of_caller": stacklevel_of_caller}
+    exec(compile(source, f"/library/{name}.py", "exec"), found)
+    return found
+
+
+INNER = module("smalltext_torch.inner", "def warn(): warnings.warn('look', stacklevel=stacklevel_of_caller())")
+
+
+@pytest.mark.parametrize("depth", [0, 1, 5])
+def test_a_warning_is_about_the_caller_however_deep_it_arises(depth):
+    outer = module("smalltext_setfit.outer", "def call(warn, depth): call(warn, depth - 1) if depth else warn()")
+    with pytest.warns(UserWarning, match="look") as told:
+        outer["call"](INNER["warn"], depth)
+    assert told[0].filename == __file__
+
+
+def test_a_caller_in_between_is_the_one_that_is_told():
+    between = module("somebody", "def call(warn): warn()")
+    with pytest.warns(UserWarning, match="look") as told:
+        between["call"](INNER["warn"])
+    assert told[0].filename == "/library/somebody.py"
