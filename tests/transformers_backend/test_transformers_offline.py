@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-import time
-from pathlib import Path
-
-import huggingface_hub
 import numpy as np
 import pytest
-import transformers
 
 import smalltext_core as st
 from smalltext_torch.model_loading import OFFLINE
@@ -23,34 +16,8 @@ NAME = "org/tiny"
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """Return the hosts that were asked for; each of them refuses."""
-    hosts = []
-
-    def refuse(*given, **_):
-        hosts.append(given)
-        raise OSError("there is no network")
-
-    for variable in OFFLINE:
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    # Once a day the hub's client asks what it is to tell the hub of its user; only this keeps it from that.
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_TELEMETRY", True)
-    monkeypatch.setattr(transformers.utils.hub, "_is_offline_mode", False, raising=False)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(time, "sleep", lambda _: None)
-    return hosts
-
-
-@pytest.fixture
-def cache_dir(tmp_path):
-    """Return a cache of the hub that holds the tiny model, as if it had been downloaded."""
-    commit, home = "a" * 40, tmp_path / "hub" / f"models--{NAME.replace('/', '--')}"
-    (home / "refs").mkdir(parents=True)
-    (home / "refs" / "main").write_text(commit)
-    shutil.copytree(Path(tiny_model()), home / "snapshots" / commit)
-    return tmp_path / "hub"
+def cache_dir(hub_cache):
+    return hub_cache(NAME, tiny_model())
 
 
 def local(strategy="always-local"):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels
+from smalltext_setfit.dealing import TOGETHER, deal
 from smalltext_setfit.label_sets import LabelSets, Rows
 from smalltext_setfit.weighted_pairs import weighted
 from smalltext_torch.caller import stacklevel_of_caller
@@ -140,6 +141,7 @@ class PairSource:
             )
         if num_iterations is not None:
             check_count("num_iterations", num_iterations)
+        self._rng = rng
         self._sets = LabelSets(y)
         self._how = sampling_strategy if num_iterations is None else f"num_iterations={num_iterations}"
         self._pairs_per_text = check_count("pairs_per_text", pairs_per_text)
@@ -169,16 +171,28 @@ class PairSource:
         return -(-self.counts.drawn // batch_size)
 
     def epoch(self, batch_size: int) -> Iterator[PairBatch]:
-        """Draw the pairs of one epoch, batch by batch, both kinds mixed evenly."""
+        """Draw the pairs of one epoch, batch by batch, both kinds mixed evenly.
+
+        Those of a few batches are drawn together, and dealt out so that the pairs of a batch share texts.
+        """
         total = self.counts.drawn
-        for start in range(0, total, batch_size):
-            stop = min(start + batch_size, total)
-            alike = stop * self.counts.alike // total - start * self.counts.alike // total
-            apart = stop - start - alike
-            pairs = np.concatenate([self._alike.take(alike), self._apart.take(apart)])
-            yield PairBatch(
-                pairs[:, 0], pairs[:, 1], np.repeat(np.array([1, 0], dtype=np.float32), [alike, apart])
-            )
+        stops = [min(stop + batch_size, total) for stop in range(0, total, batch_size)]
+        alike_until = [0, *(stop * self.counts.alike // total for stop in stops)]
+        sizes = np.diff([[0, *stops], alike_until])
+        sizes[0] -= sizes[1]
+        for first in range(0, len(stops), TOGETHER):
+            yield from self._dealt(sizes[:, first : first + TOGETHER])
+
+    def _dealt(self, sizes: NDArray[np.intp]) -> Iterator[PairBatch]:
+        """Draw the pairs of some batches, of which `sizes` says how many are apart, and how many alike."""
+        apart, alike = sizes.sum(axis=1).tolist()
+        pairs = np.concatenate([self._alike.take(alike), self._apart.take(apart)])
+        kinds = np.repeat([1, 0], [alike, apart])
+        batches = deal(pairs, kinds, [(of_apart, of_alike) for of_apart, of_alike in sizes.T.tolist()])
+        # The last ones have what the others left over; they are not to be the last ones of every training.
+        for number in self._rng.permutation(len(batches)):
+            chosen = batches[number]
+            yield PairBatch(pairs[chosen, 0], pairs[chosen, 1], kinds[chosen].astype(np.float32))
 
 
 class _Buffer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -141,7 +142,7 @@ def load_body(arguments: SetFitModelArguments, keywords: ModelKeywords) -> Sente
             if options["force_download"] and not Path(source).is_dir():
                 snapshot_download(source, cache_dir=keywords.cache_dir, force_download=True, **where)
             body = SentenceTransformer(
-                source,
+                _downloaded(source, keywords) if options["local_files_only"] else source,
                 device="cpu",
                 cache_folder=None if keywords.cache_dir is None else str(keywords.cache_dir),
                 local_files_only=options["local_files_only"],
@@ -161,6 +162,25 @@ def load_body(arguments: SetFitModelArguments, keywords: ModelKeywords) -> Sente
             "a sentence transformer that begins with a transformer",
         )
     return body.float()
+
+
+def _downloaded(source: str, keywords: ModelKeywords) -> str:
+    """Return the folder that a model was downloaded to, from which it is read without anybody being asked.
+
+    By the name of a model the libraries look for an adapter too, where peft is installed, and they look for that
+    on the hub, whatever they were told of the network.
+
+    Raises
+    ------
+    OSError
+        If it was not downloaded.
+    """
+    if Path(source).is_dir():
+        return source
+    # Names without an organization are short for those of the authors of sentence-transformers.
+    name = source if "/" in source else f"sentence-transformers/{source}"
+    cache_dir = keywords.cache_dir or os.environ.get("SENTENCE_TRANSFORMERS_HOME")
+    return snapshot_download(name, cache_dir=cache_dir, revision=keywords.revision, local_files_only=True)
 
 
 def load_saved_body(folder: Path) -> SentenceTransformer:
