@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels
-from smalltext_setfit.dealing import TOGETHER, deal
+from smalltext_setfit.dealing import batches_together, deal
 from smalltext_setfit.label_sets import LabelSets, Rows
 from smalltext_setfit.weighted_pairs import weighted
 from smalltext_torch.caller import stacklevel_of_caller
@@ -173,21 +173,25 @@ class PairSource:
     def epoch(self, batch_size: int) -> Iterator[PairBatch]:
         """Draw the pairs of one epoch, batch by batch, both kinds mixed evenly.
 
-        Those of a few batches are drawn together, and dealt out so that the pairs of a batch share texts.
+        Where there are many texts, the pairs of a few batches are drawn together, and dealt out so that those of a
+        batch share texts.
         """
         total = self.counts.drawn
         stops = [min(stop + batch_size, total) for stop in range(0, total, batch_size)]
         alike_until = [0, *(stop * self.counts.alike // total for stop in stops)]
         sizes = np.diff([[0, *stops], alike_until])
         sizes[0] -= sizes[1]
-        for first in range(0, len(stops), TOGETHER):
-            yield from self._dealt(sizes[:, first : first + TOGETHER])
+        together = batches_together(len(self._sets.of_text), batch_size)
+        for first in range(0, len(stops), together):
+            yield from self._dealt(sizes[:, first : first + together])
 
     def _dealt(self, sizes: NDArray[np.intp]) -> Iterator[PairBatch]:
         """Draw the pairs of some batches, of which `sizes` says how many are apart, and how many alike."""
         apart, alike = sizes.sum(axis=1).tolist()
         pairs = np.concatenate([self._alike.take(alike), self._apart.take(apart)])
         kinds = np.repeat([1, 0], [alike, apart])
+        order = self._rng.permutation(len(pairs))
+        pairs, kinds = pairs[order], kinds[order]
         batches = deal(pairs, kinds, [(of_apart, of_alike) for of_apart, of_alike in sizes.T.tolist()])
         # The last ones have what the others left over; they are not to be the last ones of every training.
         for number in self._rng.permutation(len(batches)):
