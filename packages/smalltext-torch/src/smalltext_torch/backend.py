@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -20,6 +20,7 @@ from smalltext_torch.device import Precision
 from smalltext_torch.history import HistoryRecord
 from smalltext_torch.losses import Loss
 from smalltext_torch.model_selection import ModelSelectionHandler
+from smalltext_torch.network_classifier import NetworkClassifier
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
 
 WEIGHTS = "weights.safetensors"
@@ -55,7 +56,7 @@ class Fitted(Generic[E]):
         return next(iter(self.network.parameters())).device
 
 
-class Backend(ABC, Generic[E]):
+class Backend(NetworkClassifier[Fitted[E]], Generic[E]):
     """The part of a `TorchClassifier` that differs from backend to backend.
 
     Its methods are for a subclass to write and for smalltext-torch to call, which is what their underscore says;

@@ -28,7 +28,6 @@ from smalltext_torch.early_stopping import EarlyStoppingHandler
 from smalltext_torch.history import HistoryRecord, TrainingCallback, check_callbacks
 from smalltext_torch.losses import Loss
 from smalltext_torch.model_selection import ModelSelectionHandler, as_model_selection_handler
-from smalltext_torch.network_classifier import NetworkClassifier
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, VERBOSITY_VERBOSE, Narrator, check_verbosity
 from smalltext_torch.randomness import Randomness, TorchRandomness
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from smalltext_core.saving import Manifest
 
 
-class TorchClassifier(Backend[E], NetworkClassifier[Fitted[E]]):
+class TorchClassifier(Backend[E]):
     """A classifier whose network is trained by this package's loop. A backend subclasses it.
 
     A backend says what a text becomes and what network it goes through: see `Backend`. Its constructor hands on
