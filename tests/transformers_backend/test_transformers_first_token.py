@@ -10,9 +10,9 @@ from transformers import AutoModelForSequenceClassification
 
 from smalltext_transformers.first_token import first_token_alone, prepare
 from smalltext_transformers.layers import stack
-from transformers_backend.tiny_models import ARCHITECTURES, tiny_config
+from transformers_backend.tiny_models import ARCHITECTURES, KIN, tiny_config
 
-PREPARED = ("bert", "deberta-v2", "distilbert", "electra", "mpnet", "roberta")
+PREPARED = ("bert", "deberta-v2", "distilbert", "electra", "mpnet", "roberta", *KIN)
 each_that_is_prepared = pytest.mark.parametrize("architecture", PREPARED)
 
 TOKENS = torch.tensor([[2, 9, 17, 33, 21, 3], [2, 40, 8, 3, 0, 0]])

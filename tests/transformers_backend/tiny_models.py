@@ -40,6 +40,12 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 """The class of each configuration, and what it needs beyond `SIZES`."""
+KIN: dict[str, tuple[str, dict[str, Any]]] = {
+    "camembert": ("CamembertConfig", {"type_vocab_size": 1}),
+    "deberta": ("DebertaConfig", {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}),
+    "xlm-roberta": ("XLMRobertaConfig", {"type_vocab_size": 1}),
+}
+"""The same of models that are built like one of those."""
 WITH_DECODER: dict[str, tuple[str, dict[str, Any]]] = {
     "bart": (
         "BartConfig",
@@ -92,7 +98,7 @@ def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:
 
 
 def tiny_config(architecture: str, **changes: Any) -> transformers.PretrainedConfig:
-    name, extra = {**ARCHITECTURES, **WITH_DECODER}[architecture]
+    name, extra = {**ARCHITECTURES, **KIN, **WITH_DECODER}[architecture]
     sizes = {**SIZES, "vocab_size": len(tiny_tokenizer()), **extra, **changes}
     if architecture == "xlnet":
         del sizes["max_position_embeddings"]  # It takes texts of any length.
