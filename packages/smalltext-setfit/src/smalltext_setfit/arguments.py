@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_torch.model_loading import ModelLoadingStrategy
+from smalltext_torch.model_loading import ModelLoadingStrategy, expanded
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class SetFitModelArguments:
         if not isinstance(given, (str, Path)) or not str(given).strip():
             allowed = "a folder, or a name on the Hugging Face hub"
             raise InvalidInputError("sentence_transformer_model", repr(given), allowed)
-        object.__setattr__(self, "sentence_transformer_model", _expanded(str(given)))
+        object.__setattr__(self, "sentence_transformer_model", expanded(str(given)))
         object.__setattr__(self, "model_loading_strategy", ModelLoadingStrategy.of(model_loading_strategy))
 
     @classmethod
@@ -59,12 +58,3 @@ class SetFitModelArguments:
             "sentence_transformer_model": self.sentence_transformer_model,
             "model_loading_strategy": self.model_loading_strategy.value,
         }
-
-
-def _expanded(model: str) -> str:
-    """Return the folder that a name with ``~`` stands for, if there is one, and any other name as it is."""
-    if model.startswith("~"):
-        with suppress(RuntimeError):  # nobody is called that, or has a home
-            folder = Path(model).expanduser()
-            return str(folder) if folder.is_dir() else model
-    return model

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from smalltext_core.errors import InvalidInputError
@@ -56,3 +58,15 @@ class ModelLoadingStrategy(Enum):
 def is_offline() -> bool:
     """Tell whether one of the variables in `OFFLINE` is set to a way of saying yes, in capitals or not."""
     return any(os.environ.get(variable, "").strip().lower() in _YES for variable in OFFLINE)
+
+
+def expanded(source: str) -> str:
+    """Return the folder that a name with ``~`` stands for, if there is one, and any other name as it is.
+
+    Shells expand it, and Python does not; what leads nowhere is left for an error that says it as it was given.
+    """
+    if source.startswith("~"):
+        with suppress(RuntimeError):  # nobody is called that, or has a home
+            folder = Path(source).expanduser()
+            return str(folder) if folder.is_dir() else source
+    return source

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_torch.model_loading import ModelLoadingStrategy
+from smalltext_torch.model_loading import ModelLoadingStrategy, expanded
 from smalltext_torch.parameters import check_positive
 
 
@@ -144,8 +144,4 @@ def _as_source(argument: str, source: object) -> str:
     if not isinstance(source, (str, Path)) or not str(source).strip():
         allowed = "a folder, or a name on the Hugging Face hub"
         raise InvalidInputError(argument, repr(source), allowed)
-    # Shells expand it, and Python does not; what leads nowhere is refused as it was given.
-    path = Path(source)
-    if path.parts[0] == "~" and path.expanduser().is_dir():
-        return str(path.expanduser())
-    return str(source)
+    return expanded(str(source))
