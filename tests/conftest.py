@@ -1,4 +1,4 @@
-"""For all tests: what is collected in this folder, and a network that refuses."""
+"""For all tests: what is collected in this folder, which tests run nightly, and a network that refuses."""
 
 from __future__ import annotations
 
@@ -15,6 +15,33 @@ def pytest_ignore_collect(collection_path):
     if collection_path.suffix == ".py" and not collection_path.name.startswith("test_"):
         return True
     return None
+
+
+def pytest_addoption(parser):
+    parser.addoption("--nightly", action="store_true", help="run the tests that are marked nightly, too")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Deselect nightly tests unless `--nightly` is given, whatever else `-m` and `-k` select."""
+    if config.getoption("nightly"):
+        return
+    nightly = [item for item in items if item.get_closest_marker("nightly")]
+    if nightly:
+        config.hook.pytest_deselected(items=nightly)
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print the outcome of each nightly test, its duration, and the figures it gave to `record_property`."""
+    if not config.getoption("nightly"):
+        return
+    terminalreporter.section("nightly tests")
+    for outcome in ("passed", "failed", "xfailed", "xpassed"):
+        for report in terminalreporter.getreports(outcome):
+            if report.when == "call" and "nightly" in report.keywords:
+                figures = "".join(f", {name}: {value}" for name, value in report.user_properties)
+                terminalreporter.line(f"{outcome} {report.nodeid} in {report.duration:.0f} s{figures}")
 
 
 @pytest.fixture
