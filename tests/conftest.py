@@ -1,4 +1,4 @@
-"""For all tests: what is collected in this folder, which tests run nightly, and a network that refuses."""
+"""For all tests: what is collected, which tests run nightly, what was skipped, and a network that refuses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+
+INSTALL_BROWSER = "apt-get install --yes --no-install-recommends chromium chromium-driver"
+"""The command for Debian and its relatives; `.ci/run` gives it too."""
 
 
 def pytest_ignore_collect(collection_path):
@@ -33,15 +36,31 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_terminal_summary(terminalreporter, config):
+    """Say what was skipped for want of a browser, and how the nightly tests went."""
+    _report_skipped_browser_tests(terminalreporter)
+    if config.getoption("nightly"):
+        _report_nightly_tests(terminalreporter)
+
+
+def _report_nightly_tests(terminalreporter):
     """Print the outcome of each nightly test, its duration, and the figures it gave to `record_property`."""
-    if not config.getoption("nightly"):
-        return
     terminalreporter.section("nightly tests")
     for outcome in ("passed", "failed", "xfailed", "xpassed"):
         for report in terminalreporter.getreports(outcome):
             if report.when == "call" and "nightly" in report.keywords:
                 figures = "".join(f", {name}: {value}" for name, value in report.user_properties)
                 terminalreporter.line(f"{outcome} {report.nodeid} in {report.duration:.0f} s{figures}")
+
+
+def _report_skipped_browser_tests(terminalreporter):
+    """Say once how many tests need a browser that is not installed, and how to install it."""
+    skipped = [report for report in terminalreporter.getreports("skipped") if "browser" in report.keywords]
+    if skipped:
+        terminalreporter.section("no browser")
+        terminalreporter.line(
+            f"{len(skipped)} tests were skipped because Chromium and chromedriver are not both installed."
+        )
+        terminalreporter.line(f"Install them with the system's package manager: {INSTALL_BROWSER}")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import smalltext_core as st
-from loops.backends import BACKENDS
+from integrations.backends import BACKENDS
 from smalltext_cli.commands.demo import articles
 
 

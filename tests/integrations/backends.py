@@ -1,4 +1,4 @@
-"""The classifiers that are passed through other people's loops, with what makes them quick and good enough."""
+"""The classifiers that run in other libraries, with the parameters that keep them quick and good enough."""
 
 from __future__ import annotations
 

@@ -1,0 +1,40 @@
+"""What is said at the end of a run about tests that were skipped."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from house import packages
+
+COMMAND = "apt-get install --yes --no-install-recommends chromium chromium-driver"
+TESTS = "tests/cli/test_cli_report_browser.py"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [[], ["-p", "xdist", "-n", "1"]], ids=["one process", "xdist"])
+def test_tests_without_a_browser_are_counted_once_with_the_command_that_installs_one(tmp_path, workers):
+    pytest.importorskip("selenium")
+    surroundings = {name: value for name, value in os.environ.items() if name not in ("CI", "PATH")}
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-c", "tests/pytest.ini", "--rootdir=.", "-q", *workers, TESTS],
+        cwd=packages.TOP,
+        env={**surroundings, "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout
+    last_line = ended.stdout.splitlines()[-1]
+    count = last_line.partition(" skipped")[0].strip("= ")
+    assert int(count) > 50
+    assert ended.stdout.count(f"{count} tests were skipped because Chromium and chromedriver") == 1
+    assert ended.stdout.count(COMMAND) == 1
+
+
+def test_ci_installs_the_same_browser():
+    script = (packages.TOP / ".ci" / "run").read_text(encoding="utf-8")
+    assert COMMAND.partition("--no-install-recommends ")[2] in script
