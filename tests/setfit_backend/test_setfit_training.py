@@ -63,9 +63,9 @@ def test_the_gradient_is_that_of_the_loss_over_every_text_of_every_pair(topics):
 
 
 def test_a_small_vocabulary_trains_the_same_weights(make, topics, monkeypatch):
-    small = make().fit(topics).model.body.state_dict()
+    small = make(device="cpu").fit(topics).model.body.state_dict()
     monkeypatch.setattr(SentenceClassifier, "word_embedding", None)
-    whole = make().fit(topics).model.body.state_dict()
+    whole = make(device="cpu").fit(topics).model.body.state_dict()
     before = load_body(SetFitModelArguments(tiny_sentence_transformer()), ModelKeywords()).state_dict()
     assert small.keys() == whole.keys()
     for name, weights in whole.items():
@@ -207,3 +207,8 @@ print(json.dumps([one == other for one, other in zip(before, after)]
     )
     assert json.loads(run.stdout) == [True, True, True, True, True, []]
     assert run.stderr == ""
+
+
+def test_a_classifier_for_the_processor_is_trained_there_where_there_is_an_accelerator(make, topics):
+    classifier = make(device="cpu").fit(topics)
+    assert {parameter.device.type for parameter in classifier.model.parameters()} == {"cpu"}

@@ -50,10 +50,9 @@ def test_what_is_saved_is_the_adapter_beside_the_name_of_its_model(make, topics,
 
 def proba_of(network, folder, texts):
     given = AutoTokenizer.from_pretrained(folder)(texts.x, padding=True, return_tensors="pt")
+    network = network.cpu().eval()
     with torch.no_grad():
-        return (
-            network.eval()(given["input_ids"], attention_mask=given["attention_mask"]).logits.softmax(-1).numpy()
-        )
+        return network(given["input_ids"], attention_mask=given["attention_mask"]).logits.softmax(-1).numpy()
 
 
 def test_the_folder_of_an_adapter_is_also_a_model_of_transformers(make, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import inspect
 import pickle
@@ -123,7 +124,8 @@ def test_the_average_is_over_the_tokens_of_the_text(learned):
     ids = TransformersDataset.from_texts(TEXTS.x[:1], None, tiny_tokenizer()).x[0]
     with torch.no_grad():
         tokens = torch.from_numpy(ids.astype(np.int64))[None]
-        states = learned.model(tokens, output_hidden_states=True).hidden_states
+        network = copy.deepcopy(learned.model).cpu()
+        states = network(tokens, output_hidden_states=True).hidden_states
     for layer in (0, 1, -1):
         expected = states[layer][0].mean(dim=0).numpy()
         np.testing.assert_allclose(learned.embed(TEXTS[:1], hidden_layer_index=layer)[0], expected, atol=1e-5)
@@ -221,7 +223,7 @@ def test_samples_are_distributed_as_passes_in_training_mode_are(learned):
     ids = torch.from_numpy(TransformersDataset.from_texts(text.x, None, tiny_tokenizer()).x[0].astype(np.int64))[
         None
     ]
-    network = learned.model
+    network = copy.deepcopy(learned.model).cpu()
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)
         network.train()

@@ -52,6 +52,11 @@ class PairLoss(nn.Module):
         self._embed = network.embed
         self._precision = precision
 
+    @property
+    def device(self) -> torch.device:
+        """The device to train on."""
+        return self._precision.device
+
     def forward(self, groups: list[Features], labels: torch.Tensor) -> torch.Tensor:
         """Return the loss of a batch.
 
@@ -143,7 +148,9 @@ class _Trainer(Trainer):  # type: ignore[misc]  # setfit has no types
             self.remove_callback(callback)
         loader: DataLoader[Features] = DataLoader(batches, batch_size=None)
         self.st_trainer.get_train_dataloader = lambda: loader
-        # One device, the one that the classifier was given, whatever else there is.
+        # One device, the one that the classifier was given, whatever else there is. The constructor has moved the
+        # network to the accelerator of the machine, also where the processor was asked for.
+        loss.to(loss.device)
         self.st_trainer.args._n_gpu = 1
         self.st_trainer.place_model_on_device = False
         self.st_trainer.accelerator.device_placement = False
@@ -155,8 +162,7 @@ class _Trainer(Trainer):  # type: ignore[misc]  # setfit has no types
         return self._batches, self._loss
 
     def _on_device(self, inputs: Features) -> Features:
-        device = next(self._loss.parameters()).device
-        return {name: tensor.to(device) for name, tensor in inputs.items()}
+        return {name: tensor.to(self._loss.device) for name, tensor in inputs.items()}
 
 
 class _Progress(TrainerCallback):
