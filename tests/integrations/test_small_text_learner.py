@@ -1,4 +1,4 @@
-"""The active learner of small-text, over our factories and datasets: it is given nothing but what it asks for."""
+"""The active learner of small-text over our factories and datasets, without any adapter."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 import smalltext_core as st
+from robustness.backends import NAMES
+from robustness.backends import factory as small_factory
+from smalltext_core.testing.texts import training_texts
 from smalltext_kimcnn import PytorchTextClassificationDataset
 from smalltext_sklearn import SklearnDataset
 
@@ -55,36 +58,40 @@ def quick():
     return st.create_factory("sklearn", 5, seed=1)
 
 
-@pytest.mark.parametrize(
-    "strategy",
-    [
-        small_text.PredictionEntropy(),
-        small_text.LightweightCoreset(),
-        small_text.GreedyCoreset(distance_metric="cosine"),
-        small_text.ContrastiveActiveLearning(k=5, pbar=None),
-        small_text.SubsamplingQueryStrategy(small_text.EmbeddingKMeans(), subsample_size=50),
-        small_text.DiscriminativeActiveLearning(st.create_factory("sklearn", 2, seed=1), num_iterations=2),
-    ],
-    ids=str,
-)
-def test_other_strategies_find_what_they_ask_for(quick, strategy, news):
-    learner = begun(quick, strategy, news)
-    queried = learner.query(num_samples=10)
-    assert len(set(queried.tolist()) - set(news.one_of_each().tolist())) == 10
-    learner.update(news.pool_labels[queried])
-
-
-def test_dropout_is_sampled_for_bald(news):
-    factory = st.create_factory("kimcnn", 5, num_epochs=2, embedding_dim=8, out_channels=4, seed=1)
-    assert len(begun(factory, small_text.BALD(5), news).query(num_samples=10)) == 10
-
-
-def test_a_saved_learner_goes_on_where_it_was(quick, news, tmp_path):
+@pytest.mark.parametrize("name", NAMES)
+def test_a_saved_learner_goes_on_where_it_was(name, tmp_path):
     pytest.importorskip("dill")
-    learner = begun(quick, small_text.LeastConfidence(), news)
+    texts = training_texts(3, multi_label=False)
+    pool, truth = st.TextDataset(texts.x), texts.y.copy()
+    np.random.seed(0)  # noqa: NPY002
+    learner = small_text.PoolBasedActiveLearner(small_factory(name), small_text.LeastConfidence(), pool)
+    learner.initialize_data(np.arange(6), truth[:6])
     learner.save(tmp_path / "learner")
     loaded = small_text.PoolBasedActiveLearner.load(tmp_path / "learner")
-    assert loaded.query(num_samples=10).tolist() == learner.query(num_samples=10).tolist()
+    proba = learner.classifier.predict_proba(pool)
+    np.testing.assert_array_equal(loaded.classifier.predict_proba(pool), proba)
+    for one in (learner, loaded):
+        np.random.seed(1)  # noqa: NPY002
+        one.update(truth[one.query(num_samples=2)])
+    assert loaded.indices_labeled.tolist() == learner.indices_labeled.tolist()
+    np.testing.assert_array_equal(loaded.classifier.predict_proba(pool), learner.classifier.predict_proba(pool))
+
+
+@pytest.mark.parametrize("reuse_model", [False, True])
+def test_reuse_model_trains_the_same_object_again_from_the_start(reuse_model):
+    texts = training_texts(3, multi_label=False)
+    learner = small_text.PoolBasedActiveLearner(
+        small_factory("kimcnn"), small_text.RandomSampling(), st.TextDataset(texts.x), reuse_model=reuse_model
+    )
+    learner.initialize_data(np.arange(6), texts.y[:6])
+    first = learner.classifier
+    learner.update(texts.y[learner.query(num_samples=3)])
+    assert (learner.classifier is first) == reuse_model
+    labelled = st.TextDataset(texts.x)[learner.indices_labeled].clone()
+    labelled.y = learner.y
+    np.testing.assert_array_equal(
+        learner.classifier.predict_proba(texts), small_factory("kimcnn").new().fit(labelled).predict_proba(texts)
+    )
 
 
 def test_texts_can_be_ignored(quick, news):
