@@ -337,7 +337,7 @@ def test_filter_padding_has_to_leave_room_for_a_word():
 
 
 def test_the_builder_takes_every_parameter_that_a_text_can_express():
-    from smalltext_kimcnn.build import build
+    from smalltext_kimcnn.builder import build
 
     of_classifier = set(inspect.signature(KimCNNClassifier).parameters)
     of_builder = set(inspect.signature(build).parameters)
@@ -354,7 +354,7 @@ def test_the_builder_takes_every_parameter_that_a_text_can_express():
 
 
 def test_the_builder_has_the_defaults_of_the_classifier():
-    from smalltext_kimcnn.build import build
+    from smalltext_kimcnn.builder import build
 
     of_classifier = inspect.signature(KimCNNClassifier).parameters
     for name, parameter in inspect.signature(build).parameters.items():

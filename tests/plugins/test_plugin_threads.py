@@ -10,7 +10,7 @@ COUNTED = """
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-discovery = sys.modules["smalltext_core.plugins"]
+discovery = sys.modules["smalltext_core.discovery"]
 scans, loads = [], []
 scan, load = discovery.entry_points, discovery._specs
 
@@ -118,7 +118,7 @@ def test_a_fork_while_another_thread_looks_leaves_the_child_free_to_look(ask):
     assert ask(
         """
         import os, threading, time
-        discovery = sys.modules["smalltext_core.plugins"]
+        discovery = sys.modules["smalltext_core.discovery"]
         load, begun = discovery._specs, threading.Event()
 
         def slow(entry):

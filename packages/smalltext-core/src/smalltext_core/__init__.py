@@ -27,7 +27,7 @@ from smalltext_core.labels import (
     list_to_csr,
     marked_rows,
 )
-from smalltext_core.plugins import Plugin
+from smalltext_core.discovery import Plugin
 from smalltext_core.registry import (
     classifier_spec,
     classifiers,

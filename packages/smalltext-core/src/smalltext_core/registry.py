@@ -22,7 +22,7 @@ from smalltext_core.errors import (
 )
 from smalltext_core.factory import ConstructorFactory
 from smalltext_core.forking import hold_across_forks
-from smalltext_core.plugins import Plugin, canonical, discover, forget_modules_of_removed
+from smalltext_core.discovery import Plugin, canonical, discover, forget_modules_of_removed
 from smalltext_core.spec import ClassifierSpec
 
 FIRST_PARTY: Mapping[str, str] = MappingProxyType(

@@ -50,7 +50,7 @@ class ClassifierSpec:
     ...     protocol=1,
     ...     classifier="smalltext_sklearn.classifier:SklearnClassifier",
     ...     factory="smalltext_sklearn.factory:SklearnClassifierFactory",
-    ...     builder="smalltext_sklearn.build:build",
+    ...     builder="smalltext_sklearn.builder:build",
     ...     abilities=("multi_label", "weights", "save"),
     ... )
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from smalltext_kimcnn._version import __version__
 
 if TYPE_CHECKING:
-    from smalltext_kimcnn.build import build
+    from smalltext_kimcnn.builder import build
     from smalltext_kimcnn.classifier import KimCNNClassifier
     from smalltext_kimcnn.dataset import PytorchTextClassificationDataset
     from smalltext_kimcnn.factory import KimCNNFactory
@@ -35,7 +35,7 @@ _HOMES = {
     "PytorchTextClassificationDataset": "dataset",
     "Vectors": "vectors",
     "Vocabulary": "vocabulary",
-    "build": "build",
+    "build": "builder",
     "read_vectors": "vectors",
 }
 
@@ -45,3 +45,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Name what is public as well, imported yet or not."""
+    return sorted({*globals(), *__all__})

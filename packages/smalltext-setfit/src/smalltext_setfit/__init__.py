@@ -9,7 +9,7 @@ from smalltext_setfit._version import __version__
 
 if TYPE_CHECKING:
     from smalltext_setfit.arguments import SetFitModelArguments
-    from smalltext_setfit.build import build
+    from smalltext_setfit.builder import build
     from smalltext_setfit.classifier import SetFitClassification
     from smalltext_setfit.factory import SetFitClassificationFactory
     from smalltext_torch.model_loading import ModelLoadingStrategy
@@ -28,7 +28,7 @@ _HOMES = {
     "SetFitClassification": "classifier",
     "SetFitClassificationFactory": "factory",
     "SetFitModelArguments": "arguments",
-    "build": "build",
+    "build": "builder",
 }
 
 
@@ -37,3 +37,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Name what is public as well, imported yet or not."""
+    return sorted({*globals(), *__all__})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from smalltext_sklearn._version import __version__
 
 if TYPE_CHECKING:
-    from smalltext_sklearn.build import build
+    from smalltext_sklearn.builder import build
     from smalltext_sklearn.classifier import SklearnClassifier
     from smalltext_sklearn.dataset import SklearnDataset
     from smalltext_sklearn.expected_failures import EXPECTED_FAILED_CHECKS
@@ -31,7 +31,7 @@ _HOMES = {
     "SklearnClassifierFactory": "factory",
     "SklearnDataset": "dataset",
     "TextClassifier": "text_classifier",
-    "build": "build",
+    "build": "builder",
 }
 
 
@@ -40,3 +40,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Name what is public as well, imported yet or not."""
+    return sorted({*globals(), *__all__})

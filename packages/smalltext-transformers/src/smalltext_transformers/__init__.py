@@ -10,7 +10,7 @@ from smalltext_transformers._version import __version__
 if TYPE_CHECKING:
     from smalltext_torch.model_loading import ModelLoadingStrategy
     from smalltext_transformers.arguments import FineTuningArguments, TransformerModelArguments
-    from smalltext_transformers.build import build
+    from smalltext_transformers.builder import build
     from smalltext_transformers.classifier import TransformerBasedClassification
     from smalltext_transformers.dataset import TransformersDataset
     from smalltext_transformers.factory import TransformerBasedClassificationFactory
@@ -33,7 +33,7 @@ _HOMES = {
     "TransformerBasedClassificationFactory": "factory",
     "TransformerModelArguments": "arguments",
     "TransformersDataset": "dataset",
-    "build": "build",
+    "build": "builder",
 }
 
 
@@ -42,3 +42,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Name what is public as well, imported yet or not."""
+    return sorted({*globals(), *__all__})

@@ -29,7 +29,7 @@ fewer units here than in earnest.
 
 from smalltext_core.testing.check import Check, ConformanceError
 from smalltext_core.testing.parametrize import parametrize_checks
-from smalltext_core.testing.promises import check_promises, promises, run_promises
+from smalltext_core.testing.plugin_promises import check_promises, promises, run_promises
 from smalltext_core.testing.runner import Result, check_classifier, checks, find_check, run_checks
 
 __all__ = [

@@ -1,0 +1,108 @@
+"""The public face of the packages: what can be imported from each, of what kind, and how it is called.
+
+It is frozen in ``public_face.json``. After a change that is meant, write it anew, and read what changed in the diff:
+
+    hatch run test:freeze
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import importlib
+import inspect
+import json
+import typing
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+FROZEN = Path(__file__).with_name("public_face.json")
+
+MODULES = (
+    "smalltext_cli",
+    "smalltext_core",
+    "smalltext_core.errors",
+    "smalltext_core.testing",
+    "smalltext_kimcnn",
+    "smalltext_setfit",
+    "smalltext_sklearn",
+    "smalltext_torch",
+    "smalltext_transformers",
+)
+"""What a user imports from: the packages, and the modules of the core that stand for themselves."""
+
+
+def of_module(name: str) -> dict[str, Any]:
+    """Describe what a module makes public, by name."""
+    module = importlib.import_module(name)
+    return {public: describe(getattr(module, public)) for public in sorted(names(module))}
+
+
+def names(module: ModuleType) -> list[str]:
+    """Return what a module makes public: its ``__all__``, else the classes and functions that it defines."""
+    if hasattr(module, "__all__"):
+        return list(module.__all__)
+    return [name for name, found in vars(module).items() if getattr(found, "__module__", None) == module.__name__]
+
+
+def describe(found: Any) -> Any:
+    """Return the kind of an object, and how it, or what it has, is called; nothing that a Python version decides."""
+    if inspect.ismodule(found):
+        return "module"
+    if inspect.isclass(found) and typing.get_origin(found) is None:
+        return {
+            "kind": _kind(found),
+            "bases": [base.__name__ for base in found.__mro__[1:] if _ours(base)],
+            "call": [member.name for member in found] if issubclass(found, enum.Enum) else _call(found),
+            "members": _members(found),
+        }
+    if inspect.isroutine(found):
+        return {"kind": "function", "call": _call(found)}
+    return "constant" if isinstance(found, (str, int, dict)) else "type"
+
+
+def _kind(found: type) -> str:
+    if issubclass(found, enum.Enum):
+        return "enum"
+    return "protocol" if getattr(found, "_is_protocol", False) else "class"
+
+
+def _members(found: type) -> dict[str, str]:
+    members = {}
+    for name in dir(found):
+        member = inspect.getattr_static(found, name)
+        if name.startswith("_") or not any(name in vars(base) for base in found.__mro__ if _ours(base)):
+            continue
+        if isinstance(member, (property, functools.cached_property)):
+            members[name] = "property"
+        elif isinstance(member, (classmethod, staticmethod)) or inspect.isfunction(member):
+            members[name] = _call(getattr(found, name))
+        else:
+            members[name] = "attribute"
+    return members
+
+
+def _ours(found: type) -> bool:
+    return found.__module__.partition(".")[0].startswith("smalltext_")
+
+
+def _call(found: Any) -> str:
+    if inspect.isclass(found) and _kind(found) == "protocol":
+        return "(...)"  # nothing is made of it, and versions of Python differ in what they say
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except ValueError:  # an exception that has the constructor of Exception
+        return "(...)"
+    bare = [one.replace(annotation=inspect.Parameter.empty) for one in parameters]
+    return str(inspect.Signature(bare))
+
+
+def main() -> None:
+    """Freeze the public face as it is now."""
+    face = {name: of_module(name) for name in MODULES}
+    FROZEN.write_text(json.dumps(face, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
