@@ -1,6 +1,6 @@
 """The public face of the packages: what can be imported from each, of what kind, and how it is called.
 
-It is frozen in ``public_face.json``. After a change that is meant, write it anew, and read what changed in the diff:
+It is frozen in ``public_face.json``. After a change that is meant, write it again and review the diff:
 
     hatch run test:freeze
 """
@@ -47,7 +47,7 @@ def names(module: ModuleType) -> list[str]:
 
 
 def describe(found: Any) -> Any:
-    """Return the kind of an object, and how it, or what it has, is called; nothing that a Python version decides."""
+    """Return the kind of an object and the signatures of it and its members, alike in every version of Python."""
     if inspect.ismodule(found):
         return "module"
     if inspect.isclass(found) and typing.get_origin(found) is None:

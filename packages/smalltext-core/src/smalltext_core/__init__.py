@@ -17,6 +17,7 @@ from smalltext_core.classifier import (
     Validating,
 )
 from smalltext_core.dataset import Dataset, TextDataset
+from smalltext_core.discovery import Plugin
 from smalltext_core.factory import ConstructorFactory
 from smalltext_core.hooks import hookimpl
 from smalltext_core.labels import (
@@ -27,7 +28,6 @@ from smalltext_core.labels import (
     list_to_csr,
     marked_rows,
 )
-from smalltext_core.discovery import Plugin
 from smalltext_core.registry import (
     classifier_spec,
     classifiers,

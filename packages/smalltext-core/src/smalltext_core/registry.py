@@ -12,6 +12,7 @@ from typing import Any, NoReturn, cast
 
 from smalltext_core.checks import check_num_classes
 from smalltext_core.classifier import PROTOCOL_VERSION, Classifier, ClassifierFactory
+from smalltext_core.discovery import Plugin, canonical, discover, forget_modules_of_removed
 from smalltext_core.errors import (
     AmbiguousNameError,
     InvalidInputError,
@@ -22,7 +23,6 @@ from smalltext_core.errors import (
 )
 from smalltext_core.factory import ConstructorFactory
 from smalltext_core.forking import hold_across_forks
-from smalltext_core.discovery import Plugin, canonical, discover, forget_modules_of_removed
 from smalltext_core.spec import ClassifierSpec
 
 FIRST_PARTY: Mapping[str, str] = MappingProxyType(

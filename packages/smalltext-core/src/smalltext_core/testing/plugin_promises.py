@@ -12,8 +12,8 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from smalltext_core import hooks
-from smalltext_core.errors import AmbiguousNameError, UnknownClassifierError
 from smalltext_core.discovery import Plugin, canonical
+from smalltext_core.errors import AmbiguousNameError, UnknownClassifierError
 from smalltext_core.registry import classifier_spec, create_factory, plugins
 from smalltext_core.spec import ClassifierSpec
 from smalltext_core.testing.check import (
