@@ -91,7 +91,7 @@ def changed(content, folder):
 
 @pytest.mark.parametrize(
     ("spoil", "said"),
-    [(foreign, "pip install smalltext-gone"), (climbing, "outside"), (changed, "SHA-256")],
+    [(foreign, "It is not part of smalltext"), (climbing, "outside"), (changed, "SHA-256")],
 )
 def test_a_model_from_a_stranger_that_is_not_sound(smalltext, model, mails, tmp_path, spoil, said):
     folder = spoiled(model, tmp_path / "m", spoil)

@@ -204,11 +204,10 @@ def test_load_hands_over_what_the_backend_raises(tmp_path):
 @pytest.mark.parametrize(
     ("distribution", "classifier", "advice"),
     [
-        ("other", "shelf", "pip install other"),
+        ("other", "shelf", "is not part of smalltext: install it if you know it"),
         ("acme", "attic", "written by 'acme'"),
-        ("smalltext-setfit", "setfit", "pip install smalltext-setfit"),
-        ("a:b", "c:d", "not usable here"),
-        ("", "no-such", "not usable here"),
+        ("Smalltext_SetFit", "setfit", "Install it: pip install smalltext-setfit$"),
+        ("smalltext-evil", "no-such", "not usable here"),
     ],
 )
 def test_a_model_whose_classifier_is_not_installed_says_what_to_install(

@@ -1,10 +1,21 @@
-"""The exceptions of smalltext: each is the built-in one as well that code unaware of smalltext catches."""
+"""The exceptions of smalltext: each is the built-in one as well that code unaware of smalltext catches.
+
+What they say is one line that may be shown on a terminal, whatever is in it: see `smalltext_core.terminal`.
+"""
 
 from __future__ import annotations
+
+from smalltext_core.terminal import LIMIT, one_line
+
+MESSAGE_LIMIT = 1500
+"""How many characters of a message are shown; `args` keep all of it."""
 
 
 class SmallTextError(Exception):
     """The base of all exceptions that smalltext raises on purpose."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__(), MESSAGE_LIMIT)
 
 
 class InvalidInputError(SmallTextError, ValueError):
@@ -28,7 +39,8 @@ class InvalidInputError(SmallTextError, ValueError):
         self.next_step = next_step
 
     def __str__(self) -> str:
-        return f"{self.argument}: got {self.given}; allowed: {self.allowed}. {self.next_step}".rstrip()
+        argument, given, allowed = one_line(self.argument), one_line(self.given), one_line(self.allowed, 2 * LIMIT)
+        return f"{argument}: got {given}; allowed: {allowed}. {one_line(self.next_step, 2 * LIMIT)}".rstrip()
 
 
 class NotFittedError(SmallTextError, ValueError, AttributeError):
@@ -39,7 +51,7 @@ class NotFittedError(SmallTextError, ValueError, AttributeError):
         super().__init__(name)
 
     def __str__(self) -> str:
-        return f"This {self.args[0]} is not fitted yet; call fit(train_set) first."
+        return f"This {one_line(self.args[0])} is not fitted yet; call fit(train_set) first."
 
 
 class ReadOnlyError(SmallTextError, TypeError):
@@ -77,7 +89,7 @@ class ModelNotSavedError(OSError, ModelFolderError):
     """
 
     def __str__(self) -> str:
-        what = f"{self.filename}: the model could not be written ({self.strerror})"
+        what = f"{one_line(str(self.filename))}: the model could not be written ({one_line(str(self.strerror))})"
         return f"{what}, and what was there is as it was. Make room, or choose another place."
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
+import inspect
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,44 +28,33 @@ from smalltext_core.errors import (
     UnknownClassifierError,
 )
 from smalltext_core.labels import LabelNames
-from smalltext_core.registry import classifier_spec
+from smalltext_core.manifest import (
+    FORMAT_VERSION,
+    LARGEST_MANIFEST,
+    MANIFEST,
+    Manifest,
+    check_origin,
+    manifest_as_json,
+    manifest_from_json,
+)
+from smalltext_core.plugins import canonical
+from smalltext_core.registry import FIRST_PARTY, classifier_spec
+from smalltext_core.terminal import one_line, shown
 
-MANIFEST = "smalltext.json"
-"""The file that makes a folder a saved model."""
-
-FORMAT_VERSION = 1
+__all__ = [
+    "FORMAT_VERSION",
+    "MANIFEST",
+    "Manifest",
+    "check_destination",
+    "damage_explained",
+    "load",
+    "model_folder",
+    "read_manifest",
+    "save_with_files",
+]
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 """What libraries written in Rust say where Python raises an OSError."""
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What is known of a saved classifier before any of its files is read.
-
-    Parameters
-    ----------
-    classifier, distribution, version : str
-        The name that its plugin registers it under, and the distribution that wrote the folder.
-    parameters : mapping of str to JSON values
-        What the backend needs to make the classifier again.
-    label_names : tuple of str or None
-    files : mapping of str to str
-        The SHA-256 of every file, by its path inside the folder.
-    """
-
-    classifier: str
-    distribution: str
-    version: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    label_names: tuple[str, ...] | None = None
-    files: Mapping[str, str] = field(default_factory=dict)
-    format_version: int = FORMAT_VERSION
-
-    @property
-    def names(self) -> LabelNames | None:
-        """What the classes are called, as LabelNames."""
-        return None if self.label_names is None else LabelNames(self.label_names)
 
 
 @contextmanager
@@ -84,6 +73,7 @@ def model_folder(
     A saved model that is there already is replaced, except for what somebody else put into it; what
     `check_destination` refuses is refused. ModelNotSavedError is raised if the disk does not take the files.
     """
+    check_origin(classifier, distribution, version)
     with _replacing(Path(folder)) as staging:
         yield staging
         written = sorted(path for path in staging.rglob("*") if path.is_file())
@@ -189,12 +179,14 @@ def load(folder: str | Path, **options: Any) -> Any:
         classifier = classifier_spec(name).resolve("classifier")
     except (UnknownClassifierError, AmbiguousNameError, PluginError) as error:
         what = f"{manifest.classifier!r} classifier, written by {manifest.distribution!r} {manifest.version!r}"
-        advice = f"Install it: pip install {manifest.distribution}"
+        advice = _advice(manifest.distribution)
         raise ModelFolderError(f"{folder} holds a {what}, which is not usable here. {error} {advice}") from error
     if not hasattr(classifier, "load"):
         raise ModelFolderError(f"{classifier.__name__} of {manifest.distribution} has no load(); upgrade it.")
+    _check_options(classifier.load, options)
     try:
-        loaded = classifier.load(folder, **options)
+        with damage_explained(folder):
+            loaded = classifier.load(folder, **options)
     except Exception:
         if _read(Path(folder)) == manifest:
             raise
@@ -202,6 +194,43 @@ def load(folder: str | Path, **options: Any) -> Any:
         if _read(Path(folder)) == manifest:
             return loaded
     return load(folder, **options)  # somebody saved another model while this one was read
+
+
+def _advice(distribution: str) -> str:
+    """Say how to get a distribution; only those of this project are recommended, not whatever a folder names."""
+    if canonical(distribution) in FIRST_PARTY.values():
+        return f"Install it: pip install {canonical(distribution)}"
+    return "It is not part of smalltext: install it if you know it, and trust who publishes it."
+
+
+def _check_options(loader: Any, options: Mapping[str, Any]) -> None:
+    """Raise TypeError, as a call would, if a backend's load() has no such parameters."""
+    try:
+        signature = inspect.signature(loader)
+    except ValueError:  # it is not written in Python
+        return
+    signature.bind("folder", **options)
+
+
+@contextmanager
+def damage_explained(folder: str | Path) -> Iterator[None]:
+    """Turn whatever is raised while a saved model is read into a ModelFolderError, with the cause chained.
+
+    `load` does it for every backend; a backend's own `load` may do so too, for those who call it. Exceptions of
+    smalltext pass, and so does what says nothing about the folder: MemoryError, KeyboardInterrupt, SystemExit and
+    warnings that the caller has turned into errors.
+    """
+    try:
+        yield
+    except (SmallTextError, MemoryError, Warning):
+        raise
+    except BaseException as error:
+        # Libraries written in Rust panic with an exception that Python does not count among the ordinary ones.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        what = f"{folder} cannot be loaded, {type(error).__name__}: {one_line(str(error))}"
+        advice = "It is damaged, or was saved with versions that those installed here do not understand"
+        raise ModelFolderError(f"{what}. {advice}: copy the folder again, or save the model again.") from error
 
 
 def check_destination(folder: str | Path) -> list[Path]:
@@ -243,52 +272,22 @@ def _files_of_others(folder: Path) -> list[Path]:
 
 
 def _write(folder: Path, manifest: Manifest) -> None:
-    content = json.dumps(asdict(manifest), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    (folder / MANIFEST).write_bytes(content.encode("utf-8", "surrogatepass"))  # as json.loads decodes
+    (folder / MANIFEST).write_bytes(manifest_as_json(manifest))
 
 
 def _read(folder: Path) -> Manifest:
-    """Read the manifest of a folder, and believe nothing in it that was not checked."""
+    """Read the manifest of a folder."""
     path = folder / MANIFEST
     if not path.is_file():
         advice = "Give the folder that save() or `smalltext train --output` wrote."
         raise ModelFolderError(f"{folder} is not a saved model: it has no {MANIFEST}. {advice}")
     _check_file(folder, MANIFEST, None)
     try:
-        content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        with path.open("rb") as file:
+            content = file.read(LARGEST_MANIFEST + 1)
     except OSError as error:
         raise ModelFolderError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise ModelFolderError(f"{path} is damaged, it is not JSON ({error}). Save the model again.") from error
-    return _parse(content, path)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
-
-
-def _parse(content: object, path: Path) -> Manifest:
-    """Turn JSON from a stranger into a Manifest, or say what is wrong with it."""
-    if not isinstance(content, dict):
-        raise ModelFolderError(f"{path} is damaged: it holds no JSON object. Save the model again.")
-    version = content.get("format_version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        what = f"{path} has format version {version}, and this smalltext-core reads up to {FORMAT_VERSION}"
-        raise ModelFolderError(f"{what}. Upgrade it: pip install --upgrade smalltext-core")
-    names = content.get("label_names")
-    sound = (
-        version == FORMAT_VERSION
-        and all(isinstance(content.get(key), str) for key in ("classifier", "distribution", "version"))
-        and isinstance(content.get("parameters"), dict)
-        and isinstance(content.get("files"), dict)
-        and all(isinstance(digest, str) for digest in content["files"].values())
-        and (names is None or (isinstance(names, list) and all(isinstance(name, str) for name in names)))
-        and (names is None or len(set(names)) == len(names))
-    )
-    if not sound:
-        raise ModelFolderError(f"{path} is damaged: fields are missing or of the wrong type. Save it again.")
-    said = {key: content[key] for key in ("classifier", "distribution", "version", "parameters", "files")}
-    return Manifest(**said, label_names=None if names is None else tuple(names))
+    return manifest_from_json(content, path)
 
 
 def _check_file(folder: Path, name: str, digest: str | None) -> None:
@@ -298,12 +297,16 @@ def _check_file(folder: Path, name: str, digest: str | None) -> None:
     path = folder / relative
     try:
         if climbs or not path.resolve().is_relative_to(folder.resolve()):
-            raise ModelFolderError(f"{folder / MANIFEST} leads to {name!r}, outside the folder; it is not read.")
+            raise ModelFolderError(
+                f"{folder / MANIFEST} leads to {shown(name)}, outside the folder; it is not read."
+            )
         if not path.is_file():
-            raise ModelFolderError(f"{folder} is incomplete: {name!r} is missing. Copy all of it, or save again.")
+            raise ModelFolderError(
+                f"{folder} is incomplete: {shown(name)} is missing. Copy all of it, or save again."
+            )
         found = None if digest is None else _digest(path)
     except (OSError, RuntimeError, UnicodeError) as error:  # too long, a circle of links, not a file name, ...
-        raise ModelFolderError(f"{folder}: {name!r} cannot be read ({error}).") from error
+        raise ModelFolderError(f"{folder}: {shown(name)} cannot be read ({one_line(str(error))}).") from error
     if found != digest:
         what = f"{path} is not the file that was saved: its SHA-256 differs from the manifest's"
         raise ModelFolderError(f"{what}. Copy the folder again, or save the model again.")

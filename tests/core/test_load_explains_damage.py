@@ -1,0 +1,82 @@
+"""Whatever a backend raises while it loads a folder, the caller of `load` sees an error of smalltext."""
+
+from __future__ import annotations
+
+import pytest
+
+import smalltext_core
+from smalltext_core import ClassifierSpec, Plugin, registry
+from smalltext_core.errors import InvalidInputError, ModelFolderError, SmallTextError, UntrustedModelError
+from smalltext_core.saving import model_folder
+
+
+class PanicException(BaseException):
+    """As libraries written in Rust raise it."""
+
+
+class Leaf:
+    raises: BaseException
+
+    @classmethod
+    def load(cls, folder, *, trusted=None):
+        raise cls.raises
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    spec = ClassifierSpec("leaf", "A leaf.", 1, f"{__name__}:Leaf")
+    monkeypatch.setattr(ClassifierSpec, "resolve", lambda self, part: Leaf)
+    monkeypatch.setattr(registry, "_registry", registry.Registry([Plugin("leaf", "acme", "1.0", (spec,))]))
+    with model_folder(tmp_path / "m", classifier="leaf", distribution="acme", version="1.0", parameters={}):
+        pass
+
+    def call(error, **options):
+        monkeypatch.setattr(Leaf, "raises", error, raising=False)
+        return smalltext_core.load(tmp_path / "m", **options)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("weights"),
+        ValueError("x\x1b[2J\nsecond line"),
+        OSError(5, "input/output"),
+        ImportError("tokenizers"),
+        RecursionError("deep"),
+        AssertionError(),
+        StopIteration(),
+        PanicException("index out of bounds"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_is_foreign_becomes_a_model_folder_error_with_its_cause(load, error):
+    with pytest.raises(ModelFolderError, match=f"cannot be loaded, {type(error).__name__}") as caught:
+        load(error)
+    assert caught.value.__cause__ is error
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        SystemExit(3),
+        MemoryError(),
+        UserWarning("made an error by the caller"),
+        InvalidInputError("device", "'x'", "'cpu'"),
+        UntrustedModelError("types"),
+        SmallTextError("other"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_does_not_speak_of_the_folder_passes(load, error):
+    with pytest.raises(type(error)) as caught:
+        load(error)
+    assert caught.value is error
+
+
+def test_an_option_that_load_does_not_take_is_no_fault_of_the_folder(load):
+    with pytest.raises(TypeError, match="no_such_option"):
+        load(ValueError(), no_such_option=1)

@@ -1,0 +1,100 @@
+"""What is shown on a terminal holds no character that controls it, and is short."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smalltext_core import errors
+from smalltext_core.terminal import LIMIT, one_line, printable, shown
+
+anything = st.text(st.characters(codec=None, categories=None), max_size=400)
+BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def is_harmless(text):
+    return all(
+        unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp") and character not in BIDIRECTIONAL
+        for character in text
+    )
+
+
+@given(anything)
+def test_any_text_becomes_harmless_and_short(text):
+    for made in (printable(text), one_line(text), shown(text), shown([text, {text: 1}])):
+        assert is_harmless(made)
+        assert len(made) <= LIMIT
+        made.encode("utf-8")
+
+
+@given(anything)
+def test_a_text_of_letters_stays_what_it_is(text):
+    plain = "".join(character for character in text if character.isprintable())[:LIMIT]
+    assert printable(plain) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        ("a\nb", r"a\nb"),
+        ("\x9b2J", r"\x9b2J"),
+        ("exe.\u202egpj", r"exe.\u202egpj"),
+        ("\ud800", r"\ud800"),
+        ("non\xa0breaking", r"non\xa0breaking"),
+        ("\u200bzero", r"\u200bzero"),
+        ("दिन 中文 👩\u200d💻 é", "दिन 中文 👩\u200d💻 é"),
+    ],
+)
+def test_what_is_escaped(text, expected):
+    assert printable(text) == expected
+
+
+def test_both_ends_of_a_long_text_are_seen():
+    made = printable("begin" + "x" * 10**6 + "end")
+    assert made.startswith("begin")
+    assert made.endswith("end")
+    assert len(made) == LIMIT
+
+
+def test_an_object_whose_repr_fails_is_named_by_its_type():
+    class Broken:
+        def __repr__(self):
+            raise RuntimeError("no")
+
+    assert shown(Broken()) == "a Broken"
+
+
+NASTY = "\x1b[2J\u202e\ud800\r\n" + "x" * 10**6
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.InvalidInputError(NASTY, NASTY, NASTY, NASTY),
+        errors.NotFittedError(NASTY),
+        errors.ModelNotSavedError(28, NASTY, NASTY),
+        *(
+            kind(NASTY)
+            for kind in (
+                errors.SmallTextError,
+                errors.ReadOnlyError,
+                errors.UnsupportedError,
+                errors.UnknownClassifierError,
+                errors.AmbiguousNameError,
+                errors.PluginError,
+                errors.ProtocolVersionError,
+                errors.ModelFolderError,
+                errors.UntrustedModelError,
+            )
+        ),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_every_exception_shows_one_short_harmless_line(error):
+    assert is_harmless(str(error))
+    assert len(str(error)) <= 2000
+    assert NASTY in error.args
