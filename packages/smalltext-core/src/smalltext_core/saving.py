@@ -19,6 +19,7 @@ from typing import Any
 
 from smalltext_core.atomic import staged_folder
 from smalltext_core.classifier import Saving
+from smalltext_core.discovery import canonical
 from smalltext_core.errors import (
     AmbiguousNameError,
     ModelFolderError,
@@ -37,7 +38,6 @@ from smalltext_core.manifest import (
     manifest_as_json,
     manifest_from_json,
 )
-from smalltext_core.plugins import canonical
 from smalltext_core.registry import FIRST_PARTY, classifier_spec
 from smalltext_core.terminal import one_line, shown
 
