@@ -166,8 +166,9 @@ def test_multi_label_names_become_a_matrix():
     [
         (["ham", None], "None at row 1"),
         (["ham", float("nan")], "nan at row 1"),
-        ([1, 0], "1 at row 0"),
-        ([["x"], [3]], r"\[3\] at row 1"),
+        ([["x"], [None]], "None at row 1"),
+        ([["x"], None], "None at row 1"),
+        ([["x"], "y"], "'y' at row 1"),
         ("ab", "one string"),
         (["x", ["y"]], r"\['y'\]"),
     ],

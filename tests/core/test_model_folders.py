@@ -47,12 +47,12 @@ def test_the_manifest_says_what_was_saved(tmp_path):
 @given(st.lists(st.text(), unique=True))
 def test_names_of_any_unicode_survive_the_manifest(tmp_path_factory, names):
     folder = tmp_path_factory.mktemp("names") / "m"
-    save(folder, label_names=LabelNames(tuple(names)))
-    assert read_manifest(folder).names == LabelNames(tuple(names))
+    save(folder, label_names=LabelNames.saved(names))
+    assert read_manifest(folder).names == LabelNames.saved(names)
 
 
 def test_half_of_a_surrogate_pair_in_a_name_survives_the_manifest(tmp_path):
-    save(tmp_path / "m", label_names=LabelNames(("\ud800",)))
+    save(tmp_path / "m", label_names=LabelNames.saved(("\ud800",)))
     assert read_manifest(tmp_path / "m").label_names == ("\ud800",)
 
 

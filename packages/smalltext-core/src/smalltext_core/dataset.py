@@ -7,15 +7,19 @@ it cannot be changed. `Dataset.clone` makes a dataset of its own from either.
 from __future__ import annotations
 
 import copy
+import warnings
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core.errors import InvalidInputError, ReadOnlyError
+from smalltext_core.label_names import alike_notices
 from smalltext_core.labels import (
     LABEL_UNLABELED,
     LabelNames,
@@ -23,9 +27,12 @@ from smalltext_core.labels import (
     as_label_names,
     as_labels,
     is_multi_label,
+    is_row,
     marked_rows,
+    names_of_rows,
 )
 from smalltext_core.selection import Rows, compose, normalise, positions
+from smalltext_core.sequences import as_sequence, brief
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -218,13 +225,25 @@ class TextDataset(Dataset[list[str]]):
     def from_labels(
         cls,
         texts: Iterable[str],
-        labels: Sequence[str] | Sequence[Sequence[str]],
-        label_names: LabelNames | Sequence[str] | None = None,
+        labels: Iterable[Any],
+        label_names: LabelNames | Iterable[Any] | None = None,
     ) -> Self:
         """Make a dataset of texts and the names of their classes.
 
-        `labels` are the names of the texts' classes or, for multi-label problems, a list of names for each text;
-        `label_names` the classes in the order of their numbers, by default the names that occur, sorted.
+        Parameters
+        ----------
+        texts : iterable of str
+        labels : iterable of (str, int, float or bool), or of lists of these
+            The name of each text's class or, for multi-label problems, a list of names for each text. Names are
+            stripped of white space around them and made NFC; 1 and 1.0 are the name "1", True is "true".
+        label_names : LabelNames or sequence of names, optional
+            The classes in the order of their numbers; by default the names that occur, sorted. A warning says
+            which of these look alike, or differ in case alone.
+
+        Raises
+        ------
+        InvalidInputError
+            If a label is missing, infinite, empty or of another type, or not among `label_names`.
 
         Examples
         --------
@@ -232,11 +251,20 @@ class TextDataset(Dataset[list[str]]):
         >>> dataset.y.tolist(), dataset.label_names.names
         ([1, 0], ('ham', 'spam'))
         """
-        if isinstance(labels, str):
-            raise InvalidInputError("labels", "one string", "a name, or a list of names, for each text")
-        names = LabelNames.of(labels) if label_names is None else as_label_names(label_names)
-        single = len(labels) == 0 or any(isinstance(label, str) for label in labels)
-        y = names.encode(labels) if single else names.encode_multi_label(labels)  # type: ignore[arg-type]
+        rows = as_sequence(labels, "labels", "a name, or a list of names, for each text", "label")
+        several = bool(rows) and is_row(rows[0])
+        for number, row in enumerate(rows):
+            if is_row(row) != several:
+                allowed = "a name for each text, or a list of names for each text"
+                raise InvalidInputError("labels", f"{brief(row)} at row {number}", allowed)
+        counts = Counter(chain.from_iterable(names_of_rows(rows)))
+        if label_names is None:
+            names = LabelNames(tuple(sorted(counts)))
+            for notice in alike_notices(counts)[:5]:
+                warnings.warn(notice, stacklevel=2)
+        else:
+            names = as_label_names(label_names)
+        y = names.encode_multi_label(rows) if several else names.encode(rows)
         return cls(texts, y, label_names=names)
 
     @staticmethod
@@ -249,15 +277,18 @@ class TextDataset(Dataset[list[str]]):
 
 
 def as_texts(x: Iterable[str], argument: str = "x") -> list[str]:
-    """Return texts, called `argument` in errors, as a list of str; refuse one string, None, NaN and the like."""
-    if isinstance(x, (str, bytes)) or not isinstance(x, Iterable):
-        raise InvalidInputError(argument, f"{type(x).__name__}", "a sequence of strings", "One text: [text].")
-    texts = list(x)
+    """Return texts, called `argument` in errors, as a list of str.
+
+    InvalidInputError is raised for what is no string (None, NaN), and for what has no order or holds more than
+    texts: a single string, a table, a mapping, a set, an array of two dimensions.
+    """
+    texts = as_sequence(x, argument, "a sequence of strings", "text")
     for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            advice = "Drop that row, or give an empty string for an empty text."
-            raise InvalidInputError(argument, f"{text!r} at row {row}", "strings", advice)
-        texts[row] = str(text)
+        if type(text) is not str:
+            if not isinstance(text, str):
+                advice = "Drop that row, or give an empty string for an empty text."
+                raise InvalidInputError(argument, f"{brief(text)} at row {row}", "strings", advice)
+            texts[row] = str.__str__(text)
     return texts
 
 

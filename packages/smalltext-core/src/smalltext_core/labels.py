@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
@@ -13,6 +16,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.label_names import alike_names, class_name, shown_apart, shown_name
+from smalltext_core.sequences import as_sequence, brief
 
 LABEL_UNLABELED = -1
 """Marks a text that has no label yet. In a multi-label matrix: an entry of this value in its row."""
@@ -149,14 +154,16 @@ def csr_to_list(y: csr_matrix) -> list[list[int] | int | None]:
 class LabelNames:
     """What the classes are called: class number k is ``names[k]``.
 
-    InvalidInputError is raised if a name is not a string, or occurs twice.
+    Names follow the rule of `smalltext_core.label_names.class_name`, also those that are looked up: white space
+    around them is stripped, they are in NFC, and numbers are names. InvalidInputError is raised if one is empty or
+    none at all, if there are two alike, or if the names have no order (a set, a mapping).
 
     Examples
     --------
-    >>> names = LabelNames.of(["spam", "ham", "spam"])
+    >>> names = LabelNames.of(["spam", "ham ", "spam"])
     >>> names.names
     ('ham', 'spam')
-    >>> names.encode(["spam", "ham"]).tolist()
+    >>> names.encode(["spam", " ham"]).tolist()
     [1, 0]
     >>> names.decode(np.array([0, 1]))
     ['ham', 'spam']
@@ -165,53 +172,78 @@ class LabelNames:
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if isinstance(self.names, str):
-            raise InvalidInputError("names", repr(self.names), "a sequence of strings", "One name: [name].")
-        names = tuple(self.names)
-        for name in names:
-            if not isinstance(name, str):
-                raise InvalidInputError("names", f"{name!r} among them", "strings")
-        object.__setattr__(self, "names", tuple(map(str, names)))
-        if len(self._numbers) != len(self.names):
-            twice = next(name for name in self.names if self.names.count(name) > 1)
-            raise InvalidInputError("names", f"{twice!r} more than once", "a distinct name for each class")
+        given = as_sequence(self.names, "names", "a sequence of names", "name")
+        object.__setattr__(self, "names", tuple(class_name(name, "names") for name in given))
+        if len(set(self.names)) != len(self.names):
+            twice = next(name for name, count in Counter(self.names).items() if count > 1)
+            both = [one for one, name in zip(given, self.names, strict=True) if name == twice]
+            listed = " and ".join(shown_name(one) if isinstance(one, str) else brief(one) for one in both[:2])
+            allowed = "a distinct name for each class"
+            advice = f"Both are the name {shown_name(twice)}." if both[0] != both[1] else ""
+            raise InvalidInputError("names", f"{listed}, the same name twice", allowed, advice)
 
     @classmethod
-    def of(cls, labels: Iterable[str | Iterable[str]]) -> LabelNames:
-        """Collect the distinct names in labels: strings, or lists of strings (multi-label); sorted."""
-        found: set[str] = set()
-        for row, label in enumerate(labels):
-            names = [label] if isinstance(label, str) else label
-            if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
-                raise InvalidInputError("labels", f"{label!r} at row {row}", "a name, or a list of names")
-            found.update(names)
-        return cls(tuple(sorted(found)))
+    def of(cls, labels: Iterable[object]) -> LabelNames:
+        """Collect the distinct names in labels: names, or lists of names (multi-label); sorted."""
+        return cls(tuple(sorted(set(chain.from_iterable(names_of_rows(labels))))))
+
+    @classmethod
+    def saved(cls, names: Iterable[str]) -> LabelNames:
+        """Return the names of a saved model as they are, also where they were not made by the rule of today.
+
+        They can be looked up by what the rule makes of them too, unless that is another class.
+        """
+        kept = cls(())
+        object.__setattr__(kept, "names", tuple(names))
+        return kept
 
     def __len__(self) -> int:
         return len(self.names)
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
-        return {name: number for number, name in enumerate(self.names)}
+        exact = {name: number for number, name in enumerate(self.names)}
+        by_rule: dict[str, int] = {}
+        for number, name in enumerate(self.names):
+            with suppress(InvalidInputError):
+                by_rule.setdefault(class_name(name), number)
+        return by_rule | exact
 
-    def number(self, name: str) -> int:
+    def number(self, name: object) -> int:
         """Return the class number of a name, or raise InvalidInputError naming those that exist."""
-        if not isinstance(name, str) or name not in self._numbers:
-            listed = ", ".join(repr(known) for known in self.names[:20])
-            more = f" and {len(self) - 20} more" if len(self) > 20 else ""
-            raise InvalidInputError("labels", repr(name), f"one of {listed}{more}")
-        return self._numbers[name]
+        if type(name) is str and name in self._numbers:
+            return self._numbers[name]
+        try:
+            found = self._numbers.get(class_name(name))
+        except InvalidInputError as error:
+            raise InvalidInputError("labels", error.given, self._allowed()) from None
+        if found is None:
+            raise InvalidInputError("labels", *self._unknown(class_name(name)))
+        return found
 
-    def encode(self, labels: Iterable[str]) -> NDArray[np.int32]:
+    def _allowed(self) -> str:
+        listed = ", ".join(map(shown_name, self.names[:20]))
+        return f"one of {listed}{f' and {len(self) - 20} more' if len(self) > 20 else ''}"
+
+    def _unknown(self, name: str) -> tuple[str, str, str]:
+        """Say that a name is unknown, and which known one looks like it."""
+        alike = next((group for group in alike_names([*self.names, name]) if name in group), ())
+        known = next((other for other in alike if other != name), None)
+        if known is None:
+            return shown_name(name), self._allowed(), ""
+        shown, other = shown_apart([name, known])
+        return shown, self._allowed(), f"It looks like {other}, and is another name."
+
+    def encode(self, labels: Iterable[object]) -> NDArray[np.int32]:
         """Turn names into class numbers, shape (n,)."""
         return np.array([self.number(label) for label in labels], dtype=np.int32)
 
-    def encode_multi_label(self, labels: Iterable[Iterable[str]]) -> csr_matrix:
+    def encode_multi_label(self, labels: Iterable[Iterable[object]]) -> csr_matrix:
         """Turn lists of names into a multi-label matrix of shape (n, num_classes)."""
         rows = []
         for row in labels:
-            if isinstance(row, str) or not isinstance(row, Iterable):
-                raise InvalidInputError("labels", f"{row!r} for a text", "a list of names for each text")
+            if not is_row(row):
+                raise InvalidInputError("labels", f"{brief(row)} for a text", "a list of names for each text")
             rows.append([self.number(name) for name in row])
         return list_to_csr(rows, len(self))
 
@@ -229,6 +261,28 @@ class LabelNames:
         return [self.names[k] for k in y.tolist()]
 
 
-def as_label_names(label_names: LabelNames | Iterable[str]) -> LabelNames:
+def is_row(label: object) -> TypeGuard[Iterable[object]]:
+    """Tell whether this is a list of labels, as multi-label problems have one for each text."""
+    return isinstance(label, Iterable) and not isinstance(label, (str, bytes, bytearray, Mapping))
+
+
+def names_of_rows(labels: Iterable[object]) -> Iterator[list[str]]:
+    """Yield the names of each row of labels; errors say the row. Names that occur again are looked up."""
+    known: dict[str, str] = {}
+    for row, label in enumerate(labels):
+        names = []
+        for one in label if is_row(label) else (label,):
+            try:
+                name = known[one] if type(one) is str and one in known else class_name(one)
+            except InvalidInputError as error:
+                given = f"{error.given} at row {row}"
+                raise InvalidInputError("labels", given, error.allowed, error.next_step) from None
+            if type(one) is str:
+                known[one] = name
+            names.append(name)
+        yield names
+
+
+def as_label_names(label_names: LabelNames | Iterable[object]) -> LabelNames:
     """Return label names as LabelNames, whichever way they were given."""
     return label_names if isinstance(label_names, LabelNames) else LabelNames(label_names)  # type: ignore[arg-type]

@@ -79,7 +79,7 @@ class Manifest:
     @property
     def names(self) -> LabelNames | None:
         """What the classes are called, as LabelNames."""
-        return None if self.label_names is None else LabelNames(self.label_names)
+        return None if self.label_names is None else LabelNames.saved(self.label_names)
 
 
 def manifest_as_json(manifest: Manifest) -> bytes:

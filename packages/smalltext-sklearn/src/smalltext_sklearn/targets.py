@@ -13,6 +13,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.label_names import class_name
 from smalltext_core.labels import Labels, is_multi_label
 
 _ALLOWED = "a label for each text, shape (n,), or a matrix of zeros and ones, shape (n, classes)"
@@ -44,8 +45,14 @@ class Classes:
 
     @property
     def names(self) -> list[str] | None:
-        """What the classes are called; None in multi-label problems, whose matrix does not say."""
-        return None if self.multi_label else [str(label) for label in self.labels.tolist()]
+        """What the classes are called; None if labels are no names, or (multi-label) the matrix does not say."""
+        if self.multi_label:
+            return None
+        try:
+            names = [class_name(label) for label in self.labels.tolist()]
+        except InvalidInputError:
+            return None
+        return names if len(set(names)) == len(names) else None
 
     def weights(self, by_label: Mapping[Any, float]) -> dict[int, float]:
         """Turn weights by label into weights by class number.

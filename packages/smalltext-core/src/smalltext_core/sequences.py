@@ -1,0 +1,100 @@
+"""What may be given where a value for each text is wanted: anything in an order, and nothing that only seems so.
+
+A table is recognised by its columns, so that neither pandas nor polars nor pyarrow is imported for it.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+import numpy as np
+from scipy.sparse import sparray, spmatrix
+
+from smalltext_core.errors import InvalidInputError
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 80
+_REPR.maxlist = _REPR.maxtuple = _REPR.maxset = _REPR.maxfrozenset = _REPR.maxdict = _REPR.maxarray = 4
+_REPR.maxlevel = 3
+
+
+def brief(value: object) -> str:
+    """Return what a value looks like, shortened without ever writing all of it: it may take gigabytes.
+
+    Examples
+    --------
+    >>> brief(list(range(1_000_000)))
+    '[0, 1, 2, 3, ...]'
+    """
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"an array of {value.dtype}, shape {value.shape}"
+    if isinstance(value, (bytes, bytearray)) and len(value) > 80:
+        return f"{bytes(value[:40])!r}... ({len(value):,} bytes)"
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"a number of {value.bit_length():,} bits"
+    try:
+        return _REPR.repr(value)
+    except Exception:  # what an object of somebody else raises is not the subject of a message
+        return f"a {type(value).__name__}"
+
+
+def columns_of(given: object) -> list[Any] | None:
+    """Return the names of the columns of a table (of pandas, polars, pyarrow, datasets), or None if it is none."""
+    if isinstance(given, (type, list, tuple, np.ndarray)):
+        return None
+    for attribute in ("column_names", "columns"):
+        if hasattr(type(given), attribute) or attribute in getattr(given, "__dict__", {}):
+            names = [] if hasattr(type(given), "collect_schema") else getattr(given, attribute)
+            return list(names) if isinstance(names, Iterable) else []
+    return None
+
+
+def check_ordered(given: object, argument: str, allowed: str, one: str) -> None:
+    """Refuse what does not hold a value for each text in an order: a table, a mapping, a set, a single string.
+
+    Parameters
+    ----------
+    given : object
+    argument : str
+        What it is called in errors.
+    allowed : str
+    one : str
+        What one value is called: "text", "label".
+    """
+    columns = columns_of(given)
+    if columns is not None:
+        listed = ", ".join(brief(column) for column in columns[:8]) + (", ..." if len(columns) > 8 else "")
+        what = f"a table ({type(given).__name__}) with the columns {listed}" if columns else "a table"
+        raise InvalidInputError(argument, what, allowed, f"Pass one of its columns, such as df[{one!r}].")
+    if isinstance(given, Mapping):
+        what = f"a mapping ({type(given).__name__}) with {len(given):,} keys"
+        raise InvalidInputError(argument, what, allowed, f"Pass the values of one key, such as given[{one!r}].")
+    if isinstance(given, AbstractSet):
+        advice = f"Pass a list, in the order of the {one}s."
+        raise InvalidInputError(argument, f"a {type(given).__name__}, which has no order", allowed, advice)
+    if isinstance(given, (str, bytes, bytearray, memoryview)):
+        what = "one string" if isinstance(given, str) else type(given).__name__
+        raise InvalidInputError(argument, what, allowed, f"One {one}: [{one}].")
+    if isinstance(given, spmatrix | sparray):
+        raise InvalidInputError(argument, f"a sparse matrix of shape {given.shape}", allowed)
+    dimensions = getattr(given, "ndim", 1)
+    if isinstance(dimensions, int) and dimensions != 1:
+        what = f"an array of shape {tuple(getattr(given, 'shape', ()))}"
+        advice = "Pass one of its columns, such as array[:, 0]." if dimensions > 1 else f"One {one}: [{one}]."
+        raise InvalidInputError(argument, what, allowed, advice)
+
+
+def as_sequence(given: Any, argument: str, allowed: str, one: str) -> list[Any]:
+    """Return the values that are given for texts, one each, as a list; parameters as for `check_ordered`.
+
+    Generators, arrays of one dimension, series and arrow arrays are among what is taken.
+    """
+    check_ordered(given, argument, allowed, one)
+    if not isinstance(given, Iterable):
+        raise InvalidInputError(argument, brief(given), allowed, f"One {one}: [{one}].")
+    if callable(getattr(type(given), "to_pylist", None)):
+        return list(given.to_pylist())  # type: ignore[attr-defined]
+    return list(given)
