@@ -1,9 +1,11 @@
-"""Kills processes that train, predict and save, one hundred times, and prints as JSON what each left behind.
+"""Kills processes that train, predict and save, and prints as JSON what each left behind.
 
-Every process is forked off this one, which has imported all that they need. Two thirds of them are killed at a
-call that was drawn beforehand, most of these between the moment in which the result is begun and the one in which
-it is whole; the others from outside, at some time after something appeared on the disk. The signal is SIGKILL each
-time, so that nobody can clear anything away. At the end each is let be once.
+Every process is forked off this one, which has imported all that they need. Where it is killed is counted in calls
+from moments of the writing: a temporary folder is made, a first file is opened, all is written, the old result is
+removed. So neither the speed of the machine nor its load decides what is hit. Two thirds of the processes kill
+themselves at a call; the others stop at one, are resumed, and are killed from outside a random time later, in the
+middle of a call or of the work of another thread. More are killed until enough were hit while they wrote. The
+signal is SIGKILL each time, so that nothing can clean up. At the end of each task one process is left alone.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,8 +35,27 @@ from smalltext_core.saving import read_manifest
 Content = dict[str, bytes]
 
 WARM = (console, loading, parquet, pl, prediction, reading, settings, survey, training, writing)
-MOMENTS = {"room_beside": "begun", "_flush": "written", "fsync": "written", "rmtree": "over"}
-"""The functions that tell how far the writing of a result is."""
+MOMENTS = {"room_beside": "begun", "_flush": "written", "fsync": "written"}
+"""The functions that show how far the writing of a result is; an audit hook sees what is opened and removed."""
+
+SPANS = (
+    ("begun", "written"),
+    ("written", "cleared"),
+    None,
+    ("cleared", "end"),
+    ("filled", "written"),
+    None,
+    ("written", "cleared"),
+    ("start", "end"),
+    None,
+)
+"""Between which moments processes are killed, in turn; None from outside."""
+
+ATTEMPTS = 25
+"""How many more processes are killed at most, for each that is to be hit while it writes."""
+
+DELAY = 0.004
+"""Seconds from the moment in which a process goes on until it is killed from outside, at most."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +66,9 @@ class Task:
     ----------
     name : str
     kills : int
+        How many processes are killed at least.
+    hits : int
+        How many of those that kill themselves, and of those killed from outside, are to be hit while they write.
     place : Path
         The result; there is nothing else in its folder.
     work : callable
@@ -52,6 +77,7 @@ class Task:
 
     name: str
     kills: int
+    hits: int
     place: Path
     work: Callable[[], None]
 
@@ -71,34 +97,42 @@ def restore(place: Path, old: Content) -> None:
 
 
 class Counter:
-    """Counts the calls of a process, and kills it at one of them.
+    """Counts the calls of a process from a moment on, and sends it a signal at one of them.
 
     Attributes
     ----------
     moments : dict of str to int
-        At which call the result is begun, all of it is written, the whole is over, and the process ends.
+        At which call each moment was reached for the first time.
     """
 
-    def __init__(self, last: int | None = None) -> None:
+    def __init__(self, place: Path, since: str = "start", last: int = -1, number: int = signal.SIGKILL) -> None:
+        self.place = place
+        self.since = since
         self.last = last
+        self.number = number
         self.calls = 0
-        self.moments: dict[str, int] = {}
+        self.moments = {"start": 0}
 
-    def kill(self, frame: FrameType, event: str, argument: Any) -> None:
+    def watch(self, frame: FrameType, event: str, argument: Any) -> None:
         self.calls += 1
-        if self.calls == self.last:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if event in ("call", "c_call"):
+            name = frame.f_code.co_name if event == "call" else argument.__name__
+            if name in MOMENTS:
+                self.moments.setdefault(MOMENTS[name], self.calls)
+        if self.since in self.moments and self.calls == self.moments[self.since] + self.last:
+            os.kill(os.getpid(), self.number)
 
-    def measure(self, frame: FrameType, event: str, argument: Any) -> None:
-        self.calls += 1
-        name = frame.f_code.co_name if event == "call" else getattr(argument, "__name__", "")
-        if event in ("call", "c_call") and name in MOMENTS:
-            moment = MOMENTS[name]
-            if moment == "over" or moment not in self.moments:
-                self.moments[moment] = self.calls
+    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        path = arguments[0] if event in ("open", "shutil.rmtree") else None
+        if "begun" not in self.moments or not isinstance(path, (str, Path)):
+            return
+        if event == "open" and arguments[2] & os.O_CREAT and self.place.parent in Path(path).parents:
+            self.moments.setdefault("filled", self.calls)
+        elif event == "shutil.rmtree" and Path(path).parent == self.place.parent:
+            self.moments.setdefault("cleared", self.calls)
 
 
-def forked(work: Callable[[], None], watch: Callable[..., None] | None = None) -> int:
+def forked(work: Callable[[], None], counter: Counter | None = None) -> int:
     child = os.fork()
     if child:
         return child
@@ -106,16 +140,18 @@ def forked(work: Callable[[], None], watch: Callable[..., None] | None = None) -
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
     try:
-        sys.setprofile(watch)
+        if counter is not None:
+            sys.addaudithook(counter.audit)
+            sys.setprofile(counter.watch)
         work()
     finally:
         sys.setprofile(None)
         os._exit(0)
 
 
-def measured(task: Task) -> tuple[dict[str, int], float]:
-    """Let a task come to its end, twice, and return its moments and how many seconds the writing takes."""
-    counter = Counter()
+def measured(task: Task) -> dict[str, int]:
+    """Let a task come to its end, and return its moments in calls."""
+    counter = Counter(task.place)
     read_end, write_end = os.pipe()
 
     def work() -> None:
@@ -125,32 +161,29 @@ def measured(task: Task) -> tuple[dict[str, int], float]:
             sys.setprofile(None)
             os.write(write_end, json.dumps({**counter.moments, "end": counter.calls}).encode())
 
-    os.waitpid(forked(work, counter.measure), 0)
-    moments = json.loads(os.read(read_end, 1000))
-    child = forked(task.work)
-    wait_for_a_room(task, child)
-    begin = time.perf_counter()
-    os.waitpid(child, 0)
-    return moments, time.perf_counter() - begin
+    os.waitpid(forked(work, counter), 0)
+    moments: dict[str, int] = json.loads(os.read(read_end, 1000))
+    return moments
 
 
-def rooms(task: Task) -> list[Path]:
+def temporary(task: Task) -> list[Path]:
     return [path for path in task.place.parent.iterdir() if path != task.place]
 
 
-def wait_for_a_room(task: Task, child: int) -> None:
-    while not rooms(task) and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        time.sleep(0.0002)
+def killed_at_a_call(task: Task, since: str, last: int) -> bool:
+    """Have a process kill itself; False if it came to its end before that call."""
+    return os.WIFSIGNALED(os.waitpid(forked(task.work, Counter(task.place, since, last)), 0)[1])
 
 
-def killed_at_a_call(task: Task, last: int) -> bool:
-    return os.WIFSIGNALED(os.waitpid(forked(task.work, Counter(last).kill), 0)[1])
-
-
-def killed_from_outside(task: Task, delay: float) -> bool:
-    child = forked(task.work)
-    wait_for_a_room(task, child)
-    time.sleep(delay)
+def killed_from_outside(task: Task, since: str, last: int, delay: float) -> bool:
+    """Kill a process some seconds after a call, wherever it is then; False if it came to its end before."""
+    child = forked(task.work, Counter(task.place, since, last, signal.SIGSTOP))
+    if not os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1]):
+        return False
+    end = time.perf_counter() + delay
+    os.kill(child, signal.SIGCONT)
+    while time.perf_counter() < end:
+        pass
     os.kill(child, signal.SIGKILL)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
@@ -170,33 +203,55 @@ def state(task: Task, old: Content, new: Content) -> str:
     return "new" if found.keys() == new.keys() == files else "broken"
 
 
-def kills(task: Task, draw: random.Random) -> list[dict[str, str]]:
+def kills(task: Task, spans: list[tuple[str, str] | None], draw: random.Random) -> Iterator[dict[str, str]]:
+    """Kill processes of a task, and describe what each left behind; at last leave one alone."""
     old = content(task.place)
-    moments, seconds = measured(task)
+    moments = measured(task)
     new = content(task.place)
-    found: list[dict[str, str]] = []
-    while len(found) < task.kills:
-        for room in rooms(task):
-            shutil.rmtree(room)
+
+    def cleared() -> None:
+        for path in temporary(task):
+            shutil.rmtree(path)
         restore(task.place, old)
-        number = len(found)
-        if number % 3 == 2:
-            how, landed = "from outside", killed_from_outside(task, draw.uniform(0, seconds / 2))
-        else:
-            spans = ("begun", "over"), ("written", "over"), ("written", "over"), (None, "end")
-            first, last = spans[number % 4]
-            at = draw.randint(moments[first] if first else 1, moments[last])
-            how, landed = "at a call", killed_at_a_call(task, at)
-        if landed:
-            found.append({"task": task.name, "how": how, "state": state(task, old, new), "left": left_of(task)})
+
+    def described(how: str) -> dict[str, str]:
+        return {"task": task.name, "how": how, "state": state(task, old, new), "left": left_of(task)}
+
+    def span(since: str, until: str) -> int:
+        calls = moments[until] - moments[since]
+        return min(calls, 40) if since == "cleared" else calls  # the old result is removed within some ten calls
+
+    bound = ATTEMPTS * task.hits
+    hits, at_calls = 0, [found for found in spans if found is not None]
+    for number in range(len(at_calls) + bound):
+        if number >= len(at_calls) and hits >= task.hits:
+            break
+        since, until = at_calls[number] if number < len(at_calls) else ("filled", "written")
+        cleared()
+        while not killed_at_a_call(task, since, draw.randint(0, span(since, until))):
+            cleared()
+        found = described("at a call")
+        hits += found["left"] == "half"
+        yield found
+
+    hits, outside = 0, spans.count(None)
+    for number in range(outside + bound):
+        if number >= outside and hits >= task.hits:
+            break
+        cleared()
+        delay = draw.uniform(0, DELAY) * (1 - number / (outside + bound))
+        if killed_from_outside(task, "filled", draw.randint(0, span("filled", "cleared")), delay):
+            found = described("from outside")
+            hits += found["left"] == "half"
+            yield found
+
     os.waitpid(forked(task.work), 0)
-    found.append({"task": task.name, "how": "not", "state": state(task, old, new), "left": left_of(task)})
-    return found
+    yield described("not")
 
 
 def left_of(task: Task) -> str:
-    """Tell what else is there: "nothing", a hidden "room", with "half" a result in it, or what must not be."""
-    left = rooms(task)
+    """Tell what else is there: "nothing", a hidden folder ("room"), "half" a result, or what must not be."""
+    left = temporary(task)
     if any(not path.name.startswith(".") for path in left):
         return f"shown: {left}"
     if any(path.is_file() for room in left for path in room.rglob("*")):
@@ -212,8 +267,9 @@ def command(*arguments: object) -> Callable[[], None]:
     return work
 
 
-def tasks(folder: Path) -> list[Task]:
-    """Return what is killed, with an older result in its place."""
+def tasks(folder: Path, kills: int) -> list[Task]:
+    """Return what is killed, with an older result in its place; the number of kills is shared out between them."""
+    each = kills // 9
     mails = folder / "mails.csv"
     texts = [f"{text} {turn}" for turn in range(2) for text in backends.TRAIN_SET.x]
     labels = [str(label) for _ in range(2) for label in backends.TRAIN_SET.y]
@@ -227,34 +283,34 @@ def tasks(folder: Path) -> list[Task]:
         place = folder / f"save {name}" / "model"
         classifier.save(place)
         classifier.fit(backends.TRAIN_SET[:15])
-        found.append(
-            Task(
-                f"save {name}",
-                36 // len(backends.NAMES),
-                place,
-                lambda one=classifier, place=place: one.save(place),
-            )
-        )
+        found.append(Task(f"save {name}", each, 1, place, lambda one=classifier, place=place: one.save(place)))
     for ending in ("csv", "jsonl", "parquet"):
         place = folder / f"predict {ending}" / f"labelled.{ending}"
         place.parent.mkdir()
         place.write_bytes(b"an older result")
         found.append(
-            Task(f"predict {ending}", 11, place, command("predict", model, mails, "-o", place, "--proba"))
+            Task(f"predict {ending}", each, 1, place, command("predict", model, mails, "-o", place, "--proba"))
         )
     place = folder / "train" / "model"
     shutil.copytree(model, place)
-    found.append(Task("train", 31, place, command("train", mails, "-c", "sklearn", "-o", place, "--seed", 2)))
+    found.append(
+        Task(
+            "train",
+            kills - each * len(found),
+            3,
+            place,
+            command("train", mails, "-c", "sklearn", "-o", place, "--seed", 2),
+        )
+    )
     return found
 
 
 def main() -> None:
     draw = random.Random(0)
-    for task in tasks(Path(sys.argv[1])):
-        begin = time.perf_counter()
-        for one in kills(task, draw):
+    turns = cycle(SPANS)
+    for task in tasks(Path(sys.argv[1]), int(sys.argv[2])):
+        for one in kills(task, list(islice(turns, task.kills)), draw):
             sys.stdout.write(json.dumps(one) + "\n")
-        sys.stderr.write(f"{task.name}: {time.perf_counter() - begin:.1f} s\n")
 
 
 if __name__ == "__main__":

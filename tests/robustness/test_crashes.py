@@ -1,4 +1,4 @@
-"""A process that is killed leaves the former result or the new one, never a half of either, one hundred times."""
+"""A process that is killed leaves the old result or the new one, never half of either."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = [
+    pytest.mark.parametrize("kills", [30, pytest.param(100, marks=pytest.mark.nightly)], indirect=True),
     pytest.mark.slow,
     pytest.mark.xdist_group("crashes"),
     pytest.mark.skipif(sys.platform != "linux", reason="needs fork, and the exchange of two folders"),
@@ -19,10 +20,16 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def left_behind(tmp_path_factory):
-    """What each process left behind, those that were let be at the end among them."""
+def kills(request):
+    """How many processes are killed at least."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def left_behind(kills, tmp_path_factory):
+    """What each process left behind, including those that came to their end."""
     ended = subprocess.run(
-        [sys.executable, "-m", "robustness.crashes", tmp_path_factory.mktemp("crashes")],
+        [sys.executable, "-m", "robustness.crashes", tmp_path_factory.mktemp("crashes"), str(kills)],
         env={
             **os.environ,
             "OMP_NUM_THREADS": "1",
@@ -31,7 +38,6 @@ def left_behind(tmp_path_factory):
         },
         stdout=subprocess.PIPE,
         encoding="utf-8",
-        timeout=900,
         check=True,
     )
     return [json.loads(line) for line in ended.stdout.splitlines()]
@@ -42,8 +48,9 @@ def killed(left_behind):
     return [one for one in left_behind if one["how"] != "not"]
 
 
-def test_one_hundred_processes_were_killed(killed):
-    assert len(killed) == 100
+def test_as_many_processes_were_killed_as_asked_for(killed, kills, record_property):
+    record_property("killed processes", len(killed))
+    assert len(killed) >= kills
 
 
 @pytest.mark.parametrize("task", ["train", "predict", "save"])
