@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.normalization import nfc
 
 _ALLOWED = "a name (a string that is not empty), a finite number, True or False"
 
@@ -87,7 +88,7 @@ def class_name(label: object, argument: str = "labels") -> str:
 def _name_of_text(label: str, argument: str) -> str:
     name = str.__str__(label).strip()
     if not name.isascii():
-        name = unicodedata.normalize("NFC", name).strip()
+        name = nfc(name).strip()
         if any("\ud800" <= character <= "\udfff" for character in name):
             what = f"the name {shown_name(name)}, in which a character is half of a surrogate pair"
             raise InvalidInputError(argument, what, _ALLOWED, "Write the character whole, or drop it.")

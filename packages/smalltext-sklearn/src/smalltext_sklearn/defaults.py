@@ -5,13 +5,18 @@ from __future__ import annotations
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from smalltext_sklearn.words import TOKEN_PATTERN, normalized
+
 
 def default_vectorizer() -> TfidfVectorizer:
-    """Return TF-IDF of words and pairs of words, with damped counts.
+    """Return TF-IDF of words and pairs of words, with damped counts, for texts in any script.
 
-    Unlike scikit-learn's default, a word may be a single character: those carry meaning in many scripts.
+    Unlike scikit-learn's default, a word may be a single character, keeps its combining marks, and may be an emoji;
+    see `smalltext_sklearn.words`.
     """
-    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")  # noqa: S106 - of words
+    return TfidfVectorizer(
+        ngram_range=(1, 2), sublinear_tf=True, strip_accents=normalized, token_pattern=TOKEN_PATTERN
+    )
 
 
 def default_estimator() -> LogisticRegression:

@@ -24,6 +24,7 @@ KNOWN_TYPES = frozenset(
         "sklearn.model_selection._split.StratifiedKFold",
         "sklearn.tree._tree.Tree",
         "sklearn.utils._bunch.Bunch",
+        "smalltext_sklearn.words.normalized",
     }
 )
 
