@@ -11,8 +11,8 @@ from smalltext_sklearn.words import TOKEN_PATTERN, normalized
 def default_vectorizer() -> TfidfVectorizer:
     """Return TF-IDF of words and pairs of words, with damped counts, for texts in any script.
 
-    Unlike scikit-learn's default, a word may be a single character, keeps its combining marks, and may be an emoji;
-    see `smalltext_sklearn.words`.
+    Unlike scikit-learn's default, a word may be a single character or an emoji, and keeps its combining
+    marks; see `smalltext_sklearn.words`.
     """
     return TfidfVectorizer(
         ngram_range=(1, 2), sublinear_tf=True, strip_accents=normalized, token_pattern=TOKEN_PATTERN

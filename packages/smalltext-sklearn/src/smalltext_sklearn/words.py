@@ -1,4 +1,4 @@
-"""How the default vectorizer cuts texts into words, in any script.
+r"""How the default vectorizer cuts texts into words, in any script.
 
 A text is normalised, then cut by one regular expression:
 
@@ -8,8 +8,8 @@ A text is normalised, then cut by one regular expression:
   Myanmar and their relatives), are one token each, with their marks. Korean has spaces, and is cut at them.
 - An emoji is one token: with its skin tone, as a sequence joined by zero-width joiners, as a flag or a keycap.
 
-Texts of ASCII characters are cut as by ``\\b\\w+\\b``. No alternative can fail after it has matched, so the time is
-linear in the length of any text.
+Texts of ASCII characters are cut as by ``\b\w+\b``. No alternative can fail after it has matched, so the time
+is linear in the length of any text.
 """
 
 from __future__ import annotations
@@ -29,35 +29,37 @@ _UNSPACED = (
 """Letters that are tokens on their own; what \\w does not match within these ranges is not meant."""
 
 _MARKS = (
-    "0300-036f 0483-0489 0591-05bd 05bf 05c1-05c2 05c4-05c5 05c7-05c9 0610-061a 064b-065f 0670 06d6-06dc 06df-06e8 "
-    "06ea-06ed 0711-07f3 07fd 0816-082d 0859-085b 0897-08e1 08e3-0963 0981-09e3 09fe-0a75 0a81-0ae3 0afa-0b63 "
-    "0b82-0bd7 0c00-0c63 0c81-0c83 0cbc-0d4d 0d57-0d63 0d81-0df3 0f18-0f19 0f35 0f37 0f39 0f3e-0f84 0f86-0fbc 0fc6 "
-    "135d-135f 1712-1734 1752-1773 180b-180d 180f-193b 1a17-1a1b 1a7f 1ab0-1b44 1b6b-1b73 1b80-1bf3 1c24-1c37 "
-    "1cd0-1cd2 1cd4-1dff 20d0-20e2 20e4-20f0 2cef-2cf1 2d7f-2dff 302a-302f a66f-a672 a674-a67d a69e-a6f1 a802-a827 "
-    "a82c a880-a8c5 a8e0-a8f1 a8ff-a92d a947-a953 a980-a9c0 aa29-aa4d aaeb-aaef aaf5-aaf6 abe3-abea abec-abed fb1e "
-    "fe00-fe0d fe20-fe2f"
+    "0300-036f 0483-0489 0591-05bd 05bf 05c1-05c2 05c4-05c5 05c7-05c9 0610-061a 064b-065f 0670 06d6-06dc "
+    "06df-06e8 06ea-06ed 0711-07f3 07fd 0816-082d 0859-085b 0897-08e1 08e3-0963 0981-09e3 09fe-0a75 0a81-0ae3 "
+    "0afa-0b63 0b82-0bd7 0c00-0c63 0c81-0c83 0cbc-0d4d 0d57-0d63 0d81-0df3 0f18-0f19 0f35 0f37 0f39 0f3e-0f84 "
+    "0f86-0fbc 0fc6 135d-135f 1712-1734 1752-1773 180b-180d 180f-193b 1a17-1a1b 1a7f 1ab0-1b44 1b6b-1b73 "
+    "1b80-1bf3 1c24-1c37 1cd0-1cd2 1cd4-1dff 20d0-20e2 20e4-20f0 2cef-2cf1 2d7f-2dff 302a-302f a66f-a672 "
+    "a674-a67d a69e-a6f1 a802-a827 a82c a880-a8c5 a8e0-a8f1 a8ff-a92d a947-a953 a980-a9c0 aa29-aa4d aaeb-aaef "
+    "aaf5-aaf6 abe3-abea abec-abed fb1e fe00-fe0d fe20-fe2f"
 )
 """Combining marks; ranges go on over letters, digits and unassigned code points between them, which is as good."""
 
 _RARE_MARKS = (
-    "101fd-1037a 10a01-10a3f 10ae5-10ae6 10d24-10d6d 10eab-10eac 10ecb-10ecf 10ef0-10f50 10f82-10f85 11000-11046 "
-    "11070-110ba 110c2 11100-11134 11145-11173 11180-111c0 111c9-111cc 111ce-111cf 1122c-11237 1123e-11241 "
-    "112df-113d2 113e1-11446 1145e-114c3 115af-115c0 115dc-11640 116ab-116b7 1171d-1172b 1182c-1183a 11930-11943 "
-    "119d1-119e0 119e4-11a3e 11a47-11a99 11b60-11b67 11c2f-11c3f 11c92-11ef6 11f00-11f42 11f5a 13440-1612f "
-    "16af0-16af4 16b30-16b36 16f4f-16f92 1bc9d-1bc9e 1d165-1d169 1d16d-1d172 1da00-1da36 1da3b-1da6c 1da75 1da84 "
-    "1da9b-1daaf 1e000-1e136 1e2ae-1e2ef 1e4ec-1e5ef 1e6e3-1e94a e0100-e01ef"
+    "101fd-1037a 10a01-10a3f 10ae5-10ae6 10d24-10d6d 10eab-10eac 10ecb-10ecf 10ef0-10f50 10f82-10f85 "
+    "11000-11046 11070-110ba 110c2 11100-11134 11145-11173 11180-111c0 111c9-111cc 111ce-111cf 1122c-11237 "
+    "1123e-11241 112df-113d2 113e1-11446 1145e-114c3 115af-115c0 115dc-11640 116ab-116b7 1171d-1172b "
+    "1182c-1183a 11930-11943 119d1-119e0 119e4-11a3e 11a47-11a99 11b60-11b67 11c2f-11c3f 11c92-11ef6 "
+    "11f00-11f42 11f5a 13440-1612f 16af0-16af4 16b30-16b36 16f4f-16f92 1bc9d-1bc9e 1d165-1d169 1d16d-1d172 "
+    "1da00-1da36 1da3b-1da6c 1da75 1da84 1da9b-1daaf 1e000-1e136 1e2ae-1e2ef 1e4ec-1e5ef 1e6e3-1e94a "
+    "e0100-e01ef"
 )
 """The same beyond the first 65,536 code points, which `re` compares with one by one."""
 
 _MARKS_ON_UNSPACED = (
-    "0300-036f 0e31 0e34-0e3a 0e47-0e4e 0eb1 0eb4-0ebc 0ec8-0ece 102b-103e 1056-1059 105e-1060 1062-1064 1067-106d "
-    "1071-1074 1082-108d 108f 109a-109d 17b4-17d3 17dd 1a55-1a7c 3099-309a a9e5 aa7b-aa7d aab0 aab2-aab4 aab7-aab8 "
-    "aabe-aabf aac1 fe00-fe0d 16fe4-16ff1 e0100-e01ef"
+    "0300-036f 0e31 0e34-0e3a 0e47-0e4e 0eb1 0eb4-0ebc 0ec8-0ece 102b-103e 1056-1059 105e-1060 1062-1064 "
+    "1067-106d 1071-1074 1082-108d 108f 109a-109d 17b4-17d3 17dd 1a55-1a7c 3099-309a a9e5 aa7b-aa7d aab0 "
+    "aab2-aab4 aab7-aab8 aabe-aabf aac1 fe00-fe0d 16fe4-16ff1 e0100-e01ef"
 )
 
 _EMOJI = (
-    "00a9 00ae 203c 2049 2122 2139 2194-2199 21a9-21aa 231a-231b 2328 23cf 23e9-23f3 23f8-23fa 24c2 25aa-25ab 25b6 "
-    "25c0 25fb-25fe 2600-27bf 2934-2935 2b05-2b07 2b1b-2b1c 2b50 2b55 3030 303d 3297 3299 1f000-1f1e5 1f200-1faff"
+    "00a9 00ae 203c 2049 2122 2139 2194-2199 21a9-21aa 231a-231b 2328 23cf 23e9-23f3 23f8-23fa 24c2 25aa-25ab "
+    "25b6 25c0 25fb-25fe 2600-27bf 2934-2935 2b05-2b07 2b1b-2b1c 2b50 2b55 3030 303d 3297 3299 1f000-1f1e5 "
+    "1f200-1faff"
 )
 """All code points that have an emoji form, the symbols beside them, but for digits, # and *."""
 
@@ -80,7 +82,7 @@ _PICTURES = rf"{_PICTURE}(?:\u200d{_PICTURE}){{0,9}}"
 _KEYCAP = r"[0-9#*]\u20e3"
 _FLAG = r"[\U0001f1e6-\U0001f1ff]{1,2}"
 
-TOKEN_PATTERN = "|".join((_KEYCAP, _WORD, _UNSPACED_LETTER, _PICTURES, _FLAG))
+TOKEN_PATTERN = f"{_KEYCAP}|{_WORD}|{_UNSPACED_LETTER}|{_PICTURES}|{_FLAG}"
 """The regular expression of a token, for the `token_pattern` of scikit-learn's vectorizers."""
 
 
