@@ -1,7 +1,7 @@
 """Whether another version of scikit-learn brings back the same model: it may lack a part, or read one differently.
 
 A saved model holds what it says of one text (or of one row of features). Where scikit-learn is not the version
-that it was saved with, it is asked again.
+that it was saved with, or what it holds was changed, it says something else.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from smalltext_core import Dataset, TextDataset
 from smalltext_core.errors import ModelFolderError, UntrustedModelError
+from smalltext_core.terminal import one_line
 from smalltext_sklearn.dataset import SklearnDataset
 
 if TYPE_CHECKING:
@@ -38,10 +39,13 @@ def proba(classifier: SklearnClassifier, vocabularies: Sequence[list[str] | None
 
 
 def check(classifier: SklearnClassifier, vocabularies: Sequence[list[str] | None], expected: Any) -> None:
-    """Raise ValueError, or whatever the classifier raises, unless it says of the probe what it said when saved."""
+    """Raise ValueError, or whatever the classifier raises, unless it says of the probe what it said when saved.
+
+    Everything in the classifier has to be checked before, since this runs it.
+    """
     if expected is not None:
         found = classifier.predict_proba(_data(classifier, vocabularies))[0]
-        if not np.allclose(found, expected, rtol=0, atol=_TOLERANCE):
+        if np.shape(expected) != found.shape or not np.allclose(found, expected, rtol=0, atol=_TOLERANCE):
             raise ValueError("it says something else than when it was saved")
 
 
@@ -55,12 +59,12 @@ def explained(folder: Path, written_with: object) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InconsistentVersionWarning)
             yield
-    except UntrustedModelError:
+    except (UntrustedModelError, MemoryError):
         raise
     except Exception as error:
         raise ModelFolderError(
             f"{folder} was saved with scikit-learn {written_with}, and cannot be used with {sklearn.__version__}, "
-            f"which is installed here ({type(error).__name__}: {error}). "
+            f"which is installed here ({type(error).__name__}: {one_line(str(error))}). "
             f"Install that one (pip install scikit-learn=={written_with}), or train the model again."
         ) from error
 

@@ -10,19 +10,24 @@ import copy
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import sklearn
 import skops.io
 from sklearn.base import BaseEstimator, clone
 from sklearn.feature_extraction.text import CountVectorizer
 
-from smalltext_core.errors import ModelFolderError, NotFittedError, UntrustedModelError
-from smalltext_core.saving import Manifest, model_folder, read_manifest
+from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, UntrustedModelError
+from smalltext_core.manifest import is_version
+from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest
+from smalltext_core.terminal import printable, shown
 from smalltext_sklearn import probe
 from smalltext_sklearn._version import __version__
-from smalltext_sklearn.trust import KNOWN_TYPES, check_trees
+from smalltext_sklearn.soundness import check_sound
+from smalltext_sklearn.trust import KNOWN_TYPES, Schema
 
 if TYPE_CHECKING:
     from smalltext_sklearn.classifier import SklearnClassifier
@@ -31,6 +36,11 @@ C = TypeVar("C", bound="SklearnClassifier")
 
 MODEL_FILE = "model.skops"
 VOCABULARY_FILE = "vocabulary.json"
+
+_MOST_CLASSES = 2**20
+_MOST_FEATURES = 2**31 - 1
+_LISTED = 10
+"""How many types a message names."""
 
 
 def save(classifier: SklearnClassifier, folder: str | Path) -> None:
@@ -68,35 +78,56 @@ def save(classifier: SklearnClassifier, folder: str | Path) -> None:
 
 
 def load(cls: type[C], folder: str | Path, trusted: list[str] | None) -> C:
-    """Bring back a classifier from a folder, refusing types that nobody vouches for."""
+    """Bring back a classifier from a folder, refusing what nobody vouches for or checks.
+
+    `trusted` names types, and patterns of tokens, that the caller vouches for.
+    """
     folder = Path(folder)
     manifest = read_manifest(folder)
+    vouched = _as_names(trusted)
     written_with = manifest.parameters.get("scikit_learn")
-    with probe.explained(folder, written_with):
-        content = _read_model(folder / MODEL_FILE, trusted or [])
-    try:
-        classifier = _classifier(cls, manifest, content)
-        vocabularies = json.loads((folder / VOCABULARY_FILE).read_bytes())
-        _give_vocabularies(classifier.vectorizer_, vocabularies)
-    except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+    if not is_version(written_with):
         raise ModelFolderError(
-            f"{folder} does not hold a whole scikit-learn classifier, or was written by another version "
-            f"({manifest.distribution} {manifest.version}): {type(error).__name__}: {error} Save the model again."
-        ) from error
-    if written_with != sklearn.__version__:
-        with probe.explained(folder, written_with):
-            probe.check(classifier, vocabularies, manifest.parameters.get("probe"))
+            f"{folder} does not say which scikit-learn it was saved with. Save the model again."
+        )
+    with damage_explained(folder), probe.explained(folder, written_with):
+        content = _read_model(folder / MODEL_FILE, vouched)
+        try:
+            classifier = _classifier(cls, manifest, content)
+            vocabularies = json.loads((folder / VOCABULARY_FILE).read_bytes())
+            _give_vocabularies(classifier.vectorizer_, vocabularies)
+        except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+            raise ModelFolderError(
+                f"{folder} does not hold a whole scikit-learn classifier, or was written by another version "
+                f"({manifest.distribution} {manifest.version}): {type(error).__name__}: {error} "
+                "Save the model again."
+            ) from error
+        check_sound(content, vouched)
+        probe.check(classifier, vocabularies, manifest.parameters.get("probe"))
     return classifier
+
+
+def _as_names(trusted: list[str] | None) -> frozenset[str]:
+    names = [] if trusted is None else trusted
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise InvalidInputError("trusted", shown(trusted), "a list of the dotted names of types")
+    return frozenset(names)
 
 
 def _classifier(cls: type[C], manifest: Manifest, content: dict[str, Any]) -> C:
     parameters = dict(manifest.parameters)
-    features = int(parameters.pop("n_features"))
+    features = parameters.pop("n_features")
     del parameters["scikit_learn"], parameters["probe"]
+    for name, value, most in (
+        ("n_features", features, _MOST_FEATURES),
+        ("num_classes", parameters["num_classes"], _MOST_CLASSES),
+    ):
+        if type(value) is not int or not 0 < value <= most:
+            raise ValueError(f"{name} is {shown(value)}, not a whole number from 1 to {most}.")
     if isinstance(parameters["class_weight"], list):
         parameters["class_weight"] = {int(k): float(weight) for k, weight in parameters["class_weight"]}
     classifier = cls(content["model"], vectorizer=content["vectorizer"], **parameters)
-    _check_fit(content["model_"], classifier)
+    _check_fit(content["model_"], classifier, features)
     classifier.model_ = content["model_"]
     classifier.vectorizer_ = content["vectorizer_"]
     classifier.label_names_ = manifest.names
@@ -104,34 +135,49 @@ def _classifier(cls: type[C], manifest: Manifest, content: dict[str, Any]) -> C:
     return classifier
 
 
-def _check_fit(model: Any, classifier: SklearnClassifier) -> None:
+def _check_fit(model: Any, classifier: SklearnClassifier, n_features: int) -> None:
     """Raise ValueError unless there is an estimator, or a constant, a class; or one that knows no other class."""
-    if classifier.multi_label is True:
-        fits = isinstance(model, list) and len(model) == classifier.num_classes
-    else:
-        classes = set(getattr(model, "classes_", [-1]))
-        fits = classifier.multi_label is False and classes <= set(range(classifier.num_classes))
+    several = classifier.multi_label
+    models = model if several and isinstance(model, list) else [model]
+    fits = len(models) == (classifier.num_classes if several else 1)
+    for each in models:
+        if not (several and isinstance(each, float) and each in {0.0, 1.0}):
+            classes = np.asarray(getattr(each, "classes_", "none"))
+            allowed = 2 if several else classifier.num_classes
+            fits = fits and classes.ndim == 1 and classes.dtype.kind in "iu" and len(classes) <= allowed
+            fits = fits and all(0 <= label < allowed for label in classes.tolist())
+            fits = fits and (len(classes) == 2 or not several)
+            fits = fits and getattr(each, "n_features_in_", n_features) == n_features
     if not fits:
-        raise ValueError("what was learned is not of so many classes")
+        raise ValueError("what was learned is not of these classes and features.")
 
 
-def _read_model(path: Path, trusted: list[str]) -> dict[str, Any]:
+def _read_model(path: Path, trusted: frozenset[str]) -> dict[str, Any]:
     try:
-        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - KNOWN_TYPES - set(trusted))
-        content = None if unknown else skops.io.load(path, trusted=sorted(KNOWN_TYPES.union(trusted)))
+        schema = Schema(path)
+        unknown = schema.unknown_types - trusted
+        with suppress(Exception) if unknown else nullcontext():  # skops cannot read what no version of it wrote
+            unknown |= set(skops.io.get_untrusted_types(file=path)) - KNOWN_TYPES - trusted
+        if not unknown:
+            schema.check_trees()
+            content = skops.io.load(path, trusted=sorted(KNOWN_TYPES | trusted))
+    except ModelFolderError:
+        raise
     except Exception as error:
         raise ModelFolderError(
             f"{path} cannot be read ({type(error).__name__}: {error}). It is damaged, or was written with "
             "versions of scikit-learn and skops that those installed here do not understand."
         ) from error
     if unknown:
+        listed = [printable(name, 120) for name in sorted(unknown)[:_LISTED]]
+        more = f" and {len(unknown) - _LISTED} more" if len(unknown) > _LISTED else ""
         raise UntrustedModelError(
-            f"{path} holds types that are not trusted: {', '.join(unknown)}. If you know where the folder comes "
-            f"from and what they do, name them: smalltext_core.load(folder, trusted={unknown})"
+            f"{path} holds types that are not trusted: {', '.join(listed)}{more}. What they do with numbers in "
+            "the folder is not checked. If you know where the folder comes from and what they do, name them: "
+            f"smalltext_core.load(folder, trusted={listed})"
         )
     if not isinstance(content, dict) or not {"model", "vectorizer", "model_", "vectorizer_"} <= content.keys():
         raise ModelFolderError(f"{path} holds something else than a scikit-learn classifier. Save it again.")
-    check_trees(content)
     return content
 
 
@@ -174,3 +220,5 @@ def _give_vocabularies(vectorizer: Any, vocabularies: Any) -> None:
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError(f"{VOCABULARY_FILE} holds something else than words")
         counter.vocabulary_ = {word: column for column, word in enumerate(words)}
+        if len(counter.vocabulary_) < len(words):
+            raise ValueError(f"{VOCABULARY_FILE} holds a word twice")

@@ -1,61 +1,239 @@
 """Which types a model folder may hold without anybody vouching for them.
 
-skops trusts the public estimators of scikit-learn. Some of these keep what they learned in private types,
-which it leaves to the caller; those below hold data and nothing else. Decision trees run compiled code over
-indices that they trust, so theirs are checked after loading.
+skops names the type of everything that it would make in schema.json. That file is checked here before skops
+reads it: each node has to be a plain container, an array, or of a class whose content `soundness` checks. skops by
+itself trusts more: all of scikit-learn, whose compiled code believes the numbers that it is given.
 """
 
 from __future__ import annotations
 
+import json
+import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.tree import BaseDecisionTree
 
 from smalltext_core.errors import ModelFolderError
+from smalltext_core.terminal import shown
 
-KNOWN_TYPES = frozenset(
+SCHEMA = "schema.json"
+
+_OLDEST_PROTOCOL = 2
+"""That of skops 0.14. skops reads files of older ones as well, by code that checks less."""
+
+_LARGEST = 2 * 2**30
+_HIGHEST_RATIO = 200
+"""What a file may become in memory: so many bytes, or so many times its own size."""
+
+_SCALARS = frozenset(
+    f"numpy.{name}"
+    for name in (
+        *("bool", "bool_", "str_", "float16", "float32", "float64"),
+        *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+    )
+)
+_LOSSES = frozenset(
+    {f"sklearn.linear_model._sgd_fast.{name}" for name in ("Hinge", "Log", "ModifiedHuber", "SquaredHinge")}
+    | {f"sklearn._loss._loss.Cy{name}" for name in ("ExponentialLoss", "HalfBinomialLoss", "HalfMultinomialLoss")}
+)
+_CLASSIFIERS = frozenset(
     {
-        "scipy.sparse._csc.csc_matrix",
-        "scipy.sparse._csr.csr_matrix",
+        "sklearn.calibration.CalibratedClassifierCV",
+        "sklearn.dummy.DummyClassifier",
+        "sklearn.ensemble._bagging.BaggingClassifier",
+        "sklearn.ensemble._forest.ExtraTreesClassifier",
+        "sklearn.ensemble._forest.RandomForestClassifier",
+        "sklearn.ensemble._gb.GradientBoostingClassifier",
+        "sklearn.ensemble._voting.VotingClassifier",
+        "sklearn.ensemble._weight_boosting.AdaBoostClassifier",
+        "sklearn.linear_model._logistic.LogisticRegression",
+        "sklearn.linear_model._logistic.LogisticRegressionCV",
+        "sklearn.linear_model._passive_aggressive.PassiveAggressiveClassifier",
+        "sklearn.linear_model._perceptron.Perceptron",
+        "sklearn.linear_model._ridge.RidgeClassifier",
+        "sklearn.linear_model._ridge.RidgeClassifierCV",
+        "sklearn.linear_model._stochastic_gradient.SGDClassifier",
+        "sklearn.multiclass.OneVsRestClassifier",
+        "sklearn.naive_bayes.BernoulliNB",
+        "sklearn.naive_bayes.ComplementNB",
+        "sklearn.naive_bayes.GaussianNB",
+        "sklearn.naive_bayes.MultinomialNB",
+        "sklearn.neighbors._classification.KNeighborsClassifier",
+        "sklearn.neighbors._nearest_centroid.NearestCentroid",
+        "sklearn.svm._classes.LinearSVC",
+        "sklearn.tree._classes.DecisionTreeClassifier",
+        "sklearn.tree._classes.ExtraTreeClassifier",
+    }
+)
+_TRANSFORMERS = frozenset(
+    {
+        "sklearn.decomposition._truncated_svd.TruncatedSVD",
+        "sklearn.feature_extraction.text.CountVectorizer",
+        "sklearn.feature_extraction.text.HashingVectorizer",
+        "sklearn.feature_extraction.text.TfidfTransformer",
+        "sklearn.feature_extraction.text.TfidfVectorizer",
+        "sklearn.pipeline.FeatureUnion",
+        "sklearn.pipeline.Pipeline",
+        "sklearn.preprocessing._data.MaxAbsScaler",
+        "sklearn.preprocessing._data.Normalizer",
+        "sklearn.preprocessing._data.StandardScaler",
+    }
+)
+_PARTS = frozenset(
+    {
+        "sklearn._loss.link.Interval",
+        "sklearn._loss.link.HalfLogitLink",
+        "sklearn._loss.link.LogitLink",
+        "sklearn._loss.link.MultinomialLogit",
+        "sklearn._loss.loss.ExponentialLoss",
+        "sklearn._loss.loss.HalfBinomialLoss",
+        "sklearn._loss.loss.HalfMultinomialLoss",
         "sklearn.calibration._CalibratedClassifier",
         "sklearn.calibration._SigmoidCalibration",
         "sklearn.model_selection._split.StratifiedKFold",
-        "sklearn.tree._tree.Tree",
-        "sklearn.utils._bunch.Bunch",
-        "smalltext_sklearn.words.normalized",
+        "sklearn.preprocessing._label.LabelBinarizer",
+        "sklearn.preprocessing._label.LabelEncoder",
+        "sklearn.tree._classes.DecisionTreeRegressor",
     }
 )
+_SPARSE = frozenset(
+    f"scipy.sparse._{name}.{name}_{kind}" for name in ("csr", "csc", "dia") for kind in ("matrix", "array")
+)
 
-_LEAF = -1
+OBJECTS = _CLASSIFIERS | _TRANSFORMERS | _PARTS
+"""The classes whose attributes `soundness` checks."""
+
+_KNOWN: dict[str, frozenset[str]] = {
+    "DictNode": frozenset({"builtins.dict", "sklearn.utils._bunch.Bunch"}),
+    "ListNode": frozenset({"builtins.list"}),
+    "TupleNode": frozenset({"builtins.tuple"}),
+    "SetNode": frozenset({"builtins.set"}),
+    "JsonNode": frozenset({"builtins.str"}),
+    "TypeNode": _SCALARS | {"builtins.str", "builtins.int", "builtins.float", "builtins.bool"},
+    "NdArrayNode": _SCALARS | {"numpy.ndarray"},
+    "SparseMatrixNode": _SPARSE,
+    "RandomStateNode": frozenset({"numpy.random.mtrand.RandomState"}),
+    "LossNode": _LOSSES,
+    "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
+    "ObjectNode": OBJECTS,
+    "FunctionNode": frozenset({"smalltext_sklearn.words.normalized"}),
+}
+"""By the name of what loads it, the types that a node may be of."""
+
+KNOWN_TYPES = frozenset().union(*_KNOWN.values())
+"""All of these types, for skops."""
 
 
-def check_trees(content: object) -> None:
-    """Raise ModelFolderError if a decision tree, anywhere in what was loaded, points outside of itself."""
-    for tree in _decision_trees(content, set()):
-        nodes = tree.tree_
-        inner = nodes.children_left != _LEAF
-        position = np.flatnonzero(inner)
-        sound = nodes.n_features == tree.n_features_in_ and (nodes.children_right[~inner] == _LEAF).all()
-        for children in (nodes.children_left[inner], nodes.children_right[inner]):
-            sound = sound and (children > position).all() and (children < nodes.node_count).all()
-        features = nodes.feature[inner]
-        if not (sound and (features >= 0).all() and (features < nodes.n_features).all()):
-            raise ModelFolderError("The folder holds a decision tree that is not sound. Do not use it.")
+class Schema:
+    """What a skops file says that it holds.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    ModelFolderError
+        If it is no skops file, too large once unpacked, or of a protocol that checks less.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > max(_LARGEST, _HIGHEST_RATIO * path.stat().st_size):
+                raise ModelFolderError(
+                    f"{path} would take {unpacked / 2**30:.0f} GiB once unpacked. Do not use it."
+                )
+            self._content = json.loads(archive.read(SCHEMA))
+        protocol = self._content.get("protocol") if isinstance(self._content, dict) else None
+        if type(protocol) is not int or protocol < _OLDEST_PROTOCOL:
+            what = f"{path} has the skops protocol {shown(protocol)}, not {_OLDEST_PROTOCOL} or a later one"
+            raise ModelFolderError(f"{what}. Save the model again.")
+        self._nodes = list(_nodes(self._content))
+        self._by_identity: dict[Any, list[dict[str, Any]]] = {}
+        for node in self._nodes:
+            if node.get("__id__") is not None:
+                self._by_identity.setdefault(repr(node["__id__"]), []).append(node)
+
+    @property
+    def unknown_types(self) -> set[str]:
+        """The types, functions and methods in the file that nobody has checked."""
+        return {_name(node) for node in self._nodes if _name(node) not in _KNOWN.get(node["__loader__"], ())}
+
+    def check_trees(self) -> None:
+        """Raise ModelFolderError if a decision tree would be made of parts that do not fit one another.
+
+        Its constructor is compiled code that believes the numbers of nodes, outputs and classes.
+        """
+        with zipfile.ZipFile(self._path) as archive:
+            for node in self._nodes:
+                if node["__loader__"] == "TreeNode" and not self._fits(node, archive):
+                    raise ModelFolderError(f"{self._path} holds a decision tree that is not sound. Do not use it.")
+
+    def _fits(self, tree: dict[str, Any], archive: zipfile.ZipFile) -> bool:
+        features, classes, outputs = (
+            self._value(part, archive) for part in self._only(tree["__reduce__"]["args"])["content"]
+        )
+        state = self._only(tree["content"])["content"]
+        count, nodes = (self._value(state[name], archive) for name in ("node_count", "nodes"))
+        return bool(
+            0 < int(features) < 2**31
+            and int(outputs) == 1
+            and classes.shape == (1,)
+            and classes.dtype.kind in "iu"
+            and 0 < int(classes[0]) < 2**31
+            and nodes.ndim == 1
+            and len(nodes) == int(count) > 0
+        )
+
+    def _only(self, node: dict[str, Any]) -> dict[str, Any]:
+        """Return a node that is what it seems: skops takes another one with the same identity in its place."""
+        twins = self._by_identity.get(repr(node.get("__id__")), [])
+        if not all(_same(node, twin) for twin in twins):
+            raise ModelFolderError(f"{self._path} holds two things with one identity. Do not use it.")
+        return node
+
+    def _value(self, node: dict[str, Any], archive: zipfile.ZipFile) -> Any:
+        node = self._only(node)
+        if node["__loader__"] == "JsonNode":
+            return json.loads(node["content"])
+        if node["__loader__"] != "NdArrayNode":
+            raise ModelFolderError(f"{self._path} holds a decision tree of other parts than numbers.")
+        with archive.open(node["file"]) as file:
+            return np.load(file, allow_pickle=False)
 
 
-def _decision_trees(value: Any, seen: set[int]) -> Iterator[Any]:
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    if isinstance(value, BaseDecisionTree) and hasattr(value, "tree_"):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _decision_trees(part, seen)
-    elif isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype == object):
-        for part in value:
-            yield from _decision_trees(part, seen)
-    elif hasattr(value, "__dict__"):
-        yield from _decision_trees(vars(value), seen)
+def _nodes(content: Any) -> Iterator[dict[str, Any]]:
+    """Yield what skops would make something of, wherever it is in a schema."""
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if "__loader__" in value or "__class__" in value:
+                yield {"__loader__": None, "__module__": None, "__class__": None} | value
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def _name(node: dict[str, Any]) -> str:
+    """Return the dotted name of a type, as skops puts it, with the method where it is one."""
+    name = f"{node['__module__']}.{node['__class__']}"
+    return f"{name}.{node['content'].get('func')}" if _is_method(node) else name
+
+
+def _is_method(node: dict[str, Any]) -> bool:
+    return node["__loader__"] == "MethodNode" and isinstance(node.get("content"), dict)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Tell whether two parts of a schema are equal, but for the identities of what is in them."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = (one.keys() | other.keys()) - {"__id__"}
+        return all(key in one and key in other and _same(one[key], other[key]) for key in keys)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return type(one) is type(other) and bool(one == other)

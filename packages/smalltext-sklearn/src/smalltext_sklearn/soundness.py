@@ -1,0 +1,271 @@
+"""Whether the numbers of a loaded estimator fit one another.
+
+Compiled code of scikit-learn and scipy follows the indices of sparse matrices, trees and neighbours unchecked: one
+out of range crashes the interpreter. Everything that was loaded is visited, and what such code follows is checked.
+Sizes that do not fit are left to numpy, which refuses them when `saving` has the classifier predict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeGuard
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator
+
+from smalltext_core.errors import ModelFolderError, UntrustedModelError
+from smalltext_core.terminal import shown
+from smalltext_sklearn.patterns import is_safe_pattern
+from smalltext_sklearn.trust import OBJECTS
+from smalltext_sklearn.words import normalized
+
+_MOST_JOBS = 256
+_LONGEST_NGRAM = 50
+_METRICS = frozenset({"minkowski", "euclidean", "manhattan", "cosine", "cityblock", "l1", "l2"})
+_LEAF = -1
+
+
+def check_sound(content: object, trusted: frozenset[str]) -> None:
+    """Check all that was loaded, wherever it is.
+
+    Parameters
+    ----------
+    content : object
+    trusted : frozenset of str
+        Names of types that the caller vouches for, which are not checked, and patterns of tokens.
+
+    Raises
+    ------
+    ModelFolderError
+        If something would crash, or never end, once it is used.
+    UntrustedModelError
+        If a vectorizer has a pattern of tokens that may take for ever on some text.
+    """
+    for value in _everything(content):
+        if issparse(value):
+            _check_sparse(value)
+        elif isinstance(value, np.random.RandomState):
+            _check_random_state(value)
+        elif type_name(value) in OBJECTS and type_name(value) not in trusted:
+            _check_estimator(value, trusted)
+
+
+def type_name(value: object) -> str:
+    """Return the dotted name of an object's type, as skops puts it."""
+    return f"{type(value).__module__}.{type(value).__name__}"
+
+
+def _everything(content: object) -> Iterator[Any]:
+    """Yield every object in what was loaded, once."""
+    seen: dict[int, object] = {}
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if value is None or isinstance(value, (bool, int, float, str)) or id(value) in seen:
+            continue
+        seen[id(value)] = value
+        yield value
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+            waiting.extend(value.keys())
+        if isinstance(value, (list, tuple, set, frozenset)) or _is_array(value, "O"):
+            waiting.extend(value.ravel().tolist() if isinstance(value, np.ndarray) else value)
+        if hasattr(value, "__dict__") and not isinstance(value, type) and not issparse(value):
+            waiting.extend(vars(value).values())
+
+
+def _require(condition: object, estimator: object, what: str) -> None:
+    if not condition:
+        raise ModelFolderError(
+            f"The {type(estimator).__name__} in the folder is not sound: {what}. Do not use it."
+        )
+
+
+def _is_array(value: object, kinds: str = "biuf") -> TypeGuard[np.ndarray[Any, Any]]:
+    return isinstance(value, np.ndarray) and value.dtype.kind in kinds
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 0 < int(value) < 2**31
+
+
+def _check_sparse(matrix: Any) -> None:
+    sound = matrix.ndim == 2 and matrix.dtype.kind in "biuf"
+    try:
+        if matrix.format in ("csr", "csc"):
+            sound = sound and all(part.ndim == 1 for part in (matrix.data, matrix.indices, matrix.indptr))
+            matrix.check_format(full_check=True)
+        else:
+            offsets, size = matrix.offsets, min(matrix.shape)
+            sound = sound and matrix.format == "dia" and matrix.data.ndim == 2 and offsets.dtype.kind in "iu"
+            sound = sound and offsets.shape == (len(matrix.data),) and bool((abs(offsets) < max(size, 1)).all())
+    except (ValueError, TypeError, IndexError, AttributeError):
+        sound = False
+    _require(sound, matrix, "its indices are out of range")
+
+
+def _check_random_state(state: np.random.RandomState) -> None:
+    inner = state.get_state(legacy=False)["state"]
+    _require(0 <= inner["pos"] <= len(inner["key"]), state, "its position is out of range")
+
+
+def _check_estimator(estimator: Any, trusted: frozenset[str]) -> None:
+    if isinstance(estimator, BaseEstimator):
+        missing = [name for name in estimator.get_params(deep=False) if name not in vars(estimator)]
+        _require(not missing, estimator, f"it lacks {', '.join(missing)}")
+        if hasattr(estimator, "_parameter_constraints"):
+            estimator._validate_params()
+    attributes = vars(estimator)
+    jobs = attributes.get("n_jobs")
+    _require(jobs is None or (type(jobs) is int and abs(jobs) <= _MOST_JOBS), estimator, f"n_jobs={shown(jobs)}")
+    _require(attributes.get("memory") is None, estimator, "it keeps a cache in a folder")
+    if "n_features_in_" in attributes:
+        _require(_is_count(attributes["n_features_in_"]), estimator, "n_features_in_ is no number of features")
+    classes = attributes.get("classes_")
+    if classes is not None:
+        distinct = _is_array(classes, "iufU") and classes.ndim == 1 and len(np.unique(classes)) == len(classes) > 0
+        _require(distinct, estimator, "classes_ are no classes")
+    if "coef_" in attributes:
+        _check_coefficients(estimator)
+    check = _CHECKS.get(type(estimator).__name__)
+    if check is not None:
+        check(estimator)
+    pattern = attributes.get("token_pattern")
+    if pattern is not None and pattern not in trusted and not is_safe_pattern(pattern):
+        what = f"The {type(estimator).__name__} in the folder finds words by the pattern {shown(pattern)}"
+        raise UntrustedModelError(
+            f"{what}, which may take for ever on some texts. If you know where the folder comes from, name it: "
+            f"smalltext_core.load(folder, trusted=[{shown(pattern)}])"
+        )
+
+
+def _check_coefficients(estimator: Any) -> None:
+    """Check the matrix of a linear model, which is multiplied by a sparse one."""
+    coefficients = estimator.coef_
+    numbers = coefficients.data if issparse(coefficients) else coefficients
+    sound = _is_array(numbers, "f") and coefficients.ndim == 2
+    sound = sound and coefficients.shape[1] == estimator.n_features_in_
+    sound = sound and coefficients.shape[0] in {1, len(estimator.classes_)}
+    _require(sound, estimator, "coef_ does not fit the features and classes")
+    _require(np.isfinite(numbers).all(), estimator, "coef_ holds NaN or infinity")
+
+
+def _check_vectorizer(vectorizer: Any) -> None:
+    _require(vectorizer.input == "content", vectorizer, "it reads files")
+    _require(vectorizer.analyzer in ("word", "char", "char_wb"), vectorizer, "its analyzer is unknown")
+    accents = vectorizer.strip_accents
+    _require(
+        accents in (None, "ascii", "unicode") or accents is normalized, vectorizer, "strip_accents is unknown"
+    )
+    for name in ("preprocessor", "tokenizer"):
+        _require(getattr(vectorizer, name) is None, vectorizer, f"its {name} is no function")
+    shortest, longest = vectorizer.ngram_range
+    sizes = type(shortest) is int and type(longest) is int
+    _require(
+        sizes and 1 <= shortest <= longest <= _LONGEST_NGRAM,
+        vectorizer,
+        f"ngram_range={shown(vectorizer.ngram_range)}, beyond (1, {_LONGEST_NGRAM})",
+    )
+    words = vectorizer.stop_words
+    plain = isinstance(words, (list, tuple, set, frozenset)) and all(isinstance(word, str) for word in words)
+    _require(words in (None, "english") or plain, vectorizer, "its stop words are no words")
+    dtype = vectorizer.dtype
+    _require(dtype in (np.float32, np.float64, np.int32, np.int64), vectorizer, f"its dtype is {shown(dtype)}")
+    vocabulary = vars(vectorizer).get("vocabulary_")
+    if vocabulary is not None:
+        sound = isinstance(vocabulary, dict) and all(type(column) is int for column in vocabulary.values())
+        sound = sound and sorted(vocabulary.values()) == list(range(len(vocabulary)))
+        _require(sound, vectorizer, "its vocabulary does not number the words")
+
+
+def _check_tree(tree: Any) -> None:
+    """Check a decision tree, whose compiled code follows the children and the features of its nodes."""
+    if "tree_" not in vars(tree):
+        return
+    nodes = tree.tree_
+    _require(type_name(nodes) == "sklearn.tree._tree.Tree", tree, "it has no nodes")
+    inner = nodes.children_left != _LEAF
+    position = np.flatnonzero(inner)
+    sound = nodes.n_features == tree.n_features_in_ and (nodes.children_right[~inner] == _LEAF).all()
+    for children in (nodes.children_left[inner], nodes.children_right[inner]):
+        sound = sound and (children > position).all() and (children < nodes.node_count).all()
+    features = nodes.feature[inner]
+    _require(
+        sound and (features >= 0).all() and (features < nodes.n_features).all(),
+        tree,
+        "a decision tree that is not sound",
+    )
+    _require(np.isfinite(nodes.value).all(), tree, "it holds NaN or infinity")
+
+
+def _check_forest(forest: Any) -> None:
+    for tree in vars(forest).get("estimators_", ()):
+        _require(
+            type_name(tree).startswith("sklearn.tree._classes."), forest, "it holds something else than trees"
+        )
+        _require("tree_" in vars(tree), forest, "a tree was never fitted")
+        _require(tree.n_features_in_ == forest.n_features_in_, forest, "its trees are of other features")
+
+
+def _check_boosting(boosting: Any) -> None:
+    """Check gradient boosting, whose compiled code adds the values of trees to an array of one column a class."""
+    if "estimators_" not in vars(boosting):
+        return
+    trees, classes = boosting.estimators_, len(boosting.classes_)
+    columns = 1 if classes == 2 else classes
+    _require(_is_array(trees, "O") and trees.ndim == 2 and trees.size, boosting, "it holds no trees")
+    _require(
+        trees.shape[1] == columns and boosting.n_classes_ == classes, boosting, "its trees are of other classes"
+    )
+    for tree in trees.ravel():
+        name = type_name(tree)
+        _require(
+            name == "sklearn.tree._classes.DecisionTreeRegressor", boosting, "it holds other things than trees"
+        )
+        _require("tree_" in vars(tree), boosting, "a tree was never fitted")
+        _require(tree.n_features_in_ == boosting.n_features_in_, boosting, "its trees are of other features")
+    losses = {"HalfBinomialLoss", "ExponentialLoss"} if columns == 1 else {"HalfMultinomialLoss"}
+    _require(type(boosting._loss).__name__ in losses, boosting, "its loss is of other classes")
+    first = boosting.init_
+    if not (isinstance(first, str) and first == "zero"):
+        sound = type_name(first) == "sklearn.dummy.DummyClassifier" and first.strategy == "prior"
+        sound = sound and first.n_outputs_ == 1 and np.shape(first.class_prior_) == (classes,)
+        _require(sound, boosting, "its first guess is not the share of each class")
+
+
+def _check_neighbors(model: Any) -> None:
+    """Check a classifier by neighbours, whose compiled code follows a sparse matrix and the class of each row."""
+    given = {model.metric, vars(model).get("effective_metric_", "euclidean")}
+    _require(given <= _METRICS, model, f"its metric is not one of {', '.join(sorted(_METRICS))}")
+    _require(model.weights in (None, "uniform", "distance"), model, "its weights are no known ones")
+    _require(model.metric_params is None, model, "its metric has parameters")
+    if "_fit_X" not in vars(model):
+        return
+    rows, y = model._fit_X, model._y
+    numbers = rows.data if issparse(rows) else rows
+    _require(_is_array(numbers, "iuf") and rows.ndim == 2, model, "it holds no features")
+    _require(np.isfinite(numbers).all(), model, "it holds NaN or infinity")
+    # There is a tree only where the caller vouches for its type.
+    _require((model._fit_method == "brute") == (model._tree is None), model, "it holds a tree of neighbours")
+    _require(set(model.effective_metric_params_) <= {"p", "w"}, model, "its metric has parameters")
+    _require(model.effective_metric_params_.get("w") is None, model, "its metric has weights")
+    _require(rows.shape[1] == model.n_features_in_, model, "its texts are of other features")
+    _require(model.n_samples_fit_ == rows.shape[0] >= model.n_neighbors > 0, model, "it has too few texts")
+    _require(model.outputs_2d_ is False, model, "it has several outputs")
+    sound = _is_array(y, "iu") and y.shape == (rows.shape[0],) and 0 <= y.min() <= y.max() < len(model.classes_)
+    _require(sound, model, "its labels are no classes")
+
+
+_CHECKS: dict[str, Callable[[Any], None]] = {
+    "CountVectorizer": _check_vectorizer,
+    "TfidfVectorizer": _check_vectorizer,
+    "HashingVectorizer": _check_vectorizer,
+    "DecisionTreeClassifier": _check_tree,
+    "DecisionTreeRegressor": _check_tree,
+    "ExtraTreeClassifier": _check_tree,
+    "ExtraTreesClassifier": _check_forest,
+    "RandomForestClassifier": _check_forest,
+    "GradientBoostingClassifier": _check_boosting,
+    "KNeighborsClassifier": _check_neighbors,
+}

@@ -1,0 +1,72 @@
+"""Opens folders in another process, where a crash, an exit or a hang harms nothing but that process.
+
+Run as a module it loads each folder that it is given, predicts with it, and writes what became of it as a line.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+_HANGS_AFTER = 900
+"""Seconds for all folders: many times what they take on the slowest machine."""
+
+
+def opened(folders: list[Path], import_path: Path | None = None) -> list[str]:
+    """Return what became of each folder: "predicted", the name of the exception, or how the process ended."""
+    outcomes: list[str] = []
+    command = [sys.executable, "-m", "security.opening", str(import_path or "")]
+    while len(outcomes) < len(folders):
+        rest = folders[len(outcomes) :]
+        try:
+            done = subprocess.run(
+                [*command, *map(str, rest)],
+                cwd=Path(__file__).parents[1],
+                capture_output=True,
+                text=True,
+                timeout=_HANGS_AFTER,
+                check=False,
+            )
+            written, ended = done.stdout, f"the process ended with {done.returncode}: {done.stderr[-800:]}"
+        except subprocess.TimeoutExpired as error:
+            written, ended = (error.stdout or b"").decode(), "the process hung"
+        outcomes += [json.loads(line) for line in written.splitlines() if line.startswith('"')]
+        if len(outcomes) < len(folders):
+            outcomes.append(ended)
+    return outcomes
+
+
+def outcome(folder: str) -> str:
+    """Load a folder and use what it gives."""
+    from smalltext_core import TextDataset, load
+    from smalltext_core.errors import SmallTextError
+
+    texts = TextDataset(["a goal for the team", "", "🎉 数据 \ud800 " + "word " * 50])
+    try:
+        classifier = load(folder)
+    except Exception as error:
+        return f"{type(error).__name__} at load: {error}"
+    try:
+        classifier.predict_proba(texts)
+        classifier.predict(texts)
+        if hasattr(classifier, "embed"):
+            classifier.embed(texts)
+    except SmallTextError as error:
+        return f"{type(error).__name__} at predict: {error}"
+    except Exception as error:
+        return f"foreign {type(error).__name__} at predict: {error}"
+    return "predicted"
+
+
+def main(import_path: str, *folders: str) -> None:
+    if import_path:
+        sys.path.insert(0, import_path)
+    for folder in folders:
+        sys.stdout.write(json.dumps(outcome(folder)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

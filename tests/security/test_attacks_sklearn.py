@@ -1,0 +1,515 @@
+"""Hostile folders of scikit-learn models: none of their code runs, nothing crashes or hangs, and it is said why.
+
+All of them are opened in another process, once as saved by the version of scikit-learn that is installed and once
+as saved by another one.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import zipfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse
+import skops.io
+from sklearn.ensemble import (
+    BaggingClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
+from sklearn.svm import SVC, LinearSVC, NuSVC
+from sklearn.tree import DecisionTreeClassifier
+
+import smalltext_core as st
+from security.attacks import edit_json, payload_module, payload_pickle, sign
+from security.opening import opened
+from smalltext_core.errors import UntrustedModelError
+from smalltext_core.saving import MANIFEST
+from smalltext_core.testing.texts import training_texts
+from smalltext_sklearn import SklearnClassifier, SklearnDataset
+from smalltext_sklearn.trust import KNOWN_TYPES, SCHEMA
+
+TEXTS = training_texts(3, multi_label=False)
+FEATURES = SklearnDataset(CountVectorizer(max_features=20).fit_transform(TEXTS.x).toarray(), TEXTS.y)
+HASHING = HashingVectorizer(n_features=64)
+MODELS = {
+    "linear": lambda: (LogisticRegression(), {}),
+    "hashed": lambda: (LogisticRegression(), {"vectorizer": HASHING}),
+    "counts": lambda: (MultinomialNB(), {"vectorizer": CountVectorizer(vocabulary=["goal", "team", "oven"])}),
+    "pipeline": lambda: (LogisticRegression(), {"vectorizer": make_pipeline(CountVectorizer(), MaxAbsScaler())}),
+    "calibrated": lambda: (LinearSVC(), {}),
+    "gradient": lambda: (SGDClassifier(loss="log_loss", random_state=np.random.RandomState(1)), {}),
+    "bagging": lambda: (BaggingClassifier(n_estimators=2), {}),
+    "rest": lambda: (OneVsRestClassifier(LogisticRegression()), {}),
+    "neighbors": lambda: (KNeighborsClassifier(3), {}),
+    "tree": lambda: (DecisionTreeClassifier(), {}),
+    "forest": lambda: (RandomForestClassifier(3), {}),
+    "boosting": lambda: (GradientBoostingClassifier(n_estimators=2), {}),
+    "svm": lambda: (SVC(), {}),
+    "nu svm": lambda: (NuSVC(nu=0.1), {}),
+    "perceptrons": lambda: (MLPClassifier((3,), max_iter=2), {}),
+    "histograms": lambda: (HistGradientBoostingClassifier(max_iter=2), {}),
+    "ball tree": lambda: (KNeighborsClassifier(algorithm="ball_tree"), {}),
+}
+DENSE = {"histograms", "ball tree"}
+UNCHECKED = {"svm", "nu svm", "perceptrons", "histograms", "ball tree"}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Return a copy of a sound folder, made once for each model."""
+    home = tmp_path_factory.mktemp("sound")
+
+    def copy(name: str, target: Path) -> Path:
+        if not (home / name).exists():
+            estimator, options = MODELS[name]()
+            classifier = SklearnClassifier(estimator, 3, seed=1, **options)
+            classifier.fit(FEATURES if name in DENSE else TEXTS).save(home / name)
+        return Path(shutil.copytree(home / name, target))
+
+    return copy
+
+
+def rewrite(path: Path, members: dict[str, bytes]) -> None:
+    """Replace members of a zip file, or add some."""
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()} | members
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+
+
+def change_content(folder, change):
+    """Change what skops brings back, and write it again."""
+    path = folder / "model.skops"
+    content = skops.io.load(path, trusted=sorted(KNOWN_TYPES))
+    change(content)
+    skops.io.dump(content, path)
+
+
+def change_schema(folder, change):
+    path = folder / "model.skops"
+    with zipfile.ZipFile(path) as archive:
+        schema = json.loads(archive.read(SCHEMA))
+    change(schema)
+    rewrite(path, {SCHEMA: json.dumps(schema).encode()})
+
+
+def objects(schema, loader):
+    """Return every node of a kind in a schema."""
+    found, waiting = [], [schema]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            found += [value] if value.get("__loader__") == loader else []
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return found
+
+
+# What makes compiled code read or write where nothing is:
+
+
+def sparse_coefficients(content, part, value):
+    model = content["model_"]
+    model.coef_ = scipy.sparse.csr_matrix(model.coef_)
+    getattr(model.coef_, part)[:] = value
+
+
+def set_of_model(content, name, value):
+    setattr(content["model_"], name, value)
+
+
+def set_of_vectorizer(content, name, value):
+    for vectorizer in (content["vectorizer"], content["vectorizer_"]):
+        if vectorizer is not None:
+            setattr(vectorizer, name, value)
+
+
+def neighbors_far_away(content):
+    content["model_"]._fit_X.indices[:] = 2**30
+
+
+def neighbors_of_no_class(content):
+    content["model_"]._y[:] = 2**40
+
+
+def no_neighbors(content):
+    content["model_"].n_neighbors = 10**6
+
+
+def tree_to_nowhere(content):
+    content["model_"].tree_.children_left[0] = 10**6
+
+
+def tree_of_other_features(content):
+    content["model_"].tree_.feature[0] = 2**40
+
+
+def a_tree_of_the_forest(content):
+    forest = content["model_"]
+    wide = SklearnDataset(np.random.default_rng(1).random((40, 10**5)), np.arange(40) % 3)
+    forest.estimators_[1] = DecisionTreeClassifier().fit(wide.x, wide.y)
+
+
+def boosting_of_fewer_classes(content):
+    boosting = content["model_"]
+    twin = GradientBoostingClassifier(n_estimators=2).fit(np.eye(4), [0, 1, 0, 1])
+    boosting._loss, boosting.init_ = twin._loss, twin.init_
+
+
+def boosting_of_more_columns(content):
+    boosting = content["model_"]
+    boosting.estimators_ = np.hstack([boosting.estimators_] * 40)
+
+
+def words_in_no_column(content):
+    for vectorizer in (content["vectorizer"], content["vectorizer_"]):
+        vectorizer.vocabulary_ = {"goal": 2**30, "team": 2**30 + 1, "oven": 0}
+
+
+def random_state_past_its_end(content):
+    state = content["model_"].random_state = np.random.RandomState(1)
+    inner = state.get_state(legacy=False)
+    inner["state"]["pos"] = 2**30
+    state.set_state(inner)
+
+
+def tree_part(schema, name, content):
+    for tree in objects(schema, "TreeNode"):
+        tree["content"]["content"][name] = {
+            "__class__": "str",
+            "__module__": "builtins",
+            "__loader__": "JsonNode",
+            "content": content,
+            "is_json": True,
+        }
+
+
+def tree_outputs(schema):
+    for tree in objects(schema, "TreeNode"):
+        tree["__reduce__"]["args"]["content"][2] |= {"content": str(2**28), "__id__": 12345}
+
+
+def tree_outputs_by_identity(schema):
+    """Have another value stand in for the number of outputs, since skops takes the first of one identity."""
+    outputs = objects(schema, "TreeNode")[0]["__reduce__"]["args"]["content"][2]
+    outputs["__id__"] = 12345
+    first = {"__first": dict(outputs, content=str(2**28))}
+    schema["content"] = first | schema["content"]
+    schema["key_types"]["content"].insert(0, dict(schema["key_types"]["content"][0]))
+
+
+MEMORY = {
+    "coefficients out of range": (
+        "linear",
+        change_content,
+        partial(sparse_coefficients, part="indices", value=2**30),
+    ),
+    "coefficients below zero": (
+        "linear",
+        change_content,
+        partial(sparse_coefficients, part="indices", value=-(2**30)),
+    ),
+    "rows of coefficients": ("linear", change_content, partial(sparse_coefficients, part="indptr", value=2**30)),
+    "neighbors far away": ("neighbors", change_content, neighbors_far_away),
+    "neighbors of no class": ("neighbors", change_content, neighbors_of_no_class),
+    "no neighbors": ("neighbors", change_content, no_neighbors),
+    "tree to nowhere": ("tree", change_content, tree_to_nowhere),
+    "tree of other features": ("tree", change_content, tree_of_other_features),
+    "tree of more nodes": ("tree", change_schema, partial(tree_part, name="node_count", content=str(2**40))),
+    "tree of fewer nodes": ("tree", change_schema, partial(tree_part, name="node_count", content="-1")),
+    "tree of many outputs": ("tree", change_schema, tree_outputs),
+    "tree of many outputs by identity": ("tree", change_schema, tree_outputs_by_identity),
+    "a tree of the forest": ("forest", change_content, a_tree_of_the_forest),
+    "boosting of fewer classes": ("boosting", change_content, boosting_of_fewer_classes),
+    "boosting of more columns": ("boosting", change_content, boosting_of_more_columns),
+    "words in no column": ("counts", change_content, words_in_no_column),
+    "random state past its end": ("linear", change_content, random_state_past_its_end),
+    "threads without end": ("forest", change_content, partial(set_of_model, name="n_jobs", value=10**6)),
+}
+
+# What never ends, takes all memory, or reads other files:
+
+RESOURCES = {
+    "backtracking": (
+        "linear",
+        change_content,
+        partial(set_of_vectorizer, name="token_pattern", value=r"(\w+\s?)+$"),
+    ),
+    "alternatives": (
+        "linear",
+        change_content,
+        partial(set_of_vectorizer, name="token_pattern", value=r"(a|a)*b|c"),
+    ),
+    "back references": (
+        "linear",
+        change_content,
+        partial(set_of_vectorizer, name="token_pattern", value=r"(.*)\1x"),
+    ),
+    "n-grams": ("linear", change_content, partial(set_of_vectorizer, name="ngram_range", value=(1, 10**6))),
+    "reads files": ("linear", change_content, partial(set_of_vectorizer, name="input", value="filename")),
+    "no analyzer": ("linear", change_content, partial(set_of_vectorizer, name="analyzer", value="words")),
+    "objects": ("linear", change_content, partial(set_of_vectorizer, name="dtype", value=str)),
+    "no features": ("hashed", change_content, partial(set_of_vectorizer, name="n_features", value=0)),
+    "too many features": ("hashed", change_content, partial(set_of_vectorizer, name="n_features", value=2**40)),
+    "other features": ("hashed", change_content, partial(set_of_vectorizer, name="n_features", value=2**20)),
+    "a cache of pickles": ("pipeline", change_content, partial(set_of_vectorizer, name="memory", value="/tmp")),
+    "stop words": ("linear", change_content, partial(set_of_vectorizer, name="stop_words", value=[["a"], 3])),
+    "accents": ("linear", change_content, partial(set_of_vectorizer, name="strip_accents", value="all")),
+}
+
+
+# What is imported, called or unpickled:
+
+
+def node(loader, dotted, **rest):
+    module, _, name = dotted.rpartition(".")
+    return {"__class__": name, "__module__": module, "__loader__": loader, **rest}
+
+
+def as_json(value):
+    return node("JsonNode", "builtins.str", content=json.dumps(value), is_json=True)
+
+
+def as_tuple(*values):
+    return node("TupleNode", "builtins.tuple", content=list(values))
+
+
+def as_dict(**values):
+    types = [node("TypeNode", "builtins.str") for _ in values]
+    return node(
+        "DictNode", "builtins.dict", content=values, key_types=node("ListNode", "builtins.list", content=types)
+    )
+
+
+def called(marker):
+    """Return nodes that make the marker if what they name is called."""
+    arguments = as_tuple(as_json(str(marker)), as_json("w"))
+    partial_of = {"args": arguments, "kwds": as_dict(), "namespace": as_json(None)}
+    return {
+        "function": node("FunctionNode", "os.system"),
+        "type": node("TypeNode", "builtins.eval"),
+        "constructor": node("ConstructorFromReduceNode", "builtins.open", content=arguments),
+        "constructor of a file": node("ConstructorFromReduceNode", "io.FileIO", content=arguments),
+        "object": node("ObjectNode", "payload_module.Payload"),
+        "estimator of a module": node("ObjectNode", "payload_module.Payload", content=as_dict()),
+        "loss": node("LossNode", "payload_module.Payload", __reduce__={"args": arguments}, content=as_tuple()),
+        "array": node("NdArrayNode", "payload_module.Payload", type="numpy", file="payload.npy"),
+        "pickled array": node("NdArrayNode", "numpy.ndarray", type="numpy", file="payload.npy"),
+        "pickled matrix": node(
+            "SparseMatrixNode", "scipy.sparse._csr.csr_matrix", type="scipy", file="payload.npz"
+        ),
+        "list": node("ListNode", "payload_module.Payload", content=[]),
+        "tuple": node("TupleNode", "payload_module.Payload", content=[]),
+        "keys": node(
+            "DictNode",
+            "builtins.dict",
+            content={str(marker): as_json(1)},
+            key_types=node("ListNode", "builtins.list", content=[node("TypeNode", "payload_module.Payload")]),
+        ),
+        "partial": node(
+            "PartialNode",
+            "functools.partial",
+            content={"func": node("FunctionNode", "builtins.open"), **partial_of},
+        ),
+        "operator": node("OperatorFuncNode", "operator.methodcaller", attrs=as_tuple(as_json("system"))),
+        "method": node(
+            "MethodNode",
+            "sklearn.linear_model._logistic.LogisticRegression",
+            content={
+                "func": "fit",
+                "obj": node("ObjectNode", "sklearn.linear_model._logistic.LogisticRegression", content=as_dict()),
+            },
+        ),
+        "default": node(
+            "DefaultDictNode",
+            "collections.defaultdict",
+            content={"main": as_dict(), "default_factory": node("TypeNode", "payload_module.Payload")},
+        ),
+        "generator": node(
+            "RandomGeneratorNode",
+            "numpy.random._generator.Generator",
+            content={"bit_generator": as_dict(bit_generator=as_json("seed")), "seed_seq": as_dict()},
+        ),
+        "no loader": {"__class__": "Payload", "__module__": "payload_module"},
+        "unknown loader": node("PickleNode", "payload_module.Payload"),
+    }
+
+
+def put(folder, marker, kind):
+    """Put one of these nodes where a parameter of the estimator is."""
+
+    def change(schema):
+        schema["content"]["model_"]["content"]["content"]["class_weight"] = called(marker)[kind]
+
+    change_schema(folder, change)
+    pickled = np.lib.format
+    header = io.BytesIO()
+    pickled.write_array_header_1_0(header, {"descr": "|O", "fortran_order": False, "shape": (1,)})
+    array = header.getvalue() + payload_pickle(marker)
+    matrix = io.BytesIO()
+    with zipfile.ZipFile(matrix, "w") as archive:
+        for name in ("data", "indices", "indptr", "shape", "format"):
+            archive.writestr(f"{name}.npy", array)
+    rewrite(folder / "model.skops", {"payload.npy": array, "payload.npz": matrix.getvalue()})
+
+
+def old_protocol(folder):
+    change_schema(folder, lambda schema: schema.update(protocol=0))
+
+
+def bomb(folder):
+    zeros = bytes(2**20)
+    path = folder / "model.skops"
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("zeros", "w", force_zip64=True) as f,
+    ):
+        for _ in range(2**11 + 1):
+            f.write(zeros)
+
+
+def word_twice(folder):
+    edit_json(folder / "vocabulary.json", lambda words: [[each[0]] * len(each) for each in words])
+
+
+def huge_problem(folder):
+    edit_json(folder / MANIFEST, lambda manifest: manifest["parameters"].update(num_classes=10**12))
+
+
+def huge_features(folder):
+    edit_json(folder / MANIFEST, lambda manifest: manifest["parameters"].update(n_features=10**12))
+
+
+def foreign_version(folder):
+    edit_json(folder / MANIFEST, lambda manifest: manifest["parameters"].update(scikit_learn="1.0; evil"))
+
+
+WHOLE = {
+    "old protocol": old_protocol,
+    "a bomb": bomb,
+    "a word twice": word_twice,
+    "a trillion classes": huge_problem,
+    "a trillion features": huge_features,
+    "no version": foreign_version,
+}
+
+
+def of_another_version(folder, target):
+    twin = Path(shutil.copytree(folder, target))
+
+    def change(manifest):
+        if "evil" not in manifest["parameters"]["scikit_learn"]:
+            manifest["parameters"]["scikit_learn"] = "1.3.7"
+
+    edit_json(twin / MANIFEST, change)
+    return twin
+
+
+ATTACKS = {**MEMORY, **RESOURCES}
+KINDS = tuple(called(Path("marker")))
+NAMES = (*ATTACKS, *(f"calls {kind}" for kind in KINDS), *WHOLE)
+
+
+@pytest.fixture(scope="module")
+def outcomes(saved, tmp_path_factory):
+    """Return what became of every attack, by name and version."""
+    home = tmp_path_factory.mktemp("attacks")
+    marker = home / "marker"
+    payload_module(home, marker)
+    folders = {}
+    for number, name in enumerate(NAMES):
+        if name in ATTACKS:
+            model, way, change = ATTACKS[name]
+            folder = saved(model, home / str(number))
+            way(folder, change)
+        elif name in WHOLE:
+            folder = saved("linear", home / str(number))
+            WHOLE[name](folder)
+        else:
+            folder = saved("linear", home / str(number))
+            put(folder, marker, name.removeprefix("calls "))
+        sign(folder)
+        folders[name, "same"] = folder
+        if name != "a bomb":
+            folders[name, "other"] = of_another_version(folder, home / f"{number}-other")
+    found = dict(zip(folders, opened(list(folders.values()), import_path=home), strict=True))
+    assert not marker.exists(), "a payload ran"
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_attack_is_refused(outcomes, name):
+    for version in ("same", "other"):
+        found = outcomes.get((name, version), "ModelFolderError at load")
+        assert found.startswith(("ModelFolderError at load", "UntrustedModelError at load")), f"{version}: {found}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_would_be_called_is_refused_before_it_is_made(outcomes, kind):
+    if kind not in ("pickled array", "pickled matrix"):  # whose types are harmless; numpy refuses what they hold
+        assert outcomes[f"calls {kind}", "same"].startswith("UntrustedModelError")
+
+
+@pytest.fixture(scope="module")
+def sound_outcomes(saved, tmp_path_factory):
+    home = tmp_path_factory.mktemp("sound-copies")
+    names = [name for name in MODELS if name not in DENSE]
+    folders = [saved(name, home / name.replace(" ", "-")) for name in names]
+    for folder in folders:
+        change_content(
+            folder, lambda content: None
+        ) if folder.name in MODELS and folder.name not in UNCHECKED else None
+        sign(folder)
+    return dict(zip(names, opened(folders), strict=True))
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in DENSE])
+def test_the_same_models_are_loaded_where_nothing_was_changed(sound_outcomes, name):
+    expected = "UntrustedModelError at load" if name in UNCHECKED else "predicted"
+    assert sound_outcomes[name].startswith(expected), sound_outcomes[name]
+
+
+@pytest.mark.parametrize("name", sorted(UNCHECKED))
+def test_what_is_not_checked_is_loaded_if_the_user_names_it(saved, tmp_path, name):
+    folder = saved(name, tmp_path / "model")
+    with pytest.raises(UntrustedModelError, match=r"types that are not trusted.*trusted=\[") as refusal:
+        st.load(folder)
+    listed = str(refusal.value).partition("trusted=[")[2].partition("]")[0]
+    trusted = [each.strip(" '") for each in listed.split(",")]
+    data = FEATURES if name in DENSE else TEXTS
+    assert st.load(folder, trusted=trusted).predict_proba(data).shape == (len(data), 3)
+
+
+def test_a_pattern_that_the_user_names_is_run(saved, tmp_path):
+    folder = saved("linear", tmp_path / "model")
+    pattern = r"(?u)\b(?:\w\w|\w)+?\b"
+    change_content(folder, partial(set_of_vectorizer, name="token_pattern", value=pattern))
+    edit_json(folder / MANIFEST, lambda manifest: manifest["parameters"].update(probe=None))
+    sign(folder)
+    with pytest.raises(UntrustedModelError, match="may take for ever"):
+        st.load(folder)
+    assert st.load(folder, trusted=[pattern]).vectorizer_.token_pattern == pattern
+
+
+def test_trusted_is_a_list_of_names(saved, tmp_path):
+    folder = saved("linear", tmp_path / "model")
+    for wrong in ("sklearn.svm.SVC", [SVC], 3):
+        with pytest.raises((ValueError, TypeError)):
+            st.load(folder, trusted=wrong)
