@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from smalltext_cli.errors import InputFileError, UsageError
 from smalltext_cli.reading import Row, read_labelled, rows
 from smalltext_core.errors import SmallTextError
+from smalltext_core.label_names import class_name
 
 WANTED = [('buy now, "friend"', "spam"), ("zwei\nZeilen", "grüße"), ("", "ham"), ("你好 🙂", "中文")]
 
@@ -52,7 +53,7 @@ def test_every_format_gives_the_same_rows(tmp_path, name):
         frame.write_parquet(path)
     else:
         frame.write_ndjson(path)
-    assert read(str(path)) == WANTED
+    assert read(str(path), quoting="minimal" if name.endswith("tsv") else None) == WANTED
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
@@ -239,4 +240,5 @@ def test_what_polars_wrote_comes_back(tmp_path, ending, table):
         "parquet": frame.write_parquet,
     }
     write[ending](path)
-    assert read(str(path)) == [(text, label.strip()) for text, label in table]
+    found = read(str(path), quoting="minimal" if ending == "tsv" else None)
+    assert found == [(text, class_name(label)) for text, label in table]

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from smalltext_core.terminal import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
@@ -32,6 +34,16 @@ def messages() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
+
+
+def note(message: str) -> None:
+    """Say something on standard error that the user may want to know of a result."""
+    messages().print(printable(f"Note: {message}", None), markup=False, soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """Say something on standard error that makes a result doubtful."""
+    messages().print(printable(f"Warning: {message}", None), markup=False, soft_wrap=True)
 
 
 @contextmanager

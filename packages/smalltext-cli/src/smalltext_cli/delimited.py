@@ -1,26 +1,53 @@
-"""CSV and TSV: a header, then one record a text; quoted fields may hold line breaks."""
+"""CSV and TSV: a header, then one record a text.
+
+In CSV, fields in double quotes may hold delimiters and line breaks. In TSV, a line is a record and double quotes
+are part of the text, unless the header is in double quotes, as the command writes it where a field needs them.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
+from typing import Literal, TypeAlias
 
-from smalltext_cli.errors import InputFileError, missing_column, shortened
+from smalltext_cli.account import Account
+from smalltext_cli.errors import InputFileError, missing_column
 from smalltext_cli.sources import Source
+from smalltext_core.label_names import shown_name
+
+Quoting: TypeAlias = Literal["minimal", "none"]
+"""Whether double quotes enclose the fields that need it ("minimal"), or are part of the texts ("none")."""
+
+LONGEST_LINE = 2**27
+"""A line or a quoted field of more characters is a mistake, such as a quote that is not closed."""
 
 _UNDECODABLE = re.compile(r"[\ud800-\udfff]")
+_NUL = "\udc00"
+"""Stands for a NUL, which the csv module of Python 3.10 refuses; no decoded line holds this character."""
 
-_LONGEST_FIELD = 2**31 - 1  # the greatest C long on every platform; the module's own limit is 128 KiB
+_Records: TypeAlias = "Iterator[tuple[int, int, list[str]]]"
 
 
-def records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, list[object]]]:
+def records(
+    source: Source, columns: Sequence[str], account: Account, quoting: Quoting | None = None
+) -> Iterator[tuple[int, list[object]]]:
     """Yield the line on which each record begins, and its fields in the given columns.
 
-    Blank lines are passed over. A CSV file whose header has the columns only if it is taken apart at
-    semicolons, as spreadsheets write it in half of Europe, is read so.
+    Blank lines are skipped. A CSV file whose header has the columns only if it is split at semicolons, as
+    spreadsheets write it in half of Europe, is read so.
+
+    Parameters
+    ----------
+    source : Source
+    columns : sequence of str
+    account : Account
+        Counts what became of the lines.
+    quoting : {"minimal", "none"}, optional
+        By default "minimal" for CSV, and for TSV whose header is in double quotes; "none" for other TSV.
 
     Raises
     ------
@@ -28,47 +55,84 @@ def records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, list[
         If a column is missing, a record has too few or too many fields, a quote is not closed, or a line is
         not UTF-8.
     """
-    csv.field_size_limit(_LONGEST_FIELD)
-    lines = _lines(source)
-    first = next(lines, "")
-    delimiter = _delimiter(source, first, columns)
-    reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
-    begin = 1
-    header: list[str] | None = None
-    wanted: list[int] = []
+    lines = _lines(source, account)
+    first = next((line for line in lines if line.strip("\r\n")), None)
+    if first is None:
+        raise InputFileError(source.name, "the file is empty", "Give a header, then a line for each text.")
+    account.blank = account.lines - 1
+    quoted = first.startswith('"') or source.file_format != "tsv" if quoting is None else quoting == "minimal"
+    account.quoting = quoted
+    delimiter = _delimiter(source, first, columns, quoted=quoted)
+    split = _quoted if quoted else _unquoted
+    found = split(source, chain([first], lines), delimiter, account.lines)
+    begin, end, header = next(found)
+    account.header = end - begin + 1
+    wanted = [_position(source, header, column) for column in columns]
+    for begin, end, fields in found:
+        if not fields:
+            account.blank += 1
+            continue
+        if len(fields) != len(header):
+            raise _wrong_count(f"{source.name}, line {begin}", len(fields), len(header), quoted=quoted)
+        values = [fields[position] for position in wanted]
+        account.count_row(begin, end - begin + 1)
+        account.in_quotes += not quoted and any(map(_is_in_quotes, values))
+        yield begin, list(values)
+    if account.unaccounted:
+        raise InputFileError(
+            source.name,
+            f"{account.unaccounted:,} of its {account.lines:,} lines were lost in reading",
+            "Save it as JSON lines.",
+        )
+
+
+def _lines(source: Source, account: Account) -> Iterator[str]:
+    """Yield decoded lines with their ends, and count them; refuse one that is not UTF-8 by its number."""
+    text = io.TextIOWrapper(source.stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    for line in iter(partial(text.readline, LONGEST_LINE), ""):
+        account.count_line(line)
+        if len(line) == LONGEST_LINE and line[-1] not in "\r\n":
+            raise too_long(source.name, account.lines)
+        if not line.isascii() and (wrong := _UNDECODABLE.search(line)):
+            raise not_utf8(source.name, account.lines, wrong.start(), ord(wrong.group()) - 0xDC00)
+        yield line
+
+
+def _quoted(source: Source, lines: Iterable[str], delimiter: str, begin: int) -> _Records:
+    """Yield the first and the last line of each record, and its fields; none for a blank line."""
+    csv.field_size_limit(LONGEST_LINE)
+    reader = csv.reader((line.replace("\0", _NUL) for line in lines), delimiter=delimiter, strict=True)
+    before = begin - 1
     try:
         for fields in reader:
-            if not fields:
-                pass
-            elif header is None:
-                header = fields
-                wanted = [_position(source, header, column) for column in columns]
-            elif len(fields) != len(header):
-                raise InputFileError(
-                    f"{source.name}, line {begin}",
-                    f"{len(fields)} fields where the header has {len(header)}",
-                    "Quote a text that holds the delimiter or a line break, and double the quotes within it.",
-                )
-            else:
-                yield begin, [fields[position] for position in wanted]
-            begin = reader.line_num + 1
+            end = before + reader.line_num
+            yield begin, end, [field.replace(_NUL, "\0") for field in fields]
+            begin = end + 1
     except csv.Error as error:
         raise InputFileError(
             f"{source.name}, line {begin}",
-            f"this is not sound {source.file_format.upper()} ({error})",
-            'Quote fields with ", and double the quotes within them.',
+            f"this is not valid {source.file_format.upper()} ({error})",
+            'Close each ", and double those within a field; or pass --quoting none if they are part of the texts.',
         ) from error
-    if header is None:
-        raise InputFileError(source.name, "the file is empty", "Give a header, then a line for each text.")
 
 
-def _lines(source: Source) -> Iterator[str]:
-    """Yield decoded lines with their ends, and refuse one that is not UTF-8 by its number."""
-    text = io.TextIOWrapper(source.stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    for number, line in enumerate(text, start=1):
-        if not line.isascii() and (wrong := _UNDECODABLE.search(line)):
-            raise not_utf8(source.name, number, wrong.start(), ord(wrong.group()) - 0xDC00)
-        yield line
+def _unquoted(_: Source, lines: Iterable[str], delimiter: str, begin: int) -> _Records:
+    """Yield the number of each line, twice, and its fields; none for a blank line."""
+    for number, line in enumerate(lines, start=begin):
+        content = line.rstrip("\r\n")
+        yield number, number, content.split(delimiter) if content else []
+
+
+def _is_in_quotes(value: str) -> bool:
+    return len(value) > 1 and value[0] == '"' == value[-1]
+
+
+def _wrong_count(place: str, count: int, expected: int, *, quoted: bool) -> InputFileError:
+    if quoted:
+        advice = "Quote a text that holds the delimiter or a line break, and double the quotes within it."
+    else:
+        advice = "If double quotes enclose the fields, pass --quoting minimal; if a text holds a tab, replace it."
+    return InputFileError(place, f"{count} fields where the header has {expected}", advice)
 
 
 def not_utf8(name: str, line: int, position: int, byte: int) -> InputFileError:
@@ -80,24 +144,45 @@ def not_utf8(name: str, line: int, position: int, byte: int) -> InputFileError:
     )
 
 
-def _delimiter(source: Source, header: str, columns: Sequence[str]) -> str:
+def too_long(name: str, line: int) -> InputFileError:
+    """Return the error that a line is longer than any that holds a text."""
+    return InputFileError(
+        f"{name}, line {line}",
+        f"the line is longer than {LONGEST_LINE:,} characters",
+        "End each line with a line feed, or drop it.",
+    )
+
+
+def _delimiter(source: Source, header: str, columns: Sequence[str], *, quoted: bool) -> str:
     if source.file_format == "tsv":
         return "\t"
-    by_comma, by_semicolon = (next(csv.reader([header], delimiter=delimiter), []) for delimiter in ",;")
-    lacks = not set(columns) <= set(by_comma)
-    return ";" if lacks and set(columns) <= set(by_semicolon) else ","
+    by_comma, by_semicolon = (_header_fields(header, delimiter, quoted=quoted) for delimiter in ",;")
+    lacks = not set(columns) <= by_comma
+    return ";" if lacks and set(columns) <= by_semicolon else ","
+
+
+def _header_fields(header: str, delimiter: str, *, quoted: bool) -> set[str]:
+    if not quoted:
+        return set(header.rstrip("\r\n").split(delimiter))
+    return set(next(csv.reader([header.replace("\0", _NUL)], delimiter=delimiter), []))
 
 
 def _position(source: Source, header: Sequence[str], column: str) -> int:
     if header.count(column) > 1:
         raise InputFileError(
-            f"{source.name}, line 1", f"several columns are called {column!r}", "Rename all but one of them."
+            f"{source.name}, line 1",
+            f"several columns are called {shown_name(column)}",
+            "Rename all but one of them.",
         )
     if column in header:
         return header.index(column)
     hint = ""
-    if len(header) == 1 and "\t" in header[0]:
+    if any("\0" in name for name in header):
+        hint = "This may be a binary file. "
+    elif any(_is_in_quotes(name) for name in header):
+        hint = "Double quotes enclose the columns: leave out --quoting none. "
+    elif len(header) == 1 and "\t" in header[0]:
         hint = "It looks tab-separated: pass --format tsv. "
     elif len(header) == 1 and "," in header[0]:
         hint = "It looks comma-separated: pass --format csv. "
-    raise missing_column(source.name, column, map(shortened, header), hint)
+    raise missing_column(source.name, column, header, hint)

@@ -10,6 +10,9 @@ import difflib
 from collections.abc import Iterable
 
 from smalltext_core.errors import SmallTextError
+from smalltext_core.label_names import shown_name
+
+_LONGEST_GUESS = 1_000
 
 
 class InputFileError(SmallTextError, ValueError):
@@ -59,12 +62,12 @@ def missing_column(name: str, column: str, found: Iterable[str], hint: str = "")
         What else may be wrong.
     """
     columns = list(found)
-    listed = ", ".join(repr(shortened(other)) for other in columns[:20]) + (", ..." if len(columns) > 20 else "")
-    near = difflib.get_close_matches(column, columns, n=1)
-    advice = f"Did you mean {near[0]!r}? " if near else ""
+    listed = ", ".join(map(shown_name, columns[:20])) + (", ..." if len(columns) > 20 else "")
+    near = difflib.get_close_matches(column, [other for other in columns if len(other) < _LONGEST_GUESS], n=1)
+    advice = f"Did you mean {shown_name(near[0])}? " if near else ""
     return InputFileError(
         name,
-        f"there is no column {column!r}, only {listed}",
+        f"there is no column {shown_name(column)}, only {listed}",
         f"{advice}{hint}Name the columns with --text-column and --label-column.",
     )
 

@@ -1,21 +1,34 @@
-"""Parquet, read a slice at a time: memory does not grow with the file."""
+"""Parquet, read a slice at a time by another process: neither memory nor harm grows with what a file holds."""
 
 from __future__ import annotations
 
-import os
+import atexit
+import contextlib
+import io
+import json
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any, cast
 
-from smalltext_cli.errors import InputFileError, missing_column, shortened
+from smalltext_cli import parquet_worker
+from smalltext_cli.account import Account
+from smalltext_cli.errors import InputFileError, missing_column
 from smalltext_cli.sources import STDIN, Source
+from smalltext_core.terminal import one_line
 
-_SLICE = 16_384
+_FIRST_SLICE = 1_024
+_MOST_ROWS = 16_384
+_SLICE_BYTES = 2**25
 
 
-def records(source: Source, path: str, columns: Sequence[str]) -> Iterator[tuple[int, list[object]]]:
+def records(
+    source: Source, path: str, columns: Sequence[str], account: Account
+) -> Iterator[tuple[int, list[object]]]:
     """Yield the number of each row, from 1, and its values in the given columns.
 
     Raises
@@ -26,39 +39,89 @@ def records(source: Source, path: str, columns: Sequence[str]) -> Iterator[tuple
     import polars as pl
 
     with _seekable(source, path) as seekable:
+        schema = json.loads(_ask(source.name, open=str(seekable.absolute())))
+        for column in columns:
+            if column not in schema["columns"]:
+                raise missing_column(source.name, column, schema["columns"])
+        start, count = 0, _FIRST_SLICE
+        while start < schema["rows"]:
+            content = _ask(source.name, columns=list(columns), start=start, rows=count)
+            batch = pl.read_ipc(io.BytesIO(content))
+            if not batch.height:
+                lost = schema["rows"] - start
+                raise _unsound(source.name, f"{lost:,} of {schema['rows']:,} rows are missing")
+            for number, values in enumerate(batch.iter_rows(), start=start + 1):
+                account.count_row(number, 1)
+                yield number, list(values)
+            start += batch.height
+            count = max(1, min(_MOST_ROWS, _SLICE_BYTES * batch.height // len(content)))
+
+
+def _unsound(name: str, problem: str) -> InputFileError:
+    return InputFileError(name, f"this is no sound Parquet ({one_line(problem, 120)})", "Write the file again.")
+
+
+class _Worker:
+    """The process that reads; another one is started if it has ended."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, request: dict[str, Any]) -> tuple[bytes, bytes]:
+        """Return the kind and the content of the answer to a request; EOFError if the process ends over it."""
+        process = self._started()
+        requests, answers = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
         try:
-            with _silent_panics():
-                scan = pl.scan_parquet(seekable, glob=False)
-                present = scan.collect_schema()
-            for column in columns:
-                if column not in present:
-                    raise missing_column(source.name, column, present)
-            start = 0
-            while True:
-                with _silent_panics():
-                    batch = scan.select(columns).slice(start, _SLICE).collect()
-                if not batch.height:
-                    break
-                for number, values in enumerate(batch.iter_rows(), start=start + 1):
-                    yield number, list(values)
-                start += batch.height
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-            raise InputFileError(
-                source.name, f"this is no sound Parquet ({shortened(str(error), 120)})", "Write the file again."
-            ) from error
+            requests.write(json.dumps(request).encode() + b"\n")
+            requests.flush()
+            head = answers.read(9)
+            content = answers.read(int.from_bytes(head[1:], "big"))
+            if len(head) < 9 or len(content) < int.from_bytes(head[1:], "big"):
+                raise EOFError
+        except (EOFError, BrokenPipeError):
+            self.stop()
+            raise EOFError from None
+        except BaseException:  # interrupted: what is left of the answer is not that to the next request
+            self.stop()
+            raise
+        return head[:1], content
+
+    def stop(self) -> None:
+        """End the process, if there is one."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):
+                    cast("IO[bytes]", pipe).close()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self.stop()
+            boot = "import sys; sys.path[:] = sys.argv[1:]; from smalltext_cli.parquet_worker import main; main()"
+            self._process = subprocess.Popen(  # noqa: S603 - this Python, and code of this package
+                [sys.executable, "-c", boot, *sys.path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # where a panic of polars would print its stack
+            )
+        return self._process
 
 
-@contextmanager
-def _silent_panics() -> Iterator[None]:
-    """Keep the stack of a panic in polars off standard error: what was wrong is told by its exception."""
-    standard_error = os.dup(2)
+_worker = _Worker()
+atexit.register(_worker.stop)
+
+
+def _ask(name: str, **request: object) -> bytes:
+    """Return the answer of the process that reads, or raise what it says of the file."""
     try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(standard_error, 2)
-        os.close(standard_error)
+        kind, content = _worker.ask(request)
+    except EOFError:
+        raise _unsound(name, "the process that read it crashed") from None
+    if kind == parquet_worker.REFUSAL:
+        raise _unsound(name, json.loads(content))
+    return content
 
 
 @contextmanager

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from smalltext_cli import delimited, jsonlines, parquet
-from smalltext_cli.cells import CellError, Label, label_of, labels_of, text_of, weight_of
+from smalltext_cli.account import Account
+from smalltext_cli.cells import CellError, Label, MissingLabelError, label_of, labels_of, text_of, weight_of
+from smalltext_cli.delimited import Quoting
 from smalltext_cli.errors import InputFileError, UsageError
 from smalltext_cli.sources import FileFormat, Source, opened
 
@@ -34,11 +36,14 @@ class Labelled:
     labels : list of str, or list of tuples of str (multi-label)
     weights : list of float, or None
         None if no weight column was asked for.
+    notes : tuple of str
+        Why there are not as many texts as lines, a sentence for each reason.
     """
 
     texts: list[str]
     labels: list[Label]
     weights: list[float] | None
+    notes: tuple[str, ...] = ()
 
 
 def rows(
@@ -50,6 +55,8 @@ def rows(
     multi_label: bool = False,
     separator: str | None = None,
     file_format: FileFormat | None = None,
+    quoting: Quoting | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Generator[Row, None, None]:
     r"""Read a file row by row, however long it is.
 
@@ -67,6 +74,11 @@ def rows(
         What stands between the labels of a cell. By default ``|``, unless the cell holds a JSON list.
     file_format : {"csv", "tsv", "jsonl", "parquet"}, optional
         By default the ending of the name says it, or, for standard input, how the content begins.
+    quoting : {"minimal", "none"}, optional
+        CSV and TSV: whether double quotes enclose fields. By default they do in CSV, and in TSV whose header has
+        them.
+    say : callable
+        Is called, once all is read, with a sentence for each reason why there are not as many texts as lines.
 
     Yields
     ------
@@ -89,18 +101,48 @@ def rows(
     columns = [column for column in (text_column, label_column, weight_column) if column is not None]
     if len(set(columns)) < len(columns):
         raise UsageError(f"One column cannot be two things: {', '.join(map(repr, columns))}. Name different ones.")
-    with opened(path, file_format) as source, closing(_records(source, path, columns)) as records:
-        unit = "row" if source.file_format == "parquet" else "line"
-        for number, values in records:
-            label: Label | None = None
-            try:
-                text = text_of(values[0])
-                if label_column is not None:
-                    label = labels_of(values[1], separator) if multi_label else label_of(values[1])
-                weight = None if weight_column is None else weight_of(values[-1])
-            except CellError as error:
-                raise InputFileError(f"{source.name}, {unit} {number}", error.problem, error.next_step) from None
-            yield Row(text, label, weight, number)
+    if separator == "":
+        raise UsageError("--separator: it is empty. Give the character between the labels, such as ';'.")
+
+    def labelled(value: object) -> Label:
+        return labels_of(value, separator) if multi_label else label_of(value)
+
+    with opened(path, file_format) as source:
+        account = Account(source.name)
+        with closing(_records(source, path, columns, account, quoting)) as records:
+            unit = "row" if source.file_format == "parquet" else "line"
+            for number, values in records:
+                try:
+                    text = text_of(values[0])
+                    label = None if label_column is None else labelled(values[1])
+                    weight = None if weight_column is None else weight_of(values[-1])
+                except CellError as error:
+                    more = _missing(records, labelled) if isinstance(error, MissingLabelError) else 0
+                    problem = error.problem + (f", as are {more:,} more" if more else "")
+                    raise InputFileError(f"{source.name}, {unit} {number}", problem, error.next_step) from None
+                yield Row(text, label, weight, number)
+        if say is not None:
+            for sentence in account.notes():
+                say(sentence)
+
+
+def _missing(records: Iterator[tuple[int, list[object]]], labelled: Callable[[object], Label]) -> int:
+    """Count the labels that are missing in what is left of a file, as far as it can be read."""
+    count = 0
+    with suppress(InputFileError):
+        for _, values in records:
+            count += _is_missing(values[1], labelled)
+    return count
+
+
+def _is_missing(value: object, labelled: Callable[[object], Label]) -> bool:
+    try:
+        labelled(value)
+    except MissingLabelError:
+        return True
+    except CellError:
+        return False
+    return False
 
 
 def read_labelled(
@@ -112,6 +154,7 @@ def read_labelled(
     multi_label: bool = False,
     separator: str | None = None,
     file_format: FileFormat | None = None,
+    quoting: Quoting | None = None,
 ) -> Labelled:
     """Read a whole file of labelled texts; the parameters are those of `rows`.
 
@@ -123,6 +166,7 @@ def read_labelled(
     texts: list[str] = []
     labels: list[Label] = []
     weights: list[float] = []
+    notes: list[str] = []
     for row in rows(
         path,
         text_column=text_column,
@@ -131,6 +175,8 @@ def read_labelled(
         multi_label=multi_label,
         separator=separator,
         file_format=file_format,
+        quoting=quoting,
+        say=notes.append,
     ):
         texts.append(row.text)
         if row.label is not None:
@@ -139,13 +185,19 @@ def read_labelled(
             weights.append(row.weight)
     if not texts:
         raise InputFileError(path, "there are no texts in it", "Give a row for each text.")
-    return Labelled(texts, labels, weights if weight_column is not None else None)
+    return Labelled(texts, labels, weights if weight_column is not None else None, tuple(notes))
 
 
-def _records(source: Source, path: str, columns: list[str]) -> Generator[tuple[int, list[object]], None, None]:
+def _records(
+    source: Source, path: str, columns: list[str], account: Account, quoting: Quoting | None
+) -> Generator[tuple[int, list[object]], None, None]:
+    if quoting is not None and source.file_format not in ("csv", "tsv"):
+        raise UsageError(
+            f"--quoting is for CSV and TSV; {source.name} is {source.file_format.upper()}. Leave it out."
+        )
     if source.file_format == "parquet":
-        yield from parquet.records(source, path, columns)
+        yield from parquet.records(source, path, columns, account)
     elif source.file_format == "jsonl":
-        yield from jsonlines.records(source, columns)
+        yield from jsonlines.records(source, columns, account)
     else:
-        yield from delimited.records(source, columns)
+        yield from delimited.records(source, columns, account, quoting)

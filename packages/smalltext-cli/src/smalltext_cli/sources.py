@@ -159,6 +159,15 @@ def format_of(path: str, option: str = "--format") -> FileFormat:
     return found
 
 
+def is_same_file(path: str, other: str) -> bool:
+    """Tell whether two paths lead to one file."""
+    if path == other:
+        return True
+    return (
+        STDIN not in (path, other) and Path(path).exists() and Path(other).exists() and Path(path).samefile(other)
+    )
+
+
 def known_format(path: str) -> FileFormat | None:
     """Tell the format of a file by the ending of its name; None if it is none that is known."""
     return _ENDINGS.get(Path(path).suffix.lower())
@@ -197,7 +206,7 @@ def _check_content(name: str, file_format: FileFormat, head: bytes) -> None:
                 f"this is not Parquet but {kind}",
                 "If it is CSV, TSV or JSON lines, name it so, or pass --format.",
             )
-    elif b"\0" in head:
+    elif b"\0" in head[:4] or (file_format == "jsonl" and b"\0" in head):
         raise InputFileError(
             name,
             f"this is not {file_format.upper()} but a binary file, or text in UTF-16",

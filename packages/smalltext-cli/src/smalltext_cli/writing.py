@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -137,20 +138,18 @@ def staged_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def _chunks(file: BinaryIO, file_format: FileFormat) -> AbstractContextManager[Write]:
-    return _parquet_chunks(file) if file_format == "parquet" else _text_chunks(file, file_format)
+    if file_format == "parquet":
+        return _parquet_chunks(file)
+    return _tsv_chunks(file) if file_format == "tsv" else _text_chunks(file, file_format)
 
 
 @contextmanager
 def _text_chunks(file: BinaryIO, file_format: FileFormat) -> Iterator[Write]:
-    separator = "\t" if file_format == "tsv" else ","
     begun = False
 
     def write(frame: DataFrame) -> None:
         nonlocal begun
-        if file_format == "jsonl":
-            lines = frame.write_ndjson()
-        else:
-            lines = frame.write_csv(separator=separator, include_header=not begun)
+        lines = frame.write_ndjson() if file_format == "jsonl" else frame.write_csv(include_header=not begun)
         file.write(lines.encode())
         begun = True
 
@@ -158,12 +157,38 @@ def _text_chunks(file: BinaryIO, file_format: FileFormat) -> Iterator[Write]:
 
 
 @contextmanager
+def _tsv_chunks(file: BinaryIO) -> Iterator[Write]:
+    """Write TSV whose header is in double quotes if any field is, which tells the reader that some are."""
+    header: list[str] = []
+    quoted = False
+    with tempfile.TemporaryFile(dir=_folder_of(file)) as body:
+
+        def write(frame: DataFrame) -> None:
+            nonlocal quoted
+            header[:] = frame.columns
+            lines = frame.write_csv(separator="\t", include_header=False)
+            quoted = quoted or '"' in lines
+            body.write(lines.encode())
+
+        yield write
+        if quoted or any(re.search(r'["\t\r\n]', name) for name in header):
+            header = ['"{}"'.format(name.replace('"', '""')) for name in header]
+        file.write(("\t".join(header) + "\n").encode())
+        body.seek(0)
+        shutil.copyfileobj(body, file)
+
+
+def _folder_of(file: BinaryIO) -> Path | None:
+    """Return the folder that a file is written in; None for a stream."""
+    return Path(file.name).parent if Path(file.name).is_file() else None
+
+
+@contextmanager
 def _parquet_chunks(file: BinaryIO) -> Iterator[Write]:
     """Gather the chunks on the disk, and make one file of them at the end: a Parquet file cannot grow."""
     import polars as pl
 
-    beside = Path(file.name).parent if Path(file.name).is_file() else None
-    with tempfile.TemporaryDirectory(prefix="smalltext-", dir=beside) as folder:
+    with tempfile.TemporaryDirectory(prefix="smalltext-", dir=_folder_of(file)) as folder:
         parts: list[Path] = []
 
         def write(frame: DataFrame) -> None:

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import typer
 
+from smalltext_cli.delimited import Quoting
 from smalltext_cli.sources import FileFormat
 
+T = TypeVar("T", str, Path, None)
+
 _COLUMNS = "The columns"
+
+
+def expanded(path: T) -> T:
+    """Put the home directory in the place of ``~`` at the beginning of a path; a shell does so not everywhere.
+
+    Examples
+    --------
+    >>> expanded("-"), expanded(None)
+    ('-', None)
+    """
+    if path is not None and str(path).startswith("~"):
+        with suppress(RuntimeError):  # nobody is called so: a file whose name begins like that
+            return type(path)(Path(path).expanduser())
+    return path
+
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA", help="CSV, TSV, JSON lines or Parquet; - is standard input.", callback=expanded
+    ),
+]
+ModelFolder = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A folder that `smalltext train` wrote.", callback=expanded)
+]
 
 TextColumn = Annotated[
     str, typer.Option(metavar="NAME", help="The column, or JSON key, of the texts.", rich_help_panel=_COLUMNS)
@@ -27,6 +57,17 @@ Separator = Annotated[
 Format = Annotated[
     FileFormat | None,
     typer.Option("--format", help="What the file is. By default its ending says it.", rich_help_panel=_COLUMNS),
+]
+QuotingOption = Annotated[
+    Quoting | None,
+    typer.Option(
+        "--quoting",
+        help="minimal: double quotes enclose fields that hold delimiters, line breaks or quotes. none: a line is "
+        "a row, and double quotes are part of the text. By default minimal for CSV; none for TSV, unless its "
+        "header is in double quotes.",
+        rich_help_panel=_COLUMNS,
+        show_default=False,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
 Trust = Annotated[
