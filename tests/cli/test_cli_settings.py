@@ -137,8 +137,16 @@ def test_seed_and_device_need_a_parameter_of_that_name():
 def test_class_weights_go_by_the_names_of_the_classes():
     names = LabelNames(("ham", "spam"))
     assert parsed('class_weight={"spam": 3}', names=names) == {"class_weight": {1: 3.0}}
-    assert parsed('class_weight={"0": 3}', names=names) == {"class_weight": {0: 3.0}}
+    assert parsed('class_weight={" spam ": 3}', names=names) == {"class_weight": {1: 3.0}}
     assert parsed('class_weight={"2": 3}', names=LabelNames(("1", "2"))) == {"class_weight": {1: 3.0}}
+    for pair in ('class_weight={"0": 50}', 'class_weight={"ham": 1, "1": 50}'):
+        with pytest.raises(UsageError, match=r"no class is called '[01]'\. The classes are: 'ham', 'spam'"):
+            parsed(pair, names=names)
+    with pytest.raises(UsageError, match=r"no class is called '0'\. The classes are: '1', '2'"):
+        parsed('class_weight={"0": 50}', names=LabelNames(("1", "2")))
+    for pair in ('class_weight={"ham": 1, "ham": 5}', 'class_weight={"ham": 1, "ham ": 5}'):
+        with pytest.raises(UsageError, match="'ham ?' is given twice"):
+            parsed(pair, names=names)
     with pytest.raises(UsageError, match=r"no class is called 'eggs'\. The classes are: 'ham', 'spam'"):
         parsed('class_weight={"eggs": 3}', names=names)
 

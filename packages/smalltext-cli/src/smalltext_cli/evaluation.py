@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal
@@ -10,13 +10,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from smalltext_cli.cells import Label
-from smalltext_cli.errors import InputFileError, shortened
+from smalltext_cli.errors import InputFileError
 from smalltext_cli.loading import Model
 from smalltext_cli.metrics import Scores, score
 from smalltext_cli.reading import Row
 from smalltext_cli.sources import STDIN
-from smalltext_core import Classifier, TextDataset
+from smalltext_cli.spelling import names_of, one_spelling
+from smalltext_core import Classifier, LabelNames, TextDataset
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.label_names import alike_names, shown_apart, shown_name
 from smalltext_core.labels import Labels
 from smalltext_core.saving import Manifest
 
@@ -43,6 +45,8 @@ class Evaluation:
     proba : ndarray of float32, shape (n, num_classes)
     scores : Scores
         Of `proba` against `y`.
+    notes : tuple of str
+        Labels that were taken for others because they are the same value, a sentence for each.
     """
 
     manifest: Manifest
@@ -54,6 +58,7 @@ class Evaluation:
     y: Labels
     proba: NDArray[np.float32]
     scores: Scores
+    notes: tuple[str, ...] = ()
 
 
 def evaluate_model(
@@ -81,8 +86,9 @@ def evaluate_model(
     place = "standard input" if source == STDIN else source
     if not rows:
         raise InputFileError(place, "there are no texts in it", "Give a row for each text.")
-    _check_labels(model, rows, place, line_unit)
-    labels = [_names(row.label) for row in rows]
+    given, notes = one_spelling([row.label for row in rows if row.label is not None], place, model.names.names)
+    labels = [names_of(label) for label in given]
+    _check_labels(model, labels, rows, place, line_unit)
     texts = [row.text for row in rows]
     if model.multi_label:
         y: Labels = model.names.encode_multi_label(labels)
@@ -100,6 +106,7 @@ def evaluate_model(
         y=y,
         proba=proba,
         scores=score(y, proba, multi_label=model.multi_label, threshold=threshold),
+        notes=tuple(notes),
     )
 
 
@@ -108,25 +115,42 @@ def threshold_of(classifier: Classifier) -> float:
     return float(getattr(classifier, "multi_label_threshold", 0.5))
 
 
-def _check_labels(model: Model, rows: Sequence[Row], place: str, line_unit: str) -> None:
-    known = set(model.names.names)
-    unknown: dict[str, int] = {}
-    for row in rows:
-        for name in _names(row.label):
-            if name not in known:
-                unknown.setdefault(name, row.line)
-    if unknown:
-        shown = ", ".join(f"{shortened(name)!r} ({line_unit} {line})" for name, line in list(unknown.items())[:5])
-        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-        knows = ", ".join(repr(shortened(name)) for name in model.names.names[:20])
-        rest = ", ..." if len(known) > 20 else ""
-        raise InputFileError(
-            f"{place}, {line_unit} {min(unknown.values())}",
-            f"the model does not know the label {shown}{more}",
-            f"It knows {knows}{rest}. Correct or drop those rows, or name another column with --label-column.",
-        )
+def _check_labels(
+    model: Model, labels: Sequence[tuple[str, ...]], rows: Sequence[Row], place: str, line_unit: str
+) -> None:
+    first: dict[str, int] = {}
+    for names, row in zip(labels, rows, strict=True):
+        for name in names:
+            first.setdefault(name, row.line)
+    unknown = {name: line for name, line in first.items() if not _is_known(model.names, name)}
+    if not unknown:
+        return
+    names = model.names.names
+    shown = ", ".join(f"{shown_name(name)} ({line_unit} {line})" for name, line in list(unknown.items())[:5])
+    more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+    knows = ", ".join(map(shown_name, names[:20])) + (", ..." if len(names) > 20 else "")
+    raise InputFileError(
+        f"{place}, {line_unit} {min(unknown.values())}",
+        f"the model does not know the label {shown}{more}",
+        f"It knows {knows}. {alike_hint(unknown, names)}Correct or drop those rows, or name another column with "
+        "--label-column.",
+    )
 
 
-def _names(label: Label | None) -> tuple[str, ...]:
-    assert label is not None
-    return (label,) if isinstance(label, str) else label
+def alike_hint(unknown: Iterable[str], known: Iterable[str]) -> str:
+    """Return a sentence on the first unknown name that looks like a known one, and a space; empty if none does."""
+    for name in unknown:
+        for group in alike_names([name, *known]):
+            if name in group:
+                other = next(one for one in group if one != name)
+                given, meant = shown_apart([name, other])
+                return f"{given} looks like {meant}, and is another name. "
+    return ""
+
+
+def _is_known(names: LabelNames, name: str) -> bool:
+    try:
+        names.number(name)
+    except InvalidInputError:
+        return False
+    return True

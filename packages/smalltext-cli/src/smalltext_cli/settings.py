@@ -11,6 +11,9 @@ from smalltext_cli.annotations import described, parse
 from smalltext_cli.errors import UsageError
 from smalltext_cli.parameters import REQUIRED, Parameter, Parameters
 from smalltext_core import LabelNames
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.label_names import shown_name
+from smalltext_core.terminal import shown
 
 _CLASS_WEIGHT = "class_weight"
 
@@ -132,18 +135,24 @@ def _unknown(classifier: str, parameters: Parameters, name: str) -> UsageError:
 
 
 def _by_number(text: str, names: LabelNames) -> str:
-    """Put class numbers in the place of the names in a JSON object; a number that is no name stays."""
+    """Put class numbers in the place of the names in a JSON object; a number is a class if it is called so."""
     try:
-        given = json.loads(text)
+        given = json.loads(text, object_pairs_hook=tuple)
     except (ValueError, RecursionError):
         raise UsageError(
-            f"--set {_CLASS_WEIGHT}: {text!r} is not JSON. Write '{{\"{names.names[0]}\": 2.0}}', in quotes."
+            f"--set {_CLASS_WEIGHT}: {shown(text)} is not JSON. Write '{{\"{names.names[0]}\": 2.0}}', in quotes."
         ) from None
-    numbers = {str(number) for number in range(len(names))}
     weights: dict[str, Any] = {}
-    for name, weight in given.items():
-        if name not in names.names and name not in numbers:
-            listed = ", ".join(map(repr, names.names[:20]))
-            raise UsageError(f"--set {_CLASS_WEIGHT}: no class is called {name!r}. The classes are: {listed}.")
-        weights[str(names.number(name)) if name in names.names else name] = weight
+    for name, weight in given:
+        try:
+            number = str(names.number(name))
+        except InvalidInputError as error:
+            listed = ", ".join(map(shown_name, names.names[:20])) + (", ..." if len(names) > 20 else "")
+            raise UsageError(
+                f"--set {_CLASS_WEIGHT}: no class is called {error.given}. The classes are: {listed}. "
+                f"{error.next_step}".rstrip()
+            ) from None
+        if number in weights:
+            raise UsageError(f"--set {_CLASS_WEIGHT}: the class {shown_name(name)} is given twice. Give it once.")
+        weights[number] = dict(weight) if isinstance(weight, tuple) else weight
     return json.dumps(weights)

@@ -14,14 +14,16 @@ from typing import Any, cast
 import numpy as np
 
 from smalltext_cli.cells import Label
-from smalltext_cli.errors import InputFileError, UsageError, shortened
-from smalltext_cli.evaluation import threshold_of
+from smalltext_cli.errors import InputFileError, UsageError
+from smalltext_cli.evaluation import alike_hint, threshold_of
 from smalltext_cli.metrics import Scores, score
 from smalltext_cli.reading import Labelled
 from smalltext_cli.sources import STDIN
+from smalltext_cli.spelling import names_of
 from smalltext_cli.splitting import held_out_rows
 from smalltext_core import Classifier, ClassifierSpec, LabelNames, Saving, TextDataset, create_classifier
 from smalltext_core.errors import SmallTextError
+from smalltext_core.label_names import shown_name
 from smalltext_core.saving import save_with_files
 
 SCORES = "scores.json"
@@ -54,6 +56,14 @@ class Split:
     scored_on: dict[str, Any]
 
     @property
+    def scored_labels(self) -> list[Label]:
+        """The names of the labels of `scored`; none if it is None."""
+        if self.scored is None or self.scored.label_names is None:
+            return []
+        decoded = self.scored.label_names.decode(self.scored.y)
+        return [label if isinstance(label, str) else tuple(label) for label in decoded]
+
+    @property
     def described(self) -> str:
         """What `scored` is, in words that follow "on 20 texts"."""
         return "that were held out" if self.validation is None else f"of {self.scored_on['file']}"
@@ -83,12 +93,12 @@ def validation_split(
     InputFileError
         If the other one has a class that the first one lacks.
     """
-    strange = set(LabelNames.of(validation.labels).names) - set(names.names)
-    if strange:
+    unknown = sorted({name for label in validation.labels for name in names_of(label)} - set(names.names))
+    if unknown:
         raise InputFileError(
             file,
-            f"no text to train on has the label {shortened(min(strange))!r}",
-            "Add such texts to the training file, or drop these.",
+            f"no text to train on has the label {shown_name(unknown[0])}",
+            f"{alike_hint(unknown[:1], names.names)}Add such texts to the training file, or drop these.",
         )
     scored = _dataset(validation, names, multi_label=multi_label)
     return Split(
@@ -132,7 +142,7 @@ def label_names(
         raise InputFileError(
             name,
             f"the column {column!r} holds {len(names):,} different labels in {len(labels):,} texts, such as "
-            f"{shortened(names.names[0], 30)!r} and {shortened(names.names[-1], 30)!r}",
+            f"{shown_name(names.names[0], 30)} and {shown_name(names.names[-1], 30)}",
             "Name the column of the labels with --label-column; if these are classes indeed, say so with "
             f"--max-classes {len(names)}.",
         )
@@ -141,7 +151,7 @@ def label_names(
     if not multi_label and len(names) < 2:
         raise InputFileError(
             name,
-            f"all texts have one label, {shortened(names.names[0])!r}",
+            f"all texts have one label, {shown_name(names.names[0])}",
             "Give texts of two classes at least, or name another column with --label-column.",
         )
     return names

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from smalltext_cli.commands.options import expanded
 from smalltext_cli.console import results
 from smalltext_cli.errors import UsageError
 
@@ -22,7 +23,14 @@ def demo(
     context: typer.Context,
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where data, model and report are to be.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Where data, model and report are to be.",
+            callback=expanded,
+        ),
     ] = Path("smalltext-demo"),
     classifier: Annotated[
         str, typer.Option("--classifier", "-c", metavar="NAME", help="One of those that `smalltext list` shows.")

@@ -6,8 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smalltext_cli.commands.options import AsJson, Device, Format, LabelColumn, Separator, TextColumn, Trust
-from smalltext_cli.console import messages, print_json, results, working
+from smalltext_cli.commands.options import (
+    AsJson,
+    Data,
+    Device,
+    Format,
+    LabelColumn,
+    ModelFolder,
+    QuotingOption,
+    Separator,
+    TextColumn,
+    Trust,
+    expanded,
+)
+from smalltext_cli.console import messages, note, print_json, results, warn, working
 from smalltext_cli.sources import STDIN, format_of
 
 if TYPE_CHECKING:
@@ -15,19 +27,23 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder that `smalltext train` wrote.")],
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="CSV, TSV, JSON lines or Parquet; - is standard input.")
-    ],
+    model: ModelFolder,
+    data: Data,
     *,
     report: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write the pictures to this file, one HTML page.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Write the pictures to this file, one HTML page.",
+            show_default=False,
+            callback=expanded,
+        ),
     ] = None,
     text_column: TextColumn = "text",
     label_column: LabelColumn = "label",
     separator: Separator = None,
     file_format: Format = None,
+    quoting: QuotingOption = None,
     trust: Trust = None,
     device: Device = None,
     as_json: AsJson = False,
@@ -45,7 +61,8 @@ def evaluate(
 
         smalltext evaluate model test.jsonl --json
     """
-    from smalltext_cli import writing
+    from smalltext_cli import survey, writing
+    from smalltext_cli.errors import UsageError
     from smalltext_cli.evaluation import evaluate_model
     from smalltext_cli.loading import load_model
     from smalltext_cli.reading import rows
@@ -53,6 +70,11 @@ def evaluate(
     if report is not None:
         writing.check_file_output(report, data)
     loaded = load_model(model, trusted=trust, device=device)
+    if separator is not None and not loaded.multi_label:
+        raise UsageError(
+            "--separator is for models that give several labels a text; this one gives one. Leave it out."
+        )
+    notes: list[str] = []
     found = rows(
         data,
         text_column=text_column,
@@ -60,6 +82,8 @@ def evaluate(
         multi_label=loaded.multi_label,
         separator=separator,
         file_format=file_format,
+        quoting=quoting,
+        say=notes.append,
     )
     with working("Reading ...") as status:
         labelled = list(found)
@@ -69,6 +93,13 @@ def evaluate(
         from smalltext_cli.report import render_report
 
         writing.write_file(report, render_report(evaluation).encode())
+    for sentence in (*notes, *evaluation.notes):
+        note(sentence)
+    counts = dict.fromkeys(evaluation.names, 0)
+    counts.update(zip(evaluation.names, (one.support for one in evaluation.scores.per_class), strict=True))
+    for sentence in survey.doubtful_names(counts):
+        warn(sentence)
+    survey.show_unscored(counts, counts, held_out=False)
     if as_json:
         print_json(_as_dict(model, evaluation))
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smalltext_cli.commands.options import AsJson
+from smalltext_cli.commands.options import AsJson, expanded
 from smalltext_cli.console import print_json, results
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def new_plugin(
             metavar="FOLDER",
             help="A folder that does not exist yet. By default smalltext-NAME, here.",
             show_default=False,
+            callback=expanded,
         ),
     ] = None,
     as_json: AsJson = False,

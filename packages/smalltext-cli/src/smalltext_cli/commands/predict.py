@@ -8,21 +8,32 @@ from typing import Annotated
 
 import typer
 
-from smalltext_cli.commands.options import Device, Format, TextColumn, Trust
-from smalltext_cli.console import messages, working
+from smalltext_cli.commands.options import (
+    Data,
+    Device,
+    Format,
+    ModelFolder,
+    QuotingOption,
+    TextColumn,
+    Trust,
+    expanded,
+)
+from smalltext_cli.console import messages, note, working
 from smalltext_cli.sources import FileFormat, format_of
 
 
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder that `smalltext train` wrote.")],
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="CSV, TSV, JSON lines or Parquet; - is standard input.")
-    ],
+    model: ModelFolder,
+    data: Data,
     *,
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="A .csv, .tsv, .jsonl or .parquet file; - is standard output."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="A .csv, .tsv, .jsonl or .parquet file; - is standard output.",
+            callback=expanded,
         ),
     ],
     proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each class: proba_NAME.")] = False,
@@ -34,6 +45,7 @@ def predict(
     ] = 0,
     text_column: TextColumn = "text",
     file_format: Format = None,
+    quoting: QuotingOption = None,
     output_format: Annotated[
         FileFormat | None,
         typer.Option(help="What to write. By default the ending of FILE says it; CSV for standard output."),
@@ -64,8 +76,10 @@ def predict(
     labeller = Labeller(load_model(model, trusted=trust, device=device), target_format, proba=proba, top=top)
     begin = time.perf_counter()
     done = 0
+    notes: list[str] = []
+    texts_of = rows(data, text_column=text_column, file_format=file_format, quoting=quoting, say=notes.append)
     with (
-        closing(rows(data, text_column=text_column, file_format=file_format)) as found,
+        closing(texts_of) as found,
         writing.table_writer(output, target_format) as write,
         working("Labelling ...") as status,
     ):
@@ -77,3 +91,5 @@ def predict(
     messages().print(
         f"Labelled {done:,} texts in {time.perf_counter() - begin:.1f} s: {place}", markup=False, soft_wrap=True
     )
+    for sentence in notes:
+        note(sentence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,13 +11,16 @@ import typer
 
 from smalltext_cli.commands.options import (
     AsJson,
+    Data,
     Device,
     Format,
     LabelColumn,
+    QuotingOption,
     Separator,
     TextColumn,
+    expanded,
 )
-from smalltext_cli.console import jsonable, messages, print_json, results, working
+from smalltext_cli.console import jsonable, messages, note, print_json, results, working
 
 if TYPE_CHECKING:
     from smalltext_cli.metrics import Scores
@@ -24,9 +28,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="CSV, TSV, JSON lines or Parquet; - is standard input.")
-    ],
+    data: Data,
     *,
     classifier: Annotated[
         str, typer.Option("--classifier", "-c", metavar="NAME", help="One of those that `smalltext list` shows.")
@@ -39,6 +41,7 @@ def train(
             metavar="FOLDER",
             help="Where the model is to be; by default the folder mails-model for DATA mails.csv.",
             show_default=False,
+            callback=expanded,
         ),
     ] = None,
     settings: Annotated[
@@ -74,9 +77,15 @@ def train(
     ] = None,
     separator: Separator = None,
     file_format: Format = None,
+    quoting: QuotingOption = None,
     validation: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Score on these texts instead of a held-out part.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Score on these texts instead of a held-out part.",
+            show_default=False,
+            callback=expanded,
+        ),
     ] = None,
     held_out: Annotated[
         float,
@@ -107,12 +116,17 @@ def train(
     from smalltext_cli.parameters import builder_parameters
     from smalltext_cli.reading import read_labelled
     from smalltext_cli.settings import settings_of, values_of
-    from smalltext_cli.sources import known_format
+    from smalltext_cli.sources import is_same_file, known_format
+    from smalltext_cli.spelling import one_spelling
     from smalltext_core import classifier_spec
     from smalltext_core.saving import check_destination
 
-    if data == validation:
+    if validation is not None and is_same_file(data, validation):
         raise UsageError(f"--validation {validation}: this is DATA itself. Give other texts, or leave it out.")
+    if separator is not None and not multi_label:
+        raise UsageError(
+            "--separator is for --multi-label: without it, a text has one label. Leave it out, or add that."
+        )
     spec = classifier_spec(classifier)
     training.check_abilities(classifier, spec, multi_label=multi_label, weights=weight_column is not None)
     parameters = builder_parameters(spec.resolve("builder"))
@@ -128,19 +142,33 @@ def train(
         multi_label=multi_label,
         separator=separator,
     )
-    labelled = read(data, weight_column=weight_column, file_format=file_format)
+    labelled = read(data, weight_column=weight_column, file_format=file_format, quoting=quoting)
+    labels, notes = one_spelling(labelled.labels, data)
+    labelled = replace(labelled, labels=labels, notes=(*labelled.notes, *notes))
     names = training.label_names(
         labelled.labels, data, label_column, multi_label=multi_label, max_classes=max_classes
     )
     found = survey.survey(labelled)
     survey.show(found, data)
+    for sentence in labelled.notes:
+        note(sentence)
     values = values_of(parameters, given, names)
     if validation is None:
         split = training.held_out_split(labelled, names, share=held_out, seed=seed or 0, multi_label=multi_label)
     else:
-        others = read(validation, file_format=known_format(validation) or file_format)
+        other_format = known_format(validation) or file_format
+        quotable = other_format in ("csv", "tsv")
+        others = read(validation, file_format=other_format, quoting=quoting if quotable else None)
+        labels, notes = one_spelling(others.labels, validation, names.names)
+        others = replace(others, labels=labels)
+        for sentence in (*others.notes, *notes):
+            note(sentence)
         survey.show_overlap(labelled, others, validation)
         split = training.validation_split(labelled, others, names, validation, multi_label=multi_label)
+
+    if split.scored is not None:
+        scored_on = survey.counted_names(split.scored_labels)
+        survey.show_unscored(found.classes, scored_on, held_out=validation is None)
 
     # No spinner: a backend that has a progress bar of its own would draw it over this line.
     messages().print(f"Training {classifier} on {len(split.train):,} texts ...", markup=False)
