@@ -57,7 +57,7 @@ def in_a_process(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the command as a shell does."""
     command = [sys.executable, "-m", "smalltext_cli", *map(str, arguments)]
-    return subprocess.run(command, input=stdin, capture_output=True, timeout=120, **options)
+    return subprocess.run(command, input=stdin, capture_output=True, **options)
 
 
 @pytest.fixture

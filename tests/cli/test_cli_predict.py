@@ -165,7 +165,7 @@ def test_an_interrupted_run_leaves_nothing(model, tmp_path, number, ending):
     ) as running:
         running.stdin.write(b"text\n" + b"buy pills\n" * 10_000)
         running.stdin.flush()
-        while not any(tmp_path.iterdir()):
+        while running.poll() is None and not any(path.is_file() for path in tmp_path.rglob("*")):
             time.sleep(0.02)
         running.send_signal(number)
         said = running.stderr.read()

@@ -117,13 +117,14 @@ def test_a_plugin_that_asks_for_the_list_while_it_is_loaded_is_told_so_and_harms
 def test_a_fork_while_another_thread_looks_leaves_the_child_free_to_look(ask):
     assert ask(
         """
-        import os, threading, time
+        import os, threading
         discovery = sys.modules["smalltext_core.discovery"]
-        load, begun = discovery._specs, threading.Event()
+        load, begun, forking = discovery._specs, threading.Event(), threading.Event()
+        os.register_at_fork(before=forking.set)
 
         def slow(entry):
             begun.set()
-            time.sleep(0.5)
+            forking.wait()
             return load(entry)
 
         discovery._specs = slow
@@ -133,7 +134,7 @@ def test_a_fork_while_another_thread_looks_leaves_the_child_free_to_look(ask):
         child = os.fork()
         if child == 0:
             import signal
-            signal.alarm(20)  # a child that waits for ever ends by this signal
+            signal.alarm(1800)  # a child that waits for ever ends by this signal
             os._exit(0 if list(st.classifiers()) == ["majority"] else 1)
         answer(os.waitpid(child, 0)[1])
         """,

@@ -20,7 +20,7 @@ from joblib.externals import loky
 from robustness import backends
 from smalltext_core import Classifier, ClassifierFactory, TextDataset
 
-PATIENCE = 240
+PATIENCE = 1800
 LOKY_SHIPS = ("sklearn",)  # to the others it means what "spawn" does, and more seconds of imports
 POOLS: dict[str, ProcessPoolExecutor] = {}
 TEXTS = TextDataset(backends.TRAIN_SET.x * 40)

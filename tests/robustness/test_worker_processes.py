@@ -26,7 +26,6 @@ def differences():
         env={**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(Path(__file__).parents[1])},
         stdout=subprocess.PIPE,
         encoding="utf-8",
-        timeout=900,
         check=True,
     )
     found = {}
