@@ -87,6 +87,13 @@ WRONG = {
     "check_factory_works_in_another_process": [("OrdersWordsByHash", SINGLE), ("FactoryWithALambda", SINGLE)],
     "check_neighbours_do_not_matter": [("ComparesNeighbours", SINGLE), ("FollowsThePadding", MULTI)],
     "check_results_come_back_in_order": [("ForgetsToSortBack", SINGLE)],
+    "check_predictions_are_made_in_evaluation_mode": [
+        ("PredictsInTrainingMode", SINGLE),
+        ("PredictsInTrainingMode", MULTI),
+        ("EmbedsInTrainingMode", SINGLE),
+        ("ValidatesInTrainingMode", SINGLE),
+        ("StaysInEvaluationMode", SINGLE),
+    ],
     "check_batch_size_does_not_matter": [("DividesByBatchSize", SINGLE), ("DividesByBatchSize", MULTI)],
 }
 

@@ -459,3 +459,65 @@ class ForgetsToSortBack(CountingClassifier):
 class DividesByBatchSize(CountingClassifier):
     def score(self, words):
         return super().score(words) / self.mini_batch_size
+
+
+# Evaluation mode
+
+
+class Network:
+    """A network as the kit sees one: it can be switched, and has a dropout that is seen in training mode."""
+
+    def __init__(self, learned):
+        self.learned = learned
+        self.training = False
+
+    def __iter__(self):
+        return iter(self.learned)
+
+    def train(self):
+        self.training = True
+
+    def eval(self):
+        self.training = False
+
+    def dropped(self, numbers):
+        return numbers * np.float32(0.5) if self.training else numbers
+
+
+class HasANetwork(CountingClassifier):
+    def learn(self, train_set, weights, rng):
+        return Network(super().learn(train_set, weights, rng))
+
+    def probabilities(self, texts):
+        training, self.model.training = self.model.training, False
+        try:
+            return super().probabilities(texts)
+        finally:
+            self.model.training = training
+
+    def embed(self, data_set):
+        return self.predict_proba(data_set)
+
+    def validate(self, data_set):
+        return 0.0, float(self.predict_proba(data_set).mean())
+
+
+class PredictsInTrainingMode(HasANetwork):
+    def probabilities(self, texts):
+        return self.model.dropped(super().probabilities(texts))
+
+
+class EmbedsInTrainingMode(HasANetwork):
+    def embed(self, data_set):
+        return self.model.dropped(super().embed(data_set))
+
+
+class ValidatesInTrainingMode(HasANetwork):
+    def validate(self, data_set):
+        return tuple(self.model.dropped(np.array(super().validate(data_set))))
+
+
+class StaysInEvaluationMode(HasANetwork):
+    def probabilities(self, texts):
+        self.model.eval()
+        return super().probabilities(texts)

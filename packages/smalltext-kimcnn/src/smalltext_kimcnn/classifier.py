@@ -36,7 +36,9 @@ from smalltext_kimcnn.vocabulary import Vocabulary
 from smalltext_torch.backend import Fitted
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import TorchClassifier
+from smalltext_torch.device import Precision
 from smalltext_torch.dropout import warn_if_alike
+from smalltext_torch.inference import inference
 from smalltext_torch.parameters import check_count
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described, progress_bar
 from smalltext_torch.randomness import Randomness
@@ -209,7 +211,6 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         self.min_frequency = check_count("min_frequency", min_frequency)
         self.lowercase = check_flag("lowercase", lowercase)
 
-    @torch.inference_mode()
     def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
         """Return how probable each class is for each text.
 
@@ -235,12 +236,15 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         shape = (samples, self.num_classes) if samples > 1 else (self.num_classes,)
         proba = np.empty((len(texts), *shape), dtype=np.float32)
         at_once = max(_NUMBERS_AT_ONCE // (samples * network.last.in_features), 1)
-        for rows, pooled in _pooled(network, texts, "predict", at_once):
-            if samples > 1:
-                with randomness.lent():
-                    pooled = functional.dropout(pooled.repeat_interleave(samples, 0), self.dropout, inplace=True)
-            drawn = fitted.loss.probabilities(network.last(pooled))
-            proba[rows] = drawn.cpu().numpy().reshape(-1, *shape)
+        with inference(network, Precision(fitted.device)):
+            for rows, pooled in _pooled(network, texts, "predict", at_once):
+                if samples > 1:
+                    with randomness.lent():
+                        pooled = functional.dropout(
+                            pooled.repeat_interleave(samples, 0), self.dropout, inplace=True
+                        )
+                drawn = fitted.loss.probabilities(network.last(pooled))
+                proba[rows] = drawn.cpu().numpy().reshape(-1, *shape)
         if samples > 1:
             warn_if_alike(proba)
         return proba
@@ -263,7 +267,6 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         *,
         pbar: Literal["tqdm"] | None = "tqdm",
     ) -> tuple[NDArray[np.float32], Probabilities]: ...
-    @torch.inference_mode()
     def embed(
         self,
         data_set: Dataset[Any],
@@ -311,12 +314,13 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         width = network.last.in_features * (self.num_classes**2 if embedding_method == "gradient" else 1)
         embeddings = np.empty((len(texts), width), dtype=np.float32)
         proba = np.empty((len(texts), self.num_classes), dtype=np.float32)
-        for rows, pooled in _pooled(network, texts, description, max(_NUMBERS_AT_ONCE // width, 1)):
-            logits = network.last(pooled)
-            proba[rows] = fitted.loss.probabilities(logits).cpu().numpy()
-            if embedding_method == "gradient":
-                pooled = last_layer_gradients(pooled, logits, multi_label=self.multi_label)
-            embeddings[rows] = pooled.cpu().numpy()
+        with inference(network, Precision(fitted.device)):
+            for rows, pooled in _pooled(network, texts, description, max(_NUMBERS_AT_ONCE // width, 1)):
+                logits = network.last(pooled)
+                proba[rows] = fitted.loss.probabilities(logits).cpu().numpy()
+                if embedding_method == "gradient":
+                    pooled = last_layer_gradients(pooled, logits, multi_label=self.multi_label)
+                embeddings[rows] = pooled.cpu().numpy()
         return (embeddings, proba) if return_proba else embeddings
 
     def __repr__(self) -> str:

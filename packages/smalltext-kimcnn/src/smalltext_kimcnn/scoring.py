@@ -43,7 +43,7 @@ def pooled_features(network: KimCNN, texts: Ragged) -> Iterator[tuple[slice, Ten
 
 def _pool(network: KimCNN, texts: Ragged) -> Tensor:
     device = network.embedding.weight.device
-    pooled = torch.empty(len(texts), network.last.in_features, device=device)
+    pooled = torch.empty(len(texts), network.last.in_features, dtype=torch.float32, device=device)
     batches = _batches(network, texts)
     if device.type == "cpu":
         _pool_by_tables(network, batches, pooled)
@@ -106,7 +106,7 @@ class _Table:
     @classmethod
     def of(cls, network: KimCNN, words: Tensor, weights: Tensor) -> _Table:
         """Multiply the vectors of words by weights of shape (positions, dimensions, filters)."""
-        numbers = torch.empty(len(weights), len(words), weights.shape[2])
+        numbers = torch.empty(len(weights), len(words), weights.shape[2], dtype=torch.float32)
         for start in range(0, len(words), _WORDS_AT_ONCE):
             vectors = network.vectors(words[start : start + _WORDS_AT_ONCE])
             for position, weight in enumerate(weights):

@@ -31,6 +31,7 @@ from smalltext_setfit.training import FewShotTraining
 from smalltext_setfit.validation import measured
 from smalltext_torch.device import Precision, check_device, reproducible, resolve_device
 from smalltext_torch.dropout import warn_if_alike
+from smalltext_torch.inference import gradients
 from smalltext_torch.losses import Loss
 from smalltext_torch.network_classifier import NetworkClassifier
 from smalltext_torch.parameters import check_count
@@ -197,13 +198,13 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         )
         if keywords.epochs[0] and keywords.max_steps < 0:
             source.warn_of_limit()
-        with randomness.network.lent():
+        with gradients(device), randomness.network.lent():
             body = load_body(self.setfit_model_args, self._model_keywords)
         encoder = TextEncoder.of(body, self.max_seq_len)
         distinct = encoder.distinct(train_set)
-        network = new_classifier(body, encoder, self.num_classes, self._model_keywords.normalize_embeddings).to(
-            device
-        )
+        with gradients(device):
+            network = new_classifier(body, encoder, self.num_classes, self._model_keywords.normalize_embeddings)
+            network.to(device)
         training = FewShotTraining(
             network=network,
             texts=distinct,
@@ -217,7 +218,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             randomness=randomness,
             head_randomness=Randomness(self.seed, device),
         )
-        with reproducible(device, self.seed):
+        with gradients(device), reproducible(device, self.seed):
             embeddings = training.run()
         network.requires_grad_(requires_grad=False).eval()
         known = KnownEmbeddings.of(distinct.texts, embeddings)
@@ -249,15 +250,16 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         """
         before = self._require_fitted()
         train_set, checked_weights = self._training_data(train_set, weights)
-        self._fitted = refitted(
-            before,
-            before.encoder.distinct(train_set),
-            self._rows(train_set.y, checked_weights),
-            self._head_settings,
-            self._precision(before),
-            Randomness(self.seed, before.device),
-            train_set.label_names,
-        )
+        with gradients(before.device):
+            self._fitted = refitted(
+                before,
+                before.encoder.distinct(train_set),
+                self._rows(train_set.y, checked_weights),
+                self._head_settings,
+                self._precision(before),
+                Randomness(self.seed, before.device),
+                train_set.label_names,
+            )
         self.validation_ = None
         return self
 

@@ -57,7 +57,7 @@ class Fitted:
     ----------
     encoder : TextEncoder
     network : SentenceClassifier
-        In evaluation mode, always.
+        Predictions are made in evaluation mode, whatever mode it is in.
     loss : Loss
     label_names : LabelNames or None
     known : KnownEmbeddings

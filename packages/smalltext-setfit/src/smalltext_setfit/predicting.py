@@ -21,7 +21,9 @@ def probabilities(
 ) -> Probabilities:
     """Return the probability of each class for each text, under a progress bar of this description, if any."""
     found = _scoring(fitted, texts.tokens, precision, description).compute(
-        lambda batch: fitted.loss.probabilities(fitted.network(batch)[1]), fitted.network.head.out_features
+        fitted.network,
+        lambda batch: fitted.loss.probabilities(fitted.network(batch)[1]),
+        fitted.network.head.out_features,
     )
     return found[texts.of_row]
 
@@ -50,7 +52,7 @@ def embeddings_and_probabilities(
 
     head = fitted.network.head
     scoring = _scoring(fitted, texts.tokens, precision, description)
-    both = scoring.compute(together, head.in_features + head.out_features)[texts.of_row]
+    both = scoring.compute(fitted.network, together, head.in_features + head.out_features)[texts.of_row]
     embeddings, proba = both[:, : head.in_features], both[:, head.in_features :]
     return np.ascontiguousarray(embeddings), np.ascontiguousarray(proba)
 

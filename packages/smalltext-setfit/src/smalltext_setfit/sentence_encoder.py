@@ -26,6 +26,7 @@ from smalltext_setfit.keywords import ModelKeywords
 from smalltext_setfit.text_encoder import TextEncoder
 from smalltext_torch.batching import Batch, Ragged, make_batch, prediction_batches, token_budget
 from smalltext_torch.device import Precision
+from smalltext_torch.inference import inference
 from smalltext_torch.silence import silence
 
 MODULES = "modules.json"
@@ -229,7 +230,7 @@ def embed_all(
     embeddings = np.empty((len(tokens), network.head.in_features), dtype=np.float32)
     for rows in prediction_batches(tokens.lengths, token_budget(precision.device)):
         batch = make_batch(tokens, rows, precision.device, padding)
-        with torch.inference_mode(), precision.autocast():
+        with inference(network, precision):
             embeddings[rows] = network(batch)[0].float().cpu().numpy()
         advance(len(rows))
     return embeddings

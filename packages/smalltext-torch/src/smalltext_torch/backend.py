@@ -38,7 +38,7 @@ class Fitted(Generic[E]):
     encoder : Any
         What texts are encoded with.
     network : Module
-        In evaluation mode, always.
+        Predictions are made in evaluation mode, whatever mode it is in.
     loss : Loss
     label_names : LabelNames or None
     history : list of HistoryRecord

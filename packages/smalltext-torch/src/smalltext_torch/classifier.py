@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from smalltext_core import checks
 from smalltext_core.class_weights import ClassWeight, check_class_weight, class_weights
 from smalltext_core.dataset import Dataset
+from smalltext_core.errors import InvalidInputError
 from smalltext_torch import optimization, parameters
 from smalltext_torch.backend import Backend, E, Fitted
 from smalltext_torch.batching import Batch
@@ -26,6 +27,7 @@ from smalltext_torch.device import Precision, check_device, present_or_best, rep
 from smalltext_torch.dropout import warn_if_alike, with_dropout
 from smalltext_torch.early_stopping import EarlyStoppingHandler
 from smalltext_torch.history import HistoryRecord, TrainingCallback, check_callbacks
+from smalltext_torch.inference import gradients
 from smalltext_torch.losses import Loss
 from smalltext_torch.model_selection import ModelSelectionHandler, as_model_selection_handler
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
@@ -193,9 +195,16 @@ class TorchClassifier(Backend[E]):
         examples, validation, loss = self._examples(
             encoder, train_set, checked_weights, validation_set, randomness
         )
-        with randomness.network.lent():
+        with gradients(device), randomness.network.lent():
             network = self._make_network(encoder) if goes_on is None else copy.deepcopy(goes_on.network)
-        network.to(device)
+            network.to(device)
+        if goes_on is not None and not any(parameter.requires_grad for parameter in network.parameters()):
+            raise InvalidInputError(
+                "warm_start",
+                "a model of which every parameter is frozen",
+                "parameters that can be trained",
+                "Call classifier.model.requires_grad_(True) first.",
+            )
         schedule = self._schedule(encoder)
         narrator = Narrator(logging.getLogger(type(self).__module__), self.verbosity)
         narrator.tell(
@@ -207,6 +216,7 @@ class TorchClassifier(Backend[E]):
         in_use = [given.texts for given in (examples, validation) if given is not None]
         embedding = self._word_embedding(network) if optimizer is None else None
         with (
+            gradients(device),
             reproducible(device, self.seed),
             vocabulary_in_use(network, embedding, in_use, self._padding(encoder)),
             self._optimization(optimizer, scheduler, network, schedule.num_epochs * batches) as (given, paced),
@@ -249,7 +259,7 @@ class TorchClassifier(Backend[E]):
         fitted = self._require_fitted()
         scoring = self._scoring(fitted, data_set)
         if samples == 1:
-            return scoring.compute(self._probabilities(fitted, fitted.network), self.num_classes)
+            return scoring.compute(fitted.network, self._probabilities(fitted, fitted.network), self.num_classes)
         sampled = scoring.sample(
             self._probabilities(fitted, with_dropout(fitted.network)),
             samples,
@@ -325,6 +335,7 @@ class TorchClassifier(Backend[E]):
         """Return the losses and hits of labelled texts."""
         y = data_set.y
         return evaluate(
+            fitted.network,
             lambda batch: self._forward(fitted.network, batch),
             fitted.loss,
             Examples(self._encode(fitted.encoder, data_set), y, fitted.loss.text_weights(y)),

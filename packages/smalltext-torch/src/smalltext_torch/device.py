@@ -103,8 +103,13 @@ class Precision:
         return 4 if self.device.type == "cpu" and self.dtype is not None else 1
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Return the context to run a forward pass in."""
-        return nullcontext() if self.dtype is None else torch.autocast(self.device.type, dtype=self.dtype)
+        """Return the context to run a forward pass in, whatever the caller has set for the device."""
+        kind = self.device.type
+        if self.dtype is not None:
+            return torch.autocast(kind, dtype=self.dtype)
+        if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+            return torch.autocast(kind, enabled=False)
+        return nullcontext()
 
     def gradient_scaler(self) -> torch.amp.GradScaler:
         """Return what keeps small float16 gradients from vanishing; it does nothing for other types."""

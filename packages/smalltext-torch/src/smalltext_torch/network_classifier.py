@@ -33,7 +33,7 @@ class Trained(Protocol):
 
     @property
     def network(self) -> nn.Module:
-        """In evaluation mode, always."""
+        """What was trained; predictions are made in evaluation mode, whatever mode it is in."""
         ...
 
     @property

@@ -15,6 +15,7 @@ from smalltext_core.errors import ModelFolderError
 from smalltext_core.saving import Manifest, model_folder, read_manifest
 from smalltext_torch import parameters
 from smalltext_torch.device import resolve_device
+from smalltext_torch.inference import gradients
 from smalltext_torch.losses import Loss
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def load(cls: type[C], folder: str | Path, device: str | torch.device | None) ->
         classifier = _unfitted(cls, manifest)
         if device is not None:
             classifier.device = device
-        classifier._restore(folder, manifest)
+        with gradients(torch.device("cpu")):
+            classifier._restore(folder, manifest)
     except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
         raise ModelFolderError(
             f"{folder} is damaged, or was written by another version ({manifest.distribution} "

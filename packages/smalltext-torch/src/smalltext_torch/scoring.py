@@ -1,4 +1,4 @@
-"""Asking a trained network: batches of like length, inference mode, results in the order of the texts."""
+"""Passing texts through a trained network: in batches of similar length, results in the order of the texts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from smalltext_torch.batching import (
     Batch,
@@ -18,6 +19,7 @@ from smalltext_torch.batching import (
     token_budget,
 )
 from smalltext_torch.device import Precision
+from smalltext_torch.inference import inference
 from smalltext_torch.progress import progress_bar
 from smalltext_torch.randomness import TorchRandomness
 
@@ -42,13 +44,17 @@ class Scoring:
     padding: int = 0
     description: str | None = "predict"
 
-    def compute(self, function: Callable[[Batch], torch.Tensor], width: int) -> NDArray[np.float32]:
+    def compute(
+        self, network: nn.Module, function: Callable[[Batch], torch.Tensor], width: int
+    ) -> NDArray[np.float32]:
         """Apply a function to all texts.
 
         Parameters
         ----------
+        network : Module
+            It is in evaluation mode meanwhile.
         function : callable
-            Turns a `Batch` of n texts into a tensor of shape (n, width).
+            Turns a `Batch` of n texts into a tensor of shape (n, width), by way of that network.
         width : int
 
         Returns
@@ -57,7 +63,7 @@ class Scoring:
         """
         results = np.empty((len(self.texts), width), dtype=np.float32)
         for rows, batch in self._batches():
-            with torch.inference_mode(), self.precision.autocast():
+            with inference(network, self.precision):
                 results[rows] = function(batch).float().cpu().numpy()
         return results
 

@@ -32,6 +32,7 @@ from smalltext_torch.caller import stacklevel_of_caller
 from smalltext_torch.device import Precision
 from smalltext_torch.early_stopping import EarlyStoppingHandler
 from smalltext_torch.history import HistoryRecord, TrainingCallback
+from smalltext_torch.inference import inference
 from smalltext_torch.losses import Loss
 from smalltext_torch.model_selection import ModelSelectionHandler
 from smalltext_torch.optimization import Scheduler
@@ -240,7 +241,9 @@ class Training:
         val_loss = val_acc = None
         if validation is not None:
             self.network.eval()
-            scored = evaluate(self.forward, self.loss, validation, self.precision, self.schedule.padding)
+            scored = evaluate(
+                self.network, self.forward, self.loss, validation, self.precision, self.schedule.padding
+            )
             val_loss, val_acc = scored.means(f"The validation loss in epoch {epoch}")
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(train_loss if val_loss is None else val_loss)
@@ -360,17 +363,18 @@ class Tally:
 
 
 def evaluate(
+    network: nn.Module,
     forward: Callable[[Batch], torch.Tensor],
     loss: Loss,
     examples: Examples,
     precision: Precision,
     padding: int = 0,
 ) -> Tally:
-    """Compute losses and hits of labelled texts, without training; the network has to be in evaluation mode."""
+    """Compute losses and hits of labelled texts by way of a network, which is in evaluation mode meanwhile."""
     device = precision.device
     tally = Tally(len(examples), device)
     for rows in prediction_batches(examples.texts.lengths, token_budget(device), precision.widths):
-        with torch.inference_mode(), precision.autocast():
+        with inference(network, precision):
             targets = loss.targets(examples.y[rows], device)
             logits = forward(make_batch(examples.texts, rows, device, padding, precision.widths))
             weights = None if examples.weights is None else torch.from_numpy(examples.weights[rows]).to(device)

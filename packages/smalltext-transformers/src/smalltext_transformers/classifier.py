@@ -254,7 +254,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             return torch.cat([embeddings, fitted.loss.probabilities(output.logits)], dim=1)
 
         width = int(config.hidden_size)
-        both = self._scoring(fitted, data_set, description).compute(embedding_and_proba, width + self.num_classes)
+        scoring = self._scoring(fitted, data_set, description)
+        both = scoring.compute(twin, embedding_and_proba, width + self.num_classes)
         embeddings, proba = np.ascontiguousarray(both[:, :width]), np.ascontiguousarray(both[:, width:])
         return (embeddings, proba) if return_proba else embeddings
 
@@ -296,7 +297,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             return super()._tally(fitted, data_set)
         loss, y = fitted.loss, data_set.y
         proba = self._scoring(fitted, data_set, "validate").compute(
-            self._probabilities(fitted, fitted.network), self.num_classes
+            fitted.network, self._probabilities(fitted, fitted.network), self.num_classes
         )
         logits = loss.logits(torch.from_numpy(proba))
         tally = Tally(len(logits), logits.device)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from smalltext_torch.batching import Batch
 from smalltext_torch.randomness import TorchRandomness
@@ -26,9 +27,11 @@ class WindowScoring(Scoring):
 
     counts: NDArray[np.int64]
 
-    def compute(self, function: Callable[[Batch], torch.Tensor], width: int) -> NDArray[np.float32]:
+    def compute(
+        self, network: nn.Module, function: Callable[[Batch], torch.Tensor], width: int
+    ) -> NDArray[np.float32]:
         """Apply a function to all windows; return the means, shape (n, width)."""
-        return self._pooled(super().compute(function, width))
+        return self._pooled(super().compute(network, function, width))
 
     def sample(
         self, function: Callable[[Batch], torch.Tensor], samples: int, width: int, randomness: TorchRandomness

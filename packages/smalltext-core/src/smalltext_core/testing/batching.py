@@ -1,6 +1,8 @@
-"""Rule 11: what is said of a text depends on that text alone."""
+"""Rule 11: what is predicted for a text depends on the model and that text alone."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -76,3 +78,63 @@ def check_batch_size_does_not_matter(subject: Subject) -> None:
             _expect_close(fitted.predict_proba(subject.texts), subject, f"with mini_batch_size={size}")
     finally:
         fitted.mini_batch_size = given
+
+
+@rule(11)
+def check_predictions_are_made_in_evaluation_mode(subject: Subject) -> None:
+    """After model.train() predictions are the same: they are made in evaluation mode, and the mode stays.
+
+    A step of the user's own, or a library that explains predictions, may leave a network in training mode.
+    Dropout is active then, and every prediction is another one, without an error or a warning.
+
+    What to do: switch each module to evaluation mode around every prediction (predict, predict_proba, embed,
+    validate), and restore the mode of each; `smalltext_torch.inference.evaluation_mode` does.
+    """
+    fitted = subject.fitted
+    model: Any = getattr(fitted, "model", None)
+    if not (callable(getattr(model, "train", None)) and callable(getattr(model, "eval", None))):
+        raise not_applicable("the classifier has no attribute model with train() and eval()")
+    before, modes = _predictions(subject), _modes(model)
+    try:
+        model.train()
+        wanted = _modes(model)
+        after = _predictions(subject)
+        changed = [
+            name
+            for name, value in before.items()
+            if not np.allclose(value, after[name], rtol=_ROUNDING, atol=_ROUNDING)
+        ]
+        expect(
+            not changed,
+            seen=f"after model.train(), other results of {', '.join(changed)}",
+            expected="the same results as before",
+        )
+        expect(
+            _modes(model) == wanted,
+            seen="modules that were in training mode are in evaluation mode after predictions",
+            expected="each module in the mode that it was in",
+        )
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _predictions(subject: Subject) -> dict[str, Any]:
+    """Return everything that a classifier says of the unseen texts, by the name of the method that says it."""
+    fitted = subject.fitted
+    results: dict[str, Any] = {"predict_proba": fitted.predict_proba(subject.texts)}
+    if callable(getattr(fitted, "embed", None)):
+        results["embed"] = fitted.embed(subject.texts)
+    if callable(getattr(fitted, "validate", None)):
+        results["validate"] = fitted.validate(subject.train_set)
+    return results
+
+
+def _close(one: Any, other: Any) -> bool:
+    return bool(np.allclose(one, other, rtol=_ROUNDING, atol=_ROUNDING))
+
+
+def _modes(model: Any) -> list[tuple[Any, bool]]:
+    """Return the modules of a network, and whether each is in training mode."""
+    modules = model.modules() if callable(getattr(model, "modules", None)) else [model]
+    return [(module, module.training) for module in modules if hasattr(module, "training")]
