@@ -16,7 +16,7 @@ from smalltext_cli.metrics import Scores, score
 from smalltext_cli.reading import Row
 from smalltext_cli.sources import STDIN
 from smalltext_cli.spelling import names_of, one_spelling
-from smalltext_core import Classifier, LabelNames, TextDataset
+from smalltext_core import AnyClassifier, LabelNames, TextDataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import alike_names, shown_apart, shown_name
 from smalltext_core.labels import Labels
@@ -110,7 +110,7 @@ def evaluate_model(
     )
 
 
-def threshold_of(classifier: Classifier) -> float:
+def threshold_of(classifier: AnyClassifier) -> float:
     """Return above which probability a multi-label classifier gives a class: 0.5 unless it says otherwise."""
     return float(getattr(classifier, "multi_label_threshold", 0.5))
 

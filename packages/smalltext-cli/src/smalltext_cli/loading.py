@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smalltext_cli.errors import UsageError
-from smalltext_core import Classifier, LabelNames, classifier_spec, load
+from smalltext_core import AnyClassifier, LabelNames, classifier_spec, load
 from smalltext_core.errors import UntrustedModelError
 from smalltext_core.saving import Manifest, read_manifest
 
@@ -16,7 +16,7 @@ from smalltext_core.saving import Manifest, read_manifest
 class Model:
     """A classifier that was saved, and what its classes are called."""
 
-    classifier: Classifier
+    classifier: AnyClassifier
     names: LabelNames
     multi_label: bool
     manifest: Manifest

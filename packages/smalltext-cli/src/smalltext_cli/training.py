@@ -21,7 +21,7 @@ from smalltext_cli.reading import Labelled
 from smalltext_cli.sources import STDIN
 from smalltext_cli.spelling import names_of
 from smalltext_cli.splitting import held_out_rows
-from smalltext_core import Classifier, ClassifierSpec, LabelNames, Saving, TextDataset, create_classifier
+from smalltext_core import AnyClassifier, ClassifierSpec, LabelNames, Saving, TextDataset, create_classifier
 from smalltext_core.errors import SmallTextError
 from smalltext_core.label_names import shown_name
 from smalltext_core.saving import save_with_files
@@ -183,7 +183,7 @@ def model_folder_of(data: str) -> Path:
     return Path("model" if data == STDIN else f"{Path(data).stem}-model")
 
 
-def fitted(name: str, split: Split, parameters: dict[str, Any]) -> tuple[Classifier, float]:
+def fitted(name: str, split: Split, parameters: dict[str, Any]) -> tuple[AnyClassifier, float]:
     """Make a classifier and train it; return it and the seconds that took.
 
     The validation set is handed to a classifier that takes one.
@@ -204,18 +204,18 @@ def fitted(name: str, split: Split, parameters: dict[str, Any]) -> tuple[Classif
         return classifier, time.perf_counter() - begin
 
 
-def takes_validation_set(classifier: Classifier) -> bool:
+def takes_validation_set(classifier: AnyClassifier) -> bool:
     """Tell whether training looks at a validation set, as stopping early does; its scores then flatter."""
     return "validation_set" in inspect.signature(classifier.fit).parameters
 
 
-def scored(classifier: Classifier, data: TextDataset) -> Scores:
+def scored(classifier: AnyClassifier, data: TextDataset) -> Scores:
     """Return how good a classifier is on labelled texts, at its own threshold if it has one."""
     proba = classifier.predict_proba(data)
     return score(data.y, proba, multi_label=data.is_multi_label, threshold=threshold_of(classifier))
 
 
-def save(classifier: Classifier, folder: Path, scores: dict[str, Any] | None) -> None:
+def save(classifier: AnyClassifier, folder: Path, scores: dict[str, Any] | None) -> None:
     """Write a model folder and the scores in it, whole or not at all.
 
     A model that was there is replaced; what somebody else put beside it is kept.

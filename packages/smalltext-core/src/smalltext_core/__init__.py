@@ -8,12 +8,14 @@ from smalltext_core._version import __version__
 from smalltext_core.array_classifier import ArrayClassifier, Arrays, Floats
 from smalltext_core.classifier import (
     PROTOCOL_VERSION,
+    AnyClassifier,
     Classifier,
     ClassifierFactory,
     DropoutSampling,
     Embedding,
     ProbabilisticClassifier,
     Saving,
+    SavingClassifier,
     Validating,
 )
 from smalltext_core.dataset import Dataset, TextDataset
@@ -43,6 +45,7 @@ __all__ = [
     "LABEL_IGNORED",
     "LABEL_UNLABELED",
     "PROTOCOL_VERSION",
+    "AnyClassifier",
     "ArrayClassifier",
     "Arrays",
     "Classifier",
@@ -58,6 +61,7 @@ __all__ = [
     "Plugin",
     "ProbabilisticClassifier",
     "Saving",
+    "SavingClassifier",
     "TextDataset",
     "Validating",
     "__version__",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core import checks
-from smalltext_core.classifier import ProbabilisticClassifier
+from smalltext_core.classifier import Classifier, ProbabilisticClassifier
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, PluginError
 from smalltext_core.labels import LabelNames, is_multi_label
@@ -33,7 +33,7 @@ Arrays = Mapping[str, NDArray[Any]]
 _BATCH = 1000
 
 
-class ArrayClassifier(ProbabilisticClassifier):
+class ArrayClassifier(ProbabilisticClassifier, Classifier):
     """A classifier whose model is a few numpy arrays; a backend writes `learn` and `probabilities`.
 
     What every smalltext classifier has to do follows from the two: refusing bad input before any work, weights,

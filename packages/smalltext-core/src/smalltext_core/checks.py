@@ -57,20 +57,23 @@ def validation_data(validation_set: D, *, num_classes: int, multi_label: bool) -
     return checked
 
 
-def prediction_data(data_set: D, *, fitted: bool, classifier: object) -> D:
+def prediction_data(data_set: D, *, fitted: bool, classifier: object, argument: str = "data_set") -> D:
     """Check what a classifier is about to label. The labels of the dataset, if any, do not matter.
 
-    NotFittedError is raised, naming `classifier`, unless it is fitted.
+    NotFittedError is raised, naming `classifier`, unless it is fitted. Errors call the dataset `argument`.
     """
     if not fitted:
         raise NotFittedError(classifier)
-    _check_dataset(data_set, "data_set")
+    _check_dataset(data_set, argument)
     return data_set
 
 
 def check_weights(weights: ArrayLike, count: int, argument: str = "weights") -> NDArray[np.float64]:
     """Return weights, called `argument` in errors, as an array of shape (count,), or say what they have to be."""
     allowed = "finite numbers, 0 or above, not all zero, one for each text"
+    if isinstance(weights, Dataset):
+        advice = "To pass a validation set, name it: validation_set=..., where fit has this argument."
+        raise InvalidInputError(argument, f"a {type(weights).__name__}", allowed, advice)
     try:
         checked = np.asarray(weights, dtype=np.float64)
     except (TypeError, ValueError):

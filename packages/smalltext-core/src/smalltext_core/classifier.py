@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core.dataset import Dataset
-from smalltext_core.labels import Labels
+from smalltext_core.labels import LabelNames, Labels
 from smalltext_core.probabilities import Probabilities, to_labels
 
 if TYPE_CHECKING:
@@ -25,18 +25,8 @@ PROTOCOL_VERSION = 1
 
 
 @runtime_checkable
-class Classifier(Protocol):
-    """A text classifier: trained on a dataset, it gives labels and honest probabilities.
-
-    A classifier also carries ``num_classes`` (int) and ``multi_label`` (bool), its parameters.
-    """
-
-    @abstractmethod
-    def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
-        """Train from the initial model on labelled texts, and return this classifier.
-
-        `weights`, shape (n,), say how much each text counts: 0 or more, finite, not all zero.
-        """
+class Predicting(Protocol):
+    """The part of a classifier that labels texts."""
 
     @overload
     def predict(self, data_set: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
@@ -60,7 +50,76 @@ class Classifier(Protocol):
         """
 
 
-class ProbabilisticClassifier(Classifier):
+@runtime_checkable
+class AnyClassifier(Predicting, Protocol):
+    """Any text classifier, as seen by callers who swap one for another: the type to annotate with.
+
+    `weights` is keyword-only here, because backends disagree about the second position of `fit`: it is `weights`
+    for the documented `Classifier`, and `validation_set` for classifiers that train a network.
+
+    Examples
+    --------
+    >>> from smalltext_core import AnyClassifier, Dataset, create_classifier
+    >>> def train(classifier: AnyClassifier, train_set: Dataset, weights=None) -> AnyClassifier:
+    ...     return classifier.fit(train_set, weights=weights)
+    >>> isinstance(create_classifier("sklearn", num_classes=2), AnyClassifier)
+    True
+    """
+
+    @abstractmethod
+    def fit(self, train_set: Dataset[Any], *, weights: ArrayLike | None = None) -> Self:
+        """Train from the initial model on labelled texts, and return this classifier.
+
+        Parameters
+        ----------
+        train_set : Dataset
+            Labelled texts.
+        weights : array-like of float, shape (n,), optional
+            How much each text counts: 0 or more, finite, not all zero.
+        """
+
+
+@runtime_checkable
+class Classifier(Predicting, Protocol):
+    """A text classifier whose `fit` takes weights in second place: trained on a dataset, it labels others.
+
+    A classifier also carries ``num_classes`` (int) and ``multi_label`` (bool), its parameters. Every `Classifier`
+    is an `AnyClassifier`; classifiers that train a network have further arguments before `weights`, and are the
+    latter only.
+    """
+
+    @abstractmethod
+    def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
+        """Train from the initial model on labelled texts, and return this classifier.
+
+        `weights`, shape (n,), say how much each text counts: 0 or more, finite, not all zero.
+        """
+
+
+class SavingClassifier(AnyClassifier, Protocol):
+    """A classifier that can be saved, as all of this project's can: what `smalltext_core.load` returns."""
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes, those without a training text included."""
+        ...
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether several classes, or none, may apply to a text."""
+        ...
+
+    @property
+    def label_names_(self) -> LabelNames | None:
+        """The names of the classes, if the training set had any."""
+        ...
+
+    @abstractmethod
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted classifier to a folder, whole or not at all."""
+
+
+class ProbabilisticClassifier(Predicting):
     """A classifier whose labels follow from its probabilities; a backend writes `fit` and `predict_proba`.
 
     Attributes
@@ -74,6 +133,13 @@ class ProbabilisticClassifier(Classifier):
     num_classes: int
     multi_label: bool
     multi_label_threshold: float = 0.5
+
+    @abstractmethod
+    def fit(self, train_set: Dataset[Any], *args: Any, **kwargs: Any) -> Self:
+        """Train from the initial model on labelled texts, and return this classifier.
+
+        The arguments after the first are the backend's. If it takes weights, callers pass them as ``weights=...``.
+        """
 
     @overload
     def predict(self, data_set: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
@@ -105,7 +171,7 @@ class ClassifierFactory(Protocol):
     """Makes unfitted classifiers, all alike: what an active learner retrains from."""
 
     @abstractmethod
-    def new(self) -> Classifier:
+    def new(self) -> AnyClassifier:
         """Return a new, unfitted classifier."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from smalltext_core.classifier import Classifier, ClassifierFactory
+from smalltext_core.classifier import AnyClassifier, ClassifierFactory
 
 
 class ConstructorFactory(ClassifierFactory):
@@ -30,7 +30,7 @@ class ConstructorFactory(ClassifierFactory):
 
     def __init__(
         self,
-        classifier: Callable[..., Classifier],
+        classifier: Callable[..., AnyClassifier],
         num_classes: int,
         *,
         multi_label: bool = False,
@@ -42,7 +42,7 @@ class ConstructorFactory(ClassifierFactory):
         self.parameters = parameters
         self.new()
 
-    def new(self) -> Classifier:
+    def new(self) -> AnyClassifier:
         """Return a new, unfitted classifier."""
         kind = {"multi_label": True} if self.multi_label else {}
         return self.classifier(self.num_classes, **kind, **self.parameters)

@@ -8,10 +8,10 @@ import inspect
 import threading
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, NoReturn, cast
+from typing import Any, Literal, NoReturn, TypeAlias, cast, get_args, overload
 
 from smalltext_core.checks import check_num_classes
-from smalltext_core.classifier import PROTOCOL_VERSION, Classifier, ClassifierFactory
+from smalltext_core.classifier import PROTOCOL_VERSION, AnyClassifier, ClassifierFactory, SavingClassifier
 from smalltext_core.discovery import Plugin, canonical, discover, forget_modules_of_removed
 from smalltext_core.errors import (
     AmbiguousNameError,
@@ -25,9 +25,10 @@ from smalltext_core.factory import ConstructorFactory
 from smalltext_core.forking import hold_across_forks
 from smalltext_core.spec import ClassifierSpec
 
-FIRST_PARTY: Mapping[str, str] = MappingProxyType(
-    {name: f"smalltext-{name}" for name in ("kimcnn", "setfit", "sklearn", "transformers")}
-)
+FirstPartyName: TypeAlias = Literal["kimcnn", "setfit", "sklearn", "transformers"]
+"""The names that belong to this project, as a type: what is made by one of them can be saved."""
+
+FIRST_PARTY: Mapping[str, str] = MappingProxyType({name: f"smalltext-{name}" for name in get_args(FirstPartyName)})
 """The names that belong to this project, and the distributions that bring them."""
 
 
@@ -218,7 +219,17 @@ def create_factory(
     return cast("ClassifierFactory", builder(num_classes, multi_label=multi_label, **parameters))
 
 
-def create_classifier(name: str, num_classes: int, *, multi_label: bool = False, **parameters: Any) -> Classifier:
+@overload
+def create_classifier(
+    name: FirstPartyName, num_classes: int, *, multi_label: bool = False, **parameters: Any
+) -> SavingClassifier: ...
+@overload
+def create_classifier(
+    name: str, num_classes: int, *, multi_label: bool = False, **parameters: Any
+) -> AnyClassifier: ...
+def create_classifier(
+    name: str, num_classes: int, *, multi_label: bool = False, **parameters: Any
+) -> AnyClassifier:
     """Make one unfitted classifier by name; the parameters are those of `create_factory`.
 
     Examples

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from smalltext_core.atomic import staged_folder
-from smalltext_core.classifier import Saving
+from smalltext_core.classifier import Saving, SavingClassifier
 from smalltext_core.discovery import canonical
 from smalltext_core.errors import (
     AmbiguousNameError,
@@ -146,7 +146,7 @@ def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:
     return manifest
 
 
-def load(folder: str | Path, **options: Any) -> Any:
+def load(folder: str | Path, **options: Any) -> SavingClassifier:
     """Bring back the classifier that a folder holds, whatever its class; its probabilities are the same bits.
 
     Parameters
@@ -186,7 +186,7 @@ def load(folder: str | Path, **options: Any) -> Any:
     _check_options(classifier.load, options)
     try:
         with damage_explained(folder):
-            loaded = classifier.load(folder, **options)
+            loaded: SavingClassifier = classifier.load(folder, **options)
     except Exception:
         if _read(Path(folder)) == manifest:
             raise

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from smalltext_core.checks import check_flag
+from smalltext_core import checks
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import Probabilities
@@ -37,7 +37,6 @@ from smalltext_torch.backend import Fitted
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import TorchClassifier
 from smalltext_torch.device import Precision
-from smalltext_torch.dropout import warn_if_alike
 from smalltext_torch.inference import inference
 from smalltext_torch.parameters import check_count
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described, progress_bar
@@ -206,48 +205,10 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         self.embedding_matrix = check_matrix(embedding_matrix)
         self.embeddings = check_source(embeddings, embedding_matrix)
         self.embedding_dim = check_count("embedding_dim", embedding_dim)
-        self.static = check_flag("static", static)
+        self.static = checks.check_flag("static", static)
         self.max_norm = check_max_norm(max_norm)
         self.min_frequency = check_count("min_frequency", min_frequency)
-        self.lowercase = check_flag("lowercase", lowercase)
-
-    def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
-        """Return how probable each class is for each text.
-
-        All dropout stands behind the pooling, so the features are computed once, however many samples are drawn.
-
-        Parameters
-        ----------
-        data_set : TextDataset or PytorchTextClassificationDataset
-            Texts, whose labels (if any) do not matter.
-        dropout_sampling : int, default=1
-            Above 1, so many samples are drawn, each with a dropout mask of its own. With a seed, every call
-            draws the same ones.
-
-        Returns
-        -------
-        ndarray of float32, shape (n, num_classes); (n, dropout_sampling, num_classes) above 1
-        """
-        samples = check_count("dropout_sampling", dropout_sampling)
-        fitted = self._require_fitted()
-        texts = self._scoring(fitted, data_set).texts
-        network = self._network(fitted)
-        randomness = Randomness(self.seed, fitted.device).network
-        shape = (samples, self.num_classes) if samples > 1 else (self.num_classes,)
-        proba = np.empty((len(texts), *shape), dtype=np.float32)
-        at_once = max(_NUMBERS_AT_ONCE // (samples * network.last.in_features), 1)
-        with inference(network, Precision(fitted.device)):
-            for rows, pooled in _pooled(network, texts, "predict", at_once):
-                if samples > 1:
-                    with randomness.lent():
-                        pooled = functional.dropout(
-                            pooled.repeat_interleave(samples, 0), self.dropout, inplace=True
-                        )
-                drawn = fitted.loss.probabilities(network.last(pooled))
-                proba[rows] = drawn.cpu().numpy().reshape(-1, *shape)
-        if samples > 1:
-            warn_if_alike(proba)
-        return proba
+        self.lowercase = checks.check_flag("lowercase", lowercase)
 
     @overload
     def embed(
@@ -309,7 +270,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
             raise InvalidInputError("embedding_method", repr(embedding_method), "'pooled' or 'gradient'")
         description = described("embed", pbar)
         fitted = self._require_fitted()
-        texts = self._scoring(fitted, data_set).texts
+        texts = self._scoring(fitted, checks.prediction_data(data_set, fitted=True, classifier=self)).texts
         network = self._network(fitted)
         width = network.last.in_features * (self.num_classes**2 if embedding_method == "gradient" else 1)
         embeddings = np.empty((len(texts), width), dtype=np.float32)
@@ -386,6 +347,25 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
             max_norm=self.max_norm,
             further_vectors=further_vectors,
         )
+
+    def _predicted(self, fitted: Fitted[Encoder], data_set: Dataset[Any], samples: int) -> NDArray[np.float32]:
+        # All dropout is behind the pooling, so the features are computed once for all samples.
+        texts = self._scoring(fitted, data_set).texts
+        network = self._network(fitted)
+        randomness = Randomness(self.seed, fitted.device).network
+        shape = (samples, self.num_classes) if samples > 1 else (self.num_classes,)
+        proba = np.empty((len(texts), *shape), dtype=np.float32)
+        at_once = max(_NUMBERS_AT_ONCE // (samples * network.last.in_features), 1)
+        with inference(network, Precision(fitted.device)):
+            for rows, pooled in _pooled(network, texts, "predict", at_once):
+                if samples > 1:
+                    with randomness.lent():
+                        pooled = functional.dropout(
+                            pooled.repeat_interleave(samples, 0), self.dropout, inplace=True
+                        )
+                drawn = fitted.loss.probabilities(network.last(pooled))
+                proba[rows] = drawn.cpu().numpy().reshape(-1, *shape)
+        return proba
 
     def _network(self, fitted: Fitted[Encoder]) -> KimCNN:
         assert isinstance(fitted.network, KimCNN)

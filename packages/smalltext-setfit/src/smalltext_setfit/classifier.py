@@ -26,11 +26,10 @@ from smalltext_setfit.names import RENAMED_IN_MODEL, RENAMED_IN_TRAINING, transl
 from smalltext_setfit.pairs import PairSource
 from smalltext_setfit.refitting import refitted
 from smalltext_setfit.sentence_encoder import SentenceClassifier, load_body, new_classifier
-from smalltext_setfit.text_encoder import DistinctTexts, TextEncoder
+from smalltext_setfit.text_encoder import TextEncoder
 from smalltext_setfit.training import FewShotTraining
 from smalltext_setfit.validation import measured
 from smalltext_torch.device import Precision, check_device, reproducible, resolve_device
-from smalltext_torch.dropout import warn_if_alike
 from smalltext_torch.inference import gradients
 from smalltext_torch.losses import Loss
 from smalltext_torch.network_classifier import NetworkClassifier
@@ -147,7 +146,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         self._fitted: Fitted | None = None
         self.validation_: tuple[float, float] | None = None
 
-    def fit(  # type: ignore[override]  # the documented order: validation_set stands before weights
+    def fit(
         self,
         train_set: Dataset[Any],
         validation_set: Dataset[Any] | None = None,
@@ -180,11 +179,8 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         DivergedError
             If what was trained gives no finite numbers.
         """
-        train_set, checked_weights = self._training_data(train_set, weights)
-        if validation_set is not None:
-            validation_set = checks.validation_data(
-                validation_set, num_classes=self.num_classes, multi_label=self.multi_label
-            )
+        train_set, validation_set, checked_weights = self._checked_data(train_set, validation_set, weights)
+        self._check_several_classes(train_set)
         keywords = self._keywords(setfit_train_kwargs)
         device = resolve_device(self.device)
         randomness = Randomness(self.seed, device)
@@ -249,7 +245,8 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             If an argument is not what is described here. Nothing has been done then.
         """
         before = self._require_fitted()
-        train_set, checked_weights = self._training_data(train_set, weights)
+        train_set, _, checked_weights = self._checked_data(train_set, None, weights)
+        self._check_several_classes(train_set)
         with gradients(before.device):
             self._fitted = refitted(
                 before,
@@ -262,31 +259,6 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             )
         self.validation_ = None
         return self
-
-    def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
-        """Return how probable each class is for each text.
-
-        Parameters
-        ----------
-        data_set : TextDataset
-            Texts, whose labels (if any) do not matter.
-        dropout_sampling : int, default=1
-            Above 1, so many samples are drawn, each with a dropout mask of its own in the sentence transformer.
-            With a seed, every call draws the same ones.
-
-        Returns
-        -------
-        ndarray of float32, shape (n, num_classes); (n, dropout_sampling, num_classes) above 1
-        """
-        samples = check_count("dropout_sampling", dropout_sampling)
-        fitted, distinct = self._distinct(data_set)
-        precision = self._precision(fitted)
-        if samples == 1:
-            return predicting.probabilities(fitted, distinct, precision, "predict")
-        randomness = Randomness(self.seed, fitted.device).network
-        sampled = predicting.sampled_probabilities(fitted, distinct, precision, samples, randomness)
-        warn_if_alike(sampled)
-        return sampled
 
     @overload
     def embed(
@@ -320,7 +292,8 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             Only with `return_proba`.
         """
         description = described("embed", pbar)
-        fitted, distinct = self._distinct(data_set)
+        fitted = self._require_fitted()
+        distinct = fitted.encoder.distinct(checks.prediction_data(data_set, fitted=True, classifier=self))
         embeddings, proba = predicting.embeddings_and_probabilities(
             fitted, distinct, self._precision(fitted), description
         )
@@ -360,16 +333,10 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         model = self.setfit_model_args.sentence_transformer_model
         return f"{type(self).__name__}({model!r}, num_classes={self.num_classes}{kind})"
 
-    def _training_data(
-        self, train_set: Dataset[Any], weights: ArrayLike | None
-    ) -> tuple[Dataset[Any], NDArray[np.float64] | None]:
-        train_set, checked_weights = checks.training_data(
-            train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
-        )
+    def _check_several_classes(self, train_set: Dataset[Any]) -> None:
         if not self.multi_label and len(np.unique(train_set.y)) < 2:
             given = f"one class only, {train_set.y[0]}"
             raise InvalidInputError("train_set.y", given, "texts of two or more classes", "Label another text.")
-        return train_set, checked_weights
 
     def _restore(self, folder: Path, manifest: Manifest) -> None:
         self._fitted = saving.read(self, folder, manifest)
@@ -400,10 +367,12 @@ class SetFitClassification(NetworkClassifier[Fitted]):
     def _precision(self, fitted: Fitted) -> Precision:
         return Precision.of(fitted.device, self.precision == "auto")
 
-    def _distinct(self, data_set: Dataset[Any]) -> tuple[Fitted, DistinctTexts]:
-        fitted = self._require_fitted()
-        data_set = checks.prediction_data(data_set, fitted=True, classifier=self)
-        return fitted, fitted.encoder.distinct(data_set)
+    def _predicted(self, fitted: Fitted, data_set: Dataset[Any], samples: int) -> NDArray[np.float32]:
+        distinct, precision = fitted.encoder.distinct(data_set), self._precision(fitted)
+        if samples == 1:
+            return predicting.probabilities(fitted, distinct, precision, "predict")
+        randomness = Randomness(self.seed, fitted.device).network
+        return predicting.sampled_probabilities(fitted, distinct, precision, samples, randomness)
 
     def _measured(
         self, fitted: Fitted, validation_set: Dataset[Any], description: str | None = "validate"

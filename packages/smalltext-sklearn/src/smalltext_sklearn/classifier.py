@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
-from smalltext_core import Dataset, ProbabilisticClassifier, TextDataset, checks
+from smalltext_core import Classifier, Dataset, ProbabilisticClassifier, TextDataset, checks
 from smalltext_core.class_weights import ClassWeight, check_class_weight, class_weights
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import Probabilities, empty_probabilities, place_columns
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class SklearnClassifier(ProbabilisticClassifier):
+class SklearnClassifier(ProbabilisticClassifier, Classifier):
     """Classifies texts with a scikit-learn estimator.
 
     Parameters

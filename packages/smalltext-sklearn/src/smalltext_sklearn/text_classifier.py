@@ -55,7 +55,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     classes_ : ndarray, shape (classes,)
         The labels, sorted: column k of the probabilities is that of ``classes_[k]``. In multi-label problems, the
         numbers of the columns of `y`.
-    classifier_ : smalltext_core.Classifier
+    classifier_ : smalltext_core.AnyClassifier
         What was trained, with abilities of its own: ``classifier_.save(folder)``, ``classifier_.embed(...)``.
 
     Notes

@@ -24,7 +24,7 @@ from smalltext_torch.backend import Backend, E, Fitted
 from smalltext_torch.batching import Batch
 from smalltext_torch.deprecation import ConstructorEarlyStopping, warn_deprecated
 from smalltext_torch.device import Precision, check_device, present_or_best, reproducible, resolve_device
-from smalltext_torch.dropout import warn_if_alike, with_dropout
+from smalltext_torch.dropout import with_dropout
 from smalltext_torch.early_stopping import EarlyStoppingHandler
 from smalltext_torch.history import HistoryRecord, TrainingCallback, check_callbacks
 from smalltext_torch.inference import gradients
@@ -132,7 +132,7 @@ class TorchClassifier(Backend[E]):
         for parameter in self._constructor_early_stopping().used():
             warn_deprecated(parameter, "fit(early_stopping=...)")
 
-    def fit(  # type: ignore[override]  # the documented order: validation_set stands before weights
+    def fit(
         self,
         train_set: Dataset[Any],
         validation_set: Dataset[Any] | None = None,
@@ -174,13 +174,7 @@ class TorchClassifier(Backend[E]):
         DivergedError
             If the loss is no longer a finite number.
         """
-        train_set, checked_weights = checks.training_data(
-            train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
-        )
-        if validation_set is not None:
-            validation_set = checks.validation_data(
-                validation_set, num_classes=self.num_classes, multi_label=self.multi_label
-            )
+        train_set, validation_set, checked_weights = self._checked_data(train_set, validation_set, weights)
         early = self._constructor_early_stopping()
         stopping = early.overruled(early_stopping)
         selection = as_model_selection_handler(
@@ -240,35 +234,6 @@ class TorchClassifier(Backend[E]):
         self._fitted = Fitted(encoder, network, loss, train_set.label_names, history)
         return self
 
-    def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
-        """Return how probable each class is for each text.
-
-        Parameters
-        ----------
-        data_set : Dataset
-            Texts, whose labels (if any) do not matter.
-        dropout_sampling : int, default=1
-            Above 1, so many samples are drawn, each with a dropout mask of its own. With a seed, every call
-            draws the same ones.
-
-        Returns
-        -------
-        ndarray of float32, shape (n, num_classes); (n, dropout_sampling, num_classes) above 1
-        """
-        samples = parameters.check_count("dropout_sampling", dropout_sampling)
-        fitted = self._require_fitted()
-        scoring = self._scoring(fitted, data_set)
-        if samples == 1:
-            return scoring.compute(fitted.network, self._probabilities(fitted, fitted.network), self.num_classes)
-        sampled = scoring.sample(
-            self._probabilities(fitted, with_dropout(fitted.network)),
-            samples,
-            self.num_classes,
-            Randomness(self.seed, fitted.device).network,
-        )
-        warn_if_alike(sampled)
-        return sampled
-
     def save(self, folder: str | Path) -> None:
         """Write the fitted classifier to a folder, whole or not at all: weights as safetensors, the rest as JSON.
 
@@ -319,6 +284,17 @@ class TorchClassifier(Backend[E]):
         if len(held_out[0]) == 0:
             return examples, None, loss
         return examples, Examples(held_out[0], held_out[1], loss.text_weights(*held_out[1:])), loss
+
+    def _predicted(self, fitted: Fitted[E], data_set: Dataset[Any], samples: int) -> NDArray[np.float32]:
+        scoring = self._scoring(fitted, data_set)
+        if samples == 1:
+            return scoring.compute(fitted.network, self._probabilities(fitted, fitted.network), self.num_classes)
+        return scoring.sample(
+            self._probabilities(fitted, with_dropout(fitted.network)),
+            samples,
+            self.num_classes,
+            Randomness(self.seed, fitted.device).network,
+        )
 
     def _measured(self, fitted: Fitted[E], validation_set: Dataset[Any]) -> tuple[float, float]:
         return self._tally(fitted, validation_set).means("The validation loss")
@@ -377,8 +353,7 @@ class TorchClassifier(Backend[E]):
         return self._precision_of(fitted.network, fitted.device)
 
     def _scoring(self, fitted: Fitted[E], data_set: Dataset[Any], description: str | None = "predict") -> Scoring:
-        """Return the texts of a dataset, checked and ready to be passed through the network."""
-        data_set = checks.prediction_data(data_set, fitted=True, classifier=self)
+        """Return the texts of a dataset that was checked, ready to be passed through the network."""
         return Scoring(
             self._encode(fitted.encoder, data_set),
             self._precision(fitted),

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, overload
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from smalltext_core import checks
 from smalltext_core.classifier import ProbabilisticClassifier
 from smalltext_core.dataset import Dataset
-from smalltext_core.errors import NotFittedError
-from smalltext_core.labels import LabelNames
+from smalltext_core.errors import InvalidInputError, NotFittedError
+from smalltext_core.labels import LabelNames, Labels
+from smalltext_core.probabilities import Probabilities
 from smalltext_torch import parameters
 from smalltext_torch.device import present_or_best
+from smalltext_torch.dropout import warn_if_alike
 from smalltext_torch.losses import Loss
 from smalltext_torch.saving import load
 
@@ -53,6 +58,27 @@ class Trained(Protocol):
 
 
 F = TypeVar("F", bound=Trained)
+R = TypeVar("R")
+
+
+def _accepts_data_set(method: Callable[..., R]) -> Callable[..., R]:
+    """Let a method whose documented parameter is `dataset` take it as `data_set` as well.
+
+    Callers who swap classifiers write `data_set`, as the abstract class does. What such a method takes by its
+    types is said by its overloads; those with `data_set` come first, so that they override the abstract class's.
+    """
+
+    @wraps(method)
+    def call(self: object, *args: Any, **kwargs: Any) -> R:
+        if "data_set" in kwargs:
+            if args or "dataset" in kwargs:
+                raise InvalidInputError(
+                    "data_set", "a dataset given twice", "one dataset", "data_set is another name of dataset."
+                )
+            kwargs["dataset"] = kwargs.pop("data_set")
+        return method(self, *args, **kwargs)
+
+    return call
 
 
 class NetworkClassifier(ProbabilisticClassifier, Generic[F]):
@@ -73,6 +99,75 @@ class NetworkClassifier(ProbabilisticClassifier, Generic[F]):
 
     device: str | torch.device | None
     _fitted: F | None = None
+
+    @overload
+    def predict(self, data_set: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
+    @overload
+    def predict(self, data_set: Dataset[Any], return_proba: Literal[True]) -> tuple[Labels, Probabilities]: ...
+    @overload
+    def predict(self, dataset: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
+    @overload
+    def predict(self, dataset: Dataset[Any], return_proba: Literal[True]) -> tuple[Labels, Probabilities]: ...
+    @_accepts_data_set
+    def predict(self, dataset: Dataset[Any], return_proba: bool = False) -> Labels | tuple[Labels, Probabilities]:
+        """Label texts.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            Texts, whose labels (if any) do not matter. ``data_set=`` works as well.
+        return_proba : bool, default=False
+            Whether to return the probabilities as well, at no further cost.
+
+        Returns
+        -------
+        labels : ndarray of int32, shape (n,), or csr_matrix of int32, shape (n, num_classes)
+        proba : ndarray of float32, shape (n, num_classes)
+            Only with `return_proba`.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        InvalidInputError
+            If the dataset is not one that this classifier takes.
+        """
+        return super().predict(dataset, return_proba=True) if return_proba else super().predict(dataset)
+
+    @overload
+    def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]: ...
+    @overload
+    def predict_proba(self, dataset: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]: ...
+    @_accepts_data_set
+    def predict_proba(self, dataset: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
+        """Return how probable each class is for each text.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            Texts, whose labels (if any) do not matter. ``data_set=`` works as well.
+        dropout_sampling : int, default=1
+            Above 1, the number of samples to draw, each with its own dropout mask. With a seed, every call draws
+            the same ones.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, num_classes); (n, dropout_sampling, num_classes) above 1
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        InvalidInputError
+            If the dataset is not one that this classifier takes, or `dropout_sampling` is not 1 or above.
+        """
+        samples = parameters.check_count("dropout_sampling", dropout_sampling)
+        fitted = self._require_fitted()
+        data_set = checks.prediction_data(dataset, fitted=True, classifier=self, argument="dataset")
+        proba = self._predicted(fitted, data_set, samples)
+        if samples > 1:
+            warn_if_alike(proba)
+        return proba
 
     def validate(self, validation_set: Dataset[Any]) -> tuple[float, float]:
         """Return (loss, accuracy): means over texts; of a multi-label text, the share of labels that are right.
@@ -109,10 +204,40 @@ class NetworkClassifier(ProbabilisticClassifier, Generic[F]):
         """
         return load(cls, folder, device)
 
+    def _checked_data(
+        self, train_set: Dataset[Any], validation_set: Dataset[Any] | None, weights: ArrayLike | None
+    ) -> tuple[Dataset[Any], Dataset[Any] | None, NDArray[np.float64] | None]:
+        """Check what `fit` is given, and leave out texts that have no weight.
+
+        The abstract class has `weights` in the place of `validation_set`, so that callers may mix them up.
+        """
+        if validation_set is not None and not isinstance(validation_set, Dataset):
+            raise InvalidInputError(
+                "validation_set",
+                type(validation_set).__name__,
+                "a Dataset, or None",
+                "The second argument of fit is no weights: pass weights=... by name.",
+            )
+        train_set, checked = checks.training_data(
+            train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
+        )
+        if validation_set is not None:
+            validation_set = checks.validation_data(
+                validation_set, num_classes=self.num_classes, multi_label=self.multi_label
+            )
+        return train_set, validation_set, checked
+
     @property
     def label_names_(self) -> LabelNames | None:
         """What the classes are called, if the training set said so."""
         return self._require_fitted().label_names
+
+    @abstractmethod
+    def _predicted(self, fitted: F, data_set: Dataset[Any], samples: int) -> NDArray[np.float32]:
+        """Return the probabilities of texts: shape (n, num_classes) for one sample, else one more axis in between.
+
+        With more than one sample, each has its own dropout mask.
+        """
 
     @abstractmethod
     def _measured(self, fitted: F, validation_set: Dataset[Any]) -> tuple[float, float]:

@@ -243,6 +243,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         """
         description = described("embed", pbar)
         fitted = self._require_fitted()
+        data_set = checks.prediction_data(data_set, fitted=True, classifier=self)
         config = fitted.encoder.config
         check_embedding(embedding_method, hidden_layer_index, config)
         # Asked for hidden states, transformers hangs functions on a network that no pickle takes.
@@ -288,7 +289,6 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
     ) -> Scoring:
         if self.long_texts == "truncate":
             return super()._scoring(fitted, data_set, description)
-        data_set = checks.prediction_data(data_set, fitted=True, classifier=self)
         windows, counts = fitted.encoder.windows(data_set)
         return WindowScoring(windows, self._precision(fitted), fitted.encoder.padding, description, counts=counts)
 

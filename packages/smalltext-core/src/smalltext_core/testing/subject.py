@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from smalltext_core.classifier import Classifier, ClassifierFactory
+from smalltext_core.classifier import AnyClassifier, ClassifierFactory
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import UnsupportedError
 from smalltext_core.labels import Labels, is_multi_label
@@ -190,10 +190,10 @@ class Subject:
         if not self.repeatable:
             raise not_applicable("two trainings differ by chance; give the factory a seed to have this checked")
 
-    def fit_weighted(self, train_set: Dataset[Any], weights: ArrayLike) -> Classifier:
+    def fit_weighted(self, train_set: Dataset[Any], weights: ArrayLike) -> AnyClassifier:
         """Train a new classifier with weights, or skip the check where it refuses them on purpose."""
         try:
-            classifier: Classifier = self.new().fit(train_set, weights=weights)
+            classifier: AnyClassifier = self.new().fit(train_set, weights=weights)
         except UnsupportedError as error:
             raise not_applicable(f"the classifier takes no weights: {error}") from error
         return classifier
