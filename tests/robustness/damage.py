@@ -27,7 +27,7 @@ def damage(folder: Path, seed: int) -> str:
     the model that is read, not its signature.
     """
     rng = random.Random(seed)
-    name, content, write = rng.choice(list(_documents(folder)))
+    name, content, write = rng.choice([document for document in _documents(folder) if document[1]])
     way = rng.choice([way for way in _ways(content) if not (name == MANIFEST and way[:1] == ("files",))])
     done = _change(content, way, rng)
     write(content)
