@@ -219,7 +219,7 @@ def test_a_head_of_other_classes_and_a_missing_pooler_are_drawn(make, tmp_path):
     ("file", "content", "reason"),
     [
         ("config.json", b"[]", "Error: "),
-        ("config.json", b"{", "not a valid JSON file"),
+        ("config.json", b"{", "it is not JSON"),
         ("config.json", b'{"model_type": "vit"}', "classify no texts"),
         ("model.safetensors", b"xx", "SafetensorError: "),
         ("tokenizer.json", b"{}", "Error: |Exception: "),

@@ -33,14 +33,16 @@ from smalltext_kimcnn.parameters import (
 from smalltext_kimcnn.scoring import pooled_features
 from smalltext_kimcnn.vectors import Vectors
 from smalltext_kimcnn.vocabulary import Vocabulary
-from smalltext_torch.backend import Fitted
+from smalltext_torch.backend import WEIGHTS, Fitted
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import TorchClassifier
 from smalltext_torch.device import Precision
 from smalltext_torch.inference import inference
+from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.parameters import check_count
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described, progress_bar
 from smalltext_torch.randomness import Randomness
+from smalltext_torch.weight_files import check_shapes, shapes_of
 
 _NUMBERS_AT_ONCE = 1 << 20
 """At most so many features are sampled from, or gradients computed, at once."""
@@ -333,6 +335,12 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
             torch.zeros(further, encoder.dimensions) if further else None,
         )
 
+    def _load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
+        with torch.device("meta"):  # what the weights are to be, without taking memory for it
+            network = self._empty_network(encoder)
+        check_shapes(network, shapes_of([folder / WEIGHTS]), folder / WEIGHTS)
+        return super()._load_network(encoder, folder)
+
     def _network_of(self, embedding_matrix: Tensor, further_vectors: Tensor | None = None) -> KimCNN:
         return KimCNN(
             embedding_matrix.float(),
@@ -390,7 +398,13 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         saved = {**super()._saved_parameters(), "embedding_matrix": None}
         if isinstance(self.embeddings, Vectors) or self.embedding_matrix is not None:
             return {**saved, "embeddings": _NOT_SAVED}
-        return {**saved, "embeddings": None if self.embeddings is None else str(self.embeddings)}
+        return {**saved, "embeddings": None if self.embeddings is None else abbreviated(str(self.embeddings))}
+
+    @classmethod
+    def _loaded_parameters(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
+        source = saved["embeddings"]
+        expanded = str(Path(source).expanduser()) if isinstance(source, str) else source
+        return {**super()._loaded_parameters(saved), "embeddings": expanded}
 
 
 def _pooled(

@@ -12,8 +12,18 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_kimcnn.dataset import PytorchTextClassificationDataset
 from smalltext_kimcnn.vocabulary import Vocabulary
 from smalltext_torch.batching import Ragged
+from smalltext_torch.untrusted_json import checked_object, read_object, refuse
 
 VOCABULARY = "vocabulary.json"
+
+_SAVED = {
+    "words": list,
+    "padding_idx": int,
+    "unknown_idx": int,
+    "lowercase": bool,
+    "trained_words": int,
+    "dimensions": int,
+}
 
 
 @dataclass(frozen=True)
@@ -74,8 +84,15 @@ class Encoder:
     @classmethod
     def load(cls, folder: Path) -> Encoder:
         """Read what `save` wrote."""
-        content = json.loads((folder / VOCABULARY).read_bytes())
-        vocabulary = Vocabulary(
-            content["words"], content["padding_idx"], content["unknown_idx"], content["lowercase"]
-        )
+        path = folder / VOCABULARY
+        content = checked_object(path, read_object(path), _SAVED)
+        missing = sorted(_SAVED.keys() - content.keys())
+        if missing:
+            refuse(path, missing[0], "it is missing")
+        words = content["words"]
+        if not all(type(word) is str for word in words):
+            refuse(path, "words", "it holds something else than strings")
+        if not 0 < content["trained_words"] <= len(words):
+            refuse(path, "trained_words", f"it holds {content['trained_words']}", f"1 to {len(words)}")
+        vocabulary = Vocabulary(words, content["padding_idx"], content["unknown_idx"], content["lowercase"])
         return cls(vocabulary, content["trained_words"], content["dimensions"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_torch.model_loading import ModelLoadingStrategy, expanded
+from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, expanded
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,6 @@ class SetFitModelArguments:
     def to_json(self) -> dict[str, Any]:
         """Return what a manifest can hold, and the constructor takes."""
         return {
-            "sentence_transformer_model": self.sentence_transformer_model,
+            "sentence_transformer_model": abbreviated(self.sentence_transformer_model),
             "model_loading_strategy": self.model_loading_strategy.value,
         }

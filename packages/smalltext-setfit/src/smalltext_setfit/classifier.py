@@ -36,6 +36,7 @@ from smalltext_torch.network_classifier import NetworkClassifier
 from smalltext_torch.parameters import check_count
 from smalltext_torch.progress import described
 from smalltext_torch.randomness import Randomness
+from smalltext_torch.saving import saved_value
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -101,6 +102,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
     """
 
     name, distribution, version = "setfit", "smalltext-setfit", __version__
+    further_files = frozenset({"model_head.pkl"})  # for setfit itself; see `save`
 
     def __init__(
         self,
@@ -340,16 +342,21 @@ class SetFitClassification(NetworkClassifier[Fitted]):
 
     def _restore(self, folder: Path, manifest: Manifest) -> None:
         self._fitted = saving.read(self, folder, manifest)
-        validation = manifest.parameters["validation"]
-        self.validation_ = None if validation is None else tuple(validation)
+        self.validation_ = saving.read_validation(manifest)
+
+    @classmethod
+    def _check_saved(cls, folder: Path, manifest: Manifest) -> None:
+        saving.check_head(folder, saved_value(manifest, "constructor", dict).get("num_classes"))
 
     def _saved_parameters(self) -> dict[str, Any]:
         return saving.constructor_parameters(self)
 
     @classmethod
     def _loaded_parameters(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
-        model = SetFitModelArguments(**saved["setfit_model_args"])
-        return {**super()._loaded_parameters(saved), "setfit_model_args": model}
+        model, keywords = SetFitModelArguments(**saved["setfit_model_args"]), dict(saved["model_kwargs"])
+        if isinstance(keywords.get("cache_dir"), str):
+            keywords["cache_dir"] = str(Path(keywords["cache_dir"]).expanduser())
+        return {**super()._loaded_parameters(saved), "setfit_model_args": model, "model_kwargs": keywords}
 
     def _keywords(self, of_fit: Mapping[str, Any] | None = None) -> TrainingKeywords:
         return training_keywords(("trainer_kwargs", self.trainer_kwargs), ("setfit_train_kwargs", of_fit))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import weakref
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, cast
@@ -18,18 +17,21 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer, SentenceTransformerModelCardData
 from torch import nn
+from transformers import AutoConfig, AutoModel
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
+from smalltext_core.terminal import one_line, shown
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.heads import linear
 from smalltext_setfit.keywords import ModelKeywords
+from smalltext_setfit.sentence_files import MODULES, SETTINGS, TRANSFORMER_CONFIGS, put_sentence_transformer
 from smalltext_setfit.text_encoder import TextEncoder
+from smalltext_torch import hub, weight_files
 from smalltext_torch.batching import Batch, Ragged, make_batch, prediction_batches, token_budget
 from smalltext_torch.device import Precision
 from smalltext_torch.inference import inference
+from smalltext_torch.pretrained_files import CONFIG, PretrainedFolderError, temporary_folder
 from smalltext_torch.silence import silence
-
-MODULES = "modules.json"
 
 UNREADABLE = (
     *(AttributeError, EOFError, ImportError, LookupError, OSError, RuntimeError, SafetensorError, TypeError),
@@ -135,71 +137,101 @@ def load_body(arguments: SetFitModelArguments, keywords: ModelKeywords) -> Sente
     allowed = "the folder of a sentence transformer, or the name of one on the Hugging Face hub"
     # What is no folder is taken for a name on the hub, of whose letters the hub then complains.
     if (Path(source).is_absolute() or source.startswith((".", "~"))) and not Path(source).is_dir():
-        raise InvalidInputError("sentence_transformer_model", f"{source!r}, where there is no folder", allowed)
-    options = arguments.model_loading_strategy.arguments()
-    where: dict[str, Any] = {"revision": keywords.revision, "token": keywords.token}
-    try:
-        with quiet():
-            if options["force_download"] and not Path(source).is_dir():
-                snapshot_download(source, cache_dir=keywords.cache_dir, force_download=True, **where)
-            body = SentenceTransformer(
-                _downloaded(source, keywords) if options["local_files_only"] else source,
-                device="cpu",
-                cache_folder=None if keywords.cache_dir is None else str(keywords.cache_dir),
-                local_files_only=options["local_files_only"],
-                trust_remote_code=False,
-                model_card_data=ModelCard(local_files_only=options["local_files_only"]),
-                **where,
-            )
-    except UNREADABLE as error:
-        reason = str(error).strip().partition("\n")[0]
         raise InvalidInputError(
-            "sentence_transformer_model", repr(source), allowed, f"{type(error).__name__}: {reason}"
+            "sentence_transformer_model", f"{shown(source)}, where there is no folder", allowed
+        )
+    try:
+        with quiet(), temporary_folder() as checked:
+            put_sentence_transformer(_folder(arguments, keywords), checked, saved=False)
+            body = _load(checked)
+    except ModelFolderError as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise PretrainedFolderError("sentence_transformer_model", shown(source), allowed, reason) from error
+    except UNREADABLE as error:
+        reason = one_line(str(error).strip().partition("\n")[0])
+        raise InvalidInputError(
+            "sentence_transformer_model", shown(source), allowed, f"{type(error).__name__}: {reason}"
         ) from error
     if getattr(body[0], "auto_model", None) is None:
         raise InvalidInputError(
             "sentence_transformer_model",
-            f"{source!r}, which begins with {type(body[0]).__name__}",
+            f"{shown(source)}, which begins with {type(body[0]).__name__}",
             "a sentence transformer that begins with a transformer",
         )
+    _name(body, source)
     return body.float()
 
 
-def _downloaded(source: str, keywords: ModelKeywords) -> str:
-    """Return the folder that a model was downloaded to, from which it is read without anybody being asked.
+def _load(checked: Path) -> SentenceTransformer:
+    """Read a folder that was checked."""
+    return SentenceTransformer(
+        str(checked),
+        device="cpu",
+        local_files_only=True,
+        trust_remote_code=False,
+        model_card_data=ModelCard(local_files_only=True),
+        model_kwargs={"use_safetensors": True},
+    )
 
-    By the name of a model the libraries look for an adapter too, where peft is installed, and they look for that
-    on the hub, whatever they were told of the network.
+
+def _name(body: SentenceTransformer, source: str) -> None:
+    """Let the parts of a model say where it is from, instead of the folder in which it was checked."""
+    transformer: Any = body[0]
+    body.tokenizer.name_or_path = source
+    transformer.auto_model.name_or_path = transformer.auto_model.config.name_or_path = source
+
+
+def _folder(arguments: SetFitModelArguments, keywords: ModelKeywords) -> Path:
+    """Return the folder of a model, which is downloaded if need be.
 
     Raises
     ------
     OSError
-        If it was not downloaded.
+        If there is no such model.
     """
+    source = arguments.sentence_transformer_model
     if Path(source).is_dir():
-        return source
-    # Names without an organization are short for those of the authors of sentence-transformers.
-    name = source if "/" in source else f"sentence-transformers/{source}"
-    cache_dir = keywords.cache_dir or os.environ.get("SENTENCE_TRANSFORMERS_HOME")
-    return snapshot_download(name, cache_dir=cache_dir, revision=keywords.revision, local_files_only=True)
+        return Path(source)
+    where: dict[str, Any] = {
+        "cache_dir": keywords.cache_dir or os.environ.get("SENTENCE_TRANSFORMERS_HOME"),
+        "revision": keywords.revision,
+        "token": keywords.token,
+        **arguments.model_loading_strategy.arguments(),
+    }
+    if "/" not in source:
+        # Names without an organization are short for those of the authors of sentence-transformers.
+        with suppress(*UNREADABLE):
+            return _fetched(f"sentence-transformers/{source}", **where)
+    return _fetched(source, **where)
 
 
-def load_saved_body(folder: Path) -> SentenceTransformer:
-    """Read the sentence transformer of a saved classifier, on the CPU."""
-    modules = json.loads((folder / MODULES).read_bytes())
-    strange = [module["type"] for module in modules if not module["type"].startswith("sentence_transformers.")]
-    if strange:
-        what = f"{folder / MODULES} asks for {strange[0]!r}"
-        raise ModelFolderError(f"{what}, which is no part of sentence-transformers.")
-    with quiet():
-        return SentenceTransformer(
-            str(folder),
-            device="cpu",
-            local_files_only=True,
-            trust_remote_code=False,
-            model_card_data=ModelCard(local_files_only=True),
-            model_kwargs={"use_safetensors": True},
-        ).float()
+def _fetched(name: str, **where: Any) -> Path:
+    files = (*hub.TOKENIZER_PATTERNS, MODULES, SETTINGS, *TRANSFORMER_CONFIGS)
+    inside = tuple(f"*/{file}" for file in files)
+    return hub.fetched_weights(snapshot_download, name, (*files, *inside), deep=True, **where)
+
+
+def load_saved_body(folder: Path, num_dimensions: int) -> SentenceTransformer:
+    """Read the sentence transformer of a saved classifier, on the CPU.
+
+    Raises
+    ------
+    ModelFolderError
+        If anything in the folder is not allowed, or does not fit the weights and the head.
+    """
+    with quiet(), temporary_folder() as checked:
+        shapes = put_sentence_transformer(folder, checked, saved=True)
+        inside = next(checked.rglob(CONFIG)).parent if not (checked / CONFIG).is_file() else checked
+        config = AutoConfig.from_pretrained(inside, trust_remote_code=False, local_files_only=True)
+        with torch.device("meta"):
+            weight_files.check_size(AutoModel.from_config(config), shapes, folder / CONFIG)
+        body = _load(checked).float()
+    _name(body, "")
+    weight_files.check_complete(cast("Any", body[0]).auto_model, shapes, folder / CONFIG)
+    if _dimensions(body) != num_dimensions:
+        what = f"{folder}: the sentence transformer has {_dimensions(body)} dimensions, its head {num_dimensions}"
+        raise ModelFolderError(f"{what}. Save the model again.")
+    return body
 
 
 def _dimensions(body: SentenceTransformer) -> int:

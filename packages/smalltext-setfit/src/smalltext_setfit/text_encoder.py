@@ -52,6 +52,8 @@ class TextEncoder:
         The token that batches are padded with.
     prompt : str
         What the model wants put before every text; usually nothing.
+    known : int
+        For how many token ids the model has an embedding.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -60,6 +62,7 @@ class TextEncoder:
     tokenizer_id: str
     padding: int
     prompt: str = ""
+    known: int = 2**31 - 1
 
     @classmethod
     def of(cls, body: SentenceTransformer, max_seq_len: int) -> TextEncoder:
@@ -76,6 +79,7 @@ class TextEncoder:
             tokenizer_id(tokenizer),
             tokenizer.pad_token_id or 0,
             prompt or "",
+            getattr(transformer.auto_model.get_input_embeddings(), "num_embeddings", 2**31 - 1),
         )
 
     def distinct(self, data_set: Dataset[Any]) -> DistinctTexts:
@@ -93,6 +97,10 @@ class TextEncoder:
         asked = data_set if not self.prompt else TextDataset([self.prompt + text for text in data_set.x])
         tokens = tokens_of(asked, self.tokenizer, self.tokenizer_id)
         tokens = within(tokens, self.max_length, self.frame, "what the model is given")
+        greatest = int(tokens.tokens.max(initial=0))
+        if greatest >= self.known:
+            allowed = f"ids that the model knows, 0 to {self.known - 1}"
+            raise InvalidInputError("data_set", f"a text to which the tokenizer gives the id {greatest}", allowed)
         numbers: dict[str, int] = {}
         of_row = np.array([numbers.setdefault(text, len(numbers)) for text in data_set.x], dtype=np.intp)
         first = np.empty(len(numbers), dtype=np.intp)

@@ -70,3 +70,15 @@ def expanded(source: str) -> str:
             folder = Path(source).expanduser()
             return str(folder) if folder.is_dir() else source
     return source
+
+
+def abbreviated(source: str) -> str:
+    """Return the path of a folder as a manifest holds it: inside the home folder it begins with ``~``.
+
+    `fit` needs the path to train again, and who trained the model need not be read from it.
+    """
+    path = Path(source)
+    with suppress(RuntimeError, ValueError):  # there is no home folder, or it is elsewhere
+        if path.is_absolute():
+            return f"~/{path.relative_to(Path.home()).as_posix()}"
+    return source

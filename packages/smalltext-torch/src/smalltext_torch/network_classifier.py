@@ -96,6 +96,8 @@ class NetworkClassifier(ProbabilisticClassifier, Generic[F]):
     """The name of the backend's distribution."""
     version: ClassVar[str]
     """The version of the backend's distribution."""
+    further_files: ClassVar[frozenset[str]] = frozenset()
+    """Files in a saved folder that are code or pickles, and that `load` does not read."""
 
     device: str | torch.device | None
     _fitted: F | None = None
@@ -246,6 +248,10 @@ class NetworkClassifier(ProbabilisticClassifier, Generic[F]):
     @abstractmethod
     def _restore(self, folder: Path, manifest: Manifest) -> None:
         """Read what `save` wrote of the model of this classifier, running no code of the folder."""
+
+    @classmethod
+    def _check_saved(cls, folder: Path, manifest: Manifest) -> None:
+        """Refuse a saved folder before anything is made of it, with a ModelFolderError."""
 
     def _saved_parameters(self) -> dict[str, Any]:
         """Return the constructor's arguments that are saved; they are given to it again on loading."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tqdm import tqdm
@@ -25,6 +28,8 @@ VERBOSITY_ALL = 100
 
 PROGRESS_BARS = "SMALL_TEXT_PROGRESS_BARS"
 """The environment variable that switches progress bars on (1) or off (0); unset: on where there is a terminal."""
+
+_HIDDEN = threading.local()
 
 _ON = ("1", "on", "true", "yes")
 _OFF = ("0", "off", "false", "no")
@@ -59,9 +64,19 @@ def progress_bar(total: int, description: str | None, unit: str) -> tqdm[Any]:
     unit : str
         What is counted.
     """
-    hidden = description is None or not progress_bars_wanted()
+    hidden = description is None or getattr(_HIDDEN, "depth", 0) > 0 or not progress_bars_wanted()
     bar: tqdm[Any] = tqdm(total=total, desc=description, unit=unit, leave=False, disable=hidden)
     return bar
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Show no progress bar in this thread meanwhile."""
+    _HIDDEN.depth = getattr(_HIDDEN, "depth", 0) + 1
+    try:
+        yield
+    finally:
+        _HIDDEN.depth -= 1
 
 
 def described(description: str, pbar: object) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_torch.model_loading import ModelLoadingStrategy, expanded
+from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, expanded
 from smalltext_torch.parameters import check_positive
 
 
@@ -65,9 +65,9 @@ class TransformerModelArguments:
     def to_json(self) -> dict[str, Any]:
         """Return what a manifest can hold, and the constructor takes."""
         return {
-            "model": self.model,
-            "tokenizer": self.tokenizer,
-            "config": self.config,
+            "model": abbreviated(self.model),
+            "tokenizer": abbreviated(self.tokenizer),
+            "config": abbreviated(self.config),
             "model_loading_strategy": self.model_loading_strategy.value,
         }
 

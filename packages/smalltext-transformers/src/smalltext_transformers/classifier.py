@@ -22,6 +22,7 @@ from smalltext_torch.backend import Fitted
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import TorchClassifier
 from smalltext_torch.device import Precision
+from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
 from smalltext_torch.parameters import check_count
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
@@ -33,8 +34,9 @@ from smalltext_transformers import layers, parameters, pretrained
 from smalltext_transformers._version import __version__
 from smalltext_transformers.adapters import (
     check_peft_config,
-    config_from_json,
     config_to_json,
+    save_adapter,
+    saved_config,
     with_adapter,
     with_saved_adapter,
 )
@@ -369,13 +371,11 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             if self.peft_config is None:
                 network.save_pretrained(folder)
             else:
-                # Left to itself, peft asks the hub whether the pretrained vocabulary is another one.
-                network.save_pretrained(folder, save_embedding_layers=False)
-                network.config.save_pretrained(folder / pretrained.ADAPTED)
+                save_adapter(network, folder)
 
     def _load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
         if self.peft_config is None:
-            return prepare(pretrained.saved_network(folder))
+            return prepare(pretrained.saved_network(folder, encoder.config))
         network, _ = self._pretrained().network(encoder.config)
         return prepare(with_saved_adapter(network, folder))
 
@@ -386,7 +386,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             "transformer_model": self.transformer_model.to_json(),
             "fine_tuning_arguments": None if arguments is None else asdict(arguments),
             "peft_config": None if self.peft_config is None else config_to_json(self.peft_config),
-            "cache_dir": None if self.cache_dir is None else str(self.cache_dir),
+            "cache_dir": None if self.cache_dir is None else abbreviated(str(self.cache_dir)),
         }
 
     @classmethod
@@ -394,7 +394,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         arguments, adapter = saved["fine_tuning_arguments"], saved["peft_config"]
         return {
             **super()._loaded_parameters(saved),
+            "cache_dir": None if saved["cache_dir"] is None else str(Path(saved["cache_dir"]).expanduser()),
             "transformer_model": TransformerModelArguments(**saved["transformer_model"]),
             "fine_tuning_arguments": None if arguments is None else FineTuningArguments(**arguments),
-            "peft_config": None if adapter is None else config_from_json(adapter),
+            "peft_config": None if adapter is None else saved_config(adapter),
         }

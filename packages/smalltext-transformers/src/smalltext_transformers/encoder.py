@@ -15,6 +15,7 @@ from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch.batching import Ragged
 from smalltext_torch.tokens import Frame, check_length, tokenizer_id, tokens_of, within
+from smalltext_torch.untrusted_json import checked_object, read_object, refuse
 from smalltext_transformers import pretrained
 from smalltext_transformers.dataset import TransformersDataset
 
@@ -133,13 +134,20 @@ class Encoder:
     def save(self, folder: Path) -> None:
         """Write what `load` reads; the configuration is written with the network."""
         self.tokenizer.save_pretrained(folder)
+        pretrained.tidy(folder)
         content = {"max_length": self.max_length, "tokenizer_id": self.tokenizer_id}
         (folder / ENCODER).write_text(json.dumps(content), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Encoder:
         """Read what `save` wrote."""
-        content = json.loads((folder / ENCODER).read_bytes())
+        path = folder / ENCODER
+        content = checked_object(path, read_object(path), {"max_length": int, "tokenizer_id": str})
+        if content.keys() != {"max_length", "tokenizer_id"}:
+            refuse(path, "", "max_length or tokenizer_id is missing")
         tokenizer = pretrained.saved_tokenizer(folder)
         config = pretrained.saved_config(folder)
-        return cls(tokenizer, config, content["max_length"], Frame.of(tokenizer), content["tokenizer_id"])
+        frame, most = Frame.of(tokenizer), pretrained.window(config, tokenizer)
+        if not frame.before + frame.after < content["max_length"] <= most:
+            refuse(path, "max_length", f"it holds {content['max_length']}", f"up to {most}, which the model takes")
+        return cls(tokenizer, config, content["max_length"], frame, content["tokenizer_id"])

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
+from huggingface_hub import snapshot_download
 from transformers import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     PretrainedConfig,
     PreTrainedModel,
@@ -20,7 +21,10 @@ from transformers import (
 )
 from transformers.utils import CONFIG_NAME
 
-from smalltext_core.errors import InvalidInputError
+from smalltext_core.errors import InvalidInputError, ModelFolderError
+from smalltext_core.terminal import one_line, shown
+from smalltext_torch import hub, pretrained_files, weight_files
+from smalltext_torch.pretrained_files import PretrainedFolderError, temporary_folder
 from smalltext_torch.silence import silence
 from smalltext_torch.tokens import positions
 from smalltext_transformers import fitting
@@ -56,10 +60,11 @@ class Pretrained:
     def config(self, num_classes: int, multi_label: bool) -> PretrainedConfig:
         """Return the configuration of the model with a head for so many classes."""
         problem = "multi_label_classification" if multi_label else "single_label_classification"
-        with self._loading("config", self._arguments.config):
+        with self._loading("config", self._arguments.config) as folder:
             config: PretrainedConfig = AutoConfig.from_pretrained(
-                self._arguments.config, num_labels=num_classes, problem_type=problem, **self._options()
+                folder, num_labels=num_classes, problem_type=problem, **self._options()
             )
+        config.name_or_path = self._arguments.config
         # What the classes are called is said by a dataset, and what is wanted besides logits by whoever wants it.
         config.id2label = {number: f"LABEL_{number}" for number in range(num_classes)}
         config.label2id = {name: number for number, name in config.id2label.items()}
@@ -68,10 +73,9 @@ class Pretrained:
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Return the tokenizer."""
-        with self._loading("tokenizer", self._arguments.tokenizer):
-            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-                self._arguments.tokenizer, **self._options()
-            )
+        with self._loading("tokenizer", self._arguments.tokenizer) as folder:
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **self._options())
+        tokenizer.name_or_path = self._arguments.tokenizer
         if not fitting.knows_words(tokenizer):
             raise InvalidInputError(
                 "tokenizer",
@@ -90,17 +94,19 @@ class Pretrained:
             If there is no such model, or other parameters than those of a head or a pooler are not there.
         """
         source = self._arguments.model
-        with self._loading("model", source):
+        with self._loading("model", source) as folder:
             of_model, config = _network_class(config)
             loaded: tuple[PreTrainedModel, dict[str, Any]] = of_model.from_pretrained(
-                source,
+                folder,
                 config=copy.deepcopy(config),
                 dtype=torch.float32,
+                use_safetensors=True,
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
                 **self._options(),
             )
         network, info = loaded
+        network.name_or_path = network.config.name_or_path = source
         problem = fitting.misfit(network, info)
         if problem is not None:
             argument = "model" if self._arguments.config == source else "config"
@@ -116,22 +122,55 @@ class Pretrained:
         }
 
     @contextmanager
-    def _loading(self, part: str, source: str) -> Iterator[None]:
+    def _loading(self, part: str, source: str) -> Iterator[Path]:
+        """Check one part of a model, and yield a folder that holds what was checked of it, and nothing else."""
         allowed = "the folder of a model for transformers, or the name of one on the Hugging Face hub"
         # What was not given of its own is looked for where the model is.
         argument = "model" if source == self._arguments.model else part
         # transformers takes what is no folder for a name on the hub, and then complains of its letters.
         if (Path(source).is_absolute() or source.startswith((".", "~"))) and not Path(source).is_dir():
-            raise InvalidInputError(argument, f"{source!r}, where there is no folder", allowed)
+            raise InvalidInputError(argument, f"{shown(source)}, where there is no folder", allowed)
         if argument == "model" and Path(source).is_dir() and not (Path(source) / CONFIG_NAME).is_file():
-            raise InvalidInputError(argument, f"{source!r}, a folder without {CONFIG_NAME}", allowed)
+            raise InvalidInputError(argument, f"{shown(source)}, a folder without {CONFIG_NAME}", allowed)
+        given = f"{shown(source)}, of which the {part} cannot be loaded"
         try:
-            with silence():
-                yield
+            with silence(), temporary_folder() as checked:
+                _put(part, self._folder(part, source), checked, saved=False)
+                yield checked
+        except ModelFolderError as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise PretrainedFolderError(argument, given, allowed, reason) from error
         except Exception as error:  # Damaged files make these libraries raise whatever they happen to.
-            reason = str(error).strip().partition("\n")[0]
-            given = f"{source!r}, of which the {part} cannot be loaded"
+            reason = one_line(str(error).strip().partition("\n")[0])
             raise InvalidInputError(argument, given, allowed, f"{type(error).__name__}: {reason}") from error
+
+    def _folder(self, part: str, source: str) -> Path:
+        """Return the folder of a model, which is downloaded if need be."""
+        if Path(source).is_dir():
+            return Path(source)
+        options = {"cache_dir": self._cache_dir, **self._arguments.model_loading_strategy.arguments()}
+        if part == "model":
+            return hub.fetched_weights(snapshot_download, source, hub.CONFIG_FILES, **options)
+        patterns = hub.CONFIG_FILES if part == "config" else hub.TOKENIZER_PATTERNS
+        return hub.fetched(snapshot_download, source, patterns, **options)
+
+
+def _put(part: str, folder: Path, checked: Path, *, saved: bool) -> weight_files.Shapes:
+    """Put one part of a model into another folder, checked, and return the shapes of its weights."""
+    if part != "model" and (part == "config" or (folder / CONFIG_NAME).is_file()):
+        # Tokenizers whose class is not said are found by the type of the model.
+        pretrained_files.put_config(folder, checked, transformers, saved=saved)
+    if part == "tokenizer":
+        pretrained_files.put_tokenizer(folder, checked, transformers, saved=saved)
+    return weight_files.put_weights(folder, checked, saved=saved) if part == "model" else {}
+
+
+@contextmanager
+def _checked(part: str, folder: Path) -> Iterator[tuple[Path, weight_files.Shapes]]:
+    """Check one part of a saved classifier, and yield a folder that holds it alone, and the shapes of weights."""
+    with silence(), temporary_folder() as checked:
+        shapes = _put(part, folder, checked, saved=True)
+        yield checked, shapes
 
 
 def _network_class(config: PretrainedConfig) -> tuple[Any, PretrainedConfig]:
@@ -160,26 +199,62 @@ def window(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
     return min(limits, default=DEFAULT_WINDOW)
 
 
+def tidy(folder: Path) -> None:
+    """Leave in a folder that transformers wrote what is read of it, without any path of this machine."""
+    pretrained_files.tidy(folder, transformers)
+
+
 def saved_config(folder: Path) -> PretrainedConfig:
     """Read the configuration of a saved classifier."""
     home = folder / ADAPTED if (folder / ADAPTED).is_dir() else folder
-    config: PretrainedConfig = AutoConfig.from_pretrained(home, trust_remote_code=False, local_files_only=True)
+    with _checked("config", home) as (checked, _):
+        config: PretrainedConfig = AutoConfig.from_pretrained(checked, **_LOCAL)
+    config.name_or_path = ""
     return config
 
 
 def saved_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """Read the tokenizer of a saved classifier."""
-    with silence():
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=False, local_files_only=True
-        )
+    with _checked("tokenizer", folder) as (checked, _):
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(checked, **_LOCAL)
+    tokenizer.name_or_path = ""
     return tokenizer
 
 
-def saved_network(folder: Path) -> PreTrainedModel:
-    """Read the network of a saved classifier."""
-    with silence():
-        network: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, local_files_only=True
+def saved_network(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
+    """Read the network of a saved classifier, all of whose weights have to be there.
+
+    Raises
+    ------
+    ModelFolderError
+        If they are not those of the configuration.
+    """
+    with _checked("model", folder) as (checked, shapes):
+        of_model, config = _network_class(config)
+        weight_files.check_size(meta_network(of_model, config), shapes, folder / CONFIG_NAME)
+        loaded: tuple[PreTrainedModel, dict[str, Any]] = of_model.from_pretrained(
+            checked,
+            config=copy.deepcopy(config),
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+            **_LOCAL,
         )
+    network, info = loaded
+    lacking = fitting.drawn(network, info)
+    if lacking:
+        what = f"{folder / CONFIG_NAME} does not fit the weights: there are none for {shown(lacking[0])}"
+        raise ModelFolderError(f"{what}. Save the model again.")
+    weight_files.check_complete(network, shapes, folder / CONFIG_NAME)
+    network.name_or_path = network.config.name_or_path = ""
     return network
+
+
+def meta_network(of_model: Any, config: PretrainedConfig) -> PreTrainedModel:
+    """Return a network that takes no memory, to see how much one would take."""
+    with torch.device("meta"):
+        network: PreTrainedModel = of_model(copy.deepcopy(config))
+    return network
+
+
+_LOCAL: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}

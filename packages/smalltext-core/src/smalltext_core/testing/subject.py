@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 from smalltext_core.classifier import AnyClassifier, ClassifierFactory
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import UnsupportedError
-from smalltext_core.interruptions import raised_by_signal
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.testing.check import not_applicable
@@ -138,8 +137,6 @@ class Subject:
             try:
                 training.returned = training.classifier.fit(self.train_set)
             except (Exception, SystemExit) as error:
-                if raised_by_signal(error):
-                    raise
                 training.error = error
             training.moved = tuple(moved(before, global_state()))
         return training
@@ -155,8 +152,6 @@ class Subject:
         try:
             self.training.classifier.predict_proba(TextDataset(self.train_set.x))
         except (Exception, SystemExit) as error:
-            if raised_by_signal(error):
-                raise
             return error
         return None
 
@@ -167,9 +162,7 @@ class Subject:
                 return UNTRAINED
             if self.training.error is None and check != PREDICTION_CHECK:
                 return UNPREDICTED if _same_failure(self.prediction_error, error) else None
-        except (Exception, SystemExit) as raised:  # a factory whose new() fails
-            if raised_by_signal(raised):
-                raise
+        except (Exception, SystemExit):  # a factory whose new() fails
             return None
         return None
 

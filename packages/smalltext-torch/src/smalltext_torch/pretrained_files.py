@@ -1,0 +1,292 @@
+"""The settings and the tokenizer of a pretrained model, from a folder that may come from anybody.
+
+Everything in config.json and in the files of the tokenizer that decides what is imported, called or opened is
+checked against the lists of `smalltext_torch.allowed_keys`, and what passes is written into a new folder.
+Libraries are given that folder: what was not checked is not in it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from smalltext_core.errors import InvalidInputError, ModelFolderError
+from smalltext_core.terminal import shown
+from smalltext_torch.allowed_keys import (
+    ATTENTION,
+    BASE_CONFIG,
+    BASE_TOKENIZER,
+    DTYPES,
+    NOT_HANDED_ON,
+    SPECIAL_TOKENS,
+    TOKENIZER_FILES,
+    is_suspicious,
+    is_tokenizer,
+    words,
+)
+from smalltext_torch.untrusted_json import LARGEST_INTEGER, read_object, refuse
+from smalltext_torch.weight_files import place
+
+CONFIG, TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP = "config.json", "tokenizer_config.json", "special_tokens_map.json"
+ADAPTER_CONFIG = "adapter_config.json"
+
+_MOST_LAYERS = 4096
+_COUNTS = ("layer", "block", "depth", "stage", "expert", "group")
+_ATTENTION_KEYS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
+_MECAB = frozenset({"ipadic", "unidic", "unidic_lite"})
+_ASKS_FOR_CODE = re.compile(
+    r"_.*|.*_(file|path|object)|auto_map|backbone.*|quantization.*|use_timm.*|self|args|kwargs|vocab|merges"
+)
+_SENTENCEPIECE = frozenset({"alpha", "enable_sampling", "nbest_size"})
+
+
+class PretrainedFolderError(InvalidInputError, ModelFolderError):
+    """A pretrained model that the caller named is damaged, or would run code if a library loaded it."""
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield a folder for what was checked, which is gone at the end, as far as that is possible."""
+    with TemporaryDirectory(prefix="smalltext-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def put_config(folder: Path, target: Path, library: Any, *, saved: bool) -> dict[str, Any]:
+    """Check the configuration of a model, and write what is allowed of it into another folder.
+
+    Parameters
+    ----------
+    folder, target : Path
+    library : module
+        transformers, whose classes of configurations know what they take.
+    saved : bool
+        Whether the folder is one that a classifier saved. In such a folder every key has to be on the list; in
+        others, keys that nothing is decided by are left out.
+
+    Returns
+    -------
+    dict
+        What was written.
+
+    Raises
+    ------
+    ModelFolderError
+        If a key, or what it holds, is not allowed.
+    """
+    path = folder / CONFIG
+    if os.path.lexists(folder / ADAPTER_CONFIG):
+        advice = "Merge the adapter into its model (merge_and_unload of peft), and save that"
+        refuse(folder / ADAPTER_CONFIG, "", f"the folder of an adapter is not read as that of a model. {advice}")
+    content = read_object(path)
+    config = _checked_config(path, content, library, saved=saved)
+    _write(target / CONFIG, config)
+    return config
+
+
+def _checked_config(path: Path, content: Mapping[str, Any], library: Any, *, saved: bool) -> dict[str, Any]:
+    kind = content.get("model_type")
+    if not isinstance(kind, str) or kind not in library.CONFIG_MAPPING:
+        refuse(path, "model_type", f"it holds {shown(kind, 100)}", "a type of models that transformers knows")
+    known = BASE_CONFIG | _keys_of(library.CONFIG_MAPPING[kind])
+    checked: dict[str, Any] = {}
+    for key, value in content.items():
+        if value is None:
+            if key in known:
+                checked[key] = None
+        elif key in NOT_HANDED_ON:
+            continue
+        elif _may_hold(path, key, value) and (key in known or key in _ATTENTION_KEYS):
+            checked[key] = value
+        elif saved or is_suspicious(key):
+            refuse(path, key, "this key is not on the list of those that are allowed")
+    return checked
+
+
+def _may_hold(path: Path, key: str, value: Any) -> bool:
+    """Refuse values that decide what is imported or called, and numbers that would take all memory."""
+    if key in ("dtype", "torch_dtype") and not (isinstance(value, str) and value in DTYPES):
+        refuse(path, key, f"it holds {shown(value, 100)}", ", ".join(sorted(DTYPES)))
+    if key in _ATTENTION_KEYS and not (isinstance(value, str) and value in ATTENTION):
+        refuse(path, key, f"it holds {shown(value, 100)}", ", ".join(sorted(ATTENTION)))
+    if key == "tokenizer_class" and not is_tokenizer(value):
+        refuse(path, key, f"it holds {shown(value, 100)}", "a class of tokenizers of texts of transformers")
+    _check_numbers(path, key, value)
+    return True
+
+
+def _check_numbers(path: Path, key: str, value: Any) -> None:
+    """Refuse numbers out of range, and keys inside of what a key holds that would be followed."""
+    waiting = [(key, value)]
+    while waiting:
+        place_of, inner = waiting.pop()
+        name = place_of.rpartition(".")[2]
+        if isinstance(inner, dict):
+            for further, held in inner.items():
+                if held is not None and place_of not in ("id2label", "label2id", "task_specific_params"):
+                    _check_nested(path, f"{place_of}.{further}", further, held)
+                waiting.append((f"{place_of}.{further}", held))
+        elif isinstance(inner, list):
+            waiting.extend((place_of, held) for held in inner)
+        elif type(inner) is int:
+            most = _MOST_LAYERS if any(count in name for count in _COUNTS) else LARGEST_INTEGER
+            if not -LARGEST_INTEGER <= inner <= most:
+                refuse(path, place_of, f"it holds {shown(inner, 40)}", f"up to {most}")
+
+
+def _check_nested(path: Path, place_of: str, key: str, value: Any) -> None:
+    """Refuse in a part of a configuration what is refused in the whole."""
+    if key in _ATTENTION_KEYS and value in ATTENTION:
+        return
+    if key in ("dtype", "torch_dtype") and isinstance(value, str) and value in DTYPES:
+        return
+    if key in ("dtype", "torch_dtype") or (key not in BASE_CONFIG | NOT_HANDED_ON and is_suspicious(key)):
+        refuse(path, place_of, f"it holds {shown(value, 100)}, which is not on the list of what is allowed")
+    if key == "tokenizer_class" and not is_tokenizer(value):
+        refuse(path, place_of, f"it holds {shown(value, 100)}", "a class of tokenizers of texts of transformers")
+
+
+def _keys_of(kind: Any) -> frozenset[str]:
+    """Return the keys that the configurations of a class have: its parameters, and what it adds to them."""
+    names = set(parameters_of(kind))
+    with suppress(Exception):  # some need arguments
+        names.update(name for name in kind().to_dict() if not _ASKS_FOR_CODE.fullmatch(name))
+    return frozenset(names)
+
+
+def parameters_of(kind: Any) -> frozenset[str]:
+    """Return the names of the parameters that a class and those it is derived from take.
+
+    Code, quantized weights and files are asked for by name too; such names are left out.
+    """
+    names: set[str] = set(getattr(kind, "attribute_map", {}))
+    for base in kind.__mro__:
+        if "__init__" in vars(base):
+            names.update(inspect.signature(base.__init__).parameters)
+    return frozenset(name for name in names if not _ASKS_FOR_CODE.fullmatch(name))
+
+
+def put_tokenizer(folder: Path, target: Path, library: Any, *, saved: bool) -> None:
+    """Check the files of a tokenizer, and put them into another folder; see `put_config`.
+
+    Raises
+    ------
+    ModelFolderError
+        If a key, or what it holds, is not allowed.
+    """
+    for name in sorted(TOKENIZER_FILES):
+        if not (folder / name).is_file():
+            continue
+        if name == TOKENIZER_CONFIG:
+            _write(target / name, _checked_tokenizer_config(folder / name, library, saved=saved))
+        elif name == SPECIAL_TOKENS_MAP:
+            _write(target / name, _checked_special_tokens(folder / name))
+        else:
+            place(folder / name, target / name)
+
+
+def _checked_tokenizer_config(path: Path, library: Any, *, saved: bool) -> dict[str, Any]:
+    content = read_object(path)
+    kind = content.get("tokenizer_class")
+    if kind is not None and not is_tokenizer(kind):
+        refuse(path, "tokenizer_class", f"it holds {shown(kind, 100)}", "a class of tokenizers of texts")
+    class_of = None if kind is None else getattr(library, kind, None)
+    known = BASE_TOKENIZER | (parameters_of(class_of) if isinstance(class_of, type) else frozenset())
+    checked: dict[str, Any] = {}
+    for key, value in content.items():
+        if value is None:
+            if key in known:
+                checked[key] = None
+        elif key in NOT_HANDED_ON:
+            continue
+        elif key in known or key.endswith("_token"):
+            _check_tokenizer_value(path, key, value)
+            checked[key] = value
+        elif saved or is_suspicious(key) or key.endswith("_kwargs"):
+            refuse(path, key, "this key is not on the list of those that are allowed")
+    return checked
+
+
+def _check_tokenizer_value(path: Path, key: str, value: Any) -> None:
+    if key == "backend" and value not in ("tokenizers", "sentencepiece"):
+        refuse(path, key, f"it holds {shown(value, 100)}", "tokenizers, sentencepiece")
+    if key == "sp_model_kwargs" and not (isinstance(value, dict) and value.keys() <= _SENTENCEPIECE):
+        refuse(path, key, f"it holds {shown(value, 100)}", f"an object with {', '.join(sorted(_SENTENCEPIECE))}")
+    if key == "mecab_kwargs" and not (
+        isinstance(value, dict) and value.keys() <= {"mecab_dic"} and set(map(str, value.values())) <= _MECAB
+    ):
+        refuse(
+            path, key, f"it holds {shown(value, 100)}", f"an object with mecab_dic: {', '.join(sorted(_MECAB))}"
+        )
+
+
+def _checked_special_tokens(path: Path) -> dict[str, Any]:
+    content = read_object(path)
+    for key in content:
+        if key not in SPECIAL_TOKENS and not key.endswith("_token"):
+            refuse(path, key, "this key is not on the list of those that are allowed", "the names of tokens")
+    return content
+
+
+def tidy(folder: Path, library: Any) -> None:
+    """Leave in a folder that transformers wrote what is read of it, without any path of this machine.
+
+    Parameters
+    ----------
+    folder : Path
+    library : module
+        transformers.
+    """
+    for name in ("generation_config.json", "README.md"):
+        (folder / name).unlink(missing_ok=True)
+    if (folder / CONFIG).is_file():
+        _write(
+            folder / CONFIG, _checked_config(folder / CONFIG, read_object(folder / CONFIG), library, saved=False)
+        )
+    if (folder / TOKENIZER_CONFIG).is_file():
+        content = _checked_tokenizer_config(folder / TOKENIZER_CONFIG, library, saved=False)
+        _write(folder / TOKENIZER_CONFIG, content)
+
+
+EXECUTABLE = words(
+    """
+    .a .bat .bin .ckpt .cmd .com .dll .dylib .exe .h5 .ipynb .jar .jl .joblib .js .keras .lua .msi .npy .npz
+    .o .onnx .ot .pickle .pkl .pl .ps1 .pt .pth .py .pyc .pyd .pyi .pyo .pyw .r .rb .sh .so .tar .th .whl
+    .zip
+    """
+)
+"""The endings of files that are code, pickles, or archives of such."""
+
+
+def check_files(folder: Path, expected: Iterable[str] = ()) -> None:
+    """Refuse a saved classifier in whose folder there is code or a pickle, or a link that leads out of it.
+
+    Parameters
+    ----------
+    folder : Path
+    expected : iterable of str, default=()
+        The names of files of such kinds that may be there.
+    """
+    home = folder.resolve()
+    for path in sorted(folder.rglob("*")):
+        try:
+            inside = path.resolve().is_relative_to(home)
+        except (OSError, RuntimeError):
+            inside = False
+        if not inside:
+            raise ModelFolderError(f"{path} is a link that leads out of the folder; it is not read.")
+        if path.suffix.lower() in EXECUTABLE and path.relative_to(folder).as_posix() not in set(expected):
+            what = f"{path} is of a kind that can hold code, and no classifier saves such a file"
+            raise ModelFolderError(
+                f"{what}. Nothing in the folder is read; remove the file if you trust the rest."
+            )
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
