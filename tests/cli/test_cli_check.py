@@ -179,3 +179,39 @@ def test_a_parameter_that_is_needed_is_set(smalltext):
     ended = smalltext("check", "needy", "--set", "model=folder", *ONE)
     assert ended.code == 0
     assert "needy with model='folder'" in ended.out
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("name", "check", "said"),
+    [
+        ("lost", "check_spec_leads_to_what_is_there", "NoSuchClass"),
+        ("broken", "check_plugin_can_be_loaded", "No module named 'nothing'"),
+    ],
+)
+@pytest.mark.parametrize("only", [*ONE[1:], "check_abilities_are_declared"])
+def test_one_check_of_a_broken_plugin_says_that_it_is_broken(smalltext, name, check, said, only):
+    ended = smalltext("check", name, "--only", only)
+    assert ended.code == 1
+    assert said in in_words(ended.out)
+    found = json.loads(smalltext("check", name, "--only", only, "--json").out)
+    assert check in [one["check"] for one in found["checks"] if one["status"] == "failed"]
+
+
+class Unmakeable(Modest):
+    def __init__(self, num_classes, **_):
+        raise RuntimeError("no room")
+
+
+@pytest.mark.usefixtures("installed")
+def test_one_check_of_a_classifier_that_cannot_be_made_is_not_green(smalltext, monkeypatch):
+    monkeypatch.setattr(Modest, "__init__", Unmakeable.__init__)
+    ended = smalltext("check", "modest", *ONE)
+    assert ended.code == 1
+    assert "no room" in ended.out
+
+
+def test_a_check_that_is_skipped_is_not_green(smalltext):
+    ended = smalltext("check", "sklearn", "--single-label", "--only", "check_multi_label_columns_are_independent")
+    assert ended.code == 1, ended.out
+    assert "No check could be run" in ended.out

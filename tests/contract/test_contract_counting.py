@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import pytest
 
-from smalltext_core.testing import check_classifier
+from smalltext_core.testing import ConformanceError, check_classifier, run_checks
+from smalltext_core.testing.runner import all_kept
 
 SINGLE_ONLY = {"check_single_label_rows_sum_to_one", "check_single_label_predictions_are_int32"}
 MULTI_ONLY = {
@@ -56,3 +58,43 @@ def test_without_a_seed_what_compares_bits_of_two_trainings_is_skipped():
         "check_fit_again_starts_again",
         "check_classifiers_share_nothing",
     }
+
+
+@pytest.mark.usefixtures("counting_plugin")
+def test_files_of_other_processes_are_not_held_against_the_classifier(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    counting = importlib.import_module("counting_classifier")
+    learn = counting.CountingClassifier.learn
+
+    def while_others_write(self, *arguments):
+        (tmp_path / f"of-another-process-{len(list(tmp_path.iterdir()))}").touch()
+        return learn(self, *arguments)
+
+    monkeypatch.setattr(counting.CountingClassifier, "learn", while_others_write)
+    (result,) = run_checks(factory(3), only=["check_twenty_rounds_leave_no_files"])
+    assert result.status == "passed", result
+    assert Path.cwd() == tmp_path
+
+
+@pytest.mark.usefixtures("counting_plugin")
+@pytest.mark.parametrize("path", ["words.txt", "../words.txt"])
+def test_relative_paths_lead_where_they_did_while_files_are_watched(tmp_path, monkeypatch, path):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    Path(path).write_text("words")
+    counting = importlib.import_module("counting_classifier")
+    learn = counting.CountingClassifier.learn
+
+    def with_a_file(self, *arguments):
+        assert Path(path).read_text() == "words"
+        return learn(self, *arguments)
+
+    monkeypatch.setattr(counting.CountingClassifier, "learn", with_a_file)
+    (result,) = run_checks(factory(3), only=["check_twenty_rounds_leave_no_files"])
+    assert result.status == "passed", result
+
+
+def test_no_check_at_all_is_no_success():
+    with pytest.raises(ConformanceError, match="no check was run"):
+        all_kept("Nobody", [])

@@ -46,8 +46,10 @@ def outcome(folder: str) -> str:
     texts = TextDataset(["a goal for the team", "", "🎉 数据 \ud800 " + "word " * 50])
     try:
         classifier = load(folder)
-    except Exception as error:
+    except SmallTextError as error:
         return f"{type(error).__name__} at load: {error}"
+    except BaseException as error:
+        return f"foreign {type(error).__name__} at load: {error}"
     try:
         classifier.predict_proba(texts)
         classifier.predict(texts)
@@ -55,7 +57,7 @@ def outcome(folder: str) -> str:
             classifier.embed(texts)
     except SmallTextError as error:
         return f"{type(error).__name__} at predict: {error}"
-    except Exception as error:
+    except BaseException as error:
         return f"foreign {type(error).__name__} at predict: {error}"
     return "predicted"
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import sys
+import traceback
 import warnings
 from types import FrameType
 from typing import Annotated, Any, NoReturn, TextIO
@@ -22,6 +24,9 @@ from smalltext_cli.commands.new_plugin import new_plugin
 from smalltext_cli.commands.predict import predict
 from smalltext_cli.commands.train import train
 from smalltext_core.errors import SmallTextError
+from smalltext_core.terminal import one_line, printable
+
+_LONGEST_MESSAGE = 4000
 
 TRACEBACK_VARIABLE = "SMALLTEXT_TRACEBACK"
 """If this environment variable is set, an error ends in a traceback, for those who look for its cause."""
@@ -111,13 +116,15 @@ def _show_warning(
 
 def _fail(message: str, code: int) -> NoReturn:
     if os.environ.get(TRACEBACK_VARIABLE):
-        raise
+        sys.stderr.write(printable(traceback.format_exc(), None, keep="\n"))
+        raise SystemExit(1)
     _say(f"Error: {message}")
     raise SystemExit(code)
 
 
 def _say(message: str) -> None:
-    sys.stderr.write(" ".join(message.split()) + "\n")
+    """Write one line to standard error, in which nothing controls the terminal."""
+    sys.stderr.write(one_line(re.sub(r"[ \t\r\n]+", " ", message), _LONGEST_MESSAGE) + "\n")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def weight_of(value: object) -> float:
     weight = math.nan
     if isinstance(value, str):
         if _NUMBER.fullmatch(value.strip()):
-            weight = float(value)
+            weight = float(value.strip())
     elif not isinstance(value, (bool, bytes, bytearray)):
         with suppress(TypeError, ValueError, OverflowError):
             weight = float(value)  # type: ignore[arg-type]

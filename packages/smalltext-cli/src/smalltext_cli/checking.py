@@ -15,6 +15,7 @@ from smalltext_cli.parameters import Parameters, builder_parameters
 from smalltext_cli.settings import settings_of, values_of
 from smalltext_core import ClassifierFactory, ClassifierSpec, LabelNames, classifier_spec, create_factory
 from smalltext_core.errors import PluginError, SmallTextError
+from smalltext_core.interruptions import raised_by_signal
 from smalltext_core.testing import Check, Result, checks, find_check, promises, run_checks, run_promises
 from smalltext_core.testing.texts import class_names
 
@@ -145,12 +146,13 @@ def plan(
         spec = classifier_spec(name)
         builder = builder_parameters(spec.resolve("builder"))
     except PluginError:  # which the checks of the plugin report
-        return Plan(name, {}, _of_plugin(name, max(num_classes, 2), {}, chosen))
+        return Plan(name, {}, _of_plugin(name, max(num_classes, 2), {}, chosen, broken=True))
     values = _values(name, builder, settings, num_classes, seed, device)
-    parts = _of_plugin(name, max(num_classes, 2), values, chosen)
-    for kind in _kinds(spec, multi_label):
-        parts += _of_rules(name, kind, num_classes, values, chosen)
-    return Plan(name, values, parts)
+    rules = [
+        part for kind in _kinds(spec, multi_label) for part in _of_rules(name, kind, num_classes, values, chosen)
+    ]
+    broken = not rules and any(check.rule for check in chosen)
+    return Plan(name, values, _of_plugin(name, max(num_classes, 2), values, chosen, broken=broken) + rules)
 
 
 def run(part: Part, *, silently: bool) -> Iterator[Check | Checked]:
@@ -196,12 +198,16 @@ def _kinds(spec: ClassifierSpec, multi_label: bool | None) -> list[Kind]:
     return ["single-label", "multi-label"] if "multi_label" in spec.abilities else ["single-label"]
 
 
-def _of_plugin(name: str, num_classes: int, values: dict[str, Any], chosen: list[Check]) -> list[Part]:
+def _of_plugin(
+    name: str, num_classes: int, values: dict[str, Any], chosen: list[Check], *, broken: bool
+) -> list[Part]:
+    """Return the checks of the plugin that were chosen; where it is `broken`, also those that say how."""
     results = run_promises(name, num_classes, **values)
     wanted = [check for check in promises() if not chosen or check in chosen]
-    if not wanted:
+    if not wanted and not broken:
         return []
-    return [Part("plugin", tuple(wanted), (result for result in results if result.check in wanted))]
+    shown = (result for result in results if result.check in wanted or (broken and result.status == "failed"))
+    return [Part("plugin", tuple(wanted), shown)]
 
 
 def _of_rules(name: str, kind: Kind, num_classes: int, values: dict[str, Any], chosen: list[Check]) -> list[Part]:
@@ -227,5 +233,7 @@ def _made(make: partial[ClassifierFactory]) -> ClassifierFactory | None:
         return None
     except SmallTextError:  # a setting that it does not allow
         raise
-    except (Exception, SystemExit):
+    except (Exception, SystemExit) as error:
+        if raised_by_signal(error):
+            raise
         return None

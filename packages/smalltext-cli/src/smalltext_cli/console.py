@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from smalltext_core.terminal import printable
+from smalltext_core.terminal import LIMIT, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
+    from rich.text import Text
 
 _BARS = "SMALL_TEXT_PROGRESS_BARS"
 """The variable that switches the progress bars of backends on or off."""
@@ -23,17 +24,38 @@ _BARS = "SMALL_TEXT_PROGRESS_BARS"
 @cache
 def results() -> Console:
     """Return the console of standard output: for what the user asked for."""
-    from rich.console import Console
-
-    return Console(soft_wrap=False, highlight=False)
+    return _printable_console(stderr=False)
 
 
 @cache
 def messages() -> Console:
     """Return the console of standard error: for progress, notes and tables that accompany a result."""
-    from rich.console import Console
+    return _printable_console(stderr=True)
 
-    return Console(stderr=True, highlight=False)
+
+def _printable_console(*, stderr: bool) -> Console:
+    """Return a console that escapes what would control the terminal, whoever wrote the text that is printed."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class PrintableConsole(Console):
+        def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                # Segments with a control are the console's own: they hide the cursor, or move it.
+                safe = segment.text if segment.control else printable(segment.text, None, keep="\n")
+                yield Segment(safe, segment.style, segment.control)
+
+    return PrintableConsole(stderr=stderr, soft_wrap=False, highlight=False)
+
+
+def plain(text: str, limit: int = LIMIT, *, style: str = "") -> Text:
+    """Return a text by others as a cell or a line that may be printed: no markup, printable, and shortened.
+
+    Unlike what the console escapes by itself, it is as wide as it looks, so that tables stay straight.
+    """
+    from rich.text import Text
+
+    return Text(printable(text, limit), style=style)
 
 
 def note(message: str) -> None:
@@ -74,5 +96,10 @@ def jsonable(value: object) -> Any:
 
 
 def print_json(content: Mapping[str, object] | list[object]) -> None:
-    """Print a result for machines: JSON, never coloured or wrapped."""
-    sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    """Print a result for machines: JSON, never coloured or wrapped, with what controls a terminal escaped."""
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    sys.stdout.write("".join(map(_json_character, text)) + "\n")
+
+
+def _json_character(character: str) -> str:
+    return character if character == "\n" or printable(character) == character else json.dumps(character)[1:-1]

@@ -118,7 +118,9 @@ def rows(
                     weight = None if weight_column is None else weight_of(values[-1])
                 except CellError as error:
                     more = _missing(records, labelled) if isinstance(error, MissingLabelError) else 0
-                    problem = error.problem + (f", as are {more:,} more" if more else "")
+                    problem = error.problem + (
+                        f", as {'is' if more == 1 else 'are'} {more:,} more" if more else ""
+                    )
                     raise InputFileError(f"{source.name}, {unit} {number}", problem, error.next_step) from None
                 yield Row(text, label, weight, number)
         if say is not None:

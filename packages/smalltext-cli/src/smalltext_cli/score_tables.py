@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from smalltext_cli.confusion import top_confusions
+from smalltext_cli.console import plain
 from smalltext_cli.errors import shortened
 
 if TYPE_CHECKING:
@@ -113,7 +114,5 @@ def _table(*headers: str, left: tuple[int, ...] = (0,)) -> Table:
 
 
 def _name(name: str, limit: int = 40) -> Text:
-    """Return a name from a stranger as it may be printed: no markup, nothing that steers the terminal."""
-    from rich.text import Text
-
-    return Text("".join(letter if letter.isprintable() else "\ufffd" for letter in shortened(name, limit)))
+    """Return the name of a class as it may be printed: no markup, nothing that controls the terminal."""
+    return plain(shortened(name, limit), limit)

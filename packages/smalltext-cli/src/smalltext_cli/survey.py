@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smalltext_cli.cells import Label
-from smalltext_cli.console import messages, note, warn
+from smalltext_cli.console import messages, note, plain, warn
 from smalltext_cli.reading import Labelled
 from smalltext_cli.spelling import names_of
 from smalltext_core.label_names import alike_notices, shown_name
@@ -85,7 +85,6 @@ def show_overlap(data: Labelled, validation: Labelled, name: str) -> None:
 def show(found: Survey, name: str) -> None:
     """Tell on standard error what a file holds."""
     from rich.table import Table
-    from rich.text import Text
 
     console = messages()
     heading = f"{printable(name)}: {found.texts:,} texts in {len(found.classes)} classes"
@@ -94,7 +93,7 @@ def show(found: Survey, name: str) -> None:
     table.add_column("texts", justify="right")
     table.add_column("share", justify="right")
     for label, count in found.classes.items():
-        table.add_row(Text(shown_name(label)[1:-1]), f"{count:,}", f"{count / found.texts:.1%}")
+        table.add_row(plain(shown_name(label)[1:-1]), f"{count:,}", f"{count / found.texts:.1%}")
     console.print(table)
     notes = [
         ("exact copies of an earlier text", found.duplicates),

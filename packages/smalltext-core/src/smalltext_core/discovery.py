@@ -14,6 +14,7 @@ import pluggy
 from smalltext_core import hooks
 from smalltext_core.classifier import PROTOCOL_VERSION
 from smalltext_core.errors import PluginError, ProtocolVersionError
+from smalltext_core.interruptions import raised_by_signal
 from smalltext_core.spec import ClassifierSpec
 
 ALLOW_VARIABLE = "SMALLTEXT_PLUGINS"
@@ -97,7 +98,9 @@ def _load(distribution: str, version: str, entry: EntryPoint) -> Plugin:
         return replace(plugin, blocked_by=blocked_by)
     try:
         specs = _specs(entry)
-    except (Exception, SystemExit) as error:  # whatever a stranger's module raises stays with its plugin
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # whatever its module raises stays with the plugin
+        if raised_by_signal(error):
+            raise
         return replace(plugin, error=error)
     strange = [spec for spec in specs if spec.protocol != PROTOCOL_VERSION]
     mismatch = _protocol_error(strange[0], distribution, version) if strange else None
@@ -126,11 +129,13 @@ def _specs(entry: EntryPoint) -> tuple[ClassifierSpec, ...]:
 
 
 def _protocol_error(spec: ClassifierSpec, distribution: str, version: str) -> ProtocolVersionError:
-    behind = "smalltext-core" if spec.protocol > PROTOCOL_VERSION else distribution
+    newer = spec.protocol > PROTOCOL_VERSION
+    behind = "smalltext-core" if newer else distribution
+    advice = "Upgrade it: pip install --upgrade smalltext-core" if newer else f"Upgrade {distribution}."
     return ProtocolVersionError(
         f"The classifier {spec.name!r} of {distribution} {version} was written for version {spec.protocol} of the "
         f"protocol, and the installed smalltext-core has version {PROTOCOL_VERSION}: "
-        f"{behind} is the older one. Upgrade it: pip install --upgrade {behind}"
+        f"{behind} is the older one. {advice}"
     )
 
 

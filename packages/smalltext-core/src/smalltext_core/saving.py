@@ -28,6 +28,7 @@ from smalltext_core.errors import (
     SmallTextError,
     UnknownClassifierError,
 )
+from smalltext_core.interruptions import raised_by_signal
 from smalltext_core.labels import LabelNames
 from smalltext_core.manifest import (
     FORMAT_VERSION,
@@ -217,8 +218,8 @@ def damage_explained(folder: str | Path) -> Iterator[None]:
     """Turn whatever is raised while a saved model is read into a ModelFolderError, with the cause chained.
 
     `load` does it for every backend; a backend's own `load` may do so too, for those who call it. Exceptions of
-    smalltext pass, and so does what says nothing about the folder: MemoryError, KeyboardInterrupt, SystemExit and
-    warnings that the caller has turned into errors.
+    smalltext pass, and so does what says nothing about the folder: MemoryError, KeyboardInterrupt, SystemExit,
+    warnings that the caller has turned into errors, and what the handler of a signal raises.
     """
     try:
         yield
@@ -226,7 +227,8 @@ def damage_explained(folder: str | Path) -> Iterator[None]:
         raise
     except BaseException as error:
         # Libraries written in Rust panic with an exception that Python does not count among the ordinary ones.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        ordinary = isinstance(error, Exception) or type(error).__name__ == "PanicException"
+        if not ordinary or raised_by_signal(error):
             raise
         what = f"{folder} cannot be loaded, {type(error).__name__}: {one_line(str(error))}"
         advice = "It is damaged, or was saved with versions that those installed here do not understand"

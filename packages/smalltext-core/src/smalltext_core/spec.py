@@ -9,6 +9,7 @@ from typing import Any
 
 from smalltext_core.errors import InvalidInputError, PluginError
 from smalltext_core.factory import ConstructorFactory
+from smalltext_core.interruptions import raised_by_signal
 
 ABILITIES = ("multi_label", "weights", "validate", "embed", "dropout_sampling", "save")
 """What a spec may declare beyond the three methods of the protocol."""
@@ -99,7 +100,9 @@ class ClassifierSpec:
             found: Any = importlib.import_module(module)
             for attribute in path.split("."):
                 found = getattr(found, attribute)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            if raised_by_signal(error):
+                raise
             raise PluginError(
                 f"The {part} of the classifier {self.name!r} could not be loaded from {target!r}: "
                 f"{type(error).__name__}: {error}"

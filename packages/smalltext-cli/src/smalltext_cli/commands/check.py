@@ -57,7 +57,8 @@ def check(
     """Check that an installed classifier keeps the rules of smalltext, and its plugin its promises.
 
     The classifier is trained many times, on a few dozen short texts. Let it learn from them within seconds: for a
-    neural network, more epochs and fewer units than in earnest. Ends with exit code 1 if a rule is broken.
+    neural network, more epochs and fewer units than in earnest. Ends with exit code 1 if a rule is broken, or if
+    no check could be run.
 
     For example:
 
@@ -92,10 +93,10 @@ def check(
             }
         )
     else:
-        if not planned.rules_are_checked and not only:
+        if not planned.rules_are_checked and (not only or counts["failed"]):
             _say("\nThe rules were not checked: no classifier can be made, as said above.")
         _show_end(name, checked, counts)
-    if counts["failed"]:
+    if counts["failed"] or not counts["passed"]:
         raise typer.Exit(1)
 
 
@@ -150,6 +151,8 @@ def _details(result: Result, *, explain: bool) -> dict[str, str]:
 def _show_end(name: str, checked: list[Checked], counts: Counter[str]) -> None:
     told = ", ".join(f"{counts[status]} {status}" for status in ("passed", "failed", "skipped"))
     _say(f"\n{told}, in {sum(one.seconds for one in checked):.1f} s")
+    if not counts["passed"] and not counts["failed"]:
+        _say("No check could be run, so that nothing is known.")
     failed = next((one.result.check.name for one in checked if one.result.status == "failed"), None)
     if failed is not None:
         _say(f"One alone, when you have changed something: smalltext check {name} --only {failed}")

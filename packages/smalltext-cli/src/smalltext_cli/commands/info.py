@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from smalltext_cli.commands.options import AsJson
-from smalltext_cli.console import jsonable, print_json, results
+from smalltext_cli.console import jsonable, plain, print_json, results
 from smalltext_cli.parameters import REQUIRED, Parameters, builder_parameters
 from smalltext_core import ClassifierSpec, Plugin, classifier_spec, plugins
+from smalltext_core.terminal import LIMIT, printable, shown
 
 
 def info(
@@ -56,18 +57,19 @@ def _show(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Paramet
     from rich.text import Text
 
     console = results()
-    console.print(Text.assemble((name, "bold"), f": {spec.summary}"))
+    console.print(Text.assemble((printable(name), "bold"), f": {printable(spec.summary)}"))
     facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    facts.add_row("from", Text(f"{provider.distribution} {provider.version}"))
-    facts.add_row("abilities", Text(", ".join(spec.abilities) or "none beyond fit and predict"))
-    facts.add_row("classifier", Text(spec.classifier))
-    facts.add_row("dataset", Text(spec.dataset or "TextDataset alone"))
+    facts.add_row("from", plain(f"{provider.distribution} {provider.version}"))
+    facts.add_row("abilities", plain(", ".join(spec.abilities) or "none beyond fit and predict"))
+    facts.add_row("classifier", plain(spec.classifier))
+    facts.add_row("dataset", plain(spec.dataset or "TextDataset alone"))
     console.print(facts)
     console.print()
     table = Table("parameter", "type", "default", "meaning", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for one in parameters.named.values():
-        default = "required" if one.default is REQUIRED else repr(one.default)
-        table.add_row(Text(one.name, style="bold"), Text(one.type_text), Text(default), Text(one.meaning))
+        default = "required" if one.default is REQUIRED else shown(one.default)
+        meaning = plain(one.meaning, 4 * LIMIT)
+        table.add_row(plain(one.name, style="bold"), plain(one.type_text), plain(default), meaning)
     console.print(table)
     console.print()
     console.print(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from smalltext_cli.commands.options import AsJson
-from smalltext_cli.console import print_json, results
+from smalltext_cli.console import plain, print_json, results
 from smalltext_core import classifiers, plugins
+from smalltext_core.terminal import LIMIT, one_line
 
 
 def list_classifiers(*, as_json: AsJson = False) -> None:
@@ -54,25 +55,24 @@ def _problems() -> list[dict[str, Any]]:
 
 def _show(found: list[dict[str, Any]], problems: list[dict[str, Any]]) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     console = results()
     if found:
         table = Table("name", "what it is", "from", "abilities", box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for one in found:
             table.add_row(
-                Text(one["name"], style="bold"),
-                Text(one["summary"]),
-                Text(f"{one['distribution']} {one['version']}"),
-                Text(", ".join(one["abilities"])),
+                plain(one["name"], style="bold"),
+                plain(one["summary"]),
+                plain(f"{one['distribution']} {one['version']}"),
+                plain(", ".join(one["abilities"])),
             )
         console.print(table)
     else:
         console.print("No classifier is installed. A good first one: pip install smalltext-sklearn", markup=False)
     for one in problems:
+        origin = f"{one['distribution']} {one['version']} (plugin {one['plugin']!r})"
         console.print(
-            f"{one['status']}: {one['distribution']} {one['version']} (plugin {one['plugin']!r}): {one['reason']}",
-            markup=False,
+            plain(f"{one['status']}: {origin}: {one_line(one['reason'])}", 4 * LIMIT),
             style="red" if one["status"] == "broken" else "yellow",
             soft_wrap=True,
         )

@@ -8,7 +8,7 @@ import pickle
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -152,10 +152,18 @@ def _resident_memory() -> int:
 def _rounds(subject: Subject) -> tuple[list[int], list[str]]:
     """Return the memory after each round of fit and predict, and the files that are left; done once a subject."""
     if subject.rounds is None:
-        classifier, memory = subject.new(), []
-        with _watched_folders() as left:
-            for _ in range(ROUNDS):
-                classifier.fit(subject.train_set)
+        classifier, memory, here = subject.new(), [], Path.cwd()
+        with _private_folders() as left:
+            for number in range(ROUNDS):
+                try:
+                    classifier.fit(subject.train_set)
+                except Exception:
+                    if number:
+                        raise
+                    os.chdir(
+                        here
+                    )  # it may need a path such as ../model, which leads elsewhere from a private folder
+                    classifier.fit(subject.train_set)
                 classifier.predict(subject.texts)
                 gc.collect()
                 memory.append(_resident_memory())
@@ -164,27 +172,42 @@ def _rounds(subject: Subject) -> tuple[list[int], list[str]]:
 
 
 @contextmanager
-def _watched_folders() -> Iterator[list[str]]:
-    """Give a list that holds, after the block, what it left in the working folder and in a temporary one."""
+def _private_folders() -> Iterator[list[str]]:
+    """Give a list that holds, after the block, what it left in the working folder and in the temporary one.
+
+    Both are private while it runs, so that files that other processes write meanwhile are not held against the
+    classifier. The entries of the working folder are linked, so that relative paths lead where they did.
+    """
     variables = ("TMPDIR", "TEMP", "TMP")
-    old = {name: os.environ.get(name) for name in variables}
-    here = _visible(Path.cwd())
+    old, default, here = {name: os.environ.get(name) for name in variables}, tempfile.tempdir, Path.cwd()
     left: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="smalltext-check-", ignore_cleanup_errors=True) as temporary:
-        default = tempfile.tempdir
-        os.environ.update(dict.fromkeys(variables, temporary))
-        tempfile.tempdir = temporary
+    with tempfile.TemporaryDirectory(prefix="smalltext-check-", ignore_cleanup_errors=True) as private:
+        temporary, working = Path(private, "temporary"), Path(private, "working")
+        temporary.mkdir()
+        linked = _linked(here, working)
+        os.environ.update(dict.fromkeys(variables, str(temporary)))
+        tempfile.tempdir = str(temporary)
+        os.chdir(working)
         try:
             yield left
         finally:
+            os.chdir(here)
             tempfile.tempdir = default
             for name, value in old.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
-            left += sorted(f"{path.name} (temporary folder)" for path in Path(temporary).iterdir())
-            left += sorted(f"{name} (working folder)" for name in _visible(Path.cwd()) - here)
+            left += sorted(f"{path.name} (temporary folder)" for path in temporary.iterdir())
+            left += sorted(f"{name} (working folder)" for name in _names(working) - linked)
 
 
-def _visible(folder: Path) -> set[str]:
-    """Return what a folder holds, without hidden files and bytecode, which other programs write meanwhile."""
-    names = {path.name for path in folder.iterdir()}
-    return {name for name in names if not name.startswith(".") and name != "__pycache__"}
+def _linked(source: Path, target: Path) -> set[str]:
+    """Make a folder of links to the entries of another one, and return their names."""
+    target.mkdir()
+    with suppress(OSError):  # where links may not be made, or the folder may not be listed
+        for path in source.iterdir():
+            (target / path.name).symlink_to(path)
+    return _names(target)
+
+
+def _names(folder: Path) -> set[str]:
+    """Return the names in a folder, but for the bytecode that Python writes."""
+    return {path.name for path in folder.iterdir()} - {"__pycache__"}

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from smalltext_core.classifier import ClassifierFactory
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.interruptions import raised_by_signal
 from smalltext_core.testing import (  # noqa: F401 - importing a family registers its checks
     batching,
     inputs,
@@ -95,6 +96,8 @@ def run_check(check: Check, subject: Any) -> Result:
     except BrokenRuleError as error:
         return Result(check, "failed", seen=error.seen, expected=error.expected, error=error)
     except (Exception, SystemExit) as error:  # a classifier that leaves the process has failed, like any other
+        if raised_by_signal(error):
+            raise
         known = subject.known_failure(check.name, error) if isinstance(subject, Subject) else None
         if known is not None:
             return Result(check, "skipped", reason=known)
@@ -107,7 +110,9 @@ def _home(subject: object) -> str:
     """Return the package that the classifier comes from."""
     try:
         return type(subject.unfitted).__module__.partition(".")[0] if isinstance(subject, Subject) else ""
-    except (Exception, SystemExit):  # it cannot even be made
+    except (Exception, SystemExit) as error:  # it cannot even be made
+        if raised_by_signal(error):
+            raise
         return ""
 
 
@@ -231,6 +236,8 @@ def check_classifier(
 def all_kept(who: str, results: Iterable[Result]) -> list[Result]:
     """Return the results of checks, or raise one error that lists those that failed."""
     results = list(results)
+    if not results:
+        raise ConformanceError(f"{who}: no check was run, so that nothing is known.")
     failed = [result for result in results if result.status == "failed"]
     if failed:
         names = ", ".join(result.check.name for result in failed)

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from smalltext_core.classifier import AnyClassifier, ClassifierFactory
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import UnsupportedError
+from smalltext_core.interruptions import raised_by_signal
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.testing.check import not_applicable
@@ -137,6 +138,8 @@ class Subject:
             try:
                 training.returned = training.classifier.fit(self.train_set)
             except (Exception, SystemExit) as error:
+                if raised_by_signal(error):
+                    raise
                 training.error = error
             training.moved = tuple(moved(before, global_state()))
         return training
@@ -152,6 +155,8 @@ class Subject:
         try:
             self.training.classifier.predict_proba(TextDataset(self.train_set.x))
         except (Exception, SystemExit) as error:
+            if raised_by_signal(error):
+                raise
             return error
         return None
 
@@ -162,7 +167,9 @@ class Subject:
                 return UNTRAINED
             if self.training.error is None and check != PREDICTION_CHECK:
                 return UNPREDICTED if _same_failure(self.prediction_error, error) else None
-        except (Exception, SystemExit):  # a factory whose new() fails
+        except (Exception, SystemExit) as raised:  # a factory whose new() fails
+            if raised_by_signal(raised):
+                raise
             return None
         return None
 

@@ -1,0 +1,63 @@
+"""A saved model with one wrong value: it is loaded and predicts, or is refused by an error of smalltext.
+
+Each damaged folder is opened in another process, so that a crash is counted as what it is.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from robustness import backends
+from robustness.damage import damage
+from robustness.freeze import FROZEN
+from security.opening import opened
+
+SHORT = {"sklearn": 120}
+"""How many folders are damaged in the ordinary tests, by backend."""
+LONG = 1000
+_AT_ONCE = 100
+
+
+def outcomes(sound: Path, room: Path, seeds: range) -> dict[str, str]:
+    """Return what became of damaged copies of a model, by what was changed."""
+    found = {}
+    for first in range(seeds.start, seeds.stop, _AT_ONCE):
+        part = range(first, min(first + _AT_ONCE, seeds.stop))
+        folders = [Path(shutil.copytree(sound, room / str(seed))) for seed in part]
+        changes = [f"{seed}: {damage(folder, seed)}" for seed, folder in zip(part, folders, strict=True)]
+        found |= dict(zip(changes, opened(folders), strict=True))
+        for folder in folders:
+            shutil.rmtree(folder)
+    return found
+
+
+def expect_known_errors(found: dict[str, str], record_property) -> None:
+    kinds = Counter(outcome.partition(":")[0][:80] for outcome in found.values())
+    record_property("outcomes", dict(kinds))
+    unknown = {
+        change: outcome
+        for change, outcome in found.items()
+        if outcome.startswith(("foreign", "the process")) or not outcome
+    }
+    assert not unknown, "\n".join(f"{change}\n    {outcome[:400]}" for change, outcome in unknown.items())
+    assert kinds["predicted"], "no folder was loaded at all, so that nothing was tested"
+    assert len(kinds) > 1, "no folder was refused at all, so that nothing was tested"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in backends.NAMES if name in SHORT])
+def test_a_wrong_value_is_refused_or_does_no_harm(name, tmp_path, record_property):
+    found = outcomes(FROZEN / f"{name}-single-label" / "model", tmp_path, range(SHORT[name] * 2 // 3))
+    found |= outcomes(FROZEN / f"{name}-multi-label" / "model", tmp_path, range(10**6, 10**6 + SHORT[name] // 3))
+    expect_known_errors(found, record_property)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", [name for name in backends.NAMES if name in SHORT])
+def test_a_thousand_wrong_values_are_refused_or_do_no_harm(name, tmp_path, record_property):
+    found = outcomes(FROZEN / f"{name}-single-label" / "model", tmp_path, range(2 * 10**6, 2 * 10**6 + LONG))
+    expect_known_errors(found, record_property)
