@@ -44,9 +44,9 @@ _RARE_MARKS = (
     "11000-11046 11070-110ba 110c2 11100-11134 11145-11173 11180-111c0 111c9-111cc 111ce-111cf 1122c-11237 "
     "1123e-11241 112df-113d2 113e1-11446 1145e-114c3 115af-115c0 115dc-11640 116ab-116b7 1171d-1172b "
     "1182c-1183a 11930-11943 119d1-119e0 119e4-11a3e 11a47-11a99 11b60-11b67 11c2f-11c3f 11c92-11ef6 "
-    "11f00-11f42 11f5a 13440-1612f 16af0-16af4 16b30-16b36 16f4f-16f92 1bc9d-1bc9e 1d165-1d169 1d16d-1d172 "
-    "1da00-1da36 1da3b-1da6c 1da75 1da84 1da9b-1daaf 1e000-1e136 1e2ae-1e2ef 1e4ec-1e5ef 1e6e3-1e94a "
-    "e0100-e01ef"
+    "11f00-11f42 11f5a 13440-1612f 16af0-16af4 16b30-16b36 16f4f-16f92 1bc9d-1bc9e 1cf00-1cf46 1d165-1d169 "
+    "1d16d-1d172 1da00-1da36 1da3b-1da6c 1da75 1da84 1da9b-1daaf 1e000-1e136 1e2ae-1e2ef 1e4ec-1e5ef "
+    "1e6e3-1e94a e0100-e01ef"
 )
 """The same beyond the first 65,536 code points, which `re` compares with one by one."""
 
@@ -57,9 +57,9 @@ _MARKS_ON_UNSPACED = (
 )
 
 _EMOJI = (
-    "00a9 00ae 203c 2049 2122 2139 2194-2199 21a9-21aa 231a-231b 2328 23cf 23e9-23f3 23f8-23fa 24c2 25aa-25ab "
-    "25b6 25c0 25fb-25fe 2600-27bf 2934-2935 2b05-2b07 2b1b-2b1c 2b50 2b55 3030 303d 3297 3299 1f000-1f1e5 "
-    "1f200-1faff"
+    "00a9 00ae 203c 2049 2122 2139 2194-2199 21a9-21aa 231a-231b 2328 23cf 23e9-23f3 23f8-23fa 24c2 24dc "
+    "25aa-25ab 25b6 25c0 25fb-25fe 2600-27bf 2934-2935 2b05-2b07 2b1b-2b1c 2b50 2b55 3030 303d 3297 3299 "
+    "1f000-1f1e5 1f200-1faff"
 )
 """All code points that have an emoji form, the symbols beside them, but for digits, # and *."""
 
