@@ -73,7 +73,7 @@ def _setup(corpus: str) -> str:
 def _trained(corpus: str, precision: str = "float32") -> str:
     return f"""{_setup(corpus)}
 trained = TransformerBasedClassification.load("model-" + CORPUS)
-trained.mixed_precision = {precision == "auto"}
+trained.precision = {precision!r}
 model = trained.model
 trained.predict_proba(TextDataset(texts[:20]))
 """

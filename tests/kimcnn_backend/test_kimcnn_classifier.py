@@ -347,7 +347,6 @@ def test_the_builder_takes_every_parameter_that_a_text_can_express():
         "early_stopping_acc",
         "padding_idx",
         "verbosity",
-        "warm_start",
     }
     assert of_classifier - of_builder == objects_and_what_is_deprecated
     assert of_builder <= of_classifier

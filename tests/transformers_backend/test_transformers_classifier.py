@@ -245,11 +245,11 @@ def test_attention_dropout_is_sampled_too(make, topics, tmp_path):
 
 def test_predicting_with_auto_precision_changes_little(learned):
     exact = learned.predict_proba(unseen_texts(3)[:4])
-    learned.mixed_precision = True
+    learned.precision = "auto"
     try:
         rounded = learned.predict_proba(unseen_texts(3)[:4])
     finally:
-        learned.mixed_precision = False
+        learned.precision = "float32"
     np.testing.assert_allclose(exact, rounded, atol=0.05)
 
 

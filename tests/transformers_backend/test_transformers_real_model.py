@@ -57,9 +57,9 @@ def test_a_loaded_one_gives_the_same_bits(fitted, tmp_path):
 
 def test_narrow_arithmetic_changes_little(fitted):
     exact = fitted.predict_proba(TRAIN)
-    fitted.mixed_precision = True
+    fitted.precision = "auto"
     rounded = fitted.predict_proba(TRAIN)
-    fitted.mixed_precision = False
+    fitted.precision = "float32"
     assert abs(exact - rounded).max() < 0.01
 
 

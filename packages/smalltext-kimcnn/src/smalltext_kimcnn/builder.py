@@ -31,9 +31,11 @@ def build(
     validation_set_size: float = 0.1,
     class_weight: Literal["balanced"] | Mapping[int, float] | None = None,
     multi_label_threshold: float = 0.5,
-    mixed_precision: bool = False,
+    precision: Literal["float32", "auto"] | None = None,
+    warm_start: bool = False,
     device: str | None = None,
     seed: int | None = None,
+    mixed_precision: bool | None = None,
 ) -> KimCNNFactory:
     """Make a factory of KimCNN classifiers.
 
@@ -80,12 +82,17 @@ def build(
         How much each class counts in training; "balanced" makes up for unequal counts.
     multi_label_threshold : float, default=0.5
         In multi-label problems a class applies if its probability is greater than this.
-    mixed_precision : bool, default=False
-        Whether to multiply in bfloat16 or float16 where the device is faster with it.
+    precision : {"float32", "auto"}, default="float32"
+        "auto" multiplies in bfloat16 or float16 where the device is faster with it.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the model of the `fit` before, instead of starting again. Each new classifier
+        starts with no model.
     device : str, optional
         Where to compute, such as cpu or cuda; by default the best there is.
     seed : int, optional
         Makes training reproducible; the same seed, data and machine give the same bits.
+    mixed_precision : bool, optional
+        True is another way to say ``precision="auto"``; giving both is refused.
 
     Returns
     -------
@@ -124,7 +131,9 @@ def build(
             "validation_set_size": validation_set_size,
             "class_weight": class_weight,
             "multi_label_threshold": multi_label_threshold,
+            "precision": precision,
             "mixed_precision": mixed_precision,
+            "warm_start": warm_start,
             "device": device,
             "seed": seed,
         },

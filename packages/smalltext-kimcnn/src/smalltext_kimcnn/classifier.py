@@ -36,7 +36,7 @@ from smalltext_kimcnn.vocabulary import Vocabulary
 from smalltext_torch.backend import WEIGHTS, Fitted
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import TorchClassifier
-from smalltext_torch.device import Precision
+from smalltext_torch.device import Precision, PrecisionName
 from smalltext_torch.inference import inference
 from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.parameters import check_count
@@ -109,12 +109,14 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         Whether words that differ in case alone are one word. For a TextDataset.
     multi_label_threshold : float, default=0.5
         In multi-label problems a class applies if its probability is greater than this.
-    mixed_precision : bool, default=False
-        Whether to multiply in bfloat16 or float16 where the device is faster with it.
+    precision : {"float32", "auto"}, default="float32"
+        "auto" multiplies in bfloat16 or float16 where the device is faster with it.
     warm_start : bool, default=False
         Whether `fit` goes on from the model of the `fit` before, instead of starting again.
     seed : int, optional
         The same seed, data and machine give the same bits.
+    mixed_precision : bool, optional
+        True is another way to say ``precision="auto"``; giving both is refused.
 
     Raises
     ------
@@ -169,9 +171,10 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         min_frequency: int = 1,
         lowercase: bool = True,
         multi_label_threshold: float = 0.5,
-        mixed_precision: bool = False,
+        precision: PrecisionName | None = None,
         warm_start: bool = False,
         seed: int | None = None,
+        mixed_precision: bool | None = None,
     ) -> None:
         super().__init__(
             num_classes,
@@ -187,6 +190,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
             verbosity=verbosity,
             seed=seed,
             multi_label_threshold=multi_label_threshold,
+            precision=precision,
             mixed_precision=mixed_precision,
             max_gradient_norm=max_gradient_norm,
             warm_start=warm_start,

@@ -32,6 +32,7 @@ def build(
     precision: Literal["float32", "auto"] = "float32",
     class_weight: Literal["balanced"] | Mapping[int, float] | None = None,
     multi_label_threshold: float = 0.5,
+    warm_start: bool = False,
     device: str | None = None,
     cache_dir: str | Path | None = None,
     seed: int | None = None,
@@ -81,6 +82,9 @@ def build(
         How much each class counts.
     multi_label_threshold : float, default=0.5
         In multi-label problems a class applies if its probability is greater than this.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the sentence transformer of the `fit` before, instead of from the pretrained
+        one; the head is fitted anew. Each new classifier starts from the pretrained one.
     device : str, optional
         Where to compute, such as cpu or cuda; by default the best there is.
     cache_dir : path, optional
@@ -128,6 +132,7 @@ def build(
             "pairs_per_text": pairs_per_text,
             "precision": precision,
             "multi_label_threshold": multi_label_threshold,
+            "warm_start": warm_start,
             "seed": seed,
         },
     )

@@ -21,7 +21,7 @@ from smalltext_setfit import heads, predicting, saving
 from smalltext_setfit._version import __version__
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.fitted import Fitted, KnownEmbeddings
-from smalltext_setfit.keywords import TrainingKeywords, check_choice, model_keywords, training_keywords
+from smalltext_setfit.keywords import TrainingKeywords, model_keywords, training_keywords
 from smalltext_setfit.names import RENAMED_IN_MODEL, RENAMED_IN_TRAINING, translated
 from smalltext_setfit.pairs import PairSource
 from smalltext_setfit.refitting import refitted
@@ -29,7 +29,14 @@ from smalltext_setfit.sentence_encoder import SentenceClassifier, load_body, new
 from smalltext_setfit.text_encoder import TextEncoder
 from smalltext_setfit.training import FewShotTraining
 from smalltext_setfit.validation import measured
-from smalltext_torch.device import Precision, check_device, reproducible, resolve_device
+from smalltext_torch.device import (
+    Precision,
+    PrecisionName,
+    check_device,
+    check_precision,
+    reproducible,
+    resolve_device,
+)
 from smalltext_torch.inference import gradients
 from smalltext_torch.losses import Loss
 from smalltext_torch.network_classifier import NetworkClassifier
@@ -42,8 +49,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from smalltext_core.saving import Manifest
-
-PRECISIONS = ("float32", "auto")
 
 
 class SetFitClassification(NetworkClassifier[Fitted]):
@@ -81,6 +86,9 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         "auto" multiplies in bfloat16 or float16 where the device is faster with it.
     multi_label_threshold : float, default=0.5
         In multi-label problems a class applies if its probability is greater than this.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the sentence transformer of the `fit` before, instead of from the pretrained
+        one; the head is fitted anew.
     seed : int, optional
         The same seed, data and machine give the same bits.
 
@@ -118,8 +126,9 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         *,
         class_weight: ClassWeight = None,
         pairs_per_text: int = 40,
-        precision: Literal["float32", "auto"] = "float32",
+        precision: PrecisionName = "float32",
         multi_label_threshold: float = 0.5,
+        warm_start: bool = False,
         seed: int | None = None,
     ) -> None:
         self.setfit_model_args = SetFitModelArguments.of(setfit_model_args)
@@ -142,8 +151,9 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         check_class_weight(class_weight, self.num_classes)
         self.class_weight = class_weight
         self.pairs_per_text = check_count("pairs_per_text", pairs_per_text)
-        self.precision = check_choice("precision", precision, PRECISIONS)
+        self.precision = check_precision(precision)
         self.multi_label_threshold = checks.check_threshold(multi_label_threshold)
+        self.warm_start = checks.check_flag("warm_start", warm_start)
         self.seed = checks.check_seed(seed)
         self._fitted: Fitted | None = None
         self.validation_: tuple[float, float] | None = None
@@ -196,9 +206,13 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         )
         if keywords.epochs[0] and keywords.max_steps < 0:
             source.warn_of_limit()
+        continued = self._fitted if self.warm_start else None
         with gradients(device), randomness.network.lent():
-            body = load_body(self.setfit_model_args, self._model_keywords)
-        encoder = TextEncoder.of(body, self.max_seq_len)
+            if continued is None:
+                body = load_body(self.setfit_model_args, self._model_keywords)
+            else:
+                body = copy.deepcopy(continued.network).requires_grad_(requires_grad=True).body
+        encoder = TextEncoder.of(body, self.max_seq_len) if continued is None else continued.encoder
         distinct = encoder.distinct(train_set)
         with gradients(device):
             network = new_classifier(body, encoder, self.num_classes, self._model_keywords.normalize_embeddings)

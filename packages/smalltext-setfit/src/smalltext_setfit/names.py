@@ -72,7 +72,7 @@ MANAGED_IN_HEAD = {
     "n_jobs": "it has no effect",
     "out_features": "use num_classes of the constructor",
     "random_state": "use seed of the constructor",
-    "warm_start": "every fit starts from the pretrained model",
+    "warm_start": "use warm_start of the constructor, which is about the sentence transformer",
 }
 """The same for the parameters of the head."""
 

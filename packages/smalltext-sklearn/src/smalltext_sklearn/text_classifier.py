@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from smalltext_core import TextDataset, classifier_spec, create_factory
+from smalltext_core import AnyClassifier, TextDataset, classifier_spec, create_factory
 from smalltext_core.checks import check_weights
 from smalltext_core.errors import (
     AmbiguousNameError,
@@ -48,7 +48,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     **parameters
         What the classifier's builder takes, such as ``num_epochs``; ``smalltext info NAME`` lists it. The keys of
         a ``class_weight`` are labels, as they occur in `y`. Parameters that are scikit-learn estimators have
-        nested parameters: ``estimator__C``. They are checked by `fit`, and by `set_params`.
+        nested parameters: ``estimator__C``. They are checked by `fit`, and by `set_params`. With
+        ``warm_start=True``, of a classifier that has this parameter, `fit` goes on from the model of the `fit`
+        before, as long as `name` and the parameters stay the same; `y` then has to have the same classes.
 
     Attributes
     ----------
@@ -74,6 +76,10 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     >>> classifier.fit(texts, labels).predict(["what a fine day"]).tolist()
     ['good']
     """
+
+    classifier_: AnyClassifier
+    _classes: Classes
+    _fitted_with: tuple[Any, ...]
 
     def __init__(
         self,
@@ -164,12 +170,19 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_consistent_length(texts, numbers)
         if weights is not None and "weights" not in classifier_spec(self.name).abilities:
             raise UnsupportedError(f"The classifier {self.name!r} takes no weights. Leave sample_weight out.")
-        factory = create_factory(
-            self.name, len(classes), multi_label=classes.multi_label, **self._builder_parameters(classes)
-        )
+        settings = (self.name, self.random_state, dict(self._parameters))
+        if self._continues(settings):
+            _check_same_classes(self._classes, classes)
+            classifier = self.classifier_
+        else:
+            parameters = self._builder_parameters(classes)
+            classifier = create_factory(
+                self.name, len(classes), multi_label=classes.multi_label, **parameters
+            ).new()
         train_set = TextDataset(texts, numbers, label_names=classes.names)
         options = {} if weights is None else {"weights": weights}
-        self.classifier_ = factory.new().fit(train_set, **options)
+        self.classifier_ = classifier.fit(train_set, **options)
+        self._fitted_with = settings
         self.classes_ = classes.labels
         self._classes = classes
         return self
@@ -201,6 +214,12 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.classifier_tags.multi_label = True
         return tags
 
+    def _continues(self, settings: tuple[Any, ...]) -> bool:
+        """Tell whether `fit` goes on from the former model: it is to, and nothing was set in between."""
+        if self._parameters.get("warm_start") is not True or not hasattr(self, "classifier_"):
+            return False
+        return bool(self._fitted_with == settings)
+
     def _builder_parameters(self, classes: Classes) -> dict[str, Any]:
         """Return what the builder is given: the parameters, labels made class numbers, and the seed."""
         _check_names(self.name, self._parameters)
@@ -214,6 +233,18 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if "seed" in builder_parameters(self.name):
             parameters["seed"] = _seed(self.random_state)
         return parameters
+
+
+def _check_same_classes(former: Classes, classes: Classes) -> None:
+    """Refuse other classes than those that a model was trained with, from which training is to go on."""
+    same = former.multi_label == classes.multi_label and np.array_equal(former.labels, classes.labels)
+    if not same:
+        raise InvalidInputError(
+            "y",
+            f"{len(classes)} classes that are not those of the former fit",
+            f"the same {len(former)} classes, since warm_start=True",
+            "Set warm_start=False, or fit a clone, to start again.",
+        )
 
 
 def _seed(random_state: Any) -> int:

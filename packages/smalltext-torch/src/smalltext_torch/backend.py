@@ -16,7 +16,7 @@ from smalltext_core.dataset import Dataset
 from smalltext_core.labels import LabelNames
 from smalltext_torch import optimization
 from smalltext_torch.batching import Batch, Ragged
-from smalltext_torch.device import Precision
+from smalltext_torch.device import Precision, PrecisionName
 from smalltext_torch.history import HistoryRecord
 from smalltext_torch.losses import Loss
 from smalltext_torch.model_selection import ModelSelectionHandler
@@ -67,7 +67,7 @@ class Backend(NetworkClassifier[Fitted[E]], Generic[E]):
     """What the backend's constructor calls that argument."""
 
     lr: float
-    mixed_precision: bool
+    precision: PrecisionName
 
     @abstractmethod
     def _make_encoder(self, train_set: Dataset[Any]) -> E:
@@ -123,7 +123,7 @@ class Backend(NetworkClassifier[Fitted[E]], Generic[E]):
 
     def _precision_of(self, network: nn.Module, device: torch.device) -> Precision:  # noqa: ARG002
         """Return the precision to compute in: what the caller wants, where the network can."""
-        return Precision.of(device, self.mixed_precision)
+        return Precision.of(device, self.precision == "auto")
 
     def _check_optimization(self, optimizer: OptimizerChoice | None, scheduler: SchedulerChoice | None) -> None:
         """Refuse an optimizer and a scheduler that `fit` cannot train with, before anything is built."""

@@ -23,7 +23,15 @@ from smalltext_torch import optimization, parameters
 from smalltext_torch.backend import Backend, E, Fitted
 from smalltext_torch.batching import Batch
 from smalltext_torch.deprecation import ConstructorEarlyStopping, warn_deprecated
-from smalltext_torch.device import Precision, check_device, present_or_best, reproducible, resolve_device
+from smalltext_torch.device import (
+    Precision,
+    PrecisionName,
+    check_device,
+    check_precision,
+    present_or_best,
+    reproducible,
+    resolve_device,
+)
 from smalltext_torch.dropout import with_dropout
 from smalltext_torch.early_stopping import EarlyStoppingHandler
 from smalltext_torch.history import HistoryRecord, TrainingCallback, check_callbacks
@@ -75,12 +83,14 @@ class TorchClassifier(Backend[E]):
         The same seed, data and machine give the same bits.
     multi_label_threshold : float, default=0.5
         In multi-label problems a class applies if its probability is greater than this.
-    mixed_precision : bool, default=False
-        Whether to multiply in bfloat16 or float16 where the device is faster with it.
+    precision : {"float32", "auto"}, default="float32"
+        "auto" multiplies in bfloat16 or float16 where the device is faster with it.
     max_gradient_norm : float, default=1.0
         Longer gradients are shortened to this.
     warm_start : bool, default=False
         Whether `fit` goes on from the model of the `fit` before, instead of starting again.
+    mixed_precision : bool, optional
+        True is another way to say ``precision="auto"``; giving both is refused.
 
     Raises
     ------
@@ -105,9 +115,10 @@ class TorchClassifier(Backend[E]):
         verbosity: int = VERBOSITY_MORE_VERBOSE,
         seed: int | None = None,
         multi_label_threshold: float = 0.5,
-        mixed_precision: bool = False,
+        precision: PrecisionName | None = None,
         max_gradient_norm: float = 1.0,
         warm_start: bool = False,
+        mixed_precision: bool | None = None,
     ) -> None:
         self.num_classes = checks.check_num_classes(num_classes, multi_label)
         self.multi_label = checks.check_flag("multi_label", multi_label)
@@ -125,7 +136,7 @@ class TorchClassifier(Backend[E]):
         self.verbosity = check_verbosity(verbosity)
         self.seed = checks.check_seed(seed)
         self.multi_label_threshold = checks.check_threshold(multi_label_threshold)
-        self.mixed_precision = checks.check_flag("mixed_precision", mixed_precision)
+        self.precision = check_precision(precision, mixed_precision)
         self.max_gradient_norm = parameters.check_positive("max_gradient_norm", max_gradient_norm)
         self.warm_start = checks.check_flag("warm_start", warm_start)
         self._fitted: Fitted[E] | None = None
@@ -258,6 +269,11 @@ class TorchClassifier(Backend[E]):
         return None if self._fitted is None else self._fitted.network
 
     @property
+    def mixed_precision(self) -> bool:
+        """Whether `precision` is "auto"."""
+        return self.precision == "auto"
+
+    @property
     def history_(self) -> list[HistoryRecord]:
         """What was measured while training, one record for every validation."""
         return self._require_fitted().history
@@ -298,6 +314,10 @@ class TorchClassifier(Backend[E]):
 
     def _measured(self, fitted: Fitted[E], validation_set: Dataset[Any]) -> tuple[float, float]:
         return self._tally(fitted, validation_set).means("The validation loss")
+
+    def _saved_parameters(self) -> dict[str, Any]:
+        saved = super()._saved_parameters()
+        return {name: saved[name] for name in saved if name != "mixed_precision"}  # it repeats the precision
 
     def _restore(self, folder: Path, manifest: Manifest) -> None:
         encoder = self._load_encoder(folder)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
 import torch
 
+from smalltext_core.checks import check_flag
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch.forking import compute_on_one_thread_in_forks
 
@@ -128,6 +130,48 @@ def _cpu_multiplies_bfloat16() -> bool:
     """Tell whether the processor has instructions for it; without them bfloat16 is the slower one."""
     questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, question, bool)() for question in questions)
+
+
+PrecisionName: TypeAlias = Literal["float32", "auto"]
+"""What a caller says of the precision: float32, or the narrower type that the device is faster with, if any."""
+
+
+def check_precision(precision: object, mixed_precision: object = None) -> PrecisionName:
+    """Return the precision to compute in, given under its name or as the older flag, or say what it has to be.
+
+    Parameters
+    ----------
+    precision : {"float32", "auto"} or None
+        None is what `mixed_precision` says, and float32 if that is None too.
+    mixed_precision : bool or None
+        True is another way to say "auto", and False to say "float32".
+
+    Raises
+    ------
+    InvalidInputError
+        If it is neither of these values, or both arguments are given.
+    """
+    if mixed_precision is not None:
+        chosen: PrecisionName = "auto" if check_flag("mixed_precision", mixed_precision) else "float32"
+        if precision is not None:
+            raise InvalidInputError(
+                "mixed_precision",
+                f"{mixed_precision!r} beside precision={_shortened(precision)}",
+                "one of the two",
+                f"mixed_precision={mixed_precision!r} is another way to say precision={chosen!r}.",
+            )
+        return chosen
+    if precision is None:
+        return "float32"
+    for name in get_args(PrecisionName):
+        if isinstance(precision, str) and precision == name:
+            return "auto" if name == "auto" else "float32"
+    raise InvalidInputError("precision", _shortened(precision), "'float32' or 'auto'")
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 @contextmanager

@@ -32,6 +32,7 @@ def build(
     class_weight: Literal["balanced"] | Mapping[int, float] | None = None,
     multi_label_threshold: float = 0.5,
     max_gradient_norm: float = 1.0,
+    warm_start: bool = False,
     device: str | None = None,
     cache_dir: str | Path | None = None,
     seed: int | None = None,
@@ -80,6 +81,9 @@ def build(
         In multi-label problems a class applies if its probability is greater than this.
     max_gradient_norm : float, default=1.0
         Longer gradients are shortened to this.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the model of the `fit` before, instead of from the pretrained one. Each
+        new classifier starts from the pretrained one.
     device : str, optional
         Where to compute, such as cpu or cuda; by default the best there is.
     cache_dir : path, optional
@@ -122,6 +126,7 @@ def build(
             "class_weight": class_weight,
             "multi_label_threshold": multi_label_threshold,
             "max_gradient_norm": max_gradient_norm,
+            "warm_start": warm_start,
             "device": device,
             "cache_dir": cache_dir,
             "seed": seed,

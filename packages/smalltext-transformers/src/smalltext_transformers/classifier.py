@@ -21,7 +21,7 @@ from smalltext_core.probabilities import Probabilities
 from smalltext_torch.backend import Fitted
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import TorchClassifier
-from smalltext_torch.device import Precision
+from smalltext_torch.device import Precision, PrecisionName, check_precision
 from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
 from smalltext_torch.parameters import check_count
@@ -51,7 +51,6 @@ from smalltext_transformers.windows import WindowScoring
 if TYPE_CHECKING:
     from peft import PeftConfig
 
-PRECISIONS = ("float32", "auto")
 LONG_TEXTS = ("truncate", "window")
 FLOAT32_ALONE = frozenset(("deberta",))
 """Types of models that mix types in a way that autocast does not put right."""
@@ -148,13 +147,12 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         max_seq_len: int | None = None,
         long_texts: Literal["truncate", "window"] = "truncate",
         peft_config: PeftConfig | None = None,
-        precision: Literal["float32", "auto"] = "float32",
+        precision: PrecisionName = "float32",
         max_gradient_norm: float = 1.0,
         multi_label_threshold: float = 0.5,
         warm_start: bool = False,
         seed: int | None = None,
     ) -> None:
-        parameters.check_choice("precision", precision, PRECISIONS)
         parameters.check_choice("long_texts", long_texts, LONG_TEXTS)
         super().__init__(
             num_classes,
@@ -171,7 +169,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             verbosity=verbosity,
             seed=seed,
             multi_label_threshold=multi_label_threshold,
-            mixed_precision=precision == "auto",
+            precision=check_precision(precision),
             max_gradient_norm=max_gradient_norm,
             warm_start=warm_start,
         )
@@ -192,7 +190,6 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
                 "one of the two",
                 "An adapter has no layers.",
             )
-        self.precision = precision
 
     @overload
     def embed(
