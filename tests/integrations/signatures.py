@@ -65,7 +65,8 @@ def differences(where: str, theirs: Callable[..., Any], ours: Callable[..., Any]
         if one.by_position and not mine.by_position:
             found.add(f"{name} is keyword-only")
         if one.default != mine.default and UNKNOWN not in (one.default, mine.default):
-            found.add(f"{name} {_of_default(one.default)}, here {_of_default(mine.default)}")
+            given_as = one.name if one.default is None else f"{one.name}={one.default}"
+            found.add(f"{where}({given_as}) is {mine.default or 'required'} here")
     found |= {f"{where}({name}) is new, before keyword-only parameters" for name in new_by_position(theirs, ours)}
     ordered = [one.name for one in given if one.by_position and one.name in taken and taken[one.name].by_position]
     if ordered != [name for name in taken if name in ordered]:
@@ -108,7 +109,3 @@ def _renames(position: int, theirs: list[Parameter], ours: list[Parameter]) -> b
         and theirs[position].by_position
         and ours[position].by_position
     )
-
-
-def _of_default(default: str | None) -> str:
-    return "is required" if default is None else f"defaults to {default}"
