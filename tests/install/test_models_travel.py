@@ -68,7 +68,7 @@ def test_where_its_backend_is_not_installed_the_error_names_package_and_version(
     version = json.loads((model_of(name) / EXPECTED).read_bytes())["version"]
     assert said.startswith(f"{model_of(name) / 'model'} holds a {name!r} classifier, written by ")
     assert f"'smalltext-{name}' {version!r}" in said
-    assert said.endswith(f"Install it: pip install smalltext-{name}")
+    assert f"Install it: pip install smalltext-{name} (in a clone: " in said
 
 
 def test_the_command_says_so_in_one_line(tmp_path, wheels):
@@ -82,5 +82,5 @@ def test_the_command_says_so_in_one_line(tmp_path, wheels):
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert "written by 'smalltext-kimcnn' '0.1.0'" in line
-    assert line.endswith("Install it: pip install smalltext-kimcnn")
+    assert "Install it: pip install smalltext-kimcnn (in a clone: " in line
     assert not (tmp_path / "out.csv").exists()

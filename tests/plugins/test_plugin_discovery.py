@@ -105,7 +105,7 @@ def test_another_protocol_says_plainly_which_of_the_two_to_upgrade(ask, distribu
     assert names == ["majority"]
     assert refusal[0] == refusal[2] == "ProtocolVersionError"
     assert "the installed smalltext-core has version 1" in refusal[1]
-    assert refusal[1].endswith(upgrade)
+    assert upgrade in refusal[1]
 
 
 def test_one_entry_point_may_bring_several_classifiers(ask):

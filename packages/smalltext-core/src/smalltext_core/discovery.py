@@ -14,6 +14,7 @@ import pluggy
 from smalltext_core import hooks
 from smalltext_core.classifier import PROTOCOL_VERSION
 from smalltext_core.errors import PluginError, ProtocolVersionError
+from smalltext_core.installing import NEEDED_TOO, install_command
 from smalltext_core.interruptions import raised_by_signal
 from smalltext_core.spec import ClassifierSpec
 
@@ -131,7 +132,8 @@ def _specs(entry: EntryPoint) -> tuple[ClassifierSpec, ...]:
 def _protocol_error(spec: ClassifierSpec, distribution: str, version: str) -> ProtocolVersionError:
     newer = spec.protocol > PROTOCOL_VERSION
     behind = "smalltext-core" if newer else distribution
-    advice = "Upgrade it: pip install --upgrade smalltext-core" if newer else f"Upgrade {distribution}."
+    known = behind in NEEDED_TOO  # no command is recommended for a package of somebody else
+    advice = f"Upgrade it: {install_command(behind, upgrade=True)}" if known else f"Upgrade {behind}."
     return ProtocolVersionError(
         f"The classifier {spec.name!r} of {distribution} {version} was written for version {spec.protocol} of the "
         f"protocol, and the installed smalltext-core has version {PROTOCOL_VERSION}: "

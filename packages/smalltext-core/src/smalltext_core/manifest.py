@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
+from smalltext_core.installing import install_command
 from smalltext_core.labels import LabelNames
 from smalltext_core.terminal import shown
 
@@ -113,7 +114,7 @@ def manifest_from_json(content: bytes, path: object) -> Manifest:
     version = fields.get("format_version")
     if type(version) is int and version > FORMAT_VERSION:
         what = f"{path} has format version {shown(version)}, and this smalltext-core reads up to {FORMAT_VERSION}"
-        raise ModelFolderError(f"{what}. Upgrade it: pip install --upgrade smalltext-core")
+        raise ModelFolderError(f"{what}. Upgrade it: {install_command('smalltext-core', upgrade=True)}")
     problem = _problem(fields)
     if problem:
         what = f"{path} is damaged: fields are missing or of the wrong type ({problem})"

@@ -23,6 +23,7 @@ from smalltext_core.errors import (
 )
 from smalltext_core.factory import ConstructorFactory
 from smalltext_core.forking import hold_across_forks
+from smalltext_core.installing import install_command
 from smalltext_core.spec import ClassifierSpec
 
 FirstPartyName: TypeAlias = Literal["kimcnn", "setfit", "sklearn", "transformers"]
@@ -97,7 +98,7 @@ class Registry:
         providers = " and ".join(f"{plugin.distribution} {plugin.version}" for plugin in claimants)
         message = f"{name!r} is registered by {providers}. Ask for {full}."
         if name in FIRST_PARTY:
-            message += f" The bare name is that of {FIRST_PARTY[name]}: pip install {FIRST_PARTY[name]}"
+            message += f" The bare name is that of {FIRST_PARTY[name]}: {install_command(FIRST_PARTY[name])}"
         raise AmbiguousNameError(message)
 
     def _refuse_unknown(self, name: str, bare: str) -> NoReturn:
@@ -106,7 +107,7 @@ class Registry:
         if near and near[0] != name:
             message += f" Did you mean {near[0]!r}?"
         if near and near[0] not in self.classifiers:
-            message += f" It comes with: pip install {FIRST_PARTY[near[0]]}"
+            message += f" It comes with: {install_command(FIRST_PARTY[near[0]])}"
         broken = [plugin for plugin in self.plugins if plugin.status == "broken"]
         if broken:
             message += f" Broken plugins, whose classifiers are not known: {', '.join(map(str, broken))}."

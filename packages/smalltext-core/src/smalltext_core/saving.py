@@ -28,6 +28,7 @@ from smalltext_core.errors import (
     SmallTextError,
     UnknownClassifierError,
 )
+from smalltext_core.installing import install_command
 from smalltext_core.interruptions import raised_by_signal
 from smalltext_core.labels import LabelNames
 from smalltext_core.manifest import (
@@ -200,7 +201,7 @@ def load(folder: str | Path, **options: Any) -> SavingClassifier:
 def _advice(distribution: str) -> str:
     """Say how to get a distribution; only those of this project are recommended, not whatever a folder names."""
     if canonical(distribution) in FIRST_PARTY.values():
-        return f"Install it: pip install {canonical(distribution)}"
+        return f"Install it: {install_command(canonical(distribution))}"
     return "It is not part of smalltext: install it if you know it, and trust who publishes it."
 
 

@@ -137,5 +137,5 @@ def _peft() -> Any:
     try:
         import peft
     except ImportError as error:
-        raise UnsupportedError("Adapters need peft: pip install 'smalltext-transformers[peft]'") from error
+        raise UnsupportedError("Adapters need peft: pip install peft") from error
     return peft

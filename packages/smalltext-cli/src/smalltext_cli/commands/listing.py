@@ -7,6 +7,7 @@ from typing import Any
 from smalltext_cli.commands.options import AsJson
 from smalltext_cli.console import plain, print_json, results
 from smalltext_core import classifiers, plugins
+from smalltext_core.installing import install_command
 from smalltext_core.terminal import LIMIT, one_line
 
 
@@ -68,7 +69,8 @@ def _show(found: list[dict[str, Any]], problems: list[dict[str, Any]]) -> None:
             )
         console.print(table)
     else:
-        console.print("No classifier is installed. A good first one: pip install smalltext-sklearn", markup=False)
+        advice = install_command("smalltext-sklearn")
+        console.print(f"No classifier is installed. A good first one: {advice}", markup=False, soft_wrap=True)
     for one in problems:
         origin = f"{one['distribution']} {one['version']} (plugin {one['plugin']!r})"
         console.print(

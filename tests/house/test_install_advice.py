@@ -1,0 +1,40 @@
+"""What messages advise to install is what the packages need."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from house import packages
+from smalltext_core.installing import NEEDED_TOO, install_command
+
+SOURCES = [path for name in packages.NAMES for path in packages.sources(name).rglob("*.py")]
+
+
+def test_every_package_is_known_with_what_it_needs():
+    assert sorted(NEEDED_TOO) == packages.NAMES
+    for name, needed in NEEDED_TOO.items():
+        required = {one.name for one in packages.required(name)} & set(packages.NAMES)
+        assert set(needed) == required - {"smalltext-core"}
+
+
+def test_the_folders_of_the_advice_exist():
+    for name in packages.NAMES:
+        command = install_command(name)
+        folders = [part.rstrip(")") for part in command.split() if part.startswith("./packages/")]
+        assert folders
+        assert all((packages.TOP / folder / "pyproject.toml").is_file() for folder in folders)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_no_message_advises_to_install_our_packages_in_words_of_its_own(path):
+    if path.name == "installing.py":
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = [
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert not [
+        text for text in texts if "pip install smalltext-" in text or "pip install --upgrade smalltext" in text
+    ]

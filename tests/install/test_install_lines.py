@@ -1,0 +1,174 @@
+"""The install lines of the pages, taken from the pages and run in environments that were empty.
+
+While the packages are on no index, the lines install from a clone, which is this repository here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from docs.pages import blocks
+from house import packages
+from install.environments import linked
+from smalltext_cli.skeleton import PluginName, skeleton
+
+pytestmark = [pytest.mark.install, pytest.mark.slow, pytest.mark.xdist_group("install")]
+
+PAGES = ("README.md", "docs/index.md", "docs/tutorial.md", "packages/smalltext-cli/README.md")
+CLONING = "git clone https://github.com/smalltext/smalltext"
+BACKENDS = ("sklearn", "kimcnn", "transformers", "setfit")
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A virtual environment that has pip and nothing else, entered as a user enters it."""
+
+    environment: Path
+
+    def run(self, command: str, folder: Path) -> str:
+        surroundings = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTHONPATH", "PYTHONHOME", "SMALLTEXT_", "VIRTUAL_ENV"))
+        }
+        surroundings["PATH"] = f"{self.environment / 'bin'}{os.pathsep}{surroundings['PATH']}"
+        ended = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=folder,
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
+        return ended.stdout
+
+    def see(self, folder: Path) -> None:
+        (site,) = self.environment.glob("lib/python*/site-packages")
+        (site / "others.pth").write_text(f"{folder}\n", encoding="utf-8")
+
+
+def empty_shell(folder):
+    venv.create(folder, with_pip=True, symlinks=True)
+    return Shell(folder)
+
+
+def install_lines(page):
+    """Return the commands of a page's first block that installs, without those that make or enter a clone."""
+    path = packages.TOP / page
+    block = next(block for block in blocks(path) if block.language == "bash" and "pip install ./" in block.content)
+    lines = [line for line in block.content.splitlines() if line and not line.startswith(CLONING)]
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Return a function from lines to the environment in which they were run, in the top folder."""
+    shells = {}
+
+    def by(lines):
+        if lines not in shells:
+            shells[lines] = empty_shell(tmp_path_factory.mktemp("empty"))
+            shells[lines].run(lines, packages.TOP)
+        return shells[lines]
+
+    return by
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_line_of_a_page_installs_what_the_page_goes_on_with(page, installed, tmp_path):
+    shell = installed(install_lines(page))
+    first = next(
+        block
+        for block in blocks(packages.TOP / page)
+        if not block.is_exempt and block.title is None and block.language in ("bash", "python")
+    )
+    written = [
+        block for block in blocks(packages.TOP / page) if block.title is not None and block.line < first.line
+    ]
+    for block in written:
+        (tmp_path / block.title).write_text(block.content, encoding="utf-8")
+    (tmp_path / "snippet.py").write_text(first.content, encoding="utf-8")
+    shell.run("python snippet.py" if first.language == "python" else first.command, tmp_path)
+    listed = shell.run("smalltext list", tmp_path)
+    assert "sklearn" in listed
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory):
+    """Return the folder of a new plugin, beside which the clone is."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "smalltext").symlink_to(packages.TOP)
+    for path, content in skeleton(PluginName("votes")).items():
+        file = home / "smalltext-votes" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+    return home / "smalltext-votes"
+
+
+def test_the_readme_of_a_new_plugin_says_what_its_workflow_does(plugin):
+    workflow = (plugin / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    readme = (plugin / "README.md").read_text(encoding="utf-8")
+    installing = re.findall(r"^ +- run: (.*pip.*)$", workflow, flags=re.MULTILINE)
+    assert len(installing) == 2
+    assert all(f"\n{step}\n" in readme for step in installing)
+
+
+@pytest.mark.nightly
+def test_the_workflow_of_a_new_plugin_runs_in_an_empty_environment(plugin, tmp_path):
+    workflow = (plugin / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    steps = re.findall(r"^ +- run: (.+)$", workflow, flags=re.MULTILINE)
+    assert steps[0].startswith("git clone --depth 1 https://github.com/smalltext/smalltext ../smalltext")
+    shell = empty_shell(tmp_path / "environment")
+    for step in steps[1:]:
+        shell.run(step, plugin)
+    assert list((plugin / "dist").glob("*.whl"))
+    assert "votes" in shell.run("smalltext list", plugin)
+
+
+def test_what_new_plugin_prints_works_where_the_command_is_installed(installed, tmp_path):
+    shell = installed(install_lines("README.md"))
+    printed = shell.run("smalltext new-plugin votes", tmp_path)
+    (line,) = re.findall(r"^ +(python -m pip install .+)$", printed, flags=re.MULTILINE)
+    folder = tmp_path / "smalltext-votes"
+    dry = line.replace("pip install", "pip install --dry-run")
+    assert "Would install" in shell.run(dry, folder)
+
+
+def rows():
+    """Return the folders that the README says to install for each package."""
+    readme = (packages.TOP / "README.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^\| \[(smalltext-\w+)\].+\| `((?:\./packages/[\w-]+ ?)+)` \|$", readme, re.MULTILINE))
+
+
+def test_the_table_of_packages_names_every_folder_that_is_needed():
+    assert sorted(rows()) == packages.NAMES
+    for name, folders in rows().items():
+        needed, waiting = set(), [name]
+        while waiting:
+            one = waiting.pop()
+            if one not in needed:
+                needed.add(one)
+                waiting += [other.name for other in packages.required(one) if other.name in packages.NAMES]
+        assert {Path(folder).name for folder in folders.split()} == needed
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_row_of_the_table_installs_the_backend(name, tmp_path):
+    shell = empty_shell(tmp_path / "environment")
+    folders = rows()[f"smalltext-{name}"]
+    ours = [Path(folder).name for folder in folders.split()]
+    others = {needed.name for one in ours for needed in packages.required(one)} - set(packages.NAMES)
+    (tmp_path / "others").mkdir()
+    shell.see(linked(tmp_path / "others", *sorted(others)))
+    shell.run(f"pip install {folders}", packages.TOP)
+    found = shell.run("python -c 'import smalltext_core as st; print(*st.classifiers())'", tmp_path)
+    assert found.split() == [name]
