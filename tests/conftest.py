@@ -12,6 +12,14 @@ import pytest
 INSTALL_BROWSER = "apt-get install --yes --no-install-recommends chromium chromium-driver"
 """The command for Debian and its relatives; `.ci/run` gives it too."""
 
+EXPENSIVE_CHECKS = {
+    "check_factory_works_in_another_process",
+    "check_saved_model_loads_in_new_process",
+    "check_twenty_rounds_hold_memory_flat",
+    "check_twenty_rounds_leave_no_files",
+}
+"""The checks that import a backend in a new process or train twenty times: three quarters of the kit's cost."""
+
 
 def pytest_ignore_collect(collection_path):
     """Collect tests alone here; the doctests that run are those of the packages."""
@@ -24,11 +32,29 @@ def pytest_addoption(parser):
     parser.addoption("--nightly", action="store_true", help="run the tests that are marked nightly, too")
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config, items):
     """Deselect nightly tests unless `--nightly` is given, whatever else `-m` and `-k` select."""
-    if config.getoption("nightly"):
-        return
+    _mark_expensive_checks(items)
+    result = yield
+    if not config.getoption("nightly"):
+        _deselect_nightly_tests(config, items)
+    return result
+
+
+def _mark_expensive_checks(items):
+    """Run the expensive checks of the conformance kit for the first factory of each test, and nightly for all."""
+    first = {}
+    for item in items:
+        check = item.callspec.params.get("check") if hasattr(item, "callspec") else None
+        subject = getattr(check, "subject", None)
+        if subject is None or first.setdefault((item.path, item.originalname), subject) is subject:
+            continue
+        if check.check.name in EXPENSIVE_CHECKS:
+            item.add_marker(pytest.mark.nightly)
+
+
+def _deselect_nightly_tests(config, items):
     nightly = [item for item in items if item.get_closest_marker("nightly")]
     if nightly:
         config.hook.pytest_deselected(items=nightly)

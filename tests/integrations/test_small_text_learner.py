@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import smalltext_core as st
+from integrations.backends import BACKENDS
 from robustness.backends import NAMES
 from robustness.backends import factory as small_factory
 from smalltext_core.testing.texts import training_texts
@@ -40,8 +41,20 @@ def accuracy(learner, news):
     return (learner.classifier.predict(st.TextDataset(news.test)) == news.test_labels).mean()
 
 
+CURVES = [
+    pytest.param(
+        backend,
+        strategy,
+        id=f"{backend.name}-{strategy}",
+        marks=[] if backend.is_quick or strategy == "embedding k-means" else pytest.mark.nightly,
+    )
+    for backend in BACKENDS
+    for strategy in STRATEGIES
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(("backend", "strategy"), CURVES, indirect=["backend"])
 def test_the_learning_curve_rises(backend, strategy, news):
     learner = begun(backend.factory(len(news.names)), STRATEGIES[strategy](), news, classes=2)
     at_first = accuracy(learner, news)

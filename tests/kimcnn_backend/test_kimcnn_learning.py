@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 OPENINGS = ["what is the", "who was the", "where is the", "how many", "what does the", "name the"]
 ROUNDS = """
-import os, tempfile
+import os, sys, tempfile
 from pathlib import Path
 import numpy as np
 from smalltext_core import TextDataset
@@ -24,7 +24,7 @@ rng = np.random.default_rng(0)
 texts = [" ".join(f"w{number}" for number in rng.integers(3000, size=20)) for _ in range(400)]
 pool = PytorchTextClassificationDataset.from_texts(texts, rng.integers(3, size=400))
 classifier = KimCNNClassifier(3, num_epochs=2, seed=1)
-for _ in range(20):
+for _ in range(int(sys.argv[1])):
     classifier.fit(pool[:300]).predict_proba(pool)
     classifier.predict_proba(pool, dropout_sampling=5)
     classifier.embed(pool, embedding_method="gradient")
@@ -46,17 +46,23 @@ def questions(count, rng):
     return TextDataset(texts, y)
 
 
-def test_with_all_defaults_5452_questions_of_six_classes_are_learned():
+@pytest.mark.parametrize("count", [2_000, pytest.param(5_452, marks=pytest.mark.nightly)])
+def test_with_all_defaults_questions_of_six_classes_are_learned(count, record_property):
     rng = np.random.default_rng(0)
-    train_set, test_set = questions(5_452, rng), questions(500, rng)
+    train_set, test_set = questions(count, rng), questions(500, rng)
     classifier = KimCNNClassifier(6, seed=1).fit(train_set)
     accuracy = (classifier.predict(test_set) == test_set.y).mean()
+    record_property("accuracy", accuracy)
     assert accuracy > 0.8
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory in use from /proc")
-def test_twenty_rounds_hold_memory_flat_and_leave_no_file():
-    run = subprocess.run([sys.executable, "-c", ROUNDS], capture_output=True, text=True, check=True)
+@pytest.mark.parametrize("rounds", [8, pytest.param(40, marks=pytest.mark.nightly)])
+def test_many_rounds_hold_memory_flat_and_leave_no_file(rounds):
+    run = subprocess.run(
+        [sys.executable, "-c", ROUNDS, str(rounds)], stdout=subprocess.PIPE, text=True, check=True
+    )
     *pages, files = map(int, run.stdout.split())
+    assert len(pages) == rounds
     assert files == 0
     assert max(pages[3:]) <= 1.05 * pages[2]

@@ -286,10 +286,11 @@ def test_warm_start_goes_on(make, topics):
 
 
 @pytest.mark.slow
-def test_twenty_rounds_hold_memory_flat(make, topics):
+@pytest.mark.parametrize("rounds", [10, pytest.param(40, marks=pytest.mark.nightly)])
+def test_many_rounds_hold_memory_flat(make, topics, rounds):
     process, seen = psutil.Process(), []
     classifier = make(num_epochs=1)
-    for _ in range(20):
+    for _ in range(rounds):
         classifier.fit(topics).predict_proba(TEXTS)
         gc.collect()
         seen.append(process.memory_info().rss)
