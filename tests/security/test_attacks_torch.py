@@ -1,0 +1,186 @@
+"""Hostile folders of the torch backends: none of their code runs, and file and key that are refused are named.
+
+The manifest vouches for each of them. The same attacks are made on pretrained models that the user names.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import smalltext_core as st
+from robustness.freeze import FROZEN
+from security import torch_attacks
+from security.attacks import payload_module, refused, sign
+from smalltext_core.errors import InvalidInputError, ModelFolderError
+from smalltext_core.testing.texts import training_texts
+
+TOPICS = training_texts(3, multi_label=False)
+
+
+def each(attacks):
+    return pytest.mark.parametrize("attack", attacks.values(), ids=attacks.keys())
+
+
+@pytest.fixture
+def marker(tmp_path):
+    return tmp_path / "marker"
+
+
+@pytest.fixture
+def module(tmp_path, marker, monkeypatch):
+    room = tmp_path / "modules"
+    room.mkdir()
+    name = payload_module(room, marker, "module_of_an_attacker")
+    monkeypatch.syspath_prepend(room)
+    yield name
+    sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    def copy(name):
+        return Path(shutil.copytree(FROZEN / f"{name}-single-label" / "model", tmp_path / "folder" / "model"))
+
+    return copy
+
+
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory):
+    peft = pytest.importorskip("peft")
+    from smalltext_transformers import TransformerBasedClassification
+    from transformers_backend.tiny_models import tiny_model
+
+    adapter = peft.LoraConfig(r=2, target_modules=["query"])
+    classifier = TransformerBasedClassification(tiny_model(), 3, num_epochs=1, peft_config=adapter, seed=1)
+    folder = tmp_path_factory.mktemp("adapted") / "model"
+    classifier.fit(TOPICS).save(folder)
+    return folder
+
+
+def pretrained(name, folder, **changes):
+    """Return a classifier that is to be trained from a pretrained model."""
+    if name == "transformers":
+        from smalltext_transformers import TransformerBasedClassification
+
+        return TransformerBasedClassification(folder, 3, num_epochs=1, seed=1, **changes)
+    from smalltext_setfit import SetFitClassification
+
+    return SetFitClassification(folder, 3, trainer_kwargs={"num_epochs": (0, 1)}, seed=1, **changes)
+
+
+def tiny(name, folder):
+    if name == "transformers":
+        from transformers_backend.tiny_models import tiny_model
+
+        return Path(shutil.copytree(tiny_model(), folder))
+    from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
+
+    return Path(shutil.copytree(tiny_sentence_transformer(), folder))
+
+
+def refuse_saved(folder, attack, marker, module):
+    attack(folder, marker, module)
+    sign(folder)
+    with refused(marker) as error:
+        st.load(folder)
+    assert len(str(error.value)) < 2000
+
+
+@each({**torch_attacks.TRANSFORMERS, **torch_attacks.FILES})
+def test_a_saved_transformer_runs_no_code(attack, saved, marker, module):
+    refuse_saved(saved("transformers"), attack, marker, module)
+
+
+@each({**torch_attacks.SENTENCE_TRANSFORMERS, **torch_attacks.FILES})
+def test_a_saved_sentence_transformer_runs_no_code(attack, saved, marker, module):
+    refuse_saved(saved("setfit"), attack, marker, module)
+
+
+@each({**torch_attacks.KIMCNN, **torch_attacks.FILES})
+def test_a_saved_network_runs_no_code(attack, saved, marker, module):
+    refuse_saved(saved("kimcnn"), attack, marker, module)
+
+
+@each(torch_attacks.ADAPTERS)
+def test_a_saved_adapter_runs_no_code(attack, adapted, tmp_path, marker, module):
+    folder = Path(shutil.copytree(adapted, tmp_path / "folder" / "model"))
+    refuse_saved(folder, attack, marker, module)
+
+
+def test_the_folders_that_are_attacked_are_sound(saved, adapted):
+    for name in ("transformers", "setfit", "kimcnn"):
+        folder = saved(name)
+        sign(folder)
+        assert st.load(folder).predict(TOPICS).shape == (len(TOPICS),)
+        shutil.rmtree(folder)
+    assert st.load(adapted).predict(TOPICS).shape == (len(TOPICS),)
+
+
+@each(torch_attacks.TRANSFORMERS)
+def test_a_pretrained_transformer_runs_no_code(attack, tmp_path, marker, module):
+    folder = tiny("transformers", tmp_path / "folder" / "model")
+    attack(folder, marker, module)
+    with refused(marker) as error:
+        pretrained("transformers", folder).fit(TOPICS)
+    assert isinstance(error.value, InvalidInputError), "an argument is to blame as well"
+
+
+@each(torch_attacks.SENTENCE_TRANSFORMERS)
+def test_a_pretrained_sentence_transformer_runs_no_code(attack, tmp_path, marker, module):
+    folder = tiny("setfit", tmp_path / "folder" / "model")
+    attack(folder, marker, module)
+    with refused(marker) as error:
+        pretrained("setfit", folder).fit(TOPICS)
+    assert isinstance(error.value, InvalidInputError), "an argument is to blame as well"
+
+
+@pytest.mark.parametrize("name", ["transformers", "setfit"])
+@each({**torch_attacks.WEIGHTS, "custom model": torch_attacks.custom_model})
+def test_a_pretrained_model_that_was_downloaded_runs_no_code(name, attack, tmp_path, marker, module, hub_cache):
+    folder = tiny(name, tmp_path / "folder" / "model")
+    attack(folder, marker, module)
+    cache = hub_cache("org/tiny", folder)
+    if name == "transformers":
+        from smalltext_transformers import TransformerModelArguments
+
+        classifier = pretrained(name, TransformerModelArguments("org/tiny", None, None, "always-local"))
+        classifier.cache_dir = cache
+    else:
+        from smalltext_setfit import SetFitModelArguments
+
+        arguments = SetFitModelArguments("org/tiny", "always-local")
+        classifier = pretrained(name, arguments, model_kwargs={"cache_dir": cache})
+    with refused(marker):
+        classifier.fit(TOPICS)
+
+
+@pytest.mark.parametrize("name", ["transformers", "setfit"])
+def test_pickled_weights_of_a_pretrained_model_are_read_as_weights_alone(name, tmp_path):
+    folder = tiny(name, tmp_path / "model")
+    expected = pretrained(name, folder).fit(TOPICS).predict_proba(TOPICS)
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    assert (pretrained(name, folder).fit(TOPICS).predict_proba(TOPICS) == expected).all()
+
+
+def test_the_file_and_the_key_are_named(saved, marker, module):
+    folder = saved("setfit")
+    torch_attacks.SENTENCE_TRANSFORMERS["any method"](folder, marker, module)
+    sign(folder)
+    with pytest.raises(ModelFolderError, match=r"sentence_bert_config\.json, key 'modality_config'.*push_to_hub"):
+        st.load(folder)
+
+
+def test_what_an_attacker_writes_reaches_no_terminal_as_it_is(saved, marker, module):
+    folder = saved("transformers")
+    torch_attacks.setting("config.json", "auto_map\x1b[2J", "\x1b]0;title\x07")(folder, marker, module)
+    sign(folder)
+    with pytest.raises(ModelFolderError) as error:
+        st.load(folder)
+    assert str(error.value).isprintable()
