@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 import smalltext_core as st
-from robustness.freeze import FROZEN
+from robustness import backends
 from security import torch_attacks
 from security.attacks import payload_module, refused, sign
 from smalltext_core.errors import InvalidInputError, ModelFolderError
@@ -42,10 +42,19 @@ def module(tmp_path, marker, monkeypatch):
     sys.modules.pop(name, None)
 
 
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """Return the folders of models that were saved by the versions that are installed."""
+    home = tmp_path_factory.mktemp("sound")
+    for name in ("transformers", "setfit", "kimcnn"):
+        backends.factory(name).new().fit(TOPICS).save(home / name)
+    return home
+
+
 @pytest.fixture
-def saved(tmp_path):
+def saved(sound, tmp_path):
     def copy(name):
-        return Path(shutil.copytree(FROZEN / f"{name}-single-label" / "model", tmp_path / "folder" / "model"))
+        return Path(shutil.copytree(sound / name, tmp_path / "folder" / "model"))
 
     return copy
 
@@ -89,7 +98,7 @@ def refuse_saved(folder, attack, marker, module):
     sign(folder)
     with refused(marker) as error:
         st.load(folder)
-    assert len(str(error.value)) < 2000
+    assert "cannot be loaded" not in str(error.value), "a library stumbled over it, which it was not to see"
 
 
 @each({**torch_attacks.TRANSFORMERS, **torch_attacks.FILES})
