@@ -38,7 +38,7 @@ def test_targets_are_the_same_matrix_for_both_kinds_of_problems():
 
 def test_texts_without_weight_are_left_out():
     texts, _, weights = Majority(2).fit(TEXTS, weights=[2, 0, 1]).seen
-    assert (texts, weights.tolist()) == ([TEXTS.x[0], TEXTS.x[2]], [2.0, 1.0])
+    assert (texts, weights.tolist()) == ([TEXTS.x[0], TEXTS.x[2]], [4 / 3, 2 / 3])
 
 
 def test_many_texts_are_scored_in_parts():

@@ -5,14 +5,16 @@ A backend's `fit` begins with `training_data`, its `predict_proba` with `predict
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core.dataset import Dataset, TextDataset, as_texts
 from smalltext_core.errors import InvalidInputError, NotFittedError
-from smalltext_core.labels import is_multi_label, marked_rows
+from smalltext_core.labels import MOST_CLASSES, is_multi_label, marked_rows
+from smalltext_core.sequences import as_sequence, brief, columns_of
 
 D = TypeVar("D", bound="Dataset[object]")
 
@@ -34,7 +36,8 @@ def training_data(
     train_set : Dataset
         The texts with a weight above zero: the same object where that is all of them, else a view.
     weights : ndarray of float64, shape (len(train_set),), or None
-        None where every weight is 1, as if no weights had been given.
+        Above zero, with a mean of 1, since only their ratios matter; None where all are the same, as if no
+        weights had been given.
     """
     _check_dataset(train_set, argument)
     if len(train_set) == 0:
@@ -43,10 +46,24 @@ def training_data(
     if weights is None:
         return train_set, None
     checked = check_weights(weights, len(train_set))
+    checked = checked / checked.max()  # first, since the sum of great ones may overflow
     counted = checked > 0
     if not counted.all():
         train_set, checked = train_set[counted], checked[counted]
-    return train_set, None if (checked == 1).all() else checked
+    return train_set, None if (checked == 1).all() else with_mean_of_one(checked)
+
+
+def with_mean_of_one(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide weights, finite and above zero, by their mean: their scale does not matter, nor acts as a rate.
+
+    Examples
+    --------
+    >>> with_mean_of_one(np.array([1e-300, 3e-300])).tolist()
+    [0.5, 1.5]
+    """
+    ratios = weights / weights.max()
+    scaled: NDArray[np.float64] = ratios / ratios.mean()
+    return scaled
 
 
 def validation_data(validation_set: D, *, num_classes: int, multi_label: bool) -> D:
@@ -74,10 +91,15 @@ def check_weights(weights: ArrayLike, count: int, argument: str = "weights") -> 
     if isinstance(weights, Dataset):
         advice = "To pass a validation set, name it: validation_set=..., where fit has this argument."
         raise InvalidInputError(argument, f"a {type(weights).__name__}", allowed, advice)
+    if isinstance(weights, np.ma.MaskedArray) and np.ma.is_masked(weights):
+        raise InvalidInputError(argument, "masked values", allowed, "Fill them: weights.filled(0).")
+    given: Any = weights
+    if columns_of(given) is not None or (isinstance(given, Iterable) and not hasattr(type(given), "__array__")):
+        given = as_sequence(given, argument, allowed, "weight")
     try:
-        checked = np.asarray(weights, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidInputError(argument, repr(weights)[:80], allowed) from None
+        checked = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise InvalidInputError(argument, brief(weights), allowed) from None
     if checked.shape != (count,):
         raise InvalidInputError(argument, f"shape {checked.shape}", f"{allowed}: shape ({count},)")
     wrong = ~np.isfinite(checked) | (checked < 0)
@@ -93,14 +115,16 @@ def check_num_classes(num_classes: object, multi_label: bool) -> int:
     """Return the number of classes, or say what it has to be: at least 2, or 1 if multi-label."""
     least = 1 if multi_label else 2
     if isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer)) or num_classes < least:
-        raise InvalidInputError("num_classes", repr(num_classes), f"a whole number, {least} or above")
+        raise InvalidInputError("num_classes", brief(num_classes), f"a whole number, {least} or above")
+    if num_classes > MOST_CLASSES:
+        raise InvalidInputError("num_classes", brief(num_classes), f"at most {MOST_CLASSES:,}")
     return int(num_classes)
 
 
 def check_flag(argument: str, value: object) -> bool:
     """Return True or False, or say that it has to be one of them: any text would count as True."""
     if not isinstance(value, (bool, np.bool_)):
-        raise InvalidInputError(argument, repr(value), "True or False")
+        raise InvalidInputError(argument, brief(value), "True or False")
     return bool(value)
 
 
@@ -110,7 +134,7 @@ def check_seed(seed: object) -> int | None:
         return None
     whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
     if not whole or not 0 <= int(seed) < 2**32:  # type: ignore[call-overload]
-        raise InvalidInputError("seed", repr(seed), "None, or a whole number from 0 to 2**32 - 1")
+        raise InvalidInputError("seed", brief(seed), "None, or a whole number from 0 to 2**32 - 1")
     return int(seed)  # type: ignore[call-overload,no-any-return]
 
 
@@ -118,7 +142,7 @@ def check_threshold(threshold: object) -> float:
     """Return the multi-label threshold, or say what it has to be: a number in [0, 1)."""
     number = isinstance(threshold, (int, float, np.number)) and not isinstance(threshold, bool)
     if not number or not 0 <= threshold < 1:  # type: ignore[operator]
-        raise InvalidInputError("multi_label_threshold", repr(threshold), "a number from 0 to below 1")
+        raise InvalidInputError("multi_label_threshold", brief(threshold), "a number from 0 to below 1")
     return float(threshold)  # type: ignore[arg-type]
 
 
@@ -127,7 +151,10 @@ def _check_dataset(data_set: object, argument: str) -> None:
         advice = "Wrap texts and labels: smalltext_core.TextDataset(texts, labels)."
         raise InvalidInputError(argument, type(data_set).__name__, "a Dataset", advice)
     if isinstance(data_set, TextDataset):
-        as_texts(data_set.x, argument)
+        texts = as_texts(data_set.x, argument)
+        if len(texts) != data_set.y.shape[0]:
+            given = f"{len(texts)} texts and {data_set.y.shape[0]} labels, since x was changed in place"
+            raise InvalidInputError(argument, given, "as many labels as texts", "Make a new TextDataset.")
 
 
 def _check_training_labels(train_set: Dataset[object], num_classes: int, multi_label: bool, argument: str) -> None:

@@ -10,7 +10,8 @@ import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -26,6 +27,8 @@ from smalltext_core.labels import (
     Labels,
     as_label_names,
     as_labels,
+    frozen,
+    handed_out,
     is_multi_label,
     is_row,
     marked_rows,
@@ -49,6 +52,15 @@ class _Storage(Generic[X]):
     target_labels: NDArray[np.int64] | None
     label_names: LabelNames | None
 
+    def __post_init__(self) -> None:
+        frozen(self.y)
+        if self.target_labels is not None:
+            self.target_labels.flags.writeable = False
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__post_init__()  # arrays are writable after they were pickled or copied
+
 
 class Dataset(ABC, Generic[X]):
     """A sequence of texts, in whatever form a backend needs them, and their labels.
@@ -63,8 +75,8 @@ class Dataset(ABC, Generic[X]):
     y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), or None
         Class numbers; None marks every text as `LABEL_UNLABELED`.
     target_labels : array-like of int, optional
-        The class numbers that may occur. By default these are 0 to the greatest one that occurs, that has a
-        name, or that the matrix has a column for; they follow `y` when it is set.
+        The class numbers that may occur, below 1,000,000. By default these are 0 to the greatest one that occurs,
+        that has a name, or that the matrix has a column for; they follow `y` when it is set.
     label_names : LabelNames or sequence of str, optional
         What the classes are called, in the order of their numbers.
     """
@@ -100,31 +112,38 @@ class Dataset(ABC, Generic[X]):
         """Return a copy of `x` that shares nothing with it which could be changed."""
         return x.copy()
 
+    @staticmethod
+    def _handed_out(x: Any) -> Any:
+        """Return `x` as it is given to callers; where it holds arrays, as an object of its own over them."""
+        return x
+
     @property
     def x(self) -> X:
         """The texts, or what a backend made of them; of a view, only the rows that it shows."""
         if self._rows is None:
-            return self._storage.x
+            whole: X = self._handed_out(self._storage.x)
+            return whole
         selected: X = self._select(self._storage.x, self._rows)
         return selected
 
     @property
     def y(self) -> Labels:
-        """Class numbers: int array of shape (n,), or csr_matrix of shape (n, num_classes).
+        """Class numbers: int array of shape (n,), or csr_matrix of shape (n, num_classes); read-only.
 
-        It can be set, except on a view, to labels for as many texts; whole numbers may be floats there, as an
-        active learner leaves them that has had minus infinity among them.
+        It can be set, except on a view, to labels for as many texts, which are checked and copied; whole numbers
+        may be floats there, as an active learner leaves them that has had minus infinity among them. To change
+        some labels, change a copy and set that.
         """
         if self._rows is None:
-            return self._storage.y
-        return _frozen(self._storage.y[positions(self._rows)])
+            return handed_out(self._storage.y)
+        return frozen(self._storage.y[positions(self._rows)])
 
     @y.setter
     def y(self, y: object) -> None:
         self._refuse_on_view("y")
         labels = as_labels(_without_fractions(y))
         _check_labels(labels, len(self), self._storage.target_labels, self._storage.label_names)
-        self._storage.y = labels
+        self._storage.y = frozen(labels)
 
     @property
     def target_labels(self) -> NDArray[np.int64]:
@@ -293,14 +312,14 @@ def as_texts(x: Iterable[str], argument: str = "x") -> list[str]:
 
 
 def _as_targets(target_labels: ArrayLike) -> NDArray[np.int64]:
-    targets = np.asarray(target_labels)
-    if targets.ndim != 1 or (targets.size and not np.issubdtype(targets.dtype, np.integer)):
-        raise InvalidInputError("target_labels", repr(target_labels), "a list of class numbers")
+    if isinstance(target_labels, (AbstractSet, Generator)):
+        target_labels = list(target_labels)  # their order does not matter
+    targets = as_labels(target_labels, "target_labels")
+    if is_multi_label(targets):
+        raise InvalidInputError("target_labels", "a sparse matrix", "a list of class numbers")
     if targets.size and targets.min() < 0:
         raise InvalidInputError("target_labels", f"the class number {targets.min()}", "class numbers from 0")
-    targets = np.unique(targets.astype(np.int64))
-    targets.flags.writeable = False
-    return targets
+    return np.unique(targets.astype(np.int64))
 
 
 def _check_labels(y: Labels, count: int, targets: NDArray[np.int64] | None, names: LabelNames | None) -> None:
@@ -311,7 +330,7 @@ def _check_labels(y: Labels, count: int, targets: NDArray[np.int64] | None, name
         raise InvalidInputError("y", f"the label {present[0]}", "class numbers from 0, or LABEL_UNLABELED")
     if targets is not None and not np.isin(present, targets).all():
         strange = present[~np.isin(present, targets)]
-        raise InvalidInputError("y", f"the label {strange[0]}", f"one of target_labels, {targets.tolist()}")
+        raise InvalidInputError("y", f"the label {strange[0]}", f"one of target_labels, {brief(targets.tolist())}")
     if names is not None and present.size and present[-1] >= len(names):
         allowed = f"0 to {len(names) - 1}, one for each of label_names"
         raise InvalidInputError("y", f"the label {present[-1]}", allowed)
@@ -321,10 +340,4 @@ def _without_fractions(y: object) -> object:
     """Return floats that are whole numbers as ints, and anything else as it is."""
     if isinstance(y, np.ndarray) and np.issubdtype(y.dtype, np.floating) and (y == np.trunc(y)).all():
         return y.astype(np.int64) if np.isfinite(y).all() else y
-    return y
-
-
-def _frozen(y: Labels) -> Labels:
-    for array in (y.data, y.indices, y.indptr) if is_multi_label(y) else (y,):
-        array.flags.writeable = False
     return y

@@ -17,13 +17,19 @@ from scipy.sparse import csr_matrix, issparse
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import alike_names, class_name, shown_apart, shown_name
-from smalltext_core.sequences import as_sequence, brief
+from smalltext_core.sequences import as_sequence, brief, columns_of
 
 LABEL_UNLABELED = -1
 """Marks a text that has no label yet. In a multi-label matrix: an entry of this value in its row."""
 
+MOST_CLASSES = 1_000_000
+"""Class numbers lie below; what is greater is an identifier by mistake, and arrays over all classes too large."""
+
 LABEL_IGNORED = -2
 """Marks a text that is to be passed over. In a multi-label matrix: an entry of this value in its row."""
+
+_CLASS_NUMBERS = f"class numbers from 0 to {MOST_CLASSES - 1:,}, or LABEL_UNLABELED"
+_FOR_NAMES = "For identifiers or names, use TextDataset.from_labels."
 
 Labels: TypeAlias = "NDArray[np.int32] | NDArray[np.int64] | csr_matrix"
 """Class numbers: an int array of shape (n,), or a csr_matrix of shape (n, num_classes)."""
@@ -32,12 +38,13 @@ Labels: TypeAlias = "NDArray[np.int32] | NDArray[np.int64] | csr_matrix"
 def as_labels(y: object, argument: str = "y") -> Labels:
     """Return `y`, called `argument` in errors, as this library holds labels: checked, and a copy.
 
-    `y` is array-like of int, shape (n,), or a sparse matrix, shape (n, num_classes), which holds ones; both may
-    hold `LABEL_UNLABELED` and `LABEL_IGNORED`. Anything else is refused with an InvalidInputError.
+    `y` is an iterable of int, shape (n,), or a sparse matrix, shape (n, num_classes), which holds ones; both may
+    hold `LABEL_UNLABELED` and `LABEL_IGNORED`. Anything else is refused with an InvalidInputError, as is a class
+    number of `MOST_CLASSES` or above.
     """
     if issparse(y):
         return _as_multi_label(y, argument)
-    array = np.asarray(y)
+    array = _as_array(y, argument)
     if array.ndim != 1:
         allowed = "an int array of shape (n,), or a scipy.sparse.csr_matrix of shape (n, num_classes)"
         advice = "For several labels a text, use smalltext_core.list_to_csr."
@@ -48,13 +55,46 @@ def as_labels(y: object, argument: str = "y") -> Labels:
         allowed = "whole numbers (class numbers, or LABEL_UNLABELED)"
         advice = "For names, use TextDataset.from_labels."
         raise InvalidInputError(argument, f"values of type {array.dtype}", allowed, advice)
+    if array.max() >= MOST_CLASSES:
+        row = int(array.argmax())
+        raise InvalidInputError(argument, f"the label {array[row]} at row {row}", _CLASS_NUMBERS, _FOR_NAMES)
     return array.astype(np.int32 if np.can_cast(array.dtype, np.int32) else np.int64)
+
+
+def _as_array(y: object, argument: str) -> NDArray[Any]:
+    """Return labels as an array of any kind; generators, series and arrow arrays among them."""
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        row = int(np.ma.getmaskarray(y).ravel().argmax())
+        advice = "Mark texts without a label: y.filled(smalltext_core.LABEL_UNLABELED)."
+        raise InvalidInputError(argument, f"a masked label at row {row}", "a label for each text", advice)
+    allowed = "an int array of shape (n,), or a scipy.sparse.csr_matrix of shape (n, num_classes)"
+    if columns_of(y) is not None or (isinstance(y, Iterable) and not hasattr(type(y), "__array__")):
+        y = as_sequence(y, argument, allowed, "label")
+    try:
+        array = np.asarray(y)
+    except (ValueError, TypeError, RuntimeError) as error:  # lists of several lengths, a tensor on another device
+        advice = "For several labels a text, use smalltext_core.list_to_csr."
+        raise InvalidInputError(argument, f"{brief(y)} ({error})", allowed, advice) from None
+    if array.dtype != object or array.ndim != 1:
+        return array
+    for row, label in enumerate(array.tolist()):
+        if isinstance(label, bool) or not isinstance(label, (int, np.integer)):
+            return array
+        if not -(2**63) <= label < MOST_CLASSES:
+            raise InvalidInputError(argument, f"the label {brief(label)} at row {row}", _CLASS_NUMBERS, _FOR_NAMES)
+    return array.astype(np.int64)
 
 
 def _as_multi_label(y: Any, argument: str) -> csr_matrix:
     if y.ndim != 2:
         raise InvalidInputError(argument, f"a sparse array of shape {y.shape}", "shape (n, num_classes)")
-    matrix = csr_matrix(y, copy=True)
+    if y.shape[1] > MOST_CLASSES:
+        raise InvalidInputError(argument, f"{y.shape[1]} columns", f"at most {MOST_CLASSES:,}, one for each class")
+    try:
+        matrix = csr_matrix(y, copy=True)
+        matrix.check_format(full_check=True)
+    except (ValueError, IndexError) as error:
+        raise InvalidInputError(argument, f"a damaged sparse matrix ({error})", "a sound one") from None
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
     known = np.isin(matrix.data, (1, LABEL_UNLABELED, LABEL_IGNORED))
@@ -62,6 +102,25 @@ def _as_multi_label(y: Any, argument: str) -> csr_matrix:
         allowed = f"1, LABEL_UNLABELED ({LABEL_UNLABELED}) and LABEL_IGNORED ({LABEL_IGNORED})"
         raise InvalidInputError(argument, f"a matrix entry of {matrix.data[~known][0]}", allowed)
     return matrix.astype(np.int32)
+
+
+def frozen(y: Labels) -> Labels:
+    """Make the memory of labels read-only, so that only setting them changes them, and return them."""
+    for array in (y.data, y.indices, y.indptr) if is_multi_label(y) else (y,):
+        owner: Any = array
+        while isinstance(owner, np.ndarray):
+            owner.flags.writeable = False  # so that it cannot be made writable again through what it is a part of
+            owner = owner.base
+    return y
+
+
+def handed_out(y: Labels) -> Labels:
+    """Return frozen labels as another object over the same memory: what is done to it leaves `y` alone."""
+    if not is_multi_label(y):
+        return y.view()
+    matrix = csr_matrix((y.data.view(), y.indices.view(), y.indptr.view()), shape=y.shape, copy=False)
+    matrix.has_canonical_format = True
+    return matrix
 
 
 def is_multi_label(y: Labels) -> TypeGuard[csr_matrix]:
@@ -84,7 +143,12 @@ def marked_rows(y: Labels) -> NDArray[np.bool_]:
     return np.isin(y, (LABEL_UNLABELED, LABEL_IGNORED))
 
 
-def list_to_csr(labels: Iterable[Iterable[int] | int | None], num_classes: int) -> csr_matrix:
+def list_to_csr(
+    labels: Iterable[Iterable[int] | int | None],
+    num_classes: int | tuple[int, int] | None = None,
+    *,
+    shape: tuple[int, int] | None = None,
+) -> csr_matrix:
     """Make a multi-label matrix of lists of class numbers.
 
     Parameters
@@ -92,34 +156,63 @@ def list_to_csr(labels: Iterable[Iterable[int] | int | None], num_classes: int) 
     labels : iterable of (iterable of int, None, or LABEL_IGNORED)
         The class numbers of each text, in [0, num_classes). None (or `LABEL_UNLABELED`) marks a text without
         labels yet, which is not the same as ``[]``, a text that no class applies to.
+    num_classes : int or (int, int)
+        The number of classes; or the shape of the matrix, (n, num_classes), as small-text has it.
+    shape : (int, int), optional
+        The shape of the matrix, in place of `num_classes`.
 
     Returns
     -------
     csr_matrix of int32, shape (n, num_classes)
 
+    Raises
+    ------
+    InvalidInputError
+        If a row is no list of class numbers, or there are not as many rows as the shape says.
+
     Examples
     --------
     >>> list_to_csr([[0, 2], [], [1]], num_classes=3).toarray().tolist()
     [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+    >>> list_to_csr([[0, 2], [], [1]], (3, 3)).shape
+    (3, 3)
     """
+    columns, expected = _columns_and_rows(num_classes, shape)
     indices: list[int] = []
     data: list[int] = []
     indptr = [0]
-    for row in labels:
+    for row in as_sequence(labels, "labels", "a list of class numbers for each text", "label"):
         marker = LABEL_UNLABELED if row is None else row
         if isinstance(marker, (int, np.integer)) and marker in (LABEL_UNLABELED, LABEL_IGNORED):
             numbers, entry = [0], int(marker)
         else:
             numbers, entry = _class_numbers(row), 1
-        if numbers and not 0 <= numbers[0] <= numbers[-1] < num_classes:
-            raise InvalidInputError("labels", f"{numbers}", f"class numbers from 0 to {num_classes - 1}")
+        if numbers and not 0 <= numbers[0] <= numbers[-1] < columns:
+            raise InvalidInputError("labels", brief(numbers), f"class numbers from 0 to {columns - 1}")
         indices.extend(numbers)
         data.extend([entry] * len(numbers))
         indptr.append(len(indices))
+    if expected is not None and len(indptr) - 1 != expected:
+        raise InvalidInputError("shape", f"{expected} rows", f"as many as there are lists, {len(indptr) - 1}")
     return csr_matrix(
         (np.array(data, dtype=np.int32), np.array(indices, dtype=np.int32), np.array(indptr, dtype=np.int32)),
-        shape=(len(indptr) - 1, num_classes),
+        shape=(len(indptr) - 1, columns),
     )
+
+
+def _columns_and_rows(num_classes: Any, shape: Any) -> tuple[int, int | None]:
+    """Return the number of columns, and that of rows if it is given."""
+    allowed = f"the number of classes, from 0 to {MOST_CLASSES:,}, or the shape (n, num_classes)"
+    if (num_classes is None) == (shape is None):
+        given = "neither num_classes nor shape" if shape is None else "num_classes and shape"
+        raise InvalidInputError("num_classes", given, allowed, "Write list_to_csr(labels, num_classes).")
+    given = num_classes if shape is None else shape
+    size = given if isinstance(given, (tuple, list)) else (None, given)
+    numbers = [one for one in size if one is not None]
+    whole = all(isinstance(one, (int, np.integer)) and not isinstance(one, bool) and one >= 0 for one in numbers)
+    if len(size) != 2 or not whole or size[1] is None or size[1] > MOST_CLASSES:
+        raise InvalidInputError("num_classes" if shape is None else "shape", brief(given), allowed)
+    return int(size[1]), None if size[0] is None else int(size[0])
 
 
 def _class_numbers(row: Any) -> list[int]:
@@ -127,7 +220,7 @@ def _class_numbers(row: Any) -> list[int]:
         return sorted({operator.index(number) for number in row})
     except TypeError:
         allowed = "a list of class numbers, None, or LABEL_IGNORED"
-        raise InvalidInputError("labels", f"{row!r} for a text", allowed) from None
+        raise InvalidInputError("labels", f"{brief(row)} for a text", allowed) from None
 
 
 def csr_to_list(y: csr_matrix) -> list[list[int] | int | None]:

@@ -11,11 +11,18 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import sparray, spmatrix
 
 from smalltext_core.errors import InvalidInputError
 
-_REPR = reprlib.Repr()
+
+class _Repr(reprlib.Repr):
+    def repr_int(self, value: int, level: int) -> str:  # noqa: ARG002 - the name and arguments are reprlib's
+        return f"a number of {value.bit_length():,} bits" if value.bit_length() > 256 else repr(value)
+
+
+_REPR = _Repr()
 _REPR.maxstring = _REPR.maxother = 80
 _REPR.maxlist = _REPR.maxtuple = _REPR.maxset = _REPR.maxfrozenset = _REPR.maxdict = _REPR.maxarray = 4
 _REPR.maxlevel = 3
@@ -33,8 +40,6 @@ def brief(value: object) -> str:
         return f"an array of {value.dtype}, shape {value.shape}"
     if isinstance(value, (bytes, bytearray)) and len(value) > 80:
         return f"{bytes(value[:40])!r}... ({len(value):,} bytes)"
-    if isinstance(value, int) and value.bit_length() > 256:
-        return f"a number of {value.bit_length():,} bits"
     try:
         return _REPR.repr(value)
     except Exception:  # what an object of somebody else raises is not the subject of a message
@@ -98,3 +103,16 @@ def as_sequence(given: Any, argument: str, allowed: str, one: str) -> list[Any]:
     if callable(getattr(type(given), "to_pylist", None)):
         return list(given.to_pylist())  # type: ignore[attr-defined]
     return list(given)
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array that cannot be changed: this one if its memory is read-only already, else a copy."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        if owner.flags.writeable:
+            array = array.copy()
+            break
+        owner = owner.base
+    shown: NDArray[Any] = array.view()
+    array.flags.writeable = shown.flags.writeable = False
+    return shown

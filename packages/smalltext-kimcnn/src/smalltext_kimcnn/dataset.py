@@ -65,7 +65,7 @@ class PytorchTextClassificationDataset(RaggedDataset):
             raise InvalidInputError(
                 "vocabulary", f"{type(vocabulary).__name__}", "a Vocabulary", "For plain texts, use from_texts."
             )
-        texts = x if isinstance(x, Ragged) else Ragged.from_sequences(x)
+        texts = x if isinstance(x, Ragged) else Ragged.from_sequences(x).locked()
         for extreme in (texts.tokens.min(initial=0), texts.tokens.max(initial=0)):
             if not 0 <= extreme < len(vocabulary):
                 allowed = f"ids of the vocabulary, 0 to {len(vocabulary) - 1}"
@@ -131,11 +131,11 @@ class PytorchTextClassificationDataset(RaggedDataset):
             vocabulary = Vocabulary.from_numbers(vocabulary, lowercase)
         elif not isinstance(vocabulary, Vocabulary):
             vocabulary = Vocabulary.from_words(as_texts(vocabulary, "vocabulary"), padding_idx, lowercase)
-        x = Ragged(*vocabulary.encode(checked))
+        x = Ragged(*vocabulary.encode(checked)).locked()
         return cls(x, y, target_labels, vocabulary=vocabulary, label_names=label_names)
 
     @classmethod
     def from_dataset(cls, dataset: TextDataset, vocabulary: Vocabulary) -> Self:
         """Encode a dataset of plain texts; labels and what belongs to them stay what they are."""
-        x = Ragged(*vocabulary.encode(dataset.x))
+        x = Ragged(*vocabulary.encode(dataset.x)).locked()
         return cls(x, dataset.y, vocabulary=vocabulary, label_names=dataset.label_names)

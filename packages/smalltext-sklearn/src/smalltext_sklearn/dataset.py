@@ -13,6 +13,7 @@ from smalltext_core.dataset import Dataset, as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import LabelNames
 from smalltext_core.selection import Rows, positions
+from smalltext_core.sequences import brief, read_only
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -24,7 +25,8 @@ class SklearnDataset(Dataset[Any]):
     Parameters
     ----------
     x : ndarray or sparse matrix of numbers, shape (n, features)
-        One row a text. Sparse formats other than CSR are converted.
+        One row a text. Sparse formats other than CSR are converted. It is copied, unless its memory is read-only;
+        the `x` of the dataset is read-only.
     y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
         Class numbers; None marks every text as unlabelled.
     target_labels : array-like of int, optional
@@ -53,7 +55,7 @@ class SklearnDataset(Dataset[Any]):
         *,
         label_names: LabelNames | Sequence[str] | None = None,
     ) -> None:
-        super().__init__(_as_features(x), y, target_labels, label_names=label_names)
+        super().__init__(_owned(_as_features(x)), y, target_labels, label_names=label_names)
 
     @classmethod
     def from_texts(
@@ -83,9 +85,12 @@ class SklearnDataset(Dataset[Any]):
             What the classes are called.
         """
         if not hasattr(vectorizer, "transform"):
-            raise InvalidInputError("vectorizer", repr(vectorizer), "a transformer, such as TfidfVectorizer()")
+            raise InvalidInputError("vectorizer", brief(vectorizer), "a transformer, such as TfidfVectorizer()")
         checked = as_texts(texts, "texts")
         x = vectorizer.fit_transform(checked) if train else vectorizer.transform(checked)
+        if issparse(x) or isinstance(x, np.ndarray):
+            for array in _arrays(x.tocsr() if issparse(x) else x):
+                array.flags.writeable = False  # nobody else has it, so it need not be copied
         return cls(x, y, target_labels, label_names=label_names)
 
     @staticmethod
@@ -95,9 +100,42 @@ class SklearnDataset(Dataset[Any]):
     @staticmethod
     def _select(x: Any, rows: Rows) -> Any:
         selected = x[positions(rows)]
-        for array in (selected.data, selected.indices, selected.indptr) if issparse(x) else (selected,):
+        for array in _arrays(selected):
             array.flags.writeable = False
         return selected
+
+    @staticmethod
+    def _handed_out(x: Any) -> Any:
+        if not issparse(x):
+            return x.view()
+        matrix = csr_matrix((x.data, x.indices, x.indptr), shape=x.shape, copy=False)
+        matrix.has_canonical_format = True
+        return matrix
+
+    @staticmethod
+    def _copy(x: Any) -> Any:
+        return x  # Its memory is read-only.
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for array in _arrays(self._storage.x):
+            array.flags.writeable = False  # arrays are writable after they were pickled or copied
+
+
+def _arrays(x: Any) -> tuple[NDArray[Any], ...]:
+    return (x.data, x.indices, x.indptr) if issparse(x) else (x,)
+
+
+def _owned(x: Any) -> Any:
+    """Return features in memory that nobody can change through an object that they have."""
+    if not issparse(x):
+        return read_only(x)
+    sound = x if x.has_canonical_format else x.copy()
+    sound.sum_duplicates()  # while it may still be written to
+    arrays = tuple(read_only(array) for array in _arrays(sound))
+    matrix = csr_matrix(arrays, shape=x.shape, copy=False)
+    matrix.has_canonical_format = True
+    return matrix
 
 
 def _as_features(x: Any) -> Any:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.labels import LabelNames
 from smalltext_core.selection import Rows
+from smalltext_core.sequences import brief, read_only
 
 Lengths = NDArray[np.int64]
 RowNumbers = NDArray[np.intp]
@@ -56,7 +59,7 @@ class Ragged:
         if self.tokens.ndim != 1 or ends != [0, self.tokens.size] or (np.diff(self.offsets) < 0).any():
             raise InvalidInputError(
                 "offsets",
-                f"{self.offsets!r}",
+                brief(self.offsets),
                 f"increasing numbers from 0 to {self.tokens.size}, one more than texts",
             )
 
@@ -98,6 +101,25 @@ class Ragged:
         """Return the same sequences in memory of their own."""
         return Ragged(self.tokens.copy(), self.offsets.copy())
 
+    def read_only(self) -> Ragged:
+        """Return the same sequences in memory that cannot be changed; copied where it can be."""
+        return self._over(read_only(self.tokens), read_only(self.offsets))
+
+    def locked(self) -> Ragged:
+        """Make the memory of these sequences read-only, without a copy, and return them."""
+        self.tokens.flags.writeable = self.offsets.flags.writeable = False
+        return self
+
+    def handed_out(self) -> Ragged:
+        """Return another object over the same memory."""
+        return self._over(self.tokens, self.offsets)
+
+    @classmethod
+    def _over(cls, tokens: NDArray[np.int32], offsets: NDArray[np.int64]) -> Ragged:
+        made = cls.__new__(cls)
+        made.tokens, made.offsets = tokens, offsets
+        return made
+
     def truncated(self, max_length: int) -> Ragged:
         """Return the first `max_length` tokens of every sequence; this object where none is longer."""
         lengths = self.lengths
@@ -135,9 +157,20 @@ class RaggedDataset(Dataset[Ragged]):
     Parameters
     ----------
     x : Ragged
+        Copied, unless its memory is read-only; the `x` of the dataset is read-only.
     y, target_labels, label_names
         As of `smalltext_core.Dataset`.
     """
+
+    def __init__(
+        self,
+        x: Ragged,
+        y: object = None,
+        target_labels: ArrayLike | None = None,
+        *,
+        label_names: LabelNames | Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(x.read_only(), y, target_labels, label_names=label_names)
 
     @staticmethod
     def _count(x: Ragged) -> int:
@@ -145,7 +178,19 @@ class RaggedDataset(Dataset[Ragged]):
 
     @staticmethod
     def _select(x: Ragged, rows: Rows) -> Ragged:
-        return x.take(rows)
+        return x.take(rows).locked()
+
+    @staticmethod
+    def _handed_out(x: Ragged) -> Ragged:
+        return x.handed_out()
+
+    @staticmethod
+    def _copy(x: Ragged) -> Ragged:
+        return x.handed_out()  # Its memory is read-only.
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._storage.x.locked()  # arrays are writable after they were pickled or copied
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,10 @@ class Frame:
 
     def cut(self, texts: Ragged, max_length: int) -> Ragged:
         """Shorten texts to so many tokens; what stands after a text stays at the end of it."""
-        shortened = texts.truncated(max_length)
         rows = np.flatnonzero(texts.lengths > max_length)
+        if not rows.size:
+            return texts
+        shortened = texts.truncated(max_length)
         for number in range(1, self.after + 1):
             shortened.tokens[shortened.offsets[rows + 1] - number] = texts.tokens[texts.offsets[rows + 1] - number]
         return shortened

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from smalltext_core.dataset import as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import LabelNames
+from smalltext_core.sequences import brief
 from smalltext_torch.batching import Ragged, RaggedDataset
 from smalltext_torch.tokens import Frame, check_length, tokenize, tokenizer_id, within
 
@@ -60,7 +61,7 @@ class TransformersDataset(RaggedDataset):
         label_names: LabelNames | Sequence[str] | None = None,
         tokenizer_id: str | None = None,
     ) -> None:
-        texts = x if isinstance(x, Ragged) else Ragged.from_sequences(x)
+        texts = x if isinstance(x, Ragged) else Ragged.from_sequences(x).locked()
         if texts.tokens.min(initial=0) < 0:
             raise InvalidInputError("x", f"the token id {texts.tokens.min()}", "token ids, 0 or above")
         if texts.lengths.min(initial=1) < 1:
@@ -109,14 +110,10 @@ class TransformersDataset(RaggedDataset):
         checked = as_texts(texts, "texts")
         if not callable(getattr(tokenizer, "get_vocab", None)):
             allowed = "a tokenizer, such as transformers.AutoTokenizer.from_pretrained(...) returns"
-            raise InvalidInputError("tokenizer", repr(tokenizer), allowed)
+            raise InvalidInputError("tokenizer", brief(tokenizer), allowed)
         assert tokenizer is not None
         x = tokenize(checked, tokenizer)
         if max_length is not None:
             frame = Frame.of(tokenizer)
             x = within(x, check_length("max_length", max_length, frame), frame, "max_length")
-        return cls(x, y, target_labels, label_names=label_names, tokenizer_id=tokenizer_id(tokenizer))
-
-    @staticmethod
-    def _copy(x: Ragged) -> Ragged:
-        return x  # Token ids are never changed.
+        return cls(x.locked(), y, target_labels, label_names=label_names, tokenizer_id=tokenizer_id(tokenizer))
