@@ -195,7 +195,7 @@ def test_a_flag_is_true_or_false_and_no_text_that_would_count_as_true():
     "wrong",
     [
         *("equal", 2, [1, 2], np.array([1.0, 2.0])),
-        *({5: 1.0}, {-1: 1.0}, {0: 0.0}, {0: float("nan")}, {"a": 1}, {True: 2.0}),
+        *({5: 1.0}, {-1: 1.0}, {0: 0.0}, {0: float("nan")}, {"a": -1}, {True: 2.0}),
     ],
     ids=repr,
 )

@@ -88,7 +88,7 @@ def test_validate_of_several_labels_counts_labels(make, labelled_twice, use_diff
 
 
 def test_classes_count_in_the_validation_loss_as_in_training(make, topics):
-    classifier = make(class_weight={0: 3.0, 1: 1.0}).fit(topics)
+    classifier = make(class_weight={"football": 3.0, "cooking": 1.0}).fit(topics)
     proba = classifier.predict_proba(topics).astype(np.float64)
     losses, weights = -np.log(proba[np.arange(len(topics)), topics.y]), np.where(topics.y == 0, 1.5, 0.5)
     assert classifier.validate(topics)[0] == pytest.approx((losses * weights).mean(), rel=1e-5)
@@ -97,7 +97,7 @@ def test_classes_count_in_the_validation_loss_as_in_training(make, topics):
 @BOTH_HEADS
 def test_class_weights_move_the_head(make, topics, use_differentiable_head):
     options = {"use_differentiable_head": use_differentiable_head, "trainer_kwargs": {"num_epochs": (0, 16)}}
-    plain, heavier = (make(class_weight=weight, **options).fit(topics) for weight in (None, {0: 20.0}))
+    plain, heavier = (make(class_weight=weight, **options).fit(topics) for weight in (None, {"football": 20.0}))
     assert (heavier.predict_proba(TEXTS)[:, 0] > plain.predict_proba(TEXTS)[:, 0]).all()
 
 

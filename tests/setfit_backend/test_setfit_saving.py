@@ -86,7 +86,7 @@ def test_modules_that_are_not_of_sentence_transformers_are_refused(fitted, tmp_p
 
 def test_all_parameters_come_back(make, topics, tmp_path):
     given = {
-        "class_weight": {0: 2.0, 1: 1.0},
+        "class_weight": {"football": 2.0, "cooking": 1.0},
         "max_seq_len": 20,
         "use_differentiable_head": True,
         "model_kwargs": {"head_params": {"temperature": 2.0}, "normalize_embeddings": True},

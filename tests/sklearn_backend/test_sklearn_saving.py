@@ -82,10 +82,10 @@ def test_saving_leaves_the_classifier_as_it_was(topics, tmp_path):
 
 
 def test_parameters_names_and_the_power_to_fit_again_come_back(topics, tmp_path):
-    classifier = SklearnClassifier(LogisticRegression(C=3), 3, class_weight={0: 2.0}, seed=5).fit(topics)
+    classifier = SklearnClassifier(LogisticRegression(C=3), 3, class_weight={"sport": 2.0}, seed=5).fit(topics)
     classifier.save(tmp_path / "model")
     again = st.load(tmp_path / "model")
-    assert (again.seed, again.class_weight, again.model.C) == (5, {0: 2.0}, 3)
+    assert (again.seed, again.class_weight, again.model.C) == (5, {"sport": 2.0}, 3)
     assert again.label_names_.names == ("sport", "money", "music")
     assert_array_equal(again.fit(topics).predict_proba(topics), classifier.predict_proba(topics))
 

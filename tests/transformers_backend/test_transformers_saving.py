@@ -57,7 +57,11 @@ def test_the_folder_holds_weights_as_safetensors_and_no_pickle(fitted, tmp_path)
 
 def test_all_parameters_come_back(make, topics, tmp_path):
     arguments = FineTuningArguments(0.01, 0.9, gradual_unfreezing=1)
-    given = {"fine_tuning_arguments": arguments, "class_weight": {0: 2.0, 1: 1.0}, "max_seq_len": 20}
+    given = {
+        "fine_tuning_arguments": arguments,
+        "class_weight": {"football": 2.0, "cooking": 1.0},
+        "max_seq_len": 20,
+    }
     classifier = make(**given, cache_dir=tmp_path / "cache").fit(topics)
     classifier.save(tmp_path / "saved")
     again = st.load(tmp_path / "saved")

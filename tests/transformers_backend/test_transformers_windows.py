@@ -51,7 +51,7 @@ def test_samples_and_embeddings_are_pooled_too(make, topics):
     np.testing.assert_allclose(proba, classifier.predict_proba(texts), atol=1e-6)
 
 
-@pytest.mark.parametrize("class_weight", [None, {0: 3.0, 1: 1.0}])
+@pytest.mark.parametrize("class_weight", [None, {"football": 3.0, "cooking": 1.0}])
 def test_validation_is_of_what_is_predicted(make, topics, class_weight):
     classifier = make(long_texts="window", class_weight=class_weight).fit(topics)
     texts = TextDataset([LONG, "goal", "butter onion " + LONG], [1, 0, 0])

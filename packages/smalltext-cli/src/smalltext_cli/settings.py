@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
+import typing
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smalltext_cli.annotations import described, parse
@@ -95,6 +96,9 @@ def values_of(parameters: Parameters, settings: dict[str, str], names: LabelName
     >>> def build(num_classes: int, *, class_weight: dict[int, float] | None = None): ...
     >>> values_of(builder_parameters(build), {"class_weight": '{"spam": 3}'}, LabelNames(("ham", "spam")))
     {'class_weight': {1: 3.0}}
+    >>> def build(num_classes: int, *, class_weight: dict[str, float] | None = None): ...
+    >>> values_of(builder_parameters(build), {"class_weight": '{"spam": 3}'}, LabelNames(("ham", "spam")))
+    {'class_weight': {'spam': 3.0}}
     """
     values: dict[str, Any] = {}
     for name, text in settings.items():
@@ -102,9 +106,20 @@ def values_of(parameters: Parameters, settings: dict[str, str], names: LabelName
         if name == _CLASS_WEIGHT and text.lstrip().startswith("{"):
             if names is None:
                 continue
-            text = _by_number(text, names)
-        values[name] = _value(parameter, text)
+            numbers = _value(parameter, _by_number(text, names))
+            values[name] = _by_name(numbers, names) if _takes_names(parameter) else numbers
+        else:
+            values[name] = _value(parameter, text)
     return values
+
+
+def _takes_names(parameter: Parameter) -> bool:
+    """Tell whether the keys of a mapping may be strings."""
+    return any(typing.get_args(kind)[:1] == (str,) for kind in parameter.types)
+
+
+def _by_name(numbers: Mapping[Any, Any], names: LabelNames) -> dict[str, Any]:
+    return {names.names[int(number)]: weight for number, weight in numbers.items()}
 
 
 def _value(parameter: Parameter, text: str) -> Any:

@@ -14,8 +14,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 try:
     import fcntl
@@ -25,6 +26,24 @@ except ImportError:  # Windows
 _AT_FDCWD = -100
 _SWAP = 2  # RENAME_EXCHANGE of renameat2(2) on Linux, RENAME_SWAP of renamex_np(2) on macOS
 
+T = TypeVar("T", str, Path, "str | Path", "str | Path | None")
+
+
+def expanded(path: T) -> T:
+    """Put the home directory in the place of ``~`` at the beginning of a path; a shell does so not everywhere.
+
+    Anything else is returned as it is, also ``~name`` where nobody is called so.
+
+    Examples
+    --------
+    >>> expanded("models/spam"), expanded(None)
+    ('models/spam', None)
+    """
+    if isinstance(path, (str, Path)) and str(path).startswith("~"):
+        with suppress(RuntimeError):
+            return type(path)(Path(path).expanduser())
+    return path
+
 
 @contextmanager
 def staged_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
@@ -33,7 +52,7 @@ def staged_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     `target` is a folder, which may exist, or a link to one; its parents are made. If the block raises, it stays
     what it was and nothing is left behind; else what it held before is removed.
     """
-    target = Path(target).resolve()
+    target = expanded(Path(target)).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     with room_beside(target) as room:
         staging = room / target.name

@@ -46,11 +46,10 @@ def training_data(
     if weights is None:
         return train_set, None
     checked = check_weights(weights, len(train_set))
-    checked = checked / checked.max()  # first, since the sum of great ones may overflow
     counted = checked > 0
     if not counted.all():
         train_set, checked = train_set[counted], checked[counted]
-    return train_set, None if (checked == 1).all() else with_mean_of_one(checked)
+    return train_set, None if (checked == checked[0]).all() else with_mean_of_one(checked)
 
 
 def with_mean_of_one(weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -61,7 +60,7 @@ def with_mean_of_one(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     >>> with_mean_of_one(np.array([1e-300, 3e-300])).tolist()
     [0.5, 1.5]
     """
-    ratios = weights / weights.max()
+    ratios = np.maximum(weights / weights.max(), np.finfo(np.float64).tiny)  # first, since a sum may overflow
     scaled: NDArray[np.float64] = ratios / ratios.mean()
     return scaled
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
@@ -10,35 +9,107 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.labels import Labels, is_multi_label
+from smalltext_core.label_names import shown_name
+from smalltext_core.labels import LabelNames, Labels, is_multi_label
+from smalltext_core.sequences import brief
 
-ClassWeight: TypeAlias = "Literal['balanced'] | Mapping[int, float] | None"
-"""None, "balanced", or a weight for each class number; a class that is not in the mapping weighs 1."""
+ClassWeight: TypeAlias = "Literal['balanced'] | Mapping[int, float] | Mapping[str, float] | None"
+"""None, "balanced", or a weight for each class: by name where classes have names, else by number.
+
+A class that is not in the mapping weighs 1.
+"""
+
+_LEAST, _GREATEST = 1e-9, 1e9
 
 
 def check_class_weight(class_weight: object, num_classes: int) -> None:
-    """Raise InvalidInputError unless `class_weight` is None, "balanced", or a sound mapping."""
-    allowed = f"None, 'balanced', or a mapping from class numbers (0 to {num_classes - 1}) to positive numbers"
+    """Raise InvalidInputError unless `class_weight` is None, "balanced", or a sound mapping.
+
+    Whether names are those of classes is told when the training set is known; see `by_number`.
+    """
     if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
         return
+    allowed = (
+        f"None, 'balanced', or a mapping from class numbers (0 to {num_classes - 1}), or from names where classes "
+        f"have some, to numbers from {_LEAST:g} to {_GREATEST:g}"
+    )
     if not isinstance(class_weight, Mapping):
-        raise InvalidInputError("class_weight", repr(class_weight), allowed)
-    for number, weight in class_weight.items():
-        whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
-        known = whole and 0 <= number < num_classes
-        if not known or not isinstance(weight, (int, float, np.number)) or not 0 < weight < math.inf:
-            raise InvalidInputError("class_weight", f"{number!r}: {weight!r}", allowed)
+        raise InvalidInputError("class_weight", brief(class_weight), allowed)
+    for label, weight in class_weight.items():
+        if not (isinstance(label, str) or _is_number(label, 0, num_classes - 1)) or not (
+            isinstance(weight, (int, float, np.number)) and _LEAST <= weight <= _GREATEST
+        ):
+            raise InvalidInputError("class_weight", f"{brief(label)}: {brief(weight)}", allowed)
+    if len({isinstance(label, str) for label in class_weight}) > 1:
+        raise InvalidInputError("class_weight", "names and class numbers", allowed, "Write names alone.")
 
 
-def class_weights(class_weight: ClassWeight, y: Labels, num_classes: int) -> NDArray[np.float64] | None:
+def _is_number(label: object, least: int, greatest: int) -> bool:
+    return isinstance(label, (int, np.integer)) and not isinstance(label, bool) and least <= int(label) <= greatest
+
+
+def by_number(
+    class_weight: ClassWeight, num_classes: int, label_names: LabelNames | None
+) -> Literal["balanced"] | dict[int, float] | None:
+    """Return class weights by class number, as `fit` does before any work.
+
+    Parameters
+    ----------
+    class_weight : None, "balanced", or mapping
+    num_classes : int
+    label_names : LabelNames or None
+        What the training set calls the classes.
+
+    Raises
+    ------
+    InvalidInputError
+        If classes have names and a key is not one of them, even if it is a class number: with the names "1" and
+        "2", the number 1 could be either class. Or if they have none, and a key is a name.
+
+    Examples
+    --------
+    >>> by_number({"spam": 3.0}, 2, LabelNames(("ham", "spam")))
+    {1: 3.0}
+    """
+    check_class_weight(class_weight, num_classes)
+    if class_weight is None or isinstance(class_weight, str):
+        return class_weight
+    numbers: dict[int, float] = {}
+    for label, weight in class_weight.items():
+        if isinstance(label, str) and label_names is None:
+            given = f"the name {brief(label)}, and the training set has no names of classes"
+            advice = "Use class numbers, or TextDataset.from_labels."
+            raise InvalidInputError("class_weight", given, f"class numbers from 0 to {num_classes - 1}", advice)
+        if isinstance(label, str) and label_names is not None:
+            try:
+                number = label_names.number(label)
+            except InvalidInputError as error:
+                raise InvalidInputError("class_weight", error.given, error.allowed, error.next_step) from None
+        elif label_names is not None:
+            known = ", ".join(map(shown_name, label_names.names[:10])) + (", ..." if len(label_names) > 10 else "")
+            given = f"the class number {label}, where classes have names"
+            raise InvalidInputError("class_weight", given, f"names: {known}")
+        else:
+            number = int(label)
+        if number in numbers:
+            raise InvalidInputError("class_weight", f"{brief(label)} twice", "a weight for each class, once")
+        numbers[number] = float(weight)
+    return numbers
+
+
+def class_weights(
+    class_weight: ClassWeight, y: Labels, num_classes: int, label_names: LabelNames | None = None
+) -> NDArray[np.float64] | None:
     """Return what each class weighs in training on `y`, or None where all weigh the same.
 
     Parameters
     ----------
-    class_weight : None, "balanced", or mapping of int to float
+    class_weight : None, "balanced", or mapping of str or int to float
     y : ndarray of int, shape (n,), or csr_matrix, shape (n, num_classes)
         The labels of the training set.
     num_classes : int
+    label_names : LabelNames, optional
+        What the training set calls the classes.
 
     Returns
     -------
@@ -53,12 +124,12 @@ def class_weights(class_weight: ClassWeight, y: Labels, num_classes: int) -> NDA
     >>> class_weights("balanced", np.array([0, 0, 0, 2]), num_classes=3).round(2).tolist()
     [0.67, 1.0, 2.0]
     """
-    check_class_weight(class_weight, num_classes)
-    if class_weight is None:
+    numbered = by_number(class_weight, num_classes, label_names)
+    if numbered is None:
         return None
     weights = np.ones(num_classes)
-    if isinstance(class_weight, Mapping):
-        weights[list(class_weight.keys())] = list(class_weight.values())
+    if isinstance(numbered, dict):
+        weights[list(numbered.keys())] = list(numbered.values())
         return weights
     if is_multi_label(y):
         counts = np.bincount(y.indices, minlength=num_classes)

@@ -29,7 +29,7 @@ def build(
     min_frequency: int = 1,
     lowercase: bool = True,
     validation_set_size: float = 0.1,
-    class_weight: Literal["balanced"] | Mapping[int, float] | None = None,
+    class_weight: Literal["balanced"] | Mapping[str, float] | Mapping[int, float] | None = None,
     multi_label_threshold: float = 0.5,
     precision: Literal["float32", "auto"] | None = None,
     warm_start: bool = False,
@@ -78,7 +78,7 @@ def build(
         Whether words that differ in case alone are one word.
     validation_set_size : float, default=0.1
         The share of the training texts to set aside for validation if no validation texts are given.
-    class_weight : "balanced" or mapping of int to float, optional
+    class_weight : "balanced" or mapping of str (or int) to float, optional
         How much each class counts in training; "balanced" makes up for unequal counts.
     multi_label_threshold : float, default=0.5
         In multi-label problems a class applies if its probability is greater than this.

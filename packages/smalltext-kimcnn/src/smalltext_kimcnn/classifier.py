@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from smalltext_core import checks
+from smalltext_core.class_weights import ClassWeight
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import Probabilities
@@ -88,7 +89,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         Deprecated: how many epochs the validation loss may bring no improvement; 0: any number.
     early_stopping_acc : float, default=-1
         Deprecated: stop once the accuracy on the training texts is above this; -1: whatever it is.
-    class_weight : "balanced" or mapping of int to float, optional
+    class_weight : "balanced" or mapping of str (or int) to float, optional
         How much each class counts; see `smalltext_core.class_weights`.
     verbosity : int, default=VERBOSITY_MORE_VERBOSE
         How much is logged; see `smalltext_torch.progress`.
@@ -160,7 +161,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         kernel_heights: Sequence[int] = (3, 4, 5),
         early_stopping: int = 5,
         early_stopping_acc: float = -1,
-        class_weight: Literal["balanced"] | Mapping[int, float] | None = None,
+        class_weight: ClassWeight = None,
         verbosity: int = VERBOSITY_MORE_VERBOSE,
         *,
         embeddings: str | Path | Vectors | None = None,

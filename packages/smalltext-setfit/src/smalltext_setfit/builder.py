@@ -30,7 +30,7 @@ def build(
     loss: str = "CosineSimilarityLoss",
     normalize_embeddings: bool = False,
     precision: Literal["float32", "auto"] = "float32",
-    class_weight: Literal["balanced"] | Mapping[int, float] | None = None,
+    class_weight: Literal["balanced"] | Mapping[str, float] | Mapping[int, float] | None = None,
     multi_label_threshold: float = 0.5,
     warm_start: bool = False,
     device: str | None = None,
@@ -78,7 +78,7 @@ def build(
         Whether embeddings are scaled to a length of 1.
     precision : {"float32", "auto"}, default="float32"
         "auto" multiplies in bfloat16 or float16 where the device is faster with it.
-    class_weight : "balanced" or mapping of int to float, optional
+    class_weight : "balanced" or mapping of str (or int) to float, optional
         How much each class counts.
     multi_label_threshold : float, default=0.5
         In multi-label problems a class applies if its probability is greater than this.

@@ -12,10 +12,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core import checks
-from smalltext_core.class_weights import ClassWeight, check_class_weight, class_weights
+from smalltext_core.class_weights import ClassWeight, by_number, check_class_weight, class_weights
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.labels import Labels
 from smalltext_core.probabilities import Probabilities
 from smalltext_setfit import heads, predicting, saving
 from smalltext_setfit._version import __version__
@@ -77,7 +76,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         `callbacks` of transformers, and arguments of setfit's training as in `setfit_train_kwargs` of `fit`.
     device : str or torch.device, optional
         Where to compute; None is the best there is.
-    class_weight : "balanced" or mapping of int to float, optional
+    class_weight : "balanced" or mapping of str (or int) to float, optional
         How much each class counts in the head; see `smalltext_core.class_weights`.
     pairs_per_text : int, default=40
         The limit of how many pairs are drawn in an epoch: so many times the number of texts. A warning says if a
@@ -192,6 +191,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             If what was trained gives no finite numbers.
         """
         train_set, validation_set, checked_weights = self._checked_data(train_set, validation_set, weights)
+        by_number(self.class_weight, self.num_classes, train_set.label_names)
         self._check_several_classes(train_set)
         keywords = self._keywords(setfit_train_kwargs)
         device = resolve_device(self.device)
@@ -221,7 +221,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             network=network,
             texts=distinct,
             padding=encoder.padding,
-            rows=self._rows(train_set.y, checked_weights),
+            rows=self._rows(train_set, checked_weights),
             source=source,
             keywords=keywords,
             head=self._head_settings,
@@ -262,12 +262,13 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         """
         before = self._require_fitted()
         train_set, _, checked_weights = self._checked_data(train_set, None, weights)
+        by_number(self.class_weight, self.num_classes, train_set.label_names)
         self._check_several_classes(train_set)
         with gradients(before.device):
             self._fitted = refitted(
                 before,
                 before.encoder.distinct(train_set),
-                self._rows(train_set.y, checked_weights),
+                self._rows(train_set, checked_weights),
                 self._head_settings,
                 self._precision(before),
                 Randomness(self.seed, before.device),
@@ -380,8 +381,9 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         parameters = self._model_keywords.head_params
         return heads.HeadSettings(self.num_classes, self.use_differentiable_head, parameters, self.mini_batch_size)
 
-    def _rows(self, y: Labels, weights: NDArray[np.float64] | None) -> heads.LabelledRows:
-        of_class = class_weights(self.class_weight, y, self.num_classes)
+    def _rows(self, train_set: Dataset[Any], weights: NDArray[np.float64] | None) -> heads.LabelledRows:
+        y = train_set.y
+        of_class = class_weights(self.class_weight, y, self.num_classes, train_set.label_names)
         loss = Loss(self.multi_label, of_class, self.multi_label_threshold)
         return heads.LabelledRows(y, loss.text_weights(y, weights), loss)
 

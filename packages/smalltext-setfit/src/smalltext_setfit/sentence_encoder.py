@@ -19,6 +19,7 @@ from sentence_transformers import SentenceTransformer, SentenceTransformerModelC
 from torch import nn
 from transformers import AutoConfig, AutoModel
 
+from smalltext_core.atomic import expanded
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.terminal import one_line, shown
 from smalltext_setfit.arguments import SetFitModelArguments
@@ -193,7 +194,7 @@ def _folder(arguments: SetFitModelArguments, keywords: ModelKeywords) -> Path:
     if Path(source).is_dir():
         return Path(source)
     where: dict[str, Any] = {
-        "cache_dir": keywords.cache_dir or os.environ.get("SENTENCE_TRANSFORMERS_HOME"),
+        "cache_dir": expanded(keywords.cache_dir) or os.environ.get("SENTENCE_TRANSFORMERS_HOME"),
         "revision": keywords.revision,
         "token": keywords.token,
         **arguments.model_loading_strategy.arguments(),

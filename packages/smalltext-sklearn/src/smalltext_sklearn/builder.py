@@ -21,7 +21,7 @@ def build(
     estimator_parameters: Mapping[str, Any] | None = None,
     vectorizer: BaseEstimator | str | None = None,
     vectorizer_parameters: Mapping[str, Any] | None = None,
-    class_weight: Literal["balanced"] | Mapping[int, float] | None = None,
+    class_weight: Literal["balanced"] | Mapping[str, float] | Mapping[int, float] | None = None,
     multi_label_threshold: float = 0.5,
     seed: int | None = None,
 ) -> SklearnClassifierFactory:
@@ -41,7 +41,7 @@ def build(
         What turns texts into features; by default TF-IDF of words and pairs of words.
     vectorizer_parameters : mapping of str to any value, optional
         Parameters to set on the vectorizer.
-    class_weight : "balanced" or mapping of int to float, optional
+    class_weight : "balanced" or mapping of str (or int) to float, optional
         How much each class counts in training; "balanced" makes up for unequal counts.
     multi_label_threshold : float, default=0.5
         In multi-label problems a class applies if its probability is greater than this.

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 from smalltext_core import Classifier, Dataset, ProbabilisticClassifier, TextDataset, checks
-from smalltext_core.class_weights import ClassWeight, check_class_weight, class_weights
+from smalltext_core.class_weights import ClassWeight, by_number, check_class_weight, class_weights
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import Probabilities, empty_probabilities, place_columns
 from smalltext_sklearn.dataset import SklearnDataset
@@ -37,8 +37,9 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
     vectorizer : scikit-learn transformer, optional
         What turns the texts of a TextDataset into features; by default TF-IDF of words and pairs of words.
         A clone of it is fitted on the training texts.
-    class_weight : "balanced" or mapping of int to float, optional
-        How much each class counts; see `smalltext_core.class_weights`.
+    class_weight : "balanced" or mapping of str (or int) to float, optional
+        How much each class counts, by name, or by number where classes have no names; see
+        `smalltext_core.class_weights`.
     multi_label_threshold : float, default=0.5
         In multi-label problems a class applies if its probability is greater than this.
     seed : int, optional
@@ -112,6 +113,7 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         train_set, sample_weights = checks.training_data(
             train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
         )
+        by_number(self.class_weight, self.num_classes, train_set.label_names)
         y = train_set.y
         if not self.multi_label and len(np.unique(y)) < 2:
             raise InvalidInputError(
@@ -120,10 +122,10 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         rng = np.random.default_rng(self.seed)
         vectorizer, x = self._fit_vectorizer(train_set, rng)
         model = seeded(self.model, rng)
+        of_class = class_weights(self.class_weight, y, self.num_classes, train_set.label_names)
         if self.multi_label:
-            fitted: Any = self._fit_multi_label(model, x, y, sample_weights)
+            fitted: Any = self._fit_multi_label(model, x, y, sample_weights, of_class)
         else:
-            of_class = class_weights(self.class_weight, y, self.num_classes)
             fitted = fit_estimator(model, x, y, _product(sample_weights, of_class, y))
         self.model_ = fitted
         self.vectorizer_ = vectorizer
@@ -242,10 +244,14 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
             ) from error
 
     def _fit_multi_label(
-        self, model: Any, x: Any, y: Any, weights: NDArray[np.float64] | None
+        self,
+        model: Any,
+        x: Any,
+        y: Any,
+        weights: NDArray[np.float64] | None,
+        of_class: NDArray[np.float64] | None,
     ) -> list[BaseEstimator | float]:
         """Train one estimator a class; where a class applies to all or none, remember that instead."""
-        of_class = class_weights(self.class_weight, y, self.num_classes)
         columns = y.tocsc()
         fitted: list[BaseEstimator | float] = []
         for k in range(self.num_classes):

@@ -20,6 +20,7 @@ import skops.io
 from sklearn.base import BaseEstimator, clone
 from sklearn.feature_extraction.text import CountVectorizer
 
+from smalltext_core.atomic import expanded
 from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, UntrustedModelError
 from smalltext_core.manifest import is_version
 from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest
@@ -82,7 +83,7 @@ def load(cls: type[C], folder: str | Path, trusted: list[str] | None) -> C:
 
     `trusted` names types, and patterns of tokens, that the caller vouches for.
     """
-    folder = Path(folder)
+    folder = expanded(Path(folder))
     manifest = read_manifest(folder)
     vouched = _as_names(trusted)
     written_with = manifest.parameters.get("scikit_learn")
@@ -125,7 +126,10 @@ def _classifier(cls: type[C], manifest: Manifest, content: dict[str, Any]) -> C:
         if type(value) is not int or not 0 < value <= most:
             raise ValueError(f"{name} is {shown(value)}, not a whole number from 1 to {most}.")
     if isinstance(parameters["class_weight"], list):
-        parameters["class_weight"] = {int(k): float(weight) for k, weight in parameters["class_weight"]}
+        parameters["class_weight"] = {
+            label if isinstance(label, str) else int(label): float(weight)
+            for label, weight in parameters["class_weight"]
+        }
     classifier = cls(content["model"], vectorizer=content["vectorizer"], **parameters)
     _check_fit(content["model_"], classifier, features)
     classifier.model_ = content["model_"]
@@ -181,8 +185,10 @@ def _read_model(path: Path, trusted: frozenset[str]) -> dict[str, Any]:
     return content
 
 
-def _as_json(class_weight: Mapping[int, float]) -> list[list[float]]:
-    return [[int(k), float(weight)] for k, weight in class_weight.items()]
+def _as_json(class_weight: Mapping[Any, float]) -> list[list[Any]]:
+    return [
+        [label if isinstance(label, str) else int(label), float(weight)] for label, weight in class_weight.items()
+    ]
 
 
 def _counters(vectorizer: Any) -> Iterator[CountVectorizer]:

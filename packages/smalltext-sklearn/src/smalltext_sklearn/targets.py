@@ -54,8 +54,8 @@ class Classes:
             return None
         return names if len(set(names)) == len(names) else None
 
-    def weights(self, by_label: Mapping[Any, float]) -> dict[int, float]:
-        """Turn weights by label into weights by class number.
+    def weights(self, by_label: Mapping[Any, float]) -> dict[str, float] | dict[int, float]:
+        """Turn weights by label into weights by name, or by class number where classes have no names.
 
         A label that does not occur is passed over if all those that do have a weight, as happens to a fold without
         it; else it is taken for a mistake.
@@ -65,7 +65,9 @@ class Classes:
         if unknown and not number_of.keys() <= by_label.keys():
             occurring = ", ".join(map(repr, number_of))
             raise InvalidInputError("class_weight", repr(unknown[0]), f"the labels in y: {occurring}")
-        return {number_of[label]: weight for label, weight in by_label.items() if label in number_of}
+        numbers = {number_of[label]: weight for label, weight in by_label.items() if label in number_of}
+        names = self.names
+        return numbers if names is None else {names[number]: weight for number, weight in numbers.items()}
 
     def decode(self, numbers: Labels) -> Any:
         """Turn predicted class numbers into labels of the kind that was read."""

@@ -16,7 +16,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from smalltext_core import checks
-from smalltext_core.class_weights import ClassWeight, check_class_weight, class_weights
+from smalltext_core.class_weights import ClassWeight, by_number, check_class_weight, class_weights
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch import optimization, parameters
@@ -75,7 +75,7 @@ class TorchClassifier(Backend[E]):
         Deprecated: how many epochs the validation loss may bring no improvement; 0: any number.
     early_stopping_acc : float, default=-1
         Deprecated: stop once the accuracy on the training texts is above this; -1: whatever it is.
-    class_weight : {None, "balanced"} or mapping of int to float, default=None
+    class_weight : {None, "balanced"} or mapping of str (or int) to float, default=None
     device : str or torch.device, optional
         Where to compute; None is the best there is.
     verbosity : int, default=VERBOSITY_MORE_VERBOSE
@@ -186,6 +186,7 @@ class TorchClassifier(Backend[E]):
             If the loss is no longer a finite number.
         """
         train_set, validation_set, checked_weights = self._checked_data(train_set, validation_set, weights)
+        by_number(self.class_weight, self.num_classes, train_set.label_names)
         early = self._constructor_early_stopping()
         stopping = early.overruled(early_stopping)
         selection = as_model_selection_handler(
@@ -294,7 +295,7 @@ class TorchClassifier(Backend[E]):
             texts, y, weights = texts.take(rows), y[rows], None if weights is None else weights[rows]
         else:
             held_out = self._encode(encoder, validation_set), validation_set.y, None
-        of_class = class_weights(self.class_weight, y, self.num_classes)
+        of_class = class_weights(self.class_weight, y, self.num_classes, train_set.label_names)
         loss = Loss(self.multi_label, of_class, self.multi_label_threshold)
         examples = Examples(texts, y, loss.text_weights(y, weights))
         if len(held_out[0]) == 0:

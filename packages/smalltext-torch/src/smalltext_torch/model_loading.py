@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from smalltext_core import atomic
 from smalltext_core.errors import InvalidInputError
 
 OFFLINE = ("SMALL_TEXT_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_OFFLINE")
@@ -65,11 +66,8 @@ def expanded(source: str) -> str:
 
     Shells expand it, and Python does not; what leads nowhere is left for an error that says it as it was given.
     """
-    if source.startswith("~"):
-        with suppress(RuntimeError):  # nobody is called that, or has a home
-            folder = Path(source).expanduser()
-            return str(folder) if folder.is_dir() else source
-    return source
+    folder = atomic.expanded(source)
+    return folder if Path(folder).is_dir() else source
 
 
 def abbreviated(source: str) -> str:

@@ -44,7 +44,11 @@ def constructor_parameters(classifier: object) -> dict[str, Any]:
 
 def to_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters as a manifest can hold them."""
-    return {name: _to_json(value) for name, value in parameters.items()}
+    held = {name: _to_json(value) for name, value in parameters.items()}
+    class_weight = parameters.get("class_weight")
+    if isinstance(class_weight, Mapping):  # as pairs, since the keys of an object would all be strings
+        held["class_weight"] = [[_to_json(label), float(weight)] for label, weight in class_weight.items()]
+    return held
 
 
 def _to_json(value: Any) -> Any:
@@ -60,8 +64,10 @@ def _to_json(value: Any) -> Any:
 
 
 def from_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Undo what JSON does to parameters: its keys are strings, those of a class weight are not."""
+    """Undo what JSON does to parameters: class weights are pairs, or (by earlier versions) numbers as strings."""
     restored = dict(parameters)
     if isinstance(restored.get("class_weight"), Mapping):
         restored["class_weight"] = {int(label): weight for label, weight in restored["class_weight"].items()}
+    elif isinstance(restored.get("class_weight"), list):
+        restored["class_weight"] = {label: float(weight) for label, weight in restored["class_weight"]}
     return restored

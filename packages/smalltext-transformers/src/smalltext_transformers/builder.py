@@ -29,7 +29,7 @@ def build(
     layerwise_gradient_decay: float | None = None,
     gradual_unfreezing: int | None = None,
     precision: Literal["float32", "auto"] = "float32",
-    class_weight: Literal["balanced"] | Mapping[int, float] | None = None,
+    class_weight: Literal["balanced"] | Mapping[str, float] | Mapping[int, float] | None = None,
     multi_label_threshold: float = 0.5,
     max_gradient_norm: float = 1.0,
     warm_start: bool = False,
@@ -75,7 +75,7 @@ def build(
         How many of the uppermost layers are trained in the first epoch; in each further one it is one more.
     precision : {"float32", "auto"}, default="float32"
         "auto" multiplies in bfloat16 or float16 where the device is faster with it.
-    class_weight : "balanced" or mapping of int to float, optional
+    class_weight : "balanced" or mapping of str (or int) to float, optional
         How much each class counts.
     multi_label_threshold : float, default=0.5
         In multi-label problems a class applies if its probability is greater than this.

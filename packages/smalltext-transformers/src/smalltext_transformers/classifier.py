@@ -89,7 +89,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         Where to compute; None is the best there is.
     memory_fix : int, default=1
         After so many epochs the memory that torch keeps of a CUDA device is given back; 0: never.
-    class_weight : "balanced" or mapping of int to float, optional
+    class_weight : "balanced" or mapping of str (or int) to float, optional
         How much each class counts; see `smalltext_core.class_weights`.
     verbosity : int, default=VERBOSITY_MORE_VERBOSE
         How much is logged; see `smalltext_torch.progress`.

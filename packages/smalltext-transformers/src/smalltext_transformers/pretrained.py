@@ -21,6 +21,7 @@ from transformers import (
 )
 from transformers.utils import CONFIG_NAME
 
+from smalltext_core.atomic import expanded
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.terminal import one_line, shown
 from smalltext_torch import hub, pretrained_files, weight_files
@@ -55,7 +56,7 @@ class Pretrained:
 
     def __init__(self, arguments: TransformerModelArguments, cache_dir: str | Path | None = None) -> None:
         self._arguments = arguments
-        self._cache_dir = cache_dir
+        self._cache_dir = expanded(cache_dir)
 
     def config(self, num_classes: int, multi_label: bool) -> PretrainedConfig:
         """Return the configuration of the model with a head for so many classes."""

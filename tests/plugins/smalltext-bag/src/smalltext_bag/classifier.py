@@ -1,11 +1,11 @@
 """The classifier: what a text becomes, and what network it goes through. The rest is smalltext-torch's."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from smalltext_core import Dataset, TextDataset
+from smalltext_core.class_weights import ClassWeight
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch import Ragged, TorchClassifier
 from torch import nn
@@ -34,7 +34,7 @@ class BagOfEmbeddings(TorchClassifier[Vocabulary]):
         The learning rate of the optimizer, Adam.
     mini_batch_size : int, default=8
         How many texts a step of training sees.
-    class_weight : "balanced" or mapping of int to float, optional
+    class_weight : "balanced" or mapping of str (or int) to float, optional
         How much each class counts in training; "balanced" makes up for unequal counts.
     device : str, optional
         Where to compute, such as cpu or cuda; by default the best there is.
@@ -58,7 +58,7 @@ class BagOfEmbeddings(TorchClassifier[Vocabulary]):
         num_epochs: int = 30,
         lr: float = 0.05,
         mini_batch_size: int = 8,
-        class_weight: Literal["balanced"] | Mapping[int, float] | None = None,
+        class_weight: ClassWeight = None,
         device: str | None = None,
         seed: int | None = None,
         **training: Any,
