@@ -14,6 +14,7 @@ import pluggy
 from smalltext_core import hooks
 from smalltext_core.classifier import PROTOCOL_VERSION
 from smalltext_core.errors import PluginError, ProtocolVersionError
+from smalltext_core.first_imports import random_state_kept
 from smalltext_core.installing import NEEDED_TOO, install_command
 from smalltext_core.interruptions import raised_by_signal
 from smalltext_core.spec import ClassifierSpec
@@ -113,7 +114,8 @@ def _specs(entry: EntryPoint) -> tuple[ClassifierSpec, ...]:
 
     Each plugin gets a manager of its own: pluggy would otherwise report one plugin's mistakes on the next.
     """
-    module = entry.load()
+    with random_state_kept(entry.module):
+        module = entry.load()
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
     manager.register(module)

@@ -152,12 +152,12 @@ def _problem(fields: dict[str, Any]) -> str:
     if type(version) is not int or version != FORMAT_VERSION:
         return f"format_version is {shown(version)}"
     said = (fields.get(key) for key in ("classifier", "distribution", "version"))
-    for key, value, valid, allowed in _origin(*said):
+    for key, _, valid, allowed in _origin(*said):
         if not valid:
-            return f"{key} is {shown(value)}, not {allowed}" if key in fields else f"{key} is missing"
+            return f"{key} is not {allowed}" if key in fields else f"{key} is missing"
     return (
         _problem_of_parameters(fields.get("parameters"))
-        or _problem_of_names(fields.get("label_names"), fields["parameters"].get("num_classes"))
+        or _problem_of_names(fields.get("label_names"), _num_classes(fields["parameters"]))
         or _problem_of_files(fields.get("files"))
     )
 
@@ -178,6 +178,12 @@ def _problem_of_parameters(parameters: object) -> str:
         elif type(value) is int and abs(value) > _LARGEST_INTEGER:
             return f"{place} is a number of more than 64 bits"
     return ""
+
+
+def _num_classes(parameters: dict[str, Any]) -> object:
+    """Return the number of classes, which backends keep among their parameters or those of the constructor."""
+    places = [parameters, *(value for value in parameters.values() if isinstance(value, dict))]
+    return next((place["num_classes"] for place in places if "num_classes" in place), None)
 
 
 def _problem_of_names(names: object, num_classes: object) -> str:

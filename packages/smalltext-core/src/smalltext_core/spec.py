@@ -9,6 +9,7 @@ from typing import Any
 
 from smalltext_core.errors import InvalidInputError, PluginError
 from smalltext_core.factory import ConstructorFactory
+from smalltext_core.first_imports import random_state_kept
 from smalltext_core.interruptions import raised_by_signal
 
 ABILITIES = ("multi_label", "weights", "validate", "embed", "dropout_sampling", "save")
@@ -97,7 +98,8 @@ class ClassifierSpec:
             target = self.classifier
         module, _, path = target.partition(":")
         try:
-            found: Any = importlib.import_module(module)
+            with random_state_kept(module):
+                found: Any = importlib.import_module(module)
             for attribute in path.split("."):
                 found = getattr(found, attribute)
         except (Exception, SystemExit, KeyboardInterrupt) as error:

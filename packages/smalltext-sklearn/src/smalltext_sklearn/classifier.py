@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from smalltext_core import Classifier, Dataset, ProbabilisticClassifier, TextDataset, checks
 from smalltext_core.class_weights import ClassWeight, by_number, check_class_weight, class_weights
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.first_imports import random_state_kept
 from smalltext_core.probabilities import Probabilities, empty_probabilities, place_columns
 from smalltext_sklearn.dataset import SklearnDataset
 from smalltext_sklearn.defaults import default_vectorizer
@@ -195,7 +196,8 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         ModelFolderError
             If the folder exists and is no saved model.
         """
-        from smalltext_sklearn.saving import save
+        with random_state_kept("smalltext_sklearn.saving"):
+            from smalltext_sklearn.saving import save
 
         save(self, folder)
 
@@ -217,7 +219,8 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         ModelFolderError
             If the folder is no saved model, or is damaged.
         """
-        from smalltext_sklearn.saving import load
+        with random_state_kept("smalltext_sklearn.saving"):
+            from smalltext_sklearn.saving import load
 
         return load(cls, folder, trusted)
 

@@ -17,7 +17,8 @@ def check_same_seed_gives_same_bits(subject: Subject) -> None:
     """Two classifiers of one factory with a seed, trained on the same data, are equal bit for bit.
 
     A result that cannot be repeated cannot be debugged or published, and a comparison of two settings measures
-    chance.
+    chance. Both are trained with the same number of threads, which is part of the rule: another number may give
+    other bits.
 
     What to do: draw everything from one generator that `fit` makes from the seed; look for sets and dicts that
     are iterated over, threads that add floats up in any order, and a generator that is made once in the factory.

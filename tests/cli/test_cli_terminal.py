@@ -1,0 +1,148 @@
+"""No text of a file, a class, an argument or a plugin reaches the terminal with its control characters."""
+
+from __future__ import annotations
+
+import json
+import os
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+NASTY = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202ereversed\u2066\u200b\x7f"
+BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+hostile = st.text(
+    st.sampled_from([*NASTY, *BIDIRECTIONAL, "a", "b", "é", "数", "\u2028", "\x85", "\x00", "\r", "\n", "\t"]),
+    min_size=1,
+    max_size=12,
+)
+
+
+def controls(output: bytes) -> set[str]:
+    text = output.decode("utf-8")
+    return {
+        character
+        for character in text
+        if (unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") and character != "\n")
+        or character in BIDIRECTIONAL
+    }
+
+
+def expect_harmless(ended):
+    assert controls(ended.stdout) == set(), ended.stdout
+    assert controls(ended.stderr) == set(), ended.stderr
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    """Install plugins whose names, summaries, parameters and errors would control the terminal."""
+    info = tmp_path / "acme_nasty-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-nasty\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[smalltext]\nnasty = acme_nasty\nraises = acme_raises\n")
+    (tmp_path / "acme_raises.py").write_text(f"raise ImportError({NASTY!r})")
+    (tmp_path / "acme_nasty.py").write_text(
+        f"""
+import smalltext_core as st
+
+class Nasty(st.ArrayClassifier):
+    name, distribution = "nasty", "acme-nasty"
+
+    def __init__(self, num_classes, *, share={NASTY!r}):
+        raise RuntimeError({NASTY!r})
+
+    def learn(self, texts, targets, weights): ...
+    def probabilities(self, learned, texts): ...
+
+Nasty.__doc__ = "Nasty.\\n\\n    Parameters\\n    ----------\\n    share : str\\n        {NASTY}\\n"
+
+@st.hookimpl
+def smalltext_classifiers():
+    return [st.ClassifierSpec("nasty", {NASTY!r}, 1, "acme_nasty:Nasty", abilities=("save",))]
+""",
+        encoding="utf-8",
+    )
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list",),
+        ("list", "--json"),
+        ("info", "nasty"),
+        ("info", "nasty", "--json"),
+        ("check", "nasty"),
+        ("check", "nasty", "--json"),
+        ("check", "raises"),
+    ],
+    ids=" ".join,
+)
+def test_what_a_plugin_says_is_escaped(process, plugin, arguments):
+    ended = process(*arguments, env=plugin)
+    expect_harmless(ended)
+    assert b"Traceback" not in ended.stderr
+    if "--json" in arguments:
+        json.loads(ended.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variable", ["", "1"], ids=["a line", "a traceback"])
+@settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@example(text=NASTY)
+@given(text=hostile.filter(lambda text: "\x00" not in text))
+def test_an_argument_is_escaped(process, tmp_path, text, variable):
+    expect_escaped_arguments(process, tmp_path, text, variable)
+
+
+@pytest.mark.nightly
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=hostile.filter(lambda text: "\x00" not in text), variable=st.sampled_from(["", "1"]))
+def test_many_arguments_are_escaped(process, tmp_path, text, variable):
+    expect_escaped_arguments(process, tmp_path, text, variable)
+
+
+def expect_escaped_arguments(process, tmp_path, text, variable):
+    environment = {**os.environ, "SMALLTEXT_TRACEBACK": variable}
+    for arguments in (
+        ("info", text),
+        ("predict", tmp_path / text.replace("/", ""), "data.csv", "-o", "o.csv"),
+        ("train", text, "--classifier", "sklearn", "--output", tmp_path / "m", "--set", f"{text}=1"),
+        (text,),
+    ):
+        ended = process(*arguments, env=environment)
+        assert ended.returncode != 0
+        expect_harmless(ended)
+
+
+@pytest.mark.slow
+@settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    names=st.lists(
+        hostile.map(lambda name: f"x{name}x"), min_size=2, max_size=2, unique_by=lambda name: name.strip()
+    )
+)
+def test_names_of_classes_and_files_are_escaped(process, tmp_path_factory, names):
+    room: Path = tmp_path_factory.mktemp("room")
+    names = [
+        "".join(letter for letter in name if letter not in "\n\r\x00\x85\u2028") + str(k)
+        for k, name in enumerate(names)
+    ]
+    rows = [{"text": f"{names[k % 2]} word{k % 2} text{k}", "label": names[k % 2]} for k in range(40)]
+    data = room / "a\x1b[2J\u202eb.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    model = room / "model"
+    trained = process("train", data, "--classifier", "sklearn", "--output", model)
+    assert trained.returncode == 0, trained.stderr
+    expect_harmless(trained)
+    for arguments in (
+        ("evaluate", model, data),
+        ("evaluate", model, data, "--json"),
+        ("predict", model, data, "-o", room / "o.csv"),
+    ):
+        ended = process(*arguments)
+        assert ended.returncode == 0, ended.stderr
+        expect_harmless(ended)

@@ -1,0 +1,104 @@
+"""What a program draws at random is the same whether or not it has created its first classifier meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from robustness import backends
+
+SCRIPT = """
+import json, pathlib, random, sys, tempfile
+import numpy as np
+
+name, parameters, way = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
+random.seed(3)
+np.random.seed(4)
+
+def state():
+    numpy = np.random.get_state()
+    found = {"random": random.getstate(), "numpy": [numpy[0], numpy[1].tolist(), *numpy[2:]]}
+    torch = sys.modules.get("torch")
+    if hasattr(torch, "get_rng_state"):
+        found["torch"] = torch.get_rng_state().tolist()
+    return json.loads(json.dumps(found))
+
+moved, before = {}, state()
+
+def watch(step):
+    global before
+    now = state()
+    changed = [each for each in before if now[each] != before[each]]
+    if changed:
+        moved[step] = changed
+    before = now
+
+if way == "class":
+    module = __import__(f"smalltext_{name}")
+    for public in module.__all__:
+        getattr(module, public)
+    watch("import")
+else:
+    import smalltext_core as st
+    from smalltext_core.testing.texts import training_texts
+
+    watch("core")
+    st.classifiers()
+    watch("list")
+    classifier = st.create_classifier(name, 3, seed=1, **parameters)
+    watch("create_classifier")
+    if way == "all":
+        texts = training_texts(3, multi_label=False)
+        classifier.fit(texts)
+        watch("fit")
+        classifier.predict_proba(texts)
+        watch("predict")
+        with tempfile.TemporaryDirectory() as folder:
+            classifier.save(pathlib.Path(folder, "model"))
+            watch("save")
+            st.load(pathlib.Path(folder, "model"))
+            watch("load")
+print(json.dumps(moved))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["class", "all"])
+@pytest.mark.parametrize("name", backends.NAMES)
+def test_first_imports_move_no_global_random_state(name, way):
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, name, json.dumps(backends.parameters(name), default=str), way],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {}
+
+
+def test_what_a_module_draws_while_it_is_imported_is_put_back(tmp_path, monkeypatch):
+    import importlib
+    import random
+
+    import numpy as np
+
+    from smalltext_core.first_imports import random_state_kept
+
+    (tmp_path / "draws_when_imported.py").write_text(
+        "import random, numpy\nrandom.random()\nnumpy.random.random()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    before = random.getstate(), np.random.get_state()[2]  # noqa: NPY002 - the global one is what is kept
+    with random_state_kept("draws_when_imported"):
+        importlib.import_module("draws_when_imported")
+    assert (random.getstate(), np.random.get_state()[2]) == before  # noqa: NPY002
+    with random_state_kept("draws_when_imported"):  # imported before: what is drawn now is meant
+        random.random()
+    assert random.getstate() != before[0]
