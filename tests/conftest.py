@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,15 @@ def _report_skipped_browser_tests(terminalreporter):
             f"{len(skipped)} tests were skipped because Chromium and chromedriver are not both installed."
         )
         terminalreporter.line(f"Install them with the system's package manager: {INSTALL_BROWSER}")
+
+
+def pytest_configure():
+    """Have hypothesis fail no test because a machine is slow."""
+    if find_spec("hypothesis") is not None:
+        from hypothesis import HealthCheck, settings
+
+        settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        settings.load_profile("any machine")
 
 
 @pytest.fixture

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from smalltext_cli.reading import read_labelled, rows
 from smalltext_core.errors import SmallTextError
 
-BOUNDED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+BOUNDED = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @pytest.fixture

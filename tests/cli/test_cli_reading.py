@@ -201,7 +201,11 @@ def test_one_column_cannot_be_text_and_label(tmp_path):
 
 
 @given(content=st.binary(max_size=200), ending=st.sampled_from(["csv", "tsv", "jsonl", "parquet"]))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_any_bytes_are_read_or_refused(tmp_path, content, ending):
     path = tmp_path / f"a.{ending}"
     path.write_bytes(content)
@@ -212,7 +216,11 @@ def test_any_bytes_are_read_or_refused(tmp_path, content, ending):
 
 
 @given(middle=st.binary(max_size=100), ending=st.sampled_from(["csv", "tsv", "jsonl", "parquet"]))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_any_bytes_after_a_sound_beginning_are_read_or_refused(tmp_path, middle, ending):
     begin = {"csv": b"text,label\n", "tsv": b"text\tlabel\n", "jsonl": b'{"text": "a", "label": "b"}\n'}
     path = tmp_path / f"a.{ending}"
@@ -228,7 +236,11 @@ cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 
 @given(table=st.lists(st.tuples(cells, cells.filter(str.strip)), min_size=1, max_size=5))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
 def test_what_polars_wrote_comes_back(tmp_path, ending, table):
     frame = pl.DataFrame(table, schema=["text", "label"], orient="row")

@@ -1,0 +1,106 @@
+"""No test passes or fails by the speed of the machine: none reads a clock, none gives up after seconds."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from house import packages
+
+TESTS = packages.TOP / "tests"
+CLOCKS = {"clock_gettime", "monotonic", "perf_counter", "process_time", "thread_time", "time"}
+FOREVER = 600
+"""Seconds that are long enough to guard against a hang: no machine needs them for what a test does."""
+
+READ_CLOCKS = {
+    "robustness/crashes.py": "draws the moment of a kill, and kills until enough processes were hit",
+}
+WAIT_BRIEFLY = {
+    "contract/plugin/wrong_classifiers.py": "asks for a network that is blocked",
+}
+
+
+def scripts():
+    """Return the modules of the tests, and of what runs in their subprocesses."""
+    return [
+        path
+        for path in sorted(TESTS.rglob("*.py"))
+        if "benchmarks" not in path.parts and path != TESTS / "house" / "test_speed.py"
+    ]
+
+
+def trees(path):
+    """Yield the syntax tree of a module, and those of the programs in its strings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    yield tree
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "import " in node.value:
+            try:
+                yield ast.parse(node.value)
+            except (SyntaxError, ValueError):
+                continue
+
+
+def clocks(path):
+    """Return the lines that read a clock of the module `time`."""
+    return [
+        node.lineno
+        for tree in trees(path)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr.removesuffix("_ns") in CLOCKS
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "time"
+    ]
+
+
+def limits(path):
+    """Return the lines that give up after a number of seconds, which the machine may need."""
+    found = []
+    for tree in trees(path):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "alarm" and node.args:
+                found.append((node.lineno, node.args[0]))
+            elif isinstance(node, ast.keyword) and node.arg in ("deadline", "timeout"):
+                found.append((node.value.lineno, node.value))
+    return [
+        line
+        for line, value in found
+        if isinstance(value, ast.Constant) and isinstance(value.value, (int, float)) and 0 < value.value < FOREVER
+    ]
+
+
+def name(path):
+    return path.relative_to(TESTS).as_posix()
+
+
+@pytest.mark.parametrize(
+    ("find", "exempt"), [(clocks, READ_CLOCKS), (limits, WAIT_BRIEFLY)], ids=["clock", "limit"]
+)
+def test_no_test_depends_on_the_speed_of_the_machine(find, exempt):
+    found = {name(path): lines for path in scripts() if (lines := find(path))}
+    assert found.keys() == exempt.keys(), found
+
+
+@pytest.mark.parametrize(
+    ("program", "find"),
+    [
+        ("import time\nassert time.perf_counter() < 1", clocks),
+        ("import time\nbegan = time.process_time_ns()", clocks),
+        ('PROGRAM = """\nimport time\nprint(time.time())\n"""', clocks),
+        ("import subprocess\nsubprocess.run([], timeout=120)", limits),
+        ("import signal\nsignal.alarm(20)", limits),
+        ("from hypothesis import settings\nsettings(deadline=200)", limits),
+    ],
+)
+def test_what_depends_on_it_is_found(tmp_path, program, find):
+    path = tmp_path / "test_it.py"
+    path.write_text(program, encoding="utf-8")
+    assert find(path)
+
+
+def test_hypothesis_fails_nothing_for_being_slow():
+    assert settings.default.deadline is None
+    assert HealthCheck.too_slow in settings.default.suppress_health_check
