@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -146,3 +148,22 @@ def test_names_of_classes_and_files_are_escaped(process, tmp_path_factory, names
         ended = process(*arguments)
         assert ended.returncode == 0, ended.stderr
         expect_harmless(ended)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_a_table_on_a_terminal_is_escaped(model, tmp_path):
+    data = tmp_path / "data.jsonl"
+    data.write_text(json.dumps({"text": f"buy {NASTY} 数据"}) + "\n", encoding="utf-8")
+    master, terminal = os.openpty()
+    command = [sys.executable, "-m", "smalltext_cli", "predict", str(model), str(data), "-o", "-"]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "SMALLTEXT_TRACEBACK": "1"}
+    done = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, env=environment, check=False)
+    os.close(terminal)
+    shown = os.read(master, 10**6)
+    assert done.returncode == 0, done.stderr
+    assert "数据".encode() in shown
+    assert b"owned" in shown
+    assert controls(shown.replace(b"\r\n", b"\n")) == set(), shown
+    piped = subprocess.run(command, capture_output=True, check=True)
+    assert NASTY.encode() in piped.stdout, "in a pipe or a file, texts stay what they are"

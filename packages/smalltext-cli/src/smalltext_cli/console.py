@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from smalltext_core.terminal import LIMIT, printable
 
@@ -66,6 +68,25 @@ def note(message: str) -> None:
 def warn(message: str) -> None:
     """Say something on standard error that makes a result doubtful."""
     messages().print(printable(f"Warning: {message}", None), markup=False, soft_wrap=True)
+
+
+def result_bytes() -> BinaryIO:
+    """Return standard output for tables; a terminal gets them with what would control it escaped."""
+    return cast("BinaryIO", _Terminal()) if sys.stdout.isatty() else sys.stdout.buffer
+
+
+class _Terminal(io.RawIOBase):
+    """Writes UTF-8 to the terminal behind standard output, printable."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        sys.stdout.write(printable(self._decoder.decode(bytes(data)), None, keep="\n\t"))
+        return len(data)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
+from smalltext_cli.console import result_bytes
 from smalltext_cli.errors import OutputError
 from smalltext_cli.sources import STDIN, FileFormat
 from smalltext_core.atomic import room_beside
@@ -51,9 +52,9 @@ def table_writer(output: str, file_format: FileFormat) -> Iterator[Write]:
     """
     with _explained(output):
         if output == STDOUT:
-            with _chunks(sys.stdout.buffer, file_format) as write:
+            with _chunks(result_bytes(), file_format) as write:
                 yield write
-            sys.stdout.buffer.flush()
+            sys.stdout.flush()
         elif Path(output).exists() and not Path(output).is_file():
             with Path(output).open("wb") as device, _chunks(device, file_format) as write:  # or a named pipe
                 yield write

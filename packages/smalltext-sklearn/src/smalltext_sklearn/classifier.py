@@ -209,13 +209,14 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         ----------
         folder : path
         trusted : list of str, optional
-            The dotted names of types beyond those of numpy, scipy and scikit-learn that the folder may hold,
-            such as an estimator of your own. Name only what you know.
+            The dotted names of types that the folder may hold although nothing checks what they do with the
+            numbers in it: an estimator of your own, or one of scikit-learn such as ``sklearn.svm._classes.SVC``.
+            Also a vectorizer's pattern of tokens that may take long on some texts. Name only what you know.
 
         Raises
         ------
         UntrustedModelError
-            If the folder holds a type that is not trusted; the message names it.
+            If the folder holds a type, or a pattern of tokens, that is not trusted; the message names it.
         ModelFolderError
             If the folder is no saved model, or is damaged.
         """
