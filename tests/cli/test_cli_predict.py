@@ -6,6 +6,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -212,6 +213,35 @@ def test_a_place_that_cannot_be_written_to_is_refused_first(smalltext, model, ne
     assert ended.code == 2
     assert said in ended.err
     assert new.read_bytes().startswith(b"text\n")
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_neither_the_input_nor_the_model_is_written_over_by_any_name(smalltext, model, mails, tmp_path, command):
+    data, folder = tmp_path / "data.csv", tmp_path / "model"
+    shutil.copy(mails, data)
+    shutil.copytree(model, folder)
+    (tmp_path / "hard.csv").hardlink_to(data)
+    (tmp_path / "soft.csv").symlink_to(data)
+    option = ("--output-format", "csv", "--output") if command == "predict" else ("--report",)
+    before = {path: path.read_bytes() for path in [data, *folder.iterdir()]}
+    for place in (tmp_path / "hard.csv", tmp_path / "soft.csv", tmp_path / "model" / ".." / "data.csv"):
+        ended = smalltext(command, folder, data, *option, place)
+        assert ended.code == 2
+        assert "this is the input as well" in ended.err
+    for name in ("smalltext.json", "scores.json", "model.skops"):
+        ended = smalltext(command, folder, data, *option, folder / name)
+        assert ended.code == 2
+        assert "this is a file of the model" in ended.err
+    with data.open("rb") as redirected:
+        ended = subprocess.run(
+            [sys.executable, "-m", "smalltext_cli", command, folder, "-", *option, data],
+            stdin=redirected,
+            capture_output=True,
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert b"this is the input as well" in ended.stderr
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_an_output_keeps_its_permissions_and_a_link_stays_a_link(smalltext, model, new, tmp_path):

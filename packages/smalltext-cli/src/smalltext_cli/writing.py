@@ -17,6 +17,7 @@ from smalltext_cli.errors import OutputError
 from smalltext_cli.sources import STDIN, FileFormat
 from smalltext_core.atomic import room_beside
 from smalltext_core.errors import SmallTextError
+from smalltext_core.saving import MANIFEST, read_manifest
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -63,7 +64,7 @@ def table_writer(output: str, file_format: FileFormat) -> Iterator[Write]:
                 yield write
 
 
-def check_output(output: str, data: str) -> None:
+def check_output(output: str, data: str, model: str) -> None:
     """Refuse a place that no file can be written to, before any work is done.
 
     Parameters
@@ -72,6 +73,8 @@ def check_output(output: str, data: str) -> None:
         A file, or ``-`` for standard output.
     data : str
         The input, which is never written over.
+    model : str
+        The model folder, whose own files are not written over either.
 
     Raises
     ------
@@ -84,15 +87,31 @@ def check_output(output: str, data: str) -> None:
         raise OutputError(f"{output}: this is a folder. Give the path of a file to write.")
     if not path.absolute().parent.is_dir():
         raise OutputError(f"{output}: there is no folder {path.parent}. Make it first, or choose another place.")
-    if data != STDIN and path.is_file() and Path(data).exists() and path.samefile(data):
+    if path.is_file() and _is_input(path, data):
         raise OutputError(f"{output}: this is the input as well. Choose another place.")
+    if path.is_file() and any(path.samefile(file) for file in _files_of(Path(model)) if file.is_file()):
+        raise OutputError(f"{output}: this is a file of the model. Choose another place.")
     if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
         raise OutputError(
             f"{output}: this may not be written to. Choose another place, or change the permissions."
         )
 
 
-def check_file_output(output: str, data: str) -> None:
+def _is_input(path: Path, data: str) -> bool:
+    """Tell whether a file is where the texts come from, by whatever name, or as standard input."""
+    try:
+        given = os.fstat(sys.stdin.fileno()) if data == STDIN else Path(data).stat()
+    except (OSError, ValueError, AttributeError):
+        return False
+    return os.path.samestat(path.stat(), given)
+
+
+def _files_of(model: Path) -> list[Path]:
+    """Return the files that a model folder is made of."""
+    return [model / MANIFEST, *(model / name for name in read_manifest(model).files)]
+
+
+def check_file_output(output: str, data: str, model: str) -> None:
     """Refuse a place for a file beside the results: standard output, and what `check_output` refuses.
 
     Raises
@@ -101,7 +120,7 @@ def check_file_output(output: str, data: str) -> None:
     """
     if output == STDOUT:
         raise OutputError("standard output is for the results. Give the path of a file to write.")
-    check_output(output, data)
+    check_output(output, data, model)
 
 
 def write_file(output: str, content: bytes) -> None:

@@ -68,7 +68,7 @@ def evaluate(
     from smalltext_cli.reading import rows
 
     if report is not None:
-        writing.check_file_output(report, data)
+        writing.check_file_output(report, data, model)
     loaded = load_model(model, trusted=trust, device=device)
     if separator is not None and not loaded.multi_label:
         raise UsageError(

@@ -72,7 +72,7 @@ def predict(
     from smalltext_cli.reading import rows
 
     target_format = output_format or ("csv" if output == writing.STDOUT else format_of(output, "--output-format"))
-    writing.check_output(output, data)
+    writing.check_output(output, data, model)
     labeller = Labeller(load_model(model, trusted=trust, device=device), target_format, proba=proba, top=top)
     begin = time.perf_counter()
     done = 0
