@@ -248,3 +248,15 @@ def test_an_empty_separator_is_refused(smalltext, tagged, tmp_path):
     ended = smalltext("train", tagged, "-c", "sklearn", "-o", tmp_path / "m", "--multi-label", "--separator", "")
     assert ended.code == 2
     assert "--separator: it is empty" in ended.err
+
+
+def test_tables_and_report_show_what_names_differ_in(smalltext, tmp_path):
+    path = table(tmp_path, "a.jsonl", ["no spam"] * 3 + ["no\u00a0spam"] * 2 + ["no\nspam"])
+    model, report = tmp_path / "m", tmp_path / "report.html"
+    ended = smalltext("train", path, "-c", "sklearn", "-o", model, "--held-out", 0)
+    assert all(name in ended.err for name in ("no spam", "no\\xa0spam", "no\\nspam"))
+    ended = smalltext("evaluate", model, path, "--report", report)
+    page = report.read_text("utf-8")
+    for name in ("no spam", "no\\xa0spam", "no\\nspam"):
+        assert name in ended.out
+        assert name in page

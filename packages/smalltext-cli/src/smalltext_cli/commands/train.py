@@ -18,9 +18,9 @@ from smalltext_cli.commands.options import (
     QuotingOption,
     Separator,
     TextColumn,
-    expanded,
 )
 from smalltext_cli.console import jsonable, messages, note, print_json, results, working
+from smalltext_core.atomic import expanded
 
 if TYPE_CHECKING:
     from smalltext_cli.metrics import Scores

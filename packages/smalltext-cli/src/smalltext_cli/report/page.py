@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,7 @@ from smalltext_cli.report.class_charts import MOST_ROWS, class_bars, outcome_bar
 from smalltext_cli.report.facts import baseline, calibration_verdict, data_facts, mean_confidence, model_facts
 from smalltext_cli.report.heat_map import MOST_CLASSES, heat_map
 from smalltext_cli.report.mistakes import most_confident_mistakes
+from smalltext_core.terminal import printable
 
 
 def render_report(evaluation: Evaluation) -> str:
@@ -35,6 +37,8 @@ def render_report(evaluation: Evaluation) -> str:
         To be written as UTF-8.
     """
     scores = evaluation.scores
+    # A browser shows a tab, a line break or a non-breaking space as a space, and two names as one.
+    evaluation = replace(evaluation, names=tuple(printable(name, None) for name in evaluation.names))
     page = (
         _environment()
         .get_template("report.html.j2")
