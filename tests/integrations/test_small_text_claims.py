@@ -425,3 +425,12 @@ def test_unlabelled_rows_of_several_labels():
     marked = st.list_to_csr([None] * 4 + st.csr_to_list(SEVERAL)[4:], 3)
     with pytest.raises(InvalidInputError):
         ours.fit(SklearnDataset(FEATURES, marked))
+
+
+def test_lists_of_labels():
+    assert says("`list_to_csr(labels, shape)` works")
+    lists, shape = [[0, 2], [], [1]], (3, 4)
+    expected = small_text.list_to_csr(lists, shape)
+    for found in (st.list_to_csr(lists, shape), st.list_to_csr(lists, shape=shape), st.list_to_csr(lists, 4)):
+        np.testing.assert_array_equal(found.toarray(), expected.toarray())
+    assert st.csr_to_list(expected) == small_text.csr_to_list(expected) == lists
