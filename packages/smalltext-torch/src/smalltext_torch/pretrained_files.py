@@ -35,9 +35,10 @@ from smalltext_torch.untrusted_json import LARGEST_INTEGER, read_object, refuse
 from smalltext_torch.weight_files import place
 
 CONFIG, TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP = "config.json", "tokenizer_config.json", "special_tokens_map.json"
-ADAPTER_CONFIG = "adapter_config.json"
+TOKENIZER, ADAPTER_CONFIG = "tokenizer.json", "adapter_config.json"
 
 _MOST_LAYERS = 4096
+_MOST_TOKENS = 10_000_000
 _COUNTS = ("layer", "block", "depth", "stage", "expert", "group")
 _ATTENTION_KEYS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
 _MECAB = frozenset({"ipadic", "unidic", "unidic_lite"})
@@ -188,7 +189,21 @@ def put_tokenizer(folder: Path, target: Path, library: Any, *, saved: bool) -> N
         elif name == SPECIAL_TOKENS_MAP:
             _write(target / name, _checked_special_tokens(folder / name))
         else:
+            if name == TOKENIZER:
+                _check_ids(folder / name)
             place(folder / name, target / name)
+
+
+def _check_ids(path: Path) -> None:
+    """Refuse token ids that libraries would make a table for which takes all memory."""
+    content = read_object(path)
+    model, added = content.get("model"), content.get("added_tokens")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    ids: list[Any] = [*vocabulary.values()] if isinstance(vocabulary, dict) else []
+    ids += [token.get("id") for token in added or () if isinstance(token, dict)] if isinstance(added, list) else []
+    for number in ids:
+        if type(number) is not int or not 0 <= number <= _MOST_TOKENS:
+            refuse(path, "", f"a token has the id {shown(number, 40)}", f"whole numbers up to {_MOST_TOKENS}")
 
 
 def _checked_tokenizer_config(path: Path, library: Any, *, saved: bool) -> dict[str, Any]:
