@@ -17,7 +17,7 @@ from security.opening import opened
 from smalltext_core import create_classifier
 from smalltext_core.testing.texts import training_texts
 
-SHORT = {"sklearn": 120}
+SHORT = {"sklearn": 120, "kimcnn": 90, "transformers": 60, "setfit": 60}
 """How many folders are damaged in the ordinary tests, by backend."""
 LONG = 1000
 _AT_ONCE = 100
