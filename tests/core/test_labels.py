@@ -95,7 +95,11 @@ def test_names_are_plain_strings_however_they_were_given():
     assert {type(name) for name in LabelNames(np.array(["a", "b"])).names} == {str}
 
 
-@pytest.mark.parametrize("names", ["spam", ["a", None], ["a", "b", "a"], {"a", "b"}, {0: "a"}], ids=repr)
+@pytest.mark.parametrize(
+    "names",
+    ["spam", ["a", None], ["a", "b", "a"], {"a", "b"}, {0: "a"}],
+    ids=["text", "not a name", "a name twice", "set", "mapping"],
+)
 def test_what_are_no_names_is_refused(names):
     with pytest.raises(InvalidInputError, match=r"^names: got "):
         LabelNames(names)

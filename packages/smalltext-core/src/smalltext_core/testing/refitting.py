@@ -153,22 +153,34 @@ def _rounds(subject: Subject) -> tuple[list[int], list[str]]:
     """Return the memory after each round of fit and predict, and the files that are left; done once a subject."""
     if subject.rounds is None:
         classifier, memory, here = subject.new(), [], Path.cwd()
-        with _private_folders() as left:
+        with _private_folders() as left, _quick_garbage_collection():
             for number in range(ROUNDS):
                 try:
                     classifier.fit(subject.train_set)
                 except Exception:
                     if number:
                         raise
-                    os.chdir(
-                        here
-                    )  # it may need a path such as ../model, which leads elsewhere from a private folder
+                    os.chdir(here)  # a path such as ../model leads elsewhere from a private folder
                     classifier.fit(subject.train_set)
                 classifier.predict(subject.texts)
                 gc.collect()
                 memory.append(_resident_memory())
         subject.rounds = memory, left
     return subject.rounds
+
+
+@contextmanager
+def _quick_garbage_collection() -> Iterator[None]:
+    """Exempt what exists already from garbage collection, which would go through every module in each round."""
+    gc.collect()
+    if gc.get_freeze_count():  # the caller has exempted objects, which stay so
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager
