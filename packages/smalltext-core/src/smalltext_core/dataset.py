@@ -10,7 +10,7 @@ import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
+from collections.abc import Generator, Iterable, Iterator, Sized
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
@@ -77,7 +77,7 @@ class Dataset(ABC, Generic[X]):
     target_labels : array-like of int, optional
         The class numbers that may occur, below 1,000,000. By default these are 0 to the greatest one that occurs,
         that has a name, or that the matrix has a column for; they follow `y` when it is set.
-    label_names : LabelNames or sequence of str, optional
+    label_names : LabelNames or iterable of str, optional
         What the classes are called, in the order of their numbers.
     """
 
@@ -87,7 +87,7 @@ class Dataset(ABC, Generic[X]):
         y: object = None,
         target_labels: ArrayLike | None = None,
         *,
-        label_names: LabelNames | Sequence[str] | None = None,
+        label_names: LabelNames | Iterable[str] | None = None,
     ) -> None:
         count = self._count(x)
         labels = np.full(count, LABEL_UNLABELED, dtype=np.int64) if y is None else as_labels(y)
@@ -236,7 +236,7 @@ class TextDataset(Dataset[list[str]]):
         y: object = None,
         target_labels: ArrayLike | None = None,
         *,
-        label_names: LabelNames | Sequence[str] | None = None,
+        label_names: LabelNames | Iterable[str] | None = None,
     ) -> None:
         super().__init__(as_texts(x), y, target_labels, label_names=label_names)
 
@@ -246,7 +246,7 @@ class TextDataset(Dataset[list[str]]):
         texts: Iterable[str],
         labels: Iterable[Any],
         label_names: LabelNames | Iterable[Any] | None = None,
-    ) -> Self:
+    ) -> NamedTextDataset:
         """Make a dataset of texts and the names of their classes.
 
         Parameters
@@ -284,7 +284,7 @@ class TextDataset(Dataset[list[str]]):
         else:
             names = as_label_names(label_names)
         y = names.encode_multi_label(rows) if several else names.encode(rows)
-        return cls(texts, y, label_names=names)
+        return NamedTextDataset(texts, y, label_names=names)
 
     @staticmethod
     def _count(x: Sized) -> int:
@@ -293,6 +293,36 @@ class TextDataset(Dataset[list[str]]):
     @staticmethod
     def _select(x: list[str], rows: Rows) -> list[str]:
         return [x[row] for row in (rows if isinstance(rows, range) else rows.tolist())]
+
+
+class NamedTextDataset(TextDataset):
+    """A `TextDataset` whose classes have names for certain: what `TextDataset.from_labels` returns.
+
+    The parameters are those of `Dataset`; `label_names` is required.
+
+    Examples
+    --------
+    >>> dataset = TextDataset.from_labels(["buy now", "see you"], ["spam", "ham"])
+    >>> dataset.label_names.decode(dataset.y)
+    ['spam', 'ham']
+    """
+
+    def __init__(
+        self,
+        x: Iterable[str],
+        y: object = None,
+        target_labels: ArrayLike | None = None,
+        *,
+        label_names: LabelNames | Iterable[str],
+    ) -> None:
+        super().__init__(x, y, target_labels, label_names=label_names)
+
+    @property
+    def label_names(self) -> LabelNames:
+        """The names of the classes, in the order of their numbers."""
+        names = super().label_names
+        assert names is not None
+        return names
 
 
 def as_texts(x: Iterable[str], argument: str = "x") -> list[str]:

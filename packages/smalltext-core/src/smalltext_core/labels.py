@@ -31,8 +31,11 @@ LABEL_IGNORED = -2
 _CLASS_NUMBERS = f"class numbers from 0 to {MOST_CLASSES - 1:,}, or LABEL_UNLABELED"
 _FOR_NAMES = "For identifiers or names, use TextDataset.from_labels."
 
-Labels: TypeAlias = "NDArray[np.int32] | NDArray[np.int64] | csr_matrix"
-"""Class numbers: an int array of shape (n,), or a csr_matrix of shape (n, num_classes)."""
+Labels: TypeAlias = "NDArray[np.int32] | NDArray[np.int64] | Any"
+"""Class numbers: an int array of shape (n,), or a csr_matrix of shape (n, num_classes).
+
+The latter is Any to type checkers: scipy has no types, and few callers have to tell the two apart.
+"""
 
 
 def as_labels(y: object, argument: str = "y") -> Labels:

@@ -59,7 +59,7 @@ class PytorchTextClassificationDataset(RaggedDataset):
         target_labels: ArrayLike | None = None,
         *,
         vocabulary: Vocabulary,
-        label_names: LabelNames | Sequence[str] | None = None,
+        label_names: LabelNames | Iterable[str] | None = None,
     ) -> None:
         if not isinstance(vocabulary, Vocabulary):
             raise InvalidInputError(
@@ -90,7 +90,7 @@ class PytorchTextClassificationDataset(RaggedDataset):
         max_words: int | None = None,
         lowercase: bool = True,
         padding_idx: int = 0,
-        label_names: LabelNames | Sequence[str] | None = None,
+        label_names: LabelNames | Iterable[str] | None = None,
     ) -> Self:
         """Encode texts, all at once, with a vocabulary that exists or one of the words that occur in them.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +53,7 @@ class SklearnDataset(Dataset[Any]):
         y: object = None,
         target_labels: ArrayLike | None = None,
         *,
-        label_names: LabelNames | Sequence[str] | None = None,
+        label_names: LabelNames | Iterable[str] | None = None,
     ) -> None:
         super().__init__(_owned(_as_features(x)), y, target_labels, label_names=label_names)
 
@@ -66,7 +66,7 @@ class SklearnDataset(Dataset[Any]):
         target_labels: ArrayLike | None = None,
         train: bool = True,
         *,
-        label_names: LabelNames | Sequence[str] | None = None,
+        label_names: LabelNames | Iterable[str] | None = None,
     ) -> Self:
         """Vectorize texts, once for as many rounds of active learning as follow.
 

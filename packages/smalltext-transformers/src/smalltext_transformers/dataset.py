@@ -58,7 +58,7 @@ class TransformersDataset(RaggedDataset):
         y: object = None,
         target_labels: ArrayLike | None = None,
         *,
-        label_names: LabelNames | Sequence[str] | None = None,
+        label_names: LabelNames | Iterable[str] | None = None,
         tokenizer_id: str | None = None,
     ) -> None:
         texts = x if isinstance(x, Ragged) else Ragged.from_sequences(x).locked()
@@ -86,7 +86,7 @@ class TransformersDataset(RaggedDataset):
         target_labels: ArrayLike | None = None,
         max_length: int | None = None,
         *,
-        label_names: LabelNames | Sequence[str] | None = None,
+        label_names: LabelNames | Iterable[str] | None = None,
     ) -> Self:
         """Tokenize texts, in batches.
 
