@@ -1,4 +1,4 @@
-"""Datasets and classifiers of small-text, small enough to be trained in a moment."""
+"""The same few texts in either library, and a KimCNN over them that is trained in a moment."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from smalltext_core import TextDataset
+from smalltext_kimcnn import KimCNNClassifier
 
 TEXTS = [f"{word} {thing}" for word in ("good", "bad") for thing in ("film", "plot")] * 5
 LABELS = [1, 1, 0, 0] * 5
@@ -51,3 +54,12 @@ def kimcnn(num_classes: int = 2, **parameters: Any) -> Any:
         "out_channels": 4,
     }
     return small_text.KimCNNClassifier(num_classes, **{**quick, **parameters})
+
+
+def our_texts(y: Any = LABELS) -> TextDataset:
+    return TextDataset(TEXTS, y)
+
+
+def our_kimcnn(**parameters: Any) -> KimCNNClassifier:
+    quick = {"num_epochs": 1, "embedding_dim": 16, "max_seq_len": 10, "out_channels": 4, "seed": 1}
+    return KimCNNClassifier(2, **{**quick, **parameters})
