@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core import checks
-from smalltext_core.atomic import expanded
+from smalltext_core.atomic import as_path
 from smalltext_core.classifier import Classifier, ProbabilisticClassifier
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, PluginError
@@ -200,7 +200,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         ModelFolderError
             If the folder is no saved model of this class, or is damaged.
         """
-        folder = expanded(Path(folder))
+        folder = as_path(folder)
         manifest = read_manifest(folder)
         if manifest.classifier != cls.name:
             raise ModelFolderError(f"{folder} holds a {manifest.classifier!r} classifier, not {cls.name!r}.")

@@ -8,6 +8,7 @@ the process is killed; elsewhere there is a moment between two renames, undone i
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import shutil
@@ -17,6 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
+
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import shown
 
 try:
     import fcntl
@@ -45,6 +49,28 @@ def expanded(path: T) -> T:
     return path
 
 
+def as_path(path: object, argument: str = "folder") -> Path:
+    """Return a path of the user's as a Path, ``~`` expanded, or say why there can be no file of that name.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no path, or holds what no name of a file can.
+    """
+    allowed = "a path"
+    if not isinstance(path, (str, os.PathLike)):
+        raise InvalidInputError(argument, shown(path), allowed)
+    found = expanded(Path(path))
+    try:
+        os.lstat(found)
+    except ValueError as error:  # a NUL, or half of a surrogate pair
+        raise InvalidInputError(argument, shown(str(path)), allowed, f"{error}.") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InvalidInputError(argument, shown(str(path)), f"{allowed} that is not too long") from error
+    return found
+
+
 @contextmanager
 def staged_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Give an empty folder to write into, and put it in the place of `target` at the end.
@@ -52,7 +78,7 @@ def staged_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     `target` is a folder, which may exist, or a link to one; its parents are made. If the block raises, it stays
     what it was and nothing is left behind; else what it held before is removed.
     """
-    target = expanded(Path(target)).resolve()
+    target = as_path(target).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     with room_beside(target) as room:
         staging = room / target.name

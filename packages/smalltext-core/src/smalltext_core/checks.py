@@ -5,7 +5,7 @@ A backend's `fit` begins with `training_data`, its `predict_proba` with `predict
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from smalltext_core.dataset import Dataset, TextDataset, as_texts
 from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_core.labels import MOST_CLASSES, is_multi_label, marked_rows
 from smalltext_core.sequences import as_sequence, brief, columns_of
+from smalltext_core.terminal import shown
 
 D = TypeVar("D", bound="Dataset[object]")
 
@@ -112,7 +113,7 @@ def check_weights(weights: ArrayLike, count: int, argument: str = "weights") -> 
 
 def check_num_classes(num_classes: object, multi_label: bool) -> int:
     """Return the number of classes, or say what it has to be: at least 2, or 1 if multi-label."""
-    least = 1 if multi_label else 2
+    least = 1 if check_flag("multi_label", multi_label) else 2
     if isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer)) or num_classes < least:
         raise InvalidInputError("num_classes", brief(num_classes), f"a whole number, {least} or above")
     if num_classes > MOST_CLASSES:
@@ -125,6 +126,18 @@ def check_flag(argument: str, value: object) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise InvalidInputError(argument, brief(value), "True or False")
     return bool(value)
+
+
+def check_mapping(argument: str, value: object) -> dict[str, Any]:
+    """Return keyword arguments as a dict, empty for None, or say that they have to map names to values."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(argument, shown(value), "a mapping from names to values, or None")
+    strange = next((name for name in value if not isinstance(name, str)), None)
+    if strange is not None:
+        raise InvalidInputError(argument, f"the name {shown(strange)}", "names, which are strings")
+    return dict(value)
 
 
 def check_seed(seed: object) -> int | None:

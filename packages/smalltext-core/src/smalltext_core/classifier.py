@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core.dataset import Dataset
+from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import LabelNames, Labels
 from smalltext_core.probabilities import Probabilities, to_labels
+from smalltext_core.terminal import shown
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -161,6 +163,8 @@ class ProbabilisticClassifier(Predicting):
         proba : ndarray of float32, shape (n, num_classes)
             Only with `return_proba`.
         """
+        if not isinstance(return_proba, (bool, np.bool_)):
+            raise InvalidInputError("return_proba", shown(return_proba), "True or False")
         proba = self.predict_proba(data_set)
         labels = to_labels(proba, self.multi_label, self.multi_label_threshold)
         return (labels, proba) if return_proba else labels

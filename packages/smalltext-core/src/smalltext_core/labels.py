@@ -181,6 +181,10 @@ def list_to_csr(
     (3, 3)
     """
     columns, expected = _columns_and_rows(num_classes, shape)
+    sequence = isinstance(labels, Iterable) and not isinstance(labels, (str, bytes, Mapping))
+    if not sequence or getattr(labels, "ndim", 1) == 0:
+        allowed = "for each text a list of class numbers, None, or LABEL_IGNORED"
+        raise InvalidInputError("labels", brief(labels), allowed)
     indices: list[int] = []
     data: list[int] = []
     indptr = [0]
@@ -234,6 +238,8 @@ def csr_to_list(y: csr_matrix) -> list[list[int] | int | None]:
     >>> csr_to_list(list_to_csr([[2, 0], [], None], num_classes=3))
     [[0, 2], [], None]
     """
+    if not issparse(y) or y.format != "csr":
+        raise InvalidInputError("y", brief(y), "a csr_matrix")
     rows: list[list[int] | int | None] = []
     for start, stop in zip(y.indptr[:-1], y.indptr[1:], strict=True):
         values = y.data[start:stop]

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from smalltext_core.atomic import expanded, staged_folder
+from smalltext_core.atomic import as_path, staged_folder
 from smalltext_core.classifier import Saving, SavingClassifier
 from smalltext_core.discovery import canonical
 from smalltext_core.errors import (
@@ -76,7 +76,7 @@ def model_folder(
     `check_destination` refuses is refused. ModelNotSavedError is raised if the disk does not take the files.
     """
     check_origin(classifier, distribution, version)
-    with _replacing(expanded(Path(folder))) as staging:
+    with _replacing(as_path(folder)) as staging:
         yield staging
         written = sorted(path for path in staging.rglob("*") if path.is_file())
         files = {path.relative_to(staging).as_posix(): _digest(path) for path in written}
@@ -95,7 +95,7 @@ def save_with_files(classifier: Saving, folder: str | Path, files: Mapping[str, 
     files : mapping of str to bytes
         The content of each further file, by its name.
     """
-    with _replacing(expanded(Path(folder))) as staging:
+    with _replacing(as_path(folder)) as staging:
         classifier.save(staging)
         for name, content in files.items():
             (staging / name).write_bytes(content)
@@ -136,7 +136,7 @@ def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:
 
     ModelFolderError is raised if it is damaged, from a newer version, names a file outside, or is none.
     """
-    folder = expanded(Path(folder))
+    folder = as_path(folder)
     manifest = _read(folder)
     try:
         for name, digest in manifest.files.items():
@@ -175,7 +175,7 @@ def load(folder: str | Path, **options: Any) -> SavingClassifier:
     >>> bool((again.predict_proba(texts) == classifier.predict_proba(texts)).all())
     True
     """
-    folder = expanded(Path(folder))
+    folder = as_path(folder)
     manifest = read_manifest(folder, verify=False)
     name = f"{manifest.distribution}:{manifest.classifier}"
     try:
@@ -250,7 +250,7 @@ def check_destination(folder: str | Path) -> list[Path]:
     ModelFolderError
         If there is a file, or a folder that holds something else than a model, or nothing may be written.
     """
-    folder = expanded(Path(folder))
+    folder = as_path(folder)
     place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not place.is_dir():
         raise ModelFolderError(f"{place} is a file. Give the path of a folder for the model.")

@@ -276,6 +276,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         if embedding_method not in ("pooled", "gradient"):
             raise InvalidInputError("embedding_method", repr(embedding_method), "'pooled' or 'gradient'")
         description = described("embed", pbar)
+        checks.check_flag("return_proba", return_proba)
         fitted = self._require_fitted()
         texts = self._scoring(fitted, checks.prediction_data(data_set, fitted=True, classifier=self)).texts
         network = self._network(fitted)

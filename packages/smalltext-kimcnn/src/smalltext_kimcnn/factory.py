@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from smalltext_core import ClassifierFactory
+from smalltext_core.checks import check_mapping
 from smalltext_kimcnn.classifier import KimCNNClassifier
 
 
@@ -35,7 +36,7 @@ class KimCNNFactory(ClassifierFactory):
     def __init__(self, classifier_name: str, num_classes: int, kwargs: Mapping[str, Any] | None = None) -> None:
         self.classifier_name = classifier_name
         self.num_classes = num_classes
-        self.kwargs = dict(kwargs or {})
+        self.kwargs = check_mapping("kwargs", kwargs)
         self.new()
 
     def new(self) -> KimCNNClassifier:

@@ -136,7 +136,9 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         self.max_seq_len = check_count("max_seq_len", max_seq_len)
         self.use_differentiable_head = checks.check_flag("use_differentiable_head", use_differentiable_head)
         self.mini_batch_size = check_count("mini_batch_size", mini_batch_size)
-        self.model_kwargs = copy.deepcopy(translated("model_kwargs", model_kwargs, RENAMED_IN_MODEL))
+        given = translated("model_kwargs", model_kwargs, RENAMED_IN_MODEL)
+        model_keywords(given)  # Values that cannot be used may be such that cannot be copied.
+        self.model_kwargs = copy.deepcopy(given)
         self._model_keywords = model_keywords(self.model_kwargs)
         heads.check_head_params(
             self._model_keywords.head_params,
@@ -309,6 +311,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             Only with `return_proba`.
         """
         description = described("embed", pbar)
+        checks.check_flag("return_proba", return_proba)
         fitted = self._require_fitted()
         distinct = fitted.encoder.distinct(checks.prediction_data(data_set, fitted=True, classifier=self))
         embeddings, proba = predicting.embeddings_and_probabilities(

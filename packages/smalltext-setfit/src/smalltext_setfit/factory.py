@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from smalltext_core import ClassifierFactory
+from smalltext_core.checks import check_mapping
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.classifier import SetFitClassification
-from smalltext_setfit.names import as_mapping, check_names
+from smalltext_setfit.names import check_names
 
 PARAMETERS = [
     name
@@ -51,7 +52,7 @@ class SetFitClassificationFactory(ClassifierFactory):
     ) -> None:
         self.setfit_model_args = SetFitModelArguments.of(setfit_model_args)
         self.num_classes = num_classes
-        given = as_mapping("classification_kwargs", classification_kwargs)
+        given = check_mapping("classification_kwargs", classification_kwargs)
         check_names("classification_kwargs", given, {}, PARAMETERS)
         first = SetFitClassification(self.setfit_model_args, num_classes, **given)
         # Under their present names: who used old ones is warned once, not of every classifier.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from smalltext_core.checks import check_flag
+from smalltext_core.checks import check_flag, check_mapping
 from smalltext_core.errors import InvalidInputError
 from smalltext_setfit.names import (
     LOSSES,
@@ -18,7 +18,6 @@ from smalltext_setfit.names import (
     MANAGED_IN_TRAINING,
     RENAMED_IN_MODEL,
     RENAMED_IN_TRAINING,
-    as_mapping,
     check_names,
     refuse_managed,
     translated,
@@ -129,7 +128,7 @@ class ModelKeywords:
     token: str | bool | None = None
 
     def __post_init__(self) -> None:
-        refuse_managed("head_params", as_mapping("head_params", self.head_params), MANAGED_IN_HEAD)
+        refuse_managed("head_params", check_mapping("head_params", self.head_params), MANAGED_IN_HEAD)
         check_flag("normalize_embeddings", self.normalize_embeddings)
         _check_type("cache_dir", self.cache_dir, (str, Path), "a path, or None")
         _check_type("revision", self.revision, (str,), "the name of a revision, or None")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smalltext_core.checks import check_flag
+from smalltext_core.checks import check_flag, check_mapping
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch.deprecation import warn_deprecated
 
@@ -123,7 +123,7 @@ def translated(argument: str, keywords: object, renamed: Mapping[str, Renamed]) 
     InvalidInputError
         If they are no mapping from names, or if something has both its names.
     """
-    given = as_mapping(argument, keywords)
+    given = check_mapping(argument, keywords)
     current = {name: value for name, value in given.items() if name not in renamed}
     for old in sorted(given.keys() & renamed.keys()):
         new, value = renamed[old].new, renamed[old].value(given, given[old])
@@ -133,18 +133,6 @@ def translated(argument: str, keywords: object, renamed: Mapping[str, Renamed]) 
         warn_deprecated(f"{old} in {argument}", new if value is given[old] else f"{new}={value}")
         current[new] = value
     return current
-
-
-def as_mapping(argument: str, keywords: object) -> dict[str, Any]:
-    """Return keywords, which may be None, as a dict."""
-    if keywords is None:
-        return {}
-    if not isinstance(keywords, Mapping):
-        raise InvalidInputError(argument, repr(keywords), "a mapping from names to values, or None")
-    strange = [name for name in keywords if not isinstance(name, str)]
-    if strange:
-        raise InvalidInputError(argument, f"the keyword {strange[0]!r}", "names, which are strings")
-    return dict(keywords)
 
 
 def check_names(argument: str, keywords: Given, managed: Mapping[str, str], known: Iterable[str]) -> None:

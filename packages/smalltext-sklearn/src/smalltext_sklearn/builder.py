@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from sklearn.base import BaseEstimator, clone
 
+from smalltext_core.checks import check_mapping
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import shown
 from smalltext_sklearn.defaults import default_estimator, default_vectorizer
 from smalltext_sklearn.factory import SklearnClassifierFactory
 
@@ -100,9 +102,14 @@ def _with_parameters(
     estimator: BaseEstimator, parameters: Mapping[str, Any] | None, argument: str
 ) -> BaseEstimator:
     """Set parameters; a list stands for a tuple where there is one now, since JSON has no tuples."""
-    known = estimator.get_params() if parameters else {}
+    given = check_mapping(argument, parameters)
+    if given and not isinstance(estimator, BaseEstimator):
+        raise InvalidInputError(
+            argument, shown(given), f"None, for a {type(estimator).__name__} has no parameters"
+        )
+    known = estimator.get_params() if given else {}
     chosen = {}
-    for name, value in (parameters or {}).items():
+    for name, value in given.items():
         if name not in known:
             kind = type(estimator).__name__
             raise InvalidInputError(argument, repr(name), f"parameters of {kind}: {', '.join(sorted(known))}")

@@ -8,6 +8,7 @@ from typing import Any
 from sklearn.base import BaseEstimator, clone
 
 from smalltext_core import ClassifierFactory
+from smalltext_core.checks import check_mapping
 from smalltext_core.errors import InvalidInputError
 from smalltext_sklearn.classifier import SklearnClassifier
 
@@ -44,7 +45,7 @@ class SklearnClassifierFactory(ClassifierFactory):
             raise InvalidInputError("base_estimator", repr(base_estimator), "a scikit-learn estimator object")
         self.base_estimator = base_estimator
         self.num_classes = num_classes
-        self.kwargs = dict(kwargs or {})
+        self.kwargs = check_mapping("kwargs", kwargs)
         self.new()
 
     def new(self) -> SklearnClassifier:

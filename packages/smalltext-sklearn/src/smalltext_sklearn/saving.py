@@ -20,7 +20,7 @@ import skops.io
 from sklearn.base import BaseEstimator, clone
 from sklearn.feature_extraction.text import CountVectorizer
 
-from smalltext_core.atomic import expanded
+from smalltext_core.atomic import as_path
 from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, UntrustedModelError
 from smalltext_core.manifest import is_version
 from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest
@@ -83,7 +83,7 @@ def load(cls: type[C], folder: str | Path, trusted: list[str] | None) -> C:
 
     `trusted` names types, and patterns of tokens, that the caller vouches for.
     """
-    folder = expanded(Path(folder))
+    folder = as_path(folder)
     manifest = read_manifest(folder)
     vouched = _as_names(trusted)
     written_with = manifest.parameters.get("scikit_learn")

@@ -131,6 +131,8 @@ def _as_array(y: Any) -> NDArray[Any]:
     if isinstance(y, (str, bytes)) or not (hasattr(y, "__len__") or hasattr(y, "__array__")):
         raise InvalidInputError("y", repr(y)[:80], _ALLOWED)
     labels = y if isinstance(y, (list, tuple)) else np.asarray(y)
+    if isinstance(labels, np.ndarray) and labels.ndim == 0:
+        raise InvalidInputError("y", repr(y)[:80], _ALLOWED)
     if isinstance(labels, np.ndarray) and (labels.dtype != object or labels.ndim > 1):
         return labels
     for row, label in enumerate(labels):

@@ -15,6 +15,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import LabelNames
 from smalltext_core.selection import Rows
 from smalltext_core.sequences import brief, read_only
+from smalltext_core.terminal import shown
 
 Lengths = NDArray[np.int64]
 RowNumbers = NDArray[np.intp]
@@ -65,8 +66,22 @@ class Ragged:
 
     @classmethod
     def from_sequences(cls, sequences: Iterable[Sequence[int] | NDArray[np.integer]]) -> Ragged:
-        """Join sequences of token numbers."""
-        arrays = [np.asarray(sequence, dtype=np.int32) for sequence in sequences]
+        """Join sequences of token numbers.
+
+        Raises
+        ------
+        InvalidInputError
+            If one of them is something else.
+        """
+        allowed = "a sequence of token numbers for each text"
+        if not isinstance(sequences, Iterable):
+            raise InvalidInputError("sequences", shown(sequences), allowed)
+        try:
+            arrays = [np.asarray(sequence, dtype=np.int32) for sequence in sequences]
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InvalidInputError("sequences", shown(sequences), allowed, f"{error}.") from error
+        if any(array.ndim != 1 for array in arrays):
+            raise InvalidInputError("sequences", shown(sequences), allowed)
         offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
         np.cumsum([len(array) for array in arrays], out=offsets[1:])
         return cls(np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int32), offsets)

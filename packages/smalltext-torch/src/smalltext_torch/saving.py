@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
-from smalltext_core.atomic import expanded
+from smalltext_core.atomic import as_path
 from smalltext_core.errors import ModelFolderError, SmallTextError
 from smalltext_core.saving import MANIFEST, Manifest, damage_explained, model_folder, read_manifest
 from smalltext_core.terminal import one_line, shown
@@ -77,7 +77,7 @@ def load(cls: type[C], folder: str | Path, device: str | torch.device | None) ->
     InvalidInputError
         If there is no such device.
     """
-    folder = expanded(Path(folder))
+    folder = as_path(folder)
     manifest = read_manifest(folder)
     if manifest.classifier != cls.name:
         raise ModelFolderError(f"{folder} holds a {manifest.classifier!r} classifier; use smalltext_core.load.")

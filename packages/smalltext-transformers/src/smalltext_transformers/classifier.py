@@ -241,6 +241,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             Only with `return_proba`.
         """
         description = described("embed", pbar)
+        checks.check_flag("return_proba", return_proba)
         fitted = self._require_fitted()
         data_set = checks.prediction_data(data_set, fitted=True, classifier=self)
         config = fitted.encoder.config
