@@ -79,10 +79,12 @@ _WORD = (
 _UNSPACED_LETTER = rf"\w[{_characters(_MARKS_ON_UNSPACED)}]*"  # \w that is not _LETTER, which comes first
 _PICTURE = rf"[{_characters(_EMOJI)}][\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"
 _PICTURES = rf"{_PICTURE}(?:\u200d{_PICTURE}){{0,9}}"
+# It matches nothing that _WORD does not, in two thirds of the time.
+_ASCII_WORD = r"[0-9A-Za-z_]+(?![\w\x80-\U0010ffff])"
 _KEYCAP = r"[0-9#*]\u20e3"
 _FLAG = r"[\U0001f1e6-\U0001f1ff]{1,2}"
 
-TOKEN_PATTERN = f"{_KEYCAP}|{_WORD}|{_UNSPACED_LETTER}|{_PICTURES}|{_FLAG}"
+TOKEN_PATTERN = f"{_ASCII_WORD}|{_KEYCAP}|{_WORD}|{_UNSPACED_LETTER}|{_PICTURES}|{_FLAG}"
 """The regular expression of a token, for the `token_pattern` of scikit-learn's vectorizers."""
 
 
