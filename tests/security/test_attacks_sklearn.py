@@ -6,6 +6,7 @@ as saved by another one.
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import shutil
@@ -506,6 +507,14 @@ def test_a_pattern_that_the_user_names_is_run(saved, tmp_path):
     with pytest.raises(UntrustedModelError, match="may take for ever"):
         st.load(folder)
     assert st.load(folder, trusted=[pattern]).vectorizer_.token_pattern == pattern
+
+
+def test_a_function_that_the_user_names_is_called(tmp_path):
+    vectorizer = CountVectorizer(preprocessor=html.unescape, lowercase=False)
+    SklearnClassifier(MultinomialNB(), 3, vectorizer=vectorizer).fit(TEXTS).save(tmp_path / "model")
+    with pytest.raises(UntrustedModelError, match=r"html\.unescape"):
+        st.load(tmp_path / "model")
+    assert st.load(tmp_path / "model", trusted=["html.unescape"]).vectorizer_.preprocessor is html.unescape
 
 
 def test_trusted_is_a_list_of_names(saved, tmp_path):

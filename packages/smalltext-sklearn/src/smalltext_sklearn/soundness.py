@@ -18,7 +18,6 @@ from smalltext_core.errors import ModelFolderError, UntrustedModelError
 from smalltext_core.terminal import shown
 from smalltext_sklearn.patterns import is_safe_pattern
 from smalltext_sklearn.trust import OBJECTS
-from smalltext_sklearn.words import normalized
 
 _MOST_JOBS = 256
 _LONGEST_NGRAM = 50
@@ -90,6 +89,11 @@ def _is_count(value: object) -> TypeGuard[int]:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 0 < int(value) < 2**31
 
 
+def _is_function(value: object) -> bool:
+    """Tell whether something is a function: of this package, or one that the caller vouches for by name."""
+    return callable(value) and not isinstance(value, type)
+
+
 def _check_sparse(matrix: Any) -> None:
     sound = matrix.ndim == 2 and matrix.dtype.kind in "biuf"
     try:
@@ -153,13 +157,14 @@ def _check_coefficients(estimator: Any) -> None:
 
 def _check_vectorizer(vectorizer: Any) -> None:
     _require(vectorizer.input == "content", vectorizer, "it reads files")
-    _require(vectorizer.analyzer in ("word", "char", "char_wb"), vectorizer, "its analyzer is unknown")
-    accents = vectorizer.strip_accents
-    _require(
-        accents in (None, "ascii", "unicode") or accents is normalized, vectorizer, "strip_accents is unknown"
-    )
-    for name in ("preprocessor", "tokenizer"):
-        _require(getattr(vectorizer, name) is None, vectorizer, f"its {name} is no function")
+    for name, known in (
+        ("analyzer", ("word", "char", "char_wb")),
+        ("strip_accents", (None, "ascii", "unicode")),
+        ("preprocessor", (None,)),
+        ("tokenizer", (None,)),
+    ):
+        value = getattr(vectorizer, name)
+        _require(value in known or _is_function(value), vectorizer, f"{name}={shown(value)} is unknown")
     shortest, longest = vectorizer.ngram_range
     sizes = type(shortest) is int and type(longest) is int
     _require(
@@ -237,8 +242,10 @@ def _check_boosting(boosting: Any) -> None:
 def _check_neighbors(model: Any) -> None:
     """Check a classifier by neighbours, whose compiled code follows a sparse matrix and the class of each row."""
     given = {model.metric, vars(model).get("effective_metric_", "euclidean")}
-    _require(given <= _METRICS, model, f"its metric is not one of {', '.join(sorted(_METRICS))}")
-    _require(model.weights in (None, "uniform", "distance"), model, "its weights are no known ones")
+    unknown = {metric for metric in given - _METRICS if not _is_function(metric)}
+    _require(not unknown, model, f"its metric is not one of {', '.join(sorted(_METRICS))}")
+    known = model.weights in (None, "uniform", "distance") or _is_function(model.weights)
+    _require(known, model, "its weights are no known ones")
     _require(model.metric_params is None, model, "its metric has parameters")
     if "_fit_X" not in vars(model):
         return
