@@ -139,6 +139,21 @@ class TakesTheFirstWord(CountingClassifier):
 # Weights
 
 
+class NamesWeightsOtherwise(CountingClassifier):
+    def fit(self, train_set, sample_weight=None):
+        return super().fit(train_set, sample_weight)
+
+
+class NamesItsTextsOtherwise(CountingClassifier):
+    def predict_proba(self, texts):
+        return super().predict_proba(texts)
+
+
+class WantsAValidationSet(CountingClassifier):
+    def fit(self, train_set, validation_set, weights=None):
+        return super().fit(train_set, weights)
+
+
 class DividesWeights(CountingClassifier):
     def checked(self, train_set, weights):
         train_set, _ = super().checked(train_set, weights)

@@ -1,9 +1,35 @@
-"""Rule 5: weights count, ones change nothing, a zero is as absence."""
+"""Rule 5: weights are passed by name and count, ones change nothing, a zero is as absence."""
 
 from __future__ import annotations
 
-from smalltext_core.testing.check import expect, rule
+import inspect
+from collections.abc import Callable
+
+from smalltext_core.testing.check import BrokenRuleError, expect, rule
 from smalltext_core.testing.subject import Subject, difference, same_bits
+
+
+@rule(5)
+def check_arguments_are_taken_by_name(subject: Subject) -> None:
+    """`fit` takes `train_set` and `weights` by name, `predict` and `predict_proba` take `data_set`.
+
+    Callers who swap classifiers name these arguments: the second position of `fit` is weights for some
+    classifiers, and a validation set for others.
+
+    What to do: give the arguments the names that smalltext_core.AnyClassifier gives them. Further arguments of
+    `fit` need defaults.
+    """
+    fit, fitted, texts = inspect.signature(subject.unfitted.fit), subject.fitted, subject.texts
+    _expect_call("fit(train_set=..., weights=...)", lambda: fit.bind(train_set=subject.train_set, weights=None))
+    _expect_call("predict(data_set=...)", lambda: fitted.predict(data_set=texts))
+    _expect_call("predict_proba(data_set=...)", lambda: fitted.predict_proba(data_set=texts))
+
+
+def _expect_call(what: str, call: Callable[[], object]) -> None:
+    try:
+        call()
+    except TypeError as error:
+        raise BrokenRuleError(f"{what} fails: {error}", "these names are taken") from error
 
 
 @rule(5)

@@ -1,0 +1,35 @@
+"""The public face of each package is the one that was frozen: a change is meant, and seen in a diff."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from architecture import public_face
+
+FROZEN = json.loads(public_face.FROZEN.read_text(encoding="utf-8"))
+
+
+def test_every_module_that_users_import_from_is_frozen():
+    assert sorted(FROZEN) == sorted(public_face.MODULES)
+
+
+@pytest.mark.parametrize("module", public_face.MODULES)
+def test_the_public_face_is_the_frozen_one(module):
+    now, frozen = public_face.of_module(module), FROZEN[module]
+    changed = {name: (frozen.get(name), now.get(name)) for name in frozen.keys() | now.keys()}
+    changed = {name: pair for name, pair in changed.items() if pair[0] != pair[1]}
+    assert not changed, "if this is meant: hatch run test:freeze, and say it in the package's changelog"
+
+
+def test_a_changed_signature_a_lost_name_and_a_module_in_its_place_are_seen():
+    def one(argument):
+        return argument
+
+    def other(argument=None):
+        return argument
+
+    assert public_face.describe(one) != public_face.describe(other)
+    assert public_face.describe(one) != public_face.describe(public_face)
+    assert public_face.describe(type("A", (), {})) != public_face.describe(one)
