@@ -39,7 +39,6 @@ WRONG = {
     "check_arguments_are_taken_by_name": [
         ("NamesWeightsOtherwise", SINGLE),
         ("NamesItsTextsOtherwise", SINGLE),
-        ("WantsAValidationSet", SINGLE),
     ],
     "check_ones_are_as_no_weights": [("DividesWeights", SINGLE), ("DividesWeights", MULTI)],
     "check_zero_weight_is_as_absence": [("RaisesZeroWeights", SINGLE), ("RaisesZeroWeights", MULTI)],

@@ -149,11 +149,6 @@ class NamesItsTextsOtherwise(CountingClassifier):
         return super().predict_proba(texts)
 
 
-class WantsAValidationSet(CountingClassifier):
-    def fit(self, train_set, validation_set, weights=None):
-        return super().fit(train_set, weights)
-
-
 class DividesWeights(CountingClassifier):
     def checked(self, train_set, weights):
         train_set, _ = super().checked(train_set, weights)
