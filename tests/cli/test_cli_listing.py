@@ -66,3 +66,26 @@ def test_neither_colour_nor_frames_reach_a_pipe(process):
 def test_no_color_is_honoured(process):
     environment = {**os.environ, "FORCE_COLOR": "1", "NO_COLOR": "1"}
     assert b"\x1b[3" not in process("list", env=environment).stdout
+
+
+@pytest.mark.parametrize("name", ["kimcnn", "transformers", "setfit"])
+def test_networks_call_precision_and_warm_start_the_same(smalltext, name):
+    ended = smalltext("info", name, "--json")
+    if ended.code == 2:
+        pytest.skip(f"{name} is not installed")
+    named = {one["name"]: one for one in json.loads(ended.out)["parameters"]}
+    assert named["warm_start"]["type"] == "bool"
+    assert named["warm_start"]["default"] is False
+    assert "'float32'" in named["precision"]["type"]
+    assert all(named[one]["meaning"] for one in ("warm_start", "precision"))
+    shown = smalltext("info", name).out
+    assert "warm_start" in shown
+    assert "precision" in shown
+
+
+def test_a_warm_start_and_a_precision_can_be_set_by_name(smalltext, mails, tmp_path):
+    pytest.importorskip("smalltext_kimcnn")
+    train = ("train", mails, "-c", "kimcnn", "-o", tmp_path / "m", "--set", "num_epochs=1", "--json")
+    ended = smalltext(*train, "--set", "warm_start=true", "--set", "precision=float32")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["parameters"] == {"num_epochs": 1, "warm_start": True, "precision": "float32"}
