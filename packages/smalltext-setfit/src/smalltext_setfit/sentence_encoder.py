@@ -86,7 +86,7 @@ class SentenceClassifier(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over what was pickled or copied, and tell the model card whose it is."""
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        super().__setstate__(state)
         self.body.model_card_data.register_model(self.body)
 
     @property
@@ -225,7 +225,7 @@ def load_saved_body(folder: Path, num_dimensions: int) -> SentenceTransformer:
         inside = next(checked.rglob(CONFIG)).parent if not (checked / CONFIG).is_file() else checked
         config = AutoConfig.from_pretrained(inside, trust_remote_code=False, local_files_only=True)
         with torch.device("meta"):
-            weight_files.check_size(AutoModel.from_config(config), shapes, folder / CONFIG)
+            weight_files.check_size(cast("Any", AutoModel).from_config(config), shapes, folder / CONFIG)
         body = _load(checked).float()
     _name(body, "")
     weight_files.check_complete(cast("Any", body[0]).auto_model, shapes, folder / CONFIG)

@@ -249,6 +249,9 @@ class TorchClassifier(Backend[E]):
     def save(self, folder: str | Path) -> None:
         """Write the fitted classifier to a folder, whole or not at all: weights as safetensors, the rest as JSON.
 
+        Where pretrained models, vectors and downloads are is written too, since `fit` needs that to train again:
+        inside the home folder as paths that begin with ``~``. The folder holds no other path of this machine.
+
         Raises
         ------
         NotFittedError
