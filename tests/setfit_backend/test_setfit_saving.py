@@ -19,6 +19,7 @@ from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.testing.texts import training_texts
 from smalltext_setfit.setfit_library import SetFitModel
 
+AT_THE_TOP = ("modules.json", "config_sentence_transformers.json")
 TEXTS = st.TextDataset(["the goal of the team", "butter", "a recipe"])
 
 
@@ -185,3 +186,36 @@ assert "setfit" not in sys.modules
     )
     assert (run.returncode, run.stderr) == (0, "")
     np.testing.assert_array_equal(np.float32(json.loads(run.stdout)), classifier.predict_proba(TEXTS))
+
+
+def test_a_transformer_in_a_folder_of_its_name_is_found(make, topics, tmp_path):
+    folder = save_tiny_sentence_transformer(tmp_path / "model")
+    (folder / "0_Transformer").mkdir()
+    for path in [path for path in folder.iterdir() if path.is_file() and path.name not in AT_THE_TOP]:
+        path.rename(folder / "0_Transformer" / path.name)
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[0]["path"] = "0_Transformer"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    classifier = make(model=folder).fit(topics)
+    classifier.save(tmp_path / "saved")
+    np.testing.assert_array_equal(
+        st.load(tmp_path / "saved").predict_proba(TEXTS), classifier.predict_proba(TEXTS)
+    )
+
+
+def test_modules_behind_the_pooling_are_kept(make, topics, tmp_path):
+    from sentence_transformers import SentenceTransformer, models
+
+    body = SentenceTransformer(str(save_tiny_sentence_transformer(tmp_path / "plain")), device="cpu")
+    parts = [*body, models.Dense(32, 8), models.LayerNorm(8), models.Dropout(0.1), models.Normalize()]
+    SentenceTransformer(modules=parts, device="cpu").save(str(tmp_path / "model"), create_model_card=False)
+    classifier = make(model=tmp_path / "model").fit(topics)
+    classifier.save(tmp_path / "saved")
+    again = st.load(tmp_path / "saved")
+    assert [type(module).__name__ for module in again.model.body][2:] == [
+        "Dense",
+        "LayerNorm",
+        "Dropout",
+        "Normalize",
+    ]
+    np.testing.assert_array_equal(again.predict_proba(TEXTS), classifier.predict_proba(TEXTS))

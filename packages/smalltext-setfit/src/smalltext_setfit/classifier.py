@@ -322,9 +322,9 @@ class SetFitClassification(NetworkClassifier[Fitted]):
     def save(self, folder: str | Path, *, for_setfit: bool = False) -> None:
         """Write the fitted classifier to a folder, whole or not at all: weights as safetensors, the rest as JSON.
 
-        `callbacks` and an access `token` are not written; a classifier that is loaded has none. Where the pretrained
-        model is, and `cache_dir`, are written, since `fit` needs them to train again: inside the home folder as
-        paths that begin with ``~``. The folder holds no other path of this machine.
+        `callbacks` and an access `token` are not written; a classifier that is loaded has none. Where the
+        pretrained model is, and `cache_dir`, are written, since `fit` needs them to train again: inside the home
+        folder as paths that begin with ``~``. The folder holds no other path of this machine.
 
         Parameters
         ----------

@@ -86,7 +86,7 @@ class SentenceClassifier(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over what was pickled or copied, and tell the model card whose it is."""
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self.body.model_card_data.register_model(self.body)
 
     @property
@@ -221,8 +221,7 @@ def load_saved_body(folder: Path, num_dimensions: int) -> SentenceTransformer:
         If anything in the folder is not allowed, or does not fit the weights and the head.
     """
     with quiet(), temporary_folder() as checked:
-        shapes = put_sentence_transformer(folder, checked, saved=True)
-        inside = next(checked.rglob(CONFIG)).parent if not (checked / CONFIG).is_file() else checked
+        inside, shapes = put_sentence_transformer(folder, checked, saved=True)
         config = AutoConfig.from_pretrained(inside, trust_remote_code=False, local_files_only=True)
         with torch.device("meta"):
             weight_files.check_size(cast("Any", AutoModel).from_config(config), shapes, folder / CONFIG)

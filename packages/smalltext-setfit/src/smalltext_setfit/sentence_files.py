@@ -111,7 +111,7 @@ _NAME = re.compile(r"[A-Za-z0-9_]+")
 _IGNORED = words("requirements truncate_dim")
 
 
-def put_sentence_transformer(folder: Path, target: Path, *, saved: bool) -> Shapes:
+def put_sentence_transformer(folder: Path, target: Path, *, saved: bool) -> tuple[Path, Shapes]:
     """Check a sentence transformer, and put what is allowed of it into another folder.
 
     Parameters
@@ -124,8 +124,10 @@ def put_sentence_transformer(folder: Path, target: Path, *, saved: bool) -> Shap
 
     Returns
     -------
+    Path
+        Where the transformer, the first of the modules, is in that folder.
     dict of str to tuple of int
-        The shapes of the weights of the transformer.
+        The shapes of its weights.
 
     Raises
     ------
@@ -133,7 +135,7 @@ def put_sentence_transformer(folder: Path, target: Path, *, saved: bool) -> Shap
         If anything in it is not allowed.
     """
     if not saved and not (folder / MODULES).is_file():
-        return _put_transformer(folder, target, saved=saved)
+        return target, _put_transformer(folder, target, saved=saved)
     modules = _checked_modules(folder / MODULES, saved=saved)
     (target / MODULES).write_text(json.dumps(modules), encoding="utf-8")
     if (folder / SETTINGS).is_file():
@@ -147,7 +149,7 @@ def put_sentence_transformer(folder: Path, target: Path, *, saved: bool) -> Shap
             shapes = _put_transformer(inside, place, saved=saved)
         else:
             _put_module(TYPES[module["type"]], inside, place, saved=saved)
-    return shapes
+    return target / modules[0]["path"], shapes
 
 
 def _checked_modules(path: Path, *, saved: bool) -> list[dict[str, Any]]:
