@@ -41,6 +41,19 @@ WRONG = {
         ("NamesItsTextsOtherwise", SINGLE),
     ],
     "check_ones_are_as_no_weights": [("DividesWeights", SINGLE), ("DividesWeights", MULTI)],
+    "check_scale_of_weights_does_not_matter": [
+        ("TakesWeightsAsTheyAre", SINGLE),
+        ("TakesWeightsAsTheyAre", MULTI),
+    ],
+    "check_labels_changed_in_place_are_those_that_count": [
+        ("KeepsWhatItMadeOfADataset", SINGLE),
+        ("KeepsWhatItMadeOfADataset", MULTI),
+    ],
+    "check_dataset_changed_after_training_does_not_matter": [
+        ("LearnsWhenItIsAsked", SINGLE),
+        ("LearnsWhenItIsAsked", MULTI),
+    ],
+    "check_read_only_memory_works": [("WritesIntoWeights", SINGLE), ("RefusesReadOnlyWeights", SINGLE)],
     "check_zero_weight_is_as_absence": [("RaisesZeroWeights", SINGLE), ("RaisesZeroWeights", MULTI)],
     "check_weights_are_honoured": [("IgnoresWeights", SINGLE), ("IgnoresWeights", MULTI)],
     "check_same_seed_gives_same_bits": [("IgnoresTheSeed", SINGLE)],

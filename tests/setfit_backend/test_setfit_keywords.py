@@ -7,9 +7,11 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_setfit import SetFitClassification, SetFitClassificationFactory
+from smalltext_setfit.heads import check_head_params
 from smalltext_setfit.keywords import model_keywords, training_keywords
 from smalltext_setfit.names import (
     MANAGED_IN_HEAD,
@@ -259,3 +261,19 @@ def test_current_names_do_not_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         training(**{new: value for _, new, value in CURRENT.values()})
+
+
+def test_parameters_of_a_head_of_many_classes_are_tried_out_on_few(monkeypatch):
+    sizes = []
+    fit = LogisticRegression.fit
+
+    def counted(self, x, y, *further):
+        sizes.append(x.shape)
+        return fit(self, x, y, *further)
+
+    monkeypatch.setattr(LogisticRegression, "fit", counted)
+    check_head_params({"C": 2.0, "class_weight": {9_999: 2.0, 0: 3.0}}, False, 10_000)
+    assert max(sizes) <= (3, 3)
+    for wrong in ({"C": -1}, {"class_weight": {10_000: 1.0}}, {"class_weight": {0: "x"}}):
+        with pytest.raises(InvalidInputError, match=r"^head_params: got "):
+            check_head_params(wrong, False, 10_000)

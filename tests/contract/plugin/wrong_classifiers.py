@@ -531,3 +531,44 @@ class StaysInEvaluationMode(HasANetwork):
     def probabilities(self, texts):
         self.model.eval()
         return super().probabilities(texts)
+
+
+# What belongs to the caller
+
+
+class TakesWeightsAsTheyAre(CountingClassifier):
+    def checked(self, train_set, weights):
+        return train_set, None if weights is None else np.asarray(weights, dtype=np.float64)
+
+
+class KeepsWhatItMadeOfADataset(CountingClassifier):
+    def learn(self, train_set, weights, rng):
+        kept = self.__dict__.setdefault("kept", {})
+        if id(train_set) not in kept:
+            kept[id(train_set)] = train_set, super().learn(train_set, weights, rng)
+        return kept[id(train_set)][1]
+
+
+class LearnsWhenItIsAsked(CountingClassifier):
+    def learn(self, train_set, weights, rng):
+        self.later = lambda: super(LearnsWhenItIsAsked, self).learn(train_set, weights, self.generator())
+        return super().learn(train_set, weights, rng)
+
+    def probabilities(self, texts):
+        self.model = self.later()
+        return super().probabilities(texts)
+
+
+class WritesIntoWeights(CountingClassifier):
+    def checked(self, train_set, weights):
+        checked = super().checked(train_set, weights)
+        if isinstance(weights, np.ndarray) and weights.flags.writeable:
+            weights /= weights.sum()
+        return checked
+
+
+class RefusesReadOnlyWeights(CountingClassifier):
+    def checked(self, train_set, weights):
+        if isinstance(weights, np.ndarray) and not weights.flags.writeable:
+            raise ValueError("output array is read-only")
+        return super().checked(train_set, weights)

@@ -17,6 +17,7 @@ from torch import nn
 from smalltext_core.checks import check_flag
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
+from smalltext_core.sequences import brief
 from smalltext_setfit.keywords import HeadTraining
 from smalltext_torch.losses import Loss
 from smalltext_torch.parameters import check_positive, check_within
@@ -27,6 +28,10 @@ Advance = Callable[[int], object]
 
 DIFFERENTIABLE_PARAMETERS = {"temperature": 1.0, "eps": 1e-5, "bias": True}
 """What `head_params` may say of a differentiable head, and what it is otherwise."""
+
+
+_PROBED = 3
+"""With how many classes `head_params` are tried out: several are another problem than two, thousands are not."""
 
 
 def check_head_params(parameters: Mapping[str, Any], differentiable: bool, num_classes: int) -> None:
@@ -46,12 +51,26 @@ def check_head_params(parameters: Mapping[str, Any], differentiable: bool, num_c
         with warnings.catch_warnings():
             # Whether it converges on these few points tells nothing.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            LogisticRegression(**parameters).fit(np.eye(num_classes), np.arange(num_classes))
+            count = min(num_classes, _PROBED)
+            LogisticRegression(**_for_probe(parameters, num_classes)).fit(np.eye(count), np.arange(count))
     except (TypeError, ValueError) as error:
-        given = f"{dict(parameters)}, which LogisticRegression refuses"
+        given = f"{brief(dict(parameters))}, which LogisticRegression refuses"
         raise InvalidInputError(
             "head_params", given, "parameters that it can be fitted with", str(error)
         ) from error
+
+
+def _for_probe(parameters: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
+    """Return the parameters of a regression of a few classes that is like one of all of them."""
+    chosen = dict(parameters)
+    weights = chosen.get("class_weight")
+    if isinstance(weights, Mapping):
+        for label, weight in weights.items():
+            known = isinstance(label, (int, np.integer)) and 0 <= label < num_classes
+            if not known or not isinstance(weight, (int, float, np.number)) or not 0 <= weight < np.inf:
+                raise ValueError(f"class_weight has the entry {brief(label)}: {brief(weight)}")
+        chosen["class_weight"] = {label: weight for label, weight in weights.items() if label < _PROBED}
+    return chosen
 
 
 def new_head(dimensions: int, num_classes: int, parameters: Mapping[str, Any]) -> nn.Linear:

@@ -18,6 +18,7 @@ from smalltext_sklearn.dataset import SklearnDataset
 from smalltext_sklearn.defaults import default_vectorizer
 from smalltext_sklearn.embedding import DIMENSIONS, dense_vectors
 from smalltext_sklearn.estimators import check_estimator, fit_estimator, probabilities, seeded
+from smalltext_sklearn.many_classes import fit_means, takes_too_much
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -127,7 +128,11 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         if self.multi_label:
             fitted: Any = self._fit_multi_label(model, x, y, sample_weights, of_class)
         else:
-            fitted = fit_estimator(model, x, y, _product(sample_weights, of_class, y))
+            product = _product(sample_weights, of_class, y)
+            if takes_too_much(model, len(np.unique(y)), *x.shape):
+                fitted = fit_means(model, x, y, product)
+            else:
+                fitted = fit_estimator(model, x, y, product)
         self.model_ = fitted
         self.vectorizer_ = vectorizer
         self.label_names_ = train_set.label_names
@@ -299,13 +304,24 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         return proba
 
     def _single_label_proba(self, x: Any) -> Probabilities:
-        return place_columns(probabilities(self.model_, x), self.model_.classes_, self.num_classes)
+        rows = max(1, _MOST_SCORES // self.num_classes)
+        parts = [
+            place_columns(
+                probabilities(self.model_, x[start : start + rows]), self.model_.classes_, self.num_classes
+            )
+            for start in range(0, x.shape[0], rows)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _multi_label_proba(self, x: Any) -> Probabilities:
         proba = np.empty((x.shape[0], self.num_classes), dtype=np.float32)
         for k, model in enumerate(self.model_):
             proba[:, k] = model if isinstance(model, float) else probabilities(model, x)[:, 1]
         return proba
+
+
+_MOST_SCORES = 2**25
+"""How many probabilities are computed at once, in double precision."""
 
 
 def _check_kind(data_set: Dataset[Any], argument: str) -> None:

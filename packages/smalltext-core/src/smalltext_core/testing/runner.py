@@ -14,6 +14,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.interruptions import raised_by_signal
 from smalltext_core.testing import (  # noqa: F401 - importing a family registers its checks
     batching,
+    datasets,
     inputs,
     labels,
     probabilities,

@@ -5,8 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
+import numpy as np
+
 from smalltext_core.testing.check import BrokenRuleError, expect, rule
 from smalltext_core.testing.subject import Subject, difference, same_bits
+
+_ROUNDING = 1e-3
 
 
 @rule(5)
@@ -48,6 +52,28 @@ def check_ones_are_as_no_weights(subject: Subject) -> None:
         seen=f"other probabilities: {difference(proba, subject.proba)}",
         expected="the same bits",
     )
+
+
+@rule(5)
+def check_scale_of_weights_does_not_matter(subject: Subject) -> None:
+    """Weights that are all multiplied by one number give the same classifier.
+
+    Only the ratios of weights say something. A scale that is learned from acts as a regularisation, or as a
+    learning rate, that nobody has chosen; a very small one may never let training end.
+
+    What to do: begin fit with smalltext_core.checks.training_data, which divides weights by their mean.
+    """
+    subject.require_repeatable()
+    count = len(subject.train_set)
+    weights = 1.0 + np.arange(count) % 3
+    proba = np.asarray(subject.fit_weighted(subject.train_set, weights).predict_proba(subject.texts))
+    for scale in (7.0, 1e-300, 1e300):
+        again = np.asarray(subject.fit_weighted(subject.train_set, weights * scale).predict_proba(subject.texts))
+        expect(
+            again.shape == proba.shape and bool((np.abs(again - proba) <= _ROUNDING).all()),
+            seen=f"other probabilities when all weights are {scale:g} times as great: {difference(again, proba)}",
+            expected="the same ones, but for rounding",
+        )
 
 
 @rule(5)
