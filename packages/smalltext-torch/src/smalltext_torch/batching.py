@@ -183,7 +183,7 @@ class RaggedDataset(Dataset[Ragged]):
         y: object = None,
         target_labels: ArrayLike | None = None,
         *,
-        label_names: LabelNames | Sequence[str] | None = None,
+        label_names: LabelNames | Iterable[str] | None = None,
     ) -> None:
         super().__init__(x.read_only(), y, target_labels, label_names=label_names)
 
