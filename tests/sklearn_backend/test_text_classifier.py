@@ -135,7 +135,7 @@ def test_labels_that_cannot_be_learned_are_refused_by_what_is_wrong(classifier, 
         (np.zeros((18, 2)), r"X: got an array of float64, shape \(18, 2\); allowed: strings"),
         (csr_matrix(np.ones((18, 2))), "X: got a sparse matrix"),
         ([*TEXTS[1:], None], "None at row 17"),
-        (pd.DataFrame({"title": TEXTS, "body": TEXTS}), r"shape \(18, 2\)"),
+        (pd.DataFrame({"title": TEXTS, "body": TEXTS}), r"X: got a table .*such as df\['title'\]"),
         (list(range(18)), "0 at row 0"),
     ],
     ids=["one text", "numbers", "sparse", "missing", "two columns", "list of numbers"],
@@ -298,3 +298,19 @@ def test_what_is_pickled_gives_the_same_bits(classifier, protocol, tmp_path):
 
 def test_it_is_drawn_with_its_parameters(classifier):
     assert "sklearn" in classifier.set_params(seed=None, vectorizer=TfidfVectorizer())._repr_html_()
+
+
+def test_a_table_of_several_columns_is_refused_with_the_way_out(classifier):
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    columns = {"text": ["a fine film", "a dull film"], "label": ["x", "y"]}
+    classifier.fit(columns["text"], columns["label"])
+    for table in (pd.DataFrame(columns), pl.DataFrame(columns), pa.table(columns)):
+        for call in (lambda: classifier.predict(table), lambda: classifier.fit(table, columns["label"])):  # noqa: B023
+            with pytest.raises(InvalidInputError, match=r"^X: got a table .* such as df\['text'\]"):
+                call()
+    for wrong in (columns, set(columns["text"]), b"ab"):
+        with pytest.raises(InvalidInputError, match=r"^X: got "):
+            classifier.predict(wrong)

@@ -52,7 +52,7 @@ def columns_of(given: object) -> list[Any] | None:
         return None
     for attribute in ("column_names", "columns"):
         if hasattr(type(given), attribute) or attribute in getattr(given, "__dict__", {}):
-            names = [] if hasattr(type(given), "collect_schema") else getattr(given, attribute)
+            names = [] if hasattr(type(given), "collect") else getattr(given, attribute)
             return list(names) if isinstance(names, Iterable) else []
     return None
 
@@ -73,7 +73,8 @@ def check_ordered(given: object, argument: str, allowed: str, one: str) -> None:
     if columns is not None:
         listed = ", ".join(brief(column) for column in columns[:8]) + (", ..." if len(columns) > 8 else "")
         what = f"a table ({type(given).__name__}) with the columns {listed}" if columns else "a table"
-        raise InvalidInputError(argument, what, allowed, f"Pass one of its columns, such as df[{one!r}].")
+        column = one if one in columns or not columns else columns[0]
+        raise InvalidInputError(argument, what, allowed, f"Pass one of its columns, such as df[{brief(column)}].")
     if isinstance(given, Mapping):
         what = f"a mapping ({type(given).__name__}) with {len(given):,} keys"
         raise InvalidInputError(argument, what, allowed, f"Pass the values of one key, such as given[{one!r}].")

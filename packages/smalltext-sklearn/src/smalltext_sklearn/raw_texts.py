@@ -10,6 +10,7 @@ from sklearn.utils import check_array
 
 from smalltext_core.dataset import as_texts
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.sequences import check_ordered, columns_of
 
 _ALLOWED = "strings: a list, an array or a series of shape (n,), or a single column of shape (n, 1)"
 _NEXT_STEP = "For features that are numbers already, use a classifier of scikit-learn itself."
@@ -36,5 +37,7 @@ def as_text_column(X: Any) -> list[str]:
         check_array(array, dtype=None)  # What scikit-learn refuses as well, it says in its own words.
         raise InvalidInputError("X", f"an array of {array.dtype}, shape {array.shape}", _ALLOWED, _NEXT_STEP)
     if array.ndim > 1 and array.shape[1:] != (1,):
+        if columns_of(X) is not None:
+            check_ordered(X, "X", _ALLOWED, "text")
         raise InvalidInputError("X", f"an array of shape {array.shape}", _ALLOWED, "Select the texts.")
     return as_texts(array.ravel(), "X")
