@@ -365,7 +365,8 @@ class LabelNames:
 
 def is_row(label: object) -> TypeGuard[Iterable[object]]:
     """Tell whether this is a list of labels, as multi-label problems have one for each text."""
-    return isinstance(label, Iterable) and not isinstance(label, (str, bytes, bytearray, Mapping))
+    several = isinstance(label, Iterable) and not isinstance(label, (str, bytes, bytearray, Mapping))
+    return several and getattr(label, "ndim", 1) != 0
 
 
 def names_of_rows(labels: Iterable[object]) -> Iterator[list[str]]:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smalltext_core.atomic import expanded
+from smalltext_core.atomic import as_path
 from smalltext_core.errors import InvalidInputError
 from smalltext_kimcnn.encoder import Encoder
 from smalltext_kimcnn.vectors import RANDOM_RANGE, Vectors, draw, read_vectors
@@ -69,7 +69,7 @@ class InitialVectors:
     def _pretrained(self) -> Vectors | None:
         if self.source is None or isinstance(self.source, Vectors):
             return self.source
-        path = expanded(Path(self.source))
+        path = as_path(self.source, "embeddings")
         return _read_once(path, path.stat().st_mtime_ns if path.is_file() else 0)
 
 

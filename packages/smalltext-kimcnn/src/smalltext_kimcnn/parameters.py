@@ -11,15 +11,18 @@ import torch
 from torch import Tensor
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import shown
 from smalltext_kimcnn.vectors import Vectors
 from smalltext_torch.parameters import check_count
 
 
 def check_heights(kernel_heights: Sequence[int]) -> tuple[int, ...]:
     """Return kernel heights, or say what they have to be."""
-    if isinstance(kernel_heights, (str, bytes)) or not isinstance(kernel_heights, Iterable) or not kernel_heights:
-        raise InvalidInputError("kernel_heights", repr(kernel_heights), "one or more whole numbers, 1 or above")
-    return tuple(check_count("kernel_heights", height) for height in kernel_heights)
+    sequence = isinstance(kernel_heights, Iterable) and not isinstance(kernel_heights, (str, bytes))
+    heights = list(kernel_heights) if sequence and getattr(kernel_heights, "ndim", 1) != 0 else []
+    if not heights:
+        raise InvalidInputError("kernel_heights", shown(kernel_heights), "one or more whole numbers, 1 or above")
+    return tuple(check_count("kernel_heights", height) for height in heights)
 
 
 def check_at_least_0(argument: str, value: object) -> int:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from smalltext_core.atomic import expanded
+from smalltext_core.atomic import as_path
 from smalltext_core.errors import InvalidInputError
 from smalltext_kimcnn.vocabulary import Vocabulary
 
@@ -162,7 +162,7 @@ def read_vectors(path: str | Path, words: str | Path | Sequence[str] | None = No
     ...     read_vectors(path).words
     ('good', 'bad')
     """
-    path = expanded(Path(path))
+    path = as_path(path, "path")
     if not path.is_file():
         raise InvalidInputError("embeddings", repr(str(path)), "the path of a file that exists")
     if path.suffix == ".npy":
@@ -204,7 +204,9 @@ def _as_matrix(path: Path, array: Any) -> NDArray[np.float32]:
 def _words_of(path: Path, words: str | Path | Sequence[str] | None) -> tuple[str, ...]:
     if words is not None and not isinstance(words, (str, Path)):
         return tuple(words)
-    candidates = [path.with_suffix(suffix) for suffix in _WORD_LISTS] if words is None else [expanded(Path(words))]
+    candidates = (
+        [path.with_suffix(suffix) for suffix in _WORD_LISTS] if words is None else [as_path(words, "words")]
+    )
     found = next((candidate for candidate in candidates if candidate.is_file()), None)
     if found is None:
         raise InvalidInputError(

@@ -44,7 +44,7 @@ class SetFitModelArguments:
         if not isinstance(given, (str, Path)) or not str(given).strip():
             allowed = "a folder, or a name on the Hugging Face hub"
             raise InvalidInputError("sentence_transformer_model", repr(given), allowed)
-        object.__setattr__(self, "sentence_transformer_model", expanded(str(given)))
+        object.__setattr__(self, "sentence_transformer_model", expanded(str(given), "sentence_transformer_model"))
         object.__setattr__(self, "model_loading_strategy", ModelLoadingStrategy.of(model_loading_strategy))
 
     @classmethod

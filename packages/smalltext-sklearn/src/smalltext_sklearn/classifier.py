@@ -185,6 +185,7 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
             Only with `return_proba`.
         """
         checks.prediction_data(data_set, fitted=hasattr(self, "model_"), classifier=self)
+        checks.check_flag("return_proba", return_proba)
         if len(data_set) == 0:
             vectors = np.empty((0, min(self.n_features_, DIMENSIONS)), dtype=np.float32)
             return (vectors, empty_probabilities(self.num_classes)) if return_proba else vectors

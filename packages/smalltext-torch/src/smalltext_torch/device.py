@@ -22,7 +22,7 @@ def check_device(device: str | torch.device | None) -> None:
         return
     try:
         torch.device(device)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise InvalidInputError(
             "device", repr(device), "None, a torch.device, or a name such as 'cpu', 'cuda', 'cuda:1' or 'mps'"
         ) from error

@@ -61,13 +61,14 @@ def is_offline() -> bool:
     return any(os.environ.get(variable, "").strip().lower() in _YES for variable in OFFLINE)
 
 
-def expanded(source: str) -> str:
+def expanded(source: str, argument: str = "model") -> str:
     """Return the folder that a name with ``~`` stands for, if there is one, and any other name as it is.
 
     Shells expand it, and Python does not; what leads nowhere is left for an error that says it as it was given.
+    InvalidInputError, which names the argument, is raised where it can be no path.
     """
-    folder = atomic.expanded(source)
-    return folder if Path(folder).is_dir() else source
+    folder = atomic.as_path(source, argument)
+    return str(folder) if folder.is_dir() else source
 
 
 def abbreviated(source: str) -> str:

@@ -114,11 +114,11 @@ class FineTuningArguments:
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_lr", check_positive("base_lr", self.base_lr))
         decay, unfrozen, cut = self.layerwise_gradient_decay, self.gradual_unfreezing, self.cut_fraction
-        if decay not in (None, -1) and not (_is_number(decay) and 0 < decay <= 1):
+        if not (decay is None or (_is_number(decay) and (decay == -1 or 0 < decay <= 1))):
             allowed = "a number above 0, up to 1; None or -1 switches it off"
             raise InvalidInputError("layerwise_gradient_decay", repr(decay), allowed)
         whole = isinstance(unfrozen, (int, np.integer)) and not isinstance(unfrozen, bool)
-        if unfrozen not in (None, -1) and not (whole and unfrozen >= 1):
+        if not (unfrozen is None or (whole and (unfrozen == -1 or unfrozen >= 1))):
             allowed = "a whole number, 1 or above; None or -1 switches it off"
             raise InvalidInputError("gradual_unfreezing", repr(unfrozen), allowed)
         if not (_is_number(cut) and 0 <= cut < 1):
@@ -144,4 +144,4 @@ def _as_source(argument: str, source: object) -> str:
     if not isinstance(source, (str, Path)) or not str(source).strip():
         allowed = "a folder, or a name on the Hugging Face hub"
         raise InvalidInputError(argument, repr(source), allowed)
-    return expanded(str(source))
+    return expanded(str(source), argument)
