@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from smalltext_core import ClassifierFactory
-from smalltext_core.checks import check_mapping
 from smalltext_core.errors import InvalidInputError
 from smalltext_transformers.arguments import TransformerModelArguments
 from smalltext_transformers.classifier import TransformerBasedClassification
@@ -61,7 +60,9 @@ def _keywords(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return keyword arguments that the classifier takes beside those that the factory takes itself."""
     known = list(inspect.signature(TransformerBasedClassification).parameters)[2:]
     allowed = f"a mapping from parameters of TransformerBasedClassification to values: {', '.join(known)}"
-    given = check_mapping("kwargs", kwargs)
+    if not isinstance(kwargs, (Mapping, type(None))):
+        raise InvalidInputError("kwargs", repr(kwargs), allowed)
+    given = dict(kwargs or {})
     unknown = next((name for name in given if name not in known), None)
     if unknown is not None:
         raise InvalidInputError("kwargs", repr(unknown), allowed)
