@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 import smalltext_core as st
 from robustness import backends
 from security import torch_attacks
-from security.attacks import payload_module, refused, sign
+from security.attacks import edit_json, payload_module, refused, sign
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.testing.texts import training_texts
 
@@ -193,3 +193,16 @@ def test_what_an_attacker_writes_reaches_no_terminal_as_it_is(saved, marker, mod
     with pytest.raises(ModelFolderError) as error:
         st.load(folder)
     assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["transformers", "setfit"])
+def test_a_token_id_for_which_a_table_would_take_all_memory_is_refused(name, saved):
+    folder = saved(name)
+
+    def change(tokenizer):
+        tokenizer["model"]["vocab"]["goal"] = 2**31
+
+    edit_json(folder / "tokenizer.json", change)
+    sign(folder)
+    with pytest.raises(ModelFolderError, match=r"tokenizer\.json: a token has the id 2147483648"):
+        st.load(folder)
