@@ -273,7 +273,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         >>> classifier.embed(texts).shape, classifier.embed(texts, embedding_method="gradient").shape
         ((20, 4), (20, 16))
         """
-        if embedding_method not in ("pooled", "gradient"):
+        if not isinstance(embedding_method, str) or embedding_method not in ("pooled", "gradient"):
             raise InvalidInputError("embedding_method", repr(embedding_method), "'pooled' or 'gradient'")
         description = described("embed", pbar)
         checks.check_flag("return_proba", return_proba)

@@ -190,7 +190,7 @@ def _check_whole(argument: str, value: object, least: int) -> None:
 
 def check_choice(argument: str, value: T, allowed: tuple[str, ...]) -> T:
     """Return one of several words, or say which there are."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise InvalidInputError(argument, repr(value), f"one of {', '.join(allowed)}")
     return value
 

@@ -43,7 +43,7 @@ class ModelLoadingStrategy(Enum):
         """
         try:
             return cls(strategy)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             allowed = ", ".join(repr(known.value) for known in cls)
             raise InvalidInputError("model_loading_strategy", repr(strategy), f"one of {allowed}") from error
 

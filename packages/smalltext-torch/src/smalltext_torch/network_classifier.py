@@ -134,7 +134,9 @@ class NetworkClassifier(ProbabilisticClassifier, Generic[F]):
         InvalidInputError
             If the dataset is not one that this classifier takes.
         """
-        return super().predict(dataset, return_proba=True) if return_proba else super().predict(dataset)
+        if checks.check_flag("return_proba", return_proba):
+            return super().predict(dataset, return_proba=True)
+        return super().predict(dataset)
 
     @overload
     def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]: ...

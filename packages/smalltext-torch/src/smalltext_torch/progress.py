@@ -87,7 +87,7 @@ def described(description: str, pbar: object) -> str | None:
     InvalidInputError
         If `pbar` is neither None nor "tqdm", which leaves it to `progress_bars_wanted`.
     """
-    if pbar is not None and pbar != "tqdm":
+    if pbar is not None and not (isinstance(pbar, str) and pbar == "tqdm"):
         raise InvalidInputError("pbar", repr(pbar), "'tqdm', or None for no progress bar")
     return None if pbar is None else description
 
