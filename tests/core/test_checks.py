@@ -49,6 +49,14 @@ def test_an_empty_training_set_is_refused():
     assert "at least one labelled text" in refused("train_set", labelled()[[]])
 
 
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_more_names_than_classes_are_refused_since_no_model_could_be_saved_with_them(multi_label):
+    plain = several() if multi_label else labelled()
+    dataset = TextDataset(plain.x, plain.y, label_names=["a", "b", "c", "d"])
+    message = refused("train_set.label_names", dataset, multi_label=multi_label)
+    assert "got 4 names; allowed: up to 3" in message
+
+
 @pytest.mark.parametrize("label", [3, 100])
 def test_a_label_outside_the_classes_is_refused(label):
     dataset = labelled()

@@ -44,6 +44,7 @@ def training_data(
     if len(train_set) == 0:
         raise InvalidInputError(argument, "an empty dataset", "at least one labelled text")
     _check_training_labels(train_set, num_classes, multi_label, argument)
+    _check_label_names(train_set, num_classes, argument)
     if weights is None:
         return train_set, None
     checked = check_weights(weights, len(train_set))
@@ -188,3 +189,11 @@ def _check_training_labels(train_set: Dataset[object], num_classes: int, multi_l
         strange = y.max() if y.max() >= num_classes else y.min()
         allowed = f"class numbers from 0 to {num_classes - 1}"
         raise InvalidInputError(argument, f"the label {strange}", allowed, advice)
+
+
+def _check_label_names(train_set: Dataset[object], num_classes: int, argument: str) -> None:
+    """Refuse more names than the classifier has classes: the names are saved with it."""
+    names = train_set.label_names
+    if names is not None and len(names) > num_classes:
+        advice = f"The classifier was made with num_classes={num_classes}."
+        raise InvalidInputError(f"{argument}.label_names", f"{len(names)} names", f"up to {num_classes}", advice)
