@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
 import sys
 import types
 import zipfile
@@ -178,3 +180,40 @@ def test_the_folder_holds_json_and_skops_and_no_pickle(topics, tmp_path):
     assert set(read_manifest(tmp_path / "model").files) == {"model.skops", "vocabulary.json"}
     with zipfile.ZipFile(tmp_path / "model" / "model.skops") as archive:
         assert {name.rpartition(".")[2] for name in archive.namelist()} <= {"json", "npy", "npz"}
+
+
+LOAD = """
+import sys
+import smalltext_core as st
+
+st.load(sys.argv[1]).predict(st.TextDataset(["a text"]))
+assert not {"torch", "cupy", "dask"} & sys.modules.keys()
+assert None not in sys.modules.values()
+
+import skops.io._trusted_types as skops_types
+from skops.io._utils import get_type_name
+from sklearn.utils import all_estimators
+
+found = {get_type_name(estimator) for _, estimator in all_estimators()}
+assert {*skops_types.SKLEARN_ESTIMATOR_TYPE_NAMES} == {name for name in found if name.startswith("sklearn.")}
+"""
+
+
+def test_no_other_library_is_imported_to_load_a_model_and_skops_knows_all_estimators(topics, tmp_path):
+    """In an environment with a torch that says when it is imported."""
+    (tmp_path / "libraries" / "torch").mkdir(parents=True)
+    (tmp_path / "libraries" / "torch" / "__init__.py").write_text(
+        "print('torch was imported')\nraise ImportError\n"
+    )
+    SklearnClassifier(LogisticRegression(), 3).fit(topics).save(tmp_path / "model")
+    path = os.pathsep.join([str(tmp_path / "libraries"), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, str(tmp_path / "model")],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    # By `all_estimators` at the end, which nothing is left out of.
+    assert "torch was imported" in done.stdout

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext, suppress
@@ -16,12 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import sklearn
-import skops.io
 from sklearn.base import BaseEstimator, clone
 from sklearn.feature_extraction.text import CountVectorizer
 
 from smalltext_core.atomic import as_path
 from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, UntrustedModelError
+from smalltext_core.first_imports import left_out
 from smalltext_core.manifest import is_version
 from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest
 from smalltext_core.terminal import printable, shown
@@ -29,6 +30,16 @@ from smalltext_sklearn import probe
 from smalltext_sklearn._version import __version__
 from smalltext_sklearn.soundness import check_sound
 from smalltext_sklearn.trust import KNOWN_TYPES, Schema
+
+# skops lists the estimators of scikit-learn, for which it imports every package in it. These have no estimators,
+# and import whole libraries, torch for seconds. Where a library has been imported already, that costs little.
+_WRAPPERS = [
+    f"sklearn.externals.array_api_compat.{library}"
+    for library in ("cupy", "dask", "torch")
+    if library not in sys.modules
+]
+with left_out(*_WRAPPERS):
+    import skops.io
 
 if TYPE_CHECKING:
     from smalltext_sklearn.classifier import SklearnClassifier
