@@ -50,7 +50,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Target:
-    """What a variant may cost at most: as a multiple of the first variant, or in addition to it."""
+    """What a variant may cost at most: as a multiple of the first variant, or in addition to it.
+
+    A quantity that is the name of one of the variant's figures is compared as it is, with no other variant.
+    """
 
     variant: str
     quantity: str
@@ -92,6 +95,8 @@ class Result:
         return statistics.median(ours - first for ours, first in self._pairs(variant, quantity))
 
     def cost(self, target: Target) -> float:
+        if target.quantity not in QUANTITIES:
+            return statistics.median(run["figures"][target.quantity] for run in self.runs[target.variant])
         measured = self.addition if target.additional else self.ratio
         return measured(target.variant, target.quantity)
 
@@ -156,10 +161,12 @@ def as_table(result: Result) -> str:
     ]
     lines += [_row(result, variant.name, width) for variant in benchmark.variants]
     for target in benchmark.targets:
-        kind = "more than the first" if target.additional else "times the first"
+        kind = " more than the first" if target.additional else " times the first"
+        if target.quantity not in QUANTITIES:
+            kind = ""
         verdict = "met" if result.cost(target) <= target.at_most else "MISSED"
         lines.append(
-            f"  target: {target.variant}, {target.quantity} at most {target.at_most:g} {kind}: "
+            f"  target: {target.variant}, {target.quantity} at most {target.at_most:g}{kind}: "
             f"{result.cost(target):.3f}, {verdict}"
         )
     return "\n".join(lines)

@@ -1,0 +1,38 @@
+"""English texts with the default vectorizer of `sklearn`, and with that of the first version.
+
+Accuracy and CPU seconds, of one process in which both take turns; see `words_before`.
+"""
+
+from __future__ import annotations
+
+from harness import Benchmark, Target, Variant
+
+NOW = "before and now"
+
+# How many texts accuracies are measured on, and CPU seconds. All of 20 Newsgroups would take hours.
+SIZES = {"news": (3_000, 500), "reviews": (11_000, 5_000), "r8": (8_000, 1_500), "newsgroups": (4_000, 500)}
+
+SETUP = """
+import warnings
+from pathlib import Path
+warnings.simplefilter("ignore")
+import words_before
+"""
+
+
+def _benchmark(corpus: str, accuracy_on: int, timed_on: int) -> Benchmark:
+    statement = f"found = words_before.compare(Path(), {corpus!r}, {accuracy_on}, {timed_on})"
+    return Benchmark(
+        name=f"words-{corpus}",
+        rounds=1,
+        prepare=f"from pathlib import Path\nimport corpora\ncorpora.fetch(Path(), {corpus!r})\n",
+        variants=(Variant(NOW, statement, SETUP, "figures.update(found)"),),
+        targets=(
+            Target(NOW, "accuracy lost", 0.002),
+            *(Target(NOW, f"{step} ratio", 1.2) for step in ("transform", "fit", "predict")),
+        ),
+        libraries=("numpy", "scipy", "scikit-learn", "smalltext-core", "smalltext-sklearn"),
+    )
+
+
+BENCHMARKS = tuple(_benchmark(corpus, *sizes) for corpus, sizes in SIZES.items())
