@@ -188,6 +188,18 @@ def test_from_labels_with_given_names_keeps_their_order_and_refuses_others():
         dataset.label_names.encode_multi_label(["spam"])
 
 
+def test_from_labels_of_a_subclass_makes_one_of_it():
+    class Tickets(TextDataset):
+        pass
+
+    tickets = Tickets.from_labels(["urgent", "later"], ["now", "later"])
+    for each in (tickets, tickets[:1], tickets[:1].clone(), TextDataset.from_labels(["a"], ["b"])):
+        assert type(each) is (TextDataset if each.x == ["a"] else Tickets)
+        assert each.label_names is not None
+    assert tickets.label_names.decode(tickets.y) == ["now", "later"]
+    assert TextDataset(["a"]).label_names is None
+
+
 @pytest.mark.parametrize("y", [None, [], csr_matrix((0, 3), dtype=int)], ids=["none", "list", "csr"])
 def test_an_empty_dataset_is_a_dataset(y):
     dataset = TextDataset([], y)

@@ -48,6 +48,17 @@ known: tuple[str, ...] = train_set.label_names.names
 st.TextDataset.from_labels(names(), names(), label_names=names())
 st.TextDataset(frame["text"], np.array([0, 1]), label_names=frame["label"])
 unnamed: st.LabelNames | None = st.TextDataset(["a"]).label_names
+
+
+class Tickets(st.TextDataset):
+    def urgent(self) -> int:
+        return sum("urgent" in text for text in self.x)
+
+
+tickets = Tickets.from_labels(["urgent", "later"], ["now", "later"])
+print(tickets.urgent() + tickets[:1].clone().urgent(), tickets.label_names.decode(tickets.y))
+plain: st.TextDataset = tickets if known else st.TextDataset(["a"])
+several: list[st.TextDataset] = [train_set, tickets, st.TextDataset(["a"])]
 weights: NDArray[np.float64] = np.ones(2)
 
 

@@ -18,7 +18,7 @@ from smalltext_core.classifier import (
     SavingClassifier,
     Validating,
 )
-from smalltext_core.dataset import Dataset, NamedTextDataset, TextDataset
+from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.discovery import Plugin
 from smalltext_core.factory import ConstructorFactory
 from smalltext_core.hooks import hookimpl
@@ -58,7 +58,6 @@ __all__ = [
     "Floats",
     "LabelNames",
     "Manifest",
-    "NamedTextDataset",
     "Plugin",
     "ProbabilisticClassifier",
     "Saving",

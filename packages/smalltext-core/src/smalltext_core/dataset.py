@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterable, Iterator, Sized
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,7 +38,14 @@ from smalltext_core.selection import Rows, compose, normalise, positions
 from smalltext_core.sequences import as_sequence, brief
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, TypeVar
+
+    # Checkers know whether names were given; in annotations, and after from_labels, they need no check for None.
+    N = TypeVar("N", bound="LabelNames | None", default="LabelNames | Any", covariant=True)
+else:
+    from typing import TypeVar
+
+    N = TypeVar("N", covariant=True)
 
 X = TypeVar("X")
 
@@ -164,7 +171,7 @@ class Dataset(ABC, Generic[X]):
 
     @property
     def label_names(self) -> LabelNames | None:
-        """What the classes are called, or None if nobody said."""
+        """What the classes are called, or None if no names were given."""
         return self._storage.label_names
 
     @property
@@ -214,10 +221,10 @@ class Dataset(ABC, Generic[X]):
             raise ReadOnlyError(f"{attribute} of a view cannot be set; set it on dataset[indices].clone().")
 
 
-class TextDataset(Dataset[list[str]]):
+class TextDataset(Dataset[list[str]], Generic[N]):
     """Plain texts and their labels. Every classifier takes this one, and encodes it itself.
 
-    `x` is an iterable of str, of which an empty one is a text; the other parameters are those of `Dataset`.
+    `x` is an iterable of str; an empty string is a text. The other parameters are those of `Dataset`.
 
     Examples
     --------
@@ -230,6 +237,24 @@ class TextDataset(Dataset[list[str]]):
     (['a fine film', 'fine'], [1, 0])
     """
 
+    @overload
+    def __init__(
+        self: TextDataset[LabelNames],
+        x: Iterable[str],
+        y: object = None,
+        target_labels: ArrayLike | None = None,
+        *,
+        label_names: LabelNames | Iterable[str],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: TextDataset[LabelNames | None],
+        x: Iterable[str],
+        y: object = None,
+        target_labels: ArrayLike | None = None,
+        *,
+        label_names: LabelNames | Iterable[str] | None = None,
+    ) -> None: ...
     def __init__(
         self,
         x: Iterable[str],
@@ -240,14 +265,19 @@ class TextDataset(Dataset[list[str]]):
     ) -> None:
         super().__init__(as_texts(x), y, target_labels, label_names=label_names)
 
+    @property
+    def label_names(self) -> N:
+        """What the classes are called, or None if no names were given."""
+        return cast("N", super().label_names)
+
     @classmethod
     def from_labels(
         cls,
         texts: Iterable[str],
         labels: Iterable[Any],
         label_names: LabelNames | Iterable[Any] | None = None,
-    ) -> NamedTextDataset:
-        """Make a dataset of texts and the names of their classes.
+    ) -> Self:
+        """Make a dataset of texts and the names of their classes; of a subclass, where this is called on one.
 
         Parameters
         ----------
@@ -284,7 +314,7 @@ class TextDataset(Dataset[list[str]]):
         else:
             names = as_label_names(label_names)
         y = names.encode_multi_label(rows) if several else names.encode(rows)
-        return NamedTextDataset(texts, y, label_names=names)
+        return cls(texts, y, label_names=names)
 
     @staticmethod
     def _count(x: Sized) -> int:
@@ -293,36 +323,6 @@ class TextDataset(Dataset[list[str]]):
     @staticmethod
     def _select(x: list[str], rows: Rows) -> list[str]:
         return [x[row] for row in (rows if isinstance(rows, range) else rows.tolist())]
-
-
-class NamedTextDataset(TextDataset):
-    """A `TextDataset` whose classes have names for certain: what `TextDataset.from_labels` returns.
-
-    The parameters are those of `Dataset`; `label_names` is required.
-
-    Examples
-    --------
-    >>> dataset = TextDataset.from_labels(["buy now", "see you"], ["spam", "ham"])
-    >>> dataset.label_names.decode(dataset.y)
-    ['spam', 'ham']
-    """
-
-    def __init__(
-        self,
-        x: Iterable[str],
-        y: object = None,
-        target_labels: ArrayLike | None = None,
-        *,
-        label_names: LabelNames | Iterable[str],
-    ) -> None:
-        super().__init__(x, y, target_labels, label_names=label_names)
-
-    @property
-    def label_names(self) -> LabelNames:
-        """The names of the classes, in the order of their numbers."""
-        names = super().label_names
-        assert names is not None
-        return names
 
 
 def as_texts(x: Iterable[str], argument: str = "x") -> list[str]:

@@ -31,7 +31,7 @@ def build(
     validation_set_size: float = 0.1,
     class_weight: Literal["balanced"] | Mapping[str, float] | Mapping[int, float] | None = None,
     multi_label_threshold: float = 0.5,
-    precision: Literal["float32", "auto"] | None = None,
+    precision: Literal["float32", "auto"] = "float32",
     warm_start: bool = False,
     device: str | None = None,
     seed: int | None = None,
@@ -92,7 +92,7 @@ def build(
     seed : int, optional
         Makes training reproducible; the same seed, data and machine give the same bits.
     mixed_precision : bool, optional
-        True is another way to say ``precision="auto"``; giving both is refused.
+        The former name of `precision`: True is "auto", False is "float32".
 
     Returns
     -------

@@ -117,7 +117,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     seed : int, optional
         The same seed, data and machine give the same bits.
     mixed_precision : bool, optional
-        True is another way to say ``precision="auto"``; giving both is refused.
+        The former name of `precision`: True is "auto", False is "float32".
 
     Raises
     ------
@@ -172,7 +172,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         min_frequency: int = 1,
         lowercase: bool = True,
         multi_label_threshold: float = 0.5,
-        precision: PrecisionName | None = None,
+        precision: PrecisionName = "float32",
         warm_start: bool = False,
         seed: int | None = None,
         mixed_precision: bool | None = None,

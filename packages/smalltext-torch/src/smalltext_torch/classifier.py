@@ -90,7 +90,7 @@ class TorchClassifier(Backend[E]):
     warm_start : bool, default=False
         Whether `fit` goes on from the model of the `fit` before, instead of starting again.
     mixed_precision : bool, optional
-        True is another way to say ``precision="auto"``; giving both is refused.
+        The former name of `precision`: True is "auto", False is "float32".
 
     Raises
     ------
@@ -115,7 +115,7 @@ class TorchClassifier(Backend[E]):
         verbosity: int = VERBOSITY_MORE_VERBOSE,
         seed: int | None = None,
         multi_label_threshold: float = 0.5,
-        precision: PrecisionName | None = None,
+        precision: PrecisionName = "float32",
         max_gradient_norm: float = 1.0,
         warm_start: bool = False,
         mixed_precision: bool | None = None,

@@ -141,28 +141,27 @@ def check_precision(precision: object, mixed_precision: object = None) -> Precis
 
     Parameters
     ----------
-    precision : {"float32", "auto"} or None
-        None is what `mixed_precision` says, and float32 if that is None too.
+    precision : {"float32", "auto"}
     mixed_precision : bool or None
-        True is another way to say "auto", and False to say "float32".
+        The former name: True is "auto", False is "float32"; None leaves it to `precision`.
 
     Raises
     ------
     InvalidInputError
-        If it is neither of these values, or both arguments are given.
+        If it is neither of these values, or the arguments contradict each other.
     """
-    if mixed_precision is not None:
-        chosen: PrecisionName = "auto" if check_flag("mixed_precision", mixed_precision) else "float32"
-        if precision is not None:
-            raise InvalidInputError(
-                "mixed_precision",
-                f"{mixed_precision!r} beside precision={_shortened(precision)}",
-                "one of the two",
-                f"mixed_precision={mixed_precision!r} is another way to say precision={chosen!r}.",
-            )
+    chosen = _precision_name(precision)
+    if mixed_precision is None:
         return chosen
-    if precision is None:
-        return "float32"
+    if check_flag("mixed_precision", mixed_precision):
+        return "auto"
+    if chosen == "auto":
+        advice = "mixed_precision=False is the former way to say precision='float32'."
+        raise InvalidInputError("mixed_precision", f"False beside precision={chosen!r}", "one of the two", advice)
+    return chosen
+
+
+def _precision_name(precision: object) -> PrecisionName:
     for name in get_args(PrecisionName):
         if isinstance(precision, str) and precision == name:
             return "auto" if name == "auto" else "float32"
