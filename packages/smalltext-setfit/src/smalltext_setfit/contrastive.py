@@ -148,10 +148,11 @@ class _Trainer(Trainer):  # type: ignore[misc]  # setfit has no types
             self.remove_callback(callback)
         loader: DataLoader[Features] = DataLoader(batches, batch_size=None)
         self.st_trainer.get_train_dataloader = lambda: loader
-        # One device, the one that the classifier was given, whatever else there is. The constructor has moved the
-        # network to the accelerator of the machine, also where the processor was asked for.
+        # One device, the one that the classifier was given, whatever else there is. The constructor chooses an
+        # accelerator wherever there is one, and has moved the network to it.
         loss.to(loss.device)
         self.st_trainer.args._n_gpu = 1
+        vars(self.st_trainer.args)["_setup_devices"] = loss.device  # what `args.device` returns
         self.st_trainer.place_model_on_device = False
         self.st_trainer.accelerator.device_placement = False
         self.st_trainer._prepare_inputs = self._on_device

@@ -84,7 +84,12 @@ def gradients(device: torch.device) -> Iterator[None]:
     if dtype is not torch.float32:
         torch.set_default_dtype(torch.float32)
     try:
-        with torch.inference_mode(mode=False), torch.enable_grad(), Precision(device).autocast():
+        with (
+            torch.inference_mode(mode=False),
+            torch.enable_grad(),
+            torch.autocast("cpu", enabled=False),  # a head may be trained on the processor beside an accelerator
+            Precision(device).autocast(),
+        ):
             yield
     finally:
         if dtype is not torch.float32:

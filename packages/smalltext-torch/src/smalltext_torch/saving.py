@@ -95,7 +95,8 @@ def load(cls: type[C], folder: str | Path, device: str | torch.device | None) ->
             classifier._restore(folder, manifest)
         try_out(classifier)
         classifier.device = wanted
-        classifier._require_fitted().network.to(present_or_best(wanted))
+        with gradients(torch.device("cpu")):
+            classifier._require_fitted().network.to(present_or_best(wanted))
     return classifier
 
 
