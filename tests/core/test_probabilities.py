@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
+from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import empty_probabilities, place_columns, to_labels
 
 
@@ -37,3 +38,11 @@ def test_multi_label_predictions_are_what_lies_above_the_threshold(threshold, ro
     assert (type(labels), labels.dtype, labels.shape) == (csr_matrix, np.int32, proba.shape)
     assert (labels.toarray() == (proba > threshold)).all()
     assert (labels.data == 1).all()
+
+
+@pytest.mark.parametrize("threshold", [None, "0.5", -0.1, 1.0, float("nan"), [0.5], True], ids=repr)
+def test_a_threshold_that_was_set_to_no_share_is_refused(threshold):
+    proba = np.array([[0.2, 0.8]], dtype=np.float32)
+    with pytest.raises(InvalidInputError, match="multi_label_threshold"):
+        to_labels(proba, multi_label=True, threshold=threshold)
+    assert to_labels(proba, multi_label=False, threshold=threshold).tolist() == [1]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter, UserList
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from smalltext_core import errors
-from smalltext_core.terminal import LIMIT, one_line, printable, shown
+from smalltext_core.terminal import LIMIT, brief, one_line, printable, shown
 
 anything = st.text(st.characters(codec=None, categories=None), max_size=400)
 BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -98,3 +100,63 @@ def test_every_exception_shows_one_short_harmless_line(error):
     assert is_harmless(str(error))
     assert len(str(error)) <= 2000
     assert NASTY in error.args
+
+
+class Raising:
+    def __repr__(self):
+        raise KeyError("not for users")
+
+
+class Named(str):
+    __slots__ = ()
+
+    def __str__(self):
+        raise KeyError("not for users")
+
+    __repr__ = __str__
+
+
+HUGE = {
+    "string": "x" * 10**7,
+    "bytes": b"x" * 10**7,
+    "list": ["x" * 10**6] * 10**6,
+    "tuple": (["x" * 10**6] * 10**6,),
+    "range of a list": [range(10**9)] * 10**6,
+    "mapping": {0: dict.fromkeys(range(10**5))},
+    "keys": dict.fromkeys(range(10**5)).keys(),
+    "set": set(range(10**5)),
+    "counter": Counter(range(10**5)),
+    "user list": UserList(["x" * 10**6] * 10**6),
+    "array of objects": np.array([["x" * 10**6] * 1_000], dtype=object),
+    "array of one object": np.array(None, dtype=object),
+    "digits": 10**100_000,
+    "digits in a list": [10**100_000, -(10**100_000)],
+}
+"""Values whose whole `repr` takes up to a terabyte, or is an error."""
+HUGE["array of one object"][()] = ["x" * 10**6] * 10**6
+
+
+@pytest.mark.parametrize("value", HUGE.values(), ids=HUGE)
+def test_the_whole_of_a_huge_value_is_never_written(value):
+    for made in (shown(value), brief(value), shown([[value]]), shown({"a": value})):
+        assert 0 < len(made) <= LIMIT
+
+
+@pytest.mark.parametrize("value", [Raising(), [Raising()], {Raising(): Raising()}, Named("x"), {1: Named("x")}])
+def test_a_value_that_cannot_be_written_is_shown_by_its_type(value):
+    assert "Raising" in shown(value) or "'x'" in shown(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[], (), {}, set(), {1}, (1,), [1, (2, 3)], {"a": [None]}, frozenset(), frozenset({1}), b"x", 1.5, range(3)],
+    ids=repr,
+)
+def test_what_is_short_is_written_as_python_writes_it(value):
+    assert shown(value) == brief(value) == repr(value)
+
+
+def test_a_list_that_holds_itself_is_shown():
+    own = []
+    own.append(own)
+    assert shown(own) == "[[[[...]]]]"

@@ -14,212 +14,41 @@ import copy
 import faulthandler
 import inspect
 import json
-import math
+import os
 import pickle
 import random
 import sys
 import tempfile
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable
-from fractions import Fraction
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_array, csr_matrix
 
 import smalltext_core as core
+from robustness.random_values import (
+    TRAIN_SET,
+    Entry,
+    WrittenInFullError,
+    any_fitted,
+    dataset,
+    encoded,
+    hostile,
+    labels,
+    model,
+    part,
+    plausible,
+    texts,
+    train_set,
+)
 from smalltext_core.errors import SmallTextError
 from smalltext_core.registry import builder_parameters
 
 HANG_SECONDS = 300
 """A call that takes this long hangs, on however slow a machine; the process shows where it is, and ends."""
-
-TEXTS = (
-    *(
-        "",
-        " ",
-        "a fine film",
-        "a dull film",
-        "fine acting",
-        "so dull",
-        "日本語",
-        "दिन",
-        "👩\u200d👧 ❤\ufe0f",
-        "\ud800",
-        "\x00\x1b[31m",
-    ),
-    *("x" * 5_000, "\u0301" * 50, "a\nb\tc\r", "[CLS] [SEP] [PAD] [UNK]", "\u202eabc", "1" * 400),
-)
-
-
-class Odd:
-    """An object that is nothing in particular, with a representation that no message should repeat."""
-
-    def __repr__(self) -> str:
-        return "\x1b[2J" + "odd " * 10_000
-
-
-def hostile(rng: random.Random) -> Any:
-    """Return a value that few parameters take."""
-    return rng.choice(
-        [
-            *(None, True, False, 0, 1, -1, 2, 3, 10**3, 2**31, 2**63, 2**64, -(2**63), 10**40),
-            *(0.0, -0.0, 0.5, 1.0, -0.1, 1e-300, 1e300, math.nan, math.inf, -math.inf, 1j, Fraction(1, 2)),
-            *(np.int64(2), np.uint8(255), np.float32(0.5), np.float64("nan"), np.bool_(True), np.str_("cpu")),
-            *("", "x", "cpu", "cuda:99", "auto", "none", "balanced", "\ud800", "\x00", "a" * 1_000, b"", b"x"),
-            *(
-                [],
-                [1, 2],
-                [0, 0],
-                (3, 4),
-                ["a", "b"],
-                [None],
-                {},
-                {0: 1.0},
-                {"0": 2.0, 1: -1},
-                {"a": object()},
-                set(),
-                {1},
-            ),
-            *(
-                np.zeros(0),
-                np.ones((2, 3)),
-                np.array(["a"]),
-                np.array([None, 1], dtype=object),
-                np.array(3),
-                range(3),
-            ),
-            *(
-                csr_matrix((2, 2)),
-                object(),
-                Odd(),
-                int,
-                len,
-                lambda: 1,
-                iter([1]),
-                Path("x"),
-                core,
-                ...,
-            ),
-            *(np.random.default_rng(0), np.datetime64("2020-01-01"), Exception("x"), slice(1), memoryview(b"ab")),
-        ]
-    )
-
-
-def plausible(rng: random.Random, name: str) -> Any:
-    """Return a value that a parameter of this name may well take."""
-    for part, values in {
-        "multi_label": (True, False),
-        "threshold": (0.0, 0.3, 0.5, 1.0, 0.7),
-        "class_weight": (None, "balanced", {0: 1.0, 1: 2.0, 2: 3.0}, {0: 1}),
-        "seed": (None, 0, 1, 2**32 - 1),
-        "epochs": (1, 2),
-        "size": (1, 2, 8, 0.2, 0.5),
-        "lr": (1e-3, 1e-2, 1.0),
-        "heights": ((2,), (2, 3), [1]),
-        "device": (None, "cpu"),
-        "precision": ("float32", "auto"),
-        "strategy": ("oversampling", "unique", "undersampling"),
-        "verbosity": (0, 1, 2, 3),
-        "dropout": (0.0, 0.5),
-        "len": (1, 3, 16, None),
-        "dim": (1, 4),
-        "channels": (1, 2),
-        "num_classes": (2, 3, 5),
-    }.items():
-        if part in name:
-            return rng.choice(values)
-    return rng.choice([None, True, False, 1, 2, 0.5, "none", "auto"])
-
-
-def texts(rng: random.Random) -> list[str]:
-    return [rng.choice(TEXTS) for _ in range(rng.choice([0, 1, 2, 5, 8]))]
-
-
-def labels(rng: random.Random, count: int) -> Any:
-    """Return labels of texts, mostly such as can be."""
-    return rng.choice(
-        [
-            lambda: None,
-            lambda: [rng.randrange(3) for _ in range(count)],
-            lambda: np.array([rng.randrange(-2, 4) for _ in range(count)]),
-            lambda: csr_matrix(np.random.default_rng(rng.randrange(99)).integers(0, 2, (count, 3))),
-            lambda: csr_array(np.ones((count, 2))),
-            lambda: coo_matrix(np.full((count, 2), -1)),
-            lambda: [[0, 1]] * count,
-            lambda: ["a"] * count,
-            lambda: np.full(count, 2**63, dtype=np.uint64),
-            lambda: [10**40] * count,
-            lambda: np.full(count, np.nan),
-            lambda: hostile(rng),
-        ]
-    )()
-
-
-def dataset(rng: random.Random, name: str) -> Any:
-    """Return a dataset, whose labels may be of any kind; or something else."""
-    chosen = rng.random()
-    if chosen < 0.1:
-        return hostile(rng)
-    found = texts(rng)
-    if chosen < 0.2:
-        return found
-    if chosen < 0.3:
-        import pandas as pd
-
-        return pd.DataFrame({"text": pd.Series(found, dtype=object), "label": range(len(found))})
-    if chosen < 0.5:
-        return encoded(rng, name)
-    data = core.TextDataset(found, labels(rng, len(found)))
-    return (
-        data[rng.choice([slice(None, None, 2), [], list(range(len(data))), slice(3)])] if chosen < 0.65 else data
-    )
-
-
-def encoded(rng: random.Random, name: str) -> Any:
-    """Return a dataset of a backend's own kind, where it has one."""
-    found = texts(rng) or ["a"]
-    y = rng.choice([None, [number % 3 for number in range(len(found))]])
-    if name == "sklearn":
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
-        from smalltext_sklearn import SklearnDataset
-
-        return SklearnDataset.from_texts(
-            ["a fine film", *found][: len(found)], y, TfidfVectorizer(analyzer="char")
-        )
-    if name == "kimcnn":
-        from smalltext_kimcnn import PytorchTextClassificationDataset, Vocabulary
-
-        return PytorchTextClassificationDataset.from_texts(found, y, vocabulary=Vocabulary.from_texts(found))
-    return core.TextDataset(found, y)
-
-
-@cache
-def model(name: str) -> dict[str, Any]:
-    """Return the parameters that make a classifier of a backend small."""
-    if name == "kimcnn":
-        return {"num_epochs": 1, "embedding_dim": 4, "out_channels": 2, "kernel_heights": (2,)}
-    if name == "sklearn":
-        return {}
-    from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
-    from transformers_backend.tiny_models import tiny_model
-
-    return {"num_epochs": 1, "model": tiny_model() if name == "transformers" else tiny_sentence_transformer()}
-
-
-TRAIN_SET = core.TextDataset(
-    ["a fine film", "a dull film", "fine acting", "so dull", "日本語", "दिन"], [0, 1, 0, 1, 2, 2]
-)
-
-
-@cache
-def fitted(name: str) -> Any:
-    """Return a classifier that most calls are made on."""
-    return core.create_classifier(name, 3, seed=1, **model(name)).fit(TRAIN_SET)
 
 
 def settings(rng: random.Random, name: str, most: int, hostile_share: float) -> dict[str, Any]:
@@ -278,16 +107,45 @@ def make_dataset(rng: random.Random, name: str) -> object:
 
 
 def index_dataset(rng: random.Random, name: str) -> object:
-    data = encoded(rng, name) if rng.random() < 0.5 else TRAIN_SET
+    data = part(rng, encoded(rng, name) if rng.random() < 0.5 else TRAIN_SET)
     return data[hostile(rng)]
 
 
+def set_attributes(rng: random.Random, name: str) -> object:
+    data = encoded(rng, name) if rng.random() < 0.5 else part(rng, core.TextDataset(TRAIN_SET.x, TRAIN_SET.y))
+    data = data.clone() if rng.random() < 0.5 else data
+    attribute = rng.choice([one for one in ("x", "y", "target_labels") if getattr(type(data), one).fset])
+    value = rng.choice([lambda: hostile(rng), lambda: labels(rng, len(data)), lambda: data.x])()
+    setattr(data, attribute, value)
+    return any_fitted(rng, name).predict(data), repr(data), data.clone(), data[:2]
+
+
+def set_thresholds(rng: random.Random, name: str) -> object:
+    classifier = copy.copy(any_fitted(rng, name))
+    classifier.multi_label_threshold = plausible(rng, "threshold") if rng.random() < 0.3 else hostile(rng)
+    return classifier.predict(dataset(rng, name))
+
+
 def train(rng: random.Random, name: str) -> object:
+    data = train_set(rng, name)
     parameters = {**model(name), **settings(rng, name, 2, 0)}
-    classifier = core.create_classifier(name, 3, **parameters)
-    data = rng.choice([lambda: dataset(rng, name), lambda: TRAIN_SET, lambda: encoded(rng, name)])()
-    weights = rng.choice([None, None, [1.0] * 6, [0, 1, 2, 3, 4, 5], hostile(rng)])
-    return classifier.fit(data, weights=weights).predict_proba(core.TextDataset(texts(rng)))
+    classifier = core.create_classifier(name, 3, multi_label=data.is_multi_label, **parameters)
+    keywords: dict[str, Any] = {}
+    known = inspect.signature(classifier.fit).parameters
+    if "weights" in known and rng.random() < 0.5:
+        keywords["weights"] = rng.choice([[1.0] * 6, [0, 1, 2, 3, 4, 5], [0] * 6, np.ones(6), hostile(rng)])
+    if "validation_set" in known and rng.random() < 0.4:
+        keywords["validation_set"] = rng.choice([train_set, dataset])(rng, name)
+    classifier.fit(data, **keywords)
+    if rng.random() < 0.4:  # again, with another dataset or a part of this one, where warm_start may matter
+        classifier.fit(rng.choice([lambda: part(rng, data), lambda: train_set(rng, name)])())
+    return classifier.predict_proba(part(rng, encoded(rng, name)))
+
+
+def train_with_any_data(rng: random.Random, name: str) -> object:
+    """Train with a dataset that may be none; most are refused before anything is trained."""
+    classifier = core.create_classifier(name, 3, multi_label=rng.random() < 0.5, **model(name))
+    return classifier.fit(dataset(rng, name))
 
 
 def train_with_anything(rng: random.Random, name: str) -> object:
@@ -299,11 +157,11 @@ def train_with_anything(rng: random.Random, name: str) -> object:
         parameter: hostile(rng)
         for parameter in rng.sample(parameters, rng.randrange(1, 3) if len(parameters) > 1 else 1)
     }
-    return classifier.fit(TRAIN_SET, **keywords)
+    return classifier.fit(train_set(rng, name) if rng.random() < 0.3 else TRAIN_SET, **keywords)
 
 
 def ask(rng: random.Random, name: str) -> object:
-    classifier = fitted(name)
+    classifier = any_fitted(rng, name)
     method = rng.choice(
         [
             known
@@ -318,7 +176,9 @@ def ask(rng: random.Random, name: str) -> object:
     others = list(inspect.signature(function).parameters)[1:]
     chosen = rng.sample(others, rng.randrange(min(len(others), 2) + 1)) if rng.random() < 0.4 else []
     # A share of what is drawn is too much to compute, not too much to ask for.
-    keywords = {parameter: small(hostile(rng)) for parameter in chosen}
+    keywords = {
+        parameter: small(hostile(rng)) if rng.random() < 0.6 else plausible(rng, parameter) for parameter in chosen
+    }
     return function(data, **keywords)
 
 
@@ -346,21 +206,25 @@ def path(rng: random.Random) -> Any:
 
 
 def save_and_load(rng: random.Random, name: str) -> object:
-    classifier = fitted(name)
+    classifier = any_fitted(rng, name)
     action = rng.choice(["save", "load", "both", "class"])
     where = path(rng)
     if action in ("save", "both"):
         classifier.save(where)
     loader = type(classifier).load if action == "class" else core.load
-    return loader(where, **({rng.choice(["device", "trusted"]): hostile(rng)} if rng.random() < 0.3 else {}))
+    keywords = {rng.choice(["device", "trusted"]): hostile(rng)} if rng.random() < 0.3 else {}
+    return loader(where, **keywords).predict(part(rng, encoded(rng, name)))
 
 
 def copies(rng: random.Random, name: str) -> object:
-    thing = rng.choice([fitted(name), core.create_factory(name, 3, **model(name)), TRAIN_SET])
+    classifier = any_fitted(rng, name)
+    thing = rng.choice(
+        [classifier, core.create_factory(name, 3, **model(name)), TRAIN_SET, part(rng, encoded(rng, name))]
+    )
     again = rng.choice([copy.deepcopy, copy.copy, lambda given: pickle.loads(pickle.dumps(given))])(thing)
-    if thing is fitted(name):
+    if thing is classifier:
         again.predict(core.TextDataset(texts(rng)))
-    return again
+    return repr(again)
 
 
 def estimate(rng: random.Random, name: str) -> object:
@@ -368,8 +232,9 @@ def estimate(rng: random.Random, name: str) -> object:
 
     from smalltext_sklearn import TextClassifier
 
-    classifier = TextClassifier(name, **settings(rng, name, 2, 0.5))
     action = rng.choice(["clone", "set_params", "get_params", "fit", "repr"])
+    # What cannot be written has no repr inside of an estimator either.
+    classifier = TextClassifier(name, **settings(rng, name, 2, 0 if action == "repr" else 0.5))
     if action == "clone":
         return clone(classifier)
     if action == "set_params":
@@ -384,38 +249,50 @@ CALLS: dict[Callable[[random.Random, str], object], int] = {
     construct_documented: 10,
     make_dataset: 15,
     index_dataset: 5,
+    set_attributes: 4,
+    set_thresholds: 2,
     ask: 10,
     ask_unfitted: 3,
     copies: 3,
     save_and_load: 3,
     estimate: 3,
     train_with_anything: 2,
-    train: 1,
+    train_with_any_data: 2,
+    train: 2,
 }
 """How often each kind of call is made; those that train or write cost a hundred times as much as the others."""
 
 
-def call(name: str, seed: int) -> tuple[str, str] | None:
-    """Make the call of a seed; return its kind and a traceback if it ends in an exception not meant for users."""
+class Outcome(NamedTuple):
+    """How a call ended: "fine", "refused" (an exception for users), or "foreign" (others; long messages)."""
+
+    kind: str
+    verdict: str
+    traceback: str = ""
+
+
+def call(name: str, seed: int) -> Outcome:
+    """Make the call of a seed."""
     rng = random.Random(f"{name} {seed}")
     (kind,) = rng.choices(list(CALLS), list(CALLS.values()))
+    Entry.written = 0
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             kind(rng, name)
     except SmallTextError as error:
         if len(str(error)) > 2_000:
-            return kind.__name__, f"a message of {len(str(error))} characters: {str(error)[:200]}"
-    except IndexError:
-        if kind is not index_dataset:
-            return kind.__name__, traceback.format_exc()
-    except Exception as error:
-        if not is_pythons(error):
-            return kind.__name__, traceback.format_exc()
-    return None
+            what = f"a message of {len(str(error))} characters: {str(error)[:200]}"
+            return Outcome(kind.__name__, "foreign", what)
+    except (Exception, WrittenInFullError) as error:
+        if not (kind is index_dataset and isinstance(error, IndexError)) and not is_pythons(error):
+            return Outcome(kind.__name__, "foreign", traceback.format_exc())
+    else:
+        return Outcome(kind.__name__, "fine")
+    return Outcome(kind.__name__, "refused")
 
 
-def is_pythons(error: Exception) -> bool:
+def is_pythons(error: BaseException) -> bool:
     """Tell whether Python itself refused a call, or `load` in its words, as having other parameters."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     refused = frame.f_code.co_filename == __file__ or "unexpected keyword argument" in str(error)
@@ -423,25 +300,26 @@ def is_pythons(error: Exception) -> bool:
 
 
 def main(name: str, first: int, count: int, results: Path) -> None:
+    verdicts: Counter[str] = Counter()
     with (results / "found").open("w", encoding="utf-8") as found:
         for seed in range(first, first + count):
             (results / "now").write_text(str(seed), encoding="utf-8")
             faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
-            failure = call(name, seed)
+            outcome = call(name, seed)
             faulthandler.cancel_dump_traceback_later()
-            if failure is not None:
-                found.write(json.dumps({"seed": seed, "kind": failure[0], "traceback": failure[1]}) + "\n")
+            verdicts[outcome.verdict] += 1
+            if outcome.verdict == "foreign":
+                found.write(json.dumps({"seed": seed, **outcome._asdict()}) + "\n")
                 found.flush()
+    (results / "verdicts").write_text(json.dumps(verdicts), encoding="utf-8")
     (results / "now").write_text("done", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    import os
-
     with tempfile.TemporaryDirectory() as room:
         results = Path(sys.argv[4]).resolve() if len(sys.argv) > 4 else Path(room)
         os.chdir(room)
         if len(sys.argv) > 3:
             main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), results)
         else:
-            print(call(sys.argv[1], int(sys.argv[2])))  # noqa: T201 - to repeat a call by hand
+            print(*call(sys.argv[1], int(sys.argv[2])))  # noqa: T201 - to repeat a call by hand

@@ -60,9 +60,20 @@ def test_a_call_that_raises_something_else_is_found(monkeypatch):
         raise KeyError("not for users")
 
     monkeypatch.setattr(random_calls, "CALLS", {broken: 1})
-    kind, traceback = random_calls.call("sklearn", 0)
-    assert kind == "broken"
-    assert "KeyError" in traceback
+    outcome = random_calls.call("sklearn", 0)
+    assert (outcome.kind, outcome.verdict) == ("broken", "foreign")
+    assert "KeyError" in outcome.traceback
+
+
+def test_a_message_that_writes_all_of_a_value_is_found(monkeypatch):
+    from robustness import random_calls, random_values
+    from smalltext_core.errors import InvalidInputError
+
+    def wordy(rng, name):
+        raise InvalidInputError("values", repr(random_values.ENTRIES), "less")
+
+    monkeypatch.setattr(random_calls, "CALLS", {wordy: 1})
+    assert "WrittenInFullError" in random_calls.call("sklearn", 0).traceback
 
 
 def test_a_process_that_crashes_is_found(tmp_path, monkeypatch):

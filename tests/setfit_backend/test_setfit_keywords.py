@@ -10,7 +10,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_setfit import SetFitClassification, SetFitClassificationFactory
+from smalltext_setfit import SetFitClassification, SetFitClassificationFactory, build
 from smalltext_setfit.heads import check_head_params
 from smalltext_setfit.keywords import model_keywords, training_keywords
 from smalltext_setfit.names import (
@@ -277,3 +277,9 @@ def test_parameters_of_a_head_of_many_classes_are_tried_out_on_few(monkeypatch):
     for wrong in ({"C": -1}, {"class_weight": {10_000: 1.0}}, {"class_weight": {0: "x"}}):
         with pytest.raises(InvalidInputError, match=r"^head_params: got "):
             check_head_params(wrong, False, 10_000)
+
+
+@pytest.mark.parametrize("folder", [5, object(), b"cache", ["cache"]], ids=repr)
+def test_a_cache_that_is_no_path_is_refused_by_the_builder(folder):
+    with pytest.raises(InvalidInputError, match="cache_dir"):
+        build(2, model="a-model", cache_dir=folder).new()

@@ -116,6 +116,9 @@ def test_indicators_make_a_multi_label_problem_and_come_back_as_they_were(classi
         (labelled(("a", "b"), ("b", "c")), "MultiLabelBinarizer"),
         (np.array(labelled([0, 2], [1, 1])), "MultiLabelBinarizer"),
         (labelled(0.5, 1.5), "Unknown label type: continuous"),
+        (np.array(labelled(len, int)), "Unknown label type: unknown"),
+        (np.array(labelled(b"a", b"b")), "labels represented as bytes"),
+        (np.array(labelled(1j, 2j)), "Complex data"),
         (None, "requires y to be passed"),
         ("labels", "allowed: a label for each text"),
         ([], "0 samples"),
@@ -126,6 +129,12 @@ def test_indicators_make_a_multi_label_problem_and_come_back_as_they_were(classi
 def test_labels_that_cannot_be_learned_are_refused_by_what_is_wrong(classifier, y, said):
     with pytest.raises(ValueError, match=said):
         classifier.fit(TEXTS, y)
+
+
+@pytest.mark.parametrize("labels", [(0.5, 1.5), (1j, 2j), (b"a", b"b"), (len, int)], ids=str)
+def test_labels_that_scikit_learn_refuses_are_refused_as_input(classifier, labels):
+    with pytest.raises(InvalidInputError, match="y: got "):
+        classifier.fit(TEXTS, np.array(labelled(*labels)))
 
 
 @pytest.mark.parametrize(

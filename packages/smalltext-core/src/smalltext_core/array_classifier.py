@@ -21,6 +21,7 @@ from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFitted
 from smalltext_core.labels import LabelNames, is_multi_label
 from smalltext_core.probabilities import Probabilities, empty_probabilities
 from smalltext_core.saving import model_folder, read_manifest
+from smalltext_core.terminal import brief, shown
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -160,9 +161,13 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         for name, array in learned.items():
             if not isinstance(array, np.ndarray) or array.dtype.hasobject:
                 what = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-                raise PluginError(f"{method} gave {what} as {name!r}, not a numpy array of numbers or strings.")
+                raise PluginError(
+                    f"{method} gave {what} as {brief(name)}, not a numpy array of numbers or strings."
+                )
             if not isinstance(name, str) or not name.isidentifier():
-                raise PluginError(f"{method} calls an array {name!r}; it becomes a file, so use letters alone.")
+                raise PluginError(
+                    f"{method} calls an array {brief(name)}; it becomes a file, so use letters alone."
+                )
         return dict(learned)
 
     def save(self, folder: str | Path) -> None:
@@ -203,7 +208,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         folder = as_path(folder)
         manifest = read_manifest(folder)
         if manifest.classifier != cls.name:
-            raise ModelFolderError(f"{folder} holds a {manifest.classifier!r} classifier, not {cls.name!r}.")
+            raise ModelFolderError(f"{folder} holds a {shown(manifest.classifier)} classifier, not {cls.name!r}.")
         classifier = cls(**manifest.parameters)
         files = [name for name in manifest.files if name.endswith(".npy")]
         classifier.learned_ = {Path(file).stem: np.load(folder / file, allow_pickle=False) for file in files}
@@ -220,7 +225,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
             try:
                 json.dumps(parameters[name], allow_nan=False)
             except (TypeError, ValueError) as error:
-                what = f"self.{name} of a {type(self).__name__} is {parameters[name]!r}"
+                what = f"self.{name} of a {type(self).__name__} is {shown(parameters[name])}"
                 raise PluginError(f"{what}, which JSON cannot hold, so it cannot be saved ({error}).") from error
         return parameters
 

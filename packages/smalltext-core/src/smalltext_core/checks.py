@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from smalltext_core.dataset import Dataset, TextDataset, as_texts
 from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_core.labels import MOST_CLASSES, is_multi_label, marked_rows
-from smalltext_core.sequences import as_sequence, brief, columns_of
-from smalltext_core.terminal import shown
+from smalltext_core.numbers import is_number, is_whole
+from smalltext_core.sequences import as_sequence, columns_of
+from smalltext_core.terminal import brief, shown
 
 D = TypeVar("D", bound="Dataset[object]")
 
@@ -115,7 +116,7 @@ def check_weights(weights: ArrayLike, count: int, argument: str = "weights") -> 
 def check_num_classes(num_classes: object, multi_label: bool) -> int:
     """Return the number of classes, or say what it has to be: at least 2, or 1 if multi-label."""
     least = 1 if check_flag("multi_label", multi_label) else 2
-    if isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer)) or num_classes < least:
+    if not is_whole(num_classes) or num_classes < least:
         raise InvalidInputError("num_classes", brief(num_classes), f"a whole number, {least} or above")
     if num_classes > MOST_CLASSES:
         raise InvalidInputError("num_classes", brief(num_classes), f"at most {MOST_CLASSES:,}")
@@ -145,18 +146,16 @@ def check_seed(seed: object) -> int | None:
     """Return the seed, or say what it has to be: None or an int from 0 to 2**32 - 1."""
     if seed is None:
         return None
-    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-    if not whole or not 0 <= int(seed) < 2**32:  # type: ignore[call-overload]
+    if not is_whole(seed) or not 0 <= int(seed) < 2**32:
         raise InvalidInputError("seed", brief(seed), "None, or a whole number from 0 to 2**32 - 1")
-    return int(seed)  # type: ignore[call-overload,no-any-return]
+    return int(seed)
 
 
 def check_threshold(threshold: object) -> float:
     """Return the multi-label threshold, or say what it has to be: a number in [0, 1)."""
-    number = isinstance(threshold, (int, float, np.number)) and not isinstance(threshold, bool)
-    if not number or not 0 <= threshold < 1:  # type: ignore[operator]
+    if not is_number(threshold) or not 0 <= threshold < 1:
         raise InvalidInputError("multi_label_threshold", brief(threshold), "a number from 0 to below 1")
-    return float(threshold)  # type: ignore[arg-type]
+    return float(threshold)
 
 
 def _check_dataset(data_set: object, argument: str) -> None:

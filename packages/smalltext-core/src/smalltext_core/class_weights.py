@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import shown_name
 from smalltext_core.labels import LabelNames, Labels, is_multi_label
-from smalltext_core.sequences import brief
+from smalltext_core.numbers import is_number, is_whole
+from smalltext_core.terminal import brief
 
 ClassWeight: TypeAlias = "Literal['balanced'] | Mapping[int, float] | Mapping[str, float] | None"
 """None, "balanced", or a weight for each class: by name where classes have names, else by number.
@@ -37,7 +38,7 @@ def check_class_weight(class_weight: object, num_classes: int) -> None:
         raise InvalidInputError("class_weight", brief(class_weight), allowed)
     for label, weight in class_weight.items():
         if not (isinstance(label, str) or _is_number(label, 0, num_classes - 1)) or not (
-            isinstance(weight, (int, float, np.number)) and _LEAST <= weight <= _GREATEST
+            is_number(weight) and _LEAST <= weight <= _GREATEST
         ):
             raise InvalidInputError("class_weight", f"{brief(label)}: {brief(weight)}", allowed)
     if len({isinstance(label, str) for label in class_weight}) > 1:
@@ -45,7 +46,7 @@ def check_class_weight(class_weight: object, num_classes: int) -> None:
 
 
 def _is_number(label: object, least: int, greatest: int) -> bool:
-    return isinstance(label, (int, np.integer)) and not isinstance(label, bool) and least <= int(label) <= greatest
+    return is_whole(label) and least <= int(label) <= greatest
 
 
 def by_number(
@@ -87,7 +88,7 @@ def by_number(
                 raise InvalidInputError("class_weight", error.given, error.allowed, error.next_step) from None
         elif label_names is not None:
             known = ", ".join(map(shown_name, label_names.names[:10])) + (", ..." if len(label_names) > 10 else "")
-            given = f"the class number {label}, where classes have names"
+            given = f"the class number {brief(label)}, where classes have names"
             raise InvalidInputError("class_weight", given, f"names: {known}")
         else:
             number = int(label)

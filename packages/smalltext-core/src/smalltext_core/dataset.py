@@ -35,7 +35,8 @@ from smalltext_core.labels import (
     names_of_rows,
 )
 from smalltext_core.selection import Rows, compose, normalise, positions
-from smalltext_core.sequences import as_sequence, brief
+from smalltext_core.sequences import as_sequence
+from smalltext_core.terminal import brief
 
 if TYPE_CHECKING:
     from typing_extensions import Self, TypeVar

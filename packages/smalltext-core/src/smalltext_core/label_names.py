@@ -15,6 +15,7 @@ import numpy as np
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.normalization import nfc
+from smalltext_core.numbers import is_whole
 
 _ALLOWED = "a name (a string that is not empty), a finite number, True or False"
 
@@ -77,7 +78,7 @@ def class_name(label: object, argument: str = "labels") -> str:
         return _name_of_text(label, argument)
     if isinstance(label, (bool, np.bool_)):
         return "true" if label else "false"
-    if isinstance(label, (int, np.integer)):
+    if is_whole(label):
         return _name_of_int(int(label), argument)
     if isinstance(label, (float, np.floating, Decimal)):
         return _name_of_fraction(label, argument)

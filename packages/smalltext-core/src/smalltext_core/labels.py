@@ -17,7 +17,9 @@ from scipy.sparse import csr_matrix, issparse
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import alike_names, class_name, shown_apart, shown_name
-from smalltext_core.sequences import as_sequence, brief, columns_of
+from smalltext_core.numbers import are_whole, is_whole
+from smalltext_core.sequences import as_sequence, columns_of
+from smalltext_core.terminal import brief
 
 LABEL_UNLABELED = -1
 """Marks a text that has no label yet. In a multi-label matrix: an entry of this value in its row."""
@@ -54,7 +56,7 @@ def as_labels(y: object, argument: str = "y") -> Labels:
         raise InvalidInputError(argument, f"an array of shape {array.shape}", allowed, advice)
     if array.size == 0:
         return np.empty(0, dtype=np.int64)
-    if not np.issubdtype(array.dtype, np.integer):
+    if not are_whole(array):
         allowed = "whole numbers (class numbers, or LABEL_UNLABELED)"
         advice = "For names, use TextDataset.from_labels."
         raise InvalidInputError(argument, f"values of type {array.dtype}", allowed, advice)
@@ -81,7 +83,7 @@ def _as_array(y: object, argument: str) -> NDArray[Any]:
     if array.dtype != object or array.ndim != 1:
         return array
     for row, label in enumerate(array.tolist()):
-        if isinstance(label, bool) or not isinstance(label, (int, np.integer)):
+        if not is_whole(label):
             return array
         if not -(2**63) <= label < MOST_CLASSES:
             raise InvalidInputError(argument, f"the label {brief(label)} at row {row}", _CLASS_NUMBERS, _FOR_NAMES)
@@ -190,7 +192,7 @@ def list_to_csr(
     indptr = [0]
     for row in as_sequence(labels, "labels", "a list of class numbers for each text", "label"):
         marker = LABEL_UNLABELED if row is None else row
-        if isinstance(marker, (int, np.integer)) and marker in (LABEL_UNLABELED, LABEL_IGNORED):
+        if is_whole(marker) and marker in (LABEL_UNLABELED, LABEL_IGNORED):
             numbers, entry = [0], int(marker)
         else:
             numbers, entry = _class_numbers(row), 1
@@ -216,7 +218,7 @@ def _columns_and_rows(num_classes: Any, shape: Any) -> tuple[int, int | None]:
     given = num_classes if shape is None else shape
     size = given if isinstance(given, (tuple, list)) else (None, given)
     numbers = [one for one in size if one is not None]
-    whole = all(isinstance(one, (int, np.integer)) and not isinstance(one, bool) and one >= 0 for one in numbers)
+    whole = all(is_whole(one) and one >= 0 for one in numbers)
     if len(size) != 2 or not whole or size[1] is None or size[1] > MOST_CLASSES:
         raise InvalidInputError("num_classes" if shape is None else "shape", brief(given), allowed)
     return int(size[1]), None if size[0] is None else int(size[0])

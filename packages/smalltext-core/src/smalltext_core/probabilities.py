@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from smalltext_core.checks import check_threshold
 from smalltext_core.labels import Labels
 
 Probabilities = NDArray[np.float32]
@@ -44,11 +45,16 @@ def to_labels(proba: Probabilities, multi_label: bool, threshold: float = 0.5) -
     -------
     ndarray of int32, shape (n,), or csr_matrix of int32, shape (n, num_classes)
 
+    Raises
+    ------
+    InvalidInputError
+        If several classes may apply and the threshold is no number from 0 to below 1.
+
     Examples
     --------
     >>> to_labels(np.array([[0.2, 0.8]], dtype=np.float32), multi_label=False).tolist()
     [1]
     """
     if multi_label:
-        return csr_matrix(proba > threshold, dtype=np.int32)
+        return csr_matrix(proba > check_threshold(threshold), dtype=np.int32)
     return proba.argmax(axis=1).astype(np.int32)

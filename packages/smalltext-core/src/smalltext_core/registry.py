@@ -25,6 +25,7 @@ from smalltext_core.factory import ConstructorFactory
 from smalltext_core.forking import hold_across_forks
 from smalltext_core.installing import install_command
 from smalltext_core.spec import ClassifierSpec
+from smalltext_core.terminal import shown
 
 FirstPartyName: TypeAlias = Literal["kimcnn", "setfit", "sklearn", "transformers"]
 """The names that belong to this project, as a type: what is made by one of them can be saved."""
@@ -66,7 +67,7 @@ class Registry:
     def spec(self, name: str) -> ClassifierSpec:
         """Return the spec behind a name, or raise the error that says what to do instead."""
         if not isinstance(name, str):
-            raise InvalidInputError("name", repr(name), "the name of a classifier, a str")
+            raise InvalidInputError("name", shown(name), "the name of a classifier, a str")
         distribution, _, bare = name.rpartition(":")
         owner = canonical(distribution) if distribution else self._owner(bare)
         claims = self._claims.get(bare, [])
@@ -88,21 +89,21 @@ class Registry:
             if plugin.distribution == distribution or (distribution is None and plugin.name == bare):
                 if plugin.blocked_by is not None:
                     why = f"which the environment variable {plugin.blocked_by} blocks"
-                    raise UnknownClassifierError(f"{name!r} is brought by {plugin}, {why}.")
+                    raise UnknownClassifierError(f"{shown(name)} is brought by {plugin}, {why}.")
                 if plugin.error is not None and not plugin.specs:
                     _refuse_broken(name, plugin)
 
     def _refuse_clash(self, name: str) -> NoReturn:
         claimants = [plugin for plugin, _ in self._claims[name]]
-        full = " or ".join(repr(f"{plugin.distribution}:{name}") for plugin in claimants)
+        full = " or ".join(shown(f"{plugin.distribution}:{name}") for plugin in claimants)
         providers = " and ".join(f"{plugin.distribution} {plugin.version}" for plugin in claimants)
-        message = f"{name!r} is registered by {providers}. Ask for {full}."
+        message = f"{shown(name)} is registered by {providers}. Ask for {full}."
         if name in FIRST_PARTY:
             message += f" The bare name is that of {FIRST_PARTY[name]}: {install_command(FIRST_PARTY[name])}"
         raise AmbiguousNameError(message)
 
     def _refuse_unknown(self, name: str, bare: str) -> NoReturn:
-        message = f"No classifier is called {name!r}. Installed: {', '.join(self.classifiers) or 'none'}."
+        message = f"No classifier is called {shown(name)}. Installed: {', '.join(self.classifiers) or 'none'}."
         near = difflib.get_close_matches(bare, [*self.classifiers, *FIRST_PARTY], n=1)
         if near and near[0] != name:
             message += f" Did you mean {near[0]!r}?"
@@ -117,7 +118,7 @@ class Registry:
 def _refuse_broken(name: str, plugin: Plugin) -> NoReturn:
     if isinstance(plugin.error, ProtocolVersionError):
         raise ProtocolVersionError(str(plugin.error)) from plugin.error
-    what = f"The plugin {plugin} that should bring {name!r} could not be loaded"
+    what = f"The plugin {plugin} that should bring {shown(name)} could not be loaded"
     raise PluginError(f"{what}: {type(plugin.error).__name__}: {plugin.error}") from plugin.error
 
 
@@ -272,5 +273,5 @@ def check_parameters(name: str, parameters: Iterable[str]) -> None:
         if parameter not in known:
             near = difflib.get_close_matches(parameter, known, n=1)
             advice = f"Did you mean {near[0]!r}?" if near else ""
-            given = f"{parameter!r} for the classifier {name!r}"
+            given = f"{shown(parameter)} for the classifier {name!r}"
             raise InvalidInputError("parameters", given, ", ".join(known), advice)

@@ -181,7 +181,8 @@ def load(folder: str | Path, **options: Any) -> SavingClassifier:
     try:
         classifier = classifier_spec(name).resolve("classifier")
     except (UnknownClassifierError, AmbiguousNameError, PluginError) as error:
-        what = f"{manifest.classifier!r} classifier, written by {manifest.distribution!r} {manifest.version!r}"
+        writer = f"{shown(manifest.distribution)} {shown(manifest.version)}"
+        what = f"{shown(manifest.classifier)} classifier, written by {writer}"
         advice = _advice(manifest.distribution)
         raise ModelFolderError(f"{folder} holds a {what}, which is not usable here. {error} {advice}") from error
     if not hasattr(classifier, "load"):

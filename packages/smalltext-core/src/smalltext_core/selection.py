@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.numbers import are_whole
 
 Rows = range | NDArray[np.intp]
 
@@ -30,7 +31,7 @@ def normalise(indices: object, length: int) -> Rows:
         return np.flatnonzero(array)
     if array.size == 0:
         return range(0)
-    if array.ndim > 1 or not np.issubdtype(array.dtype, np.integer):
+    if array.ndim > 1 or not are_whole(array):
         raise InvalidInputError("indices", f"an array of {array.dtype}, shape {array.shape}", _ALLOWED)
     numbers = np.atleast_1d(array).astype(np.intp)
     outside = (numbers < -length) | (numbers >= length)

@@ -5,7 +5,6 @@ A table is recognised by its columns, so that neither pandas nor polars nor pyar
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
@@ -15,35 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import sparray, spmatrix
 
 from smalltext_core.errors import InvalidInputError
-
-
-class _Repr(reprlib.Repr):
-    def repr_int(self, value: int, level: int) -> str:  # noqa: ARG002 - the name and arguments are reprlib's
-        return f"a number of {value.bit_length():,} bits" if value.bit_length() > 256 else repr(value)
-
-
-_REPR = _Repr()
-_REPR.maxstring = _REPR.maxother = 80
-_REPR.maxlist = _REPR.maxtuple = _REPR.maxset = _REPR.maxfrozenset = _REPR.maxdict = _REPR.maxarray = 4
-_REPR.maxlevel = 3
-
-
-def brief(value: object) -> str:
-    """Return what a value looks like, shortened without ever writing all of it: it may take gigabytes.
-
-    Examples
-    --------
-    >>> brief(list(range(1_000_000)))
-    '[0, 1, 2, 3, ...]'
-    """
-    if isinstance(value, np.ndarray) and value.ndim:
-        return f"an array of {value.dtype}, shape {value.shape}"
-    if isinstance(value, (bytes, bytearray)) and len(value) > 80:
-        return f"{bytes(value[:40])!r}... ({len(value):,} bytes)"
-    try:
-        return _REPR.repr(value)
-    except Exception:  # what an object of somebody else raises is not the subject of a message
-        return f"a {type(value).__name__}"
+from smalltext_core.terminal import brief
 
 
 def columns_of(given: object) -> list[Any] | None:

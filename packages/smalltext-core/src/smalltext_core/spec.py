@@ -11,6 +11,7 @@ from smalltext_core.errors import InvalidInputError, PluginError
 from smalltext_core.factory import ConstructorFactory
 from smalltext_core.first_imports import random_state_kept
 from smalltext_core.interruptions import raised_by_signal
+from smalltext_core.terminal import shown
 
 ABILITIES = ("multi_label", "weights", "validate", "embed", "dropout_sampling", "save")
 """What a spec may declare beyond the three methods of the protocol."""
@@ -68,21 +69,21 @@ class ClassifierSpec:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise InvalidInputError("name", repr(self.name), "lower-case letters and digits, such as 'my-svm'")
+            raise InvalidInputError("name", shown(self.name), "lower-case letters and digits, such as 'my-svm'")
         if not isinstance(self.summary, str) or not self.summary.strip() or "\n" in self.summary:
-            raise InvalidInputError("summary", repr(self.summary), "one line of text")
+            raise InvalidInputError("summary", shown(self.summary), "one line of text")
         if isinstance(self.protocol, bool) or not isinstance(self.protocol, int):
-            raise InvalidInputError("protocol", repr(self.protocol), "a whole number, such as 1")
+            raise InvalidInputError("protocol", shown(self.protocol), "a whole number, such as 1")
         for argument in ("classifier", "factory", "builder", "dataset"):
             target = getattr(self, argument)
             if target is None and argument != "classifier":
                 continue
             if not isinstance(target, str) or not _TARGET.fullmatch(target):
-                raise InvalidInputError(argument, repr(target), "'module:attribute'")
+                raise InvalidInputError(argument, shown(target), "'module:attribute'")
         object.__setattr__(self, "abilities", tuple(self.abilities))
         for ability in self.abilities:
             if ability not in ABILITIES:
-                raise InvalidInputError("abilities", repr(ability), f"some of {', '.join(ABILITIES)}")
+                raise InvalidInputError("abilities", shown(ability), f"some of {', '.join(ABILITIES)}")
 
     def resolve(self, part: str) -> Any:
         """Import "classifier", "factory", "builder" or "dataset"; PluginError, cause chained, if that fails.

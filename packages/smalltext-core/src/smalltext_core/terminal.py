@@ -8,6 +8,12 @@ read as another one.
 from __future__ import annotations
 
 import re
+from array import array
+from collections import UserList, deque
+from collections.abc import Iterable, Mapping, MappingView
+from itertools import islice
+
+import numpy as np
 
 LIMIT = 300
 """How many characters of one value are shown."""
@@ -16,6 +22,20 @@ _JOINERS = "\u200c\u200d"
 """Invisible, but they spell words of many scripts and join emoji; a terminal takes them for nothing else."""
 
 _DOTS = "..."
+
+_LISTED, _DEPTH = 4, 3
+"""How many entries of a collection are shown, and how many collections within one another."""
+
+_BRACKETS = {
+    list: "[]",
+    tuple: "()",
+    set: "{}",
+    frozenset: "{}",
+    deque: "[]",
+    UserList: "[]",
+    array: "[]",
+    MappingView: "[]",
+}
 
 
 def printable(text: str, limit: int | None = LIMIT, *, keep: str = "") -> str:
@@ -51,16 +71,70 @@ def printable(text: str, limit: int | None = LIMIT, *, keep: str = "") -> str:
 def shown(value: object, limit: int = LIMIT) -> str:
     """Return the `repr` of any value as it may be shown in a message: printable, shortened, and never an error.
 
+    Long strings, numbers, arrays and collections are shortened before they are written, since all of them could
+    take gigabytes.
+
+    Parameters
+    ----------
+    value : object
+    limit : int, default=300
+        The greatest number of characters.
+
     Examples
     --------
     >>> shown({"a": 1})
     "{'a': 1}"
+    >>> shown(list(range(1_000_000)))
+    '[0, 1, 2, 3, ...]'
     """
+    return printable(_bounded(value, limit, _DEPTH), limit)
+
+
+def brief(value: object) -> str:
+    """Return what a value looks like in at most 100 characters; see `shown`.
+
+    Examples
+    --------
+    >>> brief(list(range(1_000_000)))
+    '[0, 1, 2, 3, ...]'
+    """
+    return shown(value, 100)
+
+
+def _bounded(value: object, limit: int, depth: int) -> str:
+    """Return a `repr` whose length is bounded, whatever the length of the value; subclasses are treated alike."""
     try:
-        text = repr(value)
-    except Exception:  # an object of somebody else's; what is wrong with it is not the subject of the message
-        text = f"a {type(value).__name__}"
-    return printable(text, limit)
+        if isinstance(value, np.ndarray):
+            return f"an array of {value.dtype}, shape {value.shape}"
+        if isinstance(value, str):
+            return repr(_shortened(str.__str__(value), limit))
+        if isinstance(value, (bytes, bytearray)):
+            part = bytes(value[:40])
+            return f"{part!r}... ({len(value):,} bytes)" if len(value) > len(part) else repr(value)
+        if isinstance(value, int) and value.bit_length() > 256:
+            return f"a number of {value.bit_length():,} bits"
+        if isinstance(value, Mapping):
+            pairs = (
+                f"{_bounded(key, limit, depth - 1)}: {_bounded(value[key], limit, depth - 1)}" for key in value
+            )
+            return _listed(value, "{}", pairs, depth)
+        for kind, brackets in _BRACKETS.items():
+            if isinstance(value, kind):
+                return _listed(value, brackets, (_bounded(one, limit, depth - 1) for one in value), depth)
+        return _shortened(repr(value), limit)
+    except Exception:  # what an object of a caller raises is not the subject of the message
+        return f"a {type(value).__name__}"
+
+
+def _listed(value: object, brackets: str, entries: Iterable[str], depth: int) -> str:
+    """Write the first entries of a collection, with its type where the brackets don't tell."""
+    first = [_DOTS] if depth <= 0 else list(islice(entries, _LISTED + 1))
+    if len(first) > _LISTED:
+        first[_LISTED] = _DOTS
+    comma = "," if brackets == "()" and len(first) == 1 else ""
+    listed = f"{brackets[0]}{', '.join(first)}{comma}{brackets[1]}"
+    plain = type(value) in (list, tuple, dict) or (type(value) is set and first)
+    return listed if plain else f"{type(value).__name__}({listed if first else ''})"
 
 
 def one_line(text: str, limit: int | None = LIMIT) -> str:

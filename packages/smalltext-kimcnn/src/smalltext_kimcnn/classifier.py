@@ -17,6 +17,7 @@ from smalltext_core.class_weights import ClassWeight
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import Probabilities
+from smalltext_core.terminal import brief, shown
 from smalltext_kimcnn._version import __version__
 from smalltext_kimcnn.dataset import PytorchTextClassificationDataset
 from smalltext_kimcnn.embedding import EmbeddingMethod, last_layer_gradients
@@ -204,7 +205,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         if self.max_seq_len <= 2 * self.filter_padding:
             raise InvalidInputError(
                 "max_seq_len",
-                f"{max_seq_len} with filter_padding={filter_padding}",
+                f"{brief(max_seq_len)} with filter_padding={brief(filter_padding)}",
                 "room for one token between the padding: more than twice filter_padding",
             )
         self.dropout = check_share("dropout", dropout)
@@ -274,7 +275,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         ((20, 4), (20, 16))
         """
         if not isinstance(embedding_method, str) or embedding_method not in ("pooled", "gradient"):
-            raise InvalidInputError("embedding_method", repr(embedding_method), "'pooled' or 'gradient'")
+            raise InvalidInputError("embedding_method", shown(embedding_method), "'pooled' or 'gradient'")
         description = described("embed", pbar)
         checks.check_flag("return_proba", return_proba)
         fitted = self._require_fitted()

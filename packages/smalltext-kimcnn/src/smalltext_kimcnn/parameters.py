@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.numbers import is_number, is_whole
 from smalltext_core.terminal import shown
 from smalltext_kimcnn.vectors import Vectors
 from smalltext_torch.parameters import check_count
@@ -27,15 +28,15 @@ def check_heights(kernel_heights: Sequence[int]) -> tuple[int, ...]:
 
 def check_at_least_0(argument: str, value: object) -> int:
     """Return a whole number that has to be 0 or above, or say so."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-        raise InvalidInputError(argument, repr(value), "a whole number, 0 or above")
+    if not is_whole(value) or value < 0:
+        raise InvalidInputError(argument, shown(value), "a whole number, 0 or above")
     return int(value)
 
 
 def check_share(argument: str, value: object) -> float:
     """Return a number that has to be from 0 to below 1, or say so."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < 1:
-        raise InvalidInputError(argument, repr(value), "a number from 0 to below 1")
+    if not is_number(value) or not 0 <= value < 1:
+        raise InvalidInputError(argument, shown(value), "a number from 0 to below 1")
     return float(value)
 
 
@@ -43,8 +44,8 @@ def check_max_norm(max_norm: float | None) -> float | None:
     """Return a norm, or say what it has to be."""
     if max_norm is None:
         return None
-    if isinstance(max_norm, bool) or not isinstance(max_norm, (int, float, np.number)) or not max_norm > 0:
-        raise InvalidInputError("max_norm", repr(max_norm), "None, or a number above 0")
+    if not is_number(max_norm) or not max_norm > 0:
+        raise InvalidInputError("max_norm", shown(max_norm), "None, or a number above 0")
     return float(max_norm)
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from smalltext_core.atomic import as_path
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import shown
 from smalltext_kimcnn.vocabulary import Vocabulary
 
 _LINES_AT_ONCE = 1_024
@@ -68,7 +69,9 @@ class Vectors:
         if not finite.all():
             row = int(np.flatnonzero(~finite)[0])
             raise InvalidInputError(
-                "embeddings", f"the vector of {self.words[row]!r} (row {row}) with NaN or inf", "finite numbers"
+                "embeddings",
+                f"the vector of {shown(self.words[row])} (row {row}) with NaN or inf",
+                "finite numbers",
             )
 
     @property
@@ -164,7 +167,7 @@ def read_vectors(path: str | Path, words: str | Path | Sequence[str] | None = No
     """
     path = as_path(path, "path")
     if not path.is_file():
-        raise InvalidInputError("embeddings", repr(str(path)), "the path of a file that exists")
+        raise InvalidInputError("embeddings", shown(str(path)), "the path of a file that exists")
     if path.suffix == ".npy":
         return Vectors(_words_of(path, words), _as_matrix(path, _read_npy(path)))
     if path.suffix == ".safetensors":
@@ -321,4 +324,4 @@ def _decode(path: Path, number: int, word: bytes) -> str:
 
 
 def _excerpt(line: bytes) -> str:
-    return repr(line[:40].decode("utf-8", "replace"))
+    return shown(line[:40].decode("utf-8", "replace"))

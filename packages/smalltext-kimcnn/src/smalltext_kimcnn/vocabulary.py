@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import shown
 
 PADDING = "[PAD]"
 UNKNOWN = "[UNK]"
@@ -73,21 +74,21 @@ class Vocabulary:
     def _check(self) -> None:
         if len(self.numbers) != len(self.words):
             twice = next(word for i, word in enumerate(self.words) if self.numbers[word] != i)
-            raise InvalidInputError("words", f"{twice!r} more than once", "distinct words")
+            raise InvalidInputError("words", f"{shown(twice)} more than once", "distinct words")
         allowed = f"a word's number, 0 to {len(self) - 1}, and another one for padding than for unknown words"
         for argument in ("padding_idx", "unknown_idx"):
             number = getattr(self, argument)
             if not isinstance(number, int) or not 0 <= number < len(self):
-                raise InvalidInputError(argument, repr(number), allowed, "words begins with the reserved ones.")
+                raise InvalidInputError(argument, shown(number), allowed, "words begins with the reserved ones.")
         if self.padding_idx == self.unknown_idx:
-            raise InvalidInputError("unknown_idx", repr(self.unknown_idx), allowed)
+            raise InvalidInputError("unknown_idx", shown(self.unknown_idx), allowed)
 
     @classmethod
     def from_words(cls, words: Iterable[str], padding_idx: int = 0, lowercase: bool = True) -> Vocabulary:
         """Put the two reserved words in front of others: padding 0 and unknown 1, or the other way round."""
         if padding_idx not in (0, 1):
             raise InvalidInputError(
-                "padding_idx", repr(padding_idx), "0 or 1", "For another number, make a Vocabulary of all words."
+                "padding_idx", shown(padding_idx), "0 or 1", "For another number, make a Vocabulary of all words."
             )
         reserved = (PADDING, UNKNOWN) if padding_idx == 0 else (UNKNOWN, PADDING)
         rest = (word for word in words if word not in reserved)
@@ -135,7 +136,7 @@ class Vocabulary:
         """
         for argument, number in (("min_frequency", min_frequency), ("max_words", max_words)):
             if number is not None and (not isinstance(number, int) or number < 1):
-                raise InvalidInputError(argument, repr(number), "a whole number, 1 or above")
+                raise InvalidInputError(argument, shown(number), "a whole number, 1 or above")
         tokenizer = _splitter(models.WordLevel({}), lowercase)
         trainer = trainers.WordLevelTrainer(
             vocab_size=max_words or 2**31,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import shown
 from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, expanded
 
 
@@ -43,7 +44,7 @@ class SetFitModelArguments:
         given = sentence_transformer_model
         if not isinstance(given, (str, Path)) or not str(given).strip():
             allowed = "a folder, or a name on the Hugging Face hub"
-            raise InvalidInputError("sentence_transformer_model", repr(given), allowed)
+            raise InvalidInputError("sentence_transformer_model", shown(given), allowed)
         object.__setattr__(self, "sentence_transformer_model", expanded(str(given), "sentence_transformer_model"))
         object.__setattr__(self, "model_loading_strategy", ModelLoadingStrategy.of(model_loading_strategy))
 

@@ -116,7 +116,7 @@ def build(
             "mini_batch_size": mini_batch_size,
             "model_kwargs": {
                 "normalize_embeddings": normalize_embeddings,
-                "cache_dir": None if cache_dir is None else str(cache_dir),
+                "cache_dir": str(cache_dir) if isinstance(cache_dir, Path) else cache_dir,
             },
             "trainer_kwargs": {
                 "num_epochs": (num_epochs, head_num_epochs),

@@ -17,7 +17,8 @@ from torch import nn
 from smalltext_core.checks import check_flag
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
-from smalltext_core.sequences import brief
+from smalltext_core.numbers import is_number, is_whole
+from smalltext_core.terminal import brief, shown
 from smalltext_setfit.keywords import HeadTraining
 from smalltext_torch.losses import Loss
 from smalltext_torch.parameters import check_positive, check_within
@@ -40,7 +41,7 @@ def check_head_params(parameters: Mapping[str, Any], differentiable: bool, num_c
     unknown = sorted(set(parameters) - set(known))
     if unknown:
         kind = "a differentiable head" if differentiable else "LogisticRegression"
-        raise InvalidInputError("head_params", f"{unknown[0]!r}", f"parameters of {kind}: {', '.join(known)}")
+        raise InvalidInputError("head_params", shown(unknown[0]), f"parameters of {kind}: {', '.join(known)}")
     if differentiable:
         chosen = {**DIFFERENTIABLE_PARAMETERS, **parameters}
         check_positive("temperature", chosen["temperature"])
@@ -66,8 +67,8 @@ def _for_probe(parameters: Mapping[str, Any], num_classes: int) -> dict[str, Any
     weights = chosen.get("class_weight")
     if isinstance(weights, Mapping):
         for label, weight in weights.items():
-            known = isinstance(label, (int, np.integer)) and 0 <= label < num_classes
-            if not known or not isinstance(weight, (int, float, np.number)) or not 0 <= weight < np.inf:
+            known = is_whole(label) and 0 <= label < num_classes
+            if not known or not is_number(weight) or not 0 <= weight < np.inf:
                 raise ValueError(f"class_weight has the entry {brief(label)}: {brief(weight)}")
         chosen["class_weight"] = {label: weight for label, weight in weights.items() if label < _PROBED}
     return chosen

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from smalltext_core.checks import check_flag, check_mapping
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.numbers import is_whole
+from smalltext_core.terminal import shown
 from smalltext_setfit.names import (
     LOSSES,
     MANAGED_IN_HEAD,
@@ -83,7 +83,7 @@ class TrainingKeywords:
             check_positive("body_learning_rate", rate)
         check_positive("head_learning_rate", self.head_learning_rate)
         if self.loss_name not in LOSSES:
-            raise InvalidInputError("loss", repr(self.loss), f"a loss of pairs, one of {', '.join(LOSSES)}")
+            raise InvalidInputError("loss", shown(self.loss), f"a loss of pairs, one of {', '.join(LOSSES)}")
         check_within("warmup_proportion", self.warmup_proportion, 0, 1)
         if self.l2_weight is not None:
             check_within("l2_weight", self.l2_weight, 0)
@@ -138,7 +138,7 @@ class ModelKeywords:
         if self.multi_target_strategy not in strategies:
             raise InvalidInputError(
                 "multi_target_strategy",
-                repr(self.multi_target_strategy),
+                shown(self.multi_target_strategy),
                 "'one-vs-rest', or 'multi-output' (which is the same)",
                 "The columns of multi-label probabilities are independent of one another.",
             )
@@ -178,26 +178,26 @@ def model_keywords(keywords: Mapping[str, Any] | None) -> ModelKeywords:
 def _pair(value: Any) -> tuple[Any, Any]:
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
-            raise InvalidInputError("num_epochs or body_learning_rate", repr(value), "one number, or two")
+            raise InvalidInputError("num_epochs or body_learning_rate", shown(value), "one number, or two")
         return value[0], value[1]
     return value, value
 
 
 def _check_whole(argument: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InvalidInputError(argument, repr(value), f"a whole number, {least} or above")
+    if not is_whole(value) or value < least:
+        raise InvalidInputError(argument, shown(value), f"a whole number, {least} or above")
 
 
 def check_choice(argument: str, value: T, allowed: tuple[str, ...]) -> T:
     """Return one of several words, or say which there are."""
     if not isinstance(value, str) or value not in allowed:
-        raise InvalidInputError(argument, repr(value), f"one of {', '.join(allowed)}")
+        raise InvalidInputError(argument, shown(value), f"one of {', '.join(allowed)}")
     return value
 
 
 def _check_type(argument: str, value: object, types: tuple[type, ...], allowed: str) -> None:
     if value is not None and not isinstance(value, types):
-        raise InvalidInputError(argument, repr(value), allowed)
+        raise InvalidInputError(argument, shown(value), allowed)
 
 
 def _check_callbacks(callbacks: object) -> None:
@@ -205,4 +205,4 @@ def _check_callbacks(callbacks: object) -> None:
 
     several = isinstance(callbacks, (list, tuple))
     if not several or not all(isinstance(one, TrainerCallback) for one in callbacks):  # type: ignore[attr-defined]
-        raise InvalidInputError("callbacks", repr(callbacks), "a list of TrainerCallback objects of transformers")
+        raise InvalidInputError("callbacks", shown(callbacks), "a list of TrainerCallback objects of transformers")

@@ -8,6 +8,7 @@ from typing import Any
 
 from smalltext_core.checks import check_flag, check_mapping
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import brief, shown
 from smalltext_torch.deprecation import warn_deprecated
 
 LOSSES = ("CosineSimilarityLoss", "ContrastiveLoss", "OnlineContrastiveLoss", "CoSENTLoss", "AnglELoss")
@@ -130,7 +131,7 @@ def translated(argument: str, keywords: object, renamed: Mapping[str, Renamed]) 
         if new in given:
             raise InvalidInputError(argument, f"both {old!r} and {new!r}", f"{new!r}", f"{old} is an old name.")
         # What is only called otherwise is not told: it may be a token.
-        warn_deprecated(f"{old} in {argument}", new if value is given[old] else f"{new}={value}")
+        warn_deprecated(f"{old} in {argument}", new if value is given[old] else f"{new}={brief(value)}")
         current[new] = value
     return current
 
@@ -140,7 +141,7 @@ def check_names(argument: str, keywords: Given, managed: Mapping[str, str], know
     refuse_managed(argument, keywords, managed)
     unknown = sorted(keywords.keys() - set(known))
     if unknown:
-        raise InvalidInputError(argument, f"the keyword {unknown[0]!r}", f"{', '.join(known)}")
+        raise InvalidInputError(argument, f"the keyword {shown(unknown[0])}", f"{', '.join(known)}")
 
 
 def refuse_managed(argument: str, keywords: Given, managed: Mapping[str, str]) -> None:
@@ -148,5 +149,8 @@ def refuse_managed(argument: str, keywords: Given, managed: Mapping[str, str]) -
     for name in keywords:
         if name in managed:
             raise InvalidInputError(
-                argument, f"the keyword {name!r}", "keywords that this class does not manage", f"{managed[name]}."
+                argument,
+                f"the keyword {name!r}",
+                "keywords that this class does not manage",
+                f"{managed[name]}.",
             )

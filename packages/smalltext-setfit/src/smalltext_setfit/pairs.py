@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels
+from smalltext_core.terminal import shown
 from smalltext_setfit.dealing import batches_together, deal
 from smalltext_setfit.label_sets import LabelSets, Rows
 from smalltext_setfit.weighted_pairs import weighted
@@ -137,7 +138,7 @@ class PairSource:
     ) -> None:
         if sampling_strategy not in SAMPLING_STRATEGIES:
             raise InvalidInputError(
-                "sampling_strategy", repr(sampling_strategy), f"one of {', '.join(SAMPLING_STRATEGIES)}"
+                "sampling_strategy", shown(sampling_strategy), f"one of {', '.join(SAMPLING_STRATEGIES)}"
             )
         if num_iterations is not None:
             check_count("num_iterations", num_iterations)

@@ -89,13 +89,13 @@ def _as_object(given: BaseEstimator | str, argument: str) -> BaseEstimator:
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise InvalidInputError(argument, repr(given), allowed, f"{type(error).__name__}: {error}") from error
+        raise InvalidInputError(argument, shown(given), allowed, f"{type(error).__name__}: {error}") from error
     if not isinstance(found, type) or not issubclass(found, BaseEstimator):
-        raise InvalidInputError(argument, repr(given), allowed)
+        raise InvalidInputError(argument, shown(given), allowed)
     try:
         return found()
     except TypeError as error:
-        raise InvalidInputError(argument, repr(given), allowed, f"Give an object instead: {error}") from error
+        raise InvalidInputError(argument, shown(given), allowed, f"Give an object instead: {error}") from error
 
 
 def _with_parameters(
@@ -112,6 +112,6 @@ def _with_parameters(
     for name, value in given.items():
         if name not in known:
             kind = type(estimator).__name__
-            raise InvalidInputError(argument, repr(name), f"parameters of {kind}: {', '.join(sorted(known))}")
+            raise InvalidInputError(argument, shown(name), f"parameters of {kind}: {', '.join(sorted(known))}")
         chosen[name] = tuple(value) if isinstance(value, list) and isinstance(known[name], tuple) else value
     return estimator.set_params(**chosen) if chosen else estimator

@@ -14,6 +14,7 @@ from smalltext_core.class_weights import ClassWeight, by_number, check_class_wei
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.first_imports import random_state_kept
 from smalltext_core.probabilities import Probabilities, empty_probabilities, place_columns
+from smalltext_core.terminal import shown
 from smalltext_sklearn.dataset import SklearnDataset
 from smalltext_sklearn.defaults import default_vectorizer
 from smalltext_sklearn.embedding import DIMENSIONS, dense_vectors
@@ -87,7 +88,7 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         self.num_classes = checks.check_num_classes(num_classes, multi_label)
         check_class_weight(class_weight, self.num_classes)
         if vectorizer is not None and not hasattr(vectorizer, "fit_transform"):
-            raise InvalidInputError("vectorizer", repr(vectorizer), "a transformer, such as TfidfVectorizer()")
+            raise InvalidInputError("vectorizer", shown(vectorizer), "a transformer, such as TfidfVectorizer()")
         self.model = model
         self.multi_label = checks.check_flag("multi_label", multi_label)
         self.vectorizer = vectorizer

@@ -13,7 +13,8 @@ from smalltext_core.dataset import Dataset, as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import LabelNames
 from smalltext_core.selection import Rows, positions
-from smalltext_core.sequences import brief, read_only
+from smalltext_core.sequences import read_only
+from smalltext_core.terminal import brief
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -140,7 +141,7 @@ def _owned(x: Any) -> Any:
 
 def _as_features(x: Any) -> Any:
     features: Any = csr_matrix(x) if issparse(x) else np.asarray(x)
-    numeric = np.issubdtype(features.dtype, np.number) or features.dtype == np.bool_
+    numeric = features.dtype.kind in "biuf"
     if features.ndim != 2 or not numeric:
         raise InvalidInputError(
             "x",

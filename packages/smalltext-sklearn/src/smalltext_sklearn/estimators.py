@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from smalltext_core.errors import InvalidInputError, UnsupportedError
+from smalltext_core.terminal import shown
 
 DENSE_LIMIT = 2 * 1024**3
 """The most bytes that the features of a training set may take for an estimator without sparse input."""
@@ -28,7 +29,7 @@ def check_estimator(model: object) -> None:
     if isinstance(model, type):
         raise InvalidInputError("model", f"the class {model.__name__}", allowed, f"Give {model.__name__}().")
     if not isinstance(model, BaseEstimator) or not hasattr(model, "fit"):
-        raise InvalidInputError("model", repr(model), allowed)
+        raise InvalidInputError("model", shown(model), allowed)
     if not hasattr(model, "predict_proba") and not hasattr(model, "decision_function"):
         raise InvalidInputError(
             "model",

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, clone
 from smalltext_core import ClassifierFactory
 from smalltext_core.checks import check_mapping
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import shown
 from smalltext_sklearn.classifier import SklearnClassifier
 
 
@@ -42,7 +43,7 @@ class SklearnClassifierFactory(ClassifierFactory):
         self, base_estimator: BaseEstimator, num_classes: int, kwargs: Mapping[str, Any] | None = None
     ) -> None:
         if not isinstance(base_estimator, BaseEstimator):
-            raise InvalidInputError("base_estimator", repr(base_estimator), "a scikit-learn estimator object")
+            raise InvalidInputError("base_estimator", shown(base_estimator), "a scikit-learn estimator object")
         self.base_estimator = base_estimator
         self.num_classes = num_classes
         self.kwargs = check_mapping("kwargs", kwargs)

@@ -15,6 +15,7 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
 from smalltext_core.errors import ModelFolderError, UntrustedModelError
+from smalltext_core.numbers import is_whole
 from smalltext_core.terminal import shown
 from smalltext_sklearn.patterns import is_safe_pattern
 from smalltext_sklearn.trust import OBJECTS
@@ -86,7 +87,7 @@ def _is_array(value: object, kinds: str = "biuf") -> TypeGuard[np.ndarray[Any, A
 
 
 def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 0 < int(value) < 2**31
+    return is_whole(value) and 0 < int(value) < 2**31
 
 
 def _is_function(value: object) -> bool:

@@ -15,6 +15,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import class_name
 from smalltext_core.labels import Labels, is_multi_label
+from smalltext_core.numbers import is_number
+from smalltext_core.terminal import shown
 
 _ALLOWED = "a label for each text, shape (n,), or a matrix of zeros and ones, shape (n, classes)"
 _BINARIZE = "Several labels a text: sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)."
@@ -64,7 +66,7 @@ class Classes:
         unknown = [label for label in by_label if label not in number_of]
         if unknown and not number_of.keys() <= by_label.keys():
             occurring = ", ".join(map(repr, number_of))
-            raise InvalidInputError("class_weight", repr(unknown[0]), f"the labels in y: {occurring}")
+            raise InvalidInputError("class_weight", shown(unknown[0]), f"the labels in y: {occurring}")
         numbers = {number_of[label]: weight for label, weight in by_label.items() if label in number_of}
         names = self.names
         return numbers if names is None else {names[number]: weight for number, weight in numbers.items()}
@@ -87,16 +89,21 @@ def read_targets(y: Any) -> tuple[Classes, Labels]:
 
     Raises
     ------
-    InvalidInputError, ValueError
+    InvalidInputError
         If a label is missing, labels are of several kinds, or they are not those of a classification.
     """
     labels = y if issparse(y) else _as_array(y)
     if labels.ndim == 2 and (issparse(labels) or labels.shape[1] != 1):
         return _read_indicators(labels)
-    labels = column_or_1d(labels, warn=True)
-    if labels.dtype.kind == "f" and np.isnan(labels).any():
-        _refuse_missing(labels)
-    check_classification_targets(labels)
+    try:
+        labels = column_or_1d(labels, warn=True)
+        if labels.dtype.kind == "f" and np.isnan(labels).any():
+            _refuse_missing(labels)
+        check_classification_targets(labels)
+    except InvalidInputError:
+        raise
+    except (TypeError, ValueError) as error:  # what scikit-learn refuses, in its words
+        raise InvalidInputError("y", shown(y, 80), _ALLOWED, str(error)) from error
     found, numbers = np.unique(labels, return_inverse=True)
     return Classes(found, multi_label=False), numbers.reshape(-1)
 
@@ -110,7 +117,7 @@ def check_several_classes(classes: Classes, numbers: Labels, weights: NDArray[np
     present = classes.labels[np.unique(numbers if weights is None else numbers[weights > 0])].tolist()
     if len(present) < 2:
         counted = "" if weights is None else " among the texts with a sample_weight"
-        found = f"one class only{counted}, {present[0]!r}"
+        found = f"one class only{counted}, {shown(present[0])}"
         raise InvalidInputError("y", found, "labels of two or more classes", "Label texts of another class.")
 
 
@@ -129,16 +136,16 @@ def _as_array(y: Any) -> NDArray[Any]:
         advice = "TextClassifier requires y to be passed, but the target y is None."
         raise InvalidInputError("y", "None", _ALLOWED, advice)
     if isinstance(y, (str, bytes)) or not (hasattr(y, "__len__") or hasattr(y, "__array__")):
-        raise InvalidInputError("y", repr(y)[:80], _ALLOWED)
+        raise InvalidInputError("y", shown(y, 80), _ALLOWED)
     labels = y if isinstance(y, (list, tuple)) else np.asarray(y)
     if isinstance(labels, np.ndarray) and labels.ndim == 0:
-        raise InvalidInputError("y", repr(y)[:80], _ALLOWED)
+        raise InvalidInputError("y", shown(y, 80), _ALLOWED)
     if isinstance(labels, np.ndarray) and (labels.dtype != object or labels.ndim > 1):
         return labels
     for row, label in enumerate(labels):
         sequence = isinstance(label, (list, tuple))
         if isinstance(label, (set, frozenset)) or (sequence and not all(_is_indicator(entry) for entry in label)):
-            raise InvalidInputError("y", f"{label!r} at row {row}", _ALLOWED, _BINARIZE)
+            raise InvalidInputError("y", f"{shown(label)} at row {row}", _ALLOWED, _BINARIZE)
     if all(np.ndim(label) == 0 for label in labels):
         _refuse_missing(labels)
         _refuse_mixture(labels)
@@ -146,7 +153,7 @@ def _as_array(y: Any) -> NDArray[Any]:
 
 
 def _is_indicator(entry: Any) -> bool:
-    return isinstance(entry, (int, float, np.number, np.bool_)) and entry in (0, 1)
+    return (is_number(entry) or isinstance(entry, (bool, np.bool_))) and entry in (0, 1)
 
 
 def _refuse_missing(labels: Any) -> None:
@@ -157,7 +164,7 @@ def _refuse_missing(labels: Any) -> None:
             missing = True
         if missing:
             advice = "Leave texts without a label out of X and y."
-            raise InvalidInputError("y", f"{label!r} at row {row}, which is no label", _ALLOWED, advice)
+            raise InvalidInputError("y", f"{shown(label)} at row {row}, which is no label", _ALLOWED, advice)
 
 
 def _refuse_mixture(labels: Any) -> None:

@@ -20,8 +20,10 @@ from smalltext_core.errors import (
     UnknownClassifierError,
     UnsupportedError,
 )
+from smalltext_core.numbers import is_whole
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.registry import builder_parameters, check_parameters
+from smalltext_core.terminal import shown
 from smalltext_sklearn.raw_texts import as_text_column
 from smalltext_sklearn.targets import Classes, check_several_classes, read_targets
 
@@ -131,7 +133,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             holder, _, rest = key.partition("__")
             if not hasattr(parameters.get(holder), "set_params"):
                 allowed = f"parameters of estimators that were given: {', '.join(parameters) or 'none'}"
-                raise InvalidInputError("parameters", repr(key), allowed, f"Give {holder} as an object first.")
+                raise InvalidInputError("parameters", shown(key), allowed, f"Give {holder} as an object first.")
             inner.setdefault(holder, {})[rest] = given[key]
         for holder, values in inner.items():
             parameters[holder].set_params(**values)
@@ -229,7 +231,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.random_state is None:
             return parameters
         if parameters.get("seed") is not None:
-            raise InvalidInputError("random_state", repr(self.random_state), "None where seed is given")
+            raise InvalidInputError("random_state", shown(self.random_state), "None where seed is given")
         if "seed" in builder_parameters(self.name):
             parameters["seed"] = _seed(self.random_state)
         return parameters
@@ -248,7 +250,7 @@ def _check_same_classes(former: Classes, classes: Classes) -> None:
 
 
 def _seed(random_state: Any) -> int:
-    if isinstance(random_state, (int, np.integer)):
+    if is_whole(random_state):
         return int(random_state)
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
@@ -265,5 +267,5 @@ def _check_names(name: str, parameters: Mapping[str, Any]) -> None:
     for parameter in _FROM_THE_DATA:
         if parameter in parameters:
             allowed = "the parameters of the classifier without it"
-            raise InvalidInputError("parameters", repr(parameter), allowed, "It follows from y.")
+            raise InvalidInputError("parameters", shown(parameter), allowed, "It follows from y.")
     check_parameters(name, parameters)

@@ -14,8 +14,8 @@ from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import LabelNames
 from smalltext_core.selection import Rows
-from smalltext_core.sequences import brief, read_only
-from smalltext_core.terminal import shown
+from smalltext_core.sequences import read_only
+from smalltext_core.terminal import brief, shown
 
 Lengths = NDArray[np.int64]
 RowNumbers = NDArray[np.intp]

@@ -6,9 +6,9 @@ import warnings
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.numbers import is_number, is_whole
+from smalltext_core.terminal import shown
 from smalltext_torch.caller import stacklevel_of_caller
 from smalltext_torch.early_stopping import (
     EarlyStopping,
@@ -56,12 +56,14 @@ class ConstructorEarlyStopping:
     parameter: str
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.no_improvement, (int, np.integer)) and not isinstance(self.no_improvement, bool)
+        whole = is_whole(self.no_improvement)
         if not whole:
-            raise InvalidInputError(self.parameter, repr(self.no_improvement), "a whole number; 0 switches it off")
-        if not isinstance(self.accuracy, (int, float, np.number)) or not self.accuracy <= 1:
             raise InvalidInputError(
-                "early_stopping_acc", repr(self.accuracy), "a number up to 1; -1 switches it off"
+                self.parameter, shown(self.no_improvement), "a whole number; 0 switches it off"
+            )
+        if not is_number(self.accuracy) or not self.accuracy <= 1:
+            raise InvalidInputError(
+                "early_stopping_acc", shown(self.accuracy), "a number up to 1; -1 switches it off"
             )
 
     def used(self) -> list[str]:

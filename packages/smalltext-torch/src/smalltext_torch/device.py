@@ -11,6 +11,7 @@ import torch
 
 from smalltext_core.checks import check_flag
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import brief, shown
 from smalltext_torch.forking import compute_on_one_thread_in_forks
 
 compute_on_one_thread_in_forks()
@@ -24,7 +25,7 @@ def check_device(device: str | torch.device | None) -> None:
         torch.device(device)
     except (RuntimeError, TypeError, ValueError) as error:
         raise InvalidInputError(
-            "device", repr(device), "None, a torch.device, or a name such as 'cpu', 'cuda', 'cuda:1' or 'mps'"
+            "device", shown(device), "None, a torch.device, or a name such as 'cpu', 'cuda', 'cuda:1' or 'mps'"
         ) from error
 
 
@@ -53,7 +54,7 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     if not is_present(resolved):
         raise InvalidInputError(
             "device",
-            repr(str(resolved)),
+            shown(str(resolved)),
             f"a device of this machine: {', '.join(_present_devices())}",
             "device=None takes the best there is.",
         )
@@ -165,12 +166,7 @@ def _precision_name(precision: object) -> PrecisionName:
     for name in get_args(PrecisionName):
         if isinstance(precision, str) and precision == name:
             return "auto" if name == "auto" else "float32"
-    raise InvalidInputError("precision", _shortened(precision), "'float32' or 'auto'")
-
-
-def _shortened(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}..."
+    raise InvalidInputError("precision", brief(precision), "'float32' or 'auto'")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import brief, shown
 
 MEASURED = ("train_loss", "train_acc", "val_loss", "val_acc")
 """The names under which the training loop hands over what it measured."""
@@ -90,18 +91,18 @@ class EarlyStopping:
         self, metric: Metric, min_delta: float = 1e-14, patience: int = 5, threshold: float = 0.0
     ) -> None:
         if metric.name not in MEASURED:
-            raise InvalidInputError("metric", repr(metric.name), f"one of {', '.join(MEASURED)}")
+            raise InvalidInputError("metric", shown(metric.name), f"one of {', '.join(MEASURED)}")
         if not min_delta >= 0:
-            raise InvalidInputError("min_delta", repr(min_delta), "a number, 0 or above")
+            raise InvalidInputError("min_delta", shown(min_delta), "a number, 0 or above")
         if patience < 0 and threshold <= 0:
             raise InvalidInputError(
                 "patience",
-                f"{patience} with threshold={threshold}",
+                f"{brief(patience)} with threshold={brief(threshold)}",
                 "a patience of 0 or above, or a threshold above 0",
                 "To never stop early, use NoopEarlyStopping() or early_stopping='none'.",
             )
         if metric.name.endswith("_acc") and not 0 <= threshold <= 1:
-            raise InvalidInputError("threshold", repr(threshold), "a number from 0 to 1 for an accuracy")
+            raise InvalidInputError("threshold", shown(threshold), "a number from 0 to 1 for an accuracy")
         self.metric = metric
         self.min_delta = min_delta
         self.patience = patience
@@ -123,7 +124,7 @@ class EarlyStopping:
             If `epoch` is below 1.
         """
         if epoch < 1:
-            raise InvalidInputError("epoch", repr(epoch), "1 or above")
+            raise InvalidInputError("epoch", shown(epoch), "1 or above")
         value = measured_values.get(self.metric.name)
         if value is None:
             return False
@@ -205,7 +206,7 @@ def as_early_stopping_handler(handler: Any, argument: str = "early_stopping") ->
     if isinstance(handler, type) or not isinstance(handler, EarlyStoppingHandler):
         raise InvalidInputError(
             argument,
-            repr(handler),
+            shown(handler),
             "None, 'none', or an object with check_early_stop(epoch, measured_values)",
             "See smalltext_torch.EarlyStopping.",
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol, TypedDict
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import shown
 
 
 class HistoryRecord(TypedDict):
@@ -56,5 +57,5 @@ def check_callbacks(callbacks: object) -> tuple[TrainingCallback, ...]:
     listed = tuple(callbacks) if isinstance(callbacks, Iterable) else (callbacks,)
     for callback in listed:
         if not callable(callback):
-            raise InvalidInputError("callbacks", repr(callback), "functions that take a HistoryRecord")
+            raise InvalidInputError("callbacks", shown(callback), "functions that take a HistoryRecord")
     return listed

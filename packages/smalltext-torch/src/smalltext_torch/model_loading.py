@@ -10,6 +10,7 @@ from typing import Any
 
 from smalltext_core import atomic
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import shown
 
 OFFLINE = ("SMALL_TEXT_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_OFFLINE")
 """The environment variables any one of which says that nothing is to be downloaded."""
@@ -45,7 +46,7 @@ class ModelLoadingStrategy(Enum):
             return cls(strategy)
         except (TypeError, ValueError) as error:
             allowed = ", ".join(repr(known.value) for known in cls)
-            raise InvalidInputError("model_loading_strategy", repr(strategy), f"one of {allowed}") from error
+            raise InvalidInputError("model_loading_strategy", shown(strategy), f"one of {allowed}") from error
 
     def arguments(self) -> dict[str, Any]:
         """Return what every ``from_pretrained`` of transformers and its relatives is to be told."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import shown
 from smalltext_torch.early_stopping import MEASURED, Measurements, Metric
 
 METRICS = tuple(Metric(name, lower_is_better=name.endswith("_loss")) for name in MEASURED)
@@ -127,15 +128,17 @@ class ModelSelection:
             If the id or the path was added before, a required value is missing, or a field is not configured.
         """
         if model_id in self._models:
-            raise InvalidInputError("model_id", repr(model_id), "an id that was not added before")
+            raise InvalidInputError("model_id", shown(model_id), "an id that was not added before")
         if model_path is not None and any(model_path == model.model_path for model in self._models.values()):
-            raise InvalidInputError("model_path", repr(model_path), "a path that was not added before")
+            raise InvalidInputError("model_path", shown(model_path), "a path that was not added before")
         for name in self.required:
             if measured_values.get(name) is None:
                 raise InvalidInputError("measured_values", f"no {name}", f"values for {', '.join(self.required)}")
         for name in fields or {}:
             if name not in self.fields_config:
-                raise InvalidInputError("fields", repr(name), f"some of {', '.join(self.fields_config) or 'none'}")
+                raise InvalidInputError(
+                    "fields", shown(name), f"some of {', '.join(self.fields_config) or 'none'}"
+                )
         self._models[model_id] = ModelSelectionResult(
             model_id, model_path, dict(measured_values), dict(fields or {})
         )
@@ -167,7 +170,7 @@ class ModelSelection:
         listed = (names,) if isinstance(names, str) else tuple(names)
         for name in listed:
             if name not in self.metrics:
-                raise InvalidInputError(argument, repr(name), f"some of {', '.join(self.metrics)}")
+                raise InvalidInputError(argument, shown(name), f"some of {', '.join(self.metrics)}")
         return listed
 
 
@@ -198,7 +201,7 @@ def as_model_selection_handler(handler: Any) -> ModelSelectionHandler:
     if isinstance(handler, type) or not isinstance(handler, ModelSelectionHandler):
         raise InvalidInputError(
             "model_selection",
-            repr(handler),
+            shown(handler),
             "None, 'none', or an object with add_model(...) and select()",
             "See smalltext_torch.ModelSelection.",
         )

@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import shown
 
 
 class Scheduler(Protocol):
@@ -53,7 +54,7 @@ def check_choice(optimizer: OptimizerChoice | None, scheduler: SchedulerChoice |
     elif isinstance(optimizer, type) or not callable(optimizer):
         raise InvalidInputError(
             "optimizer",
-            repr(optimizer),
+            shown(optimizer),
             "an optimizer, or a function from the network to one",
             "For example: lambda network: torch.optim.SGD(network.parameters(), lr=0.1)",
         )
@@ -66,7 +67,7 @@ def _check_scheduler(optimizer: OptimizerChoice, scheduler: SchedulerChoice | No
     if isinstance(scheduler, type) or not (hasattr(scheduler, "step") or callable(scheduler)):
         raise InvalidInputError(
             "scheduler",
-            repr(scheduler),
+            shown(scheduler),
             "a scheduler, or a function from the optimizer to one",
             "For example: lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 100)",
         )
@@ -107,7 +108,7 @@ def chosen(
         made = optimizer(network)
         if not isinstance(made, Optimizer):
             raise InvalidInputError(
-                "optimizer", f"a function that returned {made!r}", "one that returns an optimizer"
+                "optimizer", f"a function that returned {shown(made)}", "one that returns an optimizer"
             )
         _check_steps(made)
         yield made, _made_scheduler(scheduler, made)
@@ -121,7 +122,9 @@ def _made_scheduler(scheduler: SchedulerChoice | None, optimizer: Optimizer) -> 
         return scheduler
     made = scheduler(optimizer)
     if not hasattr(made, "step"):
-        raise InvalidInputError("scheduler", f"a function that returned {made!r}", "one that returns a scheduler")
+        raise InvalidInputError(
+            "scheduler", f"a function that returned {shown(made)}", "one that returns a scheduler"
+        )
     return made
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import shown
 
 VERBOSITY_QUIET = 0
 """No messages."""
@@ -49,7 +50,7 @@ def progress_bars_wanted() -> bool:
     if answer in _OFF:
         return False
     if answer:
-        raise InvalidInputError(PROGRESS_BARS, repr(answer), f"one of {', '.join(_ON + _OFF)}, or nothing")
+        raise InvalidInputError(PROGRESS_BARS, shown(answer), f"one of {', '.join(_ON + _OFF)}, or nothing")
     return sys.stderr is not None and sys.stderr.isatty()
 
 
@@ -88,7 +89,7 @@ def described(description: str, pbar: object) -> str | None:
         If `pbar` is neither None nor "tqdm", which leaves it to `progress_bars_wanted`.
     """
     if pbar is not None and not (isinstance(pbar, str) and pbar == "tqdm"):
-        raise InvalidInputError("pbar", repr(pbar), "'tqdm', or None for no progress bar")
+        raise InvalidInputError("pbar", shown(pbar), "'tqdm', or None for no progress bar")
     return None if pbar is None else description
 
 
@@ -116,6 +117,6 @@ def check_verbosity(verbosity: object) -> int:
     """Return a verbosity as it is, or say what it has to be: a whole number, 0 or above."""
     if isinstance(verbosity, bool) or not isinstance(verbosity, int) or verbosity < 0:
         raise InvalidInputError(
-            "verbosity", repr(verbosity), "VERBOSITY_QUIET (0), _VERBOSE (10), _MORE_VERBOSE (20) or _ALL (100)"
+            "verbosity", shown(verbosity), "VERBOSITY_QUIET (0), _VERBOSE (10), _MORE_VERBOSE (20) or _ALL (100)"
         )
     return verbosity

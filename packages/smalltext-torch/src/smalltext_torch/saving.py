@@ -80,7 +80,9 @@ def load(cls: type[C], folder: str | Path, device: str | torch.device | None) ->
     folder = as_path(folder)
     manifest = read_manifest(folder)
     if manifest.classifier != cls.name:
-        raise ModelFolderError(f"{folder} holds a {manifest.classifier!r} classifier; use smalltext_core.load.")
+        raise ModelFolderError(
+            f"{folder} holds a {shown(manifest.classifier)} classifier; use smalltext_core.load."
+        )
     if device is not None:
         resolve_device(device)
     check_files(folder, cls.further_files)

@@ -11,6 +11,8 @@ from scipy.sparse import csr_matrix, hstack
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
+from smalltext_core.numbers import is_number
+from smalltext_core.terminal import shown
 
 RowNumbers = NDArray[np.intp]
 Counts = NDArray[np.int64]
@@ -18,10 +20,9 @@ Counts = NDArray[np.int64]
 
 def check_validation_set_size(size: object) -> float:
     """Return the share of texts to set aside, or say what it has to be: a number between 0 and 1."""
-    number = isinstance(size, (int, float, np.integer, np.floating)) and not isinstance(size, bool)
-    if not number or not 0 < size < 1:  # type: ignore[operator]
-        raise InvalidInputError("validation_set_size", repr(size), "a number above 0 and below 1")
-    return float(size)  # type: ignore[arg-type]
+    if not is_number(size) or not 0 < size < 1:
+        raise InvalidInputError("validation_set_size", shown(size), "a number above 0 and below 1")
+    return float(size)
 
 
 def split_rows(y: Labels, size: float, order: np.random.Generator) -> tuple[RowNumbers, RowNumbers]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from smalltext_core.dataset import TextDataset
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import shown
 from smalltext_torch.batching import Ragged
 from smalltext_torch.caller import stacklevel_of_caller
 from smalltext_torch.parameters import check_count
@@ -176,7 +177,7 @@ def check_length(argument: str, length: object, frame: Frame) -> int:
     """Return a length that leaves room for a token of the text itself, or say so."""
     least = frame.before + frame.after + 1
     if check_count(argument, length) < least:
-        raise InvalidInputError(argument, repr(length), f"{least} or above, special tokens included")
+        raise InvalidInputError(argument, shown(length), f"{least} or above, special tokens included")
     return int(length)  # type: ignore[call-overload, no-any-return]
 
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError, UnsupportedError
 from smalltext_core.saving import MANIFEST
+from smalltext_core.terminal import shown
 from smalltext_transformers import adapter_files
 from smalltext_transformers.fitting import head
 from smalltext_transformers.pretrained import ADAPTED, tidy
@@ -28,9 +29,11 @@ def check_peft_config(config: Any) -> PeftConfig | None:
     if config is None:
         return None
     if not hasattr(config, "peft_type") or not hasattr(config, "to_dict"):
-        raise InvalidInputError("peft_config", repr(config), "a configuration of peft, such as peft.LoraConfig()")
+        raise InvalidInputError("peft_config", shown(config), "a configuration of peft, such as peft.LoraConfig()")
     if config.task_type not in (None, TASK):
-        raise InvalidInputError("peft_config", f"task_type={config.task_type!r}", f"task_type={TASK!r}, or none")
+        raise InvalidInputError(
+            "peft_config", f"task_type={shown(config.task_type)}", f"task_type={TASK!r}, or none"
+        )
     if config.is_prompt_learning:
         allowed = "an adapter that changes the model's layers, such as peft.LoraConfig()"
         raise InvalidInputError("peft_config", f"{type(config).__name__}, which learns a prompt", allowed)
@@ -87,7 +90,7 @@ def with_adapter(network: PreTrainedModel, config: PeftConfig, drawn: Iterable[s
     try:
         adapted: nn.Module = _peft().get_peft_model(network, filled)
     except ValueError as error:
-        given = f"{type(config).__name__} with target_modules={getattr(config, 'target_modules', None)!r}"
+        given = f"{type(config).__name__} with target_modules={shown(getattr(config, 'target_modules', None))}"
         raise InvalidInputError(
             "peft_config", given, f"one that fits a {type(network).__name__}", str(error).partition("\n")[0]
         ) from error

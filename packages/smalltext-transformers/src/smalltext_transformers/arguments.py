@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.numbers import is_number, is_whole
+from smalltext_core.terminal import shown
 from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, expanded
 from smalltext_torch.parameters import check_positive
 
@@ -114,15 +114,14 @@ class FineTuningArguments:
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_lr", check_positive("base_lr", self.base_lr))
         decay, unfrozen, cut = self.layerwise_gradient_decay, self.gradual_unfreezing, self.cut_fraction
-        if not (decay is None or (_is_number(decay) and (decay == -1 or 0 < decay <= 1))):
+        if not (decay is None or (is_number(decay) and (decay == -1 or 0 < decay <= 1))):
             allowed = "a number above 0, up to 1; None or -1 switches it off"
-            raise InvalidInputError("layerwise_gradient_decay", repr(decay), allowed)
-        whole = isinstance(unfrozen, (int, np.integer)) and not isinstance(unfrozen, bool)
-        if not (unfrozen is None or (whole and (unfrozen == -1 or unfrozen >= 1))):
+            raise InvalidInputError("layerwise_gradient_decay", shown(decay), allowed)
+        if not (unfrozen is None or (is_whole(unfrozen) and (unfrozen == -1 or unfrozen >= 1))):
             allowed = "a whole number, 1 or above; None or -1 switches it off"
-            raise InvalidInputError("gradual_unfreezing", repr(unfrozen), allowed)
-        if not (_is_number(cut) and 0 <= cut < 1):
-            raise InvalidInputError("cut_fraction", repr(cut), "a number from 0 and below 1")
+            raise InvalidInputError("gradual_unfreezing", shown(unfrozen), allowed)
+        if not (is_number(cut) and 0 <= cut < 1):
+            raise InvalidInputError("cut_fraction", shown(cut), "a number from 0 and below 1")
 
     @property
     def decay(self) -> float:
@@ -136,12 +135,8 @@ class FineTuningArguments:
         return int(self.gradual_unfreezing) + epoch - 1
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-
-
 def _as_source(argument: str, source: object) -> str:
     if not isinstance(source, (str, Path)) or not str(source).strip():
         allowed = "a folder, or a name on the Hugging Face hub"
-        raise InvalidInputError(argument, repr(source), allowed)
+        raise InvalidInputError(argument, shown(source), allowed)
     return expanded(str(source), argument)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.numbers import is_whole
+from smalltext_core.terminal import brief, shown
 from smalltext_torch.batching import Batch
 from smalltext_transformers.inputs import in_order
 
@@ -20,13 +20,13 @@ EmbeddingMethod = Literal["avg", "cls"]
 def check_embedding(method: object, layer: object, config: PretrainedConfig) -> None:
     """Refuse a way of pooling that there is not, and a layer that the model of a configuration does not have."""
     if method not in ("avg", "cls"):
-        raise InvalidInputError("embedding_method", repr(method), "'avg' or 'cls'")
+        raise InvalidInputError("embedding_method", shown(method), "'avg' or 'cls'")
     depth = config.num_hidden_layers + 1
-    if isinstance(layer, bool) or not isinstance(layer, (int, np.integer)):
-        raise InvalidInputError("hidden_layer_index", repr(layer), "a whole number")
+    if not is_whole(layer):
+        raise InvalidInputError("hidden_layer_index", shown(layer), "a whole number")
     if not -depth <= layer < depth:
         allowed = f"{-depth} to {depth - 1}; the model has {depth - 1} layers above its embeddings"
-        raise InvalidInputError("hidden_layer_index", str(layer), allowed)
+        raise InvalidInputError("hidden_layer_index", brief(layer), allowed)
 
 
 def embedded(

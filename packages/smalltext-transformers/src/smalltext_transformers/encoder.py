@@ -13,6 +13,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import brief
 from smalltext_torch.batching import Ragged
 from smalltext_torch.tokens import Frame, check_length, tokenizer_id, tokens_of, within
 from smalltext_torch.untrusted_json import checked_object, read_object, refuse
@@ -58,7 +59,7 @@ class Encoder:
         most = pretrained.window(config, tokenizer)
         length = most if max_seq_len is None else check_length("max_seq_len", max_seq_len, frame)
         if length > most:
-            raise InvalidInputError("max_seq_len", str(length), f"up to {most}, which is what the model takes")
+            raise InvalidInputError("max_seq_len", brief(length), f"up to {most}, which is what the model takes")
         return cls(tokenizer, config, length, frame, tokenizer_id(tokenizer))
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 
 from smalltext_core import ClassifierFactory
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import shown
 from smalltext_transformers.arguments import TransformerModelArguments
 from smalltext_transformers.classifier import TransformerBasedClassification
 
@@ -61,9 +62,9 @@ def _keywords(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
     known = list(inspect.signature(TransformerBasedClassification).parameters)[2:]
     allowed = f"a mapping from parameters of TransformerBasedClassification to values: {', '.join(known)}"
     if not isinstance(kwargs, (Mapping, type(None))):
-        raise InvalidInputError("kwargs", repr(kwargs), allowed)
+        raise InvalidInputError("kwargs", shown(kwargs), allowed)
     given = dict(kwargs or {})
     unknown = next((name for name in given if name not in known), None)
     if unknown is not None:
-        raise InvalidInputError("kwargs", repr(unknown), allowed)
+        raise InvalidInputError("kwargs", shown(unknown), allowed)
     return given

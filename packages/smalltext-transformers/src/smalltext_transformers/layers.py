@@ -10,6 +10,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.terminal import brief
 from smalltext_torch.optimization import can_be_fused, trained_parameters
 from smalltext_transformers.arguments import FineTuningArguments
 
@@ -116,7 +117,7 @@ def _groups(found: list[Layer], arguments: FineTuningArguments) -> Iterator[dict
     first = arguments.unfrozen_layers(epoch=1)
     if first is not None and first >= len(found):
         allowed = f"less than {len(found)}, the number of layers of the model, embeddings and head included"
-        raise InvalidInputError("gradual_unfreezing", str(first), allowed, "-1 trains all layers at once.")
+        raise InvalidInputError("gradual_unfreezing", brief(first), allowed, "-1 trains all layers at once.")
     for height, layer in enumerate(reversed(found)):
         yield {"params": layer, "lr": arguments.base_lr * arguments.decay**height}
 

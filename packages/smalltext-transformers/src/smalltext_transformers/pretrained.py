@@ -80,7 +80,7 @@ class Pretrained:
         if not fitting.knows_words(tokenizer):
             raise InvalidInputError(
                 "tokenizer",
-                f"{self._arguments.tokenizer!r}, which has no vocabulary",
+                f"{shown(self._arguments.tokenizer)}, which has no vocabulary",
                 "the folder of a tokenizer, or the name of one on the Hugging Face hub",
                 "Save the tokenizer there too, with its save_pretrained, or say where it is: tokenizer=...",
             )
@@ -111,7 +111,7 @@ class Pretrained:
         problem = fitting.misfit(network, info)
         if problem is not None:
             argument = "model" if self._arguments.config == source else "config"
-            given = f"{getattr(self._arguments, argument)!r}, for which {source!r} has {problem}"
+            given = f"{shown(getattr(self._arguments, argument))}, for which {shown(source)} has {problem}"
             raise InvalidInputError(argument, given, "a configuration and a model that were saved together")
         return network, fitting.drawn(network, info)
 
@@ -187,7 +187,7 @@ def _network_class(config: PretrainedConfig) -> tuple[Any, PretrainedConfig]:
     """
     found: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
     if found is None:
-        raise ValueError(f"models of the type {config.model_type!r} classify no texts")
+        raise ValueError(f"models of the type {shown(config.model_type)} classify no texts")
     return found, config if isinstance(config, found.config_class) else config.get_text_config()
 
 

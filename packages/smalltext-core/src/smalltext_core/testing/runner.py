@@ -12,6 +12,7 @@ from typing import Any, Literal
 from smalltext_core.classifier import ClassifierFactory
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.interruptions import raised_by_signal
+from smalltext_core.terminal import shown
 from smalltext_core.testing import (  # noqa: F401 - importing a family registers its checks
     batching,
     datasets,
@@ -257,7 +258,7 @@ def find_check(name: str, argument: str) -> Check:
     near = difflib.get_close_matches(name, found, n=1, cutoff=0.3)
     raise InvalidInputError(
         argument,
-        repr(name),
+        shown(name),
         "the names of checks, see smalltext_core.testing.checks()",
         f"Did you mean {near[0]!r}?" if near else "",
     )
@@ -268,6 +269,6 @@ def expected_reasons(expected_failures: Mapping[str, str] | None) -> dict[str, s
     reasons: dict[str, str] = {}
     for name, reason in (expected_failures or {}).items():
         if not isinstance(reason, str) or not reason.strip():
-            raise InvalidInputError("expected_failures", f"{reason!r} for {name}", "a reason, as a sentence")
+            raise InvalidInputError("expected_failures", f"{shown(reason)} for {name}", "a reason, as a sentence")
         reasons[find_check(name, "expected_failures").name] = reason
     return reasons
