@@ -150,7 +150,7 @@ def test_values_that_cannot_be_trained_with_are_refused(keywords, message):
         ({"cache_dir": 5}, "cache_dir"),
         ({"revision": 5}, "revision"),
         ({"token": 5}, "token: got a int"),
-        ({"head_params": {5: 1}}, "head_params: got the keyword 5"),
+        ({"head_params": {5: 1}}, "head_params: got the name 5"),
     ],
 )
 def test_values_that_no_model_can_be_made_with_are_refused(keywords, message):
@@ -160,7 +160,7 @@ def test_values_that_no_model_can_be_made_with_are_refused(keywords, message):
 
 @pytest.mark.parametrize("argument", ["model_kwargs", "trainer_kwargs"])
 def test_names_of_keywords_are_strings(argument):
-    with pytest.raises(InvalidInputError, match=f"{argument}: got the keyword 5"):
+    with pytest.raises(InvalidInputError, match=f"{argument}: got the name 5"):
         SetFitClassification("a-model", 2, **{argument: {5: 1, "num_epochs": 2}})
 
 

@@ -18,6 +18,7 @@ from smalltext_core.first_imports import random_state_kept
 from smalltext_core.installing import NEEDED_TOO, install_command
 from smalltext_core.interruptions import raised_by_signal
 from smalltext_core.spec import ClassifierSpec
+from smalltext_core.terminal import shown
 
 ALLOW_VARIABLE = "SMALLTEXT_PLUGINS"
 FORBID_VARIABLE = "SMALLTEXT_DISABLE_PLUGINS"
@@ -127,7 +128,9 @@ def _specs(entry: EntryPoint) -> tuple[ClassifierSpec, ...]:
     specs = tuple(answers[0])
     for spec in specs:
         if not isinstance(spec, ClassifierSpec):
-            raise PluginError(f"smalltext_classifiers() of {entry.value} gave {spec!r}, not a ClassifierSpec.")
+            raise PluginError(
+                f"smalltext_classifiers() of {entry.value} gave {shown(spec)}, not a ClassifierSpec."
+            )
     return specs
 
 

@@ -34,8 +34,12 @@ def as_text_column(X: Any) -> list[str]:
         return as_texts(X, "X")
     array = np.asarray(X)
     if array.ndim == 0 or array.dtype.kind in "biufcmM":
-        check_array(array, dtype=None)  # What scikit-learn refuses as well, it says in its own words.
-        raise InvalidInputError("X", f"an array of {array.dtype}, shape {array.shape}", _ALLOWED, _NEXT_STEP)
+        given = f"an array of {array.dtype}, shape {array.shape}"
+        try:
+            check_array(array, dtype=None)
+        except (TypeError, ValueError) as error:  # what scikit-learn refuses as well, in its words
+            raise InvalidInputError("X", given, _ALLOWED, str(error)) from error
+        raise InvalidInputError("X", given, _ALLOWED, _NEXT_STEP)
     if array.ndim > 1 and array.shape[1:] != (1,):
         if columns_of(X) is not None:
             check_ordered(X, "X", _ALLOWED, "text")

@@ -169,7 +169,11 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         weights = None if sample_weight is None else check_weights(sample_weight, count, "sample_weight")
         check_several_classes(classes, numbers, weights)
         texts = as_text_column(X)
-        check_consistent_length(texts, numbers)
+        try:
+            check_consistent_length(texts, numbers)
+        except ValueError as error:  # in scikit-learn's words
+            allowed = f"as many as there are texts, {len(texts)}"
+            raise InvalidInputError("y", f"{count} labels", allowed, str(error)) from error
         if weights is not None and "weights" not in classifier_spec(self.name).abilities:
             raise UnsupportedError(f"The classifier {self.name!r} takes no weights. Leave sample_weight out.")
         settings = (self.name, self.random_state, dict(self._parameters))

@@ -42,11 +42,11 @@ class ModelLoadingStrategy(Enum):
         >>> ModelLoadingStrategy.of("always-local")
         <ModelLoadingStrategy.ALWAYS_LOCAL: 'always-local'>
         """
-        try:
-            return cls(strategy)
-        except (TypeError, ValueError) as error:
-            allowed = ", ".join(repr(known.value) for known in cls)
-            raise InvalidInputError("model_loading_strategy", shown(strategy), f"one of {allowed}") from error
+        for known in cls:
+            if strategy is known or (isinstance(strategy, str) and strategy == known.value):
+                return known
+        allowed = ", ".join(repr(known.value) for known in cls)
+        raise InvalidInputError("model_loading_strategy", shown(strategy), f"one of {allowed}")
 
     def arguments(self) -> dict[str, Any]:
         """Return what every ``from_pretrained`` of transformers and its relatives is to be told."""

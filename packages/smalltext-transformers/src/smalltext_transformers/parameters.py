@@ -15,7 +15,7 @@ from smalltext_transformers.arguments import FineTuningArguments
 def check_choice(argument: str, value: object, choices: tuple[str, str]) -> None:
     """Refuse what is none of two words."""
     if not isinstance(value, str) or value not in choices:
-        raise InvalidInputError(argument, repr(value), " or ".join(map(repr, choices)))
+        raise InvalidInputError(argument, shown(value), " or ".join(map(repr, choices)))
 
 
 def check_fine_tuning(arguments: object) -> None:
