@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import io
 import json
+import os
 import shutil
 import zipfile
 from functools import partial
@@ -132,6 +133,34 @@ def sparse_coefficients(content, part, value):
     getattr(model.coef_, part)[:] = value
 
 
+def overflowing_pointers(pointers):
+    """Lead out of a matrix by two steps up that overflow, so that every difference is above zero."""
+    pointers[1:-1] = pointers[-1]
+    pointers[1], pointers[2] = np.iinfo(pointers.dtype).max, -2
+
+
+def pointers_of_coefficients(content):
+    model = content["model_"]
+    model.coef_ = scipy.sparse.csr_matrix(model.coef_)
+    overflowing_pointers(model.coef_.indptr)
+
+
+def pointers_of_neighbors(content):
+    overflowing_pointers(content["model_"]._fit_X.indptr)
+
+
+def diagonal_far_below(content):
+    model = content["model_"]
+    lowest = np.array([np.iinfo(np.int32).min], dtype=np.int32)
+    diagonal = scipy.sparse.dia_matrix((np.ones((1, model.coef_.shape[1])), [0]), shape=model.coef_.shape)
+    diagonal.offsets = lowest
+    model.coef_ = diagonal
+
+
+def methods_replaced(content):
+    content["model_"].predict_proba = content["model_"].decision_function = str
+
+
 def set_of_model(content, name, value):
     setattr(content["model_"], name, value)
 
@@ -228,6 +257,10 @@ MEMORY = {
         partial(sparse_coefficients, part="indices", value=-(2**30)),
     ),
     "rows of coefficients": ("linear", change_content, partial(sparse_coefficients, part="indptr", value=2**30)),
+    "pointers that overflow": ("linear", change_content, pointers_of_coefficients),
+    "pointers to neighbors that overflow": ("neighbors", change_content, pointers_of_neighbors),
+    "a diagonal far below": ("linear", change_content, diagonal_far_below),
+    "methods replaced": ("linear", change_content, methods_replaced),
     "neighbors far away": ("neighbors", change_content, neighbors_far_away),
     "neighbors of no class": ("neighbors", change_content, neighbors_of_no_class),
     "no neighbors": ("neighbors", change_content, no_neighbors),
@@ -386,6 +419,52 @@ def bomb(folder):
             f.write(zeros)
 
 
+def array(descr, shape, data=b""):
+    """Return a file of an array, whose header may promise what is not there."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+    return file.getvalue() + data
+
+
+def elements_of_no_size(folder):
+    """Have a trillion classes, which take no byte, sorted."""
+    found = []
+
+    def change(schema):
+        found.append(schema["content"]["model_"]["content"]["content"]["classes_"]["file"])
+
+    change_schema(folder, change)
+    rewrite(folder / "model.skops", {found[0]: array("<U0", (10**12,))})
+
+
+def matrix_that_is_a_bomb(folder):
+    """Compress zeros twice: within the archive of a matrix, and within that of the model."""
+    inner = io.BytesIO()
+    with (
+        zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("data.npy", "w", force_zip64=True) as file,
+    ):
+        for _ in range(2**11 // 64 + 1):
+            file.write(bytes(2**26))
+
+    def change(schema):
+        matrix = node("SparseMatrixNode", "scipy.sparse._csr.csr_matrix", type="scipy", file="bomb.npz")
+        schema["content"]["model_"]["content"]["content"]["coef_"] = matrix
+
+    change_schema(folder, change)
+    rewrite(folder / "model.skops", {"bomb.npz": inner.getvalue()})
+
+
+def pipe_in_place_of(name, folder):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+
+
+def link_to_a_device(folder):
+    (folder / "vocabulary.json").unlink()
+    (folder / "vocabulary.json").symlink_to("/dev/zero")
+
+
 def word_twice(folder):
     edit_json(folder / "vocabulary.json", lambda words: [[each[0]] * len(each) for each in words])
 
@@ -405,6 +484,11 @@ def foreign_version(folder):
 WHOLE = {
     "old protocol": old_protocol,
     "a bomb": bomb,
+    "elements of no size": elements_of_no_size,
+    "a matrix that is a bomb": matrix_that_is_a_bomb,
+    "a pipe in place of the model": partial(pipe_in_place_of, "model.skops"),
+    "a pipe in place of the vocabulary": partial(pipe_in_place_of, "vocabulary.json"),
+    "a link to a device": link_to_a_device,
     "a word twice": word_twice,
     "a trillion classes": huge_problem,
     "a trillion features": huge_features,
@@ -413,7 +497,10 @@ WHOLE = {
 
 
 def of_another_version(folder, target):
-    twin = Path(shutil.copytree(folder, target))
+    pipes = [path.name for path in folder.iterdir() if path.is_fifo()]
+    twin = Path(shutil.copytree(folder, target, symlinks=True, ignore=shutil.ignore_patterns(*pipes)))
+    for name in pipes:
+        os.mkfifo(twin / name)
 
     def change(manifest):
         if "evil" not in manifest["parameters"]["scikit_learn"]:
@@ -448,7 +535,7 @@ def outcomes(saved, tmp_path_factory):
             put(folder, marker, name.removeprefix("calls "))
         sign(folder)
         folders[name, "same"] = folder
-        if name != "a bomb":
+        if name not in ("a bomb", "a matrix that is a bomb"):
             folders[name, "other"] = of_another_version(folder, home / f"{number}-other")
     found = dict(zip(folders, opened(list(folders.values()), import_path=home), strict=True))
     assert not marker.exists(), "a payload ran"

@@ -5,6 +5,7 @@ The manifest vouches for each of them. The same attacks are made on pretrained m
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sys
 from pathlib import Path
@@ -176,6 +177,64 @@ def test_pickled_weights_of_a_pretrained_model_are_read_as_weights_alone(name, t
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     assert (pretrained(name, folder).fit(TOPICS).predict_proba(TOPICS) == expected).all()
+
+
+def hash_of(folder):
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["transformers", "setfit"])
+def test_training_from_a_folder_and_from_the_cache_changes_none_of_its_files(name, tmp_path):
+    folder = tiny(name, tmp_path / "blobs")
+    linked = tmp_path / "snapshot"
+    for path in sorted(folder.rglob("*")):  # as in the cache of a hub: folders of links
+        target = linked / path.relative_to(folder)
+        target.mkdir(parents=True) if path.is_dir() else None
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(path) if path.is_file() else None
+    before = hash_of(folder)
+    expected = pretrained(name, folder).fit(TOPICS)
+    found = pretrained(name, linked).fit(TOPICS)
+    found.save(tmp_path / "saved")
+    saved = hash_of(tmp_path / "saved")
+    st.load(tmp_path / "saved").fit(TOPICS)
+    assert (found.predict_proba(TOPICS) == expected.predict_proba(TOPICS)).all()
+    assert hash_of(folder) == before
+    assert hash_of(tmp_path / "saved") == saved
+
+
+def test_loading_tries_the_parameters_of_a_head_in_a_few_steps(monkeypatch, saved):
+    from smalltext_setfit import heads
+
+    steps = []
+
+    class Counted(heads.LogisticRegression):
+        def fit(self, *args, **kwargs):
+            steps.append(self.max_iter)
+            return super().fit(*args, **kwargs)
+
+    folder = saved("setfit")
+    endless = {"solver": "saga", "tol": 0.0, "C": 1e9, "max_iter": 2**31 - 1}
+
+    def change(manifest):
+        manifest["parameters"]["constructor"]["model_kwargs"] = {"head_params": endless}
+
+    edit_json(folder / "smalltext.json", change)
+    sign(folder)
+    monkeypatch.setattr(heads, "LogisticRegression", Counted)
+    assert st.load(folder).model_kwargs["head_params"] == endless
+    assert steps
+    assert max(steps) <= 1000
+
+
+def test_an_adapter_that_was_trained_for_many_steps_is_loaded():
+    peft = pytest.importorskip("peft")
+    from smalltext_transformers.adapters import config_to_json, saved_config
+
+    config = peft.AdaLoraConfig(total_step=100_000, tinit=5_000, tfinal=50_000, deltaT=10)
+    assert saved_config(config_to_json(config)).total_step == 100_000
+    config = peft.VeraConfig(projection_prng_key=2**31 - 1)
+    assert saved_config(config_to_json(config)).projection_prng_key == 2**31 - 1
 
 
 def test_the_file_and_the_key_are_named(saved, marker, module):

@@ -7,7 +7,9 @@ creates the marker when it is imported.
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,6 +109,64 @@ def custom_tokenizer(folder: Path, marker: Path, module: str) -> None:
     edit_json(folder / "tokenizer_config.json", lambda config: {**config, **tokenizer})
 
 
+def tokenizer_with_dictionaries(folder: Path, marker: Path, module: str) -> None:
+    more = {"tokenizer_class": "BertJapaneseTokenizer", "word_tokenizer_type": "sudachi"}
+    more["sudachi_kwargs"] = {"sudachi_config_path": module, "sudachi_resource_dir": "."}
+    edit_json(folder / "tokenizer_config.json", lambda config: {**config, **more})
+
+
+def model_of_another_library(folder: Path, marker: Path, module: str) -> None:
+    edit_json(folder / "config.json", lambda _: {"model_type": "timm_wrapper", "architecture": f"hf-hub:{module}"})
+
+
+def replacements_that_grow(folder: Path, marker: Path, module: str) -> None:
+    step = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 100}
+    steps = {"type": "Sequence", "normalizers": [step] * 6}
+    edit_json(folder / "tokenizer.json", lambda tokenizer: {**tokenizer, "normalizer": steps})
+
+
+def tokens_without_end(folder: Path, marker: Path, module: str) -> None:
+    special = {"id": "[CLS]", "ids": [2] * 1000, "tokens": ["x"] * 1000}
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    single = [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}] * 1000 + [text]
+    template = {"type": "TemplateProcessing", "single": single, "pair": [text, text]}
+    template["special_tokens"] = {"[CLS]": special}
+    edit_json(folder / "tokenizer.json", lambda tokenizer: {**tokenizer, "post_processor": template})
+
+
+def key_twice(folder: Path, marker: Path, module: str) -> None:
+    path = folder / "tokenizer.json"
+    path.write_text('{"model": {"vocab": {"a": 99999999999}}, ' + path.read_text().lstrip()[1:])
+
+
+def pipe_in_place_of_the_configuration(folder: Path, marker: Path, module: str) -> None:
+    (folder / "config.json").unlink()
+    os.mkfifo(folder / "config.json")
+
+
+def device_in_place_of_the_configuration(folder: Path, marker: Path, module: str) -> None:
+    (folder / "config.json").unlink()
+    (folder / "config.json").symlink_to("/dev/zero")
+
+
+def one_number_for_many(folder: Path, marker: Path, module: str) -> None:
+    (folder / "model.safetensors").unlink()
+    weights = {"embeddings.word_embeddings.weight": torch.zeros(1).expand(2**32)}
+    torch.save(weights, folder / "pytorch_model.bin")
+
+
+def bomb_of_weights(folder: Path, marker: Path, module: str) -> None:
+    (folder / "model.safetensors").unlink()
+    path = folder / "pytorch_model.bin"
+    torch.save({"embeddings.word_embeddings.weight": torch.zeros(1)}, path)
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("archive/data/1", "w", force_zip64=True) as file,
+    ):
+        for _ in range(3):
+            file.write(bytes(2**25))
+
+
 WEIGHTS: dict[str, Attack] = {
     attack.__name__: attack
     for attack in (
@@ -126,6 +186,20 @@ TRANSFORMERS: dict[str, Attack] = {
     "custom model": custom_model,
     "custom model of a new type": custom_model_of_a_new_type,
     "custom tokenizer": custom_tokenizer,
+    "one number for many": one_number_for_many,
+    "a bomb of weights": bomb_of_weights,
+    "a tokenizer with dictionaries": tokenizer_with_dictionaries,
+    "a model of another library": model_of_another_library,
+    "a part of another library": setting("config.json", "text_config", {"model_type": "timm_backbone"}),
+    "code for a part": setting("config.json", "text_config", {"auto_map": {"AutoConfig": "MODULE.Payload"}}),
+    "kernels for a part": setting("config.json", "text_config", [{"_attn_implementation": "org/kernel"}]),
+    "a dtype of a part": setting("config.json", "text_config", {"dtype": "hub.load"}),
+    "replacements that grow": replacements_that_grow,
+    "a key twice": key_twice,
+    "tokens without end": tokens_without_end,
+    "a token id in the settings": setting(
+        "tokenizer_config.json", "added_tokens_decoder", {"99999999999": {"content": "goal"}}
+    ),
     "quantization": setting("config.json", "quantization_config", {"quant_method": "gptq", "bits": 4}),
     "kernels for attention": setting("config.json", "_attn_implementation", "org/kernel:MODULE"),
     "kernels for attention, by another name": setting("config.json", "attn_implementation", "org/kernel"),
@@ -212,6 +286,8 @@ def _transformer(key: str, value: Any) -> Attack:
 SENTENCE_TRANSFORMERS: dict[str, Attack] = {
     **TRANSFORMERS,
     "weights_only=False for the body": unsafe_pickle_of_the_body,
+    "a pipe in place of the configuration": pipe_in_place_of_the_configuration,
+    "a device in place of the configuration": device_in_place_of_the_configuration,
     "a module of a custom class": module_type("MODULE.Payload"),
     "a first module of a custom class": module_type("MODULE.Payload", 0),
     "a module that is a module": module_type("MODULE"),
@@ -236,6 +312,7 @@ SENTENCE_TRANSFORMERS: dict[str, Attack] = {
     "arguments of the tokenizer": _transformer("tokenizer_args", {"tokenizer_file": "/etc/hostname"}),
     "arguments of the processor": _transformer("processor_kwargs", {"trust_remote_code": True}),
     "arguments of the configuration": _transformer("config_args", {"auto_map": {"AutoConfig": "MODULE.Payload"}}),
+    "a prompt without end": setting("config_sentence_transformers.json", "prompts", {"MODULE": "a " * 10**5}),
     "another task": _transformer("transformer_task", "any-to-any"),
     "any method": _transformer("modality_config", {"text": {**OUTSIDE, "method": "push_to_hub"}}),
     "any output": _transformer("modality_config", {"text": {**OUTSIDE, "method_output_name": "__class__"}}),
@@ -280,6 +357,7 @@ ADAPTERS: dict[str, Attack] = {
     "a library": _adapter("auto_mapping", {"base_model_class": "Payload", "parent_library": "MODULE"}),
     "a file": _adapter("prompt_tuning_init_state_dict_path", "MODULE.bin"),
     "a pattern that never ends": _adapter("target_modules", "(.*)*(.*)*x"),
+    "a decomposition that never ends": _adapter("init_lora_weights", "pissa_niter_999999999"),
     "as many layers as there is memory": _adapter("layer_replication", [[0, 2]] * 1000),
 }
 
@@ -297,8 +375,13 @@ def link_out_of_the_folder(folder: Path, marker: Path, module: str) -> None:
     (folder / "more").symlink_to(folder.parent / "elsewhere", target_is_directory=True)
 
 
+def pipe_in_the_folder(folder: Path, marker: Path, module: str) -> None:
+    os.mkfifo(folder / "more.json")
+
+
 FILES: dict[str, Attack] = {
-    attack.__name__: attack for attack in (code_in_the_folder, pickle_in_the_folder, link_out_of_the_folder)
+    attack.__name__: attack
+    for attack in (code_in_the_folder, pickle_in_the_folder, link_out_of_the_folder, pipe_in_the_folder)
 }
 
 
@@ -311,8 +394,16 @@ def kimcnn_pickle_beside(folder: Path, marker: Path, module: str) -> None:
     torch.save({"embedding.weight": Payload(marker)}, folder / "weights.bin")
 
 
+def kimcnn_padding(folder: Path, marker: Path, module: str) -> None:
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["parameters"]["constructor"].update(filter_padding=2**22, max_seq_len=2**40)
+
+    edit_json(folder / "smalltext.json", change)
+
+
 KIMCNN: dict[str, Attack] = {
     "weights as a pickle": kimcnn_weights_as_a_pickle,
     "a pickle beside": kimcnn_pickle_beside,
+    "padding that takes all memory": kimcnn_padding,
     "an unknown parameter of the vocabulary": setting("vocabulary.json", "auto_map", "MODULE.Payload"),
 }

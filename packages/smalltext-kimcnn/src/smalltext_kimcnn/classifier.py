@@ -29,6 +29,7 @@ from smalltext_kimcnn.parameters import (
     check_heights,
     check_matrix,
     check_max_norm,
+    check_saved_padding,
     check_share,
     check_source,
 )
@@ -343,6 +344,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         )
 
     def _load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
+        check_saved_padding(self.filter_padding)
         with torch.device("meta"):  # what the weights are to be, without taking memory for it
             network = self._empty_network(encoder)
         check_shapes(network, shapes_of([folder / WEIGHTS]), folder / WEIGHTS)

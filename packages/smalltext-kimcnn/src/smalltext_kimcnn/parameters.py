@@ -16,6 +16,8 @@ from smalltext_core.terminal import shown
 from smalltext_kimcnn.vectors import Vectors
 from smalltext_torch.parameters import check_count
 
+_MOST_PADDING = 2**12
+
 
 def check_heights(kernel_heights: Sequence[int]) -> tuple[int, ...]:
     """Return kernel heights, or say what they have to be."""
@@ -31,6 +33,15 @@ def check_at_least_0(argument: str, value: object) -> int:
     if not is_whole(value) or value < 0:
         raise InvalidInputError(argument, shown(value), "a whole number, 0 or above")
     return int(value)
+
+
+def check_saved_padding(padding: int) -> None:
+    """Refuse a padding that would take all memory: every text becomes at least that long.
+
+    Nobody pads with more tokens than the highest kernel has, but whoever made a saved model may have.
+    """
+    if padding > _MOST_PADDING:
+        raise InvalidInputError("filter_padding", str(padding), f"up to {_MOST_PADDING}")
 
 
 def check_share(argument: str, value: object) -> float:

@@ -34,6 +34,9 @@ DIFFERENTIABLE_PARAMETERS = {"temperature": 1.0, "eps": 1e-5, "bias": True}
 _PROBED = 3
 """With how many classes `head_params` are tried out: several are another problem than two, thousands are not."""
 
+_PROBED_STEPS = 100
+"""How many steps of its solver that takes at most."""
+
 
 def check_head_params(parameters: Mapping[str, Any], differentiable: bool, num_classes: int) -> None:
     """Refuse parameters that the head does not have, or cannot be fitted with, before anything else takes long."""
@@ -64,6 +67,10 @@ def check_head_params(parameters: Mapping[str, Any], differentiable: bool, num_c
 def _for_probe(parameters: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
     """Return the parameters of a regression of a few classes that is like one of all of them."""
     chosen = dict(parameters)
+    steps = chosen.get("max_iter")
+    if isinstance(steps, (int, np.integer)):
+        # Whoever saved a model may have asked for so many that `load`, which comes here, would never end.
+        chosen["max_iter"] = min(steps, _PROBED_STEPS)
     weights = chosen.get("class_weight")
     if isinstance(weights, Mapping):
         for label, weight in weights.items():

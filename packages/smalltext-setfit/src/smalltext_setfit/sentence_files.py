@@ -108,6 +108,7 @@ _ARGUMENTS: Mapping[str, Any] = {
 _SIMILARITIES = frozenset({"cosine", "dot", "euclidean", "manhattan"})
 _PATH = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)?")
 _NAME = re.compile(r"[A-Za-z0-9_]+")
+_LONGEST_PROMPT = 10_000
 _IGNORED = words("requirements truncate_dim")
 
 
@@ -198,8 +199,10 @@ def _checked_settings(path: Path, *, saved: bool) -> dict[str, Any]:
     checked = checked_object(path, {key: held for key, held in content.items() if key not in _IGNORED}, types)
     for key in ("__version__", "prompts"):
         for name, text in checked.get(key, {}).items():
-            if not isinstance(text, str):
-                refuse(path, f"{key}.{name}", f"it holds {shown(text, 100)}", "a string")
+            if not isinstance(text, str) or len(text) > _LONGEST_PROMPT:
+                refuse(
+                    path, f"{key}.{name}", f"it holds {shown(text, 100)}", f"up to {_LONGEST_PROMPT} characters"
+                )
     default = checked.get("default_prompt_name")
     if default is not None and default not in checked.get("prompts", {}):
         refuse(path, "default_prompt_name", f"it holds {shown(default, 100)}", "the name of one of the prompts")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from smalltext_sklearn.classifier import SklearnClassifier
 
 _WORDS = 50
+_MOST_FEATURES = 2**24
+"""Of a row of more features there is no probe: it would take as much memory as somebody writes into a manifest."""
 _TOLERANCE = 1e-5
 
 
@@ -71,6 +73,8 @@ def explained(folder: Path, written_with: object) -> Iterator[None]:
 
 def _data(classifier: SklearnClassifier, vocabularies: Sequence[list[str] | None]) -> Dataset[Any]:
     if classifier.vectorizer_ is None:
+        if classifier.n_features_ > _MOST_FEATURES:
+            raise ValueError(f"there is no probe of {classifier.n_features_} features")
         return SklearnDataset(csr_matrix(np.ones((1, classifier.n_features_))))
     words = next((words for words in vocabularies if words), ["a", "text"])
     return TextDataset([" ".join(words[:_WORDS])])

@@ -102,6 +102,9 @@ def load(cls: type[C], folder: str | Path, trusted: list[str] | None) -> C:
         raise ModelFolderError(
             f"{folder} does not say which scikit-learn it was saved with. Save the model again."
         )
+    unlisted = {MODEL_FILE, VOCABULARY_FILE} - manifest.files.keys()
+    if unlisted:  # what is listed was found to be a file, and inside the folder
+        raise ModelFolderError(f"{folder} is damaged: its manifest does not list {min(unlisted)}. Copy it again.")
     with damage_explained(folder), probe.explained(folder, written_with):
         content = _read_model(folder / MODEL_FILE, vouched)
         try:

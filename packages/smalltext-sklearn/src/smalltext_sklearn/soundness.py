@@ -7,6 +7,7 @@ Sizes that do not fit are left to numpy, which refuses them when `saving` has th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, TypeGuard
 
@@ -47,6 +48,8 @@ def check_sound(content: object, trusted: frozenset[str]) -> None:
             _check_sparse(value)
         elif isinstance(value, np.random.RandomState):
             _check_random_state(value)
+        elif isinstance(value, np.ndarray):
+            _check_array(value)
         elif type_name(value) in OBJECTS and type_name(value) not in trusted:
             _check_estimator(value, trusted)
 
@@ -99,15 +102,24 @@ def _check_sparse(matrix: Any) -> None:
     sound = matrix.ndim == 2 and matrix.dtype.kind in "biuf"
     try:
         if matrix.format in ("csr", "csc"):
-            sound = sound and all(part.ndim == 1 for part in (matrix.data, matrix.indices, matrix.indptr))
+            pointers = matrix.indptr
+            sound = sound and all(part.ndim == 1 for part in (matrix.data, matrix.indices, pointers))
             matrix.check_format(full_check=True)
+            # scipy looks at differences, which overflow: from 2**31 - 1 to -2 is one step up.
+            sound = sound and pointers[0] == 0 and bool((pointers[1:] >= pointers[:-1]).all())
         else:
             offsets, size = matrix.offsets, min(matrix.shape)
             sound = sound and matrix.format == "dia" and matrix.data.ndim == 2 and offsets.dtype.kind in "iu"
-            sound = sound and offsets.shape == (len(matrix.data),) and bool((abs(offsets) < max(size, 1)).all())
+            sound = sound and offsets.shape == (len(matrix.data),)
+            sound = sound and bool(((offsets < max(size, 1)) & (offsets > -max(size, 1))).all())
     except (ValueError, TypeError, IndexError, AttributeError):
         sound = False
     _require(sound, matrix, "its indices are out of range")
+
+
+def _check_array(array: np.ndarray[Any, Any]) -> None:
+    """Refuse arrays of elements without bytes, of which a file of no size can hold any number."""
+    _require(array.dtype.itemsize > 0 or array.size == 0, array, f"it has {array.size} elements of no size")
 
 
 def _check_random_state(state: np.random.RandomState) -> None:
@@ -122,8 +134,9 @@ def _check_estimator(estimator: Any, trusted: frozenset[str]) -> None:
         if hasattr(estimator, "_parameter_constraints"):
             estimator._validate_params()
     attributes = vars(estimator)
-    jobs = attributes.get("n_jobs")
-    _require(jobs is None or (type(jobs) is int and abs(jobs) <= _MOST_JOBS), estimator, f"n_jobs={shown(jobs)}")
+    hidden = sorted(name for name in attributes if callable(getattr(type(estimator), name, None)))
+    _require(not hidden, estimator, f"it has {', '.join(map(shown, hidden[:3]))} in the place of methods")
+    _limit_jobs(estimator)
     _require(attributes.get("memory") is None, estimator, "it keeps a cache in a folder")
     if "n_features_in_" in attributes:
         _require(_is_count(attributes["n_features_in_"]), estimator, "n_features_in_ is no number of features")
@@ -143,6 +156,14 @@ def _check_estimator(estimator: Any, trusted: frozenset[str]) -> None:
             f"{what}, which may take for ever on some texts. If you know where the folder comes from, name it: "
             f"smalltext_core.load(folder, trusted=[{shown(pattern)}])"
         )
+
+
+def _limit_jobs(estimator: Any) -> None:
+    """Have no more processes started than there are processors, whatever the machine was that it is from."""
+    jobs = vars(estimator).get("n_jobs")
+    _require(jobs is None or (type(jobs) is int and abs(jobs) <= _MOST_JOBS), estimator, f"n_jobs={shown(jobs)}")
+    if jobs is not None and jobs > (os.cpu_count() or 1):
+        estimator.n_jobs = -1
 
 
 def _check_coefficients(estimator: Any) -> None:

@@ -7,6 +7,7 @@ itself trusts more: all of scikit-learn, whose compiled code believes the number
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Iterator
@@ -25,7 +26,10 @@ _OLDEST_PROTOCOL = 2
 
 _LARGEST = 2 * 2**30
 _HIGHEST_RATIO = 200
-"""What a file may become in memory: so many bytes, or so many times its own size."""
+"""What a file may become in memory: this number of bytes, or this many times its own size."""
+
+_LARGEST_SCHEMA = 2**29
+"""The most bytes of the schema, which Python objects of about ten times the size are made of."""
 
 _SCALARS = frozenset(
     f"numpy.{name}"
@@ -142,10 +146,11 @@ class Schema:
     def __init__(self, path: Path) -> None:
         self._path = path
         with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-            if unpacked > max(_LARGEST, _HIGHEST_RATIO * path.stat().st_size):
+            entries = archive.infolist()
+            self._check_unpacked(sum(entry.file_size for entry in entries))
+            if archive.getinfo(SCHEMA).file_size > _LARGEST_SCHEMA:
                 raise ModelFolderError(
-                    f"{path} would take {unpacked / 2**30:.0f} GiB once unpacked. Do not use it."
+                    f"{path} has a {SCHEMA} of more than {_LARGEST_SCHEMA} bytes. Do not use it."
                 )
             self._content = json.loads(archive.read(SCHEMA))
         protocol = self._content.get("protocol") if isinstance(self._content, dict) else None
@@ -153,10 +158,25 @@ class Schema:
             what = f"{path} has the skops protocol {shown(protocol)}, not {_OLDEST_PROTOCOL} or a later one"
             raise ModelFolderError(f"{what}. Save the model again.")
         self._nodes = list(_nodes(self._content))
+        self._check_matrices()
         self._by_identity: dict[Any, list[dict[str, Any]]] = {}
         for node in self._nodes:
             if node.get("__id__") is not None:
                 self._by_identity.setdefault(repr(node["__id__"]), []).append(node)
+
+    def _check_unpacked(self, size: int) -> None:
+        if size > max(_LARGEST, _HIGHEST_RATIO * self._path.stat().st_size):
+            raise ModelFolderError(f"{self._path} would take {size / 2**30:.0f} GiB once unpacked. Do not use it.")
+
+    def _check_matrices(self) -> None:
+        """Check the size of sparse matrices, which are archives whose members are compressed a second time."""
+        files = {str(node.get("file")) for node in self._nodes if node["__loader__"] == "SparseMatrixNode"}
+        size = 0
+        with zipfile.ZipFile(self._path) as archive:
+            for name in files & set(archive.namelist()):
+                with zipfile.ZipFile(io.BytesIO(archive.read(name))) as matrix:
+                    size += sum(member.file_size for member in matrix.infolist())
+        self._check_unpacked(size)
 
     @property
     def unknown_types(self) -> set[str]:

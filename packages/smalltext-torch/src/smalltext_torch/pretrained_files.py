@@ -39,6 +39,10 @@ TOKENIZER, ADAPTER_CONFIG = "tokenizer.json", "adapter_config.json"
 
 _MOST_LAYERS = 4096
 _MOST_TOKENS = 10_000_000
+_MOST_GROWTH = 10_000
+_BY_OTHER_LIBRARIES = "timm"
+"""What the types of models begin with that another library makes by any name, such as that of a file."""
+_VOCABULARIES = frozenset({"added_tokens.json", "vocab.json"})
 _COUNTS = ("layer", "block", "depth", "stage", "expert", "group")
 _ATTENTION_KEYS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
 _MECAB = frozenset({"ipadic", "unidic", "unidic_lite"})
@@ -93,7 +97,8 @@ def put_config(folder: Path, target: Path, library: Any, *, saved: bool) -> dict
 
 def _checked_config(path: Path, content: Mapping[str, Any], library: Any, *, saved: bool) -> dict[str, Any]:
     kind = content.get("model_type")
-    if not isinstance(kind, str) or kind not in library.CONFIG_MAPPING:
+    known_type = isinstance(kind, str) and kind in library.CONFIG_MAPPING
+    if not known_type or str(kind).startswith(_BY_OTHER_LIBRARIES):
         refuse(path, "model_type", f"it holds {shown(kind, 100)}", "a type of models that transformers knows")
     known = BASE_CONFIG | _keys_of(library.CONFIG_MAPPING[kind])
     checked: dict[str, Any] = {}
@@ -149,6 +154,8 @@ def _check_nested(path: Path, place_of: str, key: str, value: Any) -> None:
         return
     if key in ("dtype", "torch_dtype") or (key not in BASE_CONFIG | NOT_HANDED_ON and is_suspicious(key)):
         refuse(path, place_of, f"it holds {shown(value, 100)}, which is not on the list of what is allowed")
+    if key == "model_type" and str(value).startswith(_BY_OTHER_LIBRARIES):
+        refuse(path, place_of, f"it holds {shown(value, 100)}", "models that transformers itself computes")
     if key == "tokenizer_class" and not is_tokenizer(value):
         refuse(path, place_of, f"it holds {shown(value, 100)}", "a class of tokenizers of texts of transformers")
 
@@ -190,20 +197,61 @@ def put_tokenizer(folder: Path, target: Path, library: Any, *, saved: bool) -> N
             _write(target / name, _checked_special_tokens(folder / name))
         else:
             if name == TOKENIZER:
-                _check_ids(folder / name)
+                _check_tokenizer(folder / name)
+            elif name in _VOCABULARIES:
+                _check_ids(folder / name, read_object(folder / name, unique=True).values())
             place(folder / name, target / name)
 
 
-def _check_ids(path: Path) -> None:
-    """Refuse token ids that libraries would make a table for which takes all memory."""
-    content = read_object(path)
+def _check_tokenizer(path: Path) -> None:
+    """Refuse token ids, and replacements in texts, for which all memory would be taken."""
+    content = read_object(path, unique=True)
     model, added = content.get("model"), content.get("added_tokens")
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
     ids: list[Any] = [*vocabulary.values()] if isinstance(vocabulary, dict) else []
     ids += [token.get("id") for token in added or () if isinstance(token, dict)] if isinstance(added, list) else []
+    _check_ids(path, ids)
+    _check_growth(path, content.get("normalizer"))
+    _check_templates(path, content.get("post_processor"))
+
+
+def _check_ids(path: Path, ids: Iterable[Any]) -> None:
+    """Refuse token ids that libraries would make a table for which takes all memory."""
     for number in ids:
         if type(number) is not int or not 0 <= number <= _MOST_TOKENS:
             refuse(path, "", f"a token has the id {shown(number, 40)}", f"whole numbers up to {_MOST_TOKENS}")
+
+
+def _check_growth(path: Path, normalizer: Any) -> None:
+    """Refuse replacements that, one after the other, make a text thousands of times as long."""
+    growth, waiting = 1, [normalizer]
+    while waiting:
+        step = waiting.pop()
+        if isinstance(step, list):
+            waiting.extend(step)
+        elif isinstance(step, dict):
+            waiting.append(step.get("normalizers"))
+            texts = (step.get("content"), step.get("prepend"))
+            growth *= max(1, *(len(text) for text in texts if isinstance(text, str)), 0)
+            if growth > _MOST_GROWTH:
+                refuse(path, "normalizer", f"it makes texts more than {_MOST_GROWTH} times as long")
+
+
+def _check_templates(path: Path, processor: Any) -> None:
+    """Refuse special tokens around a text that are far more than any model takes."""
+    waiting = [processor]
+    while waiting:
+        step = waiting.pop()
+        if isinstance(step, list):
+            waiting.extend(step)
+        elif isinstance(step, dict):
+            waiting.append(step.get("processors"))
+            pieces, special = step.get("single"), step.get("special_tokens")
+            tokens = special.values() if isinstance(special, dict) else ()
+            ids = [token.get("ids") for token in tokens if isinstance(token, dict)]
+            count = sum(len(each) for each in ids if isinstance(each, list))
+            if isinstance(pieces, list) and len(pieces) * max(count, 1) > _MOST_GROWTH:
+                refuse(path, "post_processor", f"it puts more than {_MOST_GROWTH} tokens around a text")
 
 
 def _checked_tokenizer_config(path: Path, library: Any, *, saved: bool) -> dict[str, Any]:
@@ -229,10 +277,15 @@ def _checked_tokenizer_config(path: Path, library: Any, *, saved: bool) -> dict[
 
 
 def _check_tokenizer_value(path: Path, key: str, value: Any) -> None:
+    if key == "added_tokens_decoder":
+        sound = isinstance(value, dict) and all(number.isdecimal() and len(number) < 10 for number in value)
+        _check_ids(path, map(int, value) if sound else [value])
     if key == "backend" and value not in ("tokenizers", "sentencepiece"):
         refuse(path, key, f"it holds {shown(value, 100)}", "tokenizers, sentencepiece")
     if key == "sp_model_kwargs" and not (isinstance(value, dict) and value.keys() <= _SENTENCEPIECE):
         refuse(path, key, f"it holds {shown(value, 100)}", f"an object with {', '.join(sorted(_SENTENCEPIECE))}")
+    if key.endswith("_kwargs") and key not in ("mecab_kwargs", "sp_model_kwargs"):
+        refuse(path, key, f"it holds {shown(value, 100)}", "null; such arguments name files of dictionaries")
     if key == "mecab_kwargs" and not (
         isinstance(value, dict) and value.keys() <= {"mecab_dic"} and set(map(str, value.values())) <= _MECAB
     ):
@@ -296,6 +349,8 @@ def check_files(folder: Path, expected: Iterable[str] = ()) -> None:
             inside = False
         if not inside:
             raise ModelFolderError(f"{path} is a link that leads out of the folder; it is not read.")
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise ModelFolderError(f"{path} is a pipe or a device, which may never end; it is not read.")
         if path.suffix.lower() in EXECUTABLE and path.relative_to(folder).as_posix() not in set(expected):
             what = f"{path} is of a kind that can hold code, and no classifier saves such a file"
             raise ModelFolderError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,18 +34,33 @@ def refuse(path: Path, key: str, problem: str, allowed: str = "") -> NoReturn:
     raise ModelFolderError(f"{where}: {problem}{f'; allowed: {allowed}' if allowed else ''}.")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, unique: bool = False) -> Any:
     """Return the content of a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+    unique : bool, default=False
+        Whether to refuse an object with the same key twice. Of such keys, two libraries may take different ones,
+        which matters for a file that is handed on as it is.
 
     Raises
     ------
     ModelFolderError
-        If it cannot be read, is larger than 64 MiB, is not JSON, or holds NaN or infinity.
+        If it cannot be read, is no regular file, is larger than 64 MiB, is not JSON, or holds NaN or
+        infinity.
     """
     try:
+        if path.exists() and not path.is_file():
+            refuse(path, "", "it is no regular file")
         if path.stat().st_size > LARGEST:
             refuse(path, "", f"it has more than {LARGEST} bytes")
-        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        return json.loads(
+            path.read_bytes(),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_without_duplicates if unique else None,
+        )
     except OSError as error:
         raise ModelFolderError(f"{path} cannot be read: {one_line(str(error))}") from error
     except (ValueError, RecursionError) as error:
@@ -53,9 +69,9 @@ def read_json(path: Path) -> Any:
         raise ModelFolderError(f"{path} is damaged, it is not JSON ({one_line(str(error))}).") from error
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path, *, unique: bool = False) -> dict[str, Any]:
     """Return the content of a file that holds a JSON object; see `read_json`."""
-    content = read_json(path)
+    content = read_json(path, unique=unique)
     if not isinstance(content, dict):
         refuse(path, "", "it holds no JSON object")
     return content
@@ -106,3 +122,17 @@ def _described(allowed: Any) -> str:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is beyond the largest number")
+    return number
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("an object has the same key twice")
+    return content

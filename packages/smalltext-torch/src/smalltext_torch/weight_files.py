@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import shutil
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ SAFE, SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 
 _SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_HIGHEST_RATIO = 4
+"""How many times the size of a pickle its tensors may take: those that share memory are in it once."""
 _MOST_SPARE = 64 * 2**20
 """How many numbers a network may hold besides its weights: tables of positions and the like."""
 
@@ -144,7 +147,13 @@ def place(source: Path, target: Path) -> None:
 
 def _unpickled(path: Path) -> dict[str, torch.Tensor]:
     """Return the tensors that a pickle holds, and nothing else."""
+    most = _HIGHEST_RATIO * path.stat().st_size + _MOST_SPARE
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > most:
+                raise ValueError(f"it is {unpacked} bytes unpacked")
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, KeyError, TypeError) as error:
         reason = one_line(str(error).partition("\n")[0])
@@ -152,6 +161,12 @@ def _unpickled(path: Path) -> dict[str, torch.Tensor]:
         raise ModelFolderError(f"{what}. It is read with weights_only=True, and never otherwise.") from error
     if not isinstance(content, dict):
         raise ModelFolderError(f"{path} holds no weights by their names.")
+    # One number may stand for all elements of a tensor of any size, which becomes so large once it is copied.
+    tensors = [tensor for tensor in content.values() if isinstance(tensor, torch.Tensor)]
+    if any(tensor.layout != torch.strided or tensor.device.type != "cpu" for tensor in tensors):
+        raise ModelFolderError(f"{path} holds other tensors than dense ones.")
+    if sum(tensor.numel() * tensor.element_size() for tensor in tensors) > most:
+        raise ModelFolderError(f"{path} holds tensors of many times the size of the file. Do not use it.")
     # Old files hold tensors that share memory, which safetensors does not take.
     return {
         str(name): tensor.detach().clone().contiguous()

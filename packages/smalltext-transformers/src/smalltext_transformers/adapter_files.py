@@ -36,6 +36,9 @@ _ONLY_EMPTY = re.compile(r".*_(config|dict|file|mapping|path|replication)")
 _WORD = re.compile(r"[A-Za-z0-9_.-]{0,100}")
 _FEW_REPETITIONS = re.compile(r"[\w.^$|\\()-]*([*+?][\w.^$|\\()-]*){0,4}")
 _LARGEST = 4096
+_ANY_NUMBER = words("deltaT n_frequency projection_prng_key random_loc_seed random_seed tfinal tinit total_step")
+"""Keys that hold a seed, a step of training, or a count that takes no more memory than the layer has."""
+_LONG_COUNT = re.compile(r"[0-9]{4}")
 
 
 def checked_config(content: Mapping[str, Any], known: Iterable[str], path: Path) -> dict[str, Any]:
@@ -82,10 +85,12 @@ def _check(path: Path, key: str, value: Any) -> None:
             # They are regular expressions; those that could take forever are not among the usual ones.
             nested = re.search(r"\)[*+?{]", entry)
             pattern = _FEW_REPETITIONS if key in _NAMES_OF_MODULES | _PATTERNS else _WORD
-            if nested or len(entry) > 1000 or not pattern.fullmatch(entry):
+            # One says how long it takes: "pissa_niter_16".
+            count = pattern is _WORD and _LONG_COUNT.search(entry)
+            if nested or count or len(entry) > 1000 or not pattern.fullmatch(entry):
                 _refuse_value(path, key, value)
         elif type(entry) is int:
-            if abs(entry) > _LARGEST:
+            if abs(entry) > _LARGEST and key not in _ANY_NUMBER:
                 _refuse_value(path, key, value)
         elif type(entry) not in (bool, float):
             _refuse_value(path, key, value)
