@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -10,11 +11,13 @@ import pytest
 
 from architecture import public_face
 
-PROGRAM = """
-import importlib, inspect, json, pkgutil, random, sys
+# All is found in one run, not once in each worker.
+pytestmark = pytest.mark.xdist_group("public names")
 
-name, first, seed = sys.argv[1:]
-module, dice = importlib.import_module(name), random.Random(int(seed))
+# Each package is imported in a process where no module of these packages is. Such a process is forked from one in
+# which the libraries have been imported, which take longer than all else here; where there is no fork, it is new.
+PROGRAM = """
+import contextlib, importlib, inspect, json, os, pkgutil, random, sys
 
 def shuffled(names):
     return dice.sample(sorted(names), len(names))
@@ -33,36 +36,62 @@ def exported():
         found[each] = scope[each]
     return found
 
-if first == "submodules":
+def report():
+    if first == "submodules":
+        submodules()
+    before, listed = exported(), dir(module)
     submodules()
-before, listed = exported(), dir(module)
-submodules()
-after = exported()
-print(json.dumps({
-    "changed": [each for each in before if before[each] is not after[each]],
-    "modules": [each for each in after if inspect.ismodule(after[each])],
-    "hidden": [one.name for one in pkgutil.iter_modules(getattr(module, "__path__", ())) if one.name in after],
-    "unlisted": sorted(set(module.__all__) - set(listed)),
-    "kinds": {each: type(after[each]).__name__ for each in after},
-}))
+    after = exported()
+    print(json.dumps({
+        "package": name,
+        "first": first,
+        "changed": [each for each in before if before[each] is not after[each]],
+        "modules": [each for each in after if inspect.ismodule(after[each])],
+        "hidden": [one.name for one in pkgutil.iter_modules(getattr(module, "__path__", ())) if one.name in after],
+        "unlisted": sorted(set(module.__all__) - set(listed)),
+        "kinds": {each: type(after[each]).__name__ for each in after},
+    }), flush=True)
+
+jobs = json.loads(sys.argv[1])
+if len(jobs) > 1:
+    for library in ("sklearn", "skops.io", "torch", "transformers", "sentence_transformers", "setfit"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(library)
+    assert not [each for each in sys.modules if each.startswith("smalltext")]
+for name, first, seed in jobs:
+    if len(jobs) > 1 and (child := os.fork()):
+        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert ended == 0, (name, first, ended)
+        continue
+    module, dice = importlib.import_module(name), random.Random(seed)
+    report()
+    if len(jobs) > 1:
+        os._exit(0)
 """
 
 PACKAGES = [name for name in public_face.MODULES if name != "smalltext_core.errors"]
 
 
-def exports(name, first, seed):
-    command = [sys.executable, "-c", PROGRAM, name, first, str(seed)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+@pytest.fixture(scope="module")
+def reports():
+    """What was found in each package, with its names imported first, and with its submodules imported first."""
+    jobs = [(name, *first) for name in PACKAGES for first in (("names", 1), ("submodules", 2))]
+    found = []
+    for together in [jobs] if hasattr(os, "fork") else [[job] for job in jobs]:
+        command = [sys.executable, "-c", PROGRAM, json.dumps(together)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        found += [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"package"')]
+    return {(one["package"], one["first"]): one for one in found}
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_every_exported_name_is_one_object_before_and_after_the_submodules_are_loaded(name):
-    early, late = exports(name, "names", seed=1), exports(name, "submodules", seed=2)
+def test_every_exported_name_is_one_object_before_and_after_the_submodules_are_loaded(name, reports):
+    early, late = reports[name, "names"], reports[name, "submodules"]
     for found in (early, late):
         assert not found["changed"]
         assert not found["modules"]
         assert not found["unlisted"]
         assert not found["hidden"], "a module of the package has the name of something that it exports"
+    assert early["kinds"]
     assert early["kinds"] == late["kinds"]

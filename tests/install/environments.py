@@ -15,6 +15,11 @@ from packaging.requirements import Requirement
 
 from house import packages
 
+QUICKLY = ("--quiet", "--no-compile")
+"""Options of pip. To compile all modules of scikit-learn and scipy takes longer than those that are imported."""
+COMPILING_NOTHING = {"PIP_NO_COMPILE": "0"}
+"""The same as a variable of pip, which takes the value for that of `compile`."""
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -32,7 +37,7 @@ class Environment:
         return self.folder / ("Scripts" if os.name == "nt" else "bin")
 
     def install(self, *requirements: str) -> None:
-        self._pip("install", "--quiet", "--find-links", str(self.wheels), *requirements)
+        self._pip("install", *QUICKLY, "--find-links", str(self.wheels), *requirements)
 
     def install_offline(self, name: str) -> None:
         """Install one of the packages from its wheel, and what it needs of others, which is here, as links."""
@@ -46,7 +51,7 @@ class Environment:
                 waiting += [needed.name for needed in packages.required(one)]
             else:
                 others.add(one)
-        self._pip("install", "--quiet", "--no-deps", "--no-index", "--find-links", str(self.wheels), *sorted(ours))
+        self._pip("install", *QUICKLY, "--no-deps", "--no-index", "--find-links", str(self.wheels), *sorted(ours))
         linked(self.packages, *sorted(others))
 
     def distributions(self) -> set[str]:

@@ -16,7 +16,7 @@ import pytest
 
 from docs.pages import blocks
 from house import packages
-from install.environments import linked
+from install.environments import COMPILING_NOTHING, linked
 from smalltext_cli.skeleton import PluginName, skeleton
 
 pytestmark = [pytest.mark.install, pytest.mark.slow, pytest.mark.xdist_group("install")]
@@ -38,6 +38,7 @@ class Shell:
             for name, value in os.environ.items()
             if not name.startswith(("PYTHONPATH", "PYTHONHOME", "SMALLTEXT_", "VIRTUAL_ENV"))
         }
+        surroundings |= COMPILING_NOTHING
         surroundings["PATH"] = f"{self.environment / 'bin'}{os.pathsep}{surroundings['PATH']}"
         ended = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command],
