@@ -279,7 +279,8 @@ def _checked_tokenizer_config(path: Path, library: Any, *, saved: bool) -> dict[
 def _check_tokenizer_value(path: Path, key: str, value: Any) -> None:
     if key == "added_tokens_decoder":
         sound = isinstance(value, dict) and all(number.isdecimal() and len(number) < 10 for number in value)
-        _check_ids(path, map(int, value) if sound else [value])
+        ids: list[Any] = [int(number) for number in value] if sound else [value]
+        _check_ids(path, ids)
     if key == "backend" and value not in ("tokenizers", "sentencepiece"):
         refuse(path, key, f"it holds {shown(value, 100)}", "tokenizers, sentencepiece")
     if key == "sp_model_kwargs" and not (isinstance(value, dict) and value.keys() <= _SENTENCEPIECE):
