@@ -279,7 +279,7 @@ def test_parameters_of_a_head_of_many_classes_are_tried_out_on_few(monkeypatch):
             check_head_params(wrong, False, 10_000)
 
 
-@pytest.mark.parametrize("folder", [5, object(), b"cache", ["cache"]], ids=repr)
+@pytest.mark.parametrize("folder", [5, object(), b"cache", ["cache"]], ids=lambda folder: type(folder).__name__)
 def test_a_cache_that_is_no_path_is_refused_by_the_builder(folder):
     with pytest.raises(InvalidInputError, match="cache_dir"):
         build(2, model="a-model", cache_dir=folder).new()
