@@ -37,6 +37,8 @@ def test_where_classes_have_no_names_only_numbers_are_taken():
         *(
             {"a": 0},
             {"a": -1},
+            {"a": True},
+            {"a": np.complex128(1)},
             {"a": float("nan")},
             {"a": 1e300},
             {"a": 1e-300},

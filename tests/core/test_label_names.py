@@ -204,3 +204,25 @@ def test_a_name_that_looks_like_a_known_one_is_told_from_it():
         names.number("good\u00a0film")
     assert r"got 'good\xa0film'" in str(caught.value)
     assert "looks like 'good film'" in str(caught.value)
+
+
+def given_that_hold_no_labels_in_an_order():
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    columns = {"a": ["a", "b"], "b": ["b", "a"]}
+    tables = [pd.DataFrame(columns), pl.DataFrame(columns), pl.LazyFrame(columns), pa.table(columns)]
+    return [*tables, columns, "ab", b"ab", None, 5, np.array("a")]
+
+
+def test_names_are_collected_and_looked_up_in_labels_and_not_in_tables():
+    names = LabelNames(("a", "b"))
+    for wrong in given_that_hold_no_labels_in_an_order():
+        for call in (LabelNames.of, names.encode, names.encode_multi_label):
+            with pytest.raises(InvalidInputError, match=r"^labels: got "):
+                call(wrong)
+    assert LabelNames.of({"b", "a"}) == names
+    assert LabelNames.of(iter(["b", ["a", "b"]])) == names
+    with pytest.raises(InvalidInputError, match=r"^labels: got a set, which has no order"):
+        names.encode({"b", "a"})

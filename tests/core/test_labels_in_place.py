@@ -306,3 +306,21 @@ def test_the_shape_of_small_text_makes_a_matrix_too():
     for wrong in [((3, 3),), ((2,),), ((2, 3, 4),), ("ab",), (-1,), (1.5,), (None,)]:
         with pytest.raises(InvalidInputError, match=r"^(num_classes|shape): got "):
             list_to_csr([[0, 2], [1]], *wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["1", "2", "3"],
+        [1, "2", 3],
+        np.array([1, "2", 3], dtype=object),
+        np.array([1, 2, 3], dtype=complex),
+        np.array([1, 2, 3], dtype="M8[D]"),
+        np.array([1, 2, 3], dtype="m8[D]"),
+        [b"1", b"2", b"3"],
+    ],
+    ids=repr,
+)
+def test_weights_are_numbers_and_nothing_that_numpy_would_convert(wrong):
+    with pytest.raises(InvalidInputError, match=r"^weights: got .*; allowed: finite numbers"):
+        training_data(single(), wrong, num_classes=3, multi_label=False)

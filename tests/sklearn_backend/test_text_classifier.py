@@ -323,3 +323,25 @@ def test_a_table_of_several_columns_is_refused_with_the_way_out(classifier):
     for wrong in (columns, set(columns["text"]), b"ab"):
         with pytest.raises(InvalidInputError, match=r"^X: got "):
             classifier.predict(wrong)
+
+
+def test_labels_may_be_a_generator_and_are_no_mapping_table_or_bytes(classifier):
+    import pyarrow as pa
+
+    texts, labels = ["a fine film", "a dull film"], ["x", "y"]
+    assert classifier.fit(iter(texts), iter(labels)).predict(texts).tolist() == labels
+    for wrong in (
+        {"x": 1, "y": 2},
+        {"x", "y"},
+        "xy",
+        b"xy",
+        bytearray(b"xy"),
+        [b"x", b"y"],
+        pa.table({"a": labels, "b": labels}),
+        np.array("x"),
+        5,
+    ):
+        with pytest.raises(InvalidInputError, match=r"^y: got "):
+            classifier.fit(texts, wrong)
+    with pytest.raises(InvalidInputError, match=r"^X: got an array of shape \(\)"):
+        classifier.predict(np.array("a fine film"))

@@ -99,7 +99,11 @@ def check_weights(weights: ArrayLike, count: int, argument: str = "weights") -> 
     if columns_of(given) is not None or (isinstance(given, Iterable) and not hasattr(type(given), "__array__")):
         given = as_sequence(given, argument, allowed, "weight")
     try:
-        checked = np.asarray(given, dtype=np.float64)
+        array = np.asarray(given)
+        texts = array.dtype == object and any(isinstance(one, (str, bytes)) for one in array.flat)
+        if texts or array.dtype.kind not in "biufO":  # which numpy would convert, of dates and complex numbers too
+            raise InvalidInputError(argument, brief(weights), allowed, "Convert them to numbers first.")
+        checked = array.astype(np.float64)
     except (TypeError, ValueError, OverflowError, RuntimeError):
         raise InvalidInputError(argument, brief(weights), allowed) from None
     if checked.shape != (count,):

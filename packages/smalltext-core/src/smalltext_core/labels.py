@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -289,7 +290,8 @@ class LabelNames:
     @classmethod
     def of(cls, labels: Iterable[object]) -> LabelNames:
         """Collect the distinct names in labels: names, or lists of names (multi-label); sorted."""
-        return cls(tuple(sorted(set(chain.from_iterable(names_of_rows(labels))))))
+        given = labels if isinstance(labels, AbstractSet) else _in_order(labels)
+        return cls(tuple(sorted(set(chain.from_iterable(names_of_rows(given))))))
 
     @classmethod
     def saved(cls, names: Iterable[str]) -> LabelNames:
@@ -340,12 +342,12 @@ class LabelNames:
 
     def encode(self, labels: Iterable[object]) -> NDArray[np.int32]:
         """Turn names into class numbers, shape (n,)."""
-        return np.array([self.number(label) for label in labels], dtype=np.int32)
+        return np.array([self.number(label) for label in _in_order(labels)], dtype=np.int32)
 
     def encode_multi_label(self, labels: Iterable[Iterable[object]]) -> csr_matrix:
         """Turn lists of names into a multi-label matrix of shape (n, num_classes)."""
         rows = []
-        for row in labels:
+        for row in _in_order(labels):
             if not is_row(row):
                 raise InvalidInputError("labels", f"{brief(row)} for a text", "a list of names for each text")
             rows.append([self.number(name) for name in row])
@@ -363,6 +365,11 @@ class LabelNames:
         if is_multi_label(y):
             return [[self.names[k] for k in row] for row in csr_to_list(y) if isinstance(row, list)]
         return [self.names[k] for k in y.tolist()]
+
+
+def _in_order(labels: object) -> list[Any]:
+    """Return labels as a list; a table, a mapping or a string would give its columns, keys or letters."""
+    return as_sequence(labels, "labels", "a name, or a list of names, for each text", "label")
 
 
 def is_row(label: object) -> TypeGuard[Iterable[object]]:

@@ -112,6 +112,13 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
             If the labels, the weights or the texts are not what is needed; the former model stays.
         UnsupportedError
             If there are weights (or a class_weight) and the estimator takes none.
+
+        Notes
+        -----
+        With a thousand classes or more, logistic regression with the parameters of the default may need more than
+        3.5 GiB. Then each class is learned as the mean of the features of its texts instead, and a UserWarning
+        says so; with few texts a class, its accuracy is within some hundredths. Any other estimator, or other
+        parameters (such as ``C=10``), is used as it is.
         """
         train_set, sample_weights = checks.training_data(
             train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label

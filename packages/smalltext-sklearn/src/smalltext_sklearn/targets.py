@@ -16,6 +16,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import class_name
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.numbers import is_number
+from smalltext_core.sequences import as_sequence
 from smalltext_core.terminal import shown
 
 _ALLOWED = "a label for each text, shape (n,), or a matrix of zeros and ones, shape (n, classes)"
@@ -135,9 +136,12 @@ def _as_array(y: Any) -> NDArray[Any]:
     if y is None:
         advice = "TextClassifier requires y to be passed, but the target y is None."
         raise InvalidInputError("y", "None", _ALLOWED, advice)
-    if isinstance(y, (str, bytes)) or not (hasattr(y, "__len__") or hasattr(y, "__array__")):
-        raise InvalidInputError("y", shown(y, 80), _ALLOWED)
-    labels = y if isinstance(y, (list, tuple)) else np.asarray(y)
+    if not isinstance(y, (list, tuple)) and not hasattr(type(y), "__array__"):
+        y = as_sequence(y, "y", _ALLOWED, "label")
+    try:
+        labels = y if isinstance(y, (list, tuple)) else np.asarray(y)
+    except (TypeError, ValueError) as error:  # rows of several lengths
+        raise InvalidInputError("y", shown(y, 80), _ALLOWED, f"{error}.") from None
     if isinstance(labels, np.ndarray) and labels.ndim == 0:
         raise InvalidInputError("y", shown(y, 80), _ALLOWED)
     if isinstance(labels, np.ndarray) and (labels.dtype != object or labels.ndim > 1):
