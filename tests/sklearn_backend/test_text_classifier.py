@@ -343,5 +343,5 @@ def test_labels_may_be_a_generator_and_are_no_mapping_table_or_bytes(classifier)
     ):
         with pytest.raises(InvalidInputError, match=r"^y: got "):
             classifier.fit(texts, wrong)
-    with pytest.raises(InvalidInputError, match=r"^X: got an array of shape \(\)"):
+    with pytest.raises(InvalidInputError, match=r"^X: got an array of .*shape \(\)"):
         classifier.predict(np.array("a fine film"))

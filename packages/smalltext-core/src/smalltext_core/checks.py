@@ -101,11 +101,12 @@ def check_weights(weights: ArrayLike, count: int, argument: str = "weights") -> 
     try:
         array = np.asarray(given)
         texts = array.dtype == object and any(isinstance(one, (str, bytes)) for one in array.flat)
-        if texts or array.dtype.kind not in "biufO":  # which numpy would convert, of dates and complex numbers too
-            raise InvalidInputError(argument, brief(weights), allowed, "Convert them to numbers first.")
-        checked = array.astype(np.float64)
+        convertible = not texts and array.dtype.kind in "biufO"  # numpy converts dates and complex numbers too
+        checked = array.astype(np.float64) if convertible else None
     except (TypeError, ValueError, OverflowError, RuntimeError):
         raise InvalidInputError(argument, brief(weights), allowed) from None
+    if checked is None:
+        raise InvalidInputError(argument, brief(weights), allowed, "Convert them to numbers first.")
     if checked.shape != (count,):
         raise InvalidInputError(argument, f"shape {checked.shape}", f"{allowed}: shape ({count},)")
     wrong = ~np.isfinite(checked) | (checked < 0)
