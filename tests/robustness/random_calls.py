@@ -233,8 +233,8 @@ def estimate(rng: random.Random, name: str) -> object:
     from smalltext_sklearn import TextClassifier
 
     action = rng.choice(["clone", "set_params", "get_params", "fit", "repr"])
-    # What cannot be written has no repr inside of an estimator either.
-    classifier = TextClassifier(name, **settings(rng, name, 2, 0 if action == "repr" else 0.5))
+    # What cannot be written or copied cannot be inside of an estimator either.
+    classifier = TextClassifier(name, **settings(rng, name, 2, 0 if action in ("repr", "clone") else 0.5))
     if action == "clone":
         return clone(classifier)
     if action == "set_params":
@@ -293,9 +293,14 @@ def call(name: str, seed: int) -> Outcome:
 
 
 def is_pythons(error: BaseException) -> bool:
-    """Tell whether Python itself refused a call, or `load` in its words, as having other parameters."""
+    """Tell whether Python itself refused a call, or `load` in its words, as having other parameters.
+
+    Functions of the caller, such as one that makes an optimizer, may be called with what they do not take, too.
+    """
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    refused = frame.f_code.co_filename == __file__ or "unexpected keyword argument" in str(error)
+    refused = frame.f_code.co_filename == __file__ or any(
+        said in str(error) for said in ("unexpected keyword argument", f"{hostile.__name__}.<locals>.<lambda>()")
+    )
     return isinstance(error, TypeError) and refused
 
 

@@ -14,7 +14,7 @@ from robustness import backends
 from robustness.random_calls import HANG_SECONDS
 
 TESTS = Path(__file__).parents[1]
-SHORT = {"sklearn": 150, "kimcnn": 150, "transformers": 100, "setfit": 100}
+SHORT = {"sklearn": 60, "kimcnn": 60, "transformers": 30, "setfit": 30}
 NIGHTLY, BATCH = 20_000, 1_000
 
 

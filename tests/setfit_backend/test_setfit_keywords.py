@@ -283,3 +283,12 @@ def test_parameters_of_a_head_of_many_classes_are_tried_out_on_few(monkeypatch):
 def test_a_cache_that_is_no_path_is_refused_by_the_builder(folder):
     with pytest.raises(InvalidInputError, match="cache_dir"):
         build(2, model="a-model", cache_dir=folder).new()
+
+
+def test_a_loss_that_cannot_be_written_is_refused():
+    class Raising:
+        def __repr__(self):
+            raise KeyError("not for users")
+
+    with pytest.raises(InvalidInputError, match="loss: got a Raising"):
+        training(loss=Raising())

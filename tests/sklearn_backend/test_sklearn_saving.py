@@ -23,7 +23,7 @@ from sklearn.preprocessing import MaxAbsScaler
 from sklearn.svm import LinearSVC
 
 import smalltext_core as st
-from smalltext_core.errors import ModelFolderError, NotFittedError, UntrustedModelError
+from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, UntrustedModelError
 from smalltext_core.saving import MANIFEST, read_manifest
 from smalltext_sklearn import SklearnClassifier, SklearnDataset, probe
 
@@ -139,6 +139,14 @@ def test_a_type_that_the_caller_names_is_loaded(strangers_folder, topics, monkey
     monkeypatch.setattr(sys.modules[Majority.__module__], "Majority", Majority, raising=False)
     name = f"{Majority.__module__}.Majority"
     assert st.load(strangers_folder, trusted=[name]).predict_proba(topics).shape == (len(topics), 3)
+
+
+@pytest.mark.parametrize(
+    "trusted", [5, np.array("a.name"), "a.name", b"a.name", [5], [None], object(), True], ids=repr
+)
+def test_names_of_trusted_types_are_a_list_of_strings(strangers_folder, trusted):
+    with pytest.raises(InvalidInputError, match="trusted"):
+        st.load(strangers_folder, trusted=trusted)
 
 
 def sign_again(folder):

@@ -186,6 +186,7 @@ def test_24_what_needs_a_model_says_so(method: str) -> None:
         ({"validation_set": np.ones(60)}, "validation_set"),
         ({"validation_set": some_multi_label_texts()}, "validation_set"),
         ({"callbacks": 5}, "callbacks"),
+        ({"callbacks": np.array(5)}, "callbacks"),
     ],
 )
 def test_57_arguments_of_fit_that_make_no_sense_are_refused_before_any_work(

@@ -96,7 +96,7 @@ class TrainingKeywords:
     @property
     def loss_name(self) -> str:
         """The name of the loss, which may be given as a class."""
-        return self.loss if isinstance(self.loss, str) else str(getattr(self.loss, "__name__", self.loss))
+        return self.loss if isinstance(self.loss, str) else str(getattr(self.loss, "__name__", ""))
 
     @property
     def epochs(self) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import copy
 import json
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -122,9 +122,12 @@ def load(cls: type[C], folder: str | Path, trusted: list[str] | None) -> C:
     return classifier
 
 
-def _as_names(trusted: list[str] | None) -> frozenset[str]:
-    names = [] if trusted is None else trusted
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+def _as_names(trusted: object) -> frozenset[str]:
+    if trusted is None:
+        return frozenset()
+    listed = isinstance(trusted, Iterable) and not isinstance(trusted, str) and getattr(trusted, "ndim", 1) != 0
+    names: list[Any] = list(trusted) if listed else [None]  # type: ignore[call-overload]
+    if not all(isinstance(name, str) for name in names):
         raise InvalidInputError("trusted", shown(trusted), "a list of the dotted names of types")
     return frozenset(names)
 

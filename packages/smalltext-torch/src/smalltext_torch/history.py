@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol, TypedDict
+from typing import Any, Protocol, TypedDict
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.terminal import shown
@@ -54,7 +54,9 @@ class TrainingCallback(Protocol):
 
 def check_callbacks(callbacks: object) -> tuple[TrainingCallback, ...]:
     """Return callbacks as a tuple, or say what they have to be."""
-    listed = tuple(callbacks) if isinstance(callbacks, Iterable) else (callbacks,)
+    listed: tuple[Any, ...] = (callbacks,)
+    if isinstance(callbacks, Iterable) and getattr(callbacks, "ndim", 1) != 0:
+        listed = tuple(callbacks)
     for callback in listed:
         if not callable(callback):
             raise InvalidInputError("callbacks", shown(callback), "functions that take a HistoryRecord")
