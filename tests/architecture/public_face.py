@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import functools
-import importlib
+import importlib.util
 import inspect
 import json
 import typing
@@ -31,6 +31,11 @@ MODULES = (
     "smalltext_transformers",
 )
 """What a user imports from: the packages, and the modules of the core that stand for themselves."""
+
+
+def is_installed(name: str) -> bool:
+    """Tell whether the package that a module is in is installed: not every Python has wheels of torch."""
+    return importlib.util.find_spec(name.partition(".")[0]) is not None
 
 
 def of_module(name: str) -> dict[str, Any]:
@@ -99,8 +104,9 @@ def _call(found: Any) -> str:
 
 
 def main() -> None:
-    """Freeze the public face as it is now."""
-    face = {name: of_module(name) for name in MODULES}
+    """Freeze the public face as it is now; what is not installed stays as it was."""
+    before = json.loads(FROZEN.read_text(encoding="utf-8")) if FROZEN.exists() else {}
+    face = {name: of_module(name) if is_installed(name) else before[name] for name in MODULES}
     FROZEN.write_text(json.dumps(face, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -98,6 +98,12 @@ def test_weights_in_the_place_of_the_validation_set_are_refused_before_any_work(
     assert "pass weights=..." in str(refused.value)
 
 
+@pytest.mark.skipif("setfit" not in NETWORKS, reason="needs smalltext-setfit")
+def test_weights_in_the_place_of_keywords_of_setfit_are_refused():
+    with pytest.raises(InvalidInputError, match="setfit_train_kwargs.*pass weights=..."):
+        backends.factory("setfit").new().fit(backends.TRAIN_SET, None, WEIGHTS)
+
+
 def test_a_validation_set_in_the_place_of_weights_is_refused():
     with pytest.raises(InvalidInputError, match="validation_set=..."):
         backends.factory("sklearn").new().fit(backends.TRAIN_SET, backends.TRAIN_SET)

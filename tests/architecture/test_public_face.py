@@ -17,6 +17,8 @@ def test_every_module_that_users_import_from_is_frozen():
 
 @pytest.mark.parametrize("module", public_face.MODULES)
 def test_the_public_face_is_the_frozen_one(module):
+    if not public_face.is_installed(module):
+        pytest.skip("the package is not installed")
     now, frozen = public_face.of_module(module), FROZEN[module]
     changed = {name: (frozen.get(name), now.get(name)) for name in frozen.keys() | now.keys()}
     changed = {name: pair for name, pair in changed.items() if pair[0] != pair[1]}

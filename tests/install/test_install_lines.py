@@ -1,6 +1,6 @@
 """The install lines of the pages, taken from the pages and run in environments that were empty.
 
-While the packages are on no index, the lines install from a clone, which is this repository here.
+Until the packages are published, the commands install from a clone, which is this repository here.
 """
 
 from __future__ import annotations

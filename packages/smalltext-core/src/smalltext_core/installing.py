@@ -22,7 +22,7 @@ NEEDED_TOO: Mapping[str, tuple[str, ...]] = MappingProxyType(
 def install_command(distribution: str, *, upgrade: bool = False) -> str:
     """Return the command that installs a distribution, for the end of a message.
 
-    As long as the packages of this project are on no index, it also says what works in a clone of the repository.
+    Until the packages of this project are published, it also says what works in a clone of the repository.
 
     Parameters
     ----------

@@ -195,6 +195,10 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         train_set, validation_set, checked_weights = self._checked_data(train_set, validation_set, weights)
         by_number(self.class_weight, self.num_classes, train_set.label_names)
         self._check_several_classes(train_set)
+        if setfit_train_kwargs is not None and not isinstance(setfit_train_kwargs, Mapping):
+            advice = "The third argument of fit is setfit_train_kwargs; pass weights=... by keyword."
+            allowed = "a mapping from names to values, or None"
+            raise InvalidInputError("setfit_train_kwargs", type(setfit_train_kwargs).__name__, allowed, advice)
         keywords = self._keywords(setfit_train_kwargs)
         device = resolve_device(self.device)
         randomness = Randomness(self.seed, device)

@@ -220,7 +220,7 @@ class NetworkClassifier(ProbabilisticClassifier, Generic[F]):
                 "validation_set",
                 type(validation_set).__name__,
                 "a Dataset, or None",
-                "The second argument of fit is no weights: pass weights=... by name.",
+                "The second argument of fit is the validation set; pass weights=... by keyword.",
             )
         train_set, checked = checks.training_data(
             train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
