@@ -134,6 +134,7 @@ def test_an_unknown_keyword_is_refused_with_those_there_are():
         ({"logging_strategy": "often"}, "logging_strategy.*no, steps, epoch"),
         ({"logging_steps": 0}, "logging_steps"),
         ({"logging_steps": "x"}, "logging_steps"),
+        ({"max_steps": np.ones((2, 3))}, "max_steps: got an array"),
         ({"callbacks": 5}, "callbacks: got 5; allowed: a list of TrainerCallback"),
         ({"callbacks": [1]}, "callbacks: got"),
     ],

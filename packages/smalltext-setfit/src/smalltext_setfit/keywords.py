@@ -74,7 +74,7 @@ class TrainingKeywords:
     def __post_init__(self) -> None:
         for number in _pair(self.num_epochs):
             _check_whole("num_epochs", number, 0)
-        if self.max_steps != -1:
+        if not is_whole(self.max_steps) or self.max_steps != -1:
             check_count("max_steps", self.max_steps)
         check_choice("sampling_strategy", self.sampling_strategy, SAMPLING_STRATEGIES)
         if self.num_iterations is not None:
