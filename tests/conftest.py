@@ -36,11 +36,19 @@ def pytest_addoption(parser):
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config, items):
     """Deselect nightly tests unless `--nightly` is given, whatever else `-m` and `-k` select."""
+    _refuse_addresses_in_names(items)
     _mark_expensive_checks(items)
     result = yield
     if not config.getoption("nightly"):
         _deselect_nightly_tests(config, items)
     return result
+
+
+def _refuse_addresses_in_names(items):
+    """Refuse tests that are named after an address in memory: parallel workers would collect different tests."""
+    named = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if named:
+        raise pytest.UsageError(f"a test is named after an address in memory; give it ids=...: {named[0]}")
 
 
 def _mark_expensive_checks(items):
