@@ -117,3 +117,9 @@ def test_a_pickled_vocabulary_encodes_the_same():
     again = pickle.loads(pickle.dumps(vocabulary))
     assert again == vocabulary
     assert again.encode(["fine"])[0].tolist() == vocabulary.encode(["fine"])[0].tolist()
+
+
+@pytest.mark.parametrize("padding_idx", [2, -1, True, 0.0, [0], "0"])
+def test_only_the_first_two_numbers_can_be_padding(padding_idx):
+    with pytest.raises(InvalidInputError, match="padding_idx"):
+        Vocabulary.from_words(["a"], padding_idx=padding_idx)

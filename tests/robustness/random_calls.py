@@ -295,13 +295,15 @@ def call(name: str, seed: int) -> Outcome:
 def is_pythons(error: BaseException) -> bool:
     """Tell whether Python itself refused a call, or `load` in its words, as having other parameters.
 
-    Functions of the caller, such as one that makes an optimizer, may be called with what they do not take, too.
+    Functions of the caller, such as a callback or one that makes an optimizer, may be called with what they do not
+    take, too.
     """
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    refused = frame.f_code.co_filename == __file__ or any(
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    refused = last.filename == __file__ or any(
         said in str(error) for said in ("unexpected keyword argument", f"{hostile.__name__}.<locals>.<lambda>()")
     )
-    return isinstance(error, TypeError) and refused
+    by_callback = (last.line or "").startswith("callback(")
+    return isinstance(error, TypeError) and (refused or by_callback)
 
 
 def main(name: str, first: int, count: int, results: Path) -> None:

@@ -142,7 +142,9 @@ def test_a_type_that_the_caller_names_is_loaded(strangers_folder, topics, monkey
 
 
 @pytest.mark.parametrize(
-    "trusted", [5, np.array("a.name"), "a.name", b"a.name", [5], [None], object(), True], ids=repr
+    "trusted",
+    [5, np.array("a.name"), "a.name", b"a.name", [5], [None], object(), True],
+    ids=lambda trusted: f"{type(trusted).__name__} {str(trusted)[:8]}",
 )
 def test_names_of_trusted_types_are_a_list_of_strings(strangers_folder, trusted):
     with pytest.raises(InvalidInputError, match="trusted"):

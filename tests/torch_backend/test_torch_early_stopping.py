@@ -119,6 +119,10 @@ def test_50_a_loss_that_is_no_number_is_no_improvement() -> None:
         ({"metric": LOSS, "patience": -1}, "patience"),
         ({"metric": ACCURACY, "threshold": 1.5}, "threshold"),
         ({"metric": Metric("val_f1")}, "metric"),
+        ({"metric": "val_loss"}, "metric"),
+        ({"metric": LOSS, "min_delta": "0"}, "min_delta"),
+        ({"metric": LOSS, "patience": [5]}, "patience"),
+        ({"metric": ACCURACY, "threshold": None}, "threshold"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any], named: str) -> None:

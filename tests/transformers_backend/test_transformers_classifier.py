@@ -134,7 +134,14 @@ def test_the_average_is_over_the_tokens_of_the_text(learned):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"embedding_method": "mean"}, {"hidden_layer_index": 3}, {"hidden_layer_index": -4}]
+    "wrong",
+    [
+        {"embedding_method": "mean"},
+        {"embedding_method": np.array(["avg", "cls"])},
+        {"hidden_layer_index": 3},
+        {"hidden_layer_index": -4},
+    ],
+    ids=str,
 )
 def test_wrong_embeddings_are_refused(learned, wrong):
     with pytest.raises(InvalidInputError, match=next(iter(wrong))):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.numbers import is_whole
 from smalltext_core.terminal import shown
 
 PADDING = "[PAD]"
@@ -86,7 +87,7 @@ class Vocabulary:
     @classmethod
     def from_words(cls, words: Iterable[str], padding_idx: int = 0, lowercase: bool = True) -> Vocabulary:
         """Put the two reserved words in front of others: padding 0 and unknown 1, or the other way round."""
-        if padding_idx not in (0, 1):
+        if not is_whole(padding_idx) or padding_idx not in (0, 1):
             raise InvalidInputError(
                 "padding_idx", shown(padding_idx), "0 or 1", "For another number, make a Vocabulary of all words."
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.numbers import is_number
 from smalltext_core.terminal import brief, shown
 
 MEASURED = ("train_loss", "train_acc", "val_loss", "val_acc")
@@ -90,10 +91,16 @@ class EarlyStopping:
     def __init__(
         self, metric: Metric, min_delta: float = 1e-14, patience: int = 5, threshold: float = 0.0
     ) -> None:
-        if metric.name not in MEASURED:
+        if not isinstance(metric, Metric):
+            raise InvalidInputError("metric", shown(metric), "a Metric, such as Metric('val_loss')")
+        if not isinstance(metric.name, str) or metric.name not in MEASURED:
             raise InvalidInputError("metric", shown(metric.name), f"one of {', '.join(MEASURED)}")
-        if not min_delta >= 0:
+        if not is_number(min_delta) or not min_delta >= 0:
             raise InvalidInputError("min_delta", shown(min_delta), "a number, 0 or above")
+        if not is_number(patience):
+            raise InvalidInputError("patience", shown(patience), "a number")
+        if not is_number(threshold):
+            raise InvalidInputError("threshold", shown(threshold), "a number")
         if patience < 0 and threshold <= 0:
             raise InvalidInputError(
                 "patience",

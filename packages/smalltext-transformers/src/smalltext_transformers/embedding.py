@@ -19,7 +19,7 @@ EmbeddingMethod = Literal["avg", "cls"]
 
 def check_embedding(method: object, layer: object, config: PretrainedConfig) -> None:
     """Refuse a way of pooling that there is not, and a layer that the model of a configuration does not have."""
-    if method not in ("avg", "cls"):
+    if not isinstance(method, str) or method not in ("avg", "cls"):
         raise InvalidInputError("embedding_method", shown(method), "'avg' or 'cls'")
     depth = config.num_hidden_layers + 1
     if not is_whole(layer):
