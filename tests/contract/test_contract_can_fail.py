@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 
+import numpy as np
 import pytest
 
 from smalltext_core.testing import checks, run_checks
@@ -146,3 +147,16 @@ def test_check_catches(check, wrong, multi_label, tmp_path, monkeypatch):
     (result,) = run_checks(wrong_factory(wrong, multi_label), only=[check])
     assert result.status == "failed"
     assert result.check.name == check
+
+
+def test_growth_does_not_hide_in_memory_that_is_free_already(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    large = np.ones(3_900_000)
+    del large  # after which the C library keeps blocks of up to this size for itself
+    blocks, between = [np.ones(1_000_000) for _ in range(60)], [bytearray(200_000) for _ in range(3)]
+    del blocks
+    (result,) = run_checks(
+        wrong_factory("KeepsEveryModel", multi_label=False), only=["check_twenty_rounds_hold_memory_flat"]
+    )
+    assert result.status == "failed"
+    assert len(between) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import pickle
@@ -146,7 +147,14 @@ def _resident_memory() -> int:
     """Return the bytes of memory that this process holds, 0 where that is not known."""
     if not _STATM.exists():
         return 0
+    _release_free_memory()
     return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _release_free_memory() -> None:
+    """Give memory that is free back to the system, where the C library can: growth could hide in it otherwise."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _rounds(subject: Subject) -> tuple[list[int], list[str]]:
