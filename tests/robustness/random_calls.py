@@ -17,6 +17,7 @@ import json
 import os
 import pickle
 import random
+import re
 import sys
 import tempfile
 import traceback
@@ -302,8 +303,8 @@ def is_pythons(error: BaseException) -> bool:
     refused = last.filename == __file__ or any(
         said in str(error) for said in ("unexpected keyword argument", f"{hostile.__name__}.<locals>.<lambda>()")
     )
-    by_callback = (last.line or "").startswith("callback(")
-    return isinstance(error, TypeError) and (refused or by_callback)
+    in_callers_function = re.search(r"\b(callback|optimizer|scheduler)\(", last.line or "")
+    return isinstance(error, TypeError) and (refused or in_callers_function is not None)
 
 
 def main(name: str, first: int, count: int, results: Path) -> None:
