@@ -167,7 +167,7 @@ def test_the_device():
 
 
 def test_predicting_before_fit():
-    assert says("predicting before `fit` raises whatever breaks first | `NotFittedError`")
+    assert says("predicting before `fit` raises an unspecific error | `NotFittedError`")
     with pytest.raises(AttributeError):
         kimcnn().predict(of_words())
     with pytest.raises(NotFittedError):

@@ -131,7 +131,7 @@ class Counting:
 
 
 def test_validations_within_an_epoch():
-    assert says("there one more is possible, and a stop within an epoch is forgotten at its end")
+    assert says("in small-text one more is possible, and a stop within an epoch is lost at its end")
     often = {"num_epochs": 3, "validations_per_epoch": 3, "mini_batch_size": 1}
     forgetful, handler = Counting(), Counting()
     theirs(**often).fit(their_texts(), early_stopping=forgetful)
