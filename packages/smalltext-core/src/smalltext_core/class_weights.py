@@ -26,7 +26,7 @@ _LEAST, _GREATEST = 1e-9, 1e9
 def check_class_weight(class_weight: object, num_classes: int) -> None:
     """Raise InvalidInputError unless `class_weight` is None, "balanced", or a sound mapping.
 
-    Whether names are those of classes is told when the training set is known; see `by_number`.
+    Names are compared with those of the classes once the training set is known; see `by_number`.
     """
     if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
         return

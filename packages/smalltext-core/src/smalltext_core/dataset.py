@@ -122,7 +122,7 @@ class Dataset(ABC, Generic[X]):
 
     @staticmethod
     def _handed_out(x: Any) -> Any:
-        """Return `x` as it is given to callers; where it holds arrays, as an object of its own over them."""
+        """Return `x` for callers; where it holds arrays, as a new object over the same read-only memory."""
         return x
 
     @property

@@ -69,7 +69,7 @@ def _for_probe(parameters: Mapping[str, Any], num_classes: int) -> dict[str, Any
     chosen = dict(parameters)
     steps = chosen.get("max_iter")
     if isinstance(steps, (int, np.integer)):
-        # Whoever saved a model may have asked for so many that `load`, which comes here, would never end.
+        # A saved model may ask for any number of steps, and `load` runs this trial.
         chosen["max_iter"] = min(steps, _PROBED_STEPS)
     weights = chosen.get("class_weight")
     if isinstance(weights, Mapping):

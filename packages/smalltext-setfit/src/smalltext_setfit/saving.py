@@ -72,7 +72,7 @@ def _write(fitted: Fitted, folder: Path) -> None:
 
 
 def check_head(folder: Path, num_classes: object) -> None:
-    """Refuse a saved classifier whose head is not one of so many classes.
+    """Refuse a saved classifier whose head does not fit its number of classes.
 
     Raises
     ------

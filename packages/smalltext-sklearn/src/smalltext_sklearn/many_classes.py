@@ -31,7 +31,7 @@ _NEAR = 0.02
 
 
 def takes_too_much(estimator: Any, num_classes: int, count: int, num_features: int) -> bool:
-    """Tell whether this is the default estimator, and too large for so many classes, texts and features."""
+    """Return whether this is the default estimator, and too large for these classes, texts and features."""
     if num_classes < MANY or type(estimator) is not LogisticRegression:
         return False
     default, given = default_estimator().get_params(), estimator.get_params()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def words(text: str) -> frozenset[str]:
-    """Return the words of a text, in which a long list is easier to read than as so many strings."""
+    """Return the words of a text; long lists are easier to read without quotes around every word."""
     return frozenset(text.split())
 
 

@@ -45,7 +45,7 @@ def weight_files(folder: Path, *, saved: bool) -> list[Path]:
     Raises
     ------
     ModelFolderError
-        If an index names something else than a file of its own kind in the folder, or there are no weights.
+        If an index names anything but a file of the same kind in the folder, or there are no weights.
     """
     indexed = {name: _shards(folder, name, kind) for name, kind in _INDEXES if (folder / name).is_file()}
     if saved:
