@@ -23,10 +23,10 @@ MODULES = (
     "smalltext_cli",
     "smalltext_core",
     "smalltext_core.errors",
-    "smalltext_core.testing",
     "smalltext_kimcnn",
     "smalltext_setfit",
     "smalltext_sklearn",
+    "smalltext_testing",
     "smalltext_torch",
     "smalltext_transformers",
 )

@@ -7,7 +7,7 @@ import json
 import pytest
 
 import smalltext_core as st
-from smalltext_core.testing import checks, promises
+from smalltext_testing import checks, promises
 
 ONE = ("--only", "check_one_text_works")
 

@@ -7,7 +7,7 @@ import importlib
 import numpy as np
 import pytest
 
-from smalltext_core.testing import checks, run_checks
+from smalltext_testing import checks, run_checks
 
 SINGLE, MULTI = False, True
 

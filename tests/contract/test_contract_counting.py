@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from smalltext_core.testing import ConformanceError, check_classifier, run_checks
-from smalltext_core.testing.runner import all_kept
+from smalltext_testing import ConformanceError, check_classifier, run_checks
+from smalltext_testing.runner import all_kept
 
 SINGLE_ONLY = {"check_single_label_rows_sum_to_one", "check_single_label_predictions_are_int32"}
 MULTI_ONLY = {

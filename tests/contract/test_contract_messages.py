@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.testing import ConformanceError, check_classifier, checks, run_checks
+from smalltext_testing import ConformanceError, check_classifier, checks, run_checks
 
 PLUGIN = Path(__file__).parent / "plugin"
 LABEL_CHECKS = {
@@ -170,7 +170,7 @@ import sys
 sys.path.insert(0, {plugin!r})
 from counting_classifier import CountingClassifier, CountingFactory
 from wrong_classifiers import DoesNotNormalise, GivesDoubles
-from smalltext_core.testing import parametrize_checks
+from smalltext_testing import parametrize_checks
 
 right, wrong = CountingFactory(CountingClassifier, 3), CountingFactory(GivesDoubles, 3)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smalltext_core.testing.pickles import pickles_in, sign_of_pickle
+from smalltext_testing.pickles import pickles_in, sign_of_pickle
 
 
 def zipped(name, content):

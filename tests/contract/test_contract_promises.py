@@ -9,7 +9,7 @@ import pytest
 
 import smalltext_core as st
 from smalltext_core.errors import UnknownClassifierError
-from smalltext_core.testing import ConformanceError, check_promises, promises, run_promises
+from smalltext_testing import ConformanceError, check_promises, promises, run_promises
 
 CLASSIFIER = """
 from smalltext_core import ProbabilisticClassifier

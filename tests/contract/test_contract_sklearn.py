@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import smalltext_core as st
-from smalltext_core.testing import parametrize_checks
+from smalltext_testing import parametrize_checks
 
 SINGLE_LABEL = {
     "logistic": {},

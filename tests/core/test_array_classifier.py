@@ -9,7 +9,7 @@ import pytest
 import smalltext_core as st
 from core.majority import Majority
 from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, PluginError
-from smalltext_core.testing import check_classifier
+from smalltext_testing import check_classifier
 
 TEXTS = st.TextDataset.from_labels(["a fine film", "a dull film", "dull"], ["good", "bad", "bad"])
 

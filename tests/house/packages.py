@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -31,9 +32,9 @@ def import_name(name: str) -> str:
 
 
 def version(name: str) -> str:
-    scope: dict[str, str] = {}
-    exec((sources(name) / "_version.py").read_text(), scope)
-    return scope["__version__"]
+    files = [sources(name) / file for file in ("_version.py", "__init__.py")]
+    text = next(file for file in files if file.is_file()).read_text(encoding="utf-8")
+    return re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)[1]
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Arrows run one way: cli -> core; backend -> (smalltext-torch ->) core. No backend knows another."""
+"""Arrows run one way: cli -> testing -> core; backend -> (smalltext-torch ->) core. No backend knows another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from packaging.utils import canonicalize_name
 
 from house import imports, packages
 
-CORE, TORCH, CLI = "smalltext-core", "smalltext-torch", "smalltext-cli"
+CORE, TESTING, TORCH, CLI = "smalltext-core", "smalltext-testing", "smalltext-torch", "smalltext-cli"
+NO_BACKENDS = (CORE, TESTING, TORCH, CLI)
 ALLOWED_IN_CORE = {"numpy", "scipy", "pluggy"}
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 """Where the name that is imported is not the name that is installed."""
@@ -18,14 +19,16 @@ DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 HEAVY = "sklearn skops torch transformers setfit sentence_transformers tokenizers polars pandas rich typer pytest"
 
 each_package = pytest.mark.parametrize("name", packages.NAMES)
-each_backend = pytest.mark.parametrize("name", [name for name in packages.NAMES if name not in (CORE, TORCH, CLI)])
+each_backend = pytest.mark.parametrize("name", [name for name in packages.NAMES if name not in NO_BACKENDS])
 
 
 def may_import(name: str) -> set[str]:
     """Return which of our packages this one may know."""
     if name == CORE:
         return set()
-    return {CORE} if name in (CLI, TORCH) else {CORE, TORCH}
+    if name == CLI:
+        return {CORE, TESTING}
+    return {CORE} if name in (TESTING, TORCH) else {CORE, TORCH}
 
 
 def distribution(module: str) -> str:
@@ -65,13 +68,9 @@ def test_core_imports_numpy_scipy_pluggy_and_nothing_heavier():
     wrong = [
         str(found)
         for found in imports.third_party(CORE)
-        if found.root not in ALLOWED_IN_CORE and not found.for_types and not _is_pytest_of_the_kit(found)
+        if found.root not in ALLOWED_IN_CORE and not found.for_types
     ]
     assert not wrong
-
-
-def _is_pytest_of_the_kit(found: imports.Import) -> bool:
-    return found.root == "pytest" and "testing" in found.path.parts and not found.at_top
 
 
 @each_package

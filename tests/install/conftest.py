@@ -59,7 +59,7 @@ def naive_bayes_environment(tmp_path_factory, wheels, plugin_wheels):
     """An environment with the command, naive Bayes, what these need, and pytest."""
     environment = empty_environment(tmp_path_factory.mktemp("naive-bayes"), wheels)
     environment.install(
-        "--find-links", str(plugin_wheels), "smalltext-naive-bayes", "smalltext-cli", "smalltext-core[testing]"
+        "--find-links", str(plugin_wheels), "smalltext-naive-bayes", "smalltext-cli", "smalltext-testing[pytest]"
     )
     return environment
 

@@ -40,8 +40,9 @@ def test_core_alone_says_what_to_install(core_environment):
     assert "pip install smalltext-sklearn" in result.stderr
 
 
-def test_the_kit_can_be_imported_without_pytest(core_environment):
-    result = core_environment.run_python("from smalltext_core.testing import check_classifier")
+def test_the_kit_can_be_imported_without_pytest(cli_environment):
+    assert "pytest" not in cli_environment.distributions()
+    result = cli_environment.run_python("from smalltext_testing import check_classifier")
     assert (result.returncode, result.stderr) == (0, "")
 
 

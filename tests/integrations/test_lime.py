@@ -9,8 +9,8 @@ import pytest
 
 import smalltext_core as st
 from robustness.backends import NAMES, parameters
-from smalltext_core.testing.texts import training_texts
 from smalltext_sklearn import TextClassifier
+from smalltext_testing.texts import training_texts
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -10,9 +10,9 @@ from integrations.backends import BACKENDS
 from integrations.page import says
 from robustness.backends import NAMES, parameters
 from robustness.backends import factory as small_factory
-from smalltext_core.testing.texts import training_texts
 from smalltext_kimcnn import PytorchTextClassificationDataset
 from smalltext_sklearn import SklearnDataset
+from smalltext_testing.texts import training_texts
 
 small_text = pytest.importorskip("small_text")
 

@@ -9,8 +9,8 @@ import torch
 import smalltext_core as st
 from smalltext_core import LABEL_UNLABELED, TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError, NotFittedError
-from smalltext_core.testing.randomness import global_state, moved
 from smalltext_kimcnn import KimCNNClassifier, KimCNNFactory, PytorchTextClassificationDataset, Vectors, Vocabulary
+from smalltext_testing.randomness import global_state, moved
 
 QUICK = {"num_epochs": 2, "embedding_dim": 8, "out_channels": 4, "seed": 1}
 TEXTS = TextDataset(["a fine film", "dull", "", "words that nobody has seen"])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import smalltext_core as st
-from smalltext_core.testing import parametrize_checks
-from smalltext_core.testing.texts import training_texts, unseen_texts
 from smalltext_kimcnn import KimCNNFactory, PytorchTextClassificationDataset
+from smalltext_testing import parametrize_checks
+from smalltext_testing.texts import training_texts, unseen_texts
 
 SMALL = {
     "num_epochs": 12,

@@ -41,9 +41,9 @@ from security.attacks import edit_json, payload_module, payload_pickle, sign
 from security.opening import opened
 from smalltext_core.errors import UntrustedModelError
 from smalltext_core.saving import MANIFEST
-from smalltext_core.testing.texts import training_texts
 from smalltext_sklearn import SklearnClassifier, SklearnDataset
 from smalltext_sklearn.trust import KNOWN_TYPES, SCHEMA
+from smalltext_testing.texts import training_texts
 
 TEXTS = training_texts(3, multi_label=False)
 FEATURES = SklearnDataset(CountVectorizer(max_features=20).fit_transform(TEXTS.x).toarray(), TEXTS.y)

@@ -15,13 +15,13 @@ from setfit_backend.conftest import BOTH_HEADS
 from setfit_backend.tiny_sentence_transformers import save_tiny_sentence_transformer
 from smalltext_core import TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError, NotFittedError
-from smalltext_core.testing.texts import training_texts, unseen_texts
 from smalltext_setfit import (
     SetFitClassification,
     SetFitClassificationFactory,
     SetFitModelArguments,
     sentence_encoder,
 )
+from smalltext_testing.texts import training_texts, unseen_texts
 from smalltext_torch.training import DivergedError
 
 TEXTS = TextDataset(["the goal of the team", "butter and onion", "", "the goal of the team"])

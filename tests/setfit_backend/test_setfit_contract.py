@@ -6,7 +6,7 @@ import pytest
 
 import smalltext_core as st
 from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
-from smalltext_core.testing import parametrize_checks
+from smalltext_testing import parametrize_checks
 
 QUICK = {"mini_batch_size": 16, "num_iterations": 6, "lr": 5e-3, "seed": 1}
 DIFFERENTIABLE = {"use_differentiable_head": True, "head_lr": 0.1}

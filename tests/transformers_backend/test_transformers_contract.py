@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import smalltext_core as st
-from smalltext_core.testing import parametrize_checks
-from smalltext_core.testing.texts import training_texts, unseen_texts
+from smalltext_testing import parametrize_checks
+from smalltext_testing.texts import training_texts, unseen_texts
 from smalltext_transformers import TransformersDataset
 from transformers_backend.tiny_models import tiny_model, tiny_tokenizer
 

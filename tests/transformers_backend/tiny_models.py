@@ -11,7 +11,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from smalltext_core.testing import texts as kit
+from smalltext_testing import texts as kit
 from smalltext_torch.silence import silence
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _PREFIX = "smalltext-"
 _LONGEST = 30
-_OURS = {*FIRST_PARTY.values(), "smalltext-core", "smalltext-torch", "smalltext-cli"}
+_OURS = {*FIRST_PARTY.values(), "smalltext-core", "smalltext-testing", "smalltext-torch", "smalltext-cli"}
 _ENDING = ".j2"
 
 

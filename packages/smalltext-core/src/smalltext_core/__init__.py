@@ -1,6 +1,6 @@
 """smalltext: text classifiers for small data, found by name.
 
-This package says what a classifier is and finds the ones that are installed; see ``smalltext_core.testing``
+This package says what a classifier is and finds the ones that are installed; see ``smalltext_testing``
 for the rules that each one keeps.
 """
 

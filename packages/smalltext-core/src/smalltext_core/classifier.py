@@ -1,7 +1,7 @@
 """What a classifier is: the protocols that every backend keeps, and the optional abilities.
 
 Subclass them, and Python refuses to make an object that lacks a method; or simply have the methods.
-The rules behind the signatures are executable: see `smalltext_core.testing`.
+The rules behind the signatures are executable: see `smalltext_testing`.
 """
 
 from __future__ import annotations

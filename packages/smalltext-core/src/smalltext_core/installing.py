@@ -7,11 +7,12 @@ from types import MappingProxyType
 
 NEEDED_TOO: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "smalltext-cli": (),
+        "smalltext-cli": ("smalltext-testing",),
         "smalltext-core": (),
         "smalltext-kimcnn": ("smalltext-torch",),
         "smalltext-setfit": ("smalltext-torch",),
         "smalltext-sklearn": (),
+        "smalltext-testing": (),
         "smalltext-torch": (),
         "smalltext-transformers": ("smalltext-torch",),
     }

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from smalltext_core import create_factory
-from smalltext_core.testing import check_promises, parametrize_checks
+from smalltext_testing import check_promises, parametrize_checks
 
 QUICK: dict[str, Any] = {"num_epochs": 8, "lr": 0.2, "seed": 1}
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from smalltext_core import create_factory
-from smalltext_core.testing import check_promises, parametrize_checks
+from smalltext_testing import check_promises, parametrize_checks
 
 
 def test_the_plugin_is_what_it_says() -> None:

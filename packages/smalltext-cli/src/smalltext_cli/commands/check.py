@@ -12,7 +12,7 @@ from smalltext_cli.console import jsonable, messages, print_json, results, worki
 
 if TYPE_CHECKING:
     from smalltext_cli.checking import Checked, Plan
-    from smalltext_core.testing import Result
+    from smalltext_testing import Result
 
 
 def check(

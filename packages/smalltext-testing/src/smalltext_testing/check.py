@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from smalltext_core.testing.plugin_promises import Promises
-    from smalltext_core.testing.subject import Subject
+    from smalltext_testing.plugin_promises import Promises
+    from smalltext_testing.subject import Subject
 
 CheckFunction = Callable[["Subject"], None]
 PromiseFunction = Callable[["Promises"], None]

@@ -13,7 +13,7 @@ from smalltext_core.classifier import ClassifierFactory
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.interruptions import raised_by_signal
 from smalltext_core.terminal import shown
-from smalltext_core.testing import (  # noqa: F401 - importing a family registers its checks
+from smalltext_testing import (  # noqa: F401 - importing a family registers its checks
     batching,
     datasets,
     inputs,
@@ -26,8 +26,8 @@ from smalltext_core.testing import (  # noqa: F401 - importing a family register
     seeds,
     weights,
 )
-from smalltext_core.testing.check import BrokenRuleError, Check, ConformanceError, NotApplicableError, registered
-from smalltext_core.testing.subject import ROOTS, Subject
+from smalltext_testing.check import BrokenRuleError, Check, ConformanceError, NotApplicableError, registered
+from smalltext_testing.subject import ROOTS, Subject
 
 Status = Literal["passed", "failed", "skipped", "expected failure"]
 
@@ -224,7 +224,7 @@ def check_classifier(
     Examples
     --------
     >>> import smalltext_core as st
-    >>> from smalltext_core.testing import check_classifier
+    >>> from smalltext_testing import check_classifier
     >>> results = check_classifier(st.create_factory("sklearn", num_classes=2, seed=1))
     >>> {result.status for result in results} <= {"passed", "skipped"}
     True
@@ -259,7 +259,7 @@ def find_check(name: str, argument: str) -> Check:
     raise InvalidInputError(
         argument,
         shown(name),
-        "the names of checks, see smalltext_core.testing.checks()",
+        "the names of checks, see smalltext_testing.checks()",
         f"Did you mean {near[0]!r}?" if near else "",
     )
 

@@ -11,9 +11,9 @@ import numpy as np
 from smalltext_core.dataset import TextDataset
 from smalltext_core.errors import NotFittedError, SmallTextError
 from smalltext_core.labels import LABEL_IGNORED, LABEL_UNLABELED, csr_to_list, is_multi_label, list_to_csr
-from smalltext_core.testing.check import BrokenRuleError, expect, rule
-from smalltext_core.testing.subject import Subject, difference, same_bits
-from smalltext_core.testing.texts import training_texts
+from smalltext_testing.check import BrokenRuleError, expect, rule
+from smalltext_testing.subject import Subject, difference, same_bits
+from smalltext_testing.texts import training_texts
 
 _TRAINING = ("train_set", "dataset", "y", "x", "labels", "texts")
 _PREDICTING = ("data_set", "dataset", "x", "texts")

@@ -3,7 +3,7 @@
 They run over any factory, yours included. In a test of your own, one test a rule:
 
 >>> import smalltext_core as st
->>> from smalltext_core.testing import parametrize_checks
+>>> from smalltext_testing import parametrize_checks
 >>> @parametrize_checks(st.create_factory("sklearn", num_classes=3, seed=1))
 ... def test_keeps_the_rules(check):
 ...     check()
@@ -12,7 +12,7 @@ Without pytest, `check_classifier` runs all of them; what is wrong comes as one 
 every broken rule what was seen, what was expected, why the rule exists and what to do. `run_checks` gives the
 results one by one:
 
->>> from smalltext_core.testing import run_checks
+>>> from smalltext_testing import run_checks
 >>> for result in run_checks(st.create_factory("sklearn", num_classes=2), only=["check_one_text_works"]):
 ...     print(result)
 check_one_text_works (rule 3): passed
@@ -27,15 +27,18 @@ Give factories that learn from a few dozen short texts within seconds: a neural 
 fewer units here than in earnest.
 """
 
-from smalltext_core.testing.check import Check, ConformanceError
-from smalltext_core.testing.parametrize import parametrize_checks
-from smalltext_core.testing.plugin_promises import check_promises, promises, run_promises
-from smalltext_core.testing.runner import Result, check_classifier, checks, find_check, run_checks
+from smalltext_testing.check import Check, ConformanceError
+from smalltext_testing.parametrize import parametrize_checks
+from smalltext_testing.plugin_promises import check_promises, promises, run_promises
+from smalltext_testing.runner import Result, check_classifier, checks, find_check, run_checks
+
+__version__ = "0.1.0"
 
 __all__ = [
     "Check",
     "ConformanceError",
     "Result",
+    "__version__",
     "check_classifier",
     "check_promises",
     "checks",

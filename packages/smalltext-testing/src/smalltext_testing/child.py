@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from smalltext_core.dataset import TextDataset
 from smalltext_core.saving import load
-from smalltext_core.testing.check import BrokenRuleError
+from smalltext_testing.check import BrokenRuleError
 
 _PATIENCE = 900
 
@@ -42,7 +42,7 @@ def probabilities_in_new_process(task: str, source: Path, texts: TextDataset) ->
         room = Path(folder)
         (room / "texts.json").write_text(json.dumps(texts.x), encoding="utf-8")
         done = subprocess.run(  # noqa: S603 - our own module, run by our own Python
-            [sys.executable, "-m", "smalltext_core.testing.child", task, str(source.absolute()), folder],
+            [sys.executable, "-m", "smalltext_testing.child", task, str(source.absolute()), folder],
             env=environment(),
             cwd=folder if task == "load" else None,
             capture_output=True,

@@ -16,9 +16,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from smalltext_core.dataset import TextDataset
-from smalltext_core.testing.check import expect, not_applicable, rule
-from smalltext_core.testing.child import probabilities_in_new_process
-from smalltext_core.testing.subject import Subject, difference, same_bits
+from smalltext_testing.check import expect, not_applicable, rule
+from smalltext_testing.child import probabilities_in_new_process
+from smalltext_testing.subject import Subject, difference, same_bits
 
 ROUNDS = 20
 _WARM_UP = 3

@@ -8,8 +8,8 @@ import numpy as np
 
 from smalltext_core.dataset import TextDataset
 from smalltext_core.probabilities import Probabilities
-from smalltext_core.testing.check import expect, not_applicable, rule
-from smalltext_core.testing.subject import Subject
+from smalltext_testing.check import expect, not_applicable, rule
+from smalltext_testing.subject import Subject
 
 _ROUNDING = 1e-5
 

@@ -18,9 +18,9 @@ from smalltext_core.errors import UnsupportedError
 from smalltext_core.interruptions import raised_by_signal
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.probabilities import Probabilities
-from smalltext_core.testing.check import not_applicable
-from smalltext_core.testing.randomness import global_seed, global_state, moved
-from smalltext_core.testing.texts import (
+from smalltext_testing.check import not_applicable
+from smalltext_testing.randomness import global_seed, global_state, moved
+from smalltext_testing.texts import (
     CONTESTED_TURNS,
     contested,
     contested_texts,

@@ -9,9 +9,9 @@ from typing import Any
 
 from smalltext_core.classifier import ClassifierFactory
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.testing.check import Check, ConformanceError
-from smalltext_core.testing.runner import checks, expected_reasons, run_check
-from smalltext_core.testing.subject import Subject
+from smalltext_testing.check import Check, ConformanceError
+from smalltext_testing.runner import checks, expected_reasons, run_check
+from smalltext_testing.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def parametrize_checks(
 ) -> Callable[[Any], Any]:
     """Decorate a test function, so that pytest runs it once for each factory and each check.
 
-    The function takes one argument, ``check``, and calls it. Needs pytest (``smalltext-core[testing]``).
+    The function takes one argument, ``check``, and calls it. Needs pytest (``smalltext-testing[pytest]``).
 
     Parameters
     ----------
@@ -50,14 +50,14 @@ def parametrize_checks(
     ids : sequence of str, optional
         What to call the factories in the names of the tests; by default, their types.
     num_classes, multi_label : int and bool, optional
-        As for `smalltext_core.testing.run_checks`.
+        As for `smalltext_testing.run_checks`.
     expected_failures : mapping of str to str, optional
         Names of checks that are known to fail, and why: these tests become ``xfail(strict=True)``.
 
     Examples
     --------
     >>> import smalltext_core as st
-    >>> from smalltext_core.testing import parametrize_checks
+    >>> from smalltext_testing import parametrize_checks
     >>> @parametrize_checks(st.create_factory("sklearn", num_classes=3, seed=1))
     ... def test_keeps_the_rules(check):
     ...     check()

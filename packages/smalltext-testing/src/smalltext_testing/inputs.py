@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from smalltext_core.dataset import TextDataset
-from smalltext_core.testing.check import rule
-from smalltext_core.testing.labels import expect_labels
-from smalltext_core.testing.probabilities import expect_probabilities
-from smalltext_core.testing.subject import Subject
-from smalltext_core.testing.texts import joined, unusual_texts
+from smalltext_testing.check import rule
+from smalltext_testing.labels import expect_labels
+from smalltext_testing.probabilities import expect_probabilities
+from smalltext_testing.subject import Subject
+from smalltext_testing.texts import joined, unusual_texts
 
 
 @rule(3)

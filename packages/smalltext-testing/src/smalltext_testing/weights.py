@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from smalltext_core.testing.check import BrokenRuleError, expect, rule
-from smalltext_core.testing.subject import Subject, difference, same_bits
+from smalltext_testing.check import BrokenRuleError, expect, rule
+from smalltext_testing.subject import Subject, difference, same_bits
 
 _ROUNDING = 1e-3
 

@@ -9,9 +9,9 @@ import numpy as np
 from smalltext_core.dataset import TextDataset
 from smalltext_core.errors import SmallTextError
 from smalltext_core.labels import csr_to_list, is_multi_label, list_to_csr
-from smalltext_core.testing.check import expect, not_applicable, rule
-from smalltext_core.testing.subject import Subject
-from smalltext_core.testing.texts import repeated_text
+from smalltext_testing.check import expect, not_applicable, rule
+from smalltext_testing.subject import Subject
+from smalltext_testing.texts import repeated_text
 
 
 def describe(proba: Any) -> str:

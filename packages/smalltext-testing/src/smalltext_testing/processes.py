@@ -7,10 +7,10 @@ import pickle
 from contextlib import suppress
 
 from smalltext_core.errors import UnsupportedError
-from smalltext_core.testing.check import expect, rule
-from smalltext_core.testing.child import probabilities_in_new_process
-from smalltext_core.testing.probabilities import expect_probabilities
-from smalltext_core.testing.subject import Subject, difference, same_bits
+from smalltext_testing.check import expect, rule
+from smalltext_testing.child import probabilities_in_new_process
+from smalltext_testing.probabilities import expect_probabilities
+from smalltext_testing.subject import Subject, difference, same_bits
 
 
 @rule(10)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from smalltext_core.testing.check import expect, not_applicable, rule
-from smalltext_core.testing.randomness import global_seed, global_state, moved
-from smalltext_core.testing.subject import Subject, difference, same_bits
+from smalltext_testing.check import expect, not_applicable, rule
+from smalltext_testing.randomness import global_seed, global_state, moved
+from smalltext_testing.subject import Subject, difference, same_bits
 
 
 def _require_seed(subject: Subject) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from smalltext_core.dataset import TextDataset
 from smalltext_core.labels import Labels, is_multi_label
-from smalltext_core.testing.check import BrokenRuleError, expect, rule
-from smalltext_core.testing.subject import Subject, difference, same_bits
+from smalltext_testing.check import BrokenRuleError, expect, rule
+from smalltext_testing.subject import Subject, difference, same_bits
 
 
 def _written_into(y: Labels) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from smalltext_core.errors import ModelFolderError
 from smalltext_core.saving import MANIFEST, load, read_manifest
-from smalltext_core.testing.check import BrokenRuleError, expect, rule
-from smalltext_core.testing.child import probabilities_in_new_process
-from smalltext_core.testing.pickles import pickles_in
-from smalltext_core.testing.subject import Subject, difference, same_bits
+from smalltext_testing.check import BrokenRuleError, expect, rule
+from smalltext_testing.child import probabilities_in_new_process
+from smalltext_testing.pickles import pickles_in
+from smalltext_testing.subject import Subject, difference, same_bits
 
 
 @rule(9)

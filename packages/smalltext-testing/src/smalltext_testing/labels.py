@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from smalltext_core.testing.check import expect, not_applicable, rule
-from smalltext_core.testing.subject import Subject, difference, same_bits
+from smalltext_testing.check import expect, not_applicable, rule
+from smalltext_testing.subject import Subject, difference, same_bits
 
 
 def describe_labels(labels: Any) -> str:

@@ -16,15 +16,15 @@ from smalltext_core.discovery import Plugin, canonical
 from smalltext_core.errors import AmbiguousNameError, UnknownClassifierError
 from smalltext_core.registry import classifier_spec, create_factory, plugins
 from smalltext_core.spec import ClassifierSpec
-from smalltext_core.testing.check import (
+from smalltext_testing.check import (
     BrokenRuleError,
     Check,
     PromiseFunction,
     expect,
     not_applicable,
 )
-from smalltext_core.testing.child import environment
-from smalltext_core.testing.runner import Result, all_kept, run_check
+from smalltext_testing.child import environment
+from smalltext_testing.runner import Result, all_kept, run_check
 
 _METHODS = {"validate": ("validate",), "embed": ("embed",), "save": ("save", "load")}
 """The methods that an ability consists of."""
@@ -280,7 +280,7 @@ def check_promises(name: str, num_classes: int = 3, **parameters: Any) -> list[R
 
     Examples
     --------
-    >>> from smalltext_core.testing import check_promises
+    >>> from smalltext_testing import check_promises
     >>> {result.status for result in check_promises("sklearn")}
     {'passed'}
     """
