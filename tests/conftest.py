@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import cpu_times
+
 INSTALL_BROWSER = "apt-get install --yes --no-install-recommends chromium chromium-driver"
 """The command for Debian and its relatives; `.ci/run` gives it too."""
 
@@ -22,6 +24,17 @@ EXPENSIVE_CHECKS = {
 """The checks that import a backend in a new process or train twenty times: three quarters of the kit's cost."""
 
 
+SHARING_FOLDERS = ("tests/install/", "tests/plugins/")
+"""Folders whose files share wheels and environments, which are made once where one worker runs all of them."""
+INDEPENDENT = (
+    "tests/docs/test_pages.py",
+    "tests/integrations/test_small_text_learner.py",
+    "tests/robustness/test_damaged_folders.py",
+    "tests/robustness/test_random_calls.py",
+)
+"""Files of long tests that share nothing: these are handed out one by one."""
+
+
 def pytest_ignore_collect(collection_path):
     """Collect tests alone here; the doctests that run are those of the packages."""
     if collection_path.suffix == ".py" and not collection_path.name.startswith("test_"):
@@ -31,6 +44,7 @@ def pytest_ignore_collect(collection_path):
 
 def pytest_addoption(parser):
     parser.addoption("--nightly", action="store_true", help="run the tests that are marked nightly, too")
+    cpu_times.add_option(parser)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -70,6 +84,31 @@ def _deselect_nightly_tests(config, items):
         items[:] = [item for item in items if not item.get_closest_marker("nightly")]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Hand out whole files with `--dist loadfile`: what the tests of one share is made once, not once a worker.
+
+    The marker `xdist_group` would say the same, but it has no effect with pytest 9.2 and pytest-xdist 3.8.
+    """
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return _work_unit(nodeid)
+
+    return Scheduling(config, log)
+
+
+def _work_unit(nodeid):
+    """Return what names the tests that go to one worker together: a folder, a file or one test."""
+    path = nodeid.partition("::")[0]
+    if path in INDEPENDENT:
+        return nodeid
+    return next((folder for folder in SHARING_FOLDERS if path.startswith(folder)), path)
+
+
 def pytest_terminal_summary(terminalreporter, config):
     """Say what was skipped for want of a browser, and how the nightly tests went."""
     _report_skipped_browser_tests(terminalreporter)
@@ -98,8 +137,9 @@ def _report_skipped_browser_tests(terminalreporter):
         terminalreporter.line(f"Install them with the system's package manager: {INSTALL_BROWSER}")
 
 
-def pytest_configure():
-    """Have hypothesis fail no test because a machine is slow."""
+def pytest_configure(config):
+    """Have hypothesis fail no test because a machine is slow, and measure CPU seconds if asked to."""
+    cpu_times.register(config)
     if find_spec("hypothesis") is not None:
         from hypothesis import HealthCheck, settings
 

@@ -11,9 +11,6 @@ import pytest
 
 from architecture import public_face
 
-# All is found in one run, not once in each worker.
-pytestmark = pytest.mark.xdist_group("public names")
-
 # Each package is imported in a process where no module of these packages is. Such a process is forked from one in
 # which the libraries have been imported, which take longer than all else here; where there is no fork, it is new.
 PROGRAM = """

@@ -13,7 +13,7 @@ import typer
 from house import packages
 from smalltext_cli.app import app
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]
+pytestmark = [pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,6 @@ import pytest
 from docs.pages import blocks
 from house import packages
 
-pytestmark = pytest.mark.xdist_group("snippets")  # they are checked once, not once a worker
-
 pytest.importorskip("basedpyright", reason="types of snippets are checked where basedpyright is installed")
 
 PAGES = [packages.TOP / "README.md", packages.TOP / "docs" / "index.md", packages.TOP / "docs" / "tutorial.md"]

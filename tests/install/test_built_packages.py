@@ -12,7 +12,6 @@ from house import packages
 pytestmark = [
     pytest.mark.install,
     pytest.mark.slow,
-    pytest.mark.xdist_group("install"),
     pytest.mark.parametrize("name", packages.NAMES),
 ]
 

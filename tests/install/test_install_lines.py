@@ -19,7 +19,7 @@ from house import packages
 from install.environments import COMPILING_NOTHING, linked
 from smalltext_cli.skeleton import PluginName, skeleton
 
-pytestmark = [pytest.mark.install, pytest.mark.slow, pytest.mark.xdist_group("install")]
+pytestmark = [pytest.mark.install, pytest.mark.slow]
 
 PAGES = ("README.md", "docs/index.md", "docs/tutorial.md", "packages/smalltext-cli/README.md")
 CLONING = "git clone https://github.com/smalltext/smalltext"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-pytestmark = [pytest.mark.install, pytest.mark.slow, pytest.mark.xdist_group("install")]
+pytestmark = [pytest.mark.install, pytest.mark.slow]
 
 TRAIN = """
 import sys

@@ -11,7 +11,7 @@ from robustness.backends import NAMES
 from robustness.freeze import EXPECTED, FROZEN
 from robustness.test_frozen_models import TOLERANCE
 
-pytestmark = [pytest.mark.install, pytest.mark.slow, pytest.mark.xdist_group("install")]
+pytestmark = [pytest.mark.install, pytest.mark.slow]
 
 LOAD = """
 import json, sys

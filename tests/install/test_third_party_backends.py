@@ -11,7 +11,7 @@ from house import packages
 
 PLUGINS = packages.TOP / "tests" / "plugins"
 
-pytestmark = [pytest.mark.install, pytest.mark.slow, pytest.mark.xdist_group("install")]
+pytestmark = [pytest.mark.install, pytest.mark.slow]
 
 REVIEWS = "text,label\n" + "".join(
     f"{words} {number},{label}\n"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("installed plugins")  # each is installed once, not once a worker
-
 ALLOW, FORBID = "SMALLTEXT_PLUGINS", "SMALLTEXT_DISABLE_PLUGINS"
 
 

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("installed plugins")  # each is installed once, not once a worker
-
 
 def test_a_plugin_that_works_is_found_by_name_and_used(ask, tmp_path):
     labels, twin, names = ask(

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytestmark = pytest.mark.xdist_group("installed plugins")  # each is installed once, not once a worker
-
 
 def test_two_distributions_that_claim_one_name_both_stay_reachable(ask):
     names, first, second, refusal = ask(

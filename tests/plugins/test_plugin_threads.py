@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytestmark = pytest.mark.xdist_group("installed plugins")  # each is installed once, not once a worker
-
 COUNTED = """
 import threading
 from concurrent.futures import ThreadPoolExecutor

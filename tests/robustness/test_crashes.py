@@ -14,7 +14,6 @@ import pytest
 pytestmark = [
     pytest.mark.parametrize("kills", [30, pytest.param(100, marks=pytest.mark.nightly)], indirect=True),
     pytest.mark.slow,
-    pytest.mark.xdist_group("crashes"),
     pytest.mark.skipif(sys.platform != "linux", reason="needs fork, and the exchange of two folders"),
 ]
 

@@ -14,7 +14,6 @@ from smalltext_core.errors import ModelFolderError, ModelNotSavedError
 from smalltext_core.saving import check_destination, read_manifest
 
 pytestmark = [
-    pytest.mark.xdist_group("disks"),
     pytest.mark.skipif(sys.platform != "linux", reason="limits files, and mounts disks, as Linux does"),
 ]
 

@@ -13,7 +13,7 @@ import pytest
 from robustness import backends
 from robustness.ship import LOKY_SHIPS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("worker processes")]
+pytestmark = [pytest.mark.slow]
 
 METHODS = ("fork", "spawn", "loky") if hasattr(os, "fork") else ("spawn", "loky")
 
