@@ -92,7 +92,7 @@ def test_weights_in_the_place_of_the_validation_set_are_refused_before_any_work(
         torch = pytest.importorskip("torch")
         weights = torch.ones(len(backends.TRAIN_SET))
     classifier = backends.factory(name).new()
-    monkeypatch.setattr("smalltext_core.checks.training_data", lambda *_, **__: pytest.fail("work was done"))
+    monkeypatch.setattr("smalltext_core.validation.training_data", lambda *_, **__: pytest.fail("work was done"))
     with pytest.raises(InvalidInputError, match="validation_set") as refused:
         classifier.fit(backends.TRAIN_SET, weights)
     assert "pass weights=..." in str(refused.value)

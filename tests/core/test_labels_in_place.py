@@ -12,8 +12,8 @@ from numpy.testing import assert_array_equal
 from scipy.sparse import coo_matrix, csr_matrix
 
 from smalltext_core import LABEL_UNLABELED, TextDataset, list_to_csr
-from smalltext_core.checks import prediction_data, training_data
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.validation import prediction_data, training_data
 
 TEXTS = ["a", "b", "c"]
 

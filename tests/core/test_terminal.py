@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smalltext_core import errors
-from smalltext_core.terminal import LIMIT, brief, one_line, printable, shown
+from smalltext_core.messages import LIMIT, brief, one_line, printable, shown
 
 anything = st.text(st.characters(codec=None, categories=None), max_size=400)
 BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from house import packages
-from smalltext_core.installing import NEEDED_TOO, install_command
+from smalltext_core.messages import NEEDED_TOO, install_command
 
 SOURCES = [path for name in packages.NAMES for path in packages.sources(name).rglob("*.py")]
 
@@ -29,7 +29,7 @@ def test_the_folders_of_the_advice_exist():
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_no_message_advises_to_install_our_packages_in_words_of_its_own(path):
-    if path.name == "installing.py":
+    if path.name == "messages.py":
         return
     tree = ast.parse(path.read_text(encoding="utf-8"))
     texts = [

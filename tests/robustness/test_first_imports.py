@@ -89,7 +89,7 @@ def test_what_a_module_draws_while_it_is_imported_is_put_back(tmp_path, monkeypa
 
     import numpy as np
 
-    from smalltext_core.first_imports import random_state_kept
+    from smalltext_core.process import random_state_kept
 
     (tmp_path / "draws_when_imported.py").write_text(
         "import random, numpy\nrandom.random()\nnumpy.random.random()\n"
@@ -107,7 +107,7 @@ def test_what_a_module_draws_while_it_is_imported_is_put_back(tmp_path, monkeypa
 def test_what_is_left_out_is_not_found_within_the_block_alone(tmp_path, monkeypatch):
     import importlib
 
-    from smalltext_core.first_imports import left_out
+    from smalltext_core.process import left_out
 
     for name in ("left_out_once", "left_out_never"):
         (tmp_path / f"{name}.py").write_text("value = 1\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smalltext_core import Classifier, ClassifierFactory, checks
+from smalltext_core import Classifier, ClassifierFactory, validation
 from smalltext_core.labels import is_multi_label
 from smalltext_core.probabilities import empty_probabilities, to_labels
 from smalltext_core.saving import model_folder, read_manifest
@@ -34,7 +34,9 @@ class CountingClassifier(Classifier):
         return self
 
     def checked(self, train_set, weights):
-        return checks.training_data(train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label)
+        return validation.training_data(
+            train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
+        )
 
     def generator(self):
         return np.random.default_rng(self.seed)
@@ -74,7 +76,7 @@ class CountingClassifier(Classifier):
         return to_labels(proba, self.multi_label)
 
     def predict_proba(self, data_set):
-        checks.prediction_data(data_set, fitted=self.model is not None, classifier=self)
+        validation.prediction_data(data_set, fitted=self.model is not None, classifier=self)
         return self.probabilities(data_set.x)
 
     def probabilities(self, texts):

@@ -24,7 +24,7 @@ from smalltext_cli.commands.new_plugin import new_plugin
 from smalltext_cli.commands.predict import predict
 from smalltext_cli.commands.train import train
 from smalltext_core.errors import SmallTextError
-from smalltext_core.terminal import one_line, printable
+from smalltext_core.messages import one_line, printable
 
 _LONGEST_MESSAGE = 4000
 

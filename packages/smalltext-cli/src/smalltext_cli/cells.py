@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import class_name
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
 
 Label: TypeAlias = "str | tuple[str, ...]"
 """The name of a class, or (multi-label) the names of those that apply."""

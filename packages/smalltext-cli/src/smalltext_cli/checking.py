@@ -15,7 +15,7 @@ from smalltext_cli.parameters import Parameters, builder_parameters
 from smalltext_cli.settings import settings_of, values_of
 from smalltext_core import ClassifierFactory, ClassifierSpec, LabelNames, classifier_spec, create_factory
 from smalltext_core.errors import PluginError, SmallTextError
-from smalltext_core.interruptions import raised_by_signal
+from smalltext_core.process import raised_by_signal
 from smalltext_testing import Check, Result, checks, find_check, promises, run_checks, run_promises
 from smalltext_testing.texts import class_names
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from smalltext_core.terminal import LIMIT, printable
+from smalltext_core.messages import LIMIT, printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,7 +12,7 @@ from smalltext_cli.delimited import LONGEST_LINE, not_utf8, too_long
 from smalltext_cli.errors import InputFileError, missing_column
 from smalltext_cli.sources import Source
 from smalltext_core.label_names import shown_name
-from smalltext_core.terminal import one_line, shown
+from smalltext_core.messages import one_line, shown
 
 
 def records(source: Source, columns: Sequence[str], account: Account) -> Iterator[tuple[int, list[object]]]:

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smalltext_cli.calibration import ReliabilityBin, expected_calibration_error, reliability_bins
-from smalltext_core.checks import check_threshold
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label, marked_rows
 from smalltext_core.probabilities import to_labels
+from smalltext_core.validation import check_threshold
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
 """What the log loss counts a smaller probability of the truth as; scikit-learn does the same for float32."""

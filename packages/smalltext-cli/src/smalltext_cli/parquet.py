@@ -19,7 +19,7 @@ from smalltext_cli import parquet_worker
 from smalltext_cli.account import Account
 from smalltext_cli.errors import InputFileError, missing_column
 from smalltext_cli.sources import STDIN, Source
-from smalltext_core.terminal import one_line
+from smalltext_core.messages import one_line
 
 _FIRST_SLICE = 1_024
 _MOST_ROWS = 16_384

@@ -14,7 +14,7 @@ from smalltext_cli.parameters import REQUIRED, Parameter, Parameters
 from smalltext_core import LabelNames
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import shown_name
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
 
 _CLASS_WEIGHT = "class_weight"
 

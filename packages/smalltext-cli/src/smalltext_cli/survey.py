@@ -12,7 +12,7 @@ from smalltext_cli.console import messages, note, plain, warn
 from smalltext_cli.reading import Labelled
 from smalltext_cli.spelling import names_of
 from smalltext_core.label_names import alike_notices, shown_name
-from smalltext_core.terminal import printable, shown
+from smalltext_core.messages import printable, shown
 
 _SHOWN = 60
 _MISSING = frozenset(

@@ -4,7 +4,6 @@ This package says what a classifier is and finds the ones that are installed; se
 for the rules that each one keeps.
 """
 
-from smalltext_core._version import __version__
 from smalltext_core.array_classifier import ArrayClassifier, Arrays, Floats
 from smalltext_core.classifier import (
     PROTOCOL_VERSION,
@@ -21,7 +20,6 @@ from smalltext_core.classifier import (
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.discovery import Plugin
 from smalltext_core.factory import ConstructorFactory
-from smalltext_core.hooks import hookimpl
 from smalltext_core.labels import (
     LABEL_IGNORED,
     LABEL_UNLABELED,
@@ -39,7 +37,9 @@ from smalltext_core.registry import (
     refresh,
 )
 from smalltext_core.saving import Manifest, load
-from smalltext_core.spec import ClassifierSpec
+from smalltext_core.spec import ClassifierSpec, hookimpl
+
+__version__ = "0.1.0"
 
 __all__ = [
     "LABEL_IGNORED",

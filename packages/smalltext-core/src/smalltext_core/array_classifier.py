@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from smalltext_core import checks
+from smalltext_core import validation
 from smalltext_core.atomic import as_path
 from smalltext_core.classifier import Classifier, ProbabilisticClassifier
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, PluginError
 from smalltext_core.labels import LabelNames, is_multi_label
+from smalltext_core.messages import brief, shown
 from smalltext_core.probabilities import Probabilities, empty_probabilities
 from smalltext_core.saving import model_folder, read_manifest
-from smalltext_core.terminal import brief, shown
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -79,8 +79,8 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
     """The name of the backend's distribution, as pip installs it."""
 
     def __init__(self, num_classes: int, multi_label: bool = False) -> None:
-        self.num_classes = checks.check_num_classes(num_classes, multi_label)
-        self.multi_label = checks.check_flag("multi_label", multi_label)
+        self.num_classes = validation.check_num_classes(num_classes, multi_label)
+        self.multi_label = validation.check_flag("multi_label", multi_label)
         self.learned_: Arrays | None = None
         self.label_names_: LabelNames | None = None
 
@@ -124,7 +124,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         InvalidInputError
             If an argument is not what is described here. The former model, if any, is still there then.
         """
-        chosen, checked = checks.training_data(
+        chosen, checked = validation.training_data(
             train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
         )
         texts, y = _texts(chosen, "train_set"), chosen.y
@@ -140,7 +140,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         ----------
         data_set : TextDataset
         """
-        checks.prediction_data(data_set, fitted=self.learned_ is not None, classifier=self)
+        validation.prediction_data(data_set, fitted=self.learned_ is not None, classifier=self)
         texts = _texts(data_set, "data_set")
         batches = (texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH))
         return np.concatenate([empty_probabilities(self.num_classes), *map(self._batch, batches)])

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
 
 try:
     import fcntl

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import shown_name
 from smalltext_core.labels import LabelNames, Labels, is_multi_label
-from smalltext_core.numbers import is_number, is_whole
-from smalltext_core.terminal import brief
+from smalltext_core.messages import brief
+from smalltext_core.values import is_number, is_whole
 
 ClassWeight: TypeAlias = "Literal['balanced'] | Mapping[int, float] | Mapping[str, float] | None"
 """None, "balanced", or a weight for each class: by name where classes have names, else by number.

@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import LabelNames, Labels
+from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities, to_labels
-from smalltext_core.terminal import shown
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -34,9 +34,8 @@ from smalltext_core.labels import (
     marked_rows,
     names_of_rows,
 )
-from smalltext_core.selection import Rows, compose, normalise, positions
-from smalltext_core.sequences import as_sequence
-from smalltext_core.terminal import brief
+from smalltext_core.messages import brief
+from smalltext_core.values import are_whole, as_sequence
 
 if TYPE_CHECKING:
     from typing_extensions import Self, TypeVar
@@ -49,6 +48,11 @@ else:
     N = TypeVar("N", covariant=True)
 
 X = TypeVar("X")
+
+Rows = range | NDArray[np.intp]
+"""Which rows of the storage a view shows. A view of a view is one selection too, so that views nest at no cost."""
+
+_INDICES = "an int, a slice, a list or array of ints, or a boolean mask with one entry a text"
 
 
 @dataclass
@@ -372,3 +376,48 @@ def _without_fractions(y: object) -> object:
     if isinstance(y, np.ndarray) and np.issubdtype(y.dtype, np.floating) and (y == np.trunc(y)).all():
         return y.astype(np.int64) if np.isfinite(y).all() else y
     return y
+
+
+def normalise(indices: object, length: int) -> Rows:
+    """Turn any index into rows of a sequence of the given length; IndexError if one lies outside."""
+    if isinstance(indices, slice):
+        return range(length)[indices]
+    if isinstance(indices, bool) or not isinstance(indices, (int, np.integer, list, tuple, range, np.ndarray)):
+        raise InvalidInputError("indices", f"{type(indices).__name__}", _INDICES)
+    array = np.asarray(indices)
+    if array.dtype == np.bool_:
+        if array.shape != (length,):
+            raise InvalidInputError("indices", f"a boolean mask of shape {array.shape}", f"shape ({length},)")
+        return np.flatnonzero(array)
+    if array.size == 0:
+        return range(0)
+    if array.ndim > 1 or not are_whole(array):
+        raise InvalidInputError("indices", f"an array of {array.dtype}, shape {array.shape}", _INDICES)
+    numbers = np.atleast_1d(array).astype(np.intp)
+    outside = (numbers < -length) | (numbers >= length)
+    if outside.any():
+        raise IndexError(f"row {numbers[outside][0]} is out of range for a dataset of {length} texts")
+    rows = np.where(numbers < 0, numbers + length, numbers)
+    return range(int(rows[0]), int(rows[0]) + 1) if array.ndim == 0 else rows
+
+
+def compose(outer: Rows | None, inner: Rows) -> Rows:
+    """Return the rows that `inner` picks out of those that `outer` shows; None shows all of them."""
+    if outer is None:
+        return inner
+    if isinstance(outer, range):
+        if isinstance(inner, range):
+            start, step = outer.start, outer.step
+            return range(start + step * inner.start, start + step * inner.stop, step * inner.step)
+        return outer.start + outer.step * inner
+    picked: NDArray[np.intp] = outer[positions(inner)]
+    return picked
+
+
+def positions(rows: Rows) -> Any:
+    """Return rows as what numpy and scipy index with: a slice where that avoids a copy, else an array."""
+    if not isinstance(rows, range):
+        return rows
+    if not rows:
+        return slice(0, 0)  # the ends of an empty range may be negative, which a slice counts from the end
+    return slice(rows.start, rows.stop if rows.stop >= 0 else None, rows.step)

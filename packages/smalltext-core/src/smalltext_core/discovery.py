@@ -11,14 +11,12 @@ from importlib.metadata import EntryPoint, entry_points
 
 import pluggy
 
-from smalltext_core import hooks
+from smalltext_core import spec
 from smalltext_core.classifier import PROTOCOL_VERSION
 from smalltext_core.errors import PluginError, ProtocolVersionError
-from smalltext_core.first_imports import random_state_kept
-from smalltext_core.installing import NEEDED_TOO, install_command
-from smalltext_core.interruptions import raised_by_signal
-from smalltext_core.spec import ClassifierSpec
-from smalltext_core.terminal import shown
+from smalltext_core.messages import NEEDED_TOO, install_command, shown
+from smalltext_core.process import raised_by_signal, random_state_kept
+from smalltext_core.spec import PROJECT, ClassifierSpec
 
 ALLOW_VARIABLE = "SMALLTEXT_PLUGINS"
 FORBID_VARIABLE = "SMALLTEXT_DISABLE_PLUGINS"
@@ -72,13 +70,13 @@ def discover() -> list[Plugin]:
     ``SMALLTEXT_PLUGINS`` names the only distributions that are loaded, separated by commas (set but empty,
     it allows none); ``SMALLTEXT_DISABLE_PLUGINS`` names some that are not. Neither imports anything.
     """
-    found = [(*_distribution(entry), entry) for entry in entry_points(group=hooks.PROJECT)]
+    found = [(*_distribution(entry), entry) for entry in entry_points(group=PROJECT)]
     return [_load(*each) for each in sorted(found, key=lambda each: (each[0], each[2].name))]
 
 
 def forget_modules_of_removed(former: Iterable[Plugin]) -> None:
     """Drop the modules of plugins whose distributions are no longer installed."""
-    installed = {_distribution(entry)[0] for entry in entry_points(group=hooks.PROJECT)}
+    installed = {_distribution(entry)[0] for entry in entry_points(group=PROJECT)}
     for plugin in former:
         if plugin.distribution not in installed:
             package = plugin.module.rpartition(".")[0] or plugin.module
@@ -117,8 +115,8 @@ def _specs(entry: EntryPoint) -> tuple[ClassifierSpec, ...]:
     """
     with random_state_kept(entry.module):
         module = entry.load()
-    manager = pluggy.PluginManager(hooks.PROJECT)
-    manager.add_hookspecs(hooks)
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(spec)
     manager.register(module)
     manager.check_pending()
     answers = manager.hook.smalltext_classifiers()
@@ -126,11 +124,9 @@ def _specs(entry: EntryPoint) -> tuple[ClassifierSpec, ...]:
         advice = "mark a function smalltext_classifiers() with @smalltext_core.hookimpl, and return the specs"
         raise PluginError(f"{entry.value} names no classifiers; {advice}.")
     specs = tuple(answers[0])
-    for spec in specs:
-        if not isinstance(spec, ClassifierSpec):
-            raise PluginError(
-                f"smalltext_classifiers() of {entry.value} gave {shown(spec)}, not a ClassifierSpec."
-            )
+    for one in specs:
+        if not isinstance(one, ClassifierSpec):
+            raise PluginError(f"smalltext_classifiers() of {entry.value} gave {shown(one)}, not a ClassifierSpec.")
     return specs
 
 

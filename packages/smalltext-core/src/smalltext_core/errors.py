@@ -1,11 +1,11 @@
 """The exceptions of smalltext: each is the built-in one as well that code unaware of smalltext catches.
 
-What they say is one line that may be shown on a terminal, whatever is in it: see `smalltext_core.terminal`.
+What they say is one line that may be shown on a terminal, whatever is in it: see `smalltext_core.messages`.
 """
 
 from __future__ import annotations
 
-from smalltext_core.terminal import LIMIT, one_line
+from smalltext_core.messages import LIMIT, one_line
 
 MESSAGE_LIMIT = 1500
 """How many characters of a message are shown; `args` keep all of it."""

@@ -6,16 +6,17 @@ from: Python, a file, a saved model. Numbers and booleans are names too: 1 and 1
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.normalization import nfc
-from smalltext_core.numbers import is_whole
+from smalltext_core.values import is_whole
 
 _ALLOWED = "a name (a string that is not empty), a finite number, True or False"
 
@@ -47,6 +48,11 @@ _TYPED_ALIKE = str.maketrans(
     {**dict.fromkeys("\u2018\u2019\u201b\u2032\u00b4`", "'"), **dict.fromkeys("\u201c\u201d\u201f\u2033", '"')}
     | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\u00ad", "-")
 )
+
+_LONG = 1_000
+"""In characters; below it, `unicodedata.normalize` takes milliseconds at most, whatever it has to sort."""
+_RUN_OF_MARKS = re.compile(r"[^\w\x00-\u02ff]{50,}")
+"""Combining marks are neither letters nor digits, and begin at U+0300. Other characters in a run do no harm."""
 
 
 def class_name(label: object, argument: str = "labels") -> str:
@@ -222,3 +228,35 @@ def alike_notices(counts: Mapping[str, int]) -> list[str]:
         number = "two" if len(group) == 2 else f"{len(group)}"
         notices.append(f"{listed} {how}; they are {number} classes.")
     return notices
+
+
+def nfc(text: str) -> str:
+    r"""Return a text in the composed form of Unicode, NFC.
+
+    Parameters
+    ----------
+    text : str
+        It may hold half surrogate pairs, which stay as they are.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> nfc("cafe\u0301") == "caf\u00e9"
+    True
+    """
+    if text.isascii():
+        return text
+    if len(text) > _LONG:
+        text = _RUN_OF_MARKS.sub(_sorted_marks, text)
+    return unicodedata.normalize("NFC", text)
+
+
+def _sorted_marks(run: re.Match[str]) -> str:
+    decomposed = "".join(unicodedata.normalize("NFD", character) for character in run[0])
+    return "".join(
+        "".join(sorted(group, key=unicodedata.combining) if marks else group)
+        for marks, group in groupby(decomposed, lambda character: unicodedata.combining(character) != 0)
+    )

@@ -18,9 +18,8 @@ from scipy.sparse import csr_matrix, issparse
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import alike_names, class_name, shown_apart, shown_name
-from smalltext_core.numbers import are_whole, is_whole
-from smalltext_core.sequences import as_sequence, columns_of
-from smalltext_core.terminal import brief
+from smalltext_core.messages import brief
+from smalltext_core.values import are_whole, as_sequence, columns_of, is_whole
 
 LABEL_UNLABELED = -1
 """Marks a text that has no label yet. In a multi-label matrix: an entry of this value in its row."""

@@ -14,9 +14,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
-from smalltext_core.installing import install_command
 from smalltext_core.labels import LabelNames
-from smalltext_core.terminal import shown
+from smalltext_core.messages import install_command, shown
 
 MANIFEST = "smalltext.json"
 """The file that makes a folder a saved model."""

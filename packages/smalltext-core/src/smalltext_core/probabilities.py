@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from smalltext_core.checks import check_threshold
 from smalltext_core.labels import Labels
+from smalltext_core.validation import check_threshold
 
 Probabilities = NDArray[np.float32]
 """Dense float32, shape (n, num_classes): column k is class k."""

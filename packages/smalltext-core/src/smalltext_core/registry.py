@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn, TypeAlias, cast, get_args, overload
 
-from smalltext_core.checks import check_num_classes
 from smalltext_core.classifier import PROTOCOL_VERSION, AnyClassifier, ClassifierFactory, SavingClassifier
 from smalltext_core.discovery import Plugin, canonical, discover, forget_modules_of_removed
 from smalltext_core.errors import (
@@ -22,10 +21,10 @@ from smalltext_core.errors import (
     UnsupportedError,
 )
 from smalltext_core.factory import ConstructorFactory
-from smalltext_core.forking import hold_across_forks
-from smalltext_core.installing import install_command
+from smalltext_core.messages import install_command, shown
+from smalltext_core.process import hold_across_forks
 from smalltext_core.spec import ClassifierSpec
-from smalltext_core.terminal import shown
+from smalltext_core.validation import check_num_classes
 
 FirstPartyName: TypeAlias = Literal["kimcnn", "setfit", "sklearn", "transformers"]
 """The names that belong to this project, as a type: what is made by one of them can be saved."""

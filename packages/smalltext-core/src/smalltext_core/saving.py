@@ -28,8 +28,6 @@ from smalltext_core.errors import (
     SmallTextError,
     UnknownClassifierError,
 )
-from smalltext_core.installing import install_command
-from smalltext_core.interruptions import raised_by_signal
 from smalltext_core.labels import LabelNames
 from smalltext_core.manifest import (
     FORMAT_VERSION,
@@ -40,8 +38,9 @@ from smalltext_core.manifest import (
     manifest_as_json,
     manifest_from_json,
 )
+from smalltext_core.messages import install_command, one_line, shown
+from smalltext_core.process import raised_by_signal
 from smalltext_core.registry import FIRST_PARTY, classifier_spec
-from smalltext_core.terminal import one_line, shown
 
 __all__ = [
     "FORMAT_VERSION",

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import pluggy
+
 from smalltext_core.errors import InvalidInputError, PluginError
 from smalltext_core.factory import ConstructorFactory
-from smalltext_core.first_imports import random_state_kept
-from smalltext_core.interruptions import raised_by_signal
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
+from smalltext_core.process import raised_by_signal, random_state_kept
+
+PROJECT = "smalltext"
+"""The name of the entry-point group and of the pluggy project."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a plugin's implementation of a hook."""
 
 ABILITIES = ("multi_label", "weights", "validate", "embed", "dropout_sampling", "save")
 """What a spec may declare beyond the three methods of the protocol."""
@@ -111,3 +120,26 @@ class ClassifierSpec:
                 f"{type(error).__name__}: {error}"
             ) from error
         return found
+
+
+@hookspec
+def smalltext_classifiers() -> Iterable[ClassifierSpec]:  # type: ignore[empty-body]
+    """Return the specs of the classifiers that this plugin brings.
+
+    The module that implements it is named by an entry point of the group ``smalltext`` and imports
+    smalltext_core alone, so that listing what is installed stays quick. Added in protocol version 1.
+
+    Examples
+    --------
+    >>> from smalltext_core import ClassifierSpec, hookimpl
+    >>> @hookimpl
+    ... def smalltext_classifiers():
+    ...     yield ClassifierSpec(
+    ...         name="majority",
+    ...         summary="Always the most frequent class",
+    ...         protocol=1,
+    ...         classifier="my_package.classifier:Majority",
+    ...         factory="my_package.classifier:MajorityFactory",
+    ...         builder="my_package.classifier:build",
+    ...     )
+    """

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from smalltext_core import checks
+from smalltext_core import validation
 from smalltext_core.class_weights import ClassWeight
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.messages import brief, shown
 from smalltext_core.probabilities import Probabilities
-from smalltext_core.terminal import brief, shown
+from smalltext_core.validation import check_count
 from smalltext_kimcnn._version import __version__
 from smalltext_kimcnn.dataset import PytorchTextClassificationDataset
 from smalltext_kimcnn.embedding import EmbeddingMethod, last_layer_gradients
@@ -25,7 +26,6 @@ from smalltext_kimcnn.encoder import Encoder
 from smalltext_kimcnn.initial import InitialVectors
 from smalltext_kimcnn.network import KimCNN
 from smalltext_kimcnn.parameters import (
-    check_at_least_0,
     check_heights,
     check_matrix,
     check_max_norm,
@@ -42,7 +42,6 @@ from smalltext_torch.classifier import TorchClassifier
 from smalltext_torch.device import Precision, PrecisionName
 from smalltext_torch.inference import inference
 from smalltext_torch.model_loading import abbreviated
-from smalltext_torch.parameters import check_count
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described, progress_bar
 from smalltext_torch.randomness import Randomness
 from smalltext_torch.weight_files import check_shapes, shapes_of
@@ -201,7 +200,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         self.early_stopping = early_stopping
         self.out_channels = check_count("out_channels", out_channels)
         self.kernel_heights = check_heights(kernel_heights)
-        self.filter_padding = check_at_least_0("filter_padding", filter_padding)
+        self.filter_padding = check_count("filter_padding", filter_padding, 0)
         self.max_seq_len = check_count("max_seq_len", max_seq_len)
         if self.max_seq_len <= 2 * self.filter_padding:
             raise InvalidInputError(
@@ -210,14 +209,14 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
                 "room for one token between the padding: more than twice filter_padding",
             )
         self.dropout = check_share("dropout", dropout)
-        self.padding_idx = check_at_least_0("padding_idx", padding_idx)
+        self.padding_idx = check_count("padding_idx", padding_idx, 0)
         self.embedding_matrix = check_matrix(embedding_matrix)
         self.embeddings = check_source(embeddings, embedding_matrix)
         self.embedding_dim = check_count("embedding_dim", embedding_dim)
-        self.static = checks.check_flag("static", static)
+        self.static = validation.check_flag("static", static)
         self.max_norm = check_max_norm(max_norm)
         self.min_frequency = check_count("min_frequency", min_frequency)
-        self.lowercase = checks.check_flag("lowercase", lowercase)
+        self.lowercase = validation.check_flag("lowercase", lowercase)
 
     @overload
     def embed(
@@ -278,9 +277,9 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         if not isinstance(embedding_method, str) or embedding_method not in ("pooled", "gradient"):
             raise InvalidInputError("embedding_method", shown(embedding_method), "'pooled' or 'gradient'")
         description = described("embed", pbar)
-        checks.check_flag("return_proba", return_proba)
+        validation.check_flag("return_proba", return_proba)
         fitted = self._require_fitted()
-        texts = self._scoring(fitted, checks.prediction_data(data_set, fitted=True, classifier=self)).texts
+        texts = self._scoring(fitted, validation.prediction_data(data_set, fitted=True, classifier=self)).texts
         network = self._network(fitted)
         width = network.last.in_features * (self.num_classes**2 if embedding_method == "gradient" else 1)
         embeddings = np.empty((len(texts), width), dtype=np.float32)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from smalltext_core import ClassifierFactory
-from smalltext_core.checks import check_mapping
+from smalltext_core.validation import check_mapping
 from smalltext_kimcnn.classifier import KimCNNClassifier
 
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.numbers import is_number, is_whole
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
+from smalltext_core.validation import check_count
+from smalltext_core.values import is_number
 from smalltext_kimcnn.vectors import Vectors
-from smalltext_torch.parameters import check_count
 
 _MOST_PADDING = 2**12
 
@@ -26,13 +26,6 @@ def check_heights(kernel_heights: Sequence[int]) -> tuple[int, ...]:
     if not heights:
         raise InvalidInputError("kernel_heights", shown(kernel_heights), "one or more whole numbers, 1 or above")
     return tuple(check_count("kernel_heights", height) for height in heights)
-
-
-def check_at_least_0(argument: str, value: object) -> int:
-    """Return a whole number that has to be 0 or above, or say so."""
-    if not is_whole(value) or value < 0:
-        raise InvalidInputError(argument, shown(value), "a whole number, 0 or above")
-    return int(value)
 
 
 def check_saved_padding(padding: int) -> None:

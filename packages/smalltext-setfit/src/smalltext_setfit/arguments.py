@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
 from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, expanded
 
 

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from smalltext_core import checks
+from smalltext_core import validation
 from smalltext_core.class_weights import ClassWeight, by_number, check_class_weight, class_weights
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import Probabilities
+from smalltext_core.validation import check_count
 from smalltext_setfit import heads, predicting, saving
 from smalltext_setfit._version import __version__
 from smalltext_setfit.arguments import SetFitModelArguments
@@ -39,7 +40,6 @@ from smalltext_torch.device import (
 from smalltext_torch.inference import gradients
 from smalltext_torch.losses import Loss
 from smalltext_torch.network_classifier import NetworkClassifier
-from smalltext_torch.parameters import check_count
 from smalltext_torch.progress import described
 from smalltext_torch.randomness import Randomness
 from smalltext_torch.saving import saved_value
@@ -131,10 +131,10 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         seed: int | None = None,
     ) -> None:
         self.setfit_model_args = SetFitModelArguments.of(setfit_model_args)
-        self.num_classes = checks.check_num_classes(num_classes, multi_label)
-        self.multi_label = checks.check_flag("multi_label", multi_label)
+        self.num_classes = validation.check_num_classes(num_classes, multi_label)
+        self.multi_label = validation.check_flag("multi_label", multi_label)
         self.max_seq_len = check_count("max_seq_len", max_seq_len)
-        self.use_differentiable_head = checks.check_flag("use_differentiable_head", use_differentiable_head)
+        self.use_differentiable_head = validation.check_flag("use_differentiable_head", use_differentiable_head)
         self.mini_batch_size = check_count("mini_batch_size", mini_batch_size)
         given = translated("model_kwargs", model_kwargs, RENAMED_IN_MODEL)
         model_keywords(given)  # Values that cannot be used may be such that cannot be copied.
@@ -153,9 +153,9 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         self.class_weight = class_weight
         self.pairs_per_text = check_count("pairs_per_text", pairs_per_text)
         self.precision = check_precision(precision)
-        self.multi_label_threshold = checks.check_threshold(multi_label_threshold)
-        self.warm_start = checks.check_flag("warm_start", warm_start)
-        self.seed = checks.check_seed(seed)
+        self.multi_label_threshold = validation.check_threshold(multi_label_threshold)
+        self.warm_start = validation.check_flag("warm_start", warm_start)
+        self.seed = validation.check_seed(seed)
         self._fitted: Fitted | None = None
         self.validation_: tuple[float, float] | None = None
 
@@ -315,9 +315,9 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             Only with `return_proba`.
         """
         description = described("embed", pbar)
-        checks.check_flag("return_proba", return_proba)
+        validation.check_flag("return_proba", return_proba)
         fitted = self._require_fitted()
-        distinct = fitted.encoder.distinct(checks.prediction_data(data_set, fitted=True, classifier=self))
+        distinct = fitted.encoder.distinct(validation.prediction_data(data_set, fitted=True, classifier=self))
         embeddings, proba = predicting.embeddings_and_probabilities(
             fitted, distinct, self._precision(fitted), description
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from smalltext_core import ClassifierFactory
-from smalltext_core.checks import check_mapping
+from smalltext_core.validation import check_mapping
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.classifier import SetFitClassification
 from smalltext_setfit.names import check_names

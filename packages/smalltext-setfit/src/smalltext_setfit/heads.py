@@ -14,14 +14,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from smalltext_core.checks import check_flag
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
-from smalltext_core.numbers import is_number, is_whole
-from smalltext_core.terminal import brief, shown
+from smalltext_core.messages import brief, shown
+from smalltext_core.validation import check_flag, check_positive, check_within
+from smalltext_core.values import is_number, is_whole
 from smalltext_setfit.keywords import HeadTraining
 from smalltext_torch.losses import Loss
-from smalltext_torch.parameters import check_positive, check_within
 from smalltext_torch.randomness import Randomness
 
 Advance = Callable[[int], object]

@@ -7,10 +7,17 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from smalltext_core.checks import check_flag, check_mapping
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.numbers import is_whole
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
+from smalltext_core.validation import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_mapping,
+    check_positive,
+    check_within,
+)
+from smalltext_core.values import is_whole
 from smalltext_setfit.names import (
     LOSSES,
     MANAGED_IN_HEAD,
@@ -23,7 +30,6 @@ from smalltext_setfit.names import (
     translated,
 )
 from smalltext_setfit.pairs import SAMPLING_STRATEGIES
-from smalltext_torch.parameters import check_count, check_positive, check_within
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -73,7 +79,7 @@ class TrainingKeywords:
 
     def __post_init__(self) -> None:
         for number in _pair(self.num_epochs):
-            _check_whole("num_epochs", number, 0)
+            check_count("num_epochs", number, 0)
         if not is_whole(self.max_steps) or self.max_steps != -1:
             check_count("max_steps", self.max_steps)
         check_choice("sampling_strategy", self.sampling_strategy, SAMPLING_STRATEGIES)
@@ -181,18 +187,6 @@ def _pair(value: Any) -> tuple[Any, Any]:
             raise InvalidInputError("num_epochs or body_learning_rate", shown(value), "one number, or two")
         return value[0], value[1]
     return value, value
-
-
-def _check_whole(argument: str, value: object, least: int) -> None:
-    if not is_whole(value) or value < least:
-        raise InvalidInputError(argument, shown(value), f"a whole number, {least} or above")
-
-
-def check_choice(argument: str, value: T, allowed: tuple[str, ...]) -> T:
-    """Return one of several words, or say which there are."""
-    if not isinstance(value, str) or value not in allowed:
-        raise InvalidInputError(argument, shown(value), f"one of {', '.join(allowed)}")
-    return value
 
 
 def _check_type(argument: str, value: object, types: tuple[type, ...], allowed: str) -> None:

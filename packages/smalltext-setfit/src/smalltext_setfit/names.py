@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smalltext_core.checks import check_flag, check_mapping
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.terminal import brief, shown
+from smalltext_core.messages import brief, shown
+from smalltext_core.validation import check_flag, check_mapping
 from smalltext_torch.deprecation import warn_deprecated
 
 LOSSES = ("CosineSimilarityLoss", "ContrastiveLoss", "OnlineContrastiveLoss", "CoSENTLoss", "AnglELoss")

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
+from smalltext_core.validation import check_count
 from smalltext_setfit.dealing import batches_together, deal
 from smalltext_setfit.label_sets import LabelSets, Rows
 from smalltext_setfit.weighted_pairs import weighted
 from smalltext_torch.caller import stacklevel_of_caller
-from smalltext_torch.parameters import check_count
 
 SAMPLING_STRATEGIES = ("oversampling", "undersampling", "unique")
 

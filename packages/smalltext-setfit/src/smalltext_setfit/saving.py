@@ -12,8 +12,9 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from smalltext_core.errors import ModelFolderError
+from smalltext_core.messages import shown
 from smalltext_core.saving import MANIFEST, Manifest
-from smalltext_core.terminal import shown
+from smalltext_core.validation import check_positive, check_within
 from smalltext_setfit.fitted import Fitted, KnownEmbeddings
 from smalltext_setfit.keywords import HeadTraining
 from smalltext_setfit.sentence_encoder import load_saved_body, new_classifier, quiet
@@ -21,7 +22,6 @@ from smalltext_setfit.text_encoder import TextEncoder
 from smalltext_torch import parameters, pretrained_files, weight_files
 from smalltext_torch.device import present_or_best
 from smalltext_torch.model_loading import abbreviated
-from smalltext_torch.parameters import check_positive, check_within
 from smalltext_torch.randomness import TorchRandomness
 from smalltext_torch.saving import save, saved_loss, saved_value
 

@@ -21,7 +21,7 @@ from transformers import AutoConfig, AutoModel
 
 from smalltext_core.atomic import expanded
 from smalltext_core.errors import InvalidInputError, ModelFolderError
-from smalltext_core.terminal import one_line, shown
+from smalltext_core.messages import one_line, shown
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.heads import linear
 from smalltext_setfit.keywords import ModelKeywords

@@ -15,7 +15,7 @@ from typing import Any
 import transformers
 
 from smalltext_core.errors import ModelFolderError
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
 from smalltext_torch import pretrained_files, weight_files
 from smalltext_torch.allowed_keys import ATTENTION, DTYPES, is_suspicious, words
 from smalltext_torch.untrusted_json import checked_object, read_json, read_object, refuse

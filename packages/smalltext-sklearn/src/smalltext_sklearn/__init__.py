@@ -39,7 +39,7 @@ def __getattr__(name: str) -> Any:
     """Import scikit-learn only once something of this package is used (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from smalltext_core.first_imports import random_state_kept
+    from smalltext_core.process import random_state_kept
 
     home = f"{__name__}.{_HOMES[name]}"
     with random_state_kept(home):

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from sklearn.base import BaseEstimator, clone
 
-from smalltext_core.checks import check_mapping
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
+from smalltext_core.validation import check_mapping
 from smalltext_sklearn.defaults import default_estimator, default_vectorizer
 from smalltext_sklearn.factory import SklearnClassifierFactory
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
-from smalltext_core import Classifier, Dataset, ProbabilisticClassifier, TextDataset, checks
+from smalltext_core import Classifier, Dataset, ProbabilisticClassifier, TextDataset, validation
 from smalltext_core.class_weights import ClassWeight, by_number, check_class_weight, class_weights
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.first_imports import random_state_kept
+from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities, empty_probabilities, place_columns
-from smalltext_core.terminal import shown
+from smalltext_core.process import random_state_kept
 from smalltext_sklearn.dataset import SklearnDataset
 from smalltext_sklearn.defaults import default_vectorizer
 from smalltext_sklearn.embedding import DIMENSIONS, dense_vectors
@@ -85,16 +85,16 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         seed: int | None = None,
     ) -> None:
         check_estimator(model)
-        self.num_classes = checks.check_num_classes(num_classes, multi_label)
+        self.num_classes = validation.check_num_classes(num_classes, multi_label)
         check_class_weight(class_weight, self.num_classes)
         if vectorizer is not None and not hasattr(vectorizer, "fit_transform"):
             raise InvalidInputError("vectorizer", shown(vectorizer), "a transformer, such as TfidfVectorizer()")
         self.model = model
-        self.multi_label = checks.check_flag("multi_label", multi_label)
+        self.multi_label = validation.check_flag("multi_label", multi_label)
         self.vectorizer = vectorizer
         self.class_weight = class_weight
-        self.multi_label_threshold = checks.check_threshold(multi_label_threshold)
-        self.seed = checks.check_seed(seed)
+        self.multi_label_threshold = validation.check_threshold(multi_label_threshold)
+        self.seed = validation.check_seed(seed)
 
     def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
         """Train clones of the vectorizer and the estimator.
@@ -120,7 +120,7 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         says so; with few texts a class, its accuracy is within some hundredths. Any other estimator, or other
         parameters (such as ``C=10``), is used as it is.
         """
-        train_set, sample_weights = checks.training_data(
+        train_set, sample_weights = validation.training_data(
             train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
         )
         by_number(self.class_weight, self.num_classes, train_set.label_names)
@@ -152,7 +152,7 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
 
         A class that no training text had has zeros, unless the estimator says otherwise.
         """
-        checks.prediction_data(data_set, fitted=hasattr(self, "model_"), classifier=self)
+        validation.prediction_data(data_set, fitted=hasattr(self, "model_"), classifier=self)
         if len(data_set) == 0:
             return empty_probabilities(self.num_classes)
         return self._proba(self._features(data_set))
@@ -192,8 +192,8 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         proba : ndarray of float32, shape (n, num_classes)
             Only with `return_proba`.
         """
-        checks.prediction_data(data_set, fitted=hasattr(self, "model_"), classifier=self)
-        checks.check_flag("return_proba", return_proba)
+        validation.prediction_data(data_set, fitted=hasattr(self, "model_"), classifier=self)
+        validation.check_flag("return_proba", return_proba)
         if len(data_set) == 0:
             vectors = np.empty((0, min(self.n_features_, DIMENSIONS)), dtype=np.float32)
             return (vectors, empty_probabilities(self.num_classes)) if return_proba else vectors

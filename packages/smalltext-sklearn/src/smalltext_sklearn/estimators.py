@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from smalltext_core.errors import InvalidInputError, UnsupportedError
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
 
 DENSE_LIMIT = 2 * 1024**3
 """The most bytes that the features of a training set may take for an estimator without sparse input."""

@@ -19,7 +19,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from smalltext_core import Dataset, TextDataset
 from smalltext_core.errors import ModelFolderError, UntrustedModelError
-from smalltext_core.terminal import one_line
+from smalltext_core.messages import one_line
 from smalltext_sklearn.dataset import SklearnDataset
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from sklearn.utils import check_array
 
 from smalltext_core.dataset import as_texts
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.sequences import check_ordered, columns_of
+from smalltext_core.values import check_ordered, columns_of
 
 _ALLOWED = "strings: a list, an array or a series of shape (n,), or a single column of shape (n, 1)"
 _NEXT_STEP = "For features that are numbers already, use a classifier of scikit-learn itself."

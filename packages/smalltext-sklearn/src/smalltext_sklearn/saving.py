@@ -22,10 +22,10 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from smalltext_core.atomic import as_path
 from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, UntrustedModelError
-from smalltext_core.first_imports import left_out
 from smalltext_core.manifest import is_version
+from smalltext_core.messages import printable, shown
+from smalltext_core.process import left_out
 from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest
-from smalltext_core.terminal import printable, shown
 from smalltext_sklearn import probe
 from smalltext_sklearn._version import __version__
 from smalltext_sklearn.soundness import check_sound

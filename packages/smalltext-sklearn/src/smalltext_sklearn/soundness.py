@@ -16,8 +16,8 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
 from smalltext_core.errors import ModelFolderError, UntrustedModelError
-from smalltext_core.numbers import is_whole
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
+from smalltext_core.values import is_whole
 from smalltext_sklearn.patterns import is_safe_pattern
 from smalltext_sklearn.trust import OBJECTS
 

@@ -15,9 +15,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import class_name
 from smalltext_core.labels import Labels, is_multi_label
-from smalltext_core.numbers import is_number
-from smalltext_core.sequences import as_sequence
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
+from smalltext_core.values import as_sequence, is_number
 
 _ALLOWED = "a label for each text, shape (n,), or a matrix of zeros and ones, shape (n, classes)"
 _BINARIZE = "Several labels a text: sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)."

@@ -12,7 +12,6 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from smalltext_core import AnyClassifier, TextDataset, classifier_spec, create_factory
-from smalltext_core.checks import check_weights
 from smalltext_core.errors import (
     AmbiguousNameError,
     InvalidInputError,
@@ -20,10 +19,11 @@ from smalltext_core.errors import (
     UnknownClassifierError,
     UnsupportedError,
 )
-from smalltext_core.numbers import is_whole
+from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.registry import builder_parameters, check_parameters
-from smalltext_core.terminal import shown
+from smalltext_core.validation import check_weights
+from smalltext_core.values import is_whole
 from smalltext_sklearn.raw_texts import as_text_column
 from smalltext_sklearn.targets import Classes, check_several_classes, read_targets
 

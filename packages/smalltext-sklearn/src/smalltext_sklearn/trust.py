@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from smalltext_core.errors import ModelFolderError
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
 
 SCHEMA = "schema.json"
 

@@ -14,7 +14,7 @@ is linear in the length of any text.
 
 from __future__ import annotations
 
-from smalltext_core.normalization import nfc
+from smalltext_core.label_names import nfc
 
 # Ranges of code points in hexadecimal. `re` has no Unicode properties, and Python's own tables differ between
 # versions, while a saved pattern has to be the same everywhere.

@@ -80,7 +80,8 @@ def check_read_only_memory_works(subject: Subject) -> None:
     Arrays that are memory-mapped, or shared between processes, are read-only. A classifier that normalises weights
     in place fails on them, and changes the caller's weights where it can.
 
-    What to do: begin fit with smalltext_core.checks.training_data, which copies weights, and change no argument.
+    What to do: begin fit with smalltext_core.validation.training_data, which copies weights, and change no
+    argument.
     """
     subject.require_repeatable()
     count = len(subject.train_set)

@@ -11,11 +11,10 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any
 
-from smalltext_core import hooks
 from smalltext_core.discovery import Plugin, canonical
 from smalltext_core.errors import AmbiguousNameError, UnknownClassifierError
 from smalltext_core.registry import classifier_spec, create_factory, plugins
-from smalltext_core.spec import ClassifierSpec
+from smalltext_core.spec import PROJECT, ClassifierSpec
 from smalltext_testing.check import (
     BrokenRuleError,
     Check,
@@ -150,7 +149,7 @@ def check_plugin_module_is_light(promises: Promises) -> None:
 
 def _module(plugin: Plugin) -> str:
     """Return the module behind a plugin's entry point."""
-    found = entry_points(group=hooks.PROJECT, name=plugin.name)
+    found = entry_points(group=PROJECT, name=plugin.name)
     return next(
         entry.module
         for entry in found

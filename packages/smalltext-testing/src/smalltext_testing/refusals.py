@@ -48,7 +48,7 @@ def check_empty_training_set_is_refused(subject: Subject) -> None:
     It happens when a filter goes wrong. What a backend says of its own accord ("zero-size array to reduction
     operation") does not help to find it.
 
-    What to do: begin fit with smalltext_core.checks.training_data.
+    What to do: begin fit with smalltext_core.validation.training_data.
     """
     y = list_to_csr([], subject.num_classes) if subject.multi_label else []
     expect_refusal(_fit(subject, TextDataset([], y)), "an empty training set", _TRAINING)
@@ -60,7 +60,7 @@ def check_labels_out_of_range_are_refused(subject: Subject) -> None:
 
     It is silently dropped otherwise, widens the model's output, or ends in an index error deep inside.
 
-    What to do: begin fit with smalltext_core.checks.training_data.
+    What to do: begin fit with smalltext_core.validation.training_data.
     """
     wider = subject.num_classes + 1
     if subject.multi_label:
@@ -79,7 +79,7 @@ def check_unlabelled_rows_are_refused(subject: Subject) -> None:
 
     These markers are negative numbers. A model takes -1 for a class of its own, or for the last one.
 
-    What to do: begin fit with smalltext_core.checks.training_data.
+    What to do: begin fit with smalltext_core.validation.training_data.
     """
     for marker, name in ((LABEL_UNLABELED, "LABEL_UNLABELED"), (LABEL_IGNORED, "LABEL_IGNORED")):
         if subject.multi_label:
@@ -99,7 +99,7 @@ def check_wrong_kind_of_labels_is_refused(subject: Subject) -> None:
 
     Read as the other kind, labels become nonsense that trains without an error.
 
-    What to do: begin fit with smalltext_core.checks.training_data.
+    What to do: begin fit with smalltext_core.validation.training_data.
     """
     other = training_texts(max(subject.num_classes, 2), not subject.multi_label)
     what = "a single-label set for a multi-label classifier"
@@ -114,8 +114,8 @@ def check_none_among_texts_is_refused(subject: Subject) -> None:
 
     Tables deliver None for an empty cell. Made a string, it trains the word "none".
 
-    What to do: begin fit with smalltext_core.checks.training_data and predict_proba with prediction_data of the
-    same module.
+    What to do: begin fit with smalltext_core.validation.training_data and predict_proba with prediction_data of
+    the same module.
     """
     holes: list[Any] = [*subject.train_set.x[:-1], None]
     train_set = TextDataset(subject.train_set.x, subject.train_set.y)
@@ -133,7 +133,7 @@ def check_weights_of_another_length_are_refused(subject: Subject) -> None:
 
     Cut short or repeated to fit, they weigh the wrong texts.
 
-    What to do: begin fit with smalltext_core.checks.training_data.
+    What to do: begin fit with smalltext_core.validation.training_data.
     """
     count = len(subject.train_set)
     for weights in (np.ones(count - 1), np.ones(count + 1), np.ones((count, 1))):
@@ -148,7 +148,7 @@ def check_impossible_weights_are_refused(subject: Subject) -> None:
     NaN and infinity turn the whole model into NaN, a negative weight makes it learn to be wrong, and nothing can
     be learned from zeros.
 
-    What to do: begin fit with smalltext_core.checks.training_data.
+    What to do: begin fit with smalltext_core.validation.training_data.
     """
     count = len(subject.train_set)
     for value in (float("nan"), float("inf"), -1.0):
@@ -164,8 +164,8 @@ def check_predicting_before_fitting_is_refused(subject: Subject) -> None:
 
     The usual "NoneType has no attribute" leaves the caller guessing; an empty answer hides that fit was forgotten.
 
-    What to do: begin predict_proba with smalltext_core.checks.prediction_data, before the case of no texts, and
-    let the factory's new() make a new classifier on each call.
+    What to do: begin predict_proba with smalltext_core.validation.prediction_data, before the case of no texts,
+    and let the factory's new() make a new classifier on each call.
     """
     expected = "smalltext_core.errors.NotFittedError"
     assert subject.fitted is not None

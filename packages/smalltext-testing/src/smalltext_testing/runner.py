@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from smalltext_core.classifier import ClassifierFactory
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.interruptions import raised_by_signal
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
+from smalltext_core.process import raised_by_signal
 from smalltext_testing import (  # noqa: F401 - importing a family registers its checks
     batching,
     datasets,

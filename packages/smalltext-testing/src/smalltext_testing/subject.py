@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from smalltext_core.classifier import AnyClassifier, ClassifierFactory
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import UnsupportedError
-from smalltext_core.interruptions import raised_by_signal
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.probabilities import Probabilities
+from smalltext_core.process import raised_by_signal
 from smalltext_testing.check import not_applicable
 from smalltext_testing.randomness import global_seed, global_state, moved
 from smalltext_testing.texts import (

@@ -42,8 +42,8 @@ def check_ones_are_as_no_weights(subject: Subject) -> None:
 
     Callers who compute weights should be able to switch them off by ones. A list is as good as an array.
 
-    What to do: begin fit with smalltext_core.checks.training_data, which turns ones into None; look for weights
-    that are divided by their sum in one case and not in the other.
+    What to do: begin fit with smalltext_core.validation.training_data, which turns ones into None; look for
+    weights that are divided by their sum in one case and not in the other.
     """
     subject.require_repeatable()
     proba = subject.fit_weighted(subject.train_set, [1.0] * len(subject.train_set)).predict_proba(subject.texts)
@@ -61,7 +61,7 @@ def check_scale_of_weights_does_not_matter(subject: Subject) -> None:
     Only the ratios of weights say something. A scale that is learned from acts as a regularisation, or as a
     learning rate, that nobody has chosen; a very small one may never let training end.
 
-    What to do: begin fit with smalltext_core.checks.training_data, which divides weights by their mean.
+    What to do: begin fit with smalltext_core.validation.training_data, which divides weights by their mean.
     """
     subject.require_repeatable()
     count = len(subject.train_set)
@@ -83,7 +83,7 @@ def check_zero_weight_is_as_absence(subject: Subject) -> None:
     A weight of 0 is how a caller takes a label back without cutting arrays. Trained on anyway (here: the same
     texts with wrong labels) it spoils the rest.
 
-    What to do: begin fit with smalltext_core.checks.training_data, which leaves such texts out.
+    What to do: begin fit with smalltext_core.validation.training_data, which leaves such texts out.
     """
     subject.require_learning()
     some, none = subject.margin_of_nine_to_one, subject.fit_contested(1, 0)

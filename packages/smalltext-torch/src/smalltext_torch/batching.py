@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from smalltext_core.dataset import Dataset
+from smalltext_core.dataset import Dataset, Rows
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import LabelNames
-from smalltext_core.selection import Rows
-from smalltext_core.sequences import read_only
-from smalltext_core.terminal import brief, shown
+from smalltext_core.messages import brief, shown
+from smalltext_core.values import read_only
 
 Lengths = NDArray[np.int64]
 RowNumbers = NDArray[np.intp]

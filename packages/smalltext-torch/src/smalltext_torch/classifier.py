@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 from torch.optim import Optimizer
 
-from smalltext_core import checks
+from smalltext_core import validation
 from smalltext_core.class_weights import ClassWeight, by_number, check_class_weight, class_weights
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
-from smalltext_torch import optimization, parameters
+from smalltext_torch import optimization
 from smalltext_torch.backend import Backend, E, Fitted
 from smalltext_torch.batching import Batch
 from smalltext_torch.deprecation import ConstructorEarlyStopping, warn_deprecated
@@ -120,13 +120,13 @@ class TorchClassifier(Backend[E]):
         warm_start: bool = False,
         mixed_precision: bool | None = None,
     ) -> None:
-        self.num_classes = checks.check_num_classes(num_classes, multi_label)
-        self.multi_label = checks.check_flag("multi_label", multi_label)
-        self.num_epochs = parameters.check_count("num_epochs", num_epochs)
-        self.lr = parameters.check_positive("lr", lr)
-        self.mini_batch_size = parameters.check_count("mini_batch_size", mini_batch_size)
+        self.num_classes = validation.check_num_classes(num_classes, multi_label)
+        self.multi_label = validation.check_flag("multi_label", multi_label)
+        self.num_epochs = validation.check_count("num_epochs", num_epochs)
+        self.lr = validation.check_positive("lr", lr)
+        self.mini_batch_size = validation.check_count("mini_batch_size", mini_batch_size)
         self.validation_set_size = check_validation_set_size(validation_set_size)
-        self.validations_per_epoch = parameters.check_count("validations_per_epoch", validations_per_epoch)
+        self.validations_per_epoch = validation.check_count("validations_per_epoch", validations_per_epoch)
         self.early_stopping_no_improvement = early_stopping_no_improvement
         self.early_stopping_acc = early_stopping_acc
         check_class_weight(class_weight, self.num_classes)
@@ -134,11 +134,11 @@ class TorchClassifier(Backend[E]):
         check_device(device)
         self.device = device
         self.verbosity = check_verbosity(verbosity)
-        self.seed = checks.check_seed(seed)
-        self.multi_label_threshold = checks.check_threshold(multi_label_threshold)
+        self.seed = validation.check_seed(seed)
+        self.multi_label_threshold = validation.check_threshold(multi_label_threshold)
         self.precision = check_precision(precision, mixed_precision)
-        self.max_gradient_norm = parameters.check_positive("max_gradient_norm", max_gradient_norm)
-        self.warm_start = checks.check_flag("warm_start", warm_start)
+        self.max_gradient_norm = validation.check_positive("max_gradient_norm", max_gradient_norm)
+        self.warm_start = validation.check_flag("warm_start", warm_start)
         self._fitted: Fitted[E] | None = None
         for parameter in self._constructor_early_stopping().used():
             warn_deprecated(parameter, "fit(early_stopping=...)")

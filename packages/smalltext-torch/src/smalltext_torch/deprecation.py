@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.numbers import is_number, is_whole
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
+from smalltext_core.values import is_number, is_whole
 from smalltext_torch.caller import stacklevel_of_caller
 from smalltext_torch.early_stopping import (
     EarlyStopping,

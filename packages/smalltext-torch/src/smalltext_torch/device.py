@@ -9,9 +9,9 @@ from typing import Literal, TypeAlias, get_args
 
 import torch
 
-from smalltext_core.checks import check_flag
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.terminal import brief, shown
+from smalltext_core.messages import brief, shown
+from smalltext_core.validation import check_flag
 from smalltext_torch.forking import compute_on_one_thread_in_forks
 
 compute_on_one_thread_in_forks()

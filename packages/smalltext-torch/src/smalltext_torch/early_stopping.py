@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.numbers import is_number
-from smalltext_core.terminal import brief, shown
+from smalltext_core.messages import brief, shown
+from smalltext_core.values import is_number
 
 MEASURED = ("train_loss", "train_acc", "val_loss", "val_acc")
 """The names under which the training loop hands over what it measured."""

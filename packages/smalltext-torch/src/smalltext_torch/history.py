@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol, TypedDict
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
 
 
 class HistoryRecord(TypedDict):

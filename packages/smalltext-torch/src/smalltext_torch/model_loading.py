@@ -10,7 +10,7 @@ from typing import Any
 
 from smalltext_core import atomic
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
 
 OFFLINE = ("SMALL_TEXT_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_OFFLINE")
 """The environment variables any one of which says that nothing is to be downloaded."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
 from smalltext_torch.early_stopping import MEASURED, Measurements, Metric
 
 METRICS = tuple(Metric(name, lower_is_better=name.endswith("_loss")) for name in MEASURED)

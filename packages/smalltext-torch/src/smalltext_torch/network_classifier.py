@@ -15,7 +15,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from smalltext_core import checks
+from smalltext_core import validation
 from smalltext_core.classifier import ProbabilisticClassifier
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError, NotFittedError
@@ -134,7 +134,7 @@ class NetworkClassifier(ProbabilisticClassifier, Generic[F]):
         InvalidInputError
             If the dataset is not one that this classifier takes.
         """
-        if checks.check_flag("return_proba", return_proba):
+        if validation.check_flag("return_proba", return_proba):
             return super().predict(dataset, return_proba=True)
         return super().predict(dataset)
 
@@ -165,9 +165,9 @@ class NetworkClassifier(ProbabilisticClassifier, Generic[F]):
         InvalidInputError
             If the dataset is not one that this classifier takes, or `dropout_sampling` is not 1 or above.
         """
-        samples = parameters.check_count("dropout_sampling", dropout_sampling)
+        samples = validation.check_count("dropout_sampling", dropout_sampling)
         fitted = self._require_fitted()
-        data_set = checks.prediction_data(dataset, fitted=True, classifier=self, argument="dataset")
+        data_set = validation.prediction_data(dataset, fitted=True, classifier=self, argument="dataset")
         proba = self._predicted(fitted, data_set, samples)
         if samples > 1:
             warn_if_alike(proba)
@@ -184,7 +184,7 @@ class NetworkClassifier(ProbabilisticClassifier, Generic[F]):
             Labelled texts, one at least.
         """
         fitted = self._require_fitted()
-        validation_set = checks.validation_data(
+        validation_set = validation.validation_data(
             validation_set, num_classes=self.num_classes, multi_label=self.multi_label
         )
         return self._measured(fitted, validation_set)
@@ -222,11 +222,11 @@ class NetworkClassifier(ProbabilisticClassifier, Generic[F]):
                 "a Dataset, or None",
                 "The second argument of fit is the validation set; pass weights=... by keyword.",
             )
-        train_set, checked = checks.training_data(
+        train_set, checked = validation.training_data(
             train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
         )
         if validation_set is not None:
-            validation_set = checks.validation_data(
+            validation_set = validation.validation_data(
                 validation_set, num_classes=self.num_classes, multi_label=self.multi_label
             )
         return train_set, validation_set, checked

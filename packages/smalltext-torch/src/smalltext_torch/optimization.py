@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
 
 
 class Scheduler(Protocol):

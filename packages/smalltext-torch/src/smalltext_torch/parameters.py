@@ -1,4 +1,4 @@
-"""The parameters of a classifier: checks, and the way into a manifest and back."""
+"""The parameters of a classifier, to JSON and from it."""
 
 from __future__ import annotations
 
@@ -8,32 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-
-from smalltext_core.errors import InvalidInputError
-from smalltext_core.numbers import is_number, is_whole
-from smalltext_core.terminal import shown
-
-
-def check_count(argument: str, value: object) -> int:
-    """Return a whole number that has to be 1 or above, or say so."""
-    if not is_whole(value) or value < 1:
-        raise InvalidInputError(argument, shown(value), "a whole number, 1 or above")
-    return int(value)
-
-
-def check_positive(argument: str, value: object) -> float:
-    """Return a finite number that has to be above 0, or say so."""
-    if not is_number(value) or not 0 < value < float("inf"):
-        raise InvalidInputError(argument, shown(value), "a finite number above 0")
-    return float(value)
-
-
-def check_within(argument: str, value: object, least: float, most: float = float("inf")) -> float:
-    """Return a finite number that has to be within bounds, or say so."""
-    if not is_number(value) or not least <= value <= most or value == float("inf"):
-        bounds = f"{least} or above" if most == float("inf") else f"from {least} to {most}"
-        raise InvalidInputError(argument, shown(value), f"a finite number, {bounds}")
-    return float(value)
 
 
 def constructor_parameters(classifier: object) -> dict[str, Any]:

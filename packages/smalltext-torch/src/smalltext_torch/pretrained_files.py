@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
 from smalltext_torch.allowed_keys import (
     ATTENTION,
     BASE_CONFIG,

@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
 
 VERBOSITY_QUIET = 0
 """No messages."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from smalltext_core.forking import hold_across_forks
+from smalltext_core.process import hold_across_forks
 
 _LENT = threading.RLock()
 """Held while torch's global generators carry a state of ours: two trainings may run in two threads."""

@@ -18,8 +18,8 @@ import torch
 
 from smalltext_core.atomic import as_path
 from smalltext_core.errors import ModelFolderError, SmallTextError
+from smalltext_core.messages import one_line, shown
 from smalltext_core.saving import MANIFEST, Manifest, damage_explained, model_folder, read_manifest
-from smalltext_core.terminal import one_line, shown
 from smalltext_torch import parameters
 from smalltext_torch.device import present_or_best, resolve_device
 from smalltext_torch.inference import gradients

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from logging import ERROR, getLogger
 
-from smalltext_core.forking import hold_across_forks
+from smalltext_core.process import hold_across_forks
 
 BARS = "progress bars"
 

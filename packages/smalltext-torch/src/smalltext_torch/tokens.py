@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from smalltext_core.dataset import TextDataset
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
+from smalltext_core.validation import check_count
 from smalltext_torch.batching import Ragged
 from smalltext_torch.caller import stacklevel_of_caller
-from smalltext_torch.parameters import check_count
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from smalltext_core.errors import ModelFolderError
-from smalltext_core.terminal import one_line, shown
+from smalltext_core.messages import one_line, shown
 
 LARGEST = 64 * 2**20
 """The most bytes that a file of settings may have."""

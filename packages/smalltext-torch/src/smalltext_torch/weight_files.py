@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from smalltext_core.errors import ModelFolderError
-from smalltext_core.terminal import one_line, shown
+from smalltext_core.messages import one_line, shown
 from smalltext_torch.untrusted_json import read_object, refuse
 
 SAFE, SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from smalltext_core.errors import ModelFolderError
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
 from smalltext_torch.allowed_keys import words
 from smalltext_torch.pretrained_files import temporary_folder
 from smalltext_torch.untrusted_json import read_object, refuse

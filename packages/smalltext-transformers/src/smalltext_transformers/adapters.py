@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError, UnsupportedError
+from smalltext_core.messages import shown
 from smalltext_core.saving import MANIFEST
-from smalltext_core.terminal import shown
 from smalltext_transformers import adapter_files
 from smalltext_transformers.fitting import head
 from smalltext_transformers.pretrained import ADAPTED, tidy

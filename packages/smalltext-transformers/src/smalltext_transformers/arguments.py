@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.numbers import is_number, is_whole
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
+from smalltext_core.validation import check_positive
+from smalltext_core.values import is_number, is_whole
 from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, expanded
-from smalltext_torch.parameters import check_positive
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim import Optimizer
 
-from smalltext_core import checks
+from smalltext_core import validation
 from smalltext_core.class_weights import ClassWeight
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import Probabilities
+from smalltext_core.validation import check_count
 from smalltext_torch.backend import Fitted
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import TorchClassifier
 from smalltext_torch.device import Precision, PrecisionName, check_precision
 from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
-from smalltext_torch.parameters import check_count
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
 from smalltext_torch.scoring import Scoring
 from smalltext_torch.silence import silence
@@ -153,7 +153,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         warm_start: bool = False,
         seed: int | None = None,
     ) -> None:
-        parameters.check_choice("long_texts", long_texts, LONG_TEXTS)
+        validation.check_choice("long_texts", long_texts, LONG_TEXTS)
         super().__init__(
             num_classes,
             multi_label,
@@ -241,9 +241,9 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             Only with `return_proba`.
         """
         description = described("embed", pbar)
-        checks.check_flag("return_proba", return_proba)
+        validation.check_flag("return_proba", return_proba)
         fitted = self._require_fitted()
-        data_set = checks.prediction_data(data_set, fitted=True, classifier=self)
+        data_set = validation.prediction_data(data_set, fitted=True, classifier=self)
         config = fitted.encoder.config
         check_embedding(embedding_method, hidden_layer_index, config)
         # Asked for hidden states, transformers hangs functions on a network that no pickle takes.

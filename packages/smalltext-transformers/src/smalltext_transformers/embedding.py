@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.numbers import is_whole
-from smalltext_core.terminal import brief, shown
+from smalltext_core.messages import brief, shown
+from smalltext_core.values import is_whole
 from smalltext_torch.batching import Batch
 from smalltext_transformers.inputs import in_order
 

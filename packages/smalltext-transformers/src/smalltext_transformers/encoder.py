@@ -13,7 +13,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.terminal import brief
+from smalltext_core.messages import brief
 from smalltext_torch.batching import Ragged
 from smalltext_torch.tokens import Frame, check_length, tokenizer_id, tokens_of, within
 from smalltext_torch.untrusted_json import checked_object, read_object, refuse

@@ -9,7 +9,7 @@ from typing import Any
 
 from smalltext_core import ClassifierFactory
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
 from smalltext_transformers.arguments import TransformerModelArguments
 from smalltext_transformers.classifier import TransformerBasedClassification
 

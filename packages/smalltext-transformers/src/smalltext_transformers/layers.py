@@ -10,7 +10,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.terminal import brief
+from smalltext_core.messages import brief
 from smalltext_torch.optimization import can_be_fused, trained_parameters
 from smalltext_transformers.arguments import FineTuningArguments
 

@@ -7,15 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.numbers import is_whole
-from smalltext_core.terminal import shown
+from smalltext_core.messages import shown
+from smalltext_core.values import is_whole
 from smalltext_transformers.arguments import FineTuningArguments
-
-
-def check_choice(argument: str, value: object, choices: tuple[str, str]) -> None:
-    """Refuse what is none of two words."""
-    if not isinstance(value, str) or value not in choices:
-        raise InvalidInputError(argument, shown(value), " or ".join(map(repr, choices)))
 
 
 def check_fine_tuning(arguments: object) -> None:

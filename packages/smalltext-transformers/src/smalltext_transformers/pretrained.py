@@ -23,7 +23,7 @@ from transformers.utils import CONFIG_NAME
 
 from smalltext_core.atomic import expanded
 from smalltext_core.errors import InvalidInputError, ModelFolderError
-from smalltext_core.terminal import one_line, shown
+from smalltext_core.messages import one_line, shown
 from smalltext_torch import hub, pretrained_files, weight_files
 from smalltext_torch.pretrained_files import PretrainedFolderError, temporary_folder
 from smalltext_torch.silence import silence

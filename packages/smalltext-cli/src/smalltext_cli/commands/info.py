@@ -10,7 +10,7 @@ from smalltext_cli.commands.options import AsJson
 from smalltext_cli.console import jsonable, plain, print_json, results
 from smalltext_cli.parameters import REQUIRED, Parameters, builder_parameters
 from smalltext_core import ClassifierSpec, Plugin, classifier_spec, plugins
-from smalltext_core.terminal import LIMIT, printable, shown
+from smalltext_core.messages import LIMIT, printable, shown
 
 
 def info(

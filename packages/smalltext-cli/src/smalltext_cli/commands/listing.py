@@ -7,8 +7,7 @@ from typing import Any
 from smalltext_cli.commands.options import AsJson
 from smalltext_cli.console import plain, print_json, results
 from smalltext_core import classifiers, plugins
-from smalltext_core.installing import install_command
-from smalltext_core.terminal import LIMIT, one_line
+from smalltext_core.messages import LIMIT, install_command, one_line
 
 
 def list_classifiers(*, as_json: AsJson = False) -> None:

@@ -18,7 +18,7 @@ from smalltext_cli.report.class_charts import MOST_ROWS, class_bars, outcome_bar
 from smalltext_cli.report.facts import baseline, calibration_verdict, data_facts, mean_confidence, model_facts
 from smalltext_cli.report.heat_map import MOST_CLASSES, heat_map
 from smalltext_cli.report.mistakes import most_confident_mistakes
-from smalltext_core.terminal import printable
+from smalltext_core.messages import printable
 
 
 def render_report(evaluation: Evaluation) -> str:

@@ -15,7 +15,7 @@ from smalltext_core import (
     LabelNames,
     ProbabilisticClassifier,
     TextDataset,
-    checks,
+    validation,
 )
 from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError
 from smalltext_core.probabilities import Probabilities, empty_probabilities
@@ -54,7 +54,7 @@ class NaiveBayesClassifier(ProbabilisticClassifier):
     def __init__(
         self, num_classes: int, multi_label: bool = False, *, smoothing: float = 0.5
     ) -> None:
-        self.num_classes = checks.check_num_classes(num_classes, multi_label)
+        self.num_classes = validation.check_num_classes(num_classes, multi_label)
         self.multi_label = multi_label
         if not 0 < smoothing < float("inf"):
             raise InvalidInputError("smoothing", repr(smoothing), "a number above 0")
@@ -63,7 +63,7 @@ class NaiveBayesClassifier(ProbabilisticClassifier):
 
     def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
         """Train on labelled texts; weights say how much each of them counts."""
-        chosen, checked = checks.training_data(
+        chosen, checked = validation.training_data(
             train_set,
             weights,
             num_classes=self.num_classes,
@@ -90,7 +90,7 @@ class NaiveBayesClassifier(ProbabilisticClassifier):
 
     def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
         """Return how probable each class is for each text: float32, shape (n, num_classes)."""
-        checks.prediction_data(
+        validation.prediction_data(
             data_set, fitted=self.fitted_ is not None, classifier=self
         )
         assert self.fitted_ is not None

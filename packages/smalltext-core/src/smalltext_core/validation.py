@@ -1,11 +1,11 @@
-"""What every backend checks before it does any work, said once and in the same words.
+"""Checks of arguments, which every backend makes before it does any work.
 
 A backend's `fit` begins with `training_data`, its `predict_proba` with `prediction_data`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from smalltext_core.dataset import Dataset, TextDataset, as_texts
 from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_core.labels import MOST_CLASSES, is_multi_label, marked_rows
-from smalltext_core.numbers import is_number, is_whole
-from smalltext_core.sequences import as_sequence, columns_of
-from smalltext_core.terminal import brief, shown
+from smalltext_core.messages import brief, shown
+from smalltext_core.values import as_sequence, columns_of, is_number, is_whole
 
 D = TypeVar("D", bound="Dataset[object]")
+S = TypeVar("S")
 
 
 def training_data(
@@ -126,6 +126,35 @@ def check_num_classes(num_classes: object, multi_label: bool) -> int:
     if num_classes > MOST_CLASSES:
         raise InvalidInputError("num_classes", brief(num_classes), f"at most {MOST_CLASSES:,}")
     return int(num_classes)
+
+
+def check_count(argument: str, value: object, minimum: int = 1) -> int:
+    """Return a whole number, or raise InvalidInputError if it is less than `minimum` or something else."""
+    if not is_whole(value) or value < minimum:
+        raise InvalidInputError(argument, shown(value), f"a whole number, {minimum} or above")
+    return int(value)
+
+
+def check_positive(argument: str, value: object) -> float:
+    """Return a finite number above 0, or raise InvalidInputError."""
+    if not is_number(value) or not 0 < value < float("inf"):
+        raise InvalidInputError(argument, shown(value), "a finite number above 0")
+    return float(value)
+
+
+def check_within(argument: str, value: object, least: float, most: float = float("inf")) -> float:
+    """Return a finite number from `least` to `most`, or raise InvalidInputError."""
+    if not is_number(value) or not least <= value <= most or value == float("inf"):
+        bounds = f"{least} or above" if most == float("inf") else f"from {least} to {most}"
+        raise InvalidInputError(argument, shown(value), f"a finite number, {bounds}")
+    return float(value)
+
+
+def check_choice(argument: str, value: S, choices: Sequence[str]) -> S:
+    """Return one of several words, or raise InvalidInputError, which lists them."""
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidInputError(argument, shown(value), " or ".join(map(repr, choices)))
+    return value
 
 
 def check_flag(argument: str, value: object) -> bool:

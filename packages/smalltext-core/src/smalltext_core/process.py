@@ -1,17 +1,18 @@
-"""First imports of libraries, without what they do beyond what is needed.
-
-Some libraries draw random numbers while they are imported: scikit-learn imports rich, which draws from `random`.
-The first classifier that a program creates would then change what its own random numbers are. Others import every
-library that is installed: skops goes through all modules of scikit-learn, which have wrappers of torch and CuPy
-among them, and takes seconds to import torch for nothing.
-"""
+"""What plugins share with the rest of the process: random states, signals, and locks in forked processes."""
 
 from __future__ import annotations
 
+import dis
+import functools
+import os
 import random
+import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import CodeType
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -81,3 +82,62 @@ def left_out(*modules: str) -> Iterator[None]:
         for name in names:
             if name in sys.modules and sys.modules[name] is None:
                 del sys.modules[name]
+
+
+def raised_by_signal(error: BaseException) -> bool:
+    """Tell whether an exception comes from the handler of a signal.
+
+    Parameters
+    ----------
+    error : BaseException
+        Being handled, so that it has a traceback.
+
+    Returns
+    -------
+    bool
+        True if a handler that is installed now is among the frames that it passed; for a KeyboardInterrupt, whose
+        usual handler has no frame, also if no ``raise`` stands where it began.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    handlers = set(_handlers())
+    if any(frame.f_code in handlers for frame in frames):
+        return True
+    return isinstance(error, KeyboardInterrupt) and not _begins_with_raise(error)
+
+
+def _handlers() -> Iterator[CodeType]:
+    """Yield the code of every handler of a signal that is written in Python."""
+    for number in signal.valid_signals():
+        handler: Any = signal.getsignal(number)
+        while isinstance(handler, functools.partial):
+            handler = handler.func
+        if callable(handler) and not hasattr(handler, "__code__") and not hasattr(handler, "__func__"):
+            handler = getattr(type(handler), "__call__", handler)  # noqa: B004 - its code, not whether it has one
+        code = getattr(getattr(handler, "__func__", handler), "__code__", None)
+        if isinstance(code, CodeType):
+            yield code
+
+
+def _begins_with_raise(error: BaseException) -> bool:
+    last = error.__traceback__
+    if last is None:
+        return False
+    while last.tb_next is not None:
+        last = last.tb_next
+    return dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
+
+
+class Lock(Protocol):
+    """What `threading.Lock` and `threading.RLock` return."""
+
+    def acquire(self) -> bool:
+        """Wait for the lock."""
+
+    def release(self) -> None:
+        """Give it back."""
+
+
+def hold_across_forks(lock: Lock) -> None:
+    """Have every fork wait until nobody else holds a lock, so that it is free in the child."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)

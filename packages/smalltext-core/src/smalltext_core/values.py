@@ -1,20 +1,57 @@
-"""What may be given where a value for each text is wanted: anything in an order, and nothing that only seems so.
+"""Which values are numbers, and which are sequences: of Python, numpy and table libraries alike.
 
-A table is recognised by its columns, so that neither pandas nor polars nor pyarrow is imported for it.
+Booleans and spans of time are not numbers, although Python and numpy count them among their integers. A table is
+recognised by its columns, so that neither pandas nor polars nor pyarrow is imported for it.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import sparray, spmatrix
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.terminal import brief
+from smalltext_core.messages import brief
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Return whether a value is a whole number, of Python or of numpy.
+
+    Examples
+    --------
+    >>> is_whole(3), is_whole(np.int8(3)), is_whole(True), is_whole(3.0), is_whole(np.timedelta64(3, "s"))
+    (True, True, False, False, False)
+    """
+    return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a value is a real number that a float can hold; NaN and infinity are such.
+
+    Examples
+    --------
+    >>> is_number(0.5), is_number(np.float32(0.5)), is_number(3), is_number(10**400), is_number(1j)
+    (True, True, True, False, False)
+    """
+    if isinstance(value, (float, np.floating)):
+        return True
+    return is_whole(value) and abs(int(value)) <= sys.float_info.max
+
+
+def are_whole(array: NDArray[Any]) -> bool:
+    """Return whether an array holds whole numbers.
+
+    Examples
+    --------
+    >>> are_whole(np.array([1, 2])), are_whole(np.array([1.0])), are_whole(np.array([1], dtype="timedelta64[s]"))
+    (True, False, False)
+    """
+    return array.dtype.kind in "iu"
 
 
 def columns_of(given: object) -> list[Any] | None:

@@ -1,4 +1,4 @@
-"""Text that may be shown on a terminal: short, and without characters that control it.
+"""Values and advice in messages: short, printable, and without characters that control a terminal.
 
 Names of files, labels, texts, arguments and what plugins say come from others. Shown unchanged, an escape sequence
 in them could clear the screen, retitle the window or hide a line, and a bidirectional override could make a path
@@ -12,6 +12,7 @@ from array import array
 from collections import UserList, deque
 from collections.abc import Iterable, Mapping, MappingView
 from itertools import islice
+from types import MappingProxyType
 
 import numpy as np
 
@@ -153,3 +154,44 @@ def _escaped(character: str, keep: str) -> str:
     if character.isprintable() or character in _JOINERS or character in keep:
         return character
     return repr(character)[1:-1]
+
+
+NEEDED_TOO: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "smalltext-cli": ("smalltext-testing",),
+        "smalltext-core": (),
+        "smalltext-kimcnn": ("smalltext-torch",),
+        "smalltext-setfit": ("smalltext-torch",),
+        "smalltext-sklearn": (),
+        "smalltext-testing": (),
+        "smalltext-torch": (),
+        "smalltext-transformers": ("smalltext-torch",),
+    }
+)
+"""The packages of this project, and which others of them each needs besides smalltext-core."""
+
+
+def install_command(distribution: str, *, upgrade: bool = False) -> str:
+    """Return the command that installs a distribution, for the end of a message.
+
+    Until the packages of this project are published, it also says what works in a clone of the repository.
+
+    Parameters
+    ----------
+    distribution : str
+        Such as ``"smalltext-setfit"``. Of another project, there is no second command.
+    upgrade : bool, default=False
+        Whether it is installed, in a version that is too old.
+
+    Examples
+    --------
+    >>> install_command("smalltext-kimcnn")
+    'pip install smalltext-kimcnn (in a clone: pip install ./packages/smalltext-torch ./packages/smalltext-kimcnn)'
+    >>> install_command("numpy", upgrade=True)
+    'pip install --upgrade numpy'
+    """
+    command = "pip install --upgrade" if upgrade else "pip install"
+    if distribution not in NEEDED_TOO:
+        return f"{command} {distribution}"
+    folders = " ".join(f"./packages/{name}" for name in (*NEEDED_TOO[distribution], distribution))
+    return f"{command} {distribution} (in a clone: {command} {folders})"
