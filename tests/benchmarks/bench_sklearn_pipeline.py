@@ -15,7 +15,8 @@ from pathlib import Path
 import smalltext_core as s
 from sklearn.pipeline import make_pipeline
 import smalltext_sklearn.classifier
-from smalltext_sklearn.defaults import default_estimator, default_vectorizer
+from smalltext_sklearn._estimators import default_estimator
+from smalltext_sklearn.vectorizer import default_vectorizer
 from corpus import read_corpus
 texts, labels = read_corpus(Path())
 """

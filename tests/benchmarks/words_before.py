@@ -18,7 +18,8 @@ from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from smalltext_core import TextDataset, create_classifier
-from smalltext_sklearn.defaults import default_estimator, default_vectorizer
+from smalltext_sklearn._estimators import default_estimator
+from smalltext_sklearn.vectorizer import default_vectorizer
 
 BEFORE = {"strip_accents": None, "token_pattern": r"(?u)\b\w+\b"}
 """What the first version set that is different now."""

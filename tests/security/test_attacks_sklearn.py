@@ -42,7 +42,7 @@ from security.opening import opened
 from smalltext_core.errors import UntrustedModelError
 from smalltext_core.saving import MANIFEST
 from smalltext_sklearn import SklearnClassifier, SklearnDataset
-from smalltext_sklearn.trust import KNOWN_TYPES, SCHEMA
+from smalltext_sklearn._trusted_types import KNOWN_TYPES, SCHEMA
 from smalltext_testing.texts import training_texts
 
 TEXTS = training_texts(3, multi_label=False)

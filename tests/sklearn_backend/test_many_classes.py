@@ -12,9 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression
 
 import smalltext_core as st
-from smalltext_sklearn import many_classes
-from smalltext_sklearn.defaults import default_estimator
-from smalltext_sklearn.many_classes import takes_too_much
+from smalltext_sklearn import _estimators
+from smalltext_sklearn._estimators import default_estimator, exceeds_memory
 
 CLASSES = 12
 
@@ -29,8 +28,8 @@ def data():
 
 @pytest.fixture
 def small_memory(monkeypatch):
-    monkeypatch.setattr(many_classes, "MANY", 10)
-    monkeypatch.setattr(many_classes, "LIMIT", 1000)
+    monkeypatch.setattr(_estimators, "MANY_CLASSES", 10)
+    monkeypatch.setattr(_estimators, "MEMORY_LIMIT", 1000)
 
 
 def fitted(data, **parameters):
@@ -85,16 +84,16 @@ def test_an_estimator_that_somebody_chose_is_kept(data):
 
 
 def test_few_classes_are_learned_by_logistic_regression_whatever_it_takes():
-    assert not takes_too_much(default_estimator(), 999, 10**6, 10**7)
-    assert not takes_too_much(default_estimator(), 1000, 2000, 20_000)
-    assert takes_too_much(default_estimator(), 10_000, 20_000, 1000)
-    assert takes_too_much(default_estimator().set_params(random_state=3), 10_000, 20_000, 300_000)
+    assert not exceeds_memory(default_estimator(), 999, 10**6, 10**7)
+    assert not exceeds_memory(default_estimator(), 1000, 2000, 20_000)
+    assert exceeds_memory(default_estimator(), 10_000, 20_000, 1000)
+    assert exceeds_memory(default_estimator().set_params(random_state=3), 10_000, 20_000, 300_000)
 
 
 def test_scores_computed_in_parts_are_the_same_ones(data, monkeypatch):
     classifier = fitted(data)
     whole = classifier.predict_proba(data)
-    monkeypatch.setattr("smalltext_sklearn.classifier._MOST_SCORES", 3 * (CLASSES + 1))
+    monkeypatch.setattr("smalltext_sklearn.classifier._MAX_SCORES", 3 * (CLASSES + 1))
     assert_allclose(classifier.predict_proba(data), whole, atol=1e-7)
 
 

@@ -12,7 +12,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 import smalltext_core as st
 from smalltext_core.errors import NotFittedError
 from smalltext_sklearn import SklearnClassifier
-from smalltext_sklearn.embedding import DIMENSIONS, dense_vectors
+from smalltext_sklearn.vectorizer import EMBEDDING_DIMENSIONS, dense_embeddings
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def many_features():
 def test_few_features_are_the_vectors(topics):
     classifier = SklearnClassifier(LogisticRegression(), 3).fit(topics)
     features = classifier.vectorizer_.transform(topics.x).toarray()
-    assert features.shape[1] <= DIMENSIONS
+    assert features.shape[1] <= EMBEDDING_DIMENSIONS
     vectors = classifier.embed(topics)
     assert vectors.dtype == np.float32
     assert_array_equal(vectors, features.astype(np.float32))
@@ -37,15 +37,15 @@ def test_probabilities_beside_the_vectors_are_those_of_predict_proba(topics):
 
 
 def test_many_features_become_512_numbers_that_keep_distances(many_features):
-    vectors = dense_vectors(many_features)
-    assert (vectors.shape, vectors.dtype) == ((40, DIMENSIONS), np.float32)
+    vectors = dense_embeddings(many_features)
+    assert (vectors.shape, vectors.dtype) == ((40, EMBEDDING_DIMENSIONS), np.float32)
     apart = ~np.eye(40, dtype=bool)
     far, near = euclidean_distances(many_features)[apart], euclidean_distances(vectors)[apart]
     assert_allclose(near / far, 1, atol=0.25)
 
 
 def test_vectors_of_two_calls_can_be_compared(many_features):
-    assert_allclose(dense_vectors(many_features[7:9]), dense_vectors(many_features)[7:9], rtol=1e-6)
+    assert_allclose(dense_embeddings(many_features[7:9]), dense_embeddings(many_features)[7:9], rtol=1e-6)
 
 
 def test_no_texts_give_no_vectors_of_the_same_width(topics):

@@ -25,7 +25,7 @@ from sklearn.svm import LinearSVC
 import smalltext_core as st
 from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, UntrustedModelError
 from smalltext_core.saving import MANIFEST, read_manifest
-from smalltext_sklearn import SklearnClassifier, SklearnDataset, probe
+from smalltext_sklearn import SklearnClassifier, SklearnDataset, _saving
 
 
 class Majority(ClassifierMixin, BaseEstimator):
@@ -177,7 +177,7 @@ def test_a_vocabulary_that_does_not_fit_is_refused(content, topics, tmp_path):
 
 
 def test_a_tree_that_points_outside_of_itself_is_refused(topics, tmp_path, monkeypatch):
-    monkeypatch.setattr(probe, "proba", lambda classifier, vocabularies: None)  # which would follow it for ever
+    monkeypatch.setattr(_saving, "sample_proba", lambda *arguments: None)  # it would never return
     classifier = SklearnClassifier(RandomForestClassifier(n_estimators=2), 3, seed=1).fit(topics)
     classifier.model_.estimators_[1].tree_.children_left[0] = 10_000
     classifier.save(tmp_path / "model")

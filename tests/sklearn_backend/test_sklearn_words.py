@@ -15,8 +15,7 @@ from numpy.testing import assert_array_equal
 import smalltext_core
 from smalltext_core import TextDataset, create_classifier
 from smalltext_sklearn import SklearnDataset, TextClassifier
-from smalltext_sklearn.defaults import default_vectorizer
-from smalltext_sklearn.words import TOKEN_PATTERN, normalized
+from smalltext_sklearn.vectorizer import TOKEN_PATTERN, default_vectorizer, normalized
 
 BEFORE = re.compile(r"(?u)\b\w+\b")
 """What cut texts in the first version."""

@@ -11,9 +11,8 @@ if TYPE_CHECKING:
     from smalltext_sklearn.builder import build
     from smalltext_sklearn.classifier import SklearnClassifier
     from smalltext_sklearn.dataset import SklearnDataset
-    from smalltext_sklearn.expected_failures import EXPECTED_FAILED_CHECKS
     from smalltext_sklearn.factory import SklearnClassifierFactory
-    from smalltext_sklearn.text_classifier import TextClassifier
+    from smalltext_sklearn.text_classifier import EXPECTED_FAILED_CHECKS, TextClassifier
 
 __all__ = [
     "EXPECTED_FAILED_CHECKS",
@@ -26,7 +25,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "EXPECTED_FAILED_CHECKS": "expected_failures",
+    "EXPECTED_FAILED_CHECKS": "text_classifier",
     "SklearnClassifier": "classifier",
     "SklearnClassifierFactory": "factory",
     "SklearnDataset": "dataset",

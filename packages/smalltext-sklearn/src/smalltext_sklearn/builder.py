@@ -11,8 +11,9 @@ from sklearn.base import BaseEstimator, clone
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
 from smalltext_core.validation import check_mapping
-from smalltext_sklearn.defaults import default_estimator, default_vectorizer
+from smalltext_sklearn._estimators import default_estimator
 from smalltext_sklearn.factory import SklearnClassifierFactory
+from smalltext_sklearn.vectorizer import default_vectorizer
 
 
 def build(

@@ -1,28 +1,33 @@
-"""Any scikit-learn estimator as a classifier of texts."""
+"""`SklearnClassifier`: any scikit-learn estimator as a text classifier."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 from smalltext_core import Classifier, Dataset, ProbabilisticClassifier, TextDataset, validation
-from smalltext_core.class_weights import ClassWeight, by_number, check_class_weight, class_weights
-from smalltext_core.errors import InvalidInputError
+from smalltext_core.class_weights import ClassWeight, check_class_weight, class_weights
+from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities, empty_probabilities, place_columns
 from smalltext_core.process import random_state_kept
+from smalltext_sklearn import _estimators
 from smalltext_sklearn.dataset import SklearnDataset
-from smalltext_sklearn.defaults import default_vectorizer
-from smalltext_sklearn.embedding import DIMENSIONS, dense_vectors
-from smalltext_sklearn.estimators import check_estimator, fit_estimator, probabilities, seeded
-from smalltext_sklearn.many_classes import fit_means, takes_too_much
+from smalltext_sklearn.vectorizer import EMBEDDING_DIMENSIONS, default_vectorizer, dense_embeddings
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from smalltext_sklearn._saving import ModelState
+
+_Weights: TypeAlias = "NDArray[np.float64] | None"
+
+_MAX_SCORES = 2**25
+"""The number of probabilities that are computed at once, in double precision."""
 
 
 class SklearnClassifier(ProbabilisticClassifier, Classifier):
@@ -84,7 +89,7 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         multi_label_threshold: float = 0.5,
         seed: int | None = None,
     ) -> None:
-        check_estimator(model)
+        _estimators.check_estimator(model)
         self.num_classes = validation.check_num_classes(num_classes, multi_label)
         check_class_weight(class_weight, self.num_classes)
         if vectorizer is not None and not hasattr(vectorizer, "fit_transform"):
@@ -123,25 +128,19 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         train_set, sample_weights = validation.training_data(
             train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
         )
-        by_number(self.class_weight, self.num_classes, train_set.label_names)
         y = train_set.y
+        weight_of_class = None
+        if self.class_weight is not None:
+            weight_of_class = class_weights(self.class_weight, y, self.num_classes, train_set.label_names)
         if not self.multi_label and len(np.unique(y)) < 2:
             raise InvalidInputError(
                 "train_set.y", f"one class only, {y[0]}", "texts of two or more classes", "Label another text."
             )
         rng = np.random.default_rng(self.seed)
         vectorizer, x = self._fit_vectorizer(train_set, rng)
-        model = seeded(self.model, rng)
-        of_class = class_weights(self.class_weight, y, self.num_classes, train_set.label_names)
-        if self.multi_label:
-            fitted: Any = self._fit_multi_label(model, x, y, sample_weights, of_class)
-        else:
-            product = _product(sample_weights, of_class, y)
-            if takes_too_much(model, len(np.unique(y)), *x.shape):
-                fitted = fit_means(model, x, y, product)
-            else:
-                fitted = fit_estimator(model, x, y, product)
-        self.model_ = fitted
+        model = _estimators.seeded_clone(self.model, rng)
+        fit_model = self._fit_multi_label if self.multi_label else self._fit_single_label
+        self.model_ = fit_model(model, x, y, sample_weights, weight_of_class)
         self.vectorizer_ = vectorizer
         self.label_names_ = train_set.label_names
         self.n_features_ = int(x.shape[1])
@@ -195,10 +194,10 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         validation.prediction_data(data_set, fitted=hasattr(self, "model_"), classifier=self)
         validation.check_flag("return_proba", return_proba)
         if len(data_set) == 0:
-            vectors = np.empty((0, min(self.n_features_, DIMENSIONS)), dtype=np.float32)
+            vectors = np.empty((0, min(self.n_features_, EMBEDDING_DIMENSIONS)), dtype=np.float32)
             return (vectors, empty_probabilities(self.num_classes)) if return_proba else vectors
         x = self._features(data_set)
-        return (dense_vectors(x), self._proba(x)) if return_proba else dense_vectors(x)
+        return (dense_embeddings(x), self._proba(x)) if return_proba else dense_embeddings(x)
 
     def save(self, folder: str | Path) -> None:
         """Write the classifier to a folder, through skops; nothing in it is a pickle.
@@ -210,10 +209,25 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         ModelFolderError
             If the folder exists and is no saved model.
         """
-        with random_state_kept("smalltext_sklearn.saving"):
-            from smalltext_sklearn.saving import save
+        if not hasattr(self, "model_"):
+            raise NotFittedError(self)
+        with random_state_kept("smalltext_sklearn._saving"):
+            from smalltext_sklearn import _saving
 
-        save(self, folder)
+        parameters = {
+            name: getattr(self, name)
+            for name in ("num_classes", "multi_label", "class_weight", "multi_label_threshold", "seed")
+        }
+        state = _saving.ModelState(
+            parameters,
+            model=self.model,
+            vectorizer=self.vectorizer,
+            fitted_model=self.model_,
+            fitted_vectorizer=self.vectorizer_,
+            label_names=self.label_names_,
+            n_features=self.n_features_,
+        )
+        _saving.save(self, state, folder)
 
     @classmethod
     def load(cls, folder: str | Path, *, trusted: list[str] | None = None) -> Self:
@@ -234,10 +248,19 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         ModelFolderError
             If the folder is no saved model, or is damaged.
         """
-        with random_state_kept("smalltext_sklearn.saving"):
-            from smalltext_sklearn.saving import load
+        with random_state_kept("smalltext_sklearn._saving"):
+            from smalltext_sklearn import _saving
 
-        return load(cls, folder, trusted)
+        return _saving.load(folder, trusted, cls._restored)
+
+    @classmethod
+    def _restored(cls, state: ModelState) -> Self:
+        classifier = cls(state.model, vectorizer=state.vectorizer, **state.parameters)
+        classifier.model_ = state.fitted_model
+        classifier.vectorizer_ = state.fitted_vectorizer
+        classifier.label_names_ = state.label_names
+        classifier.n_features_ = state.n_features
+        return classifier
 
     def __repr__(self) -> str:
         """Name the estimator and the number of classes."""
@@ -248,7 +271,8 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         if isinstance(train_set, SklearnDataset):
             return None, train_set.x
         _check_kind(train_set, "train_set")
-        vectorizer = seeded(default_vectorizer() if self.vectorizer is None else self.vectorizer, rng)
+        template = default_vectorizer() if self.vectorizer is None else self.vectorizer
+        vectorizer = _estimators.seeded_clone(template, rng)
         try:
             return vectorizer, vectorizer.fit_transform(train_set.x, None if self.multi_label else train_set.y)
         except ValueError as error:
@@ -261,15 +285,14 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
                 "Give a vectorizer for them, such as TfidfVectorizer(analyzer='char').",
             ) from error
 
-    def _fit_multi_label(
-        self,
-        model: Any,
-        x: Any,
-        y: Any,
-        weights: NDArray[np.float64] | None,
-        of_class: NDArray[np.float64] | None,
-    ) -> list[BaseEstimator | float]:
-        """Train one estimator a class; where a class applies to all or none, remember that instead."""
+    def _fit_single_label(self, model: Any, x: Any, y: Any, weights: _Weights, weight_of_class: _Weights) -> Any:
+        combined = _combined(weights, weight_of_class, y)
+        if _estimators.exceeds_memory(model, len(np.unique(y)), *x.shape):
+            return _estimators.fit_class_means(model, x, y, combined)
+        return _estimators.fit_estimator(model, x, y, combined)
+
+    def _fit_multi_label(self, model: Any, x: Any, y: Any, weights: _Weights, weight_of_class: _Weights) -> Any:
+        """Train one estimator for each class, or record the constant 0.0 or 1.0 for one without two outcomes."""
         columns = y.tocsc()
         fitted: list[BaseEstimator | float] = []
         for k in range(self.num_classes):
@@ -279,8 +302,9 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
             if applies.min() == applies.max():
                 fitted.append(float(applies[0]))
             else:
-                pair = None if of_class is None else np.array([1.0, of_class[k]])
-                fitted.append(fit_estimator(model, x, applies, _product(weights, pair, applies)))
+                pair = None if weight_of_class is None else np.array([1.0, weight_of_class[k]])
+                combined = _combined(weights, pair, applies)
+                fitted.append(_estimators.fit_estimator(model, x, applies, combined))
         return fitted
 
     def _features(self, data_set: Dataset[Any]) -> Any:
@@ -313,24 +337,17 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         return proba
 
     def _single_label_proba(self, x: Any) -> Probabilities:
-        rows = max(1, _MOST_SCORES // self.num_classes)
-        parts = [
-            place_columns(
-                probabilities(self.model_, x[start : start + rows]), self.model_.classes_, self.num_classes
-            )
-            for start in range(0, x.shape[0], rows)
-        ]
+        rows = max(1, _MAX_SCORES // self.num_classes)
+        blocks = (x[start : start + rows] for start in range(0, x.shape[0], rows))
+        scores = (_estimators.probabilities(self.model_, block) for block in blocks)
+        parts = [place_columns(part, self.model_.classes_, self.num_classes) for part in scores]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _multi_label_proba(self, x: Any) -> Probabilities:
         proba = np.empty((x.shape[0], self.num_classes), dtype=np.float32)
         for k, model in enumerate(self.model_):
-            proba[:, k] = model if isinstance(model, float) else probabilities(model, x)[:, 1]
+            proba[:, k] = model if isinstance(model, float) else _estimators.probabilities(model, x)[:, 1]
         return proba
-
-
-_MOST_SCORES = 2**25
-"""How many probabilities are computed at once, in double precision."""
 
 
 def _check_kind(data_set: Dataset[Any], argument: str) -> None:
@@ -340,11 +357,9 @@ def _check_kind(data_set: Dataset[Any], argument: str) -> None:
         )
 
 
-def _product(
-    weights: NDArray[np.float64] | None, of_class: NDArray[np.float64] | None, y: NDArray[Any]
-) -> NDArray[np.float64] | None:
-    """Combine the weights of texts with those of their classes."""
-    if of_class is None or (of_class == 1).all():
+def _combined(weights: _Weights, weight_of_class: _Weights, y: NDArray[Any]) -> _Weights:
+    """Multiply the weights of texts by those of their classes."""
+    if weight_of_class is None or (weight_of_class == 1).all():
         return weights
-    of_text: NDArray[np.float64] = of_class[y]
-    return of_text if weights is None else weights * of_text
+    weight_of_text: NDArray[np.float64] = weight_of_class[y]
+    return weight_of_text if weights is None else weights * weight_of_text

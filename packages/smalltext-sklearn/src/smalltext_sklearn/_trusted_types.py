@@ -1,14 +1,19 @@
-"""Which types a model folder may hold without anybody vouching for them.
+r"""The allowlists of types, functions and token patterns that a saved model may contain.
 
-skops names the type of everything that it would make in schema.json. That file is checked here before skops
-reads it: each node has to be a plain container, an array, or of a class whose content `soundness` checks. skops by
-itself trusts more: all of scikit-learn, whose compiled code believes the numbers that it is given.
+skops names the type of every object that it would create in schema.json. That file is checked here before skops
+reads it: each node has to be a plain container, an array, or of a class whose content `_loaded_estimators` checks.
+skops itself trusts more: all of scikit-learn, whose compiled code does not check the numbers that it is given.
+
+A vectorizer finds tokens by a regular expression, which may come from the folder of a model. Python backtracks, so
+that ``(\w+)+$`` takes exponential time on a text that nearly matches. Allowed are the patterns that this package
+and scikit-learn ship, and alternatives of one character class each, repeated or not, which fail at once.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,18 +23,19 @@ import numpy as np
 
 from smalltext_core.errors import ModelFolderError
 from smalltext_core.messages import shown
+from smalltext_sklearn.vectorizer import TOKEN_PATTERN
 
 SCHEMA = "schema.json"
 
 _OLDEST_PROTOCOL = 2
-"""That of skops 0.14. skops reads files of older ones as well, by code that checks less."""
+"""The protocol of skops 0.14. skops also reads older protocols, by code that checks less."""
 
 _LARGEST = 2 * 2**30
 _HIGHEST_RATIO = 200
-"""What a file may become in memory: this number of bytes, or this many times its own size."""
+"""The maximum uncompressed size of a file: this number of bytes, or this many times its compressed size."""
 
 _LARGEST_SCHEMA = 2**29
-"""The most bytes of the schema, which Python objects of about ten times the size are made of."""
+"""The maximum size of the schema in bytes; the Python objects made of it take about ten times as much."""
 
 _SCALARS = frozenset(
     f"numpy.{name}"
@@ -107,7 +113,7 @@ _SPARSE = frozenset(
 )
 
 OBJECTS = _CLASSIFIERS | _TRANSFORMERS | _PARTS
-"""The classes whose attributes `soundness` checks."""
+"""The classes whose attributes `_loaded_estimators` checks."""
 
 _KNOWN: dict[str, frozenset[str]] = {
     "DictNode": frozenset({"builtins.dict", "sklearn.utils._bunch.Bunch"}),
@@ -122,16 +128,41 @@ _KNOWN: dict[str, frozenset[str]] = {
     "LossNode": _LOSSES,
     "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
     "ObjectNode": OBJECTS,
-    "FunctionNode": frozenset({"smalltext_sklearn.words.normalized"}),
+    "FunctionNode": frozenset({"smalltext_sklearn.vectorizer.normalized"}),
 }
-"""By the name of what loads it, the types that a node may be of."""
+"""The types that a node may have, by the name of the skops loader."""
 
 KNOWN_TYPES = frozenset().union(*_KNOWN.values())
-"""All of these types, for skops."""
+"""All of these types, as `skops.io.load` takes them."""
+
+SHIPPED_PATTERNS = frozenset({TOKEN_PATTERN, r"(?u)\b\w\w+\b"})
+"""The defaults of this package and of scikit-learn; former defaults stay here, since saved models contain them."""
+
+_LONGEST_PATTERN = 2000
+
+# A character or a character class without nested sets, and a quantifier: at least 0 to 99 times.
+_KIND = r"(?:\\[wWdDsS]|\[\^?(?:[^\[\]\\&|~-]|\\[wWdDsS\-\[\]\\]|(?<=\w)-(?=\w))+\]|[^\W_])"
+_TIMES = r"(?:\+|\{[0-9]{1,2}(?:,(?:[0-9]{1,2})?)?\})?"
+_ALTERNATIVE = rf"(?:(?:\\b)?{_KIND}{_TIMES}|\\b\\w{_TIMES}\\b)"
+_SAFE = re.compile(rf"(?:\(\?u\))?{_ALTERNATIVE}(?:\|{_ALTERNATIVE})*")
+
+
+def is_safe_pattern(pattern: object) -> bool:
+    r"""Return whether a token pattern takes linear time on every text.
+
+    Examples
+    --------
+    >>> is_safe_pattern(r"\w+|[^\w\s]"), is_safe_pattern(r"(\w+)+$")
+    (True, False)
+    """
+    if not isinstance(pattern, str):
+        return False
+    short = len(pattern) <= _LONGEST_PATTERN
+    return pattern in SHIPPED_PATTERNS or (short and _SAFE.fullmatch(pattern) is not None)
 
 
 class Schema:
-    """What a skops file says that it holds.
+    """The schema of a skops file: the type of every object that skops would create.
 
     Parameters
     ----------
@@ -140,7 +171,7 @@ class Schema:
     Raises
     ------
     ModelFolderError
-        If it is no skops file, too large once unpacked, or of a protocol that checks less.
+        If it is no skops file, too large once uncompressed, or of an older protocol.
     """
 
     def __init__(self, path: Path) -> None:
@@ -169,7 +200,7 @@ class Schema:
             raise ModelFolderError(f"{self._path} would take {size / 2**30:.0f} GiB once unpacked. Do not use it.")
 
     def _check_matrices(self) -> None:
-        """Check the size of sparse matrices, which are archives whose members are compressed a second time."""
+        """Check the size of sparse matrices, which are archives within the archive."""
         files = {str(node.get("file")) for node in self._nodes if node["__loader__"] == "SparseMatrixNode"}
         size = 0
         with zipfile.ZipFile(self._path) as archive:
@@ -180,13 +211,13 @@ class Schema:
 
     @property
     def unknown_types(self) -> set[str]:
-        """The types, functions and methods in the file that nobody has checked."""
+        """The types, functions and methods in the file that are not in the allowlist."""
         return {_name(node) for node in self._nodes if _name(node) not in _KNOWN.get(node["__loader__"], ())}
 
     def check_trees(self) -> None:
-        """Raise ModelFolderError if a decision tree would be made of parts that do not fit one another.
+        """Raise ModelFolderError if the parts of a decision tree are inconsistent.
 
-        Its constructor is compiled code that believes the numbers of nodes, outputs and classes.
+        Its constructor is compiled code that does not check the numbers of nodes, outputs and classes.
         """
         with zipfile.ZipFile(self._path) as archive:
             for node in self._nodes:
@@ -210,9 +241,9 @@ class Schema:
         )
 
     def _only(self, node: dict[str, Any]) -> dict[str, Any]:
-        """Return a node that is what it seems: skops takes another one with the same identity in its place."""
-        twins = self._by_identity.get(repr(node.get("__id__")), [])
-        if not all(_same(node, twin) for twin in twins):
+        """Return a node after checking that its id is unique: skops would load another node with the same id."""
+        others = self._by_identity.get(repr(node.get("__id__")), [])
+        if not all(_same(node, other) for other in others):
             raise ModelFolderError(f"{self._path} holds two things with one identity. Do not use it.")
         return node
 
@@ -227,7 +258,7 @@ class Schema:
 
 
 def _nodes(content: Any) -> Iterator[dict[str, Any]]:
-    """Yield what skops would make something of, wherever it is in a schema."""
+    """Yield every node from which skops would create an object, at any depth of a schema."""
     waiting = [content]
     while waiting:
         value = waiting.pop()
@@ -240,7 +271,7 @@ def _nodes(content: Any) -> Iterator[dict[str, Any]]:
 
 
 def _name(node: dict[str, Any]) -> str:
-    """Return the dotted name of a type, as skops puts it, with the method where it is one."""
+    """Return the dotted name of a type as skops writes it, followed by the method for bound methods."""
     name = f"{node['__module__']}.{node['__class__']}"
     return f"{name}.{node['content'].get('func')}" if _is_method(node) else name
 
@@ -250,7 +281,7 @@ def _is_method(node: dict[str, Any]) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Tell whether two parts of a schema are equal, but for the identities of what is in them."""
+    """Return whether two parts of a schema are equal, ids aside."""
     if isinstance(one, dict) and isinstance(other, dict):
         keys = (one.keys() | other.keys()) - {"__id__"}
         return all(key in one and key in other and _same(one[key], other[key]) for key in keys)

@@ -1,8 +1,8 @@
-"""Whether the numbers of a loaded estimator fit one another.
+"""Check the attributes of loaded estimators before any of their code runs.
 
 Compiled code of scikit-learn and scipy follows the indices of sparse matrices, trees and neighbours unchecked: one
-out of range crashes the interpreter. Everything that was loaded is visited, and what such code follows is checked.
-Sizes that do not fit are left to numpy, which refuses them when `saving` has the classifier predict.
+out of range crashes the interpreter. Every loaded object is visited, and the indices that such code follows are
+checked. Array shapes that do not match are left to numpy, which rejects them when `_saving` runs a prediction.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from sklearn.base import BaseEstimator
 from smalltext_core.errors import ModelFolderError, UntrustedModelError
 from smalltext_core.messages import shown
 from smalltext_core.values import is_whole
-from smalltext_sklearn.patterns import is_safe_pattern
-from smalltext_sklearn.trust import OBJECTS
+from smalltext_sklearn._trusted_types import OBJECTS, is_safe_pattern
 
 _MOST_JOBS = 256
 _LONGEST_NGRAM = 50
@@ -27,21 +26,21 @@ _METRICS = frozenset({"minkowski", "euclidean", "manhattan", "cosine", "citybloc
 _LEAF = -1
 
 
-def check_sound(content: object, trusted: frozenset[str]) -> None:
-    """Check all that was loaded, wherever it is.
+def check_loaded(content: object, trusted: frozenset[str]) -> None:
+    """Check every object that was loaded, at any depth.
 
     Parameters
     ----------
     content : object
     trusted : frozenset of str
-        Names of types that the caller vouches for, which are not checked, and patterns of tokens.
+        Names of types that the user trusts, which are not checked, and token patterns.
 
     Raises
     ------
     ModelFolderError
-        If something would crash, or never end, once it is used.
+        If an object would crash, or never return, once it is used.
     UntrustedModelError
-        If a vectorizer has a pattern of tokens that may take for ever on some text.
+        If a token pattern of a vectorizer may take exponential time on some texts.
     """
     for value in _everything(content):
         if issparse(value):
@@ -55,12 +54,12 @@ def check_sound(content: object, trusted: frozenset[str]) -> None:
 
 
 def type_name(value: object) -> str:
-    """Return the dotted name of an object's type, as skops puts it."""
+    """Return the dotted name of an object's type as skops writes it."""
     return f"{type(value).__module__}.{type(value).__name__}"
 
 
 def _everything(content: object) -> Iterator[Any]:
-    """Yield every object in what was loaded, once."""
+    """Yield every object within `content` once."""
     seen: dict[int, object] = {}
     waiting = [content]
     while waiting:
@@ -94,7 +93,7 @@ def _is_count(value: object) -> TypeGuard[int]:
 
 
 def _is_function(value: object) -> bool:
-    """Tell whether something is a function: of this package, or one that the caller vouches for by name."""
+    """Return whether `value` is a function; `Schema` allows only those that are listed or trusted by name."""
     return callable(value) and not isinstance(value, type)
 
 
@@ -118,7 +117,7 @@ def _check_sparse(matrix: Any) -> None:
 
 
 def _check_array(array: np.ndarray[Any, Any]) -> None:
-    """Refuse arrays of elements without bytes, of which a file of no size can hold any number."""
+    """Reject arrays of zero-size elements, of which a tiny file can hold any number."""
     _require(array.dtype.itemsize > 0 or array.size == 0, array, f"it has {array.size} elements of no size")
 
 
@@ -159,7 +158,7 @@ def _check_estimator(estimator: Any, trusted: frozenset[str]) -> None:
 
 
 def _limit_jobs(estimator: Any) -> None:
-    """Have no more processes started than there are processors, whatever the machine was that it is from."""
+    """Limit `n_jobs` to the number of processors of this machine."""
     jobs = vars(estimator).get("n_jobs")
     _require(jobs is None or (type(jobs) is int and abs(jobs) <= _MOST_JOBS), estimator, f"n_jobs={shown(jobs)}")
     if jobs is not None and jobs > (os.cpu_count() or 1):
@@ -167,7 +166,7 @@ def _limit_jobs(estimator: Any) -> None:
 
 
 def _check_coefficients(estimator: Any) -> None:
-    """Check the matrix of a linear model, which is multiplied by a sparse one."""
+    """Check the coefficients of a linear model, which are multiplied by a sparse matrix."""
     coefficients = estimator.coef_
     numbers = coefficients.data if issparse(coefficients) else coefficients
     sound = _is_array(numbers, "f") and coefficients.ndim == 2
@@ -236,7 +235,7 @@ def _check_forest(forest: Any) -> None:
 
 
 def _check_boosting(boosting: Any) -> None:
-    """Check gradient boosting, whose compiled code adds the values of trees to an array of one column a class."""
+    """Check gradient boosting, whose compiled code adds the values of trees to an array of shape (n, classes)."""
     if "estimators_" not in vars(boosting):
         return
     trees, classes = boosting.estimators_, len(boosting.classes_)
@@ -262,7 +261,7 @@ def _check_boosting(boosting: Any) -> None:
 
 
 def _check_neighbors(model: Any) -> None:
-    """Check a classifier by neighbours, whose compiled code follows a sparse matrix and the class of each row."""
+    """Check nearest neighbours, whose compiled code follows a sparse matrix and the class of each row."""
     given = {model.metric, vars(model).get("effective_metric_", "euclidean")}
     unknown = {metric for metric in given - _METRICS if not _is_function(metric)}
     _require(not unknown, model, f"its metric is not one of {', '.join(sorted(_METRICS))}")
@@ -275,7 +274,7 @@ def _check_neighbors(model: Any) -> None:
     numbers = rows.data if issparse(rows) else rows
     _require(_is_array(numbers, "iuf") and rows.ndim == 2, model, "it holds no features")
     _require(np.isfinite(numbers).all(), model, "it holds NaN or infinity")
-    # There is a tree only where the caller vouches for its type.
+    # A tree can be there only if the user trusts its type.
     _require((model._fit_method == "brute") == (model._tree is None), model, "it holds a tree of neighbours")
     _require(set(model.effective_metric_params_) <= {"p", "w"}, model, "its metric has parameters")
     _require(model.effective_metric_params_.get("w") is None, model, "its metric has weights")

@@ -1,4 +1,4 @@
-"""What scikit-learn and its users call y: labels of any kind, and the class numbers that stand for them."""
+"""Validate and convert `X` (raw texts) and `y` (labels of any kind) of `TextClassifier`."""
 
 from __future__ import annotations
 
@@ -9,32 +9,66 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
-from sklearn.utils import column_or_1d
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from smalltext_core.dataset import as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import class_name
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import shown
-from smalltext_core.values import as_sequence, is_number
+from smalltext_core.values import as_sequence, check_ordered, columns_of, is_number
 
-_ALLOWED = "a label for each text, shape (n,), or a matrix of zeros and ones, shape (n, classes)"
+_TEXTS = "strings: a list, an array or a series of shape (n,), or a single column of shape (n, 1)"
+_NUMERIC = "For features that are numbers already, use a classifier of scikit-learn itself."
+_LABELS = "a label for each text, shape (n,), or a matrix of zeros and ones, shape (n, classes)"
 _BINARIZE = "Several labels a text: sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)."
+
+
+def as_text_column(X: Any) -> list[str]:
+    """Convert `X` to a list of str.
+
+    Parameters
+    ----------
+    X : list, array, pandas.Series or other iterable of str, shape (n,); or an array or frame, shape (n, 1)
+
+    Raises
+    ------
+    InvalidInputError
+        If there are several columns, or a value that is no string.
+    """
+    if issparse(X):
+        raise InvalidInputError("X", f"a sparse matrix of {X.dtype}, shape {X.shape}", _TEXTS, _NUMERIC)
+    if not hasattr(X, "__array__"):
+        return as_texts(X, "X")
+    array = np.asarray(X)
+    if array.ndim == 0 or array.dtype.kind in "biufcmM":
+        given = f"an array of {array.dtype}, shape {array.shape}"
+        try:
+            check_array(array, dtype=None)
+        except (TypeError, ValueError) as error:  # the message of scikit-learn
+            raise InvalidInputError("X", given, _TEXTS, str(error)) from error
+        raise InvalidInputError("X", given, _TEXTS, _NUMERIC)
+    if array.ndim > 1 and array.shape[1:] != (1,):
+        if columns_of(X) is not None:
+            check_ordered(X, "X", _TEXTS, "text")
+        raise InvalidInputError("X", f"an array of shape {array.shape}", _TEXTS, "Select the texts.")
+    return as_texts(array.ravel(), "X")
 
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes of a problem in the order of their numbers, and the way from predictions back to labels.
+    """The labels of a problem in the order of their class numbers; decodes predictions.
 
     Parameters
     ----------
     labels : ndarray, shape (classes,)
-        Sorted; in multi-label problems the numbers of the columns.
+        Sorted; in multi-label problems the column numbers.
     multi_label : bool
     sparse : bool, default=False
-        Whether multi-label predictions are sparse, as the labels were.
+        Whether multi-label predictions are sparse, as `y` was.
     dtype : dtype, optional
-        That of multi-label predictions.
+        The dtype of multi-label predictions.
     """
 
     labels: NDArray[Any]
@@ -47,7 +81,7 @@ class Classes:
 
     @property
     def names(self) -> list[str] | None:
-        """What the classes are called; None if labels are no names, or (multi-label) the matrix does not say."""
+        """The class names; None for labels that are no valid names, and for indicator matrices."""
         if self.multi_label:
             return None
         try:
@@ -57,10 +91,10 @@ class Classes:
         return names if len(set(names)) == len(names) else None
 
     def weights(self, by_label: Mapping[Any, float]) -> dict[str, float] | dict[int, float]:
-        """Turn weights by label into weights by name, or by class number where classes have no names.
+        """Convert class weights by label to weights by name, or by class number where classes have no names.
 
-        A label that does not occur is passed over if all those that do have a weight, as happens to a fold without
-        it; else it is taken for a mistake.
+        A label that does not occur in `y` is ignored if all labels that occur have a weight (a cross-validation
+        fold may lack a class); otherwise it is an error.
         """
         number_of = {label: number for number, label in enumerate(self.labels.tolist())}
         unknown = [label for label in by_label if label not in number_of]
@@ -72,7 +106,7 @@ class Classes:
         return numbers if names is None else {names[number]: weight for number, weight in numbers.items()}
 
     def decode(self, numbers: Labels) -> Any:
-        """Turn predicted class numbers into labels of the kind that was read."""
+        """Convert predicted class numbers to labels of the kind that `y` had."""
         if not is_multi_label(numbers):
             return self.labels[numbers]
         indicators = numbers.astype(self.dtype)
@@ -80,7 +114,7 @@ class Classes:
 
 
 def read_targets(y: Any) -> tuple[Classes, Labels]:
-    """Read the labels of texts: anything that can be sorted, or a multi-label indicator matrix.
+    """Convert `y` to class numbers: labels that can be sorted, or a multi-label indicator matrix.
 
     Returns
     -------
@@ -90,7 +124,7 @@ def read_targets(y: Any) -> tuple[Classes, Labels]:
     Raises
     ------
     InvalidInputError
-        If a label is missing, labels are of several kinds, or they are not those of a classification.
+        If a label is missing, labels are of several types, or `y` is no classification target.
     """
     labels = y if issparse(y) else _as_array(y)
     if labels.ndim == 2 and (issparse(labels) or labels.shape[1] != 1):
@@ -102,16 +136,16 @@ def read_targets(y: Any) -> tuple[Classes, Labels]:
         check_classification_targets(labels)
     except InvalidInputError:
         raise
-    except (TypeError, ValueError) as error:  # what scikit-learn refuses, in its words
-        raise InvalidInputError("y", shown(y, 80), _ALLOWED, str(error)) from error
+    except (TypeError, ValueError) as error:  # the message of scikit-learn
+        raise InvalidInputError("y", shown(y, 80), _LABELS, str(error)) from error
     found, numbers = np.unique(labels, return_inverse=True)
     return Classes(found, multi_label=False), numbers.reshape(-1)
 
 
 def check_several_classes(classes: Classes, numbers: Labels, weights: NDArray[np.float64] | None) -> None:
-    """Refuse single-label targets of one class, or of one class among the texts that have a weight."""
+    """Raise InvalidInputError for single-label targets of one class (among the texts with a positive weight)."""
     if numbers.shape[0] == 0:
-        raise InvalidInputError("y", "no labels: 0 samples", _ALLOWED)
+        raise InvalidInputError("y", "no labels: 0 samples", _LABELS)
     if classes.multi_label:
         return
     present = classes.labels[np.unique(numbers if weights is None else numbers[weights > 0])].tolist()
@@ -125,30 +159,30 @@ def _read_indicators(y: Any) -> tuple[Classes, csr_matrix]:
     values = y.data if issparse(y) else y
     if values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
         found = f"an array of {values.dtype}, shape {y.shape}, of other values than 0 and 1"
-        raise InvalidInputError("y", found, _ALLOWED, _BINARIZE)
+        raise InvalidInputError("y", found, _LABELS, _BINARIZE)
     classes = Classes(np.arange(y.shape[1]), multi_label=True, sparse=issparse(y), dtype=y.dtype)
     return classes, csr_matrix(y, dtype=np.int32)
 
 
 def _as_array(y: Any) -> NDArray[Any]:
-    """Return `y` as an array in which no missing label has become the string "nan", and no number a string."""
+    """Convert `y` to an array. It is checked first, since numpy converts missing labels and numbers to strings."""
     if y is None:
         advice = "TextClassifier requires y to be passed, but the target y is None."
-        raise InvalidInputError("y", "None", _ALLOWED, advice)
+        raise InvalidInputError("y", "None", _LABELS, advice)
     if not isinstance(y, (list, tuple)) and not hasattr(type(y), "__array__"):
-        y = as_sequence(y, "y", _ALLOWED, "label")
+        y = as_sequence(y, "y", _LABELS, "label")
     try:
         labels = y if isinstance(y, (list, tuple)) else np.asarray(y)
     except (TypeError, ValueError) as error:  # rows of several lengths
-        raise InvalidInputError("y", shown(y, 80), _ALLOWED, f"{error}.") from None
+        raise InvalidInputError("y", shown(y, 80), _LABELS, f"{error}.") from None
     if isinstance(labels, np.ndarray) and labels.ndim == 0:
-        raise InvalidInputError("y", shown(y, 80), _ALLOWED)
+        raise InvalidInputError("y", shown(y, 80), _LABELS)
     if isinstance(labels, np.ndarray) and (labels.dtype != object or labels.ndim > 1):
         return labels
     for row, label in enumerate(labels):
         sequence = isinstance(label, (list, tuple))
         if isinstance(label, (set, frozenset)) or (sequence and not all(_is_indicator(entry) for entry in label)):
-            raise InvalidInputError("y", f"{shown(label)} at row {row}", _ALLOWED, _BINARIZE)
+            raise InvalidInputError("y", f"{shown(label)} at row {row}", _LABELS, _BINARIZE)
     if all(np.ndim(label) == 0 for label in labels):
         _refuse_missing(labels)
         _refuse_mixture(labels)
@@ -167,7 +201,7 @@ def _refuse_missing(labels: Any) -> None:
             missing = True
         if missing:
             advice = "Leave texts without a label out of X and y."
-            raise InvalidInputError("y", f"{shown(label)} at row {row}, which is no label", _ALLOWED, advice)
+            raise InvalidInputError("y", f"{shown(label)} at row {row}, which is no label", _LABELS, advice)
 
 
 def _refuse_mixture(labels: Any) -> None:

@@ -1,6 +1,7 @@
-r"""How the default vectorizer cuts texts into words, in any script.
+r"""From texts to features: the default TF-IDF vectorizer, its tokens, and features as dense embeddings.
 
-A text is normalised, then cut by one regular expression:
+The default vectorizer splits texts of any script into tokens. A text is normalised (NFC), then matched by one
+regular expression:
 
 - A word is a run of letters, digits and underscores with the combining marks on them, so that दिन and दान, or
   vocalised Arabic, stay whole. A zero-width joiner or non-joiner between letters is part of the word.
@@ -8,13 +9,26 @@ A text is normalised, then cut by one regular expression:
   Myanmar and their relatives), are one token each, with their marks. Korean has spaces, and is cut at them.
 - An emoji is one token: with its skin tone, as a sequence joined by zero-width joiners, as a flag or a keycap.
 
-Texts of ASCII characters are cut as by ``\b\w+\b``. No alternative can fail after it has matched, so the time
-is linear in the length of any text.
+Texts of ASCII characters are tokenized as by ``\b\w+\b``. No alternative can fail after it has matched, so the
+time is linear in the length of any text.
+
+Saved models name `normalized` by its path in this module.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, issparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.random_projection import SparseRandomProjection
+
 from smalltext_core.label_names import nfc
+
+EMBEDDING_DIMENSIONS = 512
+"""The maximum length of an embedding; longer feature vectors are projected."""
 
 # Ranges of code points in hexadecimal. `re` has no Unicode properties, and Python's own tables differ between
 # versions, while a saved pattern has to be the same everywhere.
@@ -26,7 +40,7 @@ _UNSPACED = (
     # Han, Hiragana, Katakana, Bopomofo, Yi, Tangut, Nushu, Khitan
     "3005-3029 3038-303c 3041-312f 31a0-31ff 3400-a48c f900-fad9 ff66-ff9f 16fe0-1b2ff 20000-3fffd"
 )
-"""Letters that are tokens on their own; what \\w does not match within these ranges is not meant."""
+"""Scripts without spaces between words: each letter (as \\w matches it) within these ranges is one token."""
 
 _MARKS = (
     "0300-036f 0483-0489 0591-05bd 05bf 05c1-05c2 05c4-05c5 05c7-05c9 0610-061a 064b-065f 0670 06d6-06dc "
@@ -37,7 +51,7 @@ _MARKS = (
     "a674-a67d a69e-a6f1 a802-a827 a82c a880-a8c5 a8e0-a8f1 a8ff-a92d a947-a953 a980-a9c0 aa29-aa4d aaeb-aaef "
     "aaf5-aaf6 abe3-abea abec-abed fb1e fe00-fe0d fe20-fe2f"
 )
-"""Combining marks; ranges go on over letters, digits and unassigned code points between them, which is as good."""
+"""Combining marks. Some ranges include letters, digits or unassigned code points, which makes no difference."""
 
 _RARE_MARKS = (
     "101fd-1037a 10a01-10a3f 10ae5-10ae6 10d24-10d6d 10eab-10eac 10ecb-10ecf 10ef0-10f50 10f82-10f85 "
@@ -48,7 +62,7 @@ _RARE_MARKS = (
     "1d16d-1d172 1da00-1da36 1da3b-1da6c 1da75 1da84 1da9b-1daaf 1e000-1e136 1e2ae-1e2ef 1e4ec-1e5ef "
     "1e6e3-1e94a e0100-e01ef"
 )
-"""The same beyond the first 65,536 code points, which `re` compares with one by one."""
+"""Combining marks above U+FFFF, which `re` compares with one by one."""
 
 _MARKS_ON_UNSPACED = (
     "0300-036f 0e31 0e34-0e3a 0e47-0e4e 0eb1 0eb4-0ebc 0ec8-0ece 102b-103e 1056-1059 105e-1060 1062-1064 "
@@ -61,11 +75,11 @@ _EMOJI = (
     "25aa-25ab 25b6 25c0 25fb-25fe 2600-27bf 2934-2935 2b05-2b07 2b1b-2b1c 2b50 2b55 3030 303d 3297 3299 "
     "1f000-1f1e5 1f200-1faff"
 )
-"""All code points that have an emoji form, the symbols beside them, but for digits, # and *."""
+"""Code points with an emoji form and neighbouring symbols, without digits, # and *."""
 
 
 def _characters(ranges: str) -> str:
-    r"""Return ranges as they are written within brackets: ``0041-005a`` is ``\u0041-\u005a``."""
+    r"""Return ranges in the notation of a character class: ``0041-005a`` becomes ``\u0041-\u005a``."""
     return "".join("-".join(rf"\U{int(end, 16):08x}" for end in part.split("-")) for part in ranges.split())
 
 
@@ -79,7 +93,7 @@ _WORD = (
 _UNSPACED_LETTER = rf"\w[{_characters(_MARKS_ON_UNSPACED)}]*"  # \w that is not _LETTER, which comes first
 _PICTURE = rf"[{_characters(_EMOJI)}][\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"
 _PICTURES = rf"{_PICTURE}(?:\u200d{_PICTURE}){{0,9}}"
-# It matches nothing that _WORD does not, in two thirds of the time.
+# Matches a subset of what _WORD matches, in two thirds of the time.
 _ASCII_WORD = r"[0-9A-Za-z_]+(?![\w\x80-\U0010ffff])"
 _KEYCAP = r"[0-9#*]\u20e3"
 _FLAG = r"[\U0001f1e6-\U0001f1ff]{1,2}"
@@ -89,9 +103,9 @@ TOKEN_PATTERN = f"{_ASCII_WORD}|{_KEYCAP}|{_WORD}|{_UNSPACED_LETTER}|{_PICTURES}
 
 
 def normalized(text: str) -> str:
-    r"""Return a text in Unicode's composed form (NFC), without the selectors of how an emoji is drawn.
+    r"""Normalise a text to NFC and remove emoji variation selectors.
 
-    To be given to scikit-learn's vectorizers as `strip_accents`. It strips no accent.
+    Pass it to scikit-learn's vectorizers as `strip_accents`. It strips no accent.
 
     Parameters
     ----------
@@ -107,3 +121,40 @@ def normalized(text: str) -> str:
     True
     """
     return text if text.isascii() else nfc(text).replace("\ufe0f", "").replace("\ufe0e", "")
+
+
+def default_vectorizer() -> TfidfVectorizer:
+    """Return TF-IDF of words and word pairs (bigrams), with sublinear term frequency, for texts in any script.
+
+    Unlike with scikit-learn's default, a token may be a single character or an emoji, and keeps its combining
+    marks.
+    """
+    return TfidfVectorizer(
+        ngram_range=(1, 2), sublinear_tf=True, strip_accents=normalized, token_pattern=TOKEN_PATTERN
+    )
+
+
+def dense_embeddings(features: Any) -> NDArray[np.float32]:
+    """Convert features to dense vectors of at most `EMBEDDING_DIMENSIONS` numbers.
+
+    More features than that are projected onto random directions, which keeps the distances and angles between
+    texts up to about ``1 / sqrt(EMBEDDING_DIMENSIONS)`` of the product of their lengths (Li, Hastie and Church,
+    2006, "Very sparse random projections"). The directions depend on the number of features alone, so that the
+    vectors of two calls can be compared.
+
+    Parameters
+    ----------
+    features : ndarray or csr_matrix, shape (n, features)
+
+    Returns
+    -------
+    ndarray of float32, shape (n, min(features, EMBEDDING_DIMENSIONS))
+    """
+    width = features.shape[1]
+    if width > EMBEDDING_DIMENSIONS:
+        projection = SparseRandomProjection(EMBEDDING_DIMENSIONS, random_state=0).fit(csr_matrix((1, width)))
+        features = features @ projection.components_.T
+    vectors: NDArray[np.float32] = np.asarray(
+        features.toarray() if issparse(features) else features, dtype=np.float32
+    )
+    return vectors

@@ -1,0 +1,327 @@
+"""Save and load scikit-learn models: skops for estimators, JSON for vocabularies.
+
+The vocabulary of a vectorizer is kept out of the skops file, whose schema would have a node for every word:
+360,000 words take 190 MB and 7 seconds there, and 8 MB as JSON.
+
+A saved model includes its probabilities for one sample text (or row of features). After loading they are computed
+again: another version of scikit-learn may lack a part of the model or read it differently, and whoever changed the
+folder changed its predictions.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import sklearn
+from scipy.sparse import csr_matrix
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.feature_extraction.text import CountVectorizer
+
+from smalltext_core import Dataset, ProbabilisticClassifier, TextDataset
+from smalltext_core.atomic import as_path
+from smalltext_core.errors import InvalidInputError, ModelFolderError, UntrustedModelError
+from smalltext_core.labels import LabelNames
+from smalltext_core.manifest import is_version
+from smalltext_core.messages import one_line, printable, shown
+from smalltext_core.process import left_out
+from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest
+from smalltext_sklearn._loaded_estimators import check_loaded
+from smalltext_sklearn._trusted_types import KNOWN_TYPES, Schema
+from smalltext_sklearn._version import __version__
+from smalltext_sklearn.dataset import SklearnDataset
+
+# To list the estimators of scikit-learn, skops imports all of its packages. These have no estimators and import
+# whole libraries, such as torch, which takes seconds unless it was imported before.
+_WRAPPERS = [
+    f"sklearn.externals.array_api_compat.{library}"
+    for library in ("cupy", "dask", "torch")
+    if library not in sys.modules
+]
+with left_out(*_WRAPPERS):
+    import skops.io
+
+C = TypeVar("C", bound=ProbabilisticClassifier)
+
+MODEL_FILE = "model.skops"
+VOCABULARY_FILE = "vocabulary.json"
+
+_MAX_CLASSES = 2**20
+_MAX_FEATURES = 2**31 - 1
+_MAX_LISTED_TYPES = 10
+_SAMPLE_WORDS = 50
+_MAX_SAMPLE_FEATURES = 2**24
+"""With more features there is no sample: a manifest could ask for a row of any size."""
+_TOLERANCE = 1e-5
+
+
+@dataclass
+class ModelState:
+    """What a fitted classifier consists of.
+
+    Parameters
+    ----------
+    parameters : dict of str to any value
+        The constructor's arguments that JSON can hold; a class_weight may be a mapping.
+    model, vectorizer : scikit-learn estimator
+        The templates; `vectorizer` may be None.
+    fitted_model : scikit-learn estimator, or list of them
+    fitted_vectorizer : scikit-learn transformer or None
+    label_names : LabelNames or None
+    n_features : int
+    """
+
+    parameters: dict[str, Any]
+    model: Any
+    vectorizer: Any
+    fitted_model: Any
+    fitted_vectorizer: Any
+    label_names: LabelNames | None
+    n_features: int
+
+
+def save(classifier: ProbabilisticClassifier, state: ModelState, folder: str | Path) -> None:
+    """Write a fitted classifier, whose state is `state`, to a folder, whole or not at all."""
+    vectorizer, vocabularies = _without_vocabularies(state.fitted_vectorizer)
+    parameters = state.parameters | {
+        "n_features": state.n_features,
+        "scikit_learn": sklearn.__version__,
+        "probe": sample_proba(classifier, state, vocabularies),
+    }
+    if isinstance(parameters["class_weight"], Mapping):
+        parameters["class_weight"] = [
+            [label if isinstance(label, str) else int(label), float(weight)]
+            for label, weight in parameters["class_weight"].items()
+        ]
+    content = {
+        "model": clone(state.model),
+        "vectorizer": None if state.vectorizer is None else clone(state.vectorizer),
+        "model_": state.fitted_model,
+        "vectorizer_": vectorizer,
+    }
+    with model_folder(
+        folder,
+        classifier="sklearn",
+        distribution="smalltext-sklearn",
+        version=__version__,
+        parameters=parameters,
+        label_names=state.label_names,
+    ) as staging:
+        skops.io.dump(content, staging / MODEL_FILE, compression=zipfile.ZIP_DEFLATED)
+        (staging / VOCABULARY_FILE).write_text(json.dumps(vocabularies), encoding="ascii")
+
+
+def load(folder: str | Path, trusted: list[str] | None, restore: Callable[[ModelState], C]) -> C:
+    """Load a classifier, after checking everything in the folder that is neither allowlisted nor trusted.
+
+    Parameters
+    ----------
+    folder : path
+    trusted : list of str, or None
+        Names of types, and token patterns, that the user trusts.
+    restore : function of a ModelState that returns a classifier
+    """
+    folder = as_path(folder)
+    manifest = read_manifest(folder)
+    names = _as_names(trusted)
+    written_with = manifest.parameters.get("scikit_learn")
+    if not is_version(written_with):
+        raise ModelFolderError(
+            f"{folder} does not say which scikit-learn it was saved with. Save the model again."
+        )
+    unlisted = {MODEL_FILE, VOCABULARY_FILE} - manifest.files.keys()
+    if unlisted:  # files that are listed were checked to exist, and to be inside the folder
+        raise ModelFolderError(f"{folder} is damaged: its manifest does not list {min(unlisted)}. Copy it again.")
+    with damage_explained(folder), _version_explained(folder, written_with):
+        content = _read_model(folder / MODEL_FILE, names)
+        try:
+            state, expected = _read_state(manifest, content)
+            classifier = restore(state)
+            _check_classes(state)
+            vocabularies = json.loads((folder / VOCABULARY_FILE).read_bytes())
+            _restore_vocabularies(state.fitted_vectorizer, vocabularies)
+        except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+            raise ModelFolderError(
+                f"{folder} does not hold a whole scikit-learn classifier, or was written by another version "
+                f"({manifest.distribution} {manifest.version}): {type(error).__name__}: {error} "
+                "Save the model again."
+            ) from error
+        check_loaded(content, names)
+        if expected is not None:  # only now: it runs the loaded estimators
+            found = classifier.predict_proba(_sample(state, vocabularies))[0]
+            if np.shape(expected) != found.shape or not np.allclose(found, expected, rtol=0, atol=_TOLERANCE):
+                raise ValueError("it says something else than when it was saved")
+    return classifier
+
+
+def sample_proba(
+    classifier: ProbabilisticClassifier, state: ModelState, vocabularies: Sequence[list[str] | None]
+) -> list[float] | None:
+    """Return the probabilities of the sample, shape (num_classes,); None if the classifier cannot predict it."""
+    try:
+        found: list[float] = classifier.predict_proba(_sample(state, vocabularies))[0].tolist()
+    except Exception:  # a user's vectorizer or estimator that takes neither plain texts nor ones
+        return None
+    return found
+
+
+def _sample(state: ModelState, vocabularies: Sequence[list[str] | None]) -> Dataset[Any]:
+    if state.fitted_vectorizer is None:
+        if state.n_features > _MAX_SAMPLE_FEATURES:
+            raise ValueError(f"there is no sample of {state.n_features} features")
+        return SklearnDataset(csr_matrix(np.ones((1, state.n_features))))
+    words = next((words for words in vocabularies if words), ["a", "text"])
+    return TextDataset([" ".join(words[:_SAMPLE_WORDS])])
+
+
+@contextmanager
+def _version_explained(folder: Path, written_with: object) -> Iterator[None]:
+    """Name both versions of scikit-learn in errors if they differ; the sample replaces scikit-learn's warnings."""
+    if written_with in (sklearn.__version__, None):
+        yield
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InconsistentVersionWarning)
+            yield
+    except (UntrustedModelError, MemoryError):
+        raise
+    except Exception as error:
+        raise ModelFolderError(
+            f"{folder} was saved with scikit-learn {written_with}, and cannot be used with {sklearn.__version__}, "
+            f"which is installed here ({type(error).__name__}: {one_line(str(error))}). "
+            f"Install that one (pip install scikit-learn=={written_with}), or train the model again."
+        ) from error
+
+
+def _as_names(trusted: object) -> frozenset[str]:
+    if trusted is None:
+        return frozenset()
+    listed = isinstance(trusted, Iterable) and not isinstance(trusted, str) and getattr(trusted, "ndim", 1) != 0
+    names: list[Any] = list(trusted) if listed else [None]  # type: ignore[call-overload]
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidInputError("trusted", shown(trusted), "a list of the dotted names of types")
+    return frozenset(names)
+
+
+def _read_state(manifest: Manifest, content: dict[str, Any]) -> tuple[ModelState, Any]:
+    """Return the state of a loaded classifier, and its expected probabilities of the sample."""
+    parameters = dict(manifest.parameters)
+    features, expected = parameters.pop("n_features"), parameters.pop("probe")
+    del parameters["scikit_learn"]
+    for name, value, most in (
+        ("n_features", features, _MAX_FEATURES),
+        ("num_classes", parameters["num_classes"], _MAX_CLASSES),
+    ):
+        if type(value) is not int or not 0 < value <= most:
+            raise ValueError(f"{name} is {shown(value)}, not a whole number from 1 to {most}.")
+    if isinstance(parameters["class_weight"], list):
+        parameters["class_weight"] = {
+            label if isinstance(label, str) else int(label): float(weight)
+            for label, weight in parameters["class_weight"]
+        }
+    state = ModelState(
+        parameters,
+        model=content["model"],
+        vectorizer=content["vectorizer"],
+        fitted_model=content["model_"],
+        fitted_vectorizer=content["vectorizer_"],
+        label_names=manifest.names,
+        n_features=features,
+    )
+    return state, expected
+
+
+def _check_classes(state: ModelState) -> None:
+    """Raise ValueError unless the estimators were fitted to these classes and features."""
+    several = state.parameters["multi_label"]
+    models = state.fitted_model if several and isinstance(state.fitted_model, list) else [state.fitted_model]
+    fits = len(models) == (state.parameters["num_classes"] if several else 1)
+    for model in models:
+        if not (several and isinstance(model, float) and model in {0.0, 1.0}):
+            classes = np.asarray(getattr(model, "classes_", "none"))
+            allowed = 2 if several else state.parameters["num_classes"]
+            fits = fits and classes.ndim == 1 and classes.dtype.kind in "iu" and len(classes) <= allowed
+            fits = fits and all(0 <= label < allowed for label in classes.tolist())
+            fits = fits and (len(classes) == 2 or not several)
+            fits = fits and getattr(model, "n_features_in_", state.n_features) == state.n_features
+    if not fits:
+        raise ValueError("what was learned is not of these classes and features.")
+
+
+def _read_model(path: Path, trusted: frozenset[str]) -> dict[str, Any]:
+    try:
+        schema = Schema(path)
+        unknown = schema.unknown_types - trusted
+        with suppress(Exception) if unknown else nullcontext():  # skops fails on files that it did not write
+            unknown |= set(skops.io.get_untrusted_types(file=path)) - KNOWN_TYPES - trusted
+        if not unknown:
+            schema.check_trees()
+            content = skops.io.load(path, trusted=sorted(KNOWN_TYPES | trusted))
+    except ModelFolderError:
+        raise
+    except Exception as error:
+        raise ModelFolderError(
+            f"{path} cannot be read ({type(error).__name__}: {error}). It is damaged, or was written with "
+            "versions of scikit-learn and skops that those installed here do not understand."
+        ) from error
+    if unknown:
+        listed = [printable(name, 120) for name in sorted(unknown)[:_MAX_LISTED_TYPES]]
+        more = f" and {len(unknown) - _MAX_LISTED_TYPES} more" if len(unknown) > _MAX_LISTED_TYPES else ""
+        raise UntrustedModelError(
+            f"{path} holds types that are not trusted: {', '.join(listed)}{more}. What they do with numbers in "
+            "the folder is not checked. If you know where the folder comes from and what they do, name them: "
+            f"smalltext_core.load(folder, trusted={listed})"
+        )
+    if not isinstance(content, dict) or not {"model", "vectorizer", "model_", "vectorizer_"} <= content.keys():
+        raise ModelFolderError(f"{path} holds something else than a scikit-learn classifier. Save it again.")
+    return content
+
+
+def _counters(vectorizer: Any) -> Iterator[CountVectorizer]:
+    """Yield the vectorizers with a vocabulary, within pipelines and unions too, in a fixed order."""
+    if isinstance(vectorizer, CountVectorizer):
+        yield vectorizer
+    elif isinstance(vectorizer, BaseEstimator):
+        parts = vectorizer.get_params(deep=True)
+        yield from (parts[name] for name in sorted(parts) if isinstance(parts[name], CountVectorizer))
+
+
+def _without_vocabularies(vectorizer: Any) -> tuple[Any, list[list[str] | None]]:
+    """Return a copy of a vectorizer without vocabularies, and the vocabularies as lists of words by column."""
+    memo: dict[int, Any] = {}
+    vocabularies: list[list[str] | None] = []
+    for counter in _counters(vectorizer):
+        vocabulary = getattr(counter, "vocabulary_", {})
+        words = sorted(vocabulary, key=vocabulary.__getitem__)
+        plain = all(type(word) is str for word in words)
+        if plain and [vocabulary[word] for word in words] == list(range(len(words))):
+            memo[id(vocabulary)] = {}
+            vocabularies.append(words)
+        else:
+            vocabularies.append(None)
+    return copy.deepcopy(vectorizer, memo), vocabularies
+
+
+def _restore_vocabularies(vectorizer: Any, vocabularies: Any) -> None:
+    """Put the vocabularies back; raise ValueError unless there is a list of words for each vectorizer."""
+    if not isinstance(vocabularies, list):
+        raise ValueError(f"{VOCABULARY_FILE} holds no list")  # noqa: TRY004 - a bad file, not a bad call
+    for counter, words in zip(_counters(vectorizer), vocabularies, strict=True):
+        if words is None:
+            continue
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError(f"{VOCABULARY_FILE} holds something else than words")
+        counter.vocabulary_ = {word: column for column, word in enumerate(words)}
+        if len(counter.vocabulary_) < len(words):
+            raise ValueError(f"{VOCABULARY_FILE} holds a word twice")
