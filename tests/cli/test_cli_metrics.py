@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 from sklearn import metrics as reference
 
-from smalltext_cli.calibration import RELIABILITY_BINS
-from smalltext_cli.metrics import score, wilson_interval
+from smalltext_cli.metrics import RELIABILITY_BINS, score, wilson_interval
 from smalltext_core.errors import InvalidInputError
 
 

@@ -6,16 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smalltext_cli.calibration import reliability_bins
-from smalltext_cli.confusion import most_confused, top_confusions
-from smalltext_cli.metrics import ClassScores
-from smalltext_cli.report.accuracy_chart import accuracy_line
-from smalltext_cli.report.calibration_charts import confidence_histogram, reliability_diagram
-from smalltext_cli.report.class_charts import MOST_ROWS, class_bars, outcome_bars, weakest_first
-from smalltext_cli.report.heat_map import heat_map
-from smalltext_cli.report.lettering import shorten, width
-from smalltext_cli.report.scale import Scale, nice_ticks
-from smalltext_cli.report.svg import chart, element
+from smalltext_cli.metrics import ClassScores, most_confused_classes, reliability_bins, top_confusions
+from smalltext_cli.report.charts import (
+    MAX_BARS,
+    accuracy_chart,
+    class_scores_chart,
+    confidence_histogram,
+    confusion_heatmap,
+    decisions_chart,
+    lowest_f1_first,
+    reliability_diagram,
+)
+from smalltext_cli.report.svg import Scale, chart, element, nice_ticks, shorten, text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -51,7 +53,7 @@ def test_a_chart_says_what_it_shows_to_those_who_cannot_see_it():
 
 @given(st.text(max_size=80), st.floats(20, 300))
 def test_a_shortened_name_fits_its_room(text, room):
-    assert width(shorten(text, room, 12.0), 12.0) <= max(room, 24.0)
+    assert text_width(shorten(text, room, 12.0), 12.0) <= max(room, 24.0)
 
 
 def test_a_name_that_fits_is_left_alone():
@@ -65,7 +67,7 @@ def test_a_name_is_not_cut_between_a_letter_and_its_mark():
 
 
 def test_chinese_letters_take_more_room_than_latin_ones():
-    assert width("新闻", 12.0) > width("ab", 12.0)
+    assert text_width("新闻", 12.0) > text_width("ab", 12.0)
 
 
 @given(st.integers(1, 10**9))
@@ -83,13 +85,13 @@ def test_a_scale_may_run_upwards_on_the_screen():
 
 
 def test_the_heat_map_writes_every_count_and_marks_zeros_with_a_dot():
-    texts = written(heat_map(np.array([[5, 2], [0, 7]]), ["ham", "spam"], np.array([7, 7])))
+    texts = written(confusion_heatmap(np.array([[5, 2], [0, 7]]), ["ham", "spam"], np.array([7, 7])))
 
     assert texts[-4:] == ["5", "2", "·", "7"]
 
 
 def test_the_heat_map_tells_right_from_wrong_and_shades_by_the_share_of_the_row():
-    root = parsed(heat_map(np.array([[5, 5], [0, 1]]), ["ham", "spam"], np.array([10, 1])))
+    root = parsed(confusion_heatmap(np.array([[5, 5], [0, 1]]), ["ham", "spam"], np.array([10, 1])))
 
     shades = [(box.get("class"), box.get("fill-opacity")) for box in root.iter(f"{SVG}rect")]
     assert [shade for shade in shades if shade[1]] == [("right", "0.56"), ("wrong", "0.56"), ("right", "1")]
@@ -112,7 +114,7 @@ def test_the_most_confused_classes_stay_in_the_order_of_their_numbers():
     matrix = np.diag([5, 5, 5, 5])
     matrix[3, 1] = 4
 
-    assert most_confused(matrix, 2) == [1, 3]
+    assert most_confused_classes(matrix, 2) == [1, 3]
 
 
 def test_the_reliability_diagram_has_a_dot_for_each_bin_that_is_not_empty():
@@ -137,11 +139,11 @@ def test_the_histogram_stacks_right_and_wrong_to_the_count():
 def test_bars_stand_in_the_order_of_f1_and_leave_out_classes_that_do_not_occur():
     per_class = [some_scores(0.9), some_scores(0.0, support=0, predicted=0), some_scores(0.2)]
 
-    assert weakest_first(per_class) == [2, 0]
+    assert lowest_f1_first(per_class) == [2, 0]
 
 
 def test_bars_are_as_long_as_their_values():
-    root = parsed(class_bars([some_scores(0.5), some_scores(1.0)], ["a", "b"]))
+    root = parsed(class_scores_chart([some_scores(0.5), some_scores(1.0)], ["a", "b"]))
 
     widths = [float(box.get("width")) for box in root.iter(f"{SVG}rect")]
     assert widths[3] == pytest.approx(2 * widths[0], abs=0.02)
@@ -151,15 +153,15 @@ def test_bars_are_as_long_as_their_values():
 def test_a_picture_of_very_many_classes_shows_the_weakest():
     per_class = [some_scores(k / 500) for k in range(500)]
 
-    root = parsed(class_bars(per_class, [f"class {k}" for k in range(500)]))
+    root = parsed(class_scores_chart(per_class, [f"class {k}" for k in range(500)]))
 
-    assert len(root.findall(f".//{SVG}rect")) == 3 * MOST_ROWS
+    assert len(root.findall(f".//{SVG}rect")) == 3 * MAX_BARS
 
 
 def test_outcomes_are_drawn_to_scale():
     cells = np.array([[[80, 5], [10, 5]]])
 
-    root = parsed(outcome_bars(cells, [some_scores(0.4)], ["a"]))
+    root = parsed(decisions_chart(cells, [some_scores(0.4)], ["a"]))
 
     widths = {box.get("class"): float(box.get("width")) for box in root.iter(f"{SVG}rect")}
     assert widths["outcome missed"] == pytest.approx(2 * widths["outcome found"], abs=0.02)
@@ -169,12 +171,12 @@ def test_outcomes_are_drawn_to_scale():
 def test_a_problem_where_no_class_occurs_still_has_its_pictures():
     nothing = [some_scores(0.0, support=0, predicted=0)]
 
-    assert parsed(class_bars(nothing, ["a"])) is not None
-    assert parsed(outcome_bars(np.array([[[3, 0], [0, 0]]]), nothing, ["a"])) is not None
+    assert parsed(class_scores_chart(nothing, ["a"])) is not None
+    assert parsed(decisions_chart(np.array([[[3, 0], [0, 0]]]), nothing, ["a"])) is not None
 
 
 def test_the_accuracy_line_says_its_interval_and_what_guessing_reaches():
-    picture = parsed(accuracy_line(0.9, (0.85, 0.94), 0.25))
+    picture = parsed(accuracy_chart(0.9, (0.85, 0.94), 0.25))
 
     description = picture.find(f"{SVG}desc").text
     assert "90.0%" in description
@@ -187,9 +189,9 @@ def test_names_of_strangers_stay_text_in_every_picture(name):
     matrix, scores = np.array([[3, 1], [1, 3]]), [some_scores(0.7), some_scores(0.8)]
 
     for picture in (
-        heat_map(matrix, [name, "other"], np.array([4, 4])),
-        class_bars(scores, [name, "other"]),
-        outcome_bars(np.array([[[1, 1], [1, 1]]] * 2), scores, [name, "other"]),
+        confusion_heatmap(matrix, [name, "other"], np.array([4, 4])),
+        class_scores_chart(scores, [name, "other"]),
+        decisions_chart(np.array([[[1, 1], [1, 1]]] * 2), scores, [name, "other"]),
     ):
         titles = [title.text for title in parsed(picture).iter(f"{SVG}title")]
         assert any(name in title for title in titles)

@@ -5,9 +5,7 @@ import pytest
 from scipy.sparse import csr_matrix
 from tests.cli.sample_evaluations import evaluation, multi_label, single_label
 
-from smalltext_cli.report import render_report
-from smalltext_cli.report.facts import baseline, calibration_verdict, data_facts, model_facts
-from smalltext_cli.report.mistakes import most_confident_mistakes
+from smalltext_cli.report.page import model_parameters, most_confident_mistakes, render_report, text_statistics
 from smalltext_core.saving import Manifest
 
 NEWS = ["business", "entertainment", "politics", "sport", "tech"]
@@ -139,18 +137,17 @@ def test_a_long_text_is_cut_at_a_word():
     assert len(found.text) <= 402
 
 
-def test_the_facts_of_the_data_count_duplicates_and_empty_texts():
+def test_the_statistics_of_the_texts_count_duplicates_and_empty_texts():
     sample = single_label(["a", "b"], count=4, texts=["x", "x", "  ", "yyy"])
 
-    facts = data_facts(sample.texts, sample.scores)
-
-    assert (facts.texts, facts.duplicates, facts.empty, facts.median_length) == (4, 1, 1, 2)
+    assert text_statistics(sample.texts) == {"duplicates": 1, "empty": 1, "median_length": 2}
+    assert shown(render_report(sample), "num-texts") == "4"
 
 
 def test_long_parameters_are_cut():
     manifest = Manifest("sklearn", "smalltext-sklearn", "1.0", {"words": ["word"] * 1000, "C": 1.0})
 
-    (name, value), (_, words) = model_facts(manifest)
+    (name, value), (_, words) = model_parameters(manifest)
 
     assert (name, value) == ("C", "1.0")
     assert words.endswith(" …")
@@ -160,7 +157,7 @@ def test_long_parameters_are_cut():
 def test_the_baseline_is_the_share_of_the_most_frequent_class():
     sample = evaluation(["a", "b"], np.array([0, 0, 0, 1]), np.full((4, 2), 0.5), multi_label=False)
 
-    assert baseline(sample.scores) == 0.75
+    assert sample.scores.majority_baseline == 0.75
 
 
 @pytest.mark.parametrize(("confidence", "verdict"), [(0.99, "over"), (0.55, "under"), (0.8, "")])
@@ -168,4 +165,4 @@ def test_the_verdict_says_whether_a_model_is_surer_than_it_is_right(confidence, 
     y = np.array([0] * 80 + [1] * 20)
     proba = np.tile([confidence, 1 - confidence], (100, 1))
 
-    assert calibration_verdict(evaluation(["a", "b"], y, proba, multi_label=False).scores) == verdict
+    assert evaluation(["a", "b"], y, proba, multi_label=False).scores.miscalibration == verdict

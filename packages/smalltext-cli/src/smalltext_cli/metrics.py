@@ -1,6 +1,7 @@
-"""How good probabilities are: the scores that `evaluate` prints, `train` saves and the report draws.
+"""Evaluation metrics: scores, confidence intervals, calibration and confusions.
 
-numpy is all that this needs. The definitions are scikit-learn's where it has one, and the tests compare them.
+The definitions are scikit-learn's where it has one. The calibration error is that of Guo et al. (2017), On
+Calibration of Modern Neural Networks.
 """
 
 from __future__ import annotations
@@ -13,32 +14,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from smalltext_cli.calibration import ReliabilityBin, expected_calibration_error, reliability_bins
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label, marked_rows
 from smalltext_core.probabilities import to_labels
 from smalltext_core.validation import check_threshold
 
+RELIABILITY_BINS = 15
+"""Bins of equal width for the expected calibration error, as in Guo et al. (2017)."""
+
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
-"""What the log loss counts a smaller probability of the truth as; scikit-learn does the same for float32."""
+"""The log loss clips the probability of the truth here, as scikit-learn does for float32."""
 
 _Z_95 = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """How well one class is told from the others.
-
-    A quotient without a denominator is 0.0: the precision of a class that was never predicted, the recall of
-    one without texts. `support` and `predicted` tell which it is.
+    """Precision, recall and F1 of one class; 0.0 where the denominator is zero.
 
     Parameters
     ----------
     precision, recall, f1 : float
     support : int
-        How many texts have this class.
+        Texts that have this class.
     predicted : int
-        How many texts were given this class.
+        Texts for which it was predicted.
     """
 
     precision: float
@@ -49,17 +49,41 @@ class ClassScores:
 
 
 @dataclass(frozen=True)
+class ReliabilityBin:
+    """The predictions with a confidence in (lower, upper]; the first bin includes 0.
+
+    `confidence` is their mean confidence and `accuracy` the share that is right; both are None in an empty bin.
+    """
+
+    lower: float
+    upper: float
+    count: int
+    confidence: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A class that is predicted in place of the true one: texts, and their share of the true class."""
+
+    truth: str
+    predicted: str
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
 class Scores:
-    """What `score` found.
+    """All scores of probabilities on labelled texts.
 
     Parameters
     ----------
     multi_label : bool
     threshold : float or None
-        Multi-label: above which probability a class applies.
+        Multi-label: the probability above which a class is predicted.
     num_texts : int
     accuracy : float
-        The share of texts whose class is right; multi-label: whose classes are all right and no other.
+        The share of texts with the right class; multi-label: with exactly the right classes.
     hamming_loss : float or None
         Multi-label: the share of wrong decisions among all pairs of a text and a class.
     macro_f1 : float
@@ -68,24 +92,23 @@ class Scores:
     micro_f1 : float
         The F1 of all decisions together; single-label: the accuracy.
     log_loss : float
-        The mean of -log p(truth); multi-label: over all pairs of a text and a class. A probability of the truth
-        below `SMALLEST_PROBABILITY` counts as that, so that one of zero costs 15.9 and not infinity.
+        The mean of -log p(truth), p clipped to `SMALLEST_PROBABILITY`; multi-label: over all pairs of a text and a
+        class.
     zero_probability_truths : int
-        How often the truth had been given a probability of exactly zero.
+        Texts (multi-label: pairs) whose truth had a probability of exactly zero.
     expected_calibration_error : float
-        Guo et al. (2017): the mean distance of confidence and accuracy over `reliability`, weighted by count.
+        The mean distance of confidence and accuracy over `reliability`, weighted by count.
     brier : float
-        The mean over texts of the squared distance to the truth, summed over the classes, 0 to 2 (Brier, 1950;
-        for two classes, twice what scikit-learn says by default); multi-label: the mean over all pairs, 0 to 1.
+        The mean over texts of the squared distance to the truth, summed over the classes, 0 to 2; multi-label: the
+        mean over all pairs, 0 to 1.
     per_class : tuple of ClassScores
         In the order of the class numbers.
     confusion_matrix : ndarray of int64
         Single-label: shape (C, C), rows the truth and columns the prediction. Multi-label: shape (C, 2, 2), for
         each class [[true negatives, false positives], [false negatives, true positives]].
     reliability : tuple of ReliabilityBin
-        Single-label: the confidence is the probability of the predicted class, and
-        the accuracy how often it was right. Multi-label: the confidence is each probability of each class, and
-        the accuracy how often the class applied.
+        Single-label: the confidence is the probability of the predicted class. Multi-label: each probability of
+        each class is a confidence, and is right if the class applies.
     """
 
     multi_label: bool
@@ -105,26 +128,33 @@ class Scores:
 
     @property
     def accuracy_interval(self) -> tuple[float, float]:
-        """The 95 % confidence interval of the accuracy, after Wilson (1927)."""
+        """The 95 % confidence interval of the accuracy."""
         return wilson_interval(self.accuracy, self.num_texts)
 
+    @property
+    def majority_baseline(self) -> float | None:
+        """The accuracy of always predicting the most frequent class; None if multi-label."""
+        return None if self.multi_label else max(one.support for one in self.per_class) / self.num_texts
+
+    @property
+    def mean_confidence(self) -> float:
+        """The mean of the confidences behind the reliability bins."""
+        filled = [(one.count, one.confidence) for one in self.reliability if one.confidence is not None]
+        return sum(count * confidence for count, confidence in filled) / sum(count for count, _ in filled)
+
+    @property
+    def miscalibration(self) -> str:
+        """``"over"`` or ``"under"`` if the mean confidence is outside the interval of the accuracy, else empty."""
+        low, high = self.accuracy_interval
+        return "over" if self.mean_confidence > high else "under" if self.mean_confidence < low else ""
+
     def as_dict(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return the scores as what JSON can hold, without NaN.
-
-        Parameters
-        ----------
-        names : sequence of str
-            What the classes are called, in the order of their numbers.
-
-        Returns
-        -------
-        dict
-            ``per_class`` is keyed by name; ``labels`` is the order of the rows of ``confusion_matrix``.
+        """Return the scores as JSON values, with ``per_class`` keyed by the names of the classes.
 
         Raises
         ------
         InvalidInputError
-            If there are not as many names as classes.
+            If there is not one name for each class.
         """
         if len(names) != len(self.per_class):
             raise InvalidInputError("names", f"{len(names)} names", f"{len(self.per_class)}, one a class")
@@ -155,26 +185,16 @@ def score(y: Labels, proba: ArrayLike, *, multi_label: bool, threshold: float = 
     Parameters
     ----------
     y : ndarray of int, shape (n,), or csr_matrix, shape (n, num_classes)
-        The truth: a class number for each text, or (multi-label) a matrix of ones.
+        The class numbers, or (multi-label) a matrix of ones.
     proba : array-like of float, shape (n, num_classes)
-        Column k is class k.
     multi_label : bool
-        Whether several classes, or none, may apply to a text.
     threshold : float, default=0.5
-        Multi-label: above which probability a class applies.
-
-    Returns
-    -------
-    Scores
+        Multi-label: the probability above which a class is predicted.
 
     Raises
     ------
     InvalidInputError
-        If there are no texts, shapes differ, a text has no label, or a probability is none.
-
-    References
-    ----------
-    Brier (1950). Verification of Forecasts Expressed in Terms of Probability. Monthly Weather Review 78.
+        If there are no texts, shapes differ, a text has no label, or a probability is outside [0, 1].
 
     Examples
     --------
@@ -196,7 +216,7 @@ def score(y: Labels, proba: ArrayLike, *, multi_label: bool, threshold: float = 
 def wilson_interval(share: float, count: int) -> tuple[float, float]:
     """Return the 95 % confidence interval of a share of `count` texts (Wilson, 1927).
 
-    Unlike the textbook interval it stays within [0, 1] and does not shrink to a point at 0 and 1.
+    Unlike the normal approximation it stays within [0, 1] and does not shrink to a point at 0 and 1.
 
     Examples
     --------
@@ -209,30 +229,85 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
     return max(0.0, min(share, centre - margin)), min(1.0, max(share, centre + margin))
 
 
+def reliability_bins(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> tuple[ReliabilityBin, ...]:
+    """Group predictions by their confidence; both arrays have shape (n,)."""
+    edges = np.linspace(0, 1, RELIABILITY_BINS + 1)
+    numbers = np.digitize(confidence, edges[1:-1], right=True)
+    counts, confidences, hits = (
+        np.bincount(numbers, weights=weights, minlength=RELIABILITY_BINS)
+        for weights in (None, confidence, correct)
+    )
+    return tuple(
+        ReliabilityBin(
+            lower=float(edges[k]),
+            upper=float(edges[k + 1]),
+            count=int(count),
+            confidence=float(confidences[k] / count) if count else None,
+            accuracy=float(hits[k] / count) if count else None,
+        )
+        for k, count in enumerate(counts)
+    )
+
+
+def expected_calibration_error(reliability: Sequence[ReliabilityBin]) -> float:
+    """Return the mean distance of confidence and accuracy, each bin weighted by its count.
+
+    Examples
+    --------
+    >>> bins = reliability_bins(np.array([0.9, 0.9]), np.array([True, False]))
+    >>> round(expected_calibration_error(bins), 3)
+    0.4
+    """
+    distances = (
+        one.count * abs(one.accuracy - one.confidence)
+        for one in reliability
+        if one.accuracy is not None and one.confidence is not None
+    )
+    return sum(distances) / sum(one.count for one in reliability)
+
+
+def top_confusions(matrix: NDArray[np.int64], names: Sequence[str], most: int = 10) -> list[Confusion]:
+    """Return the most frequent confusions, the most frequent first; equals in the order of the classes.
+
+    Examples
+    --------
+    >>> top_confusions(np.array([[8, 2], [0, 5]]), ["ham", "spam"])
+    [Confusion(truth='ham', predicted='spam', count=2, share=0.2)]
+    """
+    wrong = matrix - np.diag(np.diag(matrix))
+    pairs = [divmod(int(place), len(matrix)) for place in np.argsort(-wrong, axis=None, kind="stable")[:most]]
+    return [
+        Confusion(
+            names[row], names[column], int(wrong[row, column]), float(wrong[row, column] / matrix[row].sum())
+        )
+        for row, column in pairs
+        if wrong[row, column]
+    ]
+
+
+def most_confused_classes(matrix: NDArray[np.int64], most: int) -> list[int]:
+    """Return the classes with the most false positives and false negatives, in the order of their numbers."""
+    mistakes = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * np.diag(matrix)
+    return sorted(np.argsort(-mistakes, kind="stable")[:most].tolist())
+
+
 def _score_single_label(y: NDArray[Any], predicted: NDArray[Any], p: NDArray[np.float64]) -> Scores:
     count, num_classes = p.shape
     confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
     np.add.at(confusion, (y, predicted), 1)
-    per_class = _class_scores(np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0))
     truth = p[np.arange(count), y]
-    distances = (p**2).sum(axis=1) - truth**2 + (1 - truth) ** 2
-    reliability = reliability_bins(p.max(axis=1), predicted == y)
     accuracy = float(np.mean(predicted == y))
-    return Scores(
-        multi_label=False,
-        threshold=None,
+    return _scores(
+        None,
+        truth,
+        (p.max(axis=1), predicted == y),
+        _class_scores(np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)),
         num_texts=count,
         accuracy=accuracy,
         hamming_loss=None,
-        macro_f1=_macro_f1(per_class),
         micro_f1=accuracy,
-        log_loss=_log_loss(truth),
-        zero_probability_truths=int((truth == 0).sum()),
-        expected_calibration_error=expected_calibration_error(reliability),
-        brier=float(distances.mean()),
-        per_class=per_class,
+        brier=float(((p**2).sum(axis=1) - truth**2 + (1 - truth) ** 2).mean()),
         confusion_matrix=confusion,
-        reliability=reliability,
     )
 
 
@@ -242,30 +317,46 @@ def _score_multi_label(
     hits, supports, predictions = (y & predicted).sum(axis=0), y.sum(axis=0), predicted.sum(axis=0)
     false_positives, false_negatives = predictions - hits, supports - hits
     true_negatives = len(y) - supports - false_positives
-    cells = np.array([[true_negatives, false_positives], [false_negatives, hits]], dtype=np.int64)
-    per_class = _class_scores(hits, supports, predictions)
-    truth = np.where(y, p, 1 - p)
-    reliability = reliability_bins(p.ravel(), y.ravel())
-    return Scores(
-        multi_label=True,
-        threshold=threshold,
+    confusion = np.array([[true_negatives, false_positives], [false_negatives, hits]], dtype=np.int64)
+    return _scores(
+        threshold,
+        np.where(y, p, 1 - p),
+        (p.ravel(), y.ravel()),
+        _class_scores(hits, supports, predictions),
         num_texts=len(y),
         accuracy=float((y == predicted).all(axis=1).mean()),
         hamming_loss=float((y != predicted).mean()),
-        macro_f1=_macro_f1(per_class),
         micro_f1=_class_scores(hits.sum(), supports.sum(), predictions.sum())[0].f1,
-        log_loss=_log_loss(truth),
+        brier=float(((p - y) ** 2).mean()),
+        confusion_matrix=confusion.transpose(2, 0, 1),
+    )
+
+
+def _scores(
+    threshold: float | None,
+    truth: NDArray[np.float64],
+    confidence: tuple[NDArray[np.float64], NDArray[np.bool_]],
+    per_class: tuple[ClassScores, ...],
+    **others: Any,
+) -> Scores:
+    """Add the scores with one definition for both kinds of problems."""
+    occurring = [one.f1 for one in per_class if one.support or one.predicted]
+    reliability = reliability_bins(*confidence)
+    return Scores(
+        multi_label=threshold is not None,
+        threshold=threshold,
+        macro_f1=float(np.mean(occurring)) if occurring else 0.0,
+        log_loss=float(-np.log(np.clip(truth, SMALLEST_PROBABILITY, 1)).mean()),
         zero_probability_truths=int((truth == 0).sum()),
         expected_calibration_error=expected_calibration_error(reliability),
-        brier=float(((p - y) ** 2).mean()),
         per_class=per_class,
-        confusion_matrix=cells.transpose(2, 0, 1),
         reliability=reliability,
+        **others,
     )
 
 
 def _class_scores(hits: Any, supports: Any, predictions: Any) -> tuple[ClassScores, ...]:
-    """Precision, recall and F1 from counts, one entry a class."""
+    """Return precision, recall and F1 from counts, one entry a class."""
     counts = zip(*(np.atleast_1d(each).tolist() for each in (hits, supports, predictions)), strict=True)
     return tuple(
         ClassScores(
@@ -281,15 +372,6 @@ def _class_scores(hits: Any, supports: Any, predictions: Any) -> tuple[ClassScor
 
 def _quotient(numerator: int, denominator: int) -> float:
     return numerator / denominator if denominator else 0.0
-
-
-def _macro_f1(per_class: tuple[ClassScores, ...]) -> float:
-    occurring = [one.f1 for one in per_class if one.support or one.predicted]
-    return float(np.mean(occurring)) if occurring else 0.0
-
-
-def _log_loss(truth: NDArray[np.float64]) -> float:
-    return float(-np.log(np.clip(truth, SMALLEST_PROBABILITY, 1)).mean())
 
 
 def _checked_probabilities(proba: NDArray[Any]) -> NDArray[np.float64]:

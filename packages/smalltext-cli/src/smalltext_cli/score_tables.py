@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from smalltext_cli.confusion import top_confusions
 from smalltext_cli.console import plain
+from smalltext_cli.metrics import top_confusions
 
 if TYPE_CHECKING:
     from rich.table import Table

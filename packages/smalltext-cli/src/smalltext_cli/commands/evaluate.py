@@ -90,7 +90,7 @@ def evaluate(
         status.update(f"Labelling {len(labelled):,} texts ...")
         evaluation = evaluate_model(loaded, labelled, data, _line_unit(data, file_format))
     if report is not None:
-        from smalltext_cli.report import render_report
+        from smalltext_cli.report.page import render_report
 
         writing.write_file(report, render_report(evaluation).encode())
     for sentence in (*notes, *evaluation.notes):

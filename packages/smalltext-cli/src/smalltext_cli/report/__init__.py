@@ -1,5 +1,1 @@
-"""The evaluation report: one HTML file with the pictures, that needs nothing else."""
-
-from smalltext_cli.report.page import render_report
-
-__all__ = ["render_report"]
+"""The HTML report of an evaluation: its page, its charts, and the SVG that they are drawn with."""

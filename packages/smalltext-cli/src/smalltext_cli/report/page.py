@@ -1,40 +1,36 @@
-"""Putting the report together: the figures, the pictures, and the template around them."""
+"""The evaluation report: one HTML page of scores, charts and tables that needs no other file."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
+from statistics import median
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
 
-from smalltext_cli.confusion import most_confused, top_confusions
 from smalltext_cli.evaluation import Evaluation
-from smalltext_cli.report.accuracy_chart import accuracy_line
-from smalltext_cli.report.calibration_charts import confidence_histogram, reliability_diagram
-from smalltext_cli.report.class_charts import MOST_ROWS, class_bars, outcome_bars, weakest_first
-from smalltext_cli.report.facts import baseline, calibration_verdict, data_facts, mean_confidence, model_facts
-from smalltext_cli.report.heat_map import MOST_CLASSES, heat_map
-from smalltext_cli.report.mistakes import most_confident_mistakes
+from smalltext_cli.metrics import most_confused_classes, top_confusions
+from smalltext_cli.report import charts
+from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import printable
+from smalltext_core.probabilities import to_labels
+from smalltext_core.saving import Manifest
+
+_MAX_TEXT = 400
+_MAX_VALUE = 300
 
 
 def render_report(evaluation: Evaluation) -> str:
-    """Return the report as one HTML page that loads nothing: no script, no font, no picture from elsewhere.
+    """Return the report as one HTML page, to be written as UTF-8.
 
-    The same evaluation gives the same page. Texts and names are escaped, and the page forbids scripts, so that
-    what strangers wrote stays text.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-
-    Returns
-    -------
-    str
-        To be written as UTF-8.
+    It loads no script, font or image. Texts and names are escaped, and the page forbids scripts. The same
+    evaluation gives the same page.
     """
     scores = evaluation.scores
     # A browser shows a tab, a line break or a non-breaking space as a space, and two names as one.
@@ -46,16 +42,13 @@ def render_report(evaluation: Evaluation) -> str:
             evaluation=evaluation,
             scores=scores,
             rows=list(zip(evaluation.names, scores.per_class, strict=True)),
-            weakest=weakest_first(scores.per_class)[:1],
-            baseline=baseline(scores),
-            mean_confidence=mean_confidence(scores),
-            verdict=calibration_verdict(scores),
-            data=data_facts(evaluation.texts, scores),
-            parameters=model_facts(evaluation.manifest),
+            weakest=charts.lowest_f1_first(scores.per_class)[:1],
+            texts_summary=text_statistics(evaluation.texts),
+            parameters=model_parameters(evaluation.manifest),
             mistakes=most_confident_mistakes(evaluation),
-            most_rows=MOST_ROWS,
-            most_classes=MOST_CLASSES,
-            **_pictures(evaluation),
+            max_bars=charts.MAX_BARS,
+            max_matrix_classes=charts.MAX_MATRIX_CLASSES,
+            **_charts(evaluation),
             **({} if scores.multi_label else _confusions(evaluation)),
         )
     )
@@ -63,30 +56,30 @@ def render_report(evaluation: Evaluation) -> str:
     return page.encode("utf-8", errors="replace").decode("utf-8")
 
 
-def _pictures(evaluation: Evaluation) -> dict[str, Markup]:
+def _charts(evaluation: Evaluation) -> dict[str, Markup]:
     scores, names = evaluation.scores, evaluation.names
-    kind = scores.multi_label
-    pictures = {
-        "accuracy_picture": accuracy_line(scores.accuracy, scores.accuracy_interval, baseline(scores)),
-        "class_picture": class_bars(scores.per_class, names),
-        "reliability_picture": reliability_diagram(
-            scores.reliability, scores.expected_calibration_error, multi_label=kind
+    kind, bins = scores.multi_label, scores.reliability
+    drawn = {
+        "accuracy_chart": charts.accuracy_chart(
+            scores.accuracy, scores.accuracy_interval, scores.majority_baseline
         ),
-        "confidence_picture": confidence_histogram(scores.reliability, multi_label=kind),
+        "class_chart": charts.class_scores_chart(scores.per_class, names),
+        "reliability_chart": charts.reliability_diagram(bins, scores.expected_calibration_error, multi_label=kind),
+        "confidence_chart": charts.confidence_histogram(bins, multi_label=kind),
     }
     if kind:
-        pictures["outcome_picture"] = outcome_bars(scores.confusion_matrix, scores.per_class, names)
-    return pictures
+        drawn["decisions_chart"] = charts.decisions_chart(scores.confusion_matrix, scores.per_class, names)
+    return drawn
 
 
 def _confusions(evaluation: Evaluation) -> dict[str, Any]:
     """Draw the confusion matrix of a single-label problem; of many classes, the most confused ones."""
     matrix, names = evaluation.scores.confusion_matrix, evaluation.names
-    shown = most_confused(matrix, MOST_CLASSES)
+    shown = most_confused_classes(matrix, charts.MAX_MATRIX_CLASSES)
     part, part_names = matrix[np.ix_(shown, shown)], [names[k] for k in shown]
     return {
         "confusions": top_confusions(matrix, names),
-        "confusion_picture": heat_map(part, part_names, matrix.sum(axis=1)[shown]),
+        "confusion_chart": charts.confusion_heatmap(part, part_names, matrix.sum(axis=1)[shown]),
         "confusion_table": list(zip(part_names, part.tolist(), strict=True)),
     }
 
@@ -104,3 +97,78 @@ def _environment() -> Environment:
     environment.filters["decimals"] = lambda value: f"{value:.3f}"
     environment.filters["thousands"] = lambda count: f"{count:,}"
     return environment
+
+
+def text_statistics(texts: Sequence[str]) -> dict[str, int]:
+    """Count exact duplicates of an earlier text and blank texts, and return the median length in characters."""
+    return {
+        "duplicates": len(texts) - len(set(texts)),
+        "empty": sum(not text.strip() for text in texts),
+        "median_length": round(median(map(len, texts))),
+    }
+
+
+def model_parameters(manifest: Manifest) -> list[tuple[str, str]]:
+    """Return the parameters of a model as names and JSON values; long values are cut."""
+    values = {name: json.dumps(value, ensure_ascii=False) for name, value in sorted(manifest.parameters.items())}
+    return [
+        (name, value if len(value) <= _MAX_VALUE else f"{value[:_MAX_VALUE]} …") for name, value in values.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A text with a wrong prediction: its number in the file, its beginning, its classes and the confidence.
+
+    The confidence is the probability of the predicted class; multi-label, that of the worst wrong decision.
+    """
+
+    line: int
+    text: str
+    truth: tuple[str, ...]
+    predicted: tuple[str, ...]
+    confidence: float
+
+
+def most_confident_mistakes(evaluation: Evaluation, most: int = 10) -> list[Mistake]:
+    """Return the `most` mistakes with the highest confidence; equals in the order of the data."""
+    proba, y, names = evaluation.proba, evaluation.y, evaluation.names
+    predicted = to_labels(proba, is_multi_label(y), evaluation.scores.threshold or 0.0)
+    confidence, wrong = _confidence_of_mistakes(proba, y, predicted)
+    return [
+        Mistake(
+            line=evaluation.lines[row],
+            text=_beginning(evaluation.texts[row]),
+            truth=tuple(names[k] for k in _classes(y, row)),
+            predicted=tuple(names[k] for k in _classes(predicted, row)),
+            confidence=float(confidence[row]),
+        )
+        for row in wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
+    ]
+
+
+def _confidence_of_mistakes(
+    proba: NDArray[np.float32], y: Labels, predicted: Labels
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Return the confidence of each text's worst decision, and the rows where that decision is wrong."""
+    if is_multi_label(y) and is_multi_label(predicted):
+        truth = y.toarray()
+        wrong = truth != predicted.toarray()
+        doubt = np.where(truth == 1, 1 - proba, proba)
+        return np.where(wrong, doubt, 0).max(axis=1), np.flatnonzero(wrong.any(axis=1))
+    return proba.max(axis=1), np.flatnonzero(np.asarray(y) != np.asarray(predicted))
+
+
+def _classes(y: Labels, row: int) -> list[int]:
+    if is_multi_label(y):
+        return sorted(y.indices[y.indptr[row] : y.indptr[row + 1]].tolist())
+    return [int(y[row])]
+
+
+def _beginning(text: str) -> str:
+    text = " ".join(text.split())
+    if len(text) <= _MAX_TEXT:
+        return text
+    cut = text[:_MAX_TEXT]
+    at_word, space, _ = cut.rpartition(" ")
+    return (at_word if space and len(at_word) > _MAX_TEXT // 2 else cut) + " …"
