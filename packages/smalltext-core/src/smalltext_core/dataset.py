@@ -336,7 +336,7 @@ def as_texts(x: Iterable[str], argument: str = "x") -> list[str]:
     InvalidInputError is raised for what is no string (None, NaN), and for what has no order or holds more than
     texts: a single string, a table, a mapping, a set, an array of two dimensions.
     """
-    texts = as_sequence(x, argument, "a sequence of strings", "text")
+    texts = list(x) if type(x) is list else as_sequence(x, argument, "a sequence of strings", "text")
     for row, text in enumerate(texts):
         if type(text) is not str:
             if not isinstance(text, str):

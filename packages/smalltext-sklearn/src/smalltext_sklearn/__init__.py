@@ -1,4 +1,4 @@
-"""Any scikit-learn estimator as a text classifier: the backend named ``sklearn``."""
+"""Any scikit-learn estimator as a text classifier: the backend ``sklearn``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import scikit-learn only once something of this package is used (PEP 562)."""
+    """Import scikit-learn on first use of a public name (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from smalltext_core.process import random_state_kept
@@ -46,5 +46,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Name what is public as well, imported yet or not."""
+    """List the public names, imported or not."""
     return sorted({*globals(), *__all__})

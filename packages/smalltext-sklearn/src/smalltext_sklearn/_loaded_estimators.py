@@ -227,11 +227,13 @@ def _check_tree(tree: Any) -> None:
 
 def _check_forest(forest: Any) -> None:
     for tree in vars(forest).get("estimators_", ()):
-        _require(
-            type_name(tree).startswith("sklearn.tree._classes."), forest, "it holds something else than trees"
-        )
-        _require("tree_" in vars(tree), forest, "a tree was never fitted")
-        _require(tree.n_features_in_ == forest.n_features_in_, forest, "its trees are of other features")
+        _check_member(forest, tree, type_name(tree).startswith("sklearn.tree._classes."))
+
+
+def _check_member(ensemble: Any, tree: Any, is_tree: bool) -> None:
+    _require(is_tree, ensemble, "it holds other things than trees")
+    _require("tree_" in vars(tree), ensemble, "a tree was never fitted")
+    _require(tree.n_features_in_ == ensemble.n_features_in_, ensemble, "its trees are of other features")
 
 
 def _check_boosting(boosting: Any) -> None:
@@ -245,12 +247,7 @@ def _check_boosting(boosting: Any) -> None:
         trees.shape[1] == columns and boosting.n_classes_ == classes, boosting, "its trees are of other classes"
     )
     for tree in trees.ravel():
-        name = type_name(tree)
-        _require(
-            name == "sklearn.tree._classes.DecisionTreeRegressor", boosting, "it holds other things than trees"
-        )
-        _require("tree_" in vars(tree), boosting, "a tree was never fitted")
-        _require(tree.n_features_in_ == boosting.n_features_in_, boosting, "its trees are of other features")
+        _check_member(boosting, tree, type_name(tree) == "sklearn.tree._classes.DecisionTreeRegressor")
     losses = {"HalfBinomialLoss", "ExponentialLoss"} if columns == 1 else {"HalfMultinomialLoss"}
     _require(type(boosting._loss).__name__ in losses, boosting, "its loss is of other classes")
     first = boosting.init_

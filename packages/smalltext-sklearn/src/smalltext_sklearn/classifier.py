@@ -109,21 +109,26 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         train_set : TextDataset or SklearnDataset
             Labelled texts, or their features; at least two classes.
         weights : array-like of float, shape (n,), optional
-            How much each text counts.
+            The weight of each text, 0 or greater; all equal by default.
+
+        Returns
+        -------
+        SklearnClassifier
+            This object.
 
         Raises
         ------
         InvalidInputError
-            If the labels, the weights or the texts are not what is needed; the former model stays.
+            If labels, weights or texts are invalid; the previous model is kept.
         UnsupportedError
             If there are weights (or a class_weight) and the estimator takes none.
 
         Notes
         -----
-        With a thousand classes or more, logistic regression with the parameters of the default may need more than
-        3.5 GiB. Then each class is learned as the mean of the features of its texts instead, and a UserWarning
-        says so; with few texts a class, its accuracy is within some hundredths. Any other estimator, or other
-        parameters (such as ``C=10``), is used as it is.
+        For a thousand classes or more, logistic regression with the default parameters may need more than 3.5 GiB.
+        Then each class is represented by the mean of the features of its texts instead, with a UserWarning; with
+        few texts per class, the accuracy differs by a few hundredths. Any other estimator, or other parameters
+        (such as ``C=10``), is used unchanged.
         """
         train_set, sample_weights = validation.training_data(
             train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
@@ -147,9 +152,24 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         return self
 
     def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
-        """Return the probability of each class, float32 of shape (n, num_classes).
+        """Predict the probability of each class.
 
-        A class that no training text had has zeros, unless the estimator says otherwise.
+        Parameters
+        ----------
+        data_set : TextDataset or SklearnDataset
+            Texts, or their features if the classifier was trained on features.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, num_classes)
+            Classes without a training text have zeros.
+
+        Raises
+        ------
+        NotFittedError
+            If the classifier was not fitted.
+        InvalidInputError
+            If the dataset is of another kind, or has other features, than in training.
         """
         validation.prediction_data(data_set, fitted=hasattr(self, "model_"), classifier=self)
         if len(data_set) == 0:
@@ -173,17 +193,18 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         data_set: Dataset[Any],
         return_proba: bool = False,
         *,
-        pbar: Literal["tqdm"] | None = "tqdm",  # noqa: ARG002 - it is done before a bar could be drawn
+        pbar: Literal["tqdm"] | None = "tqdm",  # noqa: ARG002 - too fast for a progress bar
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
-        """Turn texts into vectors: their features; if these are many, projected onto 512 random directions.
+        """Compute embeddings: the features, projected onto 512 random directions if there are more of them.
 
         Parameters
         ----------
         data_set : TextDataset or SklearnDataset
+            Texts, or their features if the classifier was trained on features.
         return_proba : bool, default=False
             Whether to return the probabilities as well.
         pbar : {"tqdm", None}, default="tqdm"
-            Active learners pass it to every classifier; this one is too quick to show progress.
+            Ignored. Active learners pass it to every classifier; this one is too fast to show progress.
 
         Returns
         -------
@@ -200,14 +221,19 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         return (dense_embeddings(x), self._proba(x)) if return_proba else dense_embeddings(x)
 
     def save(self, folder: str | Path) -> None:
-        """Write the classifier to a folder, through skops; nothing in it is a pickle.
+        """Save the classifier to a folder with skops, without pickles.
+
+        Parameters
+        ----------
+        folder : str or path
+            A new folder, or a saved model, which is replaced.
 
         Raises
         ------
         NotFittedError
-            If there is nothing to save yet.
+            If the classifier was not fitted.
         ModelFolderError
-            If the folder exists and is no saved model.
+            If the folder exists and is not a saved model.
         """
         if not hasattr(self, "model_"):
             raise NotFittedError(self)
@@ -231,22 +257,28 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
 
     @classmethod
     def load(cls, folder: str | Path, *, trusted: list[str] | None = None) -> Self:
-        """Bring back a classifier from a folder that `save` wrote.
+        """Load a classifier from a folder that `save` wrote.
 
         Parameters
         ----------
-        folder : path
+        folder : str or path
+            A saved model.
         trusted : list of str, optional
-            The dotted names of types that the folder may hold although nothing checks what they do with the
-            numbers in it: an estimator of your own, or one of scikit-learn such as ``sklearn.svm._classes.SVC``.
-            Also a vectorizer's pattern of tokens that may take long on some texts. Name only what you know.
+            The dotted names of types whose attributes cannot be checked and that the folder may contain all the
+            same: your own estimators, or ones of scikit-learn such as ``sklearn.svm._classes.SVC``. Also token
+            patterns that may take exponential time on some texts. None by default. Name only what you trust.
+
+        Returns
+        -------
+        SklearnClassifier
+            Fitted; its probabilities equal those of the saved one bit for bit.
 
         Raises
         ------
         UntrustedModelError
-            If the folder holds a type, or a pattern of tokens, that is not trusted; the message names it.
+            If the folder contains a type, or a token pattern, that is not trusted; the message names it.
         ModelFolderError
-            If the folder is no saved model, or is damaged.
+            If the folder is not a saved model, or is damaged.
         """
         with random_state_kept("smalltext_sklearn._saving"):
             from smalltext_sklearn import _saving

@@ -1,4 +1,4 @@
-"""The dataset that holds what a vectorizer made of texts: one row of features a text."""
+"""`SklearnDataset`: the feature vectors of texts, with their labels."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 
 class SklearnDataset(Dataset[Any]):
-    """Feature vectors and their labels.
+    """The feature vectors of texts, and their labels.
 
     Parameters
     ----------
     x : ndarray or sparse matrix of numbers, shape (n, features)
-        One row a text. Sparse formats other than CSR are converted. It is copied, unless its memory is read-only;
-        the `x` of the dataset is read-only.
+        One row for each text. Sparse formats other than CSR are converted. The matrix is copied unless its memory
+        is read-only; the `x` of the dataset is read-only.
     y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
         Class numbers; None marks every text as unlabelled.
     target_labels : array-like of int, optional
-        The class numbers that may occur. Inferred by default.
+        The class numbers that may occur; those in `y` by default.
     label_names : LabelNames or sequence of str, optional
-        What the classes are called, in the order of their numbers.
+        The names of the classes in the order of their numbers; no names by default.
 
     Raises
     ------
     InvalidInputError
-        If `x` is no matrix, holds NaN or infinity, or is not as long as `y`.
+        If `x` is not a matrix, contains NaN or infinity, or differs from `y` in length.
 
     Examples
     --------
@@ -68,21 +68,31 @@ class SklearnDataset(Dataset[Any]):
         *,
         label_names: LabelNames | Iterable[str] | None = None,
     ) -> Self:
-        """Vectorize texts, once for as many rounds of active learning as follow.
+        """Vectorize texts once, for all rounds of active learning.
 
         Parameters
         ----------
         texts : sequence of str
-        y : array-like of int or csr_matrix, default=None
-            Class numbers.
-        vectorizer : scikit-learn transformer
-            What turns texts into features, such as TfidfVectorizer.
+            Texts.
+        y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
+            Class numbers; None marks every text as unlabelled.
+        vectorizer : scikit-learn transformer, default=None
+            Converts texts to features, such as TfidfVectorizer. It is required, although it has a default.
         target_labels : array-like of int, optional
-            The class numbers that may occur.
+            The class numbers that may occur; those in `y` by default.
         train : bool, default=True
-            Whether to fit the vectorizer on these texts; False uses it as it is.
+            Whether to fit the vectorizer on these texts; False uses it as fitted before.
         label_names : LabelNames or sequence of str, optional
-            What the classes are called.
+            The names of the classes in the order of their numbers; no names by default.
+
+        Returns
+        -------
+        SklearnDataset
+
+        Raises
+        ------
+        InvalidInputError
+            If `vectorizer` is not a transformer, or the texts or labels are invalid.
         """
         if not hasattr(vectorizer, "transform"):
             raise InvalidInputError("vectorizer", brief(vectorizer), "a transformer, such as TfidfVectorizer()")
@@ -90,7 +100,7 @@ class SklearnDataset(Dataset[Any]):
         x = vectorizer.fit_transform(checked) if train else vectorizer.transform(checked)
         if issparse(x) or isinstance(x, np.ndarray):
             for array in _arrays(x.tocsr() if issparse(x) else x):
-                array.flags.writeable = False  # nobody else has it, so it need not be copied
+                array.flags.writeable = False  # no other reference exists, so it need not be copied
         return cls(x, y, target_labels, label_names=label_names)
 
     @staticmethod
@@ -127,7 +137,7 @@ def _arrays(x: Any) -> tuple[NDArray[Any], ...]:
 
 
 def _owned(x: Any) -> Any:
-    """Return features in memory that nobody can change through an object that they have."""
+    """Return features in read-only memory, copied where someone else may write to it."""
     if not issparse(x):
         return read_only(x)
     sound = x if x.has_canonical_format else x.copy()

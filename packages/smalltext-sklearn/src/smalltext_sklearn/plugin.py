@@ -1,4 +1,4 @@
-"""What this package registers with smalltext-core."""
+"""The plugin that registers this backend with smalltext-core."""
 
 from __future__ import annotations
 

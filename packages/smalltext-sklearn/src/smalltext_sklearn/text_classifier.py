@@ -1,4 +1,4 @@
-"""Any registered classifier as a scikit-learn estimator over raw texts and labels of any kind."""
+"""`TextClassifier`: any registered classifier as a scikit-learn estimator over raw texts."""
 
 from __future__ import annotations
 
@@ -33,86 +33,65 @@ if TYPE_CHECKING:
 
 _INFERRED_FROM_Y = ("num_classes", "multi_label")
 
-_TRAINS_ON_NUMBERS = "It trains on a matrix of numbers; raw texts are strings, and fit says so."
-_COUNTS_COLUMNS = "It counts the columns of a matrix of numbers; raw texts are one column, of strings."
-_SPOILS_NUMBERS = (
-    "It trains on numbers before it puts NaN among them; of a text that is missing, fit names the row."
-)
-
+_NUMERIC_CHECKS = """
+    classifier_data_not_an_array classifiers_classes classifiers_multilabel_output_format_decision_function
+    classifiers_multilabel_output_format_predict classifiers_multilabel_output_format_predict_proba
+    classifiers_multilabel_representation_invariance classifiers_train dict_unchanged
+    dont_overwrite_parameters dtype_object estimators_dtypes estimators_fit_returns_self
+    estimators_overwrite_params estimators_pickle f_contiguous_array_estimator fit2d_predict1d
+    fit_check_is_fitted fit_idempotent fit_score_takes_y methods_sample_order_invariance
+    methods_subset_invariance pipeline_consistency positive_only_tag_during_fit readonly_memmap_input
+    sample_weight_equivalence_on_dense_data sample_weights_list sample_weights_not_an_array
+    sample_weights_not_overwritten sample_weights_pandas_series sample_weights_shape supervised_y_2d
+"""
 EXPECTED_FAILED_CHECKS: Mapping[str, str] = MappingProxyType(
     {
-        "check_classifier_data_not_an_array": _TRAINS_ON_NUMBERS,
-        "check_classifiers_classes": _TRAINS_ON_NUMBERS,
-        "check_classifiers_multilabel_output_format_decision_function": _TRAINS_ON_NUMBERS,
-        "check_classifiers_multilabel_output_format_predict": _TRAINS_ON_NUMBERS,
-        "check_classifiers_multilabel_output_format_predict_proba": _TRAINS_ON_NUMBERS,
-        "check_classifiers_multilabel_representation_invariance": _TRAINS_ON_NUMBERS,
-        "check_classifiers_train": _TRAINS_ON_NUMBERS,
-        "check_dict_unchanged": _TRAINS_ON_NUMBERS,
-        "check_dont_overwrite_parameters": _TRAINS_ON_NUMBERS,
-        "check_dtype_object": _TRAINS_ON_NUMBERS,
-        "check_estimators_dtypes": _TRAINS_ON_NUMBERS,
-        "check_estimators_fit_returns_self": _TRAINS_ON_NUMBERS,
-        "check_estimators_nan_inf": _SPOILS_NUMBERS,
-        "check_estimators_overwrite_params": _TRAINS_ON_NUMBERS,
-        "check_estimators_pickle": _TRAINS_ON_NUMBERS,
-        "check_f_contiguous_array_estimator": _TRAINS_ON_NUMBERS,
-        "check_fit2d_1feature": _COUNTS_COLUMNS,
-        "check_fit2d_predict1d": _TRAINS_ON_NUMBERS,
-        "check_fit_check_is_fitted": _TRAINS_ON_NUMBERS,
-        "check_fit_idempotent": _TRAINS_ON_NUMBERS,
-        "check_fit_score_takes_y": _TRAINS_ON_NUMBERS,
-        "check_methods_sample_order_invariance": _TRAINS_ON_NUMBERS,
-        "check_methods_subset_invariance": _TRAINS_ON_NUMBERS,
-        "check_n_features_in": _COUNTS_COLUMNS,
-        "check_n_features_in_after_fitting": _COUNTS_COLUMNS,
-        "check_pipeline_consistency": _TRAINS_ON_NUMBERS,
-        "check_positive_only_tag_during_fit": _TRAINS_ON_NUMBERS,
-        "check_readonly_memmap_input": _TRAINS_ON_NUMBERS,
-        "check_sample_weight_equivalence_on_dense_data": _TRAINS_ON_NUMBERS,
-        "check_sample_weights_list": _TRAINS_ON_NUMBERS,
-        "check_sample_weights_not_an_array": _TRAINS_ON_NUMBERS,
-        "check_sample_weights_not_overwritten": _TRAINS_ON_NUMBERS,
-        "check_sample_weights_pandas_series": _TRAINS_ON_NUMBERS,
-        "check_sample_weights_shape": _TRAINS_ON_NUMBERS,
-        "check_supervised_y_2d": _TRAINS_ON_NUMBERS,
+        **{
+            f"check_{name}": "It trains on a matrix of numbers; raw texts are strings, and fit says so."
+            for name in _NUMERIC_CHECKS.split()
+        },
+        **{
+            f"check_{name}": "It counts the columns of a matrix of numbers; raw texts are one column, of strings."
+            for name in ("fit2d_1feature", "n_features_in", "n_features_in_after_fitting")
+        },
+        "check_estimators_nan_inf": "It trains on numbers before it puts NaN among them; for raw texts, fit names "
+        "the row of a missing text.",
     }
 )
-"""For ``check_estimator(TextClassifier(), expected_failed_checks=EXPECTED_FAILED_CHECKS)``: reasons by check."""
+"""Reasons by name, for ``check_estimator(TextClassifier(), expected_failed_checks=EXPECTED_FAILED_CHECKS)``."""
 
 
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A scikit-learn classifier of raw texts: any classifier that is installed, by its name.
+    """A scikit-learn classifier of raw texts that wraps any installed classifier, selected by name.
 
-    It goes wherever scikit-learn's classifiers go: cross-validation, grid search, pipelines, calibration, and
-    libraries that take them. The number of classes, and whether the problem is multi-label, follow from `y`.
+    It works wherever scikit-learn's classifiers do: cross-validation, grid search, pipelines, calibration, and
+    libraries built on them. The number of classes, and whether the problem is multi-label, are inferred from `y`.
 
     Parameters
     ----------
     name : str, default="sklearn"
         A name from `smalltext_core.classifiers`.
     random_state : int, RandomState instance or None, default=None
-        The seed of training. An int is passed on as the classifier's ``seed``; of a RandomState instance, each
-        `fit` draws one; None leaves `seed` as it is. A classifier without a `seed` is not given one.
+        The seed of training. An int is passed on as the classifier's ``seed``; each `fit` draws a seed from a
+        RandomState instance; None leaves `seed` unchanged. It is ignored for classifiers without a `seed`.
     **parameters
-        What the classifier's builder takes, such as ``num_epochs``; ``smalltext info NAME`` lists it. The keys of
-        a ``class_weight`` are labels, as they occur in `y`. Parameters that are scikit-learn estimators have
-        nested parameters: ``estimator__C``. They are checked by `fit`, and by `set_params`. With
-        ``warm_start=True``, of a classifier that has this parameter, `fit` goes on from the model of the `fit`
-        before, as long as `name` and the parameters stay the same; `y` then has to have the same classes.
+        Parameters of the classifier, such as ``num_epochs``; ``smalltext info NAME`` lists them. The keys of a
+        ``class_weight`` are labels, as they occur in `y`. Parameters that are scikit-learn estimators have
+        nested parameters: ``estimator__C``. Parameters are checked by `fit` and `set_params`. With
+        ``warm_start=True``, for classifiers that have this parameter, `fit` continues from the model of the
+        previous `fit`, as long as `name` and the parameters stay the same; `y` must then have the same classes.
 
     Attributes
     ----------
     classes_ : ndarray, shape (classes,)
-        The labels, sorted: column k of the probabilities is that of ``classes_[k]``. In multi-label problems, the
-        numbers of the columns of `y`.
+        The labels, sorted: column k of the probabilities belongs to ``classes_[k]``. In multi-label problems, the
+        column numbers of `y`.
     classifier_ : smalltext_core.AnyClassifier
-        What was trained, with abilities of its own: ``classifier_.save(folder)``, ``classifier_.embed(...)``.
+        The trained classifier, with its further methods: ``classifier_.save(folder)``, ``classifier_.embed(...)``.
 
     Notes
     -----
-    There is no ``n_features_in_``: like the vectorizers of scikit-learn that take raw texts, this has no features
-    to count.
+    There is no ``n_features_in_``, as in the vectorizers of scikit-learn that take raw texts.
 
     Examples
     --------
@@ -142,12 +121,16 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._parameters = parameters
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return `name`, `random_state` and the parameters that were given.
+        """Return `name`, `random_state` and the parameters of the classifier.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether to include the parameters of parameters that are estimators.
+            Whether to include the parameters of nested estimators.
+
+        Returns
+        -------
+        dict of str to any value
         """
         parameters = {**super().get_params(deep), **self._parameters}
         if deep:
@@ -158,13 +141,23 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return parameters
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters: `name`, `random_state`, those of the classifier, and nested ones.
+        """Set `name`, `random_state`, parameters of the classifier, and nested parameters.
+
+        Parameters
+        ----------
+        **params
+            New values by name; ``estimator__C`` sets a parameter of a nested estimator.
+
+        Returns
+        -------
+        TextClassifier
+            This object.
 
         Raises
         ------
         InvalidInputError
-            If the classifier of that name has no such parameter; the message names those that it has. Nothing
-            is set then. Of a name that is not installed, nothing is known, and `fit` says so.
+            If the classifier has no such parameter; the message lists those that it has, and nothing is set. The
+            parameters of a classifier that is not installed are unknown; `fit` raises then.
         """
         name = params.get("name", self.name)
         own = {key: params[key] for key in params if key in ("name", "random_state")}
@@ -195,21 +188,27 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : list, array or series of str, shape (n,), or a single column, shape (n, 1)
+            Texts.
         y : array-like, shape (n,), or indicator matrix, shape (n, classes), dense or sparse
-            Labels of any one kind that can be sorted: strings, ints, bools. Of two or more columns of zeros and
-            ones, each says where a class applies; `sklearn.preprocessing.MultiLabelBinarizer` makes them of lists
-            of labels.
+            Labels of one sortable type: strings, ints, bools. An indicator matrix of zeros and ones has a column
+            for each class; `sklearn.preprocessing.MultiLabelBinarizer` converts lists of labels.
         sample_weight : array-like of float, shape (n,), optional
-            How much each text counts, 0 or more. In meta-estimators it is routed by ``set_fit_request``.
+            The weight of each text, 0 or greater; all equal by default. In meta-estimators it is routed by
+            ``set_fit_request``.
+
+        Returns
+        -------
+        TextClassifier
+            This object.
 
         Raises
         ------
         InvalidInputError
-            If texts, labels, weights or parameters are not what is described here; the former model stays.
+            If texts, labels, weights or parameters are invalid; the previous model is kept.
         UnknownClassifierError
-            If nothing that is installed has this name.
+            If no installed classifier has this name.
         UnsupportedError
-            If that classifier takes no weights, or one label a text only.
+            If the classifier takes no weights, or does not support multi-label problems.
         """
         classes, numbers = read_targets(y)
         count = numbers.shape[0]
@@ -218,7 +217,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         texts = as_text_column(X)
         try:
             check_consistent_length(texts, numbers)
-        except ValueError as error:  # in scikit-learn's words
+        except ValueError as error:  # the message of scikit-learn
             allowed = f"as many as there are texts, {len(texts)}"
             raise InvalidInputError("y", f"{count} labels", allowed, str(error)) from error
         if weights is not None and "weights" not in classifier_spec(self.name).abilities:
@@ -241,40 +240,52 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, X: Any) -> Any:
-        """Label texts.
+        """Predict labels.
 
         Parameters
         ----------
         X : list, array or series of str, shape (n,), or a single column, shape (n, 1)
+            Texts.
 
         Returns
         -------
         ndarray, shape (n,), or multi-label indicator matrix, shape (n, classes)
-            Labels as in training; the matrix is sparse if that was.
+            Labels as in training; the matrix is sparse if that of training was.
         """
         check_is_fitted(self, "classifier_")
         return self._classes.decode(self.classifier_.predict(TextDataset(as_text_column(X))))
 
     def predict_proba(self, X: Any) -> Probabilities:
-        """Return how probable each class is: float32, shape (n, classes), columns in the order of `classes_`."""
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : list, array or series of str, shape (n,), or a single column, shape (n, 1)
+            Texts.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, classes)
+            Columns are in the order of `classes_`.
+        """
         check_is_fitted(self, "classifier_")
         return self.classifier_.predict_proba(TextDataset(as_text_column(X)))
 
     def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn that this takes strings, and multi-label targets."""
+        """Declare support of strings and multi-label targets."""
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.classifier_tags.multi_label = True
         return tags
 
     def _continues(self, settings: tuple[Any, ...]) -> bool:
-        """Tell whether `fit` goes on from the former model: it is to, and nothing was set in between."""
+        """Return whether `fit` continues from the previous model: warm_start is set and nothing else changed."""
         if self._parameters.get("warm_start") is not True or not hasattr(self, "classifier_"):
             return False
         return bool(self._fitted_with == settings)
 
     def _builder_parameters(self, classes: Classes) -> dict[str, Any]:
-        """Return what the builder is given: the parameters, labels made class numbers, and the seed."""
+        """Return the arguments of the factory: parameters, class weights by class, and the seed."""
         _check_names(self.name, self._parameters)
         parameters = dict(self._parameters)
         if isinstance(parameters.get("class_weight"), Mapping):
@@ -289,7 +300,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _check_same_classes(former: Classes, classes: Classes) -> None:
-    """Refuse other classes than those that a model was trained with, from which training is to go on."""
+    """Raise InvalidInputError unless the classes are those of the model from which training continues."""
     same = former.multi_label == classes.multi_label and np.array_equal(former.labels, classes.labels)
     if not same:
         raise InvalidInputError(
@@ -307,7 +318,7 @@ def _seed(random_state: Any) -> int:
 
 
 def _known_parameters(name: str) -> list[str] | None:
-    """Return the parameters of a classifier, or None where it cannot be asked."""
+    """Return the parameters of a classifier, or None if it cannot be loaded."""
     try:
         return list(builder_parameters(name))
     except (UnknownClassifierError, AmbiguousNameError, PluginError, InvalidInputError):

@@ -1,0 +1,130 @@
+"""Gaps in the docstrings of public names: parameters without words, type or default; classes without an example.
+
+The known gaps are listed in ``docstring_gaps.txt``, which only gets shorter. Write it again, from the folder of
+the tests, with
+
+    python -m architecture.docstrings
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from architecture import public_face
+
+KNOWN_GAPS = Path(__file__).with_name("docstring_gaps.txt")
+
+_SECTION = re.compile(r"^(?P<title>[A-Z][A-Za-z ]+)\n-{3,}$", re.MULTILINE)
+_ENTRY = re.compile(r"^(?P<names>\*{0,2}\w+(?:, \*{0,2}\w+)*)(?: ?: ?(?P<type>\S.*))?$")
+
+
+@dataclass
+class Entry:
+    """What a docstring says of a parameter."""
+
+    type: str
+    words: str = ""
+
+    def lacks(self, parameter: inspect.Parameter) -> Iterator[str]:
+        if not self.type and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            yield "type"
+        if not self.words.strip():
+            yield "words"
+        if parameter.default is not parameter.empty and not re.search(
+            r"\bdefault|\boptional\b", f"{self.type} {self.words}"
+        ):
+            yield "default"
+
+
+def sections(doc: str) -> dict[str, str]:
+    """Split a docstring in the numpy style into its sections, by title."""
+    found = list(_SECTION.finditer(doc))
+    ends = [*(match.start() for match in found[1:]), len(doc)][: len(found)]
+    return {match["title"]: doc[match.end() : end] for match, end in zip(found, ends, strict=True)}
+
+
+def documented(doc: str) -> dict[str, Entry]:
+    """Return the parameters that a docstring describes, by name without stars."""
+    found: dict[str, Entry] = {}
+    current: list[Entry] = []
+    parts = sections(doc)
+    for line in (parts.get("Parameters", "") + parts.get("Other Parameters", "")).splitlines():
+        match = _ENTRY.match(line)
+        if match:
+            current = [Entry(match["type"] or "") for _ in match["names"].split(", ")]
+            found.update(zip(match["names"].replace("*", "").split(", "), current, strict=True))
+        elif line.strip():
+            for entry in current:
+                entry.words += line
+    return found
+
+
+def gaps_of_call(name: str, call: Any, doc: str) -> Iterator[str]:
+    """Yield what a docstring does not say of the parameters of a function, or says of one that does not exist."""
+    try:
+        parameters = dict(inspect.signature(call).parameters)
+    except ValueError:  # an exception that has the constructor of Exception
+        return
+    for hidden in ("self", "cls"):
+        parameters.pop(hidden, None)
+    described = documented(doc)
+    for parameter in parameters.values():
+        if parameter.name.startswith("_"):
+            continue
+        entry = described.get(parameter.name)
+        if entry is None:
+            yield f"{name}({parameter.name}): not described"
+            continue
+        yield from (f"{name}({parameter.name}): no {what}" for what in entry.lacks(parameter))
+    accepts_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    if not accepts_any:
+        yield from (f"{name}({other}): no such parameter" for other in described if other not in parameters)
+
+
+def gaps_of_class(name: str, found: type) -> Iterator[str]:
+    """Yield what the docstrings of a class and its public methods lack."""
+    doc = inspect.getdoc(found) or ""
+    is_protocol = getattr(found, "_is_protocol", False)
+    if ">>>" not in doc and not issubclass(found, (BaseException, enum.Enum)) and not is_protocol:
+        yield f"{name}: no example"
+    own = getattr(inspect.getattr_static(found, "__init__"), "__module__", "").startswith("smalltext_")
+    if (own or "__dataclass_fields__" in vars(found)) and not is_protocol:
+        yield from gaps_of_call(name, found, doc)
+    for attribute, member in vars(found).items():
+        function = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
+        if not attribute.startswith("_") and inspect.isfunction(function):
+            doc = inspect.getdoc(getattr(found, attribute)) or ""
+            yield from gaps_of_call(f"{name}.{attribute}", function, doc)
+
+
+def gaps(module: str) -> list[str]:
+    """Return what the docstrings of a module's public names lack."""
+    found: list[str] = []
+    imported = importlib.import_module(module)
+    for public in sorted(public_face.names(imported)):
+        value, name = getattr(imported, public), f"{module}.{public}"
+        if inspect.isclass(value) and value.__module__.startswith("smalltext_"):
+            found.extend(gaps_of_class(name, value))
+        elif inspect.isroutine(value):
+            found.extend(gaps_of_call(name, value, inspect.getdoc(value) or ""))
+    return found
+
+
+def known_gaps() -> set[str]:
+    return set(KNOWN_GAPS.read_text(encoding="utf-8").splitlines())
+
+
+def main() -> None:
+    lines = {gap for module in public_face.MODULES if public_face.is_installed(module) for gap in gaps(module)}
+    KNOWN_GAPS.write_text("".join(f"{line}\n" for line in sorted(lines)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
