@@ -9,6 +9,7 @@ import torch
 import smalltext_core as st
 from smalltext_core import LABEL_UNLABELED, TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError, NotFittedError
+from smalltext_core.registry import builder_parameters
 from smalltext_kimcnn import KimCNNClassifier, KimCNNFactory, PytorchTextClassificationDataset, Vectors, Vocabulary
 from smalltext_testing.randomness import global_state, moved
 
@@ -339,28 +340,18 @@ def test_filter_padding_has_to_leave_room_for_a_word():
         KimCNNClassifier(2, max_seq_len=8, filter_padding=4)
 
 
-def test_the_builder_takes_every_parameter_that_a_text_can_express():
-    from smalltext_kimcnn.builder import build
-
-    of_classifier = set(inspect.signature(KimCNNClassifier).parameters)
-    of_builder = set(inspect.signature(build).parameters)
-    objects_and_what_is_deprecated = {
-        "embedding_matrix",
-        "early_stopping",
-        "early_stopping_acc",
-        "padding_idx",
-        "verbosity",
-    }
-    assert of_classifier - of_builder == objects_and_what_is_deprecated
-    assert of_builder <= of_classifier
+def test_created_by_name_it_takes_every_parameter_of_the_class():
+    parameters = inspect.signature(KimCNNClassifier).parameters
+    assert list(builder_parameters("kimcnn")) == list(parameters)[2:]
+    for name in ("embedding_dim", "verbosity", "early_stopping"):
+        given = {name: parameters[name].default}
+        assert getattr(st.create_factory("kimcnn", 2, **given).new(), name) == parameters[name].default
 
 
-def test_the_builder_has_the_defaults_of_the_classifier():
-    from smalltext_kimcnn.builder import build
-
-    of_classifier = inspect.signature(KimCNNClassifier).parameters
-    for name, parameter in inspect.signature(build).parameters.items():
-        assert parameter.default == of_classifier[name].default
+def test_created_by_name_it_has_the_defaults_of_the_class():
+    named, alone = st.create_classifier("kimcnn", 2), KimCNNClassifier(2)
+    for name in inspect.signature(KimCNNClassifier).parameters:
+        assert getattr(named, name) == getattr(alone, name)
 
 
 # Away and back

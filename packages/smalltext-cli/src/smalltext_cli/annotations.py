@@ -211,6 +211,25 @@ def _anything(text: str) -> Any:
         return text
 
 
+def written(annotation: Any) -> str:
+    """Return a type as source code has it, without the modules of names.
+
+    Examples
+    --------
+    >>> written(pathlib.Path), written(Mapping[str, float | None]), written(typing.Literal["a"])
+    ('Path', 'Mapping[str, float | None]', "Literal['a']")
+    """
+    if annotation in (type(None), Ellipsis):
+        return "..." if annotation is Ellipsis else "None"
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return f"Literal[{', '.join(map(repr, arguments))}]"
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(map(written, arguments))
+    name = getattr(origin or annotation, "__name__", repr(annotation))
+    return f"{name}[{', '.join(map(written, arguments))}]" if arguments else name
+
+
 def described(admitted: Sequence[Any]) -> str:
     """Say in words which texts `parse` takes; empty if there are none.
 

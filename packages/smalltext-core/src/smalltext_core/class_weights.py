@@ -14,7 +14,7 @@ from smalltext_core.labels import LabelNames, Labels, is_multi_label
 from smalltext_core.messages import brief
 from smalltext_core.values import is_number, is_whole
 
-ClassWeight: TypeAlias = "Literal['balanced'] | Mapping[int, float] | Mapping[str, float] | None"
+ClassWeight: TypeAlias = "Literal['balanced'] | Mapping[str, float] | Mapping[int, float] | None"
 """None, "balanced", or a weight for each class: by name where classes have names, else by number.
 
 A class that is not in the mapping weighs 1.

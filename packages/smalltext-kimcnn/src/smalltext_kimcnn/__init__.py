@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from smalltext_kimcnn._version import __version__
 
 if TYPE_CHECKING:
-    from smalltext_kimcnn.builder import build
     from smalltext_kimcnn.classifier import KimCNNClassifier
     from smalltext_kimcnn.dataset import PytorchTextClassificationDataset
     from smalltext_kimcnn.factory import KimCNNFactory
@@ -24,7 +23,6 @@ __all__ = [
     "Vectors",
     "Vocabulary",
     "__version__",
-    "build",
     "read_vectors",
 ]
 
@@ -35,7 +33,6 @@ _HOMES = {
     "PytorchTextClassificationDataset": "dataset",
     "Vectors": "vectors",
     "Vocabulary": "vocabulary",
-    "build": "builder",
     "read_vectors": "vectors",
 }
 

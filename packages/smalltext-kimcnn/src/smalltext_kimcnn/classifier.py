@@ -53,77 +53,86 @@ _NOT_SAVED = "vectors that were handed over as an object, and not saved with the
 
 
 class KimCNNClassifier(TorchClassifier[Encoder]):
-    """Classifies texts with the convolutional network of Kim (2014).
+    """Convolutional network for text classification (Kim, 2014).
 
     Parameters
     ----------
     num_classes : int
-        The number of classes, those without a training text included.
+        The number of classes, including those without a training text. At least 2, or 1 if multi-label.
     multi_label : bool, default=False
         Whether several classes, or none, may apply to a text.
     embedding_matrix : Tensor or ndarray of float, shape (words, dimensions), optional
-        The word vectors to begin with, one for each word of the training set's vocabulary; never written to. By
-        default they are those of `embeddings`, or drawn at random (CNN-rand).
+        The initial word vectors: one row for each word in the vocabulary of the training set, copied and never
+        written to. By default those of `embeddings`, or random ones (CNN-rand).
     device : str or torch.device, optional
-        Where to compute; None is the best there is.
+        The device to compute on, such as "cpu" or "cuda"; by default the best that is available.
     num_epochs : int, default=10
-        How often training goes over the texts, at most.
+        The maximum number of epochs; training stops early once the validation loss no longer improves. At least 1.
     mini_batch_size : int, default=25
-        How many texts a step of training sees.
+        The number of texts in a training batch. At least 1.
     lr : float, default=0.001
-        The learning rate of the default optimizer, Adam.
+        The learning rate of the default optimizer, Adam. Above 0.
     max_seq_len : int, default=60
-        How many tokens of a text are looked at, filter padding included.
+        The maximum number of tokens of a text, including filter padding; longer texts are truncated. More than
+        twice `filter_padding`.
     out_channels : int, default=100
-        How many filters there are of each height.
+        The number of filters for each kernel height. At least 1.
     filter_padding : int, default=0
-        How many padding tokens stand before each text, and after it.
+        The number of padding tokens before and after each text. At least 0.
     dropout : float, default=0.5
-        The share of features that is left out in training.
+        The dropout probability of the pooled features. From 0 to below 1.
     validation_set_size : float, default=0.1
-        The share of the training texts to set aside if `fit` is given no validation set.
-    padding_idx : int, default=0
-        The token id of the padding.
+        The share of the training texts that is held out for validation, unless `fit` gets a validation set.
+        Between 0 and 1.
     kernel_heights : sequence of int, default=(3, 4, 5)
-        How many words the filters see.
-    early_stopping : int, default=5
-        Deprecated: how many epochs the validation loss may bring no improvement; 0: any number.
-    early_stopping_acc : float, default=-1
-        Deprecated: stop once the accuracy on the training texts is above this; -1: whatever it is.
+        The heights of the convolution kernels, in tokens. Each at least 1.
     class_weight : "balanced" or mapping of str (or int) to float, optional
-        How much each class counts; see `smalltext_core.class_weights`.
-    verbosity : int, default=VERBOSITY_MORE_VERBOSE
-        How much is logged; see `smalltext_torch.progress`.
-    embeddings : path or Vectors, optional
-        Pretrained word vectors, or the file to read them from at `fit`; see `read_vectors`. All of its words are
-        known afterwards, those that no training text has too.
+        The weight of each class in the loss, by name (by number where classes have no names); "balanced" weights
+        classes inversely to their frequency. A class that is not in the mapping weighs 1.
+    embeddings : str, path or Vectors, optional
+        Pretrained word vectors, or the file to read at `fit`: GloVe or word2vec text, or .npy or .safetensors with
+        a list of words beside it; by default vectors are learned from scratch. Every word that has one is in the
+        vocabulary, whether or not it is in a training text. See `read_vectors`.
     embedding_dim : int, default=300
-        The length of random word vectors.
+        The dimension of word vectors that are learned from scratch. At least 1.
     static : bool, default=False
-        Whether the word vectors stay as they are (CNN-static).
+        Whether word vectors are kept fixed during training (CNN-static).
     max_norm : float or None, default=3.0
-        The length that no class's weights in the last layer exceed; None lets them grow.
+        The maximum L2 norm of the weights of each class in the last layer; None for no constraint. Above 0.
     max_gradient_norm : float, default=3.0
-        Longer gradients are shortened to this.
+        The maximum L2 norm of the gradient; larger gradients are clipped to it. Above 0.
     min_frequency : int, default=1
-        How often a word has to occur in the training texts to be known. For a TextDataset.
+        The minimum number of occurrences in the training texts for a word to be in the vocabulary. Applies to a
+        `TextDataset`. At least 1.
     lowercase : bool, default=True
-        Whether words that differ in case alone are one word. For a TextDataset.
+        Whether texts are lowercased. Applies to a `TextDataset`.
     multi_label_threshold : float, default=0.5
-        In multi-label problems a class applies if its probability is greater than this.
+        In multi-label problems, the probability above which a class applies. From 0 to below 1.
     precision : {"float32", "auto"}, default="float32"
-        "auto" multiplies in bfloat16 or float16 where the device is faster with it.
+        The precision of matrix products; "auto" is bfloat16 or float16 where the device computes faster with it.
     warm_start : bool, default=False
-        Whether `fit` goes on from the model of the `fit` before, instead of starting again.
+        Whether `fit` continues from the model of the previous `fit`, instead of a new one.
     seed : int, optional
-        The same seed, data and machine give the same bits.
+        The random seed: the same seed, data and machine give the same bits. From 0 to 2**32 - 1.
     mixed_precision : bool, optional
         The former name of `precision`: True is "auto", False is "float32".
+
+    Other Parameters
+    ----------------
+    padding_idx : int, default=0
+        The token id of padding. At least 0.
+    early_stopping : int, default=5
+        Deprecated, use ``fit(early_stopping=...)``: the early stopping patience on the validation loss, in epochs;
+        0 for no early stopping.
+    early_stopping_acc : float, default=-1
+        Deprecated, use ``fit(early_stopping=...)``: the training accuracy above which training stops; -1 for none.
+    verbosity : int, default=VERBOSITY_MORE_VERBOSE
+        The amount of logging: one of the constants of `smalltext_torch.progress`.
 
     Raises
     ------
     InvalidInputError
-        If a parameter is not what is described above.
+        If a parameter has another type or is out of range; the message names it, its value and what is allowed.
 
     References
     ----------

@@ -1,31 +1,30 @@
-"""Makes KimCNN classifiers, all alike and all unfitted."""
+"""The factory of KimCNN classifiers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from smalltext_core import ClassifierFactory
-from smalltext_core.validation import check_mapping
+from smalltext_core.factory import ConstructorFactory, checked_keywords
 from smalltext_kimcnn.classifier import KimCNNClassifier
 
 
-class KimCNNFactory(ClassifierFactory):
-    """Makes `KimCNNClassifier` objects of the same parameters.
+class KimCNNFactory(ConstructorFactory):
+    """Create `KimCNNClassifier` objects with the same parameters.
 
     Parameters
     ----------
     classifier_name : str
-        A name of the caller's choice, which changes nothing.
+        A name for the classifiers. It is only shown, and may be any.
     num_classes : int
         The number of classes.
     kwargs : mapping, optional
-        Further parameters of KimCNNClassifier, such as ``multi_label`` or ``seed``.
+        Further parameters of `KimCNNClassifier`, such as ``multi_label`` or ``seed``.
 
     Raises
     ------
     InvalidInputError
-        If a parameter does not fit.
+        If a parameter is unknown or invalid.
 
     Examples
     --------
@@ -35,14 +34,12 @@ class KimCNNFactory(ClassifierFactory):
 
     def __init__(self, classifier_name: str, num_classes: int, kwargs: Mapping[str, Any] | None = None) -> None:
         self.classifier_name = classifier_name
-        self.num_classes = num_classes
-        self.kwargs = check_mapping("kwargs", kwargs)
-        self.new()
+        super().__init__(KimCNNClassifier, num_classes, **checked_keywords(KimCNNClassifier, kwargs))
 
     def new(self) -> KimCNNClassifier:
         """Return a new, unfitted classifier."""
         return KimCNNClassifier(self.num_classes, **self.kwargs)
 
-    def __repr__(self) -> str:
-        """Name the number of classes."""
-        return f"{type(self).__name__}({self.classifier_name!r}, num_classes={self.num_classes})"
+    def description(self) -> str:
+        """Return the ``repr`` of the name."""
+        return repr(self.classifier_name)

@@ -9,9 +9,8 @@ from smalltext_setfit._version import __version__
 
 if TYPE_CHECKING:
     from smalltext_setfit.arguments import SetFitModelArguments
-    from smalltext_setfit.builder import build
     from smalltext_setfit.classifier import SetFitClassification
-    from smalltext_setfit.factory import SetFitClassificationFactory
+    from smalltext_setfit.factory import SetFitClassificationFactory, build
     from smalltext_torch.model_loading import ModelLoadingStrategy
 
 __all__ = [
@@ -28,7 +27,7 @@ _HOMES = {
     "SetFitClassification": "classifier",
     "SetFitClassificationFactory": "factory",
     "SetFitModelArguments": "arguments",
-    "build": "builder",
+    "build": "factory",
 }
 
 

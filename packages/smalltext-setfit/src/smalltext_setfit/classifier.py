@@ -51,57 +51,58 @@ if TYPE_CHECKING:
 
 
 class SetFitClassification(NetworkClassifier[Fitted]):
-    """Fine-tunes a sentence transformer on pairs of texts, and classifies with a linear head on its embeddings.
+    """Few-shot text classifier: a sentence transformer, trained on pairs of texts, and a linear head.
 
     Parameters
     ----------
     setfit_model_args : SetFitModelArguments, str or path
-        Which pretrained sentence transformer; the name or the folder of one will do.
+        The pretrained sentence transformer: a name on the Hugging Face hub, the path of a folder, or either with
+        further arguments.
     num_classes : int
-        The number of classes, those without a training text included.
+        The number of classes, including those without a training text. At least 2, or 1 if multi-label.
     multi_label : bool, default=False
         Whether several classes, or none, may apply to a text.
     max_seq_len : int, default=512
-        How many tokens of a text are looked at, special ones included; no more than the model has positions for. A
-        warning says how many texts had more.
+        The maximum number of tokens of a text, including special tokens; at most the number of positions of the
+        model. A warning says how many texts are longer. At least 1.
     use_differentiable_head : bool, default=False
-        Whether the head is trained by gradients, instead of being fitted by logistic regression.
+        Whether the head is trained by gradient descent, instead of fitting a logistic regression.
     mini_batch_size : int, default=32
-        How many pairs a step of training sees, and how many texts a step of training a differentiable head.
+        The number of pairs in a batch of contrastive training, and of texts in a batch of a differentiable head.
+        At least 1.
     model_kwargs : mapping, optional
-        Arguments of ``SetFitModel.from_pretrained``: `head_params` (of LogisticRegression; of a differentiable
-        head `temperature`, `eps`, `bias`), `normalize_embeddings`, `multi_target_strategy`, `cache_dir`,
-        `revision`, `token` (which is not saved).
+        Arguments of ``SetFitModel.from_pretrained``, as described in `ModelKeywords`.
     trainer_kwargs : mapping, optional
-        `callbacks` of transformers, and arguments of setfit's training as in `setfit_train_kwargs` of `fit`.
+        Training arguments of setfit, as described in `TrainingKeywords`. Those of `fit` take precedence.
     device : str or torch.device, optional
-        Where to compute; None is the best there is.
+        The device to compute on, such as "cpu" or "cuda"; by default the best that is available.
     class_weight : "balanced" or mapping of str (or int) to float, optional
-        How much each class counts in the head; see `smalltext_core.class_weights`.
+        The weight of each class in the loss of the head, by name (by number where classes have no names);
+        "balanced" weights classes inversely to their frequency. A class that is not in the mapping weighs 1.
     pairs_per_text : int, default=40
-        The limit of how many pairs are drawn in an epoch: so many times the number of texts. A warning says if a
-        sampling strategy asks for more.
+        The maximum number of pairs in an epoch, per training text. A warning says if the sampling strategy needs
+        more. At least 1.
     precision : {"float32", "auto"}, default="float32"
-        "auto" multiplies in bfloat16 or float16 where the device is faster with it.
+        The precision of matrix products; "auto" is bfloat16 or float16 where the device computes faster with it.
     multi_label_threshold : float, default=0.5
-        In multi-label problems a class applies if its probability is greater than this.
+        In multi-label problems, the probability above which a class applies. From 0 to below 1.
     warm_start : bool, default=False
-        Whether `fit` goes on from the sentence transformer of the `fit` before, instead of from the pretrained
-        one; the head is fitted anew.
+        Whether `fit` continues from the sentence transformer of the previous `fit`, instead of the pretrained one.
+        The head is fitted anew.
     seed : int, optional
-        The same seed, data and machine give the same bits.
+        The random seed: the same seed, data and machine give the same bits. From 0 to 2**32 - 1.
 
     Attributes
     ----------
     label_names_ : LabelNames or None
-        What the training set calls the classes.
+        The names of the classes, if the training set has any.
     validation_ : tuple of (float, float) or None
-        Loss and accuracy on the validation set that `fit` was given, if any.
+        Loss and accuracy on the validation set that was passed to `fit`, if any.
 
     Raises
     ------
     InvalidInputError
-        If a parameter is not what is described above.
+        If a parameter has another type or is out of range; the message names it, its value and what is allowed.
 
     References
     ----------

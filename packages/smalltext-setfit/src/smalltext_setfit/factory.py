@@ -1,42 +1,40 @@
-"""Makes SetFit classifiers, all alike and all unfitted."""
+"""The factory of SetFit classifiers, and the builder behind the name ``setfit``."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from smalltext_core import ClassifierFactory
-from smalltext_core.validation import check_mapping
+from smalltext_core.factory import ConstructorFactory, checked_keywords, pop_keywords, with_parameters_of
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.classifier import SetFitClassification
-from smalltext_setfit.names import check_names
+from smalltext_setfit.keywords import (
+    BODY_LEARNING_RATES,
+    HEAD_LEARNING_RATE,
+    NUM_EPOCHS,
+    ModelKeywords,
+    TrainingKeywords,
+)
 
-PARAMETERS = [
-    name
-    for name in inspect.signature(SetFitClassification).parameters
-    if name not in ("setfit_model_args", "num_classes")
-]
-"""What the classifiers can be given beside what the factory is."""
 
-
-class SetFitClassificationFactory(ClassifierFactory):
-    """Makes `SetFitClassification` objects of the same parameters.
+class SetFitClassificationFactory(ConstructorFactory):
+    """Create `SetFitClassification` objects with the same model and parameters.
 
     Parameters
     ----------
     setfit_model_args : SetFitModelArguments, str or path
-        Which pretrained sentence transformer; the name or the folder of one will do.
+        The pretrained sentence transformer: a name on the Hugging Face hub, the path of a folder, or either with
+        further arguments.
     num_classes : int
         The number of classes.
     classification_kwargs : mapping, optional
-        Further parameters of SetFitClassification, such as ``multi_label`` or ``seed``.
+        Further parameters of `SetFitClassification`, such as ``multi_label`` or ``seed``.
 
     Raises
     ------
     InvalidInputError
-        If a parameter does not fit.
+        If a parameter is unknown or invalid.
 
     Examples
     --------
@@ -51,21 +49,88 @@ class SetFitClassificationFactory(ClassifierFactory):
         classification_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self.setfit_model_args = SetFitModelArguments.of(setfit_model_args)
-        self.num_classes = num_classes
-        given = check_mapping("classification_kwargs", classification_kwargs)
-        check_names("classification_kwargs", given, {}, PARAMETERS)
+        given = checked_keywords(SetFitClassification, classification_kwargs, "classification_kwargs")
         first = SetFitClassification(self.setfit_model_args, num_classes, **given)
-        # Under their present names: who used old ones is warned once, not of every classifier.
+        # Under their present names, so that deprecated ones cause one warning, instead of one for each classifier.
         current: dict[str, Any] = {
             name: getattr(first, name) for name in ("model_kwargs", "trainer_kwargs") if name in given
         }
-        self.classification_kwargs = {**given, **current}
+        super().__init__(SetFitClassification, num_classes, **{**given, **current})
+        self.classification_kwargs = self.kwargs
 
     def new(self) -> SetFitClassification:
         """Return a new, unfitted classifier."""
-        return SetFitClassification(self.setfit_model_args, self.num_classes, **self.classification_kwargs)
+        return SetFitClassification(self.setfit_model_args, self.num_classes, **self.kwargs)
 
-    def __repr__(self) -> str:
-        """Name the model and the number of classes."""
-        model = self.setfit_model_args.sentence_transformer_model
-        return f"{type(self).__name__}({model!r}, num_classes={self.num_classes})"
+    def description(self) -> str:
+        """Return the ``repr`` of the sentence transformer's name or folder."""
+        return repr(self.setfit_model_args.sentence_transformer_model)
+
+
+@with_parameters_of(
+    SetFitModelArguments,
+    SetFitClassification,
+    TrainingKeywords,
+    ModelKeywords,
+    without=(
+        "sentence_transformer_model",
+        "setfit_model_args",
+        "model_kwargs",
+        "trainer_kwargs",
+        "body_learning_rate",
+        "head_learning_rate",
+    ),
+)
+def build(
+    num_classes: int,
+    *,
+    model: str | Path,
+    num_epochs: int = NUM_EPOCHS[0],
+    head_num_epochs: int = NUM_EPOCHS[1],
+    lr: float = BODY_LEARNING_RATES[0],
+    head_lr: float = HEAD_LEARNING_RATE,
+    **parameters: Any,
+) -> SetFitClassificationFactory:
+    """Create a factory of classifiers that fine-tune a sentence transformer on a few texts.
+
+    Parameters
+    ----------
+    num_classes : int
+        The number of classes.
+    model : str or path
+        The folder of a sentence transformer, or its name on the Hugging Face hub.
+    num_epochs : int, default=1
+        The number of epochs of contrastive training on pairs of texts.
+    head_num_epochs : int, default=16
+        The number of epochs of training a differentiable head.
+    lr : float, default=2e-5
+        The learning rate of the sentence transformer.
+    head_lr : float, default=0.01
+        The learning rate of a differentiable head.
+    **parameters
+        Further parameters of `SetFitModelArguments`, `SetFitClassification`, `TrainingKeywords` and
+        `ModelKeywords`.
+
+    Returns
+    -------
+    SetFitClassificationFactory
+
+    Raises
+    ------
+    InvalidInputError
+        If a parameter is invalid.
+
+    Examples
+    --------
+    >>> build(2, model="sentence-transformers/all-MiniLM-L6-v2", seed=1).new()
+    SetFitClassification('sentence-transformers/all-MiniLM-L6-v2', num_classes=2)
+    """
+    source = SetFitModelArguments(model, **pop_keywords(SetFitModelArguments, parameters))
+    parameters["model_kwargs"] = pop_keywords(ModelKeywords, parameters)
+    parameters["trainer_kwargs"] = {
+        "num_epochs": (num_epochs, head_num_epochs),
+        "body_learning_rate": lr,
+        "head_learning_rate": head_lr,
+        **pop_keywords(TrainingKeywords, parameters),
+    }
+    return SetFitClassificationFactory(source, num_classes, parameters)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
@@ -32,6 +32,7 @@ from smalltext_setfit.names import (
 from smalltext_setfit.pairs import SAMPLING_STRATEGIES
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import TrainerCallback
 
 T = TypeVar("T")
@@ -55,24 +56,73 @@ class HeadTraining:
     l2_weight: float
 
 
+NUM_EPOCHS = (1, 16)
+"""The default numbers of epochs, of training on pairs and of training a differentiable head."""
+
+BODY_LEARNING_RATES = (2e-5, 1e-5)
+"""The default learning rates of the sentence transformer, on pairs and end to end."""
+
+HEAD_LEARNING_RATE = 1e-2
+"""The default learning rate of a differentiable head."""
+
+
 @dataclass(frozen=True)
 class TrainingKeywords:
-    """The arguments of setfit's training that are the caller's to choose; see its documentation.
+    """The training arguments of the setfit library that can be set; its documentation says more on each.
 
-    Of a pair, the first number is for contrasting pairs, the second for a differentiable head.
+    Parameters
+    ----------
+    num_epochs : int or pair of int, default=(1, 16)
+        The number of epochs: of contrastive training on pairs, and of training a differentiable head. One number
+        is used for both. Each at least 0.
+    max_steps : int, default=-1
+        The number of optimizer steps on pairs, in place of `num_epochs`; -1 for no limit.
+    sampling_strategy : {"oversampling", "undersampling", "unique"}, default="oversampling"
+        How positive and negative pairs are balanced: by repeating the rarer kind, by leaving out pairs of the more
+        frequent kind, or not at all, with each pair once.
+    num_iterations : int, optional
+        The number of positive and of negative pairs for each text, in place of a sampling strategy. At least 1.
+    body_learning_rate : float or pair of float, default=(2e-5, 1e-5)
+        The learning rate of the sentence transformer: on pairs, and end to end. One number is used for both.
+    head_learning_rate : float, default=0.01
+        The learning rate of a differentiable head.
+    loss : str or type, default="CosineSimilarityLoss"
+        The contrastive loss on pairs: the name of a loss class of sentence-transformers, or that class.
+
+    Other Parameters
+    ----------------
+    end_to_end : bool, default=False
+        Whether the sentence transformer is trained along with a differentiable head.
+    warmup_proportion : float, default=0.1
+        The share of steps during which the learning rate rises linearly, from 0 to 1.
+    l2_weight : float or None, default=0.01
+        The weight decay of a differentiable head; None is 0.
+    logging_strategy : {"no", "steps", "epoch"}, default="no"
+        When the loss is logged.
+    logging_first_step : bool, default=False
+        Whether the loss of the first step is logged.
+    logging_steps : int, default=50
+        The number of steps from log to log, where `logging_strategy` is "steps".
+    callbacks : sequence of TrainerCallback, default=()
+        Callbacks of transformers, called during training on pairs.
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument is not what is described here.
     """
 
-    num_epochs: int | tuple[int, int] = (1, 16)
+    num_epochs: int | tuple[int, int] = NUM_EPOCHS
     max_steps: int = -1
-    sampling_strategy: str = "oversampling"
+    sampling_strategy: Literal["oversampling", "undersampling", "unique"] = "oversampling"
     num_iterations: int | None = None
-    body_learning_rate: float | tuple[float, float] = (2e-5, 1e-5)
-    head_learning_rate: float = 1e-2
-    loss: Any = "CosineSimilarityLoss"
+    body_learning_rate: float | tuple[float, float] = BODY_LEARNING_RATES
+    head_learning_rate: float = HEAD_LEARNING_RATE
+    loss: str | type[nn.Module] = "CosineSimilarityLoss"
     end_to_end: bool = False
     warmup_proportion: float = 0.1
     l2_weight: float | None = 0.01
-    logging_strategy: str = "no"
+    logging_strategy: Literal["no", "steps", "epoch"] = "no"
     logging_first_step: bool = False
     logging_steps: int = 50
     callbacks: Sequence[TrainerCallback] = ()
@@ -124,7 +174,32 @@ class TrainingKeywords:
 
 @dataclass(frozen=True)
 class ModelKeywords:
-    """The arguments of `SetFitModel.from_pretrained` that are the caller's to choose; see its documentation."""
+    """The arguments of ``SetFitModel.from_pretrained`` that can be set; setfit's documentation says more on each.
+
+    Parameters
+    ----------
+    normalize_embeddings : bool, default=False
+        Whether embeddings are scaled to unit length.
+    cache_dir : str or path, optional
+        The folder of downloaded models; by default that of sentence-transformers.
+
+    Other Parameters
+    ----------------
+    head_params : mapping, optional
+        Parameters of the head: of scikit-learn's `LogisticRegression`; of a differentiable head `temperature`,
+        `eps` and `bias`.
+    multi_target_strategy : {"one-vs-rest", "multi-output"}, optional
+        Accepted for setfit's sake: multi-label heads are independent for each class in any case.
+    revision : str, optional
+        The branch, tag or commit of the model on the hub.
+    token : str or bool, optional
+        The access token for the hub, or whether to use the one that is stored. It is not saved.
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument is not what is described here.
+    """
 
     head_params: Mapping[str, Any] = field(default_factory=dict)
     normalize_embeddings: bool = False

@@ -15,6 +15,6 @@ def smalltext_classifiers() -> Iterable[ClassifierSpec]:
         protocol=1,
         classifier="smalltext_setfit.classifier:SetFitClassification",
         factory="smalltext_setfit.factory:SetFitClassificationFactory",
-        builder="smalltext_setfit.builder:build",
+        builder="smalltext_setfit.factory:build",
         abilities=("multi_label", "weights", "validate", "embed", "dropout_sampling", "save"),
     )

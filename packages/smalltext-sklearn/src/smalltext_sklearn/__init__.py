@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from smalltext_sklearn._version import __version__
 
 if TYPE_CHECKING:
-    from smalltext_sklearn.builder import build
     from smalltext_sklearn.classifier import SklearnClassifier
     from smalltext_sklearn.dataset import SklearnDataset
-    from smalltext_sklearn.factory import SklearnClassifierFactory
+    from smalltext_sklearn.factory import SklearnClassifierFactory, build
     from smalltext_sklearn.text_classifier import EXPECTED_FAILED_CHECKS, TextClassifier
 
 __all__ = [
@@ -30,7 +29,7 @@ _HOMES = {
     "SklearnClassifierFactory": "factory",
     "SklearnDataset": "dataset",
     "TextClassifier": "text_classifier",
-    "build": "builder",
+    "build": "factory",
 }
 
 

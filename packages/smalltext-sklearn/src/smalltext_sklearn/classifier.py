@@ -31,42 +31,43 @@ _MAX_SCORES = 2**25
 
 
 class SklearnClassifier(ProbabilisticClassifier, Classifier):
-    """Classifies texts with a scikit-learn estimator.
+    """Text classifier around any scikit-learn estimator.
 
     Parameters
     ----------
     model : scikit-learn estimator
-        A classifier with `fit` and `predict_proba`; one that has `decision_function` alone is calibrated by
-        Platt scaling. It is a template: `fit` trains a clone.
+        A classifier with `fit` and `predict_proba`, or with `decision_function`, which is then calibrated by Platt
+        scaling. It is a template: `fit` trains a clone.
     num_classes : int
-        The number of classes, those without a training text included.
+        The number of classes, including those without a training text. At least 2, or 1 if multi-label.
     multi_label : bool, default=False
-        Whether several classes, or none, may apply to a text; one clone is trained for each class then.
+        Whether several classes, or none, may apply to a text; one clone of `model` is then trained for each class.
     vectorizer : scikit-learn transformer, optional
-        What turns the texts of a TextDataset into features; by default TF-IDF of words and pairs of words.
-        A clone of it is fitted on the training texts.
+        The transformer that computes features of the texts of a `TextDataset`; by default TF-IDF of words and
+        pairs of words. `fit` fits a clone.
     class_weight : "balanced" or mapping of str (or int) to float, optional
-        How much each class counts, by name, or by number where classes have no names; see
-        `smalltext_core.class_weights`.
+        The weight of each class in the loss, by name (by number where classes have no names); "balanced" weights
+        classes inversely to their frequency. A class that is not in the mapping weighs 1.
     multi_label_threshold : float, default=0.5
-        In multi-label problems a class applies if its probability is greater than this.
+        In multi-label problems, the probability above which a class applies. From 0 to below 1.
     seed : int, optional
-        Stands in for every ``random_state`` that was left open.
+        The random seed, for every ``random_state`` that is None: the same seed and data give the same bits. From 0
+        to 2**32 - 1.
 
     Attributes
     ----------
     model_ : scikit-learn estimator, or list of them
-        The trained clone; in multi-label problems one a class, or the constant 0.0 or 1.0 for a class that
-        applied to none or all of the training texts.
+        The fitted clone; in multi-label problems one for each class, or the constant 0.0 or 1.0 for a class that
+        applies to none or all of the training texts.
     vectorizer_ : scikit-learn transformer or None
-        Fitted; None if the training set held features already.
+        The fitted clone; None if the training set consists of features already.
     label_names_ : LabelNames or None
-        What the training set calls the classes.
+        The names of the classes, if the training set has any.
 
     Raises
     ------
     InvalidInputError
-        If a parameter is not what is described above.
+        If a parameter has another type or is out of range; the message names it, its value and what is allowed.
 
     Examples
     --------

@@ -1,35 +1,38 @@
-"""Makes scikit-learn classifiers, all alike and all unfitted."""
+"""The factory of scikit-learn classifiers, and the builder behind the name ``sklearn``."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 
-from smalltext_core import ClassifierFactory
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.factory import ConstructorFactory, checked_keywords, with_parameters_of
 from smalltext_core.messages import shown
 from smalltext_core.validation import check_mapping
+from smalltext_sklearn._estimators import default_estimator
 from smalltext_sklearn.classifier import SklearnClassifier
+from smalltext_sklearn.vectorizer import default_vectorizer
 
 
-class SklearnClassifierFactory(ClassifierFactory):
-    """Makes `SklearnClassifier` objects of one estimator.
+class SklearnClassifierFactory(ConstructorFactory):
+    """Create `SklearnClassifier` objects with the same estimator and parameters.
 
     Parameters
     ----------
     base_estimator : scikit-learn estimator
-        The template; it is cloned for each classifier and never fitted itself.
+        The template: every classifier gets a clone, and the estimator itself is never fitted.
     num_classes : int
         The number of classes.
     kwargs : mapping, optional
-        Further parameters of SklearnClassifier, such as ``multi_label`` or ``seed``.
+        Further parameters of `SklearnClassifier`, such as ``multi_label`` or ``seed``.
 
     Raises
     ------
     InvalidInputError
-        If `base_estimator` is no scikit-learn estimator, or a parameter does not fit.
+        If `base_estimator` is not a scikit-learn estimator, or a parameter is unknown or invalid.
 
     Examples
     --------
@@ -45,14 +48,98 @@ class SklearnClassifierFactory(ClassifierFactory):
         if not isinstance(base_estimator, BaseEstimator):
             raise InvalidInputError("base_estimator", shown(base_estimator), "a scikit-learn estimator object")
         self.base_estimator = base_estimator
-        self.num_classes = num_classes
-        self.kwargs = check_mapping("kwargs", kwargs)
-        self.new()
+        super().__init__(SklearnClassifier, num_classes, **checked_keywords(SklearnClassifier, kwargs))
 
     def new(self) -> SklearnClassifier:
         """Return a new, unfitted classifier with a clone of the estimator."""
         return SklearnClassifier(clone(self.base_estimator), self.num_classes, **self.kwargs)
 
-    def __repr__(self) -> str:
-        """Name the estimator and the number of classes."""
-        return f"{type(self).__name__}({self.base_estimator!r}, num_classes={self.num_classes})"
+    def description(self) -> str:
+        """Return the estimator's ``repr``."""
+        return repr(self.base_estimator)
+
+
+@with_parameters_of(SklearnClassifier, without=("model",))
+def build(
+    num_classes: int,
+    *,
+    estimator: BaseEstimator | str | None = None,
+    estimator_parameters: Mapping[str, Any] | None = None,
+    vectorizer: BaseEstimator | str | None = None,
+    vectorizer_parameters: Mapping[str, Any] | None = None,
+    **parameters: Any,
+) -> SklearnClassifierFactory:
+    """Create a factory of scikit-learn classifiers.
+
+    Parameters
+    ----------
+    num_classes : int
+        The number of classes.
+    estimator : scikit-learn classifier or its dotted name, optional
+        The estimator to train, such as sklearn.svm.LinearSVC; logistic regression by default.
+    estimator_parameters : mapping of str to any value, optional
+        Parameters to set on the estimator.
+    vectorizer : scikit-learn transformer or its dotted name, optional
+        The transformer that computes features of texts; by default TF-IDF of words and pairs of words.
+    vectorizer_parameters : mapping of str to any value, optional
+        Parameters to set on the vectorizer.
+    **parameters
+        Further parameters of `SklearnClassifier`.
+
+    Returns
+    -------
+    SklearnClassifierFactory
+
+    Raises
+    ------
+    InvalidInputError
+        If a dotted name cannot be imported, or a parameter is unknown or invalid.
+
+    Examples
+    --------
+    >>> factory = build(2, estimator="sklearn.naive_bayes.MultinomialNB", estimator_parameters={"alpha": 0.1})
+    >>> factory.new()
+    SklearnClassifier(MultinomialNB(alpha=0.1), num_classes=2)
+    """
+    model = default_estimator() if estimator is None else _as_object(estimator, "estimator")
+    features = default_vectorizer() if vectorizer is None else _as_object(vectorizer, "vectorizer")
+    model = _with_parameters(model, estimator_parameters, "estimator_parameters")
+    parameters["vectorizer"] = _with_parameters(features, vectorizer_parameters, "vectorizer_parameters")
+    return SklearnClassifierFactory(model, num_classes, parameters)
+
+
+def _as_object(given: BaseEstimator | str, argument: str) -> BaseEstimator:
+    """Return an estimator given as an object, or make one of its dotted name."""
+    if not isinstance(given, str):
+        return clone(given) if isinstance(given, BaseEstimator) else given
+    module, _, name = given.rpartition(".")
+    allowed = "the dotted name of a scikit-learn class, such as 'sklearn.svm.LinearSVC'"
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidInputError(argument, shown(given), allowed, f"{type(error).__name__}: {error}") from error
+    if not isinstance(found, type) or not issubclass(found, BaseEstimator):
+        raise InvalidInputError(argument, shown(given), allowed)
+    try:
+        return found()
+    except TypeError as error:
+        raise InvalidInputError(argument, shown(given), allowed, f"Give an object instead: {error}") from error
+
+
+def _with_parameters(
+    estimator: BaseEstimator, parameters: Mapping[str, Any] | None, argument: str
+) -> BaseEstimator:
+    """Set parameters; a list stands for a tuple where there is one now, since JSON has no tuples."""
+    given = check_mapping(argument, parameters)
+    if given and not isinstance(estimator, BaseEstimator):
+        raise InvalidInputError(
+            argument, shown(given), f"None, for a {type(estimator).__name__} has no parameters"
+        )
+    known = estimator.get_params() if given else {}
+    chosen = {}
+    for name, value in given.items():
+        if name not in known:
+            kind = type(estimator).__name__
+            raise InvalidInputError(argument, shown(name), f"parameters of {kind}: {', '.join(sorted(known))}")
+        chosen[name] = tuple(value) if isinstance(value, list) and isinstance(known[name], tuple) else value
+    return estimator.set_params(**chosen) if chosen else estimator

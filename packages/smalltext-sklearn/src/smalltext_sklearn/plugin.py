@@ -15,7 +15,7 @@ def smalltext_classifiers() -> Iterable[ClassifierSpec]:
         protocol=1,
         classifier="smalltext_sklearn.classifier:SklearnClassifier",
         factory="smalltext_sklearn.factory:SklearnClassifierFactory",
-        builder="smalltext_sklearn.builder:build",
+        builder="smalltext_sklearn.factory:build",
         dataset="smalltext_sklearn.dataset:SklearnDataset",
         abilities=("multi_label", "weights", "embed", "save"),
     )

@@ -10,10 +10,9 @@ from smalltext_transformers._version import __version__
 if TYPE_CHECKING:
     from smalltext_torch.model_loading import ModelLoadingStrategy
     from smalltext_transformers.arguments import FineTuningArguments, TransformerModelArguments
-    from smalltext_transformers.builder import build
     from smalltext_transformers.classifier import TransformerBasedClassification
     from smalltext_transformers.dataset import TransformersDataset
-    from smalltext_transformers.factory import TransformerBasedClassificationFactory
+    from smalltext_transformers.factory import TransformerBasedClassificationFactory, build
 
 __all__ = [
     "FineTuningArguments",
@@ -33,7 +32,7 @@ _HOMES = {
     "TransformerBasedClassificationFactory": "factory",
     "TransformerModelArguments": "arguments",
     "TransformersDataset": "dataset",
-    "build": "builder",
+    "build": "factory",
 }
 
 

@@ -57,69 +57,82 @@ FLOAT32_ALONE = frozenset(("deberta",))
 
 
 class TransformerBasedClassification(TorchClassifier[Encoder]):
-    """Fine-tunes a pretrained transformer, with a classification head, and classifies texts with it.
+    """Text classifier that fine-tunes a pretrained transformer with a classification head.
 
     Parameters
     ----------
     transformer_model : TransformerModelArguments, str or path
-        Which pretrained model; the name or the folder of one will do.
+        The pretrained model: a name on the Hugging Face hub, the path of a folder, or either with further
+        arguments.
     num_classes : int
-        The number of classes, those without a training text included.
+        The number of classes, including those without a training text. At least 2, or 1 if multi-label.
     multi_label : bool, default=False
         Whether several classes, or none, may apply to a text.
     num_epochs : int, default=10
-        How often training goes over the texts, at most.
+        The maximum number of epochs; training stops early once the validation loss no longer improves. At least 1.
     lr : float, default=2e-5
-        The learning rate of the default optimizer, AdamW; it falls to 0 linearly.
+        The learning rate of the default optimizer, AdamW; it decays linearly to 0. Above 0.
     mini_batch_size : int, default=12
-        How many texts a step of training sees.
+        The number of texts in a training batch. At least 1.
     validation_set_size : float, default=0.1
-        The share of the training texts to set aside if `fit` is given no validation set.
+        The share of the training texts that is held out for validation, unless `fit` gets a validation set.
+        Between 0 and 1.
     validations_per_epoch : int, default=1
-        How often an epoch is validated: evenly spaced, the last time at its end.
-    early_stopping_no_improvement : int, default=5
-        Deprecated: how many epochs the validation loss may bring no improvement; 0: any number.
-    early_stopping_acc : float, default=-1
-        Deprecated: stop once the accuracy on the training texts is above this; -1: whatever it is.
+        The number of validations in an epoch, evenly spaced, with the last at its end. At least 1.
     model_selection : bool, default=True
-        Whether the model with the least validation loss is kept, if `fit` says nothing else; else the last one is.
+        Whether to keep the model with the lowest validation loss, instead of the last one. An argument of `fit`
+        takes precedence.
     fine_tuning_arguments : FineTuningArguments, optional
-        Learning rates of layers, and from which epoch on each is trained.
+        Layer-wise learning rates and gradual unfreezing.
     device : str or torch.device, optional
-        Where to compute; None is the best there is.
-    memory_fix : int, default=1
-        After so many epochs the memory that torch keeps of a CUDA device is given back; 0: never.
+        The device to compute on, such as "cpu" or "cuda"; by default the best that is available.
     class_weight : "balanced" or mapping of str (or int) to float, optional
-        How much each class counts; see `smalltext_core.class_weights`.
-    verbosity : int, default=VERBOSITY_MORE_VERBOSE
-        How much is logged; see `smalltext_torch.progress`.
+        The weight of each class in the loss, by name (by number where classes have no names); "balanced" weights
+        classes inversely to their frequency. A class that is not in the mapping weighs 1.
     cache_dir : str or path, optional
-        Where downloads are kept; by default where all of transformers keeps them. Nothing else is written there.
+        The folder of downloaded models; by default that of transformers. Nothing else is written there.
     max_seq_len : int, optional
-        How many tokens of a text are looked at, special ones included; by default as many as the model takes. A
-        warning says how many texts had more.
+        The maximum number of tokens of a text, including special tokens; by default as many as the model takes. A
+        warning says how many texts are longer. At least 1.
     long_texts : {"truncate", "window"}, default="truncate"
-        What becomes of the rest of longer texts. "window": it is predicted with, sampled, embedded and validated
-        in overlapping windows, over which a text's results are the mean; training sees the first one.
+        The treatment of texts longer than `max_seq_len`: truncation, or inference over overlapping windows, whose
+        results are averaged. Training uses the first window in either case.
     peft_config : PeftConfig, optional
-        An adapter to train instead of the whole model, such as ``peft.LoraConfig(r=8)``. What is saved is the
-        adapter, beside the name of the pretrained model, which has to be there when it is loaded.
+        An adapter to train instead of the whole model, such as ``peft.LoraConfig(r=8)``. `save` then writes the
+        adapter and the name of the pretrained model, which has to be available at loading.
     precision : {"float32", "auto"}, default="float32"
-        "auto" multiplies in bfloat16 or float16 where the device is faster with it and the model can; DeBERTa (not
-        its versions 2 and 3) always computes in float32.
+        The precision of matrix products; "auto" is bfloat16 or float16 where the device computes faster with it.
+        DeBERTa (but not its versions 2 and 3) always computes in float32.
     max_gradient_norm : float, default=1.0
-        Longer gradients are shortened to this.
+        The maximum L2 norm of the gradient; larger gradients are clipped to it. Above 0.
     multi_label_threshold : float, default=0.5
-        In multi-label problems a class applies if its probability is greater than this.
+        In multi-label problems, the probability above which a class applies. From 0 to below 1.
     warm_start : bool, default=False
-        Whether `fit` goes on from the model of the `fit` before, instead of from the pretrained one.
+        Whether `fit` continues from the model of the previous `fit`, instead of the pretrained one.
     seed : int, optional
-        The same seed, data and machine give the same bits.
+        The random seed: the same seed, data and machine give the same bits. From 0 to 2**32 - 1.
+
+    Other Parameters
+    ----------------
+    early_stopping_no_improvement : int, default=5
+        Deprecated, use ``fit(early_stopping=...)``: the early stopping patience on the validation loss, in epochs;
+        0 for no early stopping.
+    early_stopping_acc : float, default=-1
+        Deprecated, use ``fit(early_stopping=...)``: the training accuracy above which training stops; -1 for none.
+    memory_fix : int, default=1
+        The number of epochs after which cached CUDA memory is freed each time; 0 for never.
+    verbosity : int, default=VERBOSITY_MORE_VERBOSE
+        The amount of logging: one of the constants of `smalltext_torch.progress`.
 
     Raises
     ------
     InvalidInputError
-        If a parameter is not what is described above.
+        If a parameter has another type or is out of range; the message names it, its value and what is allowed.
+
+    Examples
+    --------
+    >>> TransformerBasedClassification("bert-base-uncased", num_classes=2, seed=1)
+    TransformerBasedClassification('bert-base-uncased', num_classes=2)
     """
 
     name, distribution, version = "transformers", "smalltext-transformers", __version__

@@ -1,4 +1,4 @@
-"""Makes transformer classifiers, all alike and all unfitted."""
+"""The factory of transformer classifiers, and the builder behind the name ``transformers``."""
 
 from __future__ import annotations
 
@@ -7,29 +7,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from smalltext_core import ClassifierFactory
-from smalltext_core.errors import InvalidInputError
-from smalltext_core.messages import shown
-from smalltext_transformers.arguments import TransformerModelArguments
+from smalltext_core.factory import ConstructorFactory, checked_keywords, pop_keywords, with_parameters_of
+from smalltext_transformers.arguments import FineTuningArguments, TransformerModelArguments
 from smalltext_transformers.classifier import TransformerBasedClassification
 
 
-class TransformerBasedClassificationFactory(ClassifierFactory):
-    """Makes `TransformerBasedClassification` objects of the same parameters.
+class TransformerBasedClassificationFactory(ConstructorFactory):
+    """Create `TransformerBasedClassification` objects with the same model and parameters.
 
     Parameters
     ----------
     transformer_model_args : TransformerModelArguments, str or path
-        Which pretrained model; the name or the folder of one will do.
+        The pretrained model: a name on the Hugging Face hub, the path of a folder, or either with further
+        arguments.
     num_classes : int
         The number of classes.
     kwargs : mapping, optional
-        Further parameters of TransformerBasedClassification, such as ``multi_label`` or ``seed``.
+        Further parameters of `TransformerBasedClassification`, such as ``multi_label`` or ``seed``.
 
     Raises
     ------
     InvalidInputError
-        If a parameter does not fit.
+        If a parameter is unknown or invalid.
 
     Examples
     --------
@@ -44,27 +43,64 @@ class TransformerBasedClassificationFactory(ClassifierFactory):
         kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self.transformer_model_args = TransformerModelArguments.of(transformer_model_args)
-        self.num_classes = num_classes
-        self.kwargs = _keywords(kwargs)
-        self.new()
+        keywords = checked_keywords(TransformerBasedClassification, kwargs)
+        super().__init__(TransformerBasedClassification, num_classes, **keywords)
 
     def new(self) -> TransformerBasedClassification:
         """Return a new, unfitted classifier."""
         return TransformerBasedClassification(self.transformer_model_args, self.num_classes, **self.kwargs)
 
-    def __repr__(self) -> str:
-        """Name the model and the number of classes."""
-        return f"{type(self).__name__}({self.transformer_model_args.model!r}, num_classes={self.num_classes})"
+    def description(self) -> str:
+        """Return the ``repr`` of the model's name or folder."""
+        return repr(self.transformer_model_args.model)
 
 
-def _keywords(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return keyword arguments that the classifier takes beside those that the factory takes itself."""
-    known = list(inspect.signature(TransformerBasedClassification).parameters)[2:]
-    allowed = f"a mapping from parameters of TransformerBasedClassification to values: {', '.join(known)}"
-    if not isinstance(kwargs, (Mapping, type(None))):
-        raise InvalidInputError("kwargs", shown(kwargs), allowed)
-    given = dict(kwargs or {})
-    unknown = next((name for name in given if name not in known), None)
-    if unknown is not None:
-        raise InvalidInputError("kwargs", shown(unknown), allowed)
-    return given
+@with_parameters_of(
+    TransformerModelArguments,
+    TransformerBasedClassification,
+    without=("transformer_model", "fine_tuning_arguments"),
+)
+def build(
+    num_classes: int,
+    *,
+    model: str | Path,
+    layerwise_gradient_decay: float | None = None,
+    gradual_unfreezing: int | None = None,
+    **parameters: Any,
+) -> TransformerBasedClassificationFactory:
+    """Create a factory of classifiers that fine-tune a pretrained transformer.
+
+    Parameters
+    ----------
+    num_classes : int
+        The number of classes.
+    model : str or path
+        The folder of a pretrained model, or its name on the Hugging Face hub.
+    layerwise_gradient_decay : float, optional
+        The factor by which the learning rate decreases from each layer to the one below it; by default all layers
+        have the same. See `FineTuningArguments`.
+    gradual_unfreezing : int, optional
+        The number of topmost layers to train in the first epoch, with one more in each further epoch; by default
+        all are trained from the beginning. See `FineTuningArguments`.
+    **parameters
+        Further parameters of `TransformerModelArguments` and `TransformerBasedClassification`.
+
+    Returns
+    -------
+    TransformerBasedClassificationFactory
+
+    Raises
+    ------
+    InvalidInputError
+        If a parameter is invalid.
+
+    Examples
+    --------
+    >>> build(2, model="bert-base-uncased", seed=1).new()
+    TransformerBasedClassification('bert-base-uncased', num_classes=2)
+    """
+    source = TransformerModelArguments(model, **pop_keywords(TransformerModelArguments, parameters))
+    if layerwise_gradient_decay is not None or gradual_unfreezing is not None:
+        lr = parameters.get("lr", inspect.signature(TransformerBasedClassification).parameters["lr"].default)
+        parameters["fine_tuning_arguments"] = FineTuningArguments(lr, layerwise_gradient_decay, gradual_unfreezing)
+    return TransformerBasedClassificationFactory(source, num_classes, parameters)

@@ -15,7 +15,7 @@ def smalltext_classifiers() -> Iterable[ClassifierSpec]:
         protocol=1,
         classifier="smalltext_transformers.classifier:TransformerBasedClassification",
         factory="smalltext_transformers.factory:TransformerBasedClassificationFactory",
-        builder="smalltext_transformers.builder:build",
+        builder="smalltext_transformers.factory:build",
         dataset="smalltext_transformers.dataset:TransformersDataset",
         abilities=("multi_label", "weights", "validate", "embed", "dropout_sampling", "save"),
     )
