@@ -153,7 +153,8 @@ def check_within(argument: str, value: object, least: float, most: float = float
 def check_choice(argument: str, value: S, choices: Sequence[str]) -> S:
     """Return one of several words, or raise InvalidInputError, which lists them."""
     if not isinstance(value, str) or value not in choices:
-        raise InvalidInputError(argument, shown(value), " or ".join(map(repr, choices)))
+        allowed = " or ".join(map(repr, choices)) if len(choices) == 2 else f"one of {', '.join(choices)}"
+        raise InvalidInputError(argument, shown(value), allowed)
     return value
 
 
