@@ -18,7 +18,7 @@ from smalltext_core.classifier import (
     Validating,
 )
 from smalltext_core.dataset import Dataset, TextDataset
-from smalltext_core.discovery import Plugin
+from smalltext_core.discovery import Plugin, plugin_manager
 from smalltext_core.factory import ConstructorFactory
 from smalltext_core.labels import (
     LABEL_IGNORED,
@@ -74,6 +74,7 @@ __all__ = [
     "list_to_csr",
     "load",
     "marked_rows",
+    "plugin_manager",
     "plugins",
     "refresh",
 ]

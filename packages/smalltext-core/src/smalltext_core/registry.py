@@ -11,7 +11,14 @@ from types import MappingProxyType
 from typing import Any, Literal, NoReturn, TypeAlias, cast, get_args, overload
 
 from smalltext_core.classifier import PROTOCOL_VERSION, AnyClassifier, ClassifierFactory, SavingClassifier
-from smalltext_core.discovery import Plugin, canonical, discover, forget_modules_of_removed
+from smalltext_core.discovery import (
+    Plugin,
+    canonical,
+    discover,
+    forget_modules_of_removed,
+    plugin_manager,
+    updated,
+)
 from smalltext_core.errors import (
     AmbiguousNameError,
     InvalidInputError,
@@ -38,6 +45,7 @@ class Registry:
 
     def __init__(self, plugins: list[Plugin]) -> None:
         self.plugins = tuple(plugins)
+        self.registered = plugin_manager.get_plugins()
         # For each bare name, who registers it and as what.
         self._claims: dict[str, list[tuple[Plugin, ClassifierSpec]]] = {}
         for plugin in self.plugins:
@@ -95,7 +103,7 @@ class Registry:
     def _refuse_clash(self, name: str) -> NoReturn:
         claimants = [plugin for plugin, _ in self._claims[name]]
         full = " or ".join(shown(f"{plugin.distribution}:{name}") for plugin in claimants)
-        providers = " and ".join(f"{plugin.distribution} {plugin.version}" for plugin in claimants)
+        providers = " and ".join(plugin.origin for plugin in claimants)
         message = f"{shown(name)} is registered by {providers}. Ask for {full}."
         if name in FIRST_PARTY:
             message += f" The bare name is that of {FIRST_PARTY[name]}: {install_command(FIRST_PARTY[name])}"
@@ -129,18 +137,24 @@ hold_across_forks(_lock)
 
 
 def registry() -> Registry:
-    """Return the registry of this process, made on first use and kept until `refresh`."""
+    """Return the registry of this process, made on first use and kept until `refresh`.
+
+    It follows what a program registers with `plugin_manager`, or unregisters, without looking at installed plugins
+    again.
+    """
     global _registry, _looking
     with _lock:
-        if _registry is None:
-            if _looking:
-                what = "A plugin asks which classifiers are installed while it is being loaded"
-                raise PluginError(f"{what}, so that nobody knows yet. Ask on first use, in a function.")
-            _looking = True
-            try:
-                _registry = Registry(discover())
-            finally:
-                _looking = False
+        if _registry is not None and _registry.registered == plugin_manager.get_plugins():
+            return _registry
+        if _looking:
+            what = "A plugin asks which classifiers are installed while it is being loaded"
+            raise PluginError(f"{what}, so that nobody knows yet. Ask on first use, in a function.")
+        _looking = True
+        try:
+            found = discover() if _registry is None else updated(_registry.plugins)
+        finally:
+            _looking = False
+        _registry = Registry(found)
         return _registry
 
 

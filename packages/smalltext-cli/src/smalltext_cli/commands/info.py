@@ -59,7 +59,7 @@ def _show(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Paramet
     console = results()
     console.print(Text.assemble((printable(name), "bold"), f": {printable(spec.summary)}"))
     facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    facts.add_row("from", plain(f"{provider.distribution} {provider.version}"))
+    facts.add_row("from", plain(provider.origin))
     facts.add_row("abilities", plain(", ".join(spec.abilities) or "none beyond fit and predict"))
     facts.add_row("classifier", plain(spec.classifier))
     facts.add_row("dataset", plain(spec.dataset or "TextDataset alone"))

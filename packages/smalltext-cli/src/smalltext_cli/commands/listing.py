@@ -63,7 +63,7 @@ def _show(found: list[dict[str, Any]], problems: list[dict[str, Any]]) -> None:
             table.add_row(
                 plain(one["name"], style="bold"),
                 plain(one["summary"]),
-                plain(f"{one['distribution']} {one['version']}"),
+                plain(f"{one['distribution']} {one['version']}".rstrip()),
                 plain(", ".join(one["abilities"])),
             )
         console.print(table)
