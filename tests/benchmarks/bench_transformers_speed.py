@@ -39,7 +39,7 @@ def ours(precision, texts=texts, labels=labels, epochs=2):
 # The first call of a kernel costs more than those after it.
 warm = ours("auto", texts[:16], labels[:16], 1)
 def tokens_per_second(texts, seconds, passes):
-    lengths = warm._fitted.encoder.encode(TextDataset(texts)).lengths
+    lengths = warm._state.encoder.encode(TextDataset(texts)).lengths
     weights = sum(p.numel() for name, p in warm.model.named_parameters() if "encoder.layer" in name)
     square = torch.rand(1024, 1024)
     began = time.perf_counter()
@@ -53,7 +53,7 @@ def tokens_per_second(texts, seconds, passes):
 
 CHECK_MODEL = """
 classifier = warm
-classifier._fitted.network.load_state_dict(model.state_dict())
+classifier._state.network.load_state_dict(model.state_dict())
 figures["accuracy"] = round(float((classifier.predict(TextDataset(held_out)) == held_out_labels).mean()), 3)
 tokens_per_second(texts, seconds, 3 * HOW["epochs"])
 """

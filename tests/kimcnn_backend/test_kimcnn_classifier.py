@@ -117,7 +117,7 @@ def test_words_that_no_training_text_has_are_known_by_their_pretrained_vectors(f
 
 def test_words_that_a_lower_cased_text_cannot_have_take_no_room(films):
     classifier = KimCNNClassifier(2, embeddings=fine_and_dull(), num_epochs=1, seed=1).fit(films)
-    assert classifier._fitted.encoder.vocabulary.words[-2:] == ("splendid", "dreary")
+    assert classifier._state.encoder.vocabulary.words[-2:] == ("splendid", "dreary")
 
 
 def test_vectors_are_read_from_the_file_that_the_builder_is_told(films, tmp_path):
@@ -125,7 +125,7 @@ def test_vectors_are_read_from_the_file_that_the_builder_is_told(films, tmp_path
     path.write_text("fine 1 0\ndull 0 1\nsplendid 1 0\n")
     classifier = st.create_classifier("kimcnn", 2, embeddings=str(path), static=True, num_epochs=1, seed=1)
     classifier.fit(films)
-    row = classifier._fitted.encoder.vocabulary.numbers["fine"]
+    row = classifier._state.encoder.vocabulary.numbers["fine"]
     assert classifier.model.embedding.weight[row].tolist() == [1, 0]
 
 
@@ -406,4 +406,4 @@ def test_strange_names_of_words_survive_saving(tmp_path):
 def test_the_vocabulary_of_plain_texts_can_leave_out_what_is_rare(films):
     classifier = KimCNNClassifier(2, min_frequency=10, **QUICK).fit(films)
     kept = Vocabulary.from_texts(films.x, min_frequency=10)
-    assert classifier._fitted.encoder.vocabulary == kept
+    assert classifier._state.encoder.vocabulary == kept

@@ -28,7 +28,7 @@ def test_equal_texts_have_masks_of_their_own(learned):
 
 
 def test_samples_are_distributed_as_passes_through_the_whole_network_are(learned):
-    ids = torch.tensor(learned._fitted.encoder.vocabulary.encode(["the red one"])[0][None])
+    ids = torch.tensor(learned._state.encoder.vocabulary.encode(["the red one"])[0][None])
     network = copy.deepcopy(learned.model).cpu()
     with torch.no_grad():
         features = network.pool(ids).expand(4000, -1)

@@ -74,7 +74,7 @@ def test_many_texts_are_embedded_in_their_order(fitted):
 
 
 def test_token_ids_and_plain_texts_have_the_same_embeddings(fitted):
-    vocabulary = fitted._fitted.encoder.vocabulary
+    vocabulary = fitted._state.encoder.vocabulary
     encoded = PytorchTextClassificationDataset.from_texts(TEXTS.x, vocabulary=vocabulary)
     np.testing.assert_array_equal(fitted.embed(encoded), fitted.embed(TEXTS))
 

@@ -11,7 +11,7 @@ from smalltext_bag.classifier import BagOfEmbeddings
 
 from house import imports, packages
 from smalltext_cli.skeleton import PluginName, skeleton
-from smalltext_torch.backend import Backend
+from smalltext_torch import TorchClassifier
 
 PLUGINS = packages.TOP / "tests" / "plugins"
 NAMES = ["naive-bayes", "bag"]
@@ -70,15 +70,14 @@ def test_what_is_private_is_told_from_what_is_not(code, tmp_path):
     assert not is_public(found, documented())
 
 
-def test_the_hooks_that_the_torch_backend_overrides_are_documented():
-    overridden = {name for name, value in vars(BagOfEmbeddings).items() if inspect.isfunction(value)}
-    hooks = {name for name in overridden if name.startswith("_") and not name.startswith("__")}
-    assert {"_make_encoder", "_encode", "_make_network"} <= hooks
-    assert all(
-        getattr(Backend, name, None) is not None and inspect.getdoc(getattr(Backend, name)) for name in hooks
-    )
+def test_the_extension_points_that_the_torch_backend_overrides_are_public_and_documented():
+    functions = {name for name, value in vars(BagOfEmbeddings).items() if inspect.isfunction(value)}
+    overridden = {name for name in functions if not name.startswith("__")}
+    assert {"make_encoder", "encode", "make_network"} <= overridden
+    assert not [name for name in overridden if name.startswith("_")]
+    assert all(inspect.getdoc(getattr(TorchClassifier, name)) for name in overridden)
     page = (packages.TOP / "docs" / "reference" / "torch.md").read_text("utf-8")
-    assert '::: smalltext_torch.backend.Backend\n    options:\n      filters: ["!^__"]\n' in page
+    assert "::: smalltext_torch.classifier.TorchClassifier\n" in page
 
 
 @each_backend

@@ -192,7 +192,7 @@ def test_24_what_needs_a_model_says_so(method: str) -> None:
 def test_57_arguments_of_fit_that_make_no_sense_are_refused_before_any_work(
     arguments: dict[str, Any], named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(BagOfEmbeddings, "_make_network", lambda *_: pytest.fail("a network was built"))
+    monkeypatch.setattr(BagOfEmbeddings, "make_network", lambda *_: pytest.fail("a network was built"))
 
     with pytest.raises(InvalidInputError, match=named):
         BagOfEmbeddings(3).fit(TEXTS, **arguments)

@@ -45,7 +45,7 @@ def test_an_optimizer_is_used_as_it_stands() -> None:
 def test_t01b_a_scheduler_without_an_optimizer_is_refused_before_anything_is_built(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(BagOfEmbeddings, "_make_network", lambda *_: pytest.fail("a network was built"))
+    monkeypatch.setattr(BagOfEmbeddings, "make_network", lambda *_: pytest.fail("a network was built"))
     scheduler = StepLR(optimizer_of_its_own(), 1)
 
     with pytest.raises(InvalidInputError, match="also pass an optimizer"):

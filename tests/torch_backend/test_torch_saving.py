@@ -14,7 +14,7 @@ from torch import nn
 import smalltext_core
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.saving import MANIFEST
-from smalltext_torch.backend import WEIGHTS
+from smalltext_torch.classifier import WEIGHTS
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_multi_label_texts, some_texts
 
 TEXTS = some_texts()
@@ -96,7 +96,7 @@ class TiedBag(Bag):
 
 
 class Tied(BagOfEmbeddings):
-    def _make_network(self, encoder: Any) -> nn.Module:
+    def make_network(self, encoder: Any) -> nn.Module:
         return TiedBag(len(encoder) + 2, self.num_classes)
 
 

@@ -198,14 +198,14 @@ class Raises:
 
 
 class Explodes(BagOfEmbeddings):
-    def _forward(self, network: nn.Module, batch: Any) -> torch.Tensor:
-        return super()._forward(network, batch) * math.nan
+    def forward(self, network: nn.Module, batch: Any) -> torch.Tensor:
+        return super().forward(network, batch) * math.nan
 
 
 @pytest.mark.parametrize("texts", [TEXTS, some_texts(3)], ids=["with-validation", "without"])
 def test_50_a_loss_that_is_no_number_ends_training_and_leaves_the_former_model(texts: TextDataset) -> None:
     classifier = Explodes(3)
-    classifier._fitted = BagOfEmbeddings(3).fit(TEXTS)._fitted
+    classifier._state = BagOfEmbeddings(3).fit(TEXTS)._state
     before = weights_of(classifier)
 
     with pytest.raises(DivergedError, match=r"loss.*not a finite number"):
@@ -302,8 +302,8 @@ def test_31_the_training_loss_is_a_mean_over_texts_too() -> None:
 
 
 class Still(BagOfEmbeddings):
-    def _make_network(self, encoder: Any) -> nn.Module:
-        network = super()._make_network(encoder)
+    def make_network(self, encoder: Any) -> nn.Module:
+        network = super().make_network(encoder)
         network.dropout = nn.Identity()
         return network
 
@@ -340,8 +340,8 @@ def test_mixed_precision_trains_where_the_device_gains_from_it(monkeypatch: pyte
     dtypes = set()
 
     class Watches(BagOfEmbeddings):
-        def _forward(self, network: nn.Module, batch: Any) -> torch.Tensor:
-            logits = super()._forward(network, batch)
+        def forward(self, network: nn.Module, batch: Any) -> torch.Tensor:
+            logits = super().forward(network, batch)
             dtypes.add(logits.dtype)
             return logits
 
@@ -410,14 +410,14 @@ def test_a_batch_in_parts_takes_the_step_of_the_whole_batch(monkeypatch, weights
         monkeypatch.setattr(training, "training_budget", lambda device: budget)
 
         class Counting(BagOfEmbeddings):
-            def _make_network(self, encoder: Any) -> nn.Module:
-                network = super()._make_network(encoder)
+            def make_network(self, encoder: Any) -> nn.Module:
+                network = super().make_network(encoder)
                 network.dropout.p = 0.0
                 return network
 
-            def _forward(self, network: nn.Module, batch: Any) -> torch.Tensor:
+            def forward(self, network: nn.Module, batch: Any) -> torch.Tensor:
                 passes.extend([batch.tokens.numel()] * network.training)
-                return super()._forward(network, batch)
+                return super().forward(network, batch)
 
         classifier = Counting(3, num_epochs=3).fit(TEXTS, weights=weights, early_stopping="none")
         assert max(passes) <= max(budget, 12)

@@ -125,23 +125,23 @@ def test_a_vocabulary_that_is_all_in_use_stays_whole():
 class Sparing(BagOfEmbeddings):
     """Names its embedding, and notes how many rows of it were trained."""
 
-    def _make_encoder(self, train_set):
-        return {**super()._make_encoder(train_set), **{f"unused{number}": 100 + number for number in range(50)}}
+    def make_encoder(self, train_set):
+        return {**super().make_encoder(train_set), **{f"unused{number}": 100 + number for number in range(50)}}
 
-    def _make_network(self, encoder):
-        return super()._make_network(dict.fromkeys(range(200)))
+    def make_network(self, encoder):
+        return super().make_network(dict.fromkeys(range(200)))
 
-    def _word_embedding(self, network):
+    def get_input_embeddings(self, network):
         return network.embedding
 
-    def _default_optimizer(self, network):
+    def configure_optimizer(self, network):
         self.rows = len(network.embedding.weight)
-        return super()._default_optimizer(network)
+        return super().configure_optimizer(network)
 
 
 def test_a_classifier_trains_the_rows_in_use_and_keeps_the_best_model():
     class Whole(Sparing):
-        def _word_embedding(self, network):
+        def get_input_embeddings(self, network):
             return None
 
     texts = some_texts()

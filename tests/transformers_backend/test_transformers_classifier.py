@@ -85,7 +85,7 @@ def test_training_the_vocabulary_in_use_makes_the_model_that_training_all_of_it_
             return make(model=tiny_model(architecture), num_epochs=2, lr=0.002).fit(topics).model, rows[0]
 
     sparing, rows = trained()
-    monkeypatch.setattr(TransformerBasedClassification, "_word_embedding", lambda *_: None)
+    monkeypatch.setattr(TransformerBasedClassification, "get_input_embeddings", lambda *_: None)
     whole, all_rows = trained()
     assert rows < all_rows == len(tiny_tokenizer())
     assert sparing.get_input_embeddings().weight.shape == whole.get_input_embeddings().weight.shape

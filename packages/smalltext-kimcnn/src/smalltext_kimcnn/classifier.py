@@ -36,9 +36,8 @@ from smalltext_kimcnn.parameters import (
 from smalltext_kimcnn.scoring import pooled_features
 from smalltext_kimcnn.vectors import Vectors
 from smalltext_kimcnn.vocabulary import Vocabulary
-from smalltext_torch.backend import WEIGHTS, Fitted
 from smalltext_torch.batching import Batch, Ragged
-from smalltext_torch.classifier import TorchClassifier
+from smalltext_torch.classifier import WEIGHTS, TorchClassifier, TorchState
 from smalltext_torch.device import Precision, PrecisionName
 from smalltext_torch.inference import inference
 from smalltext_torch.model_loading import abbreviated
@@ -287,7 +286,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
             raise InvalidInputError("embedding_method", shown(embedding_method), "'pooled' or 'gradient'")
         description = described("embed", pbar)
         validation.check_flag("return_proba", return_proba)
-        fitted = self._require_fitted()
+        fitted = self.require_fitted()
         texts = self._scoring(fitted, validation.prediction_data(data_set, fitted=True, classifier=self)).texts
         network = self._network(fitted)
         width = network.last.in_features * (self.num_classes**2 if embedding_method == "gradient" else 1)
@@ -307,7 +306,8 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         kind = ", multi_label=True" if self.multi_label else ""
         return f"{type(self).__name__}(num_classes={self.num_classes}{kind})"
 
-    def _make_encoder(self, train_set: Dataset[Any]) -> Encoder:
+    def make_encoder(self, train_set: Dataset[Any]) -> Encoder:
+        """Return the vocabulary of the training set, extended by the words of pretrained vectors."""
         return self._initial_vectors().encoder(self._vocabulary(train_set))
 
     def _vocabulary(self, train_set: Dataset[Any]) -> Vocabulary:
@@ -337,26 +337,30 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     def _initial_vectors(self) -> InitialVectors:
         return InitialVectors(self.embedding_matrix, self.embeddings, self.embedding_dim)
 
-    def _encode(self, encoder: Encoder, data_set: Dataset[Any]) -> Ragged:
+    def encode(self, encoder: Encoder, data_set: Dataset[Any]) -> Ragged:
+        """Return the token ids of texts, truncated to `max_seq_len`."""
         return encoder.encode(data_set).truncated(self.max_seq_len - 2 * self.filter_padding)
 
-    def _make_network(self, encoder: Encoder) -> KimCNN:
+    def make_network(self, encoder: Encoder) -> KimCNN:
+        """Return a network with pretrained or random word vectors."""
         generator = np.random.default_rng(int(torch.randint(2**62, (1,))))
         return self._network_of(*self._initial_vectors().matrices(encoder, generator))
 
-    def _empty_network(self, encoder: Encoder) -> KimCNN:
+    def make_empty_network(self, encoder: Encoder) -> KimCNN:
+        """Return a network of the same shapes, all of whose word vectors are zero."""
         further = len(encoder.vocabulary) - encoder.trained_words
         return self._network_of(
             torch.zeros(encoder.trained_words, encoder.dimensions),
             torch.zeros(further, encoder.dimensions) if further else None,
         )
 
-    def _load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
+    def load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
+        """Load a network, once the shapes of its saved weights have been checked."""
         check_saved_padding(self.filter_padding)
         with torch.device("meta"):  # what the weights are to be, without taking memory for it
-            network = self._empty_network(encoder)
+            network = self.make_empty_network(encoder)
         check_shapes(network, shapes_of([folder / WEIGHTS]), folder / WEIGHTS)
-        return super()._load_network(encoder, folder)
+        return super().load_network(encoder, folder)
 
     def _network_of(self, embedding_matrix: Tensor, further_vectors: Tensor | None = None) -> KimCNN:
         return KimCNN(
@@ -373,7 +377,10 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
             further_vectors=further_vectors,
         )
 
-    def _predicted(self, fitted: Fitted[Encoder], data_set: Dataset[Any], samples: int) -> NDArray[np.float32]:
+    def compute_probabilities(
+        self, fitted: TorchState[Encoder], data_set: Dataset[Any], samples: int
+    ) -> NDArray[np.float32]:
+        """Return probabilities from features that are pooled once for all dropout samples."""
         # All dropout is behind the pooling, so the features are computed once for all samples.
         texts = self._scoring(fitted, data_set).texts
         network = self._network(fitted)
@@ -392,36 +399,42 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
                 proba[rows] = drawn.cpu().numpy().reshape(-1, *shape)
         return proba
 
-    def _network(self, fitted: Fitted[Encoder]) -> KimCNN:
+    def _network(self, fitted: TorchState[Encoder]) -> KimCNN:
         assert isinstance(fitted.network, KimCNN)
         return fitted.network
 
-    def _forward(self, network: nn.Module, batch: Batch) -> Tensor:
+    def forward(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Return the logits of a batch."""
         logits: Tensor = network(batch.tokens)
         return logits
 
-    def _padding(self, encoder: Encoder) -> int:
+    def padding(self, encoder: Encoder) -> int:
+        """Return the token id of the padding."""
         return encoder.vocabulary.padding_idx
 
-    def _save_encoder(self, encoder: Encoder, folder: Path) -> None:
+    def save_encoder(self, encoder: Encoder, folder: Path) -> None:
+        """Write the vocabulary."""
         encoder.save(folder)
 
-    def _load_encoder(self, folder: Path) -> Encoder:
+    def load_encoder(self, folder: Path) -> Encoder:
+        """Read the vocabulary."""
         return Encoder.load(folder)
 
-    def _saved_parameters(self) -> dict[str, Any]:
+    def parameters_to_save(self) -> dict[str, Any]:
+        """Return the constructor's arguments without word vectors, which are among the weights."""
         # Vectors are not written twice: the weights hold what became of them. To train again a model that was
         # loaded, they have to be there; `fit` then finds the file under its path, or says what is missing.
-        saved = {**super()._saved_parameters(), "embedding_matrix": None}
+        saved = {**super().parameters_to_save(), "embedding_matrix": None}
         if isinstance(self.embeddings, Vectors) or self.embedding_matrix is not None:
             return {**saved, "embeddings": _NOT_SAVED}
         return {**saved, "embeddings": None if self.embeddings is None else abbreviated(str(self.embeddings))}
 
     @classmethod
-    def _loaded_parameters(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
+    def parameters_from_saved(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the constructor's arguments; a path that begins with ``~`` is expanded."""
         source = saved["embeddings"]
         expanded = str(Path(source).expanduser()) if isinstance(source, str) else source
-        return {**super()._loaded_parameters(saved), "embeddings": expanded}
+        return {**super().parameters_from_saved(saved), "embeddings": expanded}
 
 
 def _pooled(

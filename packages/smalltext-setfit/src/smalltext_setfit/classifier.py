@@ -29,6 +29,7 @@ from smalltext_setfit.sentence_encoder import SentenceClassifier, load_body, new
 from smalltext_setfit.text_encoder import TextEncoder
 from smalltext_setfit.training import FewShotTraining
 from smalltext_setfit.validation import measured
+from smalltext_torch.base import TorchModelBase
 from smalltext_torch.device import (
     Precision,
     PrecisionName,
@@ -39,7 +40,6 @@ from smalltext_torch.device import (
 )
 from smalltext_torch.inference import gradients
 from smalltext_torch.losses import Loss
-from smalltext_torch.network_classifier import NetworkClassifier
 from smalltext_torch.progress import described
 from smalltext_torch.randomness import Randomness
 from smalltext_torch.saving import saved_value
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from smalltext_core.saving import Manifest
 
 
-class SetFitClassification(NetworkClassifier[Fitted]):
+class SetFitClassification(TorchModelBase[Fitted]):
     """Few-shot text classifier: a sentence transformer, trained on pairs of texts, and a linear head.
 
     Parameters
@@ -157,7 +157,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         self.multi_label_threshold = validation.check_threshold(multi_label_threshold)
         self.warm_start = validation.check_flag("warm_start", warm_start)
         self.seed = validation.check_seed(seed)
-        self._fitted: Fitted | None = None
+        self._state: Fitted | None = None
         self.validation_: tuple[float, float] | None = None
 
     def fit(
@@ -193,7 +193,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         DivergedError
             If what was trained gives no finite numbers.
         """
-        train_set, validation_set, checked_weights = self._checked_data(train_set, validation_set, weights)
+        train_set, validation_set, checked_weights = self.check_fit_data(train_set, validation_set, weights)
         by_number(self.class_weight, self.num_classes, train_set.label_names)
         self._check_several_classes(train_set)
         if setfit_train_kwargs is not None and not isinstance(setfit_train_kwargs, Mapping):
@@ -213,7 +213,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         )
         if keywords.epochs[0] and keywords.max_steps < 0:
             source.warn_of_limit()
-        continued = self._fitted if self.warm_start else None
+        continued = self._state if self.warm_start else None
         with gradients(device), randomness.network.lent():
             if continued is None:
                 body = load_body(self.setfit_model_args, self._model_keywords)
@@ -242,8 +242,8 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         network.requires_grad_(requires_grad=False).eval()
         known = KnownEmbeddings.of(distinct.texts, embeddings)
         fitted = Fitted(encoder, network, training.rows.loss, train_set.label_names, known, keywords.head_training)
-        validation = None if validation_set is None else self._measured(fitted, validation_set, None)
-        self._fitted, self.validation_ = fitted, validation
+        validation = None if validation_set is None else self.compute_metrics(fitted, validation_set, None)
+        self._state, self.validation_ = fitted, validation
         return self
 
     def refit_head(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
@@ -267,12 +267,12 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         InvalidInputError
             If an argument is not what is described here. Nothing has been done then.
         """
-        before = self._require_fitted()
-        train_set, _, checked_weights = self._checked_data(train_set, None, weights)
+        before = self.require_fitted()
+        train_set, _, checked_weights = self.check_fit_data(train_set, None, weights)
         by_number(self.class_weight, self.num_classes, train_set.label_names)
         self._check_several_classes(train_set)
         with gradients(before.device):
-            self._fitted = refitted(
+            self._state = refitted(
                 before,
                 before.encoder.distinct(train_set),
                 self._rows(train_set, checked_weights),
@@ -317,7 +317,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
         """
         description = described("embed", pbar)
         validation.check_flag("return_proba", return_proba)
-        fitted = self._require_fitted()
+        fitted = self.require_fitted()
         distinct = fitted.encoder.distinct(validation.prediction_data(data_set, fitted=True, classifier=self))
         embeddings, proba = predicting.embeddings_and_probabilities(
             fitted, distinct, self._precision(fitted), description
@@ -352,7 +352,7 @@ class SetFitClassification(NetworkClassifier[Fitted]):
     @property
     def model(self) -> SentenceClassifier | None:
         """The trained network; None before `fit`. Its `body` is the SentenceTransformer, its `head` a Linear."""
-        return None if self._fitted is None else self._fitted.network
+        return None if self._state is None else self._state.network
 
     def __repr__(self) -> str:
         """Name the model and the number of classes."""
@@ -365,23 +365,27 @@ class SetFitClassification(NetworkClassifier[Fitted]):
             given = f"one class only, {train_set.y[0]}"
             raise InvalidInputError("train_set.y", given, "texts of two or more classes", "Label another text.")
 
-    def _restore(self, folder: Path, manifest: Manifest) -> None:
-        self._fitted = saving.read(self, folder, manifest)
+    def load_state(self, folder: Path, manifest: Manifest) -> Fitted:
+        """Read the result of training that `save` wrote, on the CPU, running no code of the folder."""
         self.validation_ = saving.read_validation(manifest)
+        return saving.read(self, folder, manifest)
 
     @classmethod
-    def _check_saved(cls, folder: Path, manifest: Manifest) -> None:
+    def check_saved_folder(cls, folder: Path, manifest: Manifest) -> None:
+        """Refuse a folder whose head does not fit the number of classes."""
         saving.check_head(folder, saved_value(manifest, "constructor", dict).get("num_classes"))
 
-    def _saved_parameters(self) -> dict[str, Any]:
+    def parameters_to_save(self) -> dict[str, Any]:
+        """Return the constructor's arguments without callbacks and access tokens."""
         return saving.constructor_parameters(self)
 
     @classmethod
-    def _loaded_parameters(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
+    def parameters_from_saved(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the constructor's arguments, made from what JSON holds."""
         model, keywords = SetFitModelArguments(**saved["setfit_model_args"]), dict(saved["model_kwargs"])
         if isinstance(keywords.get("cache_dir"), str):
             keywords["cache_dir"] = str(Path(keywords["cache_dir"]).expanduser())
-        return {**super()._loaded_parameters(saved), "setfit_model_args": model, "model_kwargs": keywords}
+        return {**super().parameters_from_saved(saved), "setfit_model_args": model, "model_kwargs": keywords}
 
     def _keywords(self, of_fit: Mapping[str, Any] | None = None) -> TrainingKeywords:
         return training_keywords(("trainer_kwargs", self.trainer_kwargs), ("setfit_train_kwargs", of_fit))
@@ -400,16 +404,18 @@ class SetFitClassification(NetworkClassifier[Fitted]):
     def _precision(self, fitted: Fitted) -> Precision:
         return Precision.of(fitted.device, self.precision == "auto")
 
-    def _predicted(self, fitted: Fitted, data_set: Dataset[Any], samples: int) -> NDArray[np.float32]:
+    def compute_probabilities(self, fitted: Fitted, data_set: Dataset[Any], samples: int) -> NDArray[np.float32]:
+        """Return probabilities; texts that occur several times are encoded once."""
         distinct, precision = fitted.encoder.distinct(data_set), self._precision(fitted)
         if samples == 1:
             return predicting.probabilities(fitted, distinct, precision, "predict")
         randomness = Randomness(self.seed, fitted.device).network
         return predicting.sampled_probabilities(fitted, distinct, precision, samples, randomness)
 
-    def _measured(
+    def compute_metrics(
         self, fitted: Fitted, validation_set: Dataset[Any], description: str | None = "validate"
     ) -> tuple[float, float]:
+        """Return loss and accuracy on checked texts."""
         distinct = fitted.encoder.distinct(validation_set)
         proba = predicting.probabilities(fitted, distinct, self._precision(fitted), description)
         return measured(proba, validation_set.y, fitted.loss)

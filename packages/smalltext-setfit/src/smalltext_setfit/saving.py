@@ -19,11 +19,12 @@ from smalltext_setfit.fitted import Fitted, KnownEmbeddings
 from smalltext_setfit.keywords import HeadTraining
 from smalltext_setfit.sentence_encoder import load_saved_body, new_classifier, quiet
 from smalltext_setfit.text_encoder import TextEncoder
-from smalltext_torch import parameters, pretrained_files, weight_files
+from smalltext_torch import pretrained_files, weight_files
 from smalltext_torch.device import present_or_best
 from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.randomness import TorchRandomness
-from smalltext_torch.saving import save, saved_loss, saved_value
+from smalltext_torch.saving import constructor_parameters as parameters_of
+from smalltext_torch.saving import saved_value
 
 if TYPE_CHECKING:
     from smalltext_setfit.classifier import SetFitClassification
@@ -43,7 +44,7 @@ def save_classifier(classifier: SetFitClassification, folder: str | Path, *, for
     InvalidInputError
         If setfit has no form for it.
     """
-    fitted = classifier._require_fitted()
+    fitted = classifier.require_fitted()
     if for_setfit:
         from smalltext_setfit.setfit_form import check_form, write_form
 
@@ -59,7 +60,7 @@ def save_classifier(classifier: SetFitClassification, folder: str | Path, *, for
         "validation": classifier.validation_,
         "head_training": asdict(fitted.head_training),
     }
-    save(classifier, folder, write, learned)
+    classifier.write_folder(folder, write, learned)
 
 
 def _write(fitted: Fitted, folder: Path) -> None:
@@ -102,7 +103,7 @@ def read(classifier: SetFitClassification, folder: Path, manifest: Manifest) -> 
     return Fitted(
         encoder,
         network,
-        saved_loss(classifier, manifest),
+        classifier.saved_loss(manifest),
         manifest.names,
         known,
         _head_training(classifier, manifest),
@@ -139,7 +140,7 @@ def constructor_parameters(classifier: SetFitClassification) -> dict[str, Any]:
     if not isinstance(training.get("loss", ""), str):
         training["loss"] = training["loss"].__name__
     return {
-        **parameters.constructor_parameters(classifier),
+        **parameters_of(classifier),
         "setfit_model_args": classifier.setfit_model_args.to_json(),
         "model_kwargs": model,
         "trainer_kwargs": training,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import logging
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from safetensors.torch import load_model, save_model
 from torch import nn
 from torch.optim import Optimizer
 
@@ -19,16 +22,17 @@ from smalltext_core import validation
 from smalltext_core.class_weights import ClassWeight, by_number, check_class_weight, class_weights
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.labels import LabelNames
+from smalltext_core.saving import Manifest
 from smalltext_torch import optimization
-from smalltext_torch.backend import Backend, E, Fitted
-from smalltext_torch.batching import Batch
+from smalltext_torch.base import TorchModelBase
+from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.deprecation import ConstructorEarlyStopping, warn_deprecated
 from smalltext_torch.device import (
     Precision,
     PrecisionName,
     check_device,
     check_precision,
-    present_or_best,
     reproducible,
     resolve_device,
 )
@@ -41,7 +45,6 @@ from smalltext_torch.model_selection import ModelSelectionHandler, as_model_sele
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, VERBOSITY_VERBOSE, Narrator, check_verbosity
 from smalltext_torch.randomness import Randomness, TorchRandomness
-from smalltext_torch.saving import save, saved_loss
 from smalltext_torch.scoring import Scoring
 from smalltext_torch.split import check_validation_set_size, split_rows
 from smalltext_torch.training import Examples, Schedule, Tally, Training, evaluate
@@ -50,14 +53,45 @@ from smalltext_torch.vocabulary_in_use import vocabulary_in_use
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from smalltext_core.saving import Manifest
+WEIGHTS = "weights.safetensors"
+
+E = TypeVar("E")
+"""The type of a backend's encoder: a vocabulary, a tokenizer."""
 
 
-class TorchClassifier(Backend[E]):
+@dataclass(frozen=True)
+class TorchState(Generic[E]):
+    """The result of training a `TorchClassifier`.
+
+    Parameters
+    ----------
+    encoder : Any
+        Encodes texts: a vocabulary, a tokenizer.
+    network : Module
+        The trained network. Inference runs in evaluation mode, whatever mode it is in.
+    loss : Loss
+        The loss that it was trained with, which defines what its logits mean.
+    label_names : LabelNames or None
+    history : list of HistoryRecord
+    """
+
+    encoder: E
+    network: nn.Module
+    loss: Loss
+    label_names: LabelNames | None
+    history: list[HistoryRecord]
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the network."""
+        return next(iter(self.network.parameters())).device
+
+
+class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     """A classifier whose network is trained by this package's loop. A backend subclasses it.
 
-    A backend says what a text becomes and what network it goes through: see `Backend`. Its constructor hands on
-    the arguments described here, and sets an attribute of the same name for each one of its own.
+    A backend implements the abstract methods, which turn texts into tokens and make the network. Its constructor
+    passes on the arguments described here, and sets an attribute of the same name for each further one.
 
     Parameters
     ----------
@@ -97,6 +131,9 @@ class TorchClassifier(Backend[E]):
     InvalidInputError
         If an argument is not what is described here.
     """
+
+    no_improvement_parameter: ClassVar[str] = "early_stopping_no_improvement"
+    """The constructor's name for that argument."""
 
     def __init__(
         self,
@@ -139,7 +176,7 @@ class TorchClassifier(Backend[E]):
         self.precision = check_precision(precision, mixed_precision)
         self.max_gradient_norm = validation.check_positive("max_gradient_norm", max_gradient_norm)
         self.warm_start = validation.check_flag("warm_start", warm_start)
-        self._fitted: Fitted[E] | None = None
+        self._state: TorchState[E] | None = None
         for parameter in self._constructor_early_stopping().used():
             warn_deprecated(parameter, "fit(early_stopping=...)")
 
@@ -185,24 +222,24 @@ class TorchClassifier(Backend[E]):
         DivergedError
             If the loss is no longer a finite number.
         """
-        train_set, validation_set, checked_weights = self._checked_data(train_set, validation_set, weights)
+        train_set, validation_set, checked_weights = self.check_fit_data(train_set, validation_set, weights)
         by_number(self.class_weight, self.num_classes, train_set.label_names)
         early = self._constructor_early_stopping()
         stopping = early.overruled(early_stopping)
         selection = as_model_selection_handler(
-            self._default_model_selection() if model_selection is None else model_selection
+            self.default_model_selection() if model_selection is None else model_selection
         )
-        self._check_optimization(optimizer, scheduler)
+        self.check_optimization(optimizer, scheduler)
         listeners = check_callbacks(callbacks)
         device = resolve_device(self.device)
         randomness = Randomness(self.seed, device)
-        goes_on = self._fitted if self.warm_start else None
-        encoder = self._make_encoder(train_set) if goes_on is None else goes_on.encoder
+        goes_on = self._state if self.warm_start else None
+        encoder = self.make_encoder(train_set) if goes_on is None else goes_on.encoder
         examples, validation, loss = self._examples(
             encoder, train_set, checked_weights, validation_set, randomness
         )
         with gradients(device), randomness.network.lent():
-            network = self._make_network(encoder) if goes_on is None else copy.deepcopy(goes_on.network)
+            network = self.make_network(encoder) if goes_on is None else copy.deepcopy(goes_on.network)
             network.to(device)
         if goes_on is not None and not any(parameter.requires_grad for parameter in network.parameters()):
             raise InvalidInputError(
@@ -220,16 +257,16 @@ class TorchClassifier(Backend[E]):
         if stopping is None:
             stopping = early.handler(len(schedule.validated_after(batches)))
         in_use = [given.texts for given in (examples, validation) if given is not None]
-        embedding = self._word_embedding(network) if optimizer is None else None
+        embedding = self.get_input_embeddings(network) if optimizer is None else None
         with (
             gradients(device),
             reproducible(device, self.seed),
-            vocabulary_in_use(network, embedding, in_use, self._padding(encoder)),
+            vocabulary_in_use(network, embedding, in_use, self.padding(encoder)),
             self._optimization(optimizer, scheduler, network, schedule.num_epochs * batches) as (given, paced),
         ):
             training = Training(
                 network=network,
-                forward=lambda batch: self._forward(network, batch),
+                forward=lambda batch: self.forward(network, batch),
                 loss=loss,
                 schedule=schedule,
                 optimizer=given,
@@ -238,12 +275,12 @@ class TorchClassifier(Backend[E]):
                 selection=selection,
                 callbacks=listeners,
                 randomness=randomness,
-                precision=self._precision_of(network, device),
+                precision=self.precision_for(network, device),
                 narrator=narrator,
-                begin_epoch=lambda epoch: self._begin_epoch(network, epoch),
+                begin_epoch=lambda epoch: self.on_epoch_start(network, epoch),
             )
             history = training.run(examples, validation)
-        self._fitted = Fitted(encoder, network, loss, train_set.label_names, history)
+        self._state = TorchState(encoder, network, loss, train_set.label_names, history)
         return self
 
     def save(self, folder: str | Path) -> None:
@@ -259,18 +296,101 @@ class TorchClassifier(Backend[E]):
         ModelFolderError
             If the folder holds other things than a saved model.
         """
-        fitted = self._require_fitted()
+        fitted = self.require_fitted()
 
         def write(staging: Path) -> None:
-            self._save_network(fitted, staging)
-            self._save_encoder(fitted.encoder, staging)
+            self.save_network(fitted, staging)
+            self.save_encoder(fitted.encoder, staging)
 
-        save(self, folder, write, {"history": fitted.history})
+        self.write_folder(folder, write, {"history": fitted.history})
+
+    @abstractmethod
+    def make_encoder(self, train_set: Dataset[Any]) -> E:
+        """Return what texts are encoded with: learned from the texts, loaded, or taken from their dataset."""
+
+    @abstractmethod
+    def encode(self, encoder: E, data_set: Dataset[Any]) -> Ragged:
+        """Return the texts of a `TextDataset`, or of the backend's own dataset, as token numbers.
+
+        Raises
+        ------
+        InvalidInputError
+            If the dataset is of another kind, or was made with another encoder.
+        """
+
+    @abstractmethod
+    def make_network(self, encoder: E) -> nn.Module:
+        """Return a new network, on the CPU, that shares no memory with anything of the caller's.
+
+        Random initial weights are drawn from torch's global generators, which meanwhile are the classifier's own.
+        """
+
+    @abstractmethod
+    def save_encoder(self, encoder: E, folder: Path) -> None:
+        """Write what `load_encoder` needs into a folder, as JSON or safetensors."""
+
+    @abstractmethod
+    def load_encoder(self, folder: Path) -> E:
+        """Read what `save_encoder` wrote, running no code of the folder."""
+
+    def make_empty_network(self, encoder: E) -> nn.Module:
+        """Return a network that saved weights are then put into; nothing is fetched for it."""
+        return self.make_network(encoder)
+
+    def save_network(self, fitted: TorchState[E], folder: Path) -> None:
+        """Write the weights of a trained network into a folder."""
+        save_model(fitted.network, str(folder / WEIGHTS))
+
+    def load_network(self, encoder: E, folder: Path) -> nn.Module:
+        """Read what `save_network` wrote, running no code of the folder, and return the network on the CPU."""
+        network = self.make_empty_network(encoder)
+        load_model(network, str(folder / WEIGHTS))
+        return network
+
+    def padding(self, encoder: E) -> int:  # noqa: ARG002
+        """Return the token that batches are padded with."""
+        return 0
+
+    def forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        """Return the logits of a batch, shape (n, num_classes)."""
+        logits: torch.Tensor = network(batch.tokens, batch.lengths)
+        return logits
+
+    def precision_for(self, network: nn.Module, device: torch.device) -> Precision:  # noqa: ARG002
+        """Return the precision to compute in: what the caller wants, where the network can."""
+        return Precision.of(device, self.precision == "auto")
+
+    def check_optimization(self, optimizer: OptimizerChoice | None, scheduler: SchedulerChoice | None) -> None:
+        """Refuse an optimizer and a scheduler that `fit` cannot train with, before anything is built."""
+        optimization.check_choice(optimizer, scheduler)
+
+    def default_model_selection(self) -> ModelSelectionHandler | Literal["none"] | None:
+        """Return what `fit` takes if it is given no model selection."""
+        return None
+
+    def get_input_embeddings(self, network: nn.Module) -> nn.Embedding | None:  # noqa: ARG002
+        """Return the embedding in which tokens are looked up, so that only rows that occur need to be trained.
+
+        None is always right. An embedding is, where the default optimizer changes a row without a gradient in
+        proportion to itself, if at all; see `smalltext_torch.vocabulary_in_use`.
+        """
+        return None
+
+    def on_epoch_start(self, network: nn.Module, epoch: int) -> None:
+        """Take note that an epoch, counted from 1, begins: for what is frozen in some epochs and not in others."""
+
+    def configure_optimizer(self, network: nn.Module) -> Optimizer:
+        """Return the optimizer for when `fit` is given none."""
+        return optimization.adam(network, self.lr)
+
+    def configure_scheduler(self, optimizer: Optimizer, total_steps: int) -> Scheduler | None:  # noqa: ARG002
+        """Return the scheduler that goes with the default optimizer; None keeps the learning rate."""
+        return None
 
     @property
     def model(self) -> nn.Module | None:
         """The trained network; None before `fit`."""
-        return None if self._fitted is None else self._fitted.network
+        return None if self._state is None else self._state.network
 
     @property
     def mixed_precision(self) -> bool:
@@ -280,7 +400,7 @@ class TorchClassifier(Backend[E]):
     @property
     def history_(self) -> list[HistoryRecord]:
         """What was measured while training, one record for every validation."""
-        return self._require_fitted().history
+        return self.require_fitted().history
 
     def _examples(
         self,
@@ -291,13 +411,13 @@ class TorchClassifier(Backend[E]):
         randomness: Randomness,
     ) -> tuple[Examples, Examples | None, Loss]:
         """Return the texts to train on and those to validate with, and the loss that fits the former."""
-        texts, y = self._encode(encoder, train_set), train_set.y
+        texts, y = self.encode(encoder, train_set), train_set.y
         if validation_set is None:
             rows, set_aside = split_rows(y, self.validation_set_size, randomness.split)
             held_out = texts.take(set_aside), y[set_aside], None if weights is None else weights[set_aside]
             texts, y, weights = texts.take(rows), y[rows], None if weights is None else weights[rows]
         else:
-            held_out = self._encode(encoder, validation_set), validation_set.y, None
+            held_out = self.encode(encoder, validation_set), validation_set.y, None
         of_class = class_weights(self.class_weight, y, self.num_classes, train_set.label_names)
         loss = Loss(self.multi_label, of_class, self.multi_label_threshold)
         examples = Examples(texts, y, loss.text_weights(y, weights))
@@ -305,7 +425,10 @@ class TorchClassifier(Backend[E]):
             return examples, None, loss
         return examples, Examples(held_out[0], held_out[1], loss.text_weights(*held_out[1:])), loss
 
-    def _predicted(self, fitted: Fitted[E], data_set: Dataset[Any], samples: int) -> NDArray[np.float32]:
+    def compute_probabilities(
+        self, fitted: TorchState[E], data_set: Dataset[Any], samples: int
+    ) -> NDArray[np.float32]:
+        """Return probabilities, shape (n, num_classes); (n, samples, num_classes) for several samples."""
         scoring = self._scoring(fitted, data_set)
         if samples == 1:
             return scoring.compute(fitted.network, self._probabilities(fitted, fitted.network), self.num_classes)
@@ -316,31 +439,34 @@ class TorchClassifier(Backend[E]):
             Randomness(self.seed, fitted.device).network,
         )
 
-    def _measured(self, fitted: Fitted[E], validation_set: Dataset[Any]) -> tuple[float, float]:
+    def compute_metrics(self, fitted: TorchState[E], validation_set: Dataset[Any]) -> tuple[float, float]:
+        """Return loss and accuracy on checked texts."""
         return self._tally(fitted, validation_set).means("The validation loss")
 
-    def _saved_parameters(self) -> dict[str, Any]:
-        saved = super()._saved_parameters()
+    def parameters_to_save(self) -> dict[str, Any]:
+        """Return the constructor's arguments that are saved, from which `load` constructs the classifier."""
+        saved = super().parameters_to_save()
         return {name: saved[name] for name in saved if name != "mixed_precision"}  # it repeats the precision
 
-    def _restore(self, folder: Path, manifest: Manifest) -> None:
-        encoder = self._load_encoder(folder)
+    def load_state(self, folder: Path, manifest: Manifest) -> TorchState[E]:
+        """Read the result of training that `save` wrote, on the CPU, running no code of the folder."""
+        encoder = self.load_encoder(folder)
         with TorchRandomness(0, torch.device("cpu")).lent():
-            network = self._load_network(encoder, folder)
-        network.to(present_or_best(self.device)).eval()
-        loss, history = saved_loss(self, manifest), manifest.parameters["history"]
-        self._fitted = Fitted(encoder, network, loss, manifest.names, history)
+            network = self.load_network(encoder, folder)
+        return TorchState(
+            encoder, network.eval(), self.saved_loss(manifest), manifest.names, manifest.parameters["history"]
+        )
 
-    def _tally(self, fitted: Fitted[E], data_set: Dataset[Any]) -> Tally:
+    def _tally(self, fitted: TorchState[E], data_set: Dataset[Any]) -> Tally:
         """Return the losses and hits of labelled texts."""
         y = data_set.y
         return evaluate(
             fitted.network,
-            lambda batch: self._forward(fitted.network, batch),
+            lambda batch: self.forward(fitted.network, batch),
             fitted.loss,
-            Examples(self._encode(fitted.encoder, data_set), y, fitted.loss.text_weights(y)),
+            Examples(self.encode(fitted.encoder, data_set), y, fitted.loss.text_weights(y)),
             self._precision(fitted),
-            self._padding(fitted.encoder),
+            self.padding(fitted.encoder),
         )
 
     def _schedule(self, encoder: E) -> Schedule:
@@ -349,7 +475,7 @@ class TorchClassifier(Backend[E]):
             self.mini_batch_size,
             self.validations_per_epoch,
             self.max_gradient_norm,
-            self._padding(encoder),
+            self.padding(encoder),
         )
 
     def _optimization(
@@ -361,26 +487,28 @@ class TorchClassifier(Backend[E]):
     ) -> AbstractContextManager[tuple[Optimizer, Scheduler | None]]:
         if optimizer is not None:
             return optimization.chosen(optimizer, scheduler, network)
-        default = self._default_optimizer(network)
-        return nullcontext((default, self._default_scheduler(default, steps)))
+        default = self.configure_optimizer(network)
+        return nullcontext((default, self.configure_scheduler(default, steps)))
 
     def _constructor_early_stopping(self) -> ConstructorEarlyStopping:
         return ConstructorEarlyStopping(
             self.early_stopping_no_improvement, self.early_stopping_acc, self.no_improvement_parameter
         )
 
-    def _probabilities(self, fitted: Fitted[E], network: nn.Module) -> Callable[[Batch], torch.Tensor]:
+    def _probabilities(self, fitted: TorchState[E], network: nn.Module) -> Callable[[Batch], torch.Tensor]:
         """Return what turns a batch into probabilities by way of a network."""
-        return lambda batch: fitted.loss.probabilities(self._forward(network, batch))
+        return lambda batch: fitted.loss.probabilities(self.forward(network, batch))
 
-    def _precision(self, fitted: Fitted[E]) -> Precision:
-        return self._precision_of(fitted.network, fitted.device)
+    def _precision(self, fitted: TorchState[E]) -> Precision:
+        return self.precision_for(fitted.network, fitted.device)
 
-    def _scoring(self, fitted: Fitted[E], data_set: Dataset[Any], description: str | None = "predict") -> Scoring:
+    def _scoring(
+        self, fitted: TorchState[E], data_set: Dataset[Any], description: str | None = "predict"
+    ) -> Scoring:
         """Return the texts of a dataset that was checked, ready to be passed through the network."""
         return Scoring(
-            self._encode(fitted.encoder, data_set),
+            self.encode(fitted.encoder, data_set),
             self._precision(fitted),
-            self._padding(fitted.encoder),
+            self.padding(fitted.encoder),
             description,
         )

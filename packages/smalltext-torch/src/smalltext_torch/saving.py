@@ -1,110 +1,142 @@
-"""Fitted classifiers with a network as folders: weights as safetensors, everything else as JSON.
+"""Saved classifiers: constructor arguments as JSON, values read back from a manifest, and a trial run.
 
-A folder may come from anybody. What is in it is checked before any of it is used, and a classifier that was loaded
-classifies a few texts on the processor before the caller gets it, so that `load` says what it cannot do.
+A folder may come from anybody, so every value that is read from it is checked.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from smalltext_core.atomic import as_path
+from smalltext_core.classifier import ProbabilisticClassifier
+from smalltext_core.dataset import TextDataset
 from smalltext_core.errors import ModelFolderError, SmallTextError
 from smalltext_core.messages import one_line, shown
-from smalltext_core.saving import MANIFEST, Manifest, damage_explained, model_folder, read_manifest
-from smalltext_torch import parameters
-from smalltext_torch.device import present_or_best, resolve_device
-from smalltext_torch.inference import gradients
-from smalltext_torch.losses import Loss
-from smalltext_torch.pretrained_files import check_files
-from smalltext_torch.trial import try_out
+from smalltext_core.saving import MANIFEST, Manifest
+from smalltext_torch.progress import no_progress_bars
 
-if TYPE_CHECKING:
-    from smalltext_torch.network_classifier import NetworkClassifier
+_CHARACTERS = "".join(
+    chr(code) for code in (*range(0x21, 0x3000, 41), *range(0x3041, 0xD7A0, 997), 0x1F44D, 0x1F600)
+)
+"""Characters of many scripts."""
 
-C = TypeVar("C", bound="NetworkClassifier[Any]")
+TRIALS = (
+    (
+        "a",
+        "Hello, WORLD! It's 12.5 % of 3, don't you think?",
+        "",
+        _CHARACTERS,
+        " ".join(_CHARACTERS),
+        "\N{COMBINING ACUTE ACCENT}",
+    ),
+    ("goal 1 the " * 200, "a b c d e f g"),
+    ("",),
+    ("a b",),
+    ("a b c",),
+)
+"""Batches of texts for `try_out`: of many scripts, longer than models take, and of several lengths."""
 
 
-def save(
-    classifier: NetworkClassifier[Any],
-    folder: str | Path,
-    write: Callable[[Path], None],
-    learned: Mapping[str, Any],
-) -> None:
-    """Write a fitted classifier to a folder, whole or not at all.
+def constructor_parameters(classifier: object) -> dict[str, Any]:
+    """Return the constructor's arguments, as the attributes of the same names hold them."""
+    names = inspect.signature(type(classifier).__init__).parameters
+    return {name: getattr(classifier, name) for name in names if name != "self"}
+
+
+def to_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as a manifest can hold them."""
+    held = {name: _to_json(value) for name, value in parameters.items()}
+    class_weight = parameters.get("class_weight")
+    if isinstance(class_weight, Mapping):  # as pairs, since the keys of an object would all be strings
+        held["class_weight"] = [[_to_json(label), float(weight)] for label, weight in class_weight.items()]
+    return held
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, torch.device):
+        return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {str(key): _to_json(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_json(inner) for inner in value]
+    return value
+
+
+def from_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `to_json` was given; class weights are pairs, or (by earlier versions) numbers as strings."""
+    restored = dict(parameters)
+    if isinstance(restored.get("class_weight"), Mapping):
+        restored["class_weight"] = {int(label): weight for label, weight in restored["class_weight"].items()}
+    elif isinstance(restored.get("class_weight"), list):
+        restored["class_weight"] = {label: float(weight) for label, weight in restored["class_weight"]}
+    return restored
+
+
+def saved_value(manifest: Manifest, name: str, *types: type) -> Any:
+    """Return a parameter that a manifest holds.
 
     Parameters
     ----------
-    classifier : NetworkClassifier
-    folder : path
-    write : callable
-        Writes the network and what texts are encoded with into the folder that it is given.
-    learned : mapping
-        What else has to be known of the training, as JSON can hold it.
-    """
-    fitted = classifier._require_fitted()
-    weights = fitted.loss.class_weights
-    with model_folder(
-        folder,
-        classifier=classifier.name,
-        distribution=classifier.distribution,
-        version=classifier.version,
-        parameters={
-            "constructor": parameters.to_json(classifier._saved_parameters()),
-            "class_weights": None if weights is None else weights.tolist(),
-            **learned,
-        },
-        label_names=fitted.label_names,
-    ) as staging:
-        write(staging)
-
-
-def load(cls: type[C], folder: str | Path, device: str | torch.device | None) -> C:
-    """Bring back a classifier of a class, and blame the folder for what goes wrong.
+    manifest : Manifest
+    name : str
+    *types : type
+        The types allowed; a boolean is no integer.
 
     Raises
     ------
     ModelFolderError
-        If the folder is no saved model of that class, or is damaged.
-    InvalidInputError
-        If there is no such device.
+        If it is missing, or of another type.
     """
-    folder = as_path(folder)
-    manifest = read_manifest(folder)
-    if manifest.classifier != cls.name:
-        raise ModelFolderError(
-            f"{folder} holds a {shown(manifest.classifier)} classifier; use smalltext_core.load."
-        )
-    if device is not None:
-        resolve_device(device)
-    check_files(folder, cls.further_files)
-    with damage_explained(folder), _blamed(folder):
-        cls._check_saved(folder, manifest)
-        classifier = _unfitted(cls, manifest)
-        _check_names(classifier, manifest)
-        wanted = classifier.device if device is None else device
-        # Indices out of range leave an accelerator unusable, while the processor only raises an error.
-        classifier.device = "cpu"
-        with gradients(torch.device("cpu")):
-            classifier._restore(folder, manifest)
-        try_out(classifier)
-        classifier.device = wanted
-        with gradients(torch.device("cpu")):
-            classifier._require_fitted().network.to(present_or_best(wanted))
-    return classifier
+    value = manifest.parameters.get(name)
+    if type(value) not in types or name not in manifest.parameters:
+        raise _parameter_error(name, value, " or ".join(kind.__name__ for kind in types))
+    return value
+
+
+def saved_class_weights(manifest: Manifest, num_classes: int) -> NDArray[np.float64] | None:
+    """Return the class weights of a saved classifier, shape (num_classes,), if it has any.
+
+    Raises
+    ------
+    ModelFolderError
+        If they are not one finite number of 0 or above for each class.
+    """
+    weights = saved_value(manifest, "class_weights", list, type(None))
+    if weights is None:
+        return None
+    valid = all(type(weight) in (int, float) and 0 <= weight < math.inf for weight in weights)
+    if not valid or len(weights) != num_classes:
+        raise _parameter_error("class_weights", weights, f"{num_classes} finite numbers, 0 or above")
+    return np.array(weights, dtype=np.float64)
+
+
+def check_label_names(manifest: Manifest, num_classes: int) -> None:
+    """Refuse a manifest that does not name every class, if it names any."""
+    names = manifest.label_names
+    if names is not None and len(names) != num_classes:
+        what = f"{MANIFEST}, key 'label_names': there are {len(names)} names for {num_classes} classes"
+        raise ModelFolderError(f"{what}. Save the model again.")
+
+
+def _parameter_error(name: str, value: object, allowed: str) -> ModelFolderError:
+    what = f"{MANIFEST}, key {shown(f'parameters.{name}')}: it holds {shown(value, 100)}; allowed: {allowed}"
+    return ModelFolderError(f"{what}. Save the model again.")
 
 
 @contextmanager
-def _blamed(folder: Path) -> Iterator[None]:
-    """Say of whatever is refused about what a folder holds that the folder is to blame."""
+def folder_blamed(folder: Path) -> Iterator[None]:
+    """Turn errors about invalid values, which can only come from the folder, into a ModelFolderError."""
     try:
         yield
     except ModelFolderError:
@@ -114,58 +146,31 @@ def _blamed(folder: Path) -> Iterator[None]:
         raise ModelFolderError(f"{what} Save the model again.") from error
 
 
-def saved_loss(classifier: NetworkClassifier[Any], manifest: Manifest) -> Loss:
-    """Return the loss that a saved classifier was trained with.
+def try_out(classifier: ProbabilisticClassifier) -> None:
+    """Classify a few texts with a loaded classifier.
 
     Raises
     ------
     ModelFolderError
-        If its class weights are not one finite number of 0 or above for each class.
+        If there are no finite probabilities for all classes.
+    Exception
+        Whatever else is raised by a network or a tokenizer that cannot be used.
     """
-    weights = saved_value(manifest, "class_weights", list, type(None))
-    if weights is None:
-        return Loss(classifier.multi_label, None, classifier.multi_label_threshold)
-    sound = all(type(weight) in (int, float) and 0 <= weight < math.inf for weight in weights)
-    if not sound or len(weights) != classifier.num_classes:
-        raise _of_parameter("class_weights", weights, f"{classifier.num_classes} finite numbers, 0 or above")
-    return Loss(classifier.multi_label, np.array(weights, dtype=np.float64), classifier.multi_label_threshold)
+    sampled: Any = classifier.predict_proba
+    with warnings.catch_warnings(), no_progress_bars():
+        warnings.simplefilter("ignore")
+        for texts in TRIALS:
+            _check(classifier, classifier.predict_proba(TextDataset(texts)), len(texts))
+        some = TextDataset(TRIALS[0][:2])
+        _check(classifier, sampled(some, dropout_sampling=2)[:, 0], len(some))
+        embed = getattr(classifier, "embed", None)
+        if embed is not None:
+            embedded = np.asarray(embed(some))
+            if embedded.shape[:1] != (len(some),) or not np.isfinite(embedded).all():
+                raise ModelFolderError("The saved model embeds texts as numbers that are not finite.")
 
 
-def saved_value(manifest: Manifest, name: str, *types: type) -> Any:
-    """Return one of the values that a manifest holds of a training.
-
-    Parameters
-    ----------
-    manifest : Manifest
-    name : str
-    *types : type
-        What it may be; a boolean is no integer.
-
-    Raises
-    ------
-    ModelFolderError
-        If it is not there, or of another type.
-    """
-    value = manifest.parameters.get(name)
-    if type(value) not in types or name not in manifest.parameters:
-        raise _of_parameter(name, value, " or ".join(kind.__name__ for kind in types))
-    return value
-
-
-def _of_parameter(name: str, value: object, allowed: str) -> ModelFolderError:
-    what = f"{MANIFEST}, key {shown(f'parameters.{name}')}: it holds {shown(value, 100)}; allowed: {allowed}"
-    return ModelFolderError(f"{what}. Save the model again.")
-
-
-def _check_names(classifier: NetworkClassifier[Any], manifest: Manifest) -> None:
-    names = manifest.label_names
-    if names is not None and len(names) != classifier.num_classes:
-        what = f"{MANIFEST}, key 'label_names': there are {len(names)} names for {classifier.num_classes} classes"
-        raise ModelFolderError(f"{what}. Save the model again.")
-
-
-def _unfitted(cls: type[C], manifest: Manifest) -> C:
-    with warnings.catch_warnings():
-        # Whoever made the classifier was warned already.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return cls(**cls._loaded_parameters(saved_value(manifest, "constructor", dict)))
+def _check(classifier: ProbabilisticClassifier, proba: NDArray[np.float32], texts: int) -> None:
+    if proba.shape != (texts, classifier.num_classes) or not np.isfinite(proba).all():
+        what = f"The saved model does not give {classifier.num_classes} finite probabilities for a text"
+        raise ModelFolderError(f"{what}. Copy the folder again, or save the model again.")

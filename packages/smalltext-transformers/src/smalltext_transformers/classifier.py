@@ -19,9 +19,8 @@ from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.validation import check_count
-from smalltext_torch.backend import Fitted
 from smalltext_torch.batching import Batch, Ragged
-from smalltext_torch.classifier import TorchClassifier
+from smalltext_torch.classifier import TorchClassifier, TorchState
 from smalltext_torch.device import Precision, PrecisionName, check_precision
 from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
@@ -255,7 +254,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         """
         description = described("embed", pbar)
         validation.check_flag("return_proba", return_proba)
-        fitted = self._require_fitted()
+        fitted = self.require_fitted()
         data_set = validation.prediction_data(data_set, fitted=True, classifier=self)
         config = fitted.encoder.config
         check_embedding(embedding_method, hidden_layer_index, config)
@@ -281,7 +280,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
     def _pretrained(self) -> Pretrained:
         return Pretrained(self.transformer_model, self.cache_dir)
 
-    def _make_encoder(self, train_set: Dataset[Any]) -> Encoder:  # noqa: ARG002
+    def make_encoder(self, train_set: Dataset[Any]) -> Encoder:  # noqa: ARG002
+        """Return the tokenizer and the configuration of the pretrained model."""
         source = self._pretrained()
         encoder = Encoder.of(
             source.tokenizer(), source.config(self.num_classes, self.multi_label), self.max_seq_len
@@ -290,22 +290,24 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         encoder.config.pad_token_id = encoder.padding
         return encoder
 
-    def _encode(self, encoder: Encoder, data_set: Dataset[Any]) -> Ragged:
+    def encode(self, encoder: Encoder, data_set: Dataset[Any]) -> Ragged:
+        """Return the token ids of texts, truncated to what the model takes."""
         return encoder.encode(data_set)
 
-    def _make_network(self, encoder: Encoder) -> nn.Module:
+    def make_network(self, encoder: Encoder) -> nn.Module:
+        """Return the pretrained model with a new head, and with an adapter if one was configured."""
         network, drawn = self._pretrained().network(encoder.config)
         return prepare(network if self.peft_config is None else with_adapter(network, self.peft_config, drawn))
 
     def _scoring(
-        self, fitted: Fitted[Encoder], data_set: Dataset[Any], description: str | None = "predict"
+        self, fitted: TorchState[Encoder], data_set: Dataset[Any], description: str | None = "predict"
     ) -> Scoring:
         if self.long_texts == "truncate":
             return super()._scoring(fitted, data_set, description)
         windows, counts = fitted.encoder.windows(data_set)
         return WindowScoring(windows, self._precision(fitted), fitted.encoder.padding, description, counts=counts)
 
-    def _tally(self, fitted: Fitted[Encoder], data_set: Dataset[Any]) -> Tally:
+    def _tally(self, fitted: TorchState[Encoder], data_set: Dataset[Any]) -> Tally:
         if self.long_texts == "truncate":
             return super()._tally(fitted, data_set)
         loss, y = fitted.loss, data_set.y
@@ -322,22 +324,26 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         )
         return tally
 
-    def _forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+    def forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        """Return the logits of a batch; the last layer computes what the head looks at."""
         configured: Any = network
         with first_token_alone():
             logits: torch.Tensor = configured(**inputs(batch, configured.config)).logits
         return logits
 
-    def _precision_of(self, network: nn.Module, device: torch.device) -> Precision:
+    def precision_for(self, network: nn.Module, device: torch.device) -> Precision:
+        """Return the precision to compute in: float32 for types of models that cannot mix types."""
         configured: Any = network
         if configured.config.model_type in FLOAT32_ALONE:
             return Precision(device)
-        return super()._precision_of(network, device)
+        return super().precision_for(network, device)
 
-    def _padding(self, encoder: Encoder) -> int:
+    def padding(self, encoder: Encoder) -> int:
+        """Return the token id of the padding."""
         return encoder.padding
 
-    def _check_optimization(self, optimizer: OptimizerChoice | None, scheduler: SchedulerChoice | None) -> None:
+    def check_optimization(self, optimizer: OptimizerChoice | None, scheduler: SchedulerChoice | None) -> None:
+        """Refuse an optimizer beside fine-tuning arguments, and what no backend can train with."""
         if self.fine_tuning_arguments is not None and not (optimizer is None and scheduler is None):
             raise InvalidInputError(
                 "optimizer" if scheduler is None else "scheduler",
@@ -345,34 +351,42 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
                 "either fine_tuning_arguments, or an optimizer and a scheduler",
                 "fine_tuning_arguments say how fast each layer learns, and so does an optimizer.",
             )
-        super()._check_optimization(optimizer, scheduler)
+        super().check_optimization(optimizer, scheduler)
 
-    def _default_model_selection(self) -> Literal["none"] | None:
+    def default_model_selection(self) -> Literal["none"] | None:
+        """Return what the constructor's `model_selection` asks for."""
         return None if self.model_selection else "none"
 
-    def _default_optimizer(self, network: nn.Module) -> Optimizer:
+    def configure_optimizer(self, network: nn.Module) -> Optimizer:
+        """Return AdamW; with fine-tuning arguments, each layer has its own learning rate."""
         return layers.adamw(network, self.lr, self.fine_tuning_arguments)
 
-    def _default_scheduler(self, optimizer: Optimizer, total_steps: int) -> Scheduler:
+    def configure_scheduler(self, optimizer: Optimizer, total_steps: int) -> Scheduler:
+        """Return the scheduler that lets the learning rate fall to 0 linearly."""
         rising = 0.0 if self.fine_tuning_arguments is None else self.fine_tuning_arguments.cut_fraction
         return layers.linear_decay(optimizer, total_steps, rising)
 
-    def _word_embedding(self, network: nn.Module) -> nn.Embedding | None:
+    def get_input_embeddings(self, network: nn.Module) -> nn.Embedding | None:
+        """Return the word embedding, of which only rows that occur are trained."""
         return layers.word_embedding(network)
 
-    def _begin_epoch(self, network: nn.Module, epoch: int) -> None:
+    def on_epoch_start(self, network: nn.Module, epoch: int) -> None:
+        """Unfreeze layers, and release cached CUDA memory, as the constructor's arguments say."""
         if self.fine_tuning_arguments is not None:
             layers.unfreeze_top(network, self.fine_tuning_arguments.unfrozen_layers(epoch))
         if self.memory_fix and epoch > 1 and (epoch - 1) % self.memory_fix == 0 and torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _save_encoder(self, encoder: Encoder, folder: Path) -> None:
+    def save_encoder(self, encoder: Encoder, folder: Path) -> None:
+        """Write the tokenizer and the configuration."""
         encoder.save(folder)
 
-    def _load_encoder(self, folder: Path) -> Encoder:
+    def load_encoder(self, folder: Path) -> Encoder:
+        """Read the tokenizer and the configuration."""
         return Encoder.load(folder)
 
-    def _save_network(self, fitted: Fitted[Encoder], folder: Path) -> None:
+    def save_network(self, fitted: TorchState[Encoder], folder: Path) -> None:
+        """Write the weights as transformers does, or the adapter alone if there is one."""
         network: Any = fitted.network
         if fitted.label_names is not None:
             names = fitted.label_names.names
@@ -384,16 +398,18 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             else:
                 save_adapter(network, folder)
 
-    def _load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
+    def load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
+        """Read the weights, or the pretrained model and the saved adapter."""
         if self.peft_config is None:
             return prepare(pretrained.saved_network(folder, encoder.config))
         network, _ = self._pretrained().network(encoder.config)
         return prepare(with_saved_adapter(network, folder))
 
-    def _saved_parameters(self) -> dict[str, Any]:
+    def parameters_to_save(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON can hold them."""
         arguments = self.fine_tuning_arguments
         return {
-            **super()._saved_parameters(),
+            **super().parameters_to_save(),
             "transformer_model": self.transformer_model.to_json(),
             "fine_tuning_arguments": None if arguments is None else asdict(arguments),
             "peft_config": None if self.peft_config is None else config_to_json(self.peft_config),
@@ -401,10 +417,11 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         }
 
     @classmethod
-    def _loaded_parameters(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
+    def parameters_from_saved(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the constructor's arguments, made from what JSON holds."""
         arguments, adapter = saved["fine_tuning_arguments"], saved["peft_config"]
         return {
-            **super()._loaded_parameters(saved),
+            **super().parameters_from_saved(saved),
             "cache_dir": None if saved["cache_dir"] is None else str(Path(saved["cache_dir"]).expanduser()),
             "transformer_model": TransformerModelArguments(**saved["transformer_model"]),
             "fine_tuning_arguments": None if arguments is None else FineTuningArguments(**arguments),

@@ -82,11 +82,11 @@ class BagOfEmbeddings(TorchClassifier[Vocabulary]):
         self.dropout = dropout
         self._given = {"dimensions": dimensions, "dropout": dropout, **training}
 
-    def _make_encoder(self, train_set: Dataset[Any]) -> Vocabulary:
+    def make_encoder(self, train_set: Dataset[Any]) -> Vocabulary:
         words = sorted({word for text in train_set.x for word in split(text)})
         return {word: number for number, word in enumerate(words, start=UNKNOWN + 1)}
 
-    def _encode(self, encoder: Vocabulary, data_set: Dataset[Any]) -> Ragged:
+    def encode(self, encoder: Vocabulary, data_set: Dataset[Any]) -> Ragged:
         if not isinstance(data_set, TextDataset):
             raise InvalidInputError(
                 "data_set", type(data_set).__name__, "a TextDataset"
@@ -98,21 +98,21 @@ class BagOfEmbeddings(TorchClassifier[Vocabulary]):
             ]
         )
 
-    def _make_network(self, encoder: Vocabulary) -> nn.Module:
+    def make_network(self, encoder: Vocabulary) -> nn.Module:
         return Bag(
             len(encoder) + UNKNOWN + 1, self.num_classes, self.dimensions, self.dropout
         )
 
-    def _save_encoder(self, encoder: Vocabulary, folder: Path) -> None:
+    def save_encoder(self, encoder: Vocabulary, folder: Path) -> None:
         (folder / "vocabulary.json").write_text(json.dumps(encoder), encoding="utf-8")
 
-    def _load_encoder(self, folder: Path) -> Vocabulary:
+    def load_encoder(self, folder: Path) -> Vocabulary:
         vocabulary: Vocabulary = json.loads(
             (folder / "vocabulary.json").read_text("utf-8")
         )
         return vocabulary
 
-    def _saved_parameters(self) -> dict[str, Any]:
+    def parameters_to_save(self) -> dict[str, Any]:
         return {
             "num_classes": self.num_classes,
             "multi_label": self.multi_label,

@@ -1,0 +1,362 @@
+"""The base class of classifiers whose model is a torch network, however it is trained."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, overload
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
+
+from smalltext_core import validation
+from smalltext_core.atomic import as_path
+from smalltext_core.classifier import ProbabilisticClassifier
+from smalltext_core.dataset import Dataset
+from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError
+from smalltext_core.labels import LabelNames, Labels
+from smalltext_core.messages import shown
+from smalltext_core.probabilities import Probabilities
+from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest
+from smalltext_core.validation import check_count
+from smalltext_torch import saving
+from smalltext_torch.device import present_or_best, resolve_device
+from smalltext_torch.dropout import warn_if_alike
+from smalltext_torch.inference import gradients
+from smalltext_torch.losses import Loss
+from smalltext_torch.pretrained_files import check_files
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class ModelState(Protocol):
+    """The result of training: a dataclass with these fields and whatever else a backend needs."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The trained network. Inference runs in evaluation mode, whatever mode it is in."""
+        ...
+
+    @property
+    def loss(self) -> Loss:
+        """The loss that it was trained with, which defines what its logits mean."""
+        ...
+
+    @property
+    def label_names(self) -> LabelNames | None:
+        """The names of the classes, if the training set had any."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the network."""
+        ...
+
+
+S = TypeVar("S", bound=ModelState)
+R = TypeVar("R")
+
+
+def _accepts_data_set(method: Callable[..., R]) -> Callable[..., R]:
+    """Accept the parameter `dataset` under the name `data_set` too, which the abstract class uses.
+
+    The overloads of such a method declare both; those with `data_set` come first, so that they override the
+    abstract class's.
+    """
+
+    @wraps(method)
+    def call(self: object, *args: Any, **kwargs: Any) -> R:
+        if "data_set" in kwargs:
+            if args or "dataset" in kwargs:
+                raise InvalidInputError(
+                    "data_set", "a dataset given twice", "one dataset", "data_set is another name of dataset."
+                )
+            kwargs["dataset"] = kwargs.pop("data_set")
+        return method(self, *args, **kwargs)
+
+    return call
+
+
+class TorchModelBase(ProbabilisticClassifier, Generic[S]):
+    """Prediction, validation, saving, loading and pickling of a classifier with a torch network.
+
+    `fit` of a subclass sets `_state`, which holds all that training produced. The abstract methods are the
+    extension points; `TorchClassifier` implements most of them for networks that its training loop trains.
+
+    Attributes
+    ----------
+    device : str, torch.device or None
+        The device requested for computing; None is the best available one.
+    multi_label_threshold : float
+        The probability above which a label applies.
+    """
+
+    name: ClassVar[str]
+    """The name that the backend's plugin registers."""
+    distribution: ClassVar[str]
+    """The name of the backend's distribution."""
+    version: ClassVar[str]
+    """The version of the backend's distribution."""
+    further_files: ClassVar[frozenset[str]] = frozenset()
+    """Files in a saved folder that are code or pickles, and that `load` does not read."""
+
+    device: str | torch.device | None
+    multi_label_threshold: float
+    _state: S | None = None
+
+    @overload
+    def predict(self, data_set: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
+    @overload
+    def predict(self, data_set: Dataset[Any], return_proba: Literal[True]) -> tuple[Labels, Probabilities]: ...
+    @overload
+    def predict(self, dataset: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
+    @overload
+    def predict(self, dataset: Dataset[Any], return_proba: Literal[True]) -> tuple[Labels, Probabilities]: ...
+    @_accepts_data_set
+    def predict(self, dataset: Dataset[Any], return_proba: bool = False) -> Labels | tuple[Labels, Probabilities]:
+        """Predict the labels of texts.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            Texts; labels are ignored. ``data_set=`` works as well.
+        return_proba : bool, default=False
+            Whether to return the probabilities as well, at no further cost.
+
+        Returns
+        -------
+        labels : ndarray of int32, shape (n,), or csr_matrix of int32, shape (n, num_classes)
+        proba : ndarray of float32, shape (n, num_classes)
+            Only with `return_proba`.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        InvalidInputError
+            If the dataset is not one that this classifier takes.
+        """
+        if validation.check_flag("return_proba", return_proba):
+            return super().predict(dataset, return_proba=True)
+        return super().predict(dataset)
+
+    @overload
+    def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]: ...
+    @overload
+    def predict_proba(self, dataset: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]: ...
+    @_accepts_data_set
+    def predict_proba(self, dataset: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
+        """Predict the probability of each class for each text.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            Texts; labels are ignored. ``data_set=`` works as well.
+        dropout_sampling : int, default=1
+            Above 1, the number of samples to draw by Monte Carlo dropout, each with its own dropout mask. With a
+            seed, every call draws the same ones.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, num_classes); (n, dropout_sampling, num_classes) above 1
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        InvalidInputError
+            If the dataset is not one that this classifier takes, or `dropout_sampling` is not 1 or above.
+        """
+        samples = check_count("dropout_sampling", dropout_sampling)
+        state = self.require_fitted()
+        data_set = validation.prediction_data(dataset, fitted=True, classifier=self, argument="dataset")
+        proba = self.compute_probabilities(state, data_set, samples)
+        if samples > 1:
+            warn_if_alike(proba)
+        return proba
+
+    def validate(self, validation_set: Dataset[Any]) -> tuple[float, float]:
+        """Return (loss, accuracy): means over texts; of a multi-label text, the share of labels that are right.
+
+        Class weights count in the loss as they did in training.
+
+        Parameters
+        ----------
+        validation_set : Dataset
+            Labelled texts, one at least.
+        """
+        state = self.require_fitted()
+        validation_set = validation.validation_data(
+            validation_set, num_classes=self.num_classes, multi_label=self.multi_label
+        )
+        return self.compute_metrics(state, validation_set)
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str | torch.device | None = None) -> Self:
+        """Load a classifier from a folder that `save` wrote; no code in the folder is run.
+
+        The folder may come from anybody: what is in it is checked before any of it is used, and the classifier
+        first classifies a few texts on the CPU, so that a folder that cannot be used is refused here.
+
+        Parameters
+        ----------
+        folder : path
+        device : str or torch.device, optional
+            The device to compute on; by default that of the saved classifier if available, else the best one.
+
+        Raises
+        ------
+        ModelFolderError
+            If the folder is no saved model of this class, or is damaged.
+        InvalidInputError
+            If there is no such device.
+        """
+        folder = as_path(folder)
+        manifest = read_manifest(folder)
+        if manifest.classifier != cls.name:
+            raise ModelFolderError(
+                f"{folder} holds a {shown(manifest.classifier)} classifier; use smalltext_core.load."
+            )
+        if device is not None:
+            resolve_device(device)
+        check_files(folder, cls.further_files)
+        cpu = torch.device("cpu")
+        with damage_explained(folder), saving.folder_blamed(folder):
+            cls.check_saved_folder(folder, manifest)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # shown when the classifier was made
+                classifier = cls(**cls.parameters_from_saved(saving.saved_value(manifest, "constructor", dict)))
+            saving.check_label_names(manifest, classifier.num_classes)
+            wanted = classifier.device if device is None else device
+            # Indices out of range leave an accelerator unusable, while the CPU only raises an error.
+            classifier.device = "cpu"
+            with gradients(cpu):
+                state = classifier._state = classifier.load_state(folder, manifest)
+            saving.try_out(classifier)
+            classifier.device = wanted
+            with gradients(cpu):
+                state.network.to(present_or_best(wanted))
+        return classifier
+
+    def write_folder(self, folder: str | Path, write: Callable[[Path], None], learned: Mapping[str, Any]) -> None:
+        """Write the fitted classifier to a folder, whole or not at all.
+
+        Parameters
+        ----------
+        folder : path
+        write : callable
+            Writes the network and the encoder into the folder that it is given.
+        learned : mapping
+            What else training determined, as JSON can hold it; `load_state` finds it in ``manifest.parameters``.
+        """
+        state = self.require_fitted()
+        weights = state.loss.class_weights
+        parameters = {
+            "constructor": saving.to_json(self.parameters_to_save()),
+            "class_weights": None if weights is None else weights.tolist(),
+            **learned,
+        }
+        with model_folder(
+            folder,
+            classifier=self.name,
+            distribution=self.distribution,
+            version=self.version,
+            parameters=parameters,
+            label_names=state.label_names,
+        ) as staging:
+            write(staging)
+
+    def check_fit_data(
+        self, train_set: Dataset[Any], validation_set: Dataset[Any] | None, weights: ArrayLike | None
+    ) -> tuple[Dataset[Any], Dataset[Any] | None, NDArray[np.float64] | None]:
+        """Check the datasets and weights given to `fit`, and drop texts of weight zero.
+
+        The second parameter of the abstract class's `fit` is `weights`, so callers may mix the two up.
+        """
+        if validation_set is not None and not isinstance(validation_set, Dataset):
+            raise InvalidInputError(
+                "validation_set",
+                type(validation_set).__name__,
+                "a Dataset, or None",
+                "The second argument of fit is the validation set; pass weights=... by keyword.",
+            )
+        train_set, checked = validation.training_data(
+            train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
+        )
+        if validation_set is not None:
+            validation_set = validation.validation_data(
+                validation_set, num_classes=self.num_classes, multi_label=self.multi_label
+            )
+        return train_set, validation_set, checked
+
+    @property
+    def label_names_(self) -> LabelNames | None:
+        """The names of the classes, if the training set had any."""
+        return self.require_fitted().label_names
+
+    def require_fitted(self) -> S:
+        """Return the result of training, or raise NotFittedError."""
+        if self._state is None:
+            raise NotFittedError(self)
+        return self._state
+
+    @abstractmethod
+    def compute_probabilities(self, state: S, data_set: Dataset[Any], samples: int) -> NDArray[np.float32]:
+        """Return probabilities, shape (n, num_classes); (n, samples, num_classes) for more than one sample.
+
+        With more than one sample, each is drawn with its own dropout mask.
+        """
+
+    @abstractmethod
+    def compute_metrics(self, state: S, validation_set: Dataset[Any]) -> tuple[float, float]:
+        """Return loss and accuracy on checked texts."""
+
+    @abstractmethod
+    def load_state(self, folder: Path, manifest: Manifest) -> S:
+        """Read the result of training that `save` wrote, on the CPU, running no code of the folder."""
+
+    @classmethod
+    def check_saved_folder(cls, folder: Path, manifest: Manifest) -> None:
+        """Refuse a saved folder, with a ModelFolderError, before anything is constructed from it."""
+
+    def parameters_to_save(self) -> dict[str, Any]:
+        """Return the constructor's arguments that are saved, from which `load` constructs the classifier."""
+        return saving.constructor_parameters(self)
+
+    @classmethod
+    def parameters_from_saved(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the constructor's arguments, given those that a manifest holds."""
+        return saving.from_json(saved)
+
+    def saved_loss(self, manifest: Manifest) -> Loss:
+        """Return the loss that a saved classifier was trained with.
+
+        Raises
+        ------
+        ModelFolderError
+            If its class weights are not one finite number of 0 or above for each class.
+        """
+        weights = saving.saved_class_weights(manifest, self.num_classes)
+        return Loss(self.multi_label, weights, self.multi_label_threshold)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: the network on the CPU, so that machines without the device can read it."""
+        pickled = self.__dict__.copy()
+        state: Any = self._state
+        if state is not None and state.device.type != "cpu":
+            pickled["_state"] = replace(state, network=copy.deepcopy(state.network).cpu())
+        return pickled
+
+    def __setstate__(self, pickled: dict[str, Any]) -> None:
+        """Restore what was pickled, on the requested device if this machine has it."""
+        self.__dict__.update(pickled)
+        if self._state is not None:
+            self._state.network.to(present_or_best(self.device))
