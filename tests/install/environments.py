@@ -41,18 +41,9 @@ class Environment:
 
     def install_offline(self, name: str) -> None:
         """Install one of the packages from its wheel, and what it needs of others, which is here, as links."""
-        ours: set[str] = set()
-        others: set[str] = set()
-        waiting = [name]
-        while waiting:
-            one = waiting.pop()
-            if one in packages.NAMES:
-                ours.add(one)
-                waiting += [needed.name for needed in packages.required(one)]
-            else:
-                others.add(one)
+        ours = ours_needed(name)
         self._pip("install", *QUICKLY, "--no-deps", "--no-index", "--find-links", str(self.wheels), *sorted(ours))
-        linked(self.packages, *sorted(others))
+        linked(self.packages, *others_needed(name))
 
     def distributions(self) -> set[str]:
         return {found["name"] for found in json.loads(self._pip("list", "--format", "json"))}
@@ -98,6 +89,24 @@ class Environment:
     def _pip(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "pip", "--python", str(self.python), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def ours_needed(*names: str) -> set[str]:
+    """Return the packages, and those of the packages that they need."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting += [needed.name for needed in packages.required(one) if needed.name in packages.NAMES]
+    return found
+
+
+def others_needed(*names: str) -> list[str]:
+    """Return the distributions of other people that packages need."""
+    needed = {one.name for name in ours_needed(*names) for one in packages.required(name)}
+    return sorted(needed - set(packages.NAMES))
 
 
 def empty_environment(folder: Path, wheels: Path) -> Environment:

@@ -5,6 +5,7 @@ Until the packages are published, the commands install from a clone, which is th
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -100,6 +101,15 @@ def test_the_line_of_a_page_installs_what_the_page_goes_on_with(page, installed,
     shell.run("python snippet.py" if first.language == "python" else first.command, tmp_path)
     listed = shell.run("smalltext list", tmp_path)
     assert "sklearn" in listed
+
+
+def test_the_line_of_the_readme_brings_no_framework(installed):
+    brought = {
+        one["name"]
+        for one in json.loads(installed(install_lines("README.md")).run("pip list --format json", packages.TOP))
+    }
+    assert {"smalltext-cli", "smalltext-sklearn", "scikit-learn"} <= brought
+    assert not {name for name in brought if name.startswith(("torch", "nvidia", "transformers"))}
 
 
 @pytest.fixture(scope="module")

@@ -85,10 +85,14 @@ def test_it_is_checked_by_its_name(name, environment):
     assert found["passed"] > (60 if name == "naive-bayes" else 0)
 
 
+QUICKLY = "not (two-classes or multi-label) or not (twenty_rounds or process)"
+"""Its checks that start processes or train twenty times are run for one of its factories."""
+
+
+@pytest.mark.parametrize("chosen", [QUICKLY, pytest.param("", marks=pytest.mark.nightly)], ids=["quickly", "all"])
 @each_backend
-def test_its_own_tests_pass_where_it_is_installed(name, environment):
+def test_its_own_tests_pass_where_it_is_installed(name, environment, chosen):
     folder = PLUGINS / f"smalltext-{name}"
-    result = environment.run_module(
-        "pytest", "-q", "-p", "no:cacheprovider", "--rootdir=.", "-c", "pyproject.toml", folder=folder
-    )
+    options = ["-q", "-p", "no:cacheprovider", "--rootdir=.", "-c", "pyproject.toml", "-k", chosen]
+    result = environment.run_module("pytest", *options, folder=folder)
     assert result.returncode == 0, result.stdout
