@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smalltext_cli.reading import Labelled, read_labelled, rows
+from smalltext_cli.readers import Labelled, Reader
 from smalltext_core.errors import SmallTextError
 
 BOUNDED = settings(
@@ -89,7 +89,7 @@ options = st.fixed_dictionaries(
 def read_or_refused(path, **chosen):
     """Read a file; whatever it holds, what comes of it is well-formed, or one line that begins with its name."""
     try:
-        found = read_labelled(str(path), text_column="text", label_column="label", **chosen)
+        found = Reader(text_column="text", label_column="label", **chosen).read(str(path))
     except SmallTextError as refused:
         said = str(refused)
         assert said.startswith(str(path))
@@ -177,8 +177,8 @@ def test_reading_row_by_row_gives_what_reading_all_gives(tmp_path, data, ending)
     path.write_bytes(data.draw(mutated(SOUND[ending])))
     columns = {"text_column": "text", "label_column": "label"}
     try:
-        seen = [(row.text, row.label) for row in rows(str(path), **columns)]
-        found = read_labelled(str(path), **columns)
+        seen = [(row.text, row.label) for row in Reader(**columns).rows(str(path))]
+        found = Reader(**columns).read(str(path))
     except SmallTextError:
         return
     assert seen == list(zip(found.texts, found.labels, strict=True))

@@ -7,8 +7,9 @@ import os
 import polars as pl
 import pytest
 
-from smalltext_cli import prediction, reading
+from smalltext_cli import prediction, readers
 from smalltext_cli.errors import InputFileError
+from smalltext_cli.readers import Reader
 
 ROWS = 30_000
 FRAME = pl.DataFrame(
@@ -60,7 +61,7 @@ CHANGES = [truncated, cut_to_nothing, appended, replaced, written_over, removed]
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
 def test_reading_on_in_a_file_that_changed_ends_in_an_error(tmp_path, capfd, ending, change):
     path = write(tmp_path / f"data.{ending}")
-    found = reading.rows(str(path), text_column="text", label_column="label")
+    found = Reader(text_column="text", label_column="label").rows(str(path))
     for _ in range(17_000):
         next(found)
     change(path)
@@ -71,7 +72,7 @@ def test_reading_on_in_a_file_that_changed_ends_in_an_error(tmp_path, capfd, end
 
 def test_a_reader_that_stops_early_is_not_told(tmp_path):
     path = write(tmp_path / "data.csv")
-    found = reading.rows(str(path), text_column="text")
+    found = Reader(text_column="text").rows(str(path))
     next(found)
     appended(path)
     found.close()
@@ -100,15 +101,15 @@ def test_predict_keeps_the_former_output(smalltext, model, tmp_path, monkeypatch
 @pytest.mark.parametrize("change", [truncated, appended, replaced])
 def test_train_begins_nothing(smalltext, tmp_path, monkeypatch, change):
     path = write(tmp_path / "data.csv")
-    text_of, calls = reading.text_of, []
+    parse_text, calls = readers.parse_text, []
 
-    def text_of_meanwhile(value):
+    def parse_text_meanwhile(value):
         calls.append(value)
         if len(calls) == 20_000:
             change(path)
-        return text_of(value)
+        return parse_text(value)
 
-    monkeypatch.setattr(reading, "text_of", text_of_meanwhile)
+    monkeypatch.setattr(readers, "parse_text", parse_text_meanwhile)
     ended = smalltext("train", path, "-c", "sklearn", "-o", tmp_path / "model")
     assert ended.code == 2
     assert ended.err.count("\n") == 1

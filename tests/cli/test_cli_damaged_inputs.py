@@ -10,7 +10,7 @@ from collections import Counter
 import polars as pl
 import pytest
 
-from smalltext_cli.reading import read_labelled, rows
+from smalltext_cli.readers import Reader
 from smalltext_core.errors import SmallTextError
 
 ENDINGS = ["csv", "tsv", "jsonl", "parquet"]
@@ -57,7 +57,7 @@ def damaged(content, draw):
 
 def outcome(path, **options):
     try:
-        read_labelled(str(path), **COLUMNS, **options)
+        Reader(**COLUMNS, **options).read(str(path))
     except SmallTextError as refused:
         said = str(refused)
         assert said.startswith(str(path))
@@ -119,13 +119,13 @@ def test_parquet_that_crashes_polars_is_refused_and_the_next_file_is_read(crashi
     )
     good = tmp_path / "good.parquet"
     FRAME.write_parquet(good)
-    assert read_labelled(str(good), **COLUMNS).texts == FRAME["text"].to_list()
+    assert Reader(**COLUMNS).read(str(good)).texts == FRAME["text"].to_list()
 
 
 def test_columns_called_like_patterns_are_taken_by_name(tmp_path):
     path = tmp_path / "a.parquet"
     pl.DataFrame({"tau": ["no"], "^t.*$": ["yes"], "*": ["x"]}).write_parquet(path)
-    found = list(rows(str(path), text_column="^t.*$", label_column="*"))
+    found = list(Reader(text_column="^t.*$", label_column="*").rows(str(path)))
     assert [(row.text, row.label) for row in found] == [("yes", "x")]
 
 
@@ -133,29 +133,28 @@ def test_parquet_is_read_in_order_across_slices_of_any_size(tmp_path):
     path = tmp_path / "a.parquet"
     texts = [f"{row} " + "x" * (row % 7 * 5_000) for row in range(5_000)]
     pl.DataFrame({"text": texts, "label": ["a"] * 5_000}).write_parquet(path, row_group_size=1_000)
-    found = list(rows(str(path), **COLUMNS))
+    found = list(Reader(**COLUMNS).rows(str(path)))
     assert [row.text for row in found] == texts
     assert [row.line for row in found] == list(range(1, 5_001))
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl"])
 def test_a_line_without_end_is_refused_and_not_held_in_memory(tmp_path, monkeypatch, ending):
-    for module in ("delimited", "jsonlines"):
-        monkeypatch.setattr(f"smalltext_cli.{module}.LONGEST_LINE", 1_000)
+    monkeypatch.setattr("smalltext_cli.readers.files.LONGEST_LINE", 1_000)
     path = tmp_path / f"a.{ending}"
     path.write_text(
         ("{" if ending == "jsonl" else "text\tlabel\n" if ending == "tsv" else "text,label\n") + "x" * 5_000
     )
     with pytest.raises(SmallTextError, match="the line is longer than"):
-        read_labelled(str(path), **COLUMNS)
+        Reader(**COLUMNS).read(str(path))
 
 
 def test_a_quote_that_is_not_closed_is_refused_before_it_takes_all_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("smalltext_cli.delimited.LONGEST_LINE", 1_000)
+    monkeypatch.setattr("smalltext_cli.readers.files.LONGEST_LINE", 1_000)
     path = tmp_path / "a.csv"
     path.write_text('text,label\n"a,x\n' + "b,y\n" * 1_000)
     with pytest.raises(SmallTextError, match=r"line 2: this is not valid CSV \(field larger than field limit"):
-        read_labelled(str(path), **COLUMNS)
+        Reader(**COLUMNS).read(str(path))
 
 
 @pytest.mark.parametrize(
@@ -181,7 +180,7 @@ def test_a_key_that_occurs_once_outermost_is_taken_whatever_is_within(tmp_path):
     path = tmp_path / "a.jsonl"
     record = {"meta": {"text": "inner", "label": ["text", "text"]}, "text": 'a "text" text', "label": "x"}
     path.write_text(json.dumps(record) + "\n")
-    assert read_labelled(str(path), **COLUMNS).texts == ['a "text" text']
+    assert Reader(**COLUMNS).read(str(path)).texts == ['a "text" text']
 
 
 @pytest.mark.parametrize("weight", ["1_000", "١", "0.\x1e1", "0x10", "1,5"])
@@ -189,4 +188,4 @@ def test_a_weight_that_only_python_would_read_is_refused(tmp_path, weight):
     path = tmp_path / "a.csv"
     path.write_text(f'text,label,weight\na,x,"{weight}"\n')
     with pytest.raises(SmallTextError, match="the weight is"):
-        read_labelled(str(path), **COLUMNS, weight_column="weight")
+        Reader(**COLUMNS, weight_column="weight").read(str(path))

@@ -10,8 +10,7 @@ import polars as pl
 import pytest
 
 import smalltext_core as core
-from smalltext_cli.cells import CellError, MissingLabelError, label_of
-from smalltext_cli.reading import read_labelled
+from smalltext_cli.readers import InvalidValueError, MissingLabelError, Reader, parse_label
 from smalltext_cli.spelling import one_spelling
 from smalltext_core.saving import read_manifest
 
@@ -32,7 +31,7 @@ def table(tmp_path, name, labels, texts=SIX, **options):
 
 
 def names_in(path):
-    return read_labelled(str(path), text_column="text", label_column="label").labels
+    return Reader(text_column="text", label_column="label").read(str(path)).labels
 
 
 @pytest.mark.parametrize(
@@ -45,7 +44,7 @@ def names_in(path):
     ],
 )
 def test_a_label_is_a_name_by_the_rule_that_holds_in_python(value, name):
-    assert label_of(value) == name
+    assert parse_label(value) == name
     if not isinstance(value, dt.date):
         assert core.LabelNames.of([value]).names == (name,)
 
@@ -53,13 +52,13 @@ def test_a_label_is_a_name_by_the_rule_that_holds_in_python(value, name):
 @pytest.mark.parametrize("value", [None, "", "  ", "\u00a0", float("nan"), Decimal("nan")])
 def test_no_label_is_missing(value):
     with pytest.raises(MissingLabelError, match="the label is missing"):
-        label_of(value)
+        parse_label(value)
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), b"a", "\ud800", dt.time(1), 10**400])
 def test_what_is_no_name_is_refused(value):
-    with pytest.raises(CellError, match="the label is no name"):
-        label_of(value)
+    with pytest.raises(InvalidValueError, match="the label is no name"):
+        parse_label(value)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import pytest
 import smalltext_core as st
 from smalltext_cli.loading import load_model
 from smalltext_cli.prediction import chunks_of_texts
-from smalltext_cli.reading import Row
+from smalltext_cli.readers import Row
 
 TEXTS = ["buy cheap pills", 'lunch, "tomorrow"', "", "добрый день", "zwei\nZeilen", "line\rend", "🙂" * 3]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smalltext_cli.reading import read_labelled, rows
+from smalltext_cli.readers import Reader
 from smalltext_core.errors import SmallTextError
 
 BOUNDED = settings(
@@ -33,7 +33,7 @@ def films(tmp_path):
 
 def test_a_double_quote_in_tsv_is_part_of_the_text(films):
     path, texts = films
-    assert read_labelled(str(path), text_column="text", label_column="label").texts == texts
+    assert Reader(text_column="text", label_column="label").read(str(path)).texts == texts
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
@@ -55,7 +55,7 @@ def test_quoting_is_read_where_it_is_asked_for_or_the_header_has_it(tmp_path):
     for header, quoting in (("text\tlabel", "minimal"), ('"text"\t"label"', None)):
         path = tmp_path / "a.tsv"
         path.write_text(f'{header}\n"one\ttwo"\tgood\n"so ""so"""\tbad\n')
-        found = read_labelled(str(path), text_column="text", label_column="label", quoting=quoting)
+        found = Reader(text_column="text", label_column="label", quoting=quoting).read(str(path))
         assert found.texts == ["one\ttwo", 'so "so"']
         assert found.notes == ()
 
@@ -63,7 +63,7 @@ def test_quoting_is_read_where_it_is_asked_for_or_the_header_has_it(tmp_path):
 def test_csv_without_quoting_is_a_row_a_line(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text('text,label\n"so good,x\nfine",y\n')
-    found = read_labelled(str(path), text_column="text", label_column="label", quoting="none")
+    found = Reader(text_column="text", label_column="label", quoting="none").read(str(path))
     assert found.texts == ['"so good', 'fine"']
 
 
@@ -97,11 +97,15 @@ def test_a_carriage_return_alone_that_ends_a_line_is_said(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"text\none\rtwo\nthree\n")
     notes = []
-    assert [row.text for row in rows(str(path), text_column="text", say=notes.append)] == ["one", "two", "three"]
+    assert [row.text for row in Reader(text_column="text").rows(str(path), notes.append)] == [
+        "one",
+        "two",
+        "three",
+    ]
     assert "1 row ended by a carriage return alone" in " ".join(notes)
     path.write_bytes(b"text\rone\rtwo\r")
     notes.clear()
-    assert len(list(rows(str(path), text_column="text", say=notes.append))) == 2
+    assert len(list(Reader(text_column="text").rows(str(path), notes.append))) == 2
     assert notes == []
 
 
@@ -136,7 +140,7 @@ def test_there_are_no_fewer_texts_than_lines_unless_it_is_said(tmp_path, lines, 
     path.write_bytes("".join(line + end for line in ["text", *lines]).encode())
     notes = []
     try:
-        found = [row.text for row in rows(str(path), text_column="text", say=notes.append)]
+        found = [row.text for row in Reader(text_column="text").rows(str(path), notes.append)]
     except SmallTextError:
         return
     assert len(found) <= len(lines)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smalltext_cli.errors import InputFileError, UsageError
-from smalltext_cli.reading import Row, read_labelled, rows
+from smalltext_cli.readers import Reader, Row
 from smalltext_core.errors import SmallTextError
 from smalltext_core.label_names import class_name
 
@@ -28,13 +28,15 @@ def written(tmp_path, name, content):
 
 
 def read(path, **options):
-    return [(row.text, row.label) for row in rows(path, text_column="text", label_column="label", **options)]
+    return [
+        (row.text, row.label) for row in Reader(text_column="text", label_column="label", **options).rows(path)
+    ]
 
 
 def refusal(tmp_path, name, content, **options):
     options = {"text_column": "text", "label_column": "label", **options}
     with pytest.raises(InputFileError) as refused:
-        list(rows(written(tmp_path, name, content), **options))
+        list(Reader(**options).rows(written(tmp_path, name, content)))
     message = str(refused.value)
     assert "\n" not in message
     assert name in message
@@ -67,7 +69,7 @@ def test_semicolons_as_spreadsheets_write_them(tmp_path):
 
 def test_lines_are_counted_through_quoted_line_breaks_and_blank_lines(tmp_path):
     path = written(tmp_path, "a.csv", 'text,label\r\n"one\r\ntwo",x\r\n\r\nthree,y\r\n')
-    assert [row.line for row in rows(path, text_column="text")] == [2, 5]
+    assert [row.line for row in Reader(text_column="text").rows(path)] == [2, 5]
 
 
 def test_a_text_longer_than_the_csv_module_likes(tmp_path):
@@ -130,7 +132,7 @@ def test_standard_input(tmp_path, monkeypatch, kind):
 
 def test_a_file_is_read_no_faster_than_it_is_asked_for(tmp_path):
     path = written(tmp_path, "a.csv", "text,label\n" + "a,x\n" * 3 + "b,\n")
-    found = rows(path, text_column="text", label_column="label")
+    found = Reader(text_column="text", label_column="label").rows(path)
     assert [next(found) for _ in range(3)][-1] == Row("a", "x", None, 4)
     with pytest.raises(InputFileError, match="line 5"):
         next(found)
@@ -187,17 +189,17 @@ def test_a_weight_is_a_finite_number_not_below_zero(tmp_path, weight):
 def test_a_missing_file_and_a_folder(tmp_path):
     for path in (tmp_path / "nothing.csv", tmp_path):
         with pytest.raises(InputFileError, match=r"no such file|no ending"):
-            list(rows(str(path), text_column="text"))
+            list(Reader(text_column="text").rows(str(path)))
 
 
 def test_a_file_with_a_header_alone_has_nothing_to_train_on(tmp_path):
     with pytest.raises(InputFileError, match="no texts"):
-        read_labelled(written(tmp_path, "a.csv", "text,label\n"), text_column="text", label_column="label")
+        Reader(text_column="text", label_column="label").read(written(tmp_path, "a.csv", "text,label\n"))
 
 
 def test_one_column_cannot_be_text_and_label(tmp_path):
     with pytest.raises(UsageError, match="two things"):
-        list(rows("a.csv", text_column="text", label_column="text"))
+        list(Reader(text_column="text", label_column="text").rows("a.csv"))
 
 
 @given(content=st.binary(max_size=200), ending=st.sampled_from(["csv", "tsv", "jsonl", "parquet"]))
@@ -210,7 +212,7 @@ def test_any_bytes_are_read_or_refused(tmp_path, content, ending):
     path = tmp_path / f"a.{ending}"
     path.write_bytes(content)
     try:
-        list(rows(str(path), text_column="text", label_column="label", multi_label=True))
+        list(Reader(text_column="text", label_column="label", multi_label=True).rows(str(path)))
     except SmallTextError as refused:
         assert "\n" not in str(refused)  # noqa: PT017
 
@@ -227,7 +229,7 @@ def test_any_bytes_after_a_sound_beginning_are_read_or_refused(tmp_path, middle,
     sound = parquet({"text": ["a"], "label": ["b"]})
     path.write_bytes(sound[:40] + middle + sound[40:] if ending == "parquet" else begin[ending] + middle)
     try:
-        list(rows(str(path), text_column="text", label_column="label"))
+        list(Reader(text_column="text", label_column="label").rows(str(path)))
     except SmallTextError as refused:
         assert "\n" not in str(refused)  # noqa: PT017
 

@@ -15,7 +15,7 @@ import smalltext_core
 from smalltext_cli.evaluation import evaluate_model
 from smalltext_cli.loading import Model
 from smalltext_cli.prediction import Labeller
-from smalltext_cli.reading import read_labelled, rows
+from smalltext_cli.readers import Reader
 from smalltext_cli.writing import table_writer
 from smalltext_core import LabelNames
 from smalltext_core.errors import InvalidInputError
@@ -144,11 +144,11 @@ def test_what_predict_writes_is_read_as_it_was(tmp_path, data, ending):
     model = scripted([label for _, label in table], names, multi_label=False)
     path = tmp_path / f"out.{ending}"
     predicted(path, given_texts, model)
-    found = read_labelled(str(path), text_column="text", label_column="label")
+    found = Reader(text_column="text", label_column="label").read(str(path))
     assert found.texts == given_texts
     assert found.labels == [names.names[label] for _, label in table]
-    assert [row.text for row in rows(str(path), text_column="text")] == given_texts
-    labelled = list(rows(str(path), text_column="text", label_column="label"))
+    assert [row.text for row in Reader(text_column="text").rows(str(path))] == given_texts
+    labelled = list(Reader(text_column="text", label_column="label").rows(str(path)))
     assert evaluate_model(model, labelled, str(path)).scores.accuracy == 1
 
 
@@ -161,7 +161,7 @@ def test_several_labels_are_read_as_they_were(tmp_path, data, ending):
     given_texts = [text for text, _ in table]
     path = tmp_path / f"out.{ending}"
     predicted(path, given_texts, scripted([label for _, label in table], names, multi_label=True))
-    found = read_labelled(str(path), text_column="text", label_column="label", multi_label=True)
+    found = Reader(text_column="text", label_column="label", multi_label=True).read(str(path))
     assert found.texts == given_texts
     assert found.labels == [tuple(names.names[one] for one in label) for _, label in table]
 
@@ -177,7 +177,7 @@ def test_the_commands_read_one_another_in_every_format(smalltext, model, tmp_pat
     assert ended.code == 0, ended.err
     assert json.loads(ended.out)["accuracy"] == 1
     assert json.loads(ended.out)["texts"] == len(NASTY)
-    found = read_labelled(str(output), text_column="text", label_column="label")
+    found = Reader(text_column="text", label_column="label").read(str(output))
     assert found.texts == NASTY
     if len(set(found.labels)) > 1:
         ended = smalltext("train", output, "-c", "sklearn", "-o", tmp_path / "m", "--json")

@@ -123,7 +123,7 @@ def test_a_full_disk_is_told_in_one_line_and_holds_what_it_held(disk, mails, mod
 
 @pytest.mark.parametrize("task", ARGUMENTS)
 def test_a_disk_that_nothing_may_be_written_to_is_refused_before_any_work(disk, mails, model, task, monkeypatch):
-    monkeypatch.setattr("smalltext_cli.reading.rows", None)  # nothing is read
+    monkeypatch.setattr("smalltext_cli.readers.Reader.rows", None)  # nothing is read
 
     def work():
         children.mount(disk, "40k")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from smalltext_cli.errors import InputFileError
 from smalltext_cli.loading import Model
 from smalltext_cli.metrics import Scores, score
-from smalltext_cli.reading import Row
-from smalltext_cli.sources import STDIN
+from smalltext_cli.readers import Row
+from smalltext_cli.readers.files import STDIN
 from smalltext_cli.spelling import names_of, one_spelling
 from smalltext_core import AnyClassifier, LabelNames, TextDataset
 from smalltext_core.errors import InvalidInputError

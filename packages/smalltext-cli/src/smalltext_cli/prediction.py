@@ -10,8 +10,8 @@ import numpy as np
 
 from smalltext_cli.errors import UsageError
 from smalltext_cli.loading import Model
-from smalltext_cli.reading import Row
-from smalltext_cli.sources import FileFormat
+from smalltext_cli.readers import Row
+from smalltext_cli.readers.files import FileFormat
 from smalltext_core import TextDataset
 from smalltext_core.labels import Labels
 from smalltext_core.probabilities import Probabilities

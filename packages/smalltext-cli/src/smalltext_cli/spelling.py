@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from smalltext_cli.cells import Label
+from smalltext_cli.readers import Label
 from smalltext_core.label_names import shown_name
 
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0+)?")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from smalltext_cli.cells import Label
+from smalltext_cli.readers import Label
 
 
 def held_out_rows(texts: Sequence[str], labels: Sequence[Label], share: float, seed: int) -> NDArray[np.intp]:

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smalltext_cli.cells import Label
 from smalltext_cli.console import messages, note, plain, warn
-from smalltext_cli.reading import Labelled
+from smalltext_cli.readers import Label, Labelled
 from smalltext_cli.spelling import names_of
 from smalltext_core.label_names import alike_notices, shown_name
 from smalltext_core.messages import printable, shown

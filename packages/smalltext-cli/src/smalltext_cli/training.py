@@ -13,12 +13,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from smalltext_cli.cells import Label
 from smalltext_cli.errors import InputFileError, UsageError
 from smalltext_cli.evaluation import alike_hint, threshold_of
 from smalltext_cli.metrics import Scores, score
-from smalltext_cli.reading import Labelled
-from smalltext_cli.sources import STDIN
+from smalltext_cli.readers import Label, Labelled
+from smalltext_cli.readers.files import STDIN
 from smalltext_cli.spelling import names_of
 from smalltext_cli.splitting import held_out_rows
 from smalltext_core import AnyClassifier, ClassifierSpec, LabelNames, Saving, TextDataset, create_classifier

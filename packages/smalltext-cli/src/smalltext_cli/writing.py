@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from smalltext_cli.console import result_bytes
 from smalltext_cli.errors import OutputError
-from smalltext_cli.sources import STDIN, FileFormat
+from smalltext_cli.readers.files import STDIN, FileFormat
 from smalltext_core.atomic import room_beside
 from smalltext_core.errors import SmallTextError
 from smalltext_core.saving import MANIFEST, read_manifest

@@ -19,7 +19,7 @@ from smalltext_cli.commands.options import (
     Trust,
 )
 from smalltext_cli.console import messages, note, print_json, results, warn, working
-from smalltext_cli.sources import STDIN, format_of
+from smalltext_cli.readers.files import STDIN, format_of
 from smalltext_core.atomic import expanded
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def evaluate(
     from smalltext_cli.errors import UsageError
     from smalltext_cli.evaluation import evaluate_model
     from smalltext_cli.loading import load_model
-    from smalltext_cli.reading import rows
+    from smalltext_cli.readers import Reader
 
     if report is not None:
         writing.check_file_output(report, data, model)
@@ -75,18 +75,16 @@ def evaluate(
             "--separator is for models that give several labels a text; this one gives one. Leave it out."
         )
     notes: list[str] = []
-    found = rows(
-        data,
-        text_column=text_column,
-        label_column=label_column,
+    reader = Reader(
+        text_column,
+        label_column,
         multi_label=loaded.multi_label,
         separator=separator,
         file_format=file_format,
         quoting=quoting,
-        say=notes.append,
     )
     with working("Reading ...") as status:
-        labelled = list(found)
+        labelled = list(reader.rows(data, notes.append))
         status.update(f"Labelling {len(labelled):,} texts ...")
         evaluation = evaluate_model(loaded, labelled, data, _line_unit(data, file_format))
     if report is not None:

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from smalltext_cli.delimited import Quoting
-from smalltext_cli.sources import FileFormat
+from smalltext_cli.readers.files import FileFormat, Quoting
 from smalltext_core.atomic import expanded
 
 _COLUMNS = "The columns"

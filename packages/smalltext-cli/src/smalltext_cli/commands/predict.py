@@ -18,7 +18,7 @@ from smalltext_cli.commands.options import (
     Trust,
 )
 from smalltext_cli.console import messages, note, working
-from smalltext_cli.sources import FileFormat, format_of
+from smalltext_cli.readers.files import FileFormat, format_of
 from smalltext_core.atomic import expanded
 
 
@@ -69,7 +69,7 @@ def predict(
     from smalltext_cli import writing
     from smalltext_cli.loading import load_model
     from smalltext_cli.prediction import Labeller, chunks_of_texts
-    from smalltext_cli.reading import rows
+    from smalltext_cli.readers import Reader
 
     target_format = output_format or ("csv" if output == writing.STDOUT else format_of(output, "--output-format"))
     writing.check_output(output, data, model)
@@ -77,9 +77,9 @@ def predict(
     begin = time.perf_counter()
     done = 0
     notes: list[str] = []
-    texts_of = rows(data, text_column=text_column, file_format=file_format, quoting=quoting, say=notes.append)
+    reader = Reader(text_column, file_format=file_format, quoting=quoting)
     with (
-        closing(texts_of) as found,
+        closing(reader.rows(data, notes.append)) as found,
         writing.table_writer(output, target_format) as write,
         working("Labelling ...") as status,
     ):

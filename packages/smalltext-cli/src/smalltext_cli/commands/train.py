@@ -114,9 +114,9 @@ def train(
     from smalltext_cli import survey, training
     from smalltext_cli.errors import UsageError
     from smalltext_cli.parameters import builder_parameters
-    from smalltext_cli.reading import read_labelled
+    from smalltext_cli.readers import Reader
+    from smalltext_cli.readers.files import is_same_file, known_format
     from smalltext_cli.settings import settings_of, values_of
-    from smalltext_cli.sources import is_same_file, known_format
     from smalltext_cli.spelling import one_spelling
     from smalltext_core import classifier_spec
     from smalltext_core.saving import check_destination
@@ -135,14 +135,8 @@ def train(
     output = training.model_folder_of(data) if output is None else output
     check_destination(output)
 
-    read = partial(
-        read_labelled,
-        text_column=text_column,
-        label_column=label_column,
-        multi_label=multi_label,
-        separator=separator,
-    )
-    labelled = read(data, weight_column=weight_column, file_format=file_format, quoting=quoting)
+    reader = Reader(text_column, label_column, weight_column, multi_label, separator, file_format, quoting)
+    labelled = reader.read(data)
     labels, notes = one_spelling(labelled.labels, data)
     labelled = replace(labelled, labels=labels, notes=(*labelled.notes, *notes))
     names = training.label_names(
@@ -158,7 +152,9 @@ def train(
     else:
         other_format = known_format(validation) or file_format
         quotable = other_format in ("csv", "tsv")
-        others = read(validation, file_format=other_format, quoting=quoting if quotable else None)
+        quoting = quoting if quotable else None
+        other_reader = replace(reader, weight_column=None, file_format=other_format, quoting=quoting)
+        others = other_reader.read(validation)
         labels, notes = one_spelling(others.labels, validation, names.names)
         others = replace(others, labels=labels)
         for sentence in (*others.notes, *notes):

@@ -1,4 +1,4 @@
-"""CSV and TSV: a header, then one record a text.
+"""CSV and TSV: a header, then one record for each text.
 
 In CSV, fields in double quotes may hold delimiters and line breaks. In TSV, a line is a record and double quotes
 are part of the text, unless the header is in double quotes, as the command writes it where a field needs them.
@@ -12,18 +12,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from smalltext_cli.account import Account
 from smalltext_cli.errors import InputFileError, missing_column
-from smalltext_cli.sources import Source
+from smalltext_cli.readers import files
+from smalltext_cli.readers.files import Quoting, Source
 from smalltext_core.label_names import shown_name
-
-Quoting: TypeAlias = Literal["minimal", "none"]
-"""Whether double quotes enclose the fields that need it ("minimal"), or are part of the texts ("none")."""
-
-LONGEST_LINE = 2**27
-"""A line or a quoted field of more characters is a mistake, such as a quote that is not closed."""
 
 _UNDECODABLE = re.compile(r"[\ud800-\udfff]")
 _NUL = "\udc00"
@@ -33,21 +27,13 @@ _Records: TypeAlias = "Iterator[tuple[int, int, list[str]]]"
 
 
 def records(
-    source: Source, columns: Sequence[str], account: Account, quoting: Quoting | None = None
+    source: Source, columns: Sequence[str], quoting: Quoting | None = None
 ) -> Iterator[tuple[int, list[object]]]:
-    """Yield the line on which each record begins, and its fields in the given columns.
+    """Yield the first line of each record, and its fields in the given columns.
 
     Blank lines are skipped. A CSV file whose header has the columns only if it is split at semicolons, as
-    spreadsheets write it in half of Europe, is read so.
-
-    Parameters
-    ----------
-    source : Source
-    columns : sequence of str
-    account : Account
-        Counts what became of the lines.
-    quoting : {"minimal", "none"}, optional
-        By default "minimal" for CSV, and for TSV whose header is in double quotes; "none" for other TSV.
+    spreadsheets write it in half of Europe, is read that way. By default, quoting is "minimal" for CSV, and for
+    TSV whose header is in double quotes; "none" for other TSV.
 
     Raises
     ------
@@ -55,52 +41,53 @@ def records(
         If a column is missing, a record has too few or too many fields, a quote is not closed, or a line is
         not UTF-8.
     """
-    lines = _lines(source, account)
+    counts = source.counts
+    lines = _lines(source)
     first = next((line for line in lines if line.strip("\r\n")), None)
     if first is None:
         raise InputFileError(source.name, "the file is empty", "Give a header, then a line for each text.")
-    account.blank = account.lines - 1
+    counts.blank = counts.lines - 1
     quoted = first.startswith('"') or source.file_format != "tsv" if quoting is None else quoting == "minimal"
-    account.quoting = quoted
+    counts.quoting = quoted
     delimiter = _delimiter(source, first, columns, quoted=quoted)
     split = _quoted if quoted else _unquoted
-    found = split(source, chain([first], lines), delimiter, account.lines)
+    found = split(source, chain([first], lines), delimiter, counts.lines)
     begin, end, header = next(found)
-    account.header = end - begin + 1
+    counts.header = end - begin + 1
     wanted = [_position(source, header, column) for column in columns]
     for begin, end, fields in found:
         if not fields:
-            account.blank += 1
+            counts.blank += 1
             continue
         if len(fields) != len(header):
             raise _wrong_count(f"{source.name}, line {begin}", len(fields), len(header), quoted=quoted)
         values = [fields[position] for position in wanted]
-        account.count_row(begin, end - begin + 1)
-        account.in_quotes += not quoted and any(map(_is_in_quotes, values))
+        counts.add_row(begin, end - begin + 1)
+        counts.quoted_fields += not quoted and any(map(_is_in_quotes, values))
         yield begin, list(values)
-    if account.unaccounted:
+    if counts.lost:
         raise InputFileError(
             source.name,
-            f"{account.unaccounted:,} of its {account.lines:,} lines were lost in reading",
+            f"{counts.lost:,} of its {counts.lines:,} lines were lost in reading",
             "Save it as JSON lines.",
         )
 
 
-def _lines(source: Source, account: Account) -> Iterator[str]:
+def _lines(source: Source) -> Iterator[str]:
     """Yield decoded lines with their ends, and count them; refuse one that is not UTF-8 by its number."""
     text = io.TextIOWrapper(source.stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    for line in iter(partial(text.readline, LONGEST_LINE), ""):
-        account.count_line(line)
-        if len(line) == LONGEST_LINE and line[-1] not in "\r\n":
-            raise too_long(source.name, account.lines)
+    for line in iter(partial(text.readline, files.LONGEST_LINE), ""):
+        source.counts.add_line(line)
+        if len(line) == files.LONGEST_LINE and line[-1] not in "\r\n":
+            raise source.too_long(source.counts.lines)
         if not line.isascii() and (wrong := _UNDECODABLE.search(line)):
-            raise not_utf8(source.name, account.lines, wrong.start(), ord(wrong.group()) - 0xDC00)
+            raise source.not_utf8(source.counts.lines, wrong.start(), ord(wrong.group()) - 0xDC00)
         yield line
 
 
 def _quoted(source: Source, lines: Iterable[str], delimiter: str, begin: int) -> _Records:
     """Yield the first and the last line of each record, and its fields; none for a blank line."""
-    csv.field_size_limit(LONGEST_LINE)
+    csv.field_size_limit(files.LONGEST_LINE)
     reader = csv.reader((line.replace("\0", _NUL) for line in lines), delimiter=delimiter, strict=True)
     before = begin - 1
     try:
@@ -135,24 +122,6 @@ def _wrong_count(place: str, count: int, expected: int, *, quoted: bool) -> Inpu
     return InputFileError(place, f"{count} fields where the header has {expected}", advice)
 
 
-def not_utf8(name: str, line: int, position: int, byte: int) -> InputFileError:
-    """Return the error that a line is not UTF-8, naming the byte and its place."""
-    return InputFileError(
-        f"{name}, line {line}",
-        f"byte 0x{byte:02x} after {position} characters is not UTF-8",
-        "Save the file as UTF-8 (iconv -f latin1 -t utf-8, if it is Latin-1).",
-    )
-
-
-def too_long(name: str, line: int) -> InputFileError:
-    """Return the error that a line is longer than any that holds a text."""
-    return InputFileError(
-        f"{name}, line {line}",
-        f"the line is longer than {LONGEST_LINE:,} characters",
-        "End each line with a line feed, or drop it.",
-    )
-
-
 def _delimiter(source: Source, header: str, columns: Sequence[str], *, quoted: bool) -> str:
     if source.file_format == "tsv":
         return "\t"
@@ -169,11 +138,8 @@ def _header_fields(header: str, delimiter: str, *, quoted: bool) -> set[str]:
 
 def _position(source: Source, header: Sequence[str], column: str) -> int:
     if header.count(column) > 1:
-        raise InputFileError(
-            f"{source.name}, line 1",
-            f"several columns are called {shown_name(column)}",
-            "Rename all but one of them.",
-        )
+        problem = f"several columns are called {shown_name(column)}"
+        raise InputFileError(f"{source.name}, line 1", problem, "Rename all but one of them.")
     if column in header:
         return header.index(column)
     hint = ""

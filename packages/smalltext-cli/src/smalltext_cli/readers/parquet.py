@@ -1,4 +1,4 @@
-"""Parquet, read a slice at a time by another process: neither memory nor harm grows with what a file holds."""
+"""Parquet, read in slices by a separate process, which keeps memory bounded and survives damaged files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
-from smalltext_cli import parquet_worker
-from smalltext_cli.account import Account
 from smalltext_cli.errors import InputFileError, missing_column
-from smalltext_cli.sources import STDIN, Source
+from smalltext_cli.readers import parquet_worker
+from smalltext_cli.readers.files import STDIN, Source
 from smalltext_core.messages import one_line
 
 _FIRST_SLICE = 1_024
@@ -26,9 +25,7 @@ _MOST_ROWS = 16_384
 _SLICE_BYTES = 2**25
 
 
-def records(
-    source: Source, path: str, columns: Sequence[str], account: Account
-) -> Iterator[tuple[int, list[object]]]:
+def records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, list[object]]]:
     """Yield the number of each row, from 1, and its values in the given columns.
 
     Raises
@@ -38,7 +35,7 @@ def records(
     """
     import polars as pl
 
-    with _seekable(source, path) as seekable:
+    with _seekable(source) as seekable:
         schema = json.loads(_ask(source.name, open=str(seekable.absolute())))
         for column in columns:
             if column not in schema["columns"]:
@@ -51,7 +48,7 @@ def records(
                 lost = schema["rows"] - start
                 raise _unsound(source.name, f"{lost:,} of {schema['rows']:,} rows are missing")
             for number, values in enumerate(batch.iter_rows(), start=start + 1):
-                account.count_row(number, 1)
+                source.counts.add_row(number)
                 yield number, list(values)
             start += batch.height
             count = max(1, min(_MOST_ROWS, _SLICE_BYTES * batch.height // len(content)))
@@ -99,9 +96,10 @@ class _Worker:
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self.stop()
-            boot = "import sys; sys.path[:] = sys.argv[1:]; from smalltext_cli.parquet_worker import main; main()"
+            # Run by its path, since importing it would import the whole package into the process.
+            boot = "import runpy, sys; worker, *sys.path[:] = sys.argv[1:]; runpy.run_path(worker, {}, '__main__')"
             self._process = subprocess.Popen(  # noqa: S603 - this Python, and code of this package
-                [sys.executable, "-c", boot, *sys.path],
+                [sys.executable, "-c", boot, parquet_worker.__file__, *sys.path],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # where a panic of polars would print its stack
@@ -125,10 +123,10 @@ def _ask(name: str, **request: object) -> bytes:
 
 
 @contextmanager
-def _seekable(source: Source, path: str) -> Iterator[Path]:
-    """Parquet has its index at the end: what comes through a pipe is put on the disk first."""
-    if path != STDIN and Path(path).is_file():
-        yield Path(path)
+def _seekable(source: Source) -> Iterator[Path]:
+    """Save what comes through a pipe to a file, since Parquet has its index at the end."""
+    if source.path != STDIN and Path(source.path).is_file():
+        yield Path(source.path)
         return
     with tempfile.TemporaryDirectory(prefix="smalltext-") as folder:
         spooled = Path(folder) / "stdin.parquet"

@@ -1,7 +1,7 @@
 """The process that decodes Parquet, so that a damaged file ends this process and not the command.
 
-It is started by `smalltext_cli.parquet`, takes requests as lines of JSON on standard input, and answers each on
-standard output: a letter, the length of what follows in 8 bytes, and that many bytes.
+It is started by `smalltext_cli.readers.parquet`, takes requests as lines of JSON on standard input, and answers
+each on standard output: a letter, the length of the content in 8 bytes, and the content.
 """
 
 from __future__ import annotations
@@ -72,3 +72,7 @@ def main() -> None:
     else:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     serve(sys.stdin.buffer, sys.stdout.buffer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,316 @@
+"""Opening files of texts: the format, checks of the content, and counts of the lines that become rows."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Literal, TypeAlias, cast, get_args
+
+from smalltext_cli.errors import InputFileError
+
+FileFormat = Literal["csv", "tsv", "jsonl", "parquet"]
+Quoting: TypeAlias = Literal["minimal", "none"]
+"""Whether double quotes enclose the fields that need it ("minimal"), or are part of the texts ("none")."""
+
+FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
+
+STDIN = "-"
+
+LONGEST_LINE = 2**27
+"""A line or a quoted field of more characters is a mistake, such as a quote that is not closed."""
+
+_EXTENSIONS: dict[str, FileFormat] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+
+_PARQUET_MAGIC = b"PAR1"
+
+_OTHER_MAGIC = {
+    b"\x1f\x8b": "gzip-compressed; decompress it first (gunzip)",
+    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save the sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook; save the sheet as CSV",
+    b"%PDF": "a PDF; extract its text first",
+    b"\x28\xb5\x2f\xfd": "zstd-compressed; decompress it first (unzstd)",
+    b"BZh": "bzip2-compressed; decompress it first (bunzip2)",
+    b"\xff\xfe": "UTF-16; save it as UTF-8 (iconv -f utf-16 -t utf-8)",
+    b"\xfe\xff": "UTF-16; save it as UTF-8 (iconv -f utf-16 -t utf-8)",
+}
+
+_BOM = b"\xef\xbb\xbf"
+_HEAD = 4096
+
+
+@dataclass
+class LineCounts:
+    """Counts of the lines and rows of a file, made while it is read.
+
+    Parameters
+    ----------
+    name : str
+        The file, for messages.
+    lines, header, blank : int
+        All lines; those of the header; those without content, which are skipped.
+    rows : int
+    multi_line_rows, lines_in_them, first_of_them : int
+        Rows of more than one line, since a quoted field holds line breaks; their lines; the first such line.
+    carriage_returns : int
+        Rows that end in a carriage return alone.
+    quoted_fields : int
+        Rows, read without quoting, of which a field begins and ends with a double quote.
+    quoting : bool
+        Whether the file is read with quoting.
+    """
+
+    name: str
+    lines: int = 0
+    header: int = 0
+    blank: int = 0
+    rows: int = 0
+    multi_line_rows: int = 0
+    lines_in_them: int = 0
+    first_of_them: int = 0
+    carriage_returns: int = 0
+    quoted_fields: int = 0
+    quoting: bool = False
+    _last: str = field(default="", repr=False)
+
+    def add_line(self, line: str) -> None:
+        """Count a line, with its end."""
+        self.lines += 1
+        self._last = line[-1]
+
+    def add_row(self, first_line: int, lines: int = 1) -> None:
+        """Count a row, the last line of which was the last line counted."""
+        self.rows += 1
+        self.carriage_returns += self._last == "\r"
+        if lines > 1:
+            self.first_of_them = self.first_of_them or first_line
+            self.multi_line_rows += 1
+            self.lines_in_them += lines
+
+    @property
+    def lost(self) -> int:
+        """Lines that are neither header nor blank nor part of a row; 0 unless the parser lost some."""
+        return self.lines - self.header - self.blank - self.lines_in_them - (self.rows - self.multi_line_rows)
+
+    def notes(self) -> Iterator[str]:
+        """Yield a sentence for each reason why there are not as many texts as lines."""
+        if self.multi_line_rows:
+            advice = "If it should be one line a text, pass --quoting none." if self.quoting else ""
+            yield (
+                f"{self.name}: {_counted(self.lines - self.header, 'line')} after the header hold "
+                f"{_counted(self.rows, 'text')}: quoted fields with line breaks make "
+                f"{_counted(self.lines_in_them, 'line')} into {_counted(self.multi_line_rows, 'text')}, the first "
+                f"one from line {self.first_of_them} on. {advice}"
+            ).rstrip()
+        if self.blank:
+            yield f"{self.name}: {_counted(self.blank, 'blank line')} skipped."
+        if 0 < self.carriage_returns < self.rows:
+            yield (
+                f"{self.name}: {_counted(self.carriage_returns, 'row')} ended by a carriage return alone, where "
+                "others end in a line feed. If it is part of a text, quote that text."
+            )
+        if self.quoted_fields:
+            yield (
+                f"{self.name}: {_counted(self.quoted_fields, 'row')} with a field in double quotes, which were "
+                "taken as part of it. If they only enclose it, pass --quoting minimal."
+            )
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count:,} {unit}{'' if count == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open file: its path (or ``-``), its name in messages, its format, its content and counts of its lines."""
+
+    path: str
+    name: str
+    file_format: FileFormat
+    stream: BinaryIO
+    counts: LineCounts
+
+    def not_utf8(self, line: int, position: int, byte: int) -> InputFileError:
+        """Return the error for a line that is not UTF-8, naming the byte and its position."""
+        return InputFileError(
+            f"{self.name}, line {line}",
+            f"byte 0x{byte:02x} after {position} characters is not UTF-8",
+            "Save the file as UTF-8 (iconv -f latin1 -t utf-8, if it is Latin-1).",
+        )
+
+    def too_long(self, line: int) -> InputFileError:
+        """Return the error for a line of more than `LONGEST_LINE` characters."""
+        return InputFileError(
+            f"{self.name}, line {line}",
+            f"the line is longer than {LONGEST_LINE:,} characters",
+            "End each line with a line feed, or drop it.",
+        )
+
+
+@contextmanager
+def open_source(path: str, file_format: FileFormat | None = None) -> Iterator[Source]:
+    """Open a file, or standard input for ``-``, and detect its format.
+
+    By default the extension decides on the format; for standard input, the first bytes do.
+
+    Raises
+    ------
+    InputFileError
+        If there is no such file, its extension is unknown, its content is in another format, or it is changed
+        while it is read.
+    """
+    if path == STDIN:
+        with io.BufferedReader(_PeekableStream(cast(io.BufferedReader, sys.stdin.buffer))) as stream:
+            head = stream.peek(_HEAD)
+            guessed = file_format or _format_of_content(head)
+            _check_content("standard input", guessed, head)
+            yield Source(path, "standard input", guessed, stream, LineCounts("standard input"))
+        return
+    file_format = file_format or format_of(path)
+    try:
+        file = Path(path).open("rb")  # noqa: SIM115 - closed below, outside of this try
+    except OSError as error:
+        raise InputFileError(path, _reason(error), "Give the path of a file with texts.") from error
+    with file, _unchanged(path, file), io.BufferedReader(_PeekableStream(file)) as stream:
+        _check_content(path, file_format, stream.peek(_HEAD))
+        yield Source(path, path, file_format, stream, LineCounts(path))
+
+
+@contextmanager
+def _unchanged(path: str, file: BinaryIO) -> Iterator[None]:
+    """Raise an InputFileError if a regular file changes before the block ends; pipes and devices may."""
+    before = os.fstat(file.fileno())
+    changed = InputFileError(
+        path, "it was changed while it was read", "Begin again once nobody writes to it, or give a copy of it."
+    )
+    try:
+        yield
+    except InputFileError as error:
+        if _is_changed(path, before):
+            raise changed from error
+        raise
+    if _is_changed(path, before):
+        raise changed
+
+
+def _is_changed(path: str, before: os.stat_result) -> bool:
+    if not stat.S_ISREG(before.st_mode):
+        return False
+    try:
+        now = Path(path).stat()
+    except OSError:
+        return True
+    return any(
+        getattr(now, part) != getattr(before, part) for part in ("st_dev", "st_ino", "st_size", "st_mtime_ns")
+    )
+
+
+def format_of(path: str, option: str = "--format") -> FileFormat:
+    """Return the format of a file by its extension; errors name the option that sets it otherwise.
+
+    Examples
+    --------
+    >>> format_of("train.CSV")
+    'csv'
+    """
+    found = known_format(path)
+    if found is None:
+        ending = Path(path).suffix
+        raise InputFileError(
+            path,
+            f"the ending {ending!r} is unknown" if ending else "the name has no ending",
+            f"Known are {', '.join(_EXTENSIONS)}; say what it is with {option} {'|'.join(FORMATS)}.",
+        )
+    return found
+
+
+def known_format(path: str) -> FileFormat | None:
+    """Return the format of a file by its extension; None if that is unknown."""
+    return _EXTENSIONS.get(Path(path).suffix.lower())
+
+
+def is_same_file(path: str, other: str) -> bool:
+    """Tell whether two paths lead to one file."""
+    if path == other:
+        return True
+    return (
+        STDIN not in (path, other) and Path(path).exists() and Path(other).exists() and Path(path).samefile(other)
+    )
+
+
+def _format_of_content(head: bytes) -> FileFormat:
+    if head.startswith(_PARQUET_MAGIC):
+        return "parquet"
+    if head.removeprefix(_BOM).lstrip()[:1] in (b"{", b"["):
+        return "jsonl"
+    header = head.split(b"\n", 1)[0]
+    return "tsv" if b"\t" in header and b"," not in header else "csv"
+
+
+def _check_content(name: str, file_format: FileFormat, head: bytes) -> None:
+    """Refuse a file whose first bytes contradict its format."""
+    wanted = file_format.upper()
+    is_parquet = head.startswith(_PARQUET_MAGIC)
+    other = next((what for magic, what in _OTHER_MAGIC.items() if head.startswith(magic)), None)
+    problem, advice = "", ""
+    if not head:
+        problem, advice = "the file is empty", "Give a file with a row for each text."
+    elif is_parquet and file_format != "parquet":
+        problem, advice = f"this is Parquet, not {wanted}", "Rename it to .parquet, or pass --format parquet."
+    elif other is not None:
+        found, _, instead = other.partition("; ")
+        problem, advice = f"this is not {wanted} but {found}", f"{instead[0].upper()}{instead[1:]}."
+    elif file_format == "parquet":
+        if not is_parquet:
+            kind = "text" if b"\0" not in head else "something else"
+            problem = f"this is not Parquet but {kind}"
+            advice = "If it is CSV, TSV or JSON lines, name it so, or pass --format."
+    elif b"\0" in head[:4] or (file_format == "jsonl" and b"\0" in head):
+        problem = f"this is not {wanted} but a binary file, or text in UTF-16"
+        advice = "Give CSV, TSV, JSON lines (in UTF-8) or Parquet."
+    elif file_format != "jsonl" and head.removeprefix(_BOM).lstrip().startswith((b'{"', b"[{")):
+        problem, advice = (
+            f"this is not {wanted} but JSON",
+            "If it has one object a line, pass --format jsonl.",
+        )
+    if problem:
+        raise InputFileError(name, problem, advice)
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, IsADirectoryError):
+        return "this is a folder"
+    return f"it cannot be read ({error.strerror})"
+
+
+class _PeekableStream(io.RawIOBase):
+    """A stream whose first block has up to `_HEAD` bytes, even if a pipe delivers fewer at a time."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._stream = stream
+        self._is_first = True
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        read = self._stream.read if self._is_first else self._stream.read1
+        block = read(min(_HEAD, len(buffer)) if self._is_first else len(buffer))
+        self._is_first = False
+        buffer[: len(block)] = block
+        return len(block)
