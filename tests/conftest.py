@@ -18,8 +18,8 @@ INSTALL_BROWSER = "apt-get install --yes --no-install-recommends chromium chromi
 EXPENSIVE_CHECKS = {
     "check_factory_works_in_another_process",
     "check_saved_model_loads_in_new_process",
-    "check_twenty_rounds_hold_memory_flat",
-    "check_twenty_rounds_leave_no_files",
+    "check_repeated_training_leaks_no_memory",
+    "check_repeated_training_leaves_no_files",
 }
 """The checks that import a backend in a new process or train twenty times: three quarters of the kit's cost."""
 
@@ -70,8 +70,8 @@ def _mark_expensive_checks(items):
     first = {}
     for item in items:
         check = item.callspec.params.get("check") if hasattr(item, "callspec") else None
-        subject = getattr(check, "subject", None)
-        if subject is None or first.setdefault((item.path, item.originalname), subject) is subject:
+        context = getattr(check, "context", None)
+        if context is None or first.setdefault((item.path, item.originalname), context) is context:
             continue
         if check.check.name in EXPENSIVE_CHECKS:
             item.add_marker(pytest.mark.nightly)

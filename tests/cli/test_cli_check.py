@@ -7,7 +7,7 @@ import json
 import pytest
 
 import smalltext_core as st
-from smalltext_testing import checks, promises
+from smalltext_testing import checks, plugin_checks
 
 ONE = ("--only", "check_one_text_works")
 
@@ -72,8 +72,8 @@ def test_every_rule_is_printed_with_what_became_of_it(smalltext):
     ended = smalltext("check", "sklearn", "--set", "class_weight=balanced", "--single-label")
     assert ended.code == 0, ended.out
     said = in_words(ended.out)
-    assert said.startswith("sklearn with class_weight='balanced', seed=1 What the plugin promises passed plugin")
-    for check in (*promises(), *checks()):
+    assert said.startswith("sklearn with class_weight='balanced', seed=1 The plugin passed plugin")
+    for check in (*plugin_checks(), *checks()):
         assert in_words(check.summary)[:60] in said
     assert "because: the problem is single-label" in said
     assert "0 failed" in said
@@ -106,7 +106,9 @@ def test_json_says_all_of_it_whatever_the_classifier_prints(smalltext):
     assert "learning!" in ended.err
     assert (said["classifier"], said["parameters"], said["num_classes"]) == ("modest", {"noisy": True}, 4)
     assert (
-        said["passed"] + said["failed"] + said["skipped"] == len(said["checks"]) == len(promises()) + len(checks())
+        said["passed"] + said["failed"] + said["skipped"]
+        == len(said["checks"])
+        == len(plugin_checks()) + len(checks())
     )
     (found,) = [one for one in said["checks"] if one["check"] == "check_single_label_rows_sum_to_one"]
     assert (found["part"], found["rule"], found["status"]) == ("single-label", 1, "failed")
@@ -131,7 +133,7 @@ def test_what_passed_is_explained_on_demand(smalltext):
 @pytest.mark.parametrize(
     ("name", "check", "said"),
     [
-        ("lost", "check_spec_leads_to_what_is_there", "NoSuchClass"),
+        ("lost", "check_spec_targets_can_be_imported", "NoSuchClass"),
         ("broken", "check_plugin_can_be_loaded", "No module named 'nothing'"),
     ],
 )
@@ -170,7 +172,7 @@ def test_what_a_chosen_check_depends_on_is_reported_if_it_fails(smalltext, monke
     ended = smalltext("check", "modest", *ONE)
     assert ended.code == 1
     assert "ZeroDivisionError" in ended.out
-    assert "check: check_fit_trains_and_returns_itself" in ended.out
+    assert "check: check_fit_trains_and_returns_self" in ended.out
     assert "0 passed, 1 failed, 1 skipped" in ended.out
 
 
@@ -185,7 +187,7 @@ def test_a_parameter_that_is_needed_is_set(smalltext):
 @pytest.mark.parametrize(
     ("name", "check", "said"),
     [
-        ("lost", "check_spec_leads_to_what_is_there", "NoSuchClass"),
+        ("lost", "check_spec_targets_can_be_imported", "NoSuchClass"),
         ("broken", "check_plugin_can_be_loaded", "No module named 'nothing'"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 import smalltext_core as st
 from robustness.backends import NAMES, parameters
 from smalltext_sklearn import TextClassifier
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

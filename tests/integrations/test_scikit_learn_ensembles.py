@@ -14,7 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from robustness.backends import NAMES, parameters
 from smalltext_sklearn import TextClassifier
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 
 KNOWN = training_texts(3, multi_label=False)
 TEXTS = list(KNOWN.x) * 2

@@ -14,7 +14,7 @@ from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
 from smalltext_core import TextDataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_setfit import SetFitClassification
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 from smalltext_transformers import FineTuningArguments, TransformerBasedClassification
 from transformers_backend.tiny_models import tiny_model
 

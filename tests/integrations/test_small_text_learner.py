@@ -12,7 +12,7 @@ from robustness.backends import NAMES, parameters
 from robustness.backends import factory as small_factory
 from smalltext_kimcnn import PytorchTextClassificationDataset
 from smalltext_sklearn import SklearnDataset
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 
 small_text = pytest.importorskip("small_text")
 

@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix
 
 import smalltext_core as st
 from robustness.backends import NAMES, parameters
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 
 small_text = pytest.importorskip("small_text")
 

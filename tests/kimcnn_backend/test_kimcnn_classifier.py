@@ -11,7 +11,7 @@ from smalltext_core import LABEL_UNLABELED, TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_core.registry import builder_parameters
 from smalltext_kimcnn import KimCNNClassifier, KimCNNFactory, PytorchTextClassificationDataset, Vectors, Vocabulary
-from smalltext_testing.randomness import global_state, moved
+from smalltext_testing._context import changed_generators, global_random_state
 
 QUICK = {"num_epochs": 2, "embedding_dim": 8, "out_channels": 4, "seed": 1}
 TEXTS = TextDataset(["a fine film", "dull", "", "words that nobody has seen"])
@@ -272,10 +272,10 @@ def test_30_fitting_again_starts_again(films):
 
 
 def test_36_a_seed_gives_the_same_bits_and_no_global_random_state_is_moved(films):
-    before = global_state()
+    before = global_random_state()
     one, other = (KimCNNClassifier(2, **QUICK).fit(films).predict_proba(films) for _ in range(2))
     np.testing.assert_array_equal(one, other)
-    assert moved(before, global_state()) == []
+    assert changed_generators(before) == []
 
 
 @pytest.mark.parametrize("multi_label", [True, False])

@@ -6,7 +6,7 @@ import pytest
 import smalltext_core as st
 from smalltext_kimcnn import KimCNNFactory, PytorchTextClassificationDataset
 from smalltext_testing import parametrize_checks
-from smalltext_testing.texts import training_texts, unseen_texts
+from smalltext_testing.sample_data import training_texts, unseen_texts
 
 SMALL = {
     "num_epochs": 12,

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from smalltext_core import Classifier, ClassifierFactory, create_factory
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 
 NAMES = tuple(
     name for name in ("sklearn", "kimcnn", "transformers", "setfit") if find_spec(f"smalltext_{name}") is not None

@@ -19,7 +19,7 @@ from pathlib import Path
 from robustness import backends
 from smalltext_core import TextDataset, create_classifier
 from smalltext_core.saving import read_manifest
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 
 FROZEN = Path(__file__).parent / "frozen"
 EXPECTED = "expected.json"

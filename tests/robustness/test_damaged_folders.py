@@ -15,7 +15,7 @@ from robustness import backends
 from robustness.damage import damage
 from security.opening import opened
 from smalltext_core import create_classifier
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 
 SHORT = {"sklearn": 120, "kimcnn": 90, "transformers": 60, "setfit": 60}
 """How many folders are damaged in the ordinary tests, by backend."""

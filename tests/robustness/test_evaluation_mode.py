@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from robustness import backends
 from smalltext_core import TextDataset, create_classifier, load
-from smalltext_testing.texts import training_texts, unseen_texts
+from smalltext_testing.sample_data import training_texts, unseen_texts
 
 NETWORKS = [name for name in backends.NAMES if name != "sklearn"]
 VARIANTS = [

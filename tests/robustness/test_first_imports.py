@@ -45,7 +45,7 @@ if way == "class":
     watch("import")
 else:
     import smalltext_core as st
-    from smalltext_testing.texts import training_texts
+    from smalltext_testing.sample_data import training_texts
 
     watch("core")
     st.classifiers()

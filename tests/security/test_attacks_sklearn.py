@@ -43,7 +43,7 @@ from smalltext_core.errors import UntrustedModelError
 from smalltext_core.saving import MANIFEST
 from smalltext_sklearn import SklearnClassifier, SklearnDataset
 from smalltext_sklearn._trusted_types import KNOWN_TYPES, SCHEMA
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 
 TEXTS = training_texts(3, multi_label=False)
 FEATURES = SklearnDataset(CountVectorizer(max_features=20).fit_transform(TEXTS.x).toarray(), TEXTS.y)

@@ -19,7 +19,7 @@ from robustness import backends
 from security import torch_attacks
 from security.attacks import edit_json, payload_module, refused, sign
 from smalltext_core.errors import InvalidInputError, ModelFolderError
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 
 TOPICS = training_texts(3, multi_label=False)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import smalltext_core as st
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 from smalltext_torch.model_loading import abbreviated
 
 TOPICS = training_texts(3, multi_label=False)

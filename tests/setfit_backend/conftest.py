@@ -5,7 +5,7 @@ import pytest
 from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
 from smalltext_core import TextDataset, list_to_csr
 from smalltext_setfit import SetFitClassification
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 
 QUICK = {"num_iterations": 4, "body_learning_rate": 5e-3, "head_learning_rate": 0.1}
 """Arguments of setfit's training that make it short."""

@@ -21,7 +21,7 @@ from smalltext_setfit import (
     SetFitModelArguments,
     sentence_encoder,
 )
-from smalltext_testing.texts import training_texts, unseen_texts
+from smalltext_testing.sample_data import training_texts, unseen_texts
 from smalltext_torch.training import DivergedError
 
 TEXTS = TextDataset(["the goal of the team", "butter and onion", "", "the goal of the team"])

@@ -12,7 +12,7 @@ import pytest
 import smalltext_core as st
 from smalltext_core import TextDataset, list_to_csr
 from smalltext_setfit import SetFitClassification
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from setfit_backend.conftest import BOTH_HEADS
 from setfit_backend.tiny_sentence_transformers import save_tiny_sentence_transformer
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_setfit.setfit_library import SetFitModel
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 
 AT_THE_TOP = ("modules.json", "config_sentence_transformers.json")
 TEXTS = st.TextDataset(["the goal of the team", "butter", "a recipe"])

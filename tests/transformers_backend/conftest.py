@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from smalltext_core import TextDataset, list_to_csr
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 from smalltext_transformers import TransformerBasedClassification
 from transformers_backend.tiny_models import tiny_model
 

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 import smalltext_core as st
 from smalltext_core.errors import InvalidInputError
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 from smalltext_transformers import FineTuningArguments, TransformerModelArguments
 from smalltext_transformers.fitting import head
 from smalltext_transformers.pretrained import Pretrained

@@ -15,7 +15,7 @@ import transformers
 
 from smalltext_core import TextDataset
 from smalltext_core.errors import InvalidInputError
-from smalltext_testing.texts import training_texts, unseen_texts
+from smalltext_testing.sample_data import training_texts, unseen_texts
 from smalltext_torch import EarlyStopping, Metric, NoopEarlyStopping
 from smalltext_transformers import TransformerBasedClassification, TransformersDataset, layers
 from transformers_backend.tiny_models import ARCHITECTURES, SIZES, WITH_DECODER, tiny_model, tiny_tokenizer

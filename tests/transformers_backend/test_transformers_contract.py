@@ -7,7 +7,7 @@ import pytest
 
 import smalltext_core as st
 from smalltext_testing import parametrize_checks
-from smalltext_testing.texts import training_texts, unseen_texts
+from smalltext_testing.sample_data import training_texts, unseen_texts
 from smalltext_transformers import TransformersDataset
 from transformers_backend.tiny_models import tiny_model, tiny_tokenizer
 

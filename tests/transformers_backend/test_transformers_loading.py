@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from smalltext_core import create_factory, load
 from smalltext_core.errors import InvalidInputError
-from smalltext_testing.texts import training_texts
+from smalltext_testing.sample_data import training_texts
 from smalltext_torch.model_loading import OFFLINE, is_offline
 from smalltext_transformers import ModelLoadingStrategy, TransformerModelArguments
 from smalltext_transformers.pretrained import Pretrained, window

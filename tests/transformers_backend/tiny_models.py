@@ -11,7 +11,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from smalltext_testing import texts as kit
+from smalltext_testing.sample_data import sentence, training_texts, unusual_texts
 from smalltext_torch.silence import silence
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -75,10 +75,8 @@ WITH_DECODER: dict[str, tuple[str, dict[str, Any]]] = {
 
 def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:
     """Return a tokenizer that knows the words of the conformance kit and the letters."""
-    words = {word for topic in range(8) for i in range(12) for word in kit.sentence(topic, i).split()}
-    words |= {
-        word for text in [*kit.unusual_texts().x[3:], *kit.training_texts(2, True).x] for word in text.split()
-    }
+    words = {word for topic in range(8) for i in range(12) for word in sentence(topic, i).split()}
+    words |= {word for text in [*unusual_texts().x[3:], *training_texts(2, True).x] for word in text.split()}
     letters = [letter for word in "abcdefghijklmnopqrstuvwxyz0123456789" for letter in (word, f"##{word}")]
     vocabulary = {word: number for number, word in enumerate([*SPECIAL, *letters, *sorted(words - set(letters))])}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))

@@ -16,8 +16,8 @@ from smalltext_cli.settings import settings_of, values_of
 from smalltext_core import ClassifierFactory, ClassifierSpec, LabelNames, classifier_spec, create_factory
 from smalltext_core.errors import PluginError, SmallTextError
 from smalltext_core.process import raised_by_signal
-from smalltext_testing import Check, Result, checks, find_check, promises, run_checks, run_promises
-from smalltext_testing.texts import class_names
+from smalltext_testing import Check, Result, checks, find_check, plugin_checks, run_checks, run_plugin_checks
+from smalltext_testing.sample_data import class_names
 
 Kind = Literal["plugin", "single-label", "multi-label"]
 
@@ -42,7 +42,7 @@ class Part:
     @property
     def title(self) -> str:
         """What is checked, in words."""
-        return "What the plugin promises" if self.kind == "plugin" else f"{self.kind.capitalize()} problems"
+        return "The plugin" if self.kind == "plugin" else f"{self.kind.capitalize()} problems"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Plan:
     parameters : dict of str to Any
         What its builder is given.
     parts : list of Part
-        That of the rules is missing where the classifier cannot be made; then a promise is broken.
+        That of the rules is missing where the classifier cannot be made; then a check of the plugin fails.
     """
 
     name: str
@@ -174,7 +174,7 @@ def run(part: Part, *, silently: bool) -> Iterator[Check | Checked]:
 
 
 def _known(name: str) -> Check:
-    found = {check.name: check for check in promises()}
+    found = {check.name: check for check in plugin_checks()}
     return found[name] if name in found else find_check(name, "--only")
 
 
@@ -202,8 +202,8 @@ def _of_plugin(
     name: str, num_classes: int, values: dict[str, Any], chosen: list[Check], *, broken: bool
 ) -> list[Part]:
     """Return the checks of the plugin that were chosen; where it is `broken`, also those that say how."""
-    results = run_promises(name, num_classes, **values)
-    wanted = [check for check in promises() if not chosen or check in chosen]
+    results = run_plugin_checks(name, num_classes, **values)
+    wanted = [check for check in plugin_checks() if not chosen or check in chosen]
     if not wanted and not broken:
         return []
     shown = (result for result in results if result.check in wanted or (broken and result.status == "failed"))

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from smalltext_core import create_factory
-from smalltext_testing import check_promises, parametrize_checks
+from smalltext_testing import check_plugin, parametrize_checks
 
 QUICK: dict[str, Any] = {"num_epochs": 8, "lr": 0.2, "seed": 1}
 
 
 def test_the_plugin_is_what_it_says() -> None:
-    check_promises("bag")
+    check_plugin("bag")
 
 
 @parametrize_checks(

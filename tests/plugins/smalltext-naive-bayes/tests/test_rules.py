@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from smalltext_core import create_factory
-from smalltext_testing import check_promises, parametrize_checks
+from smalltext_testing import check_plugin, parametrize_checks
 
 
 def test_the_plugin_is_what_it_says() -> None:
-    check_promises("naive-bayes")
+    check_plugin("naive-bayes")
 
 
 @parametrize_checks(

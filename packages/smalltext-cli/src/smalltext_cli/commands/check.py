@@ -54,7 +54,7 @@ def check(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that an installed classifier keeps the rules of smalltext, and its plugin its promises.
+    """Check that an installed classifier keeps the rules of smalltext, and that its plugin declares it correctly.
 
     The classifier is trained many times, on a few dozen short texts. Let it learn from them within seconds: for a
     neural network, more epochs and fewer units than in earnest. Ends with exit code 1 if a rule is broken, or if

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smalltext_testing.pickles import pickles_in, sign_of_pickle
+from smalltext_testing._saving import pickles_in, reason_to_see_a_pickle
 
 
 def zipped(name, content):
@@ -29,7 +29,7 @@ def as_npy(array):
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_pickle_of_any_protocol_is_found(protocol):
-    assert sign_of_pickle("weights.bin", pickle.dumps(Path("model"), protocol)) == "a pickle stream"
+    assert reason_to_see_a_pickle("weights.bin", pickle.dumps(Path("model"), protocol)) == "a pickle stream"
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_pickle_of_any_protocol_is_found(protocol):
     ],
 )
 def test_hidden_pickle_is_found(name, content):
-    assert sign_of_pickle(name, content)
+    assert reason_to_see_a_pickle(name, content)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_hidden_pickle_is_found(name, content):
     ],
 )
 def test_data_is_no_pickle(name, content):
-    assert sign_of_pickle(name, content) == ""
+    assert reason_to_see_a_pickle(name, content) == ""
 
 
 def test_folders_are_searched_to_the_bottom(tmp_path):

@@ -1,4 +1,4 @@
-"""What the kit says, for somebody who has not read it."""
+"""The messages of the kit: every failure is explained, and reported once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from smalltext_core.errors import InvalidInputError
 from smalltext_testing import ConformanceError, check_classifier, checks, run_checks
 
-PLUGIN = Path(__file__).parent / "plugin"
+PLUGIN = Path(__file__).parent / "counting_plugin"
 LABEL_CHECKS = {
     "check_single_label_predictions_are_int32",
-    "check_return_proba_gives_the_same",
+    "check_return_proba_gives_the_same_results",
     "check_no_texts_give_empty_results",
     "check_one_text_works",
     "check_unusual_texts_can_be_labelled",
@@ -48,7 +48,7 @@ def test_every_rule_has_a_check():
 @pytest.mark.usefixtures("counting_plugin")
 @pytest.mark.parametrize(
     ("method", "check"),
-    [("learn", "check_fit_trains_and_returns_itself"), ("batch", "check_probabilities_are_dense_float32")],
+    [("learn", "check_fit_trains_and_returns_self"), ("batch", "check_probabilities_are_dense_float32")],
 )
 def test_a_classifier_that_fails_altogether_is_reported_once(method, check, monkeypatch):
     counting = importlib.import_module("counting_classifier").CountingClassifier
@@ -72,7 +72,7 @@ def test_one_error_lists_every_broken_rule():
     message = str(caught.value)
     assert "CountingFactory" in message
     assert "check_single_label_rows_sum_to_one (rule 1)" in message
-    assert "check_probability_is_what_the_loss_trained (rule 4)" not in message
+    assert "check_probabilities_match_label_frequencies (rule 4)" not in message
     assert "sums to 0.5000" in message
     assert "1, within 0.001" in message
     assert "Exactly one class applies" in message
@@ -81,7 +81,7 @@ def test_one_error_lists_every_broken_rule():
 
 @pytest.mark.usefixtures("counting_plugin")
 def test_an_exception_in_the_classifier_is_reported_with_its_place():
-    (result,) = run_checks(factory("FailsToTrain"), only=["check_fit_trains_and_returns_itself"])
+    (result,) = run_checks(factory("FailsToTrain"), only=["check_fit_trains_and_returns_self"])
     assert "RuntimeError: out of luck" in result.seen
     assert "wrong_classifiers.py" in result.seen
 
@@ -89,13 +89,13 @@ def test_an_exception_in_the_classifier_is_reported_with_its_place():
 @pytest.mark.usefixtures("counting_plugin")
 def test_a_classifier_that_cannot_be_trained_is_accused_of_that_and_not_of_reading_its_result():
     results = list(run_checks(factory("FailsToTrain")))
-    assert "check_fit_trains_and_returns_itself" in failed(results)
+    assert "check_fit_trains_and_returns_self" in failed(results)
     assert "check_probabilities_are_dense_float32" not in failed(results)
 
 
 @pytest.mark.usefixtures("counting_plugin")
 def test_a_message_that_does_not_name_the_argument_is_quoted():
-    (result,) = run_checks(factory("SaysOnlyThatSomethingIsWrong"), only=["check_impossible_weights_are_refused"])
+    (result,) = run_checks(factory("SaysOnlyThatSomethingIsWrong"), only=["check_invalid_weights_are_refused"])
     assert "bad input" in result.seen
     assert "weights" in result.expected
 

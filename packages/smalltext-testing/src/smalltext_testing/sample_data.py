@@ -1,12 +1,12 @@
-"""Texts to train on: short, made up, the same on every run, and about as many topics as are asked for."""
+"""Datasets for tests: short made-up texts about as many topics as there are classes, the same on every run."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.sparse import vstack
 
-from smalltext_core.dataset import TextDataset
-from smalltext_core.labels import Labels, is_multi_label, list_to_csr
+from smalltext_core import TextDataset, list_to_csr
+from smalltext_core.labels import Labels, is_multi_label
 
 _TOPICS = (
     ("football", "goal team match player league coach stadium referee striker season trophy fans"),
@@ -36,19 +36,17 @@ _NEUTRAL = (
 )
 _TEXTS_PER_CLASS = 6
 _PAIRS_PER_CLASS = 2
-_CONTESTED_CLASSES = 4
-
-CONTESTED_TURNS = 8
-"""How often each text occurs in a contested training set."""
+_MOST_CONTRADICTED_CLASSES = 4
+_COPIES = 8
 
 
 def class_names(num_classes: int) -> list[str]:
-    """Return a name for each class."""
+    """Return a name for each class, such as "football"."""
     return [_topic(number)[0] for number in range(num_classes)]
 
 
 def _topic(number: int) -> tuple[str, list[str]]:
-    """Return the name of a topic and its words: made-up words once the real ones have run out."""
+    """Return the name and the words of a topic; both are made up where the list of topics ends."""
     if number < len(_TOPICS):
         name, words = _TOPICS[number]
         return name, words.split()
@@ -58,7 +56,7 @@ def _topic(number: int) -> tuple[str, list[str]]:
 
 
 def sentence(topic: int, number: int) -> str:
-    """Return a sentence about a topic; the same arguments always give the same one."""
+    """Return a sentence about a topic; equal arguments give equal sentences."""
     words = _topic(topic)[1]
     start = 5 * number + number // len(words)
     chosen = [words[(start + step) % len(words)] for step in range(5)]
@@ -66,9 +64,23 @@ def sentence(topic: int, number: int) -> str:
 
 
 def training_texts(num_classes: int, multi_label: bool) -> TextDataset:
-    """Return texts to train on, each class as often as any other.
+    """Return labelled texts with equally frequent classes.
 
-    Multi-label sets also hold texts with two labels and texts with none.
+    Parameters
+    ----------
+    num_classes : int
+    multi_label : bool
+        Multi-label datasets also contain texts with two labels and texts without labels.
+
+    Returns
+    -------
+    TextDataset
+        With `class_names` as label names; six texts for each class or, if `multi_label`, eight and six more.
+
+    Examples
+    --------
+    >>> training_texts(2, multi_label=False).label_names.names
+    ('football', 'cooking')
     """
     texts = [sentence(topic, i) for i in range(_TEXTS_PER_CLASS) for topic in range(num_classes)]
     topics = [topic for _ in range(_TEXTS_PER_CLASS) for topic in range(num_classes)]
@@ -86,26 +98,18 @@ def training_texts(num_classes: int, multi_label: bool) -> TextDataset:
     return TextDataset(texts, list_to_csr(labels, num_classes), label_names=class_names(num_classes))
 
 
-def contested_texts(num_classes: int, multi_label: bool) -> TextDataset:
-    """Return a few texts with their labels, of which `contested` makes a training set that contradicts itself."""
-    topics = [topic for topic in range(min(num_classes, _CONTESTED_CLASSES)) for _ in range(2)]
-    texts = [sentence(topic, i % 2) for i, topic in enumerate(topics)]
-    if not multi_label:
-        return TextDataset(texts, topics)
-    labels: list[list[int]] = [*([topic] for topic in topics), [], []]
-    return TextDataset([*texts, *_NEUTRAL[:2]], list_to_csr(labels, num_classes))
-
-
-def contested(dataset: TextDataset, num_classes: int) -> TextDataset:
-    """Return every text eight times: with its labels, with opposite ones, with its labels, and so on in turn."""
-    y = joined(dataset.y, opposite(dataset.y, min(num_classes, _CONTESTED_CLASSES)))
-    for _ in range(2):
-        y = joined(y, y)
-    return TextDataset(dataset.x * CONTESTED_TURNS, y)
-
-
 def unseen_texts(num_classes: int) -> TextDataset:
-    """Return texts to label: plain ones, mixed ones, short and long ones, nearly all of them never trained on."""
+    """Return texts without labels, plain and mixed, short and long, nearly none of them in `training_texts`.
+
+    Parameters
+    ----------
+    num_classes : int
+
+    Returns
+    -------
+    TextDataset
+        Up to 14 texts; one of them is empty.
+    """
     topics = range(min(num_classes, 4))
     texts = [sentence(topic, 9) for topic in topics]
     texts += [f"{sentence(topic, 8)} but {sentence((topic + 1) % num_classes, 7)}" for topic in topics]
@@ -121,7 +125,7 @@ def unseen_texts(num_classes: int) -> TextDataset:
 
 
 def unusual_texts() -> TextDataset:
-    """Return what real data holds and tests often forget."""
+    """Return empty, blank and very long texts, emoji, several scripts, and control characters."""
     return TextDataset(
         [
             "",
@@ -141,13 +145,43 @@ def unusual_texts() -> TextDataset:
 
 
 def repeated_text(num_classes: int, multi_label: bool) -> TextDataset:
-    """Return one text forty times: class 0 applies to 80 % of them; to the others class 1, if there is one."""
+    """Return one text 40 times: class 0 applies to 80 % of them, class 1 (if there is one) to the others."""
     minority = [1] if num_classes > 1 else []
     labels = [minority if i % 5 == 4 else [0] for i in range(40)]
     texts = [sentence(0, 0)] * len(labels)
     if multi_label:
         return TextDataset(texts, list_to_csr(labels, num_classes))
     return TextDataset(texts, [label[0] for label in labels])
+
+
+def few_texts(num_classes: int, multi_label: bool) -> TextDataset:
+    """Return a few labelled texts, for `with_contradictions`."""
+    topics = [topic for topic in range(min(num_classes, _MOST_CONTRADICTED_CLASSES)) for _ in range(2)]
+    texts = [sentence(topic, i % 2) for i, topic in enumerate(topics)]
+    if not multi_label:
+        return TextDataset(texts, topics)
+    labels: list[list[int]] = [*([topic] for topic in topics), [], []]
+    return TextDataset([*texts, *_NEUTRAL[:2]], list_to_csr(labels, num_classes))
+
+
+def with_contradictions(
+    dataset: TextDataset, num_classes: int, right: float, wrong: float
+) -> tuple[TextDataset, list[float]]:
+    """Return each text eight times, with its own and with opposite labels in turn; and the weights of the copies.
+
+    Parameters
+    ----------
+    dataset : TextDataset
+        As `few_texts` returns it.
+    num_classes : int
+    right, wrong : float
+        The weight of copies with their own labels, and of those with opposite ones.
+    """
+    y = joined(dataset.y, opposite(dataset.y, min(num_classes, _MOST_CONTRADICTED_CLASSES)))
+    for _ in range(2):
+        y = joined(y, y)
+    weights = ([right] * len(dataset) + [wrong] * len(dataset)) * (_COPIES // 2)
+    return TextDataset(dataset.x * _COPIES, y), weights
 
 
 def opposite(y: Labels, num_classes: int) -> Labels:
@@ -159,7 +193,7 @@ def opposite(y: Labels, num_classes: int) -> Labels:
 
 
 def joined(one: Labels, other: Labels) -> Labels:
-    """Return the labels of one dataset after those of another."""
+    """Return the labels of one dataset, followed by those of another."""
     if is_multi_label(one):
         return vstack([one, other], format="csr")
     return np.concatenate([one, other])

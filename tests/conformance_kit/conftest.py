@@ -6,8 +6,8 @@ import pytest
 
 import smalltext_core as st
 
-PLUGIN = Path(__file__).parent / "plugin"
-collect_ignore = ["plugin"]
+PLUGIN = Path(__file__).parent / "counting_plugin"
+collect_ignore = ["counting_plugin"]
 
 
 @pytest.fixture

@@ -1,0 +1,207 @@
+"""What a check is, what it reports, and how it compares what it sees with what a rule requires."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from smalltext_core.process import raised_by_signal
+
+Status = Literal["passed", "failed", "skipped", "expected failure"]
+Returned = TypeVar("Returned")
+
+
+class ConformanceError(AssertionError):
+    """A classifier or its plugin breaks at least one rule."""
+
+
+class BrokenRuleError(AssertionError):
+    """Raised by a check that sees something else than the rule requires."""
+
+    def __init__(self, seen: str, expected: str) -> None:
+        super().__init__(f"seen: {seen}; expected: {expected}")
+        self.seen = seen
+        self.expected = expected
+
+
+class NotApplicableError(Exception):
+    """Raised by a check that does not apply to the classifier; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check of one rule.
+
+    Parameters
+    ----------
+    name : str
+        The name of its function, such as "check_one_text_works".
+    rule : int
+        The number of the rule that it belongs to, 1 to 11; 0 for checks of a plugin.
+    function : callable
+        Takes the classifier or plugin under test, and raises if the rule is broken. Its docstring has three
+        paragraphs: the rule, the reason for it, and (after "What to do: ") the remedy.
+
+    Examples
+    --------
+    >>> from smalltext_testing import checks
+    >>> checks()[0].name, checks()[0].rule
+    ('check_probabilities_are_dense_float32', 1)
+    """
+
+    name: str
+    rule: int
+    function: Callable[[Any], None]
+
+    @property
+    def family(self) -> str:
+        """What is checked: "the plugin", or the number of the rule."""
+        return f"rule {self.rule}" if self.rule else "the plugin"
+
+    def _paragraph(self, number: int) -> str:
+        paragraphs = (inspect.getdoc(self.function) or "").split("\n\n")
+        return " ".join(paragraphs[number].split()) if number < len(paragraphs) else ""
+
+    @property
+    def summary(self) -> str:
+        """The rule in one sentence."""
+        return self._paragraph(0)
+
+    @property
+    def reason(self) -> str:
+        """Why the rule exists."""
+        return self._paragraph(1)
+
+    @property
+    def remedy(self) -> str:
+        """How to repair a classifier that breaks the rule."""
+        return self._paragraph(2).removeprefix("What to do: ")
+
+
+def rule(number: int) -> Callable[[Callable[[Any], None]], Check]:
+    """Make a check of the function that is decorated; 0 is the number of a plugin's checks."""
+    return lambda function: Check(function.__name__, number, function)
+
+
+def checks_in(module: ModuleType) -> tuple[Check, ...]:
+    """Return the checks that a module defines, in their order."""
+    return tuple(each for each in vars(module).values() if isinstance(each, Check))
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of one check.
+
+    Parameters
+    ----------
+    check : Check
+    status : "passed", "failed", "skipped" or "expected failure"
+    seen : str, default=""
+        What a failed check saw.
+    expected : str, default=""
+        What the rule requires instead.
+    reason : str, default=""
+        Why the check was skipped, or why its failure was expected.
+    error : BaseException or None, default=None
+        The exception that was raised.
+
+    Examples
+    --------
+    >>> import smalltext_core as st
+    >>> from smalltext_testing import run_checks
+    >>> factory = st.create_factory("sklearn", num_classes=2)
+    >>> [result.status for result in run_checks(factory, only=["check_one_text_works"])]
+    ['passed']
+    """
+
+    check: Check
+    status: Status
+    seen: str = ""
+    expected: str = ""
+    reason: str = ""
+    error: BaseException | None = None
+
+    def __str__(self) -> str:
+        """Return one line, or a paragraph that explains a failure."""
+        head = f"{self.check.name} ({self.check.family}): {self.status}"
+        if self.status != "failed":
+            return f"{head}, {self.reason}" if self.reason else head
+        parts = {
+            "rule": self.check.summary,
+            "seen": self.seen,
+            "expected": self.expected,
+            "why": self.check.reason,
+            "what to do": self.check.remedy,
+        }
+        return "\n".join([head, *(_labelled(label, text) for label, text in parts.items() if text)])
+
+
+def _labelled(label: str, text: str) -> str:
+    indent = " " * 14
+    lines = [
+        textwrap.fill(line, 110, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
+        for line in text.splitlines()
+    ]
+    return f"  {label + ':':<12}" + "\n".join(lines).removeprefix(indent)
+
+
+def attempt(
+    call: Callable[..., Returned], *arguments: Any, **named: Any
+) -> tuple[Returned | None, BaseException | None]:
+    """Return what a call returns, and the exception that it raises; exceptions of signal handlers are passed on.
+
+    SystemExit counts: a classifier that ends the process has failed.
+    """
+    try:
+        return call(*arguments, **named), None
+    except (Exception, SystemExit) as error:
+        if raised_by_signal(error):
+            raise
+        return None, error
+
+
+def expect(condition: object, *, seen: str, expected: str) -> None:
+    """Raise BrokenRuleError unless a condition holds."""
+    if not condition:
+        raise BrokenRuleError(seen, expected)
+
+
+def expect_error(
+    kind: type[BaseException], expected: str, what: str, call: Callable[..., object], *arguments: Any, **named: Any
+) -> BaseException:
+    """Raise BrokenRuleError unless a call raises an exception of a kind; return that exception."""
+    _, error = attempt(call, *arguments, **named)
+    if isinstance(error, kind):
+        return error
+    outcome = "succeeds" if error is None else f"raises {type(error).__name__}: {str(error)[:200]}"
+    raise BrokenRuleError(f"{what} {outcome}", expected) from error
+
+
+def expect_same_bits(
+    found: ArrayLike | None, wanted: ArrayLike, seen: str = "other probabilities", expected: str = "the same bits"
+) -> None:
+    """Raise BrokenRuleError unless two arrays are equal in shape, type and every bit."""
+    expect(same_bits(found, wanted), seen=f"{seen}: {difference(found, wanted)}", expected=expected)
+
+
+def same_bits(one: ArrayLike | None, other: ArrayLike | None) -> bool:
+    """Tell whether two arrays are equal in shape, type and every bit."""
+    one, other = np.asarray(one), np.asarray(other)
+    return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
+
+
+def difference(one: ArrayLike | None, other: ArrayLike | None) -> str:
+    """Describe how two arrays of probabilities differ."""
+    one, other = np.asarray(one), np.asarray(other)
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return f"{one.dtype} of shape {one.shape} and {other.dtype} of shape {other.shape}"
+    gaps = np.abs(one.astype(np.float64) - other.astype(np.float64))
+    rows = int((gaps > 0).any(axis=-1).sum())
+    return f"{rows} of {len(one)} rows differ, by up to {np.nanmax(gaps, initial=0.0):.3g}"

@@ -1,0 +1,307 @@
+"""The classifier under test: its properties, and trained classifiers that checks share."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from smalltext_core import AnyClassifier, ClassifierFactory, Dataset, TextDataset, list_to_csr
+from smalltext_core.errors import UnsupportedError
+from smalltext_core.labels import Labels, is_multi_label
+from smalltext_core.probabilities import Probabilities
+from smalltext_testing._check import NotApplicableError, attempt, same_bits
+from smalltext_testing.sample_data import few_texts, opposite, training_texts, unseen_texts, with_contradictions
+
+FIT_CHECK = "check_fit_trains_and_returns_self"
+PREDICTION_CHECK = "check_probabilities_are_dense_float32"
+UNTRAINED = f"fit() fails on plain texts, see {FIT_CHECK}"
+UNPREDICTED = f"predict_proba() fails on plain texts, see {PREDICTION_CHECK}"
+SKIPPED_FOR = {FIT_CHECK: UNTRAINED, PREDICTION_CHECK: UNPREDICTED}
+"""Checks that report a classifier which cannot train or predict at all, and why the others are skipped then."""
+
+
+def global_random_state() -> dict[str, bytes]:
+    """Return the state of each global random number generator of this process, by its name."""
+    state = {
+        "random": pickle.dumps(random.getstate()),
+        "numpy.random": pickle.dumps(np.random.get_state()),  # noqa: NPY002 - the global one
+    }
+    torch: Any = sys.modules.get("torch")  # the kit does not import it
+    if torch is not None:
+        state["torch"] = torch.get_rng_state().numpy().tobytes()
+        if torch.cuda.is_initialized():
+            state["torch.cuda"] = b"".join(one.numpy().tobytes() for one in torch.cuda.get_rng_state_all())
+    return state
+
+
+def changed_generators(before: dict[str, bytes]) -> list[str]:
+    """Return the global generators whose state has changed; one that has just been imported has not."""
+    after = global_random_state()
+    return [name for name, state in before.items() if after.get(name) != state]
+
+
+@contextmanager
+def global_seed(seed: int) -> Iterator[None]:
+    """Set every global random number generator inside the block, and restore the states after it.
+
+    Each draws one number first: a classifier that sets the same seed globally would leave the same state.
+    """
+    torch: Any = sys.modules.get("torch")
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    cpu = None if torch is None else torch.get_rng_state()
+    cuda = None if torch is None or not torch.cuda.is_initialized() else torch.cuda.get_rng_state_all()
+    random.seed(seed)
+    random.random()  # noqa: S311 - no secret
+    np.random.seed(seed)  # noqa: NPY002
+    np.random.random()  # noqa: NPY002
+    if torch is not None:
+        torch.manual_seed(seed)
+        torch.rand(1)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+        if cpu is not None:
+            torch.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+
+
+@dataclass
+class Training:
+    """A classifier that was trained, what `fit` returned or raised, and the global generators that it changed."""
+
+    classifier: Any
+    returned: Any
+    error: BaseException | None
+    changed_generators: list[str]
+
+
+class CheckContext:
+    """A factory under test. What is expensive is computed once, when a check first needs it.
+
+    Parameters
+    ----------
+    factory : ClassifierFactory
+    num_classes, multi_label : int and bool, optional
+        By default those of the classifier, else those of the factory, else what the classifier does with two
+        classes, and False.
+    """
+
+    def __init__(
+        self, factory: ClassifierFactory, num_classes: int | None = None, multi_label: bool | None = None
+    ) -> None:
+        self.factory = factory
+        self._num_classes = num_classes
+        self._multi_label = multi_label
+        self.rounds: tuple[list[int], list[str]] | None = None
+
+    def new(self) -> Any:
+        """Return a new, unfitted classifier."""
+        return self.factory.new()
+
+    @cached_property
+    def unfitted(self) -> Any:
+        """A classifier that is never fitted, to read attributes from."""
+        return self.new()
+
+    @property
+    def package(self) -> str:
+        """The package of the classifier's class."""
+        module, _ = attempt(lambda: type(self.unfitted).__module__)
+        return (module or "").partition(".")[0]
+
+    def attribute(self, name: str) -> Any:
+        """Return an attribute of the classifier, else of the factory, else None."""
+        return getattr(self.unfitted, name, getattr(self.factory, name, None))
+
+    @cached_property
+    def multi_label(self) -> bool:
+        """Whether several classes, or none, may apply to a text."""
+        return bool(self.attribute("multi_label") if self._multi_label is None else self._multi_label)
+
+    @cached_property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        given = self.attribute("num_classes") if self._num_classes is None else self._num_classes
+        if given is not None:
+            return int(given)
+        return int(self.new().fit(training_texts(2, self.multi_label)).predict_proba(TextDataset(["?"])).shape[1])
+
+    @property
+    def threshold(self) -> float:
+        """The probability above which a class applies in a multi-label problem."""
+        given = self.attribute("multi_label_threshold")
+        return 0.5 if given is None else float(given)
+
+    @cached_property
+    def train_set(self) -> TextDataset:
+        """Labelled texts."""
+        return training_texts(self.num_classes, self.multi_label)
+
+    @cached_property
+    def texts(self) -> TextDataset:
+        """Texts to label."""
+        return unseen_texts(self.num_classes)
+
+    @cached_property
+    def opposite_labels(self) -> Any:
+        """Labels for the training texts that contradict their own."""
+        return opposite(self.train_set.y, self.num_classes)
+
+    @property
+    def opposite_train_set(self) -> TextDataset:
+        """The training texts with labels that contradict their own."""
+        return TextDataset(self.train_set.x, self.opposite_labels)
+
+    def labels(self, rows: list[Any], num_classes: int | None = None) -> Any:
+        """Return labels as datasets of this kind of problem hold them.
+
+        Parameters
+        ----------
+        rows : list
+            Of class numbers or markers; in multi-label problems, of lists of class numbers, or markers.
+        num_classes : int, optional
+            Other than that of the classifier.
+        """
+        return (
+            list_to_csr(rows, num_classes or self.num_classes) if self.multi_label else np.array(rows, dtype=int)
+        )
+
+    def train(self, seed: int) -> Training:
+        """Train a new classifier, with the global random number generators seeded."""
+        classifier = self.new()
+        with global_seed(seed):
+            before = global_random_state()
+            returned, error = attempt(classifier.fit, self.train_set)
+            return Training(classifier, returned, error, changed_generators(before))
+
+    @cached_property
+    def training(self) -> Training:
+        """The training that most checks share."""
+        return self.train(seed=1)
+
+    @cached_property
+    def prediction_error(self) -> BaseException | None:
+        """The exception that the shared classifier raises for the texts that it was trained on."""
+        return attempt(lambda: self.training.classifier.predict_proba(TextDataset(self.train_set.x)))[1]
+
+    def known_failure(self, name: str, error: BaseException) -> str:
+        """Return a reason to skip a check whose exception every training or prediction raises."""
+
+        def reason() -> str:
+            if name != FIT_CHECK and _is_same_failure(self.training.error, error):
+                return UNTRAINED
+            if name == PREDICTION_CHECK or self.training.error is not None:
+                return ""
+            return UNPREDICTED if _is_same_failure(self.prediction_error, error) else ""
+
+        return attempt(reason)[0] or ""  # new() may fail, too
+
+    @property
+    def fitted(self) -> Any:
+        """The shared, fitted classifier; checks must not change it."""
+        if self.training.error is not None:
+            raise NotApplicableError(UNTRAINED)
+        return self.training.classifier
+
+    @cached_property
+    def proba(self) -> Probabilities:
+        """The probabilities that the shared classifier gives to `texts`."""
+        proba: Probabilities = self.fitted.predict_proba(self.texts)
+        return proba
+
+    @cached_property
+    def repeatable(self) -> bool:
+        """Whether another training, with the same global seeds, gives the same bits."""
+        again = self.train(seed=1)
+        return again.error is None and same_bits(again.classifier.predict_proba(self.texts), self.proba)
+
+    def require_repeatable(self) -> None:
+        """Skip the check if two trainings differ anyway."""
+        if not self.repeatable:
+            raise NotApplicableError(
+                "two trainings differ by chance; give the factory a seed to have this checked"
+            )
+
+    def fit_weighted(self, train_set: Dataset[Any], weights: ArrayLike) -> AnyClassifier:
+        """Train a new classifier with weights; skip the check if it does not support them."""
+        try:
+            classifier: AnyClassifier = self.new().fit(train_set, weights=weights)
+        except UnsupportedError as error:
+            raise NotApplicableError(f"the classifier takes no weights: {error}") from error
+        return classifier
+
+    def margin_of_weights(self, right: float, wrong: float) -> float:
+        """Return the margin after training on contradicting labels, with weights for right and wrong ones."""
+        dataset = few_texts(self.num_classes, self.multi_label)
+        train_set, weights = with_contradictions(dataset, self.num_classes, right, wrong)
+        return self.margin(self.fit_weighted(train_set, weights), dataset)
+
+    @cached_property
+    def margin_of_nine_to_one(self) -> float:
+        """The margin after training on contradicting labels, the right ones with nine times the weight."""
+        return self.margin_of_weights(9, 1)
+
+    def margin(self, classifier: Any, dataset: TextDataset) -> float:
+        """Return by how much a classifier prefers the labels of a dataset to opposite ones, from -1 to 1.
+
+        It is 0 for a classifier that has learned nothing, or as much from texts as from their contradiction.
+        """
+        proba = np.asarray(classifier.predict_proba(TextDataset(dataset.x)), dtype=np.float64)
+        y, other = dataset.y, opposite(dataset.y, min(self.num_classes, int(dataset.target_labels.max()) + 1))
+        right, wrong = (float(proba[indicator(labels, self.num_classes)].mean()) for labels in (y, other))
+        return (right - wrong) / max(right + wrong, 1e-12)
+
+    def require_learning(self) -> None:
+        """Skip the check if the shared classifier has hardly learned anything."""
+        margin = self.margin(self.fitted, self.train_set)
+        if margin < 0.05:
+            raise NotApplicableError(
+                f"the classifier hardly learns from {len(self.train_set)} texts (it prefers right labels to wrong "
+                f"ones by {margin:.3f} on a scale from -1 to 1); let the factory's classifiers train longer"
+            )
+
+    @cached_property
+    def _folder(self) -> tempfile.TemporaryDirectory[str]:
+        return tempfile.TemporaryDirectory(prefix="smalltext-check-", ignore_cleanup_errors=True)
+
+    def path(self, name: str) -> Path:
+        """Return a path in a temporary folder that exists as long as this object."""
+        return Path(self._folder.name) / name
+
+    @cached_property
+    def saved(self) -> Path:
+        """The shared classifier as a folder; checks must not change it."""
+        if not hasattr(self.fitted, "save"):
+            raise NotApplicableError("the classifier has no save()")
+        folder = self.path("model")
+        self.fitted.save(folder)
+        return folder
+
+
+def _is_same_failure(known: BaseException | None, error: BaseException) -> bool:
+    """Tell whether two exceptions are of one type and were raised by one line."""
+    if known is None or type(known) is not type(error):
+        return False
+    (frame, line), (other, other_line) = (list(traceback.walk_tb(one.__traceback__))[-1] for one in (known, error))
+    return frame.f_code is other.f_code and line == other_line
+
+
+def indicator(y: Labels, num_classes: int) -> NDArray[np.bool_]:
+    """Return which classes apply, shape (n, num_classes)."""
+    applies: NDArray[np.bool_] = y.toarray() > 0 if is_multi_label(y) else np.eye(num_classes, dtype=bool)[y]
+    return applies

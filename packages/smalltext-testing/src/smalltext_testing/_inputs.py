@@ -1,0 +1,264 @@
+"""Rule 7: invalid input is refused before any work, and arguments are neither changed nor kept."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from smalltext_core import LABEL_IGNORED, LABEL_UNLABELED, TextDataset, csr_to_list
+from smalltext_core.errors import NotFittedError, SmallTextError
+from smalltext_core.labels import Labels, is_multi_label
+from smalltext_testing._check import BrokenRuleError, attempt, expect, expect_error, expect_same_bits, rule
+from smalltext_testing._context import CheckContext
+from smalltext_testing.sample_data import training_texts
+
+_TRAINING = ("train_set", "dataset", "y", "x", "labels", "texts")
+_PREDICTION = ("data_set", "dataset", "x", "texts")
+
+
+def _expect_refusal(
+    what: str, names: tuple[str, ...], call: Callable[..., Any], *data: Any, **weights: Any
+) -> None:
+    """Expect an exception of smalltext_core.errors whose message names the argument."""
+    expected = f"an exception of smalltext_core.errors whose message names the argument ({names[0]})"
+    error = expect_error(SmallTextError, expected, what, call, *data, **weights)
+    words = set(re.findall(r"\w+", str(error)))
+    expect(words & set(names), seen=f"the message does not name the argument: {error}", expected=expected)
+
+
+def _with_first_label(context: CheckContext, label: Any, num_classes: int | None = None) -> TextDataset:
+    """Return the training set with another label, or marker, of its first text."""
+    y = context.train_set.y
+    rows = csr_to_list(y) if is_multi_label(y) else y.tolist()
+    return TextDataset(context.train_set.x, context.labels([label, *rows[1:]], num_classes))
+
+
+@rule(7)
+def check_empty_training_set_is_refused(context: CheckContext) -> None:
+    """Training on no texts at all is refused.
+
+    It happens when a filter goes wrong, and the message of a backend ("zero-size array to reduction operation")
+    does not help to find it.
+
+    What to do: begin fit with smalltext_core.validation.training_data.
+    """
+    train_set = TextDataset([], context.labels([]))
+    _expect_refusal("fit on an empty training set", _TRAINING, context.new().fit, train_set)
+
+
+@rule(7)
+def check_labels_out_of_range_are_refused(context: CheckContext) -> None:
+    """A label that is num_classes or above is refused.
+
+    Otherwise it is dropped silently, widens the model's output, or causes an index error.
+
+    What to do: begin fit with smalltext_core.validation.training_data.
+    """
+    label = context.num_classes
+    train_set = _with_first_label(context, [label] if context.multi_label else label, label + 1)
+    what = f"fit on the label {label} with num_classes={label}"
+    _expect_refusal(what, (*_TRAINING, "num_classes"), context.new().fit, train_set)
+
+
+@rule(7)
+def check_unlabelled_rows_are_refused(context: CheckContext) -> None:
+    """A training set with a text marked LABEL_UNLABELED or LABEL_IGNORED is refused.
+
+    These markers are negative numbers. A model takes -1 for another class, or for the last one.
+
+    What to do: begin fit with smalltext_core.validation.training_data.
+    """
+    for marker, name in ((LABEL_UNLABELED, "LABEL_UNLABELED"), (LABEL_IGNORED, "LABEL_IGNORED")):
+        train_set = _with_first_label(context, marker)
+        _expect_refusal(f"fit on a text marked {name}", _TRAINING, context.new().fit, train_set)
+
+
+@rule(7)
+def check_wrong_kind_of_labels_is_refused(context: CheckContext) -> None:
+    """A multi-label dataset is refused by a single-label classifier, and the other way round.
+
+    Labels that are read as the other kind train a meaningless model without an error.
+
+    What to do: begin fit with smalltext_core.validation.training_data.
+    """
+    other = training_texts(max(context.num_classes, 2), not context.multi_label)
+    what = f"fit on a dataset with is_multi_label={other.is_multi_label}"
+    _expect_refusal(what, (*_TRAINING, "multi_label"), context.new().fit, other)
+
+
+@rule(7)
+def check_none_among_texts_is_refused(context: CheckContext) -> None:
+    """None in the place of a text is refused, in training and in prediction.
+
+    Tables contain None for an empty cell. Converted to a string, it trains the word "none".
+
+    What to do: begin fit with smalltext_core.validation.training_data and predict_proba with prediction_data of
+    the same module.
+    """
+    train_set, data_set = (TextDataset(each.x, each.y) for each in (context.train_set, context.texts))
+    train_set.x[-1] = data_set.x[0] = None  # type: ignore[call-overload]
+    _expect_refusal("fit on None among texts", _TRAINING, context.new().fit, train_set)
+    for name in ("predict", "predict_proba"):
+        _expect_refusal(f"{name} of None among texts", _PREDICTION, getattr(context.fitted, name), data_set)
+
+
+@rule(7)
+def check_weights_of_wrong_length_are_refused(context: CheckContext) -> None:
+    """Weights are refused unless there is one for each text.
+
+    Truncated or repeated to fit, they weigh the wrong texts.
+
+    What to do: begin fit with smalltext_core.validation.training_data.
+    """
+    count = len(context.train_set)
+    for weights in (np.ones(count - 1), np.ones(count + 1), np.ones((count, 1))):
+        what = f"fit on {count} texts with weights of shape {weights.shape}"
+        _expect_refusal(what, ("weights",), context.new().fit, context.train_set, weights=weights)
+
+
+@rule(7)
+def check_invalid_weights_are_refused(context: CheckContext) -> None:
+    """Weights that are NaN, infinite, negative or all zero are refused.
+
+    NaN and infinity turn the whole model into NaN, a negative weight trains it to be wrong, and zeros train
+    nothing.
+
+    What to do: begin fit with smalltext_core.validation.training_data.
+    """
+    count = len(context.train_set)
+    cases = {
+        f"a weight of {value}": [value, *np.linspace(0.5, 1.5, count - 1)] for value in (np.nan, np.inf, -1.0)
+    }
+    for what, weights in {**cases, "weights that are all zero": np.zeros(count)}.items():
+        fit = context.new().fit
+        _expect_refusal(f"fit with {what}", ("weights",), fit, context.train_set, weights=np.array(weights))
+
+
+@rule(7)
+def check_predicting_before_fitting_is_refused(context: CheckContext) -> None:
+    """A classifier that is not fitted raises NotFittedError when it predicts, even for no texts.
+
+    The usual "NoneType has no attribute" does not explain the cause; an empty result hides that fit was forgotten.
+
+    What to do: begin predict_proba with smalltext_core.validation.prediction_data, before the case of no texts,
+    and let the factory's new() make a new classifier on each call.
+    """
+    assert context.fitted is not None  # trained before new() is called: a factory may return the same object
+    for name in ("predict", "predict_proba"):
+        for data_set in (context.texts, TextDataset([])):
+            what, method = f"{name} of {len(data_set)} texts before fit", getattr(context.new(), name)
+            expect_error(NotFittedError, "smalltext_core.errors.NotFittedError", what, method, data_set)
+
+
+@rule(7)
+def check_failed_fit_keeps_the_model(context: CheckContext) -> None:
+    """After a fit that was refused, predictions are the same as before it.
+
+    An active learner that meets an invalid batch continues with its model, which must not be half replaced.
+
+    What to do: check everything first, train into local variables, and assign attributes in the last lines.
+    """
+    texts, y = context.train_set.x, context.train_set.y
+    classifier = context.new().fit(context.train_set)
+    before = classifier.predict_proba(context.texts)
+    unlabelled = context.labels([LABEL_UNLABELED] * len(texts))
+    attempts: list[tuple[str, TextDataset, dict[str, Any]]] = [
+        ("an empty training set", TextDataset([], context.labels([])), {}),
+        ("unlabelled texts", TextDataset(texts, unlabelled), {}),
+        ("negative weights", TextDataset(texts, y), {"weights": np.full(len(texts), -1.0)}),
+        ("too few weights", TextDataset(texts, y), {"weights": np.ones(1)}),
+    ]
+    for what, train_set, arguments in attempts:
+        _, refused = attempt(classifier.fit, train_set, **arguments)
+        after, error = attempt(classifier.predict_proba, context.texts)
+        if error is not None:
+            seen = f"after a fit on {what}, predict_proba raises {type(error).__name__}: {str(error)[:200]}"
+            raise BrokenRuleError(seen, "the previous model") from error
+        if refused is not None:  # whether and how it is refused is what the other checks are about
+            expect_same_bits(after, before, f"after a fit on {what} failed, other probabilities")
+        before = after
+
+
+def _overwrite(y: Labels) -> None:
+    """Try to change labels in place, as a caller may who does not know that they are read-only."""
+    with suppress(ValueError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scipy warns that this is slow before it raises
+        y[0] = 0
+    if is_multi_label(y):
+        with suppress(ValueError):
+            y.data[:] = 0
+
+
+@rule(7)
+def check_fit_uses_current_labels(context: CheckContext) -> None:
+    """Training on a dataset whose labels were changed uses the labels that the dataset has now.
+
+    An active learner labels texts and trains again on the same dataset. A classifier that caches by the identity
+    of a dataset, or reads stored zeros of a matrix, learns old labels.
+
+    What to do: read data_set.y in every fit, and keep nothing of a dataset from one fit to the next.
+    """
+    context.require_repeatable()
+    dataset = context.train_set.clone()
+    classifier = context.new().fit(dataset)
+    _overwrite(dataset.y)
+    _overwrite(dataset[:].y)
+    dataset.y = context.opposite_labels
+    _overwrite(dataset.y)
+    classifier = context.new() if context.attribute("warm_start") else classifier
+    classifier.fit(dataset)
+    y: Any = dataset.y
+    fresh = TextDataset(list(dataset.x), y.copy(), label_names=dataset.label_names)
+    found, wanted = (each.predict_proba(context.texts) for each in (classifier, context.new().fit(fresh)))
+    expect_same_bits(found, wanted, "other probabilities than with a new dataset of these labels")
+
+
+@rule(7)
+def check_dataset_changed_after_training_does_not_matter(context: CheckContext) -> None:
+    """Changing the training set after fit does not change the classifier.
+
+    The labels of a pool change while a classifier that was trained on it is in use.
+
+    What to do: keep what was learned, not the dataset.
+    """
+    dataset = context.train_set.clone()
+    classifier = context.new().fit(dataset)
+    before = np.array(classifier.predict_proba(context.texts))
+    dataset.y = context.opposite_labels
+    dataset.x[:] = ["something else entirely"] * len(dataset)
+    expect_same_bits(classifier.predict_proba(context.texts), before, "other probabilities after it")
+
+
+@rule(7)
+def check_read_only_arrays_work(context: CheckContext) -> None:
+    """Weights and labels in read-only memory are accepted, and no argument of fit is changed.
+
+    Arrays that are memory-mapped, or shared between processes, are read-only. A classifier that normalises weights
+    in place fails on them, and changes the caller's weights otherwise.
+
+    What to do: begin fit with smalltext_core.validation.training_data, which copies weights, and change no
+    argument.
+    """
+    context.require_repeatable()
+    weights: Any = 1.0 + np.arange(len(context.train_set)) % 3
+    locked = weights.copy()
+    locked.flags.writeable = False
+    texts = list(context.train_set.x)
+    proba = context.fit_weighted(context.train_set, weights).predict_proba(context.texts)
+    expect(
+        bool((weights == locked).all()) and context.train_set.x == texts,
+        seen="other weights or texts than before fit",
+        expected="unchanged arguments of fit",
+    )
+    try:
+        again = context.fit_weighted(context.train_set[:], locked).predict_proba(context.texts[:])
+    except ValueError as error:
+        raise BrokenRuleError(
+            f"fit raises {type(error).__name__}: {error}", "read-only arrays are accepted"
+        ) from error
+    expect_same_bits(again, proba)

@@ -1,0 +1,289 @@
+"""Checks of a plugin: that its spec is true, and that importing it is fast."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib.metadata import entry_points
+from typing import Any
+
+from smalltext_core import ClassifierSpec, Plugin, classifier_spec, create_factory, plugins
+from smalltext_core.discovery import canonical
+from smalltext_core.errors import AmbiguousNameError, UnknownClassifierError
+from smalltext_core.spec import PROJECT
+from smalltext_testing._check import (
+    BrokenRuleError,
+    Check,
+    NotApplicableError,
+    Result,
+    checks_in,
+    expect,
+    rule,
+)
+from smalltext_testing._runner import require_success, run_check
+from smalltext_testing._saving import environment
+
+_METHODS = {"validate": ("validate",), "embed": ("embed",), "save": ("save", "load")}
+"""Abilities that consist of methods."""
+_ARGUMENTS = {"weights": ("fit", "weights"), "dropout_sampling": ("predict_proba", "dropout_sampling")}
+"""Abilities that consist of an argument of a method."""
+_REQUIRED = ("check_plugin_can_be_loaded", "check_spec_targets_can_be_imported")
+"""Checks without which the others make no sense."""
+
+
+class PluginContext:
+    """A classifier by its name: what its plugin declares, and what its class has.
+
+    Parameters
+    ----------
+    name : str
+    num_classes : int
+    parameters : mapping of str to Any
+        Given to the classifier's builder.
+    """
+
+    def __init__(self, name: str, num_classes: int, parameters: Mapping[str, Any]) -> None:
+        self.name = name
+        self.num_classes = num_classes
+        self.parameters = parameters
+
+    @cached_property
+    def spec(self) -> ClassifierSpec:
+        """The spec that the plugin declares."""
+        return classifier_spec(self.name)
+
+    @cached_property
+    def plugin(self) -> Plugin:
+        """The plugin that declares the spec."""
+        return next(plugin for plugin in plugins() if any(spec is self.spec for spec in plugin.specs))
+
+    @cached_property
+    def classifier(self) -> Any:
+        """The class that the spec names."""
+        return self.spec.resolve("classifier")
+
+    def new(self, *, multi_label: bool = False) -> Any:
+        """Return a classifier, made by name."""
+        return create_factory(self.name, self.num_classes, multi_label=multi_label, **self.parameters).new()
+
+    @cached_property
+    def abilities(self) -> tuple[str, ...]:
+        """The abilities for which the class has the methods and arguments."""
+        found = [name for name, methods in _METHODS.items() if all(map(self._has, methods))]
+        for name, (method, argument) in _ARGUMENTS.items():
+            if self._has(method):
+                known = inspect.signature(getattr(self.classifier, method)).parameters
+                if argument in known or any(one.kind is one.VAR_KEYWORD for one in known.values()):
+                    found.append(name)
+        return tuple(found)
+
+    def _has(self, method: str) -> bool:
+        return callable(getattr(self.classifier, method, None))
+
+
+@rule(0)
+def check_plugin_can_be_loaded(context: PluginContext) -> None:
+    """The plugin's module can be imported, its hook names the classifier, and its protocol is that of this core.
+
+    A plugin that cannot be loaded is listed with its error, and its classifiers cannot be used.
+
+    What to do: import the module of the entry point in pyproject.toml in a new Python process, and read the error;
+    install the package again after a change of its entry points.
+    """
+    assert context.spec
+
+
+@rule(0)
+def check_spec_targets_can_be_imported(context: PluginContext) -> None:
+    """Each part that the spec names as "module:attribute" can be imported.
+
+    They are strings, so that listing classifiers imports nothing heavy; no tool notices that a class was renamed.
+
+    What to do: correct the string in the spec, and install what the module needs.
+    """
+    for part in ("classifier", "factory", "builder", "dataset"):
+        if getattr(context.spec, part) is not None:
+            context.spec.resolve(part)
+
+
+@rule(0)
+def check_plugin_imports_no_other_package(context: PluginContext) -> None:
+    """The module with the hook imports only its own package, smalltext_core and the standard library.
+
+    It is imported whenever classifiers are listed, also by the command; with torch at its top that takes seconds.
+
+    What to do: write the hook into a separate module, name the classes as strings, and import nothing heavy in the
+    package's __init__.py, which runs too.
+    """
+    module = _module(context.plugin)
+    code = (
+        "import importlib, json, sys, smalltext_core, smalltext_core.registry\n"
+        "names = lambda: {name.partition('.')[0] for name in sys.modules}\n"
+        "before = names() | set(sys.stdlib_module_names)\n"
+        "importlib.import_module(sys.argv[1])\n"
+        "print(json.dumps(sorted(names() - before - {sys.argv[1].partition('.')[0]})))"
+    )
+    done = subprocess.run(  # noqa: S603 - our own code, run by our own Python
+        [sys.executable, "-c", code, module], env=environment(), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        raise BrokenRuleError(f"importing {module} in a new Python process fails: {last}", "it can be imported")
+    heavy = json.loads(done.stdout.splitlines()[-1])
+    expect(not heavy, seen=f"{module} imports {', '.join(heavy)}", expected="no other package")
+
+
+def _module(plugin: Plugin) -> str:
+    """Return the module of a plugin's entry point."""
+    found = entry_points(group=PROJECT, name=plugin.name)
+    return next(
+        entry.module
+        for entry in found
+        if entry.dist is not None and canonical(entry.dist.name) == plugin.distribution
+    )
+
+
+@rule(0)
+def check_factory_makes_the_declared_class(context: PluginContext) -> None:
+    """The classifier that is made by name is of the spec's class, with the given num_classes and multi_label.
+
+    Saved models are loaded by that class, and callers read these two attributes.
+
+    What to do: name the class that the factory makes, and keep both arguments as attributes in its constructor.
+    """
+    classifier = context.new()
+    expect(
+        isinstance(classifier, context.classifier),
+        seen=f"a {type(classifier).__name__}",
+        expected=f"a {context.classifier.__name__}, as {context.spec.classifier!r} says",
+    )
+    found = {name: getattr(classifier, name, None) for name in ("num_classes", "multi_label")}
+    expected = {"num_classes": context.num_classes, "multi_label": False}
+    expect(found == expected, seen=f"the attributes {found}", expected=f"{expected}")
+
+
+@rule(0)
+def check_declared_abilities_exist(context: PluginContext) -> None:
+    """A classifier has the abilities that its spec declares.
+
+    Programs rely on them: `smalltext train` saves a classifier that declares "save".
+
+    What to do: write the method or argument that is missing, or remove the ability from the spec.
+    """
+    missing = [ability for ability in context.spec.abilities if ability in {**_METHODS, **_ARGUMENTS}]
+    missing = [ability for ability in missing if ability not in context.abilities]
+    needed = {ability: " and ".join(f"{name}()" for name in names) for ability, names in _METHODS.items()}
+    needed |= {ability: f"an argument {name!r} of {method}()" for ability, (method, name) in _ARGUMENTS.items()}
+    expect(
+        not missing,
+        seen=f"{context.classifier.__name__} declares {', '.join(missing)}",
+        expected="; ".join(f"{needed[ability]} for {ability!r}" for ability in missing),
+    )
+    if "multi_label" in context.spec.abilities:
+        found = getattr(context.new(multi_label=True), "multi_label", None)
+        expect(
+            found is True,
+            seen=f"made with multi_label=True, the classifier has the attribute multi_label={found}",
+            expected="True",
+        )
+
+
+@rule(0)
+def check_abilities_are_declared(context: PluginContext) -> None:
+    """The abilities of a classifier are declared in its spec.
+
+    Abilities that are not declared are not used: `smalltext train` refuses a classifier whose spec lacks "save",
+    even if it has the method, and weights are refused for one that lacks "weights".
+
+    What to do: add the ability to `abilities=` in the spec. If fit() has an argument `weights` that the model does
+    not support, and therefore refuses with UnsupportedError, leave "weights" out.
+    """
+    undeclared = [name for name in context.abilities if name not in (*context.spec.abilities, *_ARGUMENTS)]
+    if not set(context.abilities) - set(_ARGUMENTS):
+        raise NotApplicableError("it has no validate(), embed() or save()")
+    expect(
+        not undeclared,
+        seen=f"{context.classifier.__name__} has {', '.join(undeclared)}, which its spec does not declare",
+        expected=f"abilities=({', '.join(map(repr, (*context.spec.abilities, *undeclared)))},)",
+    )
+
+
+def plugin_checks() -> tuple[Check, ...]:
+    """Return the checks of a plugin, in the order in which they run.
+
+    Examples
+    --------
+    >>> plugin_checks()[0].name
+    'check_plugin_can_be_loaded'
+    """
+    return checks_in(sys.modules[__name__])
+
+
+def run_plugin_checks(name: str, num_classes: int = 3, **parameters: Any) -> Iterator[Result]:
+    """Check the plugin of a classifier, and yield the result of each check as it comes.
+
+    Parameters
+    ----------
+    name : str
+        The name of an installed classifier; of a plugin, if it cannot be loaded.
+    num_classes : int, default=3
+        Given to the classifier's builder.
+    **parameters
+        Other parameters of the builder: at least those without a default.
+
+    Yields
+    ------
+    Result
+
+    Raises
+    ------
+    UnknownClassifierError, AmbiguousNameError
+        If no plugin registers the name, or several do.
+
+    Examples
+    --------
+    >>> [result.status for result in run_plugin_checks("sklearn")][0]
+    'passed'
+    """
+    context = PluginContext(name, num_classes, parameters)
+    failed = ""
+    for check in plugin_checks():
+        result = Result(check, "skipped", reason=f"{failed} failed") if failed else run_check(check, context)
+        if isinstance(result.error, (UnknownClassifierError, AmbiguousNameError)):
+            raise result.error
+        if result.status == "failed" and check.name in _REQUIRED:
+            failed = check.name
+        yield result
+
+
+def check_plugin(name: str, num_classes: int = 3, **parameters: Any) -> list[Result]:
+    """Check the plugin of a classifier, and raise one error that lists all failures.
+
+    Parameters
+    ----------
+    name, num_classes, **parameters
+        As for `run_plugin_checks`.
+
+    Returns
+    -------
+    list of Result
+        One for each check, passed or skipped.
+
+    Raises
+    ------
+    ConformanceError
+        With what was seen, what was expected, why it matters, and what to do.
+    UnknownClassifierError, AmbiguousNameError
+        If no plugin registers the name, or several do.
+
+    Examples
+    --------
+    >>> from smalltext_testing import check_plugin
+    >>> {result.status for result in check_plugin("sklearn")}
+    {'passed'}
+    """
+    return require_success(f"The plugin of {name!r}", run_plugin_checks(name, num_classes, **parameters))

@@ -1,0 +1,307 @@
+"""Rules 2, 3 and 11: predicted labels, texts of any kind, and independence of batch and order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from smalltext_core import TextDataset
+from smalltext_core.probabilities import Probabilities
+from smalltext_testing._check import NotApplicableError, expect, expect_same_bits, rule
+from smalltext_testing._context import CheckContext
+from smalltext_testing._probabilities import expect_probabilities
+from smalltext_testing.sample_data import joined, unusual_texts
+
+_ROUNDING = 1e-5
+
+
+def _expect_labels(labels: Any, count: int, context: CheckContext, what: str) -> None:
+    """Expect the type and the shape of predicted labels."""
+    kind: type = csr_matrix if context.multi_label else np.ndarray
+    shape = (count, context.num_classes) if context.multi_label else (count,)
+    found = getattr(labels, "dtype", None), getattr(labels, "shape", None)
+    expect(
+        isinstance(labels, kind) and found == (np.int32, shape),
+        seen=f"{what} gave a {type(labels).__name__} of {found[0]}, shape {found[1]}",
+        expected=f"a {kind.__name__} of int32, shape {shape}",
+    )
+
+
+@rule(2)
+def check_single_label_predictions_are_int32(context: CheckContext) -> None:
+    """Single-label predictions are an int32 array of shape (n,), with numbers from 0 to num_classes - 1.
+
+    Predicted labels are compared with those of datasets, and written into them; with a column vector or floats
+    the comparison gives a matrix, or no matches at all.
+
+    What to do: end predict with `smalltext_core.probabilities.to_labels(proba, multi_label=False)`.
+    """
+    if context.multi_label:
+        raise NotApplicableError("the problem is multi-label")
+    labels = context.fitted.predict(context.texts)
+    _expect_labels(labels, len(context.texts), context, "predict")
+    outside = labels[(labels < 0) | (labels >= context.num_classes)]
+    expect(
+        outside.size == 0,
+        seen=f"the labels {outside[:3].tolist()}",
+        expected=f"class numbers from 0 to {context.num_classes - 1}",
+    )
+
+
+@rule(2)
+def check_multi_label_predictions_are_csr(context: CheckContext) -> None:
+    """Multi-label predictions are a csr_matrix of int32, shape (n, num_classes), which stores only ones.
+
+    Code that reads the `indices` of the matrix takes a stored 0 or 2 for a label.
+
+    What to do: end predict with `smalltext_core.probabilities.to_labels(proba, multi_label=True)`.
+    """
+    if not context.multi_label:
+        raise NotApplicableError("the problem is single-label")
+    labels = context.fitted.predict(context.texts)
+    _expect_labels(labels, len(context.texts), context, "predict")
+    expect(
+        (labels.data == 1).all(),
+        seen=f"stored entries {np.unique(labels.data).tolist()}",
+        expected="only ones; a class that does not apply has no entry",
+    )
+
+
+@rule(2)
+def check_predictions_agree_with_probabilities(context: CheckContext) -> None:
+    """Predicted is the most probable class or, in multi-label problems, every class above the threshold.
+
+    If labels and probabilities disagree, one of them is wrong. "Above" is strict: `proba > threshold`, with the
+    attribute multi_label_threshold of the classifier, or 0.5.
+
+    What to do: compute labels from the same probabilities, with smalltext_core.probabilities.to_labels.
+    """
+    labels, proba = context.fitted.predict(context.texts), np.asarray(context.proba)
+    if context.multi_label:
+        dense = labels.toarray() if hasattr(labels, "toarray") else np.asarray(labels)
+        wrong = (dense > 0) != (proba > context.threshold)
+        expect(
+            not wrong.any(),
+            seen=f"{int(wrong.sum())} labels differ, such as {dense[wrong][:1].tolist()} for a probability of "
+            f"{proba[wrong][:1].tolist()}",
+            expected=f"1 exactly where the probability is greater than {context.threshold}",
+        )
+        return
+    flat = np.asarray(labels).reshape(-1).astype(np.intp)
+    chosen = proba[np.arange(len(proba)), np.clip(flat, 0, context.num_classes - 1)]
+    wrong = chosen < proba.max(axis=1)
+    row = int(wrong.argmax())
+    expect(
+        not wrong.any(),
+        seen=f"{int(wrong.sum())} of {len(proba)} labels differ: {flat[row]} for {proba[row].tolist()}",
+        expected="the number of the most probable class",
+    )
+
+
+@rule(2)
+def check_return_proba_gives_the_same_results(context: CheckContext) -> None:
+    """predict(..., return_proba=True) gives the labels of predict and the probabilities of predict_proba.
+
+    It saves a second pass over the texts; nobody who uses it expects other numbers or another type.
+
+    What to do: compute the probabilities once, the labels from them, and return both.
+    """
+    both = context.fitted.predict(context.texts, return_proba=True)
+    expect(
+        isinstance(both, tuple) and len(both) == 2,
+        seen=f"a {type(both).__name__}",
+        expected="a tuple (labels, proba)",
+    )
+    labels, proba = both
+    _expect_labels(labels, len(context.texts), context, "predict with return_proba=True")
+    expect(isinstance(proba, np.ndarray), seen=f"a {type(proba).__name__} of probabilities", expected="an ndarray")
+    expect_same_bits(proba, context.proba, expected="those of predict_proba")
+    alone = context.fitted.predict(context.texts)
+    same = (labels != alone).nnz == 0 if context.multi_label else np.array_equal(labels, alone)
+    expect(same, seen="other labels than without return_proba", expected="the same labels")
+
+
+def _expect_results(context: CheckContext, texts: TextDataset, what: str) -> None:
+    """Expect labels and probabilities of the required form for texts."""
+    count = len(texts)
+    expect_probabilities(
+        context.fitted.predict_proba(texts), count, context.num_classes, f"predict_proba of {what}"
+    )
+    _expect_labels(context.fitted.predict(texts), count, context, f"predict of {what}")
+
+
+@rule(3)
+def check_no_texts_give_empty_results(context: CheckContext) -> None:
+    """Labelling no texts gives empty results of the usual shapes and types.
+
+    A filter that matches nothing is not an error. Code that stacks results needs the shape (0, num_classes),
+    not (0,).
+
+    What to do: return smalltext_core.probabilities.empty_probabilities(num_classes) for an empty dataset, and
+    compute the labels from it as usual.
+    """
+    empty, what = TextDataset([]), "no texts"
+    _expect_results(context, empty, what)
+    labels, proba = context.fitted.predict(empty, return_proba=True)
+    _expect_labels(labels, 0, context, f"predict of {what} with return_proba=True")
+    expect_probabilities(proba, 0, context.num_classes, f"predict of {what} with return_proba=True")
+
+
+@rule(3)
+def check_one_text_works(context: CheckContext) -> None:
+    """Labelling a single text gives one row.
+
+    A squeezed dimension turns the answer for one text into a scalar, and the caller's loop fails.
+
+    What to do: look for squeeze(), for indexing that drops a dimension, and for batch statistics of one row.
+    """
+    _expect_results(context, TextDataset(context.train_set.x[:1]), "one text")
+
+
+@rule(3)
+def check_unusual_texts_can_be_labelled(context: CheckContext) -> None:
+    """Empty, blank, very long and unknown texts, emoji, any script and control characters can be labelled.
+
+    One such text must not stop the labelling of a million others.
+
+    What to do: truncate long texts to what the model reads, and represent a text without known words by a row of
+    zeros or the padding token.
+    """
+    _expect_results(context, unusual_texts(), "unusual texts")
+
+
+@rule(3)
+def check_unusual_texts_can_be_trained_on(context: CheckContext) -> None:
+    """Empty, blank, very long and foreign texts may occur in a training set.
+
+    Labelled data contains them, and one of them must not end a training that ran for an hour.
+
+    What to do: as for labelling; look also for a division by the length of a text.
+    """
+    plain, unusual = context.train_set, unusual_texts()
+    rows = np.arange(len(unusual)) % len(plain)
+    train_set = TextDataset(plain.x + unusual.x, joined(plain.y, plain.y[rows]))
+    proba = context.new().fit(train_set).predict_proba(context.texts)
+    expect_probabilities(proba, len(context.texts), context.num_classes, "predict_proba after training on them")
+
+
+def _expect_close(proba: Probabilities, context: CheckContext, what: str) -> None:
+    gaps = np.abs(np.asarray(proba, dtype=np.float64) - context.proba).max(axis=1)
+    worst = int(gaps.argmax())
+    expect(
+        gaps[worst] <= _ROUNDING,
+        seen=f"{what}, the probabilities of {int((gaps > _ROUNDING).sum())} of {len(gaps)} texts differ, of "
+        f"{context.texts.x[worst][:40]!r} by {gaps[worst]:.3g}",
+        expected=f"differences of at most {_ROUNDING}, the rounding of float32",
+    )
+
+
+@rule(11)
+def check_neighbours_do_not_matter(context: CheckContext) -> None:
+    """A text has the same probabilities alone and in a batch with shorter and longer texts.
+
+    If padding leaks into a mean, or the network uses statistics of the batch, results cannot be reproduced or
+    cached.
+
+    What to do: mask the padding in attention, pooling and convolution; put the network into evaluation mode.
+    """
+    alone = [context.fitted.predict_proba(context.texts[row]) for row in range(len(context.texts))]
+    _expect_close(np.concatenate(alone), context, "one at a time")
+    long = TextDataset([*context.texts.x, " ".join(context.train_set.x * 3)])
+    _expect_close(context.fitted.predict_proba(long)[:-1], context, "together with a very long text")
+
+
+@rule(11)
+def check_results_come_back_in_order(context: CheckContext) -> None:
+    """Each row of the result belongs to the text at the same position, in whatever order texts are given.
+
+    Backends sort texts by length to save padding; if one does not restore the order, each text gets the result of
+    another.
+
+    What to do: keep the permutation, and write results to `result[order]`.
+    """
+    count = len(context.texts)
+    order = np.random.default_rng(0).permutation(count)
+    for rows in (order, np.arange(count)[::-1]):
+        proba = context.fitted.predict_proba(TextDataset([context.texts.x[row] for row in rows]))
+        back = np.empty_like(proba)
+        back[rows] = proba
+        _expect_close(back, context, "in another order")
+
+
+@rule(11)
+def check_batch_size_does_not_matter(context: CheckContext) -> None:
+    """Other batch sizes (the attribute mini_batch_size) give the same probabilities.
+
+    Batch size should affect memory and speed only, or a model behaves differently on another machine.
+
+    What to do: as for neighbours; look also at the last, smaller batch, and at sums that are divided by the batch
+    size.
+    """
+    fitted = context.fitted
+    given = getattr(fitted, "mini_batch_size", None)
+    if given is None:
+        raise NotApplicableError("the classifier has no attribute mini_batch_size")
+    try:
+        for size in (1, 3, 1000):
+            fitted.mini_batch_size = size
+            _expect_close(fitted.predict_proba(context.texts), context, f"with mini_batch_size={size}")
+    finally:
+        fitted.mini_batch_size = given
+
+
+@rule(11)
+def check_predictions_are_made_in_evaluation_mode(context: CheckContext) -> None:
+    """Predictions are made in evaluation mode, also after model.train(), and the mode is restored.
+
+    The caller, or a library that explains predictions, may leave a network in training mode. With dropout active
+    every prediction is different, without an error or a warning.
+
+    What to do: switch each module to evaluation mode around every prediction (predict, predict_proba, embed,
+    validate), and restore the mode of each; `smalltext_torch.inference.evaluation_mode` does.
+    """
+    model: Any = getattr(context.fitted, "model", None)
+    if not (callable(getattr(model, "train", None)) and callable(getattr(model, "eval", None))):
+        raise NotApplicableError("the classifier has no attribute model with train() and eval()")
+    before, modes = _results(context), _training_modes(model)
+    try:
+        model.train()
+        expected_modes = _training_modes(model)
+        after = _results(context)
+        changed = [
+            name
+            for name, value in before.items()
+            if not np.allclose(value, after[name], rtol=_ROUNDING, atol=_ROUNDING)
+        ]
+        expect(
+            not changed,
+            seen=f"after model.train(), other results of {', '.join(changed)}",
+            expected="the same results as before",
+        )
+        expect(
+            _training_modes(model) == expected_modes,
+            seen="modules that were in training mode are in evaluation mode after predictions",
+            expected="each module in its previous mode",
+        )
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _results(context: CheckContext) -> dict[str, Any]:
+    """Return the results of each method that predicts."""
+    fitted = context.fitted
+    results: dict[str, Any] = {"predict_proba": fitted.predict_proba(context.texts)}
+    if callable(getattr(fitted, "embed", None)):
+        results["embed"] = fitted.embed(context.texts)
+    if callable(getattr(fitted, "validate", None)):
+        results["validate"] = fitted.validate(context.train_set)
+    return results
+
+
+def _training_modes(model: Any) -> list[tuple[Any, bool]]:
+    """Return the modules of a network, and whether each is in training mode."""
+    modules = model.modules() if callable(getattr(model, "modules", None)) else [model]
+    return [(module, module.training) for module in modules if hasattr(module, "training")]

@@ -1,0 +1,289 @@
+"""Rules 9 and 10: saving and loading, pickling and copying, and other processes."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import os
+import pickle
+import pickletools
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smalltext_core import TextDataset, load
+from smalltext_core.errors import ModelFolderError, UnsupportedError
+from smalltext_core.saving import MANIFEST, read_manifest
+from smalltext_testing._check import BrokenRuleError, expect, expect_error, expect_same_bits, rule
+from smalltext_testing._context import CheckContext
+from smalltext_testing._probabilities import expect_probabilities
+
+_TIMEOUT = 900
+_SUFFIXES = (".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle")
+_RUNS_CODE = {"GLOBAL", "STACK_GLOBAL", "REDUCE", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD"}
+
+
+@rule(9)
+def check_saved_model_loads_in_new_process(context: CheckContext) -> None:
+    """A saved model, loaded in a new process without network access, gives the same probabilities bit for bit.
+
+    Models are used on other machines, which may have no network, by programs that do not know their class and call
+    smalltext_core.load.
+
+    What to do: write all that prediction needs (tokenizer, vocabulary, configuration) into the folder, by
+    smalltext_core.saving.model_folder; keep the precision of floats; register the classifier by an entry point,
+    under the name in the manifest.
+    """
+    proba = probabilities_in_new_process("load", context.saved, context.texts)
+    expect_same_bits(proba, context.proba, "other probabilities after loading")
+
+
+@rule(9)
+def check_saved_model_contains_no_pickle(context: CheckContext) -> None:
+    """No file of a saved model is a pickle or contains one.
+
+    Loading a pickle runs any code that its author chose, and models are downloaded from people one does not know.
+
+    What to do: write numbers as .npy (without objects) or safetensors, everything else as JSON; scikit-learn
+    estimators with skops.
+    """
+    found = pickles_in(context.saved)
+    expect(not found, seen=f"pickles: {', '.join(found)}", expected="files that contain only data")
+
+
+@rule(9)
+def check_damaged_model_is_refused(context: CheckContext) -> None:
+    """A saved model is refused with ModelFolderError if one byte of any of its files has changed.
+
+    An interrupted copy, or a file that was replaced, gives a classifier that works and is wrong.
+
+    What to do: write all files inside smalltext_core.saving.model_folder, which records their hashes, and begin
+    load with smalltext_core.saving.read_manifest, which verifies them.
+    """
+    folder = context.path("damaged")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(context.saved, folder)
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2] if path.name == MANIFEST else _with_flipped_byte(content))
+        what = f"with {path.relative_to(folder).as_posix()} damaged, load"
+        expect_error(ModelFolderError, "a ModelFolderError", what, load, folder)
+        path.write_bytes(content)
+
+
+def _with_flipped_byte(content: bytes) -> bytes:
+    if not content:
+        return b"\xff"
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
+
+
+@rule(9)
+def check_label_names_are_saved(context: CheckContext) -> None:
+    """The label names of the training set are in the manifest, also if a loaded model is saved again.
+
+    The users of a model know class 1 by its name, and do not have the training set.
+
+    What to do: keep train_set.label_names in fit, pass them to smalltext_core.saving.model_folder, and restore
+    them from the manifest in load.
+    """
+    names = context.train_set.label_names
+    assert names is not None
+    again = context.path("saved-again")
+    if not again.exists():
+        load(context.saved).save(again)
+    for folder, where in ((context.saved, "saved"), (again, "saved, loaded and saved again")):
+        found = read_manifest(folder).label_names
+        expect(found == names.names, seen=f"{where}, the label names are {found}", expected=f"{names.names}")
+
+
+@rule(10)
+def check_pickle_restores_the_classifier(context: CheckContext) -> None:
+    """A fitted classifier gives the same probabilities bit for bit after pickling, also after embed().
+
+    Process pools and schedulers send objects by pickle, and the caches of notebooks store them.
+
+    What to do: look for lambdas, local classes, locks, open files and loggers among the attributes, and leave them
+    out in __getstate__. Libraries may attach them to a model when it is asked for hidden states.
+    """
+    restored = pickle.loads(pickle.dumps(context.fitted))  # noqa: S301 - pickled by this process
+    expect_same_bits(restored.predict_proba(context.texts), context.proba)
+    if callable(getattr(restored, "embed", None)):
+        with suppress(UnsupportedError):
+            restored.embed(context.texts)
+        pickle.dumps(restored)
+
+
+@rule(10)
+def check_deepcopy_is_independent(context: CheckContext) -> None:
+    """A deep copy predicts the same bit for bit, and training the copy does not change the original.
+
+    Active learners keep a copy of the best model so far, and continue to train the original.
+
+    What to do: as for pickle; look also for a __deepcopy__ that shares the model.
+    """
+    copied = copy.deepcopy(context.fitted)
+    expect_same_bits(copied.predict_proba(context.texts), context.proba)
+    copied.fit(context.train_set[: len(context.train_set) - 1])
+    after = context.fitted.predict_proba(context.texts)
+    expect_same_bits(after, context.proba, "after training the copy, other probabilities of the original")
+
+
+@rule(10)
+def check_factory_works_in_another_process(context: CheckContext) -> None:
+    """A factory that was pickled makes and trains classifiers in another process, with a seed equal bit for bit.
+
+    Schedulers distribute work to many machines that way.
+
+    What to do: keep only plain parameters in the factory, and define its class at the top level of a module. If
+    the bits differ, look for iteration over sets: their order differs between processes.
+    """
+    assert context.fitted is not None
+    path = context.path("factory")
+    path.write_bytes(pickle.dumps((context.factory, context.train_set)))
+    proba = probabilities_in_new_process("train", path, context.texts)
+    expect_probabilities(proba, len(context.texts), context.num_classes, "predict_proba in another process")
+    if context.repeatable:
+        expect_same_bits(proba, context.proba, "other probabilities than in this process")
+
+
+def probabilities_in_new_process(task: str, source: Path, texts: TextDataset) -> NDArray[Any]:
+    """Return the probabilities that a classifier gives to texts in a new Python process.
+
+    Parameters
+    ----------
+    task : "load" or "train"
+        "load": `source` is a saved model, loaded without the network and from another working folder. "train":
+        `source` is a pickle of a factory and a training set.
+    source : Path
+    texts : TextDataset
+
+    Raises
+    ------
+    BrokenRuleError
+        If the process fails, with the end of its error output.
+    """
+    with tempfile.TemporaryDirectory(prefix="smalltext-check-") as folder:
+        Path(folder, "texts.json").write_text(json.dumps(texts.x), encoding="utf-8")
+        code = f"import sys; from {__name__} import main; main(*sys.argv[1:])"
+        done = subprocess.run(  # noqa: S603 - our own code, run by our own Python
+            [sys.executable, "-c", code, task, str(source.absolute()), folder],
+            env=environment(),
+            cwd=folder if task == "load" else None,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT,
+            check=False,
+        )
+        if done.returncode:
+            lines = "\n".join(done.stderr.strip().splitlines()[-6:])
+            raise BrokenRuleError(
+                f"a new Python process fails to {task} the classifier:\n{lines}", "the same as in this process"
+            )
+        proba: NDArray[Any] = np.load(Path(folder, "proba.npy"), allow_pickle=False)
+        return proba
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a new process, with the same import path and number of threads as this one."""
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path)}
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        variables["OMP_NUM_THREADS"] = str(torch.get_num_threads())
+    return variables
+
+
+def main(task: str, source: str, folder: str) -> None:
+    """Load or train a classifier in a new process, and write its probabilities into a folder."""
+    texts = TextDataset(json.loads(Path(folder, "texts.json").read_text(encoding="utf-8")))
+    if task == "load":
+        _block_network()
+        classifier = load(source)
+    else:
+        factory, train_set = pickle.loads(Path(source).read_bytes())  # noqa: S301 - the parent process wrote it
+        classifier = factory.new().fit(train_set)
+    np.save(Path(folder, "proba.npy"), np.asarray(classifier.predict_proba(texts)), allow_pickle=False)
+
+
+def _block_network() -> None:
+    """Make every internet connection of this process fail at once."""
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise OSError("the network is blocked: loading a saved model must not need it")
+
+    class BlockedSocket(socket.socket):
+        def connect(self, address: Any) -> None:
+            if self.family != getattr(socket, "AF_UNIX", None):
+                refuse()
+            super().connect(address)
+
+        def connect_ex(self, address: Any) -> int:
+            self.connect(address)
+            return 0
+
+    socket.socket = BlockedSocket  # type: ignore[misc]
+    socket.getaddrinfo = refuse
+
+
+def pickles_in(folder: Path) -> list[str]:
+    """Return the files below a folder that are pickles or contain one, as "name (reason)"."""
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    reasons = {name: reason_to_see_a_pickle(name, path.read_bytes()) for name, path in files.items()}
+    return [f"{name} ({reason})" for name, reason in reasons.items() if reason]
+
+
+def reason_to_see_a_pickle(name: str, content: bytes) -> str:
+    """Return the reason why a file is taken for a pickle, or for a container of one; else an empty string.
+
+    Files are recognised by their content, whatever their name.
+
+    Examples
+    --------
+    >>> reason_to_see_a_pickle("model.bin", pickle.dumps([1, 2]))
+    'a pickle stream'
+    >>> reason_to_see_a_pickle("vocabulary.json", b'{"a": 1}')
+    ''
+    """
+    if name.lower().endswith(_SUFFIXES):
+        return "by its name"
+    if zipfile.is_zipfile(io.BytesIO(content)):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for member in archive.namelist():
+                reason = reason_to_see_a_pickle(member, archive.read(member))
+                if reason:
+                    return f"contains {member}, {reason}"
+        return ""
+    if content.startswith(b"\x93NUMPY"):
+        return "an array of Python objects" if _contains_objects(content) else ""
+    return "a pickle stream" if _is_pickle(content) else ""
+
+
+def _contains_objects(content: bytes) -> bool:
+    try:
+        np.load(io.BytesIO(content), allow_pickle=False)
+    except ValueError:
+        return True
+    return False
+
+
+def _is_pickle(content: bytes) -> bool:
+    """Tell whether content begins with a complete pickle of protocol 2 or later, or is one that runs code."""
+    names, end = set(), 0
+    try:
+        for opcode, _, position in pickletools.genops(content):
+            names.add(opcode.name)
+            end = (position or 0) + 1
+    except Exception:
+        return False
+    return "PROTO" in names or (end == len(content.rstrip()) and bool(names & _RUNS_CODE))

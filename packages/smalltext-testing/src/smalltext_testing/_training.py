@@ -1,0 +1,389 @@
+"""Rules 5, 6 and 8: training with weights, with a seed, again, and twenty times."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import inspect
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smalltext_testing._check import (
+    BrokenRuleError,
+    NotApplicableError,
+    attempt,
+    difference,
+    expect,
+    expect_same_bits,
+    rule,
+    same_bits,
+)
+from smalltext_testing._context import CheckContext, changed_generators, global_random_state, global_seed
+from smalltext_testing._saving import probabilities_in_new_process
+
+_ROUNDS = 20
+_WARM_UP = 3
+_MEGABYTE = 1 << 20
+_ROUNDING = 1e-3
+_STATM = Path("/proc/self/statm")
+
+
+@rule(5)
+def check_arguments_can_be_passed_by_name(context: CheckContext) -> None:
+    """`fit` takes `train_set` and `weights` by name, `predict` and `predict_proba` take `data_set`.
+
+    Code that swaps classifiers passes these arguments by name: the second position of `fit` is weights for some
+    classifiers, and a validation set for others.
+
+    What to do: name the arguments as smalltext_core.AnyClassifier does. Other arguments of `fit` need defaults.
+    """
+    fit, fitted, texts = inspect.signature(context.unfitted.fit), context.fitted, context.texts
+    calls: dict[str, tuple[Any, dict[str, Any]]] = {
+        "fit(train_set=..., weights=...)": (fit.bind, {"train_set": context.train_set, "weights": None}),
+        "predict(data_set=...)": (fitted.predict, {"data_set": texts}),
+        "predict_proba(data_set=...)": (fitted.predict_proba, {"data_set": texts}),
+    }
+    for what, (call, arguments) in calls.items():
+        _, error = attempt(call, **arguments)
+        if isinstance(error, TypeError):
+            raise BrokenRuleError(f"{what} raises TypeError: {error}", "these names are accepted") from error
+        if error is not None:
+            raise error
+
+
+@rule(5)
+def check_weights_of_one_equal_no_weights(context: CheckContext) -> None:
+    """Weights that are all 1 give the same classifier as no weights.
+
+    Callers who compute weights should be able to switch them off with ones, as a list or an array.
+
+    What to do: begin fit with smalltext_core.validation.training_data, which turns ones into None; look for
+    weights that are divided by their sum in one case and not in the other.
+    """
+    context.require_repeatable()
+    classifier = context.fit_weighted(context.train_set, [1.0] * len(context.train_set))
+    expect_same_bits(classifier.predict_proba(context.texts), context.proba)
+
+
+@rule(5)
+def check_scale_of_weights_does_not_matter(context: CheckContext) -> None:
+    """Weights that are all multiplied by one number give the same classifier.
+
+    Only the ratios of weights have a meaning. Otherwise their scale acts as a regularisation or a learning rate
+    that nobody has chosen.
+
+    What to do: begin fit with smalltext_core.validation.training_data, which divides weights by their mean.
+    """
+    context.require_repeatable()
+    weights = 1.0 + np.arange(len(context.train_set)) % 3
+
+    def proba(scale: float) -> NDArray[Any]:
+        return np.asarray(context.fit_weighted(context.train_set, weights * scale).predict_proba(context.texts))
+
+    once = proba(1.0)
+    for scale in (7.0, 1e-300, 1e300):
+        again = proba(scale)
+        expect(
+            again.shape == once.shape and bool((np.abs(again - once) <= _ROUNDING).all()),
+            seen=f"other probabilities when all weights are multiplied by {scale:g}: {difference(again, once)}",
+            expected=f"differences of at most {_ROUNDING}",
+        )
+
+
+@rule(5)
+def check_zero_weight_equals_absence(context: CheckContext) -> None:
+    """A text with a weight of 0 has no influence on what is learned.
+
+    A weight of 0 withdraws a label without changing the arrays. Texts that are trained on nevertheless (here the
+    same texts with wrong labels) do harm.
+
+    What to do: begin fit with smalltext_core.validation.training_data, which removes such texts.
+    """
+    context.require_learning()
+    some, none = context.margin_of_nine_to_one, context.margin_of_weights(1, 0)
+    expect(
+        none >= some / 2,
+        seen=f"right labels are preferred by {none:.3f} (on a scale from -1 to 1) if wrong ones weigh 0, and by "
+        f"{some:.3f} if they have a ninth of the weight",
+        expected="the first margin to be similar or greater",
+    )
+
+
+@rule(5)
+def check_weights_are_honoured(context: CheckContext) -> None:
+    """Where labels contradict one another, those with the greater weight prevail.
+
+    Weights state how reliable a label is, or how rare its class. A classifier that accepts and ignores them gives
+    wrong results without a warning.
+
+    What to do: multiply the loss of each text by its weight before the mean, in multi-label problems too, and look
+    for weights that are no longer in the order of the texts after a split or a shuffle. A model that does not
+    support weights raises smalltext_core.errors.UnsupportedError.
+    """
+    context.require_learning()
+    right, wrong = context.margin_of_nine_to_one, context.margin_of_weights(1, 9)
+    expect(
+        right > wrong + 0.05,
+        seen=f"right labels are preferred by {right:.3f} (on a scale from -1 to 1) with weights 9 : 1, and by "
+        f"{wrong:.3f} with 1 : 9",
+        expected="the first margin to be clearly greater",
+    )
+
+
+def _require_seed(context: CheckContext) -> None:
+    if context.attribute("seed") is None:
+        raise NotApplicableError("neither the classifier nor the factory has an attribute `seed` that is set")
+
+
+@rule(6)
+def check_same_seed_gives_same_bits(context: CheckContext) -> None:
+    """Two classifiers with the same seed, trained on the same data, are equal bit for bit.
+
+    Results that cannot be repeated can be neither debugged nor published. Both are trained with the same number of
+    threads; another number may give other bits.
+
+    What to do: draw all numbers from one generator that `fit` makes from the seed; look for iteration over sets,
+    threads that add floats in any order, and a generator that is made once in the factory.
+    """
+    _require_seed(context)
+    before = context.proba
+    expect_same_bits(context.train(seed=1).classifier.predict_proba(context.texts), before)
+
+
+@rule(6)
+def check_global_random_state_is_not_read(context: CheckContext) -> None:
+    """With a seed, results do not depend on the global random state of Python, numpy or torch.
+
+    Otherwise they depend on what the program has drawn before, and a test passes alone and fails among others.
+
+    What to do: pass a generator made from the seed to every call that draws: numpy.random.default_rng(seed),
+    torch.Generator().manual_seed(seed), random_state= of scikit-learn.
+    """
+    _require_seed(context)
+    context.require_repeatable()
+    again = context.train(seed=2).classifier.predict_proba(context.texts)
+    expect_same_bits(again, context.proba, "with another global seed, other probabilities")
+
+
+@rule(6)
+def check_global_random_state_is_not_changed(context: CheckContext) -> None:
+    """Training and predicting do not change the global random state of Python, numpy and torch.
+
+    The caller's random numbers must not depend on whether a classifier was trained in between; a library that
+    seeds the global state makes all of them the same.
+
+    What to do: use separate generators; if a library uses the global state, save it before and restore it in a
+    `finally`.
+    """
+    fitted = context.fitted
+    changes = {"fit": context.training.changed_generators}
+    with global_seed(1):
+        before = global_random_state()
+        fitted.predict(context.texts)
+        fitted.predict_proba(context.texts)
+        changes["predict or predict_proba"] = changed_generators(before)
+    for method, changed in changes.items():
+        expect(not changed, seen=f"{method} changed the state of {', '.join(changed)}", expected="the same state")
+
+
+@rule(8)
+def check_fit_trains_and_returns_self(context: CheckContext) -> None:
+    """A TextDataset of plain sentences can be trained on, and fit returns the classifier.
+
+    Every classifier takes plain texts, so that one can replace another, and is used as
+    `factory.new().fit(train_set)`.
+
+    What to do: convert the TextDataset to what the model needs inside fit; end fit with `return self`.
+    """
+    training = context.training
+    if training.error is not None:
+        raise training.error
+    expect(
+        training.returned is training.classifier,
+        seen=f"fit returned a {type(training.returned).__name__}",
+        expected="the classifier itself",
+    )
+
+
+@rule(8)
+def check_second_fit_starts_from_scratch(context: CheckContext) -> None:
+    """A second fit gives what a new classifier gives, unless the attribute `warm_start` is true.
+
+    An active learner fits the same object many times. If each training continued from the previous one, results
+    would depend on the history, and labels that were corrected would remain in effect.
+
+    What to do: create the model, the vocabulary, the optimizer and the early stopping anew in each fit.
+    """
+    if context.attribute("warm_start"):
+        raise NotApplicableError("warm_start is on: a second fit continues from the first")
+    context.require_repeatable()
+    classifier = context.new().fit(context.opposite_train_set)
+    proba = classifier.fit(context.train_set).predict_proba(context.texts)
+    expect_same_bits(
+        proba,
+        context.proba,
+        "after a first fit on opposite labels, other probabilities",
+        "the bits of a new classifier",
+    )
+
+
+@rule(8)
+def check_classifiers_share_no_state(context: CheckContext) -> None:
+    """Training one classifier does not affect another one in the same process.
+
+    Committees, cross-validation and servers have many classifiers in one process. State of a module or a class (a
+    cache, a vocabulary, a list that grows) carries the labels of one into the others.
+
+    What to do: keep what `fit` learns in attributes of the object, and look for mutable values in modules, class
+    bodies and default arguments, and for functools.cache.
+    """
+    before = context.proba
+    context.new().fit(context.opposite_train_set)
+    after = context.train(seed=1).classifier.predict_proba(context.texts)
+    if same_bits(after, before):
+        return
+    alone, again = (_trained_in_new_process(context) for _ in range(2))
+    if not same_bits(alone, again):
+        raise NotApplicableError("two trainings differ by chance; give the factory a seed to have this checked")
+    expect_same_bits(
+        after,
+        alone,
+        "after another one was trained on opposite labels, other probabilities",
+        "the bits of a training in a new process, which are the same each time",
+    )
+
+
+def _trained_in_new_process(context: CheckContext) -> NDArray[Any]:
+    path = context.path("factory-alone")
+    content, error = attempt(pickle.dumps, (context.factory, context.train_set))
+    if content is None:
+        raise NotApplicableError(
+            "the factory cannot be pickled, see check_factory_works_in_another_process"
+        ) from error
+    path.write_bytes(content)
+    return probabilities_in_new_process("train", path, context.texts)
+
+
+@rule(8)
+def check_repeated_training_leaves_no_files(context: CheckContext) -> None:
+    """Twenty rounds of fit and predict leave no file in the working folder or the temporary folder.
+
+    Checkpoints of a few hundred megabytes each fill a disk within hours of active learning.
+
+    What to do: keep checkpoints in memory, or in a tempfile.TemporaryDirectory that is removed when fit ends; give
+    trainers an output folder of that kind.
+    """
+    _, left = _rounds(context)
+    expect(
+        not left,
+        seen=f"{len(left)} files or folders are left, such as {', '.join(left[:3])}",
+        expected="none",
+    )
+
+
+@rule(8)
+def check_repeated_training_leaks_no_memory(context: CheckContext) -> None:
+    """Twenty rounds of fit and predict need no more memory than three.
+
+    A callback or a cache that keeps every model alive ends a long run with a lack of memory.
+
+    What to do: look for references to old models in lists, caches, closures, loggers and reference cycles.
+    """
+    if not _STATM.exists():
+        raise NotApplicableError(f"memory is read from {_STATM}, which does not exist on {sys.platform}")
+    memory, _ = _rounds(context)
+    early, late = memory[_WARM_UP - 1], min(memory[-3:])
+    expect(
+        late <= early * 1.05 + 20 * _MEGABYTE,
+        seen=f"{early / _MEGABYTE:.0f} MB after round {_WARM_UP}, {late / _MEGABYTE:.0f} MB after round {_ROUNDS}",
+        expected="growth of at most 5 % and 20 MB",
+    )
+
+
+def _resident_memory() -> int:
+    """Return the resident memory of this process in bytes, 0 where it is not known."""
+    if not _STATM.exists():
+        return 0
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)  # returns free memory to the system: it could hide growth
+    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _rounds(context: CheckContext) -> tuple[list[int], list[str]]:
+    """Return the memory after each round of fit and predict, and the files that are left; computed once."""
+    if context.rounds is None:
+        classifier, memory, here = context.new(), [], Path.cwd()
+        with _private_folders() as left, _without_collecting_old_objects():
+            for number in range(_ROUNDS):
+                try:
+                    classifier.fit(context.train_set)
+                except Exception:
+                    if number:
+                        raise
+                    os.chdir(here)  # a path such as ../model leads elsewhere from a private folder
+                    classifier.fit(context.train_set)
+                classifier.predict(context.texts)
+                gc.collect()
+                memory.append(_resident_memory())
+        context.rounds = memory, left
+    return context.rounds
+
+
+@contextmanager
+def _without_collecting_old_objects() -> Iterator[None]:
+    """Exempt existing objects from garbage collection, which would visit every module in each round."""
+    gc.collect()
+    if gc.get_freeze_count():  # the caller has exempted objects, which stay exempt
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@contextmanager
+def _private_folders() -> Iterator[list[str]]:
+    """Work in private working and temporary folders; yield a list that then gets the files left in them.
+
+    Files that other processes write meanwhile are not counted. The entries of the working folder are linked, so
+    that relative paths still work.
+    """
+    variables = ("TMPDIR", "TEMP", "TMP")
+    old, default, here = {name: os.environ.get(name) for name in variables}, tempfile.tempdir, Path.cwd()
+    left: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="smalltext-check-", ignore_cleanup_errors=True) as private:
+        temporary, working = Path(private, "temporary"), Path(private, "working")
+        temporary.mkdir()
+        working.mkdir()
+        with suppress(OSError):  # where links cannot be made, or the folder cannot be listed
+            for path in here.iterdir():
+                (working / path.name).symlink_to(path)
+        linked = _names(working)
+        os.environ.update(dict.fromkeys(variables, str(temporary)))
+        tempfile.tempdir = str(temporary)
+        os.chdir(working)
+        try:
+            yield left
+        finally:
+            os.chdir(here)
+            tempfile.tempdir = default
+            for name, value in old.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+            left += sorted(f"{path.name} (temporary folder)" for path in temporary.iterdir())
+            left += sorted(f"{name} (working folder)" for name in _names(working) - linked)
+
+
+def _names(folder: Path) -> set[str]:
+    """Return the names in a folder, without Python's bytecode."""
+    return {path.name for path in folder.iterdir()} - {"__pycache__"}
