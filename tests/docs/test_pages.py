@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from architecture import packages
 from docs.pages import blocks
-from house import packages
 
 READMES = [packages.TOP / "README.md", *(packages.folder(name) / "README.md" for name in packages.NAMES)]
 PAGES = [*READMES, *sorted((packages.TOP / "docs").rglob("*.md"))]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from architecture import packages
 from docs.pages import blocks
-from house import packages
 from smalltext_cli.skeleton import PluginName, skeleton
 
 PAGE = packages.TOP / "docs" / "how-to" / "write-a-plugin.md"

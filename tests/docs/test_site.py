@@ -10,7 +10,7 @@ import sys
 import pytest
 import typer
 
-from house import packages
+from architecture import packages
 from smalltext_cli.app import app
 
 pytestmark = [pytest.mark.slow]

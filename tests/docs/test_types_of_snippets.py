@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from architecture import packages
 from docs.pages import blocks
-from house import packages
 
 pytest.importorskip("basedpyright", reason="types of snippets are checked where basedpyright is installed")
 

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from house import packages
+from architecture import packages
 from install.environments import empty_environment, linked, others_needed
 
 PLUGINS = packages.TOP / "tests" / "plugins"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from house import packages
+from architecture import packages
 
 QUICKLY = ("--quiet", "--no-compile")
 """Options of pip. To compile all modules of scikit-learn and scipy takes longer than those that are imported."""

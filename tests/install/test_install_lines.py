@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from architecture import packages
 from docs.pages import blocks
-from house import packages
 from install.environments import COMPILING_NOTHING, linked
 from smalltext_cli.skeleton import PluginName, skeleton
 

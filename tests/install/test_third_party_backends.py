@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from house import packages
+from architecture import packages
 
 PLUGINS = packages.TOP / "tests" / "plugins"
 

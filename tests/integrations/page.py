@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from house import packages
+from architecture import packages
 
 MIGRATION = packages.TOP / "docs" / "migration.md"
 

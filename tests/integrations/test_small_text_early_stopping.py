@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 import smalltext_torch as ours
-from house import packages
+from architecture import packages
 
 theirs = pytest.importorskip("small_text")
 

@@ -9,7 +9,7 @@ import re
 import pytest
 from smalltext_bag.classifier import BagOfEmbeddings
 
-from house import imports, packages
+from architecture import imports, packages
 from smalltext_cli.skeleton import PluginName, skeleton
 from smalltext_torch import TorchClassifier
 

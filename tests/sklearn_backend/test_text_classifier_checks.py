@@ -7,7 +7,7 @@ import pytest
 import sklearn
 from sklearn.utils.validation import check_is_fitted
 
-from house import packages
+from architecture import packages
 from smalltext_core.errors import InvalidInputError
 from smalltext_sklearn import EXPECTED_FAILED_CHECKS, TextClassifier
 

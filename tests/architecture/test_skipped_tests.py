@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from house import packages
+from architecture import packages
 
 COMMAND = "apt-get install --yes --no-install-recommends chromium chromium-driver"
 TESTS = "tests/cli/test_cli_report_browser.py"

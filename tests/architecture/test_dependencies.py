@@ -8,7 +8,7 @@ import sys
 import pytest
 from packaging.utils import canonicalize_name
 
-from house import imports, packages
+from architecture import imports, packages
 
 CORE, TESTING, TORCH, CLI = "smalltext-core", "smalltext-testing", "smalltext-torch", "smalltext-cli"
 NO_BACKENDS = (CORE, TESTING, TORCH, CLI)

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from house import packages
+from architecture import packages
 
 pytestmark = pytest.mark.parametrize("name", packages.NAMES)
 

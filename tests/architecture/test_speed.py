@@ -7,7 +7,7 @@ import ast
 import pytest
 from hypothesis import HealthCheck, settings
 
-from house import packages
+from architecture import packages
 
 TESTS = packages.TOP / "tests"
 CLOCKS = {"clock_gettime", "monotonic", "perf_counter", "process_time", "thread_time", "time"}
@@ -27,7 +27,7 @@ def scripts():
     return [
         path
         for path in sorted(TESTS.rglob("*.py"))
-        if "benchmarks" not in path.parts and path != TESTS / "house" / "test_speed.py"
+        if "benchmarks" not in path.parts and path != TESTS / "architecture" / "test_speed.py"
     ]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from house import packages
+from architecture import packages
 
 
 @dataclass(frozen=True)
@@ -75,3 +75,25 @@ def module_strings(name: str) -> Iterator[tuple[Path, int, str]]:
                 module = node.value.partition(":")[0]
                 if module.partition(".")[0] in roots and all(part.isidentifier() for part in module.split(".")):
                     yield path, node.lineno, module
+
+
+def private_attributes(name: str) -> Iterator[str]:
+    """Yield where a module uses a private name of another module of these packages, as ``module._name``."""
+    roots = {packages.import_name(other) for other in packages.NAMES}
+    for path in sorted(packages.sources(name).rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        modules = {
+            alias.asname or alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and (node.module or "") in roots
+            for alias in node.names
+        }
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id in modules
+                and node.attr.startswith("_")
+                and not node.attr.startswith("__")
+            ):
+                yield f"{path.relative_to(packages.TOP)}:{node.lineno} uses {node.value.id}.{node.attr}"

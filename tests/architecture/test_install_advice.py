@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from house import packages
+from architecture import packages
 from smalltext_core.messages import NEEDED_TOO, install_command
 
 SOURCES = [path for name in packages.NAMES for path in packages.sources(name).rglob("*.py")]

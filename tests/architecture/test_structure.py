@@ -1,0 +1,127 @@
+"""How large the packages are, how deep their classes are, and which of their modules know one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import smalltext_core as st
+from architecture import imports, packages
+
+
+def files(name: str) -> list[Path]:
+    return sorted(packages.sources(name).rglob("*.py"))
+
+
+def module(name: str, path: Path) -> str:
+    parts = path.relative_to(packages.sources(name).parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+CORE_LINES = 4193
+CORE_FILES = 20
+SOURCE_FILES = 190
+"""Upper bounds, which only become smaller: 2,000 lines, 15 files and 110 files are what the design asks for."""
+
+CLASS_DEPTH = 4
+DEEPER = {"kimcnn": 6, "transformers": 6}
+"""Classifiers with more of our classes above them; they only become fewer."""
+
+CIRCLES: dict[str, set[str]] = {
+    "smalltext-setfit": {"smalltext_setfit.classifier", "smalltext_setfit.saving"},
+    "smalltext-testing": {module("smalltext-testing", path) for path in files("smalltext-testing")},
+    "smalltext-torch": {"smalltext_torch.network_classifier", "smalltext_torch.saving", "smalltext_torch.trial"},
+}
+"""For each package, modules that still import one another; they only become fewer."""
+
+OURS = {packages.import_name(one) for one in packages.NAMES}
+
+each_package = pytest.mark.parametrize("name", packages.NAMES)
+
+
+def graph(name: str) -> dict[str, set[str]]:
+    """Return which modules of a package each of its modules imports: at the top, in functions, or for types."""
+    modules = {module(name, path): path for path in files(name)}
+    edges: dict[str, set[str]] = {}
+    for own, path in modules.items():
+        edges[own] = set()
+        for found in imports.of_file(path):
+            full = f"{found.module}.{found.attribute}"
+            target = full if full in modules else found.module
+            if target in modules and target != own and found.attribute != "__version__":
+                edges[own].add(target)
+    return edges
+
+
+def circles(edges: dict[str, set[str]]) -> Iterator[set[str]]:
+    """Yield the sets of modules that import one another, directly or through others."""
+    reached = {start: _reachable(edges, start) for start in edges}
+    seen: set[str] = set()
+    for start in edges:
+        circle = {other for other in reached[start] if start in reached[other]}
+        if circle and start not in seen:
+            seen |= circle
+            yield circle
+
+
+def _reachable(edges: dict[str, set[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    waiting = list(edges[start])
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting.extend(edges[one])
+    return found
+
+
+def test_the_core_is_tiny():
+    sources = [path.read_text(encoding="utf-8") for path in files("smalltext-core")]
+    assert sum(text.count("\n") for text in sources) <= CORE_LINES
+    assert len(sources) <= CORE_FILES
+
+
+def test_there_are_few_source_files():
+    assert sum(len(files(name)) for name in packages.NAMES) <= SOURCE_FILES
+
+
+@pytest.mark.parametrize("name", st.classifiers())
+def test_few_classes_are_above_a_classifier(name):
+    above = [
+        one.__qualname__
+        for one in st.classifier_spec(name).resolve("classifier").__mro__
+        if one.__module__.partition(".")[0] in OURS
+    ]
+    assert len(above) <= DEEPER.get(name, CLASS_DEPTH), above
+
+
+@each_package
+def test_no_modules_import_one_another(name):
+    known = CIRCLES.get(name, set())
+    assert [circle for circle in circles(graph(name)) if not circle <= known] == []
+
+
+def test_circles_are_found():
+    edges = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}
+    assert list(circles(edges)) == [{"b", "c"}]
+
+
+@each_package
+def test_no_module_imports_a_private_name_of_another(name):
+    wrong = [
+        str(found)
+        for found in imports.of_package(name)
+        if found.attribute is not None
+        and found.attribute.startswith("_")
+        and found.attribute != "__version__"
+        and f"{found.module}.{found.attribute}" not in graph(name)
+        and found.root in OURS
+    ]
+    assert wrong == []
+
+
+@each_package
+def test_no_module_uses_a_private_name_of_another_that_it_imports(name):
+    assert list(imports.private_attributes(name)) == []
