@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import types
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import smalltext_core
-from smalltext_core import ClassifierSpec, LabelNames, Plugin, registry
+from smalltext_core import ClassifierSpec, LabelNames, Plugin, registry, saving
 from smalltext_core.errors import ModelFolderError
 from smalltext_core.saving import MANIFEST, model_folder, read_manifest, save_with_files
 
@@ -153,6 +154,18 @@ def test_further_files_of_the_former_model_do_not_outlive_it_and_those_of_others
     (tmp_path / "m" / "notes.txt").write_text("mine")
     save_with_files(Saved(), tmp_path / "m", {})
     assert {path.name for path in (tmp_path / "m").iterdir()} == {"weights.bin", "notes.txt", MANIFEST}
+
+
+def test_further_files_take_no_second_staging_folder_and_no_second_hash(tmp_path, monkeypatch):
+    staged, hashed = [], []
+    staged_folder, sha256 = saving.staged_folder, hashlib.sha256
+    monkeypatch.setattr(saving, "staged_folder", lambda folder: staged.append(folder) or staged_folder(folder))
+    monkeypatch.setattr(hashlib, "sha256", lambda: hashed.append("a file") or sha256())
+    save_with_files(Saved(), tmp_path / "m", {"scores.json": b"{}"})
+    assert staged == [tmp_path / "m"]
+    assert len(hashed) == len(read_manifest(tmp_path / "m", verify=False).files) == 2
+    save(tmp_path / "other")
+    assert staged[1:] == [tmp_path / "other"]
 
 
 class Shelf:

@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -57,6 +58,9 @@ __all__ = [
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 """What libraries written in Rust say where Python raises an OSError."""
 
+_staged: ContextVar[Path | None] = ContextVar("staged", default=None)
+"""The folder that `save_with_files` has staged, into which the classifier writes without staging another one."""
+
 
 @contextmanager
 def model_folder(
@@ -95,7 +99,11 @@ def save_with_files(classifier: Saving, folder: str | Path, files: Mapping[str, 
         The content of each further file, by its name.
     """
     with _replacing(as_path(folder)) as staging:
-        classifier.save(staging)
+        token = _staged.set(staging)
+        try:
+            classifier.save(staging)
+        finally:
+            _staged.reset(token)
         for name, content in files.items():
             (staging / name).write_bytes(content)
         manifest = _read(staging)
@@ -106,6 +114,9 @@ def save_with_files(classifier: Saving, folder: str | Path, files: Mapping[str, 
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
     """Stage a folder that takes the place of a saved model, with what others put into it."""
+    if folder == _staged.get():
+        yield folder
+        return
     keep = check_destination(folder)
     try:
         with staged_folder(folder) as staging:
