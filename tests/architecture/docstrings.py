@@ -75,6 +75,9 @@ def gaps_of_call(name: str, call: Any, doc: str) -> Iterator[str]:
     for hidden in ("self", "cls"):
         parameters.pop(hidden, None)
     described = documented(doc)
+    for taken, source in getattr(call, "parameter_sources", {}).items():  # see smalltext_core.factory
+        entry = documented(inspect.getdoc(source) or "").get(taken)
+        described.update({} if entry is None else {taken: entry})
     for parameter in parameters.values():
         if parameter.name.startswith("_"):
             continue
@@ -85,7 +88,8 @@ def gaps_of_call(name: str, call: Any, doc: str) -> Iterator[str]:
         yield from (f"{name}({parameter.name}): no {what}" for what in entry.lacks(parameter))
     accepts_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     if not accepts_any:
-        yield from (f"{name}({other}): no such parameter" for other in described if other not in parameters)
+        accepted = {*parameters, "parameters"} if hasattr(call, "parameter_sources") else set(parameters)
+        yield from (f"{name}({other}): no such parameter" for other in described if other not in accepted)
 
 
 def gaps_of_class(name: str, found: type) -> Iterator[str]:

@@ -12,6 +12,7 @@ from smalltext_cli.errors import UsageError
 from smalltext_cli.parameters import REQUIRED, builder_parameters
 from smalltext_cli.settings import settings_of, values_of
 from smalltext_core import LabelNames
+from smalltext_core.factory import with_parameters_of
 
 if TYPE_CHECKING:
     from nowhere import Estimator
@@ -55,6 +56,35 @@ def build(
 
         A second paragraph.
     """
+
+
+class Network:
+    """A classifier whose class is its own builder.
+
+    Parameters
+    ----------
+    device : str or Estimator, optional
+        The device. It is chosen by itself.
+    strategy : Strategy or str, default=Strategy.FIRST
+        The strategy.
+
+    Other Parameters
+    ----------------
+    verbosity : int, default=1
+        The amount of logging.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        device: str | enum.Enum | None = None,
+        strategy: Strategy | str = Strategy.FIRST,
+        alone: Strategy = Strategy.SECOND,
+        matrix: enum.Enum | Estimator | None = None,
+        needed: Estimator,
+        verbosity: int = 1,
+    ) -> None: ...
 
 
 def parsed(*pairs, builder=build, names=None, **options):
@@ -171,3 +201,30 @@ def test_the_meaning_of_a_parameter_is_the_first_sentence_of_its_docstring():
     assert named["scheduler"].meaning == "How `lr` changes over time."
     assert named["early"].meaning == ""
     assert "num_classes" not in named
+
+
+def test_of_a_class_what_text_can_express_is_shown():
+    named = builder_parameters(Network).named
+    assert {name: (one.type_text, one.default) for name, one in named.items()} == {
+        "device": ("str | None", None),
+        "strategy": ("str", "first"),
+        "alone": ("Strategy", "second"),
+        "needed": ("Estimator", REQUIRED),
+    }
+    assert (named["device"].meaning, named["strategy"].meaning) == ("The device.", "The strategy.")
+
+
+@pytest.mark.parametrize("pair", ["verbosity=2", "matrix=none"])
+def test_what_is_not_shown_cannot_be_set(pair):
+    with pytest.raises(UsageError, match="has no such parameter"):
+        parsed(pair, "needed=1", builder=Network)
+
+
+def test_a_builder_shows_the_words_of_the_class_that_declares_a_parameter():
+    @with_parameters_of(Network, without=["needed"])
+    def declared(num_classes: int, *, model: str, **parameters): ...
+
+    named = builder_parameters(declared).named
+    assert list(named) == ["model", "device", "strategy", "alone"]
+    assert named["device"].meaning == "The device."
+    assert parsed("model=a", "strategy=second", builder=declared) == {"model": "a", "strategy": "second"}
