@@ -230,7 +230,7 @@ def create_factory(
     builder = spec.resolve("builder")
     check_parameters(name, parameters)
     if spec.builder is None:
-        return ConstructorFactory(builder, num_classes, multi_label=multi_label, **parameters)
+        return ConstructorFactory(builder, num_classes, multi_label=bool(multi_label), **parameters)
     return cast("ClassifierFactory", builder(num_classes, multi_label=multi_label, **parameters))
 
 
