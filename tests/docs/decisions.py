@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from house import packages
+from architecture import packages
 
 FOLDER = packages.TOP / "docs" / "decisions"
 INDEX = FOLDER / "index.md"
