@@ -23,6 +23,7 @@ KNOWN_GAPS = Path(__file__).with_name("docstring_gaps.txt")
 
 _SECTION = re.compile(r"^(?P<title>[A-Z][A-Za-z ]+)\n-{3,}$", re.MULTILINE)
 _ENTRY = re.compile(r"^(?P<names>\*{0,2}\w+(?:, \*{0,2}\w+)*)(?: ?: ?(?P<type>\S.*))?$")
+_STARS = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 
 
 @dataclass
@@ -51,7 +52,7 @@ def sections(doc: str) -> dict[str, str]:
 
 
 def documented(doc: str) -> dict[str, Entry]:
-    """Return the parameters that a docstring describes, by name without stars."""
+    """Return the parameters that a docstring describes, by name, with stars."""
     found: dict[str, Entry] = {}
     current: list[Entry] = []
     parts = sections(doc)
@@ -59,7 +60,7 @@ def documented(doc: str) -> dict[str, Entry]:
         match = _ENTRY.match(line)
         if match:
             current = [Entry(match["type"] or "") for _ in match["names"].split(", ")]
-            found.update(zip(match["names"].replace("*", "").split(", "), current, strict=True))
+            found.update(zip(match["names"].split(", "), current, strict=True))
         elif line.strip():
             for entry in current:
                 entry.words += line
@@ -75,21 +76,20 @@ def gaps_of_call(name: str, call: Any, doc: str) -> Iterator[str]:
     for hidden in ("self", "cls"):
         parameters.pop(hidden, None)
     described = documented(doc)
-    for taken, source in getattr(call, "parameter_sources", {}).items():  # see smalltext_core.factory
+    sources = getattr(call, "parameter_sources", {})  # see smalltext_core.factory
+    for taken, source in sources.items():
         entry = documented(inspect.getdoc(source) or "").get(taken)
         described.update({} if entry is None else {taken: entry})
-    for parameter in parameters.values():
-        if parameter.name.startswith("_"):
-            continue
-        entry = described.get(parameter.name)
-        if entry is None:
-            yield f"{name}({parameter.name}): not described"
-            continue
-        yield from (f"{name}({parameter.name}): no {what}" for what in entry.lacks(parameter))
-    accepts_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    names = {_STARS.get(parameter.kind, "") + parameter.name: parameter for parameter in parameters.values()}
+    accepts_any = bool(sources) or any(other.startswith("**") for other in names)
+    for own, parameter in names.items():
+        entry = described.get(own)
+        if entry is not None:
+            yield from (f"{name}({own}): no {what}" for what in entry.lacks(parameter))
+        elif not own.startswith("_"):
+            yield f"{name}({own}): not described"
     if not accepts_any:
-        accepted = {*parameters, "parameters"} if hasattr(call, "parameter_sources") else set(parameters)
-        yield from (f"{name}({other}): no such parameter" for other in described if other not in accepted)
+        yield from (f"{name}({other}): no such parameter" for other in described if other not in names)
 
 
 def gaps_of_class(name: str, found: type) -> Iterator[str]:
@@ -103,8 +103,9 @@ def gaps_of_class(name: str, found: type) -> Iterator[str]:
         yield from gaps_of_call(name, found, doc)
     for attribute, member in vars(found).items():
         function = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
-        if not attribute.startswith("_") and inspect.isfunction(function):
-            doc = inspect.getdoc(getattr(found, attribute)) or ""
+        inherits = (function.__doc__ is None) and any(hasattr(base, attribute) for base in found.__mro__[1:])
+        if not attribute.startswith("_") and inspect.isfunction(function) and not inherits:
+            doc = inspect.getdoc(function) or ""
             yield from gaps_of_call(f"{name}.{attribute}", function, doc)
 
 
