@@ -7,7 +7,8 @@ import os
 import polars as pl
 import pytest
 
-from smalltext_cli import prediction, readers
+from smalltext_cli import readers
+from smalltext_cli.commands.predict import Predictor
 from smalltext_cli.errors import InputFileError
 from smalltext_cli.readers import Reader
 
@@ -82,14 +83,14 @@ def test_a_reader_that_stops_early_is_not_told(tmp_path):
 def test_predict_keeps_the_former_output(smalltext, model, tmp_path, monkeypatch, change):
     path, output = write(tmp_path / "data.csv"), tmp_path / "labelled.csv"
     output.write_bytes(b"the former one")
-    table = prediction.Labeller.table
+    table = Predictor.table
 
     def table_meanwhile(self, texts):
         if path.exists() and texts[0].endswith(" 0"):
             change(path)
         return table(self, texts)
 
-    monkeypatch.setattr(prediction.Labeller, "table", table_meanwhile)
+    monkeypatch.setattr(Predictor, "table", table_meanwhile)
     ended = smalltext("predict", model, path, "-o", output)
     assert ended.code == 2
     assert ended.err.count("Error: ") == ended.err.count("\n") == 1

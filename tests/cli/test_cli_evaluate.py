@@ -267,7 +267,7 @@ def test_a_former_report_stays_whole_when_writing_fails(smalltext, model, data, 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("smalltext_cli.writing.os.fsync", full)
+    monkeypatch.setattr("smalltext_cli.writers.os.fsync", full)
     code, _, err = smalltext("evaluate", model, data, "--report", report)
 
     assert code == 2
@@ -307,7 +307,7 @@ def test_data_may_come_through_a_pipe(model):
 
 @pytest.mark.slow
 def test_scoring_and_reporting_import_no_scikit_learn():
-    modules = "smalltext_cli.app, smalltext_cli.evaluation, smalltext_cli.score_tables, smalltext_cli.report.page"
+    modules = "smalltext_cli.app, smalltext_cli.evaluation, smalltext_cli.report.page"
     program = f"import {modules}, sys; print('sklearn' in sys.modules)"
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

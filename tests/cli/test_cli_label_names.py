@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 import smalltext_core as core
+from smalltext_cli.data_checks import unify_spellings
 from smalltext_cli.readers import InvalidValueError, MissingLabelError, Reader, parse_label
-from smalltext_cli.spelling import one_spelling
 from smalltext_core.saving import read_manifest
 
 SIX = ["buy now", "buy pills", "win money", "lunch please", "the report", "a meeting"]
@@ -141,9 +141,9 @@ def test_two_spellings_of_one_number_in_a_file_are_one_class_and_it_is_said(smal
 
 def test_numbers_that_are_not_the_same_text_for_a_reason_stay_apart():
     labels = ["7", "007", "1.1", "1.10", "1e5", "100000", "1,000", "1000", "+1", "1.5", "1.50"]
-    assert one_spelling(labels, "a.csv") == (labels, [])
-    assert one_spelling([("1", "1.0"), ("true", "True")], "a.csv")[0] == [("1",), ("true",)]
-    assert one_spelling(["1", "2"], "a.csv", ["1.0", "2"])[0] == ["1.0", "2"]
+    assert unify_spellings(labels, "a.csv") == (labels, [])
+    assert unify_spellings([("1", "1.0"), ("true", "True")], "a.csv")[0] == [("1",), ("true",)]
+    assert unify_spellings(["1", "2"], "a.csv", ["1.0", "2"])[0] == ["1.0", "2"]
 
 
 def test_booleans_are_one_class_in_every_format(smalltext, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smalltext_cli import training
+from smalltext_cli.data_checks import class_names
 from smalltext_cli.errors import InputFileError
 
 
@@ -52,10 +52,10 @@ def test_what_is_taken_for_classes(classes, texts, allowed):
     for multi_label in (False, True):
         several = [(label,) for label in labels] if multi_label else labels
         if allowed:
-            names = training.label_names(several, "f", "c", multi_label=multi_label, max_classes=None)
+            names = class_names(several, "f", "c", multi_label=multi_label, max_classes=None)
             assert len(names) == classes
         else:
             with pytest.raises(
                 InputFileError, match=rf"'c' holds {classes:,} different labels in {texts:,} texts"
             ):
-                training.label_names(several, "f", "c", multi_label=multi_label, max_classes=None)
+                class_names(several, "f", "c", multi_label=multi_label, max_classes=None)

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from smalltext_cli import skeleton
-from smalltext_cli.skeleton import PluginName, plugin_name
+from smalltext_cli.commands import new_plugin
+from smalltext_cli.commands.new_plugin import PluginName, parse_plugin_name
 
 
 def files(folder):
@@ -53,7 +53,7 @@ def test_json_names_the_folder_and_the_files(smalltext, tmp_path):
 @pytest.mark.slow  # where there is no ruff, the quick tests run nevertheless
 @pytest.mark.parametrize("name", ["a", "z9", "a-b-c", "a12345678901234567890123456789"])
 def test_what_is_written_passes_ruff_however_long_the_name_is(name, tmp_path):
-    skeleton.write_skeleton(PluginName(name), tmp_path / "plugin")
+    new_plugin.write_plugin(PluginName(name), tmp_path / "plugin")
     for command in (["check"], ["format", "--check"]):
         ran = subprocess.run(
             [sys.executable, "-m", "ruff", *command, "."], cwd=tmp_path / "plugin", capture_output=True, text=True
@@ -62,7 +62,7 @@ def test_what_is_written_passes_ruff_however_long_the_name_is(name, tmp_path):
 
 
 def test_no_placeholder_is_left():
-    for path, content in skeleton.skeleton(PluginName("votes")).items():
+    for path, content in new_plugin.render_plugin(PluginName("votes")).items():
         assert "<<" not in path + content
 
 
@@ -78,7 +78,7 @@ def test_no_placeholder_is_left():
     ],
 )
 def test_a_name_is_understood_in_any_form(given, name):
-    assert plugin_name(given).name == name
+    assert parse_plugin_name(given).name == name
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_name_that_is_installed_is_refused_with_whose_it_is(smalltext, tmp_pat
     from smalltext_core import ClassifierSpec, Plugin
 
     spec = ClassifierSpec(name="votes", summary="Votes", protocol=1, classifier="a:B")
-    monkeypatch.setattr(skeleton, "plugins", lambda: [Plugin("votes", "acme-classifiers", "2.1", (spec,))])
+    monkeypatch.setattr(new_plugin, "plugins", lambda: [Plugin("votes", "acme-classifiers", "2.1", (spec,))])
     ended = smalltext("new-plugin", "votes", "--output", tmp_path / "plugin")
     assert (ended.code, "acme-classifiers 2.1" in ended.err) == (2, True)
     assert not list(tmp_path.iterdir())
@@ -135,16 +135,16 @@ def test_somebody_who_was_quicker_is_not_overwritten(tmp_path, monkeypatch):
         (there / "mine.txt").write_text("mine")
         return {"pyproject.toml": ""}
 
-    monkeypatch.setattr(skeleton, "skeleton", slow)
+    monkeypatch.setattr(new_plugin, "render_plugin", slow)
     with pytest.raises(OSError, match="exists already"):
-        skeleton.write_skeleton(PluginName("votes"), there)
+        new_plugin.write_plugin(PluginName("votes"), there)
     assert files(tmp_path) == {"plugin/mine.txt"}
 
 
 def test_a_plugin_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(skeleton, "skeleton", lambda _: {"a.txt": "", "a.txt/b.txt": ""})
+    monkeypatch.setattr(new_plugin, "render_plugin", lambda _: {"a.txt": "", "a.txt/b.txt": ""})
     with pytest.raises(OSError):
-        skeleton.write_skeleton(PluginName("votes"), tmp_path / "plugin")
+        new_plugin.write_plugin(PluginName("votes"), tmp_path / "plugin")
     assert not list(tmp_path.iterdir())
 
 

@@ -18,8 +18,8 @@ import polars as pl
 import pytest
 
 import smalltext_core as st
-from smalltext_cli.loading import load_model
-from smalltext_cli.prediction import chunks_of_texts
+from smalltext_cli.commands.predict import text_chunks
+from smalltext_cli.evaluation import load_model
 from smalltext_cli.readers import Row
 
 TEXTS = ["buy cheap pills", 'lunch, "tomorrow"', "", "добрый день", "zwei\nZeilen", "line\rend", "🙂" * 3]
@@ -125,9 +125,9 @@ def test_chunks_are_bounded_in_number_and_length():
     def rows(count, text):
         return (Row(text, None, None, line) for line in range(count))
 
-    assert [len(chunk) for chunk in chunks_of_texts(rows(10_000, "a"))] == [4096, 4096, 1808]
-    assert [len(chunk) for chunk in chunks_of_texts(rows(3, "a" * 8_000_000))] == [1, 1, 1]
-    assert list(chunks_of_texts(rows(0, "a"))) == [[]]
+    assert [len(chunk) for chunk in text_chunks(rows(10_000, "a"))] == [4096, 4096, 1808]
+    assert [len(chunk) for chunk in text_chunks(rows(3, "a" * 8_000_000))] == [1, 1, 1]
+    assert list(text_chunks(rows(0, "a"))) == [[]]
 
 
 @pytest.fixture

@@ -12,11 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import smalltext_core
-from smalltext_cli.evaluation import evaluate_model
-from smalltext_cli.loading import Model
-from smalltext_cli.prediction import Labeller
+from smalltext_cli.commands.predict import Predictor
+from smalltext_cli.evaluation import Model, evaluate_model
 from smalltext_cli.readers import Reader
-from smalltext_cli.writing import table_writer
+from smalltext_cli.writers import table_writer
 from smalltext_core import LabelNames
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import class_name
@@ -123,7 +122,7 @@ class Scripted:
 def predicted(path, texts, model, *, proba=True, top=2):
     """Write what `smalltext predict` writes, in two chunks."""
     file_format = path.suffix[1:]
-    whole = Labeller(model, file_format, proba=proba, top=0 if proba else top).table(texts)
+    whole = Predictor(model, file_format, proba=proba, top=0 if proba else top).table(texts)
     with table_writer(str(path), file_format) as write:
         write(whole[: len(texts) // 2])
         write(whole[len(texts) // 2 :])

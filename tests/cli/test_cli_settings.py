@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from smalltext_cli.errors import UsageError
-from smalltext_cli.parameters import REQUIRED, builder_parameters
-from smalltext_cli.settings import settings_of, values_of
+from smalltext_cli.parameters import REQUIRED, builder_parameters, parse_assignments, parse_values
 from smalltext_core import LabelNames
 from smalltext_core.factory import with_parameters_of
 
@@ -89,7 +88,7 @@ class Network:
 
 def parsed(*pairs, builder=build, names=None, **options):
     parameters = builder_parameters(builder)
-    return values_of(parameters, settings_of("it", parameters, pairs, **options), names)
+    return parse_values(parameters, parse_assignments("it", parameters, pairs, **options), names)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smalltext_cli.splitting import held_out_rows
+from smalltext_cli.training_run import held_out_rows
 
 labels = st.one_of(st.sampled_from("abc"), st.lists(st.sampled_from("abcd"), max_size=3, unique=True).map(tuple))
 tables = st.lists(st.tuples(st.text("xyz", max_size=3), labels), max_size=60)

@@ -6,7 +6,7 @@ import pytest
 
 from architecture import packages
 from docs.pages import blocks
-from smalltext_cli.skeleton import PluginName, skeleton
+from smalltext_cli.commands.new_plugin import PluginName, render_plugin
 
 PAGE = packages.TOP / "docs" / "how-to" / "write-a-plugin.md"
 SHOWN = ["pyproject.toml", "src/smalltext_votes/plugin.py", "src/smalltext_votes/classifier.py"]
@@ -14,7 +14,7 @@ SHOWN = ["pyproject.toml", "src/smalltext_votes/plugin.py", "src/smalltext_votes
 
 @pytest.fixture(scope="module")
 def written():
-    return skeleton(PluginName("votes"))
+    return render_plugin(PluginName("votes"))
 
 
 def test_the_page_shows_the_plugin_as_it_is_written(written):

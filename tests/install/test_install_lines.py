@@ -18,7 +18,7 @@ import pytest
 from architecture import packages
 from docs.pages import blocks
 from install.environments import COMPILING_NOTHING, linked
-from smalltext_cli.skeleton import PluginName, skeleton
+from smalltext_cli.commands.new_plugin import PluginName, render_plugin
 
 pytestmark = [pytest.mark.install, pytest.mark.slow]
 
@@ -117,7 +117,7 @@ def plugin(tmp_path_factory):
     """Return the folder of a new plugin, beside which the clone is."""
     home = tmp_path_factory.mktemp("home")
     (home / "smalltext").symlink_to(packages.TOP)
-    for path, content in skeleton(PluginName("votes")).items():
+    for path, content in render_plugin(PluginName("votes")).items():
         file = home / "smalltext-votes" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content, encoding="utf-8")

@@ -10,7 +10,7 @@ import pytest
 from smalltext_bag.classifier import BagOfEmbeddings
 
 from architecture import imports, packages
-from smalltext_cli.skeleton import PluginName, skeleton
+from smalltext_cli.commands.new_plugin import PluginName, render_plugin
 from smalltext_torch import TorchClassifier
 
 PLUGINS = packages.TOP / "tests" / "plugins"
@@ -48,7 +48,7 @@ def test_imports_nothing_private_and_nothing_undocumented(name):
 
 
 def test_what_new_plugin_writes_imports_nothing_private_either(tmp_path):
-    for path, content in skeleton(PluginName("votes")).items():
+    for path, content in render_plugin(PluginName("votes")).items():
         (tmp_path / path.replace("/", "_")).write_text(content, encoding="utf-8")
     found, public = foreign_imports(tmp_path), documented()
     assert len(found) > 3
@@ -91,7 +91,7 @@ def test_the_folder_is_complete(name):
 @each_backend
 def test_the_rest_is_what_new_plugin_writes(name):
     """Whoever changes a workflow of the skeleton changes these copies as well."""
-    for path, content in skeleton(PluginName(name)).items():
+    for path, content in render_plugin(PluginName(name)).items():
         if path.startswith(".github/") or path in ("LICENSE", ".gitignore", "CHANGELOG.md"):
             assert (PLUGINS / f"smalltext-{name}" / path).read_text("utf-8") == content, path
 
@@ -99,7 +99,7 @@ def test_the_rest_is_what_new_plugin_writes(name):
 def test_the_workflows_pin_the_actions_that_this_project_uses():
     pinned = re.compile(r"uses: (\S+@[0-9a-f]{40} # v\S+)$", re.MULTILINE)
     ours = "".join(path.read_text("utf-8") for path in (packages.TOP / ".github" / "workflows").glob("*.yml"))
-    for path, content in skeleton(PluginName("votes")).items():
+    for path, content in render_plugin(PluginName("votes")).items():
         if path.startswith(".github/"):
             assert content.count("uses:") == len(pinned.findall(content)), path
             assert set(pinned.findall(content)) <= set(pinned.findall(ours)), path

@@ -27,14 +27,14 @@ from typing import Any
 import polars as pl
 
 from robustness import backends
-from smalltext_cli import app, console, loading, prediction, readers, settings, survey, training, writing
+from smalltext_cli import app, console, evaluation, readers, training_run, writers
 from smalltext_core import Classifier
 from smalltext_core.errors import ModelFolderError
 from smalltext_core.saving import read_manifest
 
 Content = dict[str, bytes]
 
-WARM = (console, loading, pl, prediction, readers, settings, survey, training, writing)
+WARM = (console, evaluation, pl, readers, training_run, writers)
 MOMENTS = {"room_beside": "begun", "_flush": "written", "fsync": "written"}
 """The functions that show how far the writing of a result is; an audit hook sees what is opened and removed."""
 

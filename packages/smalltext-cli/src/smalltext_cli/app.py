@@ -18,8 +18,7 @@ from smalltext_cli import __version__
 from smalltext_cli.commands.check import check
 from smalltext_cli.commands.demo import demo
 from smalltext_cli.commands.evaluate import evaluate
-from smalltext_cli.commands.info import info
-from smalltext_cli.commands.listing import list_classifiers
+from smalltext_cli.commands.info import info, list_classifiers
 from smalltext_cli.commands.new_plugin import new_plugin
 from smalltext_cli.commands.predict import predict
 from smalltext_cli.commands.train import train

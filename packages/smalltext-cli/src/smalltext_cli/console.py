@@ -60,13 +60,18 @@ def plain(text: str, limit: int = LIMIT, *, style: str = "") -> Text:
     return Text(printable(text, limit), style=style)
 
 
+def print_line(text: str = "", *, style: str = "") -> None:
+    """Print a line of a result as it is: neither markup nor wrapped."""
+    results().print(text, markup=False, soft_wrap=True, style=style)
+
+
 def note(message: str) -> None:
-    """Say something on standard error that the user may want to know of a result."""
+    """Print a note on a result to standard error."""
     messages().print(printable(f"Note: {message}", None), markup=False, soft_wrap=True)
 
 
 def warn(message: str) -> None:
-    """Say something on standard error that makes a result doubtful."""
+    """Print a warning about a result to standard error."""
     messages().print(printable(f"Warning: {message}", None), markup=False, soft_wrap=True)
 
 

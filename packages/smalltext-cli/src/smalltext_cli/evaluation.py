@@ -1,52 +1,93 @@
-"""A model's answers to labelled texts: what the tables and the report are made of."""
+"""Load a saved model and evaluate it on labelled texts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smalltext_cli.errors import InputFileError
-from smalltext_cli.loading import Model
+from smalltext_cli.data_checks import label_set, similar_name_hint, unify_spellings
+from smalltext_cli.errors import InputFileError, UsageError
 from smalltext_cli.metrics import Scores, score
 from smalltext_cli.readers import Row
 from smalltext_cli.readers.files import STDIN
-from smalltext_cli.spelling import names_of, one_spelling
-from smalltext_core import AnyClassifier, LabelNames, TextDataset
-from smalltext_core.errors import InvalidInputError
-from smalltext_core.label_names import alike_names, shown_apart, shown_name
+from smalltext_core import AnyClassifier, LabelNames, TextDataset, classifier_spec, load
+from smalltext_core.errors import InvalidInputError, UntrustedModelError
+from smalltext_core.label_names import shown_name
 from smalltext_core.labels import Labels
-from smalltext_core.saving import Manifest
+from smalltext_core.saving import Manifest, read_manifest
+
+
+@dataclass(frozen=True)
+class Model:
+    """A saved classifier and the names of its classes."""
+
+    classifier: AnyClassifier
+    names: LabelNames
+    multi_label: bool
+    manifest: Manifest
+
+
+def load_model(folder: str, *, trusted: list[str] | None = None, device: str | None = None) -> Model:
+    """Load a model folder.
+
+    Parameters
+    ----------
+    folder : str
+    trusted : list of str, optional
+        Types that the folder may hold although they are not known to be safe.
+    device : str, optional
+
+    Raises
+    ------
+    ModelFolderError
+        If the folder is no model, or is damaged.
+    UsageError
+        If the classifier takes no `trusted` or no `device`.
+    """
+    manifest = read_manifest(folder)
+    options: dict[str, Any] = {}
+    for name, option, value in (("trusted", "--trust", trusted or None), ("device", "--device", device)):
+        if value is None:
+            continue
+        loader = classifier_spec(f"{manifest.distribution}:{manifest.classifier}").resolve("classifier").load
+        if name not in inspect.signature(loader).parameters:
+            raise UsageError(f"{option} does not apply to the classifier {manifest.classifier!r}; leave it out.")
+        options[name] = value
+    try:
+        classifier = load(folder, **options)
+    except UntrustedModelError as error:
+        raise UntrustedModelError(f"{error}. On the command line: --trust TYPE, once for each.") from error
+    names = manifest.names or LabelNames(tuple(str(k) for k in range(classifier.num_classes)))
+    return Model(classifier, names, bool(classifier.multi_label), manifest)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One model on one file of labelled texts.
+    """The predictions and scores of one model on one file of labelled texts.
 
     Parameters
     ----------
     manifest : Manifest
-        What the model folder says of the model.
     data_name : str
-        What the data is called, such as the name of its file.
+        The name of the file.
     names : tuple of str
-        What the classes are called, in the order of their numbers.
+        The names of the classes, in the order of their numbers.
     texts : sequence of str
     lines : sequence of int
-        Where each text stands in the data.
+        The line (or row) of each text in the file.
     line_unit : {"line", "row"}
-        What is counted there.
     y : Labels
         The truth: int array of shape (n,), or csr_matrix of shape (n, num_classes).
     proba : ndarray of float32, shape (n, num_classes)
     scores : Scores
-        Of `proba` against `y`.
     notes : tuple of str
-        Labels that were taken for others because they are the same value, a sentence for each.
+        A sentence for each label that was taken for another with the same value.
     """
 
     manifest: Manifest
@@ -64,9 +105,7 @@ class Evaluation:
 def evaluate_model(
     model: Model, rows: Sequence[Row], source: str, line_unit: Literal["line", "row"] = "line"
 ) -> Evaluation:
-    """Let a model label texts whose labels are known.
-
-    A multi-label model decides at its own threshold, if it has one, and at 0.5 otherwise.
+    """Predict the classes of labelled texts, and score the predictions.
 
     Parameters
     ----------
@@ -76,26 +115,25 @@ def evaluate_model(
     source : str
         The file that the rows come from, or ``-`` for standard input.
     line_unit : {"line", "row"}, default="line"
-        What the numbers of the rows count.
+        The unit of the numbers of the rows.
 
     Raises
     ------
     InputFileError
-        If there are no texts, or a label is none of the model's, naming the first such line and all such labels.
+        If there are no texts, or labels are none of the model's, naming the first such line and all such labels.
     """
     place = "standard input" if source == STDIN else source
     if not rows:
         raise InputFileError(place, "there are no texts in it", "Give a row for each text.")
-    given, notes = one_spelling([row.label for row in rows if row.label is not None], place, model.names.names)
-    labels = [names_of(label) for label in given]
-    _check_labels(model, labels, rows, place, line_unit)
+    given, notes = unify_spellings([row.label for row in rows if row.label is not None], place, model.names.names)
+    labels = [label_set(label) for label in given]
+    _check_labels(model.names, labels, rows, place, line_unit)
     texts = [row.text for row in rows]
     if model.multi_label:
         y: Labels = model.names.encode_multi_label(labels)
     else:
         y = model.names.encode([name for (name,) in labels])
     proba = model.classifier.predict_proba(TextDataset(texts))
-    threshold = threshold_of(model.classifier)
     return Evaluation(
         manifest=model.manifest,
         data_name=PurePath(place).name,
@@ -105,47 +143,41 @@ def evaluate_model(
         line_unit=line_unit,
         y=y,
         proba=proba,
-        scores=score(y, proba, multi_label=model.multi_label, threshold=threshold),
+        scores=score(y, proba, multi_label=model.multi_label, threshold=_threshold(model.classifier)),
         notes=tuple(notes),
     )
 
 
-def threshold_of(classifier: AnyClassifier) -> float:
-    """Return above which probability a multi-label classifier gives a class: 0.5 unless it says otherwise."""
+def score_classifier(classifier: AnyClassifier, data: TextDataset) -> Scores:
+    """Score a classifier on labelled texts, at its own threshold if it has one, else at 0.5."""
+    proba = classifier.predict_proba(data)
+    return score(data.y, proba, multi_label=data.is_multi_label, threshold=_threshold(classifier))
+
+
+def _threshold(classifier: AnyClassifier) -> float:
     return float(getattr(classifier, "multi_label_threshold", 0.5))
 
 
 def _check_labels(
-    model: Model, labels: Sequence[tuple[str, ...]], rows: Sequence[Row], place: str, line_unit: str
+    names: LabelNames, labels: Sequence[tuple[str, ...]], rows: Sequence[Row], place: str, line_unit: str
 ) -> None:
     first: dict[str, int] = {}
-    for names, row in zip(labels, rows, strict=True):
-        for name in names:
+    for label, row in zip(labels, rows, strict=True):
+        for name in label:
             first.setdefault(name, row.line)
-    unknown = {name: line for name, line in first.items() if not _is_known(model.names, name)}
+    unknown = {name: line for name, line in first.items() if not _is_known(names, name)}
     if not unknown:
         return
-    names = model.names.names
+    known = names.names
     shown = ", ".join(f"{shown_name(name)} ({line_unit} {line})" for name, line in list(unknown.items())[:5])
     more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-    knows = ", ".join(map(shown_name, names[:20])) + (", ..." if len(names) > 20 else "")
+    listed = ", ".join(map(shown_name, known[:20])) + (", ..." if len(known) > 20 else "")
     raise InputFileError(
         f"{place}, {line_unit} {min(unknown.values())}",
         f"the model does not know the label {shown}{more}",
-        f"It knows {knows}. {alike_hint(unknown, names)}Correct or drop those rows, or name another column with "
-        "--label-column.",
+        f"It knows {listed}. {similar_name_hint(unknown, known)}Correct or drop those rows, or name another "
+        "column with --label-column.",
     )
-
-
-def alike_hint(unknown: Iterable[str], known: Iterable[str]) -> str:
-    """Return a sentence on the first unknown name that looks like a known one, and a space; empty if none does."""
-    for name in unknown:
-        for group in alike_names([name, *known]):
-            if name in group:
-                other = next(one for one in group if one != name)
-                given, meant = shown_apart([name, other])
-                return f"{given} looks like {meant}, and is another name. "
-    return ""
 
 
 def _is_known(names: LabelNames, name: str) -> bool:

@@ -1,17 +1,26 @@
-"""The parameters that can be set on a classifier, read from the signatures and docstrings that declare them."""
+"""The parameters of classifiers: read from signatures and docstrings, and parsed from ``--set key=value``."""
 
 from __future__ import annotations
 
+import difflib
 import enum
 import inspect
+import json
 import re
 import sys
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from smalltext_cli.annotations import described, members, written
+from smalltext_cli.annotations import described, members, parse, written
+from smalltext_cli.errors import UsageError
+from smalltext_core import LabelNames
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.label_names import shown_name
+from smalltext_core.messages import shown
 
+CLASS_WEIGHT = "class_weight"
 _FROM_THE_DATA = ("num_classes", "multi_label")
 
 REQUIRED = inspect.Parameter.empty
@@ -40,6 +49,11 @@ class Parameter:
     types: tuple[Any, ...]
     default: Any
     meaning: str
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is REQUIRED
 
 
 @dataclass(frozen=True)
@@ -124,14 +138,14 @@ def _meanings(docstring: str) -> dict[str, str | None]:
     import docstring_parser
 
     try:
-        described = docstring_parser.parse(docstring).params
+        found = docstring_parser.parse(docstring).params
     except docstring_parser.ParseError:
         return {}
     return {
         name.strip().lstrip("*"): None
         if parameter.args[0] == "other_param"
         else _first_sentence(parameter.description or "")
-        for parameter in described
+        for parameter in found
         for name in parameter.arg_name.split(",")
     }
 
@@ -139,3 +153,144 @@ def _meanings(docstring: str) -> dict[str, str | None]:
 def _first_sentence(description: str) -> str:
     paragraph = " ".join(description.split("\n\n")[0].split())
     return re.split(r"(?<=[.!?])\s+(?=[A-Z`\"'])", paragraph)[0]
+
+
+def parse_assignments(
+    classifier: str,
+    parameters: Parameters,
+    pairs: Sequence[str],
+    *,
+    seed: int | None = None,
+    device: str | None = None,
+) -> dict[str, str]:
+    """Split ``key=value`` pairs, and check their keys; the values are not parsed yet.
+
+    Parameters
+    ----------
+    classifier : str
+        The name of the classifier, for messages.
+    parameters : Parameters
+    pairs : sequence of str
+    seed, device : optional
+        The values of ``--seed`` and ``--device``.
+
+    Raises
+    ------
+    UsageError
+        If a key is unknown or given twice, or a parameter without a default is missing.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals:
+            raise UsageError(f"--set {pair}: there is no '=' in it. Write --set key=value.")
+        if name in found:
+            raise UsageError(f"--set {name} is given twice. Give it once.")
+        if name not in parameters.named and not (parameters.open_ended and name.isidentifier()):
+            raise _unknown(classifier, parameters, name)
+        found[name] = text
+    for name, given in (("seed", seed), ("device", device)):
+        if given is None:
+            continue
+        if name in found:
+            raise UsageError(f"--{name} and --set {name} say the same. Give one of them.")
+        if name not in parameters.named:
+            raise UsageError(f"The classifier {classifier!r} has no parameter {name!r}. Leave --{name} out.")
+        found[name] = str(given)
+    missing = [name for name, one in parameters.named.items() if one.is_required and name not in found]
+    if missing:
+        raise UsageError(
+            f"The classifier {classifier!r} needs {', '.join(missing)}. Give it: --set {missing[0]}=... "
+            f"(`smalltext info {classifier}` explains it)."
+        )
+    return found
+
+
+def parse_values(
+    parameters: Parameters, assignments: Mapping[str, str], names: LabelNames | None = None
+) -> dict[str, Any]:
+    """Parse values by the types of their parameters.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    assignments : mapping of str to str
+        From `parse_assignments`.
+    names : LabelNames, optional
+        The names of the classes, which are the keys of a JSON object for ``class_weight``. Without them, such an
+        object is left out.
+
+    Raises
+    ------
+    UsageError
+        Saying what is allowed.
+
+    Examples
+    --------
+    >>> def build(num_classes: int, *, class_weight: dict[int, float] | None = None): ...
+    >>> parse_values(builder_parameters(build), {"class_weight": '{"spam": 3}'}, LabelNames(("ham", "spam")))
+    {'class_weight': {1: 3.0}}
+    """
+    values: dict[str, Any] = {}
+    for name, text in assignments.items():
+        parameter = parameters.named.get(name, Parameter(name, "Any", (Any,), REQUIRED, ""))
+        if name != CLASS_WEIGHT or not text.lstrip().startswith("{"):
+            values[name] = _parse_value(parameter, text)
+        elif names is not None:
+            weights: Mapping[Any, Any] = _parse_value(parameter, _with_class_numbers(text, names))
+            if any(typing.get_args(kind)[:1] == (str,) for kind in parameter.types):  # keyed by name
+                weights = {names.names[int(number)]: weight for number, weight in weights.items()}
+            values[name] = weights
+    return values
+
+
+def _parse_value(parameter: Parameter, text: str) -> Any:
+    allowed = described(parameter.types)
+    if not allowed:
+        raise UsageError(
+            f"--set {parameter.name}: a {parameter.type_text} cannot be written on a command line. "
+            "Use smalltext_core.create_classifier in Python."
+        )
+    try:
+        return parse(text, parameter.types)
+    except ValueError:
+        raise UsageError(
+            f"--set {parameter.name}: got {text!r}; allowed: {allowed}. Its type is {parameter.type_text}."
+        ) from None
+
+
+def _unknown(classifier: str, parameters: Parameters, name: str) -> UsageError:
+    if name in ("num_classes", "multi_label"):
+        source = "The data says how many classes there are." if name == "num_classes" else "Pass --multi-label."
+        return UsageError(f"--set {name}: this is not set so. {source}")
+    near = difflib.get_close_matches(name, parameters.named, n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    listed = ", ".join(parameters.named) or "none"
+    return UsageError(
+        f"--set {name}: the classifier {classifier!r} has no such parameter. {hint}It has: {listed}."
+    )
+
+
+def _with_class_numbers(text: str, names: LabelNames) -> str:
+    """Replace the names of classes by their numbers in a JSON object; a number is taken for a name."""
+    try:
+        given = json.loads(text, object_pairs_hook=tuple)
+    except (ValueError, RecursionError):
+        raise UsageError(
+            f"--set {CLASS_WEIGHT}: {shown(text)} is not JSON. Write '{{\"{names.names[0]}\": 2.0}}', in quotes."
+        ) from None
+    weights: dict[str, Any] = {}
+    for name, weight in given:
+        try:
+            number = str(names.number(name))
+        except InvalidInputError as error:
+            listed = ", ".join(map(shown_name, names.names[:20])) + (", ..." if len(names) > 20 else "")
+            raise UsageError(
+                f"--set {CLASS_WEIGHT}: no class is called {error.given}. The classes are: {listed}. "
+                f"{error.next_step}".rstrip()
+            ) from None
+        if number in weights:
+            raise UsageError(f"--set {CLASS_WEIGHT}: the class {shown_name(name)} is given twice. Give it once.")
+        weights[number] = dict(weight) if isinstance(weight, tuple) else weight
+    return json.dumps(weights)

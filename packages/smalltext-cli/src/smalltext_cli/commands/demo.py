@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from smalltext_cli.console import results
+from smalltext_cli.console import print_line
 from smalltext_cli.errors import UsageError
 from smalltext_core.atomic import expanded
 
@@ -48,16 +48,14 @@ def demo(
     train, test, model = output / "train.csv", output / "test.csv", output / "model"
     report, predictions = output / "report.html", output / "predictions.csv"
     counts = _write_data(texts, labels, train, test)
-    results().print(
+    print_line(
         f"{len(texts):,} articles, {counts[0]:,} to train on in {train} and {counts[1]:,} to test on in {test}; "
-        "copies of an article stay together.",
-        markup=False,
-        soft_wrap=True,
+        "copies of an article stay together."
     )
     _run(context, "train", train, "--classifier", classifier, "--output", model, "--validation", test)
     _run(context, "evaluate", model, test, "--report", report)
     _run(context, "predict", model, test, "--output", predictions, "--proba")
-    results().print(f"\nOpen the report in a browser: {report}", markup=False, soft_wrap=True)
+    print_line(f"\nOpen the report in a browser: {report}")
 
 
 def articles() -> tuple[list[str], list[str]]:
@@ -89,8 +87,8 @@ def _decoded(content: bytes) -> str:
 def _write_data(texts: list[str], labels: list[str], train: Path, test: Path) -> tuple[int, int]:
     import polars as pl
 
-    from smalltext_cli.splitting import held_out_rows
-    from smalltext_cli.writing import table_writer
+    from smalltext_cli.training_run import held_out_rows
+    from smalltext_cli.writers import table_writer
 
     held = held_out_rows(texts, labels, _TEST_SHARE, _SEED)
     frame = pl.DataFrame({"text": texts, "label": labels}).with_row_index()
@@ -105,5 +103,5 @@ def _write_data(texts: list[str], labels: list[str], train: Path, test: Path) ->
 def _run(context: typer.Context, *arguments: object) -> None:
     """Print a command as somebody would type it, and run it."""
     words = [str(argument) for argument in arguments]
-    results().print(f"\n$ smalltext {shlex.join(words)}", markup=False, soft_wrap=True, style="bold")
+    print_line(f"\n$ smalltext {shlex.join(words)}", style="bold")
     context.find_root().command.main(words, prog_name="smalltext", standalone_mode=False)

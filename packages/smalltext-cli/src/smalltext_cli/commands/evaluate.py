@@ -1,88 +1,77 @@
-"""``smalltext evaluate``: labelled texts in, how good a model is on them out."""
+"""``smalltext evaluate``: score a model on labelled texts, as tables, JSON or an HTML report."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smalltext_cli.commands.options import (
-    AsJson,
-    Data,
-    Device,
-    Format,
-    LabelColumn,
-    ModelFolder,
-    QuotingOption,
-    Separator,
-    TextColumn,
-    Trust,
-)
-from smalltext_cli.console import messages, note, print_json, results, warn, working
+from smalltext_cli.commands import options
+from smalltext_cli.console import messages, note, plain, print_json, print_line, results, working
+from smalltext_cli.errors import UsageError
 from smalltext_cli.readers.files import STDIN, format_of
 from smalltext_core.atomic import expanded
 
 if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
     from smalltext_cli.evaluation import Evaluation
+    from smalltext_cli.metrics import Scores
+
+MAX_COLUMNS = 8
+"""A confusion matrix of more classes does not fit into a terminal; the most frequent confusions do."""
 
 
 def evaluate(
-    model: ModelFolder,
-    data: Data,
+    model: options.ModelFolder,
+    data: options.Data,
     *,
     report: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Write the pictures to this file, one HTML page.",
+            help="Write a report with charts to this file, one HTML page.",
             show_default=False,
             callback=expanded,
         ),
     ] = None,
-    text_column: TextColumn = "text",
-    label_column: LabelColumn = "label",
-    separator: Separator = None,
-    file_format: Format = None,
-    quoting: QuotingOption = None,
-    trust: Trust = None,
-    device: Device = None,
-    as_json: AsJson = False,
+    text_column: options.TextColumn = "text",
+    label_column: options.LabelColumn = "label",
+    separator: options.Separator = None,
+    file_format: options.Format = None,
+    quoting: options.QuotingOption = None,
+    trust: options.Trust = None,
+    device: options.Device = None,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Tell how good a model is on labelled texts.
+    """Score a model on labelled texts.
 
-    Whether a text may have several labels is known from the model. DATA should hold texts that the model was not
-    trained on.
+    The model decides whether a text may have several labels. DATA should hold texts that the model was not trained
+    on.
 
-    For example:
-
+    Examples
+    --------
         smalltext evaluate model test.csv
 
         smalltext evaluate model test.csv --report report.html
 
         smalltext evaluate model test.jsonl --json
     """
-    from smalltext_cli import survey, writing
-    from smalltext_cli.errors import UsageError
-    from smalltext_cli.evaluation import evaluate_model
-    from smalltext_cli.loading import load_model
+    from smalltext_cli import data_checks, writers
+    from smalltext_cli.evaluation import evaluate_model, load_model
     from smalltext_cli.readers import Reader
 
     if report is not None:
-        writing.check_file_output(report, data, model)
+        writers.check_file_output(report, data, model)
     loaded = load_model(model, trusted=trust, device=device)
     if separator is not None and not loaded.multi_label:
         raise UsageError(
             "--separator is for models that give several labels a text; this one gives one. Leave it out."
         )
+    reader = Reader(text_column, label_column, None, loaded.multi_label, separator, file_format, quoting)
     notes: list[str] = []
-    reader = Reader(
-        text_column,
-        label_column,
-        multi_label=loaded.multi_label,
-        separator=separator,
-        file_format=file_format,
-        quoting=quoting,
-    )
     with working("Reading ...") as status:
         labelled = list(reader.rows(data, notes.append))
         status.update(f"Labelling {len(labelled):,} texts ...")
@@ -90,14 +79,13 @@ def evaluate(
     if report is not None:
         from smalltext_cli.report.page import render_report
 
-        writing.write_file(report, render_report(evaluation).encode())
+        writers.write_file(report, render_report(evaluation).encode())
     for sentence in (*notes, *evaluation.notes):
         note(sentence)
     counts = dict.fromkeys(evaluation.names, 0)
     counts.update(zip(evaluation.names, (one.support for one in evaluation.scores.per_class), strict=True))
-    for sentence in survey.doubtful_names(counts):
-        warn(sentence)
-    survey.show_unscored(counts, counts, held_out=False)
+    data_checks.warn_of_names(counts)
+    data_checks.warn_of_unscored(counts, counts, held_out=False)
     if as_json:
         print_json(_as_dict(model, evaluation))
     else:
@@ -107,7 +95,7 @@ def evaluate(
 
 
 def _line_unit(data: str, file_format: str | None) -> Any:
-    """Return what the reader counts: the rows of a Parquet file, the lines of any other."""
+    """Return the unit of the numbers of rows: rows of a Parquet file, lines of any other."""
     known = file_format or (None if data == STDIN else format_of(data))
     return "row" if known == "parquet" else "line"
 
@@ -125,11 +113,100 @@ def _as_dict(model: str, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _show(evaluation: Evaluation) -> None:
-    from smalltext_cli.score_tables import score_tables
-
-    console = results()
     texts, classes = evaluation.scores.num_texts, len(evaluation.names)
-    console.print(f"{evaluation.data_name}: {texts:,} texts, {classes} classes", markup=False, soft_wrap=True)
+    print_line(f"{evaluation.data_name}: {texts:,} texts, {classes} classes")
     for table in score_tables(evaluation.scores, evaluation.names):
-        console.print()
-        console.print(table)
+        results().print()
+        results().print(table)
+
+
+def score_tables(scores: Scores, names: Sequence[str]) -> Iterator[Table]:
+    """Yield the tables of the scores, of the classes, and of the confusions (multi-label: the decisions)."""
+    yield _overall_scores(scores)
+    yield _class_scores(scores, names)
+    if scores.multi_label:
+        yield _decisions(scores, names)
+    elif len(names) <= MAX_COLUMNS:
+        yield _confusion_matrix(scores, names)
+    else:
+        yield _top_confusions(scores, names)
+
+
+def _overall_scores(scores: Scores) -> Table:
+    low, high = scores.accuracy_interval
+    exactly = "all classes right; " if scores.multi_label else ""
+    zeros = scores.zero_probability_truths
+    rows = [
+        ("accuracy", scores.accuracy, f"{exactly}95% interval {low:.3f} to {high:.3f}"),
+        ("macro F1", scores.macro_f1, "every class counts the same"),
+        ("micro F1", scores.micro_f1, f"every {'decision' if scores.multi_label else 'text'} counts the same"),
+        ("Hamming loss", scores.hamming_loss, "wrong decisions on a text and a class"),
+        (
+            "log loss",
+            scores.log_loss,
+            f"0 is best{f'; {zeros:,} times the truth had probability 0' if zeros else ''}",
+        ),
+        ("calibration error", scores.expected_calibration_error, "0 is best; 15 bins"),
+        ("Brier score", scores.brier, "0 is best"),
+    ]
+    table = _table("", "", "", left=(0, 1, 2))
+    table.show_header = False
+    for name, value, meaning in rows:
+        if value is not None:
+            table.add_row(name, f"{value:.4f}", meaning)
+    return table
+
+
+def _class_scores(scores: Scores, names: Sequence[str]) -> Table:
+    table = _table("class", "precision", "recall", "F1", "texts")
+    for name, one in zip(names, scores.per_class, strict=True):
+        table.add_row(
+            plain(name, 40),
+            f"{one.precision:.3f}" if one.predicted else "-",
+            f"{one.recall:.3f}" if one.support else "-",
+            f"{one.f1:.3f}" if one.support or one.predicted else "-",
+            f"{one.support:,}",
+        )
+    return table
+
+
+def _decisions(scores: Scores, names: Sequence[str]) -> Table:
+    table = _table("class", "found", "missed", "false alarms", "rightly not given")
+    for name, ((true_negatives, false_alarms), (missed, found)) in zip(
+        names, scores.confusion_matrix.tolist(), strict=True
+    ):
+        counts = (found, missed, false_alarms, true_negatives)
+        table.add_row(plain(name, 40), *(f"{count:,}" for count in counts))
+    return table
+
+
+def _confusion_matrix(scores: Scores, names: Sequence[str]) -> Table:
+    table = _table("truth, and what was said")
+    for name in names:
+        table.add_column(plain(name, 12), justify="right")
+    for row, (name, counts) in enumerate(zip(names, scores.confusion_matrix.tolist(), strict=True)):
+        table.add_row(plain(name, 40), *(_count(count, right=row == k) for k, count in enumerate(counts)))
+    return table
+
+
+def _top_confusions(scores: Scores, names: Sequence[str]) -> Table:
+    from smalltext_cli.metrics import top_confusions
+
+    table = _table("truth", "most often taken for", "texts", "share of the truth", left=(0, 1))
+    for one in top_confusions(scores.confusion_matrix, names):
+        table.add_row(plain(one.truth, 40), plain(one.predicted, 40), f"{one.count:,}", f"{one.share:.1%}")
+    return table
+
+
+def _count(count: int, *, right: bool) -> Text:
+    style = "bold green" if right else "red" if count else "dim"
+    return plain(f"{count:,}" if count or right else ".", style=style)
+
+
+def _table(*headers: str, left: tuple[int, ...] = (0,)) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, header in enumerate(headers):
+        table.add_column(header, justify="left" if number in left else "right")
+    return table

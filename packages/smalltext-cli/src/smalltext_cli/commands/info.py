@@ -1,31 +1,89 @@
-"""``smalltext info NAME``: what a classifier can do, and every parameter that it takes."""
+"""``smalltext list`` and ``smalltext info NAME``: the installed classifiers and their parameters."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+from smalltext_cli.commands import options
+from smalltext_cli.console import jsonable, plain, print_json, print_line, results
+from smalltext_core import ClassifierSpec, Plugin, classifier_spec, classifiers, plugins
+from smalltext_core.messages import LIMIT, install_command, one_line, printable, shown
 
-from smalltext_cli.commands.options import AsJson
-from smalltext_cli.console import jsonable, plain, print_json, results
-from smalltext_cli.parameters import REQUIRED, Parameters, builder_parameters
-from smalltext_core import ClassifierSpec, Plugin, classifier_spec, plugins
-from smalltext_core.messages import LIMIT, printable, shown
+if TYPE_CHECKING:
+    from smalltext_cli.parameters import Parameters
 
 
-def info(
-    name: Annotated[str, typer.Argument(help="The name of a classifier, as `smalltext list` shows it.")],
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Show what a classifier can do, and the parameters that `train --set` takes."""
+def list_classifiers(*, as_json: options.AsJson = False) -> None:
+    """List the classifiers that are installed.
+
+    Plugins that are broken, or blocked by SMALLTEXT_PLUGINS or SMALLTEXT_DISABLE_PLUGINS, are listed with
+    the reason.
+    """
+    providers = {id(spec): plugin for plugin in plugins() for spec in plugin.specs}
+    found = [
+        {
+            "name": name,
+            "summary": spec.summary,
+            "distribution": providers[id(spec)].distribution,
+            "version": providers[id(spec)].version,
+            "abilities": list(spec.abilities),
+        }
+        for name, spec in classifiers().items()
+    ]
+    problems = [
+        {
+            "plugin": plugin.name,
+            "distribution": plugin.distribution,
+            "version": plugin.version,
+            "status": plugin.status,
+            "reason": f"blocked by the environment variable {plugin.blocked_by}"
+            if plugin.blocked_by is not None
+            else f"{type(plugin.error).__name__}: {plugin.error}",
+        }
+        for plugin in plugins()
+        if plugin.status != "ready"
+    ]
+    if as_json:
+        print_json({"classifiers": found, "problems": problems})
+    else:
+        _show_list(found, problems)
+
+
+def _show_list(found: list[dict[str, Any]], problems: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    if found:
+        table = Table("name", "what it is", "from", "abilities", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for one in found:
+            table.add_row(
+                plain(one["name"], style="bold"),
+                plain(one["summary"]),
+                plain(f"{one['distribution']} {one['version']}".rstrip()),
+                plain(", ".join(one["abilities"])),
+            )
+        results().print(table)
+    else:
+        print_line(f"No classifier is installed. A good first one: {install_command('smalltext-sklearn')}")
+    for one in problems:
+        origin = f"{one['distribution']} {one['version']} (plugin {one['plugin']!r})"
+        results().print(
+            plain(f"{one['status']}: {origin}: {one_line(one['reason'])}", 4 * LIMIT),
+            style="red" if one["status"] == "broken" else "yellow",
+            soft_wrap=True,
+        )
+
+
+def info(name: options.ClassifierName, *, as_json: options.AsJson = False) -> None:
+    """Show the abilities of a classifier, and the parameters that `train --set` takes."""
+    from smalltext_cli.parameters import builder_parameters
+
     spec = classifier_spec(name)
     parameters = builder_parameters(spec.resolve("builder"))
     provider = next(plugin for plugin in plugins() if any(one is spec for one in plugin.specs))
     if as_json:
         print_json(_as_dict(name, spec, provider, parameters))
     else:
-        _show(name, spec, provider, parameters)
+        _show_info(name, spec, provider, parameters)
 
 
 def _as_dict(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Parameters) -> dict[str, Any]:
@@ -43,8 +101,8 @@ def _as_dict(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Para
             {
                 "name": one.name,
                 "type": one.type_text,
-                "required": one.default is REQUIRED,
-                "default": None if one.default is REQUIRED else jsonable(one.default),
+                "required": one.is_required,
+                "default": None if one.is_required else jsonable(one.default),
                 "meaning": one.meaning,
             }
             for one in parameters.named.values()
@@ -52,7 +110,7 @@ def _as_dict(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Para
     }
 
 
-def _show(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Parameters) -> None:
+def _show_info(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Parameters) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -67,7 +125,7 @@ def _show(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Paramet
     console.print()
     table = Table("parameter", "type", "default", "meaning", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for one in parameters.named.values():
-        default = "required" if one.default is REQUIRED else shown(one.default)
+        default = "required" if one.is_required else shown(one.default)
         meaning = plain(one.meaning, 4 * LIMIT)
         table.add_row(plain(one.name, style="bold"), plain(one.type_text), plain(default), meaning)
     console.print(table)

@@ -1,25 +1,39 @@
-"""``smalltext new-plugin NAME``: a plugin that works, to put one's own classifier into."""
+"""``smalltext new-plugin NAME``: write a package with a working classifier from the plugin template."""
 
 from __future__ import annotations
 
+import importlib.util
+import re
 import shlex
-from pathlib import Path
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smalltext_cli.commands.options import AsJson
-from smalltext_cli.console import print_json, results
+from smalltext_cli.commands import options
+from smalltext_cli.console import print_json, print_line
+from smalltext_cli.errors import OutputError, UsageError
+from smalltext_core import plugins
 from smalltext_core.atomic import expanded
+from smalltext_core.registry import FIRST_PARTY
 
 if TYPE_CHECKING:
-    from smalltext_cli.skeleton import PluginName
+    from importlib.abc import Traversable
 
 _GUIDE = "https://smalltext.github.io/smalltext/how-to/write-a-plugin/"
+_PREFIX = "smalltext-"
+_MAX_LENGTH = 30
+_OURS = {*FIRST_PARTY.values(), "smalltext-core", "smalltext-testing", "smalltext-torch", "smalltext-cli"}
+_TEMPLATE_SUFFIX = ".j2"
 
 
 def new_plugin(
-    name: Annotated[str, typer.Argument(help="What users will call the classifier, such as word-votes.")],
+    name: Annotated[str, typer.Argument(help="The name of the new classifier, such as word-votes.")],
     *,
     output: Annotated[
         Path | None,
@@ -32,15 +46,15 @@ def new_plugin(
             callback=expanded,
         ),
     ] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Write a plugin: a package with a working classifier, its tests, and what publishes it.
+    """Write a plugin: a package with a working classifier, its tests, and workflows that publish it.
 
-    The classifier is a small real one. Put your own in its place, and let the tests say what is missing. What is
-    written passes its own tests, ruff, and strict mypy. An existing folder is never touched.
+    The classifier is a small real one. Replace it with your own, and run the tests to see what is missing. The
+    plugin passes its own tests, ruff, and strict mypy. An existing folder is never touched.
 
-    For example:
-
+    Examples
+    --------
         smalltext new-plugin word-votes
 
         cd smalltext-word-votes
@@ -49,11 +63,9 @@ def new_plugin(
 
         pytest
     """
-    from smalltext_cli.skeleton import plugin_name, write_skeleton
-
-    plugin = plugin_name(name)
+    plugin = parse_plugin_name(name)
     folder = Path(plugin.distribution) if output is None else output
-    written = write_skeleton(plugin, folder)
+    written = write_plugin(plugin, folder)
     if as_json:
         names = {"name": plugin.name, "distribution": plugin.distribution, "package": plugin.package}
         print_json({**names, "classifier": plugin.classifier, "folder": str(folder), "files": written})
@@ -62,26 +74,163 @@ def new_plugin(
 
 
 def _show(plugin: PluginName, folder: Path, written: list[str]) -> None:
-    def say(text: str = "") -> None:
-        results().print(text, markup=False, soft_wrap=True)
-
     source = f"src/{plugin.package}"
-    said = {
+    meanings = {
         f"{source}/classifier.py": f"{plugin.classifier}, a working classifier: put yours in its place",
         f"{source}/plugin.py": "what smalltext finds: the name, one line, the abilities",
         "tests/test_rules.py": "the rules that every classifier keeps, one test each",
         "tests/test_classifier.py": "what is particular to this one",
         "pyproject.toml": "what it is called, and what it needs",
     }
-    width = max(map(len, said))
-    say(f"{folder}: {len(written)} files of a plugin whose classifier is called {plugin.name}")
-    for path, meaning in said.items():
-        say(f"  {path:<{width}}  {meaning}")
-    say()
-    say("Try it as it is, and again after every change:")
-    say(f"  cd {shlex.quote(str(folder))}")
-    say('  python -m pip install --editable ".[dev]"')
-    say("  pytest")
-    say(f"  smalltext check {plugin.name}")
-    say()
-    say(f"The whole way, to a wheel that others install: {_GUIDE}")
+    width = max(map(len, meanings))
+    print_line(f"{folder}: {len(written)} files of a plugin whose classifier is called {plugin.name}")
+    for path, meaning in meanings.items():
+        print_line(f"  {path:<{width}}  {meaning}")
+    print_line("\nTry it as it is, and again after every change:")
+    print_line(f"  cd {shlex.quote(str(folder))}")
+    print_line('  python -m pip install --editable ".[dev]"')
+    print_line("  pytest")
+    print_line(f"  smalltext check {plugin.name}")
+    print_line(f"\nThe whole way, to a wheel that others install: {_GUIDE}")
+
+
+@dataclass(frozen=True)
+class PluginName:
+    """The names of a new plugin, which follow from that of its classifier.
+
+    Examples
+    --------
+    >>> plugin = PluginName("word-votes")
+    >>> plugin.distribution, plugin.package, plugin.classifier
+    ('smalltext-word-votes', 'smalltext_word_votes', 'WordVotesClassifier')
+    """
+
+    name: str
+
+    @property
+    def distribution(self) -> str:
+        """The name that pip installs."""
+        return f"{_PREFIX}{self.name}"
+
+    @property
+    def package(self) -> str:
+        """The name that Python imports."""
+        return self.distribution.replace("-", "_")
+
+    @property
+    def classifier(self) -> str:
+        """The name of the class."""
+        return "".join(part.capitalize() for part in self.name.split("-")) + "Classifier"
+
+
+def parse_plugin_name(given: str) -> PluginName:
+    """Normalize the name of a plugin, or refuse one that is invalid or taken.
+
+    Raises
+    ------
+    UsageError
+
+    Examples
+    --------
+    >>> parse_plugin_name("smalltext_Word_Votes").name
+    'word-votes'
+    """
+    name = re.sub(r"[-_.\s]+", "-", given.strip()).lower().removeprefix(_PREFIX)
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+        raise UsageError(
+            f"NAME: {given!r} cannot be the name of a plugin. Begin with a letter; letters a to z, digits and "
+            "dashes may follow, as in word-votes."
+        )
+    if len(name) > _MAX_LENGTH:
+        raise UsageError(f"NAME: {given!r} has {len(name)} characters; at most {_MAX_LENGTH} are allowed.")
+    found = PluginName(name)
+    _check_is_free(found)
+    return found
+
+
+def _check_is_free(found: PluginName) -> None:
+    another = f"Choose another name, such as my-{found.name}"
+    if found.name in FIRST_PARTY or found.distribution in _OURS:
+        raise UsageError(f"NAME: {found.name!r} belongs to smalltext itself, as {found.distribution}. {another}.")
+    for plugin in plugins():
+        if plugin.distribution == found.distribution or found.name in (spec.name for spec in plugin.specs):
+            who = f"{plugin.distribution} {plugin.version}, which is installed"
+            raise UsageError(f"NAME: {found.name!r} is taken by {who}. {another}, or uninstall that.")
+    if importlib.util.find_spec(found.package) is not None:
+        raise UsageError(f"NAME: a package {found.package!r} is installed already. {another}, or uninstall that.")
+
+
+def render_plugin(plugin: PluginName) -> dict[str, str]:
+    """Return the files of a new plugin: their content, by path.
+
+    Examples
+    --------
+    >>> sorted(render_plugin(PluginName("votes")))[-2:]
+    ['tests/test_classifier.py', 'tests/test_rules.py']
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(  # noqa: S701 - no HTML is made here
+        variable_start_string="<<",
+        variable_end_string=">>",
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    names = {name: getattr(plugin, name) for name in ("name", "distribution", "package", "classifier")}
+    found = _templates(files("smalltext_cli") / "templates" / "plugin", PurePosixPath())
+    return {
+        _destination(path, plugin): environment.from_string(template.read_text(encoding="utf-8")).render(names)
+        for path, template in found
+    }
+
+
+def _templates(folder: Traversable, at: PurePosixPath) -> Iterator[tuple[PurePosixPath, Traversable]]:
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.is_dir():
+            yield from _templates(entry, at / entry.name)
+        elif entry.name.endswith(_TEMPLATE_SUFFIX):
+            yield at / entry.name, entry
+
+
+def _destination(path: PurePosixPath, plugin: PluginName) -> str:
+    """Return the path that a template is written to: without its suffix, hidden if it begins with "dot_"."""
+    parts = [plugin.package if part == "package" else re.sub(r"^dot_", ".", part) for part in path.parts]
+    return "/".join(parts).removesuffix(_TEMPLATE_SUFFIX)
+
+
+def write_plugin(plugin: PluginName, folder: Path) -> list[str]:
+    """Write a new plugin into a folder that does not exist yet, and return the sorted paths of its files.
+
+    Raises
+    ------
+    OutputError
+        If there is something at `folder` already, which is left as it is.
+    """
+    if folder.is_symlink() or folder.exists():
+        raise _exists(folder)
+    folder = folder.absolute()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    except OSError as error:
+        problem = f"{folder} cannot be made: {folder.parent}: {error.strerror}"
+        raise OutputError(f"{problem}. Choose another --output.") from error
+    try:
+        written = render_plugin(plugin)
+        for name, content in written.items():
+            path = staging / folder.name / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8", newline="\n")
+        try:
+            (staging / folder.name).rename(folder)
+        except OSError as error:
+            if folder.exists():  # another process was faster
+                raise _exists(folder) from error
+            raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return sorted(written)
+
+
+def _exists(folder: Path) -> OutputError:
+    return OutputError(f"{folder} exists already, and is left as it is. Choose another --output, or move it away.")

@@ -1,4 +1,4 @@
-"""The options that several commands share, so that each means the same everywhere."""
+"""The arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -9,8 +9,26 @@ import typer
 from smalltext_cli.readers.files import FileFormat, Quoting
 from smalltext_core.atomic import expanded
 
-_COLUMNS = "The columns"
+COLUMNS_PANEL = "The columns"
 
+ClassifierName = Annotated[
+    str, typer.Argument(metavar="NAME", help="The name of a classifier, as `smalltext list` shows it.")
+]
+ClassifierOption = Annotated[
+    str,
+    typer.Option(
+        "--classifier", "-c", metavar="NAME", help="The name of a classifier; `smalltext list` shows them."
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A parameter of the classifier; `smalltext info NAME` lists them. Repeat for several.",
+        show_default=False,
+    ),
+]
 Data = Annotated[
     str,
     typer.Argument(
@@ -20,24 +38,27 @@ Data = Annotated[
 ModelFolder = Annotated[
     str, typer.Argument(metavar="MODEL", help="A folder that `smalltext train` wrote.", callback=expanded)
 ]
-
 TextColumn = Annotated[
-    str, typer.Option(metavar="NAME", help="The column, or JSON key, of the texts.", rich_help_panel=_COLUMNS)
+    str,
+    typer.Option(metavar="NAME", help="The column, or JSON key, of the texts.", rich_help_panel=COLUMNS_PANEL),
 ]
 LabelColumn = Annotated[
-    str, typer.Option(metavar="NAME", help="The column, or JSON key, of the labels.", rich_help_panel=_COLUMNS)
+    str,
+    typer.Option(metavar="NAME", help="The column, or JSON key, of the labels.", rich_help_panel=COLUMNS_PANEL),
 ]
 Separator = Annotated[
     str | None,
     typer.Option(
         metavar="CHAR",
-        help="What stands between several labels of one text. By default |, unless it is a JSON list.",
-        rich_help_panel=_COLUMNS,
+        help="The character between several labels of one text. By default |, unless it is a JSON list.",
+        rich_help_panel=COLUMNS_PANEL,
     ),
 ]
 Format = Annotated[
     FileFormat | None,
-    typer.Option("--format", help="What the file is. By default its ending says it.", rich_help_panel=_COLUMNS),
+    typer.Option(
+        "--format", help="The format of the file. By default that of its extension.", rich_help_panel=COLUMNS_PANEL
+    ),
 ]
 QuotingOption = Annotated[
     Quoting | None,
@@ -46,11 +67,10 @@ QuotingOption = Annotated[
         help="minimal: double quotes enclose fields that hold delimiters, line breaks or quotes. none: a line is "
         "a row, and double quotes are part of the text. By default minimal for CSV; none for TSV, unless its "
         "header is in double quotes.",
-        rich_help_panel=_COLUMNS,
+        rich_help_panel=COLUMNS_PANEL,
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
 Trust = Annotated[
     list[str] | None,
     typer.Option(
@@ -60,5 +80,7 @@ Trust = Annotated[
     ),
 ]
 Device = Annotated[
-    str | None, typer.Option(metavar="DEVICE", help="Where to compute, such as cpu or cuda.", show_default=False)
+    str | None,
+    typer.Option(metavar="DEVICE", help="The device to compute on, such as cpu or cuda.", show_default=False),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of tables.")]

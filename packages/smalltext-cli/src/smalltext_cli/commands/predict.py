@@ -1,30 +1,37 @@
-"""``smalltext predict``: new texts in, labels out, however many there are."""
+"""``smalltext predict``: label new texts with a saved model, however many there are."""
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import closing
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smalltext_cli.commands.options import (
-    Data,
-    Device,
-    Format,
-    ModelFolder,
-    QuotingOption,
-    TextColumn,
-    Trust,
-)
+from smalltext_cli.commands import options
 from smalltext_cli.console import messages, note, working
+from smalltext_cli.errors import UsageError
 from smalltext_cli.readers.files import FileFormat, format_of
+from smalltext_core import TextDataset
 from smalltext_core.atomic import expanded
+
+if TYPE_CHECKING:
+    from polars import DataFrame
+
+    from smalltext_cli.evaluation import Model
+    from smalltext_cli.readers import Row
+    from smalltext_core.labels import Labels
+    from smalltext_core.probabilities import Probabilities
+
+_CHUNK_ROWS = 4_096
+_CHUNK_CHARACTERS = 8_000_000
 
 
 def predict(
-    model: ModelFolder,
-    data: Data,
+    model: options.ModelFolder,
+    data: options.Data,
     *,
     output: Annotated[
         str,
@@ -32,7 +39,7 @@ def predict(
             "--output",
             "-o",
             metavar="FILE",
-            help="A .csv, .tsv, .jsonl or .parquet file; - is standard output.",
+            help="A .csv, .tsv, .jsonl or .parquet file to write; - is standard output.",
             callback=expanded,
         ),
     ],
@@ -43,20 +50,22 @@ def predict(
             metavar="N", min=0, help="Add the N most probable classes: label_1, proba_1, ...", show_default=False
         ),
     ] = 0,
-    text_column: TextColumn = "text",
-    file_format: Format = None,
-    quoting: QuotingOption = None,
+    text_column: options.TextColumn = "text",
+    file_format: options.Format = None,
+    quoting: options.QuotingOption = None,
     output_format: Annotated[
         FileFormat | None,
-        typer.Option(help="What to write. By default the ending of FILE says it; CSV for standard output."),
+        typer.Option(
+            help="The format to write. By default that of the extension of FILE; CSV for standard output."
+        ),
     ] = None,
-    trust: Trust = None,
-    device: Device = None,
+    trust: options.Trust = None,
+    device: options.Device = None,
 ) -> None:
     """Label new texts with a trained model.
 
-    The rows come in order, with the columns text and label. Memory does not grow with the file, and FILE
-    appears only once it is whole.
+    The rows come in order, with the columns text and label. Memory does not grow with the file, and FILE appears
+    only once it is complete.
 
     Examples
     --------
@@ -66,30 +75,108 @@ def predict(
 
         cat new.jsonl | smalltext predict model - --output - --output-format jsonl
     """
-    from smalltext_cli import writing
-    from smalltext_cli.loading import load_model
-    from smalltext_cli.prediction import Labeller, chunks_of_texts
+    from smalltext_cli import writers
+    from smalltext_cli.evaluation import load_model
     from smalltext_cli.readers import Reader
 
-    target_format = output_format or ("csv" if output == writing.STDOUT else format_of(output, "--output-format"))
-    writing.check_output(output, data, model)
-    labeller = Labeller(load_model(model, trusted=trust, device=device), target_format, proba=proba, top=top)
+    target_format = output_format or ("csv" if output == writers.STDOUT else format_of(output, "--output-format"))
+    writers.check_output(output, data, model)
+    predictor = Predictor(load_model(model, trusted=trust, device=device), target_format, proba=proba, top=top)
+    reader = Reader(text_column, file_format=file_format, quoting=quoting)
     begin = time.perf_counter()
     done = 0
     notes: list[str] = []
-    reader = Reader(text_column, file_format=file_format, quoting=quoting)
     with (
-        closing(reader.rows(data, notes.append)) as found,
-        writing.table_writer(output, target_format) as write,
+        closing(reader.rows(data, notes.append)) as rows,
+        writers.table_writer(output, target_format) as write,
         working("Labelling ...") as status,
     ):
-        for texts in chunks_of_texts(found):
-            write(labeller.table(texts))
+        for texts in text_chunks(rows):
+            write(predictor.table(texts))
             done += len(texts)
             status.update(f"Labelling ... {done:,} texts")
-    place = "standard output" if output == writing.STDOUT else output
+    place = "standard output" if output == writers.STDOUT else output
     messages().print(
         f"Labelled {done:,} texts in {time.perf_counter() - begin:.1f} s: {place}", markup=False, soft_wrap=True
     )
     for sentence in notes:
         note(sentence)
+
+
+def text_chunks(rows: Iterable[Row]) -> Iterator[list[str]]:
+    """Yield texts in chunks, bounded in number and in length; without any text, one chunk that is empty."""
+    chunk: list[str] = []
+    length = 0
+    is_first = True
+    for row in rows:
+        chunk.append(row.text)
+        length += len(row.text)
+        if len(chunk) == _CHUNK_ROWS or length >= _CHUNK_CHARACTERS:
+            yield chunk
+            chunk, length, is_first = [], 0, False
+    if chunk or is_first:
+        yield chunk
+
+
+class Predictor:
+    """Makes tables of texts and their predictions.
+
+    Parameters
+    ----------
+    model : Model
+    file_format : {"csv", "tsv", "jsonl", "parquet"}
+        Several labels a text are a JSON list in CSV and TSV, and a list in the others.
+    proba : bool
+        Whether to add a column ``proba_<name>`` for each class.
+    top : int
+        The number of most probable classes to add, as ``label_1``, ``proba_1`` and so on.
+
+    Raises
+    ------
+    UsageError
+        If two columns would have one name.
+    """
+
+    def __init__(self, model: Model, file_format: FileFormat, *, proba: bool, top: int) -> None:
+        self._model = model
+        self._as_json = file_format in ("csv", "tsv")
+        self._proba = [f"proba_{name}" for name in model.names.names] if proba else []
+        self._top = min(top, len(model.names))
+        clash = {f"proba_{rank}" for rank in range(1, self._top + 1)} & set(self._proba)
+        if clash:
+            raise UsageError(
+                f"--proba and --top would both write a column {min(clash)!r}, since classes are called so. "
+                "Give one of the two."
+            )
+
+    def table(self, texts: list[str]) -> DataFrame:
+        """Predict the labels of texts, in order."""
+        import numpy as np
+        import polars as pl
+
+        labels, proba = self._model.classifier.predict(TextDataset(texts), return_proba=True)
+        columns: dict[str, Any] = {"text": pl.Series(texts, dtype=pl.String), "label": self._labels(labels)}
+        for number, name in enumerate(self._proba):
+            columns[name] = np.ascontiguousarray(proba[:, number])
+        return pl.DataFrame(columns | self._top_classes(proba))
+
+    def _labels(self, labels: Labels) -> Any:
+        import polars as pl
+
+        decoded = self._model.names.decode(labels)
+        if not self._model.multi_label:
+            return pl.Series(decoded, dtype=pl.String)
+        if self._as_json:
+            return pl.Series([json.dumps(names, ensure_ascii=False) for names in decoded], dtype=pl.String)
+        return pl.Series(decoded, dtype=pl.List(pl.String))
+
+    def _top_classes(self, proba: Probabilities) -> dict[str, Any]:
+        import numpy as np
+
+        names = np.array(self._model.names.names, dtype=object)
+        order = np.argsort(-proba, axis=1, kind="stable")[:, : self._top]
+        columns: dict[str, Any] = {}
+        for rank, numbers in enumerate(order.T):
+            columns[f"label_{rank + 1}"] = names[numbers].tolist()
+            columns[f"proba_{rank + 1}"] = np.take_along_axis(proba, numbers[:, None], axis=1)[:, 0]
+        return columns

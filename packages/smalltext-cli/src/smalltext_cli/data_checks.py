@@ -1,0 +1,284 @@
+"""Checks of labelled data: class names, spellings of labels, duplicates, contradictions, and overlap."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smalltext_cli.console import messages, note, plain, warn
+from smalltext_cli.errors import InputFileError
+from smalltext_cli.readers import Label, Labelled
+from smalltext_core import LabelNames
+from smalltext_core.label_names import alike_names, alike_notices, shown_apart, shown_name
+from smalltext_core.messages import printable, shown
+
+_MAX_SHOWN = 60
+_MAX_CLASSES = 1_000
+_MAX_CLASSES_OF_FEW_TEXTS = 100
+_MISSING_VALUES = frozenset(
+    ("nan", "none", "null", "na", "n/a", "#n/a", "<na>", "nat", "nil", "undefined", "inf", "-inf", "infinity")
+)
+_WHOLE_NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0+)?")
+_BOOLEANS = {
+    spelling: spelling.lower() for word in ("true", "false") for spelling in (word, word.title(), word.upper())
+}
+
+
+def label_set(label: Label | None) -> tuple[str, ...]:
+    """Return the names in a label: one, or several (multi-label)."""
+    assert label is not None
+    return (label,) if isinstance(label, str) else label
+
+
+def class_counts(labels: Iterable[Label]) -> Counter[str]:
+    """Return the number of texts of each class, by name."""
+    return Counter(name for label in labels for name in label_set(label))
+
+
+def class_names(
+    labels: Sequence[Label], file: str, column: str, *, multi_label: bool, max_classes: int | None = None
+) -> LabelNames:
+    """Return the classes that occur, or refuse labels of fewer than two classes, or of too many.
+
+    Too many are more than `max_classes`, by default 1,000, or half as many as there are texts if that is less, but
+    at least 100: then the column holds ids or titles rather than labels.
+
+    Raises
+    ------
+    InputFileError
+    """
+    names = LabelNames.of(labels)
+    allowed = max_classes or min(_MAX_CLASSES, max(_MAX_CLASSES_OF_FEW_TEXTS, len(labels) // 2))
+    if len(names) > allowed:
+        raise InputFileError(
+            file,
+            f"the column {column!r} holds {len(names):,} different labels in {len(labels):,} texts, such as "
+            f"{shown_name(names.names[0], 30)} and {shown_name(names.names[-1], 30)}",
+            "Name the column of the labels with --label-column; if these are classes indeed, say so with "
+            f"--max-classes {len(names)}.",
+        )
+    if multi_label and not len(names):
+        raise InputFileError(file, "no text has a label", "Label some.")
+    if not multi_label and len(names) < 2:
+        raise InputFileError(
+            file,
+            f"all texts have one label, {shown_name(names.names[0])}",
+            "Give texts of two classes at least, or name another column with --label-column.",
+        )
+    return names
+
+
+def similar_name_hint(unknown: Iterable[str], known: Iterable[str]) -> str:
+    """Return a sentence on the first unknown name that looks like a known one, and a space; empty if none does."""
+    for name in unknown:
+        for group in alike_names([name, *known]):
+            if name in group:
+                other = next(one for one in group if one != name)
+                given, meant = shown_apart([name, other])
+                return f"{given} looks like {meant}, and is another name. "
+    return ""
+
+
+def unify_spellings(
+    labels: Sequence[Label], file: str, known: Iterable[str] | None = None
+) -> tuple[list[Label], list[str]]:
+    """Give labels that are the same whole number or boolean one name.
+
+    pandas writes ``1.0`` into a CSV file where JSON lines have ``1``, and ``True`` where they have ``true``. Other
+    names are never unified: ``007`` is not ``7``, and ``1.10`` is not ``1.1``.
+
+    Parameters
+    ----------
+    labels : sequence of str, or of tuples of str (multi-label)
+    file : str
+        The name of the file in notes.
+    known : iterable of str, optional
+        The names of classes that exist; by default those in `labels`.
+
+    Returns
+    -------
+    labels : list
+        In which a name that is not known is replaced by a known one with the same value.
+    notes : list of str
+        A sentence for each name that was replaced, with its count.
+
+    Examples
+    --------
+    >>> unify_spellings(["1", "1.0", "007"], "a.csv")
+    (['1', '1', '007'], ["a.csv: 1 label '1.0' taken for '1', which is the same value."])
+    """
+    counts = class_counts(labels)
+    renamed = _renamed(counts, known)
+    if not renamed:
+        return list(labels), []
+    notes = [
+        f"{file}: {counts[one]:,} label{'' if counts[one] == 1 else 's'} {shown_name(one)} taken for "
+        f"{shown_name(other)}, which is the same value."
+        for one, other in renamed.items()
+    ]
+    unified: list[Label] = []
+    for label in labels:
+        names = tuple(dict.fromkeys(renamed.get(name, name) for name in label_set(label)))
+        unified.append(names[0] if isinstance(label, str) else names)
+    return unified, notes
+
+
+def _renamed(counts: Mapping[str, int], known: Iterable[str] | None) -> dict[str, str]:
+    """Map the names that are not known to known names with the same value."""
+    by_value: dict[str, list[str]] = {}
+    for name in counts if known is None else known:
+        if (value := _value(name)) is not None:
+            by_value.setdefault(value, []).append(name)
+    chosen = {
+        value: min(names, key=lambda name: (name != value, len(name), name)) for value, names in by_value.items()
+    }
+    kept = set(chosen.values()) if known is None else {name for names in by_value.values() for name in names}
+    return {
+        name: chosen[value]
+        for name in sorted(counts)
+        if name not in kept and (value := _value(name)) is not None and value in chosen
+    }
+
+
+def _value(name: str) -> str | None:
+    """Return the usual spelling of a whole number or a boolean; None for any other name."""
+    if name in _BOOLEANS:
+        return _BOOLEANS[name]
+    found = _WHOLE_NUMBER.fullmatch(name)
+    return None if found is None else "0" if found[1] == "-0" else found[1]
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """Counts of labelled texts.
+
+    Parameters
+    ----------
+    texts : int
+    classes : dict of str to int
+        The number of texts of each class.
+    duplicates : int
+        Exact copies of an earlier text.
+    contradictions : tuple of str
+        Texts that occur with different labels.
+    empty : int
+        Blank texts.
+    without_class : int
+        Multi-label: texts without any class.
+    """
+
+    texts: int
+    classes: dict[str, int]
+    duplicates: int
+    contradictions: tuple[str, ...]
+    empty: int
+    without_class: int
+
+    @classmethod
+    def of(cls, data: Labelled) -> DataSummary:
+        """Count texts, classes and duplicates."""
+        seen: dict[str, set[Label]] = defaultdict(set)
+        for text, label in zip(data.texts, data.labels, strict=True):
+            seen[text].add(label if isinstance(label, str) else tuple(sorted(label)))
+        return cls(
+            texts=len(data.texts),
+            classes=dict(sorted(class_counts(data.labels).items())),
+            duplicates=len(data.texts) - len(seen),
+            contradictions=tuple(text for text, labels in seen.items() if len(labels) > 1),
+            empty=sum(not text.strip() for text in data.texts),
+            without_class=sum(label == () for label in data.labels),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts as JSON values."""
+        return {**vars(self), "contradictions": len(self.contradictions)}
+
+    def show(self, file: str) -> None:
+        """Print a table of the classes, and notes and warnings, to standard error."""
+        from rich.table import Table
+
+        heading = f"{printable(file)}: {self.texts:,} texts in {len(self.classes)} classes"
+        messages().print(heading, markup=False, soft_wrap=True)
+        table = Table("class", box=None, pad_edge=False, padding=(0, 2))
+        table.add_column("texts", justify="right")
+        table.add_column("share", justify="right")
+        for label, count in self.classes.items():
+            table.add_row(plain(shown_name(label)[1:-1]), f"{count:,}", f"{count / self.texts:.1%}")
+        messages().print(table)
+        for meaning, count in (
+            ("exact copies of an earlier text", self.duplicates),
+            ("empty texts", self.empty),
+            ("texts that no class applies to", self.without_class),
+        ):
+            if count:
+                note(f"{meaning}: {count:,}")
+        if self.contradictions:
+            warn(
+                f"texts that occur with different labels: {len(self.contradictions):,}, such as "
+                f"{shown(self.contradictions[0], _MAX_SHOWN)}; decide on one"
+            )
+        warn_of_names(self.classes)
+
+
+def warn_of_names(counts: Mapping[str, int]) -> None:
+    """Warn on standard error of names of classes that may be mistakes."""
+    for sentence in suspicious_names(counts):
+        warn(sentence)
+
+
+def suspicious_names(counts: Mapping[str, int]) -> list[str]:
+    """Return a sentence for each reason to doubt the names of classes, given the number of texts of each.
+
+    Examples
+    --------
+    >>> suspicious_names({"spam": 20, "ham": 30, "nan": 2})
+    ["a class is called 'nan' (2 texts). If that means that a text has no label, drop those texts."]
+    """
+    sentences = alike_notices(counts)
+    sentences += [
+        f"a class is called {shown_name(name)} ({_texts(count)}). If that means that a text has no label, drop "
+        "those texts."
+        for name, count in counts.items()
+        if name.casefold() in _MISSING_VALUES
+    ]
+    lists = [name for name in counts if name.startswith("[") and name.endswith("]")]
+    if lists:
+        sentences.append(
+            f"{_texts(sum(counts[name] for name in lists))} with a list for a label, such as "
+            f"{shown_name(lists[0])}. If several classes may apply to a text, pass --multi-label."
+        )
+    return sentences
+
+
+def warn_of_overlap(data: Labelled, validation: Labelled, file: str) -> None:
+    """Warn on standard error of validation texts that are in the training data as well."""
+    known = set(data.texts)
+    seen = sum(text in known for text in validation.texts)
+    if seen:
+        warn(f"texts of {file} that are trained on as well, so that the scores flatter: {seen:,}")
+
+
+def warn_of_unscored(counts: Mapping[str, int], scored: Mapping[str, int], *, held_out: bool) -> None:
+    """Warn on standard error of classes without texts to score on.
+
+    `counts` has the number of all texts of each class, and `scored` that of the texts to score on, which are a
+    part of all if `held_out`.
+    """
+    missing = [name for name in counts if not scored.get(name)]
+    single = [name for name in missing if held_out and counts[name] == 1]
+    others = [name for name in missing if name not in set(single)]
+    if single:
+        warn(f"classes with one text cannot be scored, since it is needed for training: {_listed(single)}")
+    if others:
+        warn(f"classes that are not scored, since no text to score on has them: {_listed(others)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(shown_name, names[:10])) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
+
+
+def _texts(count: int) -> str:
+    return f"{count:,} text{'' if count == 1 else 's'}"
