@@ -35,7 +35,7 @@ from smalltext_core.saving import read_manifest
 Content = dict[str, bytes]
 
 WARM = (console, evaluation, pl, readers, training_run, writers)
-MOMENTS = {"room_beside": "begun", "_flush": "written", "fsync": "written"}
+MOMENTS = {"temporary_folder": "begun", "_flush": "written", "fsync": "written"}
 """The functions that show how far the writing of a result is; an audit hook sees what is opened and removed."""
 
 SPANS = (

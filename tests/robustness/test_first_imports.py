@@ -107,20 +107,20 @@ def test_what_a_module_draws_while_it_is_imported_is_put_back(tmp_path, monkeypa
 def test_what_is_left_out_is_not_found_within_the_block_alone(tmp_path, monkeypatch):
     import importlib
 
-    from smalltext_core.process import left_out
+    from smalltext_sklearn._saving import hidden_modules
 
     for name in ("left_out_once", "left_out_never"):
         (tmp_path / f"{name}.py").write_text("value = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     before = importlib.import_module("left_out_never")
-    with left_out("left_out_once", "left_out_never", "no_such_module"):
+    with hidden_modules("left_out_once", "left_out_never", "no_such_module"):
         assert importlib.import_module("left_out_never") is before
         with pytest.raises(ModuleNotFoundError):
             importlib.import_module("left_out_once")
     assert not {"left_out_once", "no_such_module"} & sys.modules.keys()
     assert importlib.import_module("left_out_once").value == 1
     monkeypatch.setitem(sys.modules, "left_out_by_another", None)
-    with pytest.raises(OSError, match="in the block"), left_out("left_out_by_another", "left_out_as_well"):
+    with pytest.raises(OSError, match="in the block"), hidden_modules("left_out_by_another", "left_out_as_well"):
         raise OSError("in the block")
     assert sys.modules["left_out_by_another"] is None
     assert "left_out_as_well" not in sys.modules

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 from smalltext_cli.console import result_bytes
 from smalltext_cli.errors import OutputError
 from smalltext_cli.readers.files import STDIN, FileFormat
-from smalltext_core.atomic import room_beside
+from smalltext_core.atomic import temporary_folder
 from smalltext_core.errors import SmallTextError
 from smalltext_core.saving import MANIFEST, read_manifest
 
@@ -146,7 +146,7 @@ def staged_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     If the block raises, `target` stays what it was and nothing is left behind.
     """
     final = Path(os.path.realpath(target))
-    with room_beside(final) as room:
+    with temporary_folder(final) as room:
         staging = room / "new"
         with staging.open("xb") as file:
             yield file

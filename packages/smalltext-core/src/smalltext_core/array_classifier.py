@@ -150,23 +150,22 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         proba = np.asarray(self.probabilities(self.learned_, texts), dtype=np.float32)
         if proba.shape != (len(texts), self.num_classes):
             expected = f"a row for each text and a column for each class, ({len(texts)}, {self.num_classes})"
-            raise PluginError(f"{_method(self, 'probabilities')} gave shape {proba.shape}, not {expected}.")
+            raise self._error("probabilities", f"gave shape {proba.shape}, not {expected}")
         return proba
 
     def _checked(self, learned: Arrays) -> Arrays:
-        """Refuse what cannot be saved while it can still be told where it comes from."""
-        method = _method(self, "learn")
+        """Return what `learn` gave, or raise PluginError if it could not be saved."""
         if not isinstance(learned, Mapping):
-            raise PluginError(f"{method} gave a {type(learned).__name__}, not a dict of arrays by name.")
+            raise self._error("learn", f"gave a {type(learned).__name__}, not a dict of arrays by name")
         for name, array in learned.items():
             if not isinstance(array, np.ndarray) or array.dtype.hasobject:
                 what = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-                raise PluginError(
-                    f"{method} gave {what} as {brief(name)}, not a numpy array of numbers or strings."
+                raise self._error(
+                    "learn", f"gave {what} as {brief(name)}, not a numpy array of numbers or strings"
                 )
             if not isinstance(name, str) or not name.isidentifier():
-                raise PluginError(
-                    f"{method} calls an array {brief(name)}; it becomes a file, so use letters alone."
+                raise self._error(
+                    "learn", f"calls an array {brief(name)}; it becomes a file, so use letters alone"
                 )
         return dict(learned)
 
@@ -220,7 +219,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         parameters = {}
         for name in inspect.signature(type(self)).parameters:
             if not hasattr(self, name):
-                raise PluginError(f"{_method(self, '__init__')} has to keep its argument as self.{name}.")
+                raise self._error("__init__", f"has to keep its argument as self.{name}")
             parameters[name] = getattr(self, name)
             try:
                 json.dumps(parameters[name], allow_nan=False)
@@ -229,12 +228,11 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
                 raise PluginError(f"{what}, which JSON cannot hold, so it cannot be saved ({error}).") from error
         return parameters
 
+    def _error(self, method: str, problem: str) -> PluginError:
+        return PluginError(f"{type(self).__name__}.{method}() {problem}.")
+
 
 def _texts(data_set: Dataset[Any], argument: str) -> list[str]:
     if not isinstance(data_set, TextDataset):
         raise InvalidInputError(argument, f"a {type(data_set).__name__}", "a TextDataset")
     return list(data_set.x)
-
-
-def _method(classifier: ArrayClassifier, name: str) -> str:
-    return f"{type(classifier).__name__}.{name}()"

@@ -34,9 +34,7 @@ T = TypeVar("T", str, Path, "str | Path", "str | Path | None")
 
 
 def expanded(path: T) -> T:
-    """Put the home directory in the place of ``~`` at the beginning of a path; a shell does so not everywhere.
-
-    Anything else is returned as it is, also ``~name`` where nobody is called so.
+    """Replace ``~`` at the beginning of a path by the home directory; return anything else unchanged.
 
     Examples
     --------
@@ -50,13 +48,7 @@ def expanded(path: T) -> T:
 
 
 def as_path(path: object, argument: str = "folder") -> Path:
-    """Return a path of the user's as a Path, ``~`` expanded, or say why there can be no file of that name.
-
-    Raises
-    ------
-    InvalidInputError
-        If it is no path, or holds what no name of a file can.
-    """
+    """Return a path as a Path with ``~`` expanded; InvalidInputError if no file can have this name."""
     allowed = "a path"
     if not isinstance(path, (str, os.PathLike)):
         raise InvalidInputError(argument, shown(path), allowed)
@@ -73,15 +65,15 @@ def as_path(path: object, argument: str = "folder") -> Path:
 
 @contextmanager
 def staged_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give an empty folder to write into, and put it in the place of `target` at the end.
+    """Yield an empty folder to write into, and replace `target` by it at the end.
 
-    `target` is a folder, which may exist, or a link to one; its parents are made. If the block raises, it stays
-    what it was and nothing is left behind; else what it held before is removed.
+    `target` is a folder, which may exist, or a link to one; its parents are created. If the block raises, nothing
+    changes.
     """
     target = as_path(target).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with room_beside(target) as room:
-        staging = room / target.name
+    with temporary_folder(target) as temporary:
+        staging = temporary / target.name
         staging.mkdir()
         yield staging
         for path in (staging, *staging.rglob("*")):
@@ -91,19 +83,18 @@ def staged_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def room_beside(target: Path) -> Iterator[Path]:
-    """Give a hidden folder, beside a path, to work in until the block ends.
+def temporary_folder(target: Path) -> Iterator[Path]:
+    """Yield a hidden folder next to a path, which is removed at the end.
 
-    It is locked as long as this process lives, where the system can. What a process that was killed left behind is
-    locked no more, and is removed here.
+    It is locked while this process lives, where the system can. Folders that a killed process left are removed.
     """
     prefix = os.fsdecode(b".%b." % os.fsencode(target.name)[:200])
     _remove_leftovers(prefix, target.parent)
-    room, lock = _locked_room(prefix, target.parent)
+    folder, lock = _locked_folder(prefix, target.parent)
     try:
-        yield room
+        yield folder
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         if lock is not None:
             os.close(lock)
 
@@ -117,13 +108,13 @@ def _remove_leftovers(prefix: str, parent: Path) -> None:
                 os.close(lock)
 
 
-def _locked_room(prefix: str, parent: Path) -> tuple[Path, int | None]:
+def _locked_folder(prefix: str, parent: Path) -> tuple[Path, int | None]:
     while True:
-        room = Path(tempfile.mkdtemp(prefix=prefix, suffix=".tmp", dir=parent))
-        lock = _lock(room, wait=True)
-        if room.exists():
-            return room, lock
-        if lock is not None:  # another process took the room for a leftover before it was locked
+        folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".tmp", dir=parent))
+        lock = _lock(folder, wait=True)
+        if folder.exists():
+            return folder, lock
+        if lock is not None:  # another process removed the folder before it was locked
             os.close(lock)
 
 

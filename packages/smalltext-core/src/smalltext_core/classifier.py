@@ -6,7 +6,7 @@ The rules behind the signatures are executable: see `smalltext_testing`.
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload, runtime_checkable
 
@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core.dataset import Dataset
-from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import LabelNames, Labels
-from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities, to_labels
+from smalltext_core.validation import check_flag
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -27,33 +26,7 @@ PROTOCOL_VERSION = 1
 
 
 @runtime_checkable
-class Predicting(Protocol):
-    """The part of a classifier that labels texts."""
-
-    @overload
-    def predict(self, data_set: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
-    @overload
-    def predict(self, data_set: Dataset[Any], return_proba: Literal[True]) -> tuple[Labels, Probabilities]: ...
-    @abstractmethod
-    def predict(self, data_set: Dataset[Any], return_proba: bool = False) -> Labels | tuple[Labels, Probabilities]:
-        """Label texts, and return their probabilities as well, at no further cost, with `return_proba`.
-
-        Returns
-        -------
-        labels : ndarray of int32, shape (n,), or csr_matrix of int32, shape (n, num_classes)
-        proba : ndarray of float32, shape (n, num_classes)
-        """
-
-    @abstractmethod
-    def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
-        """Return how probable each class is for each text: float32, shape (n, num_classes).
-
-        Column k is class k. Rows sum to 1 unless the problem is multi-label.
-        """
-
-
-@runtime_checkable
-class AnyClassifier(Predicting, Protocol):
+class AnyClassifier(Protocol):
     """Any text classifier, as seen by callers who swap one for another: the type to annotate with.
 
     `weights` is keyword-only here, because backends disagree about the second position of `fit`: it is `weights`
@@ -80,9 +53,42 @@ class AnyClassifier(Predicting, Protocol):
             How much each text counts: 0 or more, finite, not all zero.
         """
 
+    @overload
+    def predict(self, data_set: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
+    @overload
+    def predict(self, data_set: Dataset[Any], return_proba: Literal[True]) -> tuple[Labels, Probabilities]: ...
+    @abstractmethod
+    def predict(self, data_set: Dataset[Any], return_proba: bool = False) -> Labels | tuple[Labels, Probabilities]:
+        """Label texts.
+
+        Parameters
+        ----------
+        data_set : Dataset
+            Texts, whose labels (if any) do not matter.
+        return_proba : bool, default=False
+            Whether to return the probabilities as well, at no further cost.
+
+        Returns
+        -------
+        labels : ndarray of int32, shape (n,), or csr_matrix of int32, shape (n, num_classes)
+        proba : ndarray of float32, shape (n, num_classes)
+        """
+
+    @abstractmethod
+    def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
+        """Return how probable each class is for each text: float32, shape (n, num_classes).
+
+        Column k is class k. Rows sum to 1 unless the problem is multi-label.
+
+        Parameters
+        ----------
+        data_set : Dataset
+            Texts, whose labels (if any) do not matter.
+        """
+
 
 @runtime_checkable
-class Classifier(Predicting, Protocol):
+class Classifier(AnyClassifier, Protocol):
     """A text classifier whose `fit` takes weights in second place: trained on a dataset, it labels others.
 
     A classifier also carries ``num_classes`` (int) and ``multi_label`` (bool), its parameters. Every `Classifier`
@@ -121,7 +127,7 @@ class SavingClassifier(AnyClassifier, Protocol):
         """Write the fitted classifier to a folder, whole or not at all."""
 
 
-class ProbabilisticClassifier(Predicting):
+class ProbabilisticClassifier(ABC):
     """A classifier whose labels follow from its probabilities; a backend writes `fit` and `predict_proba`.
 
     Attributes
@@ -141,6 +147,16 @@ class ProbabilisticClassifier(Predicting):
         """Train from the initial model on labelled texts, and return this classifier.
 
         The arguments after the first are the backend's. If it takes weights, callers pass them as ``weights=...``.
+        """
+
+    @abstractmethod
+    def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
+        """Return how probable each class is for each text: float32, shape (n, num_classes).
+
+        Parameters
+        ----------
+        data_set : Dataset
+            Texts, whose labels (if any) do not matter.
         """
 
     @overload
@@ -163,8 +179,7 @@ class ProbabilisticClassifier(Predicting):
         proba : ndarray of float32, shape (n, num_classes)
             Only with `return_proba`.
         """
-        if not isinstance(return_proba, (bool, np.bool_)):
-            raise InvalidInputError("return_proba", shown(return_proba), "True or False")
+        check_flag("return_proba", return_proba)
         proba = self.predict_proba(data_set)
         labels = to_labels(proba, self.multi_label, self.multi_label_threshold)
         return (labels, proba) if return_proba else labels

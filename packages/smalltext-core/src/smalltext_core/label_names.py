@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from smalltext_core.values import is_whole
 _ALLOWED = "a name (a string that is not empty), a finite number, True or False"
 
 _INVISIBLE = frozenset(
-    (
+    [
         0x034F,
         0x115F,
         0x1160,
@@ -32,9 +31,9 @@ _INVISIBLE = frozenset(
         0xFFA0,
         *range(0xFE00, 0xFE10),
         *range(0xE0100, 0xE01F0),
-    )
+    ]
 )
-"""Code points that Python counts as printable although nothing is seen of them."""
+"""Code points that Python counts as printable although they show nothing."""
 
 _LATIN = str.maketrans(
     "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u0501\u051b\u051d\u04bb\u04cf"
@@ -85,11 +84,20 @@ def class_name(label: object, argument: str = "labels") -> str:
     if isinstance(label, (bool, np.bool_)):
         return "true" if label else "false"
     if is_whole(label):
-        return _name_of_int(int(label), argument)
-    if isinstance(label, (float, np.floating, Decimal)):
-        return _name_of_fraction(label, argument)
-    given = "None" if label is None else f"a label of type {type(label).__name__}"
-    raise InvalidInputError(argument, given, _ALLOWED, "Leave texts without a label out, or write it as a string.")
+        if int(label).bit_length() > 1024:
+            raise InvalidInputError(argument, f"a number of {int(label).bit_length()} bits", _ALLOWED)
+        return str(int(label))
+    if not isinstance(label, (float, np.floating, Decimal)):
+        given = "None" if label is None else f"a label of type {type(label).__name__}"
+        advice = "Leave texts without a label out, or write it as a string."
+        raise InvalidInputError(argument, given, _ALLOWED, advice)
+    if not (label.is_finite() if isinstance(label, Decimal) else np.isfinite(label)):
+        raise InvalidInputError(argument, str(label), _ALLOWED, "Leave texts without a label out.")
+    if isinstance(label, Decimal):
+        if abs(label.adjusted()) > 308:
+            raise InvalidInputError(argument, "a number beyond those of floats", _ALLOWED)
+        return str(int(label)) if label == label.to_integral_value() else str(label.normalize())
+    return str(int(label)) if float(label).is_integer() else str(label)
 
 
 def _name_of_text(label: str, argument: str) -> str:
@@ -103,22 +111,6 @@ def _name_of_text(label: str, argument: str) -> str:
         given = "an empty name" if not label else f"a name of white space alone, {shown_name(label)}"
         raise InvalidInputError(argument, given, _ALLOWED, "Leave texts without a label out.")
     return name
-
-
-def _name_of_int(label: int, argument: str) -> str:
-    if label.bit_length() > 1024:
-        raise InvalidInputError(argument, f"a number of {label.bit_length()} bits", _ALLOWED)
-    return str(label)
-
-
-def _name_of_fraction(label: Any, argument: str) -> str:
-    if not (label.is_finite() if isinstance(label, Decimal) else np.isfinite(label)):
-        raise InvalidInputError(argument, str(label), _ALLOWED, "Leave texts without a label out.")
-    if isinstance(label, Decimal):
-        if abs(label.adjusted()) > 308:
-            raise InvalidInputError(argument, "a number beyond those of floats", _ALLOWED)
-        return str(int(label)) if label == label.to_integral_value() else str(label.normalize())
-    return str(int(label)) if float(label).is_integer() else str(label)
 
 
 def shown_name(name: str, limit: int = 60) -> str:
@@ -142,21 +134,16 @@ def _shown(name: str, escaped: frozenset[str], limit: int = 60) -> str:
     """Show a name with some characters escaped, in addition to those that cannot be seen."""
     part = name if len(name) <= limit else f"{name[: limit - 3]}..."
     composed = unicodedata.is_normalized("NFC", part)
-    quoted = repr(part)
-    return "".join(
-        ascii(character)[1:-1]
-        if character in escaped
-        or ord(character) in _INVISIBLE
-        or (not composed and not character.isascii() and not _unchanged(character))
-        else character
-        for character in quoted
-    )
 
+    def is_escaped(character: str) -> bool:
+        if character in escaped or ord(character) in _INVISIBLE:
+            return True
+        if composed or character.isascii():
+            return False
+        combines = unicodedata.combining(character) or "\u1100" <= character <= "\u11ff"
+        return bool(combines) or unicodedata.normalize("NFC", character) != character
 
-def _unchanged(character: str) -> bool:
-    """Tell whether a character neither changes in NFC nor combines with others."""
-    combines = unicodedata.combining(character) or "\u1100" <= character <= "\u11ff"
-    return not combines and unicodedata.normalize("NFC", character) == character
+    return "".join(ascii(one)[1:-1] if is_escaped(one) else one for one in repr(part))
 
 
 def _skeleton(name: str) -> str:
@@ -197,11 +184,7 @@ def shown_apart(names: Iterable[str]) -> list[str]:
     """
     group = list(names)
     common = frozenset.intersection(*map(frozenset, group)) if group else frozenset()
-    return [_shown(name, _outside_ascii(name) - common) for name in group]
-
-
-def _outside_ascii(name: str) -> frozenset[str]:
-    return frozenset(character for character in name if not character.isascii())
+    return [_shown(name, frozenset(one for one in name if not one.isascii()) - common) for name in group]
 
 
 def alike_notices(counts: Mapping[str, int]) -> list[str]:

@@ -31,6 +31,8 @@ LABEL_IGNORED = -2
 """Marks a text that is to be passed over. In a multi-label matrix: an entry of this value in its row."""
 
 _CLASS_NUMBERS = f"class numbers from 0 to {MOST_CLASSES - 1:,}, or LABEL_UNLABELED"
+_LABELS = "an int array of shape (n,), or a scipy.sparse.csr_matrix of shape (n, num_classes)"
+_FOR_LISTS = "For several labels a text, use smalltext_core.list_to_csr."
 _FOR_NAMES = "For identifiers or names, use TextDataset.from_labels."
 
 Labels: TypeAlias = "NDArray[np.int32] | NDArray[np.int64] | Any"
@@ -41,19 +43,16 @@ The latter is Any to type checkers: scipy has no types, and few callers have to 
 
 
 def as_labels(y: object, argument: str = "y") -> Labels:
-    """Return `y`, called `argument` in errors, as this library holds labels: checked, and a copy.
+    """Check labels and return a copy, called `argument` in errors.
 
-    `y` is an iterable of int, shape (n,), or a sparse matrix, shape (n, num_classes), which holds ones; both may
-    hold `LABEL_UNLABELED` and `LABEL_IGNORED`. Anything else is refused with an InvalidInputError, as is a class
-    number of `MOST_CLASSES` or above.
+    `y` is an iterable of int, shape (n,), or a sparse matrix of ones, shape (n, num_classes); both may have
+    `LABEL_UNLABELED` and `LABEL_IGNORED`. InvalidInputError is raised for anything else.
     """
     if issparse(y):
         return _as_multi_label(y, argument)
     array = _as_array(y, argument)
     if array.ndim != 1:
-        allowed = "an int array of shape (n,), or a scipy.sparse.csr_matrix of shape (n, num_classes)"
-        advice = "For several labels a text, use smalltext_core.list_to_csr."
-        raise InvalidInputError(argument, f"an array of shape {array.shape}", allowed, advice)
+        raise InvalidInputError(argument, f"an array of shape {array.shape}", _LABELS, _FOR_LISTS)
     if array.size == 0:
         return np.empty(0, dtype=np.int64)
     if not are_whole(array):
@@ -67,19 +66,16 @@ def as_labels(y: object, argument: str = "y") -> Labels:
 
 
 def _as_array(y: object, argument: str) -> NDArray[Any]:
-    """Return labels as an array of any kind; generators, series and arrow arrays among them."""
     if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
         row = int(np.ma.getmaskarray(y).ravel().argmax())
         advice = "Mark texts without a label: y.filled(smalltext_core.LABEL_UNLABELED)."
         raise InvalidInputError(argument, f"a masked label at row {row}", "a label for each text", advice)
-    allowed = "an int array of shape (n,), or a scipy.sparse.csr_matrix of shape (n, num_classes)"
     if columns_of(y) is not None or (isinstance(y, Iterable) and not hasattr(type(y), "__array__")):
-        y = as_sequence(y, argument, allowed, "label")
+        y = as_sequence(y, argument, _LABELS, "label")
     try:
         array = np.asarray(y)
     except (ValueError, TypeError, RuntimeError) as error:  # lists of several lengths, a tensor on another device
-        advice = "For several labels a text, use smalltext_core.list_to_csr."
-        raise InvalidInputError(argument, f"{brief(y)} ({error})", allowed, advice) from None
+        raise InvalidInputError(argument, f"{brief(y)} ({error})", _LABELS, _FOR_LISTS) from None
     if array.dtype != object or array.ndim != 1:
         return array
     for row, label in enumerate(array.tolist()):

@@ -1,7 +1,6 @@
-"""The manifest of a saved model: what it has to look like before anything in it is used.
+"""The manifest of a saved model, whose fields are checked for type, range and size before any of them is used.
 
-Every field is checked for its type, its range and its size, since the folder may come from anybody: what passes is
-safe to compare, to print and to hand to a backend, which checks what the parameters mean to it.
+The folder may come from anybody. Backends check what the parameters mean to them.
 """
 
 from __future__ import annotations
@@ -44,18 +43,18 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def is_distribution_name(name: object) -> bool:
-    """Tell whether something is a valid name of a distribution, such as smalltext-sklearn."""
+    """Return whether this is a valid name of a distribution, such as smalltext-sklearn."""
     return isinstance(name, str) and len(name) <= 128 and _DISTRIBUTION.fullmatch(name) is not None
 
 
 def is_version(version: object) -> bool:
-    """Tell whether something is a valid version of a distribution, such as 1.0rc1."""
+    """Return whether this is a valid version of a distribution, such as 1.0rc1."""
     return isinstance(version, str) and len(version) <= 128 and _VERSION.fullmatch(version) is not None
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is known of a saved classifier before any of its files is read.
+    """The description of a saved classifier, in the file smalltext.json of its folder.
 
     Parameters
     ----------
@@ -89,18 +88,10 @@ def manifest_as_json(manifest: Manifest) -> bytes:
 
 
 def manifest_from_json(content: bytes, path: object) -> Manifest:
-    """Read a manifest, and believe nothing in it that was not checked.
+    """Read a manifest from the content of its file, which errors call `path`.
 
-    Parameters
-    ----------
-    content : bytes
-    path : object
-        What the file is called in errors.
-
-    Raises
-    ------
-    ModelFolderError
-        If a field is missing, of the wrong type, out of range or too large, or the format is a newer one.
+    ModelFolderError is raised if a field is missing, of the wrong type, out of range or too large, or if the
+    format is a newer one.
     """
     if len(content) > LARGEST_MANIFEST:
         raise ModelFolderError(f"{path} is damaged: it has more than {LARGEST_MANIFEST} bytes. Save it again.")

@@ -172,16 +172,14 @@ NEEDED_TOO: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def install_command(distribution: str, *, upgrade: bool = False) -> str:
-    """Return the command that installs a distribution, for the end of a message.
-
-    Until the packages of this project are published, it also says what works in a clone of the repository.
+    """Return the command that installs a distribution, and for those of this project also that for a clone.
 
     Parameters
     ----------
     distribution : str
-        Such as ``"smalltext-setfit"``. Of another project, there is no second command.
+        The distribution, such as ``"smalltext-setfit"``.
     upgrade : bool, default=False
-        Whether it is installed, in a version that is too old.
+        Whether an older version is installed.
 
     Examples
     --------

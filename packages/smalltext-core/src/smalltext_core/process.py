@@ -21,13 +21,13 @@ import numpy as np
 def random_state_kept(module: str) -> Iterator[None]:
     """Keep the state of the global generators of random, numpy and torch while a module is imported.
 
-    Nothing is touched where the module has been imported before, since other threads may be drawing; nor is torch
-    where it is not imported before the block, for importing it draws nothing.
+    Some libraries draw random numbers while they are imported: scikit-learn imports rich, which does. Nothing is
+    done if the module was imported before, since other threads may draw, nor for torch if that was not imported.
 
     Parameters
     ----------
     module : str
-        What is imported in the block, with all that it imports.
+        The full name of the module that is imported in the block.
 
     Examples
     --------
@@ -50,53 +50,12 @@ def random_state_kept(module: str) -> Iterator[None]:
             torch.set_rng_state(of_torch)
 
 
-@contextmanager
-def left_out(*modules: str) -> Iterator[None]:
-    """Have imports of modules fail with ModuleNotFoundError in the block, as if they were not installed.
-
-    This is for code that imports whatever it finds and goes on without what is not installed. Modules that have
-    been imported before are left alone. Since other threads see the same modules, name only what no other code
-    imports by itself.
-
-    Parameters
-    ----------
-    *modules : str
-        Full names of the modules. Those that do not exist make no difference.
-
-    Examples
-    --------
-    >>> with left_out("wsgiref"):
-    ...     try:
-    ...         import wsgiref
-    ...     except ModuleNotFoundError:
-    ...         print("not found")
-    not found
-    >>> import wsgiref
-    """
-    names = [name for name in modules if name not in sys.modules]
-    # None is the documented way to have `import` not find a module.
-    sys.modules.update(dict.fromkeys(names))  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for name in names:
-            if name in sys.modules and sys.modules[name] is None:
-                del sys.modules[name]
-
-
 def raised_by_signal(error: BaseException) -> bool:
-    """Tell whether an exception comes from the handler of a signal.
+    """Return whether an exception, which is being handled, comes from the handler of a signal.
 
-    Parameters
-    ----------
-    error : BaseException
-        Being handled, so that it has a traceback.
-
-    Returns
-    -------
-    bool
-        True if a handler that is installed now is among the frames that it passed; for a KeyboardInterrupt, whose
-        usual handler has no frame, also if no ``raise`` stands where it began.
+    Ctrl-C, SIGTERM or an alarm may arrive while a plugin is imported or a model is read, and is no failure of it.
+    An installed handler is then among the frames of the traceback. That of KeyboardInterrupt has no frame by
+    default; it is recognised by the missing ``raise``.
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     handlers = set(_handlers())
@@ -130,14 +89,12 @@ def _begins_with_raise(error: BaseException) -> bool:
 class Lock(Protocol):
     """What `threading.Lock` and `threading.RLock` return."""
 
-    def acquire(self) -> bool:
-        """Wait for the lock."""
+    def acquire(self) -> bool: ...  # noqa: D102
 
-    def release(self) -> None:
-        """Give it back."""
+    def release(self) -> None: ...  # noqa: D102
 
 
 def hold_across_forks(lock: Lock) -> None:
-    """Have every fork wait until nobody else holds a lock, so that it is free in the child."""
+    """Hold a lock during every fork: a child inherits locks, but not the threads that would release them."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)

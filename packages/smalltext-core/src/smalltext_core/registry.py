@@ -90,7 +90,7 @@ class Registry:
         return spec
 
     def _refuse_unusable(self, name: str, bare: str, distribution: str | None) -> None:
-        """Raise if the plugin that should bring a name is installed, but broken or blocked."""
+        """Raise if the plugin that should bring a name is broken or blocked."""
         distribution = distribution or FIRST_PARTY.get(bare)
         for plugin in self.plugins:
             if plugin.distribution == distribution or (distribution is None and plugin.name == bare):
@@ -269,10 +269,7 @@ def _check_multi_label(name: str, spec: ClassifierSpec, multi_label: bool) -> No
 
 
 def builder_parameters(name: str) -> Mapping[str, inspect.Parameter]:
-    """Return what a classifier can be told: what its builder takes, but for `num_classes` and `multi_label`.
-
-    The builder is imported for it; `name` is that of a classifier, as for `create_factory`.
-    """
+    """Import a classifier's builder and return its parameters without `num_classes` and `multi_label`."""
     known = inspect.signature(classifier_spec(name).resolve("builder")).parameters
     return {parameter: known[parameter] for parameter in known if parameter not in ("num_classes", "multi_label")}
 

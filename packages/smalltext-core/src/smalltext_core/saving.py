@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -72,11 +72,10 @@ def model_folder(
     parameters: Mapping[str, Any],
     label_names: LabelNames | None = None,
 ) -> Iterator[Path]:
-    """Open a folder to write a classifier's files into; the manifest is added at the end.
+    """Yield a folder to write the files of a classifier into; they and a manifest appear in `folder` at the end.
 
-    Files written into the folder that it yields appear in `folder` when the block ends without an exception.
-    A saved model that is there already is replaced, except for what somebody else put into it; what
-    `check_destination` refuses is refused. ModelNotSavedError is raised if the disk does not take the files.
+    A saved model that is there already is replaced, except for files that it does not list. ModelFolderError is
+    raised as by `check_destination`, and ModelNotSavedError if the disk does not take the files.
     """
     check_origin(classifier, distribution, version)
     with _replacing(as_path(folder)) as staging:
@@ -88,13 +87,13 @@ def model_folder(
 
 
 def save_with_files(classifier: Saving, folder: str | Path, files: Mapping[str, bytes]) -> None:
-    """Save a classifier and further files as one folder, for all of which the manifest vouches.
+    """Save a classifier and further files as one folder, all of them listed in its manifest.
 
     Parameters
     ----------
     classifier : Saving
     folder : path
-        As for `model_folder`: it appears whole or not at all.
+        The folder, which appears whole or not at all.
     files : mapping of str to bytes
         The content of each further file, by its name.
     """
@@ -113,7 +112,7 @@ def save_with_files(classifier: Saving, folder: str | Path, files: Mapping[str, 
 
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
-    """Stage a folder that takes the place of a saved model, with what others put into it."""
+    """Stage a folder that replaces a saved model, with the files that its manifest does not list."""
     if folder == _staged.get():
         yield folder
         return
@@ -134,7 +133,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
 
 
 def _of_the_disk(error: Exception) -> tuple[int | None, str]:
-    """Return what the operating system said, if it is what went wrong."""
+    """Return the number and the message of an error of the operating system; (None, "") for any other error."""
     if isinstance(error, OSError):
         return error.errno or errno.EIO, error.strerror or str(error)
     number = _OS_ERROR.search(str(error))
@@ -142,9 +141,9 @@ def _of_the_disk(error: Exception) -> tuple[int | None, str]:
 
 
 def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:
-    """Read and check the manifest of a saved model, and by default the hash of every file it lists.
+    """Read and check the manifest of a saved model, and by default the SHA-256 of every file in it.
 
-    ModelFolderError is raised if it is damaged, from a newer version, names a file outside, or is none.
+    ModelFolderError is raised if it is missing, damaged or of a newer version, or if a file is not the saved one.
     """
     folder = as_path(folder)
     manifest = _read(folder)
@@ -159,7 +158,7 @@ def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:
 
 
 def load(folder: str | Path, **options: Any) -> SavingClassifier:
-    """Bring back the classifier that a folder holds, whatever its class; its probabilities are the same bits.
+    """Load a saved classifier, whatever its class; its probabilities are the same to the last bit.
 
     Parameters
     ----------
@@ -193,11 +192,14 @@ def load(folder: str | Path, **options: Any) -> SavingClassifier:
     except (UnknownClassifierError, AmbiguousNameError, PluginError) as error:
         writer = f"{shown(manifest.distribution)} {shown(manifest.version)}"
         what = f"{shown(manifest.classifier)} classifier, written by {writer}"
-        advice = _advice(manifest.distribution)
+        advice = "It is not part of smalltext: install it if you know it, and trust who publishes it."
+        if canonical(manifest.distribution) in FIRST_PARTY.values():  # else no folder gets a package recommended
+            advice = f"Install it: {install_command(canonical(manifest.distribution))}"
         raise ModelFolderError(f"{folder} holds a {what}, which is not usable here. {error} {advice}") from error
     if not hasattr(classifier, "load"):
         raise ModelFolderError(f"{classifier.__name__} of {manifest.distribution} has no load(); upgrade it.")
-    _check_options(classifier.load, options)
+    with suppress(ValueError):  # of a method that is not written in Python
+        inspect.signature(classifier.load).bind("folder", **options)
     try:
         with damage_explained(folder):
             loaded: SavingClassifier = classifier.load(folder, **options)
@@ -210,29 +212,12 @@ def load(folder: str | Path, **options: Any) -> SavingClassifier:
     return load(folder, **options)  # somebody saved another model while this one was read
 
 
-def _advice(distribution: str) -> str:
-    """Say how to get a distribution; only those of this project are recommended, not whatever a folder names."""
-    if canonical(distribution) in FIRST_PARTY.values():
-        return f"Install it: {install_command(canonical(distribution))}"
-    return "It is not part of smalltext: install it if you know it, and trust who publishes it."
-
-
-def _check_options(loader: Any, options: Mapping[str, Any]) -> None:
-    """Raise TypeError, as a call would, if a backend's load() has no such parameters."""
-    try:
-        signature = inspect.signature(loader)
-    except ValueError:  # it is not written in Python
-        return
-    signature.bind("folder", **options)
-
-
 @contextmanager
 def damage_explained(folder: str | Path) -> Iterator[None]:
     """Turn whatever is raised while a saved model is read into a ModelFolderError, with the cause chained.
 
-    `load` does it for every backend; a backend's own `load` may do so too, for those who call it. Exceptions of
-    smalltext pass, and so does what says nothing about the folder: MemoryError, KeyboardInterrupt, SystemExit,
-    warnings that the caller has turned into errors, and what the handler of a signal raises.
+    `load` does it for every backend. Exceptions of smalltext pass, and so do those that say nothing about the
+    folder: MemoryError, KeyboardInterrupt, SystemExit, warnings as errors, and those of signal handlers.
     """
     try:
         yield
@@ -249,31 +234,26 @@ def damage_explained(folder: str | Path) -> Iterator[None]:
 
 
 def check_destination(folder: str | Path) -> list[Path]:
-    """Refuse a place that no model can be saved to, as a command does before it trains for hours.
+    """Check that a model can be saved to a folder, before anything is trained.
 
     Returns
     -------
     list of Path
-        The files that are kept if a model is saved there: those that the manifest of the former one leaves out.
+        The files in it that saving keeps: those that the manifest of the former model does not list.
 
     Raises
     ------
     ModelFolderError
-        If there is a file, or a folder that holds something else than a model, or nothing may be written.
+        If there is a file, or a folder without a saved model, or no permission to write.
     """
     folder = as_path(folder)
     place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not place.is_dir():
         raise ModelFolderError(f"{place} is a file. Give the path of a folder for the model.")
-    room = place.resolve().parent if place == folder else place
-    if not os.access(room, os.W_OK | os.X_OK):
-        advice = "Choose another place, or change the permissions"
-        raise ModelFolderError(f"{folder}: nothing may be written to {room}, where the model is to be. {advice}.")
-    return _files_of_others(folder)
-
-
-def _files_of_others(folder: Path) -> list[Path]:
-    """Return the files in an existing model folder that no manifest vouches for; they are kept."""
+    parent = place.resolve().parent if place == folder else place
+    if not os.access(parent, os.W_OK | os.X_OK):
+        what = f"{folder}: nothing may be written to {parent}, where the model is to be"
+        raise ModelFolderError(f"{what}. Choose another place, or change the permissions.")
     present = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     if not present:
         return []

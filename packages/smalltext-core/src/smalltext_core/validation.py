@@ -1,6 +1,6 @@
 """Checks of arguments, which every backend makes before it does any work.
 
-A backend's `fit` begins with `training_data`, its `predict_proba` with `prediction_data`.
+The `fit` of a backend begins with `training_data`, its `predict_proba` with `prediction_data`.
 """
 
 from __future__ import annotations
@@ -29,23 +29,21 @@ def training_data(
     multi_label: bool,
     argument: str = "train_set",
 ) -> tuple[D, NDArray[np.float64] | None]:
-    """Check what a classifier is about to be trained on, and leave out what has no weight.
+    """Check a training set and its weights, and drop texts whose weight is zero.
 
     `num_classes` and `multi_label` are those of the classifier; errors call the dataset `argument`.
 
     Returns
     -------
     train_set : Dataset
-        The texts with a weight above zero: the same object where that is all of them, else a view.
+        The texts with a weight above zero: the same object if all have one, else a view.
     weights : ndarray of float64, shape (len(train_set),), or None
-        Above zero, with a mean of 1, since only their ratios matter; None where all are the same, as if no
-        weights had been given.
+        Above zero, with a mean of 1, since only their ratios matter; None if all are equal.
     """
     _check_dataset(train_set, argument)
     if len(train_set) == 0:
         raise InvalidInputError(argument, "an empty dataset", "at least one labelled text")
     _check_training_labels(train_set, num_classes, multi_label, argument)
-    _check_label_names(train_set, num_classes, argument)
     if weights is None:
         return train_set, None
     checked = check_weights(weights, len(train_set))
@@ -56,7 +54,7 @@ def training_data(
 
 
 def with_mean_of_one(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Divide weights, finite and above zero, by their mean: their scale does not matter, nor acts as a rate.
+    """Divide weights, finite and above zero, by their mean, so that their scale does not act as a learning rate.
 
     Examples
     --------
@@ -77,10 +75,7 @@ def validation_data(validation_set: D, *, num_classes: int, multi_label: bool) -
 
 
 def prediction_data(data_set: D, *, fitted: bool, classifier: object, argument: str = "data_set") -> D:
-    """Check what a classifier is about to label. The labels of the dataset, if any, do not matter.
-
-    NotFittedError is raised, naming `classifier`, unless it is fitted. Errors call the dataset `argument`.
-    """
+    """Check a dataset to predict, whose labels do not matter; NotFittedError unless the classifier is `fitted`."""
     if not fitted:
         raise NotFittedError(classifier)
     _check_dataset(data_set, argument)
@@ -88,7 +83,7 @@ def prediction_data(data_set: D, *, fitted: bool, classifier: object, argument: 
 
 
 def check_weights(weights: ArrayLike, count: int, argument: str = "weights") -> NDArray[np.float64]:
-    """Return weights, called `argument` in errors, as an array of shape (count,), or say what they have to be."""
+    """Return weights as a float array of shape (count,), or raise InvalidInputError, which names `argument`."""
     allowed = "finite numbers, 0 or above, not all zero, one for each text"
     if isinstance(weights, Dataset):
         advice = "To pass a validation set, name it: validation_set=..., where fit has this argument."
@@ -119,7 +114,7 @@ def check_weights(weights: ArrayLike, count: int, argument: str = "weights") -> 
 
 
 def check_num_classes(num_classes: object, multi_label: bool) -> int:
-    """Return the number of classes, or say what it has to be: at least 2, or 1 if multi-label."""
+    """Return a number of classes: at least 2, or 1 if `multi_label`; else raise InvalidInputError."""
     least = 1 if check_flag("multi_label", multi_label) else 2
     if not is_whole(num_classes) or num_classes < least:
         raise InvalidInputError("num_classes", brief(num_classes), f"a whole number, {least} or above")
@@ -159,14 +154,14 @@ def check_choice(argument: str, value: S, choices: Sequence[str]) -> S:
 
 
 def check_flag(argument: str, value: object) -> bool:
-    """Return True or False, or say that it has to be one of them: any text would count as True."""
+    """Return True or False, or raise InvalidInputError: any text would count as True."""
     if not isinstance(value, (bool, np.bool_)):
         raise InvalidInputError(argument, brief(value), "True or False")
     return bool(value)
 
 
 def check_mapping(argument: str, value: object) -> dict[str, Any]:
-    """Return keyword arguments as a dict, empty for None, or say that they have to map names to values."""
+    """Return keyword arguments as a dict, empty for None; InvalidInputError unless they map names to values."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -178,7 +173,7 @@ def check_mapping(argument: str, value: object) -> dict[str, Any]:
 
 
 def check_seed(seed: object) -> int | None:
-    """Return the seed, or say what it has to be: None or an int from 0 to 2**32 - 1."""
+    """Return a seed, None or an int from 0 to 2**32 - 1, or raise InvalidInputError."""
     if seed is None:
         return None
     if not is_whole(seed) or not 0 <= int(seed) < 2**32:
@@ -187,7 +182,7 @@ def check_seed(seed: object) -> int | None:
 
 
 def check_threshold(threshold: object) -> float:
-    """Return the multi-label threshold, or say what it has to be: a number in [0, 1)."""
+    """Return a multi-label threshold, a number in [0, 1), or raise InvalidInputError."""
     if not is_number(threshold) or not 0 <= threshold < 1:
         raise InvalidInputError("multi_label_threshold", brief(threshold), "a number from 0 to below 1")
     return float(threshold)
@@ -205,29 +200,24 @@ def _check_dataset(data_set: object, argument: str) -> None:
 
 
 def _check_training_labels(train_set: Dataset[object], num_classes: int, multi_label: bool, argument: str) -> None:
-    y, argument = train_set.y, f"{argument}.y"
+    y = train_set.y
     if train_set.is_multi_label != multi_label:
         kinds = {True: "multi-label (a csr_matrix)", False: "single-label (an int array)"}
         advice = f"The classifier was made with multi_label={multi_label}."
-        raise InvalidInputError(argument, f"{kinds[not multi_label]} labels", kinds[multi_label], advice)
+        raise InvalidInputError(f"{argument}.y", f"{kinds[not multi_label]} labels", kinds[multi_label], advice)
     marked = np.flatnonzero(marked_rows(y))
     if marked.size:
         found = f"{marked.size} unlabelled or ignored texts, the first at row {marked[0]}"
         advice = "Select the labelled ones: dataset[~smalltext_core.marked_rows(dataset.y)]."
-        raise InvalidInputError(argument, found, "a label for every text", advice)
+        raise InvalidInputError(f"{argument}.y", found, "a label for every text", advice)
     advice = f"The classifier was made with num_classes={num_classes}."
+    names = train_set.label_names
     if is_multi_label(y):
         if y.shape[1] != num_classes:
-            raise InvalidInputError(argument, f"{y.shape[1]} columns", f"{num_classes} columns", advice)
+            raise InvalidInputError(f"{argument}.y", f"{y.shape[1]} columns", f"{num_classes} columns", advice)
     elif y.min() < 0 or y.max() >= num_classes:
-        strange = y.max() if y.max() >= num_classes else y.min()
+        wrong = y.max() if y.max() >= num_classes else y.min()
         allowed = f"class numbers from 0 to {num_classes - 1}"
-        raise InvalidInputError(argument, f"the label {strange}", allowed, advice)
-
-
-def _check_label_names(train_set: Dataset[object], num_classes: int, argument: str) -> None:
-    """Refuse more names than the classifier has classes: the names are saved with it."""
-    names = train_set.label_names
-    if names is not None and len(names) > num_classes:
-        advice = f"The classifier was made with num_classes={num_classes}."
+        raise InvalidInputError(f"{argument}.y", f"the label {wrong}", allowed, advice)
+    if names is not None and len(names) > num_classes:  # the names are saved with the classifier
         raise InvalidInputError(f"{argument}.label_names", f"{len(names)} names", f"up to {num_classes}", advice)

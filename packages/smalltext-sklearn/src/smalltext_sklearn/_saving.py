@@ -34,12 +34,28 @@ from smalltext_core.errors import InvalidInputError, ModelFolderError, Untrusted
 from smalltext_core.labels import LabelNames
 from smalltext_core.manifest import is_version
 from smalltext_core.messages import one_line, printable, shown
-from smalltext_core.process import left_out
 from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest
 from smalltext_sklearn._loaded_estimators import check_loaded
 from smalltext_sklearn._trusted_types import KNOWN_TYPES, Schema
 from smalltext_sklearn._version import __version__
 from smalltext_sklearn.dataset import SklearnDataset
+
+
+@contextmanager
+def hidden_modules(*names: str) -> Iterator[None]:
+    """Let imports of modules raise ModuleNotFoundError in the block, unless they were imported before.
+
+    Other threads see the same modules, so name only those that no other code imports by itself.
+    """
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how `import` finds no module
+    try:
+        yield
+    finally:
+        for name in hidden:
+            if name in sys.modules and sys.modules[name] is None:
+                del sys.modules[name]
+
 
 # To list the estimators of scikit-learn, skops imports all of its packages. These have no estimators and import
 # whole libraries, such as torch, which takes seconds unless it was imported before.
@@ -48,7 +64,7 @@ _WRAPPERS = [
     for library in ("cupy", "dask", "torch")
     if library not in sys.modules
 ]
-with left_out(*_WRAPPERS):
+with hidden_modules(*_WRAPPERS):
     import skops.io
 
 C = TypeVar("C", bound=ProbabilisticClassifier)
