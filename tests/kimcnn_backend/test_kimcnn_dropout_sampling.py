@@ -6,7 +6,7 @@ import torch
 
 from smalltext_core import TextDataset
 from smalltext_core.errors import InvalidInputError
-from smalltext_kimcnn import KimCNNClassifier, classifier
+from smalltext_kimcnn import KimCNNClassifier, inference
 
 TEXTS = TextDataset(["the red one", "blue", "a green one of 3", ""])
 
@@ -57,7 +57,7 @@ def test_36_sampling_moves_no_global_random_state(learned):
 
 
 def test_52_an_error_while_sampling_leaves_the_network_in_evaluation_mode(learned, monkeypatch):
-    monkeypatch.setattr(classifier.functional, "dropout", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(inference.functional, "dropout", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         learned.predict_proba(TEXTS, dropout_sampling=3)
     assert not any(module.training for module in learned.model.modules())
@@ -68,7 +68,7 @@ def test_samples_of_no_texts_have_the_right_shape(learned):
 
 
 def test_few_features_at_once_give_samples_of_the_same_shape(learned, monkeypatch):
-    monkeypatch.setattr(classifier, "_NUMBERS_AT_ONCE", 1)
+    monkeypatch.setattr(inference, "_NUMBERS_AT_ONCE", 1)
     samples = learned.predict_proba(TEXTS, dropout_sampling=4)
     assert samples.shape == (4, 4, 3)
 

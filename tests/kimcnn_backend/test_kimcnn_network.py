@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from smalltext_kimcnn import scoring
+from smalltext_kimcnn import inference
 from smalltext_kimcnn.network import KimCNN
 from smalltext_torch.batching import Ragged
 
@@ -59,7 +59,7 @@ def fully_padded(network, ids):
 
 def fast(network, texts):
     with torch.inference_mode():
-        return torch.cat([pooled for _, pooled in scoring.pooled_features(network, texts)])
+        return torch.cat([pooled for _, pooled in inference.pooled_features(network, texts)])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -86,7 +86,7 @@ def test_scoring_in_small_groups_and_tables_changes_nothing(monkeypatch):
         ("_NUMBERS_IN_TABLE", 1),
         ("_WORDS_AT_ONCE", 3),
     ):
-        monkeypatch.setattr(scoring, limit, value)
+        monkeypatch.setattr(inference, limit, value)
     torch.testing.assert_close(fast(cnn, ragged), expected, atol=1e-6, rtol=1e-6)
 
 

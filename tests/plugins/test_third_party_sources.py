@@ -60,8 +60,8 @@ def test_what_new_plugin_writes_imports_nothing_private_either(tmp_path):
     [
         "from smalltext_core.classifier import _secret",
         "from smalltext_core._version import __version__",
-        "from smalltext_torch.training import Training",
-        "import smalltext_torch.scoring",
+        "from smalltext_torch.training import Trainer",
+        "import smalltext_torch.inference",
     ],
 )
 def test_what_is_private_is_told_from_what_is_not(code, tmp_path):

@@ -22,7 +22,7 @@ from smalltext_setfit import (
     sentence_encoder,
 )
 from smalltext_testing.sample_data import training_texts, unseen_texts
-from smalltext_torch.training import DivergedError
+from smalltext_torch.losses import DivergedError
 
 TEXTS = TextDataset(["the goal of the team", "butter and onion", "", "the goal of the team"])
 

@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from smalltext_torch.caller import stacklevel_of_caller
+from smalltext_torch.progress import stacklevel_of_caller
 
 
 def module(name, source):

@@ -12,8 +12,8 @@ import torch
 
 from smalltext_core import TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError, NotFittedError
-from smalltext_torch.losses import Loss
-from smalltext_torch.training import Examples, Training
+from smalltext_torch.losses import Examples, Loss
+from smalltext_torch.training import Trainer
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_multi_label_texts, some_texts
 
 TEXTS = some_texts()
@@ -23,13 +23,13 @@ TEXTS = some_texts()
 def caught(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Collect what trainings are given: texts to train on, to validate with, and the loss."""
     given: list[Any] = []
-    run = Training.run
+    run = Trainer.fit_loop
 
-    def watched(self: Training, examples: Examples, validation: Examples | None) -> Any:
+    def watched(self: Trainer[Any], examples: Examples, validation: Examples | None) -> Any:
         given.append((examples, validation, self.loss))
         return run(self, examples, validation)
 
-    monkeypatch.setattr(Training, "run", watched)
+    monkeypatch.setattr(Trainer, "fit_loop", watched)
     return given
 
 

@@ -13,9 +13,8 @@ from smalltext_core import TextDataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch import Batch, Ragged
 from smalltext_torch.device import Precision
-from smalltext_torch.dropout import with_dropout
+from smalltext_torch.inference import BatchInference, with_dropout
 from smalltext_torch.randomness import TorchRandomness
-from smalltext_torch.scoring import Scoring
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_multi_label_texts, some_texts
 
 CPU = torch.device("cpu")
@@ -59,7 +58,7 @@ class Normalised(nn.Module):
 
 
 def samples(network: nn.Module, count: int = 5, texts: int = 6) -> Any:
-    scoring = Scoring(Ragged.from_sequences([[row + 1, 7, 8] for row in range(texts)]), Precision(CPU))
+    scoring = BatchInference(Ragged.from_sequences([[row + 1, 7, 8] for row in range(texts)]), Precision(CPU))
     sampled = with_dropout(network)
     return scoring.sample(lambda batch: sampled(batch.tokens), count, 4, TorchRandomness(1, CPU))
 
@@ -77,7 +76,7 @@ def test_every_text_has_masks_of_its_own() -> None:
     texts = Ragged.from_sequences([[1, 2, 3], [1, 2, 3]])
     sampled = with_dropout(network)
 
-    drawn = Scoring(texts, Precision(CPU)).sample(
+    drawn = BatchInference(texts, Precision(CPU)).sample(
         lambda batch: sampled(batch.tokens), 30, 4, TorchRandomness(1, CPU)
     )
 
@@ -182,7 +181,7 @@ def test_never_more_than_a_batch_of_repeats_is_computed_at_once() -> None:
         return torch.zeros(len(batch), 2)
 
     texts = Ragged.from_sequences([range(100)] * 40)
-    Scoring(texts, Precision(CPU)).sample(forward, 50, 2, TorchRandomness(1, CPU))
+    BatchInference(texts, Precision(CPU)).sample(forward, 50, 2, TorchRandomness(1, CPU))
 
     assert max(sizes) <= 1024
     assert sum(sizes) == 100 * 40 * 50
@@ -195,6 +194,8 @@ def test_a_few_texts_are_repeated_in_one_pass() -> None:
         passes.append(len(batch))
         return torch.zeros(len(batch), 2)
 
-    Scoring(Ragged.from_sequences([[1, 2, 3]]), Precision(CPU)).sample(forward, 20, 2, TorchRandomness(1, CPU))
+    BatchInference(Ragged.from_sequences([[1, 2, 3]]), Precision(CPU)).sample(
+        forward, 20, 2, TorchRandomness(1, CPU)
+    )
 
     assert passes == [20]

@@ -11,8 +11,7 @@ from numpy.testing import assert_array_equal
 from torch import nn
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_torch.device import Precision
-from smalltext_torch.inference import evaluation_mode, gradients, inference
+from smalltext_torch.device import Precision, evaluation_mode, gradients, inference
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_texts
 
 CPU = torch.device("cpu")

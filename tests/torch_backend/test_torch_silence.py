@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from smalltext_torch.silence import silence
+from smalltext_torch.progress import silence
 
 logging = pytest.importorskip("transformers.utils.logging")
 

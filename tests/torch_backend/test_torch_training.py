@@ -17,8 +17,9 @@ from smalltext_core import TextDataset
 from smalltext_torch import DivergedError, EarlyStopping, HistoryRecord, Metric, ModelSelection, training
 from smalltext_torch.device import Precision
 from smalltext_torch.losses import Loss
+from smalltext_torch.model_selection import BestWeights
 from smalltext_torch.randomness import Randomness
-from smalltext_torch.training import BestWeights, Schedule
+from smalltext_torch.training import validation_batches
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_multi_label_texts, some_texts
 
 TEXTS = some_texts()
@@ -96,7 +97,7 @@ def test_none_switches_early_stopping_off() -> None:
 @pytest.mark.parametrize("times", [1, 2, 3, 5, 7])
 def test_t06_an_epoch_has_as_many_validations_as_were_asked_for(times: int) -> None:
     for batches in range(times, 20):
-        validated = Schedule(1, 1, validations_per_epoch=times).validated_after(batches)
+        validated = validation_batches(batches, times)
         assert len(validated) == times
         assert max(validated) == batches
 

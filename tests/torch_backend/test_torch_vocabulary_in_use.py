@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from smalltext_torch import Ragged
-from smalltext_torch.vocabulary_in_use import vocabulary_in_use
+from smalltext_torch.optimization import rows_in_use
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_texts
 
 TEXTS = Ragged.from_sequences([[5, 6, 7], [6], [9, 5]])
@@ -30,7 +30,7 @@ class Reader(nn.Module):
 def trained(network, embedding, optimizer_class=torch.optim.AdamW, steps=7, frozen_until=0, **options):
     """Train for a few steps; return the network, and how many rows of the embedding the optimizer saw."""
     tokens, targets = torch.tensor([[5, 6, 7], [6, 0, 0], [9, 5, 0]]), torch.tensor([0, 1, 1])
-    with vocabulary_in_use(network, embedding, [TEXTS], padding=0):
+    with rows_in_use(network, embedding, [TEXTS], padding=0):
         optimizer = optimizer_class(network.parameters(), lr=0.05, **options)
         rows = len(optimizer.param_groups[0]["params"][0])
         for step in range(steps):
@@ -76,7 +76,7 @@ def test_it_comes_back_after_an_error():
     network = Reader()
     before = network.embedding.weight.detach().clone()
 
-    with pytest.raises(ZeroDivisionError), vocabulary_in_use(network, network.embedding, [TEXTS], padding=0):
+    with pytest.raises(ZeroDivisionError), rows_in_use(network, network.embedding, [TEXTS], padding=0):
         raise ZeroDivisionError
 
     assert torch.equal(network.embedding.weight, before)
@@ -85,7 +85,7 @@ def test_it_comes_back_after_an_error():
 def test_a_token_of_no_text_is_an_error_and_not_another_row():
     network = Reader()
 
-    with vocabulary_in_use(network, network.embedding, [TEXTS], padding=0), pytest.raises(IndexError):
+    with rows_in_use(network, network.embedding, [TEXTS], padding=0), pytest.raises(IndexError):
         network(torch.tensor([[8]]))
 
 
@@ -111,14 +111,14 @@ def test_an_embedding_that_is_more_than_a_table_stays_whole(change):
     network = Reader()
     change(network)
 
-    with vocabulary_in_use(network, network.embedding, [TEXTS], padding=0):
+    with rows_in_use(network, network.embedding, [TEXTS], padding=0):
         assert len(network.embedding.weight) == 40
 
 
 def test_a_vocabulary_that_is_all_in_use_stays_whole():
     network = Reader()
 
-    with vocabulary_in_use(network, network.embedding, [Ragged.from_sequences([range(40)])], padding=0):
+    with rows_in_use(network, network.embedding, [Ragged.from_sequences([range(40)])], padding=0):
         assert len(network.embedding.weight) == 40
 
 

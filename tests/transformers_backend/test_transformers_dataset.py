@@ -7,7 +7,7 @@ import pytest
 
 from smalltext_core import TextDataset
 from smalltext_core.errors import InvalidInputError
-from smalltext_torch import tokens
+from smalltext_torch import tokenization
 from smalltext_transformers import TransformersDataset
 from transformers_backend.tiny_models import tiny_tokenizer
 
@@ -64,7 +64,7 @@ def test_a_tokenizer_that_gives_no_token_gives_one():
 
 
 def test_many_texts_are_encoded_in_order():
-    texts = [f"goal {number}" for number in range(2 * tokens.AT_ONCE + 1)]
+    texts = [f"goal {number}" for number in range(2 * tokenization.AT_ONCE + 1)]
     dataset = TransformersDataset.from_texts(texts, None, tiny_tokenizer())
     last = TransformersDataset.from_texts(texts[-1:], None, tiny_tokenizer())
     assert len(dataset) == len(texts)
@@ -109,8 +109,8 @@ def test_ids_that_the_model_does_not_know_are_refused(fitted):
 
 def test_a_dataset_is_tokenized_once(make, topics, monkeypatch):
     calls = []
-    tokenize = tokens.tokenize
-    monkeypatch.setattr(tokens, "tokenize", lambda x, by: calls.append(len(x)) or tokenize(x, by))
+    tokenize = tokenization.tokenize
+    monkeypatch.setattr(tokenization, "tokenize", lambda x, by: calls.append(len(x)) or tokenize(x, by))
     classifier = make().fit(topics)
     classifier.predict_proba(topics)
     make(num_classes=2, seed=2).fit(topics)

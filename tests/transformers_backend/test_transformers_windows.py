@@ -10,7 +10,7 @@ import pytest
 from smalltext_core import TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch.batching import Ragged
-from smalltext_torch.tokens import Frame
+from smalltext_torch.tokenization import Frame
 from smalltext_transformers import TransformersDataset
 from transformers_backend.tiny_models import tiny_tokenizer
 

@@ -12,7 +12,7 @@ import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from smalltext_testing.sample_data import sentence, training_texts, unusual_texts
-from smalltext_torch.silence import silence
+from smalltext_torch.progress import silence
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 SIZES = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from smalltext_core import validation
 from smalltext_core.class_weights import ClassWeight
@@ -21,8 +20,8 @@ from smalltext_core.probabilities import Probabilities
 from smalltext_core.validation import check_count
 from smalltext_kimcnn._version import __version__
 from smalltext_kimcnn.dataset import PytorchTextClassificationDataset
-from smalltext_kimcnn.embedding import EmbeddingMethod, last_layer_gradients
 from smalltext_kimcnn.encoder import Encoder
+from smalltext_kimcnn.inference import EmbeddingMethod, TableInference
 from smalltext_kimcnn.initial import InitialVectors
 from smalltext_kimcnn.network import KimCNN
 from smalltext_kimcnn.parameters import (
@@ -33,20 +32,14 @@ from smalltext_kimcnn.parameters import (
     check_share,
     check_source,
 )
-from smalltext_kimcnn.scoring import pooled_features
 from smalltext_kimcnn.vectors import Vectors
 from smalltext_kimcnn.vocabulary import Vocabulary
 from smalltext_torch.batching import Batch, Ragged
-from smalltext_torch.classifier import WEIGHTS, TorchClassifier, TorchState
-from smalltext_torch.device import Precision, PrecisionName
-from smalltext_torch.inference import inference
-from smalltext_torch.model_loading import abbreviated
-from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described, progress_bar
-from smalltext_torch.randomness import Randomness
-from smalltext_torch.weight_files import check_shapes, shapes_of
-
-_NUMBERS_AT_ONCE = 1 << 20
-"""At most so many features are sampled from, or gradients computed, at once."""
+from smalltext_torch.classifier import WEIGHTS, TorchClassifier
+from smalltext_torch.device import PrecisionName
+from smalltext_torch.model_loading import abbreviated, check_shapes, shapes_of
+from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
+from smalltext_torch.training import TorchState
 
 _NOT_SAVED = "vectors that were handed over as an object, and not saved with the model"
 
@@ -286,19 +279,11 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
             raise InvalidInputError("embedding_method", shown(embedding_method), "'pooled' or 'gradient'")
         description = described("embed", pbar)
         validation.check_flag("return_proba", return_proba)
-        fitted = self.require_fitted()
-        texts = self._scoring(fitted, validation.prediction_data(data_set, fitted=True, classifier=self)).texts
-        network = self._network(fitted)
-        width = network.last.in_features * (self.num_classes**2 if embedding_method == "gradient" else 1)
-        embeddings = np.empty((len(texts), width), dtype=np.float32)
-        proba = np.empty((len(texts), self.num_classes), dtype=np.float32)
-        with inference(network, Precision(fitted.device)):
-            for rows, pooled in _pooled(network, texts, description, max(_NUMBERS_AT_ONCE // width, 1)):
-                logits = network.last(pooled)
-                proba[rows] = fitted.loss.probabilities(logits).cpu().numpy()
-                if embedding_method == "gradient":
-                    pooled = last_layer_gradients(pooled, logits, multi_label=self.multi_label)
-                embeddings[rows] = pooled.cpu().numpy()
+        state = self.require_fitted()
+        inference = self.inference_strategy(
+            state, validation.prediction_data(data_set, fitted=True, classifier=self), description
+        )
+        embeddings, proba = inference.embeddings(embedding_method)
         return (embeddings, proba) if return_proba else embeddings
 
     def __repr__(self) -> str:
@@ -377,31 +362,12 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
             further_vectors=further_vectors,
         )
 
-    def compute_probabilities(
-        self, fitted: TorchState[Encoder], data_set: Dataset[Any], samples: int
-    ) -> NDArray[np.float32]:
-        """Return probabilities from features that are pooled once for all dropout samples."""
-        # All dropout is behind the pooling, so the features are computed once for all samples.
-        texts = self._scoring(fitted, data_set).texts
-        network = self._network(fitted)
-        randomness = Randomness(self.seed, fitted.device).network
-        shape = (samples, self.num_classes) if samples > 1 else (self.num_classes,)
-        proba = np.empty((len(texts), *shape), dtype=np.float32)
-        at_once = max(_NUMBERS_AT_ONCE // (samples * network.last.in_features), 1)
-        with inference(network, Precision(fitted.device)):
-            for rows, pooled in _pooled(network, texts, "predict", at_once):
-                if samples > 1:
-                    with randomness.lent():
-                        pooled = functional.dropout(
-                            pooled.repeat_interleave(samples, 0), self.dropout, inplace=True
-                        )
-                drawn = fitted.loss.probabilities(network.last(pooled))
-                proba[rows] = drawn.cpu().numpy().reshape(-1, *shape)
-        return proba
-
-    def _network(self, fitted: TorchState[Encoder]) -> KimCNN:
-        assert isinstance(fitted.network, KimCNN)
-        return fitted.network
+    def inference_strategy(
+        self, state: TorchState[Encoder], data_set: Dataset[Any], description: str | None = "predict"
+    ) -> TableInference:
+        """Return inference by tables of what each filter computes for each word."""
+        assert isinstance(state.network, KimCNN)
+        return TableInference(state.network, state.loss, self.encode(state.encoder, data_set), description)
 
     def forward(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return the logits of a batch."""
@@ -435,15 +401,3 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         source = saved["embeddings"]
         expanded = str(Path(source).expanduser()) if isinstance(source, str) else source
         return {**super().parameters_from_saved(saved), "embeddings": expanded}
-
-
-def _pooled(
-    network: KimCNN, texts: Ragged, description: str | None, at_once: int
-) -> Iterator[tuple[slice, Tensor]]:
-    """Yield the pooled features of so many texts at once, and which texts these are."""
-    with progress_bar(len(texts), description, "text") as bar:
-        for rows, pooled in pooled_features(network, texts):
-            for start in range(rows.start, rows.stop, at_once):
-                some = slice(start, min(start + at_once, rows.stop))
-                yield some, pooled[some.start - rows.start : some.stop - rows.start]
-            bar.update(rows.stop - rows.start)

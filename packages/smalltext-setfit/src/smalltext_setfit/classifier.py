@@ -35,10 +35,10 @@ from smalltext_torch.device import (
     PrecisionName,
     check_device,
     check_precision,
+    gradients,
     reproducible,
     resolve_device,
 )
-from smalltext_torch.inference import gradients
 from smalltext_torch.losses import Loss
 from smalltext_torch.progress import described
 from smalltext_torch.randomness import Randomness

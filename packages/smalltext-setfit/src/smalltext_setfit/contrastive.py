@@ -27,7 +27,7 @@ from smalltext_setfit.sentence_encoder import SentenceClassifier, quiet
 from smalltext_setfit.setfit_library import ModelCardCallback, SetFitModel, Trainer, TrainingArguments, losses
 from smalltext_torch.batching import Ragged
 from smalltext_torch.device import Precision
-from smalltext_torch.vocabulary_in_use import vocabulary_in_use
+from smalltext_torch.optimization import rows_in_use
 
 Rows = NDArray[np.intp]
 Features = dict[str, torch.Tensor]
@@ -215,7 +215,7 @@ def contrast(
         quiet(),
         warnings.catch_warnings(),
         accelerate_state_aside(),
-        vocabulary_in_use(network.body, network.word_embedding, [tokens], padding),
+        rows_in_use(network.body, network.word_embedding, [tokens], padding),
     ):
         warnings.simplefilter("ignore")
         batches = _Batches(source, tokens, of_row, batch_size, padding)

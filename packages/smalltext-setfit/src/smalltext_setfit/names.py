@@ -9,7 +9,7 @@ from typing import Any
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief, shown
 from smalltext_core.validation import check_flag, check_mapping
-from smalltext_torch.deprecation import warn_deprecated
+from smalltext_torch.progress import warn_deprecated
 
 LOSSES = ("CosineSimilarityLoss", "ContrastiveLoss", "OnlineContrastiveLoss", "CoSENTLoss", "AnglELoss")
 """The losses of sentence-transformers that compare pairs of texts."""

@@ -20,7 +20,7 @@ from smalltext_core.validation import check_count
 from smalltext_setfit.dealing import batches_together, deal
 from smalltext_setfit.label_sets import LabelSets, Rows
 from smalltext_setfit.weighted_pairs import weighted
-from smalltext_torch.caller import stacklevel_of_caller
+from smalltext_torch.progress import stacklevel_of_caller
 
 SAMPLING_STRATEGIES = ("oversampling", "undersampling", "unique")
 

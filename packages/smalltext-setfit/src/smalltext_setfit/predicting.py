@@ -11,9 +11,8 @@ from smalltext_setfit.fitted import Fitted
 from smalltext_setfit.text_encoder import DistinctTexts
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.device import Precision
-from smalltext_torch.dropout import with_dropout
+from smalltext_torch.inference import BatchInference, with_dropout
 from smalltext_torch.randomness import TorchRandomness
-from smalltext_torch.scoring import Scoring
 
 
 def probabilities(
@@ -57,5 +56,5 @@ def embeddings_and_probabilities(
     return np.ascontiguousarray(embeddings), np.ascontiguousarray(proba)
 
 
-def _scoring(fitted: Fitted, tokens: Ragged, precision: Precision, description: str | None) -> Scoring:
-    return Scoring(tokens, precision, fitted.encoder.padding, description)
+def _scoring(fitted: Fitted, tokens: Ragged, precision: Precision, description: str | None) -> BatchInference:
+    return BatchInference(tokens, precision, fitted.encoder.padding, description)

@@ -19,7 +19,7 @@ from smalltext_setfit.fitted import Fitted, KnownEmbeddings
 from smalltext_setfit.keywords import HeadTraining
 from smalltext_setfit.sentence_encoder import load_saved_body, new_classifier, quiet
 from smalltext_setfit.text_encoder import TextEncoder
-from smalltext_torch import pretrained_files, weight_files
+from smalltext_torch import model_loading, pretrained_files
 from smalltext_torch.device import present_or_best
 from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.randomness import TorchRandomness
@@ -80,7 +80,7 @@ def check_head(folder: Path, num_classes: object) -> None:
     ModelFolderError
         If it is not.
     """
-    shapes = weight_files.shapes_of([folder / HEAD])
+    shapes = model_loading.shapes_of([folder / HEAD])
     weight, bias = shapes.get("weight", ()), shapes.get("bias", ())
     if shapes.keys() != {"weight", "bias"} or len(weight) != 2 or bias != weight[:1]:
         raise ModelFolderError(f"{folder / HEAD} holds no head: a weight and a bias. Save the model again.")
@@ -91,7 +91,7 @@ def check_head(folder: Path, num_classes: object) -> None:
 
 def read(classifier: SetFitClassification, folder: Path, manifest: Manifest) -> Fitted:
     """Read what `save_classifier` wrote, for a classifier of the same parameters."""
-    shapes = weight_files.shapes_of([folder / HEAD])
+    shapes = model_loading.shapes_of([folder / HEAD])
     with TorchRandomness(0, torch.device("cpu")).lent():
         body = load_saved_body(folder, shapes["weight"][1])
     encoder = TextEncoder.of(body, saved_value(manifest, "max_length", int))

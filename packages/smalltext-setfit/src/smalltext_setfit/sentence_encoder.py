@@ -27,12 +27,11 @@ from smalltext_setfit.heads import linear
 from smalltext_setfit.keywords import ModelKeywords
 from smalltext_setfit.sentence_files import MODULES, SETTINGS, TRANSFORMER_CONFIGS, put_sentence_transformer
 from smalltext_setfit.text_encoder import TextEncoder
-from smalltext_torch import hub, weight_files
+from smalltext_torch import model_loading
 from smalltext_torch.batching import Batch, Ragged, make_batch, prediction_batches, token_budget
-from smalltext_torch.device import Precision
-from smalltext_torch.inference import inference
+from smalltext_torch.device import Precision, inference
 from smalltext_torch.pretrained_files import CONFIG, PretrainedFolderError, temporary_folder
-from smalltext_torch.silence import silence
+from smalltext_torch.progress import silence
 
 UNREADABLE = (
     *(AttributeError, EOFError, ImportError, LookupError, OSError, RuntimeError, SafetensorError, TypeError),
@@ -207,9 +206,9 @@ def _folder(arguments: SetFitModelArguments, keywords: ModelKeywords) -> Path:
 
 
 def _fetched(name: str, **where: Any) -> Path:
-    files = (*hub.TOKENIZER_PATTERNS, MODULES, SETTINGS, *TRANSFORMER_CONFIGS)
+    files = (*model_loading.TOKENIZER_PATTERNS, MODULES, SETTINGS, *TRANSFORMER_CONFIGS)
     inside = tuple(f"*/{file}" for file in files)
-    return hub.fetched_weights(snapshot_download, name, (*files, *inside), deep=True, **where)
+    return model_loading.fetched_weights(snapshot_download, name, (*files, *inside), deep=True, **where)
 
 
 def load_saved_body(folder: Path, num_dimensions: int) -> SentenceTransformer:
@@ -224,10 +223,10 @@ def load_saved_body(folder: Path, num_dimensions: int) -> SentenceTransformer:
         inside, shapes = put_sentence_transformer(folder, checked, saved=True)
         config = AutoConfig.from_pretrained(inside, trust_remote_code=False, local_files_only=True)
         with torch.device("meta"):
-            weight_files.check_size(cast("Any", AutoModel).from_config(config), shapes, folder / CONFIG)
+            model_loading.check_size(cast("Any", AutoModel).from_config(config), shapes, folder / CONFIG)
         body = _load(checked).float()
     _name(body, "")
-    weight_files.check_complete(cast("Any", body[0]).auto_model, shapes, folder / CONFIG)
+    model_loading.check_complete(cast("Any", body[0]).auto_model, shapes, folder / CONFIG)
     if _dimensions(body) != num_dimensions:
         what = f"{folder}: the sentence transformer has {_dimensions(body)} dimensions, its head {num_dimensions}"
         raise ModelFolderError(f"{what}. Save the model again.")

@@ -16,10 +16,18 @@ import transformers
 
 from smalltext_core.errors import ModelFolderError
 from smalltext_core.messages import shown
-from smalltext_torch import pretrained_files, weight_files
-from smalltext_torch.allowed_keys import ATTENTION, DTYPES, is_suspicious, words
-from smalltext_torch.untrusted_json import checked_object, read_json, read_object, refuse
-from smalltext_torch.weight_files import Shapes
+from smalltext_torch import model_loading, pretrained_files
+from smalltext_torch.model_loading import Shapes
+from smalltext_torch.untrusted_json import (
+    ATTENTION,
+    DTYPES,
+    checked_object,
+    is_suspicious,
+    read_json,
+    read_object,
+    refuse,
+    words,
+)
 
 MODULES, SETTINGS = "modules.json", "config_sentence_transformers.json"
 
@@ -218,7 +226,7 @@ def _put_transformer(folder: Path, target: Path, *, saved: bool) -> Shapes:
             break
     pretrained_files.put_config(folder, target, transformers, saved=saved)
     pretrained_files.put_tokenizer(folder, target, transformers, saved=saved)
-    return weight_files.put_weights(folder, target, saved=saved)
+    return model_loading.put_weights(folder, target, saved=saved)
 
 
 def _checked_transformer(path: Path, *, saved: bool) -> dict[str, Any]:
@@ -270,7 +278,7 @@ def _put_module(kind: str, folder: Path, target: Path, *, saved: bool) -> None:
     if settings or kind != "Normalize":
         (target / pretrained_files.CONFIG).write_text(json.dumps(settings), encoding="utf-8")
     if kind in ("Dense", "LayerNorm"):
-        shapes = weight_files.put_weights(folder, target, saved=saved)
+        shapes = model_loading.put_weights(folder, target, saved=saved)
         wanted = _shape_of(kind, settings)
         if {name: shapes.get(name) for name in wanted} != wanted:
             raise ModelFolderError(f"{path} does not fit the weights beside it. Copy the folder again.")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch.batching import Ragged
-from smalltext_torch.tokens import Frame, check_length, positions, tokenizer_id, tokens_of, within
+from smalltext_torch.tokenization import Frame, check_length, positions, tokenizer_id, tokens_of, within
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -25,9 +25,9 @@ from smalltext_setfit.sentence_encoder import SentenceClassifier, embed_all
 from smalltext_setfit.text_encoder import DistinctTexts
 from smalltext_torch.batching import make_batch
 from smalltext_torch.device import Precision
+from smalltext_torch.losses import DivergedError
 from smalltext_torch.progress import progress_bar
 from smalltext_torch.randomness import Randomness
-from smalltext_torch.training import DivergedError
 
 if TYPE_CHECKING:
     from tqdm import tqdm

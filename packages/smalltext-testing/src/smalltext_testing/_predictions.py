@@ -260,7 +260,7 @@ def check_predictions_are_made_in_evaluation_mode(context: CheckContext) -> None
     every prediction is different, without an error or a warning.
 
     What to do: switch each module to evaluation mode around every prediction (predict, predict_proba, embed,
-    validate), and restore the mode of each; `smalltext_torch.inference.evaluation_mode` does.
+    validate), and restore the mode of each; `smalltext_torch.device.evaluation_mode` does.
     """
     model: Any = getattr(context.fitted, "model", None)
     if not (callable(getattr(model, "train", None)) and callable(getattr(model, "eval", None))):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         Metric,
         NoopEarlyStopping,
     )
-    from smalltext_torch.history import HistoryRecord, TrainingCallback
+    from smalltext_torch.losses import DivergedError
     from smalltext_torch.model_selection import (
         ModelSelection,
         ModelSelectionHandler,
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
         VERBOSITY_MORE_VERBOSE,
         VERBOSITY_QUIET,
         VERBOSITY_VERBOSE,
+        HistoryRecord,
+        TrainingCallback,
     )
-    from smalltext_torch.training import DivergedError
 
 _HOMES = {
     "batching": ("Batch", "Ragged", "RaggedDataset"),
@@ -45,15 +46,21 @@ _HOMES = {
         "Metric",
         "NoopEarlyStopping",
     ),
-    "history": ("HistoryRecord", "TrainingCallback"),
+    "losses": ("DivergedError",),
     "model_selection": (
         "ModelSelection",
         "ModelSelectionHandler",
         "ModelSelectionResult",
         "NoopModelSelection",
     ),
-    "progress": ("VERBOSITY_ALL", "VERBOSITY_MORE_VERBOSE", "VERBOSITY_QUIET", "VERBOSITY_VERBOSE"),
-    "training": ("DivergedError",),
+    "progress": (
+        "VERBOSITY_ALL",
+        "VERBOSITY_MORE_VERBOSE",
+        "VERBOSITY_QUIET",
+        "VERBOSITY_VERBOSE",
+        "HistoryRecord",
+        "TrainingCallback",
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -27,9 +27,8 @@ from smalltext_core.probabilities import Probabilities
 from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest
 from smalltext_core.validation import check_count
 from smalltext_torch import saving
-from smalltext_torch.device import present_or_best, resolve_device
-from smalltext_torch.dropout import warn_if_alike
-from smalltext_torch.inference import gradients
+from smalltext_torch.device import gradients, present_or_best, resolve_device
+from smalltext_torch.inference import warn_if_alike
 from smalltext_torch.losses import Loss
 from smalltext_torch.pretrained_files import check_files
 

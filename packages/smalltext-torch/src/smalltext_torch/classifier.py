@@ -1,90 +1,48 @@
-"""What every torch classifier shares: all but its network, and what it makes of a text."""
+"""The base class of classifiers whose network is trained by this package's training loop."""
 
 from __future__ import annotations
 
-import copy
-import logging
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from safetensors.torch import load_model, save_model
 from torch import nn
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 
 from smalltext_core import validation
-from smalltext_core.class_weights import ClassWeight, by_number, check_class_weight, class_weights
+from smalltext_core.class_weights import ClassWeight, by_number, check_class_weight
 from smalltext_core.dataset import Dataset
-from smalltext_core.errors import InvalidInputError
-from smalltext_core.labels import LabelNames
 from smalltext_core.saving import Manifest
-from smalltext_torch import optimization
+from smalltext_torch import optimization, training
 from smalltext_torch.base import TorchModelBase
 from smalltext_torch.batching import Batch, Ragged
-from smalltext_torch.deprecation import ConstructorEarlyStopping, warn_deprecated
-from smalltext_torch.device import (
-    Precision,
-    PrecisionName,
-    check_device,
-    check_precision,
-    reproducible,
-    resolve_device,
-)
-from smalltext_torch.dropout import with_dropout
-from smalltext_torch.early_stopping import EarlyStoppingHandler
-from smalltext_torch.history import HistoryRecord, TrainingCallback, check_callbacks
-from smalltext_torch.inference import gradients
-from smalltext_torch.losses import Loss
+from smalltext_torch.device import Precision, PrecisionName, check_device, check_precision
+from smalltext_torch.early_stopping import ConstructorEarlyStopping, EarlyStoppingHandler
+from smalltext_torch.inference import BatchInference, InferenceStrategy, NetworkInference
+from smalltext_torch.losses import Examples, evaluate
 from smalltext_torch.model_selection import ModelSelectionHandler, as_model_selection_handler
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
-from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, VERBOSITY_VERBOSE, Narrator, check_verbosity
+from smalltext_torch.progress import (
+    VERBOSITY_MORE_VERBOSE,
+    HistoryRecord,
+    TrainingCallback,
+    check_callbacks,
+    check_verbosity,
+    warn_deprecated,
+)
 from smalltext_torch.randomness import Randomness, TorchRandomness
-from smalltext_torch.scoring import Scoring
-from smalltext_torch.split import check_validation_set_size, split_rows
-from smalltext_torch.training import Examples, Schedule, Tally, Training, evaluate
-from smalltext_torch.vocabulary_in_use import vocabulary_in_use
+from smalltext_torch.split import check_validation_set_size
+from smalltext_torch.training import E, TorchState
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 WEIGHTS = "weights.safetensors"
-
-E = TypeVar("E")
-"""The type of a backend's encoder: a vocabulary, a tokenizer."""
-
-
-@dataclass(frozen=True)
-class TorchState(Generic[E]):
-    """The result of training a `TorchClassifier`.
-
-    Parameters
-    ----------
-    encoder : Any
-        Encodes texts: a vocabulary, a tokenizer.
-    network : Module
-        The trained network. Inference runs in evaluation mode, whatever mode it is in.
-    loss : Loss
-        The loss that it was trained with, which defines what its logits mean.
-    label_names : LabelNames or None
-    history : list of HistoryRecord
-    """
-
-    encoder: E
-    network: nn.Module
-    loss: Loss
-    label_names: LabelNames | None
-    history: list[HistoryRecord]
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the network."""
-        return next(iter(self.network.parameters())).device
 
 
 class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
@@ -224,63 +182,21 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         """
         train_set, validation_set, checked_weights = self.check_fit_data(train_set, validation_set, weights)
         by_number(self.class_weight, self.num_classes, train_set.label_names)
-        early = self._constructor_early_stopping()
-        stopping = early.overruled(early_stopping)
-        selection = as_model_selection_handler(
-            self.default_model_selection() if model_selection is None else model_selection
-        )
+        stopping = self._constructor_early_stopping().overruled(early_stopping)
+        selection = self.default_model_selection() if model_selection is None else model_selection
         self.check_optimization(optimizer, scheduler)
-        listeners = check_callbacks(callbacks)
-        device = resolve_device(self.device)
-        randomness = Randomness(self.seed, device)
-        goes_on = self._state if self.warm_start else None
-        encoder = self.make_encoder(train_set) if goes_on is None else goes_on.encoder
-        examples, validation, loss = self._examples(
-            encoder, train_set, checked_weights, validation_set, randomness
+        self._state = training.fit(
+            self,
+            train_set,
+            validation_set,
+            checked_weights,
+            stopping=stopping,
+            selection=as_model_selection_handler(selection),
+            optimizer=optimizer,
+            scheduler=scheduler,
+            callbacks=check_callbacks(callbacks),
+            previous=self._state if self.warm_start else None,
         )
-        with gradients(device), randomness.network.lent():
-            network = self.make_network(encoder) if goes_on is None else copy.deepcopy(goes_on.network)
-            network.to(device)
-        if goes_on is not None and not any(parameter.requires_grad for parameter in network.parameters()):
-            raise InvalidInputError(
-                "warm_start",
-                "a model of which every parameter is frozen",
-                "parameters that can be trained",
-                "Call classifier.model.requires_grad_(True) first.",
-            )
-        schedule = self._schedule(encoder)
-        narrator = Narrator(logging.getLogger(type(self).__module__), self.verbosity)
-        narrator.tell(
-            VERBOSITY_VERBOSE, "training on %d texts, validating with %d", len(examples), len(validation or ())
-        )
-        batches = schedule.batches_per_epoch(len(examples))
-        if stopping is None:
-            stopping = early.handler(len(schedule.validated_after(batches)))
-        in_use = [given.texts for given in (examples, validation) if given is not None]
-        embedding = self.get_input_embeddings(network) if optimizer is None else None
-        with (
-            gradients(device),
-            reproducible(device, self.seed),
-            vocabulary_in_use(network, embedding, in_use, self.padding(encoder)),
-            self._optimization(optimizer, scheduler, network, schedule.num_epochs * batches) as (given, paced),
-        ):
-            training = Training(
-                network=network,
-                forward=lambda batch: self.forward(network, batch),
-                loss=loss,
-                schedule=schedule,
-                optimizer=given,
-                scheduler=paced,
-                stopping=stopping,
-                selection=selection,
-                callbacks=listeners,
-                randomness=randomness,
-                precision=self.precision_for(network, device),
-                narrator=narrator,
-                begin_epoch=lambda epoch: self.on_epoch_start(network, epoch),
-            )
-            history = training.run(examples, validation)
-        self._state = TorchState(encoder, network, loss, train_set.label_names, history)
         return self
 
     def save(self, folder: str | Path) -> None:
@@ -296,21 +212,21 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         ModelFolderError
             If the folder holds other things than a saved model.
         """
-        fitted = self.require_fitted()
+        state = self.require_fitted()
 
         def write(staging: Path) -> None:
-            self.save_network(fitted, staging)
-            self.save_encoder(fitted.encoder, staging)
+            self.save_network(state, staging)
+            self.save_encoder(state.encoder, staging)
 
-        self.write_folder(folder, write, {"history": fitted.history})
+        self.write_folder(folder, write, {"history": state.history})
 
     @abstractmethod
     def make_encoder(self, train_set: Dataset[Any]) -> E:
-        """Return what texts are encoded with: learned from the texts, loaded, or taken from their dataset."""
+        """Return an encoder of texts: learned from the training texts, loaded, or taken from their dataset."""
 
     @abstractmethod
     def encode(self, encoder: E, data_set: Dataset[Any]) -> Ragged:
-        """Return the texts of a `TextDataset`, or of the backend's own dataset, as token numbers.
+        """Return the token ids of the texts of a `TextDataset`, or of the backend's dataset.
 
         Raises
         ------
@@ -320,26 +236,26 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
 
     @abstractmethod
     def make_network(self, encoder: E) -> nn.Module:
-        """Return a new network, on the CPU, that shares no memory with anything of the caller's.
+        """Return a new network, on the CPU, that shares no memory with objects of the caller.
 
-        Random initial weights are drawn from torch's global generators, which meanwhile are the classifier's own.
+        Random initial weights are drawn from torch's global generators, which are seeded and restored around it.
         """
 
     @abstractmethod
     def save_encoder(self, encoder: E, folder: Path) -> None:
-        """Write what `load_encoder` needs into a folder, as JSON or safetensors."""
+        """Write the encoder into a folder, as JSON or safetensors."""
 
     @abstractmethod
     def load_encoder(self, folder: Path) -> E:
         """Read what `save_encoder` wrote, running no code of the folder."""
 
     def make_empty_network(self, encoder: E) -> nn.Module:
-        """Return a network that saved weights are then put into; nothing is fetched for it."""
+        """Return a network whose weights are then loaded; nothing is downloaded for it."""
         return self.make_network(encoder)
 
-    def save_network(self, fitted: TorchState[E], folder: Path) -> None:
+    def save_network(self, state: TorchState[E], folder: Path) -> None:
         """Write the weights of a trained network into a folder."""
-        save_model(fitted.network, str(folder / WEIGHTS))
+        save_model(state.network, str(folder / WEIGHTS))
 
     def load_network(self, encoder: E, folder: Path) -> nn.Module:
         """Read what `save_network` wrote, running no code of the folder, and return the network on the CPU."""
@@ -348,7 +264,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         return network
 
     def padding(self, encoder: E) -> int:  # noqa: ARG002
-        """Return the token that batches are padded with."""
+        """Return the token id that batches are padded with."""
         return 0
 
     def forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
@@ -357,34 +273,55 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         return logits
 
     def precision_for(self, network: nn.Module, device: torch.device) -> Precision:  # noqa: ARG002
-        """Return the precision to compute in: what the caller wants, where the network can."""
+        """Return the precision to compute in: the requested one, if the network supports it."""
         return Precision.of(device, self.precision == "auto")
 
-    def check_optimization(self, optimizer: OptimizerChoice | None, scheduler: SchedulerChoice | None) -> None:
-        """Refuse an optimizer and a scheduler that `fit` cannot train with, before anything is built."""
-        optimization.check_choice(optimizer, scheduler)
+    def batch_inference(
+        self, state: TorchState[E], data_set: Dataset[Any], description: str | None = "predict"
+    ) -> BatchInference:
+        """Return the texts of a checked dataset, in batches that pass through the network."""
+        precision = self.precision_for(state.network, state.device)
+        return BatchInference(
+            self.encode(state.encoder, data_set), precision, self.padding(state.encoder), description
+        )
 
-    def default_model_selection(self) -> ModelSelectionHandler | Literal["none"] | None:
-        """Return what `fit` takes if it is given no model selection."""
-        return None
+    def inference_strategy(self, state: TorchState[E], data_set: Dataset[Any]) -> InferenceStrategy:
+        """Return how the probabilities of the texts of a checked dataset are computed."""
+        batches = self.batch_inference(state, data_set)
+        return NetworkInference(state.network, self.forward, state.loss, self.num_classes, batches)
 
     def get_input_embeddings(self, network: nn.Module) -> nn.Embedding | None:  # noqa: ARG002
-        """Return the embedding in which tokens are looked up, so that only rows that occur need to be trained.
+        """Return the embedding that tokens are looked up in, if only rows that occur are to be trained.
 
-        None is always right. An embedding is, where the default optimizer changes a row without a gradient in
-        proportion to itself, if at all; see `smalltext_torch.vocabulary_in_use`.
+        None is always right. An embedding is, if the default optimizer changes a row without a gradient in
+        proportion to itself, if at all; see `smalltext_torch.optimization.rows_in_use`.
         """
         return None
 
     def on_epoch_start(self, network: nn.Module, epoch: int) -> None:
-        """Take note that an epoch, counted from 1, begins: for what is frozen in some epochs and not in others."""
+        """Prepare the network for an epoch, counted from 1: for parameters that are frozen in some epochs."""
+
+    def check_optimization(self, optimizer: OptimizerChoice | None, scheduler: SchedulerChoice | None) -> None:
+        """Refuse an optimizer and a scheduler that `fit` cannot train with, before anything is built."""
+        if optimizer is not None or scheduler is not None:
+            optimization.check_choice(optimizer, scheduler)
 
     def configure_optimizer(self, network: nn.Module) -> Optimizer:
-        """Return the optimizer for when `fit` is given none."""
-        return optimization.adam(network, self.lr)
+        """Return the optimizer if `fit` is given none: Adam for parameters that are not frozen."""
+        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
+        return Adam(parameters, lr=self.lr, fused=fused)
 
     def configure_scheduler(self, optimizer: Optimizer, total_steps: int) -> Scheduler | None:  # noqa: ARG002
-        """Return the scheduler that goes with the default optimizer; None keeps the learning rate."""
+        """Return the scheduler of the default optimizer; None keeps the learning rate constant."""
+        return None
+
+    def default_early_stopping(self, validations_per_epoch: int) -> EarlyStoppingHandler:
+        """Return the handler if `fit` is given none: as the constructor's deprecated parameters say."""
+        return self._constructor_early_stopping().handler(validations_per_epoch)
+
+    def default_model_selection(self) -> ModelSelectionHandler | Literal["none"] | None:
+        """Return the argument that `fit` uses if it is given no model selection."""
         return None
 
     @property
@@ -402,46 +339,26 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         """What was measured while training, one record for every validation."""
         return self.require_fitted().history
 
-    def _examples(
-        self,
-        encoder: E,
-        train_set: Dataset[Any],
-        weights: NDArray[np.float64] | None,
-        validation_set: Dataset[Any] | None,
-        randomness: Randomness,
-    ) -> tuple[Examples, Examples | None, Loss]:
-        """Return the texts to train on and those to validate with, and the loss that fits the former."""
-        texts, y = self.encode(encoder, train_set), train_set.y
-        if validation_set is None:
-            rows, set_aside = split_rows(y, self.validation_set_size, randomness.split)
-            held_out = texts.take(set_aside), y[set_aside], None if weights is None else weights[set_aside]
-            texts, y, weights = texts.take(rows), y[rows], None if weights is None else weights[rows]
-        else:
-            held_out = self.encode(encoder, validation_set), validation_set.y, None
-        of_class = class_weights(self.class_weight, y, self.num_classes, train_set.label_names)
-        loss = Loss(self.multi_label, of_class, self.multi_label_threshold)
-        examples = Examples(texts, y, loss.text_weights(y, weights))
-        if len(held_out[0]) == 0:
-            return examples, None, loss
-        return examples, Examples(held_out[0], held_out[1], loss.text_weights(*held_out[1:])), loss
-
     def compute_probabilities(
-        self, fitted: TorchState[E], data_set: Dataset[Any], samples: int
+        self, state: TorchState[E], data_set: Dataset[Any], samples: int
     ) -> NDArray[np.float32]:
         """Return probabilities, shape (n, num_classes); (n, samples, num_classes) for several samples."""
-        scoring = self._scoring(fitted, data_set)
+        strategy = self.inference_strategy(state, data_set)
         if samples == 1:
-            return scoring.compute(fitted.network, self._probabilities(fitted, fitted.network), self.num_classes)
-        return scoring.sample(
-            self._probabilities(fitted, with_dropout(fitted.network)),
-            samples,
-            self.num_classes,
-            Randomness(self.seed, fitted.device).network,
-        )
+            return strategy.probabilities()
+        return strategy.sampled_probabilities(samples, Randomness(self.seed, state.device).network)
 
-    def compute_metrics(self, fitted: TorchState[E], validation_set: Dataset[Any]) -> tuple[float, float]:
+    def compute_metrics(self, state: TorchState[E], validation_set: Dataset[Any]) -> tuple[float, float]:
         """Return loss and accuracy on checked texts."""
-        return self._tally(fitted, validation_set).means("The validation loss")
+        texts, y = self.encode(state.encoder, validation_set), validation_set.y
+        return evaluate(
+            lambda batch: self.forward(state.network, batch),
+            state.network,
+            state.loss,
+            Examples(texts, y, state.loss.text_weights(y)),
+            self.precision_for(state.network, state.device),
+            self.padding(state.encoder),
+        ).means("The validation loss")
 
     def parameters_to_save(self) -> dict[str, Any]:
         """Return the constructor's arguments that are saved, from which `load` constructs the classifier."""
@@ -457,58 +374,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
             encoder, network.eval(), self.saved_loss(manifest), manifest.names, manifest.parameters["history"]
         )
 
-    def _tally(self, fitted: TorchState[E], data_set: Dataset[Any]) -> Tally:
-        """Return the losses and hits of labelled texts."""
-        y = data_set.y
-        return evaluate(
-            fitted.network,
-            lambda batch: self.forward(fitted.network, batch),
-            fitted.loss,
-            Examples(self.encode(fitted.encoder, data_set), y, fitted.loss.text_weights(y)),
-            self._precision(fitted),
-            self.padding(fitted.encoder),
-        )
-
-    def _schedule(self, encoder: E) -> Schedule:
-        return Schedule(
-            self.num_epochs,
-            self.mini_batch_size,
-            self.validations_per_epoch,
-            self.max_gradient_norm,
-            self.padding(encoder),
-        )
-
-    def _optimization(
-        self,
-        optimizer: OptimizerChoice | None,
-        scheduler: SchedulerChoice | None,
-        network: nn.Module,
-        steps: int,
-    ) -> AbstractContextManager[tuple[Optimizer, Scheduler | None]]:
-        if optimizer is not None:
-            return optimization.chosen(optimizer, scheduler, network)
-        default = self.configure_optimizer(network)
-        return nullcontext((default, self.configure_scheduler(default, steps)))
-
     def _constructor_early_stopping(self) -> ConstructorEarlyStopping:
         return ConstructorEarlyStopping(
             self.early_stopping_no_improvement, self.early_stopping_acc, self.no_improvement_parameter
-        )
-
-    def _probabilities(self, fitted: TorchState[E], network: nn.Module) -> Callable[[Batch], torch.Tensor]:
-        """Return what turns a batch into probabilities by way of a network."""
-        return lambda batch: fitted.loss.probabilities(self.forward(network, batch))
-
-    def _precision(self, fitted: TorchState[E]) -> Precision:
-        return self.precision_for(fitted.network, fitted.device)
-
-    def _scoring(
-        self, fitted: TorchState[E], data_set: Dataset[Any], description: str | None = "predict"
-    ) -> Scoring:
-        """Return the texts of a dataset that was checked, ready to be passed through the network."""
-        return Scoring(
-            self.encode(fitted.encoder, data_set),
-            self._precision(fitted),
-            self.padding(fitted.encoder),
-            description,
         )

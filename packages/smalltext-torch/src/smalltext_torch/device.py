@@ -1,20 +1,29 @@
-"""Where tensors live, and in what precision they are multiplied."""
+"""Device, precision, and the modes of torch that training and inference need, whatever a caller has set."""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import torch
+from torch import nn
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief, shown
 from smalltext_core.validation import check_flag
-from smalltext_torch.forking import compute_on_one_thread_in_forks
 
-compute_on_one_thread_in_forks()
+if hasattr(os, "register_at_fork"):
+    # A forked child lacks the threads that torch computes with, for which OpenMP would wait for ever in the first
+    # matrix product. On one thread, as in torch's own data loaders, it computes.
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
+_LOCK = threading.Lock()
+_EVALUATED: dict[nn.Module, int] = {}
+"""Modules that were in training mode, and how many inferences currently hold them in evaluation mode."""
 
 
 def check_device(device: str | torch.device | None) -> None:
@@ -186,3 +195,68 @@ def reproducible(device: torch.device, seed: int | None) -> Iterator[None]:
 def present_or_best(device: str | torch.device | None) -> torch.device:
     """Return the device that was asked for if this machine has it, else the best there is."""
     return resolve_device(device if device is not None and is_present(torch.device(device)) else None)
+
+
+@contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Put every module of a network into evaluation mode, and restore the mode of each afterwards.
+
+    Several threads may predict at the same time: a module returns to training mode when the last of them is done.
+
+    Parameters
+    ----------
+    network : Module
+        Its modules may be in different modes.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(1, 1), nn.Dropout().eval())
+    >>> with evaluation_mode(network):
+    ...     [module.training for module in network]
+    [False, False]
+    >>> [module.training for module in network]
+    [True, False]
+    """
+    with _LOCK:
+        held = [module for module in network.modules() if module.training or module in _EVALUATED]
+        for module in held:
+            _EVALUATED[module] = _EVALUATED.get(module, 0) + 1
+            # Not by eval(), in which some networks do more, such as merging weights.
+            module.training = False
+    try:
+        yield
+    finally:
+        with _LOCK:
+            for module in held:
+                _EVALUATED[module] -= 1
+                if not _EVALUATED[module]:
+                    del _EVALUATED[module]
+                    module.training = True
+
+
+@contextmanager
+def inference(network: nn.Module, precision: Precision) -> Iterator[None]:
+    """Compute with a network in evaluation mode, in a precision, without gradients."""
+    with evaluation_mode(network), torch.inference_mode(), precision.autocast():
+        yield
+
+
+@contextmanager
+def gradients(device: torch.device) -> Iterator[None]:
+    """Compute with gradients, in float32, and create tensors that can be trained."""
+    dtype = torch.get_default_dtype()
+    if dtype is not torch.float32:
+        torch.set_default_dtype(torch.float32)
+    try:
+        with (
+            torch.inference_mode(mode=False),
+            torch.enable_grad(),
+            torch.autocast(
+                "cpu", enabled=False
+            ),  # a head may be trained on the CPU of a machine with an accelerator
+            Precision(device).autocast(),
+        ):
+            yield
+    finally:
+        if dtype is not torch.float32:
+            torch.set_default_dtype(dtype)

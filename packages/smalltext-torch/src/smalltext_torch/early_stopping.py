@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief, shown
-from smalltext_core.values import is_number
+from smalltext_core.values import is_number, is_whole
+from smalltext_torch.progress import stacklevel_of_caller
 
 MEASURED = ("train_loss", "train_acc", "val_loss", "val_acc")
 """The names under which the training loop hands over what it measured."""
@@ -225,3 +227,64 @@ def reset(handler: object) -> None:
     forget = getattr(handler, "reset", None)
     if callable(forget):
         forget()
+
+
+@dataclass(frozen=True)
+class ConstructorEarlyStopping:
+    """Early stopping as the constructors of classifiers take it: two numbers, in place of a handler for `fit`.
+
+    Parameters
+    ----------
+    no_improvement : int
+        How many epochs the validation loss may bring no improvement; 0 or below: any number.
+    accuracy : float
+        Stop once the accuracy on the training texts is above this; 0 or below: whatever it is.
+    parameter : str
+        What the constructor calls the first of these.
+    """
+
+    no_improvement: int
+    accuracy: float
+    parameter: str
+
+    def __post_init__(self) -> None:
+        whole = is_whole(self.no_improvement)
+        if not whole:
+            raise InvalidInputError(
+                self.parameter, shown(self.no_improvement), "a whole number; 0 switches it off"
+            )
+        if not is_number(self.accuracy) or not self.accuracy <= 1:
+            raise InvalidInputError(
+                "early_stopping_acc", shown(self.accuracy), "a number up to 1; -1 switches it off"
+            )
+
+    def used(self) -> list[str]:
+        """Return the names of the arguments that are not at their defaults."""
+        used = [self.parameter] if self.no_improvement != 5 else []
+        return [*used, "early_stopping_acc"] if self.accuracy != -1 else used
+
+    def overruled(self, given: EarlyStoppingHandler | Literal["none"] | None) -> EarlyStoppingHandler | None:
+        """Return what `fit` was given, checked, or None where the constructor's arguments decide."""
+        if given is None:
+            return None
+        handler = as_early_stopping_handler(given)
+        if self.used():
+            warnings.warn(
+                f"fit() was given early_stopping, the constructor {' and '.join(self.used())}: fit() decides.",
+                UserWarning,
+                stacklevel=stacklevel_of_caller(),
+            )
+        return handler
+
+    def handler(self, validations_per_epoch: int) -> EarlyStoppingHandler:
+        """Return what the constructor's arguments ask for, given how often an epoch is validated indeed."""
+        handlers: list[EarlyStoppingHandler] = []
+        if self.no_improvement > 0:
+            patience = self.no_improvement * validations_per_epoch
+            handlers.append(EarlyStopping(Metric("val_loss"), patience=patience))
+        if self.accuracy > 0:
+            metric = Metric("train_acc", lower_is_better=False)
+            handlers.append(EarlyStopping(metric, patience=-1, threshold=self.accuracy))
+        if not handlers:
+            return NoopEarlyStopping()
+        return handlers[0] if len(handlers) == 1 else EarlyStoppingOrCondition(handlers)

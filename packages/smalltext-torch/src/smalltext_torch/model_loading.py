@@ -1,21 +1,53 @@
-"""Where pretrained models are looked for: on this machine, on a hub, or on a hub again although they are here."""
+"""Loading pretrained models: where to look for them, downloads, and weight files, which may come from anybody."""
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
+import re
+import shutil
+import zipfile
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
 from smalltext_core import atomic
-from smalltext_core.errors import InvalidInputError
-from smalltext_core.messages import shown
+from smalltext_core.errors import InvalidInputError, ModelFolderError
+from smalltext_core.messages import one_line, shown
+from smalltext_torch.untrusted_json import TOKENIZER_FILES, read_object, refuse
 
 OFFLINE = ("SMALL_TEXT_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_OFFLINE")
 """The environment variables any one of which says that nothing is to be downloaded."""
 
 _YES = ("1", "on", "true", "yes", "y", "t")
+
+SAFE, SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+
+_SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_HIGHEST_RATIO = 4
+"""How many times the size of a pickle its tensors may take: those that share memory are in it once."""
+_MOST_SPARE = 64 * 2**20
+"""How many numbers a network may hold besides its weights: tables of positions and the like."""
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+CONFIG_FILES = ("config.json", "adapter_config.json")
+"""What says of which type a model is."""
+
+TOKENIZER_PATTERNS = (*CONFIG_FILES, *sorted(TOKENIZER_FILES))
+
+SAFE_WEIGHTS = (SAFE, SAFE_INDEX, "model-*.safetensors")
+PICKLED_WEIGHTS = (PICKLED, PICKLED_INDEX, "pytorch_model-*.bin")
 
 
 class ModelLoadingStrategy(Enum):
@@ -82,3 +114,234 @@ def abbreviated(source: str) -> str:
         if path.is_absolute():
             return f"~/{path.relative_to(Path.home()).as_posix()}"
     return source
+
+
+def fetched(download: Callable[..., str], name: str, patterns: tuple[str, ...], **options: Any) -> Path:
+    """Return the folder of a model in the cache, with what is wanted of it.
+
+    Parameters
+    ----------
+    download : callable
+        ``snapshot_download`` of huggingface_hub, or what takes the same arguments.
+    name : str
+    patterns : tuple of str
+        Which files are wanted.
+    **options
+        Further arguments of `download`, such as `cache_dir` and `local_files_only`.
+
+    Raises
+    ------
+    OSError
+        If there is no such model, or it cannot be fetched.
+    """
+    return Path(download(name, allow_patterns=list(patterns), **options))
+
+
+def fetched_weights(
+    download: Callable[..., str], name: str, patterns: tuple[str, ...] = (), *, deep: bool = False, **options: Any
+) -> Path:
+    """Return the folder of a model in the cache, with its weights: the pickled ones only if there are no others.
+
+    Parameters
+    ----------
+    download, name, **options
+        As for `fetched`.
+    patterns : tuple of str, default=()
+        Which files are wanted as well.
+    deep : bool, default=False
+        Whether there are weights in folders inside too.
+    """
+    inner = (f"*/{SAFE}",) if deep else ()
+    folder = fetched(download, name, (*patterns, *SAFE_WEIGHTS, *inner), **options)
+    if next(folder.rglob("*.safetensors"), None) is not None:
+        return folder
+    inner = (f"*/{PICKLED}",) if deep else ()
+    return fetched(download, name, (*patterns, *PICKLED_WEIGHTS, *inner), **options)
+
+
+def weight_files(folder: Path, *, saved: bool) -> list[Path]:
+    """Return the files that hold the weights of a model, all of them safetensors, or all of them pickles.
+
+    Parameters
+    ----------
+    folder : Path
+    saved : bool
+        Whether the folder is one that a classifier saved, whose weights are safetensors without exception.
+
+    Raises
+    ------
+    ModelFolderError
+        If an index names anything but a file of the same kind in the folder, or there are no weights.
+    """
+    indexed = {name: _shards(folder, name, kind) for name, kind in _INDEXES if (folder / name).is_file()}
+    if saved:
+        for name in (PICKLED, PICKLED_INDEX):
+            if os.path.lexists(folder / name):
+                refuse(folder / name, "", "a saved classifier holds its weights as safetensors alone")
+    if (folder / SAFE).is_file():
+        return [folder / SAFE]
+    if SAFE_INDEX in indexed:
+        return indexed[SAFE_INDEX]
+    if (folder / PICKLED).is_file():
+        return [folder / PICKLED]
+    if PICKLED_INDEX in indexed:
+        return indexed[PICKLED_INDEX]
+    raise ModelFolderError(f"{folder} holds no weights: there is neither {SAFE} nor {PICKLED} in it.")
+
+
+_INDEXES = ((SAFE_INDEX, ".safetensors"), (PICKLED_INDEX, ".bin"))
+
+
+def _shards(folder: Path, name: str, kind: str) -> list[Path]:
+    path = folder / name
+    files = read_object(path).get("weight_map")
+    if not isinstance(files, dict) or not files:
+        refuse(path, "weight_map", "it holds no object with the file of each weight")
+    for weight, file in files.items():
+        sound = isinstance(file, str) and _SHARD.fullmatch(file) and file.endswith(kind)
+        if not sound or not (folder / file).is_file():
+            allowed = f"the name of a file beside it that ends in {kind}"
+            refuse(path, f"weight_map.{weight}", f"it names {shown(file, 100)}", allowed)
+    return [folder / file for file in sorted(set(files.values()))]
+
+
+def shapes_of(files: Iterable[Path]) -> Shapes:
+    """Return the shape of every tensor in safetensors files, of which only the headers are read.
+
+    Raises
+    ------
+    ModelFolderError
+        If one of them is damaged.
+    """
+    return {name: shape for path in files for name, shape in _shapes(path).items()}
+
+
+def _shapes(path: Path) -> Shapes:
+    try:
+        with safe_open(str(path), framework="pt") as content:
+            return {name: tuple(content.get_slice(name).get_shape()) for name in content.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        what = f"{path} is damaged ({type(error).__name__}: {one_line(str(error))})"
+        raise ModelFolderError(f"{what}. Copy it again.") from error
+
+
+def put_weights(folder: Path, target: Path, *, saved: bool) -> Shapes:
+    """Put the weights of a model into another folder, as safetensors, without an index where one file holds all.
+
+    Files are linked where the disk can, and copied where it cannot. Pickles are read with ``weights_only=True``.
+
+    Returns
+    -------
+    dict of str to tuple of int
+        The shape of every tensor.
+
+    Raises
+    ------
+    ModelFolderError
+        If the weights are not as `weight_files` allows, a pickle holds more than tensors, or a file is damaged.
+    """
+    files = weight_files(folder, saved=saved)
+    if files[0].suffix == ".bin":
+        tensors = {name: tensor for path in files for name, tensor in _unpickled(path).items()}
+        save_file(tensors, str(target / SAFE), metadata={"format": "pt"})
+        return shapes_of([target / SAFE])
+    shapes = shapes_of(files)
+    if len(files) == 1:
+        place(files[0], target / SAFE)
+        return shapes
+    shard_of: dict[str, str] = {}
+    for path in files:
+        place(path, target / path.name)
+        shard_of.update(dict.fromkeys(shapes_of([path]), path.name))
+    size = sum(path.stat().st_size for path in files)
+    index = {"metadata": {"total_size": size}, "weight_map": shard_of}
+    (target / SAFE_INDEX).write_text(json.dumps(index), encoding="utf-8")
+    return shapes
+
+
+def place(source: Path, target: Path) -> None:
+    """Let a file appear at another place as well, without copying it where the disk can do that."""
+    source = source.resolve()
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        try:
+            target.symlink_to(source)
+        except OSError:  # as on Windows, without the privilege
+            shutil.copyfile(source, target)
+
+
+def _unpickled(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors that a pickle holds, and nothing else."""
+    most = _HIGHEST_RATIO * path.stat().st_size + _MOST_SPARE
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > most:
+                raise ValueError(f"it is {unpacked} bytes unpacked")
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, KeyError, TypeError) as error:
+        reason = one_line(str(error).partition("\n")[0])
+        what = f"{path} is no file of weights alone, or is damaged ({type(error).__name__}: {reason})"
+        raise ModelFolderError(f"{what}. It is read with weights_only=True, and never otherwise.") from error
+    if not isinstance(content, dict):
+        raise ModelFolderError(f"{path} holds no weights by their names.")
+    # One number may stand for all elements of a tensor of any size, which becomes so large once it is copied.
+    tensors = [tensor for tensor in content.values() if isinstance(tensor, torch.Tensor)]
+    if any(tensor.layout != torch.strided or tensor.device.type != "cpu" for tensor in tensors):
+        raise ModelFolderError(f"{path} holds other tensors than dense ones.")
+    if sum(tensor.numel() * tensor.element_size() for tensor in tensors) > most:
+        raise ModelFolderError(f"{path} holds tensors of many times the size of the file. Do not use it.")
+    # Old files hold tensors that share memory, which safetensors does not take.
+    return {
+        str(name): tensor.detach().clone().contiguous()
+        for name, tensor in content.items()
+        if isinstance(tensor, torch.Tensor)
+    }
+
+
+def numbers_in(shapes: Shapes) -> int:
+    """Return how many numbers tensors of these shapes hold."""
+    return sum(torch.Size(shape).numel() for shape in shapes.values())
+
+
+def check_size(network: nn.Module, shapes: Shapes, what: object) -> None:
+    """Refuse a network that would take far more memory than the weights that are there for it.
+
+    Parameters
+    ----------
+    network : Module
+        On the meta device, where it takes no memory.
+    shapes : dict of str to tuple of int
+        Those of the weights.
+    what : object
+        The file to blame.
+    """
+    wanted = sum(parameter.numel() for parameter in network.parameters())
+    spare = sum(buffer.numel() for buffer in network.buffers())
+    there = numbers_in(shapes)
+    if wanted > 4 * there + _MOST_SPARE or spare > there + _MOST_SPARE:
+        numbers = f"it describes a network of {wanted + spare:,} numbers, for which there are {there:,}"
+        raise ModelFolderError(f"{what} does not fit the weights: {numbers}. Save the model again.")
+
+
+def check_complete(network: nn.Module, shapes: Shapes, what: object) -> None:
+    """Refuse a network that has other weights than those that were saved, since some would be drawn at random."""
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    # A weight that is used in two places is saved once or twice, and buffers are saved or not.
+    most = sum(tensor.numel() for tensor in network.state_dict().values())
+    most += sum(buffer.numel() for buffer in network.buffers())
+    there = numbers_in(shapes)
+    if not parameters <= there <= most:
+        numbers = f"it describes a network of {parameters:,} numbers, for which there are {there:,}"
+        raise ModelFolderError(f"{what} does not fit the weights: {numbers}. Save the model again.")
+
+
+def check_shapes(network: nn.Module, shapes: Shapes, what: object) -> None:
+    """Refuse weights that are not exactly those of a network, which may be on the meta device."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    if wanted != shapes:
+        names = sorted(name for name in {*wanted, *shapes} if wanted.get(name) != shapes.get(name))
+        problem = f"{shown(names[0])} has the shape {shapes.get(names[0])} instead of {wanted.get(names[0])}"
+        raise ModelFolderError(f"{what} does not fit the saved parameters: {problem}. Save the model again.")

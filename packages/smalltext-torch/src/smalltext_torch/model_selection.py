@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
 from smalltext_torch.early_stopping import MEASURED, Measurements, Metric
@@ -206,3 +210,35 @@ def as_model_selection_handler(handler: Any) -> ModelSelectionHandler:
             "See smalltext_torch.ModelSelection.",
         )
     return handler
+
+
+class BestWeights:
+    """A checkpoint in memory of the trained parameters and the buffers of a network.
+
+    Parameters
+    ----------
+    network : Module
+    optimizer : Optimizer
+        Parameters that it does not train are not copied.
+    """
+
+    def __init__(self, network: nn.Module, optimizer: Optimizer) -> None:
+        trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self._live: list[torch.Tensor] = [*trained, *network.buffers()]
+        self._kept: list[torch.Tensor] = []
+
+    @torch.no_grad()
+    def keep(self) -> None:
+        """Copy the weights, in place of the previous copy."""
+        if not self._kept:
+            self._kept = [tensor.detach().clone() for tensor in self._live]
+            return
+        for kept, live in zip(self._kept, self._live, strict=True):
+            kept.copy_(live)
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Write the copy, if there is one, back into the network, and free it."""
+        for kept, live in zip(self._kept, self._live, strict=False):
+            live.copy_(kept)
+        self._kept = []

@@ -1,4 +1,4 @@
-"""The optimizer and the scheduler of one training: the caller's, or those of the backend."""
+"""Optimizers and schedulers: the caller's, and training only the embedding rows in use."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
+from torch.nn import functional
 from torch.optim import Optimizer
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
+from smalltext_torch.batching import Ragged
 
 
 class Scheduler(Protocol):
@@ -84,19 +88,13 @@ def trained_parameters(network: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
-def adam(network: nn.Module, lr: float) -> Optimizer:
-    """Return Adam for what is not frozen in a network; fused, which is quicker, where there is such a kernel."""
-    parameters = trained_parameters(network)
-    return torch.optim.Adam(parameters, lr=lr, fused=can_be_fused(parameters))
-
-
 def can_be_fused(parameters: Iterable[torch.Tensor]) -> bool:
     """Tell whether torch has a fused kernel of Adam and AdamW for parameters where they are."""
     return all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
 
 
 @contextmanager
-def chosen(
+def caller_choice(
     optimizer: OptimizerChoice, scheduler: SchedulerChoice | None, network: nn.Module
 ) -> Iterator[tuple[Optimizer, Scheduler | None]]:
     """Give the caller's optimizer and scheduler for a network.
@@ -160,3 +158,82 @@ def _borrowed_scheduler(scheduler: Any) -> Iterator[None]:
         yield
     finally:
         scheduler.load_state_dict(before)
+
+
+@contextmanager
+def rows_in_use(
+    network: nn.Module, embedding: nn.Embedding | None, texts: Iterable[Ragged], padding: int
+) -> Iterator[None]:
+    """Reduce an embedding of a network to the rows that some texts use; a context manager.
+
+    A pretrained vocabulary has tens of thousands of rows, of which a small training set uses a tenth. No other row
+    ever gets a gradient, but gradients, optimizer state and steps for all of them cost memory and time. Afterwards
+    all rows are there again, and are what training all of them would have made them, up to rounding.
+
+    The optimizer must be created within the block, and must change a row without a gradient in proportion to
+    itself, if at all: Adam, or AdamW with its weight decay.
+
+    Parameters
+    ----------
+    network : Module
+    embedding : Embedding or None
+        A part of the network. If it is None, is frozen, shares its weights with another part of the network, or
+        does more than look up tokens, nothing is reduced.
+    texts : iterable of Ragged
+        All texts that pass through the network within the block.
+    padding : int
+        The token id that batches are padded with.
+    """
+    rows = None if embedding is None else _used_rows(embedding, texts, padding)
+    if embedding is None or rows is None or not _stands_alone(network, embedding):
+        yield
+        return
+    whole = embedding.weight
+    with torch.no_grad():
+        # A last row of ones, which no text uses, records by what factor weight decay scales the rows left out.
+        embedding.weight = nn.Parameter(torch.cat([whole[rows], torch.ones_like(whole[:1])]))
+    embedding.forward = _lookup(embedding, rows)  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        trained = embedding.weight
+        del embedding.forward
+        embedding.weight = whole.requires_grad_(trained.requires_grad)
+        with torch.no_grad():
+            whole *= trained[-1]
+            whole[rows] = trained[:-1]
+
+
+def _used_rows(embedding: nn.Embedding, texts: Iterable[Ragged], padding: int) -> torch.Tensor | None:
+    """Return the numbers of the rows in use; None if they are all."""
+    used: NDArray[np.bool_] = np.zeros(embedding.num_embeddings, dtype=np.bool_)
+    used[[padding] if embedding.padding_idx is None else [padding, embedding.padding_idx]] = True
+    for some in texts:
+        used[some.tokens] = True
+    rows = np.flatnonzero(used)
+    return torch.from_numpy(rows).to(embedding.weight.device) if len(rows) + 1 < len(used) else None
+
+
+def _stands_alone(network: nn.Module, embedding: nn.Embedding) -> bool:
+    """Return whether an embedding is a plain one, is trained, and shares no weights."""
+    plain = type(embedding) is nn.Embedding and embedding.max_norm is None and not embedding.sparse
+    uses = sum(parameter is embedding.weight for _, parameter in network.named_parameters(remove_duplicate=False))
+    return plain and embedding.weight.requires_grad and uses == 1
+
+
+def _lookup(embedding: nn.Embedding, rows: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return a forward pass that finds rows by their numbers in the whole embedding."""
+    # Any other token is out of range.
+    position = torch.full((embedding.num_embeddings,), -1, device=rows.device)
+    position[rows] = torch.arange(len(rows), device=rows.device)
+    padding = None if embedding.padding_idx is None else int(position[embedding.padding_idx])
+
+    def forward(tokens: torch.Tensor) -> torch.Tensor:
+        return functional.embedding(
+            position[tokens],
+            embedding.weight,
+            padding,
+            scale_grad_by_freq=embedding.scale_grad_by_freq,
+        )
+
+    return forward

@@ -1,7 +1,7 @@
 """The settings and the tokenizer of a pretrained model, from a folder that may come from anybody.
 
 Everything in config.json and in the files of the tokenizer that decides what is imported, called or opened is
-checked against the lists of `smalltext_torch.allowed_keys`, and what passes is written into a new folder.
+checked against the lists of `smalltext_torch.untrusted_json`, and what passes is written into a new folder.
 Libraries are given that folder: what was not checked is not in it.
 """
 
@@ -19,20 +19,22 @@ from typing import Any
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.messages import shown
-from smalltext_torch.allowed_keys import (
+from smalltext_torch.model_loading import place
+from smalltext_torch.untrusted_json import (
     ATTENTION,
     BASE_CONFIG,
     BASE_TOKENIZER,
     DTYPES,
+    LARGEST_INTEGER,
     NOT_HANDED_ON,
     SPECIAL_TOKENS,
     TOKENIZER_FILES,
     is_suspicious,
     is_tokenizer,
+    read_object,
+    refuse,
     words,
 )
-from smalltext_torch.untrusted_json import LARGEST_INTEGER, read_object, refuse
-from smalltext_torch.weight_files import place
 
 CONFIG, TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP = "config.json", "tokenizer_config.json", "special_tokens_map.json"
 TOKENIZER, ADAPTER_CONFIG = "tokenizer.json", "adapter_config.json"

@@ -1,19 +1,22 @@
-"""What a training tells while it runs: progress bars, and messages as chatty as one classifier was asked to be."""
+"""Reports to the user: progress bars, the history of a training, warnings; and silencing other libraries."""
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from logging import ERROR, getLogger
+from typing import Any, Protocol, TypedDict
 
 from tqdm import tqdm
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
+from smalltext_core.process import hold_across_forks
 
 VERBOSITY_QUIET = 0
 """No messages."""
@@ -30,7 +33,17 @@ VERBOSITY_ALL = 100
 PROGRESS_BARS = "SMALL_TEXT_PROGRESS_BARS"
 """The environment variable that switches progress bars on (1) or off (0); unset: on where there is a terminal."""
 
+PACKAGES = "smalltext_"
+"""The prefix of the names of these packages."""
+
 _HIDDEN = threading.local()
+
+_BARS = "progress bars"
+_LOCK = threading.Lock()
+_SILENT: dict[str, tuple[int, Callable[[], object]]] = {}
+"""For each silent logger, how many blocks silence it, in all threads, and the function that restores it."""
+
+hold_across_forks(_LOCK)
 
 _ON = ("1", "on", "true", "yes")
 _OFF = ("0", "off", "false", "no")
@@ -93,26 +106,6 @@ def described(description: str, pbar: object) -> str | None:
     return None if pbar is None else description
 
 
-class Narrator:
-    """Passes messages on to a logger of the standard library, if they are not chattier than was asked for.
-
-    Parameters
-    ----------
-    logger : logging.Logger
-    verbosity : int
-        `VERBOSITY_QUIET`, `VERBOSITY_VERBOSE`, `VERBOSITY_MORE_VERBOSE` or `VERBOSITY_ALL`.
-    """
-
-    def __init__(self, logger: logging.Logger, verbosity: int) -> None:
-        self._logger = logger
-        self.verbosity = verbosity
-
-    def tell(self, verbosity: int, message: str, *values: object) -> None:
-        """Log a message at level INFO if the verbosity is at least this."""
-        if self.verbosity >= verbosity:
-            self._logger.info(message, *values)
-
-
 def check_verbosity(verbosity: object) -> int:
     """Return a verbosity as it is, or say what it has to be: a whole number, 0 or above."""
     if isinstance(verbosity, bool) or not isinstance(verbosity, int) or verbosity < 0:
@@ -120,3 +113,133 @@ def check_verbosity(verbosity: object) -> int:
             "verbosity", shown(verbosity), "VERBOSITY_QUIET (0), _VERBOSE (10), _MORE_VERBOSE (20) or _ALL (100)"
         )
     return verbosity
+
+
+class HistoryRecord(TypedDict):
+    """What was known after one validation.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch that training was in, from 1.
+    step : int
+        How many batches had been trained on.
+    train_loss, train_acc : float
+        Means over the texts trained on since the validation before, under dropout and while the weights moved.
+    val_loss, val_acc : float or None
+        Means over the validation texts; None without any.
+    learning_rate : float
+        Of the last step; of several parameter groups, the greatest.
+    seconds : float
+        Since training began.
+    best : bool
+        Whether this is the model that was selected: so far, when a callback is called; at the end, in `history_`.
+    """
+
+    epoch: int
+    step: int
+    train_loss: float
+    train_acc: float
+    val_loss: float | None
+    val_acc: float | None
+    learning_rate: float
+    seconds: float
+    best: bool
+
+
+class TrainingCallback(Protocol):
+    """Anything that can be called with a record, after every validation: ``print``, say, or a list's ``append``.
+
+    Whatever it raises ends the training, and the classifier stays what it was.
+    """
+
+    def __call__(self, record: HistoryRecord, /) -> object:
+        """Take note of a record."""
+        ...
+
+
+def check_callbacks(callbacks: object) -> tuple[TrainingCallback, ...]:
+    """Return callbacks as a tuple, or say what they have to be."""
+    listed: tuple[Any, ...] = (callbacks,)
+    if isinstance(callbacks, Iterable) and getattr(callbacks, "ndim", 1) != 0:
+        listed = tuple(callbacks)
+    for callback in listed:
+        if not callable(callback):
+            raise InvalidInputError("callbacks", shown(callback), "functions that take a HistoryRecord")
+    return listed
+
+
+def stacklevel_of_caller() -> int:
+    """Return the `stacklevel` with which the calling function warns the code that called into smalltext.
+
+    By default, Python shows a DeprecationWarning only if it is attributed to the user's script.
+    """
+    frame, level = sys._getframe(1), 1
+    while frame.f_globals.get("__name__", "").startswith(PACKAGES) and frame.f_back is not None:
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def warn_deprecated(parameter: str, replacement: str) -> None:
+    """Warn whoever called into this library that a parameter, which still works, has a better place.
+
+    Parameters
+    ----------
+    parameter : str
+        What was used, such as ``"early_stopping_acc"``.
+    replacement : str
+        What to use, such as ``"fit(early_stopping=...)"``.
+    """
+    warnings.warn(
+        f"{parameter} is deprecated; use {replacement} instead.",
+        DeprecationWarning,
+        stacklevel=stacklevel_of_caller(),
+    )
+
+
+@contextmanager
+def silence(*libraries: str) -> Iterator[None]:
+    """Keep transformers and other libraries from reporting less than errors, and from showing progress bars.
+
+    Several threads may be in such blocks at a time: all is as it was once the last of them has left.
+
+    Parameters
+    ----------
+    *libraries : str
+        The names of further loggers.
+    """
+    names = (_BARS, "transformers", *libraries)
+    with _LOCK:
+        for name in names:
+            count, restore = _SILENT.get(name) or (0, _silenced(name))
+            _SILENT[name] = count + 1, restore
+    try:
+        yield
+    finally:
+        with _LOCK:
+            for name in names:
+                count, restore = _SILENT.pop(name)
+                if count > 1:
+                    _SILENT[name] = count - 1, restore
+                else:
+                    restore()
+
+
+def _silenced(name: str) -> Callable[[], object]:
+    """Silence one thing, and return what takes that back."""
+    if name == _BARS:
+        return _without_bars()
+    logger = getLogger(name)
+    level = logger.level
+    logger.setLevel(ERROR)
+    return partial(logger.setLevel, level)
+
+
+def _without_bars() -> Callable[[], object]:
+    # Not every backend has transformers; where nobody imported it, it shows nothing.
+    logging = sys.modules.get("transformers.utils.logging")
+    if logging is None or not logging.is_progress_bar_enabled():
+        return lambda: None
+    logging.disable_progress_bar()
+    enable: Callable[[], object] = logging.enable_progress_bar
+    return enable

@@ -1,12 +1,15 @@
-"""The training loop: one, for every network."""
+"""The training loop of torch classifiers: fit -> fit_loop -> run_epoch -> train_step -> validation_step."""
 
 from __future__ import annotations
 
-import math
+import copy
+import logging
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -15,8 +18,10 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from smalltext_core.errors import SmallTextError
-from smalltext_core.labels import Labels
+from smalltext_core.class_weights import ClassWeight, class_weights
+from smalltext_core.dataset import Dataset
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.labels import LabelNames
 from smalltext_torch import early_stopping
 from smalltext_torch.batching import (
     Batch,
@@ -24,126 +29,192 @@ from smalltext_torch.batching import (
     RowNumbers,
     make_batch,
     prediction_batches,
-    token_budget,
     training_batches,
     training_budget,
 )
-from smalltext_torch.caller import stacklevel_of_caller
-from smalltext_torch.device import Precision
+from smalltext_torch.device import Precision, gradients, reproducible, resolve_device
 from smalltext_torch.early_stopping import EarlyStoppingHandler
-from smalltext_torch.history import HistoryRecord, TrainingCallback
-from smalltext_torch.inference import inference
-from smalltext_torch.losses import Loss
-from smalltext_torch.model_selection import ModelSelectionHandler
-from smalltext_torch.optimization import Scheduler
-from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, Narrator, progress_bar
+from smalltext_torch.losses import DivergedError, Examples, Loss, RunningMetrics, advice, evaluate
+from smalltext_torch.model_selection import BestWeights, ModelSelectionHandler
+from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice, caller_choice, rows_in_use
+from smalltext_torch.progress import (
+    VERBOSITY_MORE_VERBOSE,
+    VERBOSITY_VERBOSE,
+    HistoryRecord,
+    TrainingCallback,
+    progress_bar,
+    stacklevel_of_caller,
+)
 from smalltext_torch.randomness import Randomness
+from smalltext_torch.split import split_rows
 
-LOOK_EVERY = 16
-"""After so many batches the loss is looked at; waiting for it every time would keep an accelerator idle."""
+LOSS_CHECK_INTERVAL = 16
+"""The number of batches between checks of the loss; checking every batch would keep an accelerator waiting."""
 
-
-class DivergedError(SmallTextError, ArithmeticError):
-    """The loss, or the weights, are not finite numbers any more; the classifier is what it was before."""
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Labelled texts as the loop takes them.
-
-    Parameters
-    ----------
-    texts : Ragged
-    y : ndarray of int, shape (n,), or csr_matrix, shape (n, num_classes)
-    weights : ndarray of float32, shape (n,), or None
-        How much the loss of each text counts: see `Loss.text_weights`.
-    """
-
-    texts: Ragged
-    y: Labels
-    weights: NDArray[np.float32] | None = None
-
-    def __len__(self) -> int:
-        """Return the number of texts."""
-        return len(self.texts)
+E = TypeVar("E")
+"""The type of a backend's encoder: a vocabulary, a tokenizer."""
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How long to train, and in what portions.
+class TorchState(Generic[E]):
+    """The result of training a `TorchClassifier`.
 
     Parameters
     ----------
-    num_epochs : int
-    batch_size : int
-    validations_per_epoch : int, default=1
-    max_gradient_norm : float or None, default=None
-        Gradients longer than this are shortened to it.
-    padding : int, default=0
-        The token that batches are padded with.
-    """
-
-    num_epochs: int
-    batch_size: int
-    validations_per_epoch: int = 1
-    max_gradient_norm: float | None = None
-    padding: int = 0
-
-    def batches_per_epoch(self, count: int) -> int:
-        """Return how many batches hold so many texts."""
-        return -(-count // self.batch_size)
-
-    def validated_after(self, batches: int) -> set[int]:
-        """Return after which batches of an epoch to validate: evenly spaced, the last one always."""
-        times = min(self.validations_per_epoch, batches)
-        return {-(-batches * number // times) for number in range(1, times + 1)}
-
-
-@dataclass
-class Training:
-    """One training of one network.
-
-    Parameters
-    ----------
+    encoder : Any
+        Encodes texts: a vocabulary, a tokenizer.
     network : Module
-        Is trained in place.
-    forward : callable
-        Turns a `Batch` into logits, shape (n, num_classes), by way of the network.
-    loss, schedule, optimizer, scheduler, stopping, selection, callbacks, randomness, precision, narrator
-        The parts, each of which its own module describes.
-    begin_epoch : callable
-        Is told the number of every epoch, from 1, before it begins.
+        The trained network. Inference runs in evaluation mode, whatever mode it is in.
+    loss : Loss
+        The loss that it was trained with, which defines what its logits mean.
+    label_names : LabelNames or None
+    history : list of HistoryRecord
     """
 
+    encoder: E
     network: nn.Module
-    forward: Callable[[Batch], torch.Tensor]
     loss: Loss
-    schedule: Schedule
-    optimizer: Optimizer
-    scheduler: Scheduler | None
-    stopping: EarlyStoppingHandler
-    selection: ModelSelectionHandler
-    callbacks: tuple[TrainingCallback, ...]
-    randomness: Randomness
-    precision: Precision
-    narrator: Narrator
-    begin_epoch: Callable[[int], None]
-    history: list[HistoryRecord] = field(default_factory=list, init=False)
+    label_names: LabelNames | None
+    history: list[HistoryRecord]
 
-    def __post_init__(self) -> None:
-        self._best = BestWeights(self.network, self.optimizer)
-        self._scaler = self.precision.gradient_scaler()
-        self._began = time.perf_counter()
+    @property
+    def device(self) -> torch.device:
+        """The device of the network."""
+        return next(iter(self.network.parameters())).device
 
-    def run(self, examples: Examples, validation: Examples | None) -> list[HistoryRecord]:
-        """Train until the epochs are over or early stopping says so; the network then has the selected weights.
 
-        Parameters
-        ----------
-        examples : Examples
-            Texts to train on.
-        validation : Examples or None
-            Texts to validate with. None: nothing is selected, and the last weights stay.
+class Trainable(Protocol[E]):
+    """The members of a `TorchClassifier` that training uses; the class describes each."""
+
+    num_classes: int
+    multi_label: bool
+    multi_label_threshold: float
+    num_epochs: int
+    mini_batch_size: int
+    validation_set_size: float
+    validations_per_epoch: int
+    max_gradient_norm: float
+    class_weight: ClassWeight
+    device: str | torch.device | None
+    seed: int | None
+    verbosity: int
+
+    def make_encoder(self, train_set: Dataset[Any]) -> E: ...  # noqa: D102
+    def encode(self, encoder: E, data_set: Dataset[Any]) -> Ragged: ...  # noqa: D102
+    def padding(self, encoder: E) -> int: ...  # noqa: D102
+    def make_network(self, encoder: E) -> nn.Module: ...  # noqa: D102
+    def forward(self, network: nn.Module, batch: Batch) -> torch.Tensor: ...  # noqa: D102
+    def precision_for(self, network: nn.Module, device: torch.device) -> Precision: ...  # noqa: D102
+    def get_input_embeddings(self, network: nn.Module) -> nn.Embedding | None: ...  # noqa: D102
+    def on_epoch_start(self, network: nn.Module, epoch: int) -> None: ...  # noqa: D102
+    def configure_optimizer(self, network: nn.Module) -> Optimizer: ...  # noqa: D102
+    def configure_scheduler(self, optimizer: Optimizer, total_steps: int) -> Scheduler | None: ...  # noqa: D102
+    def default_early_stopping(self, validations_per_epoch: int) -> EarlyStoppingHandler: ...  # noqa: D102
+
+
+def fit(
+    classifier: Trainable[E],
+    train_set: Dataset[Any],
+    validation_set: Dataset[Any] | None,
+    weights: NDArray[np.float64] | None,
+    *,
+    stopping: EarlyStoppingHandler | None,
+    selection: ModelSelectionHandler,
+    optimizer: OptimizerChoice | None,
+    scheduler: SchedulerChoice | None,
+    callbacks: Sequence[TrainingCallback],
+    previous: TorchState[E] | None,
+) -> TorchState[E]:
+    """Train a network on checked data, and return the result; the classifier is not changed.
+
+    Parameters
+    ----------
+    classifier : TorchClassifier
+    train_set, validation_set, weights
+        As the classifier's `fit` takes them; without a validation set, a part of the training set is held out.
+    stopping : EarlyStoppingHandler or None
+        None is the classifier's default.
+    selection, optimizer, scheduler, callbacks
+        As the classifier's `fit` takes them.
+    previous : TorchState or None
+        The state to continue from (warm start).
+    """
+    device = resolve_device(classifier.device)
+    randomness = Randomness(classifier.seed, device)
+    encoder = classifier.make_encoder(train_set) if previous is None else previous.encoder
+    padding = classifier.padding(encoder)
+    examples, held_out, loss = _examples(classifier, encoder, train_set, weights, validation_set, randomness)
+    with gradients(device), randomness.network.lent():
+        network = classifier.make_network(encoder) if previous is None else copy.deepcopy(previous.network)
+        network.to(device)
+    if previous is not None and not any(parameter.requires_grad for parameter in network.parameters()):
+        raise InvalidInputError(
+            "warm_start",
+            "a model of which every parameter is frozen",
+            "parameters that can be trained",
+            "Call classifier.model.requires_grad_(True) first.",
+        )
+    batches = -(-len(examples) // classifier.mini_batch_size)
+    validated_after = validation_batches(batches, classifier.validations_per_epoch)
+    texts = [part.texts for part in (examples, held_out) if part is not None]
+    embedding = classifier.get_input_embeddings(network) if optimizer is None else None
+    with (
+        gradients(device),
+        reproducible(device, classifier.seed),
+        rows_in_use(network, embedding, texts, padding),
+        _optimization(classifier, optimizer, scheduler, network, classifier.num_epochs * batches) as chosen,
+    ):
+        trainer = Trainer(
+            classifier,
+            network=network,
+            loss=loss,
+            padding=padding,
+            optimizer=chosen[0],
+            scheduler=chosen[1],
+            stopping=stopping or classifier.default_early_stopping(len(validated_after)),
+            selection=selection,
+            callbacks=callbacks,
+            randomness=randomness,
+            precision=classifier.precision_for(network, device),
+        )
+        history = trainer.fit_loop(examples, held_out)
+    return TorchState(encoder, network, loss, train_set.label_names, history)
+
+
+class Trainer(Generic[E]):
+    """Trains one network, in place."""
+
+    def __init__(
+        self,
+        classifier: Trainable[E],
+        *,
+        network: nn.Module,
+        loss: Loss,
+        padding: int,
+        optimizer: Optimizer,
+        scheduler: Scheduler | None,
+        stopping: EarlyStoppingHandler,
+        selection: ModelSelectionHandler,
+        callbacks: Sequence[TrainingCallback],
+        randomness: Randomness,
+        precision: Precision,
+    ) -> None:
+        self.classifier = classifier
+        self.network, self.loss, self.padding = network, loss, padding
+        self.optimizer, self.scheduler = optimizer, scheduler
+        self.stopping, self.selection, self.callbacks = stopping, selection, callbacks
+        self.randomness, self.precision = randomness, precision
+        self.history: list[HistoryRecord] = []
+        self.step = 0
+        self._logger = logging.getLogger(type(classifier).__module__)
+        self._scaler = precision.gradient_scaler()
+        self._best = BestWeights(network, optimizer)
+        self._start = time.perf_counter()
+
+    def fit_loop(self, examples: Examples, held_out: Examples | None) -> list[HistoryRecord]:
+        """Train until the epochs are over or early stopping ends it; the network then has the selected weights.
+
+        Without a held-out set nothing is selected, and the last weights stay.
 
         Returns
         -------
@@ -155,241 +226,182 @@ class Training:
         DivergedError
             If the loss or the weights are no longer finite numbers.
         """
-        early_stopping.reset(self.stopping)
-        early_stopping.reset(self.selection)
-        batches_per_epoch = self.schedule.batches_per_epoch(len(examples))
-        validated_after = self._validated_after(batches_per_epoch)
-        step = 0
-        with progress_bar(batches_per_epoch * self.schedule.num_epochs, "train", "batch") as bar:
-            for epoch in range(1, self.schedule.num_epochs + 1):
-                tally = Tally(len(examples), self.precision.device)
-                self.begin_epoch(epoch)
-                self.network.train()
-                lengths = examples.texts.lengths
-                for number, rows in enumerate(
-                    training_batches(lengths, self.schedule.batch_size, self.randomness.order), start=1
-                ):
-                    step += 1
-                    learning_rate = self._step(examples, rows, tally)
-                    bar.update()
-                    if step % LOOK_EVERY == 0:
-                        bar.set_postfix(epoch=epoch, loss=f"{tally.last_loss(epoch):.3f}", refresh=False)
-                    if number in validated_after:
-                        record = self._measure(epoch, step, tally, learning_rate, validation)
-                        if self._judge(record, validation is not None):
-                            return self._finished()
-                        tally = Tally(len(examples), self.precision.device)
-                        self.network.train()
-        return self._finished()
-
-    def _validated_after(self, batches: int) -> set[int]:
-        if self.schedule.validations_per_epoch > batches:
+        num_epochs, times = self.classifier.num_epochs, self.classifier.validations_per_epoch
+        batches = -(-len(examples) // self.classifier.mini_batch_size)
+        if times > batches:
             warnings.warn(
-                f"validations_per_epoch={self.schedule.validations_per_epoch} is more than the {batches} batches "
-                "of an epoch; validating after each of them.",
+                f"validations_per_epoch={times} is more than the {batches} batches of an epoch; validating after "
+                "each of them.",
                 RuntimeWarning,
                 stacklevel=stacklevel_of_caller(),
             )
-        return self.schedule.validated_after(batches)
+        if self.classifier.verbosity >= VERBOSITY_VERBOSE:
+            self._logger.info("training on %d texts, validating with %d", len(examples), len(held_out or ()))
+        early_stopping.reset(self.stopping)
+        early_stopping.reset(self.selection)
+        with progress_bar(batches * num_epochs, "train", "batch") as bar:
+            for epoch in range(1, num_epochs + 1):
+                if self.run_epoch(epoch, examples, held_out, validation_batches(batches, times), bar):
+                    break
+        self._best.restore()
+        self.network.eval()
+        if not all(bool(tensor.isfinite().all()) for tensor in self.network.parameters()):
+            raise DivergedError(advice("A weight"))
+        return self.history
 
-    def _step(self, examples: Examples, rows: RowNumbers, tally: Tally) -> float:
+    def run_epoch(
+        self, epoch: int, examples: Examples, held_out: Examples | None, validated_after: set[int], bar: Any
+    ) -> bool:
+        """Train on every text once, with validations in between, and return whether to stop training."""
+        metrics = RunningMetrics(len(examples), self.precision.device)
+        self.classifier.on_epoch_start(self.network, epoch)
+        self.network.train()
+        batches = training_batches(examples.texts.lengths, self.classifier.mini_batch_size, self.randomness.order)
+        for number, rows in enumerate(batches, start=1):
+            learning_rate = self.train_step(examples, rows, metrics)
+            bar.update()
+            if self.step % LOSS_CHECK_INTERVAL == 0:
+                bar.set_postfix(epoch=epoch, loss=f"{metrics.last_loss(epoch):.3f}", refresh=False)
+            if number in validated_after:
+                if self.validation_step(epoch, metrics, learning_rate, held_out):
+                    return True
+                metrics = RunningMetrics(len(examples), self.precision.device)
+                self.network.train()
+        return False
+
+    def train_step(self, examples: Examples, rows: RowNumbers, metrics: RunningMetrics) -> float:
         """Train on one batch, and return the learning rate that was used.
 
-        A batch that is too much at once is passed through the network in parts, whose gradients add up to that of
-        the batch.
+        A batch that takes too much memory at once is passed through the network in parts, whose gradients add up
+        to that of the batch (gradient accumulation).
         """
+        self.step += 1
+        device, widths = self.precision.device, self.precision.widths
         with self.randomness.network.lent():
-            lengths = examples.texts.lengths[rows]
-            for part in prediction_batches(lengths, training_budget(self.precision.device), self.precision.widths):
-                self._add_gradient(examples, rows[part], len(rows), tally)
+            for part in prediction_batches(examples.texts.lengths[rows], training_budget(device), widths):
+                some = rows[part]
+                batch = make_batch(examples.texts, some, device, self.padding, widths)
+                targets, weights = self.loss.targets(examples.y[some], device), examples.weights_of(some, device)
+                with self.precision.autocast():
+                    logits = self.classifier.forward(self.network, batch)
+                losses = self.loss.of_texts(logits, targets)
+                weighted = losses if weights is None else losses * weights
+                self._scaler.scale(weighted.sum() / len(rows)).backward()  # type: ignore[no-untyped-call]
+                metrics.add(losses.detach(), self.loss.hits(logits.detach(), targets), weights)
             return self._update()
 
-    def _add_gradient(self, examples: Examples, rows: RowNumbers, of: int, tally: Tally) -> None:
-        """Add the gradient of some of the texts of a batch of so many."""
-        device = self.precision.device
-        batch = make_batch(examples.texts, rows, device, self.schedule.padding, self.precision.widths)
-        targets = self.loss.targets(examples.y[rows], device)
-        weights = None if examples.weights is None else torch.from_numpy(examples.weights[rows]).to(device)
-        with self.precision.autocast():
-            logits = self.forward(batch)
-        losses = self.loss.of_texts(logits, targets)
-        weighted = losses if weights is None else losses * weights
-        self._scaler.scale(weighted.sum() / of).backward()  # type: ignore[no-untyped-call]
-        tally.add(losses.detach(), self.loss.hits(logits.detach(), targets), weights)
-
     def _update(self) -> float:
-        """Let the optimizer take a step, then the scheduler, and return the learning rate of the step."""
-        if self.schedule.max_gradient_norm is not None:
-            self._scaler.unscale_(self.optimizer)
-            parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-            nn.utils.clip_grad_norm_(parameters, self.schedule.max_gradient_norm)
+        """Clip the gradient, step the optimizer and the scheduler, and return the learning rate of the step."""
+        self._scaler.unscale_(self.optimizer)
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, self.classifier.max_gradient_norm)
         learning_rate = max(float(group["lr"]) for group in self.optimizer.param_groups)
         scale = self._scaler.get_scale()
         self._scaler.step(self.optimizer)
         self._scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        # A lower scale means that gradients overflowed and the step was left out; so is the scheduler's then.
+        # A lower scale means that gradients overflowed and the optimizer skipped the step; so does the scheduler.
         stepped = self._scaler.get_scale() >= scale
         if stepped and self.scheduler is not None and not isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step()
         return learning_rate
 
-    def _measure(
-        self, epoch: int, step: int, tally: Tally, learning_rate: float, validation: Examples | None
-    ) -> HistoryRecord:
-        train_loss, train_acc = tally.means(f"The training loss in epoch {epoch}")
+    def validation_step(
+        self, epoch: int, metrics: RunningMetrics, learning_rate: float, held_out: Examples | None
+    ) -> bool:
+        """Measure, select the model, log and call back; return whether early stopping ends training."""
+        train_loss, train_acc = metrics.means(f"The training loss in epoch {epoch}")
         val_loss = val_acc = None
-        if validation is not None:
+        if held_out is not None:
             self.network.eval()
-            scored = evaluate(
-                self.network, self.forward, self.loss, validation, self.precision, self.schedule.padding
+            measured = evaluate(
+                lambda batch: self.classifier.forward(self.network, batch),
+                self.network,
+                self.loss,
+                held_out,
+                self.precision,
+                self.padding,
             )
-            val_loss, val_acc = scored.means(f"The validation loss in epoch {epoch}")
+            val_loss, val_acc = measured.means(f"The validation loss in epoch {epoch}")
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(train_loss if val_loss is None else val_loss)
-        return HistoryRecord(
+        record = HistoryRecord(
             epoch=epoch,
-            step=step,
+            step=self.step,
             train_loss=train_loss,
             train_acc=train_acc,
             val_loss=val_loss,
             val_acc=val_acc,
             learning_rate=learning_rate,
-            seconds=time.perf_counter() - self._began,
+            seconds=time.perf_counter() - self._start,
             best=False,
         )
-
-    def _judge(self, record: HistoryRecord, validated: bool) -> bool:
-        """Select, tell, and return whether to stop."""
-        measured = {name: record[name] for name in early_stopping.MEASURED}  # type: ignore[literal-required]
-        if validated:
-            number = sum(earlier["epoch"] == record["epoch"] for earlier in self.history)
-            model_id = f"{record['epoch']}-{number}"
-            self.selection.add_model(model_id, None, measured)
-            selected = self.selection.select()
-            if selected is not None and selected.model_id == model_id:
-                self._best.keep()
-                for earlier in self.history:
-                    earlier["best"] = False
-                record["best"] = True
+        values = {name: record[name] for name in early_stopping.MEASURED}  # type: ignore[literal-required]
+        if held_out is not None:
+            self._select(record, values)
         self.history.append(record)
-        self.narrator.tell(
-            VERBOSITY_MORE_VERBOSE,
-            "epoch %d: train_loss %.4f, train_acc %.4f, val_loss %s, val_acc %s, %.1f s",
-            *(record[name] for name in ("epoch", "train_loss", "train_acc", "val_loss", "val_acc", "seconds")),
-        )
+        if self.classifier.verbosity >= VERBOSITY_MORE_VERBOSE:
+            logged = ("epoch", "train_loss", "train_acc", "val_loss", "val_acc", "seconds")
+            self._logger.info(
+                "epoch %d: train_loss %.4f, train_acc %.4f, val_loss %s, val_acc %s, %.1f s",
+                *(record[name] for name in logged),  # type: ignore[literal-required]
+            )
         for callback in self.callbacks:
             callback(record.copy())
-        return bool(self.stopping.check_early_stop(record["epoch"], measured))
+        return bool(self.stopping.check_early_stop(epoch, values))
 
-    def _finished(self) -> list[HistoryRecord]:
-        self._best.restore()
-        self.network.eval()
-        if not all(bool(tensor.isfinite().all()) for tensor in self.network.parameters()):
-            raise DivergedError(_advice("A weight"))
-        return self.history
-
-
-class BestWeights:
-    """A copy, in memory, of what training moves in a network. Nothing is copied before `keep` is called.
-
-    Parameters
-    ----------
-    network : Module
-    optimizer : Optimizer
-        What it does not train is not copied.
-    """
-
-    def __init__(self, network: nn.Module, optimizer: Optimizer) -> None:
-        trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        self._live: list[torch.Tensor] = [*trained, *network.buffers()]
-        self._kept: list[torch.Tensor] = []
-
-    @torch.no_grad()
-    def keep(self) -> None:
-        """Take a copy, in place of the one before."""
-        if not self._kept:
-            self._kept = [tensor.detach().clone() for tensor in self._live]
-            return
-        for kept, live in zip(self._kept, self._live, strict=True):
-            kept.copy_(live)
-
-    @torch.no_grad()
-    def restore(self) -> None:
-        """Put the copy back into the network, if one was taken, and let go of it."""
-        for kept, live in zip(self._kept, self._live, strict=False):
-            live.copy_(kept)
-        self._kept = []
+    def _select(self, record: HistoryRecord, values: dict[str, Any]) -> None:
+        """Keep a copy of the weights if the model is selected."""
+        number = sum(earlier["epoch"] == record["epoch"] for earlier in self.history)
+        model_id = f"{record['epoch']}-{number}"
+        self.selection.add_model(model_id, None, values)
+        selected = self.selection.select()
+        if selected is not None and selected.model_id == model_id:
+            self._best.keep()
+            for earlier in self.history:
+                earlier["best"] = False
+            record["best"] = True
 
 
-class Tally:
-    """Losses and hits of texts, gathered batch by batch without waiting for the device.
-
-    There is room for all of it from the beginning: small tensors that stay, each made amid those of a batch, would
-    keep its memory in pieces, which the next batch does not fit in.
-
-    Parameters
-    ----------
-    count : int
-        How many texts there will be, at most.
-    device : torch.device
-    """
-
-    def __init__(self, count: int, device: torch.device) -> None:
-        self._losses, self._hits, self._weights = torch.ones(3, count, device=device)
-        self._seen = 0
-        self._last = slice(0)
-
-    def add(self, losses: torch.Tensor, hits: torch.Tensor, weights: torch.Tensor | None) -> None:
-        """Take note of the texts of a batch."""
-        self._last = slice(self._seen, self._seen + len(losses))
-        self._seen += len(losses)
-        self._losses[self._last] = losses
-        self._hits[self._last] = hits
-        if weights is not None:
-            self._weights[self._last] = weights
-
-    def last_loss(self, epoch: int) -> float:
-        """Return the mean loss of the last batch, or raise DivergedError if it is no finite number."""
-        return _finite(float(self._losses[self._last].mean()), f"The training loss in epoch {epoch}")
-
-    def means(self, name: str) -> tuple[float, float]:
-        """Return the (weighted) mean loss over texts, which has to be finite, and the share of right answers."""
-        losses, hits, weights = (
-            figures[: self._seen].cpu().double() for figures in (self._losses, self._hits, self._weights)
-        )
-        loss = float((losses * weights).sum() / weights.sum())
-        return _finite(loss, name), float(hits.mean())
+def validation_batches(batches: int, validations_per_epoch: int) -> set[int]:
+    """Return after which batches of an epoch to validate: evenly spaced, the last one always."""
+    times = min(validations_per_epoch, batches)
+    return {-(-batches * number // times) for number in range(1, times + 1)}
 
 
-def evaluate(
+def _examples(
+    classifier: Trainable[E],
+    encoder: E,
+    train_set: Dataset[Any],
+    weights: NDArray[np.float64] | None,
+    validation_set: Dataset[Any] | None,
+    randomness: Randomness,
+) -> tuple[Examples, Examples | None, Loss]:
+    """Return the texts to train on, those that are held out, and the loss with the class weights of the former."""
+    texts, y = classifier.encode(encoder, train_set), train_set.y
+    if validation_set is None:
+        rows, set_aside = split_rows(y, classifier.validation_set_size, randomness.split)
+        held_out = texts.take(set_aside), y[set_aside], None if weights is None else weights[set_aside]
+        texts, y, weights = texts.take(rows), y[rows], None if weights is None else weights[rows]
+    else:
+        held_out = classifier.encode(encoder, validation_set), validation_set.y, None
+    of_class = class_weights(classifier.class_weight, y, classifier.num_classes, train_set.label_names)
+    loss = Loss(classifier.multi_label, of_class, classifier.multi_label_threshold)
+    examples = Examples(texts, y, loss.text_weights(y, weights))
+    if len(held_out[0]) == 0:
+        return examples, None, loss
+    return examples, Examples(held_out[0], held_out[1], loss.text_weights(*held_out[1:])), loss
+
+
+def _optimization(
+    classifier: Trainable[E],
+    optimizer: OptimizerChoice | None,
+    scheduler: SchedulerChoice | None,
     network: nn.Module,
-    forward: Callable[[Batch], torch.Tensor],
-    loss: Loss,
-    examples: Examples,
-    precision: Precision,
-    padding: int = 0,
-) -> Tally:
-    """Compute losses and hits of labelled texts by way of a network, which is in evaluation mode meanwhile."""
-    device = precision.device
-    tally = Tally(len(examples), device)
-    for rows in prediction_batches(examples.texts.lengths, token_budget(device), precision.widths):
-        with inference(network, precision):
-            targets = loss.targets(examples.y[rows], device)
-            logits = forward(make_batch(examples.texts, rows, device, padding, precision.widths))
-            weights = None if examples.weights is None else torch.from_numpy(examples.weights[rows]).to(device)
-            tally.add(loss.of_texts(logits, targets), loss.hits(logits, targets), weights)
-    return tally
-
-
-def _finite(loss: float, name: str) -> float:
-    if not math.isfinite(loss):
-        raise DivergedError(_advice(f"{name} is {loss}: it"))
-    return loss
-
-
-def _advice(what: str) -> str:
-    return (
-        f"{what} is not a finite number any more. Training was given up; the classifier is what it was before. "
-        "A lower learning rate (lr) usually helps."
-    )
+    total_steps: int,
+) -> AbstractContextManager[tuple[Optimizer, Scheduler | None]]:
+    """Return the caller's optimizer and scheduler, or those that the classifier configures."""
+    if optimizer is not None:
+        return caller_choice(optimizer, scheduler, network)
+    configured = classifier.configure_optimizer(network)
+    return nullcontext((configured, classifier.configure_scheduler(configured, total_steps)))

@@ -12,10 +12,9 @@ from typing import Any, NoReturn
 
 from smalltext_core.errors import ModelFolderError
 from smalltext_core.messages import shown
-from smalltext_torch.allowed_keys import words
+from smalltext_torch.model_loading import Shapes, place, shapes_of
 from smalltext_torch.pretrained_files import temporary_folder
-from smalltext_torch.untrusted_json import read_object, refuse
-from smalltext_torch.weight_files import Shapes, place, shapes_of
+from smalltext_torch.untrusted_json import read_object, refuse, words
 
 CONFIG, WEIGHTS, PICKLED_WEIGHTS = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 

@@ -20,15 +20,14 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.validation import check_count
 from smalltext_torch.batching import Batch, Ragged
-from smalltext_torch.classifier import TorchClassifier, TorchState
+from smalltext_torch.classifier import TorchClassifier
 from smalltext_torch.device import Precision, PrecisionName, check_precision
+from smalltext_torch.inference import BatchInference, NetworkInference, copy_sharing_weights
+from smalltext_torch.losses import RunningMetrics
 from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
-from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
-from smalltext_torch.scoring import Scoring
-from smalltext_torch.silence import silence
-from smalltext_torch.training import Tally
-from smalltext_torch.twins import twin_of
+from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described, silence
+from smalltext_torch.training import TorchState
 from smalltext_transformers import layers, parameters, pretrained
 from smalltext_transformers._version import __version__
 from smalltext_transformers.adapters import (
@@ -45,7 +44,7 @@ from smalltext_transformers.encoder import Encoder
 from smalltext_transformers.first_token import first_token_alone, prepare
 from smalltext_transformers.inputs import inputs
 from smalltext_transformers.pretrained import Pretrained
-from smalltext_transformers.windows import WindowScoring
+from smalltext_transformers.windows import WindowInference
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -259,7 +258,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         config = fitted.encoder.config
         check_embedding(embedding_method, hidden_layer_index, config)
         # Asked for hidden states, transformers hangs functions on a network that no pickle takes.
-        twin = twin_of(fitted.network)
+        twin = copy_sharing_weights(fitted.network)
 
         def embedding_and_proba(batch: Batch) -> torch.Tensor:
             output = twin(**inputs(batch, config), output_hidden_states=True)
@@ -267,8 +266,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             return torch.cat([embeddings, fitted.loss.probabilities(output.logits)], dim=1)
 
         width = int(config.hidden_size)
-        scoring = self._scoring(fitted, data_set, description)
-        both = scoring.compute(twin, embedding_and_proba, width + self.num_classes)
+        batches = self.batch_inference(fitted, data_set, description)
+        both = batches.compute(twin, embedding_and_proba, width + self.num_classes)
         embeddings, proba = np.ascontiguousarray(both[:, :width]), np.ascontiguousarray(both[:, width:])
         return (embeddings, proba) if return_proba else embeddings
 
@@ -299,30 +298,32 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         network, drawn = self._pretrained().network(encoder.config)
         return prepare(network if self.peft_config is None else with_adapter(network, self.peft_config, drawn))
 
-    def _scoring(
-        self, fitted: TorchState[Encoder], data_set: Dataset[Any], description: str | None = "predict"
-    ) -> Scoring:
+    def batch_inference(
+        self, state: TorchState[Encoder], data_set: Dataset[Any], description: str | None = "predict"
+    ) -> BatchInference:
+        """Return the texts of a checked dataset in batches, or (long_texts="window") their windows."""
         if self.long_texts == "truncate":
-            return super()._scoring(fitted, data_set, description)
-        windows, counts = fitted.encoder.windows(data_set)
-        return WindowScoring(windows, self._precision(fitted), fitted.encoder.padding, description, counts=counts)
+            return super().batch_inference(state, data_set, description)
+        windows, counts = state.encoder.windows(data_set)
+        precision = self.precision_for(state.network, state.device)
+        return WindowInference(windows, precision, state.encoder.padding, description, counts=counts)
 
-    def _tally(self, fitted: TorchState[Encoder], data_set: Dataset[Any]) -> Tally:
+    def compute_metrics(self, state: TorchState[Encoder], validation_set: Dataset[Any]) -> tuple[float, float]:
+        """Return loss and accuracy on checked texts: of windows, those of the mean probabilities."""
         if self.long_texts == "truncate":
-            return super()._tally(fitted, data_set)
-        loss, y = fitted.loss, data_set.y
-        proba = self._scoring(fitted, data_set, "validate").compute(
-            fitted.network, self._probabilities(fitted, fitted.network), self.num_classes
-        )
+            return super().compute_metrics(state, validation_set)
+        loss, y = state.loss, validation_set.y
+        batches = self.batch_inference(state, validation_set, "validate")
+        proba = NetworkInference(state.network, self.forward, loss, self.num_classes, batches).probabilities()
         logits = loss.logits(torch.from_numpy(proba))
-        tally = Tally(len(logits), logits.device)
+        metrics = RunningMetrics(len(logits), logits.device)
         targets, weights = loss.targets(y, logits.device), loss.text_weights(y)
-        tally.add(
+        metrics.add(
             loss.of_texts(logits, targets),
             loss.hits(logits, targets),
             None if weights is None else torch.from_numpy(weights),
         )
-        return tally
+        return metrics.means("The validation loss")
 
     def forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """Return the logits of a batch; the last layer computes what the head looks at."""

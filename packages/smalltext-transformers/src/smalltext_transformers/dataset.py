@@ -12,7 +12,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import LabelNames
 from smalltext_core.messages import brief
 from smalltext_torch.batching import Ragged, RaggedDataset
-from smalltext_torch.tokens import Frame, check_length, tokenize, tokenizer_id, within
+from smalltext_torch.tokenization import Frame, check_length, tokenize, tokenizer_id, within
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

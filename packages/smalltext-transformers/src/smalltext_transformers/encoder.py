@@ -15,7 +15,7 @@ from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief
 from smalltext_torch.batching import Ragged
-from smalltext_torch.tokens import Frame, check_length, tokenizer_id, tokens_of, within
+from smalltext_torch.tokenization import Frame, check_length, tokenizer_id, tokens_of, within
 from smalltext_torch.untrusted_json import checked_object, read_object, refuse
 from smalltext_transformers import pretrained
 from smalltext_transformers.dataset import TransformersDataset

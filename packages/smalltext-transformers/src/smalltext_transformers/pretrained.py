@@ -24,10 +24,10 @@ from transformers.utils import CONFIG_NAME
 from smalltext_core.atomic import expanded
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.messages import one_line, shown
-from smalltext_torch import hub, pretrained_files, weight_files
+from smalltext_torch import model_loading, pretrained_files
 from smalltext_torch.pretrained_files import PretrainedFolderError, temporary_folder
-from smalltext_torch.silence import silence
-from smalltext_torch.tokens import positions
+from smalltext_torch.progress import silence
+from smalltext_torch.tokenization import positions
 from smalltext_transformers import fitting
 from smalltext_transformers.arguments import TransformerModelArguments
 
@@ -151,23 +151,23 @@ class Pretrained:
             return Path(source)
         options = {"cache_dir": self._cache_dir, **self._arguments.model_loading_strategy.arguments()}
         if part == "model":
-            return hub.fetched_weights(snapshot_download, source, hub.CONFIG_FILES, **options)
-        patterns = hub.CONFIG_FILES if part == "config" else hub.TOKENIZER_PATTERNS
-        return hub.fetched(snapshot_download, source, patterns, **options)
+            return model_loading.fetched_weights(snapshot_download, source, model_loading.CONFIG_FILES, **options)
+        patterns = model_loading.CONFIG_FILES if part == "config" else model_loading.TOKENIZER_PATTERNS
+        return model_loading.fetched(snapshot_download, source, patterns, **options)
 
 
-def _put(part: str, folder: Path, checked: Path, *, saved: bool) -> weight_files.Shapes:
+def _put(part: str, folder: Path, checked: Path, *, saved: bool) -> model_loading.Shapes:
     """Put one part of a model into another folder, checked, and return the shapes of its weights."""
     if part != "model" and (part == "config" or (folder / CONFIG_NAME).is_file()):
         # Tokenizers whose class is not said are found by the type of the model.
         pretrained_files.put_config(folder, checked, transformers, saved=saved)
     if part == "tokenizer":
         pretrained_files.put_tokenizer(folder, checked, transformers, saved=saved)
-    return weight_files.put_weights(folder, checked, saved=saved) if part == "model" else {}
+    return model_loading.put_weights(folder, checked, saved=saved) if part == "model" else {}
 
 
 @contextmanager
-def _checked(part: str, folder: Path) -> Iterator[tuple[Path, weight_files.Shapes]]:
+def _checked(part: str, folder: Path) -> Iterator[tuple[Path, model_loading.Shapes]]:
     """Check one part of a saved classifier, and yield a folder that holds it alone, and the shapes of weights."""
     with silence(), temporary_folder() as checked:
         shapes = _put(part, folder, checked, saved=True)
@@ -232,7 +232,7 @@ def saved_network(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
     """
     with _checked("model", folder) as (checked, shapes):
         of_model, config = _network_class(config)
-        weight_files.check_size(meta_network(of_model, config), shapes, folder / CONFIG_NAME)
+        model_loading.check_size(meta_network(of_model, config), shapes, folder / CONFIG_NAME)
         loaded: tuple[PreTrainedModel, dict[str, Any]] = of_model.from_pretrained(
             checked,
             config=copy.deepcopy(config),
@@ -246,7 +246,7 @@ def saved_network(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
     if lacking:
         what = f"{folder / CONFIG_NAME} does not fit the weights: there are none for {shown(lacking[0])}"
         raise ModelFolderError(f"{what}. Save the model again.")
-    weight_files.check_complete(network, shapes, folder / CONFIG_NAME)
+    model_loading.check_complete(network, shapes, folder / CONFIG_NAME)
     network.name_or_path = network.config.name_or_path = ""
     return network
 

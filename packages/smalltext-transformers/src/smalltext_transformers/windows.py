@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from smalltext_torch.batching import Batch
+from smalltext_torch.inference import BatchInference
 from smalltext_torch.randomness import TorchRandomness
-from smalltext_torch.scoring import Scoring
 
 
 @dataclass(frozen=True, kw_only=True)
-class WindowScoring(Scoring):
+class WindowInference(BatchInference):
     """Scoring of windows, whose results are pooled into those of the texts: the mean over a text's windows.
 
     Parameters

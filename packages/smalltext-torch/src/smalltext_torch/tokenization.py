@@ -18,7 +18,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
 from smalltext_core.validation import check_count
 from smalltext_torch.batching import Ragged
-from smalltext_torch.caller import stacklevel_of_caller
+from smalltext_torch.progress import stacklevel_of_caller
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
