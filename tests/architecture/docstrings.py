@@ -12,7 +12,7 @@ import enum
 import importlib
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,10 @@ from typing import Any
 from architecture import public_face
 
 KNOWN_GAPS = Path(__file__).with_name("docstring_gaps.txt")
+
+TITLES = ("Parameters", "Other Parameters")
+SHARED = "Parameters of extension points"
+"""The section of a class that describes the parameters which the methods for subclasses have in common."""
 
 _SECTION = re.compile(r"^(?P<title>[A-Z][A-Za-z ]+)\n-{3,}$", re.MULTILINE)
 _ENTRY = re.compile(r"^(?P<names>\*{0,2}\w+(?:, \*{0,2}\w+)*)(?: ?: ?(?P<type>\S.*))?$")
@@ -51,12 +55,12 @@ def sections(doc: str) -> dict[str, str]:
     return {match["title"]: doc[match.end() : end] for match, end in zip(found, ends, strict=True)}
 
 
-def documented(doc: str) -> dict[str, Entry]:
-    """Return the parameters that a docstring describes, by name, with stars."""
+def documented(doc: str, *titles: str) -> dict[str, Entry]:
+    """Return the parameters that sections of a docstring describe, by name, with stars."""
     found: dict[str, Entry] = {}
     current: list[Entry] = []
     parts = sections(doc)
-    for line in (parts.get("Parameters", "") + parts.get("Other Parameters", "")).splitlines():
+    for line in "".join(parts.get(title, "") for title in titles or TITLES).splitlines():
         match = _ENTRY.match(line)
         if match:
             current = [Entry(match["type"] or "") for _ in match["names"].split(", ")]
@@ -67,7 +71,7 @@ def documented(doc: str) -> dict[str, Entry]:
     return found
 
 
-def gaps_of_call(name: str, call: Any, doc: str) -> Iterator[str]:
+def gaps_of_call(name: str, call: Any, doc: str, shared: Mapping[str, Entry] = {}) -> Iterator[str]:
     """Yield what a docstring does not say of the parameters of a function, or says of one that does not exist."""
     try:
         parameters = dict(inspect.signature(call).parameters)
@@ -83,7 +87,7 @@ def gaps_of_call(name: str, call: Any, doc: str) -> Iterator[str]:
     names = {_STARS.get(parameter.kind, "") + parameter.name: parameter for parameter in parameters.values()}
     accepts_any = bool(sources) or any(other.startswith("**") for other in names)
     for own, parameter in names.items():
-        entry = described.get(own)
+        entry = described.get(own) or shared.get(own)
         if entry is not None:
             yield from (f"{name}({own}): no {what}" for what in entry.lacks(parameter))
         elif not own.startswith("_"):
@@ -101,12 +105,15 @@ def gaps_of_class(name: str, found: type) -> Iterator[str]:
     own = getattr(inspect.getattr_static(found, "__init__"), "__module__", "").startswith("smalltext_")
     if (own or "__dataclass_fields__" in vars(found)) and not is_protocol:
         yield from gaps_of_call(name, found, doc)
+    shared: dict[str, Entry] = {}
+    for base in reversed(found.__mro__):
+        shared.update(documented(inspect.getdoc(base) or "", SHARED))
     for attribute, member in vars(found).items():
         function = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
         inherits = (function.__doc__ is None) and any(hasattr(base, attribute) for base in found.__mro__[1:])
         if not attribute.startswith("_") and inspect.isfunction(function) and not inherits:
             doc = inspect.getdoc(function) or ""
-            yield from gaps_of_call(f"{name}.{attribute}", function, doc)
+            yield from gaps_of_call(f"{name}.{attribute}", function, doc, shared)
 
 
 def gaps(module: str) -> list[str]:

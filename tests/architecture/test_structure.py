@@ -26,13 +26,12 @@ SOURCE_FILES = 190
 """Upper bounds, which only become smaller: 2,000 lines, 15 files and 110 files are what the design asks for."""
 
 CLASS_DEPTH = 4
-DEEPER = {"kimcnn": 6, "transformers": 6}
+DEEPER = {"kimcnn": 5, "transformers": 5}
 """Classifiers with more of our classes above them; they only become fewer."""
 
 CIRCLES: dict[str, set[str]] = {
     "smalltext-setfit": {"smalltext_setfit.classifier", "smalltext_setfit.saving"},
     "smalltext-testing": {module("smalltext-testing", path) for path in files("smalltext-testing")},
-    "smalltext-torch": {"smalltext_torch.network_classifier", "smalltext_torch.saving", "smalltext_torch.trial"},
 }
 """For each package, modules that still import one another; they only become fewer."""
 

@@ -292,7 +292,6 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         return f"{type(self).__name__}(num_classes={self.num_classes}{kind})"
 
     def make_encoder(self, train_set: Dataset[Any]) -> Encoder:
-        """Return the vocabulary of the training set, extended by the words of pretrained vectors."""
         return self._initial_vectors().encoder(self._vocabulary(train_set))
 
     def _vocabulary(self, train_set: Dataset[Any]) -> Vocabulary:
@@ -323,16 +322,13 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         return InitialVectors(self.embedding_matrix, self.embeddings, self.embedding_dim)
 
     def encode(self, encoder: Encoder, data_set: Dataset[Any]) -> Ragged:
-        """Return the token ids of texts, truncated to `max_seq_len`."""
         return encoder.encode(data_set).truncated(self.max_seq_len - 2 * self.filter_padding)
 
     def make_network(self, encoder: Encoder) -> KimCNN:
-        """Return a network with pretrained or random word vectors."""
         generator = np.random.default_rng(int(torch.randint(2**62, (1,))))
         return self._network_of(*self._initial_vectors().matrices(encoder, generator))
 
     def make_empty_network(self, encoder: Encoder) -> KimCNN:
-        """Return a network of the same shapes, all of whose word vectors are zero."""
         further = len(encoder.vocabulary) - encoder.trained_words
         return self._network_of(
             torch.zeros(encoder.trained_words, encoder.dimensions),
@@ -340,7 +336,6 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         )
 
     def load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
-        """Load a network, once the shapes of its saved weights have been checked."""
         check_saved_padding(self.filter_padding)
         with torch.device("meta"):  # what the weights are to be, without taking memory for it
             network = self.make_empty_network(encoder)
@@ -365,29 +360,23 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     def inference_strategy(
         self, state: TorchState[Encoder], data_set: Dataset[Any], description: str | None = "predict"
     ) -> TableInference:
-        """Return inference by tables of what each filter computes for each word."""
         assert isinstance(state.network, KimCNN)
         return TableInference(state.network, state.loss, self.encode(state.encoder, data_set), description)
 
     def forward(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Return the logits of a batch."""
         logits: Tensor = network(batch.tokens)
         return logits
 
     def padding(self, encoder: Encoder) -> int:
-        """Return the token id of the padding."""
         return encoder.vocabulary.padding_idx
 
     def save_encoder(self, encoder: Encoder, folder: Path) -> None:
-        """Write the vocabulary."""
         encoder.save(folder)
 
     def load_encoder(self, folder: Path) -> Encoder:
-        """Read the vocabulary."""
         return Encoder.load(folder)
 
     def parameters_to_save(self) -> dict[str, Any]:
-        """Return the constructor's arguments without word vectors, which are among the weights."""
         # Vectors are not written twice: the weights hold what became of them. To train again a model that was
         # loaded, they have to be there; `fit` then finds the file under its path, or says what is missing.
         saved = {**super().parameters_to_save(), "embedding_matrix": None}
@@ -397,7 +386,6 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
 
     @classmethod
     def parameters_from_saved(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the constructor's arguments; a path that begins with ``~`` is expanded."""
         source = saved["embeddings"]
         expanded = str(Path(source).expanduser()) if isinstance(source, str) else source
         return {**super().parameters_from_saved(saved), "embeddings": expanded}

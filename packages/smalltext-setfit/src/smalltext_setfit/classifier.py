@@ -366,22 +366,18 @@ class SetFitClassification(TorchModelBase[Fitted]):
             raise InvalidInputError("train_set.y", given, "texts of two or more classes", "Label another text.")
 
     def load_state(self, folder: Path, manifest: Manifest) -> Fitted:
-        """Read the result of training that `save` wrote, on the CPU, running no code of the folder."""
         self.validation_ = saving.read_validation(manifest)
         return saving.read(self, folder, manifest)
 
     @classmethod
     def check_saved_folder(cls, folder: Path, manifest: Manifest) -> None:
-        """Refuse a folder whose head does not fit the number of classes."""
         saving.check_head(folder, saved_value(manifest, "constructor", dict).get("num_classes"))
 
     def parameters_to_save(self) -> dict[str, Any]:
-        """Return the constructor's arguments without callbacks and access tokens."""
         return saving.constructor_parameters(self)
 
     @classmethod
     def parameters_from_saved(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the constructor's arguments, made from what JSON holds."""
         model, keywords = SetFitModelArguments(**saved["setfit_model_args"]), dict(saved["model_kwargs"])
         if isinstance(keywords.get("cache_dir"), str):
             keywords["cache_dir"] = str(Path(keywords["cache_dir"]).expanduser())
@@ -404,18 +400,16 @@ class SetFitClassification(TorchModelBase[Fitted]):
     def _precision(self, fitted: Fitted) -> Precision:
         return Precision.of(fitted.device, self.precision == "auto")
 
-    def compute_probabilities(self, fitted: Fitted, data_set: Dataset[Any], samples: int) -> NDArray[np.float32]:
-        """Return probabilities; texts that occur several times are encoded once."""
-        distinct, precision = fitted.encoder.distinct(data_set), self._precision(fitted)
+    def compute_probabilities(self, state: Fitted, data_set: Dataset[Any], samples: int) -> NDArray[np.float32]:
+        distinct, precision = state.encoder.distinct(data_set), self._precision(state)
         if samples == 1:
-            return predicting.probabilities(fitted, distinct, precision, "predict")
-        randomness = Randomness(self.seed, fitted.device).network
-        return predicting.sampled_probabilities(fitted, distinct, precision, samples, randomness)
+            return predicting.probabilities(state, distinct, precision, "predict")
+        randomness = Randomness(self.seed, state.device).network
+        return predicting.sampled_probabilities(state, distinct, precision, samples, randomness)
 
     def compute_metrics(
-        self, fitted: Fitted, validation_set: Dataset[Any], description: str | None = "validate"
+        self, state: Fitted, validation_set: Dataset[Any], description: str | None = "validate"
     ) -> tuple[float, float]:
-        """Return loss and accuracy on checked texts."""
-        distinct = fitted.encoder.distinct(validation_set)
-        proba = predicting.probabilities(fitted, distinct, self._precision(fitted), description)
-        return measured(proba, validation_set.y, fitted.loss)
+        distinct = state.encoder.distinct(validation_set)
+        proba = predicting.probabilities(state, distinct, self._precision(state), description)
+        return measured(proba, validation_set.y, state.loss)

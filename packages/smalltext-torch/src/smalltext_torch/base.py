@@ -96,6 +96,23 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         The device requested for computing; None is the best available one.
     multi_label_threshold : float
         The probability above which a label applies.
+
+    Parameters of extension points
+    ------------------------------
+    state : ModelState
+        The result of training.
+    data_set, validation_set : Dataset
+        Texts, which have been checked; those of a validation set are labelled.
+    samples : int
+        The number of dropout samples; 1 is without dropout.
+    description : str or None, default="predict"
+        The label of the progress bar; None shows none.
+    folder : Path
+        The folder of a saved model.
+    manifest : Manifest
+        The checked manifest of that folder.
+    saved : mapping of str to Any
+        The constructor's arguments in that manifest.
     """
 
     name: ClassVar[str]

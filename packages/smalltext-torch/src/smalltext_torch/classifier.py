@@ -84,6 +84,29 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     mixed_precision : bool, optional
         The former name of `precision`: True is "auto", False is "float32".
 
+    Parameters of extension points
+    ------------------------------
+    train_set : Dataset
+        The training texts.
+    encoder : Any
+        What `make_encoder` returned.
+    network : Module
+        What `make_network` returned, or a copy of it.
+    batch : Batch
+        Token ids, padded to the longest text.
+    device : torch.device
+        The device of the network.
+    optimizer : Optimizer, or function from a Module to an Optimizer
+        The optimizer to train with; None is the default one.
+    scheduler : scheduler, or function from an Optimizer to a scheduler
+        The scheduler to train with, if any.
+    total_steps : int
+        The number of batches that training takes at most.
+    epoch : int
+        The number of the epoch, from 1.
+    validations_per_epoch : int
+        The number of validations in an epoch.
+
     Raises
     ------
     InvalidInputError
@@ -342,14 +365,12 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     def compute_probabilities(
         self, state: TorchState[E], data_set: Dataset[Any], samples: int
     ) -> NDArray[np.float32]:
-        """Return probabilities, shape (n, num_classes); (n, samples, num_classes) for several samples."""
         strategy = self.inference_strategy(state, data_set)
         if samples == 1:
             return strategy.probabilities()
         return strategy.sampled_probabilities(samples, Randomness(self.seed, state.device).network)
 
     def compute_metrics(self, state: TorchState[E], validation_set: Dataset[Any]) -> tuple[float, float]:
-        """Return loss and accuracy on checked texts."""
         texts, y = self.encode(state.encoder, validation_set), validation_set.y
         return evaluate(
             lambda batch: self.forward(state.network, batch),
@@ -361,12 +382,10 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         ).means("The validation loss")
 
     def parameters_to_save(self) -> dict[str, Any]:
-        """Return the constructor's arguments that are saved, from which `load` constructs the classifier."""
         saved = super().parameters_to_save()
         return {name: saved[name] for name in saved if name != "mixed_precision"}  # it repeats the precision
 
     def load_state(self, folder: Path, manifest: Manifest) -> TorchState[E]:
-        """Read the result of training that `save` wrote, on the CPU, running no code of the folder."""
         encoder = self.load_encoder(folder)
         with TorchRandomness(0, torch.device("cpu")).lent():
             network = self.load_network(encoder, folder)

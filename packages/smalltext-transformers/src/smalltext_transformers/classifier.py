@@ -280,7 +280,6 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return Pretrained(self.transformer_model, self.cache_dir)
 
     def make_encoder(self, train_set: Dataset[Any]) -> Encoder:  # noqa: ARG002
-        """Return the tokenizer and the configuration of the pretrained model."""
         source = self._pretrained()
         encoder = Encoder.of(
             source.tokenizer(), source.config(self.num_classes, self.multi_label), self.max_seq_len
@@ -290,18 +289,15 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return encoder
 
     def encode(self, encoder: Encoder, data_set: Dataset[Any]) -> Ragged:
-        """Return the token ids of texts, truncated to what the model takes."""
         return encoder.encode(data_set)
 
     def make_network(self, encoder: Encoder) -> nn.Module:
-        """Return the pretrained model with a new head, and with an adapter if one was configured."""
         network, drawn = self._pretrained().network(encoder.config)
         return prepare(network if self.peft_config is None else with_adapter(network, self.peft_config, drawn))
 
     def batch_inference(
         self, state: TorchState[Encoder], data_set: Dataset[Any], description: str | None = "predict"
     ) -> BatchInference:
-        """Return the texts of a checked dataset in batches, or (long_texts="window") their windows."""
         if self.long_texts == "truncate":
             return super().batch_inference(state, data_set, description)
         windows, counts = state.encoder.windows(data_set)
@@ -309,7 +305,6 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return WindowInference(windows, precision, state.encoder.padding, description, counts=counts)
 
     def compute_metrics(self, state: TorchState[Encoder], validation_set: Dataset[Any]) -> tuple[float, float]:
-        """Return loss and accuracy on checked texts: of windows, those of the mean probabilities."""
         if self.long_texts == "truncate":
             return super().compute_metrics(state, validation_set)
         loss, y = state.loss, validation_set.y
@@ -326,25 +321,21 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return metrics.means("The validation loss")
 
     def forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """Return the logits of a batch; the last layer computes what the head looks at."""
         configured: Any = network
         with first_token_alone():
             logits: torch.Tensor = configured(**inputs(batch, configured.config)).logits
         return logits
 
     def precision_for(self, network: nn.Module, device: torch.device) -> Precision:
-        """Return the precision to compute in: float32 for types of models that cannot mix types."""
         configured: Any = network
         if configured.config.model_type in FLOAT32_ALONE:
             return Precision(device)
         return super().precision_for(network, device)
 
     def padding(self, encoder: Encoder) -> int:
-        """Return the token id of the padding."""
         return encoder.padding
 
     def check_optimization(self, optimizer: OptimizerChoice | None, scheduler: SchedulerChoice | None) -> None:
-        """Refuse an optimizer beside fine-tuning arguments, and what no backend can train with."""
         if self.fine_tuning_arguments is not None and not (optimizer is None and scheduler is None):
             raise InvalidInputError(
                 "optimizer" if scheduler is None else "scheduler",
@@ -355,42 +346,34 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         super().check_optimization(optimizer, scheduler)
 
     def default_model_selection(self) -> Literal["none"] | None:
-        """Return what the constructor's `model_selection` asks for."""
         return None if self.model_selection else "none"
 
     def configure_optimizer(self, network: nn.Module) -> Optimizer:
-        """Return AdamW; with fine-tuning arguments, each layer has its own learning rate."""
         return layers.adamw(network, self.lr, self.fine_tuning_arguments)
 
     def configure_scheduler(self, optimizer: Optimizer, total_steps: int) -> Scheduler:
-        """Return the scheduler that lets the learning rate fall to 0 linearly."""
         rising = 0.0 if self.fine_tuning_arguments is None else self.fine_tuning_arguments.cut_fraction
         return layers.linear_decay(optimizer, total_steps, rising)
 
     def get_input_embeddings(self, network: nn.Module) -> nn.Embedding | None:
-        """Return the word embedding, of which only rows that occur are trained."""
         return layers.word_embedding(network)
 
     def on_epoch_start(self, network: nn.Module, epoch: int) -> None:
-        """Unfreeze layers, and release cached CUDA memory, as the constructor's arguments say."""
         if self.fine_tuning_arguments is not None:
             layers.unfreeze_top(network, self.fine_tuning_arguments.unfrozen_layers(epoch))
         if self.memory_fix and epoch > 1 and (epoch - 1) % self.memory_fix == 0 and torch.cuda.is_available():
             torch.cuda.empty_cache()
 
     def save_encoder(self, encoder: Encoder, folder: Path) -> None:
-        """Write the tokenizer and the configuration."""
         encoder.save(folder)
 
     def load_encoder(self, folder: Path) -> Encoder:
-        """Read the tokenizer and the configuration."""
         return Encoder.load(folder)
 
-    def save_network(self, fitted: TorchState[Encoder], folder: Path) -> None:
-        """Write the weights as transformers does, or the adapter alone if there is one."""
-        network: Any = fitted.network
-        if fitted.label_names is not None:
-            names = fitted.label_names.names
+    def save_network(self, state: TorchState[Encoder], folder: Path) -> None:
+        network: Any = state.network
+        if state.label_names is not None:
+            names = state.label_names.names
             network.config.id2label = dict(enumerate(names))
             network.config.label2id = {name: number for number, name in enumerate(names)}
         with silence():
@@ -400,14 +383,12 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
                 save_adapter(network, folder)
 
     def load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
-        """Read the weights, or the pretrained model and the saved adapter."""
         if self.peft_config is None:
             return prepare(pretrained.saved_network(folder, encoder.config))
         network, _ = self._pretrained().network(encoder.config)
         return prepare(with_saved_adapter(network, folder))
 
     def parameters_to_save(self) -> dict[str, Any]:
-        """Return the constructor's arguments as JSON can hold them."""
         arguments = self.fine_tuning_arguments
         return {
             **super().parameters_to_save(),
@@ -419,7 +400,6 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
 
     @classmethod
     def parameters_from_saved(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the constructor's arguments, made from what JSON holds."""
         arguments, adapter = saved["fine_tuning_arguments"], saved["peft_config"]
         return {
             **super().parameters_from_saved(saved),
