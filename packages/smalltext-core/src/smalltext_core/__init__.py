@@ -20,10 +20,10 @@ from smalltext_core.classifier import (
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.discovery import Plugin, plugin_manager
 from smalltext_core.factory import ConstructorFactory
+from smalltext_core.label_names import LabelNames
 from smalltext_core.labels import (
     LABEL_IGNORED,
     LABEL_UNLABELED,
-    LabelNames,
     csr_to_list,
     list_to_csr,
     marked_rows,

@@ -18,7 +18,8 @@ from smalltext_core.atomic import as_path
 from smalltext_core.classifier import Classifier, ProbabilisticClassifier
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, PluginError
-from smalltext_core.labels import LabelNames, is_multi_label
+from smalltext_core.label_names import LabelNames
+from smalltext_core.labels import is_multi_label
 from smalltext_core.messages import brief, shown
 from smalltext_core.probabilities import Probabilities, empty_probabilities
 from smalltext_core.saving import model_folder, read_manifest
@@ -38,18 +39,19 @@ _BATCH = 1000
 class ArrayClassifier(ProbabilisticClassifier, Classifier):
     """A classifier whose model is a few numpy arrays; a backend writes `learn` and `probabilities`.
 
-    What every smalltext classifier has to do follows from the two: refusing bad input before any work, weights,
-    single-label and multi-label problems, labels and their names, empty datasets, float32, saving and loading
-    without pickle, and a `fit` that leaves the former model alone if it fails.
+    This class does what every smalltext classifier has to do: it checks input before any work, supports weights,
+    single-label and multi-label problems, label names and empty datasets, saves and loads without pickle, and
+    keeps the former model if `fit` fails.
 
-    A subclass sets the class attributes `name` and `distribution`, hands `num_classes` and `multi_label` on to
-    this constructor, and keeps each further argument of its own as an attribute of the same name, which JSON can
-    hold.
+    A subclass sets the class attributes `name` and `distribution`, passes `num_classes` and `multi_label` to this
+    constructor, and keeps each argument that it adds as an attribute of the same name, which JSON can represent.
 
     Parameters
     ----------
     num_classes : int
+        The number of classes: 2 or more, or 1 or more if `multi_label`.
     multi_label : bool, default=False
+        Whether several classes, or none, may apply to a text.
 
     Attributes
     ----------
@@ -111,18 +113,19 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         """
 
     def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
-        """Train on labelled texts, and return this classifier.
+        """Train the classifier.
 
         Parameters
         ----------
         train_set : TextDataset
+            Labelled texts.
         weights : array-like of float, shape (n,), optional
             How much each text counts: 0 or more, finite, not all zero.
 
         Raises
         ------
         InvalidInputError
-            If an argument is not what is described here. The former model, if any, is still there then.
+            If an argument is not what is described here. The former model, if any, is kept.
         """
         chosen, checked = validation.training_data(
             train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
@@ -139,6 +142,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         Parameters
         ----------
         data_set : TextDataset
+            Texts, whose labels (if any) do not matter.
         """
         validation.prediction_data(data_set, fitted=self.learned_ is not None, classifier=self)
         texts = _texts(data_set, "data_set")
@@ -172,6 +176,11 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
     def save(self, folder: str | Path) -> None:
         """Write the fitted classifier to a folder, whole or not at all: each array as .npy, the rest as JSON.
 
+        Parameters
+        ----------
+        folder : path
+            The folder, which is created if it does not exist.
+
         Raises
         ------
         NotFittedError
@@ -197,7 +206,12 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Bring back a classifier from a folder that `save` wrote; no code in the folder is run.
+        """Load a classifier from a folder that `save` wrote; no code in the folder is run.
+
+        Parameters
+        ----------
+        folder : path
+            The folder of the saved model.
 
         Raises
         ------

@@ -1,8 +1,8 @@
-"""Folders that appear whole or not at all.
+"""Paths, and folders that are replaced atomically.
 
-A folder is written beside its final place and then put there in one step. Where the operating system can
-exchange two folders (Linux and macOS), a reader sees the old one or the new one at every moment, even if
-the process is killed; elsewhere there is a moment between two renames, undone if the second one fails.
+A folder is written next to its destination and then moved there in one step. Where the operating system can
+exchange two folders (Linux and macOS), a reader sees the old one or the new one at every moment, even if the
+process is killed; elsewhere there is a moment between two renames, which is undone if the second one fails.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.label_names import shown_name
-from smalltext_core.labels import LabelNames, Labels, is_multi_label
+from smalltext_core.label_names import LabelNames, shown_name
+from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import brief
 from smalltext_core.values import is_number, is_whole
 

@@ -1,7 +1,7 @@
-"""What a classifier is: the protocols that every backend keeps, and the optional abilities.
+"""The protocols of classifiers and factories, and those of the optional abilities.
 
-Subclass them, and Python refuses to make an object that lacks a method; or simply have the methods.
-The rules behind the signatures are executable: see `smalltext_testing`.
+A class implements a protocol by having its methods; if it is a subclass, Python raises TypeError where one is
+missing. The rules for classifiers are tests: see `smalltext_testing`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core.dataset import Dataset
-from smalltext_core.labels import LabelNames, Labels
+from smalltext_core.label_names import LabelNames
+from smalltext_core.labels import Labels
 from smalltext_core.probabilities import Probabilities, to_labels
 from smalltext_core.validation import check_flag
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 PROTOCOL_VERSION = 1
-"""The version of this protocol. A plugin's specs say which one they were written for."""
+"""The version of this protocol, which the specs of a plugin name."""
 
 
 @runtime_checkable
@@ -43,7 +44,7 @@ class AnyClassifier(Protocol):
 
     @abstractmethod
     def fit(self, train_set: Dataset[Any], *, weights: ArrayLike | None = None) -> Self:
-        """Train from the initial model on labelled texts, and return this classifier.
+        """Train the classifier from the initial model.
 
         Parameters
         ----------
@@ -98,9 +99,14 @@ class Classifier(AnyClassifier, Protocol):
 
     @abstractmethod
     def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
-        """Train from the initial model on labelled texts, and return this classifier.
+        """Train the classifier from the initial model.
 
-        `weights`, shape (n,), say how much each text counts: 0 or more, finite, not all zero.
+        Parameters
+        ----------
+        train_set : Dataset
+            Labelled texts.
+        weights : array-like of float, shape (n,), optional
+            How much each text counts: 0 or more, finite, not all zero.
         """
 
 
@@ -144,7 +150,7 @@ class ProbabilisticClassifier(ABC):
 
     @abstractmethod
     def fit(self, train_set: Dataset[Any], *args: Any, **kwargs: Any) -> Self:
-        """Train from the initial model on labelled texts, and return this classifier.
+        """Train the classifier from the initial model.
 
         The arguments after the first are the backend's. If it takes weights, callers pass them as ``weights=...``.
         """
@@ -187,7 +193,7 @@ class ProbabilisticClassifier(ABC):
 
 @runtime_checkable
 class ClassifierFactory(Protocol):
-    """Makes unfitted classifiers, all alike: what an active learner retrains from."""
+    """Creates unfitted classifiers, always with the same parameters."""
 
     @abstractmethod
     def new(self) -> AnyClassifier:
@@ -196,7 +202,7 @@ class ClassifierFactory(Protocol):
 
 @runtime_checkable
 class Validating(Protocol):
-    """The ability ``validate``: to tell loss and accuracy on labelled texts."""
+    """The ability ``validate``: loss and accuracy on labelled texts."""
 
     @abstractmethod
     def validate(self, validation_set: Dataset[Any]) -> tuple[float, float]:
@@ -205,7 +211,7 @@ class Validating(Protocol):
 
 @runtime_checkable
 class Embedding(Protocol):
-    """The ability ``embed``: to turn texts into vectors."""
+    """The ability ``embed``: vectors of texts."""
 
     @abstractmethod
     def embed(self, data_set: Dataset[Any]) -> NDArray[np.float32]:
@@ -214,7 +220,7 @@ class Embedding(Protocol):
 
 @runtime_checkable
 class DropoutSampling(Protocol):
-    """The ability ``dropout_sampling``: to draw probabilities under random dropout masks."""
+    """The ability ``dropout_sampling``: probabilities under random dropout masks."""
 
     @abstractmethod
     def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
@@ -223,7 +229,7 @@ class DropoutSampling(Protocol):
 
 @runtime_checkable
 class Saving(Protocol):
-    """The ability ``save``: to be written to a folder and brought back by `smalltext_core.load`."""
+    """The ability ``save``: a folder that `smalltext_core.load` reads."""
 
     @abstractmethod
     def save(self, folder: str | Path) -> None:
@@ -232,4 +238,4 @@ class Saving(Protocol):
     @classmethod
     @abstractmethod
     def load(cls, folder: str | Path) -> Self:
-        """Bring back a classifier from a folder that `save` wrote; no code in the folder is run."""
+        """Load a classifier from a folder that `save` wrote; no code in the folder is run."""

@@ -1,7 +1,6 @@
-"""Datasets: texts (or what a backend made of them) beside their labels, and views of them.
+"""Datasets of texts and labels, and their views.
 
-A view shares the storage of the dataset that it was taken from: it copies neither texts nor labels, and
-it cannot be changed. `Dataset.clone` makes a dataset of its own from either.
+A view shares the storage of its dataset: it copies neither texts nor labels, and is read-only.
 """
 
 from __future__ import annotations
@@ -20,22 +19,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core.errors import InvalidInputError, ReadOnlyError
-from smalltext_core.label_names import alike_notices
+from smalltext_core.label_names import LabelNames, alike_notices, as_label_names, is_row, names_of_rows
 from smalltext_core.labels import (
     LABEL_UNLABELED,
-    LabelNames,
     Labels,
-    as_label_names,
     as_labels,
     frozen,
     handed_out,
     is_multi_label,
-    is_row,
     marked_rows,
-    names_of_rows,
 )
 from smalltext_core.messages import brief
-from smalltext_core.values import are_whole, as_sequence
+from smalltext_core.values import are_whole, as_sequence, as_texts
 
 if TYPE_CHECKING:
     from typing_extensions import Self, TypeVar
@@ -57,7 +52,7 @@ _INDICES = "an int, a slice, a list or array of ints, or a boolean mask with one
 
 @dataclass
 class _Storage(Generic[X]):
-    """What a dataset and all of its views have in common."""
+    """The data of a dataset and of all its views."""
 
     x: X
     y: Labels
@@ -67,7 +62,7 @@ class _Storage(Generic[X]):
     def __post_init__(self) -> None:
         frozen(self.y)
         if self.target_labels is not None:
-            self.target_labels.flags.writeable = False
+            frozen(self.target_labels)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -75,15 +70,15 @@ class _Storage(Generic[X]):
 
 
 class Dataset(ABC, Generic[X]):
-    """A sequence of texts, in whatever form a backend needs them, and their labels.
+    """A sequence of texts, in any form that a backend needs, and their labels.
 
-    Subclasses say how rows are selected (`_select`) and how many there are (`_count`). InvalidInputError is
-    raised if the lengths differ, or the labels are not what is described here.
+    Subclasses implement `_select` (rows) and `_count` (their number). InvalidInputError is raised if the lengths
+    differ, or the labels are not as described here.
 
     Parameters
     ----------
     x : Any
-        The texts, or what a backend made of them.
+        The texts, or what a backend computed from them.
     y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), or None
         Class numbers; None marks every text as `LABEL_UNLABELED`.
     target_labels : array-like of int, optional
@@ -131,20 +126,17 @@ class Dataset(ABC, Generic[X]):
 
     @property
     def x(self) -> X:
-        """The texts, or what a backend made of them; of a view, only the rows that it shows."""
-        if self._rows is None:
-            whole: X = self._handed_out(self._storage.x)
-            return whole
-        selected: X = self._select(self._storage.x, self._rows)
-        return selected
+        """The texts, or what a backend computed from them; of a view, its rows."""
+        x, rows = self._storage.x, self._rows
+        found: X = self._handed_out(x) if rows is None else self._select(x, rows)
+        return found
 
     @property
     def y(self) -> Labels:
         """Class numbers: int array of shape (n,), or csr_matrix of shape (n, num_classes); read-only.
 
-        It can be set, except on a view, to labels for as many texts, which are checked and copied; whole numbers
-        may be floats there, as an active learner leaves them that has had minus infinity among them. To change
-        some labels, change a copy and set that.
+        It can be set, except on a view; labels are checked and copied. Whole numbers may be floats then, as active
+        learners leave them that mark rows by minus infinity. To change some labels, set a changed copy.
         """
         if self._rows is None:
             return handed_out(self._storage.y)
@@ -153,7 +145,9 @@ class Dataset(ABC, Generic[X]):
     @y.setter
     def y(self, y: object) -> None:
         self._refuse_on_view("y")
-        labels = as_labels(_without_fractions(y))
+        if isinstance(y, np.ndarray) and y.dtype.kind == "f" and np.isfinite(y).all() and (y == np.trunc(y)).all():
+            y = y.astype(np.int64)
+        labels = as_labels(y)
         _check_labels(labels, len(self), self._storage.target_labels, self._storage.label_names)
         self._storage.y = frozen(labels)
 
@@ -190,25 +184,22 @@ class Dataset(ABC, Generic[X]):
         return self._rows is not None
 
     def clone(self) -> Self:
-        """Return a dataset of its own with the same content, whose `y` can be set.
+        """Return an independent copy, whose `y` can be set, of a dataset or a view.
 
-        Target labels that were inferred are inferred again from what is left; given ones are kept.
+        Target labels that were inferred are inferred again from the rows of the copy; given ones are kept.
         """
-        twin = copy.copy(self)
-        twin._storage = _Storage(
+        cloned = copy.copy(self)
+        cloned._storage = _Storage(
             self._copy(self.x), as_labels(self.y), self._storage.target_labels, self._storage.label_names
         )
-        twin._rows = None
-        return twin
+        cloned._rows = None
+        return cloned
 
     def __len__(self) -> int:
         return self._count(self._storage.x) if self._rows is None else len(self._rows)
 
     def __getitem__(self, indices: object) -> Self:
-        """Return a view of some rows, in the order asked for; IndexError if one does not exist.
-
-        `indices` is an int, a slice, a list or array of ints, or a boolean mask of shape (n,).
-        """
+        """Return a view of the rows at `indices`: an int, a slice, a list or array of ints, or a boolean mask."""
         view = copy.copy(self)
         view._rows = compose(self._rows, normalise(indices, len(self)))
         return view
@@ -227,9 +218,18 @@ class Dataset(ABC, Generic[X]):
 
 
 class TextDataset(Dataset[list[str]], Generic[N]):
-    """Plain texts and their labels. Every classifier takes this one, and encodes it itself.
+    """Texts and their labels; every classifier accepts it.
 
-    `x` is an iterable of str; an empty string is a text. The other parameters are those of `Dataset`.
+    Parameters
+    ----------
+    x : iterable of str
+        The texts, which may be empty strings.
+    y : array-like of int, or csr_matrix, optional
+        Class numbers, as for `Dataset`.
+    target_labels : array-like of int, optional
+        The class numbers that may occur.
+    label_names : LabelNames or iterable of str, optional
+        The names of the classes, in the order of their numbers.
 
     Examples
     --------
@@ -282,11 +282,12 @@ class TextDataset(Dataset[list[str]], Generic[N]):
         labels: Iterable[Any],
         label_names: LabelNames | Iterable[Any] | None = None,
     ) -> Self:
-        """Make a dataset of texts and the names of their classes; of a subclass, where this is called on one.
+        """Create a dataset from texts and the names of their classes.
 
         Parameters
         ----------
         texts : iterable of str
+            The texts, which may be empty strings.
         labels : iterable of (str, int, float or bool), or of lists of these
             The name of each text's class or, for multi-label problems, a list of names for each text. Names are
             stripped of white space around them and made NFC; 1 and 1.0 are the name "1", True is "true".
@@ -330,22 +331,6 @@ class TextDataset(Dataset[list[str]], Generic[N]):
         return [x[row] for row in (rows if isinstance(rows, range) else rows.tolist())]
 
 
-def as_texts(x: Iterable[str], argument: str = "x") -> list[str]:
-    """Return texts, called `argument` in errors, as a list of str.
-
-    InvalidInputError is raised for what is no string (None, NaN), and for what has no order or holds more than
-    texts: a single string, a table, a mapping, a set, an array of two dimensions.
-    """
-    texts = list(x) if type(x) is list else as_sequence(x, argument, "a sequence of strings", "text")
-    for row, text in enumerate(texts):
-        if type(text) is not str:
-            if not isinstance(text, str):
-                advice = "Drop that row, or give an empty string for an empty text."
-                raise InvalidInputError(argument, f"{brief(text)} at row {row}", "strings", advice)
-            texts[row] = str.__str__(text)
-    return texts
-
-
 def _as_targets(target_labels: ArrayLike) -> NDArray[np.int64]:
     if isinstance(target_labels, (AbstractSet, Generator)):
         target_labels = list(target_labels)  # their order does not matter
@@ -371,15 +356,8 @@ def _check_labels(y: Labels, count: int, targets: NDArray[np.int64] | None, name
         raise InvalidInputError("y", f"the label {present[-1]}", allowed)
 
 
-def _without_fractions(y: object) -> object:
-    """Return floats that are whole numbers as ints, and anything else as it is."""
-    if isinstance(y, np.ndarray) and np.issubdtype(y.dtype, np.floating) and (y == np.trunc(y)).all():
-        return y.astype(np.int64) if np.isfinite(y).all() else y
-    return y
-
-
 def normalise(indices: object, length: int) -> Rows:
-    """Turn any index into rows of a sequence of the given length; IndexError if one lies outside."""
+    """Convert an index to rows of a sequence of this length; IndexError if one is out of range."""
     if isinstance(indices, slice):
         return range(length)[indices]
     if isinstance(indices, bool) or not isinstance(indices, (int, np.integer, list, tuple, range, np.ndarray)):
@@ -402,7 +380,7 @@ def normalise(indices: object, length: int) -> Rows:
 
 
 def compose(outer: Rows | None, inner: Rows) -> Rows:
-    """Return the rows that `inner` picks out of those that `outer` shows; None shows all of them."""
+    """Return the rows at `inner` of the rows `outer`, where None stands for all."""
     if outer is None:
         return inner
     if isinstance(outer, range):

@@ -1,7 +1,4 @@
-"""The exceptions of smalltext: each is the built-in one as well that code unaware of smalltext catches.
-
-What they say is one line that may be shown on a terminal, whatever is in it: see `smalltext_core.messages`.
-"""
+"""The exceptions of smalltext, which are built-in ones as well. Messages are one printable line."""
 
 from __future__ import annotations
 
@@ -71,7 +68,7 @@ class AmbiguousNameError(SmallTextError, LookupError):
 
 
 class PluginError(SmallTextError, RuntimeError):
-    """A plugin is installed, but could not be loaded or does not keep its promises."""
+    """A plugin could not be loaded, or is not what its spec says."""
 
 
 class ProtocolVersionError(PluginError):
@@ -94,4 +91,4 @@ class ModelNotSavedError(OSError, ModelFolderError):
 
 
 class UntrustedModelError(ModelFolderError):
-    """A saved model holds types that loading would have to trust, and nobody said so."""
+    """A saved model has types that are loaded only if they are named as trusted."""

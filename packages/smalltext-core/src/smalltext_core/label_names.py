@@ -1,21 +1,30 @@
-"""The rule for names of classes, and how names are told apart where they look alike.
+"""Names of classes: `LabelNames`, the rule for names, and names that look alike.
 
-A name is stripped of leading and trailing white space and in Unicode's composed form (NFC), wherever it comes
-from: Python, a file, a saved model. Numbers and booleans are names too: 1 and 1.0 are "1", True is "true".
+A name is stripped of leading and trailing white space and in Unicode's composed form (NFC), whether it comes from
+Python, a file or a saved model. Numbers and booleans are names too: 1 and 1.0 are "1", True is "true".
 """
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from dataclasses import dataclass
 from decimal import Decimal
-from itertools import groupby
+from functools import cached_property
+from itertools import chain
+from typing import Any, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.values import is_whole
+from smalltext_core.labels import Labels, csr_to_list, is_multi_label, list_to_csr, marked_rows
+from smalltext_core.messages import brief
+from smalltext_core.values import as_sequence, is_whole, nfc
 
 _ALLOWED = "a name (a string that is not empty), a finite number, True or False"
 
@@ -48,14 +57,186 @@ _TYPED_ALIKE = str.maketrans(
     | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\u00ad", "-")
 )
 
-_LONG = 1_000
-"""In characters; below it, `unicodedata.normalize` takes milliseconds at most, whatever it has to sort."""
-_RUN_OF_MARKS = re.compile(r"[^\w\x00-\u02ff]{50,}")
-"""Combining marks are neither letters nor digits, and begin at U+0300. Other characters in a run do no harm."""
+
+@dataclass(frozen=True)
+class LabelNames:
+    """What the classes are called: class number k is ``names[k]``.
+
+    Names follow the rule of `smalltext_core.label_names.class_name`, also those that are looked up: white space
+    around them is stripped, they are in NFC, and numbers are names. InvalidInputError is raised if one is empty or
+    none at all, if there are two alike, or if the names have no order (a set, a mapping).
+
+    Examples
+    --------
+    >>> names = LabelNames.of(["spam", "ham ", "spam"])
+    >>> names.names
+    ('ham', 'spam')
+    >>> names.encode(["spam", " ham"]).tolist()
+    [1, 0]
+    >>> names.decode(np.array([0, 1]))
+    ['ham', 'spam']
+    """
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        given = as_sequence(self.names, "names", "a sequence of names", "name")
+        object.__setattr__(self, "names", tuple(class_name(name, "names") for name in given))
+        if len(set(self.names)) != len(self.names):
+            twice = next(name for name, count in Counter(self.names).items() if count > 1)
+            both = [one for one, name in zip(given, self.names, strict=True) if name == twice]
+            listed = " and ".join(shown_name(one) if isinstance(one, str) else brief(one) for one in both[:2])
+            allowed = "a distinct name for each class"
+            advice = f"Both are the name {shown_name(twice)}." if both[0] != both[1] else ""
+            raise InvalidInputError("names", f"{listed}, the same name twice", allowed, advice)
+
+    @classmethod
+    def of(cls, labels: Iterable[object]) -> LabelNames:
+        """Collect the distinct names in labels, sorted.
+
+        Parameters
+        ----------
+        labels : iterable of names, or of lists of names
+            The labels of texts.
+        """
+        given = labels if isinstance(labels, AbstractSet) else _in_order(labels)
+        return cls(tuple(sorted(set(chain.from_iterable(names_of_rows(given))))))
+
+    @classmethod
+    def saved(cls, names: Iterable[str]) -> LabelNames:
+        """Return the names of a saved model unchanged, even if an earlier version had another rule for names.
+
+        They are looked up by the present rule as well, unless that gives the name of another class.
+
+        Parameters
+        ----------
+        names : iterable of str
+            The names of the classes, in the order of their numbers.
+        """
+        kept = cls(())
+        object.__setattr__(kept, "names", tuple(names))
+        return kept
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        exact = {name: number for number, name in enumerate(self.names)}
+        by_rule: dict[str, int] = {}
+        for number, name in enumerate(self.names):
+            with suppress(InvalidInputError):
+                by_rule.setdefault(class_name(name), number)
+        return by_rule | exact
+
+    def number(self, name: object) -> int:
+        """Return the class number of a name; InvalidInputError lists the names that exist.
+
+        Parameters
+        ----------
+        name : str, int, float or bool
+            The name, in any form that the rule for names accepts.
+        """
+        if type(name) is str and name in self._numbers:
+            return self._numbers[name]
+        try:
+            found = self._numbers.get(class_name(name))
+        except InvalidInputError as error:
+            raise InvalidInputError("labels", error.given, self._allowed()) from None
+        if found is None:
+            raise InvalidInputError("labels", *self._unknown(class_name(name)))
+        return found
+
+    def _allowed(self) -> str:
+        listed = ", ".join(map(shown_name, self.names[:20]))
+        return f"one of {listed}{f' and {len(self) - 20} more' if len(self) > 20 else ''}"
+
+    def _unknown(self, name: str) -> tuple[str, str, str]:
+        """Say that a name is unknown, and which known one looks like it."""
+        alike = next((group for group in alike_names([*self.names, name]) if name in group), ())
+        known = next((other for other in alike if other != name), None)
+        if known is None:
+            return shown_name(name), self._allowed(), ""
+        shown, other = shown_apart([name, known])
+        return shown, self._allowed(), f"It looks like {other}, and is another name."
+
+    def encode(self, labels: Iterable[object]) -> NDArray[np.int32]:
+        """Convert names to class numbers, shape (n,).
+
+        Parameters
+        ----------
+        labels : iterable of names
+            The label of each text.
+        """
+        return np.array([self.number(label) for label in _in_order(labels)], dtype=np.int32)
+
+    def encode_multi_label(self, labels: Iterable[Iterable[object]]) -> csr_matrix:
+        """Convert lists of names to a multi-label matrix of shape (n, num_classes).
+
+        Parameters
+        ----------
+        labels : iterable of lists of names
+            The labels of each text.
+        """
+        rows = []
+        for row in _in_order(labels):
+            if not is_row(row):
+                raise InvalidInputError("labels", f"{brief(row)} for a text", "a list of names for each text")
+            rows.append([self.number(name) for name in row])
+        return list_to_csr(rows, len(self))
+
+    def decode(self, y: Labels) -> list[str] | list[list[str]]:
+        """Convert class numbers to names: a string for each text, or a list of strings (multi-label).
+
+        Parameters
+        ----------
+        y : ndarray of int, shape (n,), or csr_matrix, shape (n, num_classes)
+            Class numbers; InvalidInputError is raised for a row without a label, or a number without a name.
+        """
+        numbers = y.indices if is_multi_label(y) else y
+        if marked_rows(y).any() or (numbers.size and not 0 <= numbers.min() <= numbers.max() < len(self)):
+            allowed = f"class numbers from 0 to {len(self) - 1}, one for each name"
+            raise InvalidInputError("y", "rows without a label, or a label without a name", allowed)
+        if is_multi_label(y):
+            return [[self.names[k] for k in row] for row in csr_to_list(y) if isinstance(row, list)]
+        return [self.names[k] for k in y.tolist()]
+
+
+def _in_order(labels: object) -> list[Any]:
+    """Return labels as a list; a table, a mapping or a string would give its columns, keys or letters."""
+    return as_sequence(labels, "labels", "a name, or a list of names, for each text", "label")
+
+
+def is_row(label: object) -> TypeGuard[Iterable[object]]:
+    """Return whether this is a list of labels, of which multi-label problems have one for each text."""
+    several = isinstance(label, Iterable) and not isinstance(label, (str, bytes, bytearray, Mapping))
+    return several and getattr(label, "ndim", 1) != 0
+
+
+def names_of_rows(labels: Iterable[object]) -> Iterator[list[str]]:
+    """Yield the names of each row of labels; errors say the row. Names that occur again are looked up."""
+    known: dict[str, str] = {}
+    for row, label in enumerate(labels):
+        names = []
+        for one in label if is_row(label) else (label,):
+            try:
+                name = known[one] if type(one) is str and one in known else class_name(one)
+            except InvalidInputError as error:
+                given = f"{error.given} at row {row}"
+                raise InvalidInputError("labels", given, error.allowed, error.next_step) from None
+            if type(one) is str:
+                known[one] = name
+            names.append(name)
+        yield names
+
+
+def as_label_names(label_names: LabelNames | Iterable[object]) -> LabelNames:
+    """Return label names as LabelNames, whichever way they were given."""
+    return label_names if isinstance(label_names, LabelNames) else LabelNames(label_names)  # type: ignore[arg-type]
 
 
 def class_name(label: object, argument: str = "labels") -> str:
-    r"""Return the name of the class that a label stands for.
+    r"""Return the class name of a label.
 
     Parameters
     ----------
@@ -211,35 +392,3 @@ def alike_notices(counts: Mapping[str, int]) -> list[str]:
         number = "two" if len(group) == 2 else f"{len(group)}"
         notices.append(f"{listed} {how}; they are {number} classes.")
     return notices
-
-
-def nfc(text: str) -> str:
-    r"""Return a text in the composed form of Unicode, NFC.
-
-    Parameters
-    ----------
-    text : str
-        It may hold half surrogate pairs, which stay as they are.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> nfc("cafe\u0301") == "caf\u00e9"
-    True
-    """
-    if text.isascii():
-        return text
-    if len(text) > _LONG:
-        text = _RUN_OF_MARKS.sub(_sorted_marks, text)
-    return unicodedata.normalize("NFC", text)
-
-
-def _sorted_marks(run: re.Match[str]) -> str:
-    decomposed = "".join(unicodedata.normalize("NFD", character) for character in run[0])
-    return "".join(
-        "".join(sorted(group, key=unicodedata.combining) if marks else group)
-        for marks, group in groupby(decomposed, lambda character: unicodedata.combining(character) != 0)
-    )

@@ -1,15 +1,9 @@
-"""Labels: class numbers, the two markers, and the names ("spam") that classes have for people, at the edge."""
+"""Labels as class numbers: arrays and sparse matrices, and the markers of texts without a label."""
 
 from __future__ import annotations
 
 import operator
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
@@ -17,7 +11,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.label_names import alike_names, class_name, shown_apart, shown_name
 from smalltext_core.messages import brief
 from smalltext_core.values import are_whole, as_sequence, columns_of, is_whole
 
@@ -125,7 +118,7 @@ def handed_out(y: Labels) -> Labels:
 
 
 def is_multi_label(y: Labels) -> TypeGuard[csr_matrix]:
-    """Tell whether `y` is a multi-label matrix."""
+    """Return whether labels are a multi-label matrix."""
     return bool(issparse(y))
 
 
@@ -248,148 +241,3 @@ def csr_to_list(y: csr_matrix) -> list[list[int] | int | None]:
         else:
             rows.append(sorted(y.indices[start:stop][values != 0].tolist()))
     return rows
-
-
-@dataclass(frozen=True)
-class LabelNames:
-    """What the classes are called: class number k is ``names[k]``.
-
-    Names follow the rule of `smalltext_core.label_names.class_name`, also those that are looked up: white space
-    around them is stripped, they are in NFC, and numbers are names. InvalidInputError is raised if one is empty or
-    none at all, if there are two alike, or if the names have no order (a set, a mapping).
-
-    Examples
-    --------
-    >>> names = LabelNames.of(["spam", "ham ", "spam"])
-    >>> names.names
-    ('ham', 'spam')
-    >>> names.encode(["spam", " ham"]).tolist()
-    [1, 0]
-    >>> names.decode(np.array([0, 1]))
-    ['ham', 'spam']
-    """
-
-    names: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        given = as_sequence(self.names, "names", "a sequence of names", "name")
-        object.__setattr__(self, "names", tuple(class_name(name, "names") for name in given))
-        if len(set(self.names)) != len(self.names):
-            twice = next(name for name, count in Counter(self.names).items() if count > 1)
-            both = [one for one, name in zip(given, self.names, strict=True) if name == twice]
-            listed = " and ".join(shown_name(one) if isinstance(one, str) else brief(one) for one in both[:2])
-            allowed = "a distinct name for each class"
-            advice = f"Both are the name {shown_name(twice)}." if both[0] != both[1] else ""
-            raise InvalidInputError("names", f"{listed}, the same name twice", allowed, advice)
-
-    @classmethod
-    def of(cls, labels: Iterable[object]) -> LabelNames:
-        """Collect the distinct names in labels: names, or lists of names (multi-label); sorted."""
-        given = labels if isinstance(labels, AbstractSet) else _in_order(labels)
-        return cls(tuple(sorted(set(chain.from_iterable(names_of_rows(given))))))
-
-    @classmethod
-    def saved(cls, names: Iterable[str]) -> LabelNames:
-        """Return the names of a saved model as they are, also where they were not made by the rule of today.
-
-        They can be looked up by what the rule makes of them too, unless that is another class.
-        """
-        kept = cls(())
-        object.__setattr__(kept, "names", tuple(names))
-        return kept
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @cached_property
-    def _numbers(self) -> dict[str, int]:
-        exact = {name: number for number, name in enumerate(self.names)}
-        by_rule: dict[str, int] = {}
-        for number, name in enumerate(self.names):
-            with suppress(InvalidInputError):
-                by_rule.setdefault(class_name(name), number)
-        return by_rule | exact
-
-    def number(self, name: object) -> int:
-        """Return the class number of a name, or raise InvalidInputError naming those that exist."""
-        if type(name) is str and name in self._numbers:
-            return self._numbers[name]
-        try:
-            found = self._numbers.get(class_name(name))
-        except InvalidInputError as error:
-            raise InvalidInputError("labels", error.given, self._allowed()) from None
-        if found is None:
-            raise InvalidInputError("labels", *self._unknown(class_name(name)))
-        return found
-
-    def _allowed(self) -> str:
-        listed = ", ".join(map(shown_name, self.names[:20]))
-        return f"one of {listed}{f' and {len(self) - 20} more' if len(self) > 20 else ''}"
-
-    def _unknown(self, name: str) -> tuple[str, str, str]:
-        """Say that a name is unknown, and which known one looks like it."""
-        alike = next((group for group in alike_names([*self.names, name]) if name in group), ())
-        known = next((other for other in alike if other != name), None)
-        if known is None:
-            return shown_name(name), self._allowed(), ""
-        shown, other = shown_apart([name, known])
-        return shown, self._allowed(), f"It looks like {other}, and is another name."
-
-    def encode(self, labels: Iterable[object]) -> NDArray[np.int32]:
-        """Turn names into class numbers, shape (n,)."""
-        return np.array([self.number(label) for label in _in_order(labels)], dtype=np.int32)
-
-    def encode_multi_label(self, labels: Iterable[Iterable[object]]) -> csr_matrix:
-        """Turn lists of names into a multi-label matrix of shape (n, num_classes)."""
-        rows = []
-        for row in _in_order(labels):
-            if not is_row(row):
-                raise InvalidInputError("labels", f"{brief(row)} for a text", "a list of names for each text")
-            rows.append([self.number(name) for name in row])
-        return list_to_csr(rows, len(self))
-
-    def decode(self, y: Labels) -> list[str] | list[list[str]]:
-        """Turn class numbers into names: a string a text, or a list of strings (multi-label).
-
-        InvalidInputError is raised for a row without a label, and for a class number without a name.
-        """
-        numbers = y.indices if is_multi_label(y) else y
-        if marked_rows(y).any() or (numbers.size and not 0 <= numbers.min() <= numbers.max() < len(self)):
-            allowed = f"class numbers from 0 to {len(self) - 1}, one for each name"
-            raise InvalidInputError("y", "rows without a label, or a label without a name", allowed)
-        if is_multi_label(y):
-            return [[self.names[k] for k in row] for row in csr_to_list(y) if isinstance(row, list)]
-        return [self.names[k] for k in y.tolist()]
-
-
-def _in_order(labels: object) -> list[Any]:
-    """Return labels as a list; a table, a mapping or a string would give its columns, keys or letters."""
-    return as_sequence(labels, "labels", "a name, or a list of names, for each text", "label")
-
-
-def is_row(label: object) -> TypeGuard[Iterable[object]]:
-    """Tell whether this is a list of labels, as multi-label problems have one for each text."""
-    several = isinstance(label, Iterable) and not isinstance(label, (str, bytes, bytearray, Mapping))
-    return several and getattr(label, "ndim", 1) != 0
-
-
-def names_of_rows(labels: Iterable[object]) -> Iterator[list[str]]:
-    """Yield the names of each row of labels; errors say the row. Names that occur again are looked up."""
-    known: dict[str, str] = {}
-    for row, label in enumerate(labels):
-        names = []
-        for one in label if is_row(label) else (label,):
-            try:
-                name = known[one] if type(one) is str and one in known else class_name(one)
-            except InvalidInputError as error:
-                given = f"{error.given} at row {row}"
-                raise InvalidInputError("labels", given, error.allowed, error.next_step) from None
-            if type(one) is str:
-                known[one] = name
-            names.append(name)
-        yield names
-
-
-def as_label_names(label_names: LabelNames | Iterable[object]) -> LabelNames:
-    """Return label names as LabelNames, whichever way they were given."""
-    return label_names if isinstance(label_names, LabelNames) else LabelNames(label_names)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """The manifest of a saved model, whose fields are checked for type, range and size before any of them is used.
 
-The folder may come from anybody. Backends check what the parameters mean to them.
+The folder may come from an untrusted source. Backends check what the parameters mean to them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
-from smalltext_core.labels import LabelNames
+from smalltext_core.label_names import LabelNames
 from smalltext_core.messages import install_command, shown
 
 MANIFEST = "smalltext.json"
@@ -22,7 +22,7 @@ MANIFEST = "smalltext.json"
 FORMAT_VERSION = 1
 
 LARGEST_MANIFEST = 64 * 2**20
-"""The most bytes that a manifest may have: room for the names of a million classes."""
+"""The largest size of a manifest in bytes, enough for the names of a million classes."""
 
 _LARGEST_INTEGER = 2**63 - 1
 _DEEPEST = 32

@@ -168,7 +168,7 @@ NEEDED_TOO: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "smalltext-transformers": ("smalltext-torch",),
     }
 )
-"""The packages of this project, and which others of them each needs besides smalltext-core."""
+"""The packages of this project, and the other ones, except smalltext-core, that each requires."""
 
 
 def install_command(distribution: str, *, upgrade: bool = False) -> str:

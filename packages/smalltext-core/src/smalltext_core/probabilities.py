@@ -1,4 +1,4 @@
-"""From probabilities to labels: the one place where a classifier's scores become its decisions."""
+"""Probabilities, and the labels that follow from them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ def empty_probabilities(num_classes: int) -> Probabilities:
 def place_columns(
     scores: NDArray[np.floating[Any]], classes: NDArray[np.integer[Any]], num_classes: int
 ) -> Probabilities:
-    """Give every class its column, those that the model has never seen included.
+    """Return probabilities with a column for every class; classes that the model does not know have zeros.
 
-    `scores` has shape (n, len(classes)), and `classes` says which class each of its columns is. The others get
-    zeros.
+    `scores` has shape (n, len(classes)); column k is that of class ``classes[k]``.
 
     Examples
     --------
@@ -39,7 +38,7 @@ def place_columns(
 
 
 def to_labels(proba: Probabilities, multi_label: bool, threshold: float = 0.5) -> Labels:
-    """Decide: the most probable class of each text, or every class above the threshold.
+    """Return the most probable class of each text, or every class above the threshold (multi-label).
 
     Returns
     -------

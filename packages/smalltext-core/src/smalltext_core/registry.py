@@ -65,7 +65,7 @@ class Registry:
         return usable
 
     def _owner(self, name: str) -> str | None:
-        """Return the distribution that a bare name means, or None where nobody may have it."""
+        """Return the distribution of a name without a prefix; None if there is none, or if it is ambiguous."""
         claimants = {plugin.distribution for plugin, _ in self._claims.get(name, ())}
         if name in FIRST_PARTY:
             return FIRST_PARTY[name] if FIRST_PARTY[name] in claimants else None

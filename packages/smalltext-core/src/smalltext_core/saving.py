@@ -1,6 +1,6 @@
-"""Saved classifiers: a folder with a manifest, written whole or not at all, checked before it is used.
+"""Saving and loading of classifiers: folders with a manifest, replaced atomically and checked before use.
 
-A backend's `save` opens `model_folder` and writes its files; its `load` begins with `read_manifest`.
+The `save` of a backend writes its files into `model_folder`; its `load` begins with `read_manifest`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from smalltext_core.errors import (
     SmallTextError,
     UnknownClassifierError,
 )
-from smalltext_core.labels import LabelNames
+from smalltext_core.label_names import LabelNames
 from smalltext_core.manifest import (
     FORMAT_VERSION,
     LARGEST_MANIFEST,
@@ -153,7 +153,7 @@ def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:
     except ModelFolderError:
         if _read(folder) == manifest:
             raise
-        return read_manifest(folder, verify=verify)  # somebody saved another model while this one was read
+        return read_manifest(folder, verify=verify)  # another model was saved meanwhile
     return manifest
 
 
@@ -209,7 +209,7 @@ def load(folder: str | Path, **options: Any) -> SavingClassifier:
     else:
         if _read(folder) == manifest:
             return loaded
-    return load(folder, **options)  # somebody saved another model while this one was read
+    return load(folder, **options)  # another model was saved meanwhile
 
 
 @contextmanager

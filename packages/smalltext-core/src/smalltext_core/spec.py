@@ -31,7 +31,7 @@ _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*
 
 @dataclass(frozen=True)
 class ClassifierSpec:
-    """One classifier that a plugin brings, described without importing it.
+    """The description of a classifier of a plugin, which imports nothing.
 
     Parameters
     ----------

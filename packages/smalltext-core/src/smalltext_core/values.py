@@ -1,4 +1,4 @@
-"""Which values are numbers, and which are sequences: of Python, numpy and table libraries alike.
+"""Numbers, sequences and texts: of Python, numpy and table libraries alike.
 
 Booleans and spans of time are not numbers, although Python and numpy count them among their integers. A table is
 recognised by its columns, so that neither pandas nor polars nor pyarrow is imported for it.
@@ -6,9 +6,12 @@ recognised by its columns, so that neither pandas nor polars nor pyarrow is impo
 
 from __future__ import annotations
 
+import re
 import sys
+import unicodedata
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from itertools import groupby
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -17,6 +20,11 @@ from scipy.sparse import sparray, spmatrix
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief
+
+_LONG = 1_000
+"""In characters; below it, `unicodedata.normalize` takes milliseconds at most, whatever it has to sort."""
+_RUN_OF_MARKS = re.compile(r"[^\w\x00-\u02ff]{50,}")
+"""Combining marks are neither letters nor digits, and begin at U+0300. Other characters in a run do no harm."""
 
 
 def is_whole(value: object) -> TypeGuard[int]:
@@ -114,6 +122,22 @@ def as_sequence(given: Any, argument: str, allowed: str, one: str) -> list[Any]:
     return list(given)
 
 
+def as_texts(x: Iterable[str], argument: str = "x") -> list[str]:
+    """Return texts, called `argument` in errors, as a list of str.
+
+    InvalidInputError is raised for other values (None, NaN), and for a single string, a table, a mapping, a set,
+    or an array of two dimensions.
+    """
+    texts = list(x) if type(x) is list else as_sequence(x, argument, "a sequence of strings", "text")
+    for row, text in enumerate(texts):
+        if type(text) is not str:
+            if not isinstance(text, str):
+                advice = "Drop that row, or give an empty string for an empty text."
+                raise InvalidInputError(argument, f"{brief(text)} at row {row}", "strings", advice)
+            texts[row] = str.__str__(text)
+    return texts
+
+
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
     """Return an array that cannot be changed: this one if its memory is read-only already, else a copy."""
     owner: Any = array
@@ -125,3 +149,35 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
     shown: NDArray[Any] = array.view()
     array.flags.writeable = shown.flags.writeable = False
     return shown
+
+
+def nfc(text: str) -> str:
+    r"""Return a text in the composed form of Unicode, NFC.
+
+    Parameters
+    ----------
+    text : str
+        It may hold half surrogate pairs, which stay as they are.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> nfc("cafe\u0301") == "caf\u00e9"
+    True
+    """
+    if text.isascii():
+        return text
+    if len(text) > _LONG:
+        text = _RUN_OF_MARKS.sub(_sorted_marks, text)
+    return unicodedata.normalize("NFC", text)
+
+
+def _sorted_marks(run: re.Match[str]) -> str:
+    decomposed = "".join(unicodedata.normalize("NFD", character) for character in run[0])
+    return "".join(
+        "".join(sorted(group, key=unicodedata.combining) if marks else group)
+        for marks, group in groupby(decomposed, lambda character: unicodedata.combining(character) != 0)
+    )

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from smalltext_core.labels import LabelNames
+from smalltext_core.label_names import LabelNames
 from smalltext_setfit.keywords import HeadTraining
 from smalltext_setfit.sentence_encoder import SentenceClassifier
 from smalltext_setfit.text_encoder import TextEncoder

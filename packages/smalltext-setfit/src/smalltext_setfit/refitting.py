@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from smalltext_core.labels import LabelNames
+from smalltext_core.label_names import LabelNames
 from smalltext_setfit.fitted import Fitted, KnownEmbeddings
 from smalltext_setfit.heads import HeadSettings, LabelledRows, fit_head
 from smalltext_setfit.sentence_encoder import embed_all

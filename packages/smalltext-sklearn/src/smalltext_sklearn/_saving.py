@@ -31,7 +31,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from smalltext_core import Dataset, ProbabilisticClassifier, TextDataset
 from smalltext_core.atomic import as_path
 from smalltext_core.errors import InvalidInputError, ModelFolderError, UntrustedModelError
-from smalltext_core.labels import LabelNames
+from smalltext_core.label_names import LabelNames
 from smalltext_core.manifest import is_version
 from smalltext_core.messages import one_line, printable, shown
 from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest

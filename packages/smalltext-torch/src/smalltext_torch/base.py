@@ -21,7 +21,8 @@ from smalltext_core.atomic import as_path
 from smalltext_core.classifier import ProbabilisticClassifier
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError
-from smalltext_core.labels import LabelNames, Labels
+from smalltext_core.label_names import LabelNames
+from smalltext_core.labels import Labels
 from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest

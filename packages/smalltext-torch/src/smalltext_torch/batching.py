@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core.dataset import Dataset, Rows
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.labels import LabelNames
+from smalltext_core.label_names import LabelNames
 from smalltext_core.messages import brief, shown
 from smalltext_core.values import read_only
 

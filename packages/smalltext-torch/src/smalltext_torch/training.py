@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from smalltext_core.class_weights import ClassWeight, class_weights
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.labels import LabelNames
+from smalltext_core.label_names import LabelNames
 from smalltext_torch import early_stopping
 from smalltext_torch.batching import (
     Batch,
