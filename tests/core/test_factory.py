@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+from functools import partial
 
 import pytest
 
@@ -13,7 +14,7 @@ from smalltext_core.factory import checked_keywords, pop_keywords, with_paramete
 
 
 class Tokens:
-    def __init__(self, folder, *, lowercase=True, width=8): ...
+    def __init__(self, folder, *, lowercase=True, width=8, height=2): ...
 
 
 class Loud(st.ProbabilisticClassifier):
@@ -34,17 +35,11 @@ class Loud(st.ProbabilisticClassifier):
 
 class LoudFactory(st.ConstructorFactory):
     def __init__(self, model, num_classes, kwargs=None):
-        self.model = model
-        super().__init__(Loud, num_classes, **checked_keywords(Loud, kwargs))
-
-    def new(self):
-        return Loud(self.model, self.num_classes, **self.kwargs)
-
-    def description(self):
-        return repr(self.model)
+        self.label = model
+        super().__init__(partial(Loud, model), num_classes, **checked_keywords(Loud, kwargs))
 
 
-@with_parameters_of(Loud, Tokens, without=("model", "folder"))
+@with_parameters_of(Loud, Tokens, without=["height"])
 def build(num_classes, *, name, volume=2, **parameters):
     """Build it."""
     return LoudFactory((name, pop_keywords(Tokens, parameters)), num_classes, {"volume": volume, **parameters})

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from smalltext_core.classifier import AnyClassifier, ClassifierFactory
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
 
 B = TypeVar("B", bound=Callable[..., Any])
+C = TypeVar("C", bound=AnyClassifier)
 
 
-class ConstructorFactory(ClassifierFactory):
+class ConstructorFactory(ClassifierFactory, Generic[C]):
     """Create classifiers by calling their class, always with the same arguments.
-
-    It is the base of factories with other constructors: they override `new`, and `description` for their ``repr``.
 
     Parameters
     ----------
     classifier : type
-        The class, or any callable that returns a classifier.
+        The class, or any callable that returns a classifier. What it raises for an invalid argument is raised now,
+        not when the first classifier is needed.
     num_classes : int
         The number of classes, passed as the first argument.
     multi_label : bool, default=False
@@ -38,11 +38,8 @@ class ConstructorFactory(ClassifierFactory):
     ----------
     kwargs : dict
         The keyword arguments of every new classifier.
-
-    Raises
-    ------
-    Exception
-        What the class raises for an invalid argument: now, not when the first classifier is needed.
+    label : Any
+        What ``repr`` shows beside the number of classes; by default the name of the class.
 
     Examples
     --------
@@ -59,50 +56,34 @@ class ConstructorFactory(ClassifierFactory):
     (ConstructorFactory(Majority, num_classes=3), 0.5)
     """
 
+    label: Any = None
+
     def __init__(
-        self,
-        classifier: Callable[..., AnyClassifier],
-        num_classes: int,
-        *,
-        multi_label: bool = False,
-        **parameters: Any,
+        self, classifier: Callable[..., C], num_classes: int, *, multi_label: bool = False, **parameters: Any
     ) -> None:
         self.classifier = classifier
         self.num_classes = num_classes
         self.kwargs = parameters if multi_label is False else {"multi_label": multi_label, **parameters}
         self.new()
 
-    def new(self) -> AnyClassifier:
+    def new(self) -> C:
         """Return a new, unfitted classifier."""
         return self.classifier(self.num_classes, **self.kwargs)
 
-    def description(self) -> str:
-        """Return what ``repr`` shows before the number of classes."""
-        return getattr(self.classifier, "__name__", repr(self.classifier))
-
     def __repr__(self) -> str:
-        """Name the class, or the model, and the number of classes."""
-        return f"{type(self).__name__}({self.description()}, num_classes={self.num_classes})"
+        """Show the class, or the label, and the number of classes."""
+        name = getattr(self.classifier, "__name__", repr(self.classifier))
+        label = name if self.label is None else repr(self.label)
+        return f"{type(self).__name__}({label}, num_classes={self.num_classes})"
 
 
 def checked_keywords(
     classifier: Callable[..., Any], keywords: Mapping[str, Any] | None, argument: str = "kwargs"
 ) -> dict[str, Any]:
-    """Return a copy of the keyword arguments of a classifier, if its class takes them after ``num_classes``.
+    """Return a copy of keyword arguments that the class of a classifier takes after ``num_classes``.
 
-    Parameters
-    ----------
-    classifier : type
-        The class, whose signature says which keyword arguments there are.
-    keywords : mapping of str to Any, or None
-        None is an empty mapping.
-    argument : str, default="kwargs"
-        The name of the argument in error messages.
-
-    Raises
-    ------
-    InvalidInputError
-        If `keywords` is not a mapping, or has a key that is not a parameter of the class.
+    InvalidInputError, which calls them `argument` and lists the parameters, is raised if they are not a mapping,
+    or if the class has no such parameter.
     """
     names = list(inspect.signature(classifier).parameters)
     known = names[names.index("num_classes") + 1 :]
@@ -120,27 +101,22 @@ def with_parameters_of(*sources: Callable[..., Any], without: Collection[str] = 
     """Declare that a builder passes keyword arguments on to other callables, and so has their parameters.
 
     The builder declares what it adds or converts, and takes the rest as ``**parameters``. Its signature, as
-    `inspect.signature` returns it, becomes that of all of them; its attribute ``parameter_sources`` maps the name
-    of each parameter that is not its own to the source, whose docstring describes it.
+    `inspect.signature` returns it, becomes that of all of them. ``builder.parameter_sources`` maps the name of
+    each parameter that it does not declare itself to the source, whose docstring describes it.
 
     Parameters
     ----------
     *sources : callable
         The classes, or functions. Where several have a parameter of one name, that of the first counts; where the
-        builder has, its own.
+        builder has, its own. Parameters without a default are left to the builder.
     without : collection of str, default=()
-        Parameters of the sources that the builder does not take.
-
-    Returns
-    -------
-    callable
-        A decorator, which returns the builder.
+        Further parameters of the sources that the builder does not take.
 
     Examples
     --------
     >>> class Encoder:
     ...     def __init__(self, folder, *, width=8): ...
-    >>> @with_parameters_of(Encoder, without=["folder"])
+    >>> @with_parameters_of(Encoder)
     ... def build(num_classes, *, model, **parameters):
     ...     return num_classes, Encoder(model, **parameters)
     >>> inspect.signature(build)
@@ -149,19 +125,16 @@ def with_parameters_of(*sources: Callable[..., Any], without: Collection[str] = 
 
     def declare(builder: B) -> B:
         own = inspect.signature(builder)
-        parameters = {
-            name: parameter
-            for name, parameter in own.parameters.items()
-            if parameter.kind is not inspect.Parameter.VAR_KEYWORD
-        }
-        origin: dict[str, Callable[..., Any]] = {}
+        parameters = {name: one for name, one in own.parameters.items() if one.kind is not one.VAR_KEYWORD}
+        taken_from: dict[str, Callable[..., Any]] = {}
         for source in sources:
-            for name, parameter in inspect.signature(source).parameters.items():
-                if name not in parameters and name not in without:
-                    parameters[name] = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-                    origin[name] = source
-        vars(builder)["__signature__"] = own.replace(parameters=list(parameters.values()))
-        vars(builder)["parameter_sources"] = origin
+            for name, one in inspect.signature(source).parameters.items():
+                if name not in parameters and name not in without and one.default is not one.empty:
+                    parameters[name] = one.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+                    taken_from[name] = source
+        vars(builder).update(
+            __signature__=own.replace(parameters=list(parameters.values())), parameter_sources=taken_from
+        )
         return builder
 
     return declare

@@ -45,10 +45,10 @@ class ClassifierSpec:
     classifier : str
         Where the class lives, as ``"module:attribute"``.
     factory : str, optional
-        Where its factory lives, likewise; by default a `ConstructorFactory` of the class.
+        The location of its factory class, likewise; by default `ConstructorFactory`.
     builder : str, optional
-        Where the function lives that makes a factory of a number of classes and keyword parameters; by default the
-        class is called with them. Its signature and its docstring are what ``smalltext info`` shows.
+        The location of a function from a number of classes and keyword arguments to a factory; by default the class
+        is called with them. ``smalltext info`` shows the parameters of the function, or else of the class.
     dataset : str, optional
         Where the dataset of what the backend computed lives, if it has one.
     abilities : tuple of str
@@ -62,7 +62,7 @@ class ClassifierSpec:
     ...     protocol=1,
     ...     classifier="smalltext_sklearn.classifier:SklearnClassifier",
     ...     factory="smalltext_sklearn.factory:SklearnClassifierFactory",
-    ...     builder="smalltext_sklearn.builder:build",
+    ...     builder="smalltext_sklearn.factory:build",
     ...     abilities=("multi_label", "weights", "save"),
     ... )
     """

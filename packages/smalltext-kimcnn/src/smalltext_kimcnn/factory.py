@@ -9,7 +9,7 @@ from smalltext_core.factory import ConstructorFactory, checked_keywords
 from smalltext_kimcnn.classifier import KimCNNClassifier
 
 
-class KimCNNFactory(ConstructorFactory):
+class KimCNNFactory(ConstructorFactory[KimCNNClassifier]):
     """Create `KimCNNClassifier` objects with the same parameters.
 
     Parameters
@@ -19,12 +19,7 @@ class KimCNNFactory(ConstructorFactory):
     num_classes : int
         The number of classes.
     kwargs : mapping, optional
-        Further parameters of `KimCNNClassifier`, such as ``multi_label`` or ``seed``.
-
-    Raises
-    ------
-    InvalidInputError
-        If a parameter is unknown or invalid.
+        Further parameters of `KimCNNClassifier`; InvalidInputError is raised if one is unknown or invalid.
 
     Examples
     --------
@@ -33,13 +28,5 @@ class KimCNNFactory(ConstructorFactory):
     """
 
     def __init__(self, classifier_name: str, num_classes: int, kwargs: Mapping[str, Any] | None = None) -> None:
-        self.classifier_name = classifier_name
+        self.classifier_name = self.label = classifier_name
         super().__init__(KimCNNClassifier, num_classes, **checked_keywords(KimCNNClassifier, kwargs))
-
-    def new(self) -> KimCNNClassifier:
-        """Return a new, unfitted classifier."""
-        return KimCNNClassifier(self.num_classes, **self.kwargs)
-
-    def description(self) -> str:
-        """Return the ``repr`` of the name."""
-        return repr(self.classifier_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from smalltext_setfit.keywords import (
 )
 
 
-class SetFitClassificationFactory(ConstructorFactory):
+class SetFitClassificationFactory(ConstructorFactory[SetFitClassification]):
     """Create `SetFitClassification` objects with the same model and parameters.
 
     Parameters
@@ -29,12 +30,7 @@ class SetFitClassificationFactory(ConstructorFactory):
     num_classes : int
         The number of classes.
     classification_kwargs : mapping, optional
-        Further parameters of `SetFitClassification`, such as ``multi_label`` or ``seed``.
-
-    Raises
-    ------
-    InvalidInputError
-        If a parameter is unknown or invalid.
+        Further parameters of `SetFitClassification`; InvalidInputError is raised if one is unknown or invalid.
 
     Examples
     --------
@@ -49,37 +45,19 @@ class SetFitClassificationFactory(ConstructorFactory):
         classification_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self.setfit_model_args = SetFitModelArguments.of(setfit_model_args)
+        self.label = self.setfit_model_args.sentence_transformer_model
         given = checked_keywords(SetFitClassification, classification_kwargs, "classification_kwargs")
-        first = SetFitClassification(self.setfit_model_args, num_classes, **given)
-        # Under their present names, so that deprecated ones cause one warning, instead of one for each classifier.
-        current: dict[str, Any] = {
-            name: getattr(first, name) for name in ("model_kwargs", "trainer_kwargs") if name in given
-        }
-        super().__init__(SetFitClassification, num_classes, **{**given, **current})
+        classifier = partial(SetFitClassification, self.setfit_model_args)
+        first = classifier(num_classes, **given)
+        for name in {"model_kwargs", "trainer_kwargs"} & given.keys():
+            given[name] = getattr(first, name)  # under present names, so that deprecated ones warn once
+        super().__init__(classifier, num_classes, **given)
         self.classification_kwargs = self.kwargs
-
-    def new(self) -> SetFitClassification:
-        """Return a new, unfitted classifier."""
-        return SetFitClassification(self.setfit_model_args, self.num_classes, **self.kwargs)
-
-    def description(self) -> str:
-        """Return the ``repr`` of the sentence transformer's name or folder."""
-        return repr(self.setfit_model_args.sentence_transformer_model)
 
 
 @with_parameters_of(
-    SetFitModelArguments,
-    SetFitClassification,
-    TrainingKeywords,
-    ModelKeywords,
-    without=(
-        "sentence_transformer_model",
-        "setfit_model_args",
-        "model_kwargs",
-        "trainer_kwargs",
-        "body_learning_rate",
-        "head_learning_rate",
-    ),
+    *(SetFitModelArguments, SetFitClassification, TrainingKeywords, ModelKeywords),
+    without=("model_kwargs", "trainer_kwargs", "body_learning_rate", "head_learning_rate"),
 )
 def build(
     num_classes: int,
@@ -109,21 +87,7 @@ def build(
         The learning rate of a differentiable head.
     **parameters
         Further parameters of `SetFitModelArguments`, `SetFitClassification`, `TrainingKeywords` and
-        `ModelKeywords`.
-
-    Returns
-    -------
-    SetFitClassificationFactory
-
-    Raises
-    ------
-    InvalidInputError
-        If a parameter is invalid.
-
-    Examples
-    --------
-    >>> build(2, model="sentence-transformers/all-MiniLM-L6-v2", seed=1).new()
-    SetFitClassification('sentence-transformers/all-MiniLM-L6-v2', num_classes=2)
+        `ModelKeywords`; InvalidInputError is raised if one is unknown or invalid.
     """
     source = SetFitModelArguments(model, **pop_keywords(SetFitModelArguments, parameters))
     parameters["model_kwargs"] = pop_keywords(ModelKeywords, parameters)

@@ -17,28 +17,23 @@ from smalltext_sklearn.classifier import SklearnClassifier
 from smalltext_sklearn.vectorizer import default_vectorizer
 
 
-class SklearnClassifierFactory(ConstructorFactory):
+class SklearnClassifierFactory(ConstructorFactory[SklearnClassifier]):
     """Create `SklearnClassifier` objects with the same estimator and parameters.
 
     Parameters
     ----------
     base_estimator : scikit-learn estimator
-        The template: every classifier gets a clone, and the estimator itself is never fitted.
+        The template: every classifier gets a clone, and the estimator itself is never fitted. InvalidInputError is
+        raised for any other object.
     num_classes : int
         The number of classes.
     kwargs : mapping, optional
-        Further parameters of `SklearnClassifier`, such as ``multi_label`` or ``seed``.
-
-    Raises
-    ------
-    InvalidInputError
-        If `base_estimator` is not a scikit-learn estimator, or a parameter is unknown or invalid.
+        Further parameters of `SklearnClassifier`; InvalidInputError is raised if one is unknown or invalid.
 
     Examples
     --------
     >>> from sklearn.naive_bayes import MultinomialNB
-    >>> factory = SklearnClassifierFactory(MultinomialNB(), 2)
-    >>> factory.new()
+    >>> SklearnClassifierFactory(MultinomialNB(), 2).new()
     SklearnClassifier(MultinomialNB(), num_classes=2)
     """
 
@@ -47,19 +42,15 @@ class SklearnClassifierFactory(ConstructorFactory):
     ) -> None:
         if not isinstance(base_estimator, BaseEstimator):
             raise InvalidInputError("base_estimator", shown(base_estimator), "a scikit-learn estimator object")
-        self.base_estimator = base_estimator
+        self.base_estimator = self.label = base_estimator
         super().__init__(SklearnClassifier, num_classes, **checked_keywords(SklearnClassifier, kwargs))
 
     def new(self) -> SklearnClassifier:
         """Return a new, unfitted classifier with a clone of the estimator."""
         return SklearnClassifier(clone(self.base_estimator), self.num_classes, **self.kwargs)
 
-    def description(self) -> str:
-        """Return the estimator's ``repr``."""
-        return repr(self.base_estimator)
 
-
-@with_parameters_of(SklearnClassifier, without=("model",))
+@with_parameters_of(SklearnClassifier)
 def build(
     num_classes: int,
     *,
@@ -84,21 +75,12 @@ def build(
     vectorizer_parameters : mapping of str to any value, optional
         Parameters to set on the vectorizer.
     **parameters
-        Further parameters of `SklearnClassifier`.
-
-    Returns
-    -------
-    SklearnClassifierFactory
-
-    Raises
-    ------
-    InvalidInputError
-        If a dotted name cannot be imported, or a parameter is unknown or invalid.
+        Further parameters of `SklearnClassifier`; InvalidInputError is raised if one is unknown or invalid, or a
+        dotted name cannot be imported.
 
     Examples
     --------
-    >>> factory = build(2, estimator="sklearn.naive_bayes.MultinomialNB", estimator_parameters={"alpha": 0.1})
-    >>> factory.new()
+    >>> build(2, estimator="sklearn.naive_bayes.MultinomialNB", estimator_parameters={"alpha": 0.1}).new()
     SklearnClassifier(MultinomialNB(alpha=0.1), num_classes=2)
     """
     model = default_estimator() if estimator is None else _as_object(estimator, "estimator")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from smalltext_transformers.arguments import FineTuningArguments, TransformerMod
 from smalltext_transformers.classifier import TransformerBasedClassification
 
 
-class TransformerBasedClassificationFactory(ConstructorFactory):
+class TransformerBasedClassificationFactory(ConstructorFactory[TransformerBasedClassification]):
     """Create `TransformerBasedClassification` objects with the same model and parameters.
 
     Parameters
@@ -23,12 +24,8 @@ class TransformerBasedClassificationFactory(ConstructorFactory):
     num_classes : int
         The number of classes.
     kwargs : mapping, optional
-        Further parameters of `TransformerBasedClassification`, such as ``multi_label`` or ``seed``.
-
-    Raises
-    ------
-    InvalidInputError
-        If a parameter is unknown or invalid.
+        Further parameters of `TransformerBasedClassification`; InvalidInputError is raised if one is unknown or
+        invalid.
 
     Examples
     --------
@@ -43,23 +40,13 @@ class TransformerBasedClassificationFactory(ConstructorFactory):
         kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self.transformer_model_args = TransformerModelArguments.of(transformer_model_args)
+        self.label = self.transformer_model_args.model
         keywords = checked_keywords(TransformerBasedClassification, kwargs)
-        super().__init__(TransformerBasedClassification, num_classes, **keywords)
-
-    def new(self) -> TransformerBasedClassification:
-        """Return a new, unfitted classifier."""
-        return TransformerBasedClassification(self.transformer_model_args, self.num_classes, **self.kwargs)
-
-    def description(self) -> str:
-        """Return the ``repr`` of the model's name or folder."""
-        return repr(self.transformer_model_args.model)
+        classifier = partial(TransformerBasedClassification, self.transformer_model_args)
+        super().__init__(classifier, num_classes, **keywords)
 
 
-@with_parameters_of(
-    TransformerModelArguments,
-    TransformerBasedClassification,
-    without=("transformer_model", "fine_tuning_arguments"),
-)
+@with_parameters_of(TransformerModelArguments, TransformerBasedClassification, without=("fine_tuning_arguments",))
 def build(
     num_classes: int,
     *,
@@ -83,21 +70,8 @@ def build(
         The number of topmost layers to train in the first epoch, with one more in each further epoch; by default
         all are trained from the beginning. See `FineTuningArguments`.
     **parameters
-        Further parameters of `TransformerModelArguments` and `TransformerBasedClassification`.
-
-    Returns
-    -------
-    TransformerBasedClassificationFactory
-
-    Raises
-    ------
-    InvalidInputError
-        If a parameter is invalid.
-
-    Examples
-    --------
-    >>> build(2, model="bert-base-uncased", seed=1).new()
-    TransformerBasedClassification('bert-base-uncased', num_classes=2)
+        Further parameters of `TransformerModelArguments` and `TransformerBasedClassification`; InvalidInputError
+        is raised if one is unknown or invalid.
     """
     source = TransformerModelArguments(model, **pop_keywords(TransformerModelArguments, parameters))
     if layerwise_gradient_decay is not None or gradual_unfreezing is not None:
