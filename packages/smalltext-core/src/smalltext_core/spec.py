@@ -47,8 +47,8 @@ class ClassifierSpec:
     factory : str, optional
         The location of its factory class, likewise; by default `ConstructorFactory`.
     builder : str, optional
-        The location of a function from a number of classes and keyword arguments to a factory; by default the class
-        is called with them. ``smalltext info`` shows the parameters of the function, or else of the class.
+        The location of a function from a number of classes and keyword arguments to a factory; by default the
+        class is called with them. ``smalltext info`` shows the parameters of the function, or else of the class.
     dataset : str, optional
         Where the dataset of what the backend computed lives, if it has one.
     abilities : tuple of str
