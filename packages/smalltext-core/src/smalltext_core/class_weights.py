@@ -1,4 +1,4 @@
-"""Class weights: from what the user says to one number a class, for every backend."""
+"""Class weights: from the parameter of a classifier to one number for each class."""
 
 from __future__ import annotations
 
@@ -37,16 +37,11 @@ def check_class_weight(class_weight: object, num_classes: int) -> None:
     if not isinstance(class_weight, Mapping):
         raise InvalidInputError("class_weight", brief(class_weight), allowed)
     for label, weight in class_weight.items():
-        if not (isinstance(label, str) or _is_number(label, 0, num_classes - 1)) or not (
-            is_number(weight) and _LEAST <= weight <= _GREATEST
-        ):
+        known = isinstance(label, str) or (is_whole(label) and 0 <= int(label) < num_classes)
+        if not known or not is_number(weight) or not _LEAST <= weight <= _GREATEST:
             raise InvalidInputError("class_weight", f"{brief(label)}: {brief(weight)}", allowed)
     if len({isinstance(label, str) for label in class_weight}) > 1:
         raise InvalidInputError("class_weight", "names and class numbers", allowed, "Write names alone.")
-
-
-def _is_number(label: object, least: int, greatest: int) -> bool:
-    return is_whole(label) and least <= int(label) <= greatest
 
 
 def by_number(
@@ -57,9 +52,11 @@ def by_number(
     Parameters
     ----------
     class_weight : None, "balanced", or mapping
+        The parameter of the classifier.
     num_classes : int
+        The number of classes.
     label_names : LabelNames or None
-        What the training set calls the classes.
+        The names of the classes in the training set.
 
     Raises
     ------
@@ -101,16 +98,18 @@ def by_number(
 def class_weights(
     class_weight: ClassWeight, y: Labels, num_classes: int, label_names: LabelNames | None = None
 ) -> NDArray[np.float64] | None:
-    """Return what each class weighs in training on `y`, or None where all weigh the same.
+    """Return the weight of each class in training on `y`, or None if all are equal.
 
     Parameters
     ----------
     class_weight : None, "balanced", or mapping of str or int to float
+        The parameter of the classifier.
     y : ndarray of int, shape (n,), or csr_matrix, shape (n, num_classes)
         The labels of the training set.
     num_classes : int
+        The number of classes.
     label_names : LabelNames, optional
-        What the training set calls the classes.
+        The names of the classes in the training set.
 
     Returns
     -------

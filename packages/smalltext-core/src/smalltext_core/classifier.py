@@ -130,7 +130,13 @@ class SavingClassifier(AnyClassifier, Protocol):
 
     @abstractmethod
     def save(self, folder: str | Path) -> None:
-        """Write the fitted classifier to a folder, whole or not at all."""
+        """Write the fitted classifier to a folder, whole or not at all.
+
+        Parameters
+        ----------
+        folder : path
+            The folder of the saved model.
+        """
 
 
 class ProbabilisticClassifier(ABC):
@@ -139,9 +145,25 @@ class ProbabilisticClassifier(ABC):
     Attributes
     ----------
     num_classes : int
+        The number of classes.
     multi_label : bool
+        Whether several classes, or none, may apply to a text.
     multi_label_threshold : float, default=0.5
         In multi-label problems a class applies if its probability is greater than this.
+
+    Examples
+    --------
+    >>> from smalltext_core import TextDataset
+    >>> class First(ProbabilisticClassifier):
+    ...     num_classes, multi_label = 2, False
+    ...
+    ...     def fit(self, train_set):
+    ...         return self
+    ...
+    ...     def predict_proba(self, data_set):
+    ...         return np.tile(np.float32([1, 0]), (len(data_set), 1))
+    >>> First().predict(TextDataset(["a fine film", "dull"])).tolist()
+    [0, 0]
     """
 
     num_classes: int
@@ -152,7 +174,12 @@ class ProbabilisticClassifier(ABC):
     def fit(self, train_set: Dataset[Any], *args: Any, **kwargs: Any) -> Self:
         """Train the classifier from the initial model.
 
-        The arguments after the first are the backend's. If it takes weights, callers pass them as ``weights=...``.
+        Parameters
+        ----------
+        train_set : Dataset
+            Labelled texts.
+        *args, **kwargs : Any
+            Further arguments of the backend, among them ``weights`` if it supports them.
         """
 
     @abstractmethod
@@ -206,7 +233,13 @@ class Validating(Protocol):
 
     @abstractmethod
     def validate(self, validation_set: Dataset[Any]) -> tuple[float, float]:
-        """Return (loss, accuracy): the mean loss over texts, the share of texts labelled right."""
+        """Return (loss, accuracy): the mean loss over texts, and the share of texts labelled correctly.
+
+        Parameters
+        ----------
+        validation_set : Dataset
+            Labelled texts.
+        """
 
 
 @runtime_checkable
@@ -215,7 +248,13 @@ class Embedding(Protocol):
 
     @abstractmethod
     def embed(self, data_set: Dataset[Any]) -> NDArray[np.float32]:
-        """Return one vector for each text, shape (n, dimensions)."""
+        """Return one vector for each text, shape (n, dimensions).
+
+        Parameters
+        ----------
+        data_set : Dataset
+            Texts, whose labels (if any) do not matter.
+        """
 
 
 @runtime_checkable
@@ -224,7 +263,15 @@ class DropoutSampling(Protocol):
 
     @abstractmethod
     def predict_proba(self, data_set: Dataset[Any], dropout_sampling: int = 1) -> NDArray[np.float32]:
-        """Return probabilities, shape (n, num_classes); (n, dropout_sampling, num_classes) above 1."""
+        """Return probabilities, shape (n, num_classes), or (n, dropout_sampling, num_classes) above 1.
+
+        Parameters
+        ----------
+        data_set : Dataset
+            Texts, whose labels (if any) do not matter.
+        dropout_sampling : int, default=1
+            The number of predictions for each text, with dropout if there are several.
+        """
 
 
 @runtime_checkable
@@ -233,9 +280,21 @@ class Saving(Protocol):
 
     @abstractmethod
     def save(self, folder: str | Path) -> None:
-        """Write the fitted classifier to a folder, whole or not at all."""
+        """Write the fitted classifier to a folder, whole or not at all.
+
+        Parameters
+        ----------
+        folder : path
+            The folder of the saved model.
+        """
 
     @classmethod
     @abstractmethod
     def load(cls, folder: str | Path) -> Self:
-        """Load a classifier from a folder that `save` wrote; no code in the folder is run."""
+        """Load a classifier from a folder that `save` wrote; no code in the folder is run.
+
+        Parameters
+        ----------
+        folder : path
+            The folder of the saved model.
+        """

@@ -30,7 +30,7 @@ from smalltext_core.labels import (
     marked_rows,
 )
 from smalltext_core.messages import brief
-from smalltext_core.values import are_whole, as_sequence, as_texts
+from smalltext_core.values import Rows, as_rows, as_sequence, as_texts, compose_rows, positions
 
 if TYPE_CHECKING:
     from typing_extensions import Self, TypeVar
@@ -43,11 +43,6 @@ else:
     N = TypeVar("N", covariant=True)
 
 X = TypeVar("X")
-
-Rows = range | NDArray[np.intp]
-"""Which rows of the storage a view shows. A view of a view is one selection too, so that views nest at no cost."""
-
-_INDICES = "an int, a slice, a list or array of ints, or a boolean mask with one entry a text"
 
 
 @dataclass
@@ -79,13 +74,21 @@ class Dataset(ABC, Generic[X]):
     ----------
     x : Any
         The texts, or what a backend computed from them.
-    y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), or None
-        Class numbers; None marks every text as `LABEL_UNLABELED`.
+    y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), optional
+        Class numbers; by default every text is `LABEL_UNLABELED`.
     target_labels : array-like of int, optional
         The class numbers that may occur, below 1,000,000. By default these are 0 to the greatest one that occurs,
         that has a name, or that the matrix has a column for; they follow `y` when it is set.
     label_names : LabelNames or iterable of str, optional
-        What the classes are called, in the order of their numbers.
+        The names of the classes, in the order of their numbers.
+
+    Examples
+    --------
+    >>> class Vectors(Dataset[np.ndarray]):
+    ...     _count = staticmethod(len)
+    ...     _select = staticmethod(lambda x, rows: x[positions(rows)])
+    >>> Vectors(np.eye(3), [0, 1, 0])[1:].x.tolist()
+    [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
 
     def __init__(
@@ -201,7 +204,7 @@ class Dataset(ABC, Generic[X]):
     def __getitem__(self, indices: object) -> Self:
         """Return a view of the rows at `indices`: an int, a slice, a list or array of ints, or a boolean mask."""
         view = copy.copy(self)
-        view._rows = compose(self._rows, normalise(indices, len(self)))
+        view._rows = compose_rows(self._rows, as_rows(indices, len(self)))
         return view
 
     def __iter__(self) -> Iterator[Self]:
@@ -354,48 +357,3 @@ def _check_labels(y: Labels, count: int, targets: NDArray[np.int64] | None, name
     if names is not None and present.size and present[-1] >= len(names):
         allowed = f"0 to {len(names) - 1}, one for each of label_names"
         raise InvalidInputError("y", f"the label {present[-1]}", allowed)
-
-
-def normalise(indices: object, length: int) -> Rows:
-    """Convert an index to rows of a sequence of this length; IndexError if one is out of range."""
-    if isinstance(indices, slice):
-        return range(length)[indices]
-    if isinstance(indices, bool) or not isinstance(indices, (int, np.integer, list, tuple, range, np.ndarray)):
-        raise InvalidInputError("indices", f"{type(indices).__name__}", _INDICES)
-    array = np.asarray(indices)
-    if array.dtype == np.bool_:
-        if array.shape != (length,):
-            raise InvalidInputError("indices", f"a boolean mask of shape {array.shape}", f"shape ({length},)")
-        return np.flatnonzero(array)
-    if array.size == 0:
-        return range(0)
-    if array.ndim > 1 or not are_whole(array):
-        raise InvalidInputError("indices", f"an array of {array.dtype}, shape {array.shape}", _INDICES)
-    numbers = np.atleast_1d(array).astype(np.intp)
-    outside = (numbers < -length) | (numbers >= length)
-    if outside.any():
-        raise IndexError(f"row {numbers[outside][0]} is out of range for a dataset of {length} texts")
-    rows = np.where(numbers < 0, numbers + length, numbers)
-    return range(int(rows[0]), int(rows[0]) + 1) if array.ndim == 0 else rows
-
-
-def compose(outer: Rows | None, inner: Rows) -> Rows:
-    """Return the rows at `inner` of the rows `outer`, where None stands for all."""
-    if outer is None:
-        return inner
-    if isinstance(outer, range):
-        if isinstance(inner, range):
-            start, step = outer.start, outer.step
-            return range(start + step * inner.start, start + step * inner.stop, step * inner.step)
-        return outer.start + outer.step * inner
-    picked: NDArray[np.intp] = outer[positions(inner)]
-    return picked
-
-
-def positions(rows: Rows) -> Any:
-    """Return rows as what numpy and scipy index with: a slice where that avoids a copy, else an array."""
-    if not isinstance(rows, range):
-        return rows
-    if not rows:
-        return slice(0, 0)  # the ends of an empty range may be negative, which a slice counts from the end
-    return slice(rows.start, rows.stop if rows.stop >= 0 else None, rows.step)

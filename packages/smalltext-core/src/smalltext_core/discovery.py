@@ -43,7 +43,7 @@ _installed: dict[str, object] = {}
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin that is installed, or registered with `plugin_manager`, and what became of it.
+    """A plugin that is installed, or registered with `plugin_manager`, with its classifiers or its error.
 
     Parameters
     ----------
@@ -53,13 +53,13 @@ class Plugin:
         The distribution that brings it, or "in-process".
     version : str
         The version of the distribution; empty for a plugin without one.
-    specs : tuple of ClassifierSpec
+    specs : tuple of ClassifierSpec, default=()
         The classifiers that it registers, if it could be loaded.
-    error : BaseException or None
+    error : BaseException, optional
         Why it could not be loaded, or why one of its classifiers cannot be used.
-    blocked_by : str or None
+    blocked_by : str, optional
         The environment variable that keeps it from being loaded.
-    module : str
+    module : str, default=""
         The module of its hook; empty for a plugin without a distribution.
 
     Examples

@@ -60,11 +60,16 @@ _TYPED_ALIKE = str.maketrans(
 
 @dataclass(frozen=True)
 class LabelNames:
-    """What the classes are called: class number k is ``names[k]``.
+    """The names of classes: class number k is ``names[k]``.
 
     Names follow the rule of `smalltext_core.label_names.class_name`, also those that are looked up: white space
     around them is stripped, they are in NFC, and numbers are names. InvalidInputError is raised if one is empty or
     none at all, if there are two alike, or if the names have no order (a set, a mapping).
+
+    Parameters
+    ----------
+    names : sequence of str
+        The names, in the order of the class numbers.
 
     Examples
     --------

@@ -123,7 +123,12 @@ def is_multi_label(y: Labels) -> TypeGuard[csr_matrix]:
 
 
 def marked_rows(y: Labels) -> NDArray[np.bool_]:
-    """Find the rows, as a mask of shape (n,), that are marked `LABEL_UNLABELED` or `LABEL_IGNORED`.
+    """Return a mask of shape (n,) of the rows that are marked `LABEL_UNLABELED` or `LABEL_IGNORED`.
+
+    Parameters
+    ----------
+    y : ndarray of int, shape (n,), or csr_matrix, shape (n, num_classes)
+        Labels.
 
     Examples
     --------
@@ -143,14 +148,14 @@ def list_to_csr(
     *,
     shape: tuple[int, int] | None = None,
 ) -> csr_matrix:
-    """Make a multi-label matrix of lists of class numbers.
+    """Convert lists of class numbers to a multi-label matrix.
 
     Parameters
     ----------
     labels : iterable of (iterable of int, None, or LABEL_IGNORED)
         The class numbers of each text, in [0, num_classes). None (or `LABEL_UNLABELED`) marks a text without
         labels yet, which is not the same as ``[]``, a text that no class applies to.
-    num_classes : int or (int, int)
+    num_classes : int or (int, int), optional
         The number of classes; or the shape of the matrix, (n, num_classes), as small-text has it.
     shape : (int, int), optional
         The shape of the matrix, in place of `num_classes`.
@@ -222,7 +227,12 @@ def _class_numbers(row: Any) -> list[int]:
 
 
 def csr_to_list(y: csr_matrix) -> list[list[int] | int | None]:
-    """Turn a multi-label matrix into lists of class numbers; the inverse of `list_to_csr`.
+    """Convert a multi-label matrix to lists of class numbers; the inverse of `list_to_csr`.
+
+    Parameters
+    ----------
+    y : csr_matrix, shape (n, num_classes)
+        Labels.
 
     Examples
     --------

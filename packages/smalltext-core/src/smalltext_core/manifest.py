@@ -60,11 +60,19 @@ class Manifest:
     ----------
     classifier, distribution, version : str
         The name that its plugin registers it under, and the distribution that wrote the folder.
-    parameters : mapping of str to JSON values
-        What the backend needs to make the classifier again.
-    label_names : tuple of str or None
-    files : mapping of str to str
+    parameters : mapping of str to JSON values, optional
+        What the backend needs to create the classifier again.
+    label_names : tuple of str, optional
+        The names of the classes.
+    files : mapping of str to str, optional
         The SHA-256 of every file, by its path inside the folder.
+    format_version : int, default=1
+        The version of the format of the manifest.
+
+    Examples
+    --------
+    >>> Manifest("sklearn", "smalltext-sklearn", "0.1.0", label_names=("ham", "spam")).names
+    LabelNames(names=('ham', 'spam'))
     """
 
     classifier: str

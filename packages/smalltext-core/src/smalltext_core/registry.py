@@ -190,7 +190,12 @@ def plugins() -> tuple[Plugin, ...]:
 
 
 def classifier_spec(name: str) -> ClassifierSpec:
-    """Return the spec of a classifier by its name, or by ``distribution:name``.
+    """Return the spec of a classifier.
+
+    Parameters
+    ----------
+    name : str
+        A name from `classifiers`, or ``distribution:name``.
 
     Raises
     ------
@@ -205,7 +210,7 @@ def classifier_spec(name: str) -> ClassifierSpec:
 def create_factory(
     name: str, num_classes: int, *, multi_label: bool = False, **parameters: Any
 ) -> ClassifierFactory:
-    """Make a factory of classifiers by name.
+    """Create a factory of classifiers by name.
 
     Parameters
     ----------
@@ -245,7 +250,18 @@ def create_classifier(
 def create_classifier(
     name: str, num_classes: int, *, multi_label: bool = False, **parameters: Any
 ) -> AnyClassifier:
-    """Make one unfitted classifier by name; the parameters are those of `create_factory`.
+    """Create an unfitted classifier by name.
+
+    Parameters
+    ----------
+    name : str
+        A name from `classifiers`, or ``distribution:name``.
+    num_classes : int
+        The number of classes: 2 or more, or 1 or more if `multi_label`.
+    multi_label : bool, default=False
+        Whether several classes, or none, may apply to a text.
+    **parameters
+        The parameters of the classifier, which ``smalltext info NAME`` lists.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a plugin says about a classifier: its name, where its parts live, and what it can do."""
+"""What a plugin provides: the hook, and the specs of classifiers that it returns."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class ClassifierSpec:
         The `smalltext_core.PROTOCOL_VERSION` that the classifier was written for: a number, not the
         constant, which would always agree with whatever core is installed.
     classifier : str
-        Where the class lives, as ``"module:attribute"``.
+        The location of the class, as ``"module:attribute"``.
     factory : str, optional
         The location of its factory class, likewise; by default `ConstructorFactory`.
     builder : str, optional
         The location of a function from a number of classes and keyword arguments to a factory; by default the
         class is called with them. ``smalltext info`` shows the parameters of the function, or else of the class.
     dataset : str, optional
-        Where the dataset of what the backend computed lives, if it has one.
-    abilities : tuple of str
+        The location of the dataset class of what the backend computes, if it has one.
+    abilities : tuple of str, default=()
         Those of `ABILITIES` that the classifier has.
 
     Examples
@@ -95,9 +95,12 @@ class ClassifierSpec:
                 raise InvalidInputError("abilities", shown(ability), f"some of {', '.join(ABILITIES)}")
 
     def resolve(self, part: str) -> Any:
-        """Import "classifier", "factory", "builder" or "dataset"; PluginError, cause chained, if that fails.
+        """Import a part of the classifier; PluginError, with the cause chained, if that fails.
 
-        A spec without a factory gives `ConstructorFactory`, one without a builder the class itself.
+        Parameters
+        ----------
+        part : str
+            "classifier", "dataset", "factory" (by default `ConstructorFactory`) or "builder" (by default the class).
         """
         target = getattr(self, part)
         if target is None and part == "dataset":

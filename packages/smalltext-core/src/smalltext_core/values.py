@@ -1,4 +1,4 @@
-"""Numbers, sequences and texts: of Python, numpy and table libraries alike.
+"""Numbers, sequences, texts and selections of rows: of Python, numpy and table libraries alike.
 
 Booleans and spans of time are not numbers, although Python and numpy count them among their integers. A table is
 recognised by its columns, so that neither pandas nor polars nor pyarrow is imported for it.
@@ -20,6 +20,11 @@ from scipy.sparse import sparray, spmatrix
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief
+
+Rows = range | NDArray[np.intp]
+"""Which rows of the storage a view shows. A view of a view is one selection too, so that views nest at no cost."""
+
+_INDICES = "an int, a slice, a list or array of ints, or a boolean mask with one entry a text"
 
 _LONG = 1_000
 """In characters; below it, `unicodedata.normalize` takes milliseconds at most, whatever it has to sort."""
@@ -181,3 +186,48 @@ def _sorted_marks(run: re.Match[str]) -> str:
         "".join(sorted(group, key=unicodedata.combining) if marks else group)
         for marks, group in groupby(decomposed, lambda character: unicodedata.combining(character) != 0)
     )
+
+
+def as_rows(indices: object, length: int) -> Rows:
+    """Convert an index to rows of a sequence of this length; IndexError if one is out of range."""
+    if isinstance(indices, slice):
+        return range(length)[indices]
+    if isinstance(indices, bool) or not isinstance(indices, (int, np.integer, list, tuple, range, np.ndarray)):
+        raise InvalidInputError("indices", f"{type(indices).__name__}", _INDICES)
+    array = np.asarray(indices)
+    if array.dtype == np.bool_:
+        if array.shape != (length,):
+            raise InvalidInputError("indices", f"a boolean mask of shape {array.shape}", f"shape ({length},)")
+        return np.flatnonzero(array)
+    if array.size == 0:
+        return range(0)
+    if array.ndim > 1 or not are_whole(array):
+        raise InvalidInputError("indices", f"an array of {array.dtype}, shape {array.shape}", _INDICES)
+    numbers = np.atleast_1d(array).astype(np.intp)
+    outside = (numbers < -length) | (numbers >= length)
+    if outside.any():
+        raise IndexError(f"row {numbers[outside][0]} is out of range for a dataset of {length} texts")
+    rows = np.where(numbers < 0, numbers + length, numbers)
+    return range(int(rows[0]), int(rows[0]) + 1) if array.ndim == 0 else rows
+
+
+def compose_rows(outer: Rows | None, inner: Rows) -> Rows:
+    """Return the rows at `inner` of the rows `outer`, where None stands for all."""
+    if outer is None:
+        return inner
+    if isinstance(outer, range):
+        if isinstance(inner, range):
+            start, step = outer.start, outer.step
+            return range(start + step * inner.start, start + step * inner.stop, step * inner.step)
+        return outer.start + outer.step * inner
+    picked: NDArray[np.intp] = outer[positions(inner)]
+    return picked
+
+
+def positions(rows: Rows) -> Any:
+    """Return rows as what numpy and scipy index with: a slice where that avoids a copy, else an array."""
+    if not isinstance(rows, range):
+        return rows
+    if not rows:
+        return slice(0, 0)  # the ends of an empty range may be negative, which a slice counts from the end
+    return slice(rows.start, rows.stop if rows.stop >= 0 else None, rows.step)
