@@ -18,7 +18,16 @@ class SmallTextError(Exception):
 class InvalidInputError(SmallTextError, ValueError):
     """An argument holds something that is not allowed, and nothing has been done yet.
 
-    It says the `argument`, what was `given`, what is `allowed`, and the `next_step` where that is not plain.
+    Parameters
+    ----------
+    argument : str
+        The name of the argument.
+    given : str
+        The value, as the message shows it.
+    allowed : str
+        The values that are allowed.
+    next_step : str, default=""
+        A sentence on what to do, where that is not plain.
 
     Examples
     --------
@@ -41,7 +50,13 @@ class InvalidInputError(SmallTextError, ValueError):
 
 
 class NotFittedError(SmallTextError, ValueError, AttributeError):
-    """A classifier was asked for predictions before `fit` was called on it."""
+    """A classifier was used before `fit` was called.
+
+    Parameters
+    ----------
+    classifier : object
+        The classifier, or the name of its class.
+    """
 
     def __init__(self, classifier: object) -> None:
         name = classifier if isinstance(classifier, str) else type(classifier).__name__

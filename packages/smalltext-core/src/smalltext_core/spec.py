@@ -100,7 +100,7 @@ class ClassifierSpec:
         Parameters
         ----------
         part : str
-            "classifier", "dataset", "factory" (by default `ConstructorFactory`) or "builder" (by default the class).
+            "classifier", "factory" (`ConstructorFactory` if None), "builder" (the class if None) or "dataset".
         """
         target = getattr(self, part)
         if target is None and part == "dataset":
