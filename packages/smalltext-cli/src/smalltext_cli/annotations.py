@@ -1,4 +1,4 @@
-"""Reading a value that somebody typed by the annotation of the parameter that it is for."""
+"""Parse a text by a type annotation, such as ``3,4`` by ``list[int]``, and describe what is allowed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import pathlib
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 _TRUE = ("true", "yes", "on")
 _FALSE = ("false", "no", "off")
-
-_NOTHING = object()
 
 _SEQUENCES: dict[Any, type] = {
     list: list,
@@ -32,15 +31,10 @@ _MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 
 
 def members(annotation: object, namespace: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Take an annotation apart into what it admits.
+    """Return the types that an annotation admits: the members of a union, else one.
 
-    Parameters
-    ----------
-    annotation : object
-        A type, a union, or the source of either.
-    namespace : mapping of str to Any
-        Where names in the source are looked up. What is not found there (often because it is imported for
-        type checkers only) is left out.
+    Names in its source are looked up in the namespace; those that are missing there, often because they are
+    imported for type checkers only, are left out.
 
     Examples
     --------
@@ -73,9 +67,9 @@ def _from_source(source: str, namespace: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def parse(text: str, admitted: Sequence[Any]) -> Any:
-    """Return what a text means where values of the given types are admitted.
+    """Parse a text as one of the admitted types.
 
-    The narrowest reading wins: ``3`` is a number where numbers are admitted, and a string elsewhere.
+    The narrowest type wins: ``3`` is a number if numbers are admitted, else a string.
 
     Raises
     ------
@@ -87,83 +81,54 @@ def parse(text: str, admitted: Sequence[Any]) -> Any:
     >>> parse("none", (int, type(None))), parse("3", (int, str)), parse("[3, 4]", (list[int],))
     (None, 3, [3, 4])
     """
-    has_text = str in admitted or Any in admitted or object in admitted
-    for reading in (_none, _bool, _int, _float, _choice, _container):
-        for annotation in admitted:
-            value = reading(text, annotation, admitted)
-            if value is not _NOTHING:
-                return value
-    if has_text:
-        return _anything(text) if str not in admitted else text
+    numbers = int in admitted or float in admitted
+    for annotation in sorted(admitted, key=_precedence):
+        with suppress(ValueError, RecursionError):
+            return _parse_as(text, annotation, numbers=numbers)
+    if str in admitted:
+        return text
+    if Any in admitted or object in admitted:
+        return _anything(text)
     for annotation in admitted:
         if annotation is pathlib.Path:
             return pathlib.Path(text)
-        if (value := _comma_separated(text, annotation)) is not _NOTHING:
-            return value
+        if (typing.get_origin(annotation) or annotation) in _SEQUENCES:  # 3,4,5 without brackets
+            with suppress(ValueError):
+                return _converted([part.strip() for part in text.split(",")], annotation)
     raise ValueError(text)
 
 
-def _none(text: str, annotation: Any, _: Sequence[Any]) -> Any:
-    return None if annotation is type(None) and text.lower() in ("none", "null") else _NOTHING
+def _precedence(annotation: Any) -> int:
+    """Return the order in which types are tried: None, booleans, numbers, choices, and then all others."""
+    if typing.get_origin(annotation) is typing.Literal or isinstance(annotation, enum.EnumMeta):
+        return 4
+    return next((k for k, kind in enumerate((type(None), bool, int, float)) if annotation is kind), 5)
 
 
-def _bool(text: str, annotation: Any, admitted: Sequence[Any]) -> Any:
-    if annotation is not bool:
-        return _NOTHING
-    numbers = int in admitted or float in admitted
-    if text.lower() in _TRUE or (text == "1" and not numbers):
-        return True
-    return False if text.lower() in _FALSE or (text == "0" and not numbers) else _NOTHING
-
-
-def _int(text: str, annotation: Any, _: Sequence[Any]) -> Any:
-    try:
-        return int(text) if annotation is int else _NOTHING
-    except ValueError:
-        return _NOTHING
-
-
-def _float(text: str, annotation: Any, _: Sequence[Any]) -> Any:
-    try:
-        return float(text) if annotation is float else _NOTHING
-    except ValueError:
-        return _NOTHING
-
-
-def _choice(text: str, annotation: Any, _: Sequence[Any]) -> Any:
+def _parse_as(text: str, annotation: Any, *, numbers: bool) -> Any:
+    """Parse a text as one type, or raise ValueError; 0 and 1 are booleans unless `numbers` are admitted."""
+    lower = text.lower()
+    if annotation is type(None) and lower in ("none", "null"):
+        return None
+    if annotation is bool and (lower in (*_TRUE, *_FALSE) or (text in ("0", "1") and not numbers)):
+        return lower in (*_TRUE, "1")
+    if annotation in (int, float):
+        return annotation(text)
+    choices: list[tuple[tuple[str, ...], Any]] = []
     if typing.get_origin(annotation) is typing.Literal:
-        return next((value for value in typing.get_args(annotation) if str(value) == text), _NOTHING)
-    if isinstance(annotation, enum.EnumMeta):
-        found: Any = next(
-            (one for one in list[Any](annotation) if text.lower() in (one.name.lower(), str(one.value).lower())),
-            _NOTHING,
-        )
-        return found
-    return _NOTHING
-
-
-def _container(text: str, annotation: Any, _: Sequence[Any]) -> Any:
-    """Read a JSON list or object."""
-    if text.lstrip()[:1] not in ("[", "{"):
-        return _NOTHING
-    try:
+        choices = [((str(value),), value) for value in typing.get_args(annotation) if str(value) == text]
+    elif isinstance(annotation, enum.EnumMeta):
+        choices = [((one.name.lower(), str(one.value).lower()), one) for one in list[Any](annotation)]
+    for spellings, value in choices:
+        if text in spellings or lower in spellings:
+            return value
+    if text.lstrip()[:1] in ("[", "{"):
         return _converted(json.loads(text), annotation)
-    except (ValueError, RecursionError):
-        return _NOTHING
-
-
-def _comma_separated(text: str, annotation: Any) -> Any:
-    """Read ``3,4,5`` where a list of numbers is admitted."""
-    if (typing.get_origin(annotation) or annotation) not in _SEQUENCES:
-        return _NOTHING
-    try:
-        return _converted([part.strip() for part in text.split(",")], annotation)
-    except ValueError:
-        return _NOTHING
+    raise ValueError(text)
 
 
 def _converted(value: Any, annotation: Any) -> Any:
-    """Turn what JSON can hold into what an annotation asks for, or raise ValueError."""
+    """Convert a JSON value to the type of an annotation, or raise ValueError."""
     origin, arguments = typing.get_origin(annotation) or annotation, typing.get_args(annotation)
     if annotation in (Any, object):
         return value
@@ -185,7 +150,7 @@ def _item_types(origin: Any, arguments: tuple[Any, ...], count: int) -> list[Any
 
 
 def _item(value: Any, annotation: Any) -> Any:
-    """Turn one entry of a list or object into what its annotation asks for."""
+    """Convert one entry of a list or object."""
     admitted = members(annotation, {})
     if isinstance(value, str):
         return parse(value, admitted)
@@ -203,7 +168,7 @@ def _item(value: Any, annotation: Any) -> Any:
 
 
 def _anything(text: str) -> Any:
-    """Read a text without an annotation: as JSON, or else as a string."""
+    """Parse a text without a type: as JSON, or else as a string."""
     literal = {"None": "null", "True": "true", "False": "false"}.get(text, text)
     try:
         return json.loads(literal)
@@ -231,7 +196,7 @@ def written(annotation: Any) -> str:
 
 
 def described(admitted: Sequence[Any]) -> str:
-    """Say in words which texts `parse` takes; empty if there are none.
+    """Describe the texts that `parse` takes; empty if there are none.
 
     Examples
     --------

@@ -90,20 +90,8 @@ def unify_spellings(
     pandas writes ``1.0`` into a CSV file where JSON lines have ``1``, and ``True`` where they have ``true``. Other
     names are never unified: ``007`` is not ``7``, and ``1.10`` is not ``1.1``.
 
-    Parameters
-    ----------
-    labels : sequence of str, or of tuples of str (multi-label)
-    file : str
-        The name of the file in notes.
-    known : iterable of str, optional
-        The names of classes that exist; by default those in `labels`.
-
-    Returns
-    -------
-    labels : list
-        In which a name that is not known is replaced by a known one with the same value.
-    notes : list of str
-        A sentence for each name that was replaced, with its count.
+    Names that are not `known` (by default, all but one of each value) are replaced by a known one. A note for each
+    names the `file` and counts its labels.
 
     Examples
     --------
@@ -153,21 +141,9 @@ def _value(name: str) -> str | None:
 
 @dataclass(frozen=True)
 class DataSummary:
-    """Counts of labelled texts.
+    """Counts of labelled texts: in all, of each class, copies of an earlier text, blank, and without any class.
 
-    Parameters
-    ----------
-    texts : int
-    classes : dict of str to int
-        The number of texts of each class.
-    duplicates : int
-        Exact copies of an earlier text.
-    contradictions : tuple of str
-        Texts that occur with different labels.
-    empty : int
-        Blank texts.
-    without_class : int
-        Multi-label: texts without any class.
+    `contradictions` are the texts that occur with different labels.
     """
 
     texts: int

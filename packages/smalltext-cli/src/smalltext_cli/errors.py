@@ -1,31 +1,18 @@
-"""What goes wrong at a terminal: files that are not what was expected, and options that do not fit.
-
-Like every error of smalltext, each is one line that says where and what to do, and ends the command with
-exit code 2.
-"""
+"""Errors of the command, each one line that says where and what to do, with which it ends with exit code 2."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from smalltext_core.errors import SmallTextError
 from smalltext_core.label_names import shown_name
 
-_LONGEST_GUESS = 1_000
+_MAX_GUESS = 1_000
 
 
 class InputFileError(SmallTextError, ValueError):
-    """A file of texts cannot be read.
-
-    Parameters
-    ----------
-    place : str
-        The file, and the line or row where that is known.
-    problem : str
-        What was found there.
-    next_step : str
-        What to do about it.
+    """A file of texts cannot be read: the file and line, the problem there, and the next step.
 
     Examples
     --------
@@ -40,33 +27,25 @@ class InputFileError(SmallTextError, ValueError):
 
 
 class OutputError(SmallTextError, OSError):
-    """A result cannot be written to where it was asked for."""
+    """A result cannot be written."""
 
 
 class UsageError(SmallTextError, ValueError):
-    """Options that do not fit one another, or the classifier that they are for."""
+    """Options contradict one another, or the classifier or data that they are for."""
 
 
 def missing_column(name: str, column: str, found: Iterable[str], hint: str = "") -> InputFileError:
-    """Return the error that a file lacks a column, naming those it has and the nearest.
-
-    Parameters
-    ----------
-    name : str
-        The file.
-    column : str
-        The column that was asked for.
-    found : iterable of str
-        The columns that are there.
-    hint : str, default=""
-        What else may be wrong.
-    """
+    """Return the error for a file without a column, naming the columns that were `found` and the nearest."""
     columns = list(found)
-    listed = ", ".join(map(shown_name, columns[:20])) + (", ..." if len(columns) > 20 else "")
-    near = difflib.get_close_matches(column, [other for other in columns if len(other) < _LONGEST_GUESS], n=1)
+    near = difflib.get_close_matches(column, [other for other in columns if len(other) < _MAX_GUESS], n=1)
     advice = f"Did you mean {shown_name(near[0])}? " if near else ""
     return InputFileError(
         name,
-        f"there is no column {shown_name(column)}, only {listed}",
+        f"there is no column {shown_name(column)}, only {listed_names(columns)}",
         f"{advice}{hint}Name the columns with --text-column and --label-column.",
     )
+
+
+def listed_names(names: Sequence[str], most: int = 20) -> str:
+    """List the first names of columns or classes."""
+    return ", ".join(map(shown_name, names[:most])) + (", ..." if len(names) > most else "")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smalltext_cli.data_checks import label_set, similar_name_hint, unify_spellings
-from smalltext_cli.errors import InputFileError, UsageError
+from smalltext_cli.errors import InputFileError, UsageError, listed_names
 from smalltext_cli.metrics import Scores, score
 from smalltext_cli.readers import Row
 from smalltext_cli.readers.files import STDIN
@@ -34,22 +34,7 @@ class Model:
 
 
 def load_model(folder: str, *, trusted: list[str] | None = None, device: str | None = None) -> Model:
-    """Load a model folder.
-
-    Parameters
-    ----------
-    folder : str
-    trusted : list of str, optional
-        Types that the folder may hold although they are not known to be safe.
-    device : str, optional
-
-    Raises
-    ------
-    ModelFolderError
-        If the folder is no model, or is damaged.
-    UsageError
-        If the classifier takes no `trusted` or no `device`.
-    """
+    """Load a model folder, with what ``--trust`` and ``--device`` gave, or refuse options that do not apply."""
     manifest = read_manifest(folder)
     options: dict[str, Any] = {}
     for name, option, value in (("trusted", "--trust", trusted or None), ("device", "--device", device)):
@@ -105,17 +90,7 @@ class Evaluation:
 def evaluate_model(
     model: Model, rows: Sequence[Row], source: str, line_unit: Literal["line", "row"] = "line"
 ) -> Evaluation:
-    """Predict the classes of labelled texts, and score the predictions.
-
-    Parameters
-    ----------
-    model : Model
-    rows : sequence of Row
-        With labels; at least one.
-    source : str
-        The file that the rows come from, or ``-`` for standard input.
-    line_unit : {"line", "row"}, default="line"
-        The unit of the numbers of the rows.
+    """Predict the classes of the labelled rows of a file (``-`` is standard input), and score the predictions.
 
     Raises
     ------
@@ -171,12 +146,11 @@ def _check_labels(
     known = names.names
     shown = ", ".join(f"{shown_name(name)} ({line_unit} {line})" for name, line in list(unknown.items())[:5])
     more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-    listed = ", ".join(map(shown_name, known[:20])) + (", ..." if len(known) > 20 else "")
     raise InputFileError(
         f"{place}, {line_unit} {min(unknown.values())}",
         f"the model does not know the label {shown}{more}",
-        f"It knows {listed}. {similar_name_hint(unknown, known)}Correct or drop those rows, or name another "
-        "column with --label-column.",
+        f"It knows {listed_names(known)}. {similar_name_hint(unknown, known)}"
+        "Correct or drop those rows, or name another column with --label-column.",
     )
 
 

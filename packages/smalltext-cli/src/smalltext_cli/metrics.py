@@ -25,6 +25,10 @@ RELIABILITY_BINS = 15
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
 """The log loss clips the probability of the truth here, as scikit-learn does for float32."""
 
+_FIGURES = (
+    *("multi_label", "accuracy", "accuracy_interval", "macro_f1", "micro_f1", "log_loss"),
+    *("zero_probability_truths", "expected_calibration_error", "brier"),
+)
 _Z_95 = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 
 
@@ -158,20 +162,12 @@ class Scores:
         """
         if len(names) != len(self.per_class):
             raise InvalidInputError("names", f"{len(names)} names", f"{len(self.per_class)}, one a class")
-        only_multi_label = {"threshold": self.threshold, "hamming_loss": self.hamming_loss}
+        multi_label = ("threshold", "hamming_loss") if self.multi_label else ()
         return {
             "texts": self.num_texts,
             "classes": len(self.per_class),
-            "multi_label": self.multi_label,
-            "accuracy": self.accuracy,
+            **{name: getattr(self, name) for name in (*_FIGURES, *multi_label)},
             "accuracy_interval": list(self.accuracy_interval),
-            "macro_f1": self.macro_f1,
-            "micro_f1": self.micro_f1,
-            "log_loss": self.log_loss,
-            "zero_probability_truths": self.zero_probability_truths,
-            "expected_calibration_error": self.expected_calibration_error,
-            "brier": self.brier,
-            **(only_multi_label if self.multi_label else {}),
             "labels": list(names),
             "per_class": {name: asdict(one) for name, one in zip(names, self.per_class, strict=True)},
             "confusion_matrix": self.confusion_matrix.tolist(),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from smalltext_cli.annotations import described, members, parse, written
-from smalltext_cli.errors import UsageError
+from smalltext_cli.errors import UsageError, listed_names
 from smalltext_core import LabelNames
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import shown_name
@@ -163,16 +163,7 @@ def parse_assignments(
     seed: int | None = None,
     device: str | None = None,
 ) -> dict[str, str]:
-    """Split ``key=value`` pairs, and check their keys; the values are not parsed yet.
-
-    Parameters
-    ----------
-    classifier : str
-        The name of the classifier, for messages.
-    parameters : Parameters
-    pairs : sequence of str
-    seed, device : optional
-        The values of ``--seed`` and ``--device``.
+    """Split ``key=value`` pairs, add ``--seed`` and ``--device``, and check the keys; values are not parsed yet.
 
     Raises
     ------
@@ -210,21 +201,9 @@ def parse_assignments(
 def parse_values(
     parameters: Parameters, assignments: Mapping[str, str], names: LabelNames | None = None
 ) -> dict[str, Any]:
-    """Parse values by the types of their parameters.
+    """Parse the values of `parse_assignments` by the types of their parameters, or raise UsageError.
 
-    Parameters
-    ----------
-    parameters : Parameters
-    assignments : mapping of str to str
-        From `parse_assignments`.
-    names : LabelNames, optional
-        The names of the classes, which are the keys of a JSON object for ``class_weight``. Without them, such an
-        object is left out.
-
-    Raises
-    ------
-    UsageError
-        Saying what is allowed.
+    The keys of a JSON object for ``class_weight`` are the names of classes; it is left out without `names`.
 
     Examples
     --------
@@ -285,10 +264,9 @@ def _with_class_numbers(text: str, names: LabelNames) -> str:
         try:
             number = str(names.number(name))
         except InvalidInputError as error:
-            listed = ", ".join(map(shown_name, names.names[:20])) + (", ..." if len(names) > 20 else "")
             raise UsageError(
-                f"--set {CLASS_WEIGHT}: no class is called {error.given}. The classes are: {listed}. "
-                f"{error.next_step}".rstrip()
+                f"--set {CLASS_WEIGHT}: no class is called {error.given}. "
+                f"The classes are: {listed_names(names.names)}. {error.next_step}".rstrip()
             ) from None
         if number in weights:
             raise UsageError(f"--set {CLASS_WEIGHT}: the class {shown_name(name)} is given twice. Give it once.")

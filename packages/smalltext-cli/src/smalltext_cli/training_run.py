@@ -15,17 +15,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from smalltext_cli import data_checks
 from smalltext_cli.console import messages, note, working
-from smalltext_cli.data_checks import (
-    DataSummary,
-    class_counts,
-    class_names,
-    label_set,
-    similar_name_hint,
-    unify_spellings,
-    warn_of_overlap,
-    warn_of_unscored,
-)
+from smalltext_cli.data_checks import label_set
 from smalltext_cli.errors import InputFileError, UsageError
 from smalltext_cli.evaluation import score_classifier
 from smalltext_cli.metrics import Scores
@@ -71,38 +63,8 @@ class Split:
 class TrainingRun:
     """A training run whose options have been checked, before any data is read.
 
-    Parameters
-    ----------
-    classifier : str
-        The name of a classifier.
-    data : str
-        A file of labelled texts, or ``-`` for standard input.
-    reader : Reader
-    settings : sequence of str
-        Parameters of the classifier, each ``key=value``.
-    output : path, optional
-        The model folder; by default, a folder that is called after the data.
-    validation : str, optional
-        A file of texts to score on, instead of a held-out part of the data.
-    held_out : float, default=0.2
-        The share of the data to hold out.
-    max_classes : int, optional
-        See `class_names`.
-    seed : int, optional
-        For the split and the classifier.
-    device : str, optional
-
-    Attributes
-    ----------
-    values : dict of str to Any
-        The parameters of the classifier.
-    summary : DataSummary
-    split : Split
-    seconds : float
-        The duration of the training.
-    scores : Scores or None
-    document : dict or None
-        The content of ``scores.json``. These four are there once `run` has ended.
+    The parameters are the options of the command. `values` are the parameters of the classifier; the other
+    attributes are set by `run`: `seconds` is the duration of the training, `document` what ``scores.json`` holds.
 
     Raises
     ------
@@ -110,7 +72,7 @@ class TrainingRun:
         If options contradict one another, or the classifier or the folder.
     """
 
-    summary: DataSummary
+    summary: data_checks.DataSummary
     split: Split
     seconds: float
     scores: Scores | None = None
@@ -155,8 +117,8 @@ class TrainingRun:
             self.split = self._with_validation(labelled, names, self._validation)
         scored = self.split.scored
         if scored is not None:
-            scored_on = class_counts(_decoded(scored, names))
-            warn_of_unscored(self.summary.classes, scored_on, held_out=self.split.is_held_out)
+            scored_on = data_checks.class_counts(_decoded(scored, names))
+            data_checks.warn_of_unscored(self.summary.classes, scored_on, held_out=self.split.is_held_out)
         # No spinner: a backend that has a progress bar of its own would draw it over this line.
         messages().print(f"Training {self._classifier} on {len(self.split.train):,} texts ...", markup=False)
         classifier = self._fit(names)
@@ -171,16 +133,16 @@ class TrainingRun:
 
     def _read(self) -> tuple[Labelled, LabelNames]:
         labelled = self._reader.read(self._data)
-        labels, notes = unify_spellings(labelled.labels, self._data)
+        labels, notes = data_checks.unify_spellings(labelled.labels, self._data)
         labelled = replace(labelled, labels=labels)
-        names = class_names(
+        names = data_checks.class_names(
             labels,
             self._data,
             str(self._reader.label_column),
             multi_label=self._reader.multi_label,
             max_classes=self._max_classes,
         )
-        self.summary = DataSummary.of(labelled)
+        self.summary = data_checks.DataSummary.of(labelled)
         self.summary.show(self._data)
         for sentence in (*labelled.notes, *notes):
             note(sentence)
@@ -207,17 +169,17 @@ class TrainingRun:
         quoting = self._reader.quoting if file_format in ("csv", "tsv") else None
         reader = replace(self._reader, weight_column=None, file_format=file_format, quoting=quoting)
         validation = reader.read(file)
-        labels, notes = unify_spellings(validation.labels, file, names.names)
+        labels, notes = data_checks.unify_spellings(validation.labels, file, names.names)
         validation = replace(validation, labels=labels)
         for sentence in (*validation.notes, *notes):
             note(sentence)
-        warn_of_overlap(data, validation, file)
+        data_checks.warn_of_overlap(data, validation, file)
         unknown = sorted({name for label in labels for name in label_set(label)} - set(names.names))
         if unknown:
             raise InputFileError(
                 file,
                 f"no text to train on has the label {shown_name(unknown[0])}",
-                f"{similar_name_hint(unknown[:1], names.names)}Add such texts to the training file, "
+                f"{data_checks.similar_name_hint(unknown[:1], names.names)}Add such texts to the training file, "
                 "or drop these.",
             )
         return Split(
@@ -301,19 +263,7 @@ def held_out_rows(texts: Sequence[str], labels: Sequence[Label], share: float, s
     """Choose the rows to hold out, stratified by class.
 
     Copies of one text stay on one side, even if their labels differ. Each class keeps at least one text to train
-    on; if there are too few texts, none is held out.
-
-    Parameters
-    ----------
-    texts : sequence of str
-    labels : sequence of str, or of tuples of str (multi-label)
-    share : float
-        Of the texts, from 0 to below 1.
-    seed : int
-
-    Returns
-    -------
-    ndarray of int, sorted
+    on; if there are too few texts, none is held out. `share` is that of the texts, from 0 to below 1.
 
     Examples
     --------
@@ -324,7 +274,7 @@ def held_out_rows(texts: Sequence[str], labels: Sequence[Label], share: float, s
     for row, text in enumerate(texts):
         copies[text].append(row)
     groups = list(copies.values())
-    frequency = class_counts(labels)
+    frequency = data_checks.class_counts(labels)
     strata: dict[str | None, list[int]] = defaultdict(list)
     for number, rows in enumerate(groups):
         strata[_rarest_class(labels[rows[0]], frequency)].append(number)

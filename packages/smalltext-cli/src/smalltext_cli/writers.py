@@ -1,4 +1,4 @@
-"""Tables as CSV, TSV, JSON lines or Parquet, written chunk by chunk; the file appears whole or not at all."""
+"""Writers of CSV, TSV, JSON lines and Parquet, chunk by chunk; a file appears only once it is complete."""
 
 from __future__ import annotations
 
@@ -31,20 +31,9 @@ Write: TypeAlias = "Callable[[DataFrame], None]"
 
 @contextmanager
 def table_writer(output: str, file_format: FileFormat) -> Iterator[Write]:
-    """Open a table to append chunks to.
+    """Open a table; the function that it yields appends a DataFrame, always of the same columns.
 
-    If the block raises, whatever was there under this name stays, and nothing else is left behind.
-
-    Parameters
-    ----------
-    output : str
-        A file, or ``-`` for standard output.
-    file_format : {"csv", "tsv", "jsonl", "parquet"}
-
-    Yields
-    ------
-    callable
-        Takes a polars DataFrame, always of the same columns.
+    If the block raises, the former file stays, and nothing else is left behind.
 
     Raises
     ------
@@ -65,21 +54,7 @@ def table_writer(output: str, file_format: FileFormat) -> Iterator[Write]:
 
 
 def check_output(output: str, data: str, model: str) -> None:
-    """Refuse a place that no file can be written to, before any work is done.
-
-    Parameters
-    ----------
-    output : str
-        A file, or ``-`` for standard output.
-    data : str
-        The input, which is never written over.
-    model : str
-        The model folder, whose own files are not written over either.
-
-    Raises
-    ------
-    OutputError
-    """
+    """Refuse an output, before any work is done, that is not writable, the input, or a file of the model."""
     if output == STDOUT:
         return
     path = Path(output)
@@ -112,25 +87,14 @@ def _files_of(model: Path) -> list[Path]:
 
 
 def check_file_output(output: str, data: str, model: str) -> None:
-    """Refuse a place for a file beside the results: standard output, and what `check_output` refuses.
-
-    Raises
-    ------
-    OutputError
-    """
+    """Refuse standard output, which is for the results, and what `check_output` refuses."""
     if output == STDOUT:
         raise OutputError("standard output is for the results. Give the path of a file to write.")
     check_output(output, data, model)
 
 
 def write_file(output: str, content: bytes) -> None:
-    """Write a file, whole or not at all.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written; what was there is left as it was.
-    """
+    """Write a file completely, or leave the former one and raise OutputError."""
     with _explained(output):
         if Path(output).exists() and not Path(output).is_file():
             Path(output).write_bytes(content)  # a device or a named pipe
@@ -141,10 +105,7 @@ def write_file(output: str, content: bytes) -> None:
 
 @contextmanager
 def staged_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Give a file to write into, and put it in the place of `target` at the end.
-
-    If the block raises, `target` stays what it was and nothing is left behind.
-    """
+    """Open a new file that replaces `target` at the end of the block, unless that raises."""
     final = Path(os.path.realpath(target))
     with temporary_folder(final) as room:
         staging = room / "new"

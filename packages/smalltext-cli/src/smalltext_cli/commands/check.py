@@ -195,22 +195,7 @@ def plan(
     seed: int | None = None,
     device: str | None = None,
 ) -> Plan:
-    """Select the checks to run, and validate the options; nothing is trained yet.
-
-    Parameters
-    ----------
-    name : str
-        Of a classifier; of a plugin, if that cannot be loaded.
-    settings : sequence of str
-        Each ``key=value``.
-    num_classes : int
-    multi_label : bool, optional
-        One kind of problems alone; by default, those that the classifier declares.
-    only : sequence of str, default=()
-        The names of the checks to run; by default, all.
-    seed : int, optional
-        By default 1, if the classifier takes one.
-    device : str, optional
+    """Select the checks to run, and validate the options of the command; nothing is trained yet.
 
     Raises
     ------

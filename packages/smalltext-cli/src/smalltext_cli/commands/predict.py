@@ -121,20 +121,9 @@ def text_chunks(rows: Iterable[Row]) -> Iterator[list[str]]:
 class Predictor:
     """Makes tables of texts and their predictions.
 
-    Parameters
-    ----------
-    model : Model
-    file_format : {"csv", "tsv", "jsonl", "parquet"}
-        Several labels a text are a JSON list in CSV and TSV, and a list in the others.
-    proba : bool
-        Whether to add a column ``proba_<name>`` for each class.
-    top : int
-        The number of most probable classes to add, as ``label_1``, ``proba_1`` and so on.
-
-    Raises
-    ------
-    UsageError
-        If two columns would have one name.
+    Several labels a text are a JSON list in CSV and TSV. `proba` adds a column ``proba_<name>`` for each class,
+    and `top` the most probable classes, as ``label_1``, ``proba_1`` and so on. UsageError is raised if two columns
+    would have one name.
     """
 
     def __init__(self, model: Model, file_format: FileFormat, *, proba: bool, top: int) -> None:

@@ -56,21 +56,9 @@ _HEAD = 4096
 class LineCounts:
     """Counts of the lines and rows of a file, made while it is read.
 
-    Parameters
-    ----------
-    name : str
-        The file, for messages.
-    lines, header, blank : int
-        All lines; those of the header; those without content, which are skipped.
-    rows : int
-    multi_line_rows, lines_in_them, first_of_them : int
-        Rows of more than one line, since a quoted field holds line breaks; their lines; the first such line.
-    carriage_returns : int
-        Rows that end in a carriage return alone.
-    quoted_fields : int
-        Rows, read without quoting, of which a field begins and ends with a double quote.
-    quoting : bool
-        Whether the file is read with quoting.
+    `multi_line_rows` have a quoted field with line breaks, and `first_of_them` is the first of their lines.
+    `carriage_returns` counts rows that end in one alone, and `quoted_fields` rows that were read without quoting
+    although a field begins and ends with a double quote.
     """
 
     name: str

@@ -68,15 +68,7 @@ def dot(x: float, y: float, radius: float) -> Markup:
 def chart(key: str, title: str, description: str, size: tuple[float, float], *content: Markup) -> Markup:
     """Return a chart as an inline SVG that scales with the page, from 75 % to 125 % of its size in pixels.
 
-    Parameters
-    ----------
-    key : str
-        An id that no other chart of the page has.
-    title, description : str
-        What a screen reader says instead of the chart.
-    size : (float, float)
-        Width and height in pixels.
-    *content : Markup
+    The key is an id that no other chart of the page has; a screen reader reads the title and the description.
     """
     width, height = size
     return element(
