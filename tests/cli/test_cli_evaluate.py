@@ -93,7 +93,7 @@ def test_tables_show_figures_classes_and_confusions(smalltext, model, data):
         "good",
     ):
         assert word in out
-    assert "truth, and what was said" in out
+    assert "truth / prediction" in out
 
 
 def test_multi_label_is_known_from_the_model_and_so_is_its_threshold(smalltext, tagging_model, tmp_path):
@@ -114,7 +114,7 @@ def test_multi_label_tables_show_decisions(smalltext, tagging_model, tmp_path):
     code, out, _ = smalltext("evaluate", tagging_model, path, "--separator", ";")
 
     assert code == 0
-    assert "false alarms" in out
+    assert "false positives" in out
     assert "Hamming loss" in out
 
 
@@ -135,7 +135,7 @@ def test_many_classes_show_the_most_frequent_confusions(smalltext, tmp_path):
 
     _, out, _ = smalltext("evaluate", tmp_path / "model", path)
 
-    assert "most often taken for" in out
+    assert "most frequent prediction" in out
 
 
 def test_the_report_is_written_and_said_on_standard_error(smalltext, model, data, tmp_path):

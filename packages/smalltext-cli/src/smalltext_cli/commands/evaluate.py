@@ -138,8 +138,8 @@ def _overall_scores(scores: Scores) -> Table:
     zeros = scores.zero_probability_truths
     rows = [
         ("accuracy", scores.accuracy, f"{exactly}95% interval {low:.3f} to {high:.3f}"),
-        ("macro F1", scores.macro_f1, "every class counts the same"),
-        ("micro F1", scores.micro_f1, f"every {'decision' if scores.multi_label else 'text'} counts the same"),
+        ("macro F1", scores.macro_f1, "every class has the same weight"),
+        ("micro F1", scores.micro_f1, f"every {'decision' if scores.multi_label else 'text'} has the same weight"),
         ("Hamming loss", scores.hamming_loss, "wrong decisions on a text and a class"),
         (
             "log loss",
@@ -171,17 +171,15 @@ def _class_scores(scores: Scores, names: Sequence[str]) -> Table:
 
 
 def _decisions(scores: Scores, names: Sequence[str]) -> Table:
-    table = _table("class", "found", "missed", "false alarms", "rightly not given")
-    for name, ((true_negatives, false_alarms), (missed, found)) in zip(
-        names, scores.confusion_matrix.tolist(), strict=True
-    ):
-        counts = (found, missed, false_alarms, true_negatives)
+    table = _table("class", "true positives", "false negatives", "false positives", "true negatives")
+    for name, matrix in zip(names, scores.confusion_matrix.tolist(), strict=True):
+        counts = (*reversed(matrix[1]), *reversed(matrix[0]))
         table.add_row(plain(name, 40), *(f"{count:,}" for count in counts))
     return table
 
 
 def _confusion_matrix(scores: Scores, names: Sequence[str]) -> Table:
-    table = _table("truth, and what was said")
+    table = _table("truth / prediction")
     for name in names:
         table.add_column(plain(name, 12), justify="right")
     for row, (name, counts) in enumerate(zip(names, scores.confusion_matrix.tolist(), strict=True)):
@@ -192,7 +190,7 @@ def _confusion_matrix(scores: Scores, names: Sequence[str]) -> Table:
 def _top_confusions(scores: Scores, names: Sequence[str]) -> Table:
     from smalltext_cli.metrics import top_confusions
 
-    table = _table("truth", "most often taken for", "texts", "share of the truth", left=(0, 1))
+    table = _table("truth", "most frequent prediction", "texts", "share of the class", left=(0, 1))
     for one in top_confusions(scores.confusion_matrix, names):
         table.add_row(plain(one.truth, 40), plain(one.predicted, 40), f"{one.count:,}", f"{one.share:.1%}")
     return table

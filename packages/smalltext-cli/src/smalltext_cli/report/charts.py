@@ -32,6 +32,7 @@ MAX_BARS = 30
 MAX_MATRIX_CLASSES = 20
 """A confusion matrix of more classes is not legible."""
 
+_OUTCOMES = (("found", "true positives"), ("missed", "false negatives"), ("false-alarms", "false positives"))
 _WIDTH = 426.0
 _FONT = 12.0
 _MAX_BAR_LABEL = 120.0
@@ -109,17 +110,17 @@ def decisions_chart(
     for position, k in enumerate(order):
         y, before = top + row * position, 0
         parts.append(_row_label(names[k], left, y + row / 2))
-        for outcome, count in zip(("found", "missed", "false-alarms"), map(int, outcomes[k]), strict=True):
+        for (outcome, meaning), count in zip(_OUTCOMES, map(int, outcomes[k]), strict=True):
             x, width = scale(before), scale(before + count) - scale(before)
             before += count
             bar = [
-                element("title", f"{names[k]}: {count} {outcome.replace('-', ' ')}"),
+                element("title", f"{names[k]}: {count} {meaning}"),
                 rect(f"outcome {outcome}", x, y + 4, width, row - 8),
             ]
             if width > text_width(str(count), _FONT) + 6:
                 bar.append(text(f"{count}", f"small on-{outcome}", x + width / 2, y + row / 2 + 4))
             parts.append(element("g", *bar))
-    description = f"Texts that were found, missed and wrongly claimed, for {len(order)} classes."
+    description = f"True positives, false negatives and false positives of {len(order)} classes."
     size = (_WIDTH, top + row * len(order) + 6)
     return chart("outcome-chart", "Decisions on each class", description, size, *parts)
 
@@ -199,8 +200,8 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], error: float, *, multi_l
     return chart(
         "reliability-chart",
         "Reliability diagram",
-        f"How often predictions come true, by their confidence. Expected calibration error {error:.3f}; on the "
-        "dashed diagonal, confidence and truth agree.",
+        f"The accuracy of predictions by their confidence. Expected calibration error {error:.3f}; on the dashed "
+        "diagonal, confidence and accuracy agree.",
         (_WIDTH, _BOTTOM + 46),
         *_confidence_axes(accuracy, percent_ticks(), title, multi_label=multi_label),
         *(_reliability_bar(one, accuracy) for one in bins if one.count),
@@ -244,7 +245,7 @@ def _reliability_bar(one: ReliabilityBin, accuracy: Scale) -> Markup:
     low, high = wilson_interval(one.accuracy, one.count)
     left, right = _CONFIDENCE(one.lower) + 1.5, _CONFIDENCE(one.upper) - 1.5
     x, y = _CONFIDENCE(one.confidence), accuracy(one.accuracy)
-    title = f"{one.count} predictions: mean confidence {one.confidence:.1%}, came true {one.accuracy:.1%}"
+    title = f"{one.count} predictions: mean confidence {one.confidence:.1%}, accuracy {one.accuracy:.1%}"
     return element(
         "g",
         element("title", title),
@@ -262,7 +263,7 @@ def _histogram_bar(one: ReliabilityBin, counts: Scale, unit: str) -> Markup:
     top, border = counts(one.count), counts(correct)
     return element(
         "g",
-        element("title", f"{one.lower:.0%} to {one.upper:.0%}: {one.count} {unit}, {correct} came true"),
+        element("title", f"{one.lower:.0%} to {one.upper:.0%}: {one.count} {unit}, {correct} right"),
         rect("bar right", left, border, width, counts(0) - border),
         rect("bar wrong", left, top, width, border - top),
         text(compact(one.count), "small", left + width / 2, top - 5),
