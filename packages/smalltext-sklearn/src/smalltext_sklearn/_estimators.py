@@ -59,11 +59,10 @@ def check_estimator(model: object) -> None:
 
 
 def default_estimator() -> LogisticRegression:
-    """Return a logistic regression whose regularisation suits TF-IDF.
+    """Return a logistic regression for TF-IDF, whose vectors of length 1 need less regularisation than ``C=1``.
 
-    Vectors of length 1 need less regularisation than scikit-learn's ``C=1``, whose probabilities are far too close
-    to one another; see the decision record on default regularisation for the figures. With many more features
-    than texts, Newton's method with conjugate gradients converges in a fifth of the time of L-BFGS.
+    With many more features than texts, Newton's method with conjugate gradients converges in a fifth of the time
+    of L-BFGS; the decision record on default regularisation has the figures.
     """
     return LogisticRegression(C=30.0, solver="newton-cg", max_iter=1000)
 
@@ -78,23 +77,10 @@ def seeded_clone(estimator: Any, rng: np.random.Generator) -> Any:
 
 
 def fit_estimator(estimator: Any, x: Any, y: NDArray[Any], weights: NDArray[np.float64] | None) -> Any:
-    """Return a fitted clone of an estimator, calibrated if it has no `predict_proba`.
+    """Return a fitted clone of a seeded estimator, calibrated if it has no `predict_proba`.
 
-    Parameters
-    ----------
-    estimator : scikit-learn estimator
-        Seeded; it stays unchanged.
-    x : ndarray or csr_matrix, shape (n, features)
-    y : ndarray of int, shape (n,)
-        At least two classes.
-    weights : ndarray of float64, shape (n,), or None
-
-    Raises
-    ------
-    UnsupportedError
-        If there are weights and the estimator takes none.
-    InvalidInputError
-        If it needs calibration and a class has one text only, or dense features of more than `DENSE_LIMIT` bytes.
+    UnsupportedError is raised for weights that the estimator does not take, InvalidInputError if it needs
+    calibration and a class has one text only, or dense features of more than `DENSE_LIMIT` bytes.
     """
     if weights is not None and not takes_weights(estimator):
         raise UnsupportedError(
@@ -184,18 +170,10 @@ def exceeds_memory(estimator: Any, num_classes: int, num_texts: int, num_feature
 def fit_class_means(
     estimator: LogisticRegression, x: Any, y: NDArray[Any], weights: NDArray[np.float64] | None
 ) -> LogisticRegression:
-    """Fit a softmax over the similarity of a text to the mean of each class, as a `LogisticRegression`.
+    """Fit a softmax over the similarity of a text to the mean of each class, as a `LogisticRegression`, in place.
 
     Similarities are multiplied by the scale under which texts that are left out of the mean of their class, one
     at a time, are most probable, so that the probabilities are calibrated.
-
-    Parameters
-    ----------
-    estimator : LogisticRegression
-        Unfitted; it is fitted in place.
-    x : csr_matrix or ndarray, shape (n, features)
-    y : ndarray of int, shape (n,)
-    weights : ndarray of float64, shape (n,), or None
     """
     warnings.warn(
         f"{len(np.unique(y)):,} classes and {x.shape[1]:,} features are too many for logistic regression to fit "

@@ -25,17 +25,7 @@ _BINARIZE = "Several labels a text: sklearn.preprocessing.MultiLabelBinarizer().
 
 
 def as_text_column(X: Any) -> list[str]:
-    """Convert `X` to a list of str.
-
-    Parameters
-    ----------
-    X : list, array, pandas.Series or other iterable of str, shape (n,); or an array or frame, shape (n, 1)
-
-    Raises
-    ------
-    InvalidInputError
-        If there are several columns, or a value that is no string.
-    """
+    """Convert `X` to a list: an iterable of str of shape (n,), or an array or frame of shape (n, 1)."""
     if issparse(X):
         raise InvalidInputError("X", f"a sparse matrix of {X.dtype}, shape {X.shape}", _TEXTS, _NUMERIC)
     if not hasattr(X, "__array__"):
@@ -57,23 +47,15 @@ def as_text_column(X: Any) -> list[str]:
 
 @dataclass(frozen=True)
 class Classes:
-    """The labels of a problem in the order of their class numbers; decodes predictions.
-
-    Parameters
-    ----------
-    labels : ndarray, shape (classes,)
-        Sorted; in multi-label problems the column numbers.
-    multi_label : bool
-    sparse : bool, default=False
-        Whether multi-label predictions are sparse, as `y` was.
-    dtype : dtype, optional
-        The dtype of multi-label predictions.
-    """
+    """The labels of a problem in the order of their class numbers; decodes predictions."""
 
     labels: NDArray[Any]
+    """Sorted, shape (classes,); in multi-label problems the column numbers."""
     multi_label: bool
     sparse: bool = False
+    """Whether multi-label predictions are sparse, as `y` was."""
     dtype: np.dtype[Any] | None = None
+    """The dtype of multi-label predictions."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -113,17 +95,9 @@ class Classes:
 
 
 def read_targets(y: Any) -> tuple[Classes, Labels]:
-    """Convert `y` to class numbers: labels that can be sorted, or a multi-label indicator matrix.
+    """Convert `y`, labels that can be sorted or a multi-label indicator matrix, to its classes and class numbers.
 
-    Returns
-    -------
-    classes : Classes
-    numbers : ndarray of int, shape (n,), or csr_matrix, shape (n, classes)
-
-    Raises
-    ------
-    InvalidInputError
-        If a label is missing, labels are of several types, or `y` is no classification target.
+    InvalidInputError is raised for missing labels, labels of several types, and targets of a regression.
     """
     labels = y if issparse(y) else _as_array(y)
     if labels.ndim == 2 and (issparse(labels) or labels.shape[1] != 1):

@@ -27,20 +27,10 @@ _LEAF = -1
 
 
 def check_loaded(content: object, trusted: frozenset[str]) -> None:
-    """Check every object that was loaded, at any depth.
+    """Check every object that was loaded, at any depth, except for those of `trusted` types.
 
-    Parameters
-    ----------
-    content : object
-    trusted : frozenset of str
-        Names of types that the user trusts, which are not checked, and token patterns.
-
-    Raises
-    ------
-    ModelFolderError
-        If an object would crash, or never return, once it is used.
-    UntrustedModelError
-        If a token pattern of a vectorizer may take exponential time on some texts.
+    ModelFolderError is raised for objects that would crash, or never return, once they are used;
+    UntrustedModelError for token patterns that may take exponential time and are not in `trusted`.
     """
     for value in _everything(content):
         if issparse(value):

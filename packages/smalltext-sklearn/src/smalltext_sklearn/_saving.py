@@ -35,9 +35,9 @@ from smalltext_core.label_names import LabelNames
 from smalltext_core.manifest import is_version
 from smalltext_core.messages import one_line, printable, shown
 from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest
+from smalltext_sklearn import __version__
 from smalltext_sklearn._loaded_estimators import check_loaded
 from smalltext_sklearn._trusted_types import KNOWN_TYPES, Schema
-from smalltext_sklearn._version import __version__
 from smalltext_sklearn.dataset import SklearnDataset
 
 
@@ -83,24 +83,14 @@ _TOLERANCE = 1e-5
 
 @dataclass
 class ModelState:
-    """What a fitted classifier consists of.
-
-    Parameters
-    ----------
-    parameters : dict of str to any value
-        The constructor's arguments that JSON can hold; a class_weight may be a mapping.
-    model, vectorizer : scikit-learn estimator
-        The templates; `vectorizer` may be None.
-    fitted_model : scikit-learn estimator, or list of them
-    fitted_vectorizer : scikit-learn transformer or None
-    label_names : LabelNames or None
-    n_features : int
-    """
+    """What a fitted classifier consists of: templates, and what was fitted from them."""
 
     parameters: dict[str, Any]
+    """The constructor's arguments, without the templates."""
     model: Any
     vectorizer: Any
     fitted_model: Any
+    """An estimator; in multi-label problems a list of estimators or of constants, by class."""
     fitted_vectorizer: Any
     label_names: LabelNames | None
     n_features: int
@@ -138,14 +128,9 @@ def save(classifier: ProbabilisticClassifier, state: ModelState, folder: str | P
 
 
 def load(folder: str | Path, trusted: list[str] | None, restore: Callable[[ModelState], C]) -> C:
-    """Load a classifier, after checking everything in the folder that is neither allowlisted nor trusted.
+    """Load the classifier that `restore` returns, after checking everything in the folder.
 
-    Parameters
-    ----------
-    folder : path
-    trusted : list of str, or None
-        Names of types, and token patterns, that the user trusts.
-    restore : function of a ModelState that returns a classifier
+    `trusted` are the names of types, and the token patterns, that the user trusts.
     """
     folder = as_path(folder)
     manifest = read_manifest(folder)

@@ -48,72 +48,45 @@ _LOSSES = frozenset(
     {f"sklearn.linear_model._sgd_fast.{name}" for name in ("Hinge", "Log", "ModifiedHuber", "SquaredHinge")}
     | {f"sklearn._loss._loss.Cy{name}" for name in ("ExponentialLoss", "HalfBinomialLoss", "HalfMultinomialLoss")}
 )
-_CLASSIFIERS = frozenset(
-    {
-        "sklearn.calibration.CalibratedClassifierCV",
-        "sklearn.dummy.DummyClassifier",
-        "sklearn.ensemble._bagging.BaggingClassifier",
-        "sklearn.ensemble._forest.ExtraTreesClassifier",
-        "sklearn.ensemble._forest.RandomForestClassifier",
-        "sklearn.ensemble._gb.GradientBoostingClassifier",
-        "sklearn.ensemble._voting.VotingClassifier",
-        "sklearn.ensemble._weight_boosting.AdaBoostClassifier",
-        "sklearn.linear_model._logistic.LogisticRegression",
-        "sklearn.linear_model._logistic.LogisticRegressionCV",
-        "sklearn.linear_model._passive_aggressive.PassiveAggressiveClassifier",
-        "sklearn.linear_model._perceptron.Perceptron",
-        "sklearn.linear_model._ridge.RidgeClassifier",
-        "sklearn.linear_model._ridge.RidgeClassifierCV",
-        "sklearn.linear_model._stochastic_gradient.SGDClassifier",
-        "sklearn.multiclass.OneVsRestClassifier",
-        "sklearn.naive_bayes.BernoulliNB",
-        "sklearn.naive_bayes.ComplementNB",
-        "sklearn.naive_bayes.GaussianNB",
-        "sklearn.naive_bayes.MultinomialNB",
-        "sklearn.neighbors._classification.KNeighborsClassifier",
-        "sklearn.neighbors._nearest_centroid.NearestCentroid",
-        "sklearn.svm._classes.LinearSVC",
-        "sklearn.tree._classes.DecisionTreeClassifier",
-        "sklearn.tree._classes.ExtraTreeClassifier",
-    }
+_OBJECTS_BY_MODULE = {
+    # Classifiers
+    "calibration": "CalibratedClassifierCV _CalibratedClassifier _SigmoidCalibration",
+    "dummy": "DummyClassifier",
+    "ensemble._bagging": "BaggingClassifier",
+    "ensemble._forest": "ExtraTreesClassifier RandomForestClassifier",
+    "ensemble._gb": "GradientBoostingClassifier",
+    "ensemble._voting": "VotingClassifier",
+    "ensemble._weight_boosting": "AdaBoostClassifier",
+    "linear_model._logistic": "LogisticRegression LogisticRegressionCV",
+    "linear_model._passive_aggressive": "PassiveAggressiveClassifier",
+    "linear_model._perceptron": "Perceptron",
+    "linear_model._ridge": "RidgeClassifier RidgeClassifierCV",
+    "linear_model._stochastic_gradient": "SGDClassifier",
+    "multiclass": "OneVsRestClassifier",
+    "naive_bayes": "BernoulliNB ComplementNB GaussianNB MultinomialNB",
+    "neighbors._classification": "KNeighborsClassifier",
+    "neighbors._nearest_centroid": "NearestCentroid",
+    "svm._classes": "LinearSVC",
+    "tree._classes": "DecisionTreeClassifier DecisionTreeRegressor ExtraTreeClassifier",
+    # Transformers
+    "decomposition._truncated_svd": "TruncatedSVD",
+    "feature_extraction.text": "CountVectorizer HashingVectorizer TfidfTransformer TfidfVectorizer",
+    "pipeline": "FeatureUnion Pipeline",
+    "preprocessing._data": "MaxAbsScaler Normalizer StandardScaler",
+    # What these contain
+    "_loss.link": "HalfLogitLink Interval LogitLink MultinomialLogit",
+    "_loss.loss": "ExponentialLoss HalfBinomialLoss HalfMultinomialLoss",
+    "model_selection._split": "StratifiedKFold",
+    "preprocessing._label": "LabelBinarizer LabelEncoder",
+}
+OBJECTS = frozenset(
+    f"sklearn.{module}.{name}" for module, names in _OBJECTS_BY_MODULE.items() for name in names.split()
 )
-_TRANSFORMERS = frozenset(
-    {
-        "sklearn.decomposition._truncated_svd.TruncatedSVD",
-        "sklearn.feature_extraction.text.CountVectorizer",
-        "sklearn.feature_extraction.text.HashingVectorizer",
-        "sklearn.feature_extraction.text.TfidfTransformer",
-        "sklearn.feature_extraction.text.TfidfVectorizer",
-        "sklearn.pipeline.FeatureUnion",
-        "sklearn.pipeline.Pipeline",
-        "sklearn.preprocessing._data.MaxAbsScaler",
-        "sklearn.preprocessing._data.Normalizer",
-        "sklearn.preprocessing._data.StandardScaler",
-    }
-)
-_PARTS = frozenset(
-    {
-        "sklearn._loss.link.Interval",
-        "sklearn._loss.link.HalfLogitLink",
-        "sklearn._loss.link.LogitLink",
-        "sklearn._loss.link.MultinomialLogit",
-        "sklearn._loss.loss.ExponentialLoss",
-        "sklearn._loss.loss.HalfBinomialLoss",
-        "sklearn._loss.loss.HalfMultinomialLoss",
-        "sklearn.calibration._CalibratedClassifier",
-        "sklearn.calibration._SigmoidCalibration",
-        "sklearn.model_selection._split.StratifiedKFold",
-        "sklearn.preprocessing._label.LabelBinarizer",
-        "sklearn.preprocessing._label.LabelEncoder",
-        "sklearn.tree._classes.DecisionTreeRegressor",
-    }
-)
+"""The classes whose attributes `_loaded_estimators` checks."""
+
 _SPARSE = frozenset(
     f"scipy.sparse._{name}.{name}_{kind}" for name in ("csr", "csc", "dia") for kind in ("matrix", "array")
 )
-
-OBJECTS = _CLASSIFIERS | _TRANSFORMERS | _PARTS
-"""The classes whose attributes `_loaded_estimators` checks."""
 
 _KNOWN: dict[str, frozenset[str]] = {
     "DictNode": frozenset({"builtins.dict", "sklearn.utils._bunch.Bunch"}),
@@ -148,13 +121,7 @@ _SAFE = re.compile(rf"(?:\(\?u\))?{_ALTERNATIVE}(?:\|{_ALTERNATIVE})*")
 
 
 def is_safe_pattern(pattern: object) -> bool:
-    r"""Return whether a token pattern takes linear time on every text.
-
-    Examples
-    --------
-    >>> is_safe_pattern(r"\w+|[^\w\s]"), is_safe_pattern(r"(\w+)+$")
-    (True, False)
-    """
+    r"""Return whether a token pattern takes linear time on every text: ``\w+|\S`` does, ``(\w+)+$`` does not."""
     if not isinstance(pattern, str):
         return False
     short = len(pattern) <= _LONGEST_PATTERN
@@ -164,14 +131,7 @@ def is_safe_pattern(pattern: object) -> bool:
 class Schema:
     """The schema of a skops file: the type of every object that skops would create.
 
-    Parameters
-    ----------
-    path : Path
-
-    Raises
-    ------
-    ModelFolderError
-        If it is no skops file, too large once uncompressed, or of an older protocol.
+    ModelFolderError is raised for files that are too large once uncompressed, or of an older protocol.
     """
 
     def __init__(self, path: Path) -> None:
