@@ -85,7 +85,7 @@ def test_it_is_checked_by_its_name(name, environment):
     assert found["passed"] > (60 if name == "naive-bayes" else 0)
 
 
-QUICKLY = "not (two-classes or multi-label) or not (twenty_rounds or process)"
+QUICKLY = "not (two-classes or multi-label) or not (repeated_training or process)"
 """Its checks that start processes or train twenty times are run for one of its factories."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,9 +44,14 @@ class Check:
         The name of its function, such as "check_one_text_works".
     rule : int
         The number of the rule that it belongs to, 1 to 11; 0 for checks of a plugin.
+    summary : str
+        The rule in one sentence.
+    reason : str
+        Why the rule exists.
+    remedy : str
+        How to repair a classifier that breaks the rule.
     function : callable
-        Takes the classifier or plugin under test, and raises if the rule is broken. Its docstring has three
-        paragraphs: the rule, the reason for it, and (after "What to do: ") the remedy.
+        Takes the classifier or plugin under test, and raises if the rule is broken.
 
     Examples
     --------
@@ -58,6 +62,9 @@ class Check:
 
     name: str
     rule: int
+    summary: str
+    reason: str
+    remedy: str
     function: Callable[[Any], None]
 
     @property
@@ -65,29 +72,16 @@ class Check:
         """What is checked: "the plugin", or the number of the rule."""
         return f"rule {self.rule}" if self.rule else "the plugin"
 
-    def _paragraph(self, number: int) -> str:
-        paragraphs = (inspect.getdoc(self.function) or "").split("\n\n")
-        return " ".join(paragraphs[number].split()) if number < len(paragraphs) else ""
-
-    @property
-    def summary(self) -> str:
-        """The rule in one sentence."""
-        return self._paragraph(0)
-
-    @property
-    def reason(self) -> str:
-        """Why the rule exists."""
-        return self._paragraph(1)
-
-    @property
-    def remedy(self) -> str:
-        """How to repair a classifier that breaks the rule."""
-        return self._paragraph(2).removeprefix("What to do: ")
-
 
 def rule(number: int) -> Callable[[Callable[[Any], None]], Check]:
-    """Make a check of the function that is decorated; 0 is the number of a plugin's checks."""
-    return lambda function: Check(function.__name__, number, function)
+    """Make a check of a function, whose docstring states the rule, "Why: " and "What to do: "."""
+
+    def as_check(function: Callable[[Any], None]) -> Check:
+        summary, _, rest = " ".join((function.__doc__ or "").split()).partition(" Why: ")
+        reason, _, remedy = rest.partition(" What to do: ")
+        return Check(function.__name__, number, summary, reason, remedy, function)
+
+    return as_check
 
 
 def checks_in(module: ModuleType) -> tuple[Check, ...]:

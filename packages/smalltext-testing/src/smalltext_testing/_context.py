@@ -26,9 +26,11 @@ from smalltext_testing.sample_data import few_texts, opposite, training_texts, u
 
 FIT_CHECK = "check_fit_trains_and_returns_self"
 PREDICTION_CHECK = "check_probabilities_are_dense_float32"
-UNTRAINED = f"fit() fails on plain texts, see {FIT_CHECK}"
-UNPREDICTED = f"predict_proba() fails on plain texts, see {PREDICTION_CHECK}"
-SKIPPED_FOR = {FIT_CHECK: UNTRAINED, PREDICTION_CHECK: UNPREDICTED}
+NOT_REPEATABLE = "two trainings differ by chance; give the factory a seed to have this checked"
+SKIPPED_FOR = {
+    FIT_CHECK: f"fit() fails on plain texts, see {FIT_CHECK}",
+    PREDICTION_CHECK: f"predict_proba() fails on plain texts, see {PREDICTION_CHECK}",
+}
 """Checks that report a classifier which cannot train or predict at all, and why the others are skipped then."""
 
 
@@ -110,7 +112,6 @@ class CheckContext:
         self.rounds: tuple[list[int], list[str]] | None = None
 
     def new(self) -> Any:
-        """Return a new, unfitted classifier."""
         return self.factory.new()
 
     @cached_property
@@ -120,7 +121,6 @@ class CheckContext:
 
     @property
     def package(self) -> str:
-        """The package of the classifier's class."""
         module, _ = attempt(lambda: type(self.unfitted).__module__)
         return (module or "").partition(".")[0]
 
@@ -130,16 +130,14 @@ class CheckContext:
 
     @cached_property
     def multi_label(self) -> bool:
-        """Whether several classes, or none, may apply to a text."""
         return bool(self.attribute("multi_label") if self._multi_label is None else self._multi_label)
 
     @cached_property
     def num_classes(self) -> int:
-        """The number of classes."""
         given = self.attribute("num_classes") if self._num_classes is None else self._num_classes
-        if given is not None:
-            return int(given)
-        return int(self.new().fit(training_texts(2, self.multi_label)).predict_proba(TextDataset(["?"])).shape[1])
+        if given is None:
+            given = self.new().fit(training_texts(2, self.multi_label)).predict_proba(TextDataset(["?"])).shape[1]
+        return int(given)
 
     @property
     def threshold(self) -> float:
@@ -149,12 +147,10 @@ class CheckContext:
 
     @cached_property
     def train_set(self) -> TextDataset:
-        """Labelled texts."""
         return training_texts(self.num_classes, self.multi_label)
 
     @cached_property
     def texts(self) -> TextDataset:
-        """Texts to label."""
         return unseen_texts(self.num_classes)
 
     @cached_property
@@ -164,22 +160,12 @@ class CheckContext:
 
     @property
     def opposite_train_set(self) -> TextDataset:
-        """The training texts with labels that contradict their own."""
         return TextDataset(self.train_set.x, self.opposite_labels)
 
     def labels(self, rows: list[Any], num_classes: int | None = None) -> Any:
-        """Return labels as datasets of this kind of problem hold them.
-
-        Parameters
-        ----------
-        rows : list
-            Of class numbers or markers; in multi-label problems, of lists of class numbers, or markers.
-        num_classes : int, optional
-            Other than that of the classifier.
-        """
-        return (
-            list_to_csr(rows, num_classes or self.num_classes) if self.multi_label else np.array(rows, dtype=int)
-        )
+        """Return labels as datasets hold them, from class numbers (multi-label: lists of them) or markers."""
+        num_classes = num_classes or self.num_classes
+        return list_to_csr(rows, num_classes) if self.multi_label else np.array(rows, dtype=int)
 
     def train(self, seed: int) -> Training:
         """Train a new classifier, with the global random number generators seeded."""
@@ -194,35 +180,28 @@ class CheckContext:
         """The training that most checks share."""
         return self.train(seed=1)
 
-    @cached_property
-    def prediction_error(self) -> BaseException | None:
-        """The exception that the shared classifier raises for the texts that it was trained on."""
-        return attempt(lambda: self.training.classifier.predict_proba(TextDataset(self.train_set.x)))[1]
-
     def known_failure(self, name: str, error: BaseException) -> str:
         """Return a reason to skip a check whose exception every training or prediction raises."""
-
-        def reason() -> str:
-            if name != FIT_CHECK and _is_same_failure(self.training.error, error):
-                return UNTRAINED
-            if name == PREDICTION_CHECK or self.training.error is not None:
-                return ""
-            return UNPREDICTED if _is_same_failure(self.prediction_error, error) else ""
-
-        return attempt(reason)[0] or ""  # new() may fail, too
+        training, _ = attempt(lambda: self.training)
+        if training is None:  # new() fails
+            return ""
+        reporting, cause = FIT_CHECK, training.error
+        if cause is None:
+            _, cause = attempt(training.classifier.predict_proba, TextDataset(self.train_set.x))
+            reporting = PREDICTION_CHECK
+        return SKIPPED_FOR[reporting] if name != reporting and _is_same_failure(cause, error) else ""
 
     @property
     def fitted(self) -> Any:
         """The shared, fitted classifier; checks must not change it."""
         if self.training.error is not None:
-            raise NotApplicableError(UNTRAINED)
+            raise NotApplicableError(SKIPPED_FOR[FIT_CHECK])
         return self.training.classifier
 
     @cached_property
     def proba(self) -> Probabilities:
         """The probabilities that the shared classifier gives to `texts`."""
-        proba: Probabilities = self.fitted.predict_proba(self.texts)
-        return proba
+        return self.fitted.predict_proba(self.texts)  # type: ignore[no-any-return]
 
     @cached_property
     def repeatable(self) -> bool:
@@ -233,9 +212,7 @@ class CheckContext:
     def require_repeatable(self) -> None:
         """Skip the check if two trainings differ anyway."""
         if not self.repeatable:
-            raise NotApplicableError(
-                "two trainings differ by chance; give the factory a seed to have this checked"
-            )
+            raise NotApplicableError(NOT_REPEATABLE)
 
     def fit_weighted(self, train_set: Dataset[Any], weights: ArrayLike) -> AnyClassifier:
         """Train a new classifier with weights; skip the check if it does not support them."""
@@ -281,7 +258,7 @@ class CheckContext:
 
     def path(self, name: str) -> Path:
         """Return a path in a temporary folder that exists as long as this object."""
-        return Path(self._folder.name) / name
+        return Path(self._folder.name, name)
 
     @cached_property
     def saved(self) -> Path:

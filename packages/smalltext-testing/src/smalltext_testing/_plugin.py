@@ -7,59 +7,44 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any
 
-from smalltext_core import ClassifierSpec, Plugin, classifier_spec, create_factory, plugins
+from smalltext_core import ClassifierSpec, classifier_spec, create_factory, plugins
 from smalltext_core.discovery import canonical
 from smalltext_core.errors import AmbiguousNameError, UnknownClassifierError
 from smalltext_core.spec import PROJECT
-from smalltext_testing._check import (
-    BrokenRuleError,
-    Check,
-    NotApplicableError,
-    Result,
-    checks_in,
-    expect,
-    rule,
-)
+from smalltext_testing._check import BrokenRuleError, Check, NotApplicableError, Result, checks_in, expect, rule
 from smalltext_testing._runner import require_success, run_check
 from smalltext_testing._saving import environment
 
-_METHODS = {"validate": ("validate",), "embed": ("embed",), "save": ("save", "load")}
-"""Abilities that consist of methods."""
-_ARGUMENTS = {"weights": ("fit", "weights"), "dropout_sampling": ("predict_proba", "dropout_sampling")}
-"""Abilities that consist of an argument of a method."""
+_ABILITIES: dict[str, list[tuple[str, str | None]]] = {
+    "validate": [("validate", None)],
+    "embed": [("embed", None)],
+    "save": [("save", None), ("load", None)],
+    "weights": [("fit", "weights")],
+    "dropout_sampling": [("predict_proba", "dropout_sampling")],
+}
+"""The methods, and the arguments of methods, that each ability needs."""
+_MAY_BE_REFUSED = {"weights", "dropout_sampling"}
+"""Abilities that a classifier may refuse even if it has the argument."""
 _REQUIRED = ("check_plugin_can_be_loaded", "check_spec_targets_can_be_imported")
 """Checks without which the others make no sense."""
 
 
+@dataclass
 class PluginContext:
-    """A classifier by its name: what its plugin declares, and what its class has.
+    """A classifier by its name: what its plugin declares, and what its class has."""
 
-    Parameters
-    ----------
-    name : str
-    num_classes : int
-    parameters : mapping of str to Any
-        Given to the classifier's builder.
-    """
-
-    def __init__(self, name: str, num_classes: int, parameters: Mapping[str, Any]) -> None:
-        self.name = name
-        self.num_classes = num_classes
-        self.parameters = parameters
+    name: str
+    num_classes: int
+    parameters: Mapping[str, Any]
 
     @cached_property
     def spec(self) -> ClassifierSpec:
-        """The spec that the plugin declares."""
         return classifier_spec(self.name)
-
-    @cached_property
-    def plugin(self) -> Plugin:
-        """The plugin that declares the spec."""
-        return next(plugin for plugin in plugins() if any(spec is self.spec for spec in plugin.specs))
 
     @cached_property
     def classifier(self) -> Any:
@@ -71,26 +56,23 @@ class PluginContext:
         return create_factory(self.name, self.num_classes, multi_label=multi_label, **self.parameters).new()
 
     @cached_property
-    def abilities(self) -> tuple[str, ...]:
+    def abilities(self) -> list[str]:
         """The abilities for which the class has the methods and arguments."""
-        found = [name for name, methods in _METHODS.items() if all(map(self._has, methods))]
-        for name, (method, argument) in _ARGUMENTS.items():
-            if self._has(method):
-                known = inspect.signature(getattr(self.classifier, method)).parameters
-                if argument in known or any(one.kind is one.VAR_KEYWORD for one in known.values()):
-                    found.append(name)
-        return tuple(found)
+        return [name for name, needed in _ABILITIES.items() if all(self._has(*each) for each in needed)]
 
-    def _has(self, method: str) -> bool:
-        return callable(getattr(self.classifier, method, None))
+    def _has(self, method: str, argument: str | None) -> bool:
+        function = getattr(self.classifier, method, None)
+        if argument is None or not callable(function):
+            return callable(function)
+        known = inspect.signature(function).parameters
+        return argument in known or any(one.kind is one.VAR_KEYWORD for one in known.values())
 
 
 @rule(0)
 def check_plugin_can_be_loaded(context: PluginContext) -> None:
     """The plugin's module can be imported, its hook names the classifier, and its protocol is that of this core.
 
-    A plugin that cannot be loaded is listed with its error, and its classifiers cannot be used.
-
+    Why: A plugin that cannot be loaded is listed with its error, and its classifiers cannot be used.
     What to do: import the module of the entry point in pyproject.toml in a new Python process, and read the error;
     install the package again after a change of its entry points.
     """
@@ -101,8 +83,7 @@ def check_plugin_can_be_loaded(context: PluginContext) -> None:
 def check_spec_targets_can_be_imported(context: PluginContext) -> None:
     """Each part that the spec names as "module:attribute" can be imported.
 
-    They are strings, so that listing classifiers imports nothing heavy; no tool notices that a class was renamed.
-
+    Why: They are strings, so that listing imports nothing heavy; no tool notices that a class was renamed.
     What to do: correct the string in the spec, and install what the module needs.
     """
     for part in ("classifier", "factory", "builder", "dataset"):
@@ -114,12 +95,15 @@ def check_spec_targets_can_be_imported(context: PluginContext) -> None:
 def check_plugin_imports_no_other_package(context: PluginContext) -> None:
     """The module with the hook imports only its own package, smalltext_core and the standard library.
 
-    It is imported whenever classifiers are listed, also by the command; with torch at its top that takes seconds.
-
-    What to do: write the hook into a separate module, name the classes as strings, and import nothing heavy in the
-    package's __init__.py, which runs too.
+    Why: It is imported whenever classifiers are listed; with torch at its top that takes seconds.
+    What to do: name the classes as strings, and import nothing heavy in the package's __init__.py, which runs too.
     """
-    module = _module(context.plugin)
+    plugin = next(one for one in plugins() if any(spec is context.spec for spec in one.specs))
+    module = next(
+        entry.module
+        for entry in entry_points(group=PROJECT, name=plugin.name)
+        if entry.dist is not None and canonical(entry.dist.name) == plugin.distribution
+    )
     code = (
         "import importlib, json, sys, smalltext_core, smalltext_core.registry\n"
         "names = lambda: {name.partition('.')[0] for name in sys.modules}\n"
@@ -137,22 +121,11 @@ def check_plugin_imports_no_other_package(context: PluginContext) -> None:
     expect(not heavy, seen=f"{module} imports {', '.join(heavy)}", expected="no other package")
 
 
-def _module(plugin: Plugin) -> str:
-    """Return the module of a plugin's entry point."""
-    found = entry_points(group=PROJECT, name=plugin.name)
-    return next(
-        entry.module
-        for entry in found
-        if entry.dist is not None and canonical(entry.dist.name) == plugin.distribution
-    )
-
-
 @rule(0)
 def check_factory_makes_the_declared_class(context: PluginContext) -> None:
     """The classifier that is made by name is of the spec's class, with the given num_classes and multi_label.
 
-    Saved models are loaded by that class, and callers read these two attributes.
-
+    Why: Saved models are loaded by that class, and callers read these two attributes.
     What to do: name the class that the factory makes, and keep both arguments as attributes in its constructor.
     """
     classifier = context.new()
@@ -170,18 +143,19 @@ def check_factory_makes_the_declared_class(context: PluginContext) -> None:
 def check_declared_abilities_exist(context: PluginContext) -> None:
     """A classifier has the abilities that its spec declares.
 
-    Programs rely on them: `smalltext train` saves a classifier that declares "save".
-
+    Why: Programs rely on them: `smalltext train` saves a classifier that declares "save".
     What to do: write the method or argument that is missing, or remove the ability from the spec.
     """
-    missing = [ability for ability in context.spec.abilities if ability in {**_METHODS, **_ARGUMENTS}]
-    missing = [ability for ability in missing if ability not in context.abilities]
-    needed = {ability: " and ".join(f"{name}()" for name in names) for ability, names in _METHODS.items()}
-    needed |= {ability: f"an argument {name!r} of {method}()" for ability, (method, name) in _ARGUMENTS.items()}
+    missing = [name for name in context.spec.abilities if name in _ABILITIES and name not in context.abilities]
+    needed = [
+        f"{method}()" if argument is None else f"an argument {argument!r} of {method}()"
+        for name in missing
+        for method, argument in _ABILITIES[name]
+    ]
     expect(
         not missing,
         seen=f"{context.classifier.__name__} declares {', '.join(missing)}",
-        expected="; ".join(f"{needed[ability]} for {ability!r}" for ability in missing),
+        expected=", ".join(needed),
     )
     if "multi_label" in context.spec.abilities:
         found = getattr(context.new(multi_label=True), "multi_label", None)
@@ -196,15 +170,16 @@ def check_declared_abilities_exist(context: PluginContext) -> None:
 def check_abilities_are_declared(context: PluginContext) -> None:
     """The abilities of a classifier are declared in its spec.
 
-    Abilities that are not declared are not used: `smalltext train` refuses a classifier whose spec lacks "save",
-    even if it has the method, and weights are refused for one that lacks "weights".
-
+    Why: Abilities that are not declared are not used: `smalltext train` refuses a classifier whose spec lacks
+    "save", even if it has the method, and weights are refused for one that lacks "weights".
     What to do: add the ability to `abilities=` in the spec. If fit() has an argument `weights` that the model does
     not support, and therefore refuses with UnsupportedError, leave "weights" out.
     """
-    undeclared = [name for name in context.abilities if name not in (*context.spec.abilities, *_ARGUMENTS)]
-    if not set(context.abilities) - set(_ARGUMENTS):
+    if not set(context.abilities) - _MAY_BE_REFUSED:
         raise NotApplicableError("it has no validate(), embed() or save()")
+    undeclared = [
+        name for name in context.abilities if name not in context.spec.abilities and name not in _MAY_BE_REFUSED
+    ]
     expect(
         not undeclared,
         seen=f"{context.classifier.__name__} has {', '.join(undeclared)}, which its spec does not declare",
@@ -213,13 +188,7 @@ def check_abilities_are_declared(context: PluginContext) -> None:
 
 
 def plugin_checks() -> tuple[Check, ...]:
-    """Return the checks of a plugin, in the order in which they run.
-
-    Examples
-    --------
-    >>> plugin_checks()[0].name
-    'check_plugin_can_be_loaded'
-    """
+    """Return the checks of a plugin, in the order in which they run."""
     return checks_in(sys.modules[__name__])
 
 
@@ -243,11 +212,6 @@ def run_plugin_checks(name: str, num_classes: int = 3, **parameters: Any) -> Ite
     ------
     UnknownClassifierError, AmbiguousNameError
         If no plugin registers the name, or several do.
-
-    Examples
-    --------
-    >>> [result.status for result in run_plugin_checks("sklearn")][0]
-    'passed'
     """
     context = PluginContext(name, num_classes, parameters)
     failed = ""

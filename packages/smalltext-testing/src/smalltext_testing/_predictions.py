@@ -33,9 +33,8 @@ def _expect_labels(labels: Any, count: int, context: CheckContext, what: str) ->
 def check_single_label_predictions_are_int32(context: CheckContext) -> None:
     """Single-label predictions are an int32 array of shape (n,), with numbers from 0 to num_classes - 1.
 
-    Predicted labels are compared with those of datasets, and written into them; with a column vector or floats
-    the comparison gives a matrix, or no matches at all.
-
+    Why: Predicted labels are compared with those of datasets, and written into them; with a column vector or
+    floats the comparison gives a matrix, or no matches at all.
     What to do: end predict with `smalltext_core.probabilities.to_labels(proba, multi_label=False)`.
     """
     if context.multi_label:
@@ -54,8 +53,7 @@ def check_single_label_predictions_are_int32(context: CheckContext) -> None:
 def check_multi_label_predictions_are_csr(context: CheckContext) -> None:
     """Multi-label predictions are a csr_matrix of int32, shape (n, num_classes), which stores only ones.
 
-    Code that reads the `indices` of the matrix takes a stored 0 or 2 for a label.
-
+    Why: Code that reads the `indices` of the matrix takes a stored 0 or 2 for a label.
     What to do: end predict with `smalltext_core.probabilities.to_labels(proba, multi_label=True)`.
     """
     if not context.multi_label:
@@ -73,39 +71,29 @@ def check_multi_label_predictions_are_csr(context: CheckContext) -> None:
 def check_predictions_agree_with_probabilities(context: CheckContext) -> None:
     """Predicted is the most probable class or, in multi-label problems, every class above the threshold.
 
-    If labels and probabilities disagree, one of them is wrong. "Above" is strict: `proba > threshold`, with the
-    attribute multi_label_threshold of the classifier, or 0.5.
-
+    Why: If labels and probabilities disagree, one of them is wrong. "Above" is strict: `proba > threshold`, with
+    the attribute multi_label_threshold of the classifier, or 0.5.
     What to do: compute labels from the same probabilities, with smalltext_core.probabilities.to_labels.
     """
     labels, proba = context.fitted.predict(context.texts), np.asarray(context.proba)
     if context.multi_label:
         dense = labels.toarray() if hasattr(labels, "toarray") else np.asarray(labels)
         wrong = (dense > 0) != (proba > context.threshold)
-        expect(
-            not wrong.any(),
-            seen=f"{int(wrong.sum())} labels differ, such as {dense[wrong][:1].tolist()} for a probability of "
-            f"{proba[wrong][:1].tolist()}",
-            expected=f"1 exactly where the probability is greater than {context.threshold}",
-        )
-        return
-    flat = np.asarray(labels).reshape(-1).astype(np.intp)
-    chosen = proba[np.arange(len(proba)), np.clip(flat, 0, context.num_classes - 1)]
-    wrong = chosen < proba.max(axis=1)
-    row = int(wrong.argmax())
-    expect(
-        not wrong.any(),
-        seen=f"{int(wrong.sum())} of {len(proba)} labels differ: {flat[row]} for {proba[row].tolist()}",
-        expected="the number of the most probable class",
-    )
+        example = f"{dense[wrong][:1].tolist()} for a probability of {proba[wrong][:1].tolist()}"
+        expected = f"1 exactly where the probability is greater than {context.threshold}"
+    else:
+        flat = np.asarray(labels).reshape(-1).astype(np.intp)
+        wrong = proba[np.arange(len(proba)), np.clip(flat, 0, context.num_classes - 1)] < proba.max(axis=1)
+        example = f"{flat[wrong][:1].tolist()} for {proba[wrong][:1].tolist()}"
+        expected = "the number of the most probable class"
+    expect(not wrong.any(), seen=f"{int(wrong.sum())} labels differ, such as {example}", expected=expected)
 
 
 @rule(2)
 def check_return_proba_gives_the_same_results(context: CheckContext) -> None:
     """predict(..., return_proba=True) gives the labels of predict and the probabilities of predict_proba.
 
-    It saves a second pass over the texts; nobody who uses it expects other numbers or another type.
-
+    Why: It saves a second pass over the texts; nobody who uses it expects other numbers or another type.
     What to do: compute the probabilities once, the labels from them, and return both.
     """
     both = context.fitted.predict(context.texts, return_proba=True)
@@ -125,36 +113,31 @@ def check_return_proba_gives_the_same_results(context: CheckContext) -> None:
 
 def _expect_results(context: CheckContext, texts: TextDataset, what: str) -> None:
     """Expect labels and probabilities of the required form for texts."""
-    count = len(texts)
-    expect_probabilities(
-        context.fitted.predict_proba(texts), count, context.num_classes, f"predict_proba of {what}"
-    )
-    _expect_labels(context.fitted.predict(texts), count, context, f"predict of {what}")
+    fitted, count = context.fitted, len(texts)
+    results = {
+        f"of {what}": (fitted.predict(texts), fitted.predict_proba(texts)),
+        f"of {what} with return_proba=True": fitted.predict(texts, return_proba=True),
+    }
+    for how, (labels, proba) in results.items():
+        expect_probabilities(proba, count, context.num_classes, f"predict_proba {how}")
+        _expect_labels(labels, count, context, f"predict {how}")
 
 
 @rule(3)
 def check_no_texts_give_empty_results(context: CheckContext) -> None:
     """Labelling no texts gives empty results of the usual shapes and types.
 
-    A filter that matches nothing is not an error. Code that stacks results needs the shape (0, num_classes),
-    not (0,).
-
-    What to do: return smalltext_core.probabilities.empty_probabilities(num_classes) for an empty dataset, and
-    compute the labels from it as usual.
+    Why: A filter that matches nothing is not an error. Code that stacks results needs the shape (0, num_classes).
+    What to do: return smalltext_core.probabilities.empty_probabilities(num_classes), and its labels as usual.
     """
-    empty, what = TextDataset([]), "no texts"
-    _expect_results(context, empty, what)
-    labels, proba = context.fitted.predict(empty, return_proba=True)
-    _expect_labels(labels, 0, context, f"predict of {what} with return_proba=True")
-    expect_probabilities(proba, 0, context.num_classes, f"predict of {what} with return_proba=True")
+    _expect_results(context, TextDataset([]), "no texts")
 
 
 @rule(3)
 def check_one_text_works(context: CheckContext) -> None:
     """Labelling a single text gives one row.
 
-    A squeezed dimension turns the answer for one text into a scalar, and the caller's loop fails.
-
+    Why: A squeezed dimension turns the answer for one text into a scalar, and the caller's loop fails.
     What to do: look for squeeze(), for indexing that drops a dimension, and for batch statistics of one row.
     """
     _expect_results(context, TextDataset(context.train_set.x[:1]), "one text")
@@ -164,10 +147,8 @@ def check_one_text_works(context: CheckContext) -> None:
 def check_unusual_texts_can_be_labelled(context: CheckContext) -> None:
     """Empty, blank, very long and unknown texts, emoji, any script and control characters can be labelled.
 
-    One such text must not stop the labelling of a million others.
-
-    What to do: truncate long texts to what the model reads, and represent a text without known words by a row of
-    zeros or the padding token.
+    Why: One such text must not stop the labelling of a million others.
+    What to do: truncate long texts; represent a text without known words by zeros or the padding token.
     """
     _expect_results(context, unusual_texts(), "unusual texts")
 
@@ -176,8 +157,7 @@ def check_unusual_texts_can_be_labelled(context: CheckContext) -> None:
 def check_unusual_texts_can_be_trained_on(context: CheckContext) -> None:
     """Empty, blank, very long and foreign texts may occur in a training set.
 
-    Labelled data contains them, and one of them must not end a training that ran for an hour.
-
+    Why: Labelled data contains them, and one of them must not end a training that ran for an hour.
     What to do: as for labelling; look also for a division by the length of a text.
     """
     plain, unusual = context.train_set, unusual_texts()
@@ -202,9 +182,7 @@ def _expect_close(proba: Probabilities, context: CheckContext, what: str) -> Non
 def check_neighbours_do_not_matter(context: CheckContext) -> None:
     """A text has the same probabilities alone and in a batch with shorter and longer texts.
 
-    If padding leaks into a mean, or the network uses statistics of the batch, results cannot be reproduced or
-    cached.
-
+    Why: If padding leaks into a mean, or the network uses statistics of the batch, results are not reproducible.
     What to do: mask the padding in attention, pooling and convolution; put the network into evaluation mode.
     """
     alone = [context.fitted.predict_proba(context.texts[row]) for row in range(len(context.texts))]
@@ -217,9 +195,7 @@ def check_neighbours_do_not_matter(context: CheckContext) -> None:
 def check_results_come_back_in_order(context: CheckContext) -> None:
     """Each row of the result belongs to the text at the same position, in whatever order texts are given.
 
-    Backends sort texts by length to save padding; if one does not restore the order, each text gets the result of
-    another.
-
+    Why: Texts are sorted by length to save padding; without restoring the order each gets another one's result.
     What to do: keep the permutation, and write results to `result[order]`.
     """
     count = len(context.texts)
@@ -235,10 +211,8 @@ def check_results_come_back_in_order(context: CheckContext) -> None:
 def check_batch_size_does_not_matter(context: CheckContext) -> None:
     """Other batch sizes (the attribute mini_batch_size) give the same probabilities.
 
-    Batch size should affect memory and speed only, or a model behaves differently on another machine.
-
-    What to do: as for neighbours; look also at the last, smaller batch, and at sums that are divided by the batch
-    size.
+    Why: Batch size should affect memory and speed only, or a model behaves differently on another machine.
+    What to do: as for neighbours; look also at the last, smaller batch, and at a division by the batch size.
     """
     fitted = context.fitted
     given = getattr(fitted, "mini_batch_size", None)
@@ -256,9 +230,8 @@ def check_batch_size_does_not_matter(context: CheckContext) -> None:
 def check_predictions_are_made_in_evaluation_mode(context: CheckContext) -> None:
     """Predictions are made in evaluation mode, also after model.train(), and the mode is restored.
 
-    The caller, or a library that explains predictions, may leave a network in training mode. With dropout active
-    every prediction is different, without an error or a warning.
-
+    Why: The caller, or a library that explains predictions, may leave a network in training mode. With dropout
+    active every prediction is different, without an error or a warning.
     What to do: switch each module to evaluation mode around every prediction (predict, predict_proba, embed,
     validate), and restore the mode of each; `smalltext_torch.device.evaluation_mode` does.
     """

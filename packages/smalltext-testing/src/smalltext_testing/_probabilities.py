@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from smalltext_core import TextDataset, csr_to_list
+from smalltext_core import TextDataset
 from smalltext_core.errors import SmallTextError
 from smalltext_core.labels import is_multi_label
 from smalltext_testing._check import NotApplicableError, expect, rule
@@ -46,11 +47,9 @@ def _expect_zero_to_one(proba: Any, what: str) -> None:
 def check_probabilities_are_dense_float32(context: CheckContext) -> None:
     """Probabilities are a dense float32 array with one row per text and one column per class.
 
-    Callers index columns, subtract arrays and stack them. Code written for one backend fails with another that
-    returns sparse matrices or lists, and needs twice the memory for float64.
-
-    What to do: end predict_proba with `np.asarray(proba, dtype=np.float32)`, after ordering the columns with
-    smalltext_core.probabilities.place_columns.
+    Why: Callers index columns, subtract arrays and stack them. Code written for one backend fails with another
+    that returns sparse matrices or lists, and needs twice the memory for float64.
+    What to do: end predict_proba with `np.asarray(proba, dtype=np.float32)`; use toarray() for sparse matrices.
     """
     _expect_float32(context.proba, (len(context.texts), context.num_classes), "predict_proba")
 
@@ -59,11 +58,8 @@ def check_probabilities_are_dense_float32(context: CheckContext) -> None:
 def check_probabilities_lie_between_zero_and_one(context: CheckContext) -> None:
     """Probabilities are finite and lie in [0, 1].
 
-    A logit, a distance or a NaN in the place of a probability is not noticed until entropies and thresholds
-    computed from it select the wrong texts.
-
-    What to do: apply softmax or sigmoid to scores, in float32 or better, and look for a division by zero if there
-    are NaNs.
+    Why: A logit, a distance or a NaN is not noticed until entropies computed from it select the wrong texts.
+    What to do: apply softmax or sigmoid to scores, in float32 or better; look for a division by zero.
     """
     _expect_zero_to_one(np.asarray(context.proba), "predict_proba")
 
@@ -72,8 +68,7 @@ def check_probabilities_lie_between_zero_and_one(context: CheckContext) -> None:
 def check_single_label_rows_sum_to_one(context: CheckContext) -> None:
     """In a single-label problem the probabilities of a text sum to 1.
 
-    Exactly one class applies. Uncertainty measures such as entropy and margin assume it.
-
+    Why: Exactly one class applies. Uncertainty measures such as entropy and margin assume it.
     What to do: use softmax over the classes, or divide each row by its sum.
     """
     if context.multi_label:
@@ -91,9 +86,7 @@ def check_single_label_rows_sum_to_one(context: CheckContext) -> None:
 def check_multi_label_probabilities_are_not_thresholded(context: CheckContext) -> None:
     """In a multi-label problem a probability below the threshold is not set to 0.
 
-    Ranking texts by uncertainty, moving the threshold and drawing calibration curves need the probabilities of
-    the classes that were not chosen.
-
+    Why: Uncertainty sampling, other thresholds and calibration curves need the probabilities of all classes.
     What to do: apply the threshold to the labels only, as smalltext_core.probabilities.to_labels does.
     """
     if not context.multi_label:
@@ -115,8 +108,7 @@ def check_multi_label_probabilities_are_not_thresholded(context: CheckContext) -
 def check_multi_label_columns_are_independent(context: CheckContext) -> None:
     """In a multi-label problem the probabilities of several classes may be high, or those of none.
 
-    Probabilities that sum to 1 cannot express that two classes apply, or that no class does.
-
+    Why: Probabilities that sum to 1 cannot express that two classes apply, or that no class does.
     What to do: use a sigmoid for each class, not a softmax over all of them.
     """
     if not context.multi_label or context.num_classes == 1:
@@ -135,9 +127,7 @@ def check_multi_label_columns_are_independent(context: CheckContext) -> None:
 def check_column_k_is_class_k(context: CheckContext) -> None:
     """Column k of the probabilities is class k: training texts of class k have the higher values there.
 
-    No exception is raised if columns are reversed, or sorted by name or frequency; each probability then belongs
-    to another class.
-
+    Why: No exception is raised if columns are in another order; each probability belongs to another class.
     What to do: compare the order of the model's classes (`classes_` in scikit-learn) with the class numbers, and
     order its columns with smalltext_core.probabilities.place_columns.
     """
@@ -162,62 +152,56 @@ def check_column_k_is_class_k(context: CheckContext) -> None:
 def check_absent_class_keeps_its_column(context: CheckContext) -> None:
     """A class that is missing from the training set keeps its column, and the others keep their numbers.
 
-    Classes are often missing early in active learning. A model that numbers only the classes it has seen predicts
-    wrong classes without any error; one that divides by their number of texts predicts NaN.
-
+    Why: Classes are often missing early in active learning. A model that numbers only the classes it has seen
+    predicts wrong classes without any error; one that divides by their number of texts predicts NaN.
     What to do: keep the class numbers that the model was trained on, and order its columns with
     smalltext_core.probabilities.place_columns.
     """
+    absent, count = (1 if context.num_classes > 2 else 0), context.num_classes
+    applies = indicator(context.train_set.y, count)
+    applies[:, absent] = False
     if context.multi_label:
-        _check_absent_label(context)
+        y = context.labels([np.flatnonzero(row).tolist() for row in applies])
+        train_set, texts = TextDataset(context.train_set.x, y), context.texts
     else:
-        _check_absent_class(context)
-
-
-def _check_absent_class(context: CheckContext) -> None:
-    y = np.asarray(context.train_set.y)
-    absent, last = (0 if context.num_classes == 2 else 1), context.num_classes - 1
-    kept = np.flatnonzero(y != absent)
+        train_set = context.train_set[np.flatnonzero(applies.any(axis=1))]
+        texts = TextDataset(train_set.x)
     classifier = context.new()
     try:
-        classifier.fit(context.train_set[kept])
+        classifier.fit(train_set)
     except SmallTextError as error:
-        if context.num_classes > 2:
+        if context.multi_label or count > 2:
             raise
         raise NotApplicableError(f"training on one class alone is refused: {error}") from error
-    trained = TextDataset(context.train_set[kept].x)
-    proba = classifier.predict_proba(trained)
-    where = f"after training without class {absent}, predict_proba"
-    expect_probabilities(proba, len(trained), context.num_classes, where)
-    rows = y[kept] == last
-    labels, proba = np.asarray(classifier.predict(trained))[rows], proba[rows]
+    proba, labels = classifier.predict_proba(texts), classifier.predict(texts)
+    expect_probabilities(proba, len(texts), count, f"after training without class {absent}, predict_proba")
+    if context.multi_label:
+        _expect_rare_label(labels, proba, absent)
+    else:
+        rows = np.asarray(train_set.y) == count - 1
+        _expect_rare_class(np.asarray(labels)[rows], proba[rows], absent)
+
+
+def _expect_rare_class(labels: NDArray[Any], proba: NDArray[Any], absent: int) -> None:
+    """Expect few predictions of a class for training texts of the last one."""
     expect(
         (labels == absent).mean() <= 0.5 and proba[:, absent].mean() <= proba[:, -1].mean(),
-        seen=f"trained on the classes {np.unique(y[kept]).tolist()}, it predicts class {absent} for "
-        f"{int((labels == absent).sum())} of {len(labels)} training texts of class {last}, with a mean "
-        f"probability of {proba[:, absent].mean():.2f}",
+        seen=f"after training without class {absent}, it is predicted for {int((labels == absent).sum())} of "
+        f"{len(labels)} training texts of the last class; its mean probability is {proba[:, absent].mean():.2f}",
         expected=f"hardly any prediction of class {absent}, which no training text had",
     )
 
 
-def _check_absent_label(context: CheckContext) -> None:
-    absent = 1 if context.num_classes > 2 else 0
-    rows: list[Any] = csr_to_list(context.train_set.y)
-    y = context.labels([[k for k in row if k != absent] for row in rows])
-    classifier = context.new().fit(TextDataset(context.train_set.x, y))
-    proba = classifier.predict_proba(context.texts)
-    where = f"after training without class {absent}, predict_proba"
-    expect_probabilities(proba, len(context.texts), context.num_classes, where)
-    labels = classifier.predict(context.texts)
+def _expect_rare_label(labels: Any, proba: NDArray[Any], absent: int) -> None:
     expect(
         is_multi_label(labels) and labels.shape == proba.shape,
-        seen=f"after the same, predict gave a {type(labels).__name__} of shape {getattr(labels, 'shape', None)}",
+        seen=f"predict gave a {type(labels).__name__} of shape {getattr(labels, 'shape', None)}",
         expected=f"a csr_matrix of shape {proba.shape}",
     )
-    mean = np.asarray(proba[:, absent]).mean()
+    mean = proba[:, absent].mean()
     expect(
         mean <= 0.6,
-        seen=f"{where} gave that class a mean probability of {mean:.2f}",
+        seen=f"after training without class {absent}, it has a mean probability of {mean:.2f}",
         expected="at most 0.6: the class applied to no text",
     )
 
@@ -226,10 +210,8 @@ def _check_absent_label(context: CheckContext) -> None:
 def check_probabilities_match_label_frequencies(context: CheckContext) -> None:
     """A text that is labelled class 0 in 80 of 100 cases has a probability near 0.8 for class 0.
 
-    A probability states how often the classifier is right. It does not if training and prediction use different
-    functions: outputs trained with binary cross-entropy and read with softmax give 0.94 here, and uncertainty
-    sampling then overlooks ambiguous texts.
-
+    Why: A probability states how often the classifier is right. It does not if training and prediction differ:
+    binary cross-entropy with softmax gives 0.94 here, and uncertainty sampling overlooks ambiguous texts.
     What to do: train and predict with the same pair: cross-entropy with softmax, binary cross-entropy with
     sigmoid. Calibrate the scores of a model without such a loss.
     """

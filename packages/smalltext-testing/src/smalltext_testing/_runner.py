@@ -27,20 +27,8 @@ _MODULES = (_probabilities, _predictions, _training, _inputs, _saving)
 
 
 def checks() -> tuple[Check, ...]:
-    """Return all checks of a classifier, in the order of the rules.
-
-    Returns
-    -------
-    tuple of Check
-
-    Examples
-    --------
-    >>> [check.name for check in checks()][0]
-    'check_probabilities_are_dense_float32'
-    """
-    return tuple(
-        sorted((check for module in _MODULES for check in checks_in(module)), key=lambda check: check.rule)
-    )
+    """Return all checks of a classifier, in the order of the rules."""
+    return tuple(sorted((each for module in _MODULES for each in checks_in(module)), key=lambda each: each.rule))
 
 
 def find_check(name: str, argument: str) -> Check:
@@ -50,17 +38,12 @@ def find_check(name: str, argument: str) -> Check:
     ----------
     name : str
     argument : str
-        The name of the caller's argument, for the message.
+        The caller's argument that holds the name, for the message.
 
     Raises
     ------
     InvalidInputError
         If there is no such check, with the nearest name.
-
-    Examples
-    --------
-    >>> find_check("check_one_text_works", "only").rule
-    3
     """
     found = {check.name: check for check in checks()}
     if name in found:
@@ -138,13 +121,6 @@ def run_checks(
     ------
     InvalidInputError
         If a check does not exist, or a reason is missing.
-
-    Examples
-    --------
-    >>> import smalltext_core as st
-    >>> for result in run_checks(st.create_factory("sklearn", num_classes=2), only=["check_one_text_works"]):
-    ...     print(result)
-    check_one_text_works (rule 3): passed
     """
     expected = _reasons(expected_failures)
     chosen = checks() if only is None else [find_check(name, "only") for name in only]
@@ -239,13 +215,13 @@ def require_success(what: str, results: Iterable[Result]) -> list[Result]:
 
 @dataclass(frozen=True)
 class BoundCheck:
-    """A check and what it is run on, as the argument of a test function."""
+    """A check of a classifier, as the argument of a test function."""
 
     check: Check
     context: CheckContext
 
     def __call__(self) -> None:
-        """Run the check: return, skip the test with the reason, or raise ConformanceError."""
+        """Run the check; skip the test, or raise ConformanceError."""
         import pytest
 
         result = run_check(self.check, self.context)
@@ -299,10 +275,8 @@ def parametrize_checks(
     if not factories:
         raise InvalidInputError("factories", "none", "at least one factory")
     types = [type(factory).__name__ for factory in factories]
-    numbered = [
-        f"{name}{types[: place + 1].count(name)}" if types.count(name) > 1 else name
-        for place, name in enumerate(types)
-    ]
+    numbers = [types[: place + 1].count(name) if types.count(name) > 1 else "" for place, name in enumerate(types)]
+    numbered = [f"{name}{number}" for name, number in zip(types, numbers, strict=True)]
     names = numbered if ids is None else list(ids)
     if len(names) != len(factories):
         raise InvalidInputError("ids", f"{len(names)} of them", f"one for each factory, {len(factories)}")

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from smalltext_core import TextDataset, load
 from smalltext_core.errors import ModelFolderError, UnsupportedError
 from smalltext_core.saving import MANIFEST, read_manifest
-from smalltext_testing._check import BrokenRuleError, expect, expect_error, expect_same_bits, rule
+from smalltext_testing._check import BrokenRuleError, attempt, expect, expect_error, expect_same_bits, rule
 from smalltext_testing._context import CheckContext
 from smalltext_testing._probabilities import expect_probabilities
 
@@ -37,12 +37,9 @@ _RUNS_CODE = {"GLOBAL", "STACK_GLOBAL", "REDUCE", "INST", "OBJ", "NEWOBJ", "NEWO
 def check_saved_model_loads_in_new_process(context: CheckContext) -> None:
     """A saved model, loaded in a new process without network access, gives the same probabilities bit for bit.
 
-    Models are used on other machines, which may have no network, by programs that do not know their class and call
-    smalltext_core.load.
-
-    What to do: write all that prediction needs (tokenizer, vocabulary, configuration) into the folder, by
-    smalltext_core.saving.model_folder; keep the precision of floats; register the classifier by an entry point,
-    under the name in the manifest.
+    Why: Models are used on other machines, by programs that call smalltext_core.load without knowing the class.
+    What to do: write all that prediction needs by smalltext_core.saving.model_folder; keep the precision of
+    floats; register the classifier by an entry point, under the name in the manifest.
     """
     proba = probabilities_in_new_process("load", context.saved, context.texts)
     expect_same_bits(proba, context.proba, "other probabilities after loading")
@@ -52,10 +49,8 @@ def check_saved_model_loads_in_new_process(context: CheckContext) -> None:
 def check_saved_model_contains_no_pickle(context: CheckContext) -> None:
     """No file of a saved model is a pickle or contains one.
 
-    Loading a pickle runs any code that its author chose, and models are downloaded from people one does not know.
-
-    What to do: write numbers as .npy (without objects) or safetensors, everything else as JSON; scikit-learn
-    estimators with skops.
+    Why: Loading a pickle runs any code that its author chose, and models are shared like documents.
+    What to do: write numbers as .npy (without objects) or safetensors, the rest as JSON; estimators with skops.
     """
     found = pickles_in(context.saved)
     expect(not found, seen=f"pickles: {', '.join(found)}", expected="files that contain only data")
@@ -65,8 +60,7 @@ def check_saved_model_contains_no_pickle(context: CheckContext) -> None:
 def check_damaged_model_is_refused(context: CheckContext) -> None:
     """A saved model is refused with ModelFolderError if one byte of any of its files has changed.
 
-    An interrupted copy, or a file that was replaced, gives a classifier that works and is wrong.
-
+    Why: An interrupted copy, or a file that was replaced, gives a classifier that works and is wrong.
     What to do: write all files inside smalltext_core.saving.model_folder, which records their hashes, and begin
     load with smalltext_core.saving.read_manifest, which verifies them.
     """
@@ -75,27 +69,20 @@ def check_damaged_model_is_refused(context: CheckContext) -> None:
     shutil.copytree(context.saved, folder)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
-        path.write_bytes(content[: len(content) // 2] if path.name == MANIFEST else _with_flipped_byte(content))
+        damaged = bytearray(content or b"\0")
+        damaged[len(content) // 2] ^= 0xFF
+        path.write_bytes(content[: len(content) // 2] if path.name == MANIFEST else damaged)
         what = f"with {path.relative_to(folder).as_posix()} damaged, load"
         expect_error(ModelFolderError, "a ModelFolderError", what, load, folder)
         path.write_bytes(content)
-
-
-def _with_flipped_byte(content: bytes) -> bytes:
-    if not content:
-        return b"\xff"
-    middle = len(content) // 2
-    return content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
 
 
 @rule(9)
 def check_label_names_are_saved(context: CheckContext) -> None:
     """The label names of the training set are in the manifest, also if a loaded model is saved again.
 
-    The users of a model know class 1 by its name, and do not have the training set.
-
-    What to do: keep train_set.label_names in fit, pass them to smalltext_core.saving.model_folder, and restore
-    them from the manifest in load.
+    Why: The users of a model know class 1 by its name, and do not have the training set.
+    What to do: keep train_set.label_names in fit, pass them to model_folder, and restore them in load.
     """
     names = context.train_set.label_names
     assert names is not None
@@ -111,8 +98,7 @@ def check_label_names_are_saved(context: CheckContext) -> None:
 def check_pickle_restores_the_classifier(context: CheckContext) -> None:
     """A fitted classifier gives the same probabilities bit for bit after pickling, also after embed().
 
-    Process pools and schedulers send objects by pickle, and the caches of notebooks store them.
-
+    Why: Process pools and schedulers send objects by pickle, and the caches of notebooks store them.
     What to do: look for lambdas, local classes, locks, open files and loggers among the attributes, and leave them
     out in __getstate__. Libraries may attach them to a model when it is asked for hidden states.
     """
@@ -128,8 +114,7 @@ def check_pickle_restores_the_classifier(context: CheckContext) -> None:
 def check_deepcopy_is_independent(context: CheckContext) -> None:
     """A deep copy predicts the same bit for bit, and training the copy does not change the original.
 
-    Active learners keep a copy of the best model so far, and continue to train the original.
-
+    Why: Active learners keep a copy of the best model so far, and continue to train the original.
     What to do: as for pickle; look also for a __deepcopy__ that shares the model.
     """
     copied = copy.deepcopy(context.fitted)
@@ -143,35 +128,29 @@ def check_deepcopy_is_independent(context: CheckContext) -> None:
 def check_factory_works_in_another_process(context: CheckContext) -> None:
     """A factory that was pickled makes and trains classifiers in another process, with a seed equal bit for bit.
 
-    Schedulers distribute work to many machines that way.
-
+    Why: Schedulers distribute work to many machines that way.
     What to do: keep only plain parameters in the factory, and define its class at the top level of a module. If
     the bits differ, look for iteration over sets: their order differs between processes.
     """
     assert context.fitted is not None
-    path = context.path("factory")
-    path.write_bytes(pickle.dumps((context.factory, context.train_set)))
-    proba = probabilities_in_new_process("train", path, context.texts)
+    proba = train_in_new_process(context)
     expect_probabilities(proba, len(context.texts), context.num_classes, "predict_proba in another process")
     if context.repeatable:
         expect_same_bits(proba, context.proba, "other probabilities than in this process")
 
 
+def train_in_new_process(context: CheckContext) -> NDArray[Any]:
+    """Return the probabilities of a classifier that is trained in a new Python process."""
+    path = context.path("factory")
+    path.write_bytes(pickle.dumps((context.factory, context.train_set)))
+    return probabilities_in_new_process("train", path, context.texts)
+
+
 def probabilities_in_new_process(task: str, source: Path, texts: TextDataset) -> NDArray[Any]:
     """Return the probabilities that a classifier gives to texts in a new Python process.
 
-    Parameters
-    ----------
-    task : "load" or "train"
-        "load": `source` is a saved model, loaded without the network and from another working folder. "train":
-        `source` is a pickle of a factory and a training set.
-    source : Path
-    texts : TextDataset
-
-    Raises
-    ------
-    BrokenRuleError
-        If the process fails, with the end of its error output.
+    The task "load" loads the saved model `source`, without the network and from another working folder; the task
+    "train" uses a pickle of a factory and a training set.
     """
     with tempfile.TemporaryDirectory(prefix="smalltext-check-") as folder:
         Path(folder, "texts.json").write_text(json.dumps(texts.x), encoding="utf-8")
@@ -218,21 +197,15 @@ def main(task: str, source: str, folder: str) -> None:
 
 def _block_network() -> None:
     """Make every internet connection of this process fail at once."""
+    connect = socket.socket.connect
 
     def refuse(*_: object, **__: object) -> NoReturn:
         raise OSError("the network is blocked: loading a saved model must not need it")
 
-    class BlockedSocket(socket.socket):
-        def connect(self, address: Any) -> None:
-            if self.family != getattr(socket, "AF_UNIX", None):
-                refuse()
-            super().connect(address)
+    def connect_locally(self: socket.socket, address: Any) -> None:
+        connect(self, address) if self.family == getattr(socket, "AF_UNIX", None) else refuse()
 
-        def connect_ex(self, address: Any) -> int:
-            self.connect(address)
-            return 0
-
-    socket.socket = BlockedSocket  # type: ignore[misc]
+    socket.socket.connect = socket.socket.connect_ex = connect_locally  # type: ignore[assignment,method-assign]
     socket.getaddrinfo = refuse
 
 
@@ -265,16 +238,9 @@ def reason_to_see_a_pickle(name: str, content: bytes) -> str:
                     return f"contains {member}, {reason}"
         return ""
     if content.startswith(b"\x93NUMPY"):
-        return "an array of Python objects" if _contains_objects(content) else ""
+        _, error = attempt(np.load, io.BytesIO(content), allow_pickle=False)
+        return "an array of Python objects" if isinstance(error, ValueError) else ""
     return "a pickle stream" if _is_pickle(content) else ""
-
-
-def _contains_objects(content: bytes) -> bool:
-    try:
-        np.load(io.BytesIO(content), allow_pickle=False)
-    except ValueError:
-        return True
-    return False
 
 
 def _is_pickle(content: bytes) -> bool:

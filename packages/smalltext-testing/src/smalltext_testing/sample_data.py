@@ -69,13 +69,9 @@ def training_texts(num_classes: int, multi_label: bool) -> TextDataset:
     Parameters
     ----------
     num_classes : int
+        There are six texts for each class, whose label names are `class_names`.
     multi_label : bool
-        Multi-label datasets also contain texts with two labels and texts without labels.
-
-    Returns
-    -------
-    TextDataset
-        With `class_names` as label names; six texts for each class or, if `multi_label`, eight and six more.
+        Whether there are also texts with two labels, two for each class, and six texts without labels.
 
     Examples
     --------
@@ -104,11 +100,7 @@ def unseen_texts(num_classes: int) -> TextDataset:
     Parameters
     ----------
     num_classes : int
-
-    Returns
-    -------
-    TextDataset
-        Up to 14 texts; one of them is empty.
+        The texts are about up to four classes.
     """
     topics = range(min(num_classes, 4))
     texts = [sentence(topic, 9) for topic in topics]
@@ -167,16 +159,7 @@ def few_texts(num_classes: int, multi_label: bool) -> TextDataset:
 def with_contradictions(
     dataset: TextDataset, num_classes: int, right: float, wrong: float
 ) -> tuple[TextDataset, list[float]]:
-    """Return each text eight times, with its own and with opposite labels in turn; and the weights of the copies.
-
-    Parameters
-    ----------
-    dataset : TextDataset
-        As `few_texts` returns it.
-    num_classes : int
-    right, wrong : float
-        The weight of copies with their own labels, and of those with opposite ones.
-    """
+    """Return each text eight times, with its own (right) and opposite (wrong) labels in turn, and the weights."""
     y = joined(dataset.y, opposite(dataset.y, min(num_classes, _MOST_CONTRADICTED_CLASSES)))
     for _ in range(2):
         y = joined(y, y)
