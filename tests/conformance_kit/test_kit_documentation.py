@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from house import packages
+from architecture import packages
 from smalltext_testing import checks, plugin_checks
 
 GUIDE = (packages.TOP / "docs/how-to/use-the-conformance-kit.md").read_text(encoding="utf-8")

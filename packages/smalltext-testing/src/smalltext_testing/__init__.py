@@ -15,7 +15,7 @@ epochs and fewer units than usual.
 from smalltext_testing._check import Check, ConformanceError, Result
 from smalltext_testing._plugin import check_plugin, plugin_checks, run_plugin_checks
 from smalltext_testing._runner import check_classifier, checks, find_check, parametrize_checks, run_checks
-from smalltext_testing.sample_data import class_names, training_texts, unseen_texts
+from smalltext_testing.sample_data import training_texts, unseen_texts
 
 __version__ = "0.1.0"
 
@@ -27,7 +27,6 @@ __all__ = [
     "check_classifier",
     "check_plugin",
     "checks",
-    "class_names",
     "find_check",
     "parametrize_checks",
     "plugin_checks",

@@ -96,7 +96,9 @@ class Result:
     Parameters
     ----------
     check : Check
+        The check that was run.
     status : "passed", "failed", "skipped" or "expected failure"
+        A failure is expected if the caller named the check as known to fail.
     seen : str, default=""
         What a failed check saw.
     expected : str, default=""

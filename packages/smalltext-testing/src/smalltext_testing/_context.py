@@ -26,7 +26,6 @@ from smalltext_testing.sample_data import few_texts, opposite, training_texts, u
 
 FIT_CHECK = "check_fit_trains_and_returns_self"
 PREDICTION_CHECK = "check_probabilities_are_dense_float32"
-NOT_REPEATABLE = "two trainings differ by chance; give the factory a seed to have this checked"
 SKIPPED_FOR = {
     FIT_CHECK: f"fit() fails on plain texts, see {FIT_CHECK}",
     PREDICTION_CHECK: f"predict_proba() fails on plain texts, see {PREDICTION_CHECK}",
@@ -212,7 +211,7 @@ class CheckContext:
     def require_repeatable(self) -> None:
         """Skip the check if two trainings differ anyway."""
         if not self.repeatable:
-            raise NotApplicableError(NOT_REPEATABLE)
+            raise NotApplicableError("two trainings differ; give the factory a seed to have this checked")
 
     def fit_weighted(self, train_set: Dataset[Any], weights: ArrayLike) -> AnyClassifier:
         """Train a new classifier with weights; skip the check if it does not support them."""

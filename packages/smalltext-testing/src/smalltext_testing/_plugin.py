@@ -229,7 +229,11 @@ def check_plugin(name: str, num_classes: int = 3, **parameters: Any) -> list[Res
 
     Parameters
     ----------
-    name, num_classes, **parameters
+    name : str
+        As for `run_plugin_checks`.
+    num_classes : int, default=3
+        As for `run_plugin_checks`.
+    **parameters
         As for `run_plugin_checks`.
 
     Returns

@@ -69,7 +69,7 @@ def check_multi_label_predictions_are_csr(context: CheckContext) -> None:
 
 @rule(2)
 def check_predictions_agree_with_probabilities(context: CheckContext) -> None:
-    """Predicted is the most probable class or, in multi-label problems, every class above the threshold.
+    """The label is the most probable class or, in multi-label problems, every class above the threshold.
 
     Why: If labels and probabilities disagree, one of them is wrong. "Above" is strict: `proba > threshold`, with
     the attribute multi_label_threshold of the classifier, or 0.5.

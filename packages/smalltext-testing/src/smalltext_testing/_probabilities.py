@@ -14,8 +14,6 @@ from smalltext_testing._check import NotApplicableError, expect, rule
 from smalltext_testing._context import CheckContext, indicator
 from smalltext_testing.sample_data import repeated_text
 
-_NOTICEABLE = 0.05
-
 
 def expect_probabilities(proba: Any, count: int, num_classes: int, what: str) -> None:
     """Expect a float32 array of a shape, with numbers from 0 to 1."""
@@ -141,7 +139,7 @@ def check_column_k_is_class_k(context: CheckContext) -> None:
     worst = int(lacking.argmax())
     column = int(more[worst].argmax())
     expect(
-        lacking[worst] <= _NOTICEABLE,
+        lacking[worst] <= 0.05,
         seen=f"compared with others, texts of class {worst} have {more[worst, column]:+.2f} in column {column}, "
         f"and {more[worst, worst]:+.2f} in column {worst}",
         expected=f"the most in column {worst}",

@@ -37,6 +37,7 @@ def find_check(name: str, argument: str) -> Check:
     Parameters
     ----------
     name : str
+        Such as "check_one_text_works".
     argument : str
         The caller's argument that holds the name, for the message.
 
@@ -169,7 +170,9 @@ def check_classifier(
 
     Parameters
     ----------
-    factory, num_classes, multi_label, expected_failures
+    factory : ClassifierFactory
+        As for `run_checks`.
+    num_classes, multi_label, expected_failures : optional
         As for `run_checks`.
 
     Returns

@@ -69,7 +69,7 @@ def training_texts(num_classes: int, multi_label: bool) -> TextDataset:
     Parameters
     ----------
     num_classes : int
-        There are six texts for each class, whose label names are `class_names`.
+        The number of classes, each with six texts and one of `class_names`.
     multi_label : bool
         Whether there are also texts with two labels, two for each class, and six texts without labels.
 
