@@ -27,9 +27,7 @@ EXPENSIVE_CHECKS = {
 SHARING_FOLDERS = ("tests/install/", "tests/plugins/")
 """Folders whose files share wheels and environments, which are made once where one worker runs all of them."""
 INDEPENDENT = (
-    "tests/docs/test_pages.py",
     "tests/integrations/test_small_text_learner.py",
-    "tests/robustness/test_damaged_folders.py",
     "tests/robustness/test_random_calls.py",
 )
 """Files of long tests that share nothing: these are handed out one by one."""

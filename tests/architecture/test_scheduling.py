@@ -68,5 +68,5 @@ def test_files_that_share_wheels_go_to_one_worker(pytestconfig):
 
 
 def test_long_tests_that_share_nothing_go_to_any_worker(pytestconfig):
-    pages = cases("tests/docs/test_pages.py")
-    assert all(scheduled(pytestconfig, pages))
+    calls = cases("tests/robustness/test_random_calls.py")
+    assert all(scheduled(pytestconfig, calls))

@@ -147,16 +147,18 @@ def test_version_and_help(smalltext):
         assert f"smalltext {command} " in smalltext(command, "--help").out
 
 
-def test_a_type_that_nobody_vouches_for_is_loaded_only_by_its_name(process, mails, tmp_path):
+def test_a_type_that_nobody_vouches_for_is_loaded_only_by_its_name(smalltext, mails, tmp_path, monkeypatch):
     (tmp_path / "own_estimator.py").write_text(
         "from sklearn.naive_bayes import MultinomialNB\nclass OwnEstimator(MultinomialNB): pass\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    monkeypatch.syspath_prepend(tmp_path)
     settings = ("--set", "estimator=own_estimator.OwnEstimator")
-    trained = process("train", mails, "-c", "sklearn", "-o", tmp_path / "m", *settings, env=environment)
-    assert trained.returncode == 0, trained.stderr
+    trained = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / "m", *settings)
+    assert trained.code == 0, trained.err
     arguments = ("predict", tmp_path / "m", mails, "-o", tmp_path / "o.csv")
-    (line,) = lines(process(*arguments, env=environment))
+    refused = smalltext(*arguments)
+    assert (refused.code, refused.out) == (2, "")
+    (line,) = refused.err.splitlines()
     assert "own_estimator.OwnEstimator" in line
     assert "--trust TYPE" in line
-    assert process(*arguments, "--trust", "own_estimator.OwnEstimator", env=environment).returncode == 0
+    assert smalltext(*arguments, "--trust", "own_estimator.OwnEstimator").code == 0

@@ -1,31 +1,78 @@
-"""Do what a page says, in the current folder: ``python run_page.py PAGE``."""
+"""Do what a page says, in the current folder: ``python run_page.py PAGE``.
+
+With ``--each PAGE...`` each page is done in a folder and a process of its own, and what became of it is printed as
+JSON. The processes are forked from one that has imported the large libraries, which takes longer than most pages.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 from typing import Any
 
 from pages import Block, blocks
 
-INSTALLED = Path("installed").absolute()
-"""Where a page's own plugin is installed, with ``pip install --target installed``."""
+LIBRARIES = ("sklearn", "skops.io", "torch", "transformers")
+
+
+def done_in_processes(pages: list[Path]) -> None:
+    """Do each page in a process and an empty folder, and print the page, the exit status and the output."""
+    for library in LIBRARIES if hasattr(os, "fork") and len(pages) > 1 else ():
+        with contextlib.suppress(ImportError):
+            importlib.import_module(library)
+    top = Path.cwd()
+    for number, page in enumerate(pages):
+        folder = top / str(number)
+        folder.mkdir()
+        with (top / f"{number}.txt").open("w+", encoding="utf-8") as output:
+            status = in_process(page, folder, output)
+            output.seek(0)
+            outcome = {"page": str(page), "status": status, "output": output.read()}
+        sys.stdout.write(json.dumps(outcome) + "\n")
+        sys.stdout.flush()
+
+
+def in_process(page: Path, folder: Path, output: io.TextIOBase) -> int:
+    """Do a page in a process that is forked, or started where that is impossible; return its exit status."""
+    if not hasattr(os, "fork"):
+        command = [sys.executable, __file__, page]
+        return subprocess.run(command, cwd=folder, stdout=output, stderr=output, check=False).returncode
+    if child := os.fork():
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = 1
+    try:
+        os.chdir(folder)
+        for stream in (1, 2):
+            os.dup2(output.fileno(), stream)
+        main(page)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def main(page: Path) -> None:
-    sys.path.insert(0, str(INSTALLED))
+    """Do a page in the current folder; its own plugin is installed with ``pip install --target installed``."""
+    installed = Path("installed").absolute()
+    sys.path.insert(0, str(installed))
     scripts = Path(sys.executable).parent
     surroundings = {
         **os.environ,
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(INSTALLED),
+        "PYTHONPATH": str(installed),
     }
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks(page):
@@ -60,4 +107,7 @@ def run_python(block: Block, page: Path, namespace: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[1] == "--each":
+        done_in_processes([Path(page) for page in sys.argv[2:]])
+    else:
+        main(Path(sys.argv[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -20,12 +21,25 @@ def title(page):
     return page.relative_to(packages.TOP).as_posix()
 
 
+WITH_BLOCKS = [page for page in PAGES if "```" in page.read_text("utf-8")]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory, request):
+    """Return what became of each page that is tested in this run."""
+    asked = {item.callspec.params["page"] for item in request.session.items if "outcomes" in item.fixturenames}
+    command = [sys.executable, Path(__file__).with_name("run_page.py"), "--each", *sorted(asked)]
+    result = subprocess.run(
+        command, cwd=tmp_path_factory.mktemp("pages"), capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return {Path(one["page"]): one for one in map(json.loads, result.stdout.splitlines())}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if "```" in page.read_text("utf-8")], ids=title)
-def test_code_blocks_run(page, tmp_path):
-    command = [sys.executable, Path(__file__).with_name("run_page.py"), page]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
+@pytest.mark.parametrize("page", WITH_BLOCKS, ids=title)
+def test_code_blocks_run(page, outcomes):
+    assert outcomes[page]["status"] == 0, outcomes[page]["output"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=title)

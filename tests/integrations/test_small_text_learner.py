@@ -47,7 +47,7 @@ CURVES = [
         backend,
         strategy,
         id=f"{backend.name}-{strategy}",
-        marks=[] if backend.is_quick or strategy == "embedding k-means" else pytest.mark.nightly,
+        marks=[] if backend.name == "sklearn" or strategy == "embedding k-means" else pytest.mark.nightly,
     )
     for backend in BACKENDS
     for strategy in STRATEGIES

@@ -1,6 +1,24 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
+
+NOTES_OF_PIP = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
+
+
+def test_what_is_unpacked_here_is_what_pip_installs(install, wheels, tmp_path):
+    options = ["--no-deps", "--no-index", "--no-compile", "--quiet", "--disable-pip-version-check"]
+    command = [sys.executable, "-m", "pip", "install", *options, "--target", tmp_path, wheels["works"]]
+    subprocess.run(command, check=True)
+
+    def files(folder):
+        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    by_pip = {path: content for path, content in files(tmp_path).items() if path.name not in NOTES_OF_PIP}
+    unpacked = {path: content for path, content in files(install("works")).items() if path.name != "RECORD"}
+    assert by_pip == unpacked
 
 
 def test_a_plugin_that_works_is_found_by_name_and_used(ask, tmp_path):

@@ -16,7 +16,7 @@ SCRIPT = """
 import json, pathlib, random, sys, tempfile
 import numpy as np
 
-name, parameters, way = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
+way, classifiers = sys.argv[1], json.loads(sys.argv[2])
 random.seed(3)
 np.random.seed(4)
 
@@ -39,11 +39,13 @@ def watch(step):
     before = now
 
 if way == "class":
-    module = __import__(f"smalltext_{name}")
-    for public in module.__all__:
-        getattr(module, public)
-    watch("import")
+    for name in classifiers:
+        module = __import__(f"smalltext_{name}")
+        for public in module.__all__:
+            getattr(module, public)
+        watch(name)
 else:
+    ((name, parameters),) = classifiers.items()
     import smalltext_core as st
     from smalltext_testing.sample_data import training_texts
 
@@ -52,35 +54,51 @@ else:
     watch("list")
     classifier = st.create_classifier(name, 3, seed=1, **parameters)
     watch("create_classifier")
-    if way == "all":
-        texts = training_texts(3, multi_label=False)
-        classifier.fit(texts)
-        watch("fit")
-        classifier.predict_proba(texts)
-        watch("predict")
-        with tempfile.TemporaryDirectory() as folder:
-            classifier.save(pathlib.Path(folder, "model"))
-            watch("save")
-            st.load(pathlib.Path(folder, "model"))
-            watch("load")
+    texts = training_texts(3, multi_label=False)
+    classifier.fit(texts)
+    watch("fit")
+    classifier.predict_proba(texts)
+    watch("predict")
+    with tempfile.TemporaryDirectory() as folder:
+        classifier.save(pathlib.Path(folder, "model"))
+        watch("save")
+        st.load(pathlib.Path(folder, "model"))
+        watch("load")
 print(json.dumps(moved))
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("way", ["class", "all"])
-@pytest.mark.parametrize("name", backends.NAMES)
-def test_first_imports_move_no_global_random_state(name, way):
+def moved(way, names):
+    """Return, by what a new process did, the random states that this moved."""
     path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    classifiers = {name: backends.parameters(name) for name in names}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, name, json.dumps(backends.parameters(name), default=str), way],
+        [sys.executable, "-c", SCRIPT, way, json.dumps(classifiers, default=str)],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == {}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def moved_by_classes():
+    """What the public names of each package moved, imported one after the other: each library once."""
+    return moved("class", backends.NAMES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", backends.NAMES)
+def test_public_names_move_no_global_random_state(name, moved_by_classes):
+    assert name not in moved_by_classes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", backends.NAMES)
+def test_a_first_classifier_moves_no_global_random_state(name):
+    assert moved("all", [name]) == {}
 
 
 def test_what_a_module_draws_while_it_is_imported_is_put_back(tmp_path, monkeypatch):
