@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
+import sys
 import time
+import warnings
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -143,6 +147,36 @@ def pytest_configure(config):
 
         settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
         settings.load_profile("any machine")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def smalltext(monkeypatch, capsys):
+    """Return a function that runs the command `smalltext` in this process, and returns how it ended."""
+    from smalltext_cli import app
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["smalltext", *map(str, arguments)])
+        handler, shown = signal.getsignal(signal.SIGTERM), warnings.showwarning
+        capsys.readouterr()
+        try:
+            with pytest.raises(SystemExit) as end:
+                app.main()
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+            warnings.showwarning = shown
+        out, err = capsys.readouterr()
+        return Ended(int(end.value.code or 0), out, err)
+
+    return run
 
 
 @pytest.fixture

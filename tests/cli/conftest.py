@@ -3,53 +3,19 @@
 from __future__ import annotations
 
 import random
-import signal
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pytest
-
-from smalltext_cli import app
 
 VOCABULARY = {
     "spam": ["buy", "cheap", "pills", "now", "win", "money", "free", "offer"],
     "ham": ["meeting", "tomorrow", "lunch", "project", "report", "please", "regards"],
     "grüße": ["привет", "мир", "добрый", "день", "друг", "спасибо"],
 }
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def smalltext(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """Run the entry point in this process."""
-
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["smalltext", *map(str, arguments)])
-        handler, shown = signal.getsignal(signal.SIGTERM), warnings.showwarning
-        capsys.readouterr()
-        try:
-            with pytest.raises(SystemExit) as end:
-                app.main()
-        finally:
-            signal.signal(signal.SIGTERM, handler)
-            warnings.showwarning = shown
-        out, err = capsys.readouterr()
-        return Ended(int(end.value.code or 0), out, err)
-
-    return run
 
 
 def in_a_process(

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pages import Block, blocks
@@ -74,7 +75,7 @@ def main(page: Path) -> None:
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(installed),
     }
-    namespace: dict[str, Any] = {"__name__": "__main__"}
+    program = sys.modules["__main__"] = ModuleType("__main__")  # where a page's own classes are found by name
     for block in blocks(page):
         if block.is_exempt:
             continue
@@ -84,7 +85,7 @@ def main(page: Path) -> None:
         elif block.language == "bash":
             run_bash(block.command, surroundings)
         elif block.language == "python":
-            run_python(block, page, namespace)
+            run_python(block, page, vars(program))
 
 
 def run_bash(command: str, surroundings: dict[str, str]) -> None:

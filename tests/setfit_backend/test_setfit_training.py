@@ -181,31 +181,35 @@ def test_a_validation_set_has_no_progress_bar_of_its_own(make, topics, monkeypat
 
 
 @pytest.mark.slow
-def test_importing_and_training_leave_the_process_as_it_was(tmp_path):
+def test_importing_loading_and_training_leave_the_process_as_it_was(fitted, tmp_path):
+    fitted.save(tmp_path / "saved")
+    (tmp_path / "work").mkdir()
     code = f"""
-import json, logging, os, random, warnings
+import json, os, random, sys, warnings
 import numpy as np
-from smalltext_core import TextDataset
+from smalltext_core import TextDataset, load
 import torch, transformers, sentence_transformers, sklearn.linear_model
 from smalltext_setfit import SetFitClassification
 warnings.simplefilter("error", DeprecationWarning)
 before = list(warnings.filters), dict(os.environ), random.getstate(), np.random.get_state()[1].tolist()
 verbosity = transformers.logging.get_verbosity()
+load({str(tmp_path / "saved")!r}).predict(TextDataset(["goal"]))
+without_setfit = "setfit" not in sys.modules
 SetFitClassification({tiny_sentence_transformer()!r}, 2, trainer_kwargs={QUICK!r}).fit(
     TextDataset(["goal team", "oven butter"] * 3, [0, 1] * 3))
 after = list(warnings.filters), dict(os.environ), random.getstate(), np.random.get_state()[1].tolist()
 print(json.dumps([one == other for one, other in zip(before, after)]
-    + [verbosity == transformers.logging.get_verbosity(), os.listdir()]))
+    + [verbosity == transformers.logging.get_verbosity(), without_setfit, os.listdir()]))
 """
     run = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=tmp_path / "work",
         env=dict(os.environ),
         check=True,
     )
-    assert json.loads(run.stdout) == [True, True, True, True, True, []]
+    assert json.loads(run.stdout) == [True, True, True, True, True, True, []]
     assert run.stderr == ""
 
 

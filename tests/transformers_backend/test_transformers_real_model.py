@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -63,25 +61,15 @@ def test_narrow_arithmetic_changes_little(fitted):
     assert abs(exact - rounded).max() < 0.01
 
 
-def test_it_is_trained_from_the_command_line(two_layers, tmp_path):
+def test_it_is_trained_from_the_command_line(two_layers, smalltext, tmp_path, monkeypatch):
     data, model = tmp_path / "data.csv", tmp_path / "model"
     rows = [f'"{text}",{TRAIN.label_names.names[label]}' for text, label in zip(TRAIN.x, TRAIN.y, strict=True)]
     data.write_text("\n".join(["text,label", *rows]) + "\n")
-    command = [
-        sys.executable,
-        "-m",
-        "smalltext_cli",
-        "train",
-        data,
-        "--classifier",
-        "transformers",
-        "--output",
-        model,
-    ]
     settings = {"model": get_model_path(), "config": two_layers, "num_epochs": 1}
     chosen = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    run = subprocess.run([*command, *chosen], capture_output=True, text=True, cwd=tmp_path)
-    assert run.returncode == 0, run.stderr
-    assert "Trained on 24 texts" in run.stdout + run.stderr
+    monkeypatch.chdir(tmp_path)
+    ended = smalltext("train", data, "--classifier", "transformers", "--output", model, *chosen)
+    assert ended.code == 0, ended.err
+    assert "Trained on 24 texts" in ended.out + ended.err
     assert json.loads((model / "config.json").read_text())["id2label"] == {"0": "bad", "1": "good"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data.csv", "model"]
