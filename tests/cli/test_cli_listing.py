@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+import smalltext_core as st
+
 
 def test_list_names_what_is_installed(smalltext):
     ended = smalltext("list", "--json")
@@ -26,6 +28,50 @@ def test_list_shows_blocked_plugins_with_the_reason(process):
     assert problems["smalltext-sklearn"]["status"] == "blocked"
     assert "SMALLTEXT_DISABLE_PLUGINS" in problems["smalltext-sklearn"]["reason"]
     assert b"blocked: smalltext-sklearn" in process("list", env=environment).stdout
+
+
+class Voting:
+    """A classifier that no distribution brings."""
+
+    def __init__(self, num_classes):
+        self.num_classes = num_classes
+
+
+class InProcess:
+    """A plugin that a program registers."""
+
+    @st.hookimpl
+    def smalltext_classifiers(self):
+        yield st.ClassifierSpec("voting", "Votes.", protocol=1, classifier=f"{__name__}:Voting")
+
+
+def test_list_shows_what_the_program_registered_without_a_version(smalltext):
+    plugin = InProcess()
+    st.plugin_manager.register(plugin, "notebook")
+    try:
+        found = json.loads(smalltext("list", "--json").out)["classifiers"]
+        lines = smalltext("list").out.splitlines()
+    finally:
+        st.plugin_manager.unregister(plugin)
+    (voting,) = [one for one in found if one["name"] == "voting"]
+    assert (voting["distribution"], voting["version"]) == ("in-process", "")
+    assert any("voting" in line and "in-process" in line for line in lines)
+    assert "voting" not in smalltext("list").out
+
+
+def test_list_names_a_registered_plugin_that_is_broken(smalltext):
+    class Broken:
+        @st.hookimpl
+        def smalltext_classifiers(self):
+            raise RuntimeError("no licence found")
+
+    st.plugin_manager.register(Broken(), "notebook")
+    try:
+        out = smalltext("list").out
+    finally:
+        st.refresh()
+    assert "broken: in-process (plugin 'notebook'): RuntimeError: no licence found" in out
+    assert "sklearn" in out
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["--help"], ["train", "--help"]])

@@ -65,7 +65,7 @@ def _show_list(found: list[dict[str, Any]], problems: list[dict[str, Any]]) -> N
     else:
         print_line(f"No classifier is installed. A good first one: {install_command('smalltext-sklearn')}")
     for one in problems:
-        origin = f"{one['distribution']} {one['version']} (plugin {one['plugin']!r})"
+        origin = f"{one['distribution']} {one['version']}".rstrip() + f" (plugin {one['plugin']!r})"
         results().print(
             plain(f"{one['status']}: {origin}: {one_line(one['reason'])}", 4 * LIMIT),
             style="red" if one["status"] == "broken" else "yellow",
