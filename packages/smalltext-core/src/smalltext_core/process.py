@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dis
 import functools
+import importlib
 import os
 import random
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import CodeType
 from typing import Any, Protocol
@@ -48,6 +49,29 @@ def random_state_kept(module: str) -> Iterator[None]:
         np.random.set_state(numpy)  # noqa: NPY002
         if of_torch is not None and torch is not None:
             torch.set_rng_state(of_torch)
+
+
+def lazy_attributes(
+    package: str, modules: Mapping[str, Iterable[str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return ``__getattr__`` and ``__dir__`` of a package that imports its modules on first use (PEP 562).
+
+    Parameters
+    ----------
+    package : str
+        Its ``__name__``.
+    modules : mapping of str to iterable of str
+        The public names in each of its modules.
+    """
+    module_of = {name: f"{package}.{module}" for module, names in modules.items() for name in names}
+
+    def load(name: str) -> Any:
+        if name not in module_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        with random_state_kept(module_of[name]):
+            return getattr(importlib.import_module(module_of[name]), name)
+
+    return load, lambda: sorted({*vars(sys.modules[package]), *module_of})
 
 
 def raised_by_signal(error: BaseException) -> bool:

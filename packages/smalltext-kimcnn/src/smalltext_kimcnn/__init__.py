@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from smalltext_core.process import lazy_attributes
 from smalltext_kimcnn._version import __version__
 
 if TYPE_CHECKING:
@@ -26,28 +26,14 @@ __all__ = [
     "read_vectors",
 ]
 
-_HOMES = {
-    "KimCNN": "network",
-    "KimCNNClassifier": "classifier",
-    "KimCNNFactory": "factory",
-    "PytorchTextClassificationDataset": "dataset",
-    "Vectors": "vectors",
-    "Vocabulary": "vocabulary",
-    "read_vectors": "vectors",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import torch and tokenizers only once something of this package is used (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from smalltext_core.process import random_state_kept
-
-    home = f"{__name__}.{_HOMES[name]}"
-    with random_state_kept(home):
-        return getattr(importlib.import_module(home), name)
-
-
-def __dir__() -> list[str]:
-    """Name what is public as well, imported yet or not."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    {
+        "classifier": ("KimCNNClassifier",),
+        "dataset": ("PytorchTextClassificationDataset",),
+        "factory": ("KimCNNFactory",),
+        "network": ("KimCNN",),
+        "vectors": ("Vectors", "read_vectors"),
+        "vocabulary": ("Vocabulary",),
+    },
+)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from smalltext_core.process import lazy_attributes
 from smalltext_setfit._version import __version__
 
 if TYPE_CHECKING:
@@ -22,26 +22,11 @@ __all__ = [
     "build",
 ]
 
-_HOMES = {
-    "ModelLoadingStrategy": "arguments",
-    "SetFitClassification": "classifier",
-    "SetFitClassificationFactory": "factory",
-    "SetFitModelArguments": "arguments",
-    "build": "factory",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import torch and setfit only once something of this package is used (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from smalltext_core.process import random_state_kept
-
-    home = f"{__name__}.{_HOMES[name]}"
-    with random_state_kept(home):
-        return getattr(importlib.import_module(home), name)
-
-
-def __dir__() -> list[str]:
-    """Name what is public as well, imported yet or not."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    {
+        "arguments": ("ModelLoadingStrategy", "SetFitModelArguments"),
+        "classifier": ("SetFitClassification",),
+        "factory": ("SetFitClassificationFactory", "build"),
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from smalltext_core.process import lazy_attributes
 
 if TYPE_CHECKING:
     from smalltext_sklearn.classifier import SklearnClassifier
@@ -23,27 +24,12 @@ __all__ = [
     "build",
 ]
 
-_HOMES = {
-    "EXPECTED_FAILED_CHECKS": "text_classifier",
-    "SklearnClassifier": "classifier",
-    "SklearnClassifierFactory": "factory",
-    "SklearnDataset": "dataset",
-    "TextClassifier": "text_classifier",
-    "build": "factory",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import scikit-learn on first use of a public name (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from smalltext_core.process import random_state_kept
-
-    home = f"{__name__}.{_HOMES[name]}"
-    with random_state_kept(home):
-        return getattr(importlib.import_module(home), name)
-
-
-def __dir__() -> list[str]:
-    """List the public names, imported or not."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    {
+        "classifier": ("SklearnClassifier",),
+        "dataset": ("SklearnDataset",),
+        "factory": ("SklearnClassifierFactory", "build"),
+        "text_classifier": ("EXPECTED_FAILED_CHECKS", "TextClassifier"),
+    },
+)

@@ -3,9 +3,9 @@
 Nothing is imported before it is used: ``import smalltext_torch`` does not import torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from smalltext_core.process import lazy_attributes
 from smalltext_torch._version import __version__
 
 if TYPE_CHECKING:
@@ -35,35 +35,6 @@ if TYPE_CHECKING:
         TrainingCallback,
     )
 
-_HOMES = {
-    "batching": ("Batch", "Ragged", "RaggedDataset"),
-    "classifier": ("TorchClassifier",),
-    "early_stopping": (
-        "EarlyStopping",
-        "EarlyStoppingAndCondition",
-        "EarlyStoppingHandler",
-        "EarlyStoppingOrCondition",
-        "Metric",
-        "NoopEarlyStopping",
-    ),
-    "losses": ("DivergedError",),
-    "model_selection": (
-        "ModelSelection",
-        "ModelSelectionHandler",
-        "ModelSelectionResult",
-        "NoopModelSelection",
-    ),
-    "progress": (
-        "VERBOSITY_ALL",
-        "VERBOSITY_MORE_VERBOSE",
-        "VERBOSITY_QUIET",
-        "VERBOSITY_VERBOSE",
-        "HistoryRecord",
-        "TrainingCallback",
-    ),
-}
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-
 __all__ = [
     "VERBOSITY_ALL",
     "VERBOSITY_MORE_VERBOSE",
@@ -89,14 +60,33 @@ __all__ = [
     "__version__",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for on first use."""
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    """Name what is public as well, imported yet or not."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    {
+        "batching": ("Batch", "Ragged", "RaggedDataset"),
+        "classifier": ("TorchClassifier",),
+        "early_stopping": (
+            "EarlyStopping",
+            "EarlyStoppingAndCondition",
+            "EarlyStoppingHandler",
+            "EarlyStoppingOrCondition",
+            "Metric",
+            "NoopEarlyStopping",
+        ),
+        "losses": ("DivergedError",),
+        "model_selection": (
+            "ModelSelection",
+            "ModelSelectionHandler",
+            "ModelSelectionResult",
+            "NoopModelSelection",
+        ),
+        "progress": (
+            "VERBOSITY_ALL",
+            "VERBOSITY_MORE_VERBOSE",
+            "VERBOSITY_QUIET",
+            "VERBOSITY_VERBOSE",
+            "HistoryRecord",
+            "TrainingCallback",
+        ),
+    },
+)
