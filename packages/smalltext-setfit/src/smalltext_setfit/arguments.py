@@ -1,4 +1,4 @@
-"""What a classifier is made of: which pretrained sentence transformer, and where to look for it."""
+"""The argument of a classifier that is an object: the pretrained sentence transformer."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, exp
 
 @dataclass(frozen=True)
 class SetFitModelArguments:
-    """Which pretrained sentence transformer to fine-tune, and where to look for it.
+    """The pretrained sentence transformer to fine-tune, and where to look for it.
 
     Parameters
     ----------
     sentence_transformer_model : str or path
-        The folder of a sentence transformer, or the name of one on the Hugging Face hub. ``~`` is the home folder.
+        The folder of a sentence transformer, which may begin with ``~``, or its name on the Hugging Face hub.
     model_loading_strategy : ModelLoadingStrategy or str, default=ModelLoadingStrategy.DEFAULT
-        Whether anything may, or must, be downloaded.
+        Whether the model may, or must, be downloaded: "default", "always-local" or "always-download".
 
     Raises
     ------
     InvalidInputError
-        If an argument is not what is described here.
+        If an argument has another type, is empty, or is not one of the strategies.
 
     Examples
     --------
@@ -50,11 +50,11 @@ class SetFitModelArguments:
 
     @classmethod
     def of(cls, model: SetFitModelArguments | str | Path) -> SetFitModelArguments:
-        """Return arguments as they are, and those that go with the name or folder of a model."""
+        """Return arguments unchanged, and the default ones for the name or folder of a model."""
         return model if isinstance(model, SetFitModelArguments) else cls(model)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a manifest can hold, and the constructor takes."""
+        """Return the arguments as JSON, from which the constructor restores them."""
         return {
             "sentence_transformer_model": abbreviated(self.sentence_transformer_model),
             "model_loading_strategy": self.model_loading_strategy.value,

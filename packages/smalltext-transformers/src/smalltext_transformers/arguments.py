@@ -1,4 +1,4 @@
-"""What a classifier is made of: which pretrained model, and how its layers are fine-tuned."""
+"""The arguments of a classifier that are objects: the pretrained model, and how its layers are fine-tuned."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, exp
 
 @dataclass(frozen=True)
 class TransformerModelArguments:
-    """Which pretrained model to fine-tune, and where to look for it.
+    """The pretrained model to fine-tune, and where to look for it.
 
     Parameters
     ----------
     model : str or path
-        The folder of a model, which may begin with ``~``, or the name of one on the Hugging Face hub.
+        The folder of a pretrained model, which may begin with ``~``, or its name on the Hugging Face hub.
     tokenizer : str or path, optional
-        Where the tokenizer is; by default where the model is.
+        The folder or name of the tokenizer; by default that of the model.
     config : str or path, optional
-        Where the configuration is; by default where the model is.
+        The folder or name of the configuration; by default that of the model.
     model_loading_strategy : ModelLoadingStrategy or str, default=ModelLoadingStrategy.DEFAULT
-        Whether anything may, or must, be downloaded. It holds for the model, the tokenizer and the configuration.
+        Whether the model, the tokenizer and the configuration may, or must, be downloaded: "default",
+        "always-local" or "always-download".
 
     Raises
     ------
     InvalidInputError
-        If an argument is not what is described here.
+        If an argument has another type, is empty, or is not one of the strategies.
 
     Examples
     --------
@@ -59,11 +60,11 @@ class TransformerModelArguments:
 
     @classmethod
     def of(cls, model: TransformerModelArguments | str | Path) -> TransformerModelArguments:
-        """Return arguments as they are, and those that go with the name or folder of a model."""
+        """Return arguments unchanged, and the default ones for the name or folder of a model."""
         return model if isinstance(model, TransformerModelArguments) else cls(model)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a manifest can hold, and the constructor takes."""
+        """Return the arguments as JSON, from which the constructor restores them."""
         return {
             "model": abbreviated(self.model),
             "tokenizer": abbreviated(self.tokenizer),
@@ -74,25 +75,27 @@ class TransformerModelArguments:
 
 @dataclass(frozen=True)
 class FineTuningArguments:
-    """Layers that are trained at rates, or from epochs, of their own: ULMFiT (Howard and Ruder, 2018).
+    """Layer-wise learning rates and gradual unfreezing, as in ULMFiT (Howard and Ruder, 2018).
 
     Parameters
     ----------
     base_lr : float
-        The learning rate of the uppermost layer; it takes the place of the classifier's `lr`.
+        The learning rate of the topmost layer, in place of the classifier's `lr`. Above 0.
     layerwise_gradient_decay : float or None
-        A layer's rate is ``base_lr * layerwise_gradient_decay ** (layers above it)``. None or -1: the same for
-        all.
-    gradual_unfreezing : int, default=-1
-        In the first epoch so many of the uppermost layers are trained, the classification head being the first of
-        them, and in every further epoch one more. None or -1: all of them from the beginning.
+        The factor by which the learning rate decreases from each layer to the one below it: the rate of a layer is
+        ``base_lr * layerwise_gradient_decay ** (layers above it)``. Above 0, up to 1; None or -1 for the same rate
+        in all layers.
+    gradual_unfreezing : int or None, default=-1
+        The number of topmost layers, including the classification head, to train in the first epoch, with one more
+        in each further epoch. At least 1; None or -1 for all layers from the beginning.
     cut_fraction : float, default=0.1
-        In this share of the steps the rates rise to what is said here; after that they fall to 0, both linearly.
+        The share of steps in which the learning rates rise linearly from 0; in the other steps they fall linearly
+        to 0. From 0 to below 1.
 
     Raises
     ------
     InvalidInputError
-        If an argument is not what is described here.
+        If an argument has another type or is out of range.
 
     References
     ----------
@@ -125,11 +128,11 @@ class FineTuningArguments:
 
     @property
     def decay(self) -> float:
-        """What the learning rate is multiplied with from a layer to the one below it."""
+        """The factor by which the learning rate decreases from each layer to the one below it."""
         return 1.0 if self.layerwise_gradient_decay in (None, -1) else float(self.layerwise_gradient_decay)
 
     def unfrozen_layers(self, epoch: int) -> int | None:
-        """Return how many of the uppermost layers are trained in an epoch, counted from 1; None: all."""
+        """Return the number of topmost layers to train in an epoch, counted from 1; None for all."""
         if self.gradual_unfreezing in (None, -1):
             return None
         return int(self.gradual_unfreezing) + epoch - 1
