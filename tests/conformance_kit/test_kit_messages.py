@@ -33,7 +33,7 @@ def failed(results):
 
 
 @pytest.mark.parametrize("check", checks(), ids=lambda check: check.name)
-def test_every_check_tells_rule_reason_and_remedy(check):
+def test_every_check_has_a_rule_a_reason_and_a_remedy(check):
     assert 1 <= check.rule <= 11
     assert check.name.startswith("check_")
     assert check.summary.endswith(".")
@@ -87,7 +87,7 @@ def test_an_exception_in_the_classifier_is_reported_with_its_place():
 
 
 @pytest.mark.usefixtures("counting_plugin")
-def test_a_classifier_that_cannot_be_trained_is_accused_of_that_and_not_of_reading_its_result():
+def test_a_classifier_that_cannot_be_trained_fails_the_check_of_fit_and_none_of_predictions():
     results = list(run_checks(factory("FailsToTrain")))
     assert "check_fit_trains_and_returns_self" in failed(results)
     assert "check_probabilities_are_dense_float32" not in failed(results)
@@ -131,15 +131,15 @@ def test_an_expected_failure_needs_a_reason(reason):
 
 
 @pytest.mark.usefixtures("counting_plugin")
-def test_a_check_that_does_not_exist_is_answered_with_the_nearest():
+def test_an_unknown_check_is_refused_with_the_nearest_name():
     with pytest.raises(InvalidInputError, match="Did you mean 'check_one_text_works'"):
         check_classifier(factory("CountingClassifier"), expected_failures={"check_one_text": "it does not"})
 
 
 @pytest.mark.usefixtures("counting_plugin")
-def test_number_of_classes_is_found_by_trying_where_nobody_says():
+def test_number_of_classes_is_found_by_training_if_it_is_not_an_attribute():
     class Silent:
-        """Has the three methods and says nothing of itself."""
+        """Has the three methods and no attributes."""
 
         def __init__(self, classifier):
             self._classifier = classifier
@@ -192,12 +192,12 @@ def test_keeps_most_rules(check):
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """What pytest says of a stranger's test module, a line a test."""
-    folder = tmp_path_factory.mktemp("stranger")
-    (folder / "test_stranger.py").write_text(MODULE.format(plugin=str(PLUGIN)), encoding="utf-8")
+    """The report of pytest for a test module of a third party, one line per test."""
+    folder = tmp_path_factory.mktemp("third_party")
+    (folder / "test_third_party.py").write_text(MODULE.format(plugin=str(PLUGIN)), encoding="utf-8")
     chosen = "rows_sum_to_one or dense_float32 or multi_label_predictions or one_text_works"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "-k", chosen, "test_stranger.py"],
+        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "-k", chosen, "test_third_party.py"],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -208,10 +208,10 @@ def report(tmp_path_factory):
 @pytest.mark.parametrize(
     "line",
     [
-        "PASSED test_stranger.py::test_keeps_the_rules[right-check_probabilities_are_dense_float32]",
-        "FAILED test_stranger.py::test_keeps_the_rules[wrong-check_probabilities_are_dense_float32]",
-        "XFAIL test_stranger.py::test_keeps_most_rules[CountingFactory-check_single_label_rows_sum_to_one]",
-        "FAILED test_stranger.py::test_keeps_most_rules[CountingFactory-check_one_text_works]",
+        "PASSED test_third_party.py::test_keeps_the_rules[right-check_probabilities_are_dense_float32]",
+        "FAILED test_third_party.py::test_keeps_the_rules[wrong-check_probabilities_are_dense_float32]",
+        "XFAIL test_third_party.py::test_keeps_most_rules[CountingFactory-check_single_label_rows_sum_to_one]",
+        "FAILED test_third_party.py::test_keeps_most_rules[CountingFactory-check_one_text_works]",
         "the problem is single-label",
         "what to do: end predict_proba with `np.asarray(proba, dtype=np.float32)`",
     ],

@@ -1,4 +1,4 @@
-"""Pickles are found by their content, under any name; nothing else is taken for one."""
+"""Pickles are recognised by their content, whatever the name of the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the kit says of a plugin whose spec does not tell the truth."""
+"""Plugins whose spec is wrong are reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Silent(ProbabilisticClassifier):
     def predict_proba(self, data_set): ...
     def embed(self, data_set): ...
 
-class Deaf(Silent):
+class IgnoresArguments(Silent):
     def __init__(self, num_classes, multi_label=False):
         super().__init__(3)
 
@@ -36,14 +36,14 @@ class Factory:
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Install a plugin whose spec is as a test wants it."""
+    """Install a plugin with a given spec."""
 
     def install(spec, *, top="", module="silent_parts"):
         (tmp_path / "silent_parts.py").write_text(CLASSIFIER)
         (tmp_path / "silent_plugin.py").write_text(
             f"{textwrap.dedent(top)}\nfrom smalltext_core import ClassifierSpec, hookimpl\n"
             "@hookimpl\ndef smalltext_classifiers():\n"
-            f"    yield ClassifierSpec(name='silent', summary='Says nothing', protocol=1, {spec})\n"
+            f"    yield ClassifierSpec(name='silent', summary='Does nothing', protocol=1, {spec})\n"
         )
         metadata = tmp_path / "smalltext_silent-1.0.dist-info"
         metadata.mkdir()
@@ -63,7 +63,7 @@ def results(status):
     return {result.check.name: result for result in run_plugin_checks("silent") if result.status == status}
 
 
-def test_a_plugin_that_tells_the_truth_passes(install):
+def test_a_correct_plugin_passes(install):
     install("classifier='silent_parts:Silent', abilities=('multi_label', 'weights', 'embed')")
     assert {result.status for result in check_plugin("silent")} == {"passed"}
 
@@ -91,7 +91,7 @@ def test_a_plugin_that_tells_the_truth_passes(install):
             "a list",
         ),
         (
-            "classifier='silent_parts:Deaf', abilities=('multi_label', 'embed')",
+            "classifier='silent_parts:IgnoresArguments', abilities=('multi_label', 'embed')",
             "",
             "check_declared_abilities_exist",
             "multi_label=False",
@@ -105,7 +105,7 @@ def test_a_plugin_that_tells_the_truth_passes(install):
         ("classifier='silent_parts:Silent'", "", "check_abilities_are_declared", "Silent has embed"),
     ],
 )
-def test_a_promise_that_does_not_hold_is_told(install, spec, top, check, seen):
+def test_a_wrong_spec_is_reported(install, spec, top, check, seen):
     install(spec, top=top)
     failed = results("failed")
     assert list(failed) == [check]
@@ -121,25 +121,25 @@ def test_a_plugin_that_cannot_be_loaded_is_reported_once(install, top):
     assert {result.reason for result in results("skipped").values()} == {"check_plugin_can_be_loaded failed"}
 
 
-def test_where_an_exception_comes_from_is_told_with_file_and_line(install, tmp_path):
+def test_an_exception_is_reported_with_file_and_line(install, tmp_path):
     install("classifier='silent_parts:Silent'", top="import no_such_module")
     assert f"{tmp_path / 'silent_plugin.py'}:1)" in results("failed")["check_plugin_can_be_loaded"].seen
 
 
-def test_one_error_lists_what_does_not_hold(install):
+def test_one_error_lists_the_failures(install):
     install("classifier='silent_parts:Silent'")
     with pytest.raises(ConformanceError, match="check_abilities_are_declared") as caught:
         check_plugin("silent")
     assert "what to do: add the ability" in " ".join(str(caught.value).split())
 
 
-def test_a_name_that_nobody_registers_is_no_broken_promise():
+def test_an_unknown_name_is_no_failed_check():
     with pytest.raises(UnknownClassifierError):
         check_plugin("nobody")
 
 
 @pytest.mark.parametrize("check", plugin_checks(), ids=lambda check: check.name)
-def test_every_promise_tells_reason_and_remedy(check):
+def test_every_check_of_a_plugin_has_a_reason_and_a_remedy(check):
     assert (check.rule, check.family) == (0, "the plugin")
     assert check.summary.endswith(".")
     assert len(check.reason) > 40

@@ -1,4 +1,4 @@
-"""The classifier that keeps the rules passes all checks; so the wrong ones fail for what is wrong with them."""
+"""A classifier that keeps all rules passes all checks, so that wrong ones fail for their error alone."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_without_a_seed_what_compares_bits_of_two_trainings_is_skipped():
 
 
 @pytest.mark.usefixtures("counting_plugin")
-def test_files_of_other_processes_are_not_held_against_the_classifier(tmp_path, monkeypatch):
+def test_files_of_other_processes_are_ignored(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     counting = importlib.import_module("counting_classifier")
@@ -82,7 +82,7 @@ def test_files_of_other_processes_are_not_held_against_the_classifier(tmp_path, 
 
 @pytest.mark.usefixtures("counting_plugin")
 @pytest.mark.parametrize("path", ["words.txt", "../words.txt"])
-def test_relative_paths_lead_where_they_did_while_files_are_watched(tmp_path, monkeypatch, path):
+def test_relative_paths_work_while_files_are_watched(tmp_path, monkeypatch, path):
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     Path(path).write_text("words")
@@ -98,6 +98,6 @@ def test_relative_paths_lead_where_they_did_while_files_are_watched(tmp_path, mo
     assert result.status == "passed", result
 
 
-def test_no_check_at_all_is_no_success():
+def test_running_no_check_is_an_error():
     with pytest.raises(ConformanceError, match="no check was run"):
         require_success("Nobody", [])

@@ -1,4 +1,4 @@
-"""For every check of the conformance kit there is a classifier that it catches."""
+"""For every check there is a wrong classifier that it catches."""
 
 from __future__ import annotations
 
