@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smalltext_core.process import lazy_attributes
-from smalltext_kimcnn._version import __version__
 
 if TYPE_CHECKING:
     from smalltext_kimcnn.classifier import KimCNNClassifier
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
     from smalltext_kimcnn.network import KimCNN
     from smalltext_kimcnn.vectors import Vectors, read_vectors
     from smalltext_kimcnn.vocabulary import Vocabulary
+
+__version__ = "0.1.0"
 
 __all__ = [
     "KimCNN",

@@ -18,21 +18,18 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief, shown
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.validation import check_count
-from smalltext_kimcnn._version import __version__
-from smalltext_kimcnn.dataset import PytorchTextClassificationDataset
-from smalltext_kimcnn.encoder import Encoder
+from smalltext_kimcnn import __version__
+from smalltext_kimcnn.dataset import Encoder, PytorchTextClassificationDataset
 from smalltext_kimcnn.inference import EmbeddingMethod, TableInference
-from smalltext_kimcnn.initial import InitialVectors
-from smalltext_kimcnn.network import KimCNN
-from smalltext_kimcnn.parameters import (
+from smalltext_kimcnn.network import (
+    KimCNN,
+    check_dropout,
     check_heights,
     check_matrix,
     check_max_norm,
     check_saved_padding,
-    check_share,
-    check_source,
 )
-from smalltext_kimcnn.vectors import Vectors
+from smalltext_kimcnn.vectors import Vectors, check_source, load_vectors
 from smalltext_kimcnn.vocabulary import Vocabulary
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import WEIGHTS, TorchClassifier
@@ -40,6 +37,9 @@ from smalltext_torch.device import PrecisionName
 from smalltext_torch.model_loading import abbreviated, check_shapes, shapes_of
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
 from smalltext_torch.training import TorchState
+
+RANDOM_RANGE = 0.25
+"""Without pretrained vectors, word vectors are drawn from [-0.25, 0.25], as Kim (2014) did."""
 
 _NOT_SAVED = "vectors that were handed over as an object, and not saved with the model"
 
@@ -209,7 +209,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
                 f"{brief(max_seq_len)} with filter_padding={brief(filter_padding)}",
                 "room for one token between the padding: more than twice filter_padding",
             )
-        self.dropout = check_share("dropout", dropout)
+        self.dropout = check_dropout(dropout)
         self.padding_idx = check_count("padding_idx", padding_idx, 0)
         self.embedding_matrix = check_matrix(embedding_matrix)
         self.embeddings = check_source(embeddings, embedding_matrix)
@@ -292,7 +292,17 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         return f"{type(self).__name__}(num_classes={self.num_classes}{kind})"
 
     def make_encoder(self, train_set: Dataset[Any]) -> Encoder:
-        return self._initial_vectors().encoder(self._vocabulary(train_set))
+        vocabulary = self._vocabulary(train_set)
+        words, matrix = len(vocabulary), self.embedding_matrix
+        if matrix is not None:
+            if len(matrix) != words:
+                allowed = f"one for each word of the training set's vocabulary, {words}"
+                raise InvalidInputError("embedding_matrix", f"{len(matrix)} rows", allowed)
+            return Encoder(vocabulary, words, int(matrix.shape[1]))
+        if self.embeddings is None:
+            return Encoder(vocabulary, words, self.embedding_dim)
+        vectors = load_vectors(self.embeddings)
+        return Encoder(vectors.extend(vocabulary), words, vectors.dimensions)
 
     def _vocabulary(self, train_set: Dataset[Any]) -> Vocabulary:
         if not isinstance(train_set, PytorchTextClassificationDataset):
@@ -318,15 +328,22 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
             )
         return train_set.vocabulary
 
-    def _initial_vectors(self) -> InitialVectors:
-        return InitialVectors(self.embedding_matrix, self.embeddings, self.embedding_dim)
-
     def encode(self, encoder: Encoder, data_set: Dataset[Any]) -> Ragged:
         return encoder.encode(data_set).truncated(self.max_seq_len - 2 * self.filter_padding)
 
     def make_network(self, encoder: Encoder) -> KimCNN:
         generator = np.random.default_rng(int(torch.randint(2**62, (1,))))
-        return self._network_of(*self._initial_vectors().matrices(encoder, generator))
+        vocabulary, trained = encoder.vocabulary, encoder.trained_words
+        if self.embedding_matrix is not None:
+            return self._network_of(torch.as_tensor(self.embedding_matrix))
+        if self.embeddings is None:
+            drawn = vocabulary.random_vectors(self.embedding_dim, RANDOM_RANGE, generator)
+            return self._network_of(torch.from_numpy(drawn))
+        vectors = load_vectors(self.embeddings)
+        in_training = Vocabulary(vocabulary.words[:trained], vocabulary.padding_idx, vocabulary.unknown_idx)
+        further = vectors.of(vocabulary.words[trained:])
+        matrix = torch.from_numpy(vectors.lay_out(in_training, generator))
+        return self._network_of(matrix, torch.from_numpy(further) if len(further) else None)
 
     def make_empty_network(self, encoder: Encoder) -> KimCNN:
         further = len(encoder.vocabulary) - encoder.trained_words

@@ -6,15 +6,23 @@ https://aclanthology.org/D14-1181.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.messages import shown
+from smalltext_core.validation import check_count
+from smalltext_core.values import is_number
+
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+_MOST_PADDING = 2**12
 
 
 class KimCNN(nn.Module):
@@ -209,3 +217,49 @@ class _GreatestSums(torch.autograd.Function):
         for position, at in enumerate(by_answers.chunk(ctx.height, dim=2)):
             at.scatter_(1, (where + position).unsqueeze(1), gradient.unsqueeze(1))
         return by_answers, None
+
+
+def check_heights(kernel_heights: Sequence[int]) -> tuple[int, ...]:
+    """Return kernel heights, or raise InvalidInputError."""
+    sequence = isinstance(kernel_heights, Iterable) and not isinstance(kernel_heights, (str, bytes))
+    heights = list(kernel_heights) if sequence and getattr(kernel_heights, "ndim", 1) != 0 else []
+    if not heights:
+        raise InvalidInputError("kernel_heights", shown(kernel_heights), "one or more whole numbers, 1 or above")
+    return tuple(check_count("kernel_heights", height) for height in heights)
+
+
+def check_dropout(dropout: object) -> float:
+    """Return a dropout probability, or raise InvalidInputError."""
+    if not is_number(dropout) or not 0 <= dropout < 1:
+        raise InvalidInputError("dropout", shown(dropout), "a number from 0 to below 1")
+    return float(dropout)
+
+
+def check_max_norm(max_norm: float | None) -> float | None:
+    """Return the maximum norm of a row of the last layer, or raise InvalidInputError."""
+    if max_norm is None:
+        return None
+    if not is_number(max_norm) or not max_norm > 0:
+        raise InvalidInputError("max_norm", shown(max_norm), "None, or a number above 0")
+    return float(max_norm)
+
+
+def check_matrix(matrix: Any) -> Any:
+    """Return an embedding matrix, or raise InvalidInputError."""
+    if matrix is None:
+        return None
+    allowed = "None, or a tensor or array of finite floats, shape (words, dimensions)"
+    if not isinstance(matrix, (Tensor, np.ndarray)):
+        raise InvalidInputError("embedding_matrix", type(matrix).__name__, allowed)
+    tensor = torch.as_tensor(matrix)
+    if tensor.ndim != 2 or not tensor.is_floating_point() or not tensor.numel():
+        raise InvalidInputError("embedding_matrix", f"{tensor.dtype} of shape {tuple(tensor.shape)}", allowed)
+    if not tensor.isfinite().all():
+        raise InvalidInputError("embedding_matrix", "NaN or infinity", allowed)
+    return matrix
+
+
+def check_saved_padding(padding: int) -> None:
+    """Refuse a filter padding in a saved model that would take all memory, since every text gets that long."""
+    if padding > _MOST_PADDING:
+        raise InvalidInputError("filter_padding", str(padding), f"up to {_MOST_PADDING}")

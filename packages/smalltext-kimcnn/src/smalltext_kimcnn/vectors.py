@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -25,8 +25,6 @@ from smalltext_kimcnn.vocabulary import Vocabulary
 _LINES_AT_ONCE = 1_024
 _ALLOWED = "GloVe or word2vec text, or a .npy or .safetensors matrix with a list of words"
 _WORD_LISTS = (".words", ".txt", ".vocab")
-RANDOM_RANGE = 0.25
-"""Without pretrained vectors, embeddings are drawn from [-0.25, 0.25], as Kim (2014) did."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +99,7 @@ class Vectors:
         numbers, rows = np.array(found, dtype=np.int64).reshape(-1, 2).T
         # The variance of U[-a, a] is a²/3.
         a = float(np.sqrt(3 * self._variance))
-        matrix = draw(len(vocabulary), self.dimensions, a, vocabulary.padding_idx, generator)
+        matrix = vocabulary.random_vectors(self.dimensions, a, generator)
         matrix[numbers] = self.matrix[rows]
         matrix[vocabulary.padding_idx] = 0
         return matrix
@@ -124,20 +122,28 @@ class Vectors:
         return float(max(variances.mean() - means.mean() ** 2, 0))
 
 
-def draw(
-    words: int, dimensions: int, a: float, padding_idx: int, generator: np.random.Generator
-) -> NDArray[np.float32]:
-    """Draw embeddings uniformly from [-a, a]; the padding is zero.
+def check_source(embeddings: Any, embedding_matrix: Any) -> str | Path | Vectors | None:
+    """Return the source of pretrained vectors, or raise InvalidInputError."""
+    if embeddings is not None and not isinstance(embeddings, (str, Path, Vectors)):
+        raise InvalidInputError(
+            "embeddings", type(embeddings).__name__, "None, a path, or Vectors", "For a tensor: embedding_matrix."
+        )
+    if embeddings is not None and embedding_matrix is not None:
+        raise InvalidInputError("embeddings", "vectors, and an embedding_matrix too", "one of the two")
+    return embeddings
 
-    Returns
-    -------
-    ndarray of float32, shape (words, dimensions)
-    """
-    matrix = generator.random((words, dimensions), dtype=np.float32)
-    matrix *= 2 * a
-    matrix -= a
-    matrix[padding_idx] = 0
-    return matrix
+
+def load_vectors(source: str | Path | Vectors) -> Vectors:
+    """Return vectors as they are, and those of a file; it is read once for all classifiers of a factory."""
+    if isinstance(source, Vectors):
+        return source
+    path = as_path(source, "embeddings")
+    return _read_once(path, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@lru_cache(maxsize=1)
+def _read_once(path: Path, _changed: int) -> Vectors:
+    return read_vectors(path)
 
 
 def read_vectors(path: str | Path, words: str | Path | Sequence[str] | None = None) -> Vectors:

@@ -176,6 +176,14 @@ class Vocabulary:
             ids.append(np.array([number for row in encoded for number in row], dtype=np.int32))
         return np.concatenate(ids), np.cumsum(np.concatenate(lengths))
 
+    def random_vectors(self, dimensions: int, a: float, generator: np.random.Generator) -> NDArray[np.float32]:
+        """Draw word vectors uniformly from [-a, a], shape (len(self), dimensions); that of the padding is zero."""
+        matrix = generator.random((len(self), dimensions), dtype=np.float32)
+        matrix *= 2 * a
+        matrix -= a
+        matrix[self.padding_idx] = 0
+        return matrix
+
     def begins_with(self, other: Vocabulary) -> bool:
         """Tell whether every number of another vocabulary means the same word in this one."""
         return other is self or (

@@ -6,7 +6,6 @@ Nothing is imported before it is used: ``import smalltext_torch`` does not impor
 from typing import TYPE_CHECKING
 
 from smalltext_core.process import lazy_attributes
-from smalltext_torch._version import __version__
 
 if TYPE_CHECKING:
     from smalltext_torch.batching import Batch, Ragged, RaggedDataset
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
         HistoryRecord,
         TrainingCallback,
     )
+
+__version__ = "0.1.0"
 
 __all__ = [
     "VERBOSITY_ALL",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smalltext_core.process import lazy_attributes
-from smalltext_transformers._version import __version__
 
 if TYPE_CHECKING:
     from smalltext_torch.model_loading import ModelLoadingStrategy
@@ -13,6 +12,8 @@ if TYPE_CHECKING:
     from smalltext_transformers.classifier import TransformerBasedClassification
     from smalltext_transformers.dataset import TransformersDataset
     from smalltext_transformers.factory import TransformerBasedClassificationFactory, build
+
+__version__ = "0.1.0"
 
 __all__ = [
     "FineTuningArguments",

@@ -1,20 +1,25 @@
-"""Adapters such as LoRA, by way of peft: a few weights are trained beside those of a pretrained model."""
+"""Adapters such as LoRA, by way of peft, and what of a saved adapter, which may come from anybody, peft gets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from torch import nn
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError, UnsupportedError
 from smalltext_core.messages import shown
 from smalltext_core.saving import MANIFEST
-from smalltext_transformers import adapter_files
-from smalltext_transformers.fitting import head
-from smalltext_transformers.pretrained import ADAPTED, tidy
+from smalltext_torch.model_loading import Shapes, place, shapes_of
+from smalltext_torch.pretrained_files import temporary_folder
+from smalltext_torch.untrusted_json import read_object, refuse, words
+from smalltext_transformers.pretrained import ADAPTED, head, tidy
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -22,6 +27,29 @@ if TYPE_CHECKING:
 
 TASK = "SEQ_CLS"
 """What peft calls sequence classification; the head is then trained along, and saved with the adapter."""
+
+CONFIG, WEIGHTS, PICKLED_WEIGHTS = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
+
+TYPES = words(
+    """
+    ADALORA BONE C3A DELORA FOURIERFT GRALORA HIRA HRA IA3 LN_TUNING LOHA LOKR LORA MISS OFT RANDLORA ROAD
+    SHIRA TRAINABLE_TOKENS VBLORA VERA WAVEFT
+    """
+)
+"""Adapters that are weights beside those of a layer, and need nothing else: no other model, no compiler."""
+
+NOT_HANDED_ON = frozenset({"base_model_name_or_path", "peft_version", "revision", "runtime_config"})
+
+_NAMES_OF_MODULES = frozenset({"exclude_modules", "feedforward_modules", "modules_to_save", "target_modules"})
+_PATTERNS = frozenset({"alpha_pattern", "rank_pattern"})
+_ONLY_EMPTY = re.compile(r".*_(config|dict|file|mapping|path|replication)")
+"""Keys that name files and modules, or ask for further computation; what they hold by default is empty."""
+_WORD = re.compile(r"[A-Za-z0-9_.-]{0,100}")
+_FEW_REPETITIONS = re.compile(r"[\w.^$|\\()-]*([*+?][\w.^$|\\()-]*){0,4}")
+_LARGEST = 4096
+_ANY_NUMBER = words("deltaT n_frequency projection_prng_key random_loc_seed random_seed tfinal tinit total_step")
+"""Keys that hold a seed, a step of training, or a count that takes no more memory than the layer has."""
+_LONG_COUNT = re.compile(r"[0-9]{4}")
 
 
 def check_peft_config(config: Any) -> PeftConfig | None:
@@ -63,7 +91,7 @@ def saved_config(content: Mapping[str, Any]) -> PeftConfig:
         If it asks for something that is not allowed.
     """
     known = _fields_of().get(str(content.get("peft_type")), ())
-    return config_from_json(adapter_files.checked_config(content, known, Path(MANIFEST)))
+    return config_from_json(checked_config(content, known, Path(MANIFEST)))
 
 
 def with_adapter(network: PreTrainedModel, config: PeftConfig, drawn: Iterable[str] = ()) -> nn.Module:
@@ -121,11 +149,11 @@ def with_saved_adapter(network: PreTrainedModel, folder: Path) -> nn.Module:
         If the configuration of the adapter asks for something that is not allowed, or does not fit its weights.
     """
     peft = _peft()
-    with adapter_files.checked_adapter(folder, _fields_of()) as (checked, shapes):
+    with checked_adapter(folder, _fields_of()) as (checked, shapes):
         adapted: nn.Module = peft.PeftModel.from_pretrained(network, str(checked))
     there = peft.get_peft_model_state_dict(adapted, save_embedding_layers=False)
     if {name: tuple(tensor.shape) for name, tensor in there.items()} != shapes:
-        what = f"{folder / adapter_files.CONFIG} does not fit the weights of the adapter"
+        what = f"{folder / CONFIG} does not fit the weights of the adapter"
         raise ModelFolderError(f"{what}. Save the model again.")
     return adapted
 
@@ -142,3 +170,88 @@ def _peft() -> Any:
     except ImportError as error:
         raise UnsupportedError("Adapters need peft: pip install peft") from error
     return peft
+
+
+def checked_config(content: Mapping[str, Any], known: Iterable[str], path: Path) -> dict[str, Any]:
+    """Return what of the configuration of an adapter may be handed to peft.
+
+    Parameters
+    ----------
+    content : mapping
+    known : iterable of str
+        The names that a configuration of this type has.
+    path : Path
+        Of the file that it is from, for errors.
+
+    Raises
+    ------
+    ModelFolderError
+        If a key, or what it holds, is not allowed.
+    """
+    kind = content.get("peft_type")
+    if not isinstance(kind, str) or kind not in TYPES:
+        refuse(path, "peft_type", f"it holds {shown(kind, 100)}", ", ".join(sorted(TYPES)))
+    names = set(known)
+    checked: dict[str, Any] = {}
+    for key, value in content.items():
+        if key in NOT_HANDED_ON:
+            continue
+        if value is None or value in ({}, []):
+            if key in names:
+                checked[key] = value
+            continue
+        if key not in names or _ONLY_EMPTY.fullmatch(key):
+            refuse(path, key, "this key is not on the list of those that are allowed")
+        _check(path, key, value)
+        checked[key] = value
+    return checked
+
+
+def _check(path: Path, key: str, value: Any) -> None:
+    if key == "megatron_core" and value != "megatron.core":
+        _refuse_value(path, key, value)
+    entries = [*value, *value.values()] if isinstance(value, dict) and key in _PATTERNS else value
+    for entry in entries if isinstance(entries, list) else [entries]:
+        if isinstance(entry, str):
+            # They are regular expressions; those that could take forever are not among the usual ones.
+            nested = re.search(r"\)[*+?{]", entry)
+            pattern = _FEW_REPETITIONS if key in _NAMES_OF_MODULES | _PATTERNS else _WORD
+            # One says how long it takes: "pissa_niter_16".
+            count = pattern is _WORD and _LONG_COUNT.search(entry)
+            if nested or count or len(entry) > 1000 or not pattern.fullmatch(entry):
+                _refuse_value(path, key, value)
+        elif type(entry) is int:
+            if abs(entry) > _LARGEST and key not in _ANY_NUMBER:
+                _refuse_value(path, key, value)
+        elif type(entry) not in (bool, float):
+            _refuse_value(path, key, value)
+
+
+def _refuse_value(path: Path, key: str, value: object) -> NoReturn:
+    refuse(path, key, f"it holds {shown(value, 100)}, which is not on the list of what is allowed")
+
+
+@contextmanager
+def checked_adapter(folder: Path, fields_of: Mapping[str, Iterable[str]]) -> Iterator[tuple[Path, Shapes]]:
+    """Check a saved adapter, and yield a folder that holds it alone, and the shapes of its weights.
+
+    Parameters
+    ----------
+    folder : Path
+    fields_of : mapping of str to iterable of str
+        The names that the configuration of each type of adapters has.
+
+    Raises
+    ------
+    ModelFolderError
+        If its configuration is not allowed, or its weights are not safetensors.
+    """
+    path = folder / CONFIG
+    if os.path.lexists(folder / PICKLED_WEIGHTS) or not (folder / WEIGHTS).is_file():
+        raise ModelFolderError(f"{folder} is to hold its adapter as safetensors alone, in {WEIGHTS}.")
+    content = read_object(path)
+    config = checked_config(content, fields_of.get(str(content.get("peft_type")), ()), path)
+    with temporary_folder() as checked:
+        (checked / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+        place(folder / WEIGHTS, checked / WEIGHTS)
+        yield checked, shapes_of([folder / WEIGHTS])

@@ -28,8 +28,7 @@ from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described, silence
 from smalltext_torch.training import TorchState
-from smalltext_transformers import layers, parameters, pretrained
-from smalltext_transformers._version import __version__
+from smalltext_transformers import __version__, arguments, layers, pretrained
 from smalltext_transformers.adapters import (
     check_peft_config,
     config_to_json,
@@ -39,12 +38,16 @@ from smalltext_transformers.adapters import (
     with_saved_adapter,
 )
 from smalltext_transformers.arguments import FineTuningArguments, TransformerModelArguments
-from smalltext_transformers.embedding import EmbeddingMethod, check_embedding, embedded
-from smalltext_transformers.encoder import Encoder
-from smalltext_transformers.first_token import first_token_alone, prepare
-from smalltext_transformers.inputs import inputs
+from smalltext_transformers.inference import (
+    EmbeddingMethod,
+    WindowInference,
+    check_embedding,
+    embedded,
+    inputs,
+)
+from smalltext_transformers.layers import first_token_alone, prepare
 from smalltext_transformers.pretrained import Pretrained
-from smalltext_transformers.windows import WindowInference
+from smalltext_transformers.tokenization import Encoder
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -184,12 +187,12 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             max_gradient_norm=max_gradient_norm,
             warm_start=warm_start,
         )
-        parameters.check_fine_tuning(fine_tuning_arguments)
-        parameters.check_cache_dir(cache_dir)
+        arguments.check_fine_tuning(fine_tuning_arguments)
+        arguments.check_cache_dir(cache_dir)
         self.transformer_model = TransformerModelArguments.of(transformer_model)
-        self.model_selection = parameters.check_model_selection(model_selection)
+        self.model_selection = arguments.check_model_selection(model_selection)
         self.fine_tuning_arguments = fine_tuning_arguments
-        self.memory_fix = parameters.check_memory_fix(memory_fix)
+        self.memory_fix = arguments.check_memory_fix(memory_fix)
         self.cache_dir = cache_dir
         self.max_seq_len = None if max_seq_len is None else check_count("max_seq_len", max_seq_len)
         self.long_texts = long_texts
@@ -389,22 +392,22 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return prepare(with_saved_adapter(network, folder))
 
     def parameters_to_save(self) -> dict[str, Any]:
-        arguments = self.fine_tuning_arguments
+        fine_tuning = self.fine_tuning_arguments
         return {
             **super().parameters_to_save(),
             "transformer_model": self.transformer_model.to_json(),
-            "fine_tuning_arguments": None if arguments is None else asdict(arguments),
+            "fine_tuning_arguments": None if fine_tuning is None else asdict(fine_tuning),
             "peft_config": None if self.peft_config is None else config_to_json(self.peft_config),
             "cache_dir": None if self.cache_dir is None else abbreviated(str(self.cache_dir)),
         }
 
     @classmethod
     def parameters_from_saved(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
-        arguments, adapter = saved["fine_tuning_arguments"], saved["peft_config"]
+        fine_tuning, adapter = saved["fine_tuning_arguments"], saved["peft_config"]
         return {
             **super().parameters_from_saved(saved),
             "cache_dir": None if saved["cache_dir"] is None else str(Path(saved["cache_dir"]).expanduser()),
             "transformer_model": TransformerModelArguments(**saved["transformer_model"]),
-            "fine_tuning_arguments": None if arguments is None else FineTuningArguments(**arguments),
+            "fine_tuning_arguments": None if fine_tuning is None else FineTuningArguments(**fine_tuning),
             "peft_config": None if adapter is None else saved_config(adapter),
         }

@@ -1,10 +1,13 @@
-"""The layers of a pretrained network, found in its module tree, and how each of them is fine-tuned."""
+"""The layers of a pretrained network: finding and fine-tuning them, and computing the last for one token only."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -15,6 +18,18 @@ from smalltext_torch.optimization import can_be_fused, trained_parameters
 from smalltext_transformers.arguments import FineTuningArguments
 
 Layer = list[nn.Parameter]
+
+_AFTER_ATTENTION = {
+    **dict.fromkeys(
+        ("bert", "camembert", "deberta", "deberta-v2", "electra", "roberta", "xlm-roberta"), ("attention.output",)
+    ),
+    "distilbert": ("sa_layer_norm",),
+    "mpnet": ("intermediate", "output"),
+}
+"""By type of model, whose head looks at the first token: the modules of a layer that are given what its attention
+found, and go on with as many tokens as they are given."""
+
+_ALONE: ContextVar[bool] = ContextVar("first_token_alone", default=False)
 
 
 def layers(network: nn.Module) -> list[Layer]:
@@ -153,3 +168,37 @@ def linear_decay(optimizer: Optimizer, total_steps: int, rising: float = 0.0) ->
         return max(total_steps - step, 0) / max(total_steps - peak, 1)
 
     return LambdaLR(optimizer, factor)
+
+
+def prepare(network: Any) -> nn.Module:
+    """Return a network whose last layer computes the first token alone within `first_token_alone`.
+
+    The heads of BERT and its kin look at the first token alone. The last layer needs the others as keys and values
+    of its attention; what comes after that, three quarters of its work, is computed for the first token only.
+    Results and gradients are the same, up to rounding.
+    """
+    modules = _AFTER_ATTENTION.get(network.config.model_type, ())
+    _, found = stack(network) or ("", [])
+    # A layer of DeBERTa that is the only one may be followed by a convolution over all tokens.
+    if len(found) > 1:
+        for name in modules:
+            found[-1].get_submodule(name).register_forward_pre_hook(_first_token)
+    prepared: nn.Module = network
+    return prepared
+
+
+@contextmanager
+def first_token_alone() -> Iterator[None]:
+    """Compute only the first token in the last layer of prepared networks, in this thread."""
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
+
+
+def _first_token(_: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Keep the first token of the inputs of a module, tensors of shape (n, tokens, ...)."""
+    if not _ALONE.get():
+        return None
+    return tuple(one[:, :1] if isinstance(one, torch.Tensor) else one for one in given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ from smalltext_torch import model_loading, pretrained_files
 from smalltext_torch.pretrained_files import PretrainedFolderError, temporary_folder
 from smalltext_torch.progress import silence
 from smalltext_torch.tokenization import positions
-from smalltext_transformers import fitting
 from smalltext_transformers.arguments import TransformerModelArguments
+from smalltext_transformers.layers import stack, word_embedding
 
 UNBOUNDED = 1_000_000
 """Tokenizers say a larger number than this where nobody told them how many tokens the model takes."""
@@ -77,7 +77,7 @@ class Pretrained:
         with self._loading("tokenizer", self._arguments.tokenizer) as folder:
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **self._options())
         tokenizer.name_or_path = self._arguments.tokenizer
-        if not fitting.knows_words(tokenizer):
+        if not knows_words(tokenizer):
             raise InvalidInputError(
                 "tokenizer",
                 f"{shown(self._arguments.tokenizer)}, which has no vocabulary",
@@ -108,12 +108,12 @@ class Pretrained:
             )
         network, info = loaded
         network.name_or_path = network.config.name_or_path = source
-        problem = fitting.misfit(network, info)
+        problem = misfit(network, info)
         if problem is not None:
             argument = "model" if self._arguments.config == source else "config"
             given = f"{shown(getattr(self._arguments, argument))}, for which {shown(source)} has {problem}"
             raise InvalidInputError(argument, given, "a configuration and a model that were saved together")
-        return network, fitting.drawn(network, info)
+        return network, drawn(network, info)
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -191,6 +191,68 @@ def _network_class(config: PretrainedConfig) -> tuple[Any, PretrainedConfig]:
     return found, config if isinstance(config, found.config_class) else config.get_text_config()
 
 
+def head(network: PreTrainedModel) -> list[str]:
+    """Return the names of the modules with parameters that stand on top of the pretrained model."""
+    return [
+        name
+        for name, module in network.named_children()
+        if name != network.base_model_prefix and next(module.parameters(), None) is not None
+    ]
+
+
+def drawn(network: PreTrainedModel, loading_info: Mapping[str, Iterable[Any]]) -> list[str]:
+    """Return the names of the parameters that were drawn at random: there were none, or none of their shape.
+
+    Parameters
+    ----------
+    network : PreTrainedModel
+    loading_info : mapping
+        What ``from_pretrained(..., output_loading_info=True)`` returns beside it.
+    """
+    gone = {*loading_info["missing_keys"], *_mismatched(loading_info)}
+    return [name for name, _ in network.named_parameters() if name in gone]
+
+
+def misfit(network: PreTrainedModel, loading_info: Mapping[str, Iterable[Any]]) -> str | None:
+    """Return what keeps weights from being those of a network, in words; None where they fit.
+
+    A head may be new or of another shape, and a pooler may be new. What the layers of the pretrained model and its
+    word embedding consist of has to be there.
+    """
+    inside = f"{network.base_model_prefix}."
+    other_shape = sorted(name for name in _mismatched(loading_info) if name.startswith(inside))
+    if other_shape:
+        return f"weights of another shape for {_some(other_shape)}"
+    missing = set(loading_info["missing_keys"])
+    lacking = sorted(name for name in _indispensable(network) if name.startswith(inside) and name in missing)
+    return f"no weights for {_some(lacking)}" if lacking else None
+
+
+def knows_words(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Tell whether a tokenizer has a vocabulary: without its files some are made of special tokens alone."""
+    special = set(tokenizer.all_special_tokens)
+    return any(token.strip("▁") for token in tokenizer.get_vocab() if token not in special)
+
+
+def _mismatched(loading_info: Mapping[str, Iterable[Any]]) -> set[str]:
+    # Before version 5 transformers names the parameters alone, since then their shapes too.
+    return {entry if isinstance(entry, str) else entry[0] for entry in loading_info["mismatched_keys"]}
+
+
+def _indispensable(network: PreTrainedModel) -> set[str]:
+    found, embedding = stack(network), word_embedding(network)
+    layers = () if found is None else (f"{found[0]}.",)
+    return {
+        name
+        for name, parameter in network.named_parameters()
+        if name.startswith(layers) or (embedding is not None and parameter is embedding.weight)
+    }
+
+
+def _some(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
 def window(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
     """Return how many tokens of a text the model takes."""
     limits = [tokenizer.model_max_length] if tokenizer.model_max_length <= UNBOUNDED else []
@@ -242,7 +304,7 @@ def saved_network(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
             **_LOCAL,
         )
     network, info = loaded
-    lacking = fitting.drawn(network, info)
+    lacking = drawn(network, info)
     if lacking:
         what = f"{folder / CONFIG_NAME} does not fit the weights: there are none for {shown(lacking[0])}"
         raise ModelFolderError(f"{what}. Save the model again.")
