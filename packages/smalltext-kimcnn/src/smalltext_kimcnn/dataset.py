@@ -161,13 +161,8 @@ class PytorchTextClassificationDataset(RaggedDataset):
 class Encoder:
     """Encodes datasets as token ids.
 
-    Parameters
-    ----------
-    vocabulary : Vocabulary
-    trained_words : int
-        The number of words of the training set; the vectors of the pretrained words after them are not trained.
-    dimensions : int
-        The length of a word vector.
+    The first `trained_words` words of the vocabulary are those of the training set; the vectors of the pretrained
+    words after them are not trained.
     """
 
     vocabulary: Vocabulary

@@ -43,14 +43,6 @@ class TableInference:
     """The inference strategy of `KimCNNClassifier`: pooled features come from tables.
 
     All dropout is behind the pooling, so the features are computed once for all dropout samples.
-
-    Parameters
-    ----------
-    network : KimCNN
-    loss : Loss
-    texts : Ragged
-    description : str or None, default="predict"
-        The label of the progress bar; None shows none.
     """
 
     network: KimCNN
@@ -175,14 +167,9 @@ def _renumbered(
 
 @dataclass(frozen=True)
 class _Table:
-    """What each of some filters makes of each word at each position of a window.
+    """What each of some filters computes for each word at each position of a window.
 
-    Parameters
-    ----------
-    numbers : Tensor, shape (positions * words, filters)
-        Word i at position j is row ``j * words + i``.
-    first_rows : Tensor of int32, shape (positions,)
-        Where the rows of each position begin.
+    Word i at position j is row ``first_rows[j] + i`` of `numbers`, shape (positions * words, filters).
     """
 
     numbers: Tensor

@@ -27,7 +27,7 @@ _EVALUATED: dict[nn.Module, int] = {}
 
 
 def check_device(device: str | torch.device | None) -> None:
-    """Refuse what is no name of a device. Whether there is such a device is not asked."""
+    """Refuse what is not the name of a device; it need not be available."""
     if device is None or isinstance(device, torch.device):
         return
     try:
@@ -39,7 +39,7 @@ def check_device(device: str | torch.device | None) -> None:
 
 
 def resolve_device(device: str | torch.device | None = None) -> torch.device:
-    """Return the device that was asked for, or the best there is.
+    """Return the requested device, or the best available one.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
 
 
 def is_present(device: torch.device) -> bool:
-    """Tell whether this machine, with this build of torch, has the device."""
+    """Return whether the device is available."""
     if device.type == "cuda":
         return torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
     if device.type == "mps":
@@ -89,21 +89,14 @@ def _present_devices() -> list[str]:
 
 @dataclass(frozen=True)
 class Precision:
-    """The precision in which a network computes: float32, or a mix where the device gains from it.
-
-    Parameters
-    ----------
-    device : torch.device
-    dtype : torch.dtype or None
-        What matrix products are made in; None is float32 throughout.
-    """
+    """The precision of matrix products on a device; a `dtype` of None is float32 throughout."""
 
     device: torch.device
     dtype: torch.dtype | None = None
 
     @classmethod
     def of(cls, device: torch.device, mixed: bool) -> Precision:
-        """Return float32, or (`mixed`) the narrower type that this device is faster with, if there is one."""
+        """Return float32, or (`mixed`) a narrower type if the device is faster with it."""
         return cls(device, _narrow_type(device) if mixed else None)
 
     @property
@@ -115,7 +108,7 @@ class Precision:
         return 4 if self.device.type == "cpu" and self.dtype is not None else 1
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Return the context to run a forward pass in, whatever the caller has set for the device."""
+        """Return the context manager for a forward pass, whatever the caller has set for the device."""
         kind = self.device.type
         if self.dtype is not None:
             return torch.autocast(kind, dtype=self.dtype)
@@ -124,7 +117,7 @@ class Precision:
         return nullcontext()
 
     def gradient_scaler(self) -> torch.amp.GradScaler:
-        """Return what keeps small float16 gradients from vanishing; it does nothing for other types."""
+        """Return the scaler that keeps small float16 gradients from vanishing; it does nothing for other types."""
         return torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
 
 
@@ -137,23 +130,17 @@ def _narrow_type(device: torch.device) -> torch.dtype | None:
 
 
 def _cpu_multiplies_bfloat16() -> bool:
-    """Tell whether the processor has instructions for it; without them bfloat16 is the slower one."""
+    """Return whether the CPU has instructions for bfloat16; without them it is slower than float32."""
     questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, question, bool)() for question in questions)
 
 
 PrecisionName: TypeAlias = Literal["float32", "auto"]
-"""What a caller says of the precision: float32, or the narrower type that the device is faster with, if any."""
+"""The precision that a caller requests: float32, or a narrower type if the device is faster with it."""
 
 
 def check_precision(precision: object, mixed_precision: object = None) -> PrecisionName:
-    """Return the precision to compute in, given under its name or as the older flag, or say what it has to be.
-
-    Parameters
-    ----------
-    precision : {"float32", "auto"}
-    mixed_precision : bool or None
-        The former name: True is "auto", False is "float32"; None leaves it to `precision`.
+    """Return the precision to compute in; `mixed_precision` is the former name: True is "auto", False "float32".
 
     Raises
     ------
@@ -180,7 +167,7 @@ def _precision_name(precision: object) -> PrecisionName:
 
 @contextmanager
 def reproducible(device: torch.device, seed: int | None) -> Iterator[None]:
-    """Given a seed, have CUDA compute the same bits every time; torch warns of what it cannot promise."""
+    """Use deterministic algorithms on CUDA if there is a seed; torch warns of operations that have none."""
     if seed is None or device.type != "cuda":
         yield
         return
@@ -193,7 +180,7 @@ def reproducible(device: torch.device, seed: int | None) -> Iterator[None]:
 
 
 def present_or_best(device: str | torch.device | None) -> torch.device:
-    """Return the device that was asked for if this machine has it, else the best there is."""
+    """Return the requested device if it is available, else the best available one."""
     return resolve_device(device if device is not None and is_present(torch.device(device)) else None)
 
 
@@ -202,11 +189,6 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
     """Put every module of a network into evaluation mode, and restore the mode of each afterwards.
 
     Several threads may predict at the same time: a module returns to training mode when the last of them is done.
-
-    Parameters
-    ----------
-    network : Module
-        Its modules may be in different modes.
 
     Examples
     --------

@@ -231,16 +231,10 @@ def reset(handler: object) -> None:
 
 @dataclass(frozen=True)
 class ConstructorEarlyStopping:
-    """Early stopping as the constructors of classifiers take it: two numbers, in place of a handler for `fit`.
+    """Early stopping as the deprecated constructor parameters configure it; `parameter` is the name of the first.
 
-    Parameters
-    ----------
-    no_improvement : int
-        How many epochs the validation loss may bring no improvement; 0 or below: any number.
-    accuracy : float
-        Stop once the accuracy on the training texts is above this; 0 or below: whatever it is.
-    parameter : str
-        What the constructor calls the first of these.
+    Training stops after `no_improvement` epochs without a lower validation loss (0: never), or as soon as the
+    accuracy on the training texts is above `accuracy` (-1: never).
     """
 
     no_improvement: int

@@ -93,15 +93,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Examples:
-    """Labelled texts as token ids.
-
-    Parameters
-    ----------
-    texts : Ragged
-    y : ndarray of int, shape (n,), or csr_matrix, shape (n, num_classes)
-    weights : ndarray of float32, shape (n,), or None
-        The weight of each text's loss: see `Loss.text_weights`.
-    """
+    """Labelled texts as token ids, and the weight of each text's loss, if any (see `Loss.text_weights`)."""
 
     texts: Ragged
     y: Labels
@@ -117,16 +109,10 @@ class Examples:
 
 
 class RunningMetrics:
-    """Losses and accuracies of texts, collected batch by batch without waiting for the device.
+    """Losses and accuracies of up to `count` texts, collected batch by batch without waiting for the device.
 
     The memory is allocated at the beginning: small tensors that are allocated among those of a batch would
     fragment it.
-
-    Parameters
-    ----------
-    count : int
-        The maximum number of texts.
-    device : torch.device
     """
 
     def __init__(self, count: int, device: torch.device) -> None:

@@ -117,17 +117,9 @@ def abbreviated(source: str) -> str:
 
 
 def fetched(download: Callable[..., str], name: str, patterns: tuple[str, ...], **options: Any) -> Path:
-    """Return the folder of a model in the cache, with what is wanted of it.
+    """Download the files of a model that match patterns, and return their folder in the cache.
 
-    Parameters
-    ----------
-    download : callable
-        ``snapshot_download`` of huggingface_hub, or what takes the same arguments.
-    name : str
-    patterns : tuple of str
-        Which files are wanted.
-    **options
-        Further arguments of `download`, such as `cache_dir` and `local_files_only`.
+    `download` is ``snapshot_download`` of huggingface_hub, and takes the options.
 
     Raises
     ------
@@ -140,17 +132,7 @@ def fetched(download: Callable[..., str], name: str, patterns: tuple[str, ...], 
 def fetched_weights(
     download: Callable[..., str], name: str, patterns: tuple[str, ...] = (), *, deep: bool = False, **options: Any
 ) -> Path:
-    """Return the folder of a model in the cache, with its weights: the pickled ones only if there are no others.
-
-    Parameters
-    ----------
-    download, name, **options
-        As for `fetched`.
-    patterns : tuple of str, default=()
-        Which files are wanted as well.
-    deep : bool, default=False
-        Whether there are weights in folders inside too.
-    """
+    """Download a model with its weights, pickled ones only if there are no others; `deep`: from subfolders too."""
     inner = (f"*/{SAFE}",) if deep else ()
     folder = fetched(download, name, (*patterns, *SAFE_WEIGHTS, *inner), **options)
     if next(folder.rglob("*.safetensors"), None) is not None:
@@ -160,13 +142,7 @@ def fetched_weights(
 
 
 def weight_files(folder: Path, *, saved: bool) -> list[Path]:
-    """Return the files that hold the weights of a model, all of them safetensors, or all of them pickles.
-
-    Parameters
-    ----------
-    folder : Path
-    saved : bool
-        Whether the folder is one that a classifier saved, whose weights are safetensors without exception.
+    """Return the files that hold the weights of a model, all safetensors, or (unless `saved`) all pickles.
 
     Raises
     ------
@@ -226,14 +202,9 @@ def _shapes(path: Path) -> Shapes:
 
 
 def put_weights(folder: Path, target: Path, *, saved: bool) -> Shapes:
-    """Put the weights of a model into another folder, as safetensors, without an index where one file holds all.
+    """Put the weights of a model into another folder, as safetensors, and return the shape of every tensor.
 
     Files are linked where the disk can, and copied where it cannot. Pickles are read with ``weights_only=True``.
-
-    Returns
-    -------
-    dict of str to tuple of int
-        The shape of every tensor.
 
     Raises
     ------
@@ -260,7 +231,7 @@ def put_weights(folder: Path, target: Path, *, saved: bool) -> Shapes:
 
 
 def place(source: Path, target: Path) -> None:
-    """Let a file appear at another place as well, without copying it where the disk can do that."""
+    """Link a file to another place, or copy it where the file system has no links."""
     source = source.resolve()
     try:
         target.hardlink_to(source)
@@ -272,7 +243,7 @@ def place(source: Path, target: Path) -> None:
 
 
 def _unpickled(path: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors that a pickle holds, and nothing else."""
+    """Return the tensors in a pickle, read with ``weights_only=True``."""
     most = _HIGHEST_RATIO * path.stat().st_size + _MOST_SPARE
     try:
         if zipfile.is_zipfile(path):
@@ -302,22 +273,12 @@ def _unpickled(path: Path) -> dict[str, torch.Tensor]:
 
 
 def numbers_in(shapes: Shapes) -> int:
-    """Return how many numbers tensors of these shapes hold."""
+    """Return the number of elements of tensors of these shapes."""
     return sum(torch.Size(shape).numel() for shape in shapes.values())
 
 
 def check_size(network: nn.Module, shapes: Shapes, what: object) -> None:
-    """Refuse a network that would take far more memory than the weights that are there for it.
-
-    Parameters
-    ----------
-    network : Module
-        On the meta device, where it takes no memory.
-    shapes : dict of str to tuple of int
-        Those of the weights.
-    what : object
-        The file to blame.
-    """
+    """Refuse a network, on the meta device, that would take far more memory than its saved weights."""
     wanted = sum(parameter.numel() for parameter in network.parameters())
     spare = sum(buffer.numel() for buffer in network.buffers())
     there = numbers_in(shapes)
@@ -327,7 +288,7 @@ def check_size(network: nn.Module, shapes: Shapes, what: object) -> None:
 
 
 def check_complete(network: nn.Module, shapes: Shapes, what: object) -> None:
-    """Refuse a network that has other weights than those that were saved, since some would be drawn at random."""
+    """Refuse a network that has more weights than were saved, since the rest would be drawn at random."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
     # A weight that is used in two places is saved once or twice, and buffers are saved or not.
     most = sum(tensor.numel() for tensor in network.state_dict().values())

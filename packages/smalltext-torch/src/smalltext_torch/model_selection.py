@@ -213,14 +213,7 @@ def as_model_selection_handler(handler: Any) -> ModelSelectionHandler:
 
 
 class BestWeights:
-    """A checkpoint in memory of the trained parameters and the buffers of a network.
-
-    Parameters
-    ----------
-    network : Module
-    optimizer : Optimizer
-        Parameters that it does not train are not copied.
-    """
+    """A checkpoint in memory of the parameters that an optimizer trains, and of the buffers of their network."""
 
     def __init__(self, network: nn.Module, optimizer: Optimizer) -> None:
         trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]

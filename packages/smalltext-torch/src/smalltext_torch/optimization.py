@@ -171,18 +171,8 @@ def rows_in_use(
     all rows are there again, and are what training all of them would have made them, up to rounding.
 
     The optimizer must be created within the block, and must change a row without a gradient in proportion to
-    itself, if at all: Adam, or AdamW with its weight decay.
-
-    Parameters
-    ----------
-    network : Module
-    embedding : Embedding or None
-        A part of the network. If it is None, is frozen, shares its weights with another part of the network, or
-        does more than look up tokens, nothing is reduced.
-    texts : iterable of Ragged
-        All texts that pass through the network within the block.
-    padding : int
-        The token id that batches are padded with.
+    itself, if at all: Adam, or AdamW with its weight decay. `texts` are all that pass through the network there.
+    An embedding that is frozen, shares its weights or does more than look up tokens is left as it is.
     """
     rows = None if embedding is None else _used_rows(embedding, texts, padding)
     if embedding is None or rows is None or not _stands_alone(network, embedding):

@@ -66,21 +66,10 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def put_config(folder: Path, target: Path, library: Any, *, saved: bool) -> dict[str, Any]:
-    """Check the configuration of a model, and write what is allowed of it into another folder.
+    """Check the configuration of a model, write what is allowed of it into another folder, and return that.
 
-    Parameters
-    ----------
-    folder, target : Path
-    library : module
-        transformers, whose classes of configurations know what they take.
-    saved : bool
-        Whether the folder is one that a classifier saved. In such a folder every key has to be on the list; in
-        others, keys that nothing is decided by are left out.
-
-    Returns
-    -------
-    dict
-        What was written.
+    In the folder of a `saved` classifier every key has to be on the list; in others, harmless keys are left out.
+    `library` is transformers, whose configuration classes define further keys.
 
     Raises
     ------
@@ -306,14 +295,7 @@ def _checked_special_tokens(path: Path) -> dict[str, Any]:
 
 
 def tidy(folder: Path, library: Any) -> None:
-    """Leave in a folder that transformers wrote what is read of it, without any path of this machine.
-
-    Parameters
-    ----------
-    folder : Path
-    library : module
-        transformers.
-    """
+    """Remove from a folder that transformers wrote what is never read, and any path of this machine."""
     for name in ("generation_config.json", "README.md"):
         (folder / name).unlink(missing_ok=True)
     if (folder / CONFIG).is_file():
@@ -336,14 +318,7 @@ EXECUTABLE = words(
 
 
 def check_files(folder: Path, expected: Iterable[str] = ()) -> None:
-    """Refuse a saved classifier in whose folder there is code or a pickle, or a link that leads out of it.
-
-    Parameters
-    ----------
-    folder : Path
-    expected : iterable of str, default=()
-        The names of files of such kinds that may be there.
-    """
+    """Refuse a saved classifier whose folder contains code, pickles (but `expected` ones) or a link out of it."""
     home = folder.resolve()
     for path in sorted(folder.rglob("*")):
         try:

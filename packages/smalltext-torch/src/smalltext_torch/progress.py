@@ -181,15 +181,7 @@ def stacklevel_of_caller() -> int:
 
 
 def warn_deprecated(parameter: str, replacement: str) -> None:
-    """Warn whoever called into this library that a parameter, which still works, has a better place.
-
-    Parameters
-    ----------
-    parameter : str
-        What was used, such as ``"early_stopping_acc"``.
-    replacement : str
-        What to use, such as ``"fit(early_stopping=...)"``.
-    """
+    """Warn the caller of this library that a parameter, which still works, is deprecated."""
     warnings.warn(
         f"{parameter} is deprecated; use {replacement} instead.",
         DeprecationWarning,
@@ -199,14 +191,9 @@ def warn_deprecated(parameter: str, replacement: str) -> None:
 
 @contextmanager
 def silence(*libraries: str) -> Iterator[None]:
-    """Keep transformers and other libraries from reporting less than errors, and from showing progress bars.
+    """Silence the loggers of transformers and other libraries, except for errors, and their progress bars.
 
-    Several threads may be in such blocks at a time: all is as it was once the last of them has left.
-
-    Parameters
-    ----------
-    *libraries : str
-        The names of further loggers.
+    Several threads may be in such blocks at a time; the last one to leave restores the levels.
     """
     names = (_BARS, "transformers", *libraries)
     with _LOCK:

@@ -88,12 +88,6 @@ class TorchRandomness:
 class Randomness:
     """The independent streams of one training or one call, all made of one seed.
 
-    Parameters
-    ----------
-    seed : int or None
-        None: taken from the operating system.
-    device : torch.device
-
     Attributes
     ----------
     split, order : numpy.random.Generator

@@ -86,13 +86,6 @@ def from_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def saved_value(manifest: Manifest, name: str, *types: type) -> Any:
     """Return a parameter that a manifest holds.
 
-    Parameters
-    ----------
-    manifest : Manifest
-    name : str
-    *types : type
-        The types allowed; a boolean is no integer.
-
     Raises
     ------
     ModelFolderError

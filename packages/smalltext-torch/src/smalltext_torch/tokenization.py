@@ -40,12 +40,7 @@ POSITIONS_AFTER_PADDING = frozenset(
 
 @dataclass(frozen=True)
 class Frame:
-    """How many tokens a tokenizer puts before, and after, those of a text.
-
-    Parameters
-    ----------
-    before, after : int
-    """
+    """The numbers of special tokens that a tokenizer puts before and after a text."""
 
     before: int
     after: int
@@ -62,7 +57,7 @@ class Frame:
         return cls(marks.index(0), marks[::-1].index(0))
 
     def cut(self, texts: Ragged, max_length: int) -> Ragged:
-        """Shorten texts to so many tokens; what stands after a text stays at the end of it."""
+        """Truncate texts to `max_length` tokens; special tokens at the end stay there."""
         rows = np.flatnonzero(texts.lengths > max_length)
         if not rows.size:
             return texts
@@ -72,15 +67,10 @@ class Frame:
         return shortened
 
     def windows(self, texts: Ragged, max_length: int) -> tuple[Ragged, NDArray[np.int64]]:
-        """Divide texts into overlapping windows of at most so many tokens, each in what stands around a text.
+        """Divide texts into overlapping windows of at most `max_length` tokens, including special tokens.
 
-        Returns
-        -------
-        windows : Ragged
-            Those of a text one after the other. Each begins in the middle of the one before; the last ends with
-            the text.
-        counts : ndarray of int64, shape (n,)
-            How many windows each text has; 1 if it is not too long.
+        Returns the windows of all texts, and the number of windows of each. Each window begins in the middle of
+        the one before; the last ends with the text.
         """
         counts = np.ones(len(texts), dtype=np.int64)
         if not (texts.lengths > max_length).any():
@@ -106,12 +96,6 @@ def tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Ragged
     """Return the token ids of texts, whole, in what the tokenizer puts around them.
 
     A text to which the tokenizer gives no token at all gets one, so that a network has something to look at.
-
-    Parameters
-    ----------
-    texts : sequence of str
-    tokenizer : tokenizer of transformers
-        Is not changed: how it truncates and pads does not matter here.
     """
     filler = next((number for number in _fillers(tokenizer) if number is not None), 0)
     chunks, lengths = [np.empty(0, dtype=np.int32)], [np.zeros(1, dtype=np.int64)]
@@ -211,15 +195,7 @@ _TOKENIZED: weakref.WeakKeyDictionary[TextDataset, _Tokenized] = weakref.WeakKey
 
 
 def tokens_of(data_set: TextDataset, tokenizer: PreTrainedTokenizerBase, tokenizer_id: str) -> Ragged:
-    """Return the token ids of the texts of a dataset, whole; they are remembered for as long as the dataset lives.
-
-    Parameters
-    ----------
-    data_set : TextDataset
-    tokenizer : tokenizer of transformers
-    tokenizer_id : str
-        What `tokenizer_id` says of it.
-    """
+    """Return the untruncated token ids of the texts of a dataset, cached for as long as the dataset exists."""
     texts = data_set.x
     fingerprint = hash(tuple(texts))
     known = _TOKENIZED.get(data_set)

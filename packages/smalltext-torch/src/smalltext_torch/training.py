@@ -125,19 +125,9 @@ def fit(
     callbacks: Sequence[TrainingCallback],
     previous: TorchState[E] | None,
 ) -> TorchState[E]:
-    """Train a network on checked data, and return the result; the classifier is not changed.
+    """Train a network on checked data, from a `previous` state if there is one (warm start).
 
-    Parameters
-    ----------
-    classifier : TorchClassifier
-    train_set, validation_set, weights
-        As the classifier's `fit` takes them; without a validation set, a part of the training set is held out.
-    stopping : EarlyStoppingHandler or None
-        None is the classifier's default.
-    selection, optimizer, scheduler, callbacks
-        As the classifier's `fit` takes them.
-    previous : TorchState or None
-        The state to continue from (warm start).
+    The classifier is not changed. Without a validation set, a part of the training set is held out.
     """
     device = resolve_device(classifier.device)
     randomness = Randomness(classifier.seed, device)
@@ -212,14 +202,9 @@ class Trainer(Generic[E]):
         self._start = time.perf_counter()
 
     def fit_loop(self, examples: Examples, held_out: Examples | None) -> list[HistoryRecord]:
-        """Train until the epochs are over or early stopping ends it; the network then has the selected weights.
+        """Train until the epochs are over or early stopping ends it, and return the history of validations.
 
-        Without a held-out set nothing is selected, and the last weights stay.
-
-        Returns
-        -------
-        list of HistoryRecord
-            One for every validation.
+        The network then has the selected weights; without a held-out set, the last ones.
 
         Raises
         ------

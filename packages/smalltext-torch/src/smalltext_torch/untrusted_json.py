@@ -19,30 +19,15 @@ LARGEST_INTEGER = 2**31 - 1
 
 
 def refuse(path: Path, key: str, problem: str, allowed: str = "") -> NoReturn:
-    """Raise ModelFolderError for a key of a file.
-
-    Parameters
-    ----------
-    path : Path
-    key : str
-        The key, or the path of keys, that is to blame; empty if it is the file as a whole.
-    problem : str
-    allowed : str, default=""
-        What is allowed there, and what to do.
-    """
+    """Raise ModelFolderError for a key of a file (a path of keys, or empty for the whole file)."""
     where = f"{path}, key {shown(key, 100)}" if key else str(path)
     raise ModelFolderError(f"{where}: {problem}{f'; allowed: {allowed}' if allowed else ''}.")
 
 
 def read_json(path: Path, *, unique: bool = False) -> Any:
-    """Return the content of a JSON file.
+    """Return the content of a JSON file; `unique` refuses objects with the same key twice.
 
-    Parameters
-    ----------
-    path : Path
-    unique : bool, default=False
-        Whether to refuse an object with the same key twice. Of such keys, two libraries may take different ones,
-        which matters for a file that is handed on as it is.
+    Of such keys two libraries may take different ones, which matters for a file that is passed on unchanged.
 
     Raises
     ------
@@ -78,16 +63,10 @@ def read_object(path: Path, *, unique: bool = False) -> dict[str, Any]:
 
 
 def checked_object(path: Path, content: Mapping[str, Any], types: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an object all of whose keys are allowed and hold what they are to hold.
+    """Return an object all of whose keys are allowed and hold values of the allowed types.
 
-    Parameters
-    ----------
-    path : Path
-        Of the file that it was read from, for errors.
-    content : mapping
-    types : mapping of str to type, tuple of types, or frozenset of values
-        What each allowed key may hold. `None` stands for null; integers are limited to 31 bits, and a boolean is
-        no integer.
+    `types` maps keys to a type, a tuple of types, or a frozenset of values. None stands for null; integers are
+    limited to 31 bits, and a boolean is not an integer.
 
     Raises
     ------

@@ -95,15 +95,9 @@ def saved_config(content: Mapping[str, Any]) -> PeftConfig:
 
 
 def with_adapter(network: PreTrainedModel, config: PeftConfig, drawn: Iterable[str] = ()) -> nn.Module:
-    """Return a network with a new adapter, beside which the head alone is trained, and what was drawn at random.
+    """Return a network with a new adapter; the head and parameters that were `drawn` at random are trained too.
 
-    Parameters
-    ----------
-    network : PreTrainedModel
-    config : PeftConfig
-    drawn : iterable of str, default=()
-        The names of the parameters that the pretrained model does not have; without them among what is saved, they
-        would be others each time.
+    Otherwise the latter would not be saved, and would be drawn again on loading.
 
     Raises
     ------
@@ -175,14 +169,6 @@ def _peft() -> Any:
 def checked_config(content: Mapping[str, Any], known: Iterable[str], path: Path) -> dict[str, Any]:
     """Return what of the configuration of an adapter may be handed to peft.
 
-    Parameters
-    ----------
-    content : mapping
-    known : iterable of str
-        The names that a configuration of this type has.
-    path : Path
-        Of the file that it is from, for errors.
-
     Raises
     ------
     ModelFolderError
@@ -234,12 +220,6 @@ def _refuse_value(path: Path, key: str, value: object) -> NoReturn:
 @contextmanager
 def checked_adapter(folder: Path, fields_of: Mapping[str, Iterable[str]]) -> Iterator[tuple[Path, Shapes]]:
     """Check a saved adapter, and yield a folder that holds it alone, and the shapes of its weights.
-
-    Parameters
-    ----------
-    folder : Path
-    fields_of : mapping of str to iterable of str
-        The names that the configuration of each type of adapters has.
 
     Raises
     ------

@@ -84,13 +84,7 @@ def _mean(states: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class WindowInference(BatchInference):
-    """Scoring of windows, whose results are pooled into those of the texts: the mean over a text's windows.
-
-    Parameters
-    ----------
-    counts : ndarray of int64, shape (n,)
-        How many of the windows in `texts`, in this order, belong to each text.
-    """
+    """Inference in windows; the result of a text is the mean over its windows, of which it has ``counts[i]``."""
 
     counts: NDArray[np.int64]
 

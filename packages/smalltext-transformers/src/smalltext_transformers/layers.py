@@ -138,14 +138,7 @@ def _groups(found: list[Layer], arguments: FineTuningArguments) -> Iterator[dict
 
 
 def linear_decay(optimizer: Optimizer, total_steps: int, rising: float = 0.0) -> LambdaLR:
-    """Return the scheduler that lets the learning rates fall to 0 over a training.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-    total_steps : int
-    rising : float, default=0.0
-        The share of the steps in which the rates rise to where they begin to fall.
+    """Return a scheduler that lets the learning rates rise for a share of the steps, and then fall to 0, linearly.
 
     Examples
     --------

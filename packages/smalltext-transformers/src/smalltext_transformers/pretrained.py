@@ -45,14 +45,7 @@ Where it lies beside the adapter itself, transformers looks there for the weight
 
 
 class Pretrained:
-    """Loads what one classifier needs of a pretrained model.
-
-    Parameters
-    ----------
-    arguments : TransformerModelArguments
-    cache_dir : str or path, optional
-        Where downloads are kept; by default where all of transformers keeps them.
-    """
+    """Loads the parts of a pretrained model; downloads are kept in `cache_dir`."""
 
     def __init__(self, arguments: TransformerModelArguments, cache_dir: str | Path | None = None) -> None:
         self._arguments = arguments
@@ -201,14 +194,7 @@ def head(network: PreTrainedModel) -> list[str]:
 
 
 def drawn(network: PreTrainedModel, loading_info: Mapping[str, Iterable[Any]]) -> list[str]:
-    """Return the names of the parameters that were drawn at random: there were none, or none of their shape.
-
-    Parameters
-    ----------
-    network : PreTrainedModel
-    loading_info : mapping
-        What ``from_pretrained(..., output_loading_info=True)`` returns beside it.
-    """
+    """Return the names of the parameters that were drawn at random: there were none, or none of their shape."""
     gone = {*loading_info["missing_keys"], *_mismatched(loading_info)}
     return [name for name, _ in network.named_parameters() if name in gone]
 

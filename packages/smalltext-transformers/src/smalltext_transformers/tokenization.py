@@ -25,18 +25,7 @@ ENCODER = "encoder.json"
 
 @dataclass(frozen=True)
 class Encoder:
-    """Turns datasets into token ids, cut to what the model takes.
-
-    Parameters
-    ----------
-    tokenizer : PreTrainedTokenizerBase
-    config : PretrainedConfig
-        The model's.
-    max_length : int
-        How many tokens of a text the model is given.
-    frame : Frame
-    tokenizer_id : str
-    """
+    """Encodes datasets as token ids, truncated to `max_length` tokens."""
 
     tokenizer: PreTrainedTokenizerBase
     config: PretrainedConfig
