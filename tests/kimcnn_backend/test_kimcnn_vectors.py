@@ -7,7 +7,7 @@ from safetensors.numpy import save_file
 from smalltext_core.errors import InvalidInputError
 from smalltext_kimcnn.classifier import RANDOM_RANGE
 from smalltext_kimcnn.vectors import Vectors, read_vectors
-from smalltext_kimcnn.vocabulary import Vocabulary
+from smalltext_kimcnn.vocabulary import Vocabulary, random_vectors
 
 MATRIX = np.array([[0.5, -1.0, 2.0], [0.25, 0.0, -0.125]], dtype=np.float32)
 LINES = "good 0.5 -1 2\nbad 0.25 0 -1.25e-1\n"
@@ -124,7 +124,7 @@ def test_unknown_words_have_the_variance_of_the_pretrained_ones():
 
 def test_without_pretrained_vectors_words_are_drawn_from_a_quarter_around_zero():
     words = Vocabulary.from_words(f"u{i}" for i in range(998))
-    matrix = words.random_vectors(20, RANDOM_RANGE, np.random.default_rng(0))
+    matrix = random_vectors(words, 20, RANDOM_RANGE, np.random.default_rng(0))
     assert not matrix[0].any()
     assert np.abs(matrix).max() <= 0.25
     assert matrix[1:].std() == pytest.approx(0.25 / np.sqrt(3), rel=0.02)

@@ -15,7 +15,7 @@ from smalltext_core import validation
 from smalltext_core.class_weights import ClassWeight
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.messages import brief, shown
+from smalltext_core.messages import brief
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.validation import check_count
 from smalltext_kimcnn import __version__
@@ -30,7 +30,7 @@ from smalltext_kimcnn.network import (
     check_saved_padding,
 )
 from smalltext_kimcnn.vectors import Vectors, check_source, load_vectors
-from smalltext_kimcnn.vocabulary import Vocabulary
+from smalltext_kimcnn.vocabulary import Vocabulary, random_vectors
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import WEIGHTS, TorchClassifier
 from smalltext_torch.device import PrecisionName
@@ -245,7 +245,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         *,
         pbar: Literal["tqdm"] | None = "tqdm",
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
-        """Turn texts into vectors.
+        """Embed texts as vectors.
 
         Parameters
         ----------
@@ -253,8 +253,8 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         return_proba : bool, default=False
             Whether to return the probabilities as well.
         embedding_method : {"pooled", "gradient"}, default="pooled"
-            "pooled": each filter's greatest answer. "gradient": for each class, the gradient of the loss by the
-            weights of the last layer if that were the label; see `last_layer_gradients`.
+            "pooled": the features after max-over-time pooling. "gradient": for each class, the gradient of the loss
+            with respect to the weights of the last layer if that were the label; see `last_layer_gradients`.
         pbar : {"tqdm", None}, default="tqdm"
             None shows no progress bar, even where bars are wanted.
 
@@ -275,15 +275,12 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         >>> classifier.embed(texts).shape, classifier.embed(texts, embedding_method="gradient").shape
         ((20, 4), (20, 16))
         """
-        if not isinstance(embedding_method, str) or embedding_method not in ("pooled", "gradient"):
-            raise InvalidInputError("embedding_method", shown(embedding_method), "'pooled' or 'gradient'")
+        validation.check_choice("embedding_method", embedding_method, ("pooled", "gradient"))
         description = described("embed", pbar)
         validation.check_flag("return_proba", return_proba)
         state = self.require_fitted()
-        inference = self.inference_strategy(
-            state, validation.prediction_data(data_set, fitted=True, classifier=self), description
-        )
-        embeddings, proba = inference.embeddings(embedding_method)
+        data_set = validation.prediction_data(data_set, fitted=True, classifier=self)
+        embeddings, proba = self.inference_strategy(state, data_set, description).embeddings(embedding_method)
         return (embeddings, proba) if return_proba else embeddings
 
     def __repr__(self) -> str:
@@ -305,28 +302,23 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         return Encoder(vectors.extend(vocabulary), words, vectors.dimensions)
 
     def _vocabulary(self, train_set: Dataset[Any]) -> Vocabulary:
-        if not isinstance(train_set, PytorchTextClassificationDataset):
-            if self.embedding_matrix is not None:
-                raise InvalidInputError(
-                    "train_set",
-                    type(train_set).__name__,
-                    "a PytorchTextClassificationDataset, whose vocabulary says which word each row of "
-                    "embedding_matrix is for",
-                    "Or pass embeddings, in which the words stand beside their vectors.",
-                )
-            return Vocabulary.from_texts(
-                train_set.x,
-                min_frequency=self.min_frequency,
-                padding_idx=self.padding_idx,
-                lowercase=self.lowercase,
-            )
-        if train_set.vocabulary.padding_idx != self.padding_idx:
+        if isinstance(train_set, PytorchTextClassificationDataset):
+            given = train_set.vocabulary.padding_idx
+            if given != self.padding_idx:
+                allowed = f"padding_idx={self.padding_idx}, as the classifier"
+                raise InvalidInputError("train_set", f"a vocabulary with padding_idx={given}", allowed)
+            return train_set.vocabulary
+        if self.embedding_matrix is not None:
             raise InvalidInputError(
                 "train_set",
-                f"a vocabulary with padding_idx={train_set.vocabulary.padding_idx}",
-                f"padding_idx={self.padding_idx}, as the classifier",
+                type(train_set).__name__,
+                "a PytorchTextClassificationDataset, whose vocabulary says which word each row of "
+                "embedding_matrix is for",
+                "Or pass embeddings, in which the words stand beside their vectors.",
             )
-        return train_set.vocabulary
+        return Vocabulary.from_texts(
+            train_set.x, min_frequency=self.min_frequency, padding_idx=self.padding_idx, lowercase=self.lowercase
+        )
 
     def encode(self, encoder: Encoder, data_set: Dataset[Any]) -> Ragged:
         return encoder.encode(data_set).truncated(self.max_seq_len - 2 * self.filter_padding)
@@ -337,7 +329,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         if self.embedding_matrix is not None:
             return self._network_of(torch.as_tensor(self.embedding_matrix))
         if self.embeddings is None:
-            drawn = vocabulary.random_vectors(self.embedding_dim, RANDOM_RANGE, generator)
+            drawn = random_vectors(vocabulary, self.embedding_dim, RANDOM_RANGE, generator)
             return self._network_of(torch.from_numpy(drawn))
         vectors = load_vectors(self.embeddings)
         in_training = Vocabulary(vocabulary.words[:trained], vocabulary.padding_idx, vocabulary.unknown_idx)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from smalltext_core.atomic import as_path
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
-from smalltext_kimcnn.vocabulary import Vocabulary
+from smalltext_kimcnn.vocabulary import Vocabulary, random_vectors
 
 _LINES_AT_ONCE = 1_024
 _ALLOWED = "GloVe or word2vec text, or a .npy or .safetensors matrix with a list of words"
@@ -99,7 +99,7 @@ class Vectors:
         numbers, rows = np.array(found, dtype=np.int64).reshape(-1, 2).T
         # The variance of U[-a, a] is a²/3.
         a = float(np.sqrt(3 * self._variance))
-        matrix = vocabulary.random_vectors(self.dimensions, a, generator)
+        matrix = random_vectors(vocabulary, self.dimensions, a, generator)
         matrix[numbers] = self.matrix[rows]
         matrix[vocabulary.padding_idx] = 0
         return matrix

@@ -176,14 +176,6 @@ class Vocabulary:
             ids.append(np.array([number for row in encoded for number in row], dtype=np.int32))
         return np.concatenate(ids), np.cumsum(np.concatenate(lengths))
 
-    def random_vectors(self, dimensions: int, a: float, generator: np.random.Generator) -> NDArray[np.float32]:
-        """Draw word vectors uniformly from [-a, a], shape (len(self), dimensions); that of the padding is zero."""
-        matrix = generator.random((len(self), dimensions), dtype=np.float32)
-        matrix *= 2 * a
-        matrix -= a
-        matrix[self.padding_idx] = 0
-        return matrix
-
     def begins_with(self, other: Vocabulary) -> bool:
         """Tell whether every number of another vocabulary means the same word in this one."""
         return other is self or (
@@ -216,6 +208,17 @@ class Vocabulary:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what follows from the words."""
         return {key: value for key, value in vars(self).items() if key not in ("numbers", "_tokenizer")}
+
+
+def random_vectors(
+    vocabulary: Vocabulary, dimensions: int, a: float, generator: np.random.Generator
+) -> NDArray[np.float32]:
+    """Draw word vectors uniformly from [-a, a], shape (words, dimensions); that of the padding is zero."""
+    matrix = generator.random((len(vocabulary), dimensions), dtype=np.float32)
+    matrix *= 2 * a
+    matrix -= a
+    matrix[vocabulary.padding_idx] = 0
+    return matrix
 
 
 def _splitter(model: models.Model, lowercase: bool) -> Tokenizer:

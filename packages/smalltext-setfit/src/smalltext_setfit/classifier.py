@@ -43,6 +43,7 @@ from smalltext_torch.losses import Loss
 from smalltext_torch.progress import described
 from smalltext_torch.randomness import Randomness
 from smalltext_torch.saving import saved_value
+from smalltext_torch.split import check_fit_data
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -193,7 +194,7 @@ class SetFitClassification(TorchModelBase[Fitted]):
         DivergedError
             If what was trained gives no finite numbers.
         """
-        train_set, validation_set, checked_weights = self.check_fit_data(train_set, validation_set, weights)
+        train_set, validation_set, checked_weights = check_fit_data(self, train_set, validation_set, weights)
         by_number(self.class_weight, self.num_classes, train_set.label_names)
         self._check_several_classes(train_set)
         if setfit_train_kwargs is not None and not isinstance(setfit_train_kwargs, Mapping):
@@ -268,7 +269,7 @@ class SetFitClassification(TorchModelBase[Fitted]):
             If an argument is not what is described here. Nothing has been done then.
         """
         before = self.require_fitted()
-        train_set, _, checked_weights = self.check_fit_data(train_set, None, weights)
+        train_set, _, checked_weights = check_fit_data(self, train_set, None, weights)
         by_number(self.class_weight, self.num_classes, train_set.label_names)
         self._check_several_classes(train_set)
         with gradients(before.device):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Typ
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import nn
 
 from smalltext_core import validation
@@ -290,29 +290,6 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
             label_names=state.label_names,
         ) as staging:
             write(staging)
-
-    def check_fit_data(
-        self, train_set: Dataset[Any], validation_set: Dataset[Any] | None, weights: ArrayLike | None
-    ) -> tuple[Dataset[Any], Dataset[Any] | None, NDArray[np.float64] | None]:
-        """Check the datasets and weights given to `fit`, and drop texts of weight zero.
-
-        The second parameter of the abstract class's `fit` is `weights`, so callers may mix the two up.
-        """
-        if validation_set is not None and not isinstance(validation_set, Dataset):
-            raise InvalidInputError(
-                "validation_set",
-                type(validation_set).__name__,
-                "a Dataset, or None",
-                "The second argument of fit is the validation set; pass weights=... by keyword.",
-            )
-        train_set, checked = validation.training_data(
-            train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
-        )
-        if validation_set is not None:
-            validation_set = validation.validation_data(
-                validation_set, num_classes=self.num_classes, multi_label=self.multi_label
-            )
-        return train_set, validation_set, checked
 
     @property
     def label_names_(self) -> LabelNames | None:

@@ -36,7 +36,7 @@ from smalltext_torch.progress import (
     warn_deprecated,
 )
 from smalltext_torch.randomness import Randomness, TorchRandomness
-from smalltext_torch.split import check_validation_set_size
+from smalltext_torch.split import check_fit_data, check_validation_set_size
 from smalltext_torch.training import E, TorchState
 
 if TYPE_CHECKING:
@@ -158,7 +158,10 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         self.max_gradient_norm = validation.check_positive("max_gradient_norm", max_gradient_norm)
         self.warm_start = validation.check_flag("warm_start", warm_start)
         self._state: TorchState[E] | None = None
-        for parameter in self._constructor_early_stopping().used():
+        self._early_stopping = ConstructorEarlyStopping(
+            early_stopping_no_improvement, early_stopping_acc, self.no_improvement_parameter
+        )
+        for parameter in self._early_stopping.used():
             warn_deprecated(parameter, "fit(early_stopping=...)")
 
     def fit(
@@ -203,9 +206,10 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         DivergedError
             If the loss is no longer a finite number.
         """
-        train_set, validation_set, checked_weights = self.check_fit_data(train_set, validation_set, weights)
-        by_number(self.class_weight, self.num_classes, train_set.label_names)
-        stopping = self._constructor_early_stopping().overruled(early_stopping)
+        train_set, validation_set, checked_weights = check_fit_data(self, train_set, validation_set, weights)
+        if self.class_weight is not None:
+            by_number(self.class_weight, self.num_classes, train_set.label_names)
+        stopping = self._early_stopping.overruled(early_stopping)
         selection = self.default_model_selection() if model_selection is None else model_selection
         self.check_optimization(optimizer, scheduler)
         self._state = training.fit(
@@ -341,7 +345,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
 
     def default_early_stopping(self, validations_per_epoch: int) -> EarlyStoppingHandler:
         """Return the handler if `fit` is given none: as the constructor's deprecated parameters say."""
-        return self._constructor_early_stopping().handler(validations_per_epoch)
+        return self._early_stopping.handler(validations_per_epoch)
 
     def default_model_selection(self) -> ModelSelectionHandler | Literal["none"] | None:
         """Return the argument that `fit` uses if it is given no model selection."""
@@ -391,9 +395,4 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
             network = self.load_network(encoder, folder)
         return TorchState(
             encoder, network.eval(), self.saved_loss(manifest), manifest.names, manifest.parameters["history"]
-        )
-
-    def _constructor_early_stopping(self) -> ConstructorEarlyStopping:
-        return ConstructorEarlyStopping(
-            self.early_stopping_no_improvement, self.early_stopping_acc, self.no_improvement_parameter
         )

@@ -1,4 +1,4 @@
-"""Which training texts are set aside for validation."""
+"""The training set and the validation set: checking them, and holding out a part of the training texts."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, hstack
 
+from smalltext_core import validation
+from smalltext_core.classifier import ProbabilisticClassifier
+from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import shown
@@ -16,6 +19,27 @@ from smalltext_core.values import is_number
 
 RowNumbers = NDArray[np.intp]
 Counts = NDArray[np.int64]
+
+
+def check_fit_data(
+    classifier: ProbabilisticClassifier,
+    train_set: Dataset[Any],
+    validation_set: Dataset[Any] | None,
+    weights: ArrayLike | None,
+) -> tuple[Dataset[Any], Dataset[Any] | None, NDArray[np.float64] | None]:
+    """Check the datasets and weights given to `fit`, and drop texts of weight zero."""
+    classes: Any = {"num_classes": classifier.num_classes, "multi_label": classifier.multi_label}
+    if validation_set is not None and not isinstance(validation_set, Dataset):
+        raise InvalidInputError(
+            "validation_set",
+            type(validation_set).__name__,
+            "a Dataset, or None",
+            "The second argument of fit is the validation set; pass weights=... by keyword.",
+        )
+    train_set, checked = validation.training_data(train_set, weights, **classes)
+    if validation_set is not None:
+        validation_set = validation.validation_data(validation_set, **classes)
+    return train_set, validation_set, checked
 
 
 def check_validation_set_size(size: object) -> float:

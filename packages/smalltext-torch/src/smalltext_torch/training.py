@@ -151,7 +151,7 @@ def fit(
     with (
         gradients(device),
         reproducible(device, classifier.seed),
-        rows_in_use(network, embedding, texts, padding),
+        nullcontext() if embedding is None else rows_in_use(network, embedding, texts, padding),
         _optimization(classifier, optimizer, scheduler, network, classifier.num_epochs * batches) as chosen,
     ):
         trainer = Trainer(
@@ -370,7 +370,9 @@ def _examples(
         texts, y, weights = texts.take(rows), y[rows], None if weights is None else weights[rows]
     else:
         held_out = classifier.encode(encoder, validation_set), validation_set.y, None
-    of_class = class_weights(classifier.class_weight, y, classifier.num_classes, train_set.label_names)
+    of_class = None
+    if classifier.class_weight is not None:
+        of_class = class_weights(classifier.class_weight, y, classifier.num_classes, train_set.label_names)
     loss = Loss(classifier.multi_label, of_class, classifier.multi_label_threshold)
     examples = Examples(texts, y, loss.text_weights(y, weights))
     if len(held_out[0]) == 0:

@@ -22,8 +22,7 @@ from smalltext_core.validation import check_count
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import TorchClassifier
 from smalltext_torch.device import Precision, PrecisionName, check_precision
-from smalltext_torch.inference import BatchInference, NetworkInference, copy_sharing_weights
-from smalltext_torch.losses import RunningMetrics
+from smalltext_torch.inference import BatchInference, NetworkInference
 from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described, silence
@@ -42,7 +41,8 @@ from smalltext_transformers.inference import (
     EmbeddingMethod,
     WindowInference,
     check_embedding,
-    embedded,
+    embed,
+    evaluate_probabilities,
     inputs,
 )
 from smalltext_transformers.layers import first_token_alone, prepare
@@ -124,6 +124,12 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         The number of epochs after which cached CUDA memory is freed each time; 0 for never.
     verbosity : int, default=VERBOSITY_MORE_VERBOSE
         The amount of logging: one of the constants of `smalltext_torch.progress`.
+
+    Notes
+    -----
+    Two things change the network from outside, without changing results (up to rounding): in training, only the
+    rows of the word embedding that occur are trained (`smalltext_torch.optimization.rows_in_use`); and the last
+    layer computes the first token alone if the head looks at no other (`smalltext_transformers.layers.prepare`).
 
     Raises
     ------
@@ -234,7 +240,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         *,
         pbar: Literal["tqdm"] | None = "tqdm",
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
-        """Turn texts into vectors.
+        """Embed texts as vectors.
 
         Parameters
         ----------
@@ -256,22 +262,11 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         """
         description = described("embed", pbar)
         validation.check_flag("return_proba", return_proba)
-        fitted = self.require_fitted()
+        state = self.require_fitted()
         data_set = validation.prediction_data(data_set, fitted=True, classifier=self)
-        config = fitted.encoder.config
-        check_embedding(embedding_method, hidden_layer_index, config)
-        # Asked for hidden states, transformers hangs functions on a network that no pickle takes.
-        twin = copy_sharing_weights(fitted.network)
-
-        def embedding_and_proba(batch: Batch) -> torch.Tensor:
-            output = twin(**inputs(batch, config), output_hidden_states=True)
-            embeddings = embedded(output, batch, config, embedding_method, hidden_layer_index)
-            return torch.cat([embeddings, fitted.loss.probabilities(output.logits)], dim=1)
-
-        width = int(config.hidden_size)
-        batches = self.batch_inference(fitted, data_set, description)
-        both = batches.compute(twin, embedding_and_proba, width + self.num_classes)
-        embeddings, proba = np.ascontiguousarray(both[:, :width]), np.ascontiguousarray(both[:, width:])
+        check_embedding(embedding_method, hidden_layer_index, state.encoder.config)
+        batches = self.batch_inference(state, data_set, description)
+        embeddings, proba = embed(batches, state.network, state.loss, embedding_method, hidden_layer_index)
         return (embeddings, proba) if return_proba else embeddings
 
     def __repr__(self) -> str:
@@ -310,18 +305,9 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
     def compute_metrics(self, state: TorchState[Encoder], validation_set: Dataset[Any]) -> tuple[float, float]:
         if self.long_texts == "truncate":
             return super().compute_metrics(state, validation_set)
-        loss, y = state.loss, validation_set.y
         batches = self.batch_inference(state, validation_set, "validate")
-        proba = NetworkInference(state.network, self.forward, loss, self.num_classes, batches).probabilities()
-        logits = loss.logits(torch.from_numpy(proba))
-        metrics = RunningMetrics(len(logits), logits.device)
-        targets, weights = loss.targets(y, logits.device), loss.text_weights(y)
-        metrics.add(
-            loss.of_texts(logits, targets),
-            loss.hits(logits, targets),
-            None if weights is None else torch.from_numpy(weights),
-        )
-        return metrics.means("The validation loss")
+        inference = NetworkInference(state.network, self.forward, state.loss, self.num_classes, batches)
+        return evaluate_probabilities(inference.probabilities(), validation_set.y, state.loss)
 
     def forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         configured: Any = network

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.labels import Labels
 from smalltext_core.messages import brief, shown
 from smalltext_core.values import is_whole
 from smalltext_torch.batching import Batch
-from smalltext_torch.inference import BatchInference
+from smalltext_torch.inference import BatchInference, copy_sharing_weights
+from smalltext_torch.losses import Loss, RunningMetrics
 from smalltext_torch.randomness import TorchRandomness
 
 if TYPE_CHECKING:
@@ -66,14 +68,25 @@ def check_embedding(method: object, layer: object, config: PretrainedConfig) -> 
         raise InvalidInputError("hidden_layer_index", brief(layer), allowed)
 
 
-def embedded(
-    output: Any, batch: Batch, config: PretrainedConfig, method: EmbeddingMethod, layer: int
-) -> torch.Tensor:
-    """Return the vectors of the texts of a batch, shape (n, hidden_size), from what a network made of it."""
-    # Models with a decoder, such as BART, keep what the encoder makes of a text apart.
-    every = output["encoder_hidden_states" if "encoder_hidden_states" in output else "hidden_states"]
-    states = in_order(every[layer].float(), batch, config)
-    return states[:, 0] if method == "cls" else _mean(states, batch)
+def embed(
+    batches: BatchInference, network: nn.Module, loss: Loss, method: EmbeddingMethod, layer: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the embeddings of texts, shape (n, hidden_size), and their probabilities."""
+    # When asked for hidden states, transformers attaches functions to a network that cannot be pickled.
+    copied: Any = copy_sharing_weights(network)
+    config = copied.config
+    width = int(config.hidden_size)
+
+    def embeddings_and_probabilities(batch: Batch) -> torch.Tensor:
+        output = copied(**inputs(batch, config), output_hidden_states=True)
+        # Models with a decoder, such as BART, return the hidden states of the encoder separately.
+        every = output["encoder_hidden_states" if "encoder_hidden_states" in output else "hidden_states"]
+        states = in_order(every[layer].float(), batch, config)
+        embeddings = states[:, 0] if method == "cls" else _mean(states, batch)
+        return torch.cat([embeddings, loss.probabilities(output.logits)], dim=1)
+
+    both = batches.compute(copied, embeddings_and_probabilities, width + int(config.num_labels))
+    return np.ascontiguousarray(both[:, :width]), np.ascontiguousarray(both[:, width:])
 
 
 def _mean(states: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -106,3 +119,13 @@ class WindowInference(BatchInference):
         sums = np.add.reduceat(of_windows, np.cumsum(self.counts) - self.counts, axis=0, dtype=np.float64)
         means: NDArray[np.float32] = (sums.T / self.counts).T.astype(np.float32)
         return means
+
+
+def evaluate_probabilities(proba: NDArray[np.float32], y: Labels, loss: Loss) -> tuple[float, float]:
+    """Return the loss and the accuracy of probabilities."""
+    logits = loss.logits(torch.from_numpy(proba))
+    metrics = RunningMetrics(len(logits), logits.device)
+    targets, weights = loss.targets(y, logits.device), loss.text_weights(y)
+    of_texts = None if weights is None else torch.from_numpy(weights)
+    metrics.add(loss.of_texts(logits, targets), loss.hits(logits, targets), of_texts)
+    return metrics.means("The validation loss")

@@ -1,0 +1,51 @@
+"""How many of our files the calls of a user run through, which a reader has to follow."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from robustness import backends
+from smalltext_core import TextDataset
+
+TRAIN_SET = TextDataset(["a fine film", "fine acting here", "a dull film", "a dull plot"] * 6, [1, 1, 0, 0] * 6)
+TEXTS = TextDataset(["a fine plot", "acting"])
+
+FILES = {"kimcnn": {"fit": 18, "predict_proba": 15}, "transformers": {"fit": 26, "predict_proba": 17}}
+"""For each backend, the maximum number of files in our packages; these only become smaller."""
+
+
+def files_of(call: Callable[[], Any]) -> set[str]:
+    """Return the files of our packages in which a call runs a function."""
+    found: set[str] = set()
+
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_globals.get("__name__", "").startswith("smalltext_"):
+            found.add(Path(frame.f_code.co_filename).as_posix())
+            found.discard("<string>")  # generated methods of dataclasses
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return found
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_calls_run_through_few_files(name):
+    classifier = backends.factory(name).new()
+    found = {"fit": files_of(lambda: classifier.fit(TRAIN_SET))}
+    found["predict_proba"] = files_of(lambda: classifier.predict_proba(TEXTS))
+    for method, most in FILES[name].items():
+        assert len(found[method]) <= most, "\n".join(sorted(found[method]))
+
+
+def test_files_are_counted():
+    assert [Path(path).name for path in files_of(lambda: TRAIN_SET.x)] == ["dataset.py"]
