@@ -253,8 +253,8 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         return_proba : bool, default=False
             Whether to return the probabilities as well.
         embedding_method : {"pooled", "gradient"}, default="pooled"
-            "pooled": the features after max-over-time pooling. "gradient": for each class, the gradient of the loss
-            with respect to the weights of the last layer if that were the label; see `last_layer_gradients`.
+            "pooled": the features after max-over-time pooling. "gradient": for each class, the gradient of the
+            loss with respect to the weights of the last layer if that were the label; see `last_layer_gradients`.
         pbar : {"tqdm", None}, default="tqdm"
             None shows no progress bar, even where bars are wanted.
 
