@@ -16,6 +16,7 @@ from smalltext_core.class_weights import ClassWeight, by_number, check_class_wei
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import Probabilities
+from smalltext_core.saving import Manifest
 from smalltext_core.validation import check_count
 from smalltext_setfit import heads, predicting, saving
 from smalltext_setfit._version import __version__
@@ -47,8 +48,6 @@ from smalltext_torch.split import check_fit_data
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-    from smalltext_core.saving import Manifest
 
 
 class SetFitClassification(TorchModelBase[Fitted]):
