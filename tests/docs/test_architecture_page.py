@@ -26,9 +26,9 @@ def resolve(dotted: str) -> object:
     return getattr(parent, name) if hasattr(parent, name) else importlib.import_module(dotted)
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_files_exist(path):
-    assert (packages.TOP / path).is_file()
+def test_files_exist():
+    assert not [path for path in PATHS if not (packages.TOP / path).is_file()]
+    assert len(NAMES) > 30
 
 
 @pytest.mark.parametrize("name", NAMES)
