@@ -24,7 +24,9 @@ def table() -> list[str]:
         title, _, status = path.read_text(encoding="utf-8").splitlines()[:3]
         number, name = _TITLE.fullmatch(title).groups()
         assert path.name.startswith(f"{int(number):04}-"), path.name
-        kind, date = _STATUS.match(status).groups()
+        found = _STATUS.match(status)
+        assert found, f"the third line of {path.name} has to be like 'Status: accepted, 2026-11-26.'"
+        kind, date = found.groups()
         lines.append(f"| {number} | [{name}]({path.name}) | {kind} | {date} |")
     return lines
 
