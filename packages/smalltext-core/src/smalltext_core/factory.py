@@ -82,8 +82,15 @@ def checked_keywords(
 ) -> dict[str, Any]:
     """Return a copy of keyword arguments that the class of a classifier takes after ``num_classes``.
 
-    InvalidInputError, which calls them `argument` and lists the parameters, is raised if they are not a mapping,
-    or if the class has no such parameter.
+    Parameters
+    ----------
+    classifier : type
+        The class.
+    keywords : mapping of str to Any, or None
+        The keyword arguments; None is an empty mapping. InvalidInputError, which lists the parameters of the
+        class, is raised for anything else, and for a keyword that the class does not take.
+    argument : str, default="kwargs"
+        The name of the argument in errors.
     """
     names = list(inspect.signature(classifier).parameters)
     known = names[names.index("num_classes") + 1 :]
@@ -142,6 +149,13 @@ def with_parameters_of(*sources: Callable[..., Any], without: Collection[str] = 
 
 def pop_keywords(source: Callable[..., Any], keywords: dict[str, Any]) -> dict[str, Any]:
     """Remove from keyword arguments those that a callable has a parameter for, and return them.
+
+    Parameters
+    ----------
+    source : callable
+        The class or function.
+    keywords : dict of str to Any
+        The keyword arguments, which are modified.
 
     Examples
     --------
