@@ -20,4 +20,8 @@ def installed_bag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     smalltext_core.refresh()
     yield
     sys.path.remove(str(site))
+    modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "smalltext_bag"}
     smalltext_core.refresh()
+    sys.modules.update(
+        modules
+    )  # which `refresh` forgets, and which the tests of the next file have imported already
