@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 import warnings
+from collections import defaultdict
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -119,13 +120,18 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def _report_nightly_tests(terminalreporter):
-    """Print the outcome of each nightly test, its duration, and the figures it gave to `record_property`."""
+    """Print each nightly test: its outcome, its duration with fixtures, its figures from `record_property`."""
     terminalreporter.section("nightly tests")
-    for outcome in ("passed", "failed", "xfailed", "xpassed"):
+    durations = defaultdict(float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                durations[report.nodeid] += report.duration
+    for outcome in ("passed", "skipped", "failed", "error", "xfailed", "xpassed"):
         for report in terminalreporter.getreports(outcome):
-            if report.when == "call" and "nightly" in report.keywords:
+            if "nightly" in report.keywords:
                 figures = "".join(f", {name}: {value}" for name, value in report.user_properties)
-                terminalreporter.line(f"{outcome} {report.nodeid} in {report.duration:.0f} s{figures}")
+                terminalreporter.line(f"{outcome} {report.nodeid} in {durations[report.nodeid]:.0f} s{figures}")
 
 
 def _report_skipped_browser_tests(terminalreporter):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -46,10 +47,14 @@ def test_random_calls_end_in_results_or_exceptions_for_users(name, tmp_path):
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", backends.NAMES)
-def test_twenty_thousand_random_calls_do(name, tmp_path):
-    wrong = []
+def test_twenty_thousand_random_calls_do(name, tmp_path, record_property):
+    wrong, verdicts = [], Counter()
     for first in range(0, NIGHTLY, BATCH):
-        wrong += failures(name, first, BATCH, tmp_path / str(first))
+        folder = tmp_path / str(first)
+        wrong += failures(name, first, BATCH, folder)
+        if (folder / "verdicts").exists():  # it did not crash
+            verdicts.update(json.loads((folder / "verdicts").read_text(encoding="utf-8")))
+    record_property("outcomes", dict(verdicts))
     assert wrong == []
 
 

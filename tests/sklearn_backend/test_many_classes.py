@@ -98,7 +98,7 @@ def test_scores_computed_in_parts_are_the_same_ones(data, monkeypatch):
 
 
 @pytest.mark.nightly
-def test_ten_thousand_classes_of_two_texts_are_trained_within_four_gibibytes():
+def test_ten_thousand_classes_of_two_texts_are_trained_within_four_gibibytes(record_property):
     program = """
         import resource, warnings
         import numpy as np
@@ -113,4 +113,5 @@ def test_ten_thousand_classes_of_two_texts_are_trained_within_four_gibibytes():
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    record_property("MiB", int(done.stdout) >> 20)
     assert int(done.stdout) < 4 * 2**30

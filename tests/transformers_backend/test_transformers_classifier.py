@@ -294,11 +294,12 @@ def test_warm_start_goes_on(make, topics):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rounds", [10, pytest.param(40, marks=pytest.mark.nightly)])
-def test_many_rounds_hold_memory_flat(make, topics, rounds):
+def test_many_rounds_hold_memory_flat(make, topics, rounds, record_property):
     process, seen = psutil.Process(), []
     classifier = make(num_epochs=1)
     for _ in range(rounds):
         classifier.fit(topics).predict_proba(TEXTS)
         gc.collect()
         seen.append(process.memory_info().rss)
+    record_property("MiB more", (seen[-1] - seen[4]) >> 20)
     assert seen[-1] - seen[4] < 20 << 20
