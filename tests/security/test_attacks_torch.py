@@ -204,11 +204,11 @@ def test_training_from_a_folder_and_from_the_cache_changes_none_of_its_files(nam
 
 
 def test_loading_tries_the_parameters_of_a_head_in_a_few_steps(monkeypatch, saved):
-    from smalltext_setfit import heads
+    from smalltext_setfit import _head
 
     steps = []
 
-    class Counted(heads.LogisticRegression):
+    class Counted(_head.LogisticRegression):
         def fit(self, *args, **kwargs):
             steps.append(self.max_iter)
             return super().fit(*args, **kwargs)
@@ -221,7 +221,7 @@ def test_loading_tries_the_parameters_of_a_head_in_a_few_steps(monkeypatch, save
 
     edit_json(folder / "smalltext.json", change)
     sign(folder)
-    monkeypatch.setattr(heads, "LogisticRegression", Counted)
+    monkeypatch.setattr(_head, "LogisticRegression", Counted)
     assert st.load(folder).model_kwargs["head_params"] == endless
     assert steps
     assert max(steps) <= 1000

@@ -15,12 +15,8 @@ from setfit_backend.conftest import BOTH_HEADS
 from setfit_backend.tiny_sentence_transformers import save_tiny_sentence_transformer
 from smalltext_core import TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError, NotFittedError
-from smalltext_setfit import (
-    SetFitClassification,
-    SetFitClassificationFactory,
-    SetFitModelArguments,
-    sentence_encoder,
-)
+from smalltext_setfit import SetFitClassification, SetFitClassificationFactory, SetFitModelArguments, _model
+from smalltext_setfit._checkpoint import load_pretrained_body
 from smalltext_testing.sample_data import training_texts, unseen_texts
 from smalltext_torch.losses import DivergedError
 
@@ -148,7 +144,7 @@ def test_an_exception_while_sampling_leaves_the_classifier_as_it_was(fitted, mon
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sentence_encoder.SentenceClassifier, "forward", interrupted)
+    monkeypatch.setattr(_model.SentenceClassifier, "forward", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fitted.predict_proba(TEXTS, dropout_sampling=3)
     monkeypatch.undo()
@@ -158,9 +154,9 @@ def test_an_exception_while_sampling_leaves_the_classifier_as_it_was(fitted, mon
 
 def test_a_text_that_occurs_often_is_encoded_once(fitted, monkeypatch):
     seen = []
-    embed = sentence_encoder.SentenceClassifier.embed
+    embed = _model.SentenceClassifier.embed
     monkeypatch.setattr(
-        sentence_encoder.SentenceClassifier,
+        _model.SentenceClassifier,
         "embed",
         lambda self, tokens, mask: seen.append(len(tokens)) or embed(self, tokens, mask),
     )
@@ -184,7 +180,7 @@ def test_tokens_beyond_max_seq_len_do_not_matter_and_are_told(make, topics):
 def test_max_seq_len_is_more_than_the_model_was_set_to(make, topics, tmp_path):
     folder = save_tiny_sentence_transformer(tmp_path / "short")
     settings = folder / "sentence_bert_config.json"
-    body = sentence_encoder.load_body(SetFitModelArguments(folder), make()._model_keywords)
+    body = load_pretrained_body(SetFitModelArguments(folder), make()._parsed_model_kwargs)
     body.max_seq_length = 5
     body.save(str(folder), create_model_card=False)
     assert settings.exists()
@@ -208,10 +204,10 @@ def test_refit_head_leaves_the_encoder_and_encodes_new_texts_alone(make, topics,
     classifier = make().fit(topics[:8])
     embeddings = classifier.embed(TEXTS)
     seen = []
-    embed_all = sentence_encoder.embed_all
+    embed_texts = _model.embed_texts
     monkeypatch.setattr(
-        "smalltext_setfit.refitting.embed_all",
-        lambda network, tokens, *rest: seen.append(len(tokens)) or embed_all(network, tokens, *rest),
+        "smalltext_setfit._model.embed_texts",
+        lambda network, tokens, *rest: seen.append(len(tokens)) or embed_texts(network, tokens, *rest),
     )
     for _ in range(2):
         assert classifier.refit_head(topics) is classifier
@@ -262,7 +258,7 @@ def test_end_to_end_trains_body_and_head_together(make, topics):
 
 def test_no_epochs_of_pairs_leave_the_encoder_as_it_was(make, topics):
     classifier = make(trainer_kwargs={"num_epochs": (0, 1)}).fit(topics)
-    body = sentence_encoder.load_body(classifier.setfit_model_args, classifier._model_keywords)
+    body = load_pretrained_body(classifier.setfit_model_args, classifier._parsed_model_kwargs)
     with torch.inference_mode():
         expected = body.eval().encode(["the goal of the team"])
     np.testing.assert_allclose(classifier.embed(TextDataset(["the goal of the team"])), expected, atol=1e-6)

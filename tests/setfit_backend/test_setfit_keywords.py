@@ -11,16 +11,19 @@ from sklearn.linear_model import LogisticRegression
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_setfit import SetFitClassification, SetFitClassificationFactory, build
-from smalltext_setfit.heads import check_head_params
-from smalltext_setfit.keywords import model_keywords, training_keywords
-from smalltext_setfit.names import (
+from smalltext_setfit._head import HeadSettings, check_head_params
+from smalltext_setfit._trainer import Trainer, TrainingArguments, losses
+from smalltext_setfit.training_args import (
     MANAGED_IN_HEAD,
     MANAGED_IN_MODEL,
     MANAGED_IN_TRAINING,
     RENAMED_IN_MODEL,
     RENAMED_IN_TRAINING,
+    ModelKwargs,
+    TrainingArgs,
+    current_model_kwargs,
+    parse_training_args,
 )
-from smalltext_setfit.setfit_library import Trainer, TrainingArguments, losses
 
 CURRENT = {
     "classifier_num_epochs": (7, "num_epochs", (1, 7)),
@@ -37,7 +40,7 @@ CURRENT_IN_MODEL = {
 
 
 def training(**keywords):
-    return training_keywords(("trainer_kwargs", keywords))
+    return parse_training_args(trainer_kwargs=keywords)
 
 
 def test_every_old_name_has_a_test():
@@ -56,7 +59,7 @@ def test_an_old_name_in_training_still_works_and_warns(old):
 def test_an_old_name_in_the_model_still_works_and_warns(old):
     value, new, translated = CURRENT_IN_MODEL[old]
     with pytest.warns(DeprecationWarning, match=f"{old} in model_kwargs is deprecated; use {new}"):
-        assert getattr(model_keywords({old: value}), new) == translated
+        assert getattr(ModelKwargs(**current_model_kwargs({old: value})), new) == translated
 
 
 @pytest.mark.filterwarnings("ignore:(embedding|classifier)_num_epochs:DeprecationWarning")
@@ -66,7 +69,7 @@ def test_two_old_names_that_are_one_now_are_put_together():
 
 def test_a_warning_of_an_old_name_tells_no_token():
     with pytest.warns(DeprecationWarning, match="use token instead") as told:
-        model_keywords({"use_auth_token": "hf_secret"})
+        current_model_kwargs({"use_auth_token": "hf_secret"})
     assert "hf_secret" not in str(told[0].message)
 
 
@@ -79,7 +82,7 @@ def test_an_old_name_beside_the_new_one_is_refused():
 @pytest.mark.parametrize("argument", ["trainer_kwargs", "setfit_train_kwargs"])
 def test_what_the_class_manages_in_training_is_refused_with_advice(name, argument):
     with pytest.raises(InvalidInputError, match=f"{argument}: got the keyword '{name}'") as refusal:
-        training_keywords((argument, {name: 1}))
+        parse_training_args(**{argument: {name: 1}})
     assert MANAGED_IN_TRAINING[name] in str(refusal.value)
 
 
@@ -101,7 +104,7 @@ def test_nothing_of_setfit_is_forgotten():
         *inspect.signature(TrainingArguments).parameters,
         *inspect.signature(Trainer).parameters,
     }
-    known = {*inspect.signature(training_keywords().__class__).parameters, *MANAGED_IN_TRAINING}
+    known = {*inspect.signature(TrainingArgs).parameters, *MANAGED_IN_TRAINING}
     assert arguments <= known
 
 
@@ -185,7 +188,8 @@ def test_parameters_of_the_head_are_copied():
 
 
 def test_what_fit_is_given_decides():
-    found = training_keywords(("trainer_kwargs", {"num_iterations": 3, "max_steps": 7}), ("fit", {"max_steps": 9}))
+    given = {"num_iterations": 3, "max_steps": 7}
+    found = parse_training_args(trainer_kwargs=given, setfit_train_kwargs={"max_steps": 9})
     assert (found.num_iterations, found.max_steps) == (3, 9)
 
 
@@ -240,7 +244,7 @@ def test_a_factory_tells_of_an_old_name_once_and_where_it_was_given():
     assert [one.filename for one in told] == [__file__]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert factory.new()._keywords().body_learning_rates == (1e-3, 1e-3)
+        assert factory.new()._training_args().body_learning_rates == (1e-3, 1e-3)
 
 
 @pytest.mark.parametrize(("given", "message"), [({"foo": 1}, "the keyword 'foo'"), ([1], r"\[1\]")])
@@ -255,7 +259,7 @@ def test_an_old_name_warns_once_where_it_was_given():
     assert [one.filename for one in told if "learning_rate" in str(one.message)] == [__file__]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert classifier._keywords().body_learning_rates == (1e-3, 1e-3)
+        assert classifier._training_args().body_learning_rates == (1e-3, 1e-3)
 
 
 def test_current_names_do_not_warn():
@@ -273,11 +277,15 @@ def test_parameters_of_a_head_of_many_classes_are_tried_out_on_few(monkeypatch):
         return fit(self, x, y, *further)
 
     monkeypatch.setattr(LogisticRegression, "fit", counted)
-    check_head_params({"C": 2.0, "class_weight": {9_999: 2.0, 0: 3.0}}, False, 10_000)
+
+    def check(parameters):
+        check_head_params(HeadSettings(10_000, False, parameters, 32), multi_label=False)
+
+    check({"C": 2.0, "class_weight": {9_999: 2.0, 0: 3.0}})
     assert max(sizes) <= (3, 3)
     for wrong in ({"C": -1}, {"class_weight": {10_000: 1.0}}, {"class_weight": {0: "x"}}):
         with pytest.raises(InvalidInputError, match=r"^head_params: got "):
-            check_head_params(wrong, False, 10_000)
+            check(wrong)
 
 
 @pytest.mark.parametrize("folder", [5, object(), b"cache", ["cache"]], ids=lambda folder: type(folder).__name__)

@@ -58,10 +58,10 @@ def test_a_network_that_was_trained_in_vain_is_gone(make, topics, monkeypatch):
 
     fitted = make().fit(topics)
     monkeypatch.setattr(
-        "smalltext_setfit.classifier.load_body",
+        "smalltext_setfit.classifier.load_pretrained_body",
         lambda *_: bodies.append(weakref.ref(body := copy.deepcopy(fitted.model).body)) or body,
     )
-    monkeypatch.setattr(SetFitClassification, "_rows", failing)
+    monkeypatch.setattr(SetFitClassification, "_head_targets", failing)
     with pytest.raises(MemoryError):
         make().fit(topics)
     assert bodies[0]() is None

@@ -14,21 +14,21 @@ from scipy.sparse import csr_matrix
 
 from smalltext_core import list_to_csr
 from smalltext_core.errors import InvalidInputError
-from smalltext_setfit.pairs import SAMPLING_STRATEGIES, PairSource
+from smalltext_setfit.sampler import SAMPLING_STRATEGIES, PairSampler
 
 EIGHT_EIGHT_ONE = np.array([0] * 8 + [1] * 8 + [2])
 SEVERAL = list_to_csr([[0], [0, 1], [1], [], [], [2], [0, 1, 2]], num_classes=3)
 
 
 def source(y, weights=None, seed=1, **options):
-    return PairSource(y, weights, np.random.default_rng(seed), **{"pairs_per_text": 1000, **options})
+    return PairSampler(y, weights, np.random.default_rng(seed), **{"pairs_per_text": 1000, **options})
 
 
 def drawn(pair_source, batch_size=16):
     """Return how often each pair is drawn in an epoch, those that are alike and those that are apart."""
     alike, apart = Counter(), Counter()
     for batch in pair_source.epoch(batch_size):
-        for first, second, is_alike in zip(batch.first, batch.second, batch.alike, strict=True):
+        for first, second, is_alike in zip(batch.first, batch.second, batch.labels, strict=True):
             (alike if is_alike else apart)[frozenset((int(first), int(second)))] += 1
     return alike, apart
 
@@ -72,7 +72,7 @@ def test_texts_take_turns():
 
 def test_both_kinds_are_mixed_evenly():
     batches = list(source(EIGHT_EIGHT_ONE, sampling_strategy="oversampling").epoch(16))
-    assert {float(batch.alike.sum()) for batch in batches} == {8}
+    assert {float(batch.labels.sum()) for batch in batches} == {8}
 
 
 # Of 32 places, some 30 and 31 hold different texts where pairs are put together at random.

@@ -13,7 +13,7 @@ import smalltext_core as st
 from setfit_backend.conftest import BOTH_HEADS
 from setfit_backend.tiny_sentence_transformers import save_tiny_sentence_transformer
 from smalltext_core.errors import InvalidInputError, ModelFolderError
-from smalltext_setfit.setfit_library import SetFitModel
+from smalltext_setfit._trainer import SetFitModel
 from smalltext_testing.sample_data import training_texts
 
 AT_THE_TOP = ("modules.json", "config_sentence_transformers.json")
@@ -96,7 +96,7 @@ def test_all_parameters_come_back(make, topics, tmp_path):
     classifier.save(tmp_path / "saved")
     again = st.load(tmp_path / "saved")
     assert {name: getattr(again, name) for name in given} == given
-    assert again._keywords().epochs == (1, 9)
+    assert again._training_args().epochs == (1, 9)
     assert again.setfit_model_args == classifier.setfit_model_args
     assert again.validation_ == classifier.validation_
     again.fit(topics)

@@ -17,24 +17,25 @@ from transformers import TrainerCallback
 
 from setfit_backend.conftest import QUICK
 from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
-from smalltext_setfit import contrastive, setfit_library, training
+from smalltext_setfit import _trainer
+from smalltext_setfit._checkpoint import load_pretrained_body
+from smalltext_setfit._model import SentenceClassifier, make_network
+from smalltext_setfit._tokenization import SentenceTokenizer
+from smalltext_setfit._trainer import PairBatches, PairLoss, group_by_length, losses
 from smalltext_setfit.arguments import SetFitModelArguments
-from smalltext_setfit.contrastive import PairLoss, like_lengths
-from smalltext_setfit.keywords import ModelKeywords
-from smalltext_setfit.pairs import PairSource
-from smalltext_setfit.sentence_encoder import SentenceClassifier, load_body, new_classifier
-from smalltext_setfit.text_encoder import TextEncoder
+from smalltext_setfit.sampler import PairSampler
+from smalltext_setfit.training_args import ModelKwargs
 from smalltext_torch.device import Precision
 
 
 def test_the_gradient_is_that_of_the_loss_over_every_text_of_every_pair(topics):
-    body = load_body(SetFitModelArguments(tiny_sentence_transformer()), ModelKeywords()).eval()
-    encoder = TextEncoder.of(body, 64)
-    network, distinct = new_classifier(body, encoder, 2, normalize=False), encoder.distinct(topics)
-    source = PairSource(topics.y, None, np.random.default_rng(0), num_iterations=2)
-    batches = contrastive._Batches(source, distinct.tokens, distinct.of_row, 32, encoder.padding)
-    (pairs,) = PairSource(topics.y, None, np.random.default_rng(0), num_iterations=2).epoch(48)
-    features = next(iter(contrastive._Batches(source, distinct.tokens, distinct.of_row, 48, encoder.padding)))
+    body = load_pretrained_body(SetFitModelArguments(tiny_sentence_transformer()), ModelKwargs()).eval()
+    tokenizer = SentenceTokenizer.of(body, 64)
+    network, texts = make_network(body, tokenizer, 2, normalize=False), tokenizer.tokenize(topics)
+    sampler = PairSampler(topics.y, None, np.random.default_rng(0), num_iterations=2)
+    batches = PairBatches(sampler, texts, 32)
+    (pairs,) = PairSampler(topics.y, None, np.random.default_rng(0), num_iterations=2).epoch(48)
+    features = next(iter(PairBatches(sampler, texts, 48)))
     assert len(batches) == 2
     assert sum(len(ids) for name, ids in features.items() if name.endswith("_input_ids")) == len(topics)
 
@@ -50,11 +51,11 @@ def test_the_gradient_is_that_of_the_loss_over_every_text_of_every_pair(topics):
         if f"group{number}_input_ids" in features
     ]
     ours = gradients(PairLoss(network, "CosineSimilarityLoss", cpu)(groups, features["label"]))
-    texts = [[topics.x[row] for row in rows] for rows in (pairs.first, pairs.second)]
+    columns = [[topics.x[row] for row in rows] for rows in (pairs.first, pairs.second)]
     theirs = gradients(
-        setfit_library.losses.CosineSimilarityLoss(body)(
-            [body.tokenizer(column, padding=True, return_tensors="pt") for column in texts],
-            torch.from_numpy(pairs.alike),
+        losses.CosineSimilarityLoss(body)(
+            [body.tokenizer(column, padding=True, return_tensors="pt") for column in columns],
+            torch.from_numpy(pairs.labels),
         )
     )
     assert ours.keys() == theirs.keys()
@@ -66,7 +67,7 @@ def test_a_small_vocabulary_trains_the_same_weights(make, topics, monkeypatch):
     small = make(device="cpu").fit(topics).model.body.state_dict()
     monkeypatch.setattr(SentenceClassifier, "word_embedding", None)
     whole = make(device="cpu").fit(topics).model.body.state_dict()
-    before = load_body(SetFitModelArguments(tiny_sentence_transformer()), ModelKeywords()).state_dict()
+    before = load_pretrained_body(SetFitModelArguments(tiny_sentence_transformer()), ModelKwargs()).state_dict()
     assert small.keys() == whole.keys()
     for name, weights in whole.items():
         torch.testing.assert_close(small[name], weights, atol=1e-6, rtol=1e-4)
@@ -79,11 +80,11 @@ def test_a_small_vocabulary_trains_the_same_weights(make, topics, monkeypatch):
 
 def test_groups_of_like_length_hold_all_texts_once():
     lengths = np.sort(np.random.default_rng(0).integers(3, 300, 40))
-    groups = like_lengths(lengths)
+    groups = group_by_length(lengths)
     assert [row for group in groups for row in range(group.start, group.stop)] == list(range(40))
     padded = sum((group.stop - group.start) * lengths[group.stop - 1] for group in groups)
     assert padded < 40 * lengths[-1] / 1.3
-    assert like_lengths(np.full(8, 20)) == [slice(0, 8)]
+    assert group_by_length(np.full(8, 20)) == [slice(0, 8)]
 
 
 class Steps(TrainerCallback):
@@ -157,13 +158,13 @@ def test_nothing_is_printed_or_logged_and_no_file_appears(make, topics, capfd, c
 
 def test_one_progress_bar_shows_all_of_the_training(make, topics, monkeypatch):
     bars = []
-    progress_bar = training.progress_bar
+    progress_bar = _trainer.progress_bar
 
     def watched(total, description, unit):
         bars.append(progress_bar(total, description, unit))
         return bars[-1]
 
-    monkeypatch.setattr(training, "progress_bar", watched)
+    monkeypatch.setattr(_trainer, "progress_bar", watched)
     monkeypatch.setenv("SMALL_TEXT_PROGRESS_BARS", "1")
     for options in ({}, {"use_differentiable_head": True}, {"use_differentiable_head": True, "end_to_end": True}):
         end_to_end = {"end_to_end": options.pop("end_to_end", False)}

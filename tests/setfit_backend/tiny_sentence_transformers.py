@@ -8,13 +8,13 @@ from pathlib import Path
 
 from sentence_transformers import SentenceTransformer
 
-from smalltext_setfit.sentence_encoder import quiet
+from smalltext_setfit._model import quiet_libraries
 from transformers_backend.tiny_models import save_tiny_model
 
 
 def save_tiny_sentence_transformer(folder: Path, architecture: str = "bert", **changes) -> Path:
     """Write a sentence transformer that takes the mean over tokens into a folder."""
-    with tempfile.TemporaryDirectory() as plain, quiet():
+    with tempfile.TemporaryDirectory() as plain, quiet_libraries():
         body = SentenceTransformer(str(save_tiny_model(Path(plain), architecture, **changes)), device="cpu")
         body.save(str(folder), create_model_card=False)
     return folder

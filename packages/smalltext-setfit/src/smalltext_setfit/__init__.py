@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smalltext_core.process import lazy_attributes
-from smalltext_setfit._version import __version__
+
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from smalltext_setfit.arguments import SetFitModelArguments

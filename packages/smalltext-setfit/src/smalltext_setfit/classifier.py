@@ -1,9 +1,10 @@
-"""Sentence transformers, fine-tuned on pairs of texts, as a classifier."""
+"""The classifier: a sentence transformer fine-tuned on pairs of texts, with a linear head."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -17,19 +18,13 @@ from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.saving import Manifest
-from smalltext_core.validation import check_count
-from smalltext_setfit import heads, predicting, saving
-from smalltext_setfit._version import __version__
+from smalltext_setfit import __version__, _saving, training_args
+from smalltext_setfit._checkpoint import load_pretrained_body
+from smalltext_setfit._head import HeadSettings, HeadTargets, check_head_params, fit_head
+from smalltext_setfit._model import EmbeddingCache, SentenceClassifier, SetFitState, make_network
+from smalltext_setfit._tokenization import SentenceTokenizer
 from smalltext_setfit.arguments import SetFitModelArguments
-from smalltext_setfit.fitted import Fitted, KnownEmbeddings
-from smalltext_setfit.keywords import TrainingKeywords, model_keywords, training_keywords
-from smalltext_setfit.names import RENAMED_IN_MODEL, RENAMED_IN_TRAINING, translated
-from smalltext_setfit.pairs import PairSource
-from smalltext_setfit.refitting import refitted
-from smalltext_setfit.sentence_encoder import SentenceClassifier, load_body, new_classifier
-from smalltext_setfit.text_encoder import TextEncoder
-from smalltext_setfit.training import FewShotTraining
-from smalltext_setfit.validation import measured
+from smalltext_setfit.sampler import PairSampler
 from smalltext_torch.base import TorchModelBase
 from smalltext_torch.device import (
     Precision,
@@ -49,8 +44,10 @@ from smalltext_torch.split import check_fit_data
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+ProgressBar = Literal["tqdm"] | None
 
-class SetFitClassification(TorchModelBase[Fitted]):
+
+class SetFitClassification(TorchModelBase[SetFitState]):
     """Few-shot text classifier: a sentence transformer, trained on pairs of texts, and a linear head.
 
     Parameters
@@ -71,9 +68,9 @@ class SetFitClassification(TorchModelBase[Fitted]):
         The number of pairs in a batch of contrastive training, and of texts in a batch of a differentiable head.
         At least 1.
     model_kwargs : mapping, optional
-        Arguments of ``SetFitModel.from_pretrained``, as described in `ModelKeywords`.
+        Arguments of ``SetFitModel.from_pretrained``, as described in `ModelKwargs`.
     trainer_kwargs : mapping, optional
-        Training arguments of setfit, as described in `TrainingKeywords`. Those of `fit` take precedence.
+        Training arguments of setfit, as described in `TrainingArgs`. Those of `fit` take precedence.
     device : str or torch.device, optional
         The device to compute on, such as "cpu" or "cuda"; by default the best that is available.
     class_weight : "balanced" or mapping of str (or int) to float, optional
@@ -134,30 +131,24 @@ class SetFitClassification(TorchModelBase[Fitted]):
         self.setfit_model_args = SetFitModelArguments.of(setfit_model_args)
         self.num_classes = validation.check_num_classes(num_classes, multi_label)
         self.multi_label = validation.check_flag("multi_label", multi_label)
-        self.max_seq_len = check_count("max_seq_len", max_seq_len)
+        self.max_seq_len = validation.check_count("max_seq_len", max_seq_len)
         self.use_differentiable_head = validation.check_flag("use_differentiable_head", use_differentiable_head)
-        self.mini_batch_size = check_count("mini_batch_size", mini_batch_size)
-        given = translated("model_kwargs", model_kwargs, RENAMED_IN_MODEL)
-        model_keywords(given)  # Values that cannot be used may be such that cannot be copied.
-        self.model_kwargs = copy.deepcopy(given)
-        self._model_keywords = model_keywords(self.model_kwargs)
-        heads.check_head_params(
-            self._model_keywords.head_params,
-            self.use_differentiable_head,
-            2 if self.multi_label else self.num_classes,
-        )
-        self.trainer_kwargs = translated("trainer_kwargs", trainer_kwargs, RENAMED_IN_TRAINING)
-        training_keywords(("trainer_kwargs", self.trainer_kwargs))
+        self.mini_batch_size = validation.check_count("mini_batch_size", mini_batch_size)
+        self.model_kwargs = copy.deepcopy(training_args.current_model_kwargs(model_kwargs))
+        self._parsed_model_kwargs = training_args.ModelKwargs(**self.model_kwargs)
+        check_head_params(self._head_settings, self.multi_label)
+        self.trainer_kwargs = training_args.current_trainer_kwargs(trainer_kwargs)
+        self._training_args()
         check_device(device)
         self.device = device
         check_class_weight(class_weight, self.num_classes)
         self.class_weight = class_weight
-        self.pairs_per_text = check_count("pairs_per_text", pairs_per_text)
+        self.pairs_per_text = validation.check_count("pairs_per_text", pairs_per_text)
         self.precision = check_precision(precision)
         self.multi_label_threshold = validation.check_threshold(multi_label_threshold)
         self.warm_start = validation.check_flag("warm_start", warm_start)
         self.seed = validation.check_seed(seed)
-        self._state: Fitted | None = None
+        self._state: SetFitState | None = None
         self.validation_: tuple[float, float] | None = None
 
     def fit(
@@ -168,146 +159,134 @@ class SetFitClassification(TorchModelBase[Fitted]):
         *,
         weights: ArrayLike | None = None,
     ) -> Self:
-        """Train from the pretrained model on labelled texts, and return this classifier.
+        """Train the classifier on labelled texts, starting from the pretrained model, and return it.
 
-        If anything goes wrong the classifier stays what it was before.
+        If training fails, the classifier does not change.
 
         Parameters
         ----------
         train_set : TextDataset
             Labelled texts, of two classes at least; one text of a class is enough.
         validation_set : TextDataset, optional
-            Labelled texts; `validation_` tells loss and accuracy on them. Training does not look at them.
+            Labelled texts; `validation_` holds loss and accuracy on them. They have no effect on training.
         setfit_train_kwargs : mapping, optional
-            Arguments of setfit's training: `num_epochs`, `max_steps`, `sampling_strategy`, `num_iterations`,
-            `body_learning_rate`, `head_learning_rate`, `loss`, `end_to_end`, `warmup_proportion`, `l2_weight`,
-            `logging_strategy`, `logging_first_step`, `logging_steps`. They go before those in `trainer_kwargs`.
+            Training arguments of setfit, as described in `TrainingArgs`; they override `trainer_kwargs`.
         weights : array-like of float, shape (n,), optional
-            How much each text counts: 0 or more, finite, not all zero. Pairs are drawn in proportion to the
+            The weight of each text: 0 or more, finite, not all zero. Pairs are drawn in proportion to the
             product of the weights of their texts, and the head is fitted with them.
 
         Raises
         ------
         InvalidInputError
-            If an argument is not what is described here. Nothing has been done then.
+            If an argument is not what is described here. It is raised before training.
         DivergedError
-            If what was trained gives no finite numbers.
+            If the embeddings, or the weights of the head, are not finite numbers.
         """
         train_set, validation_set, checked_weights = check_fit_data(self, train_set, validation_set, weights)
-        by_number(self.class_weight, self.num_classes, train_set.label_names)
-        self._check_several_classes(train_set)
-        if setfit_train_kwargs is not None and not isinstance(setfit_train_kwargs, Mapping):
-            advice = "The third argument of fit is setfit_train_kwargs; pass weights=... by keyword."
-            allowed = "a mapping from names to values, or None"
-            raise InvalidInputError("setfit_train_kwargs", type(setfit_train_kwargs).__name__, allowed, advice)
-        keywords = self._keywords(setfit_train_kwargs)
+        self._check_classes(train_set)
+        args = self._training_args(setfit_train_kwargs)
         device = resolve_device(self.device)
         randomness = Randomness(self.seed, device)
-        source = PairSource(
+        sampler = PairSampler(
             train_set.y,
             checked_weights,
             randomness.order,
-            sampling_strategy=keywords.sampling_strategy,
-            num_iterations=keywords.num_iterations,
+            sampling_strategy=args.sampling_strategy,
+            num_iterations=args.num_iterations,
             pairs_per_text=self.pairs_per_text,
         )
-        if keywords.epochs[0] and keywords.max_steps < 0:
-            source.warn_of_limit()
-        continued = self._state if self.warm_start else None
+        if args.epochs[0] and args.max_steps < 0:
+            sampler.warn_of_limit()
+        kwargs, warm = self._parsed_model_kwargs, self._state if self.warm_start else None
         with gradients(device), randomness.network.lent():
-            if continued is None:
-                body = load_body(self.setfit_model_args, self._model_keywords)
+            if warm is None:
+                body = load_pretrained_body(self.setfit_model_args, kwargs)
+                tokenizer = SentenceTokenizer.of(body, self.max_seq_len)
             else:
-                body = copy.deepcopy(continued.network).requires_grad_(requires_grad=True).body
-        encoder = TextEncoder.of(body, self.max_seq_len) if continued is None else continued.encoder
-        distinct = encoder.distinct(train_set)
-        with gradients(device):
-            network = new_classifier(body, encoder, self.num_classes, self._model_keywords.normalize_embeddings)
-            network.to(device)
-        training = FewShotTraining(
-            network=network,
-            texts=distinct,
-            padding=encoder.padding,
-            rows=self._rows(train_set, checked_weights),
-            source=source,
-            keywords=keywords,
-            head=self._head_settings,
-            batch_size=self.mini_batch_size,
-            precision=Precision.of(device, self.precision == "auto"),
-            randomness=randomness,
-            head_randomness=Randomness(self.seed, device),
-        )
+                body = copy.deepcopy(warm.network).requires_grad_(requires_grad=True).body
+                tokenizer = warm.tokenizer
+        texts = tokenizer.tokenize(train_set)
+        from smalltext_setfit._trainer import FewShotTrainer  # imports setfit, which takes seconds
+
         with gradients(device), reproducible(device, self.seed):
-            embeddings = training.run()
+            network = make_network(body, tokenizer, self.num_classes, kwargs.normalize_embeddings).to(device)
+            targets = self._head_targets(train_set, checked_weights)
+            embeddings = FewShotTrainer(
+                network=network,
+                texts=texts,
+                targets=targets,
+                sampler=sampler,
+                args=args,
+                head=self._head_settings,
+                precision=self._precision(device),
+                randomness=randomness,
+                head_randomness=Randomness(self.seed, device),
+            ).train()
         network.requires_grad_(requires_grad=False).eval()
-        known = KnownEmbeddings.of(distinct.texts, embeddings)
-        fitted = Fitted(encoder, network, training.rows.loss, train_set.label_names, known, keywords.head_training)
-        validation = None if validation_set is None else self.compute_metrics(fitted, validation_set, None)
-        self._state, self.validation_ = fitted, validation
+        cache = EmbeddingCache.of(texts.texts, embeddings)
+        state = SetFitState(tokenizer, network, targets.loss, train_set.label_names, cache, args.head_training)
+        metrics = None if validation_set is None else self.compute_metrics(state, validation_set, None)
+        self._state, self.validation_ = state, metrics
         return self
 
     def refit_head(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
         """Fit a new head, and leave the sentence transformer as it is: seconds instead of minutes.
 
-        Embeddings of texts that a head was fitted with before are remembered; in the inner loop of active learning
-        only the texts that are new are encoded. A differentiable head is trained as long, and at the same rate, as
-        that of `fit` was.
+        Embeddings are cached, so that in the inner loop of active learning only new texts are encoded. A
+        differentiable head is trained for the epochs, and at the learning rate, of `fit`.
 
         Parameters
         ----------
         train_set : TextDataset
             Labelled texts, of two classes at least.
         weights : array-like of float, shape (n,), optional
-            How much each text counts: 0 or more, finite, not all zero.
+            The weight of each text: 0 or more, finite, not all zero.
 
         Raises
         ------
         NotFittedError
             If `fit` was not called.
         InvalidInputError
-            If an argument is not what is described here. Nothing has been done then.
+            If an argument is not what is described here. It is raised before training.
         """
         before = self.require_fitted()
         train_set, _, checked_weights = check_fit_data(self, train_set, None, weights)
-        by_number(self.class_weight, self.num_classes, train_set.label_names)
-        self._check_several_classes(train_set)
-        with gradients(before.device):
-            self._state = refitted(
-                before,
-                before.encoder.distinct(train_set),
-                self._rows(train_set, checked_weights),
-                self._head_settings,
-                self._precision(before),
-                Randomness(self.seed, before.device),
-                train_set.label_names,
-            )
+        self._check_classes(train_set)
+        device = before.device
+        with gradients(device):
+            texts = before.tokenizer.tokenize(train_set)
+            targets = self._head_targets(train_set, checked_weights)
+            cache = before.cache_with(texts, self._precision(device))
+            embeddings, randomness = cache.take(texts.texts)[texts.of_row], Randomness(self.seed, device)
+            head = fit_head(embeddings, targets, self._head_settings, before.head_training, randomness)
+            network = before.network.with_head(head.to(device))
+        self._state = replace(
+            before, network=network, loss=targets.loss, label_names=train_set.label_names, cache=cache
+        )
         self.validation_ = None
         return self
 
     @overload
     def embed(
-        self,
-        data_set: Dataset[Any],
-        return_proba: Literal[False] = False,
-        *,
-        pbar: Literal["tqdm"] | None = "tqdm",
+        self, data_set: Dataset[Any], return_proba: Literal[False] = False, *, pbar: ProgressBar = "tqdm"
     ) -> NDArray[np.float32]: ...
     @overload
     def embed(
-        self, data_set: Dataset[Any], return_proba: Literal[True], *, pbar: Literal["tqdm"] | None = "tqdm"
+        self, data_set: Dataset[Any], return_proba: Literal[True], *, pbar: ProgressBar = "tqdm"
     ) -> tuple[NDArray[np.float32], Probabilities]: ...
     def embed(
-        self, data_set: Dataset[Any], return_proba: bool = False, *, pbar: Literal["tqdm"] | None = "tqdm"
+        self, data_set: Dataset[Any], return_proba: bool = False, *, pbar: ProgressBar = "tqdm"
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
-        """Turn texts into vectors: what the sentence transformer makes of them, and the head is given.
+        """Embed texts with the sentence transformer; the head takes these embeddings.
 
         Parameters
         ----------
         data_set : TextDataset
+            Texts; labels are ignored.
         return_proba : bool, default=False
             Whether to return the probabilities as well, at no further cost.
         pbar : {"tqdm", None}, default="tqdm"
-            None shows no progress bar, even where bars are wanted.
+            None shows no progress bar, even where bars are enabled.
 
         Returns
         -------
@@ -317,26 +296,25 @@ class SetFitClassification(TorchModelBase[Fitted]):
         """
         description = described("embed", pbar)
         validation.check_flag("return_proba", return_proba)
-        fitted = self.require_fitted()
-        distinct = fitted.encoder.distinct(validation.prediction_data(data_set, fitted=True, classifier=self))
-        embeddings, proba = predicting.embeddings_and_probabilities(
-            fitted, distinct, self._precision(fitted), description
-        )
+        state = self.require_fitted()
+        texts = state.tokenizer.tokenize(validation.prediction_data(data_set, fitted=True, classifier=self))
+        embeddings, proba = state.embed(texts, self._precision(state.device), description)
         return (embeddings, proba) if return_proba else embeddings
 
     def save(self, folder: str | Path, *, for_setfit: bool = False) -> None:
         """Write the fitted classifier to a folder, whole or not at all: weights as safetensors, the rest as JSON.
 
-        `callbacks` and an access `token` are not written; a classifier that is loaded has none. Where the
-        pretrained model is, and `cache_dir`, are written, since `fit` needs them to train again: inside the home
-        folder as paths that begin with ``~``. The folder holds no other path of this machine.
+        `callbacks` and an access `token` are not saved. The path of the pretrained model and `cache_dir` are,
+        since `fit` needs them to train again; paths in the home folder begin with ``~``. The folder holds no other
+        path of this machine.
 
         Parameters
         ----------
         folder : path
+            The folder to write to: one that does not exist, is empty, or holds a saved model.
         for_setfit : bool, default=False
-            Whether ``SetFitModel.from_pretrained`` is to read the folder as well. It reads the head as a pickle,
-            which is then added; `load` never looks at it.
+            Whether ``SetFitModel.from_pretrained`` can read the folder as well. It reads the head as a pickle,
+            which is then added; `load` never reads it.
 
         Raises
         ------
@@ -345,9 +323,18 @@ class SetFitClassification(TorchModelBase[Fitted]):
         ModelFolderError
             If the folder holds other things than a saved model.
         InvalidInputError
-            If setfit has no form for such a classifier: for a single label.
+            If `for_setfit` is True for a single label, which models of setfit cannot have.
         """
-        saving.save_classifier(self, folder, for_setfit=for_setfit)
+        state = self.require_fitted()
+        if for_setfit:
+            _saving.check_setfit_form(self.num_classes)
+
+        def write(staging: Path) -> None:
+            _saving.write_state(state, staging)
+            if for_setfit:
+                _saving.write_setfit_form(state, staging, differentiable=self.use_differentiable_head)
+
+        self.write_folder(folder, write, _saving.values_to_save(state, self.validation_))
 
     @property
     def model(self) -> SentenceClassifier | None:
@@ -355,61 +342,59 @@ class SetFitClassification(TorchModelBase[Fitted]):
         return None if self._state is None else self._state.network
 
     def __repr__(self) -> str:
-        """Name the model and the number of classes."""
         kind = ", multi_label=True" if self.multi_label else ""
         model = self.setfit_model_args.sentence_transformer_model
         return f"{type(self).__name__}({model!r}, num_classes={self.num_classes}{kind})"
 
-    def _check_several_classes(self, train_set: Dataset[Any]) -> None:
+    def compute_probabilities(self, state: SetFitState, data_set: Dataset[Any], samples: int) -> Probabilities:
+        texts, precision = state.tokenizer.tokenize(data_set), self._precision(state.device)
+        if samples == 1:
+            return state.predict_proba(texts, precision, "predict")
+        return state.sample_proba(texts, precision, samples, Randomness(self.seed, state.device).network)
+
+    def compute_metrics(
+        self, state: SetFitState, validation_set: Dataset[Any], description: str | None = "validate"
+    ) -> tuple[float, float]:
+        texts = state.tokenizer.tokenize(validation_set)
+        proba = state.predict_proba(texts, self._precision(state.device), description)
+        return state.evaluate(proba, validation_set.y)
+
+    def load_state(self, folder: Path, manifest: Manifest) -> SetFitState:
+        self.validation_ = _saving.read_validation(manifest)
+        normalize = self._parsed_model_kwargs.normalize_embeddings
+        head_training = self._training_args().head_training
+        return _saving.read_state(folder, manifest, self.saved_loss(manifest), head_training, normalize=normalize)
+
+    @classmethod
+    def check_saved_folder(cls, folder: Path, manifest: Manifest) -> None:
+        _saving.check_head(folder, saved_value(manifest, "constructor", dict).get("num_classes"))
+
+    def parameters_to_save(self) -> dict[str, Any]:
+        return _saving.parameters_to_save(super().parameters_to_save())
+
+    @classmethod
+    def parameters_from_saved(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
+        return _saving.parameters_from_saved(super().parameters_from_saved(saved))
+
+    def _check_classes(self, train_set: Dataset[Any]) -> None:
+        by_number(self.class_weight, self.num_classes, train_set.label_names)
         if not self.multi_label and len(np.unique(train_set.y)) < 2:
             given = f"one class only, {train_set.y[0]}"
             raise InvalidInputError("train_set.y", given, "texts of two or more classes", "Label another text.")
 
-    def load_state(self, folder: Path, manifest: Manifest) -> Fitted:
-        self.validation_ = saving.read_validation(manifest)
-        return saving.read(self, folder, manifest)
-
-    @classmethod
-    def check_saved_folder(cls, folder: Path, manifest: Manifest) -> None:
-        saving.check_head(folder, saved_value(manifest, "constructor", dict).get("num_classes"))
-
-    def parameters_to_save(self) -> dict[str, Any]:
-        return saving.constructor_parameters(self)
-
-    @classmethod
-    def parameters_from_saved(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
-        model, keywords = SetFitModelArguments(**saved["setfit_model_args"]), dict(saved["model_kwargs"])
-        if isinstance(keywords.get("cache_dir"), str):
-            keywords["cache_dir"] = str(Path(keywords["cache_dir"]).expanduser())
-        return {**super().parameters_from_saved(saved), "setfit_model_args": model, "model_kwargs": keywords}
-
-    def _keywords(self, of_fit: Mapping[str, Any] | None = None) -> TrainingKeywords:
-        return training_keywords(("trainer_kwargs", self.trainer_kwargs), ("setfit_train_kwargs", of_fit))
+    def _training_args(self, of_fit: Mapping[str, Any] | None = None) -> training_args.TrainingArgs:
+        return training_args.parse_training_args(trainer_kwargs=self.trainer_kwargs, setfit_train_kwargs=of_fit)
 
     @property
-    def _head_settings(self) -> heads.HeadSettings:
-        parameters = self._model_keywords.head_params
-        return heads.HeadSettings(self.num_classes, self.use_differentiable_head, parameters, self.mini_batch_size)
+    def _head_settings(self) -> HeadSettings:
+        parameters = self._parsed_model_kwargs.head_params
+        return HeadSettings(self.num_classes, self.use_differentiable_head, parameters, self.mini_batch_size)
 
-    def _rows(self, train_set: Dataset[Any], weights: NDArray[np.float64] | None) -> heads.LabelledRows:
+    def _head_targets(self, train_set: Dataset[Any], weights: NDArray[np.float64] | None) -> HeadTargets:
         y = train_set.y
         of_class = class_weights(self.class_weight, y, self.num_classes, train_set.label_names)
         loss = Loss(self.multi_label, of_class, self.multi_label_threshold)
-        return heads.LabelledRows(y, loss.text_weights(y, weights), loss)
+        return HeadTargets(y, loss.text_weights(y, weights), loss)
 
-    def _precision(self, fitted: Fitted) -> Precision:
-        return Precision.of(fitted.device, self.precision == "auto")
-
-    def compute_probabilities(self, state: Fitted, data_set: Dataset[Any], samples: int) -> NDArray[np.float32]:
-        distinct, precision = state.encoder.distinct(data_set), self._precision(state)
-        if samples == 1:
-            return predicting.probabilities(state, distinct, precision, "predict")
-        randomness = Randomness(self.seed, state.device).network
-        return predicting.sampled_probabilities(state, distinct, precision, samples, randomness)
-
-    def compute_metrics(
-        self, state: Fitted, validation_set: Dataset[Any], description: str | None = "validate"
-    ) -> tuple[float, float]:
-        distinct = state.encoder.distinct(validation_set)
-        proba = predicting.probabilities(state, distinct, self._precision(state), description)
-        return measured(proba, validation_set.y, state.loss)
+    def _precision(self, device: torch.device) -> Precision:
+        return Precision.of(device, self.precision == "auto")

@@ -10,12 +10,12 @@ from typing import Any
 from smalltext_core.factory import ConstructorFactory, checked_keywords, pop_keywords, with_parameters_of
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.classifier import SetFitClassification
-from smalltext_setfit.keywords import (
+from smalltext_setfit.training_args import (
     BODY_LEARNING_RATES,
     HEAD_LEARNING_RATE,
     NUM_EPOCHS,
-    ModelKeywords,
-    TrainingKeywords,
+    ModelKwargs,
+    TrainingArgs,
 )
 
 
@@ -56,7 +56,7 @@ class SetFitClassificationFactory(ConstructorFactory[SetFitClassification]):
 
 
 @with_parameters_of(
-    *(SetFitModelArguments, SetFitClassification, TrainingKeywords, ModelKeywords),
+    *(SetFitModelArguments, SetFitClassification, TrainingArgs, ModelKwargs),
     without=("model_kwargs", "trainer_kwargs", "body_learning_rate", "head_learning_rate"),
 )
 def build(
@@ -86,15 +86,15 @@ def build(
     head_lr : float, default=0.01
         The learning rate of a differentiable head.
     **parameters
-        Further parameters of `SetFitModelArguments`, `SetFitClassification`, `TrainingKeywords` and
-        `ModelKeywords`; InvalidInputError is raised if one is unknown or invalid.
+        Further parameters of `SetFitModelArguments`, `SetFitClassification`, `TrainingArgs` and
+        `ModelKwargs`; InvalidInputError is raised if one is unknown or invalid.
     """
     source = SetFitModelArguments(model, **pop_keywords(SetFitModelArguments, parameters))
-    parameters["model_kwargs"] = pop_keywords(ModelKeywords, parameters)
+    parameters["model_kwargs"] = pop_keywords(ModelKwargs, parameters)
     parameters["trainer_kwargs"] = {
         "num_epochs": (num_epochs, head_num_epochs),
         "body_learning_rate": lr,
         "head_learning_rate": head_lr,
-        **pop_keywords(TrainingKeywords, parameters),
+        **pop_keywords(TrainingArgs, parameters),
     }
     return SetFitClassificationFactory(source, num_classes, parameters)

@@ -1,0 +1,244 @@
+"""The classification head: a linear layer on embeddings, fitted by logistic regression or trained by gradients."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.labels import Labels, is_multi_label
+from smalltext_core.messages import brief, shown
+from smalltext_core.validation import check_flag, check_positive, check_within
+from smalltext_core.values import is_number, is_whole
+from smalltext_setfit.training_args import HeadTrainingArgs
+from smalltext_torch.losses import DivergedError, Loss
+from smalltext_torch.randomness import Randomness
+
+DIFFERENTIABLE_PARAMETERS = {"temperature": 1.0, "eps": 1e-5, "bias": True}
+"""The parameters of a differentiable head, and their defaults."""
+
+_TRIAL_CLASSES = 3
+"""Number of classes of the trial fit that checks `head_params`: more than two, since two are a special case."""
+
+_TRIAL_STEPS = 100
+"""Maximum number of steps of the solver in the trial fit."""
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """The kind of head: logistic regression, or a differentiable head; `parameters` are those of `head_params`."""
+
+    num_classes: int
+    differentiable: bool
+    parameters: Mapping[str, Any]
+    batch_size: int
+
+    @property
+    def temperature(self) -> float:
+        """What the logits of a differentiable head are divided by."""
+        chosen = {**DIFFERENTIABLE_PARAMETERS, **self.parameters}
+        return float(chosen["temperature"]) + float(chosen["eps"])
+
+
+@dataclass(frozen=True)
+class HeadTargets:
+    """The labels of n texts, and their weights, which include class weights unless they are multi-label."""
+
+    y: Labels
+    weights: NDArray[np.float32] | None
+    loss: Loss
+
+
+def check_head_params(settings: HeadSettings, multi_label: bool) -> None:
+    """Refuse parameters that the head does not have, or that a trial fit of logistic regression rejects."""
+    parameters, differentiable = settings.parameters, settings.differentiable
+    num_classes = 2 if multi_label else settings.num_classes
+    known = list(DIFFERENTIABLE_PARAMETERS if differentiable else LogisticRegression().get_params())
+    unknown = sorted(set(parameters) - set(known))
+    if unknown:
+        kind = "a differentiable head" if differentiable else "LogisticRegression"
+        raise InvalidInputError("head_params", shown(unknown[0]), f"parameters of {kind}: {', '.join(known)}")
+    if differentiable:
+        chosen = {**DIFFERENTIABLE_PARAMETERS, **parameters}
+        check_positive("temperature", chosen["temperature"])
+        check_within("eps", chosen["eps"], 0)
+        check_flag("bias", chosen["bias"])
+        return
+    try:
+        with warnings.catch_warnings():
+            # Whether it converges on these few points says nothing.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            count = min(num_classes, _TRIAL_CLASSES)
+            trial = LogisticRegression(**_trial_parameters(parameters, num_classes))
+            trial.fit(np.eye(count), np.arange(count))
+    except (TypeError, ValueError) as error:
+        given = f"{brief(dict(parameters))}, which LogisticRegression refuses"
+        allowed = "parameters that it can be fitted with"
+        raise InvalidInputError("head_params", given, allowed, str(error)) from error
+
+
+def _trial_parameters(parameters: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
+    """Return parameters for a trial fit with few classes and few steps."""
+    chosen = dict(parameters)
+    steps = chosen.get("max_iter")
+    if isinstance(steps, (int, np.integer)):
+        # A saved model may ask for any number of steps, and `load` runs this trial.
+        chosen["max_iter"] = min(steps, _TRIAL_STEPS)
+    weights = chosen.get("class_weight")
+    if isinstance(weights, Mapping):
+        for label, weight in weights.items():
+            known = is_whole(label) and 0 <= label < num_classes
+            if not known or not is_number(weight) or not 0 <= weight < np.inf:
+                raise ValueError(f"class_weight has the entry {brief(label)}: {brief(weight)}")
+        chosen["class_weight"] = {label: weight for label, weight in weights.items() if label < _TRIAL_CLASSES}
+    return chosen
+
+
+def _ignore(_: int) -> None:
+    """Show no progress."""
+
+
+def fit_head(
+    embeddings: NDArray[np.float32],
+    targets: HeadTargets,
+    settings: HeadSettings,
+    args: HeadTrainingArgs,
+    randomness: Randomness,
+    advance: Callable[[int], object] = _ignore,
+) -> nn.Linear:
+    """Fit a linear layer, on the CPU, that turns embeddings, shape (n, dimensions), into logits.
+
+    `advance` is called with the number of texts of each training step.
+
+    Raises
+    ------
+    DivergedError
+        If the weights of the layer are not finite numbers.
+    """
+    if not settings.differentiable:
+        seed = int(randomness.order.integers(2**31))
+        return check_finite(_fit_logistic_regression(embeddings, targets, settings, seed))
+    with randomness.network.lent():
+        head = make_differentiable_head(embeddings.shape[1], settings)
+    inputs = torch.from_numpy(embeddings)
+    train_by_gradients(
+        lambda rows: head(inputs[rows]) / settings.temperature,
+        [{"params": list(head.parameters()), "lr": args.learning_rate}],
+        targets,
+        args,
+        settings.batch_size,
+        randomness.order,
+        advance,
+    )
+    return with_temperature(head, settings.temperature)
+
+
+def check_finite(head: nn.Linear) -> nn.Linear:
+    """Return a trained head, or raise DivergedError if its weights are not finite numbers."""
+    if not torch.isfinite(head.weight).all() or torch.isnan(head.bias).any():
+        raise DivergedError(
+            "The weights of the head are no longer finite numbers; lower head_learning_rate. "
+            "The classifier is what it was before."
+        )
+    return head
+
+
+def make_differentiable_head(dimensions: int, settings: HeadSettings) -> nn.Linear:
+    """Return a differentiable head, initialized as setfit does."""
+    bias = bool({**DIFFERENTIABLE_PARAMETERS, **settings.parameters}["bias"])
+    head = nn.Linear(dimensions, settings.num_classes, bias=bias)
+    nn.init.xavier_uniform_(head.weight)
+    if head.bias is not None:
+        nn.init.constant_(head.bias, 1e-2)
+    return head
+
+
+def with_temperature(head: nn.Linear, temperature: float) -> nn.Linear:
+    """Return a layer, on the CPU, whose logits are those of a differentiable head divided by a temperature."""
+    weight = head.weight.detach().cpu() / temperature
+    bias = torch.zeros(len(weight)) if head.bias is None else head.bias.detach().cpu() / temperature
+    return check_finite(make_linear(weight.numpy(), bias.numpy()))
+
+
+def make_linear(weight: NDArray[np.floating[Any]], bias: NDArray[np.floating[Any]]) -> nn.Linear:
+    """Return a linear layer with these weights."""
+    # Made without memory first, a layer draws no random weights from the global generator.
+    layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta").to_empty(device="cpu")
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight, dtype=np.float32)))
+        layer.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias, dtype=np.float32)))
+    return layer.requires_grad_(requires_grad=False)
+
+
+def _fit_logistic_regression(
+    embeddings: NDArray[np.float32], targets: HeadTargets, settings: HeadSettings, seed: int
+) -> nn.Linear:
+    """Return the layer whose softmax, or sigmoid (multi-label), is the probability of logistic regression.
+
+    A class without texts gets a bias of minus infinity, so that its probability is 0; a label that all texts have
+    gets one of plus infinity.
+    """
+    y, loss = targets.y, targets.loss
+    weight = np.zeros((settings.num_classes, embeddings.shape[1]))
+    bias = np.full(settings.num_classes, -np.inf)
+    regression = LogisticRegression(**{"max_iter": 1000, **settings.parameters}, random_state=seed)
+    if not is_multi_label(y):
+        fitted = regression.fit(embeddings, y, sample_weight=targets.weights)
+        if len(fitted.classes_) == 2:
+            halves = np.array([-0.5, 0.5])
+            weight[fitted.classes_] = halves[:, None] * fitted.coef_
+            bias[fitted.classes_] = halves * fitted.intercept_
+        else:
+            weight[fitted.classes_], bias[fitted.classes_] = fitted.coef_, fitted.intercept_
+        return make_linear(weight, bias)
+    for label, applies in enumerate(y.toarray().T > 0):
+        if applies.all() or not applies.any():
+            bias[label] = np.inf if applies.all() else -np.inf
+            continue
+        weights = np.ones(len(applies)) if targets.weights is None else targets.weights.astype(np.float64)
+        if loss.class_weights is not None:
+            weights = weights * np.where(applies, loss.class_weights[label], 1.0)
+        fitted = regression.fit(embeddings, applies, sample_weight=weights)
+        weight[label], bias[label] = fitted.coef_[0], fitted.intercept_[0]
+    return make_linear(weight, bias)
+
+
+def train_by_gradients(
+    logits_of: Callable[[NDArray[np.intp]], torch.Tensor],
+    parameter_groups: list[dict[str, Any]],
+    targets: HeadTargets,
+    args: HeadTrainingArgs,
+    batch_size: int,
+    order: np.random.Generator,
+    advance: Callable[[int], object],
+) -> None:
+    """Train as setfit trains a differentiable head: AdamW, the learning rate halved every five epochs.
+
+    `logits_of` turns row numbers into logits, shape (n, num_classes); `order` shuffles the texts of each epoch;
+    `advance` is called with the number of texts of each training step.
+    """
+    optimizer = torch.optim.AdamW(parameter_groups, weight_decay=args.l2_weight)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=5, gamma=0.5)
+    device, count = parameter_groups[0]["params"][0].device, targets.y.shape[0]
+    labels = targets.loss.targets(targets.y, device)
+    weights = np.ones(count, dtype=np.float32) if targets.weights is None else targets.weights
+    text_weights = torch.from_numpy(weights).to(device)
+    for _ in range(args.num_epochs):
+        shuffled = order.permutation(count)
+        for start in range(0, count, batch_size):
+            rows = shuffled[start : start + batch_size]
+            optimizer.zero_grad()
+            losses = targets.loss.of_texts(logits_of(rows), labels[rows]) * text_weights[rows]
+            losses.mean().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            advance(len(rows))
+        scheduler.step()

@@ -1,0 +1,245 @@
+"""The network: a sentence transformer with a linear head, and inference with it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer, SentenceTransformerModelCardData
+from torch import nn
+
+from smalltext_core.label_names import LabelNames
+from smalltext_core.labels import Labels, is_multi_label
+from smalltext_core.probabilities import Probabilities
+from smalltext_setfit._head import make_linear
+from smalltext_setfit._tokenization import SentenceTokenizer, UniqueTexts
+from smalltext_setfit.training_args import HeadTrainingArgs
+from smalltext_torch.batching import Batch, Ragged, make_batch, prediction_batches, token_budget
+from smalltext_torch.device import Precision, inference
+from smalltext_torch.inference import BatchInference, with_dropout
+from smalltext_torch.losses import Loss
+from smalltext_torch.progress import silence
+from smalltext_torch.randomness import TorchRandomness
+
+MIN_PROBABILITY = 1e-7
+"""Lower bound of probabilities in the validation loss; a class without training texts has probability 0."""
+
+
+class ModelCard(SentenceTransformerModelCardData):
+    """A model card that refers to its sentence transformer weakly.
+
+    A reference cycle between the two would keep an unused network in memory until the next garbage collection.
+    """
+
+    @property
+    def model(self) -> Any:
+        """The sentence transformer; None once it is gone."""
+        return None if self._model is None else self._model()
+
+    @model.setter
+    def model(self, model: Any) -> None:
+        self._model = None if model is None else weakref.ref(model)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the weak reference, which cannot be pickled; `SentenceClassifier` restores it."""
+        return {**self.__dict__, "_model": None}
+
+
+class SentenceClassifier(nn.Module):
+    """A sentence transformer (`body`) with a linear layer (`head`) on its embeddings.
+
+    With `normalize` the embeddings are scaled to length 1 first. The first `prompt_length` tokens of every text,
+    if any, are left out of the pooling.
+    """
+
+    def __init__(
+        self, body: SentenceTransformer, head: nn.Linear, *, normalize: bool, prompt_length: int | None = None
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.head = head
+        self.normalize = normalize
+        self.prompt_length = prompt_length
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the reference of the model card, which is not pickled or copied."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self.body.model_card_data.register_model(self.body)
+
+    @property
+    def word_embedding(self) -> nn.Embedding | None:
+        """The token embeddings of the body; None if it has no plain embedding layer."""
+        layer = cast("Any", self.body[0]).auto_model.get_input_embeddings()
+        return layer if isinstance(layer, nn.Embedding) else None
+
+    def with_head(self, head: nn.Linear) -> SentenceClassifier:
+        """Return a network with the same body and another head."""
+        other = SentenceClassifier(self.body, head, normalize=self.normalize, prompt_length=self.prompt_length)
+        return other.eval()
+
+    def embed(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings of texts, not normalized, float32 of shape (n, dimensions)."""
+        features: dict[str, Any] = {"input_ids": tokens, "attention_mask": mask}
+        if self.prompt_length is not None:
+            features["prompt_length"] = self.prompt_length
+        embeddings: torch.Tensor = self.body(features)["sentence_embedding"].float()
+        return embeddings
+
+    def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the embeddings that the head takes, and its logits."""
+        embeddings = self.embed(batch.tokens, batch.mask.long())
+        if self.normalize:
+            embeddings = nn.functional.normalize(embeddings, p=2, dim=1)
+        return embeddings, self.head(embeddings)
+
+
+def make_network(
+    body: SentenceTransformer, tokenizer: SentenceTokenizer, num_classes: int, normalize: bool
+) -> SentenceClassifier:
+    """Return a network with a head of zeros."""
+    body.max_seq_length = tokenizer.max_length
+    head = make_linear(np.zeros((num_classes, num_dimensions(body))), np.zeros(num_classes))
+    prompt_length = _prompt_length(body, tokenizer.prompt)
+    return SentenceClassifier(body, head, normalize=normalize, prompt_length=prompt_length)
+
+
+def num_dimensions(body: SentenceTransformer) -> int:
+    """Return the number of dimensions of the embeddings."""
+    # Since sentence-transformers 5.4 the method has another name, and the old one is deprecated.
+    method = getattr(body, "get_embedding_dimension", None) or body.get_sentence_embedding_dimension
+    dimensions = method()
+    assert dimensions is not None
+    return int(dimensions)
+
+
+def _prompt_length(body: SentenceTransformer, prompt: str) -> int | None:
+    """Return how many tokens of a prompt the pooling leaves out; None if it leaves out none."""
+    pooled = all(getattr(module, "include_prompt", True) for module in body)
+    if not prompt or pooled:
+        return None
+    ids = body.tokenizer(prompt)["input_ids"]
+    return len(ids) - (1 if ids[-1] in (body.tokenizer.eos_token_id, body.tokenizer.sep_token_id) else 0)
+
+
+def quiet_libraries() -> AbstractContextManager[None]:
+    """Suppress log messages and progress bars of transformers, sentence-transformers and setfit."""
+    return silence("sentence_transformers", "setfit")
+
+
+def embed_texts(
+    network: SentenceClassifier,
+    tokens: Ragged,
+    precision: Precision,
+    padding: int,
+    advance: Callable[[int], object] | None = None,
+) -> NDArray[np.float32]:
+    """Return the embeddings of texts, shape (n, dimensions); `advance` is called with the size of each batch."""
+    embeddings = np.empty((len(tokens), network.head.in_features), dtype=np.float32)
+    for rows in prediction_batches(tokens.lengths, token_budget(precision.device)):
+        batch = make_batch(tokens, rows, precision.device, padding)
+        with inference(network, precision):
+            embeddings[rows] = network(batch)[0].float().cpu().numpy()
+        if advance is not None:
+            advance(len(rows))
+    return embeddings
+
+
+@dataclass(frozen=True)
+class EmbeddingCache:
+    """Embeddings, shape (n, dimensions), of texts that a head was fitted to; `rows` has the row of each."""
+
+    rows: dict[str, int]
+    embeddings: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, texts: list[str], embeddings: NDArray[np.float32]) -> EmbeddingCache:
+        """Return a cache of distinct texts."""
+        return cls({text: row for row, text in enumerate(texts)}, embeddings)
+
+    def take(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return the embeddings of texts that are in the cache."""
+        found: NDArray[np.float32] = self.embeddings[[self.rows[text] for text in texts]]
+        return found
+
+
+@dataclass(frozen=True)
+class SetFitState:
+    """The result of training; how its head was trained is kept for `refit_head`."""
+
+    tokenizer: SentenceTokenizer
+    network: SentenceClassifier
+    loss: Loss
+    label_names: LabelNames | None
+    cache: EmbeddingCache = field(repr=False)
+    head_training: HeadTrainingArgs
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the network."""
+        return next(iter(self.network.parameters())).device
+
+    def cache_with(self, texts: UniqueTexts, precision: Precision) -> EmbeddingCache:
+        """Return the cache with these texts; only texts that are not in it yet are encoded."""
+        missing = [number for number, text in enumerate(texts.texts) if text not in self.cache.rows]
+        tokens = texts.tokens.take(np.array(missing, dtype=np.intp))
+        added = embed_texts(self.network, tokens, precision, texts.padding)
+        return EmbeddingCache.of(
+            [*self.cache.rows, *(texts.texts[number] for number in missing)],
+            np.concatenate([self.cache.embeddings, added]),
+        )
+
+    def predict_proba(self, texts: UniqueTexts, precision: Precision, description: str | None) -> Probabilities:
+        """Return the probabilities of each row; `description` is that of the progress bar, None for no bar."""
+        found = BatchInference(texts.tokens, precision, texts.padding, description).compute(
+            self.network,
+            lambda batch: self.loss.probabilities(self.network(batch)[1]),
+            self.network.head.out_features,
+        )
+        return found[texts.of_row]
+
+    def sample_proba(
+        self, texts: UniqueTexts, precision: Precision, samples: int, randomness: TorchRandomness
+    ) -> NDArray[np.float32]:
+        """Return probabilities with active dropout, shape (n, samples, num_classes)."""
+        network = with_dropout(self.network)
+        return BatchInference(texts.tokens.take(texts.of_row), precision, texts.padding).sample(
+            lambda batch: self.loss.probabilities(network(batch)[1]),
+            samples,
+            self.network.head.out_features,
+            randomness,
+        )
+
+    def embed(
+        self, texts: UniqueTexts, precision: Precision, description: str | None
+    ) -> tuple[NDArray[np.float32], Probabilities]:
+        """Return the embeddings that the head takes, and the probabilities, of each row."""
+
+        def embeddings_and_proba(batch: Batch) -> torch.Tensor:
+            embeddings, logits = self.network(batch)
+            return torch.cat([embeddings.float(), self.loss.probabilities(logits)], dim=1)
+
+        head = self.network.head
+        scoring = BatchInference(texts.tokens, precision, texts.padding, description)
+        both = scoring.compute(self.network, embeddings_and_proba, head.in_features + head.out_features)
+        embeddings, proba = np.split(both[texts.of_row], [head.in_features], axis=1)
+        return np.ascontiguousarray(embeddings), np.ascontiguousarray(proba)
+
+    def evaluate(self, proba: Probabilities, y: Labels) -> tuple[float, float]:
+        """Return (loss, accuracy) of probabilities: means over texts, and over labels as well (multi-label)."""
+        loss = self.loss
+        clipped = np.clip(proba.astype(np.float64), MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+        if is_multi_label(y):
+            applies = y.toarray() > 0
+            positive = np.ones(proba.shape[1]) if loss.class_weights is None else loss.class_weights
+            losses = -np.where(applies, positive * np.log(clipped), np.log1p(-clipped)).mean(axis=1)
+            return float(losses.mean()), float(((proba > loss.threshold) == applies).mean(axis=1).mean())
+        losses = -np.log(clipped[np.arange(len(y)), y])
+        weights = loss.text_weights(y)
+        losses = losses if weights is None else losses * weights
+        return float(losses.mean()), float((proba.argmax(axis=1) == y).mean())
