@@ -1,4 +1,4 @@
-"""The `smalltext` command: its sub-commands, and how they end when something is wrong."""
+"""The `smalltext` command: its sub-commands, its exit codes and error messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from smalltext_core.messages import one_line, printable
 _LONGEST_MESSAGE = 4000
 
 TRACEBACK_VARIABLE = "SMALLTEXT_TRACEBACK"
-"""If this environment variable is set, an error ends in a traceback, for those who look for its cause."""
+"""If this environment variable is set, an error ends in a traceback, which shows its cause."""
 
 # What typer raises for options that it cannot read; depending on its version it is click's or its own.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -98,7 +98,7 @@ def _write_utf8(stream: TextIO) -> None:
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
-    """End like an exception, so that what is half done is cleared away."""
+    """End like an exception, so that temporary files are removed."""
     raise SystemExit(128 + number)
 
 

@@ -241,7 +241,7 @@ def _parse_value(parameter: Parameter, text: str) -> Any:
 
 def _unknown(classifier: str, parameters: Parameters, name: str) -> UsageError:
     if name in ("num_classes", "multi_label"):
-        source = "The data says how many classes there are." if name == "num_classes" else "Pass --multi-label."
+        source = "The data determines the number of classes." if name == "num_classes" else "Pass --multi-label."
         return UsageError(f"--set {name}: this is not set so. {source}")
     near = difflib.get_close_matches(name, parameters.named, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""

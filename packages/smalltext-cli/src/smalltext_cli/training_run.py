@@ -119,7 +119,7 @@ class TrainingRun:
         if scored is not None:
             scored_on = data_checks.class_counts(_decoded(scored, names))
             data_checks.warn_of_unscored(self.summary.classes, scored_on, held_out=self.split.is_held_out)
-        # No spinner: a backend that has a progress bar of its own would draw it over this line.
+        # No spinner: a backend with a progress bar would draw it over this line.
         messages().print(f"Training {self._classifier} on {len(self.split.train):,} texts ...", markup=False)
         classifier = self._fit(names)
         if scored is not None:

@@ -107,8 +107,8 @@ def write_file(output: str, content: bytes) -> None:
 def staged_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a new file that replaces `target` at the end of the block, unless that raises."""
     final = Path(os.path.realpath(target))
-    with temporary_folder(final) as room:
-        staging = room / "new"
+    with temporary_folder(final) as folder:
+        staging = folder / "new"
         with staging.open("xb") as file:
             yield file
             file.flush()
@@ -187,7 +187,7 @@ def _parquet_chunks(file: BinaryIO) -> Iterator[Write]:
 
 @contextmanager
 def _polars_errors_as_os_errors() -> Iterator[None]:
-    """Let a full disk be an OSError: polars says so in one of its own exceptions."""
+    """Turn the exceptions of polars, such as for a full disk, into OSError."""
     import polars as pl
 
     try:
@@ -198,7 +198,7 @@ def _polars_errors_as_os_errors() -> Iterator[None]:
 
 @contextmanager
 def _explained(output: str) -> Iterator[None]:
-    """Turn what the system or polars says about a failed write into one line."""
+    """Turn the error of a failed write into one line."""
     try:
         yield
     except (SmallTextError, BrokenPipeError):

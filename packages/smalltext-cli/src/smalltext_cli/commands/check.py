@@ -99,7 +99,7 @@ def check(
         )
     else:
         if not planned.rules_are_checked and (not only or counts["failed"]):
-            print_line("\nThe rules were not checked: no classifier can be made, as said above.")
+            print_line("\nThe rules were not checked: no classifier can be built, see above.")
         _show_counts(name, outcomes, counts)
     if counts["failed"] or not counts["passed"]:
         raise typer.Exit(1)
@@ -326,7 +326,7 @@ def _show_counts(name: str, outcomes: list[Outcome], counts: Counter[str]) -> No
     listed = ", ".join(f"{counts[status]} {status}" for status in ("passed", "failed", "skipped"))
     print_line(f"\n{listed}, in {sum(one.seconds for one in outcomes):.1f} s")
     if not counts["passed"] and not counts["failed"]:
-        print_line("No check could be run, so that nothing is known.")
+        print_line("No check could be run.")
     failed = next((one.result.check.name for one in outcomes if one.result.status == "failed"), None)
     if failed is not None:
-        print_line(f"One alone, when you have changed something: smalltext check {name} --only {failed}")
+        print_line(f"To run one check alone: smalltext check {name} --only {failed}")

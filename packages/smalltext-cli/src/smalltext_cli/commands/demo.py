@@ -101,7 +101,7 @@ def _write_data(texts: list[str], labels: list[str], train: Path, test: Path) ->
 
 
 def _run(context: typer.Context, *arguments: object) -> None:
-    """Print a command as somebody would type it, and run it."""
+    """Print a command line and run it."""
     words = [str(argument) for argument in arguments]
     print_line(f"\n$ smalltext {shlex.join(words)}", style="bold")
     context.find_root().command.main(words, prog_name="smalltext", standalone_mode=False)

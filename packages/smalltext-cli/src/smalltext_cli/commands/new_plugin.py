@@ -76,22 +76,22 @@ def new_plugin(
 def _show(plugin: PluginName, folder: Path, written: list[str]) -> None:
     source = f"src/{plugin.package}"
     meanings = {
-        f"{source}/classifier.py": f"{plugin.classifier}, a working classifier: put yours in its place",
-        f"{source}/plugin.py": "what smalltext finds: the name, one line, the abilities",
+        f"{source}/classifier.py": f"{plugin.classifier}, a working classifier: replace it with yours",
+        f"{source}/plugin.py": "the specs: the name, the summary, the abilities",
         "tests/test_rules.py": "the rules that every classifier keeps, one test each",
-        "tests/test_classifier.py": "what is particular to this one",
-        "pyproject.toml": "what it is called, and what it needs",
+        "tests/test_classifier.py": "tests of this classifier",
+        "pyproject.toml": "the metadata and the dependencies",
     }
     width = max(map(len, meanings))
     print_line(f"{folder}: {len(written)} files of a plugin whose classifier is called {plugin.name}")
     for path, meaning in meanings.items():
         print_line(f"  {path:<{width}}  {meaning}")
-    print_line("\nTry it as it is, and again after every change:")
+    print_line("\nTest it now, and after every change:")
     print_line(f"  cd {shlex.quote(str(folder))}")
     print_line('  python -m pip install --editable ".[dev]"')
     print_line("  pytest")
     print_line(f"  smalltext check {plugin.name}")
-    print_line(f"\nThe whole way, to a wheel that others install: {_GUIDE}")
+    print_line(f"\nThe guide, up to a published wheel: {_GUIDE}")
 
 
 @dataclass(frozen=True)

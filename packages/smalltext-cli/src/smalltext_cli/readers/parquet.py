@@ -59,13 +59,13 @@ def _unsound(name: str, problem: str) -> InputFileError:
 
 
 class _Worker:
-    """The process that reads; another one is started if it has ended."""
+    """The worker process; another one is started if it has ended."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
     def ask(self, request: dict[str, Any]) -> tuple[bytes, bytes]:
-        """Return the kind and the content of the answer to a request; EOFError if the process ends over it."""
+        """Return the kind and the content of the response to a request; EOFError if the process crashes."""
         process = self._started()
         requests, answers = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
         try:
@@ -112,7 +112,7 @@ atexit.register(_worker.stop)
 
 
 def _ask(name: str, **request: object) -> bytes:
-    """Return the answer of the process that reads, or raise what it says of the file."""
+    """Return the response of the worker, or raise its error."""
     try:
         kind, content = _worker.ask(request)
     except EOFError:
