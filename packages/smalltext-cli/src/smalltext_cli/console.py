@@ -1,4 +1,4 @@
-"""Where things are printed: results to standard output, everything else to standard error."""
+"""Output: results to standard output, progress, notes and warnings to standard error."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from smalltext_core.messages import LIMIT, printable
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
+    from rich.table import Table
     from rich.text import Text
 
 _BARS = "SMALL_TEXT_PROGRESS_BARS"
-"""The variable that switches the progress bars of backends on or off."""
+"""The environment variable that switches the progress bars of backends on or off."""
 
 
 @cache
 def results() -> Console:
-    """Return the console of standard output: for what the user asked for."""
+    """Return the console of standard output, for results."""
     return _printable_console(stderr=False)
 
 
 @cache
 def messages() -> Console:
-    """Return the console of standard error: for progress, notes and tables that accompany a result."""
+    """Return the console of standard error, for progress, notes and warnings."""
     return _printable_console(stderr=True)
 
 
 def _printable_console(*, stderr: bool) -> Console:
-    """Return a console that escapes what would control the terminal, whoever wrote the text that is printed."""
+    """Return a console that escapes control characters in all text that is printed."""
     from rich.console import Console
     from rich.segment import Segment
 
@@ -51,13 +52,25 @@ def _printable_console(*, stderr: bool) -> Console:
 
 
 def plain(text: str, limit: int = LIMIT, *, style: str = "") -> Text:
-    """Return a text by others as a cell or a line that may be printed: no markup, printable, and shortened.
-
-    Unlike what the console escapes by itself, it is as wide as it looks, so that tables stay straight.
-    """
+    """Return a text for a cell or a line, escaped and shortened before rich measures its width for the column."""
     from rich.text import Text
 
     return Text(printable(text, limit), style=style)
+
+
+def new_table(*headers: str, left: tuple[int, ...] = (0,), **options: Any) -> Table:
+    """Return an empty table without borders, whose columns are aligned to the right except for some."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, **{"padding": (0, 2, 0, 0), **options})
+    for number, header in enumerate(headers):
+        table.add_column(header, justify="left" if number in left else "right")
+    return table
+
+
+def print_message(text: str) -> None:
+    """Print a line to standard error as it is: neither markup nor wrapped."""
+    messages().print(text, markup=False, soft_wrap=True)
 
 
 def print_line(text: str = "", *, style: str = "") -> None:
@@ -67,16 +80,16 @@ def print_line(text: str = "", *, style: str = "") -> None:
 
 def note(message: str) -> None:
     """Print a note on a result to standard error."""
-    messages().print(printable(f"Note: {message}", None), markup=False, soft_wrap=True)
+    print_message(printable(f"Note: {message}", None))
 
 
 def warn(message: str) -> None:
     """Print a warning about a result to standard error."""
-    messages().print(printable(f"Warning: {message}", None), markup=False, soft_wrap=True)
+    print_message(printable(f"Warning: {message}", None))
 
 
 def result_bytes() -> BinaryIO:
-    """Return standard output for tables; a terminal gets them with what would control it escaped."""
+    """Return standard output for tables; control characters are escaped on a terminal."""
     return cast("BinaryIO", _Terminal()) if sys.stdout.isatty() else sys.stdout.buffer
 
 
@@ -96,7 +109,7 @@ class _Terminal(io.RawIOBase):
 
 @contextmanager
 def working(message: str, console: Console | None = None) -> Iterator[Status]:
-    """Show on a terminal that something is being done, in place of the bars that a backend would draw.
+    """Show a spinner on a terminal, in place of the progress bars of backends.
 
     The console is the one that is printed to meanwhile; by default, that of standard error.
     """
@@ -113,7 +126,7 @@ def working(message: str, console: Console | None = None) -> Iterator[Status]:
 
 
 def jsonable(value: object) -> Any:
-    """Return a value as JSON can hold it; what it cannot hold becomes its `repr`."""
+    """Return a value as JSON values; other objects become their `repr`."""
     if isinstance(value, (list, tuple)):
         return [jsonable(one) for one in value]
     if isinstance(value, dict):
@@ -122,7 +135,7 @@ def jsonable(value: object) -> Any:
 
 
 def print_json(content: Mapping[str, object] | list[object]) -> None:
-    """Print a result for machines: JSON, never coloured or wrapped, with what controls a terminal escaped."""
+    """Print JSON, neither coloured nor wrapped, with control characters escaped."""
     text = json.dumps(content, indent=2, ensure_ascii=False)
     sys.stdout.write("".join(map(_json_character, text)) + "\n")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smalltext_cli.console import messages, note, plain, warn
+from smalltext_cli.console import messages, new_table, note, plain, print_message, warn
 from smalltext_cli.errors import InputFileError
 from smalltext_cli.readers import Label, Labelled
 from smalltext_core import LabelNames
@@ -174,13 +174,9 @@ class DataSummary:
 
     def show(self, file: str) -> None:
         """Print a table of the classes, and notes and warnings, to standard error."""
-        from rich.table import Table
-
         heading = f"{printable(file)}: {self.texts:,} texts in {len(self.classes)} classes"
-        messages().print(heading, markup=False, soft_wrap=True)
-        table = Table("class", box=None, pad_edge=False, padding=(0, 2))
-        table.add_column("texts", justify="right")
-        table.add_column("share", justify="right")
+        print_message(heading)
+        table = new_table("class", "texts", "share", padding=(0, 2))
         for label, count in self.classes.items():
             table.add_row(plain(shown_name(label)[1:-1]), f"{count:,}", f"{count / self.texts:.1%}")
         messages().print(table)

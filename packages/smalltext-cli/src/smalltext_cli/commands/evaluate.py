@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smalltext_cli.commands import options
-from smalltext_cli.console import messages, note, plain, print_json, print_line, results, working
+from smalltext_cli.console import new_table, note, plain, print_json, print_line, print_message, results, working
 from smalltext_cli.errors import UsageError
 from smalltext_cli.readers.files import STDIN, format_of
 from smalltext_core.atomic import expanded
@@ -91,7 +91,7 @@ def evaluate(
     else:
         _show(evaluation)
     if report is not None:
-        messages().print(f"Report: {report}", markup=False, soft_wrap=True)
+        print_message(f"Report: {report}")
 
 
 def _line_unit(data: str, file_format: str | None) -> Any:
@@ -149,8 +149,7 @@ def _overall_scores(scores: Scores) -> Table:
         ("calibration error", scores.expected_calibration_error, "0 is best; 15 bins"),
         ("Brier score", scores.brier, "0 is best"),
     ]
-    table = _table("", "", "", left=(0, 1, 2))
-    table.show_header = False
+    table = new_table("", "", "", left=(0, 1, 2), show_header=False)
     for name, value, meaning in rows:
         if value is not None:
             table.add_row(name, f"{value:.4f}", meaning)
@@ -158,7 +157,7 @@ def _overall_scores(scores: Scores) -> Table:
 
 
 def _class_scores(scores: Scores, names: Sequence[str]) -> Table:
-    table = _table("class", "precision", "recall", "F1", "texts")
+    table = new_table("class", "precision", "recall", "F1", "texts")
     for name, one in zip(names, scores.per_class, strict=True):
         table.add_row(
             plain(name, 40),
@@ -171,7 +170,7 @@ def _class_scores(scores: Scores, names: Sequence[str]) -> Table:
 
 
 def _decisions(scores: Scores, names: Sequence[str]) -> Table:
-    table = _table("class", "true positives", "false negatives", "false positives", "true negatives")
+    table = new_table("class", "true positives", "false negatives", "false positives", "true negatives")
     for name, matrix in zip(names, scores.confusion_matrix.tolist(), strict=True):
         counts = (*reversed(matrix[1]), *reversed(matrix[0]))
         table.add_row(plain(name, 40), *(f"{count:,}" for count in counts))
@@ -179,7 +178,7 @@ def _decisions(scores: Scores, names: Sequence[str]) -> Table:
 
 
 def _confusion_matrix(scores: Scores, names: Sequence[str]) -> Table:
-    table = _table("truth / prediction")
+    table = new_table("truth / prediction")
     for name in names:
         table.add_column(plain(name, 12), justify="right")
     for row, (name, counts) in enumerate(zip(names, scores.confusion_matrix.tolist(), strict=True)):
@@ -190,7 +189,7 @@ def _confusion_matrix(scores: Scores, names: Sequence[str]) -> Table:
 def _top_confusions(scores: Scores, names: Sequence[str]) -> Table:
     from smalltext_cli.metrics import top_confusions
 
-    table = _table("truth", "most frequent prediction", "texts", "share of the class", left=(0, 1))
+    table = new_table("truth", "most frequent prediction", "texts", "share of the class", left=(0, 1))
     for one in top_confusions(scores.confusion_matrix, names):
         table.add_row(plain(one.truth, 40), plain(one.predicted, 40), f"{one.count:,}", f"{one.share:.1%}")
     return table
@@ -199,12 +198,3 @@ def _top_confusions(scores: Scores, names: Sequence[str]) -> Table:
 def _count(count: int, *, right: bool) -> Text:
     style = "bold green" if right else "red" if count else "dim"
     return plain(f"{count:,}" if count or right else ".", style=style)
-
-
-def _table(*headers: str, left: tuple[int, ...] = (0,)) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, header in enumerate(headers):
-        table.add_column(header, justify="left" if number in left else "right")
-    return table

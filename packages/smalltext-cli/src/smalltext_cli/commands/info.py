@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from smalltext_cli.commands import options
-from smalltext_cli.console import jsonable, plain, print_json, print_line, results
+from smalltext_cli.console import jsonable, new_table, plain, print_json, print_line, results
 from smalltext_core import ClassifierSpec, Plugin, classifier_spec, classifiers, plugins
 from smalltext_core.messages import LIMIT, install_command, one_line, printable, shown
 
@@ -50,10 +50,8 @@ def list_classifiers(*, as_json: options.AsJson = False) -> None:
 
 
 def _show_list(found: list[dict[str, Any]], problems: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-
     if found:
-        table = Table("name", "what it is", "from", "abilities", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table = new_table("name", "what it is", "from", "abilities", left=(0, 1, 2, 3))
         for one in found:
             table.add_row(
                 plain(one["name"], style="bold"),
@@ -111,19 +109,18 @@ def _as_dict(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Para
 
 
 def _show_info(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Parameters) -> None:
-    from rich.table import Table
     from rich.text import Text
 
     console = results()
     console.print(Text.assemble((printable(name), "bold"), f": {printable(spec.summary)}"))
-    facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    facts = new_table(show_header=False)
     facts.add_row("from", plain(provider.origin))
     facts.add_row("abilities", plain(", ".join(spec.abilities) or "none beyond fit and predict"))
     facts.add_row("classifier", plain(spec.classifier))
     facts.add_row("dataset", plain(spec.dataset or "TextDataset alone"))
     console.print(facts)
     console.print()
-    table = Table("parameter", "type", "default", "meaning", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = new_table("parameter", "type", "default", "meaning", left=(0, 1, 2, 3))
     for one in parameters.named.values():
         default = "required" if one.is_required else shown(one.default)
         meaning = plain(one.meaning, 4 * LIMIT)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smalltext_cli.commands import options
-from smalltext_cli.console import messages, note, working
+from smalltext_cli.console import note, print_message, working
 from smalltext_cli.errors import UsageError
 from smalltext_cli.readers.files import FileFormat, format_of
 from smalltext_core import TextDataset
@@ -96,9 +96,7 @@ def predict(
             done += len(texts)
             status.update(f"Labelling ... {done:,} texts")
     place = "standard output" if output == writers.STDOUT else output
-    messages().print(
-        f"Labelled {done:,} texts in {time.perf_counter() - begin:.1f} s: {place}", markup=False, soft_wrap=True
-    )
+    print_message(f"Labelled {done:,} texts in {time.perf_counter() - begin:.1f} s: {place}")
     for sentence in notes:
         note(sentence)
 
