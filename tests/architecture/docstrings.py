@@ -12,7 +12,7 @@ import enum
 import importlib
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,8 +96,8 @@ def gaps_of_call(name: str, call: Any, doc: str, shared: Mapping[str, Entry] = {
         yield from (f"{name}({other}): no such parameter" for other in described if other not in names)
 
 
-def gaps_of_class(name: str, found: type) -> Iterator[str]:
-    """Yield what the docstrings of a class and its public methods lack."""
+def gaps_of_class(name: str, found: type, protocols: Sequence[type] = ()) -> Iterator[str]:
+    """Yield what the docstrings of a class and its public methods lack; protocols count as descriptions."""
     doc = inspect.getdoc(found) or ""
     is_protocol = getattr(found, "_is_protocol", False)
     if ">>>" not in doc and not issubclass(found, (BaseException, enum.Enum)) and not is_protocol:
@@ -113,17 +113,22 @@ def gaps_of_class(name: str, found: type) -> Iterator[str]:
         inherits = (function.__doc__ is None) and any(hasattr(base, attribute) for base in found.__mro__[1:])
         if not attribute.startswith("_") and inspect.isfunction(function) and not inherits:
             doc = inspect.getdoc(function) or ""
-            yield from gaps_of_call(f"{name}.{attribute}", function, doc, shared)
+            declared = dict(shared)
+            for protocol in protocols:
+                declared.update(documented(inspect.getdoc(getattr(protocol, attribute, None)) or ""))
+            yield from gaps_of_call(f"{name}.{attribute}", function, doc, declared)
 
 
 def gaps(module: str) -> list[str]:
     """Return what the docstrings of a module's public names lack."""
     found: list[str] = []
     imported = importlib.import_module(module)
+    values = [getattr(imported, public) for public in public_face.names(imported)]
+    protocols = [value for value in values if getattr(value, "_is_protocol", False)]
     for public in sorted(public_face.names(imported)):
         value, name = getattr(imported, public), f"{module}.{public}"
         if inspect.isclass(value) and value.__module__.startswith("smalltext_"):
-            found.extend(gaps_of_class(name, value))
+            found.extend(gaps_of_class(name, value, protocols))
         elif inspect.isroutine(value):
             found.extend(gaps_of_call(name, value, inspect.getdoc(value) or ""))
     return found

@@ -1,4 +1,4 @@
-"""When to stop training: handlers that look at what was measured after each validation."""
+"""Early stopping: handlers that decide after each validation whether training stops."""
 
 from __future__ import annotations
 
@@ -43,14 +43,21 @@ class EarlyStoppingHandler(Protocol):
 
 @dataclass(frozen=True)
 class Metric:
-    """Something that is measured: its name, and which way is better.
+    """A metric of training or validation.
 
     Parameters
     ----------
     name : {"train_loss", "train_acc", "val_loss", "val_acc"}
+        The name of the metric.
     dtype : type, default=float
+        The type of its values.
     lower_is_better : bool, default=True
         True for a loss, False for an accuracy.
+
+    Examples
+    --------
+    >>> Metric("val_acc", lower_is_better=False).improves(0.9, 0.8)
+    True
     """
 
     name: str
@@ -58,7 +65,15 @@ class Metric:
     lower_is_better: bool = True
 
     def improves(self, value: float, other: float) -> bool:
-        """Tell whether `value` is strictly better than `other`."""
+        """Return whether one value is strictly better than another.
+
+        Parameters
+        ----------
+        value : float
+            The new value.
+        other : float
+            The value to compare with.
+        """
         return value < other if self.lower_is_better else value > other
 
 
@@ -175,11 +190,19 @@ class _Condition:
 
 
 class EarlyStoppingOrCondition(_Condition):
-    """Stops as soon as any one of the handlers says so.
+    """Stops as soon as any of several handlers does.
 
     Parameters
     ----------
     early_stopping_handlers : sequence of EarlyStoppingHandler
+        One or more handlers, each of which sees every validation.
+
+    Examples
+    --------
+    >>> accuracy = EarlyStopping(Metric("val_acc", lower_is_better=False), patience=-1, threshold=0.9)
+    >>> handler = EarlyStoppingOrCondition([EarlyStopping(Metric("val_loss"), patience=5), accuracy])
+    >>> handler.check_early_stop(1, {"val_loss": 0.3, "val_acc": 0.95})
+    True
     """
 
     def check_early_stop(self, epoch: int, measured_values: Measurements) -> bool:
@@ -188,11 +211,19 @@ class EarlyStoppingOrCondition(_Condition):
 
 
 class EarlyStoppingAndCondition(_Condition):
-    """Stops when all of the handlers say so at the same check.
+    """Stops when all of several handlers do at the same validation.
 
     Parameters
     ----------
     early_stopping_handlers : sequence of EarlyStoppingHandler
+        One or more handlers, each of which sees every validation.
+
+    Examples
+    --------
+    >>> accuracy = EarlyStopping(Metric("val_acc", lower_is_better=False), patience=-1, threshold=0.9)
+    >>> handler = EarlyStoppingAndCondition([EarlyStopping(Metric("val_loss"), patience=5), accuracy])
+    >>> handler.check_early_stop(1, {"val_loss": 0.3, "val_acc": 0.95})
+    False
     """
 
     def check_early_stop(self, epoch: int, measured_values: Measurements) -> bool:
@@ -201,7 +232,13 @@ class EarlyStoppingAndCondition(_Condition):
 
 
 class NoopEarlyStopping:
-    """Never stops."""
+    """Never stops.
+
+    Examples
+    --------
+    >>> NoopEarlyStopping().check_early_stop(1, {"val_loss": 0.3})
+    False
+    """
 
     def check_early_stop(self, epoch: int, measured_values: Measurements) -> bool:  # noqa: ARG002
         """Return False."""

@@ -1,4 +1,4 @@
-"""Which of the models that training passes through is kept: handlers that compare what was measured."""
+"""Model selection: handlers that decide which weights of a training are kept."""
 
 from __future__ import annotations
 
@@ -20,15 +20,23 @@ METRICS = tuple(Metric(name, lower_is_better=name.endswith("_loss")) for name in
 
 @dataclass(frozen=True)
 class ModelSelectionResult:
-    """A model that a handler was told of.
+    """A model that was added to a handler.
 
     Parameters
     ----------
     model_id : str
+        The epoch and the validation at which it was added.
     model_path : str or None
         None: the training loop keeps weights in memory, and writes nothing.
     measured_values : mapping of str to (float or None)
-    fields : mapping of str to Any
+        The values of the metrics by name.
+    fields : mapping of str to Any, default={}
+        Further notes.
+
+    Examples
+    --------
+    >>> ModelSelectionResult("1-0", None, {"val_loss": 0.3}).measured_values["val_loss"]
+    0.3
     """
 
     model_id: str
@@ -68,7 +76,13 @@ class ModelSelectionHandler(Protocol):
         ...
 
     def select(self, select_by: str | Sequence[str] | None = None) -> ModelSelectionResult | None:
-        """Return the best model so far, or None to keep the one that training ended with."""
+        """Return the best model so far, or None to keep the one that training ended with.
+
+        Parameters
+        ----------
+        select_by : str or sequence of str, optional
+            Names of metrics, the most important first; the default of the handler if None.
+        """
         ...
 
 
@@ -179,7 +193,13 @@ class ModelSelection:
 
 
 class NoopModelSelection:
-    """Selects nothing: the model is the one that training ended with, and no weights are copied."""
+    """Selects nothing: the model is the one that training ended with, and no weights are copied.
+
+    Examples
+    --------
+    >>> NoopModelSelection().select() is None
+    True
+    """
 
     def add_model(
         self,
