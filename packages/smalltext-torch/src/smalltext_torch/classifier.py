@@ -54,33 +54,41 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     Parameters
     ----------
     num_classes : int
+        The number of classes, including those without a training text. At least 2, or 1 if multi-label.
     multi_label : bool, default=False
+        Whether several classes, or none, may apply to a text.
     num_epochs : int, default=10
+        The maximum number of epochs. At least 1.
     lr : float, default=0.001
-        The learning rate of the backend's optimizer.
+        The learning rate of the backend's optimizer. Above 0.
     mini_batch_size : int, default=25
-        How many texts a step of training sees.
+        The number of texts in a training batch. At least 1.
     validation_set_size : float, default=0.1
-        The share of the training texts to set aside if `fit` is given no validation set.
+        The share of the training texts that is held out for validation, unless `fit` gets a validation set.
+        Between 0 and 1.
     validations_per_epoch : int, default=1
+        The number of validations in an epoch, evenly spaced, with the last at its end. At least 1.
     early_stopping_no_improvement : int, default=5
-        Deprecated: how many epochs the validation loss may bring no improvement; 0: any number.
+        Deprecated, use ``fit(early_stopping=...)``: the early stopping patience on the validation loss, in epochs;
+        0 for no early stopping.
     early_stopping_acc : float, default=-1
-        Deprecated: stop once the accuracy on the training texts is above this; -1: whatever it is.
-    class_weight : {None, "balanced"} or mapping of str (or int) to float, default=None
+        Deprecated, use ``fit(early_stopping=...)``: the training accuracy above which training stops; -1 for none.
+    class_weight : "balanced" or mapping of str (or int) to float, optional
+        The weight of each class in the loss; see `smalltext_core.class_weights`.
     device : str or torch.device, optional
-        Where to compute; None is the best there is.
+        The device to compute on; by default the best that is available.
     verbosity : int, default=VERBOSITY_MORE_VERBOSE
+        The amount of logging: one of the constants of `smalltext_torch.progress`.
     seed : int, optional
-        The same seed, data and machine give the same bits.
+        The random seed: the same seed, data and machine give the same bits.
     multi_label_threshold : float, default=0.5
-        In multi-label problems a class applies if its probability is greater than this.
+        In multi-label problems, the probability above which a class applies. From 0 to below 1.
     precision : {"float32", "auto"}, default="float32"
-        "auto" multiplies in bfloat16 or float16 where the device is faster with it.
+        The precision of matrix products; "auto" is bfloat16 or float16 where the device computes faster with it.
     max_gradient_norm : float, default=1.0
-        Longer gradients are shortened to this.
+        The maximum L2 norm of the gradient; larger gradients are clipped to it. Above 0.
     warm_start : bool, default=False
-        Whether `fit` goes on from the model of the `fit` before, instead of starting again.
+        Whether `fit` continues from the model of the previous `fit`, instead of a new one.
     mixed_precision : bool, optional
         The former name of `precision`: True is "auto", False is "float32".
 
