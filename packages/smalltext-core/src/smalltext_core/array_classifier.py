@@ -1,4 +1,4 @@
-"""The short way to a classifier: say what arrays are learned from texts, and what they say of other texts."""
+"""A base class for classifiers whose model is a few arrays."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Floats = NDArray[np.float64]
-"""What is computed with."""
+"""Targets, weights and probabilities."""
 
 Arrays = Mapping[str, NDArray[Any]]
-"""What was learned: arrays by name, of numbers or of strings, never of objects."""
+"""A model: arrays by name, of numbers or strings, never of objects."""
 
 _BATCH = 1000
 

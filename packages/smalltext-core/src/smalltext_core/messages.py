@@ -40,19 +40,11 @@ _BRACKETS = {
 
 
 def printable(text: str, limit: int | None = LIMIT, *, keep: str = "") -> str:
-    r"""Return a text with every character escaped that a terminal would not simply draw, and shortened.
+    r"""Return a text shortened to `limit` characters (None keeps all) and with unprintable ones escaped.
 
     Control characters (the line feed too), bidirectional and other invisible formatting characters, spaces other
-    than the plain one, and halves of surrogate pairs are written as Python escapes them: ``\x1b``, ``\u202e``.
-
-    Parameters
-    ----------
-    text : str
-    limit : int or None, default=300
-        The greatest number of characters; the middle of a longer text is left out, so that its end is still seen.
-        None keeps all of it.
-    keep : str, default=""
-        Characters that are kept although they are not printable, such as a line feed.
+    than the plain one, and halves of surrogate pairs are written as Python escapes them: ``\x1b``, ``\u202e``;
+    those in `keep` are not. The middle of a longer text is left out, so that its end is still seen.
 
     Examples
     --------
@@ -72,14 +64,8 @@ def printable(text: str, limit: int | None = LIMIT, *, keep: str = "") -> str:
 def shown(value: object, limit: int = LIMIT) -> str:
     """Return the `repr` of any value as it may be shown in a message: printable, shortened, and never an error.
 
-    Long strings, numbers, arrays and collections are shortened before they are written, since all of them could
-    take gigabytes.
-
-    Parameters
-    ----------
-    value : object
-    limit : int, default=300
-        The greatest number of characters.
+    Long strings, numbers, arrays and collections are shortened before they are written, to `limit` characters in
+    all, since all of them could take gigabytes.
 
     Examples
     --------
@@ -173,13 +159,6 @@ NEEDED_TOO: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 def install_command(distribution: str, *, upgrade: bool = False) -> str:
     """Return the command that installs a distribution, and for those of this project also that for a clone.
-
-    Parameters
-    ----------
-    distribution : str
-        The distribution, such as ``"smalltext-setfit"``.
-    upgrade : bool, default=False
-        Whether an older version is installed.
 
     Examples
     --------
