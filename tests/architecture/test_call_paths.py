@@ -19,6 +19,7 @@ TEXTS = TextDataset(["a fine plot", "acting"])
 FILES = {
     "sklearn": {"fit": 7, "predict_proba": 8},
     "kimcnn": {"fit": 18, "predict_proba": 15},
+    "setfit": {"fit": 24, "predict_proba": 14},
     "transformers": {"fit": 26, "predict_proba": 17},
 }
 """For each backend, the maximum number of files in our packages; these only become smaller."""

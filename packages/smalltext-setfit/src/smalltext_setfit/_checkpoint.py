@@ -164,7 +164,7 @@ def load_pretrained_body(arguments: SetFitModelArguments, kwargs: ModelKwargs) -
 
 
 def load_saved_body(folder: Path, dimensions: int) -> SentenceTransformer:
-    """Load the sentence transformer of a saved classifier, whose head takes so many dimensions, on the CPU.
+    """Load the sentence transformer of a saved classifier, whose head takes `dimensions` features, on the CPU.
 
     Raises
     ------

@@ -25,12 +25,12 @@ def source(y, weights=None, seed=1, **options):
 
 
 def drawn(pair_source, batch_size=16):
-    """Return how often each pair is drawn in an epoch, those that are alike and those that are apart."""
-    alike, apart = Counter(), Counter()
+    """Return how often each pair is drawn in an epoch, those that are positive and those that are negative."""
+    positive, negative = Counter(), Counter()
     for batch in pair_source.epoch(batch_size):
-        for first, second, is_alike in zip(batch.first, batch.second, batch.labels, strict=True):
-            (alike if is_alike else apart)[frozenset((int(first), int(second)))] += 1
-    return alike, apart
+        for first, second, label in zip(batch.first, batch.second, batch.labels, strict=True):
+            (positive if label else negative)[frozenset((int(first), int(second)))] += 1
+    return positive, negative
 
 
 def every_pair(count):
@@ -38,36 +38,37 @@ def every_pair(count):
 
 
 def test_unique_draws_each_pair_of_different_texts_once():
-    alike, apart = drawn(source(EIGHT_EIGHT_ONE, sampling_strategy="unique"))
-    assert set(alike) | set(apart) == every_pair(17)
-    assert set(alike.values()) == set(apart.values()) == {1}
-    assert all(len({int(EIGHT_EIGHT_ONE[row]) for row in pair}) == 1 for pair in alike)
-    assert all(len({int(EIGHT_EIGHT_ONE[row]) for row in pair}) == 2 for pair in apart)
+    positive, negative = drawn(source(EIGHT_EIGHT_ONE, sampling_strategy="unique"))
+    assert set(positive) | set(negative) == every_pair(17)
+    assert set(positive.values()) == set(negative.values()) == {1}
+    assert all(len({int(EIGHT_EIGHT_ONE[row]) for row in pair}) == 1 for pair in positive)
+    assert all(len({int(EIGHT_EIGHT_ONE[row]) for row in pair}) == 2 for pair in negative)
 
 
 def test_oversampling_repeats_the_rarer_kind_after_all_of_it_was_drawn():
-    alike, apart = drawn(source(EIGHT_EIGHT_ONE, sampling_strategy="oversampling"))
-    assert (alike.total(), apart.total()) == (80, 80)
-    assert len(alike) == 56
-    assert set(alike.values()) == {1, 2}
+    positive, negative = drawn(source(EIGHT_EIGHT_ONE, sampling_strategy="oversampling"))
+    assert (positive.total(), negative.total()) == (80, 80)
+    assert len(positive) == 56
+    assert set(positive.values()) == {1, 2}
 
 
 def test_undersampling_draws_as_many_of_the_other_kind_as_there_are_of_the_rarer():
-    alike, apart = drawn(source(EIGHT_EIGHT_ONE, sampling_strategy="undersampling"))
-    assert (alike.total(), len(alike)) == (apart.total(), len(apart)) == (56, 56)
+    positive, negative = drawn(source(EIGHT_EIGHT_ONE, sampling_strategy="undersampling"))
+    assert (positive.total(), len(positive)) == (negative.total(), len(negative)) == (56, 56)
 
 
 def test_num_iterations_draws_so_many_of_each_kind_for_every_text():
-    alike, apart = drawn(source(EIGHT_EIGHT_ONE, num_iterations=3))
-    assert (alike.total(), apart.total()) == (51, 51)
+    positive, negative = drawn(source(EIGHT_EIGHT_ONE, num_iterations=3))
+    assert (positive.total(), negative.total()) == (51, 51)
 
 
 def test_texts_take_turns():
-    alike, apart = drawn(source(np.repeat([0, 1, 2], 20), num_iterations=1))
-    of_alike, of_apart = (Counter(row for pair in kind.elements() for row in pair) for kind in (alike, apart))
-    assert len(of_alike) == 60
-    assert max(of_alike.values()) <= 4
-    assert max(of_apart.values()) <= 4
+    positive, negative = drawn(source(np.repeat([0, 1, 2], 20), num_iterations=1))
+    both = (positive, negative)
+    of_positive, of_negative = (Counter(row for pair in kind.elements() for row in pair) for kind in both)
+    assert len(of_positive) == 60
+    assert max(of_positive.values()) <= 4
+    assert max(of_negative.values()) <= 4
 
 
 def test_both_kinds_are_mixed_evenly():
@@ -102,19 +103,19 @@ def test_a_further_epoch_draws_in_another_order():
     assert (first != second).any()
 
 
-def test_texts_with_a_label_in_common_are_alike_and_two_without_any_are_no_pair():
-    alike, apart = drawn(source(SEVERAL, sampling_strategy="unique"))
+def test_texts_with_a_label_in_common_are_positive_and_two_without_any_are_no_pair():
+    positive, negative = drawn(source(SEVERAL, sampling_strategy="unique"))
     rows = SEVERAL.toarray() > 0
-    assert set(alike) == {pair for pair in every_pair(7) if (rows[min(pair)] & rows[max(pair)]).any()}
-    assert set(apart) == every_pair(7) - set(alike) - {frozenset((3, 4))}
-    assert set(alike.values()) == set(apart.values()) == {1}
+    assert set(positive) == {pair for pair in every_pair(7) if (rows[min(pair)] & rows[max(pair)]).any()}
+    assert set(negative) == every_pair(7) - set(positive) - {frozenset((3, 4))}
+    assert set(positive.values()) == set(negative.values()) == {1}
 
 
 @pytest.mark.parametrize("strategy", SAMPLING_STRATEGIES)
 def test_one_text_of_each_class_gives_the_pairs_there_are(strategy):
-    alike, apart = drawn(source(np.arange(4), sampling_strategy=strategy))
-    assert not alike
-    assert set(apart) == every_pair(4)
+    positive, negative = drawn(source(np.arange(4), sampling_strategy=strategy))
+    assert not positive
+    assert set(negative) == every_pair(4)
 
 
 def test_no_pairs_where_there_are_none():
@@ -141,27 +142,27 @@ def test_weights_that_are_all_the_same_change_nothing():
 
 @pytest.mark.parametrize("weights", [[1e-9, 1, 1, 1], [1e9, 1, 1, 1], [1e-300, 1, 1, 1]])
 def test_weights_of_any_size_are_drawn_with(weights):
-    alike, apart = drawn(source(np.array([0, 0, 1, 1]), np.array(weights), num_iterations=5))
-    assert alike.total() == apart.total() == 20
+    positive, negative = drawn(source(np.array([0, 0, 1, 1]), np.array(weights), num_iterations=5))
+    assert positive.total() == negative.total() == 20
 
 
 @pytest.mark.parametrize("weights", [[1e-300] * 3 + [1e300] * 3, [1e300, 1e-300] * 3])
 def test_weights_of_which_whole_classes_have_next_to_none_are_drawn_with(weights):
-    alike, apart = drawn(source(np.array([0, 0, 0, 1, 1, 1]), np.array(weights), num_iterations=200))
+    positive, negative = drawn(source(np.array([0, 0, 0, 1, 1, 1]), np.array(weights), num_iterations=200))
     heavy = {row for row in range(6) if weights[row] == 1e300}
-    assert set(alike) == {pair for pair in every_pair(6) if pair <= heavy and (max(pair) < 3 or min(pair) > 2)}
-    assert apart.total() == 1200
-    assert all(len({row // 3 for row in pair}) == 2 for pair in apart)
+    assert set(positive) == {pair for pair in every_pair(6) if pair <= heavy and (max(pair) < 3 or min(pair) > 2)}
+    assert negative.total() == 1200
+    assert all(len({row // 3 for row in pair}) == 2 for pair in negative)
 
 
 def test_a_text_that_outweighs_all_others_hides_nothing_of_them():
     y = np.array([0, 0, 0, 1, 1])
-    alike, apart = drawn(
+    positive, negative = drawn(
         source(y, np.array([1e200, 1.0, 3.0, 1.0, 1.0]), num_iterations=2000, pairs_per_text=10**4)
     )
-    assert set(alike) == {frozenset((0, 1)), frozenset((0, 2))}
-    assert alike[frozenset((0, 2))] / alike.total() == pytest.approx(3 / 4, abs=0.02)
-    assert set(apart) == {frozenset((0, 3)), frozenset((0, 4))}
+    assert set(positive) == {frozenset((0, 1)), frozenset((0, 2))}
+    assert positive[frozenset((0, 2))] / positive.total() == pytest.approx(3 / 4, abs=0.02)
+    assert set(negative) == {frozenset((0, 3)), frozenset((0, 4))}
 
 
 @pytest.mark.parametrize("several", [False, True], ids=["single-label", "multi-label"])
@@ -195,9 +196,9 @@ def test_the_limit_grows_with_the_texts_and_is_told(strategy):
         UserWarning, match=rf"400 of [\d,]+ pairs of 100 texts \({strategy}\).*raise pairs_per_text"
     ):
         limited.warn_of_limit()
-    alike, apart = drawn(limited)
-    assert alike.total() + apart.total() == 400
-    assert abs(alike.total() - apart.total()) <= (10 if strategy == "unique" else 0)
+    positive, negative = drawn(limited)
+    assert positive.total() + negative.total() == 400
+    assert abs(positive.total() - negative.total()) <= (10 if strategy == "unique" else 0)
 
 
 def test_num_iterations_beyond_the_limit_are_told():
