@@ -20,17 +20,14 @@ def module(name: str, path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-CORE_LINES = 4267
+CORE_LINES = 4260
 CORE_FILES = 20
-SOURCE_FILES = 139
+SOURCE_FILES = 127
 """Upper bounds, which only become smaller: 2,000 lines, 15 files and 110 files are what the design asks for."""
 
 CLASS_DEPTH = 4
 FILE_LINES = 400
-LONGER = {
-    "smalltext_torch.training": 407,
-    "smalltext_transformers.classifier": 410,
-}
+LONGER = {"smalltext_torch.classifier": 406}
 """Files that are longer; they only become fewer and shorter."""
 
 CIRCLES: dict[str, set[str]] = {}
