@@ -140,7 +140,7 @@ def test_a_value_is_read_by_the_annotation_of_its_parameter(pair, value):
         ("lr", "no '='"),
         ("learning_rate=3", "It has: lr, num_epochs"),
         ("num_epoch=3", "Did you mean 'num_epochs'?"),
-        ("num_classes=3", "The data says"),
+        ("num_classes=3", "The data determines the number of classes"),
         ("multi_label=true", "--multi-label"),
     ],
 )
