@@ -32,8 +32,7 @@ def import_name(name: str) -> str:
 
 
 def version(name: str) -> str:
-    files = [sources(name) / file for file in ("_version.py", "__init__.py")]
-    text = next(file for file in files if file.is_file()).read_text(encoding="utf-8")
+    text = (sources(name) / "__init__.py").read_text(encoding="utf-8")
     return re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)[1]
 
 
