@@ -46,7 +46,7 @@ def fully_padded(network, ids):
     """Return the pooled features of one text by definition: padded to max_seq_len, one conv2d a height."""
     width = max(network.max_seq_len, *network.kernel_heights)
     row = np.full(width, network.padding_idx)
-    kept = ids[: network.room]
+    kept = ids[: network.max_tokens]
     row[network.filter_padding : network.filter_padding + len(kept)] = kept
     vectors = network.embedding.weight[torch.from_numpy(row)].view(1, 1, width, -1)
     pooled = []

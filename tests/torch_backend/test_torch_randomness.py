@@ -16,11 +16,11 @@ TEXTS = some_texts()
 def test_a_stream_goes_on_where_it_stood() -> None:
     in_one, in_two = TorchRandomness(1, CPU), TorchRandomness(1, CPU)
 
-    with in_one.lent():
+    with in_one.as_global():
         expected = torch.rand(4)
     parts = []
     for _ in range(2):
-        with in_two.lent():
+        with in_two.as_global():
             parts.append(torch.rand(2))
 
     assert torch.equal(torch.cat(parts), expected)
@@ -29,7 +29,7 @@ def test_a_stream_goes_on_where_it_stood() -> None:
 def test_36_the_global_state_is_put_back_even_if_the_block_fails() -> None:
     before = torch.get_rng_state()
 
-    with pytest.raises(ZeroDivisionError), TorchRandomness(1, CPU).lent():
+    with pytest.raises(ZeroDivisionError), TorchRandomness(1, CPU).as_global():
         torch.rand(3)[0] = 1 / 0
 
     assert torch.equal(torch.get_rng_state(), before)

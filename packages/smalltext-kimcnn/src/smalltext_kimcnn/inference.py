@@ -65,7 +65,7 @@ class TableInference:
         proba = np.empty((len(self.texts), samples, last.out_features), dtype=np.float32)
         with inference(network, self._precision):
             for rows, pooled in self._pooled(samples * last.in_features):
-                with randomness.lent():
+                with randomness.as_global():
                     repeated = pooled.repeat_interleave(samples, 0)
                     dropped = functional.dropout(repeated, network.dropout.p, inplace=True)
                 drawn = self.loss.probabilities(last(dropped)).cpu().numpy()
@@ -132,7 +132,7 @@ def _pool(network: KimCNN, texts: Ragged) -> Tensor:
 
 def _batches(network: KimCNN, texts: Ragged) -> list[tuple[Tensor, Tensor]]:
     """Return texts of like length together: which ones, and their token ids."""
-    texts = texts.truncated(network.room)
+    texts = texts.truncated(network.max_tokens)
     widths = texts.lengths + max(network.kernel_heights)
     return [
         (torch.from_numpy(rows), torch.from_numpy(texts.padded(rows, network.padding_idx)[0]))
@@ -151,7 +151,7 @@ def _pool_by_tables(network: KimCNN, batches: list[tuple[Tensor, Tensor]], poole
             some = slice(start, start + group)
             table = _Table.of(network, words, weights[:, :, some].contiguous())
             table.greatest_answers(batches, filters.bias[some], columns[:, some])
-            del table  # There is never room for two.
+            del table  # Two would take too much memory.
 
 
 def _renumbered(

@@ -139,14 +139,14 @@ class KimCNN(nn.Module):
         less where `max_seq_len` leaves no room for that.
         """
         tallest = max(self.kernel_heights)
-        ids = ids[:, : self.room]
+        ids = ids[:, : self.max_tokens]
         length = ids.shape[1] + self.filter_padding
         width = max(min(length + self.filter_padding + tallest, self.max_seq_len), tallest)
         return functional.pad(ids, (self.filter_padding, width - length), value=self.padding_idx)
 
     @property
-    def room(self) -> int:
-        """How many tokens of a text the network sees."""
+    def max_tokens(self) -> int:
+        """The maximum number of tokens of a text."""
         return self.max_seq_len - 2 * self.filter_padding
 
     @property

@@ -184,7 +184,7 @@ class Vocabulary:
         )
 
     def extended(self, words: Iterable[str]) -> Vocabulary:
-        """Return a vocabulary that begins with this one and goes on with those words that it lacks."""
+        """Return a vocabulary that begins with this one, followed by the words that it lacks."""
         more = (word for word in dict.fromkeys(words) if word not in self.numbers)
         return Vocabulary((*self.words, *more), self.padding_idx, self.unknown_idx, self.lowercase)
 

@@ -127,7 +127,7 @@ def fit_head(
     if not settings.differentiable:
         seed = int(randomness.order.integers(2**31))
         return check_finite(_fit_logistic_regression(embeddings, targets, settings, seed))
-    with randomness.network.lent():
+    with randomness.network.as_global():
         head = make_differentiable_head(embeddings.shape[1], settings)
     inputs = torch.from_numpy(embeddings)
     train_by_gradients(

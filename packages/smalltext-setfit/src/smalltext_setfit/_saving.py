@@ -92,7 +92,7 @@ def read_state(
     `head_training` is for manifests of earlier versions, which do not say how the head was trained.
     """
     num_classes, dimensions = model_loading.shapes_of([folder / HEAD])["weight"]
-    with TorchRandomness(0, torch.device("cpu")).lent():
+    with TorchRandomness(0, torch.device("cpu")).as_global():
         body = load_saved_body(folder, dimensions)
     tokenizer = SentenceTokenizer.of(body, saved_value(manifest, "max_length", int))
     network = make_network(body, tokenizer, num_classes, normalize)
@@ -142,7 +142,7 @@ def write_setfit_form(state: SetFitState, folder: Path, *, differentiable: bool)
 def _as_setfit_head(head: nn.Linear, multi_label: bool) -> Any:
     from smalltext_setfit._trainer import SetFitHead
 
-    with TorchRandomness(0, torch.device("cpu")).lent():
+    with TorchRandomness(0, torch.device("cpu")).as_global():
         converted = SetFitHead(head.in_features, head.out_features, eps=0.0, device="cpu", multitarget=multi_label)
     with torch.no_grad():
         converted.linear.weight.copy_(head.weight.cpu())

@@ -94,7 +94,7 @@ class FewShotTrainer:
         cost = self._num_steps * self._cost_of_step + len(self.texts.texts) + seen
         with progress_bar(cost, "train", "text") as bar:
             if self._num_steps:
-                with self.randomness.network.lent(), _keep_global_generators():
+                with self.randomness.network.as_global(), _keep_global_generators():
                     self._train_contrastively(bar)
             if end_to_end:
                 self._train_end_to_end(bar)
@@ -177,7 +177,7 @@ class FewShotTrainer:
     def _train_end_to_end(self, bar: tqdm[None]) -> None:
         """Train the body together with a differentiable head."""
         network, texts, device = self.network, self.texts, self.precision.device
-        with self.randomness.network.lent():
+        with self.randomness.network.as_global():
             head = make_differentiable_head(network.head.in_features, self.head).to(device)
         network.head = head
         network.train()
@@ -187,7 +187,7 @@ class FewShotTrainer:
             logits: torch.Tensor = network(batch)[1] / self.head.temperature
             return logits
 
-        with self.randomness.network.lent():
+        with self.randomness.network.as_global():
             train_by_gradients(
                 logits_of,
                 [

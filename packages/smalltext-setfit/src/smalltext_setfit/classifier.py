@@ -198,7 +198,7 @@ class SetFitClassification(TorchModelBase[SetFitState]):
         if args.epochs[0] and args.max_steps < 0:
             sampler.warn_of_limit()
         kwargs, warm = self._parsed_model_kwargs, self._state if self.warm_start else None
-        with gradients(device), randomness.network.lent():
+        with gradients(device), randomness.network.as_global():
             if warm is None:
                 body = load_pretrained_body(self.setfit_model_args, kwargs)
                 tokenizer = SentenceTokenizer.of(body, self.max_seq_len)

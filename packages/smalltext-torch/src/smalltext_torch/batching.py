@@ -1,4 +1,4 @@
-"""From texts as sequences of token numbers, each of its own length, to batches padded no further than needed."""
+"""Sequences of token ids of different lengths, and batches of them with little padding."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Lengths = NDArray[np.int64]
 RowNumbers = NDArray[np.intp]
 
 WINDOW = 16
-"""So many training batches are drawn at random together and sorted by length among themselves."""
+"""The number of training batches whose texts are drawn at random and then sorted by length."""
 
 JITTER = 0.1
-"""By this share lengths are blurred before sorting, so that small sets too make other batches every epoch."""
+"""The relative noise added to lengths before sorting, so that the batches of small sets vary between epochs."""
 
 
 class Ragged:
-    """Sequences of token numbers, one after the other in one flat array: nothing is padded.
+    """Sequences of token ids in one flat array, without padding.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Ragged:
     Raises
     ------
     InvalidInputError
-        If the offsets do not run from 0 to the number of tokens without going back.
+        If the offsets do not increase from 0 to the number of tokens.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class Ragged:
 
     @classmethod
     def from_sequences(cls, sequences: Iterable[Sequence[int] | NDArray[np.integer]]) -> Ragged:
-        """Join sequences of token numbers.
+        """Join sequences of token ids.
 
         Raises
         ------
@@ -95,7 +95,7 @@ class Ragged:
         return self.tokens[self.offsets[row] : self.offsets[row + 1]]
 
     def __repr__(self) -> str:
-        """Tell how many sequences and tokens there are."""
+        """Name the numbers of sequences and tokens."""
         return f"{type(self).__name__}(n={len(self)}, tokens={self.tokens.size})"
 
     @property
@@ -112,7 +112,7 @@ class Ragged:
         return self._cut(self.offsets[numbers], self.lengths[numbers])
 
     def copy(self) -> Ragged:
-        """Return the same sequences in memory of their own."""
+        """Return a copy of the sequences."""
         return Ragged(self.tokens.copy(), self.offsets.copy())
 
     def read_only(self) -> Ragged:
@@ -166,7 +166,7 @@ class Ragged:
 
 
 class RaggedDataset(Dataset[Ragged]):
-    """A dataset of token sequences: what a torch backend makes of texts, encoded once.
+    """A dataset of texts as token ids, encoded once.
 
     Parameters
     ----------
@@ -209,14 +209,14 @@ class RaggedDataset(Dataset[Ragged]):
 
 @dataclass(frozen=True)
 class Batch:
-    """Some texts as a network takes them.
+    """A batch of texts, the input of a network.
 
     Parameters
     ----------
     tokens : Tensor of int64, shape (n, longest)
         Padded on the right to the longest text of the batch.
     lengths : Tensor of int64, shape (n,)
-        How many tokens of each text are its own. Can be 0.
+        The number of tokens of each text, without padding; can be 0.
     """
 
     tokens: torch.Tensor
@@ -224,7 +224,7 @@ class Batch:
 
     @property
     def mask(self) -> torch.Tensor:
-        """Which tokens are the text's own, bool of shape (n, longest)."""
+        """Which tokens are not padding, bool, shape (n, longest)."""
         return torch.arange(self.tokens.shape[1], device=self.tokens.device) < self.lengths[:, None]
 
     def __len__(self) -> int:
@@ -232,7 +232,7 @@ class Batch:
         return self.tokens.shape[0]
 
     def repeated(self, times: int) -> Batch:
-        """Return each text so many times in a row."""
+        """Return a batch in which each text is repeated `times` times in a row."""
         return Batch(self.tokens.repeat_interleave(times, 0), self.lengths.repeat_interleave(times, 0))
 
 
@@ -248,7 +248,7 @@ def make_batch(
 
 
 def training_batches(lengths: Lengths, batch_size: int, order: np.random.Generator) -> list[RowNumbers]:
-    """Deal all texts into batches, in which the texts are of like length.
+    """Divide all texts into batches of texts of similar length.
 
     The texts are shuffled, sorted by length within windows of a few batches, and the batches are shuffled.
 
@@ -256,7 +256,7 @@ def training_batches(lengths: Lengths, batch_size: int, order: np.random.Generat
     ----------
     lengths : ndarray of int64, shape (n,)
     batch_size : int
-        The size of the largest batch; they differ by one within a window, so that none is a mere rest.
+        The size of the largest batch; sizes differ by one at most within a window, so that no batch is tiny.
     order : numpy.random.Generator
         The same state gives the same batches.
 
@@ -276,9 +276,9 @@ def training_batches(lengths: Lengths, batch_size: int, order: np.random.Generat
 
 
 def prediction_batches(lengths: Lengths, token_budget: int, multiple: int = 1) -> Iterator[RowNumbers]:
-    """Cut texts, sorted by length, into batches of as many tokens as the budget allows, padding included.
+    """Divide texts, sorted by length, into batches of as many tokens as the budget allows, including padding.
 
-    A text that is longer than the budget makes a batch of its own. Widths count as multiples of a number.
+    A text that is longer than the budget is a batch by itself. Widths are rounded up to multiples of a number.
 
     Examples
     --------
@@ -295,7 +295,7 @@ def prediction_batches(lengths: Lengths, token_budget: int, multiple: int = 1) -
 
 
 def _last_within(ascending: Lengths, start: int, token_budget: int) -> int:
-    """Return where a batch that begins at `start` has to end. Its cost grows with every text, so bisect."""
+    """Return the end of the batch that begins at `start`, by bisection."""
     low, high = start + 1, min(len(ascending), start + max(token_budget // int(ascending[start]), 1))
     while low < high:
         middle = (low + high + 1) // 2
@@ -307,7 +307,7 @@ def _last_within(ascending: Lengths, start: int, token_budget: int) -> int:
 
 
 def token_budget(device: torch.device) -> int:
-    """Return how many tokens a prediction batch holds: what stays in a CPU's cache, or fills an accelerator.
+    """Return the maximum number of tokens in an inference batch: what fits a CPU's cache, or fills an accelerator.
 
     On a CPU 512 to 1,024 are equally fast within 3 %; the less, the less memory.
     """
@@ -315,7 +315,7 @@ def token_budget(device: torch.device) -> int:
 
 
 def training_budget(device: torch.device) -> int:
-    """Return how many tokens are trained on at once: the backward pass needs what was computed of all of them.
+    """Return the maximum number of tokens in a forward and backward pass, which keeps the activations of all.
 
     On a CPU more would be no faster.
     """

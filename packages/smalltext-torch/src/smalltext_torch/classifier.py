@@ -399,7 +399,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
 
     def load_state(self, folder: Path, manifest: Manifest) -> TorchState[E]:
         encoder = self.load_encoder(folder)
-        with TorchRandomness(0, torch.device("cpu")).lent():
+        with TorchRandomness(0, torch.device("cpu")).as_global():
             network = self.load_network(encoder, folder)
         return TorchState(
             encoder, network.eval(), self.saved_loss(manifest), manifest.names, manifest.parameters["history"]

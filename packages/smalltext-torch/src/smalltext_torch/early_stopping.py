@@ -22,7 +22,7 @@ Measurements = Mapping[str, "float | None"]
 
 @runtime_checkable
 class EarlyStoppingHandler(Protocol):
-    """Decides after every validation whether training goes on.
+    """Decides after every validation whether training continues.
 
     A handler that also has a method ``reset()`` is reset when a training begins, so that one object serves
     any number of trainings.

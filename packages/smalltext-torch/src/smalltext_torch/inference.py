@@ -108,7 +108,7 @@ class BatchInference:
             together = max(token_budget(self.precision.device) // batch.tokens.numel(), 1)
             for first in range(0, samples, together):
                 times = min(together, samples - first)
-                with torch.inference_mode(), self.precision.autocast(), randomness.lent():
+                with torch.inference_mode(), self.precision.autocast(), randomness.as_global():
                     drawn = function(batch.repeated(times))
                 results[rows, first : first + times] = drawn.float().cpu().numpy().reshape(-1, times, width)
         return results

@@ -81,7 +81,7 @@ class ModelLoadingStrategy(Enum):
         raise InvalidInputError("model_loading_strategy", shown(strategy), f"one of {allowed}")
 
     def arguments(self) -> dict[str, Any]:
-        """Return what every ``from_pretrained`` of transformers and its relatives is to be told."""
+        """Return the arguments for ``from_pretrained`` of transformers and related libraries."""
         if self is ModelLoadingStrategy.ALWAYS_LOCAL:
             return {"local_files_only": True, "force_download": False}
         if self is ModelLoadingStrategy.ALWAYS_DOWNLOAD:

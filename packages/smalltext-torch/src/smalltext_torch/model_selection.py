@@ -47,7 +47,7 @@ class ModelSelectionResult:
 
 @runtime_checkable
 class ModelSelectionHandler(Protocol):
-    """Is told of the model after every validation, and names the best so far.
+    """Receives the model after every validation, and selects the best so far.
 
     The loop asks `select` after each `add_model`. Where the answer is the model just added, a copy of its weights
     replaces the one that is kept; so a model has to be chosen when it is added, or never.

@@ -11,7 +11,7 @@ import inspect
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -92,21 +92,37 @@ def _checked_config(path: Path, content: Mapping[str, Any], library: Any, *, sav
     if not known_type or str(kind).startswith(_BY_OTHER_LIBRARIES):
         refuse(path, "model_type", f"it holds {shown(kind, 100)}", "a type of models that transformers knows")
     known = BASE_CONFIG | _keys_of(library.CONFIG_MAPPING[kind])
+    return _filtered(path, content, known, _ATTENTION_KEYS.__contains__, _check_config_value, saved=saved)
+
+
+def _filtered(
+    path: Path,
+    content: Mapping[str, Any],
+    known: frozenset[str],
+    is_allowed: Callable[[str], bool],
+    check: Callable[[Path, str, Any], None],
+    *,
+    saved: bool,
+) -> dict[str, Any]:
+    """Return the keys that are known or otherwise allowed, and refuse values that may not be passed on.
+
+    Other keys are refused in the folder of a saved classifier, and if they sound as if they decided what is run.
+    """
     checked: dict[str, Any] = {}
     for key, value in content.items():
         if value is None:
             if key in known:
                 checked[key] = None
-        elif key in NOT_HANDED_ON:
-            continue
-        elif _may_hold(path, key, value) and (key in known or key in _ATTENTION_KEYS):
-            checked[key] = value
-        elif saved or is_suspicious(key):
-            refuse(path, key, "this key is not on the list of those that are allowed")
+        elif key not in NOT_HANDED_ON:
+            check(path, key, value)
+            if key in known or is_allowed(key):
+                checked[key] = value
+            elif saved or is_suspicious(key):
+                refuse(path, key, "this key is not on the list of those that are allowed")
     return checked
 
 
-def _may_hold(path: Path, key: str, value: Any) -> bool:
+def _check_config_value(path: Path, key: str, value: Any) -> None:
     """Refuse values that decide what is imported or called, and numbers that would take all memory."""
     if key in ("dtype", "torch_dtype") and not (isinstance(value, str) and value in DTYPES):
         refuse(path, key, f"it holds {shown(value, 100)}", ", ".join(sorted(DTYPES)))
@@ -115,7 +131,6 @@ def _may_hold(path: Path, key: str, value: Any) -> bool:
     if key == "tokenizer_class" and not is_tokenizer(value):
         refuse(path, key, f"it holds {shown(value, 100)}", "a class of tokenizers of texts of transformers")
     _check_numbers(path, key, value)
-    return True
 
 
 def _check_numbers(path: Path, key: str, value: Any) -> None:
@@ -162,7 +177,7 @@ def _keys_of(kind: Any) -> frozenset[str]:
 def parameters_of(kind: Any) -> frozenset[str]:
     """Return the names of the parameters that a class and those it is derived from take.
 
-    Code, quantized weights and files are asked for by name too; such names are left out.
+    Names of parameters that request code, quantized weights or files are left out.
     """
     names: set[str] = set(getattr(kind, "attribute_map", {}))
     for base in kind.__mro__:
@@ -252,19 +267,8 @@ def _checked_tokenizer_config(path: Path, library: Any, *, saved: bool) -> dict[
         refuse(path, "tokenizer_class", f"it holds {shown(kind, 100)}", "a class of tokenizers of texts")
     class_of = None if kind is None else getattr(library, kind, None)
     known = BASE_TOKENIZER | (parameters_of(class_of) if isinstance(class_of, type) else frozenset())
-    checked: dict[str, Any] = {}
-    for key, value in content.items():
-        if value is None:
-            if key in known:
-                checked[key] = None
-        elif key in NOT_HANDED_ON:
-            continue
-        elif key in known or key.endswith("_token"):
-            _check_tokenizer_value(path, key, value)
-            checked[key] = value
-        elif saved or is_suspicious(key) or key.endswith("_kwargs"):
-            refuse(path, key, "this key is not on the list of those that are allowed")
-    return checked
+    # Unknown keys that end in "_kwargs" are refused with their values.
+    return _filtered(path, content, known, lambda key: key.endswith("_token"), _check_tokenizer_value, saved=saved)
 
 
 def _check_tokenizer_value(path: Path, key: str, value: Any) -> None:

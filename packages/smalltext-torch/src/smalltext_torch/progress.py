@@ -223,7 +223,7 @@ def _silenced(name: str) -> Callable[[], object]:
 
 
 def _without_bars() -> Callable[[], object]:
-    # Not every backend has transformers; where nobody imported it, it shows nothing.
+    # If transformers was not imported, it shows no progress bars.
     logging = sys.modules.get("transformers.utils.logging")
     if logging is None or not logging.is_progress_bar_enabled():
         return lambda: None

@@ -1,8 +1,7 @@
-"""Random numbers of a classifier's own: nobody's global random state is read or moved.
+"""The random state of a classifier; the global random state is neither read nor changed.
 
-Everything random in numpy is drawn from generators made of the seed. What torch draws inside a network (initial
-weights, dropout masks) can only come from torch's global generators; so these are lent the state of ours, step by
-step, and get their own back.
+In numpy everything random is drawn from generators made from the seed. What torch draws inside a network (initial
+weights, dropout masks) can only come from its global generators; their state is replaced for each step.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ import torch
 
 from smalltext_core.process import hold_across_forks
 
-_LENT = threading.RLock()
-"""Held while torch's global generators carry a state of ours: two trainings may run in two threads."""
+_LOCK = threading.RLock()
+"""Held while torch's global generators have a classifier's state: two trainings may run in two threads."""
 
-hold_across_forks(_LENT)
+hold_across_forks(_LOCK)
 
 
 class TorchRandomness:
@@ -34,9 +33,9 @@ class TorchRandomness:
     Examples
     --------
     >>> randomness = TorchRandomness(1, torch.device("cpu"))
-    >>> with randomness.lent():
+    >>> with randomness.as_global():
     ...     first = torch.rand(3)
-    >>> with TorchRandomness(1, torch.device("cpu")).lent():
+    >>> with TorchRandomness(1, torch.device("cpu")).as_global():
     ...     bool((torch.rand(3) == first).all())
     True
     """
@@ -47,9 +46,9 @@ class TorchRandomness:
         self._state: list[torch.Tensor] = []
 
     @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Let torch's global generators go on from where this stream stands, until the block ends."""
-        with _LENT:
+    def as_global(self) -> Iterator[None]:
+        """Draw from this stream with torch's global generators; a context manager that restores their state."""
+        with _LOCK:
             before = self._read()
             if self._seed is not None:
                 self._begin(self._seed)
@@ -86,7 +85,7 @@ class TorchRandomness:
 
 
 class Randomness:
-    """The independent streams of one training or one call, all made of one seed.
+    """The independent random streams of one training or one call, from one seed (None: from the operating system).
 
     Attributes
     ----------

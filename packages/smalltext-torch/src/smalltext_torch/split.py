@@ -121,9 +121,9 @@ def _apportion(counts: Counts, wanted: int, order: np.random.Generator) -> Count
 
 
 def _grow(seats: Counts, most: Counts, missing: int, need: NDArray[np.float64]) -> Counts:
-    """Give one more seat to each of up to `missing` classes that have room, those in the greatest need first."""
-    room = np.flatnonzero(seats < most)
-    fed = room[np.argsort(-need[room], kind="stable")][:missing]
+    """Add one seat to up to `missing` classes that are below their maximum, those in the greatest need first."""
+    below = np.flatnonzero(seats < most)
+    fed = below[np.argsort(-need[below], kind="stable")][:missing]
     grown: Counts = seats.copy()
     grown[fed] += 1
     return grown

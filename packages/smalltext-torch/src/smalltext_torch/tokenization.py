@@ -1,4 +1,4 @@
-"""From texts to the token ids that a tokenizer gives them: in batches, unpadded, and cut if need be."""
+"""Tokenization with tokenizers of transformers: token ids without padding, truncation, windows of long texts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 AT_ONCE = 256
-"""So many texts are tokenized in one call; what a tokenizer returns takes far more memory than the ids."""
+"""The number of texts tokenized in one call; what a tokenizer returns takes far more memory than the ids."""
 
 _PROBE = "Hello, WORLD! Zwölf Boxkämpfer jagen 1234 Hühner 👍 今日は"
 
@@ -47,7 +47,7 @@ class Frame:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> Frame:
-        """Return what a tokenizer puts around a text. The tokenizer is not changed."""
+        """Return the numbers for a tokenizer, which is not changed."""
         if tokenizer.is_fast:
             marks = _without_limits(tokenizer).encode("a").special_tokens_mask
         else:
@@ -93,9 +93,9 @@ class Frame:
 
 
 def tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Ragged:
-    """Return the token ids of texts, whole, in what the tokenizer puts around them.
+    """Return the token ids of texts with special tokens, untruncated.
 
-    A text to which the tokenizer gives no token at all gets one, so that a network has something to look at.
+    A text without any token gets one, since networks need one. The tokenizer is not changed.
     """
     filler = next((number for number in _fillers(tokenizer) if number is not None), 0)
     chunks, lengths = [np.empty(0, dtype=np.int32)], [np.zeros(1, dtype=np.int64)]
@@ -139,7 +139,7 @@ def _fillers(tokenizer: PreTrainedTokenizerBase) -> list[int | None]:
 
 
 def tokenizer_id(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return what two tokenizers have in common that give the same ids to the same texts: a short string."""
+    """Return a short string that is equal for tokenizers that give the same ids to the same texts."""
     digest = hashlib.sha256()
     for token, number in sorted(tokenizer.get_vocab().items()):
         digest.update(f"{token}\0{number}\0".encode("utf-8", "surrogatepass"))
@@ -148,7 +148,7 @@ def tokenizer_id(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def positions(config: PretrainedConfig) -> int | None:
-    """Return for how many tokens a model has positions; None if its configuration sets no limit."""
+    """Return the number of positions of a model; None if its configuration sets no limit."""
     most = getattr(config, "max_position_embeddings", None)
     if most is None or most <= 0:
         return None
@@ -158,7 +158,7 @@ def positions(config: PretrainedConfig) -> int | None:
 
 
 def check_length(argument: str, length: object, frame: Frame) -> int:
-    """Return a length that leaves room for a token of the text itself, or say so."""
+    """Return a maximum length, or raise InvalidInputError if special tokens alone would fill it."""
     least = frame.before + frame.after + 1
     if check_count(argument, length) < least:
         raise InvalidInputError(argument, shown(length), f"{least} or above, special tokens included")
@@ -166,7 +166,7 @@ def check_length(argument: str, length: object, frame: Frame) -> int:
 
 
 def within(texts: Ragged, length: int, frame: Frame, what: str) -> Ragged:
-    """Cut texts that are longer than so many tokens, and warn of how many these are."""
+    """Truncate texts to `length` tokens, and warn of the number of texts that are longer."""
     longer = int((texts.lengths > length).sum())
     if not longer:
         return texts

@@ -134,7 +134,7 @@ def fit(
     encoder = classifier.make_encoder(train_set) if previous is None else previous.encoder
     padding = classifier.padding(encoder)
     examples, held_out, loss = _examples(classifier, encoder, train_set, weights, validation_set, randomness)
-    with gradients(device), randomness.network.lent():
+    with gradients(device), randomness.network.as_global():
         network = classifier.make_network(encoder) if previous is None else copy.deepcopy(previous.network)
         network.to(device)
     if previous is not None and not any(parameter.requires_grad for parameter in network.parameters()):
@@ -262,7 +262,7 @@ class Trainer(Generic[E]):
         """
         self.step += 1
         device, widths = self.precision.device, self.precision.widths
-        with self.randomness.network.lent():
+        with self.randomness.network.as_global():
             for part in prediction_batches(examples.texts.lengths[rows], training_budget(device), widths):
                 some = rows[part]
                 batch = make_batch(examples.texts, some, device, self.padding, widths)

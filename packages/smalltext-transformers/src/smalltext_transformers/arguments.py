@@ -154,7 +154,7 @@ def check_fine_tuning(arguments: object) -> None:
 
 
 def check_memory_fix(epochs: object) -> int:
-    """Return a number of epochs, which may be 0, or say so."""
+    """Return a number of epochs, 0 or above, or raise InvalidInputError."""
     if not is_whole(epochs) or epochs < 0:
         raise InvalidInputError("memory_fix", shown(epochs), "a whole number; 0 switches it off")
     return int(epochs)

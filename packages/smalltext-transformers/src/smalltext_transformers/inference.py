@@ -51,7 +51,7 @@ def _reads_the_last_position(config: PretrainedConfig) -> bool:
 
 
 def _turned(batch: Batch, by: torch.Tensor) -> torch.Tensor:
-    """Return the positions of a batch, each row turned to the left by so many."""
+    """Return the positions of a batch, each row rotated to the left by `by` positions."""
     width = batch.tokens.shape[1]
     return (torch.arange(width, device=by.device) + by[:, None]) % width
 

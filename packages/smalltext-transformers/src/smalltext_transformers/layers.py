@@ -103,7 +103,7 @@ def word_embedding(network: Any) -> nn.Embedding | None:
 
 
 def unfreeze_top(network: nn.Module, count: int | None) -> None:
-    """Train so many of the uppermost layers (None: all), and leave those below as they are."""
+    """Unfreeze the `count` uppermost layers (None: all), and freeze those below."""
     if count is None:
         network.requires_grad_(requires_grad=True)
         return
@@ -114,12 +114,12 @@ def unfreeze_top(network: nn.Module, count: int | None) -> None:
 
 
 def adamw(network: nn.Module, lr: float, arguments: FineTuningArguments | None) -> Optimizer:
-    """Return AdamW for a network; with fine-tuning arguments, each layer is a group with a rate of its own.
+    """Return AdamW for a network; with fine-tuning arguments, each layer is a parameter group.
 
     Raises
     ------
     InvalidInputError
-        If so many layers are to be trained from the beginning that none is left to be unfrozen.
+        If all layers would be trained from the beginning, so that none is left to be unfrozen.
     """
     groups: list[dict[str, Any]] = [{"params": trained_parameters(network)}]
     if arguments is not None:
@@ -166,7 +166,7 @@ def linear_decay(optimizer: Optimizer, total_steps: int, rising: float = 0.0) ->
 def prepare(network: Any) -> nn.Module:
     """Return a network whose last layer computes the first token alone within `first_token_alone`.
 
-    The heads of BERT and its kin look at the first token alone. The last layer needs the others as keys and values
+    The heads of BERT and related models look at no other token. The last layer needs the others as keys and values
     of its attention; what comes after that, three quarters of its work, is computed for the first token only.
     Results and gradients are the same, up to rounding.
     """

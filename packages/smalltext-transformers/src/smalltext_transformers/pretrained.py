@@ -32,7 +32,7 @@ from smalltext_transformers.arguments import TransformerModelArguments
 from smalltext_transformers.layers import stack, word_embedding
 
 UNBOUNDED = 1_000_000
-"""Tokenizers say a larger number than this where nobody told them how many tokens the model takes."""
+"""Tokenizers have a larger `model_max_length` than this if it was not set."""
 
 DEFAULT_WINDOW = 512
 """How many tokens are taken where neither the model nor its tokenizer sets a limit."""
@@ -52,14 +52,14 @@ class Pretrained:
         self._cache_dir = expanded(cache_dir)
 
     def config(self, num_classes: int, multi_label: bool) -> PretrainedConfig:
-        """Return the configuration of the model with a head for so many classes."""
+        """Return the configuration of the model, with a head for `num_classes` classes."""
         problem = "multi_label_classification" if multi_label else "single_label_classification"
         with self._loading("config", self._arguments.config) as folder:
             config: PretrainedConfig = AutoConfig.from_pretrained(
                 folder, num_labels=num_classes, problem_type=problem, **self._options()
             )
         config.name_or_path = self._arguments.config
-        # What the classes are called is said by a dataset, and what is wanted besides logits by whoever wants it.
+        # Names of classes come from datasets; outputs other than logits are requested by the calls that need them.
         config.id2label = {number: f"LABEL_{number}" for number in range(num_classes)}
         config.label2id = {name: number for number, name in config.id2label.items()}
         config.return_dict, config.output_hidden_states, config.output_attentions = True, False, False
@@ -119,7 +119,7 @@ class Pretrained:
     def _loading(self, part: str, source: str) -> Iterator[Path]:
         """Check one part of a model, and yield a folder that holds what was checked of it, and nothing else."""
         allowed = "the folder of a model for transformers, or the name of one on the Hugging Face hub"
-        # What was not given of its own is looked for where the model is.
+        # Parts that were not given separately are looked for where the model is.
         argument = "model" if source == self._arguments.model else part
         # transformers takes what is no folder for a name on the hub, and then complains of its letters.
         if (Path(source).is_absolute() or source.startswith((".", "~"))) and not Path(source).is_dir():
@@ -171,7 +171,7 @@ def _network_class(config: PretrainedConfig) -> tuple[Any, PretrainedConfig]:
     """Return the class that classifies texts with a model, and the part of a configuration that it takes.
 
     AutoModelForSequenceClassification would do the same, but where peft is installed it first asks the hub for an
-    adapter, whatever it was told of the cache and of the network.
+    adapter, whatever its arguments about the cache and the network are.
 
     Raises
     ------
