@@ -84,8 +84,15 @@ def installed(tmp_path_factory):
     return by
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_line_of_a_page_installs_what_the_page_goes_on_with(page, installed, tmp_path):
+@pytest.mark.parametrize(
+    ("page", "count"),
+    [
+        *[pytest.param(page, 1, id=page) for page in PAGES],
+        pytest.param(PAGES[-1], None, id=f"{PAGES[-1]}, all", marks=pytest.mark.nightly),
+    ],
+)
+def test_the_line_of_a_page_installs_what_the_page_goes_on_with(page, count, installed, tmp_path):
+    """The first command after it runs; the others of its block run in tests/docs, and here nightly."""
     shell = installed(install_lines(page))
     first = next(
         block
@@ -98,7 +105,8 @@ def test_the_line_of_a_page_installs_what_the_page_goes_on_with(page, installed,
     for block in written:
         (tmp_path / block.title).write_text(block.content, encoding="utf-8")
     (tmp_path / "snippet.py").write_text(first.content, encoding="utf-8")
-    shell.run("python snippet.py" if first.language == "python" else first.command, tmp_path)
+    commands = ["python snippet.py"] if first.language == "python" else first.command.splitlines()[:count]
+    shell.run("\n".join(commands), tmp_path)
     listed = shell.run("smalltext list", tmp_path)
     assert "sklearn" in listed
 
