@@ -27,7 +27,7 @@ SOURCE_FILES = 127
 
 CLASS_DEPTH = 4
 FILE_LINES = 400
-LONGER = {"smalltext_torch.classifier": 406}
+LONGER: dict[str, int] = {}
 """Files that are longer; they only become fewer and shorter."""
 
 CIRCLES: dict[str, set[str]] = {}

@@ -263,18 +263,12 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     def encode(self, encoder: E, data_set: Dataset[Any]) -> Ragged:
         """Return the token ids of the texts of a `TextDataset`, or of the backend's dataset.
 
-        Raises
-        ------
-        InvalidInputError
-            If the dataset is of another kind, or was made with another encoder.
+        A dataset of another kind, or made with another encoder, is refused with an InvalidInputError.
         """
 
     @abstractmethod
     def make_network(self, encoder: E) -> nn.Module:
-        """Return a new network, on the CPU, that shares no memory with objects of the caller.
-
-        Random initial weights are drawn from torch's global generators, which are seeded and restored around it.
-        """
+        """Return a new network on the CPU, which shares no memory; torch is seeded for its initial weights."""
 
     @abstractmethod
     def save_encoder(self, encoder: E, folder: Path) -> None:
