@@ -1,6 +1,6 @@
 """Gaps in the docstrings of public names: parameters without words, type or default; classes without an example.
 
-The known gaps are listed in ``docstring_gaps.txt``, which only gets shorter. Write it again, from the folder of
+Known gaps are listed in ``docstring_gaps.txt``, which may only get shorter. Regenerate it, in the folder of
 the tests, with
 
     python -m architecture.docstrings

@@ -250,6 +250,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         Parameters
         ----------
         data_set : TextDataset or PytorchTextClassificationDataset
+            The texts to embed.
         return_proba : bool, default=False
             Whether to return the probabilities as well.
         embedding_method : {"pooled", "gradient"}, default="pooled"
@@ -269,9 +270,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         --------
         >>> from smalltext_core import TextDataset
         >>> texts = TextDataset(["a fine film", "a dull film"] * 10, [1, 0] * 10)
-        >>> classifier = KimCNNClassifier(2, seed=1, num_epochs=1, out_channels=2, kernel_heights=(2, 3)).fit(
-        ...     texts
-        ... )
+        >>> classifier = KimCNNClassifier(2, num_epochs=1, out_channels=2, kernel_heights=(2, 3)).fit(texts)
         >>> classifier.embed(texts).shape, classifier.embed(texts, embedding_method="gradient").shape
         ((20, 4), (20, 16))
         """

@@ -113,26 +113,31 @@ class PytorchTextClassificationDataset(RaggedDataset):
         Parameters
         ----------
         texts : iterable of str
-            An empty string is a text.
-        y, target_labels, label_names
-            As for the class itself.
+            The texts to encode; an empty string is a text.
+        y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
+            Class numbers; None marks every text as unlabelled.
+        target_labels : array-like of int, optional
+            The class numbers that may occur. Inferred by default.
         vocabulary : Vocabulary, sequence of str, or mapping of str to int, optional
-            The vocabulary to use. Of a plain list of words, padding and unknown words are put in front; a
-            mapping from words to numbers holds ``[PAD]`` and ``[UNK]`` itself. By default one is made
-            of `texts`, to which the next two parameters apply.
+            The vocabulary to use. ``[PAD]`` and ``[UNK]`` are prepended to a list of words; a mapping from words
+            to token ids has to contain them. By default a vocabulary is made of `texts`, with the next two
+            parameters.
         min_frequency : int, default=1
-            How often a word has to occur to be in the vocabulary.
+            The minimum number of occurrences of a word. At least 1.
         max_words : int, optional
-            How many words the vocabulary has at most, the most frequent ones.
+            The maximum number of words, of which the most frequent are kept. By default there is none.
         lowercase : bool, default=True
-            Whether words that differ in case alone are one word. A Vocabulary knows that itself.
+            Whether texts are lower-cased. Ignored if `vocabulary` is a Vocabulary, which has this attribute.
         padding_idx : {0, 1}, default=0
-            The id of the padding; the other one is that of unknown words. A Vocabulary knows that itself.
+            The token id of the padding; the other one is that of unknown words. Ignored if `vocabulary` is a
+            Vocabulary or a mapping.
+        label_names : LabelNames or sequence of str, optional
+            The names of the classes, in the order of their numbers. By default they have none.
 
         Raises
         ------
         InvalidInputError
-            If a text is not a string, or one of the other arguments is not what is described above.
+            If a text is not a string, or an argument has another type or is out of range.
         """
         checked = as_texts(texts, "texts")
         if vocabulary is None:
@@ -152,7 +157,19 @@ class PytorchTextClassificationDataset(RaggedDataset):
 
     @classmethod
     def from_dataset(cls, dataset: TextDataset, vocabulary: Vocabulary) -> Self:
-        """Encode a dataset of plain texts; labels and what belongs to them stay what they are."""
+        """Encode a dataset of plain texts, and keep its labels and label names.
+
+        Parameters
+        ----------
+        dataset : TextDataset
+            The texts and labels.
+        vocabulary : Vocabulary
+            The vocabulary to encode the texts with.
+
+        Returns
+        -------
+        PytorchTextClassificationDataset
+        """
         x = Ragged(*vocabulary.encode(dataset.x)).locked()
         return cls(x, dataset.y, vocabulary=vocabulary, label_names=dataset.label_names)
 
@@ -196,7 +213,7 @@ class Encoder:
         return data_set.x
 
     def save(self, folder: Path) -> None:
-        """Write what `load` reads."""
+        """Save the vocabulary in a folder, from which `load` restores it."""
         content = {
             "words": self.vocabulary.words,
             "padding_idx": self.vocabulary.padding_idx,
@@ -209,7 +226,7 @@ class Encoder:
 
     @classmethod
     def load(cls, folder: Path) -> Encoder:
-        """Read what `save` wrote."""
+        """Load the vocabulary that `save` wrote."""
         path = folder / VOCABULARY
         content = checked_object(path, read_object(path), _SAVED)
         missing = sorted(_SAVED.keys() - content.keys())

@@ -1,4 +1,4 @@
-"""The convolutional network of Kim (2014): filters over windows of word vectors, the greatest answer of each.
+"""The convolutional network of Kim (2014): filters over windows of word vectors, with max-over-time pooling.
 
 Yoon Kim, "Convolutional Neural Networks for Sentence Classification", EMNLP 2014,
 https://aclanthology.org/D14-1181.
@@ -26,33 +26,33 @@ _MOST_PADDING = 2**12
 
 
 class KimCNN(nn.Module):
-    """Word vectors, one bank of filters a kernel height, max-pooling over all windows, dropout, a linear layer.
+    """Word embeddings, a convolution per kernel height, max-over-time pooling, dropout and a linear layer.
 
     Parameters
     ----------
     embedding_matrix : Tensor, shape (words, dimensions)
-        The word vectors to begin with. They are copied.
+        The initial word vectors. They are copied.
     num_classes : int
-        How many outputs there are.
+        The number of outputs. At least 1.
     max_seq_len : int, default=60
-        Texts are cut and padded to this many tokens.
+        The maximum number of tokens of a text, including filter padding; longer texts are truncated.
     out_channels : int, default=100
-        How many filters there are of each height.
+        The number of filters of each height.
     kernel_heights : sequence of int, default=(3, 4, 5)
-        How many words the filters see.
+        The heights of the filters, in words.
     filter_padding : int, default=0
-        How many padding tokens stand before each text, and after it, within `max_seq_len`.
+        The number of padding tokens before and after each text, which count towards `max_seq_len`.
     padding_idx : int, default=0
-        The number of the padding, whose vector is not trained.
+        The token id of the padding, whose vector is not trained.
     dropout : float, default=0.5
-        The share of pooled features that is left out in training.
+        The dropout probability of the pooled features in training.
     static : bool, default=False
-        Whether the word vectors stay as they are.
+        Whether the word vectors are frozen.
     max_norm : float or None, default=3.0
-        The length that no row of the last layer exceeds in training; None lets them grow.
+        The maximum L2 norm of a row of the last layer in training; None for no maximum.
     further_vectors : Tensor, shape (further words, dimensions), optional
-        Vectors of words that no training text has, so that they need not be trained. Their numbers follow those of
-        `embedding_matrix`.
+        Frozen vectors of words that occur in no training text. Their token ids follow those of
+        `embedding_matrix`. By default there are none.
 
     Examples
     --------
@@ -96,16 +96,16 @@ class KimCNN(nn.Module):
         self.last = nn.Linear(out_channels * len(self.kernel_heights), num_classes)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Return the outputs for texts.
+        """Compute the logits of texts.
 
         Parameters
         ----------
         ids : Tensor of int, shape (n, length)
-            Token ids, padded on the right to one length, whichever.
+            Token ids, padded on the right to a common length.
 
         Returns
         -------
-        Tensor, shape (n, num_classes)
+        Tensor of float, shape (n, num_classes)
         """
         if self.training:
             self._constrain()
@@ -113,7 +113,17 @@ class KimCNN(nn.Module):
         return logits
 
     def pool(self, ids: Tensor) -> Tensor:
-        """Return each filter's greatest answer over all windows of each text, shape (n, channels)."""
+        """Compute the features of texts: the maximum of each filter over all windows of a text.
+
+        Parameters
+        ----------
+        ids : Tensor of int, shape (n, length)
+            Token ids, padded on the right to a common length.
+
+        Returns
+        -------
+        Tensor of float, shape (n, out_channels * len(kernel_heights))
+        """
         vectors = self.vectors(self.framed(ids))
         banks = zip(self.kernel_heights, self.filters, strict=True)
         pooled = []
@@ -123,7 +133,17 @@ class KimCNN(nn.Module):
         return torch.cat(pooled, dim=1)
 
     def vectors(self, ids: Tensor) -> Tensor:
-        """Return the vector of each word, shape (*ids.shape, dimensions)."""
+        """Look up the word vectors of token ids.
+
+        Parameters
+        ----------
+        ids : Tensor of int, any shape
+            Token ids, from 0 to below `vocabulary_size`.
+
+        Returns
+        -------
+        Tensor of float, shape (*ids.shape, dimensions)
+        """
         trained = self.embedding.num_embeddings
         if self.further is None:
             vectors: Tensor = self.embedding(ids)
@@ -132,11 +152,21 @@ class KimCNN(nn.Module):
         return torch.where((ids < trained).unsqueeze(-1), known, self.further((ids - trained).clamp(min=0)))
 
     def framed(self, ids: Tensor) -> Tensor:
-        """Cut and pad texts as far as it changes anything.
+        """Truncate texts and pad them, with no more padding than changes the outputs.
 
-        The network is defined on texts padded to `max_seq_len`. Once there is a window that sees padding only,
-        more padding changes no maximum: as much of it behind the longest text as the filters are tall will do, and
-        less where `max_seq_len` leaves no room for that.
+        The network is defined on texts padded to `max_seq_len`. Once a window covers padding only, more padding
+        changes no maximum. The longest text is therefore followed by as much padding as the tallest filter has
+        words, or by less if `max_seq_len` is reached before.
+
+        Parameters
+        ----------
+        ids : Tensor of int, shape (n, length)
+            Token ids, padded on the right to a common length.
+
+        Returns
+        -------
+        Tensor of int, shape (n, width)
+            Token ids, with `filter_padding` padding tokens on the left.
         """
         tallest = max(self.kernel_heights)
         ids = ids[:, : self.max_tokens]
@@ -151,17 +181,27 @@ class KimCNN(nn.Module):
 
     @property
     def vocabulary_size(self) -> int:
-        """How many words have a vector."""
+        """The number of words that have a vector."""
         return self.embedding.num_embeddings + (0 if self.further is None else self.further.num_embeddings)
 
     @property
     def padding_idx(self) -> int:
-        """The number of the padding."""
+        """The token id of the padding."""
         assert self.embedding.padding_idx is not None
         return self.embedding.padding_idx
 
     def train(self, mode: bool = True) -> Self:
-        """Switch training on or off; what is seen from outside of training keeps the constraint."""
+        """Switch between training and evaluation mode; evaluation starts with the norm constraint applied.
+
+        Parameters
+        ----------
+        mode : bool, default=True
+            True for training mode, False for evaluation mode.
+
+        Returns
+        -------
+        Self
+        """
         if self.training and not mode:
             self._constrain()
         return super().train(mode)
@@ -179,8 +219,8 @@ def _frozen(vectors: Tensor) -> nn.Embedding:
 
 
 def _greatest_answers(vectors: Tensor, height: int, filters: nn.Linear) -> Tensor:
-    # One matrix product answers for every word at every position of a window; a window's answer is a sum of these.
-    # Several times as fast as conv2d with a kernel as wide as the vectors, and no window is laid out in memory.
+    # One matrix product gives the terms of every word at every position of a window; a window's output is a sum
+    # of them. This is several times as fast as conv2d with a kernel as wide as the vectors, and copies no window.
     by_position = filters.weight.view(filters.out_features, height, -1).transpose(0, 1).flatten(0, 1)
     answers: Tensor = _GreatestSums.apply(  # type: ignore[no-untyped-call]
         functional.linear(vectors, by_position), height
@@ -190,15 +230,14 @@ def _greatest_answers(vectors: Tensor, height: int, filters: nn.Linear) -> Tenso
 
 
 class _GreatestSums(torch.autograd.Function):
-    """The greatest sum over windows of what each word answers at its position in the window.
+    """The maximum over windows of the sum of the terms that each word contributes at its position in the window.
 
-    Of the answers, shape (n, length, height * filters), the backward pass needs nothing but where each greatest
-    sum stood.
+    Of the terms, shape (n, length, height * filters), the backward pass needs only the index of each maximum.
     """
 
     @staticmethod
     def forward(ctx: Any, answers: Tensor, height: int) -> Tensor:
-        """Return the greatest sums, shape (n, filters)."""
+        """Return the maxima, shape (n, filters)."""
         windows = answers.shape[1] - height + 1
         at = answers.chunk(height, dim=2)
         sums = at[0][:, :windows].clone()
@@ -211,7 +250,7 @@ class _GreatestSums(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """Return the gradient by the answers: that of a sum goes to each of its terms."""
+        """Return the gradient with respect to the terms: that of a sum goes to each of its terms."""
         (where,) = ctx.saved_tensors
         by_answers = gradient.new_zeros(ctx.shape)
         for position, at in enumerate(by_answers.chunk(ctx.height, dim=2)):
@@ -260,6 +299,6 @@ def check_matrix(matrix: Any) -> Any:
 
 
 def check_saved_padding(padding: int) -> None:
-    """Refuse a filter padding in a saved model that would take all memory, since every text gets that long."""
+    """Reject a filter padding in a saved model that would exhaust memory, since every text gets that long."""
     if padding > _MOST_PADDING:
         raise InvalidInputError("filter_padding", str(padding), f"up to {_MOST_PADDING}")

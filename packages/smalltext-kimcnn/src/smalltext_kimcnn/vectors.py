@@ -1,8 +1,8 @@
-"""Pretrained word vectors: read from a file, and laid out for a vocabulary.
+"""Pretrained word vectors: reading them from a file, and making the embedding matrix of a vocabulary.
 
-Four kinds of file are read: the text formats of GloVe (``word 0.1 0.2 ...``) and of word2vec (the same under a
-line with the number of words and of dimensions), a ``.npy`` matrix, and ``.safetensors``; for the latter two a
-list of words lies beside the file.
+Four file formats are supported: the text formats of GloVe (``word 0.1 0.2 ...``) and of word2vec (the same after
+a header with the numbers of words and dimensions), a ``.npy`` matrix, and ``.safetensors``; the latter two need a
+list of words in a further file.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ class Vectors:
     Parameters
     ----------
     words : sequence of str
+        The words, in the order of the rows of `matrix`.
     matrix : ndarray of float, shape (len(words), dimensions)
-        Held as float32, and not to be written to.
+        The vectors, kept as float32 and read-only.
 
     Raises
     ------
     InvalidInputError
-        If the two do not fit, or a number is not finite.
+        If there is not one vector for each word, or a number is not finite.
 
     Examples
     --------
@@ -74,22 +75,29 @@ class Vectors:
 
     @property
     def dimensions(self) -> int:
-        """The length of a vector."""
+        """The number of dimensions of a vector."""
         return int(self.matrix.shape[1])
 
     @cached_property
     def rows(self) -> dict[str, int]:
-        """The row of each word; of a word that occurs twice, the first."""
+        """The row of each word; the first one if a word occurs twice."""
         rows: dict[str, int] = {}
         for row, word in enumerate(self.words):
             rows.setdefault(word, row)
         return rows
 
     def lay_out(self, vocabulary: Vocabulary, generator: np.random.Generator) -> NDArray[np.float32]:
-        """Return a matrix with a row for each word of a vocabulary.
+        """Make the embedding matrix of a vocabulary.
 
-        Unknown words are drawn uniformly from [-a, a], where a gives them the variance of the pretrained vectors
-        (Kim 2014, section 3.2); the padding is zero.
+        The vectors of unknown words are drawn uniformly from [-a, a], where a gives them the variance of the
+        pretrained vectors (Kim 2014, section 3.2); that of the padding is zero.
+
+        Parameters
+        ----------
+        vocabulary : Vocabulary
+            The words, in the order of the rows of the matrix.
+        generator : numpy.random.Generator
+            The random number generator for the vectors of unknown words.
 
         Returns
         -------
@@ -105,14 +113,38 @@ class Vectors:
         return matrix
 
     def extend(self, vocabulary: Vocabulary) -> Vocabulary:
-        """Return a vocabulary with those words put after its own that it lacks and that a text can have.
+        """Append the pretrained words to a vocabulary.
 
-        Where texts are lower-cased, a word with a capital is none of these.
+        If the vocabulary lower-cases texts, words with a capital are left out, because no text contains them.
+
+        Parameters
+        ----------
+        vocabulary : Vocabulary
+            The vocabulary to extend, which is not changed.
+
+        Returns
+        -------
+        Vocabulary
         """
         return vocabulary.extended(word for word in self.rows if not vocabulary.lowercase or word == word.lower())
 
     def of(self, words: Sequence[str]) -> NDArray[np.float32]:
-        """Return the vectors of words that are all known, shape (len(words), dimensions)."""
+        """Look up the vectors of words.
+
+        Parameters
+        ----------
+        words : sequence of str
+            Words that all have a vector.
+
+        Returns
+        -------
+        ndarray of float32, shape (len(words), dimensions)
+
+        Raises
+        ------
+        KeyError
+            If a word has no vector.
+        """
         return self.matrix[[self.rows[word] for word in words]]
 
     @cached_property
@@ -134,7 +166,7 @@ def check_source(embeddings: Any, embedding_matrix: Any) -> str | Path | Vectors
 
 
 def load_vectors(source: str | Path | Vectors) -> Vectors:
-    """Return vectors as they are, and those of a file; it is read once for all classifiers of a factory."""
+    """Return vectors unchanged, or read them from a file, which is cached for the classifiers of a factory."""
     if isinstance(source, Vectors):
         return source
     path = as_path(source, "embeddings")
@@ -155,12 +187,12 @@ def read_vectors(path: str | Path, words: str | Path | Sequence[str] | None = No
         ``.npy``, ``.safetensors`` (one matrix), or else text in the format of GloVe or of word2vec.
     words : path or sequence of str, optional
         For ``.npy`` and ``.safetensors``: the words in the order of the rows, or a UTF-8 file with one a line. By
-        default the file beside `path` of the same name that ends in .words, .txt or .vocab.
+        default the file in the same folder with the same name and the suffix .words, .txt or .vocab.
 
     Raises
     ------
     InvalidInputError
-        If the file does not exist, or is not what is described above: the message names the line.
+        If the file does not exist or has another format; the message names the line.
 
     Examples
     --------
@@ -227,7 +259,7 @@ def _words_of(path: Path, words: str | Path | Sequence[str] | None) -> tuple[str
 
 
 def _read_text(path: Path, file: BinaryIO) -> Vectors:
-    """Read GloVe or word2vec text, a block of lines at a time into one matrix that grows."""
+    """Read GloVe or word2vec text, a block of lines at a time."""
     first = file.readline()
     count, dimensions = _header(first)
     first_number = 1 if dimensions else 0

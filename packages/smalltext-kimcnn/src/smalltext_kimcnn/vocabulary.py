@@ -1,7 +1,7 @@
-"""Words and their numbers: how a text becomes token ids.
+"""Vocabulary and tokenizer: how a text becomes token ids.
 
-A text is split as the word vectors of the time were: ``don't`` into ``do`` and ``n't``, punctuation apart,
-numbers whole, and scripts that are written without spaces into their characters.
+Texts are tokenized like the corpora of GloVe and word2vec: ``don't`` into ``do`` and ``n't``, punctuation marks as
+tokens, numbers as one token, and scripts that are written without spaces into characters.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ _ENCODED_AT_ONCE = 2_000
 
 
 class Vocabulary:
-    """Words in the order of their numbers, among them one for padding and one for words that are not there.
+    """Words in the order of their token ids, including one for padding and one for unknown words.
 
     Parameters
     ----------
     words : sequence of str
-        Every word, the two reserved ones included: word number i is ``words[i]``.
+        All words, including the two reserved ones: the token id of ``words[i]`` is i.
     padding_idx : int, default=0
-        The number of the padding.
+        The token id of the padding.
     unknown_idx : int, default=1
-        The number that every word gets which is not in `words`.
+        The token id of all words that are not in `words`.
     lowercase : bool, default=True
         Whether texts are lower-cased before they are looked up.
 
     Raises
     ------
     InvalidInputError
-        If a word occurs twice, or the two reserved numbers are not two of the words.
+        If a word occurs twice, or `padding_idx` and `unknown_idx` are not the ids of two different words.
 
     Examples
     --------
@@ -86,7 +86,26 @@ class Vocabulary:
 
     @classmethod
     def from_words(cls, words: Iterable[str], padding_idx: int = 0, lowercase: bool = True) -> Vocabulary:
-        """Put the two reserved words in front of others: padding 0 and unknown 1, or the other way round."""
+        """Make a vocabulary of words without the reserved ones, which come first.
+
+        Parameters
+        ----------
+        words : iterable of str
+            The words, in the order of their token ids, which begin at 2.
+        padding_idx : {0, 1}, default=0
+            The token id of the padding; the other one is that of unknown words.
+        lowercase : bool, default=True
+            Whether texts are lower-cased before they are looked up.
+
+        Returns
+        -------
+        Vocabulary
+
+        Raises
+        ------
+        InvalidInputError
+            If `padding_idx` is neither 0 nor 1, or a word occurs twice.
+        """
         if not is_whole(padding_idx) or padding_idx not in (0, 1):
             raise InvalidInputError(
                 "padding_idx", shown(padding_idx), "0 or 1", "For another number, make a Vocabulary of all words."
@@ -97,7 +116,24 @@ class Vocabulary:
 
     @classmethod
     def from_numbers(cls, numbers: Mapping[str, int], lowercase: bool = True) -> Vocabulary:
-        """Take over a mapping from words to their numbers, which are 0 to n - 1; [PAD] and [UNK] among them."""
+        """Make a vocabulary of a mapping from words to token ids.
+
+        Parameters
+        ----------
+        numbers : mapping of str to int
+            The token id of each word, from 0 to n - 1, including those of ``[PAD]`` and ``[UNK]``.
+        lowercase : bool, default=True
+            Whether texts are lower-cased before they are looked up.
+
+        Returns
+        -------
+        Vocabulary
+
+        Raises
+        ------
+        InvalidInputError
+            If the ids are not 0 to n - 1, or a reserved word is missing.
+        """
         words = sorted(numbers, key=numbers.__getitem__)
         if [numbers[word] for word in words] != list(range(len(words))) or not {
             PADDING,
@@ -121,19 +157,29 @@ class Vocabulary:
         padding_idx: int = 0,
         lowercase: bool = True,
     ) -> Vocabulary:
-        """Collect the words that occur in texts, the most frequent first.
+        """Make a vocabulary of the words that occur in texts, the most frequent first.
 
         Parameters
         ----------
         texts : iterable of str
+            The texts to tokenize.
         min_frequency : int, default=1
-            How often a word has to occur to be taken in.
+            The minimum number of occurrences of a word. At least 1.
         max_words : int, optional
-            How many words to take in at most; all by default.
+            The maximum number of words, of which the most frequent are kept; all by default.
         padding_idx : {0, 1}, default=0
-            The number of the padding; the other one is that of unknown words.
+            The token id of the padding; the other one is that of unknown words.
         lowercase : bool, default=True
-            Whether words that differ in case alone are one word.
+            Whether texts are lower-cased before they are looked up.
+
+        Returns
+        -------
+        Vocabulary
+
+        Raises
+        ------
+        InvalidInputError
+            If `min_frequency`, `max_words` or `padding_idx` is out of range.
         """
         for argument, number in (("min_frequency", min_frequency), ("max_words", max_words)):
             if number is not None and (not isinstance(number, int) or number < 1):
@@ -151,7 +197,7 @@ class Vocabulary:
 
     @cached_property
     def numbers(self) -> dict[str, int]:
-        """The number of each word."""
+        """The token id of each word."""
         return {word: number for number, word in enumerate(self.words)}
 
     @cached_property
@@ -159,12 +205,17 @@ class Vocabulary:
         return _splitter(models.WordLevel(self.numbers, unk_token=self.words[self.unknown_idx]), self.lowercase)
 
     def encode(self, texts: Iterable[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Turn texts into word numbers, one after the other.
+        """Encode texts as token ids.
+
+        Parameters
+        ----------
+        texts : iterable of str
+            The texts to tokenize.
 
         Returns
         -------
-        ids : ndarray of int32
-            The word numbers of all texts.
+        ids : ndarray of int32, shape (total,)
+            The token ids of all texts, concatenated.
         offsets : ndarray of int64, shape (n + 1,)
             Text i is ``ids[offsets[i]:offsets[i + 1]]``.
         """
@@ -177,23 +228,43 @@ class Vocabulary:
         return np.concatenate(ids), np.cumsum(np.concatenate(lengths))
 
     def begins_with(self, other: Vocabulary) -> bool:
-        """Tell whether every number of another vocabulary means the same word in this one."""
+        """Return whether every token id of another vocabulary stands for the same word in this one.
+
+        Parameters
+        ----------
+        other : Vocabulary
+            The vocabulary that this one may be an extension of.
+
+        Returns
+        -------
+        bool
+        """
         return other is self or (
             self.words[: len(other)] == other.words
             and (self.padding_idx, self.unknown_idx) == (other.padding_idx, other.unknown_idx)
         )
 
     def extended(self, words: Iterable[str]) -> Vocabulary:
-        """Return a vocabulary that begins with this one, followed by the words that it lacks."""
+        """Return a vocabulary with further words appended.
+
+        Parameters
+        ----------
+        words : iterable of str
+            The words to append; those that are in the vocabulary are skipped.
+
+        Returns
+        -------
+        Vocabulary
+        """
         more = (word for word in dict.fromkeys(words) if word not in self.numbers)
         return Vocabulary((*self.words, *more), self.padding_idx, self.unknown_idx, self.lowercase)
 
     def __len__(self) -> int:
-        """Return how many words there are, the reserved ones included."""
+        """Return the number of words, including the reserved ones."""
         return len(self.words)
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether both give every text the same numbers."""
+        """Return whether both encode every text as the same token ids."""
         if not isinstance(other, Vocabulary):
             return NotImplemented
         return self.lowercase == other.lowercase and len(self) == len(other) and self.begins_with(other)
@@ -202,11 +273,11 @@ class Vocabulary:
         return hash((self.words, self.padding_idx, self.unknown_idx, self.lowercase))
 
     def __repr__(self) -> str:
-        """Tell the size."""
+        """Name the size."""
         return f"Vocabulary(n={len(self)}, lowercase={self.lowercase})"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what follows from the words."""
+        """Leave out what is derived from the words."""
         return {key: value for key, value in vars(self).items() if key not in ("numbers", "_tokenizer")}
 
 

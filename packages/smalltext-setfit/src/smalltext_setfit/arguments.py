@@ -50,7 +50,22 @@ class SetFitModelArguments:
 
     @classmethod
     def of(cls, model: SetFitModelArguments | str | Path) -> SetFitModelArguments:
-        """Return arguments unchanged, and the default ones for the name or folder of a model."""
+        """Return arguments unchanged, and the default ones for the name or folder of a model.
+
+        Parameters
+        ----------
+        model : SetFitModelArguments, str or path
+            Arguments, or the name or folder of a sentence transformer.
+
+        Returns
+        -------
+        SetFitModelArguments
+
+        Raises
+        ------
+        InvalidInputError
+            If `model` has another type or is empty.
+        """
         return model if isinstance(model, SetFitModelArguments) else cls(model)
 
     def to_json(self) -> dict[str, Any]:

@@ -65,8 +65,7 @@ class SetFitClassification(TorchModelBase[SetFitState]):
     use_differentiable_head : bool, default=False
         Whether the head is trained by gradient descent, instead of fitting a logistic regression.
     mini_batch_size : int, default=32
-        The number of pairs in a batch of contrastive training, and of texts in a batch of a differentiable head.
-        At least 1.
+        The number of pairs in a training batch, or of texts for a differentiable head. At least 1.
     model_kwargs : mapping, optional
         Arguments of ``SetFitModel.from_pretrained``, as described in `ModelKwargs`.
     trainer_kwargs : mapping, optional
@@ -74,18 +73,16 @@ class SetFitClassification(TorchModelBase[SetFitState]):
     device : str or torch.device, optional
         The device to compute on, such as "cpu" or "cuda"; by default the best that is available.
     class_weight : "balanced" or mapping of str (or int) to float, optional
-        The weight of each class in the loss of the head, by name (by number where classes have no names);
-        "balanced" weights classes inversely to their frequency. A class that is not in the mapping weighs 1.
+        The weight of each class in the loss, by name (by number where classes have no names), 1 for all others;
+        "balanced" weights classes inversely to their frequency.
     pairs_per_text : int, default=40
-        The maximum number of pairs in an epoch, per training text. A warning says if the sampling strategy needs
-        more. At least 1.
+        The maximum number of pairs per training text in an epoch, at least 1. A warning says if it limits them.
     precision : {"float32", "auto"}, default="float32"
         The precision of matrix products; "auto" is bfloat16 or float16 where the device computes faster with it.
     multi_label_threshold : float, default=0.5
         In multi-label problems, the probability above which a class applies. From 0 to below 1.
     warm_start : bool, default=False
-        Whether `fit` continues from the sentence transformer of the previous `fit`, instead of the pretrained one.
-        The head is fitted anew.
+        Whether `fit` continues from the previous sentence transformer; the head is always fitted anew.
     seed : int, optional
         The random seed: the same seed, data and machine give the same bits. From 0 to 2**32 - 1.
 
@@ -104,6 +101,11 @@ class SetFitClassification(TorchModelBase[SetFitState]):
     References
     ----------
     Tunstall et al. (2022), Efficient Few-Shot Learning Without Prompts. https://arxiv.org/abs/2209.11055
+
+    Examples
+    --------
+    >>> SetFitClassification("sentence-transformers/all-MiniLM-L6-v2", num_classes=2, seed=1)
+    SetFitClassification('sentence-transformers/all-MiniLM-L6-v2', num_classes=2)
     """
 
     name, distribution, version = "setfit", "smalltext-setfit", __version__
@@ -159,9 +161,7 @@ class SetFitClassification(TorchModelBase[SetFitState]):
         *,
         weights: ArrayLike | None = None,
     ) -> Self:
-        """Train the classifier on labelled texts, starting from the pretrained model, and return it.
-
-        If training fails, the classifier does not change.
+        """Train on labelled texts, and return this classifier, which is left unchanged if training fails.
 
         Parameters
         ----------

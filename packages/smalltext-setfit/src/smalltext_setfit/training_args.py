@@ -273,7 +273,7 @@ class ModelKwargs:
         Parameters of the head: of scikit-learn's `LogisticRegression`; of a differentiable head `temperature`,
         `eps` and `bias`.
     multi_target_strategy : {"one-vs-rest", "multi-output"}, optional
-        Accepted for setfit's sake: multi-label heads are independent for each class in any case.
+        Accepted for compatibility with setfit: multi-label heads are independent for each class in any case.
     revision : str, optional
         The branch, tag or commit of the model on the hub.
     token : str or bool, optional

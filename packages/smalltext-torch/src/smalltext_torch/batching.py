@@ -65,12 +65,21 @@ class Ragged:
 
     @classmethod
     def from_sequences(cls, sequences: Iterable[Sequence[int] | NDArray[np.integer]]) -> Ragged:
-        """Join sequences of token ids.
+        """Concatenate sequences of token ids.
+
+        Parameters
+        ----------
+        sequences : iterable of sequences of int
+            The token ids of each text.
+
+        Returns
+        -------
+        Ragged
 
         Raises
         ------
         InvalidInputError
-            If one of them is something else.
+            If a sequence is not one-dimensional, or holds something other than integers.
         """
         allowed = "a sequence of token numbers for each text"
         if not isinstance(sequences, Iterable):
@@ -104,7 +113,17 @@ class Ragged:
         return np.diff(self.offsets)
 
     def take(self, rows: Rows) -> Ragged:
-        """Return some of the sequences, in the order asked for; without a copy where they are neighbours."""
+        """Select sequences.
+
+        Parameters
+        ----------
+        rows : range or array-like of int, shape (k,)
+            The rows to select, in this order. A range with step 1 selects them without a copy.
+
+        Returns
+        -------
+        Ragged
+        """
         if isinstance(rows, range) and rows.step == 1:
             offsets = self.offsets[rows.start : max(rows.stop, rows.start) + 1]
             return Ragged(self.tokens[offsets[0] : offsets[-1]], offsets - offsets[0])
@@ -116,7 +135,7 @@ class Ragged:
         return Ragged(self.tokens.copy(), self.offsets.copy())
 
     def read_only(self) -> Ragged:
-        """Return the same sequences in memory that cannot be changed; copied where it can be."""
+        """Return the same sequences with read-only memory; writable memory is copied."""
         return self._over(read_only(self.tokens), read_only(self.offsets))
 
     def locked(self) -> Ragged:
@@ -135,17 +154,41 @@ class Ragged:
         return made
 
     def truncated(self, max_length: int) -> Ragged:
-        """Return the first `max_length` tokens of every sequence; this object where none is longer."""
+        """Truncate sequences on the right.
+
+        Parameters
+        ----------
+        max_length : int
+            The maximum number of tokens of a sequence.
+
+        Returns
+        -------
+        Ragged
+            This object, if no sequence is longer.
+        """
         lengths = self.lengths
         if not (lengths > max_length).any():
             return self
         return self._cut(self.offsets[:-1], np.minimum(lengths, max_length))
 
     def padded(self, rows: RowNumbers, padding: int = 0, multiple: int = 1) -> tuple[NDArray[np.int64], Lengths]:
-        """Return sequences side by side, and their lengths.
+        """Pad sequences on the right to the longest of them.
 
-        There are as many columns as the longest of them has tokens, 1 at least; and a few more where that is no
-        multiple of a number, but no more than the longest of all sequences has.
+        Parameters
+        ----------
+        rows : ndarray of int, shape (k,)
+            The rows of the sequences.
+        padding : int, default=0
+            The token id of the padding.
+        multiple : int, default=1
+            The width is rounded up to a multiple of this number, but not beyond the longest of all sequences.
+
+        Returns
+        -------
+        tokens : ndarray of int64, shape (k, width)
+            The padded token ids; the width is at least 1.
+        lengths : ndarray of int64, shape (k,)
+            The number of tokens of each sequence, without padding.
         """
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
@@ -171,9 +214,24 @@ class RaggedDataset(Dataset[Ragged]):
     Parameters
     ----------
     x : Ragged
-        Copied, unless its memory is read-only; the `x` of the dataset is read-only.
-    y, target_labels, label_names
-        As of `smalltext_core.Dataset`.
+        The token ids, copied unless their memory is read-only; the `x` of the dataset is read-only.
+    y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
+        Class numbers; None marks every text as unlabelled.
+    target_labels : array-like of int, optional
+        The class numbers that may occur. Inferred by default.
+    label_names : LabelNames or sequence of str, optional
+        The names of the classes, in the order of their numbers. By default they have none.
+
+    Raises
+    ------
+    InvalidInputError
+        If the lengths of `x` and `y` differ, or the labels are not class numbers.
+
+    Examples
+    --------
+    >>> dataset = RaggedDataset(Ragged.from_sequences([[5, 6], [7]]), [1, 0])
+    >>> len(dataset), dataset.x[0].tolist()
+    (2, [5, 6])
     """
 
     def __init__(
@@ -217,6 +275,12 @@ class Batch:
         Padded on the right to the longest text of the batch.
     lengths : Tensor of int64, shape (n,)
         The number of tokens of each text, without padding; can be 0.
+
+    Examples
+    --------
+    >>> batch = Batch(torch.tensor([[5, 6, 7], [8, 0, 0]]), torch.tensor([3, 1]))
+    >>> batch.mask.tolist()
+    [[True, True, True], [True, False, False]]
     """
 
     tokens: torch.Tensor
@@ -232,7 +296,18 @@ class Batch:
         return self.tokens.shape[0]
 
     def repeated(self, times: int) -> Batch:
-        """Return a batch in which each text is repeated `times` times in a row."""
+        """Return a batch in which each text is repeated.
+
+        Parameters
+        ----------
+        times : int
+            The number of copies of each text, which follow one another.
+
+        Returns
+        -------
+        Batch
+            A batch of ``times * n`` texts.
+        """
         return Batch(self.tokens.repeat_interleave(times, 0), self.lengths.repeat_interleave(times, 0))
 
 

@@ -119,6 +119,11 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     ------
     InvalidInputError
         If an argument is not what is described here.
+
+    Examples
+    --------
+    >>> sorted(TorchClassifier.__abstractmethods__)  # what a backend implements
+    ['encode', 'load_encoder', 'make_encoder', 'make_network', 'save_encoder']
     """
 
     no_improvement_parameter: ClassVar[str] = "early_stopping_no_improvement"
@@ -184,9 +189,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         *,
         callbacks: Iterable[TrainingCallback] = (),
     ) -> Self:
-        """Train from the initial model on labelled texts, and return this classifier.
-
-        If anything goes wrong the classifier stays what it was before.
+        """Train on labelled texts, and return this classifier, which is left unchanged if training fails.
 
         Parameters
         ----------
@@ -195,13 +198,13 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         validation_set : Dataset, optional
             Labelled texts to validate with; by default `validation_set_size` of the training texts are set aside.
         weights : array-like of float, shape (n,), optional
-            How much each text of `train_set` counts: 0 or more, finite, not all zero.
+            The weight of each text of `train_set`: 0 or more, finite, not all zero.
         early_stopping : EarlyStoppingHandler or 'none', optional
             When to stop; by default as the constructor says.
         model_selection : ModelSelectionHandler or 'none', optional
             Which model to keep; by default a `ModelSelection`, the one with the least validation loss.
         optimizer : Optimizer, or function from a Module to an Optimizer, optional
-            An optimizer that exists is used with the parameters of the new network in place of its own.
+            An optimizer is used with the parameters of the new network instead of those that it was made with.
         scheduler : scheduler, or function from an Optimizer to a scheduler, optional
             Stepped after every batch (`ReduceLROnPlateau`: after every validation). Needs an optimizer.
         callbacks : iterable of TrainingCallback, default=()
@@ -261,10 +264,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
 
     @abstractmethod
     def encode(self, encoder: E, data_set: Dataset[Any]) -> Ragged:
-        """Return the token ids of the texts of a `TextDataset`, or of the backend's dataset.
-
-        A dataset of another kind, or made with another encoder, is refused with an InvalidInputError.
-        """
+        """Return the token ids of texts, or raise InvalidInputError for a dataset of another kind or encoder."""
 
     @abstractmethod
     def make_network(self, encoder: E) -> nn.Module:

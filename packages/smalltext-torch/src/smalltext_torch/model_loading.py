@@ -51,23 +51,32 @@ PICKLED_WEIGHTS = (PICKLED, PICKLED_INDEX, "pytorch_model-*.bin")
 
 
 class ModelLoadingStrategy(Enum):
-    """Where a pretrained model, its configuration and its tokenizer are looked for."""
+    """Where to look for a pretrained model, its configuration and its tokenizer."""
 
     DEFAULT = "default"
-    """On this machine, then on the hub; on this machine alone if the environment says so (see `OFFLINE`)."""
+    """The local cache, then the hub; only the local cache if an environment variable says so (see `OFFLINE`)."""
     ALWAYS_LOCAL = "always-local"
-    """On this machine alone."""
+    """Only the local cache."""
     ALWAYS_DOWNLOAD = "always-download"
-    """On the hub, even if a copy is here. A folder is read as it is."""
+    """The hub, even if the model is cached. A folder is read as it is."""
 
     @classmethod
     def of(cls, strategy: object) -> ModelLoadingStrategy:
-        """Return a strategy, which may be given by its value.
+        """Return a strategy unchanged, or the strategy that has a value.
+
+        Parameters
+        ----------
+        strategy : ModelLoadingStrategy or str
+            The strategy, or its value: "default", "always-local" or "always-download".
+
+        Returns
+        -------
+        ModelLoadingStrategy
 
         Raises
         ------
         InvalidInputError
-            If there is none of that name.
+            If it is neither a strategy nor the value of one.
 
         Examples
         --------

@@ -116,24 +116,40 @@ def check_verbosity(verbosity: object) -> int:
 
 
 class HistoryRecord(TypedDict):
-    """What was known after one validation.
+    """The metrics of one validation, an item of `history_`.
 
     Attributes
     ----------
     epoch : int
-        The epoch that training was in, from 1.
+        The number of the epoch, from 1.
     step : int
-        How many batches had been trained on.
+        The number of training steps so far.
     train_loss, train_acc : float
-        Means over the texts trained on since the validation before, under dropout and while the weights moved.
+        Means over the training texts since the previous validation, in training mode.
     val_loss, val_acc : float or None
-        Means over the validation texts; None without any.
+        Means over the validation set; None if there is none.
     learning_rate : float
-        Of the last step; of several parameter groups, the greatest.
+        The learning rate of the last step; the greatest one if there are several parameter groups.
     seconds : float
-        Since training began.
+        The time since training began, in seconds.
     best : bool
-        Whether this is the model that was selected: so far, when a callback is called; at the end, in `history_`.
+        Whether this is the model that was selected: so far, in a callback; in the end, in `history_`.
+
+    Examples
+    --------
+    >>> record = HistoryRecord(
+    ...     epoch=1,
+    ...     step=4,
+    ...     train_loss=0.7,
+    ...     train_acc=0.5,
+    ...     val_loss=None,
+    ...     val_acc=None,
+    ...     learning_rate=0.001,
+    ...     seconds=0.2,
+    ...     best=True,
+    ... )
+    >>> record["train_acc"]
+    0.5
     """
 
     epoch: int

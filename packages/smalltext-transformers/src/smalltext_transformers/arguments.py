@@ -62,7 +62,22 @@ class TransformerModelArguments:
 
     @classmethod
     def of(cls, model: TransformerModelArguments | str | Path) -> TransformerModelArguments:
-        """Return arguments unchanged, and the default ones for the name or folder of a model."""
+        """Return arguments unchanged, and the default ones for the name or folder of a model.
+
+        Parameters
+        ----------
+        model : TransformerModelArguments, str or path
+            Arguments, or the name or folder of a pretrained model.
+
+        Returns
+        -------
+        TransformerModelArguments
+
+        Raises
+        ------
+        InvalidInputError
+            If `model` has another type or is empty.
+        """
         return model if isinstance(model, TransformerModelArguments) else cls(model)
 
     def to_json(self) -> dict[str, Any]:
@@ -134,7 +149,18 @@ class FineTuningArguments:
         return 1.0 if self.layerwise_gradient_decay in (None, -1) else float(self.layerwise_gradient_decay)
 
     def unfrozen_layers(self, epoch: int) -> int | None:
-        """Return the number of topmost layers to train in an epoch, counted from 1; None for all."""
+        """Return the number of topmost layers to train in an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            The number of the epoch, from 1.
+
+        Returns
+        -------
+        int or None
+            None for all layers.
+        """
         if self.gradual_unfreezing in (None, -1):
             return None
         return int(self.gradual_unfreezing) + epoch - 1
@@ -148,7 +174,7 @@ def _as_source(argument: str, source: object) -> str:
 
 
 def check_fine_tuning(arguments: object) -> None:
-    """Refuse what is neither fine-tuning arguments nor None."""
+    """Raise InvalidInputError unless the argument is a FineTuningArguments or None."""
     if not isinstance(arguments, (FineTuningArguments, type(None))):
         raise InvalidInputError("fine_tuning_arguments", shown(arguments), "a FineTuningArguments, or None")
 
@@ -169,6 +195,6 @@ def check_model_selection(selects: object) -> bool:
 
 
 def check_cache_dir(folder: object) -> None:
-    """Refuse what is neither the path of a folder nor None. Whether there is such a folder is not asked."""
+    """Raise InvalidInputError unless the argument is a path or None. The folder need not exist."""
     if folder is not None and not (isinstance(folder, (str, Path)) and str(folder).strip()):
         raise InvalidInputError("cache_dir", shown(folder), "the path of a folder, or None")

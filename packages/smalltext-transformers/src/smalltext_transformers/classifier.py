@@ -245,6 +245,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         Parameters
         ----------
         data_set : TextDataset or TransformersDataset
+            The texts to embed.
         return_proba : bool, default=False
             Whether to return the probabilities as well, at no further cost.
         embedding_method : {"avg", "cls"}, default="avg"

@@ -35,8 +35,8 @@ class TransformersDataset(RaggedDataset):
     label_names : LabelNames or sequence of str, optional
         What the classes are called, in the order of their numbers.
     tokenizer_id : str, optional
-        What tells the tokenizer from others; `from_texts` sets it. A classifier refuses ids of another tokenizer
-        than its own; where this is None, it has to take the caller's word.
+        The fingerprint of the tokenizer, set by `from_texts`. A classifier rejects token ids of a tokenizer other
+        than its own; if this is None, the default, it cannot check that.
 
     Raises
     ------
@@ -74,7 +74,7 @@ class TransformersDataset(RaggedDataset):
 
     @property
     def tokenizer_id(self) -> str | None:
-        """What tells the tokenizer from others."""
+        """The fingerprint of the tokenizer, or None if it is not known."""
         return self._tokenizer_id
 
     @classmethod
@@ -93,14 +93,20 @@ class TransformersDataset(RaggedDataset):
         Parameters
         ----------
         texts : iterable of str
-            An empty string is a text.
-        y, target_labels, label_names
-            As for the class itself.
-        tokenizer : tokenizer of transformers
-            That of the model, such as ``AutoTokenizer.from_pretrained`` returns; it is not changed.
+            The texts to tokenize; an empty string is a text.
+        y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
+            Class numbers; None marks every text as unlabelled.
+        tokenizer : PreTrainedTokenizerBase
+            The tokenizer of the model, such as ``AutoTokenizer.from_pretrained`` returns; it is not changed. The
+            default None is an error, since `y` before it is optional.
+        target_labels : array-like of int, optional
+            The class numbers that may occur. Inferred by default.
         max_length : int, optional
-            Of longer texts so many tokens are kept, special ones included, and a warning says how many these are.
-            By default texts are kept whole; a classifier takes as much of them as its model does.
+            The maximum number of tokens of a text, including special tokens. Longer texts are truncated, and a
+            warning says how many these are. By default texts are not truncated here; a classifier truncates them
+            to the maximum length of its model.
+        label_names : LabelNames or sequence of str, optional
+            The names of the classes, in the order of their numbers. By default they have none.
 
         Raises
         ------
