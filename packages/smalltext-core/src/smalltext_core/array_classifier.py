@@ -88,7 +88,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
 
     @abstractmethod
     def learn(self, texts: list[str], targets: Floats, weights: Floats) -> Arrays:
-        """Return what is learned from labelled texts, and change nothing of this object.
+        """Return what is learned from labelled texts, without changing this object.
 
         Parameters
         ----------
@@ -102,12 +102,12 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
 
     @abstractmethod
     def probabilities(self, learned: Arrays, texts: list[str]) -> NDArray[Any]:
-        """Return how probable each class is for each text, shape (len(texts), num_classes), by what was learned.
+        """Return the probability of each class for each text, shape (len(texts), num_classes).
 
         Parameters
         ----------
         learned : mapping of str to ndarray
-            What `learn` gave, or what was loaded.
+            The return value of `learn`, or what was loaded.
         texts : list of str
             One at least, and not too many at once.
         """
@@ -125,7 +125,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         Raises
         ------
         InvalidInputError
-            If an argument is not what is described here. The former model, if any, is kept.
+            If an argument has another type or is out of range. The former model, if any, is kept.
         """
         chosen, checked = validation.training_data(
             train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label

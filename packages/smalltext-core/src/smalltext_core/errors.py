@@ -95,7 +95,7 @@ class ModelFolderError(SmallTextError, ValueError):
 
 
 class ModelNotSavedError(OSError, ModelFolderError):
-    """A model could not be written, because the disk is full, say; what was there before still is.
+    """A model could not be written, for example because the disk is full; an older one is left unchanged.
 
     It is made of `errno`, `strerror` and `filename` (the folder of the model), as every OSError is.
     """

@@ -1,4 +1,4 @@
-"""Classifiers by name: what is installed, and the way from a name to a factory or a classifier."""
+"""Installed classifiers by name, and the creation of factories and classifiers from a name."""
 
 from __future__ import annotations
 
@@ -159,10 +159,10 @@ def registry() -> Registry:
 
 
 def refresh() -> None:
-    """Forget what is installed, so that the next call looks again.
+    """Discard the registry, so that the next call discovers the installed plugins again.
 
-    The modules of a plugin that was removed are forgotten as well, so that another version of it, once installed,
-    is imported anew. Of one that was upgraded in between, the code that is loaded goes on: restart Python.
+    The modules of removed plugins are unloaded, so that another version is imported once it is installed. The
+    loaded code of an upgraded plugin stays in use until Python is restarted.
     """
     global _registry
     with _lock:

@@ -286,7 +286,7 @@ def _read(folder: Path) -> Manifest:
 
 
 def _check_file(folder: Path, name: str, digest: str | None) -> None:
-    """Refuse a file that lies outside the folder, is missing, or is not the one that was saved."""
+    """Reject a file that lies outside the folder, is missing, or is not the one that was saved."""
     relative = PurePosixPath(name)
     climbs = relative.is_absolute() or ".." in relative.parts or "\\" in name or "\0" in name or not name
     path = folder / relative

@@ -79,7 +79,7 @@ def columns_of(given: object) -> list[Any] | None:
 
 
 def check_ordered(given: object, argument: str, allowed: str, one: str) -> None:
-    """Refuse what does not hold a value for each text in an order: a table, a mapping, a set, a single string.
+    """Reject what does not hold a value for each text in an order: a table, a mapping, a set, a single string.
 
     Parameters
     ----------

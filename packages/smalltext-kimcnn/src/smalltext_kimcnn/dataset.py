@@ -34,7 +34,7 @@ _SAVED = {
 
 
 class PytorchTextClassificationDataset(RaggedDataset):
-    """Texts as token ids, unpadded, and the vocabulary that says which word each id stands for.
+    """Texts as token ids, unpadded, with their vocabulary.
 
     An active learner encodes its pool once, with `from_texts`, and takes views of it.
 
@@ -47,7 +47,7 @@ class PytorchTextClassificationDataset(RaggedDataset):
     target_labels : array-like of int, optional
         The class numbers that may occur. Inferred by default.
     vocabulary : Vocabulary
-        What the token ids stand for.
+        The vocabulary of the token ids.
     label_names : LabelNames or sequence of str, optional
         What the classes are called, in the order of their numbers.
 
@@ -91,7 +91,7 @@ class PytorchTextClassificationDataset(RaggedDataset):
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """What the token ids stand for."""
+        """The vocabulary of the token ids."""
         return self._vocabulary
 
     @classmethod

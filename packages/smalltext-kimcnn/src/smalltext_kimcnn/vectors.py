@@ -287,7 +287,7 @@ def _read_text(path: Path, file: BinaryIO) -> Vectors:
 
 
 def _joined(blocks: list[NDArray[np.float32]], dimensions: int) -> NDArray[np.float32]:
-    """Put blocks into one matrix, giving each one's memory back as soon as it is copied."""
+    """Concatenate blocks into one matrix, freeing the memory of each one as soon as it is copied."""
     matrix = np.empty((sum(map(len, blocks)), dimensions), dtype=np.float32)
     end = len(matrix)
     while blocks:

@@ -228,7 +228,7 @@ def _download(name: str, **options: Any) -> Path:
 
 
 def copy_checked(folder: Path, target: Path, *, saved: bool) -> tuple[Path, Shapes]:
-    """Check a sentence transformer, and copy what is allowed of it into another folder.
+    """Check a sentence transformer, and copy its allowed parts to another folder.
 
     Parameters
     ----------

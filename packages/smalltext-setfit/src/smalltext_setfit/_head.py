@@ -59,7 +59,7 @@ class HeadTargets:
 
 
 def check_head_params(settings: HeadSettings, multi_label: bool) -> None:
-    """Refuse parameters that the head does not have, or that a trial fit of logistic regression rejects."""
+    """Reject parameters that the head does not have, or that a trial fit of logistic regression rejects."""
     parameters, differentiable = settings.parameters, settings.differentiable
     num_classes = 2 if multi_label else settings.num_classes
     known = list(DIFFERENTIABLE_PARAMETERS if differentiable else LogisticRegression().get_params())

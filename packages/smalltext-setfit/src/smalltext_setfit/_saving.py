@@ -74,7 +74,7 @@ def write_state(state: SetFitState, folder: Path) -> None:
 
 
 def check_head(folder: Path, num_classes: object) -> None:
-    """Refuse a saved classifier, with ModelFolderError, whose head does not fit its number of classes."""
+    """Reject a saved classifier, with ModelFolderError, whose head does not fit its number of classes."""
     shapes = model_loading.shapes_of([folder / HEAD])
     weight, bias = shapes.get("weight", ()), shapes.get("bias", ())
     if shapes.keys() != {"weight", "bias"} or len(weight) != 2 or bias != weight[:1]:
@@ -119,7 +119,7 @@ def read_validation(manifest: Manifest) -> tuple[float, float] | None:
 
 
 def check_setfit_form(num_classes: int) -> None:
-    """Refuse to write a model of setfit for a single label."""
+    """Reject to write a model of setfit for a single label."""
     if num_classes == 1:
         raise InvalidInputError(
             "for_setfit",

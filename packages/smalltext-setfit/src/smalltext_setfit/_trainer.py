@@ -237,7 +237,7 @@ class PairLoss(nn.Module):
 
 
 class _Identity(nn.Module):
-    """The model of a loss that is given embeddings."""
+    """The model of a loss whose inputs are embeddings."""
 
     def forward(self, features: Features) -> Features:
         return features

@@ -178,7 +178,7 @@ class SetFitClassification(TorchModelBase[SetFitState]):
         Raises
         ------
         InvalidInputError
-            If an argument is not what is described here. It is raised before training.
+            If an argument has another type or is out of range. It is raised before training.
         DivergedError
             If the embeddings, or the weights of the head, are not finite numbers.
         """
@@ -247,7 +247,7 @@ class SetFitClassification(TorchModelBase[SetFitState]):
         NotFittedError
             If `fit` was not called.
         InvalidInputError
-            If an argument is not what is described here. It is raised before training.
+            If an argument has another type or is out of range. It is raised before training.
         """
         before = self.require_fitted()
         train_set, _, checked_weights = check_fit_data(self, train_set, None, weights)

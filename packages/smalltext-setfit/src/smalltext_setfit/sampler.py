@@ -187,7 +187,7 @@ class PairSampler:
     Raises
     ------
     InvalidInputError
-        If an argument is not what is described here.
+        If an argument has another type or is out of range.
 
     Examples
     --------

@@ -193,7 +193,7 @@ class TrainingArgs:
     Raises
     ------
     InvalidInputError
-        If an argument is not what is described here.
+        If an argument has another type or is out of range.
     """
 
     num_epochs: int | tuple[int, int] = NUM_EPOCHS
@@ -282,7 +282,7 @@ class ModelKwargs:
     Raises
     ------
     InvalidInputError
-        If an argument is not what is described here.
+        If an argument has another type or is out of range.
     """
 
     head_params: Mapping[str, Any] = field(default_factory=dict)

@@ -100,7 +100,7 @@ def check_pickle_restores_the_classifier(context: CheckContext) -> None:
 
     Why: Process pools and schedulers send objects by pickle, and the caches of notebooks store them.
     What to do: look for lambdas, local classes, locks, open files and loggers among the attributes, and leave them
-    out in __getstate__. Libraries may attach them to a model when it is asked for hidden states.
+    out in __getstate__. Libraries may attach them to a model that returns hidden states.
     """
     restored = pickle.loads(pickle.dumps(context.fitted))  # noqa: S301 - pickled by this process
     expect_same_bits(restored.predict_proba(context.texts), context.proba)

@@ -220,7 +220,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
     def load(cls, folder: str | Path, device: str | torch.device | None = None) -> Self:
         """Load a classifier from a folder that `save` wrote; no code in the folder is run.
 
-        The folder may come from anybody: what is in it is checked before any of it is used, and the classifier
+        The folder may be untrusted: its contents are checked before any of them are used, and the classifier
         first classifies a few texts on the CPU, so that a folder that cannot be used is refused here.
 
         Parameters
@@ -270,7 +270,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         ----------
         folder : path
         write : callable
-            Writes the network and the encoder into the folder that it is given.
+            Writes the network and the encoder into the folder passed to it.
         learned : mapping
             What else training determined, as JSON can hold it; `load_state` finds it in ``manifest.parameters``.
         """
@@ -319,7 +319,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
 
     @classmethod
     def check_saved_folder(cls, folder: Path, manifest: Manifest) -> None:
-        """Refuse a saved folder, with a ModelFolderError, before anything is constructed from it."""
+        """Reject a saved folder, with a ModelFolderError, before anything is constructed from it."""
 
     def parameters_to_save(self) -> dict[str, Any]:
         """Return the constructor's arguments that are saved, from which `load` constructs the classifier."""

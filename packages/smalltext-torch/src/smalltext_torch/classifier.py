@@ -118,7 +118,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     Raises
     ------
     InvalidInputError
-        If an argument is not what is described here.
+        If an argument has another type or is out of range.
 
     Examples
     --------
@@ -196,7 +196,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         train_set : Dataset
             Labelled texts.
         validation_set : Dataset, optional
-            Labelled texts to validate with; by default `validation_set_size` of the training texts are set aside.
+            Labelled texts to validate with; by default a share of the training texts, `validation_set_size`.
         weights : array-like of float, shape (n,), optional
             The weight of each text of `train_set`: 0 or more, finite, not all zero.
         early_stopping : EarlyStoppingHandler or 'none', optional
@@ -213,7 +213,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         Raises
         ------
         InvalidInputError
-            If an argument is not what is described here. Nothing has been done then.
+            If an argument has another type or is out of range. It is raised before training.
         DivergedError
             If the loss is no longer a finite number.
         """
@@ -331,7 +331,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         """Prepare the network for an epoch, counted from 1: for parameters that are frozen in some epochs."""
 
     def check_optimization(self, optimizer: OptimizerChoice | None, scheduler: SchedulerChoice | None) -> None:
-        """Refuse an optimizer and a scheduler that `fit` cannot train with, before anything is built."""
+        """Reject an optimizer and a scheduler that `fit` cannot train with, before anything is built."""
         if optimizer is not None or scheduler is not None:
             optimization.check_choice(optimizer, scheduler)
 

@@ -27,7 +27,7 @@ _EVALUATED: dict[nn.Module, int] = {}
 
 
 def check_device(device: str | torch.device | None) -> None:
-    """Refuse what is not the name of a device; it need not be available."""
+    """Raise InvalidInputError unless the argument names a device; it need not be available."""
     if device is None or isinstance(device, torch.device):
         return
     try:

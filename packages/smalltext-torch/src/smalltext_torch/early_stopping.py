@@ -14,10 +14,10 @@ from smalltext_core.values import is_number, is_whole
 from smalltext_torch.progress import stacklevel_of_caller
 
 MEASURED = ("train_loss", "train_acc", "val_loss", "val_acc")
-"""The names under which the training loop hands over what it measured."""
+"""The names of the metrics that the training loop passes to handlers."""
 
 Measurements = Mapping[str, "float | None"]
-"""What was measured, by name; None where there was nothing to measure it on (no validation texts)."""
+"""The values of the metrics, by name; those of the validation set are None if there is none."""
 
 
 @runtime_checkable
@@ -34,9 +34,9 @@ class EarlyStoppingHandler(Protocol):
         Parameters
         ----------
         epoch : int
-            The epoch that training is in, from 1.
+            The number of the epoch, from 1.
         measured_values : mapping of str to (float or None)
-            The names are those of `MEASURED`.
+            The value of each metric in `MEASURED`.
         """
         ...
 
@@ -134,13 +134,13 @@ class EarlyStopping:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was seen."""
+        """Forget all previous validations."""
         self._best: float | None = None
         self._seen = 0
         self._without_improvement = 0
 
     def check_early_stop(self, epoch: int, measured_values: Measurements) -> bool:
-        """Return True if the threshold is passed or patience is at its end.
+        """Return True if the threshold is passed or the patience is exhausted.
 
         Raises
         ------
@@ -246,7 +246,7 @@ class NoopEarlyStopping:
 
 
 def as_early_stopping_handler(handler: Any, argument: str = "early_stopping") -> EarlyStoppingHandler:
-    """Return a handler as it is, 'none' as one that never stops; refuse anything else."""
+    """Return a handler unchanged, and one that never stops for 'none'; raise InvalidInputError otherwise."""
     if isinstance(handler, str) and handler == "none":
         return NoopEarlyStopping()
     if isinstance(handler, type) or not isinstance(handler, EarlyStoppingHandler):
@@ -260,7 +260,7 @@ def as_early_stopping_handler(handler: Any, argument: str = "early_stopping") ->
 
 
 def reset(handler: object) -> None:
-    """Reset a handler that can be: one that has a method ``reset()``."""
+    """Reset a handler if it has a method ``reset()``."""
     forget = getattr(handler, "reset", None)
     if callable(forget):
         forget()
@@ -295,7 +295,7 @@ class ConstructorEarlyStopping:
         return [*used, "early_stopping_acc"] if self.accuracy != -1 else used
 
     def overruled(self, given: EarlyStoppingHandler | Literal["none"] | None) -> EarlyStoppingHandler | None:
-        """Return what `fit` was given, checked, or None where the constructor's arguments decide."""
+        """Return the handler passed to `fit`, checked, or None if the constructor's arguments decide."""
         if given is None:
             return None
         handler = as_early_stopping_handler(given)
@@ -308,7 +308,7 @@ class ConstructorEarlyStopping:
         return handler
 
     def handler(self, validations_per_epoch: int) -> EarlyStoppingHandler:
-        """Return what the constructor's arguments ask for, given how often an epoch is validated indeed."""
+        """Return the handler that the constructor's arguments configure, for a number of validations per epoch."""
         handlers: list[EarlyStoppingHandler] = []
         if self.no_improvement > 0:
             patience = self.no_improvement * validations_per_epoch

@@ -20,7 +20,7 @@ from smalltext_torch.device import Precision, inference
 
 
 class DivergedError(SmallTextError, ArithmeticError):
-    """The loss, or a weight, is not a finite number any more; the classifier is what it was before."""
+    """The loss or a weight is no longer a finite number; the classifier is left unchanged."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,11 @@ class Loss:
         return ((logits.float().sigmoid() > self.threshold) == targets.bool()).float().mean(dim=1)
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return the probabilities that logits stand for: float32, softmax or (multi-label) sigmoid."""
+        """Return the probabilities of logits, as float32: their softmax or (multi-label) sigmoid."""
         return logits.float().sigmoid() if self.multi_label else logits.float().softmax(dim=-1)
 
     def logits(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """Return logits that stand for probabilities: the inverse of `probabilities`."""
+        """Return logits of probabilities: the inverse of `probabilities`."""
         least = torch.finfo(torch.float32).tiny
         given = torch.log(probabilities.clamp(min=least))
         return given - torch.log((1 - probabilities).clamp(min=least)) if self.multi_label else given

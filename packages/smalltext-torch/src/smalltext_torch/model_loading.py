@@ -1,4 +1,4 @@
-"""Loading pretrained models: where to look for them, downloads, and weight files, which may come from anybody."""
+"""Loading pretrained models: where to look for them, downloads, and untrusted weight files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from smalltext_core.messages import one_line, shown
 from smalltext_torch.untrusted_json import TOKENIZER_FILES, read_object, refuse
 
 OFFLINE = ("SMALL_TEXT_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_OFFLINE")
-"""The environment variables any one of which says that nothing is to be downloaded."""
+"""The environment variables that forbid downloads; one of them is enough."""
 
 _YES = ("1", "on", "true", "yes", "y", "t")
 
@@ -34,15 +34,15 @@ PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 
 _SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _HIGHEST_RATIO = 4
-"""How many times the size of a pickle its tensors may take: those that share memory are in it once."""
+"""The maximum ratio of the size of the tensors to that of their pickle, which holds shared memory only once."""
 _MOST_SPARE = 64 * 2**20
-"""How many numbers a network may hold besides its weights: tables of positions and the like."""
+"""The maximum number of elements of a network besides its weights, such as tables of positions."""
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 CONFIG_FILES = ("config.json", "adapter_config.json")
-"""What says of which type a model is."""
+"""The files that declare the type of a model."""
 
 TOKENIZER_PATTERNS = (*CONFIG_FILES, *sorted(TOKENIZER_FILES))
 
@@ -99,12 +99,12 @@ class ModelLoadingStrategy(Enum):
 
 
 def is_offline() -> bool:
-    """Tell whether one of the variables in `OFFLINE` is set to a way of saying yes, in capitals or not."""
+    """Return whether a variable in `OFFLINE` is set to yes, true, on or 1, in upper or lower case."""
     return any(os.environ.get(variable, "").strip().lower() in _YES for variable in OFFLINE)
 
 
 def expanded(source: str, argument: str = "model") -> str:
-    """Return the folder that a name with ``~`` stands for, if there is one, and any other name as it is.
+    """Expand ``~`` in the path of a folder that exists; return any other name unchanged.
 
     Shells expand it, and Python does not; what leads nowhere is left for an error that says it as it was given.
     InvalidInputError, which names the argument, is raised where it can be no path.
@@ -114,9 +114,9 @@ def expanded(source: str, argument: str = "model") -> str:
 
 
 def abbreviated(source: str) -> str:
-    """Return the path of a folder as a manifest holds it: inside the home folder it begins with ``~``.
+    """Return the path of a folder for the manifest, with ``~`` for the home folder.
 
-    `fit` needs the path to train again, and who trained the model need not be read from it.
+    `fit` needs the path to train again; the name of the user is not part of it.
     """
     path = Path(source)
     with suppress(RuntimeError, ValueError):  # there is no home folder, or it is elsewhere
@@ -267,7 +267,7 @@ def _unpickled(path: Path) -> dict[str, torch.Tensor]:
         raise ModelFolderError(f"{what}. It is read with weights_only=True, and never otherwise.") from error
     if not isinstance(content, dict):
         raise ModelFolderError(f"{path} holds no weights by their names.")
-    # One number may stand for all elements of a tensor of any size, which becomes so large once it is copied.
+    # A tensor of any size may share one stored number among its elements; it takes its full size once copied.
     tensors = [tensor for tensor in content.values() if isinstance(tensor, torch.Tensor)]
     if any(tensor.layout != torch.strided or tensor.device.type != "cpu" for tensor in tensors):
         raise ModelFolderError(f"{path} holds other tensors than dense ones.")
@@ -287,7 +287,7 @@ def numbers_in(shapes: Shapes) -> int:
 
 
 def check_size(network: nn.Module, shapes: Shapes, what: object) -> None:
-    """Refuse a network, on the meta device, that would take far more memory than its saved weights."""
+    """Reject a network, on the meta device, that would take far more memory than its saved weights."""
     wanted = sum(parameter.numel() for parameter in network.parameters())
     spare = sum(buffer.numel() for buffer in network.buffers())
     there = numbers_in(shapes)
@@ -297,7 +297,7 @@ def check_size(network: nn.Module, shapes: Shapes, what: object) -> None:
 
 
 def check_complete(network: nn.Module, shapes: Shapes, what: object) -> None:
-    """Refuse a network that has more weights than were saved, since the rest would be drawn at random."""
+    """Reject a network that has more weights than were saved, since the rest would be drawn at random."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
     # A weight that is used in two places is saved once or twice, and buffers are saved or not.
     most = sum(tensor.numel() for tensor in network.state_dict().values())
@@ -309,7 +309,7 @@ def check_complete(network: nn.Module, shapes: Shapes, what: object) -> None:
 
 
 def check_shapes(network: nn.Module, shapes: Shapes, what: object) -> None:
-    """Refuse weights that are not exactly those of a network, which may be on the meta device."""
+    """Reject weights that are not exactly those of a network, which may be on the meta device."""
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     if wanted != shapes:
         names = sorted(name for name in {*wanted, *shapes} if wanted.get(name) != shapes.get(name))

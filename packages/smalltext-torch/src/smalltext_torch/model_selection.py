@@ -60,7 +60,7 @@ class ModelSelectionHandler(Protocol):
         measured_values: Measurements,
         fields: Mapping[str, Any] | None = None,
     ) -> object:
-        """Take note of a model.
+        """Record a model and its metrics.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class ModelSelection:
         measured_values: Measurements,
         fields: Mapping[str, Any] | None = None,
     ) -> str:
-        """Take note of a model, and return its id.
+        """Record a model and its metrics, and return its id.
 
         Raises
         ------
@@ -217,7 +217,7 @@ class NoopModelSelection:
 
 
 def as_model_selection_handler(handler: Any) -> ModelSelectionHandler:
-    """Return a handler as it is, None as the default one, 'none' as one that selects nothing."""
+    """Return a handler unchanged, the default one for None, and one that selects nothing for 'none'."""
     if handler is None:
         return ModelSelection()
     if isinstance(handler, str) and handler == "none":

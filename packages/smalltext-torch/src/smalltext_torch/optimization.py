@@ -21,10 +21,10 @@ from smalltext_torch.batching import Ragged
 
 
 class Scheduler(Protocol):
-    """Changes learning rates: a scheduler of torch, or anything that is stepped after every batch."""
+    """A learning rate scheduler: one of torch, or any object with a method ``step``."""
 
     def step(self) -> object:
-        """Take note that a batch has been trained on."""
+        """Update the learning rates after a batch."""
         ...
 
 
@@ -36,7 +36,7 @@ SchedulerChoice = Scheduler | Callable[[Optimizer], Scheduler]
 
 
 def check_choice(optimizer: OptimizerChoice | None, scheduler: SchedulerChoice | None) -> None:
-    """Refuse what cannot be trained with, before anything is built."""
+    """Raise InvalidInputError for an optimizer or scheduler that cannot be used, before anything is built."""
     if optimizer is None:
         if scheduler is not None:
             raise InvalidInputError(
@@ -89,7 +89,7 @@ def trained_parameters(network: nn.Module) -> list[nn.Parameter]:
 
 
 def can_be_fused(parameters: Iterable[torch.Tensor]) -> bool:
-    """Tell whether torch has a fused kernel of Adam and AdamW for parameters where they are."""
+    """Return whether torch has a fused kernel of Adam and AdamW for parameters where they are."""
     return all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
 
 
@@ -127,7 +127,7 @@ def _made_scheduler(scheduler: SchedulerChoice | None, optimizer: Optimizer) -> 
 
 
 def _check_steps(optimizer: Optimizer) -> None:
-    """Refuse an optimizer that has to compute the loss again and again to take one step."""
+    """Reject an optimizer whose step computes the loss several times, such as LBFGS."""
     if isinstance(optimizer, torch.optim.LBFGS):
         raise InvalidInputError(
             "optimizer", type(optimizer).__name__, "one that takes a step for every batch, such as AdamW or SGD"
@@ -172,7 +172,7 @@ def rows_in_use(
 
     The optimizer must be created within the block, and must change a row without a gradient in proportion to
     itself, if at all: Adam, or AdamW with its weight decay. `texts` are all that pass through the network there.
-    An embedding that is frozen, shares its weights or does more than look up tokens is left as it is.
+    An embedding that is frozen, shares its weights or does more than look up tokens is not changed.
     """
     rows = None if embedding is None else _used_rows(embedding, texts, padding)
     if embedding is None or rows is None or not _stands_alone(network, embedding):
@@ -180,7 +180,7 @@ def rows_in_use(
         return
     whole = embedding.weight
     with torch.no_grad():
-        # A last row of ones, which no text uses, records by what factor weight decay scales the rows left out.
+        # A last row of ones, which no text uses, records the factor by which weight decay scales unused rows.
         embedding.weight = nn.Parameter(torch.cat([whole[rows], torch.ones_like(whole[:1])]))
     embedding.forward = _lookup(embedding, rows)  # type: ignore[method-assign, assignment]
     try:

@@ -1,8 +1,8 @@
-"""The settings and the tokenizer of a pretrained model, from a folder that may come from anybody.
+"""Safe copies of the configuration and the tokenizer of a pretrained model from an untrusted folder.
 
-Everything in config.json and in the files of the tokenizer that decides what is imported, called or opened is
-checked against the lists of `smalltext_torch.untrusted_json`, and what passes is written into a new folder.
-Libraries are given that folder: what was not checked is not in it.
+All keys of config.json and of the tokenizer files that decide what is imported, called or opened are checked
+against the allow lists of `smalltext_torch.untrusted_json`. Allowed keys are written to a new folder, and other
+libraries load only that folder.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _MOST_LAYERS = 4096
 _MOST_TOKENS = 10_000_000
 _MOST_GROWTH = 10_000
 _BY_OTHER_LIBRARIES = "timm"
-"""What the types of models begin with that another library makes by any name, such as that of a file."""
+"""The prefix of model types that another library creates from an arbitrary name, such as that of a file."""
 _VOCABULARIES = frozenset({"added_tokens.json", "vocab.json"})
 _COUNTS = ("layer", "block", "depth", "stage", "expert", "group")
 _ATTENTION_KEYS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
@@ -55,18 +55,18 @@ _SENTENCEPIECE = frozenset({"alpha", "enable_sampling", "nbest_size"})
 
 
 class PretrainedFolderError(InvalidInputError, ModelFolderError):
-    """A pretrained model that the caller named is damaged, or would run code if a library loaded it."""
+    """A pretrained model passed as an argument is damaged, or would run code if a library loaded it."""
 
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Yield a folder for what was checked, which is gone at the end, as far as that is possible."""
+    """Yield a temporary folder for checked files; errors on removing it are ignored."""
     with TemporaryDirectory(prefix="smalltext-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
 def put_config(folder: Path, target: Path, library: Any, *, saved: bool) -> dict[str, Any]:
-    """Check the configuration of a model, write what is allowed of it into another folder, and return that.
+    """Check the configuration of a model, and write its allowed keys to another folder.
 
     In the folder of a `saved` classifier every key has to be on the list; in others, harmless keys are left out.
     `library` is transformers, whose configuration classes define further keys.
@@ -74,7 +74,7 @@ def put_config(folder: Path, target: Path, library: Any, *, saved: bool) -> dict
     Raises
     ------
     ModelFolderError
-        If a key, or what it holds, is not allowed.
+        If a key or its value is not allowed.
     """
     path = folder / CONFIG
     if os.path.lexists(folder / ADAPTER_CONFIG):
@@ -104,9 +104,9 @@ def _filtered(
     *,
     saved: bool,
 ) -> dict[str, Any]:
-    """Return the keys that are known or otherwise allowed, and refuse values that may not be passed on.
+    """Return the keys that are known or otherwise allowed, after checking their values.
 
-    Other keys are refused in the folder of a saved classifier, and if they sound as if they decided what is run.
+    Other keys are an error in the folder of a saved classifier, and if their names suggest that they run code.
     """
     checked: dict[str, Any] = {}
     for key, value in content.items():
@@ -123,7 +123,7 @@ def _filtered(
 
 
 def _check_config_value(path: Path, key: str, value: Any) -> None:
-    """Refuse values that decide what is imported or called, and numbers that would take all memory."""
+    """Reject values that decide what is imported or called, and numbers that would exhaust memory."""
     if key in ("dtype", "torch_dtype") and not (isinstance(value, str) and value in DTYPES):
         refuse(path, key, f"it holds {shown(value, 100)}", ", ".join(sorted(DTYPES)))
     if key in _ATTENTION_KEYS and not (isinstance(value, str) and value in ATTENTION):
@@ -134,7 +134,7 @@ def _check_config_value(path: Path, key: str, value: Any) -> None:
 
 
 def _check_numbers(path: Path, key: str, value: Any) -> None:
-    """Refuse numbers out of range, and keys inside of what a key holds that would be followed."""
+    """Reject numbers out of range, and nested keys that decide what is imported or called."""
     waiting = [(key, value)]
     while waiting:
         place_of, inner = waiting.pop()
@@ -153,7 +153,7 @@ def _check_numbers(path: Path, key: str, value: Any) -> None:
 
 
 def _check_nested(path: Path, place_of: str, key: str, value: Any) -> None:
-    """Refuse in a part of a configuration what is refused in the whole."""
+    """Apply the checks of a configuration to a nested key."""
     if key in _ATTENTION_KEYS and value in ATTENTION:
         return
     if key in ("dtype", "torch_dtype") and isinstance(value, str) and value in DTYPES:
@@ -167,7 +167,7 @@ def _check_nested(path: Path, place_of: str, key: str, value: Any) -> None:
 
 
 def _keys_of(kind: Any) -> frozenset[str]:
-    """Return the keys that the configurations of a class have: its parameters, and what it adds to them."""
+    """Return the keys of the configurations of a class: its parameters, and those that it adds."""
     names = set(parameters_of(kind))
     with suppress(Exception):  # some need arguments
         names.update(name for name in kind().to_dict() if not _ASKS_FOR_CODE.fullmatch(name))
@@ -192,7 +192,7 @@ def put_tokenizer(folder: Path, target: Path, library: Any, *, saved: bool) -> N
     Raises
     ------
     ModelFolderError
-        If a key, or what it holds, is not allowed.
+        If a key or its value is not allowed.
     """
     for name in sorted(TOKENIZER_FILES):
         if not (folder / name).is_file():
@@ -210,7 +210,7 @@ def put_tokenizer(folder: Path, target: Path, library: Any, *, saved: bool) -> N
 
 
 def _check_tokenizer(path: Path) -> None:
-    """Refuse token ids, and replacements in texts, for which all memory would be taken."""
+    """Reject token ids, and replacements in texts, that would exhaust memory."""
     content = read_object(path, unique=True)
     model, added = content.get("model"), content.get("added_tokens")
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
@@ -222,14 +222,14 @@ def _check_tokenizer(path: Path) -> None:
 
 
 def _check_ids(path: Path, ids: Iterable[Any]) -> None:
-    """Refuse token ids that libraries would make a table for which takes all memory."""
+    """Reject token ids that are so large that tables of them would exhaust memory."""
     for number in ids:
         if type(number) is not int or not 0 <= number <= _MOST_TOKENS:
             refuse(path, "", f"a token has the id {shown(number, 40)}", f"whole numbers up to {_MOST_TOKENS}")
 
 
 def _check_growth(path: Path, normalizer: Any) -> None:
-    """Refuse replacements that, one after the other, make a text thousands of times as long."""
+    """Reject replacements that together make a text thousands of times as long."""
     growth, waiting = 1, [normalizer]
     while waiting:
         step = waiting.pop()
@@ -244,7 +244,7 @@ def _check_growth(path: Path, normalizer: Any) -> None:
 
 
 def _check_templates(path: Path, processor: Any) -> None:
-    """Refuse special tokens around a text that are far more than any model takes."""
+    """Reject more special tokens around a text than any model can process."""
     waiting = [processor]
     while waiting:
         step = waiting.pop()
@@ -267,7 +267,7 @@ def _checked_tokenizer_config(path: Path, library: Any, *, saved: bool) -> dict[
         refuse(path, "tokenizer_class", f"it holds {shown(kind, 100)}", "a class of tokenizers of texts")
     class_of = None if kind is None else getattr(library, kind, None)
     known = BASE_TOKENIZER | (parameters_of(class_of) if isinstance(class_of, type) else frozenset())
-    # Unknown keys that end in "_kwargs" are refused with their values.
+    # Unknown keys that end in "_kwargs" are rejected by the check of values.
     return _filtered(path, content, known, lambda key: key.endswith("_token"), _check_tokenizer_value, saved=saved)
 
 
@@ -299,7 +299,7 @@ def _checked_special_tokens(path: Path) -> dict[str, Any]:
 
 
 def tidy(folder: Path, library: Any) -> None:
-    """Remove from a folder that transformers wrote what is never read, and any path of this machine."""
+    """Remove unused files and all local paths from a folder that transformers wrote."""
     for name in ("generation_config.json", "README.md"):
         (folder / name).unlink(missing_ok=True)
     if (folder / CONFIG).is_file():
@@ -322,7 +322,7 @@ EXECUTABLE = words(
 
 
 def check_files(folder: Path, expected: Iterable[str] = ()) -> None:
-    """Refuse a saved classifier whose folder contains code, pickles (but `expected` ones) or a link out of it."""
+    """Reject a saved classifier whose folder contains code, pickles (but `expected` ones) or a link out of it."""
     home = folder.resolve()
     for path in sorted(folder.rglob("*")):
         try:

@@ -50,7 +50,7 @@ _OFF = ("0", "off", "false", "no")
 
 
 def progress_bars_wanted() -> bool:
-    """Tell whether progress bars are shown: as `PROGRESS_BARS` says, else if standard error is a terminal.
+    """Return whether progress bars are shown: as `PROGRESS_BARS` says, else if standard error is a terminal.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def described(description: str, pbar: object) -> str | None:
 
 
 def check_verbosity(verbosity: object) -> int:
-    """Return a verbosity as it is, or say what it has to be: a whole number, 0 or above."""
+    """Return a verbosity, or raise InvalidInputError unless it is a whole number, 0 or above."""
     if isinstance(verbosity, bool) or not isinstance(verbosity, int) or verbosity < 0:
         raise InvalidInputError(
             "verbosity", shown(verbosity), "VERBOSITY_QUIET (0), _VERBOSE (10), _MORE_VERBOSE (20) or _ALL (100)"
@@ -166,16 +166,16 @@ class HistoryRecord(TypedDict):
 class TrainingCallback(Protocol):
     """Anything that can be called with a record, after every validation: ``print``, say, or a list's ``append``.
 
-    Whatever it raises ends the training, and the classifier stays what it was.
+    An exception ends the training, and leaves the classifier unchanged.
     """
 
     def __call__(self, record: HistoryRecord, /) -> object:
-        """Take note of a record."""
+        """Process the record of a validation."""
         ...
 
 
 def check_callbacks(callbacks: object) -> tuple[TrainingCallback, ...]:
-    """Return callbacks as a tuple, or say what they have to be."""
+    """Return callbacks as a tuple, or raise InvalidInputError."""
     listed: tuple[Any, ...] = (callbacks,)
     if isinstance(callbacks, Iterable) and getattr(callbacks, "ndim", 1) != 0:
         listed = tuple(callbacks)

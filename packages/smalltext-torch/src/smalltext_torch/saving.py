@@ -115,7 +115,7 @@ def saved_class_weights(manifest: Manifest, num_classes: int) -> NDArray[np.floa
 
 
 def check_label_names(manifest: Manifest, num_classes: int) -> None:
-    """Refuse a manifest that does not name every class, if it names any."""
+    """Reject a manifest that does not name every class, if it names any."""
     names = manifest.label_names
     if names is not None and len(names) != num_classes:
         what = f"{MANIFEST}, key 'label_names': there are {len(names)} names for {num_classes} classes"

@@ -43,18 +43,18 @@ def check_fit_data(
 
 
 def check_validation_set_size(size: object) -> float:
-    """Return the share of texts to set aside, or say what it has to be: a number between 0 and 1."""
+    """Return the share of the held-out set, or raise InvalidInputError unless it is between 0 and 1."""
     if not is_number(size) or not 0 < size < 1:
         raise InvalidInputError("validation_set_size", shown(size), "a number above 0 and below 1")
     return float(size)
 
 
 def split_rows(y: Labels, size: float, order: np.random.Generator) -> tuple[RowNumbers, RowNumbers]:
-    """Divide texts into those to train on and those to validate with.
+    """Split texts into a training set and a held-out set, stratified by class.
 
-    Every class has its share among the latter, and at least one text there and one here as far as numbers allow.
-    A class (or label) with one text is trained on. The part set aside has ``size * n`` texts, rounded, but one at
-    least; it is smaller, or empty, only where too many classes have a single text.
+    Every class has its share of the held-out set, with at least one text in either set where there are enough. The
+    only text of a class (or label) goes to the training set. The held-out set has ``size * n`` texts, rounded, but
+    at least one; it is smaller, or empty, only if too many classes have a single text.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def split_rows(y: Labels, size: float, order: np.random.Generator) -> tuple[RowN
         Multi-label texts are divided so that each label has its share (iterative stratification, Sechidis et al.,
         2011, https://doi.org/10.1007/978-3-642-23808-6_10).
     size : float
-        The share of texts to set aside, between 0 and 1.
+        The share of texts in the held-out set, between 0 and 1.
     order : numpy.random.Generator
         The same state gives the same rows.
 
@@ -151,7 +151,7 @@ def _by_label(y: csr_matrix, wanted: int, order: np.random.Generator) -> NDArray
 
 
 def _with_label_for_none(y: csr_matrix) -> csr_matrix:
-    """Return labels with one more, which the texts have that no label applies to."""
+    """Append a label that applies to the texts without any label."""
     return csr_matrix(hstack([y, csr_matrix((np.diff(y.indptr) == 0)[:, None], dtype=y.dtype)]))
 
 

@@ -183,7 +183,7 @@ def within(texts: Ragged, length: int, frame: Frame, what: str) -> Ragged:
 
 @dataclass(frozen=True)
 class _Tokenized:
-    """The tokens of a dataset, and what they were made of: a list of texts can be changed."""
+    """The tokens of a dataset, and the texts they were made of, since a list of texts can be changed."""
 
     tokenizer_id: str
     texts: int

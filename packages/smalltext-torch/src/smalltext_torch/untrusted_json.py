@@ -1,4 +1,4 @@
-"""JSON files of model folders that may come from anybody: reading within bounds, and the keys that are allowed."""
+"""JSON files of untrusted model folders: reading them within limits, and the keys that are allowed."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ _SUSPICIOUS = words(
 
 
 def is_tokenizer(name: object) -> bool:
-    """Tell whether a class of tokenizers is on the list."""
+    """Return whether a class of tokenizers is on the list."""
     if not isinstance(name, str):
         return False
     return name in GENERAL_TOKENIZERS or name.removesuffix("Fast").removesuffix("Tokenizer") in (
@@ -223,5 +223,5 @@ def is_tokenizer(name: object) -> bool:
 
 
 def is_suspicious(key: str) -> bool:
-    """Tell whether a key that is on no list sounds as if it decided what is imported, called or opened."""
+    """Return whether the name of an unknown key suggests that it decides what is imported, called or opened."""
     return not _SUSPICIOUS.isdisjoint(key.lower().split("_"))

@@ -1,4 +1,4 @@
-"""Adapters such as LoRA, by way of peft, and what of a saved adapter, which may come from anybody, peft gets."""
+"""Adapters such as LoRA, with peft, and the checks of untrusted saved adapters before peft loads them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def config_from_json(content: Mapping[str, Any]) -> PeftConfig:
 
 
 def saved_config(content: Mapping[str, Any]) -> PeftConfig:
-    """Return what `config_to_json` was given, from a manifest that may come from anybody.
+    """Restore the configuration that `config_to_json` wrote, from an untrusted manifest.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def with_adapter(network: PreTrainedModel, config: PeftConfig, drawn: Iterable[s
     InvalidInputError
         If the model has no such parts as the configuration names.
     """
-    # The configuration is filled in on the way; the caller's stays as it is.
+    # The configuration is completed by peft; that of the caller is not changed.
     filled = config_from_json(config_to_json(config))
     if hasattr(filled, "modules_to_save"):
         new = {*head(network), *(name.rpartition(".")[0] for name in drawn)}
@@ -172,7 +172,7 @@ def checked_config(content: Mapping[str, Any], known: Iterable[str], path: Path)
     Raises
     ------
     ModelFolderError
-        If a key, or what it holds, is not allowed.
+        If a key or its value is not allowed.
     """
     kind = content.get("peft_type")
     if not isinstance(kind, str) or kind not in TYPES:

@@ -251,7 +251,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         embedding_method : {"avg", "cls"}, default="avg"
             "avg": the mean over the tokens of the text, padding left out. "cls": the first token.
         hidden_layer_index : int, default=-1
-            Which hidden states: 0 are the embeddings that the first layer is given, -1 what the last one gives.
+            The index of the hidden states: 0 for the input of the first layer, -1 for the output of the last one.
         pbar : {"tqdm", None}, default="tqdm"
             None shows no progress bar, even where bars are wanted.
 

@@ -43,7 +43,7 @@ def in_order(states: torch.Tensor, batch: Batch, config: PretrainedConfig) -> to
 
 
 def _reads_the_last_position(config: PretrainedConfig) -> bool:
-    """Tell whether the head takes the last position for the text's end, padded or not.
+    """Return whether the head takes the last position for the text's end, padded or not.
 
     Other heads look for the last token that is no padding, or at the first one.
     """
@@ -57,7 +57,7 @@ def _turned(batch: Batch, by: torch.Tensor) -> torch.Tensor:
 
 
 def check_embedding(method: object, layer: object, config: PretrainedConfig) -> None:
-    """Refuse a way of pooling that there is not, and a layer that the model of a configuration does not have."""
+    """Reject an unknown pooling method, and a layer that the model of a configuration does not have."""
     if not isinstance(method, str) or method not in ("avg", "cls"):
         raise InvalidInputError("embedding_method", shown(method), "'avg' or 'cls'")
     depth = config.num_hidden_layers + 1

@@ -117,9 +117,9 @@ class Pretrained:
 
     @contextmanager
     def _loading(self, part: str, source: str) -> Iterator[Path]:
-        """Check one part of a model, and yield a folder that holds what was checked of it, and nothing else."""
+        """Check one part of a model, and yield a folder with its checked files only."""
         allowed = "the folder of a model for transformers, or the name of one on the Hugging Face hub"
-        # Parts that were not given separately are looked for where the model is.
+        # Parts that were not passed separately are looked up in the folder of the model.
         argument = "model" if source == self._arguments.model else part
         # transformers takes what is no folder for a name on the hub, and then complains of its letters.
         if (Path(source).is_absolute() or source.startswith((".", "~"))) and not Path(source).is_dir():
@@ -215,7 +215,7 @@ def misfit(network: PreTrainedModel, loading_info: Mapping[str, Iterable[Any]]) 
 
 
 def knows_words(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Tell whether a tokenizer has a vocabulary: without its files some are made of special tokens alone."""
+    """Return whether a tokenizer has a vocabulary: without its files some are made of special tokens alone."""
     special = set(tokenizer.all_special_tokens)
     return any(token.strip("▁") for token in tokenizer.get_vocab() if token not in special)
 
@@ -249,7 +249,7 @@ def window(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def tidy(folder: Path) -> None:
-    """Leave in a folder that transformers wrote what is read of it, without any path of this machine."""
+    """Remove unused files and all local paths from a folder that transformers wrote."""
     pretrained_files.tidy(folder, transformers)
 
 

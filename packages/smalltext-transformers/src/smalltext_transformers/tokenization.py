@@ -53,7 +53,7 @@ class Encoder:
 
     @property
     def padding(self) -> int:
-        """The token that batches are padded with: one that the model knows."""
+        """The token that batches are padded with, which is in the vocabulary of the model."""
         known = (
             getattr(self.config, "pad_token_id", None),
             self.tokenizer.pad_token_id,
