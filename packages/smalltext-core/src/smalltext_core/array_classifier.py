@@ -158,7 +158,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         return proba
 
     def _checked(self, learned: Arrays) -> Arrays:
-        """Return what `learn` gave, or raise PluginError if it could not be saved."""
+        """Return the arrays from `learn`, or raise PluginError if they cannot be saved."""
         if not isinstance(learned, Mapping):
             raise self._error("learn", f"gave a {type(learned).__name__}, not a dict of arrays by name")
         for name, array in learned.items():
@@ -229,7 +229,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         return classifier
 
     def _parameters(self) -> dict[str, Any]:
-        """Return the constructor's arguments, which are given to it again on loading."""
+        """Return the constructor's arguments, with which `load` calls it again."""
         parameters = {}
         for name in inspect.signature(type(self)).parameters:
             if not hasattr(self, name):

@@ -119,7 +119,7 @@ class Dataset(ABC, Generic[X]):
 
     @staticmethod
     def _copy(x: Any) -> Any:
-        """Return a copy of `x` that shares nothing with it which could be changed."""
+        """Return a copy of `x` that shares no mutable state with it."""
         return x.copy()
 
     @staticmethod
@@ -173,7 +173,7 @@ class Dataset(ABC, Generic[X]):
 
     @property
     def label_names(self) -> LabelNames | None:
-        """What the classes are called, or None if no names were given."""
+        """The names of the classes, or None if they have none."""
         return self._storage.label_names
 
     @property
@@ -275,7 +275,7 @@ class TextDataset(Dataset[list[str]], Generic[N]):
 
     @property
     def label_names(self) -> N:
-        """What the classes are called, or None if no names were given."""
+        """The names of the classes, or None if they have none."""
         return cast("N", super().label_names)
 
     @classmethod

@@ -16,7 +16,7 @@ class SmallTextError(Exception):
 
 
 class InvalidInputError(SmallTextError, ValueError):
-    """An argument holds something that is not allowed, and nothing has been done yet.
+    """An argument has a value that is not allowed; it is raised before anything is changed.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class ReadOnlyError(SmallTextError, TypeError):
 
 
 class UnsupportedError(SmallTextError, NotImplementedError):
-    """What was asked for is not something that this classifier or estimator can do."""
+    """The operation is not supported by this classifier or estimator."""
 
 
 class UnknownClassifierError(SmallTextError, LookupError):
@@ -83,7 +83,7 @@ class AmbiguousNameError(SmallTextError, LookupError):
 
 
 class PluginError(SmallTextError, RuntimeError):
-    """A plugin could not be loaded, or is not what its spec says."""
+    """A plugin could not be loaded, or does not match its spec."""
 
 
 class ProtocolVersionError(PluginError):

@@ -42,7 +42,7 @@ _INVISIBLE = frozenset(
         *range(0xE0100, 0xE01F0),
     ]
 )
-"""Code points that Python counts as printable although they show nothing."""
+"""Invisible code points that Python counts as printable."""
 
 _LATIN = str.maketrans(
     "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u0501\u051b\u051d\u04bb\u04cf"
@@ -236,7 +236,7 @@ def names_of_rows(labels: Iterable[object]) -> Iterator[list[str]]:
 
 
 def as_label_names(label_names: LabelNames | Iterable[object]) -> LabelNames:
-    """Return label names as LabelNames, whichever way they were given."""
+    """Return label names of any accepted type as LabelNames."""
     return label_names if isinstance(label_names, LabelNames) else LabelNames(label_names)  # type: ignore[arg-type]
 
 
@@ -333,7 +333,7 @@ def _shown(name: str, escaped: frozenset[str], limit: int = 60) -> str:
 
 
 def _skeleton(name: str) -> str:
-    """Return what names that look alike, or differ in case alone, have in common."""
+    """Return a key that is equal for names that look alike or differ only in case."""
     folded = unicodedata.normalize("NFKC", name).casefold().translate(_TYPED_ALIKE)
     visible = (
         " " if character.isspace() else character

@@ -99,7 +99,7 @@ def _as_multi_label(y: Any, argument: str) -> csr_matrix:
 
 
 def frozen(y: Labels) -> Labels:
-    """Make the memory of labels read-only, so that only setting them changes them, and return them."""
+    """Make the memory of labels read-only, and return them."""
     for array in (y.data, y.indices, y.indptr) if is_multi_label(y) else (y,):
         owner: Any = array
         while isinstance(owner, np.ndarray):
@@ -109,7 +109,7 @@ def frozen(y: Labels) -> Labels:
 
 
 def handed_out(y: Labels) -> Labels:
-    """Return frozen labels as another object over the same memory: what is done to it leaves `y` alone."""
+    """Return frozen labels as another object over the same memory; changes of its attributes do not affect `y`."""
     if not is_multi_label(y):
         return y.view()
     matrix = csr_matrix((y.data.view(), y.indices.view(), y.indptr.view()), shape=y.shape, copy=False)

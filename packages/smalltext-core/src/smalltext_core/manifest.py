@@ -90,7 +90,7 @@ class Manifest:
 
 
 def manifest_as_json(manifest: Manifest) -> bytes:
-    """Return what the file of a manifest holds."""
+    """Return the contents of the file of a manifest."""
     content = json.dumps(asdict(manifest), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     return content.encode("utf-8", "surrogatepass")  # as json.loads decodes
 
@@ -123,7 +123,7 @@ def manifest_from_json(content: bytes, path: object) -> Manifest:
 
 
 def check_origin(classifier: str, distribution: str, version: str) -> None:
-    """Raise InvalidInputError unless a manifest may say that this classifier of this distribution wrote it."""
+    """Raise InvalidInputError unless a manifest may name this classifier and distribution as its writer."""
     for argument, value, valid, allowed in _origin(classifier, distribution, version):
         if not valid:
             raise InvalidInputError(argument, shown(value), allowed)

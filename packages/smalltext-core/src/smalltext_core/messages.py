@@ -78,7 +78,7 @@ def shown(value: object, limit: int = LIMIT) -> str:
 
 
 def brief(value: object) -> str:
-    """Return what a value looks like in at most 100 characters; see `shown`.
+    """Return a representation of a value in at most 100 characters; see `shown`.
 
     Examples
     --------

@@ -72,7 +72,7 @@ class Registry:
         return claimants.pop() if len(claimants) == 1 else None
 
     def spec(self, name: str) -> ClassifierSpec:
-        """Return the spec behind a name, or raise the error that says what to do instead."""
+        """Return the spec of a name, or raise an error that says what to do instead."""
         if not isinstance(name, str):
             raise InvalidInputError("name", shown(name), "the name of a classifier, a str")
         distribution, _, bare = name.rpartition(":")

@@ -92,7 +92,7 @@ class TableInference:
         return Precision(self.network.embedding.weight.device)
 
     def _pooled(self, width: int) -> Iterator[tuple[slice, Tensor]]:
-        """Yield the pooled features of some texts at a time, each of which then takes `width` numbers."""
+        """Yield the pooled features of chunks of texts; `width` numbers are computed from those of each text."""
         at_once = max(_NUMBERS_AT_ONCE // width, 1)
         with progress_bar(len(self.texts), self.description, "text") as bar:
             for rows, pooled in pooled_features(self.network, self.texts):
@@ -103,7 +103,7 @@ class TableInference:
 
 
 def pooled_features(network: KimCNN, texts: Ragged) -> Iterator[tuple[slice, Tensor]]:
-    """Yield what `KimCNN.pool` gives for texts, up to rounding, for some thousands of them at a time.
+    """Yield the features of `KimCNN.pool`, up to rounding, for some thousands of texts at a time.
 
     To be called in inference mode.
 
@@ -186,7 +186,7 @@ class _Table:
         return cls(numbers.flatten(0, 1), torch.arange(len(weights), dtype=torch.int32) * len(words))
 
     def greatest_answers(self, batches: list[tuple[Tensor, Tensor]], bias: Tensor, out: Tensor) -> None:
-        """Write each filter's greatest answer over all windows into the rows of `out` that a batch says."""
+        """Write the maximum of each filter over all windows to the rows of `out` that belong to a batch."""
         height = len(self.first_rows)
         for rows, ids in batches:
             windows = (ids.unfold(1, height, 1) + self.first_rows).reshape(-1, height)

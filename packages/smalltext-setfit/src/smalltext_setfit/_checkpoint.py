@@ -54,7 +54,7 @@ UNREADABLE = (
     *(AttributeError, EOFError, ImportError, LookupError, OSError, RuntimeError, SafetensorError, TypeError),
     *(UnpicklingError, ValueError),
 )
-"""Exceptions of the libraries for folders that are damaged, or hold something else."""
+"""The exceptions that the libraries raise for damaged folders and those of another kind."""
 
 _KINDS = ("Transformer", "Pooling", "Dense", "Normalize", "LayerNorm", "Dropout")
 _BASE, _MODULES = "sentence_transformers.base.modules", "sentence_transformers.sentence_transformer.modules"

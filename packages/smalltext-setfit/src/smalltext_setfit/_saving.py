@@ -51,7 +51,7 @@ def parameters_to_save(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parameters_from_saved(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the constructor's arguments, given what `parameters_to_save` returned."""
+    """Restore the constructor's arguments from the return value of `parameters_to_save`."""
     arguments, model = SetFitModelArguments(**parameters["setfit_model_args"]), dict(parameters["model_kwargs"])
     if isinstance(model.get("cache_dir"), str):
         model["cache_dir"] = str(Path(model["cache_dir"]).expanduser())
@@ -59,7 +59,7 @@ def parameters_from_saved(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def values_to_save(state: SetFitState, validation: tuple[float, float] | None) -> dict[str, Any]:
-    """Return what else the manifest holds of a training."""
+    """Return the further values of a training that the manifest holds."""
     max_length, head_training = state.tokenizer.max_length, asdict(state.head_training)
     return {"max_length": max_length, "validation": validation, "head_training": head_training}
 
@@ -87,7 +87,7 @@ def check_head(folder: Path, num_classes: object) -> None:
 def read_state(
     folder: Path, manifest: Manifest, loss: Loss, head_training: HeadTrainingArgs, *, normalize: bool
 ) -> SetFitState:
-    """Read what `write_state` wrote, on the CPU; the head was checked by `check_head`.
+    """Load the state that `write_state` saved, on the CPU; the head was checked by `check_head`.
 
     `head_training` is for manifests of earlier versions, which do not say how the head was trained.
     """

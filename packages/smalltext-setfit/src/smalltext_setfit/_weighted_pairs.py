@@ -15,7 +15,7 @@ Rows = NDArray[np.intp]
 Logs = NDArray[np.float64]
 
 PAIRS_PER_DRAW = 16_384
-"""Number of pairs drawn together, so that what each combination of labels needs is computed once for them."""
+"""The number of pairs drawn at a time, which share the computations for each combination of labels."""
 
 
 class WeightedPairSampler:

@@ -277,7 +277,7 @@ class SetFitClassification(TorchModelBase[SetFitState]):
     def embed(
         self, data_set: Dataset[Any], return_proba: bool = False, *, pbar: ProgressBar = "tqdm"
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
-        """Embed texts with the sentence transformer; the head takes these embeddings.
+        """Embed texts with the sentence transformer; these embeddings are the input of the head.
 
         Parameters
         ----------

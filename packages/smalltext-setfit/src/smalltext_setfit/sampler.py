@@ -258,7 +258,7 @@ class PairSampler:
             yield from self._draw(sizes[:, first : first + together])
 
     def _draw(self, sizes: NDArray[np.intp]) -> Iterator[PairBatch]:
-        """Draw some batches, given the numbers of negative and positive pairs of each, shape (2, batches)."""
+        """Draw batches with the given numbers of negative and positive pairs, shape (2, batches)."""
         negative, positive = sizes.sum(axis=1).tolist()
         pairs = np.concatenate([self._positive.take(positive), self._negative.take(negative)])
         labels = np.repeat([1, 0], [positive, negative])

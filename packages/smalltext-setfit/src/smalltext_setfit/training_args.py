@@ -152,7 +152,7 @@ HEAD_LEARNING_RATE = 1e-2
 
 @dataclass(frozen=True)
 class TrainingArgs:
-    """The training arguments of the setfit library that can be set; its documentation says more on each.
+    """The training arguments of the setfit library that can be set; see its documentation for details.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ class TrainingArgs:
 
     @property
     def loss_name(self) -> str:
-        """The name of the loss, which may be given as a class."""
+        """The name of the loss, which may be passed as a class."""
         return self.loss if isinstance(self.loss, str) else str(getattr(self.loss, "__name__", ""))
 
     @property
@@ -258,7 +258,7 @@ class TrainingArgs:
 
 @dataclass(frozen=True)
 class ModelKwargs:
-    """The arguments of ``SetFitModel.from_pretrained`` that can be set; setfit's documentation says more on each.
+    """The arguments of ``SetFitModel.from_pretrained`` that can be set; see setfit's documentation for details.
 
     Parameters
     ----------

@@ -74,7 +74,7 @@ def _to_json(value: Any) -> Any:
 
 
 def from_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `to_json` was given; class weights are pairs, or (by earlier versions) numbers as strings."""
+    """Restore a value that `to_json` wrote; class weights are pairs, or (earlier versions) strings of numbers."""
     restored = dict(parameters)
     if isinstance(restored.get("class_weight"), Mapping):
         restored["class_weight"] = {int(label): weight for label, weight in restored["class_weight"].items()}

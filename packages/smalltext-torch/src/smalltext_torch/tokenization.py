@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 AT_ONCE = 256
-"""The number of texts tokenized in one call; what a tokenizer returns takes far more memory than the ids."""
+"""The number of texts tokenized in one call, since its output takes far more memory than the token ids."""
 
 _PROBE = "Hello, WORLD! Zwölf Boxkämpfer jagen 1234 Hühner 👍 今日は"
 
@@ -191,7 +191,7 @@ class _Tokenized:
 
 
 _TOKENIZED: weakref.WeakKeyDictionary[TextDataset, _Tokenized] = weakref.WeakKeyDictionary()
-"""What was made of datasets that still exist, so that each is tokenized once."""
+"""A cache of the tokens of datasets that still exist, so that each is tokenized once."""
 
 
 def tokens_of(data_set: TextDataset, tokenizer: PreTrainedTokenizerBase, tokenizer_id: str) -> Ragged:

@@ -36,14 +36,14 @@ TYPES = words(
     SHIRA TRAINABLE_TOKENS VBLORA VERA WAVEFT
     """
 )
-"""Adapters that are weights beside those of a layer, and need nothing else: no other model, no compiler."""
+"""The types of adapters that only add weights to a layer, and need no other model and no compiler."""
 
 NOT_HANDED_ON = frozenset({"base_model_name_or_path", "peft_version", "revision", "runtime_config"})
 
 _NAMES_OF_MODULES = frozenset({"exclude_modules", "feedforward_modules", "modules_to_save", "target_modules"})
 _PATTERNS = frozenset({"alpha_pattern", "rank_pattern"})
 _ONLY_EMPTY = re.compile(r".*_(config|dict|file|mapping|path|replication)")
-"""Keys that name files and modules, or ask for further computation; what they hold by default is empty."""
+"""Keys that name files and modules or enable further computation, which are empty by default."""
 _WORD = re.compile(r"[A-Za-z0-9_.-]{0,100}")
 _FEW_REPETITIONS = re.compile(r"[\w.^$|\\()-]*([*+?][\w.^$|\\()-]*){0,4}")
 _LARGEST = 4096
@@ -53,7 +53,7 @@ _LONG_COUNT = re.compile(r"[0-9]{4}")
 
 
 def check_peft_config(config: Any) -> PeftConfig | None:
-    """Return a configuration of peft, for sequence classification, or None; refuse anything else."""
+    """Return a peft configuration for sequence classification, or None; raise InvalidInputError otherwise."""
     if config is None:
         return None
     if not hasattr(config, "peft_type") or not hasattr(config, "to_dict"):
@@ -167,7 +167,7 @@ def _peft() -> Any:
 
 
 def checked_config(content: Mapping[str, Any], known: Iterable[str], path: Path) -> dict[str, Any]:
-    """Return what of the configuration of an adapter may be handed to peft.
+    """Return the keys of the configuration of an adapter that may be passed to peft.
 
     Raises
     ------

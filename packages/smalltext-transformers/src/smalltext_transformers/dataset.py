@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TransformersDataset(RaggedDataset):
-    """Texts as the token ids that a tokenizer gave them: one flat array, nothing padded.
+    """Texts as the token ids of a tokenizer, in one flat array without padding.
 
     An active learner encodes its pool once, with `from_texts`, and takes views of it.
 

@@ -35,7 +35,7 @@ def inputs(batch: Batch, config: PretrainedConfig) -> dict[str, torch.Tensor]:
 
 
 def in_order(states: torch.Tensor, batch: Batch, config: PretrainedConfig) -> torch.Tensor:
-    """Return the hidden states of what `inputs` gave, shape (n, longest, width), in the order of the tokens."""
+    """Return hidden states, shape (n, longest, width), in the order of the tokens before `inputs` moved them."""
     if not _reads_the_last_position(config):
         return states
     positions = _turned(batch, -batch.lengths)
@@ -43,7 +43,7 @@ def in_order(states: torch.Tensor, batch: Batch, config: PretrainedConfig) -> to
 
 
 def _reads_the_last_position(config: PretrainedConfig) -> bool:
-    """Return whether the head takes the last position for the text's end, padded or not.
+    """Return whether the head classifies the hidden state at the last position, even if it is padding.
 
     Other heads look for the last token that is no padding, or at the first one.
     """

@@ -200,7 +200,7 @@ def drawn(network: PreTrainedModel, loading_info: Mapping[str, Iterable[Any]]) -
 
 
 def misfit(network: PreTrainedModel, loading_info: Mapping[str, Iterable[Any]]) -> str | None:
-    """Return what keeps weights from being those of a network, in words; None where they fit.
+    """Describe why weights do not fit a network; return None if they fit.
 
     A head may be new or of another shape, and a pooler may be new. What the layers of the pretrained model and its
     word embedding consist of has to be there.
@@ -300,7 +300,7 @@ def saved_network(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
 
 
 def meta_network(of_model: Any, config: PretrainedConfig) -> PreTrainedModel:
-    """Return a network that takes no memory, to see how much one would take."""
+    """Return a network on the meta device, to find out how much memory one would take."""
     with torch.device("meta"):
         network: PreTrainedModel = of_model(copy.deepcopy(config))
     return network

@@ -122,7 +122,7 @@ class Encoder:
         return data_set.x
 
     def save(self, folder: Path) -> None:
-        """Write what `load` reads; the configuration is written with the network."""
+        """Save the tokenizer in a folder; the configuration is saved with the network."""
         self.tokenizer.save_pretrained(folder)
         pretrained.tidy(folder)
         content = {"max_length": self.max_length, "tokenizer_id": self.tokenizer_id}
@@ -130,7 +130,7 @@ class Encoder:
 
     @classmethod
     def load(cls, folder: Path) -> Encoder:
-        """Read what `save` wrote."""
+        """Load the tokenizer that `save` wrote."""
         path = folder / ENCODER
         content = checked_object(path, read_object(path), {"max_length": int, "tokenizer_id": str})
         if content.keys() != {"max_length", "tokenizer_id"}:
