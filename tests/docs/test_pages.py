@@ -27,7 +27,8 @@ WITH_BLOCKS = [page for page in PAGES if "```" in page.read_text("utf-8")]
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory, request):
     """Return what became of each page that is tested in this run."""
-    asked = {item.callspec.params["page"] for item in request.session.items if "outcomes" in item.fixturenames}
+    here = [item for item in request.session.items if item.path == request.path]
+    asked = {item.callspec.params["page"] for item in here if "outcomes" in item.fixturenames}
     command = [sys.executable, Path(__file__).with_name("run_page.py"), "--each", *sorted(asked)]
     result = subprocess.run(
         command, cwd=tmp_path_factory.mktemp("pages"), capture_output=True, text=True, check=False

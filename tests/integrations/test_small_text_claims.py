@@ -76,7 +76,7 @@ def test_probabilities_of_several_labels():
 
 
 def test_a_missing_class():
-    assert says("a class that the training set lacks has no column, and predictions are column numbers")
+    assert says("a class without a training text has no column, and predictions are column numbers")
     labels = [2 * label for label in LABELS]
     theirs, ours = (one.fit(data) for one, data in zip(classifiers(3), sets(labels, 3), strict=True))
     data, mine = sets(labels, 3)
@@ -258,7 +258,7 @@ def test_defaults_that_are_shared():
 
 
 def test_an_estimator_without_weights():
-    assert says("An estimator whose `fit` takes no `sample_weight` fails there without weights, too")
+    assert says("An estimator whose `fit` takes no `sample_weight` fails there even without weights")
     theirs, ours = classifiers(estimator=KNeighborsClassifier)
     with pytest.raises(TypeError, match="sample_weight"):
         theirs.fit(sets()[0])
