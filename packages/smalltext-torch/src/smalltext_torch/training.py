@@ -222,11 +222,12 @@ class Trainer(Generic[E]):
             )
         if self.classifier.verbosity >= VERBOSITY_VERBOSE:
             self._logger.info("training on %d texts, validating with %d", len(examples), len(held_out or ()))
+        validated_after = validation_batches(batches, times)
         early_stopping.reset(self.stopping)
         early_stopping.reset(self.selection)
         with progress_bar(batches * num_epochs, "train", "batch") as bar:
             for epoch in range(1, num_epochs + 1):
-                if self.run_epoch(epoch, examples, held_out, validation_batches(batches, times), bar):
+                if self.run_epoch(epoch, examples, held_out, validated_after, bar):
                     break
         self._best.restore()
         self.network.eval()
