@@ -11,7 +11,7 @@ from smalltext_core import LABEL_UNLABELED, TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_core.registry import builder_parameters
 from smalltext_kimcnn import KimCNNClassifier, KimCNNFactory, PytorchTextClassificationDataset, Vectors, Vocabulary
-from smalltext_testing._context import changed_generators, global_random_state
+from smalltext_testing import changed_generators, global_random_state
 
 QUICK = {"num_epochs": 2, "embedding_dim": 8, "out_channels": 4, "seed": 1}
 TEXTS = TextDataset(["a fine film", "dull", "", "words that nobody has seen"])

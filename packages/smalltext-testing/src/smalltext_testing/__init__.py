@@ -13,6 +13,7 @@ epochs and fewer units than usual.
 """
 
 from smalltext_testing._check import Check, ConformanceError, Result
+from smalltext_testing._context import changed_generators, global_random_state
 from smalltext_testing._plugin import check_plugin, plugin_checks, run_plugin_checks
 from smalltext_testing._runner import check_classifier, checks, find_check, parametrize_checks, run_checks
 from smalltext_testing.sample_data import training_texts, unseen_texts
@@ -24,10 +25,12 @@ __all__ = [
     "ConformanceError",
     "Result",
     "__version__",
+    "changed_generators",
     "check_classifier",
     "check_plugin",
     "checks",
     "find_check",
+    "global_random_state",
     "parametrize_checks",
     "plugin_checks",
     "run_checks",

@@ -34,7 +34,18 @@ SKIPPED_FOR = {
 
 
 def global_random_state() -> dict[str, bytes]:
-    """Return the state of each global random number generator of this process, by its name."""
+    """Return the states of the global random number generators of this process.
+
+    Returns
+    -------
+    dict of str to bytes
+        By name: "random", "numpy.random" and, where torch has been imported, "torch" and "torch.cuda".
+
+    Examples
+    --------
+    >>> sorted(global_random_state())[:2]
+    ['numpy.random', 'random']
+    """
     state = {
         "random": pickle.dumps(random.getstate()),
         "numpy.random": pickle.dumps(np.random.get_state()),  # noqa: NPY002 - the global one
@@ -48,7 +59,25 @@ def global_random_state() -> dict[str, bytes]:
 
 
 def changed_generators(before: dict[str, bytes]) -> list[str]:
-    """Return the global generators whose state has changed; one that has just been imported has not."""
+    """Return the names of the global random number generators whose state differs from a former one.
+
+    Parameters
+    ----------
+    before : dict of str to bytes
+        What `global_random_state` returned. Generators of libraries that were imported later are not compared.
+
+    Returns
+    -------
+    list of str
+        Such as "numpy.random"; empty if nothing was drawn and no seed was set.
+
+    Examples
+    --------
+    >>> before = global_random_state()
+    >>> _ = random.random()
+    >>> changed_generators(before)
+    ['random']
+    """
     after = global_random_state()
     return [name for name, state in before.items() if after.get(name) != state]
 

@@ -1,4 +1,4 @@
-"""What the tests of one file share is made once, however many workers of pytest-xdist run the tests."""
+"""How pytest-xdist distributes tests to workers: by file, by folder where files share fixtures, or one by one."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def test_a_file_goes_to_one_worker(pytestconfig):
     assert sorted(parts, key=sorted) == [set(one), set(two)]
 
 
-def test_files_that_share_wheels_go_to_one_worker(pytestconfig):
+def test_files_that_share_fixtures_go_to_one_worker(pytestconfig):
     installing = cases("tests/install/test_one.py") + cases("tests/install/test_two.py")
     others = cases("tests/core/test_one.py")
     assert sorted(scheduled(pytestconfig, others + installing), key=len) == [set(others), set(installing)]
 
 
-def test_long_tests_that_share_nothing_go_to_any_worker(pytestconfig):
+def test_independent_tests_go_to_any_worker(pytestconfig):
     calls = cases("tests/robustness/test_random_calls.py")
     assert all(scheduled(pytestconfig, calls))

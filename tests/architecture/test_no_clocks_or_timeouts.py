@@ -1,8 +1,9 @@
-"""No test passes or fails by the speed of the machine: none reads a clock, none gives up after seconds."""
+"""No test depends on the speed of the machine: none reads a clock or has a timeout of less than ten minutes."""
 
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,8 +12,8 @@ from architecture import packages
 
 TESTS = packages.TOP / "tests"
 CLOCKS = {"clock_gettime", "monotonic", "perf_counter", "process_time", "thread_time", "time"}
-FOREVER = 600
-"""Seconds that are long enough to guard against a hang: no machine needs them for what a test does."""
+SHORTEST_TIMEOUT = 600
+"""In seconds. Longer timeouts guard against hangs alone: no machine needs ten minutes for one step of a test."""
 
 READ_CLOCKS = {
     "robustness/crashes.py": "draws the moment of a kill, and kills until enough processes were hit",
@@ -25,9 +26,7 @@ WAIT_BRIEFLY = {
 def scripts():
     """Return the modules of the tests, and of what runs in their subprocesses."""
     return [
-        path
-        for path in sorted(TESTS.rglob("*.py"))
-        if "benchmarks" not in path.parts and path != TESTS / "architecture" / "test_speed.py"
+        path for path in sorted(TESTS.rglob("*.py")) if "benchmarks" not in path.parts and path != Path(__file__)
     ]
 
 
@@ -56,8 +55,8 @@ def clocks(path):
     ]
 
 
-def limits(path):
-    """Return the lines that give up after a number of seconds, which the machine may need."""
+def timeouts(path):
+    """Return the lines with a timeout that a slow machine could exceed."""
     found = []
     for tree in trees(path):
         for node in ast.walk(tree):
@@ -68,7 +67,9 @@ def limits(path):
     return [
         line
         for line, value in found
-        if isinstance(value, ast.Constant) and isinstance(value.value, (int, float)) and 0 < value.value < FOREVER
+        if isinstance(value, ast.Constant)
+        and isinstance(value.value, (int, float))
+        and 0 < value.value < SHORTEST_TIMEOUT
     ]
 
 
@@ -77,7 +78,7 @@ def name(path):
 
 
 @pytest.mark.parametrize(
-    ("find", "exempt"), [(clocks, READ_CLOCKS), (limits, WAIT_BRIEFLY)], ids=["clock", "limit"]
+    ("find", "exempt"), [(clocks, READ_CLOCKS), (timeouts, WAIT_BRIEFLY)], ids=["clock", "timeout"]
 )
 def test_no_test_depends_on_the_speed_of_the_machine(find, exempt):
     found = {name(path): lines for path in scripts() if (lines := find(path))}
@@ -90,17 +91,17 @@ def test_no_test_depends_on_the_speed_of_the_machine(find, exempt):
         ("import time\nassert time.perf_counter() < 1", clocks),
         ("import time\nbegan = time.process_time_ns()", clocks),
         ('PROGRAM = """\nimport time\nprint(time.time())\n"""', clocks),
-        ("import subprocess\nsubprocess.run([], timeout=120)", limits),
-        ("import signal\nsignal.alarm(20)", limits),
-        ("from hypothesis import settings\nsettings(deadline=200)", limits),
+        ("import subprocess\nsubprocess.run([], timeout=120)", timeouts),
+        ("import signal\nsignal.alarm(20)", timeouts),
+        ("from hypothesis import settings\nsettings(deadline=200)", timeouts),
     ],
 )
-def test_what_depends_on_it_is_found(tmp_path, program, find):
+def test_clocks_and_timeouts_are_found(tmp_path, program, find):
     path = tmp_path / "test_it.py"
     path.write_text(program, encoding="utf-8")
     assert find(path)
 
 
-def test_hypothesis_fails_nothing_for_being_slow():
+def test_hypothesis_has_no_deadline():
     assert settings.default.deadline is None
     assert HealthCheck.too_slow in settings.default.suppress_health_check
