@@ -11,6 +11,7 @@ from smalltext_core.validation import (
     check_num_classes,
     check_seed,
     check_threshold,
+    check_thresholds,
     prediction_data,
     training_data,
     validation_data,
@@ -212,3 +213,24 @@ def test_what_are_no_class_weights_is_refused(wrong):
         InvalidInputError, match=r"^class_weight: got .*'balanced', or a mapping from class numbers"
     ):
         check_class_weight(wrong, num_classes=2)
+
+
+def test_thresholds_are_auto_or_one_number_or_one_for_each_class():
+    assert check_thresholds("auto", 2) == "auto"
+    assert [check_thresholds(value, 2) for value in (0, np.float32(0.25))] == [0.0, 0.25]
+    assert [check_thresholds(value, 2) for value in ([0.1, 0], np.array([0.1, 0]))] == [(0.1, 0.0)] * 2
+    for wrong in (
+        1,
+        -0.1,
+        float("nan"),
+        "0.5",
+        None,
+        True,
+        [0.1],
+        [0.1, 0.2, 0.3],
+        [0.1, 1],
+        [[0.1], [0.2]],
+        [True, 0],
+    ):
+        with pytest.raises(InvalidInputError, match=r"^multi_label_threshold: got "):
+            check_thresholds(wrong, 2)

@@ -17,10 +17,12 @@ from smalltext_core.dataset import Dataset
 from smalltext_core.label_names import LabelNames
 from smalltext_core.labels import Labels
 from smalltext_core.probabilities import Probabilities, to_labels
-from smalltext_core.validation import check_flag
+from smalltext_core.validation import Threshold, check_flag
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from smalltext_core.calibration import Calibration
 
 PROTOCOL_VERSION = 1
 """The version of this protocol, which the specs of a plugin name."""
@@ -148,8 +150,12 @@ class ProbabilisticClassifier(ABC):
         The number of classes.
     multi_label : bool
         Whether several classes, or none, may apply to a text.
-    multi_label_threshold : float, default=0.5
-        In multi-label problems a class applies if its probability is greater than this.
+    multi_label_threshold : float, tuple of float or "auto", default=0.5
+        In multi-label problems a class applies if its probability is greater than this, or than its number in it.
+    multi_label_threshold_ : ndarray of float64, shape (num_classes,), optional
+        The thresholds that `fit` chose; they take precedence over the parameter.
+    calibration_ : Calibration, optional
+        How `fit` calibrated the probabilities; None if it did not.
 
     Examples
     --------
@@ -168,7 +174,9 @@ class ProbabilisticClassifier(ABC):
 
     num_classes: int
     multi_label: bool
-    multi_label_threshold: float = 0.5
+    multi_label_threshold: Threshold = 0.5
+    multi_label_threshold_: NDArray[np.float64] | None = None
+    calibration_: Calibration | None = None
 
     @abstractmethod
     def fit(self, train_set: Dataset[Any], *args: Any, **kwargs: Any) -> Self:
@@ -214,8 +222,20 @@ class ProbabilisticClassifier(ABC):
         """
         check_flag("return_proba", return_proba)
         proba = self.predict_proba(data_set)
-        labels = to_labels(proba, self.multi_label, self.multi_label_threshold)
+        labels = to_labels(proba, self.multi_label, self.decision_threshold())
         return (labels, proba) if return_proba else labels
+
+    def decision_threshold(self) -> float | NDArray[np.float64]:
+        """Return the multi-label threshold: chosen by `fit`, or the parameter, for which "auto" is 0.5.
+
+        Returns
+        -------
+        float, or ndarray of float64, shape (num_classes,)
+        """
+        if self.multi_label_threshold_ is not None:
+            return self.multi_label_threshold_
+        given = self.multi_label_threshold
+        return 0.5 if isinstance(given, str) else np.array(given) if isinstance(given, tuple) else given
 
 
 @runtime_checkable

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 
+from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels
-from smalltext_core.validation import check_threshold
+from smalltext_core.validation import check_thresholds, check_weights
 
 Probabilities = NDArray[np.float32]
 """Dense float32, shape (n, num_classes): column k is class k."""
+
+
+_COMMON_POSITIVES = 10.0
+"""The weight of the common threshold, as a number of texts in a class."""
 
 
 def empty_probabilities(num_classes: int) -> Probabilities:
@@ -37,8 +43,19 @@ def place_columns(
     return proba
 
 
-def to_labels(proba: Probabilities, multi_label: bool, threshold: float = 0.5) -> Labels:
+def to_labels(
+    proba: Probabilities, multi_label: bool, threshold: float | Sequence[float] | NDArray[np.floating[Any]] = 0.5
+) -> Labels:
     """Return the most probable class of each text, or every class above the threshold (multi-label).
+
+    Parameters
+    ----------
+    proba : ndarray of float32, shape (n, num_classes)
+        The probability of each class for each text.
+    multi_label : bool
+        Whether several classes, or none, may apply to a text.
+    threshold : float or array-like of float, shape (num_classes,), default=0.5
+        The threshold of all classes, or of each; from 0 to below 1.
 
     Returns
     -------
@@ -47,7 +64,7 @@ def to_labels(proba: Probabilities, multi_label: bool, threshold: float = 0.5) -
     Raises
     ------
     InvalidInputError
-        If several classes may apply and the threshold is no number from 0 to below 1.
+        If several classes may apply and a threshold is not from 0 to below 1, or there are not as many as classes.
 
     Examples
     --------
@@ -55,5 +72,70 @@ def to_labels(proba: Probabilities, multi_label: bool, threshold: float = 0.5) -
     [1]
     """
     if multi_label:
-        return csr_matrix(proba > check_threshold(threshold), dtype=np.int32)
+        checked = check_thresholds(threshold, proba.shape[1])
+        if isinstance(checked, str):
+            raise InvalidInputError("threshold", repr(checked), "a number, or one for each class")
+        # In single precision, as probabilities are: otherwise 0.3 would be above itself.
+        return csr_matrix(proba > np.array(checked, dtype=np.float32), dtype=np.int32)
     return proba.argmax(axis=1).astype(np.int32)
+
+
+def choose_thresholds(
+    proba: NDArray[np.floating[Any]], y: csr_matrix, weights: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Choose a threshold for each class of a multi-label problem, for the greatest F1 on held-out texts.
+
+    The threshold of a class is a mean of its own best one and of the one that is best for all classes together, in
+    logits; its own counts as much as its number of texts, the common one as ten texts.
+
+    Parameters
+    ----------
+    proba : ndarray of float, shape (n, num_classes)
+        Probabilities of texts that the classifier was not trained on.
+    y : csr_matrix of int, shape (n, num_classes)
+        The classes of these texts.
+    weights : array-like of float, shape (n,), optional
+        The weight of each text, 0 or greater.
+
+    Returns
+    -------
+    ndarray of float64, shape (num_classes,)
+        From 0.01 to 0.95; 0.5 for all if no class has a text.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_matrix
+    >>> proba = np.tile([[0.1], [0.3], [0.2], [0.4]], (10, 1))
+    >>> choose_thresholds(proba, csr_matrix(np.tile([[0], [1], [0], [1]], (10, 1)))).round(2).tolist()
+    [0.25]
+    """
+    from scipy.special import expit, logit
+
+    targets = np.asarray(y.toarray() > 0, dtype=np.float64)
+    weight = np.ones(len(targets)) if weights is None else check_weights(weights, len(targets))
+    count = weight @ targets
+    known = np.flatnonzero(count > 0)
+    if len(known) == 0:
+        return np.full(proba.shape[1], 0.5)
+    grid = logit(np.linspace(0.01, 0.95, 189))
+    scores = np.array([_f1_at(proba[:, known] > limit, targets[:, known], weight) for limit in expit(grid)])
+    common = _middle_of_best(grid, scores.mean(axis=1))
+    thresholds = np.full(proba.shape[1], common)
+    for column, k in enumerate(known):
+        own = _middle_of_best(grid, scores[:, column])
+        thresholds[k] = (count[k] * own + _COMMON_POSITIVES * common) / (count[k] + _COMMON_POSITIVES)
+    return np.asarray(expit(thresholds))
+
+
+def _f1_at(
+    predicted: NDArray[np.bool_], targets: NDArray[np.float64], weight: NDArray[np.float64]
+) -> NDArray[Any]:
+    """Return the F1 of each class; its denominator is above 0, since every class has a text."""
+    hits = weight @ (predicted * targets)
+    return np.asarray(2 * hits / (weight @ predicted + weight @ targets))
+
+
+def _middle_of_best(grid: NDArray[np.float64], scores: NDArray[np.float64]) -> float:
+    """Return the middle of the thresholds with the greatest score."""
+    best = grid[scores >= scores.max() - 1e-12]
+    return float((best[0] + best[-1]) / 2)

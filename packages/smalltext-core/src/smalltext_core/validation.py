@@ -6,7 +6,7 @@ The `fit` of a backend begins with `training_data`, its `predict_proba` with `pr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,9 @@ from smalltext_core.values import as_sequence, as_texts, columns_of, is_number, 
 
 D = TypeVar("D", bound="Dataset[object]")
 S = TypeVar("S")
+
+Threshold: TypeAlias = "float | tuple[float, ...] | Literal['auto']"
+"""A multi-label threshold for all classes, one for each, or "auto": chosen in training on held-out texts."""
 
 
 def training_data(
@@ -186,6 +189,22 @@ def check_threshold(threshold: object) -> float:
     if not is_number(threshold) or not 0 <= threshold < 1:
         raise InvalidInputError("multi_label_threshold", brief(threshold), "a number from 0 to below 1")
     return float(threshold)
+
+
+def check_thresholds(threshold: object, num_classes: int) -> Threshold:
+    """Return "auto", one multi-label threshold in [0, 1) or one for each class, or raise InvalidInputError."""
+    if isinstance(threshold, str) and threshold == "auto":
+        return "auto"
+    given = threshold.tolist() if isinstance(threshold, np.ndarray) else threshold
+    if is_number(given) and 0 <= given < 1:
+        return float(given)
+    if not isinstance(given, (list, tuple)) or not all(is_number(one) and 0 <= one < 1 for one in given):
+        allowed = "a number from 0 to below 1, one for each class, or 'auto'"
+        raise InvalidInputError("multi_label_threshold", brief(threshold), allowed)
+    if len(given) != num_classes:
+        allowed = f"one number for each of the {num_classes} classes"
+        raise InvalidInputError("multi_label_threshold", f"{len(given)} numbers", allowed)
+    return tuple(float(one) for one in given)
 
 
 def _check_dataset(data_set: object, argument: str) -> None:

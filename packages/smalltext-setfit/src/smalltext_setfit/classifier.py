@@ -393,7 +393,7 @@ class SetFitClassification(TorchModelBase[SetFitState]):
     def _head_targets(self, train_set: Dataset[Any], weights: NDArray[np.float64] | None) -> HeadTargets:
         y = train_set.y
         of_class = class_weights(self.class_weight, y, self.num_classes, train_set.label_names)
-        loss = Loss(self.multi_label, of_class, self.multi_label_threshold)
+        loss = Loss(self.multi_label, of_class, self.decision_threshold() if self.multi_label else 0.5)
         return HeadTargets(y, loss.text_weights(y, weights), loss)
 
     def _precision(self, device: torch.device) -> Precision:

@@ -339,7 +339,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
             If its class weights are not one finite number of 0 or above for each class.
         """
         weights = saving.saved_class_weights(manifest, self.num_classes)
-        return Loss(self.multi_label, weights, self.multi_label_threshold)
+        return Loss(self.multi_label, weights, self.decision_threshold())
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: the network on the CPU, so that machines without the device can read it."""

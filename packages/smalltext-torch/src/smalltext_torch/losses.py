@@ -32,13 +32,13 @@ class Loss:
     multi_label : bool
     class_weights : ndarray of float64, shape (num_classes,), optional
         See `smalltext_core.class_weights`; multi-label, it is the `pos_weight` of torch.
-    threshold : float, default=0.5
+    threshold : float or ndarray of float, shape (num_classes,), default=0.5
         The probability above which a label counts as predicted (multi-label).
     """
 
     multi_label: bool
     class_weights: NDArray[np.float64] | None = None
-    threshold: float = 0.5
+    threshold: float | NDArray[np.float64] = 0.5
 
     def text_weights(self, y: Labels, weights: NDArray[np.float64] | None = None) -> NDArray[np.float32] | None:
         """Return the weight of each text's loss: the text's weight times that of its class.
@@ -78,7 +78,8 @@ class Loss:
         """Return the accuracy of each text, shape (n,): 0 or 1; the share of right labels (multi-label)."""
         if not self.multi_label:
             return (logits.argmax(dim=1) == targets).float()
-        return ((logits.float().sigmoid() > self.threshold) == targets.bool()).float().mean(dim=1)
+        threshold = torch.as_tensor(self.threshold, dtype=torch.float32, device=logits.device)
+        return ((logits.float().sigmoid() > threshold) == targets.bool()).float().mean(dim=1)
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the probabilities of logits, as float32: their softmax or (multi-label) sigmoid."""

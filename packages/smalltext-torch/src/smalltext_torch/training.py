@@ -88,7 +88,6 @@ class Trainable(Protocol[E]):
 
     num_classes: int
     multi_label: bool
-    multi_label_threshold: float
     num_epochs: int
     mini_batch_size: int
     validation_set_size: float
@@ -99,6 +98,7 @@ class Trainable(Protocol[E]):
     seed: int | None
     verbosity: int
 
+    def decision_threshold(self) -> float | NDArray[np.float64]: ...  # noqa: D102
     def make_encoder(self, train_set: Dataset[Any]) -> E: ...  # noqa: D102
     def encode(self, encoder: E, data_set: Dataset[Any]) -> Ragged: ...  # noqa: D102
     def padding(self, encoder: E) -> int: ...  # noqa: D102
@@ -374,7 +374,8 @@ def _examples(
     of_class = None
     if classifier.class_weight is not None:
         of_class = class_weights(classifier.class_weight, y, classifier.num_classes, train_set.label_names)
-    loss = Loss(classifier.multi_label, of_class, classifier.multi_label_threshold)
+    threshold = classifier.decision_threshold() if classifier.multi_label else 0.5
+    loss = Loss(classifier.multi_label, of_class, threshold)
     examples = Examples(texts, y, loss.text_weights(y, weights))
     if len(held_out[0]) == 0:
         return examples, None, loss
