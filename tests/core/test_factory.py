@@ -94,3 +94,13 @@ def test_a_builder_passes_on_what_it_is_given():
     made = build(2, name="a", lowercase=False).new()
     assert made.model == ("a", {"lowercase": False})
     assert (made.volume, made.width) == (2, 16)
+
+
+def test_a_builder_may_have_other_defaults_than_its_sources():
+    @with_parameters_of(Loud, by_name={"width": 4})
+    def loud(num_classes, *, name, **parameters):
+        return LoudFactory(name, num_classes, parameters)
+
+    assert inspect.signature(loud).parameters["width"].default == 4
+    assert loud.by_name == {"width": 4}
+    assert [loud(2, name="a").new().width, loud(2, name="a", width=8).new().width] == [4, 8]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Generic, TypeVar
+from functools import wraps
+from typing import Any, Generic, TypeVar, cast
 
 from smalltext_core.classifier import AnyClassifier, ClassifierFactory
 from smalltext_core.errors import InvalidInputError
@@ -104,12 +105,15 @@ def checked_keywords(
     return given
 
 
-def with_parameters_of(*sources: Callable[..., Any], without: Collection[str] = ()) -> Callable[[B], B]:
+def with_parameters_of(
+    *sources: Callable[..., Any], without: Collection[str] = (), by_name: Mapping[str, Any] | None = None
+) -> Callable[[B], B]:
     """Declare that a builder passes keyword arguments on to other callables, and so has their parameters.
 
     The builder declares what it adds or converts, and takes the rest as ``**parameters``. Its signature, as
     `inspect.signature` returns it, becomes that of all of them. ``builder.parameter_sources`` maps the name of
-    each parameter that it does not declare itself to the source, whose docstring describes it.
+    each parameter that it does not declare itself to the source, whose docstring describes it, and
+    ``builder.by_name`` the defaults that are not those of the sources.
 
     Parameters
     ----------
@@ -118,6 +122,8 @@ def with_parameters_of(*sources: Callable[..., Any], without: Collection[str] = 
         builder has, its own. Parameters without a default are left to the builder.
     without : collection of str, default=()
         Further parameters of the sources that the builder does not take.
+    by_name : mapping of str to Any, optional
+        Defaults of a classifier created by name, in place of those of the sources. The builder always gets them.
 
     Examples
     --------
@@ -129,6 +135,7 @@ def with_parameters_of(*sources: Callable[..., Any], without: Collection[str] = 
     >>> inspect.signature(build)
     <Signature (num_classes, *, model, width=8)>
     """
+    defaults = dict(by_name or {})
 
     def declare(builder: B) -> B:
         own = inspect.signature(builder)
@@ -137,12 +144,20 @@ def with_parameters_of(*sources: Callable[..., Any], without: Collection[str] = 
         for source in sources:
             for name, one in inspect.signature(source).parameters.items():
                 if name not in parameters and name not in without and one.default is not one.empty:
-                    parameters[name] = one.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+                    default = defaults.get(name, one.default)
+                    parameters[name] = one.replace(kind=inspect.Parameter.KEYWORD_ONLY, default=default)
                     taken_from[name] = source
-        vars(builder).update(
-            __signature__=own.replace(parameters=list(parameters.values())), parameter_sources=taken_from
+
+        @wraps(builder)
+        def build(*args: Any, **keywords: Any) -> Any:
+            return builder(*args, **{**defaults, **keywords})
+
+        vars(build).update(
+            __signature__=own.replace(parameters=list(parameters.values())),
+            parameter_sources=taken_from,
+            by_name=defaults,
         )
-        return builder
+        return cast("B", build)
 
     return declare
 
