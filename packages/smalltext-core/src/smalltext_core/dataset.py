@@ -30,7 +30,7 @@ from smalltext_core.labels import (
     marked_rows,
 )
 from smalltext_core.messages import brief
-from smalltext_core.values import Rows, as_rows, as_sequence, as_texts, compose_rows, positions
+from smalltext_core.values import Rows, as_rows, as_sequence, compose_rows, positions
 
 if TYPE_CHECKING:
     from typing_extensions import Self, TypeVar
@@ -332,6 +332,22 @@ class TextDataset(Dataset[list[str]], Generic[N]):
     @staticmethod
     def _select(x: list[str], rows: Rows) -> list[str]:
         return [x[row] for row in (rows if isinstance(rows, range) else rows.tolist())]
+
+
+def as_texts(x: Iterable[str], argument: str = "x") -> list[str]:
+    """Return texts, called `argument` in errors, as a list of str.
+
+    InvalidInputError is raised for other values (None, NaN), and for a single string, a table, a mapping, a set,
+    or an array of two dimensions.
+    """
+    texts = list(x) if type(x) is list else as_sequence(x, argument, "a sequence of strings", "text")
+    for row, text in enumerate(texts):
+        if type(text) is not str:
+            if not isinstance(text, str):
+                advice = "Drop that row, or give an empty string for an empty text."
+                raise InvalidInputError(argument, f"{brief(text)} at row {row}", "strings", advice)
+            texts[row] = str.__str__(text)
+    return texts
 
 
 def _as_targets(target_labels: ArrayLike) -> NDArray[np.int64]:

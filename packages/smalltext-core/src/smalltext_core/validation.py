@@ -11,11 +11,11 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from smalltext_core.dataset import Dataset, TextDataset
+from smalltext_core.dataset import Dataset, TextDataset, as_texts
 from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_core.labels import MOST_CLASSES, is_multi_label, marked_rows
 from smalltext_core.messages import brief, shown
-from smalltext_core.values import as_sequence, as_texts, columns_of, is_number, is_whole
+from smalltext_core.values import as_sequence, columns_of, is_number, is_whole
 
 D = TypeVar("D", bound="Dataset[object]")
 S = TypeVar("S")

@@ -127,22 +127,6 @@ def as_sequence(given: Any, argument: str, allowed: str, one: str) -> list[Any]:
     return list(given)
 
 
-def as_texts(x: Iterable[str], argument: str = "x") -> list[str]:
-    """Return texts, called `argument` in errors, as a list of str.
-
-    InvalidInputError is raised for other values (None, NaN), and for a single string, a table, a mapping, a set,
-    or an array of two dimensions.
-    """
-    texts = list(x) if type(x) is list else as_sequence(x, argument, "a sequence of strings", "text")
-    for row, text in enumerate(texts):
-        if type(text) is not str:
-            if not isinstance(text, str):
-                advice = "Drop that row, or give an empty string for an empty text."
-                raise InvalidInputError(argument, f"{brief(text)} at row {row}", "strings", advice)
-            texts[row] = str.__str__(text)
-    return texts
-
-
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
     """Return an array that cannot be changed: this one if its memory is read-only already, else a copy."""
     owner: Any = array

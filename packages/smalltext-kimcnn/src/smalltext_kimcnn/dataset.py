@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from smalltext_core.dataset import Dataset, TextDataset
+from smalltext_core.dataset import Dataset, TextDataset, as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
-from smalltext_core.values import as_texts
 from smalltext_kimcnn.vocabulary import Vocabulary
 from smalltext_torch.batching import Ragged, RaggedDataset
 from smalltext_torch.untrusted_json import checked_object, read_object, refuse

@@ -156,12 +156,16 @@ def _limit_jobs(estimator: Any) -> None:
 
 
 def _check_coefficients(estimator: Any) -> None:
-    """Check the coefficients of a linear model, which are multiplied by a sparse matrix."""
-    coefficients = estimator.coef_
+    """Check the coefficients of a linear model, which are multiplied by a sparse matrix.
+
+    For two classes they are one row or, in ridge classifiers, one dimension.
+    """
+    coefficients, classes = estimator.coef_, len(estimator.classes_)
     numbers = coefficients.data if issparse(coefficients) else coefficients
-    sound = _is_array(numbers, "f") and coefficients.ndim == 2
-    sound = sound and coefficients.shape[1] == estimator.n_features_in_
-    sound = sound and coefficients.shape[0] in {1, len(estimator.classes_)}
+    sound = _is_array(numbers, "f") and coefficients.ndim in {1, 2}
+    sound = sound and coefficients.shape[-1] == estimator.n_features_in_
+    rows = coefficients.shape[0] if sound and coefficients.ndim == 2 else 1
+    sound = sound and rows == (1 if classes == 2 else classes)
     _require(sound, estimator, "coef_ does not fit the features and classes")
     _require(np.isfinite(numbers).all(), estimator, "coef_ holds NaN or infinity")
 
@@ -242,8 +246,14 @@ def _check_boosting(boosting: Any) -> None:
     _require(type(boosting._loss).__name__ in losses, boosting, "its loss is of other classes")
     first = boosting.init_
     if not (isinstance(first, str) and first == "zero"):
-        sound = type_name(first) == "sklearn.dummy.DummyClassifier" and first.strategy == "prior"
-        sound = sound and first.n_outputs_ == 1 and np.shape(first.class_prior_) == (classes,)
+        if type_name(first) != "sklearn.dummy.DummyClassifier" or first.strategy != "prior":
+            name = type_name(boosting)
+            raise UntrustedModelError(
+                f"The {type(boosting).__name__} in the folder starts from a {type(first).__name__}, whose "
+                "probabilities are not checked. If you know where the folder comes from, name the former: "
+                f"smalltext_core.load(folder, trusted=[{name!r}])"
+            )
+        sound = first.n_outputs_ == 1 and np.shape(first.class_prior_) == (classes,)
         _require(sound, boosting, "its first guess is not the share of each class")
 
 

@@ -44,9 +44,11 @@ _SCALARS = frozenset(
         *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
     )
 )
+_SGD_LOSSES = "Hinge Log ModifiedHuber SquaredHinge Huber SquaredLoss EpsilonInsensitive SquaredEpsilonInsensitive"
+_OTHER_LOSSES = "ExponentialLoss HalfBinomialLoss HalfMultinomialLoss HalfSquaredError HuberLoss"
 _LOSSES = frozenset(
-    {f"sklearn.linear_model._sgd_fast.{name}" for name in ("Hinge", "Log", "ModifiedHuber", "SquaredHinge")}
-    | {f"sklearn._loss._loss.Cy{name}" for name in ("ExponentialLoss", "HalfBinomialLoss", "HalfMultinomialLoss")}
+    {f"sklearn.linear_model._sgd_fast.{name}" for name in _SGD_LOSSES.split()}
+    | {f"sklearn._loss._loss.Cy{name}" for name in _OTHER_LOSSES.split()}
 )
 _OBJECTS_BY_MODULE = {
     # Classifiers

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
 
+from smalltext_core.dataset import as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
 from smalltext_core.messages import brief
-from smalltext_core.values import as_texts
 from smalltext_torch.batching import Ragged, RaggedDataset
 from smalltext_torch.tokenization import Frame, check_length, tokenize, tokenizer_id, within
 

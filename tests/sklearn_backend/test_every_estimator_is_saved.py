@@ -1,0 +1,112 @@
+"""Every classifier of scikit-learn that is accepted can be saved, and gives the same probabilities once loaded."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    GradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, RidgeClassifier, RidgeClassifierCV, SGDClassifier
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
+from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils import all_estimators
+
+import smalltext_core as st
+from smalltext_core.errors import UntrustedModelError
+from smalltext_sklearn import SklearnClassifier
+
+NOT_FOR_THESE_TEXTS = {
+    "QuadraticDiscriminantAnalysis": "it needs more texts than features",
+    "SelfTrainingClassifier": "without an estimator it has neither probabilities nor scores, and is refused",
+}
+
+
+def with_defaults():
+    """Return the classifiers of scikit-learn that can be made without arguments."""
+    found = []
+    for name, estimator in all_estimators("classifier"):
+        try:
+            made = estimator()
+        except TypeError:  # it is made of other estimators
+            continue
+        if hasattr(made, "n_estimators"):
+            made.set_params(n_estimators=4)  # a hundred trees only take longer
+        if name not in NOT_FOR_THESE_TEXTS:
+            found.append(pytest.param(made, id=name))
+    return found
+
+
+VARIANTS = [
+    RidgeClassifier(solver="lsqr"),
+    RidgeClassifier(positive=True),
+    RidgeClassifierCV(cv=2),
+    SGDClassifier(loss="huber"),
+    SGDClassifier(loss="squared_error"),
+    SGDClassifier(loss="epsilon_insensitive"),
+    SGDClassifier(loss="squared_epsilon_insensitive"),
+    SGDClassifier(average=True),
+    LinearSVC(multi_class="crammer_singer"),
+    LinearSVC(fit_intercept=False),
+    OneVsRestClassifier(RidgeClassifier()),
+    BaggingClassifier(RidgeClassifier(), n_estimators=3),
+    BaggingClassifier(LinearSVC(), max_features=0.5, n_estimators=3),
+    AdaBoostClassifier(DecisionTreeClassifier(max_depth=2), n_estimators=3),
+    VotingClassifier([("a", LogisticRegression()), ("b", "drop"), ("c", MultinomialNB())], voting="soft"),
+    GradientBoostingClassifier(n_estimators=3, init="zero"),
+    GradientBoostingClassifier(n_estimators=3, init=LogisticRegression()),
+    RandomForestClassifier(n_estimators=20, oob_score=True),
+    CalibratedClassifierCV(RidgeClassifier(), cv=2),
+    CalibratedClassifierCV(LinearSVC(), method="isotonic", cv=2),
+    make_pipeline(MaxAbsScaler(), RidgeClassifier()),
+    SVC(probability=True),
+]
+
+
+def load(folder):
+    """Load a saved model, naming the types that the message asks to be named."""
+    try:
+        return st.load(folder)
+    except UntrustedModelError as error:
+        listed = re.search(r"trusted=(\[.*\])", str(error))
+        return st.load(folder, trusted=ast.literal_eval(listed[1]))
+
+
+@pytest.mark.parametrize(
+    "estimator", [*with_defaults(), *VARIANTS], ids=lambda estimator: re.sub(r"\s+", "", str(estimator))[:60]
+)
+@pytest.mark.parametrize("problem", ["two classes", "three classes", "multi-label"])
+def test_what_was_saved_is_loaded_with_the_same_probabilities(estimator, problem, topics, tagged, tmp_path):
+    data = tagged if problem == "multi-label" else topics
+    if problem == "two classes":
+        data = st.TextDataset(topics.x, np.minimum(topics.y, 1))
+    num_classes = {"two classes": 2, "three classes": 3, "multi-label": 6}[problem]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        classifier = SklearnClassifier(estimator, num_classes, problem == "multi-label", seed=1).fit(data)
+        expected = classifier.predict_proba(data)
+    classifier.save(tmp_path / "model")
+    assert_array_equal(load(tmp_path / "model").predict_proba(data), expected)
+
+
+def test_trees_that_start_from_another_estimator_are_loaded_only_if_they_are_trusted(topics, tmp_path):
+    estimator = GradientBoostingClassifier(n_estimators=2, init=LogisticRegression())
+    SklearnClassifier(estimator, 3, seed=1).fit(topics).save(tmp_path / "model")
+    with pytest.raises(UntrustedModelError, match=r"starts from a LogisticRegression.*_gb.GradientBoosting"):
+        st.load(tmp_path / "model")
