@@ -14,7 +14,7 @@ import pytest
 from architecture.docstrings import documented, sections
 from smalltext_cli.parameters import builder_parameters
 from smalltext_core import classifier_spec
-from smalltext_core.registry import builder_parameters as parameters_by_name
+from smalltext_core.factory import builder_parameters as parameters_by_name
 from smalltext_core.registry import classifiers
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"

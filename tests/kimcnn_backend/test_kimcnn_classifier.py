@@ -9,7 +9,7 @@ import torch
 import smalltext_core as st
 from smalltext_core import LABEL_UNLABELED, TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError, NotFittedError
-from smalltext_core.registry import builder_parameters
+from smalltext_core.factory import builder_parameters
 from smalltext_kimcnn import KimCNNClassifier, KimCNNFactory, PytorchTextClassificationDataset, Vectors, Vocabulary
 from smalltext_testing import changed_generators, global_random_state
 

@@ -72,9 +72,9 @@ def test_registering_looks_for_no_installed_plugin_again(ask):
     assert ask(
         NOTEBOOK
         + """
-discovery = sys.modules["smalltext_core.discovery"]
+registry = sys.modules["smalltext_core.registry"]
 first = st.classifiers()
-discovery.entry_points = None
+registry.entry_points = None
 st.plugin_manager.register(plugin())
 answer([list(first), list(st.classifiers())])
 """,

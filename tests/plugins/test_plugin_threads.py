@@ -6,9 +6,9 @@ COUNTED = """
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-discovery = sys.modules["smalltext_core.discovery"]
+registry = sys.modules["smalltext_core.registry"]
 scans, loads = [], []
-scan, load = discovery.entry_points, discovery._specs
+scan, load = registry.entry_points, registry._imported
 
 def counted_scan(**selection):
     scans.append(selection)
@@ -18,7 +18,7 @@ def counted_load(entry):
     loads.append(entry.value)
     return load(entry)
 
-discovery.entry_points, discovery._specs = counted_scan, counted_load
+registry.entry_points, registry._imported = counted_scan, counted_load
 
 def at_once(work, threads=32):
     start = threading.Barrier(threads)
@@ -114,8 +114,8 @@ def test_a_fork_while_another_thread_looks_leaves_the_child_free_to_look(ask):
     assert ask(
         """
         import os, threading
-        discovery = sys.modules["smalltext_core.discovery"]
-        load, begun, forking = discovery._specs, threading.Event(), threading.Event()
+        registry = sys.modules["smalltext_core.registry"]
+        load, begun, forking = registry._imported, threading.Event(), threading.Event()
         os.register_at_fork(before=forking.set)
 
         def slow(entry):
@@ -123,7 +123,7 @@ def test_a_fork_while_another_thread_looks_leaves_the_child_free_to_look(ask):
             forking.wait()
             return load(entry)
 
-        discovery._specs = slow
+        registry._imported = slow
         looking = threading.Thread(target=st.classifiers)
         looking.start()
         begun.wait()

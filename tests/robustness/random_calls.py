@@ -46,7 +46,7 @@ from robustness.random_values import (
     train_set,
 )
 from smalltext_core.errors import SmallTextError
-from smalltext_core.registry import builder_parameters
+from smalltext_core.factory import builder_parameters
 
 HANG_SECONDS = 300
 """A call that takes this long hangs, on however slow a machine; the process shows where it is, and ends."""

@@ -105,7 +105,7 @@ def test_what_a_module_draws_while_it_is_imported_is_put_back(tmp_path, monkeypa
 
     import numpy as np
 
-    from smalltext_core.process import random_state_kept
+    from smalltext_core.lazy_import import random_state_kept
 
     (tmp_path / "draws_when_imported.py").write_text(
         "import random, numpy\nrandom.random()\nnumpy.random.random()\n"

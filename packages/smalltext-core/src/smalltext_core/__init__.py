@@ -18,8 +18,7 @@ from smalltext_core.classifier import (
     Validating,
 )
 from smalltext_core.dataset import Dataset, TextDataset
-from smalltext_core.discovery import Plugin, plugin_manager
-from smalltext_core.factory import ConstructorFactory
+from smalltext_core.factory import ConstructorFactory, create_classifier, create_factory
 from smalltext_core.label_names import LabelNames
 from smalltext_core.labels import (
     LABEL_IGNORED,
@@ -29,10 +28,10 @@ from smalltext_core.labels import (
     marked_rows,
 )
 from smalltext_core.registry import (
+    Plugin,
     classifier_spec,
     classifiers,
-    create_classifier,
-    create_factory,
+    plugin_manager,
     plugins,
     refresh,
 )

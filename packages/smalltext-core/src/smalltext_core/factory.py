@@ -1,19 +1,22 @@
-"""Factories and builders, which pass keyword arguments on to the class of a classifier.
+"""Factories of classifiers: by name, and by class.
 
-The class declares its parameters once, in its signature and its docstring. Whatever else takes them (a factory, a
+A class declares its parameters once, in its signature and its docstring. Whatever else takes them (a factory, a
 builder, ``smalltext info``) reads them from there.
 """
 
 from __future__ import annotations
 
+import difflib
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import wraps
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, overload
 
-from smalltext_core.classifier import AnyClassifier, ClassifierFactory
-from smalltext_core.errors import InvalidInputError
+from smalltext_core.classifier import AnyClassifier, ClassifierFactory, SavingClassifier
+from smalltext_core.errors import InvalidInputError, UnsupportedError
 from smalltext_core.messages import shown
+from smalltext_core.registry import FirstPartyName, classifier_spec, classifiers
+from smalltext_core.validation import check_num_classes
 
 B = TypeVar("B", bound=Callable[..., Any])
 C = TypeVar("C", bound=AnyClassifier)
@@ -180,3 +183,95 @@ def pop_keywords(source: Callable[..., Any], keywords: dict[str, Any]) -> dict[s
     ({'lowercase': False}, {'lr': 0.1})
     """
     return {name: keywords.pop(name) for name in inspect.signature(source).parameters if name in keywords}
+
+
+def create_factory(
+    name: str, num_classes: int, *, multi_label: bool = False, **parameters: Any
+) -> ClassifierFactory:
+    """Create a factory of classifiers by name.
+
+    Parameters
+    ----------
+    name : str
+        A name from `classifiers`, or ``distribution:name``; raises what `classifier_spec` raises.
+    num_classes : int
+        2 or more (1 or more if multi-label).
+    multi_label : bool, default=False
+        Whether several classes, or none, may apply to a text.
+    **parameters
+        What the classifier's builder takes; ``smalltext info NAME`` lists it. InvalidInputError names a wrong one.
+
+    Examples
+    --------
+    >>> import smalltext_core as st
+    >>> factory = st.create_factory("sklearn", num_classes=2, seed=1)
+    >>> classifier = factory.new().fit(st.TextDataset(["good film", "bad film"], [1, 0]))
+    """
+    spec = classifier_spec(name)
+    check_num_classes(num_classes, multi_label)
+    if multi_label and "multi_label" not in spec.abilities:
+        able = [other for other, found in classifiers().items() if "multi_label" in found.abilities]
+        hint = f" These can do more: {', '.join(able)}." if able else ""
+        what = (
+            f"multi_label=True: the classifier {name!r} is for single-label problems; its plugin does not declare"
+        )
+        raise UnsupportedError(f"{what} the ability multi_label.{hint}")
+    builder = spec.resolve("builder")
+    check_parameters(name, parameters)
+    if spec.builder is None:
+        return ConstructorFactory(builder, num_classes, multi_label=bool(multi_label), **parameters)
+    return cast("ClassifierFactory", builder(num_classes, multi_label=multi_label, **parameters))
+
+
+@overload
+def create_classifier(
+    name: FirstPartyName, num_classes: int, *, multi_label: bool = False, **parameters: Any
+) -> SavingClassifier: ...
+@overload
+def create_classifier(
+    name: str, num_classes: int, *, multi_label: bool = False, **parameters: Any
+) -> AnyClassifier: ...
+def create_classifier(
+    name: str, num_classes: int, *, multi_label: bool = False, **parameters: Any
+) -> AnyClassifier:
+    """Create an unfitted classifier by name.
+
+    Parameters
+    ----------
+    name : str
+        A name from `classifiers`, or ``distribution:name``.
+    num_classes : int
+        The number of classes: 2 or more, or 1 or more if `multi_label`.
+    multi_label : bool, default=False
+        Whether several classes, or none, may apply to a text.
+    **parameters
+        The parameters of the classifier, which ``smalltext info NAME`` lists.
+
+    Examples
+    --------
+    >>> import smalltext_core as st
+    >>> classifier = st.create_classifier("sklearn", num_classes=2, seed=1)
+    >>> classifier = classifier.fit(st.TextDataset(["good film", "bad film"], [1, 0]))
+    >>> classifier.predict(st.TextDataset(["good"])).tolist()
+    [1]
+    """
+    return create_factory(name, num_classes, multi_label=multi_label, **parameters).new()
+
+
+def builder_parameters(name: str) -> Mapping[str, inspect.Parameter]:
+    """Import a classifier's builder and return its parameters without `num_classes` and `multi_label`."""
+    known = dict(inspect.signature(classifier_spec(name).resolve("builder")).parameters)
+    return {name: known[name] for name in known if name not in ("num_classes", "multi_label")}
+
+
+def check_parameters(name: str, parameters: Iterable[str]) -> None:
+    """Raise InvalidInputError, which names those that there are, if a classifier has no such parameter."""
+    known = builder_parameters(name)
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values()):
+        return
+    for parameter in parameters:
+        if parameter not in known:
+            near = difflib.get_close_matches(parameter, known, n=1)
+            advice = f"Did you mean {near[0]!r}?" if near else ""
+            given = f"{shown(parameter)} for the classifier {name!r}"
+            raise InvalidInputError("parameters", given, ", ".join(known), advice)

@@ -20,7 +20,6 @@ from typing import Any
 
 from smalltext_core.atomic import as_path, staged_folder
 from smalltext_core.classifier import Saving, SavingClassifier
-from smalltext_core.discovery import canonical
 from smalltext_core.errors import (
     AmbiguousNameError,
     ModelFolderError,
@@ -30,6 +29,7 @@ from smalltext_core.errors import (
     UnknownClassifierError,
 )
 from smalltext_core.label_names import LabelNames
+from smalltext_core.lazy_import import raised_by_signal
 from smalltext_core.manifest import (
     FORMAT_VERSION,
     LARGEST_MANIFEST,
@@ -40,8 +40,7 @@ from smalltext_core.manifest import (
     manifest_from_json,
 )
 from smalltext_core.messages import install_command, one_line, shown
-from smalltext_core.process import raised_by_signal
-from smalltext_core.registry import FIRST_PARTY, classifier_spec
+from smalltext_core.registry import FIRST_PARTY, canonical, classifier_spec
 
 __all__ = [
     "FORMAT_VERSION",

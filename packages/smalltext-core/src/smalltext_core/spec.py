@@ -11,9 +11,8 @@ from typing import Any
 import pluggy
 
 from smalltext_core.errors import InvalidInputError, PluginError
-from smalltext_core.factory import ConstructorFactory
+from smalltext_core.lazy_import import raised_by_signal, random_state_kept
 from smalltext_core.messages import shown
-from smalltext_core.process import raised_by_signal, random_state_kept
 
 PROJECT = "smalltext"
 """The name of the entry-point group and of the pluggy project."""
@@ -44,8 +43,8 @@ class ClassifierSpec:
         constant, which would always agree with whatever core is installed.
     classifier : str
         The location of the class, as ``"module:attribute"``.
-    factory : str, optional
-        The location of its factory class, likewise; by default `ConstructorFactory`.
+    factory : str, default="smalltext_core.factory:ConstructorFactory"
+        The location of its factory class, likewise.
     builder : str, optional
         The location of a function from a number of classes and keyword arguments to a factory; by default the
         class is called with them. ``smalltext info`` shows the parameters of the function, or else of the class.
@@ -71,7 +70,7 @@ class ClassifierSpec:
     summary: str
     protocol: int
     classifier: str
-    factory: str | None = None
+    factory: str = "smalltext_core.factory:ConstructorFactory"
     builder: str | None = None
     dataset: str | None = None
     abilities: tuple[str, ...] = ()
@@ -85,7 +84,7 @@ class ClassifierSpec:
             raise InvalidInputError("protocol", shown(self.protocol), "a whole number, such as 1")
         for argument in ("classifier", "factory", "builder", "dataset"):
             target = getattr(self, argument)
-            if target is None and argument != "classifier":
+            if target is None and argument in ("builder", "dataset"):
                 continue
             if not isinstance(target, str) or not _TARGET.fullmatch(target):
                 raise InvalidInputError(argument, shown(target), "'module:attribute'")
@@ -100,15 +99,12 @@ class ClassifierSpec:
         Parameters
         ----------
         part : str
-            "classifier", "factory" (`ConstructorFactory` if None), "builder" (the class if None) or "dataset".
+            "classifier", "factory", "builder" (the class if None) or "dataset".
         """
         target = getattr(self, part)
         if target is None and part == "dataset":
-            raise PluginError(f"The classifier {self.name!r} has no dataset of its own; use TextDataset.")
-        if target is None and part == "factory":
-            return ConstructorFactory
-        if target is None:
-            target = self.classifier
+            raise PluginError(f"The classifier {self.name!r} has no dataset class; use TextDataset.")
+        target = target or self.classifier
         module, _, path = target.partition(":")
         try:
             with random_state_kept(module):
@@ -118,10 +114,8 @@ class ClassifierSpec:
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             if raised_by_signal(error):
                 raise
-            raise PluginError(
-                f"The {part} of the classifier {self.name!r} could not be loaded from {target!r}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+            what = f"The {part} of the classifier {self.name!r} could not be loaded from {target!r}"
+            raise PluginError(f"{what}: {type(error).__name__}: {error}") from error
         return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smalltext_core.process import lazy_attributes
+from smalltext_core.lazy_import import lazy_attributes
 
 __version__ = "0.1.0"
 

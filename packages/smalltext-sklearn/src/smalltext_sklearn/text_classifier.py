@@ -20,9 +20,9 @@ from smalltext_core.errors import (
     UnknownClassifierError,
     UnsupportedError,
 )
+from smalltext_core.factory import builder_parameters, check_parameters
 from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities
-from smalltext_core.registry import builder_parameters, check_parameters
 from smalltext_core.validation import check_weights
 from smalltext_core.values import is_whole
 from smalltext_sklearn._inputs import Classes, as_text_column, check_several_classes, read_targets

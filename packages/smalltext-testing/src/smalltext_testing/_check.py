@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from smalltext_core.process import raised_by_signal
+from smalltext_core.lazy_import import raised_by_signal
 
 Status = Literal["passed", "failed", "skipped", "expected failure"]
 Returned = TypeVar("Returned")

@@ -13,8 +13,8 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from smalltext_core import ClassifierSpec, classifier_spec, create_factory, plugins
-from smalltext_core.discovery import canonical
 from smalltext_core.errors import AmbiguousNameError, UnknownClassifierError
+from smalltext_core.registry import canonical
 from smalltext_core.spec import PROJECT
 from smalltext_testing._check import BrokenRuleError, Check, NotApplicableError, Result, checks_in, expect, rule
 from smalltext_testing._runner import require_success, run_check

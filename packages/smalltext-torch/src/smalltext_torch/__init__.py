@@ -5,7 +5,7 @@ Nothing is imported before it is used: ``import smalltext_torch`` does not impor
 
 from typing import TYPE_CHECKING
 
-from smalltext_core.process import lazy_attributes
+from smalltext_core.lazy_import import lazy_attributes
 
 if TYPE_CHECKING:
     from smalltext_torch.batching import Batch, Ragged, RaggedDataset

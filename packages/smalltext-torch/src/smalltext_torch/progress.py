@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
-from smalltext_core.process import hold_across_forks
 
 VERBOSITY_QUIET = 0
 """No messages."""
@@ -43,7 +42,8 @@ _LOCK = threading.Lock()
 _SILENT: dict[str, tuple[int, Callable[[], object]]] = {}
 """For each silent logger, how many blocks silence it, in all threads, and the function that restores it."""
 
-hold_across_forks(_LOCK)
+if hasattr(os, "register_at_fork"):  # a child process has the lock, but not the thread that would release it
+    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
 
 _ON = ("1", "on", "true", "yes")
 _OFF = ("0", "off", "false", "no")

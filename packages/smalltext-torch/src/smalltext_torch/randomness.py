@@ -6,6 +6,7 @@ weights, dropout masks) can only come from its global generators; their state is
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +14,11 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from smalltext_core.process import hold_across_forks
-
 _LOCK = threading.RLock()
 """Held while torch's global generators have a classifier's state: two trainings may run in two threads."""
 
-hold_across_forks(_LOCK)
+if hasattr(os, "register_at_fork"):  # a child process has the lock, but not the thread that would release it
+    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
 
 
 class TorchRandomness:

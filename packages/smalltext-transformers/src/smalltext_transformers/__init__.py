@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smalltext_core.process import lazy_attributes
+from smalltext_core.lazy_import import lazy_attributes
 
 if TYPE_CHECKING:
     from smalltext_torch.model_loading import ModelLoadingStrategy

@@ -16,7 +16,7 @@ from smalltext_cli.commands import options
 from smalltext_cli.console import jsonable, messages, print_json, print_line, results, working
 from smalltext_core import ClassifierFactory, LabelNames, classifier_spec, create_factory
 from smalltext_core.errors import PluginError, SmallTextError
-from smalltext_core.process import raised_by_signal
+from smalltext_core.lazy_import import raised_by_signal
 
 if TYPE_CHECKING:
     from smalltext_cli.parameters import Parameters
