@@ -20,9 +20,9 @@ def module(name: str, path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-CORE_LINES = 4786
-CORE_FILES = 21
-SOURCE_FILES = 128
+CORE_LINES = 4686
+CORE_FILES = 20
+SOURCE_FILES = 127
 """Upper bounds, which only become smaller: 2,000 lines, 15 files and 110 files are what the design asks for."""
 
 CLASS_DEPTH = 4
