@@ -206,7 +206,7 @@ def test_57_arguments_of_fit_that_make_no_sense_are_refused_before_any_work(
         ("lr", 0),
         ("lr", float("nan")),
         ("mini_batch_size", 2.5),
-        ("validation_set_size", 0),
+        ("validation_set_size", "all"),
         ("validation_set_size", -0.5),
         ("validation_set_size", 1),
         ("validations_per_epoch", 0),

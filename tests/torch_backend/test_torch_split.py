@@ -105,10 +105,33 @@ def test_the_same_generator_gives_the_same_split() -> None:
     assert split_rows(y, 0.2, random(1))[1].tolist() != split_rows(y, 0.2, random(2))[1].tolist()
 
 
-@pytest.mark.parametrize("size", [0, 1, 1.0, 0.0, -0.1, 1.5, float("nan"), None, "0.1", True])
-def test_a_size_outside_0_and_1_is_refused(size: object) -> None:
+@pytest.mark.parametrize("size", [1, 1.0, -0.1, 1.5, float("nan"), None, "0.1", True])
+def test_a_size_that_is_not_from_0_to_below_1_is_refused(size: object) -> None:
     with pytest.raises(InvalidInputError, match="validation_set_size"):
         split_rows(np.array([0, 1]), size, random())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [0, 0.0])
+def test_a_size_of_0_holds_out_nothing(size: float) -> None:
+    train, validation = split_rows(np.arange(40) % 2, size, random())
+
+    assert (train.tolist(), validation.tolist()) == (list(range(40)), [])
+
+
+@pytest.mark.parametrize(("texts", "held_out"), [(400, 40), (200, 20), (194, 0), (40, 0)])
+def test_the_size_auto_holds_out_a_tenth_if_that_is_20_texts(texts: int, held_out: int) -> None:
+    train, validation = split_rows(np.arange(texts) % 2, "auto", random())
+
+    assert (len(train), len(validation)) == (texts - held_out, held_out)
+
+
+def test_the_size_auto_holds_out_nothing_where_a_class_would_have_none(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    y = np.where(np.arange(400) == 7, 1, 0)
+
+    assert len(split_rows(y, "auto", random())[1]) == 0
+    assert len(split_rows(y, 0.1, random())[1]) == 40
+    assert "no texts are held out: a class has too few of them" in caplog.text
 
 
 def test_27_the_size_is_rounded_rightly() -> None:

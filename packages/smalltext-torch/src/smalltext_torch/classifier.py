@@ -36,7 +36,7 @@ from smalltext_torch.progress import (
     warn_deprecated,
 )
 from smalltext_torch.randomness import Randomness, TorchRandomness
-from smalltext_torch.split import check_fit_data, check_validation_set_size
+from smalltext_torch.split import ValidationSetSize, check_fit_data, check_validation_set_size
 from smalltext_torch.training import E, TorchState
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         The learning rate of the backend's optimizer. Above 0.
     mini_batch_size : int, default=25
         The number of texts in a training batch. At least 1.
-    validation_set_size : float, default=0.1
-        The share of the training texts that is held out for validation, unless `fit` gets a validation set.
-        Between 0 and 1.
+    validation_set_size : float or "auto", default=0.1
+        The share of the training texts that is held out for validation, unless `fit` gets a validation set. From
+        0 to below 1. "auto" is 0.1, or 0 if that were fewer than 20 texts or none of a class.
     validations_per_epoch : int, default=1
         The number of validations in an epoch, evenly spaced, with the last at its end. At least 1.
     early_stopping_no_improvement : int, default=5
@@ -137,7 +137,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         num_epochs: int = 10,
         lr: float = 0.001,
         mini_batch_size: int = 25,
-        validation_set_size: float = 0.1,
+        validation_set_size: ValidationSetSize = 0.1,
         validations_per_epoch: int = 1,
         early_stopping_no_improvement: int = 5,
         early_stopping_acc: float = -1,

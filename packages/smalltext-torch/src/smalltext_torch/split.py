@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,13 @@ from smalltext_core.values import is_number
 
 RowNumbers = NDArray[np.intp]
 Counts = NDArray[np.int64]
+
+ValidationSetSize: TypeAlias = "float | Literal['auto']"
+
+AUTO_SIZE, MIN_HELD_OUT = 0.1, 20
+"""The share of held-out texts with the size "auto", and the smallest number of them."""
+
+LOGGER = logging.getLogger("smalltext")
 
 
 def check_fit_data(
@@ -42,27 +50,30 @@ def check_fit_data(
     return train_set, validation_set, checked
 
 
-def check_validation_set_size(size: object) -> float:
-    """Return the share of the held-out set, or raise InvalidInputError unless it is between 0 and 1."""
-    if not is_number(size) or not 0 < size < 1:
-        raise InvalidInputError("validation_set_size", shown(size), "a number above 0 and below 1")
+def check_validation_set_size(size: object) -> ValidationSetSize:
+    """Return the share of the held-out set, "auto" or from 0 to below 1, or raise InvalidInputError."""
+    if isinstance(size, str) and size == "auto":
+        return "auto"
+    if not is_number(size) or not 0 <= size < 1:
+        raise InvalidInputError("validation_set_size", shown(size), "a number from 0 to below 1, or 'auto'")
     return float(size)
 
 
-def split_rows(y: Labels, size: float, order: np.random.Generator) -> tuple[RowNumbers, RowNumbers]:
+def split_rows(y: Labels, size: ValidationSetSize, order: np.random.Generator) -> tuple[RowNumbers, RowNumbers]:
     """Split texts into a training set and a held-out set, stratified by class.
 
     Every class has its share of the held-out set, with at least one text in either set where there are enough. The
     only text of a class (or label) goes to the training set. The held-out set has ``size * n`` texts, rounded, but
-    at least one; it is smaller, or empty, only if too many classes have a single text.
+    at least one unless the size is 0; it is smaller, or empty, only if too many classes have a single text.
 
     Parameters
     ----------
     y : ndarray of int, shape (n,), or csr_matrix, shape (n, num_classes)
         Multi-label texts are divided so that each label has its share (iterative stratification, Sechidis et al.,
         2011, https://doi.org/10.1007/978-3-642-23808-6_10).
-    size : float
-        The share of texts in the held-out set, between 0 and 1.
+    size : float or "auto"
+        The share of texts in the held-out set, from 0 to below 1. "auto" is `AUTO_SIZE`, or 0 (which is logged) if
+        there would be fewer than `MIN_HELD_OUT` held-out texts, or none of a class.
     order : numpy.random.Generator
         The same state gives the same rows.
 
@@ -73,7 +84,7 @@ def split_rows(y: Labels, size: float, order: np.random.Generator) -> tuple[RowN
     Raises
     ------
     InvalidInputError
-        If `size` is not between 0 and 1.
+        If `size` is neither "auto" nor from 0 to below 1.
 
     Examples
     --------
@@ -83,10 +94,22 @@ def split_rows(y: Labels, size: float, order: np.random.Generator) -> tuple[RowN
     [0, 1]
     """
     size = check_validation_set_size(size)
-    count = y.shape[0]
-    wanted = min(max(1, math.floor(count * size + 0.5)), count - 1)
+    count, share = y.shape[0], AUTO_SIZE if size == "auto" else size
+    wanted = min(max(1, math.floor(count * share + 0.5)), count - 1)
+    everything = np.arange(count), np.empty(0, dtype=np.intp)
+    if share == 0 or (size == "auto" and wanted < MIN_HELD_OUT):
+        what = "" if share == 0 else f": {wanted} of {count} texts would be too few to select a model on"
+        LOGGER.info("no texts are held out%s", what)
+        return everything
     chosen = _by_label(y, wanted, order) if is_multi_label(y) else _by_class(np.asarray(y), wanted, order)
+    if size == "auto" and not _classes(y[~chosen]) >= _classes(y) <= _classes(y[chosen]):
+        LOGGER.info("no texts are held out: a class has too few of them")
+        return everything
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def _classes(y: Labels) -> set[int]:
+    return set(y.indices.tolist()) if is_multi_label(y) else set(np.asarray(y).tolist())
 
 
 def _by_class(y: NDArray[np.integer[Any]], wanted: int, order: np.random.Generator) -> NDArray[np.bool_]:

@@ -46,7 +46,7 @@ from smalltext_torch.progress import (
     stacklevel_of_caller,
 )
 from smalltext_torch.randomness import Randomness
-from smalltext_torch.split import split_rows
+from smalltext_torch.split import ValidationSetSize, split_rows
 
 LOSS_CHECK_INTERVAL = 16
 """The number of batches between checks of the loss; checking every batch would keep an accelerator waiting."""
@@ -90,7 +90,7 @@ class Trainable(Protocol[E]):
     multi_label: bool
     num_epochs: int
     mini_batch_size: int
-    validation_set_size: float
+    validation_set_size: ValidationSetSize
     validations_per_epoch: int
     max_gradient_norm: float
     class_weight: ClassWeight
