@@ -8,11 +8,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from smalltext_core.conversion import is_number, is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames, shown_name
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import brief
-from smalltext_core.values import is_number, is_whole
 
 ClassWeight: TypeAlias = "Literal['balanced'] | Mapping[str, float] | Mapping[int, float] | None"
 """None, "balanced", or a weight for each class: by name where classes have names, else by number.

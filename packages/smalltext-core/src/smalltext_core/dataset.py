@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, cast, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from smalltext_core.conversion import Rows, as_rows, as_sequence, compose_rows, positions
 from smalltext_core.errors import InvalidInputError, ReadOnlyError
 from smalltext_core.label_names import LabelNames, alike_notices, as_label_names, is_row, names_of_rows
 from smalltext_core.labels import (
@@ -30,7 +31,6 @@ from smalltext_core.labels import (
     marked_rows,
 )
 from smalltext_core.messages import brief
-from smalltext_core.values import Rows, as_rows, as_sequence, compose_rows, positions
 
 if TYPE_CHECKING:
     from typing_extensions import Self, TypeVar

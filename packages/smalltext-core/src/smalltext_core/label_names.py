@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from smalltext_core.conversion import as_sequence, is_whole, nfc
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, csr_to_list, is_multi_label, list_to_csr, marked_rows
 from smalltext_core.messages import brief
-from smalltext_core.values import as_sequence, is_whole, nfc
 
 _ALLOWED = "a name (a string that is not empty), a finite number, True or False"
 

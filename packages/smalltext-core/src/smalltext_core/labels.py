@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 
+from smalltext_core.conversion import are_whole, as_array, as_sequence, is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief
-from smalltext_core.values import are_whole, as_sequence, columns_of, is_whole
 
 LABEL_UNLABELED = -1
 """Marks a text that has no label yet. In a multi-label matrix: an entry of this value in its row."""
@@ -63,17 +63,10 @@ def _as_array(y: object, argument: str) -> NDArray[Any]:
         row = int(np.ma.getmaskarray(y).ravel().argmax())
         advice = "Mark texts without a label: y.filled(smalltext_core.LABEL_UNLABELED)."
         raise InvalidInputError(argument, f"a masked label at row {row}", "a label for each text", advice)
-    if columns_of(y) is not None or (isinstance(y, Iterable) and not hasattr(type(y), "__array__")):
-        y = as_sequence(y, argument, _LABELS, "label")
-    try:
-        array = np.asarray(y)
-    except (ValueError, TypeError, RuntimeError) as error:  # lists of several lengths, a tensor on another device
-        raise InvalidInputError(argument, f"{brief(y)} ({error})", _LABELS, _FOR_LISTS) from None
-    if array.dtype != object or array.ndim != 1:
+    array = as_array(y, argument, _LABELS, "label", _FOR_LISTS)
+    if array.dtype != object or array.ndim != 1 or not all(map(is_whole, array)):
         return array
-    for row, label in enumerate(array.tolist()):
-        if not is_whole(label):
-            return array
+    for row, label in enumerate(array):
         if not -(2**63) <= label < MOST_CLASSES:
             raise InvalidInputError(argument, f"the label {brief(label)} at row {row}", _CLASS_NUMBERS, _FOR_NAMES)
     return array.astype(np.int64)

@@ -5,17 +5,17 @@ The `fit` of a backend begins with `training_data`, its `predict_proba` with `pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from smalltext_core.conversion import as_array, is_number, is_whole
 from smalltext_core.dataset import Dataset, TextDataset, as_texts
 from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_core.labels import MOST_CLASSES, is_multi_label, marked_rows
 from smalltext_core.messages import brief, shown
-from smalltext_core.values import as_sequence, columns_of, is_number, is_whole
 
 D = TypeVar("D", bound="Dataset[object]")
 S = TypeVar("S")
@@ -93,16 +93,13 @@ def check_weights(weights: ArrayLike, count: int, argument: str = "weights") -> 
         raise InvalidInputError(argument, f"a {type(weights).__name__}", allowed, advice)
     if isinstance(weights, np.ma.MaskedArray) and np.ma.is_masked(weights):
         raise InvalidInputError(argument, "masked values", allowed, "Fill them: weights.filled(0).")
-    given: Any = weights
-    if columns_of(given) is not None or (isinstance(given, Iterable) and not hasattr(type(given), "__array__")):
-        given = as_sequence(given, argument, allowed, "weight")
+    array = as_array(weights, argument, allowed, "weight")
     try:
-        array = np.asarray(given)
         texts = array.dtype == object and any(isinstance(one, (str, bytes)) for one in array.flat)
-        convertible = not texts and array.dtype.kind in "biufO"  # numpy converts dates and complex numbers too
-        checked = array.astype(np.float64) if convertible else None
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        raise InvalidInputError(argument, brief(weights), allowed) from None
+        numeric = not texts and array.dtype.kind in "biufO"  # numpy converts dates and complex numbers too
+        checked = array.astype(np.float64) if numeric else None
+    except (TypeError, ValueError, OverflowError):
+        checked = None
     if checked is None:
         raise InvalidInputError(argument, brief(weights), allowed, "Convert them to numbers first.")
     if checked.shape != (count,):

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from smalltext_core.conversion import is_number
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
 from smalltext_core.validation import check_count
-from smalltext_core.values import is_number
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from smalltext_core.conversion import is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
-from smalltext_core.values import is_whole
 
 PADDING = "[PAD]"
 UNKNOWN = "[UNK]"

@@ -14,11 +14,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
+from smalltext_core.conversion import is_number, is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import brief, shown
 from smalltext_core.validation import check_flag, check_positive, check_within
-from smalltext_core.values import is_number, is_whole
 from smalltext_setfit.training_args import HeadTrainingArgs
 from smalltext_torch.losses import DivergedError, Loss
 from smalltext_torch.randomness import Randomness

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from smalltext_core.conversion import is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief, shown
 from smalltext_core.validation import (
@@ -17,7 +18,6 @@ from smalltext_core.validation import (
     check_positive,
     check_within,
 )
-from smalltext_core.values import is_whole
 from smalltext_setfit.sampler import SAMPLING_STRATEGIES
 from smalltext_torch.progress import warn_deprecated
 

@@ -12,12 +12,12 @@ from scipy.sparse import csr_matrix, issparse
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from smalltext_core.conversion import as_sequence, check_ordered, columns_of, is_number
 from smalltext_core.dataset import as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import class_name
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import shown
-from smalltext_core.values import as_sequence, check_ordered, columns_of, is_number
 
 _TEXTS = "strings: a list, an array or a series of shape (n,), or a single column of shape (n, 1)"
 _NUMERIC = "For features that are numbers already, use a classifier of scikit-learn itself."

@@ -15,9 +15,9 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
+from smalltext_core.conversion import is_whole
 from smalltext_core.errors import ModelFolderError, UntrustedModelError
 from smalltext_core.messages import shown
-from smalltext_core.values import is_whole
 from smalltext_sklearn._trusted_types import OBJECTS, is_safe_pattern
 
 _MOST_JOBS = 256

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, issparse
 
+from smalltext_core.conversion import Rows, positions, read_only
 from smalltext_core.dataset import Dataset, as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
 from smalltext_core.messages import brief
-from smalltext_core.values import Rows, positions, read_only
 
 if TYPE_CHECKING:
     from typing_extensions import Self

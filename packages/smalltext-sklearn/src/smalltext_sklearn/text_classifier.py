@@ -13,6 +13,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from smalltext_core import AnyClassifier, TextDataset, classifier_spec, create_factory
+from smalltext_core.conversion import is_whole
 from smalltext_core.errors import (
     AmbiguousNameError,
     InvalidInputError,
@@ -24,7 +25,6 @@ from smalltext_core.factory import builder_parameters, check_parameters
 from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.validation import check_weights
-from smalltext_core.values import is_whole
 from smalltext_sklearn._inputs import Classes, as_text_column, check_several_classes, read_targets
 
 if TYPE_CHECKING:

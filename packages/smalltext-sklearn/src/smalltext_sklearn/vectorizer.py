@@ -25,7 +25,7 @@ from scipy.sparse import csr_matrix, issparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.random_projection import SparseRandomProjection
 
-from smalltext_core.values import nfc
+from smalltext_core.conversion import nfc
 
 EMBEDDING_DIMENSIONS = 512
 """The maximum length of an embedding; longer feature vectors are projected."""

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from smalltext_core.conversion import Rows, read_only
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
 from smalltext_core.messages import brief, shown
-from smalltext_core.values import Rows, read_only
 
 Lengths = NDArray[np.int64]
 RowNumbers = NDArray[np.intp]

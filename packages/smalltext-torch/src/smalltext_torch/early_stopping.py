@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from smalltext_core.conversion import is_number, is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief, shown
-from smalltext_core.values import is_number, is_whole
 from smalltext_torch.progress import stacklevel_of_caller
 
 MEASURED = ("train_loss", "train_acc", "val_loss", "val_acc")

@@ -12,11 +12,11 @@ from scipy.sparse import csr_matrix, hstack
 
 from smalltext_core import validation
 from smalltext_core.classifier import ProbabilisticClassifier
+from smalltext_core.conversion import is_number
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import shown
-from smalltext_core.values import is_number
 
 RowNumbers = NDArray[np.intp]
 Counts = NDArray[np.int64]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from smalltext_core.conversion import is_number, is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
 from smalltext_core.validation import check_positive
-from smalltext_core.values import is_number, is_whole
 from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, expanded
 
 

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from smalltext_core.conversion import is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels
 from smalltext_core.messages import brief, shown
-from smalltext_core.values import is_whole
 from smalltext_torch.batching import Batch
 from smalltext_torch.inference import BatchInference, copy_sharing_weights
 from smalltext_torch.losses import Loss, RunningMetrics

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from smalltext_core import TextDataset, create_factory, list_to_csr
+from smalltext_core.conversion import are_whole, is_number, is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.validation import check_num_classes, check_seed, check_threshold
-from smalltext_core.values import are_whole, is_number, is_whole
 
 SPANS = (np.timedelta64(2, "s"), np.timedelta64("NaT"))
 WHOLE = (0, -1, 10**400, np.int8(3), np.uint64(3))

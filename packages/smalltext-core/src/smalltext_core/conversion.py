@@ -1,7 +1,7 @@
-"""Numbers, sequences, texts and selections of rows: of Python, numpy and table libraries alike.
+"""Conversion of numbers, sequences, texts and indices, whether they come from Python, numpy or a table library.
 
-Booleans and spans of time are not numbers, although Python and numpy count them among their integers. A table is
-recognised by its columns, so that neither pandas nor polars nor pyarrow is imported for it.
+Booleans and time spans are not numbers here, although Python and numpy count them among integers. A table is
+recognised by its columns, so that pandas, polars and pyarrow need not be imported.
 """
 
 from __future__ import annotations
@@ -79,52 +79,54 @@ def columns_of(given: object) -> list[Any] | None:
 
 
 def check_ordered(given: object, argument: str, allowed: str, one: str) -> None:
-    """Reject what does not hold a value for each text in an order: a table, a mapping, a set, a single string.
+    """Reject what holds no value for each text in an order: a table, a mapping, a set, a single string.
 
-    Parameters
-    ----------
-    given : object
-    argument : str
-        What it is called in errors.
-    allowed : str
-    one : str
-        What one value is called: "text", "label".
+    Errors name the `argument`, say what is `allowed`, and call a single value `one`, such as "text" or "label".
     """
-    columns = columns_of(given)
+    columns, dimensions = columns_of(given), getattr(given, "ndim", 1)
+    advice = f"One {one}: [{one}]."
     if columns is not None:
-        listed = ", ".join(brief(column) for column in columns[:8]) + (", ..." if len(columns) > 8 else "")
+        listed = ", ".join(map(brief, columns[:8])) + (", ..." if len(columns) > 8 else "")
         what = f"a table ({type(given).__name__}) with the columns {listed}" if columns else "a table"
         column = one if one in columns or not columns else columns[0]
-        raise InvalidInputError(argument, what, allowed, f"Pass one of its columns, such as df[{brief(column)}].")
-    if isinstance(given, Mapping):
+        advice = f"Pass one of its columns, such as df[{brief(column)}]."
+    elif isinstance(given, Mapping):
         what = f"a mapping ({type(given).__name__}) with {len(given):,} keys"
-        raise InvalidInputError(argument, what, allowed, f"Pass the values of one key, such as given[{one!r}].")
-    if isinstance(given, AbstractSet):
-        advice = f"Pass a list, in the order of the {one}s."
-        raise InvalidInputError(argument, f"a {type(given).__name__}, which has no order", allowed, advice)
-    if isinstance(given, (str, bytes, bytearray, memoryview)):
+        advice = f"Pass the values of one key, such as given[{one!r}]."
+    elif isinstance(given, AbstractSet):
+        what, advice = f"a {type(given).__name__}, which has no order", f"Pass a list, in the order of the {one}s."
+    elif isinstance(given, (str, bytes, bytearray, memoryview)):
         what = "one string" if isinstance(given, str) else type(given).__name__
-        raise InvalidInputError(argument, what, allowed, f"One {one}: [{one}].")
-    if isinstance(given, spmatrix | sparray):
-        raise InvalidInputError(argument, f"a sparse matrix of shape {given.shape}", allowed)
-    dimensions = getattr(given, "ndim", 1)
-    if isinstance(dimensions, int) and dimensions != 1:
+    elif isinstance(given, spmatrix | sparray):
+        what, advice = f"a sparse matrix of shape {given.shape}", ""
+    elif isinstance(dimensions, int) and dimensions != 1:
         what = f"an array of shape {tuple(getattr(given, 'shape', ()))}"
-        advice = "Pass one of its columns, such as array[:, 0]." if dimensions > 1 else f"One {one}: [{one}]."
-        raise InvalidInputError(argument, what, allowed, advice)
+        advice = "Pass one of its columns, such as array[:, 0]." if dimensions > 1 else advice
+    else:
+        return
+    raise InvalidInputError(argument, what, allowed, advice)
 
 
 def as_sequence(given: Any, argument: str, allowed: str, one: str) -> list[Any]:
-    """Return the values that are given for texts, one each, as a list; parameters as for `check_ordered`.
+    """Return the values for texts, one each, as a list; parameters as for `check_ordered`.
 
-    Generators, arrays of one dimension, series and arrow arrays are among what is taken.
+    Generators, arrays of one dimension, series and arrow arrays are accepted.
     """
     check_ordered(given, argument, allowed, one)
     if not isinstance(given, Iterable):
         raise InvalidInputError(argument, brief(given), allowed, f"One {one}: [{one}].")
-    if callable(getattr(type(given), "to_pylist", None)):
-        return list(given.to_pylist())  # type: ignore[attr-defined]
-    return list(given)
+    values: Any = given
+    return list(values.to_pylist() if callable(getattr(type(given), "to_pylist", None)) else values)
+
+
+def as_array(given: Any, argument: str, allowed: str, one: str, advice: str = "") -> NDArray[Any]:
+    """Return the values for texts as an array, of any shape and type; parameters as for `check_ordered`."""
+    if columns_of(given) is not None or (isinstance(given, Iterable) and not hasattr(type(given), "__array__")):
+        given = as_sequence(given, argument, allowed, one)
+    try:
+        return np.asarray(given)
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # lists of several lengths, say
+        raise InvalidInputError(argument, f"{brief(given)} ({error})", allowed, advice) from None
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -141,16 +143,7 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def nfc(text: str) -> str:
-    r"""Return a text in the composed form of Unicode, NFC.
-
-    Parameters
-    ----------
-    text : str
-        It may hold half surrogate pairs, which stay as they are.
-
-    Returns
-    -------
-    str
+    r"""Return a text in the composed form of Unicode, NFC, in linear time; halves of surrogate pairs are kept.
 
     Examples
     --------
