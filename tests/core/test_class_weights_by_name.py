@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from smalltext_core import LabelNames, TextDataset, create_classifier
-from smalltext_core.class_weights import by_number, check_class_weight, class_weights
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.validation import by_number, check_class_weight, class_weights
 
 NAMES = LabelNames(("1", "2"))
 Y = np.array([0, 1, 1])

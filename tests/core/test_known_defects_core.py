@@ -9,10 +9,9 @@ import pytest
 from scipy.sparse import csc_matrix, csr_array, csr_matrix
 
 from smalltext_core import LABEL_IGNORED, LABEL_UNLABELED, TextDataset, csr_to_list, list_to_csr
-from smalltext_core.class_weights import class_weights
 from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_core.probabilities import empty_probabilities, place_columns, to_labels
-from smalltext_core.validation import prediction_data, training_data
+from smalltext_core.validation import class_weights, prediction_data, training_data
 
 TEXTS = ["a", "b", "c", "d"]
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
-from smalltext_core.manifest import LARGEST_MANIFEST, is_distribution_name, is_version, manifest_from_json
+from smalltext_core.manifest import LARGEST_MANIFEST, is_version, manifest_from_json
 from smalltext_core.saving import model_folder
 
 SOUND = {
@@ -95,7 +95,7 @@ def test_a_manifest_of_many_megabytes_is_refused_unread():
 
 @pytest.mark.parametrize("name", ["a", "A1", "smalltext-sklearn", "smalltext_sklearn", "a.b-c_d"])
 def test_names_that_indexes_take_are_valid(name):
-    assert is_distribution_name(name)
+    assert read(distribution=name).distribution == name
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,7 @@ def test_names_that_indexes_take_are_valid(name):
 )
 def test_versions_that_indexes_take_are_valid(version):
     assert is_version(version)
+    assert read(version=version).version == version
 
 
 @pytest.mark.parametrize(

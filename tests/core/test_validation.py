@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from smalltext_core import LABEL_IGNORED, LABEL_UNLABELED, TextDataset, list_to_csr
-from smalltext_core.class_weights import check_class_weight
 from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_core.validation import (
+    check_class_weight,
     check_flag,
     check_num_classes,
     check_seed,

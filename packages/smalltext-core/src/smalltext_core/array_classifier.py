@@ -56,9 +56,9 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
     Attributes
     ----------
     learned_ : mapping of str to ndarray
-        What `learn` gave.
+        The return value of `learn`.
     label_names_ : LabelNames or None
-        What the classes are called, if the training set said so.
+        The names of the classes, if the training set had any.
 
     Examples
     --------
@@ -88,7 +88,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
 
     @abstractmethod
     def learn(self, texts: list[str], targets: Floats, weights: Floats) -> Arrays:
-        """Return what is learned from labelled texts, without changing this object.
+        """Return the model of labelled texts, without changing this object.
 
         Parameters
         ----------
@@ -113,19 +113,9 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         """
 
     def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
-        """Train the classifier.
+        """Train the classifier; if an argument is invalid or `learn` raises, the former model is kept.
 
-        Parameters
-        ----------
-        train_set : TextDataset
-            Labelled texts.
-        weights : array-like of float, shape (n,), optional
-            How much each text counts: 0 or more, finite, not all zero.
-
-        Raises
-        ------
-        InvalidInputError
-            If an argument has another type or is out of range. The former model, if any, is kept.
+        See `AnyClassifier.fit`; the training set is a TextDataset.
         """
         chosen, checked = validation.training_data(
             train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
@@ -137,13 +127,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         return self
 
     def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
-        """Return how probable each class is for each text: float32, shape (n, num_classes).
-
-        Parameters
-        ----------
-        data_set : TextDataset
-            Texts, whose labels (if any) do not matter.
-        """
+        """Return the probability of each class for each text; see `AnyClassifier.predict_proba`."""
         validation.prediction_data(data_set, fitted=self.learned_ is not None, classifier=self)
         texts = _texts(data_set, "data_set")
         batches = (texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH))
@@ -164,29 +148,18 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         for name, array in learned.items():
             if not isinstance(array, np.ndarray) or array.dtype.hasobject:
                 what = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-                raise self._error(
-                    "learn", f"gave {what} as {brief(name)}, not a numpy array of numbers or strings"
-                )
+                allowed = "not a numpy array of numbers or strings"
+                raise self._error("learn", f"gave {what} as {brief(name)}, {allowed}")
             if not isinstance(name, str) or not name.isidentifier():
-                raise self._error(
-                    "learn", f"calls an array {brief(name)}; it becomes a file, so use letters alone"
-                )
+                allowed = "which names a file; use letters, digits and underscores"
+                raise self._error("learn", f"calls an array {brief(name)}, {allowed}")
         return dict(learned)
 
     def save(self, folder: str | Path) -> None:
         """Write the fitted classifier to a folder, whole or not at all: each array as .npy, the rest as JSON.
 
-        Parameters
-        ----------
-        folder : path
-            The folder, which is created if it does not exist.
-
-        Raises
-        ------
-        NotFittedError
-            If `fit` was not called.
-        ModelFolderError
-            If the folder holds other things than a saved model.
+        See `Saving.save`. NotFittedError is raised before `fit`, and ModelFolderError if the folder holds other
+        things than a saved model.
         """
         if self.learned_ is None:
             raise NotFittedError(self)
@@ -208,15 +181,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
     def load(cls, folder: str | Path) -> Self:
         """Load a classifier from a folder that `save` wrote; no code in the folder is run.
 
-        Parameters
-        ----------
-        folder : path
-            The folder of the saved model.
-
-        Raises
-        ------
-        ModelFolderError
-            If the folder is no saved model of this class, or is damaged.
+        See `Saving.load`. ModelFolderError is raised if the folder is no saved model of this class, or is damaged.
         """
         folder = as_path(folder)
         manifest = read_manifest(folder)

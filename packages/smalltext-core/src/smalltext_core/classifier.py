@@ -100,35 +100,12 @@ class Classifier(AnyClassifier, Protocol):
     """
 
     @abstractmethod
-    def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
-        """Train the classifier from the initial model.
-
-        Parameters
-        ----------
-        train_set : Dataset
-            Labelled texts.
-        weights : array-like of float, shape (n,), optional
-            How much each text counts: 0 or more, finite, not all zero.
-        """
+    def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self: ...
 
 
-class SavingClassifier(AnyClassifier, Protocol):
-    """A classifier that can be saved, as all of this project's can: what `smalltext_core.load` returns."""
-
-    @property
-    def num_classes(self) -> int:
-        """The number of classes, those without a training text included."""
-        ...
-
-    @property
-    def multi_label(self) -> bool:
-        """Whether several classes, or none, may apply to a text."""
-        ...
-
-    @property
-    def label_names_(self) -> LabelNames | None:
-        """The names of the classes, if the training set had any."""
-        ...
+@runtime_checkable
+class Saving(Protocol):
+    """The ability ``save``: a folder that `smalltext_core.load` reads."""
 
     @abstractmethod
     def save(self, folder: str | Path) -> None:
@@ -139,6 +116,33 @@ class SavingClassifier(AnyClassifier, Protocol):
         folder : path
             The folder of the saved model.
         """
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Load a classifier from a folder that `save` wrote; no code in the folder is run.
+
+        Parameters
+        ----------
+        folder : path
+            The folder of the saved model.
+        """
+
+
+class SavingClassifier(AnyClassifier, Saving, Protocol):
+    """A classifier that can be saved, as all of this project's can: what `smalltext_core.load` returns."""
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes, those without a training text included."""
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether several classes, or none, may apply to a text."""
+
+    @property
+    def label_names_(self) -> LabelNames | None:
+        """The names of the classes, if the training set had any."""
 
 
 class ProbabilisticClassifier(ABC):
@@ -180,46 +184,24 @@ class ProbabilisticClassifier(ABC):
 
     @abstractmethod
     def fit(self, train_set: Dataset[Any], *args: Any, **kwargs: Any) -> Self:
-        """Train the classifier from the initial model.
+        """Train the classifier from the initial model; see `AnyClassifier.fit`.
 
         Parameters
         ----------
-        train_set : Dataset
-            Labelled texts.
         *args, **kwargs : Any
             Further arguments of the backend, among them ``weights`` if it supports them.
         """
 
     @abstractmethod
     def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
-        """Return how probable each class is for each text: float32, shape (n, num_classes).
-
-        Parameters
-        ----------
-        data_set : Dataset
-            Texts, whose labels (if any) do not matter.
-        """
+        """Return the probability of each class for each text; see `AnyClassifier.predict_proba`."""
 
     @overload
     def predict(self, data_set: Dataset[Any], return_proba: Literal[False] = False) -> Labels: ...
     @overload
     def predict(self, data_set: Dataset[Any], return_proba: Literal[True]) -> tuple[Labels, Probabilities]: ...
     def predict(self, data_set: Dataset[Any], return_proba: bool = False) -> Labels | tuple[Labels, Probabilities]:
-        """Label texts.
-
-        Parameters
-        ----------
-        data_set : Dataset
-            Texts, whose labels (if any) do not matter.
-        return_proba : bool, default=False
-            Whether to return the probabilities as well, at no further cost.
-
-        Returns
-        -------
-        labels : ndarray of int32, shape (n,), or csr_matrix of int32, shape (n, num_classes)
-        proba : ndarray of float32, shape (n, num_classes)
-            Only with `return_proba`.
-        """
+        """Return the labels that follow from the probabilities; see `AnyClassifier.predict`."""
         check_flag("return_proba", return_proba)
         proba = self.predict_proba(data_set)
         labels = to_labels(proba, self.multi_label, self.decision_threshold())
@@ -287,34 +269,6 @@ class DropoutSampling(Protocol):
 
         Parameters
         ----------
-        data_set : Dataset
-            Texts, whose labels (if any) do not matter.
         dropout_sampling : int, default=1
             The number of predictions for each text, with dropout if there are several.
-        """
-
-
-@runtime_checkable
-class Saving(Protocol):
-    """The ability ``save``: a folder that `smalltext_core.load` reads."""
-
-    @abstractmethod
-    def save(self, folder: str | Path) -> None:
-        """Write the fitted classifier to a folder, whole or not at all.
-
-        Parameters
-        ----------
-        folder : path
-            The folder of the saved model.
-        """
-
-    @classmethod
-    @abstractmethod
-    def load(cls, folder: str | Path) -> Self:
-        """Load a classifier from a folder that `save` wrote; no code in the folder is run.
-
-        Parameters
-        ----------
-        folder : path
-            The folder of the saved model.
         """

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sized
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
 import numpy as np
@@ -20,7 +19,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core.conversion import Rows, as_rows, as_sequence, compose_rows, positions
 from smalltext_core.errors import InvalidInputError, ReadOnlyError
-from smalltext_core.label_names import LabelNames, alike_notices, as_label_names, is_row, names_of_rows
+from smalltext_core.label_names import (
+    LabelNames,
+    alike_notices,
+    as_label_names,
+    as_label_rows,
+    is_row,
+    names_of_rows,
+)
 from smalltext_core.labels import (
     LABEL_UNLABELED,
     Labels,
@@ -309,13 +315,13 @@ class TextDataset(Dataset[list[str]], Generic[N]):
         >>> dataset.y.tolist(), dataset.label_names.names
         ([1, 0], ('ham', 'spam'))
         """
-        rows = as_sequence(labels, "labels", "a name, or a list of names, for each text", "label")
+        rows = as_label_rows(labels)
         several = bool(rows) and is_row(rows[0])
         for number, row in enumerate(rows):
             if is_row(row) != several:
                 allowed = "a name for each text, or a list of names for each text"
                 raise InvalidInputError("labels", f"{brief(row)} at row {number}", allowed)
-        counts = Counter(chain.from_iterable(names_of_rows(rows)))
+        counts = Counter(names_of_rows(rows))
         if label_names is None:
             names = LabelNames(tuple(sorted(counts)))
             for notice in alike_notices(counts)[:5]:

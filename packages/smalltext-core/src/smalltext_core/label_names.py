@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from itertools import chain
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -28,19 +27,8 @@ from smalltext_core.messages import brief
 
 _ALLOWED = "a name (a string that is not empty), a finite number, True or False"
 
-_INVISIBLE = frozenset(
-    [
-        0x034F,
-        0x115F,
-        0x1160,
-        0x17B4,
-        0x17B5,
-        0x2800,
-        0x3164,
-        0xFFA0,
-        *range(0xFE00, 0xFE10),
-        *range(0xE0100, 0xE01F0),
-    ]
+_INVISIBLE = frozenset(map(ord, "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")).union(
+    range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0)
 )
 """Invisible code points that Python counts as printable."""
 
@@ -104,8 +92,8 @@ class LabelNames:
         labels : iterable of names, or of lists of names
             The labels of texts.
         """
-        given = labels if isinstance(labels, AbstractSet) else _in_order(labels)
-        return cls(tuple(sorted(set(chain.from_iterable(names_of_rows(given))))))
+        given = labels if isinstance(labels, AbstractSet) else as_label_rows(labels)
+        return cls(tuple(sorted(set(names_of_rows(given)))))
 
     @classmethod
     def saved(cls, names: Iterable[str]) -> LabelNames:
@@ -134,36 +122,31 @@ class LabelNames:
                 by_rule.setdefault(class_name(name), number)
         return by_rule | exact
 
-    def number(self, name: object) -> int:
+    def number(self, name: object, argument: str = "labels") -> int:
         """Return the class number of a name; InvalidInputError lists the names that exist.
 
         Parameters
         ----------
         name : str, int, float or bool
             The name, in any form that the rule for names accepts.
+        argument : str, default="labels"
+            The name of the argument in errors.
         """
         if type(name) is str and name in self._numbers:
             return self._numbers[name]
+        advice = ""
         try:
-            found = self._numbers.get(class_name(name))
+            unknown = class_name(name)
+            if unknown in self._numbers:
+                return self._numbers[unknown]
+            alike = next((group for group in alike_names([*self.names, unknown]) if unknown in group), ())
+            given, *others = shown_apart([unknown, *(other for other in alike if other != unknown)][:2])
+            advice = f"It looks like {others[0]}, and is another name." if others else ""
         except InvalidInputError as error:
-            raise InvalidInputError("labels", error.given, self._allowed()) from None
-        if found is None:
-            raise InvalidInputError("labels", *self._unknown(class_name(name)))
-        return found
-
-    def _allowed(self) -> str:
-        listed = ", ".join(map(shown_name, self.names[:20]))
-        return f"one of {listed}{f' and {len(self) - 20} more' if len(self) > 20 else ''}"
-
-    def _unknown(self, name: str) -> tuple[str, str, str]:
-        """Say that a name is unknown, and which known one looks like it."""
-        alike = next((group for group in alike_names([*self.names, name]) if name in group), ())
-        known = next((other for other in alike if other != name), None)
-        if known is None:
-            return shown_name(name), self._allowed(), ""
-        shown, other = shown_apart([name, known])
-        return shown, self._allowed(), f"It looks like {other}, and is another name."
+            given = error.given
+        more = f" and {len(self) - 20} more" if len(self) > 20 else ""
+        allowed = f"one of {', '.join(map(shown_name, self.names[:20]))}{more}"
+        raise InvalidInputError(argument, given, allowed, advice)
 
     def encode(self, labels: Iterable[object]) -> NDArray[np.int32]:
         """Convert names to class numbers, shape (n,).
@@ -173,7 +156,7 @@ class LabelNames:
         labels : iterable of names
             The label of each text.
         """
-        return np.array([self.number(label) for label in _in_order(labels)], dtype=np.int32)
+        return np.array([self.number(label) for label in as_label_rows(labels)], dtype=np.int32)
 
     def encode_multi_label(self, labels: Iterable[Iterable[object]]) -> csr_matrix:
         """Convert lists of names to a multi-label matrix of shape (n, num_classes).
@@ -184,7 +167,7 @@ class LabelNames:
             The labels of each text.
         """
         rows = []
-        for row in _in_order(labels):
+        for row in as_label_rows(labels):
             if not is_row(row):
                 raise InvalidInputError("labels", f"{brief(row)} for a text", "a list of names for each text")
             rows.append([self.number(name) for name in row])
@@ -207,8 +190,8 @@ class LabelNames:
         return [self.names[k] for k in y.tolist()]
 
 
-def _in_order(labels: object) -> list[Any]:
-    """Return labels as a list; a table, a mapping or a string would give its columns, keys or letters."""
+def as_label_rows(labels: object) -> list[Any]:
+    """Return labels as a list; InvalidInputError for a table, a mapping, a set or a single string."""
     return as_sequence(labels, "labels", "a name, or a list of names, for each text", "label")
 
 
@@ -218,11 +201,10 @@ def is_row(label: object) -> TypeGuard[Iterable[object]]:
     return several and getattr(label, "ndim", 1) != 0
 
 
-def names_of_rows(labels: Iterable[object]) -> Iterator[list[str]]:
-    """Yield the names of each row of labels; errors say the row. Names that occur again are looked up."""
-    known: dict[str, str] = {}
+def names_of_rows(labels: Iterable[object]) -> Iterator[str]:
+    """Yield the class names in labels, row by row; errors name the row."""
+    known: dict[object, str] = {}  # strings that occur again are looked up
     for row, label in enumerate(labels):
-        names = []
         for one in label if is_row(label) else (label,):
             try:
                 name = known[one] if type(one) is str and one in known else class_name(one)
@@ -231,8 +213,7 @@ def names_of_rows(labels: Iterable[object]) -> Iterator[list[str]]:
                 raise InvalidInputError("labels", given, error.allowed, error.next_step) from None
             if type(one) is str:
                 known[one] = name
-            names.append(name)
-        yield names
+            yield name
 
 
 def as_label_names(label_names: LabelNames | Iterable[object]) -> LabelNames:
@@ -300,13 +281,7 @@ def _name_of_text(label: str, argument: str) -> str:
 
 
 def shown_name(name: str, limit: int = 60) -> str:
-    r"""Return a name in quotes, as messages show it: what cannot be seen, or be told from another, is escaped.
-
-    Parameters
-    ----------
-    name : str
-    limit : int, default=60
-        Of longer names the beginning is shown.
+    r"""Return a name in quotes for messages, shortened to `limit` characters, with invisible ones escaped.
 
     Examples
     --------
@@ -361,7 +336,7 @@ def alike_names(names: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def shown_apart(names: Iterable[str]) -> list[str]:
-    r"""Return names that look alike as messages show them, with what differs escaped if it is not ASCII.
+    r"""Return names that look alike for messages, with the characters that differ escaped unless they are ASCII.
 
     Examples
     --------
@@ -376,10 +351,7 @@ def shown_apart(names: Iterable[str]) -> list[str]:
 def alike_notices(counts: Mapping[str, int]) -> list[str]:
     """Return a sentence for each group of names that look alike or differ in case alone.
 
-    Parameters
-    ----------
-    counts : mapping of str to int
-        How many texts each class has.
+    `counts` maps each name to its number of texts.
 
     Examples
     --------

@@ -18,10 +18,10 @@ LABEL_UNLABELED = -1
 """Marks a text that has no label yet. In a multi-label matrix: an entry of this value in its row."""
 
 MOST_CLASSES = 1_000_000
-"""Class numbers lie below; what is greater is an identifier by mistake, and arrays over all classes too large."""
+"""Class numbers are less: a greater one is an identifier by mistake, and arrays over all classes would be huge."""
 
 LABEL_IGNORED = -2
-"""Marks a text that is to be passed over. In a multi-label matrix: an entry of this value in its row."""
+"""Marks a text that is ignored. In a multi-label matrix: an entry of this value in its row."""
 
 _CLASS_NUMBERS = f"class numbers from 0 to {MOST_CLASSES - 1:,}, or LABEL_UNLABELED"
 _LABELS = "an int array of shape (n,), or a scipy.sparse.csr_matrix of shape (n, num_classes)"
@@ -170,30 +170,32 @@ def list_to_csr(
     (3, 3)
     """
     columns, expected = _columns_and_rows(num_classes, shape)
-    sequence = isinstance(labels, Iterable) and not isinstance(labels, (str, bytes, Mapping))
-    if not sequence or getattr(labels, "ndim", 1) == 0:
-        allowed = "for each text a list of class numbers, None, or LABEL_IGNORED"
+    allowed = "for each text a list of class numbers, None, or LABEL_IGNORED"
+    if (
+        not isinstance(labels, Iterable)
+        or isinstance(labels, (str, bytes, Mapping))
+        or getattr(labels, "ndim", 1) == 0
+    ):
         raise InvalidInputError("labels", brief(labels), allowed)
     indices: list[int] = []
     data: list[int] = []
     indptr = [0]
-    for row in as_sequence(labels, "labels", "a list of class numbers for each text", "label"):
-        marker = LABEL_UNLABELED if row is None else row
-        if is_whole(marker) and marker in (LABEL_UNLABELED, LABEL_IGNORED):
-            numbers, entry = [0], int(marker)
-        else:
-            numbers, entry = _class_numbers(row), 1
+    for row in as_sequence(labels, "labels", allowed, "label"):
+        numbers, entry = [0], LABEL_UNLABELED if row is None else row
+        if not (is_whole(entry) and entry in (LABEL_UNLABELED, LABEL_IGNORED)):
+            try:
+                numbers, entry = sorted({operator.index(number) for number in row}), 1
+            except TypeError:
+                raise InvalidInputError("labels", f"{brief(row)} for a text", allowed) from None
         if numbers and not 0 <= numbers[0] <= numbers[-1] < columns:
             raise InvalidInputError("labels", brief(numbers), f"class numbers from 0 to {columns - 1}")
         indices.extend(numbers)
-        data.extend([entry] * len(numbers))
+        data.extend([int(entry)] * len(numbers))
         indptr.append(len(indices))
     if expected is not None and len(indptr) - 1 != expected:
         raise InvalidInputError("shape", f"{expected} rows", f"as many as there are lists, {len(indptr) - 1}")
-    return csr_matrix(
-        (np.array(data, dtype=np.int32), np.array(indices, dtype=np.int32), np.array(indptr, dtype=np.int32)),
-        shape=(len(indptr) - 1, columns),
-    )
+    content = (np.array(part, dtype=np.int32) for part in (data, indices, indptr))
+    return csr_matrix(tuple(content), shape=(len(indptr) - 1, columns))
 
 
 def _columns_and_rows(num_classes: Any, shape: Any) -> tuple[int, int | None]:
@@ -209,14 +211,6 @@ def _columns_and_rows(num_classes: Any, shape: Any) -> tuple[int, int | None]:
     if len(size) != 2 or not whole or size[1] is None or size[1] > MOST_CLASSES:
         raise InvalidInputError("num_classes" if shape is None else "shape", brief(given), allowed)
     return int(size[1]), None if size[0] is None else int(size[0])
-
-
-def _class_numbers(row: Any) -> list[int]:
-    try:
-        return sorted({operator.index(number) for number in row})
-    except TypeError:
-        allowed = "a list of class numbers, None, or LABEL_IGNORED"
-        raise InvalidInputError("labels", f"{brief(row)} for a text", allowed) from None
 
 
 def csr_to_list(y: csr_matrix) -> list[list[int] | int | None]:

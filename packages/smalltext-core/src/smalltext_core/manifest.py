@@ -1,6 +1,6 @@
 """The manifest of a saved model, whose fields are checked for type, range and size before any of them is used.
 
-The folder may come from an untrusted source. Backends check what the parameters mean to them.
+The folder may come from an untrusted source. Backends check the values of their parameters.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.label_names import LabelNames
 from smalltext_core.messages import install_command, shown
+from smalltext_core.spec import CLASSIFIER_NAME
 
 MANIFEST = "smalltext.json"
 """The file that makes a folder a saved model."""
@@ -28,8 +29,7 @@ _LARGEST_INTEGER = 2**63 - 1
 _DEEPEST = 32
 _MOST_FILES = 100_000
 
-_CLASSIFIER = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
-# The grammars of names (PEP 508) and of versions (PEP 440), both without spaces around.
+# The grammars of names (PEP 508) and of versions (PEP 440), without white space around them.
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(
     r"v?([0-9]+!)?[0-9]+(\.[0-9]+)*"
@@ -40,16 +40,21 @@ _VERSION = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_WRITER = {
+    "classifier": (CLASSIFIER_NAME, "lower-case letters and digits, such as 'my-svm'"),
+    "distribution": (_DISTRIBUTION, "the name of a distribution (PEP 508)"),
+    "version": (_VERSION, "a version such as '1.0' (PEP 440)"),
+}
+"""The fields that name the writer of a model: their grammar, and what is allowed, in words."""
 
 
-def is_distribution_name(name: object) -> bool:
-    """Return whether this is a valid name of a distribution, such as smalltext-sklearn."""
-    return isinstance(name, str) and len(name) <= 128 and _DISTRIBUTION.fullmatch(name) is not None
+def _matches(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and len(value) <= 128 and pattern.fullmatch(value) is not None
 
 
 def is_version(version: object) -> bool:
     """Return whether this is a valid version of a distribution, such as 1.0rc1."""
-    return isinstance(version, str) and len(version) <= 128 and _VERSION.fullmatch(version) is not None
+    return _matches(_VERSION, version)
 
 
 @dataclass(frozen=True)
@@ -101,105 +106,85 @@ def manifest_from_json(content: bytes, path: object) -> Manifest:
     ModelFolderError is raised if a field is missing, of the wrong type, out of range or too large, or if the
     format is a newer one.
     """
+
+    def damaged(what: str) -> ModelFolderError:
+        return ModelFolderError(f"{path} is damaged: {what}. Save the model again.")
+
     if len(content) > LARGEST_MANIFEST:
-        raise ModelFolderError(f"{path} is damaged: it has more than {LARGEST_MANIFEST} bytes. Save it again.")
+        raise damaged(f"it has more than {LARGEST_MANIFEST} bytes")
     try:
         fields = json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise ModelFolderError(f"{path} is damaged, it is not JSON ({error}). Save the model again.") from error
+        raise damaged(f"it is not JSON ({error})") from error
     if not isinstance(fields, dict):
-        raise ModelFolderError(f"{path} is damaged: it holds no JSON object. Save the model again.")
+        raise damaged("it holds no JSON object")
     version = fields.get("format_version")
     if type(version) is int and version > FORMAT_VERSION:
         what = f"{path} has format version {shown(version)}, and this smalltext-core reads up to {FORMAT_VERSION}"
         raise ModelFolderError(f"{what}. Upgrade it: {install_command('smalltext-core', upgrade=True)}")
-    problem = _problem(fields)
-    if problem:
-        what = f"{path} is damaged: fields are missing or of the wrong type ({problem})"
-        raise ModelFolderError(f"{what}. Save it again.")
-    said = {key: fields[key] for key in ("classifier", "distribution", "version", "parameters", "files")}
+    for problem in _problems(fields):
+        raise damaged(f"fields are missing or of the wrong type ({problem})")
     names = fields.get("label_names")
-    return Manifest(**said, label_names=None if names is None else tuple(names))
-
-
-def check_origin(classifier: str, distribution: str, version: str) -> None:
-    """Raise InvalidInputError unless a manifest may name this classifier and distribution as its writer."""
-    for argument, value, valid, allowed in _origin(classifier, distribution, version):
-        if not valid:
-            raise InvalidInputError(argument, shown(value), allowed)
+    known = {key: fields[key] for key in (*_WRITER, "parameters", "files")}
+    return Manifest(**known, label_names=None if names is None else tuple(names))
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON value")
 
 
-def _origin(classifier: object, distribution: object, version: object) -> list[tuple[str, object, bool, str]]:
-    named = (
-        isinstance(classifier, str) and len(classifier) <= 128 and _CLASSIFIER.fullmatch(classifier) is not None
-    )
-    return [
-        ("classifier", classifier, named, "lower-case letters and digits, such as 'my-svm'"),
-        ("distribution", distribution, is_distribution_name(distribution), "the name of a distribution (PEP 508)"),
-        ("version", version, is_version(version), "a version such as '1.0' (PEP 440)"),
-    ]
+def check_writer(**writer: str) -> None:
+    """Raise InvalidInputError unless the `classifier`, its `distribution` and `version` can be in a manifest."""
+    for argument, value in writer.items():
+        pattern, allowed = _WRITER[argument]
+        if not _matches(pattern, value):
+            raise InvalidInputError(argument, shown(value), allowed)
 
 
-def _problem(fields: dict[str, Any]) -> str:
-    """Say what is wrong with the fields of a manifest; nothing if they are sound."""
+def _problems(fields: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the fields of a manifest; what follows the first problem may be wrong as well."""
     version = fields.get("format_version")
     if type(version) is not int or version != FORMAT_VERSION:
-        return f"format_version is {shown(version)}"
-    said = (fields.get(key) for key in ("classifier", "distribution", "version"))
-    for key, _, valid, allowed in _origin(*said):
-        if not valid:
-            return f"{key} is not {allowed}" if key in fields else f"{key} is missing"
-    return (
-        _problem_of_parameters(fields.get("parameters"))
-        or _problem_of_names(fields.get("label_names"), _num_classes(fields["parameters"]))
-        or _problem_of_files(fields.get("files"))
-    )
-
-
-def _problem_of_parameters(parameters: object) -> str:
+        yield f"format_version is {shown(version)}"
+    for key, (pattern, allowed) in _WRITER.items():
+        if not _matches(pattern, fields.get(key)):
+            yield f"{key} is not {allowed}" if key in fields else f"{key} is missing"
+    parameters, names, files = (fields.get(key) for key in ("parameters", "label_names", "files"))
     if not isinstance(parameters, dict):
-        return "parameters is no object"
+        yield "parameters is no object"
+        return
+    yield from _problems_of_values(parameters)
+    num_classes = _num_classes(parameters)
+    if names is not None and (not isinstance(names, list) or not all(isinstance(name, str) for name in names)):
+        yield "label_names is no list of strings"
+    elif names and len(set(names)) < len(names):
+        yield "label_names has a name twice"
+    elif names and type(num_classes) is int and len(names) > num_classes:
+        yield f"label_names has {len(names)} names for {num_classes} classes"
+    if not isinstance(files, dict) or len(files) > _MOST_FILES:
+        yield f"files is no object with up to {_MOST_FILES:,} entries"
+        return
+    for name, digest in files.items():
+        if not _matches(_DIGEST, digest):
+            yield f"files.{shown(name)} is no SHA-256 in hexadecimal digits"
+
+
+def _problems_of_values(parameters: dict[str, Any]) -> Iterator[str]:
     waiting: list[tuple[str, object, int]] = [("parameters", parameters, 0)]
     while waiting:
         place, value, depth = waiting.pop()
         if isinstance(value, (dict, list)):
             if depth == _DEEPEST:
-                return f"{place[:100]} is nested more than {_DEEPEST} levels deep"
+                yield f"{place[:100]} is nested more than {_DEEPEST} levels deep"
             entries = value.items() if isinstance(value, dict) else enumerate(value)
             waiting.extend((f"{place[:200]}.{shown(key, 40)}", entry, depth + 1) for key, entry in entries)
         elif isinstance(value, float) and not math.isfinite(value):
-            return f"{place} is not a finite number"
+            yield f"{place} is not a finite number"
         elif type(value) is int and abs(value) > _LARGEST_INTEGER:
-            return f"{place} is a number of more than 64 bits"
-    return ""
+            yield f"{place} is a number of more than 64 bits"
 
 
 def _num_classes(parameters: dict[str, Any]) -> object:
     """Return the number of classes, which backends keep among their parameters or those of the constructor."""
     places = [parameters, *(value for value in parameters.values() if isinstance(value, dict))]
     return next((place["num_classes"] for place in places if "num_classes" in place), None)
-
-
-def _problem_of_names(names: object, num_classes: object) -> str:
-    if names is None:
-        return ""
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        return "label_names is no list of strings"
-    if len(set(names)) < len(names):
-        return "a name stands twice in label_names"
-    if type(num_classes) is int and len(names) > num_classes:
-        return f"label_names has {len(names)} names for {num_classes} classes"
-    return ""
-
-
-def _problem_of_files(files: object) -> str:
-    if not isinstance(files, dict) or len(files) > _MOST_FILES:
-        return "files is no object of as many entries as a model has files"
-    for name, digest in files.items():
-        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-            return f"files.{shown(name)} is no SHA-256 in hexadecimal digits"
-    return ""

@@ -35,7 +35,7 @@ from smalltext_core.manifest import (
     LARGEST_MANIFEST,
     MANIFEST,
     Manifest,
-    check_origin,
+    check_writer,
     manifest_as_json,
     manifest_from_json,
 )
@@ -76,7 +76,7 @@ def model_folder(
     A saved model that is there already is replaced, except for files that it does not list. ModelFolderError is
     raised as by `check_destination`, and ModelNotSavedError if the disk does not take the files.
     """
-    check_origin(classifier, distribution, version)
+    check_writer(classifier=classifier, distribution=distribution, version=version)
     with _replacing(as_path(folder)) as staging:
         yield staging
         written = sorted(path for path in staging.rglob("*") if path.is_file())

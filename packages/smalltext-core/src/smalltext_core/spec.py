@@ -24,7 +24,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 ABILITIES = ("multi_label", "weights", "validate", "embed", "dropout_sampling", "save")
 """What a spec may declare beyond the three methods of the protocol."""
 
-_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
+CLASSIFIER_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -76,7 +76,7 @@ class ClassifierSpec:
     abilities: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not CLASSIFIER_NAME.fullmatch(self.name):
             raise InvalidInputError("name", shown(self.name), "lower-case letters and digits, such as 'my-svm'")
         if not isinstance(self.summary, str) or not self.summary.strip() or "\n" in self.summary:
             raise InvalidInputError("summary", shown(self.summary), "one line of text")

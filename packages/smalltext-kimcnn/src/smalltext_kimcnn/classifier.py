@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from smalltext_core import validation
-from smalltext_core.class_weights import ClassWeight
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief
 from smalltext_core.probabilities import Probabilities
-from smalltext_core.validation import check_count
+from smalltext_core.validation import ClassWeight, check_count
 from smalltext_kimcnn import __version__
 from smalltext_kimcnn.dataset import Encoder, PytorchTextClassificationDataset
 from smalltext_kimcnn.inference import EmbeddingMethod, TableInference

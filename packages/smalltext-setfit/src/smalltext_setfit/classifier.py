@@ -13,11 +13,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core import validation
-from smalltext_core.class_weights import ClassWeight, by_number, check_class_weight, class_weights
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.saving import Manifest
+from smalltext_core.validation import ClassWeight, by_number, check_class_weight, class_weights
 from smalltext_setfit import __version__, _saving, training_args
 from smalltext_setfit._checkpoint import load_pretrained_body
 from smalltext_setfit._head import HeadSettings, HeadTargets, check_head_params, fit_head

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 from smalltext_core import Classifier, Dataset, ProbabilisticClassifier, TextDataset, validation
-from smalltext_core.class_weights import ClassWeight, check_class_weight, class_weights
 from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_core.lazy_import import random_state_kept
 from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities, empty_probabilities, place_columns
+from smalltext_core.validation import ClassWeight, check_class_weight, class_weights
 from smalltext_sklearn import _estimators
 from smalltext_sklearn.dataset import SklearnDataset
 from smalltext_sklearn.vectorizer import EMBEDDING_DIMENSIONS, default_vectorizer, dense_embeddings

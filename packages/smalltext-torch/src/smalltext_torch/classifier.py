@@ -15,9 +15,9 @@ from torch import nn
 from torch.optim import Adam, Optimizer
 
 from smalltext_core import validation
-from smalltext_core.class_weights import ClassWeight, by_number, check_class_weight
 from smalltext_core.dataset import Dataset
 from smalltext_core.saving import Manifest
+from smalltext_core.validation import ClassWeight, by_number, check_class_weight
 from smalltext_torch import optimization, training
 from smalltext_torch.base import TorchModelBase
 from smalltext_torch.batching import Batch, Ragged
@@ -74,7 +74,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     early_stopping_acc : float, default=-1
         Deprecated, use ``fit(early_stopping=...)``: the training accuracy above which training stops; -1 for none.
     class_weight : "balanced" or mapping of str (or int) to float, optional
-        The weight of each class in the loss; see `smalltext_core.class_weights`.
+        The weight of each class in the loss; see `smalltext_core.validation`.
     device : str or torch.device, optional
         The device to compute on; by default the best that is available.
     verbosity : int, default=VERBOSITY_MORE_VERBOSE

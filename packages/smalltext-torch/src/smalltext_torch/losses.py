@@ -31,7 +31,7 @@ class Loss:
     ----------
     multi_label : bool
     class_weights : ndarray of float64, shape (num_classes,), optional
-        See `smalltext_core.class_weights`; multi-label, it is the `pos_weight` of torch.
+        See `smalltext_core.validation`; multi-label, it is the `pos_weight` of torch.
     threshold : float or ndarray of float, shape (num_classes,), default=0.5
         The probability above which a label counts as predicted (multi-label).
     """

@@ -18,10 +18,10 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from smalltext_core.class_weights import ClassWeight, class_weights
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
+from smalltext_core.validation import ClassWeight, class_weights
 from smalltext_torch import early_stopping
 from smalltext_torch.batching import (
     Batch,

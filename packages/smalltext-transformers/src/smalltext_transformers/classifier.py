@@ -14,11 +14,10 @@ from torch import nn
 from torch.optim import Optimizer
 
 from smalltext_core import validation
-from smalltext_core.class_weights import ClassWeight
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import Probabilities
-from smalltext_core.validation import check_count
+from smalltext_core.validation import ClassWeight, check_count
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import TorchClassifier
 from smalltext_torch.device import Precision, PrecisionName, check_precision

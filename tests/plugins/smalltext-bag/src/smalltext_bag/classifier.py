@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from smalltext_core import Dataset, TextDataset
-from smalltext_core.class_weights import ClassWeight
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.validation import ClassWeight
 from smalltext_torch import Ragged, TorchClassifier
 from torch import nn
 
