@@ -9,7 +9,7 @@ import pytest
 
 from smalltext_cli import readers
 from smalltext_cli.commands.predict import Predictor
-from smalltext_cli.errors import InputFileError
+from smalltext_cli.console import InputFileError
 from smalltext_cli.readers import Reader
 
 ROWS = 30_000

@@ -307,7 +307,7 @@ def test_data_may_come_through_a_pipe(model):
 
 @pytest.mark.slow
 def test_scoring_and_reporting_import_no_scikit_learn():
-    modules = "smalltext_cli.app, smalltext_cli.evaluation, smalltext_cli.report.page"
+    modules = "smalltext_cli.app, smalltext_cli.evaluation, smalltext_cli.report"
     program = f"import {modules}, sys; print('sklearn' in sys.modules)"
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

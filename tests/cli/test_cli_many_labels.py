@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from smalltext_cli.console import InputFileError
 from smalltext_cli.data_checks import class_names
-from smalltext_cli.errors import InputFileError
 
 
 def write(path, labels):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smalltext_cli.errors import InputFileError, UsageError
+from smalltext_cli.console import InputFileError, UsageError
 from smalltext_cli.readers import Reader, Row
 from smalltext_core.errors import SmallTextError
 from smalltext_core.label_names import class_name

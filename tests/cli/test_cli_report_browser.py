@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from tests.cli.sample_evaluations import multi_label, single_label
 
-from smalltext_cli.report.page import render_report
+from smalltext_cli.report import render_report
 from smalltext_core.messages import printable
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smalltext_cli.metrics import ClassScores, most_confused_classes, reliability_bins, top_confusions
-from smalltext_cli.report.charts import (
+from smalltext_cli.charts import (
     MAX_BARS,
     accuracy_chart,
     class_scores_chart,
@@ -17,7 +16,8 @@ from smalltext_cli.report.charts import (
     lowest_f1_first,
     reliability_diagram,
 )
-from smalltext_cli.report.svg import Scale, chart, element, nice_ticks, shorten, text_width
+from smalltext_cli.metrics import ClassScores, most_confused_classes, reliability_bins, top_confusions
+from smalltext_cli.svg import Scale, chart, element, nice_ticks, shorten, text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 

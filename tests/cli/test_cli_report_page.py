@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csr_matrix
 from tests.cli.sample_evaluations import evaluation, multi_label, single_label
 
-from smalltext_cli.report.page import model_parameters, most_confident_mistakes, render_report, text_statistics
+from smalltext_cli.report import model_parameters, most_confident_mistakes, render_report, text_statistics
 from smalltext_core.saving import Manifest
 
 NEWS = ["business", "entertainment", "politics", "sport", "tech"]

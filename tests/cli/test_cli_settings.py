@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from smalltext_cli.errors import UsageError
+from smalltext_cli.console import UsageError
 from smalltext_cli.parameters import REQUIRED, builder_parameters, parse_assignments, parse_values
 from smalltext_core import LabelNames
 from smalltext_core.factory import with_parameters_of

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smalltext_cli.console import messages, new_table, note, plain, print_message, warn
-from smalltext_cli.errors import InputFileError
+from smalltext_cli.console import InputFileError, messages, new_table, note, plain, print_message, warn
 from smalltext_cli.readers import Label, Labelled
 from smalltext_core import LabelNames
 from smalltext_core.label_names import alike_names, alike_notices, shown_apart, shown_name

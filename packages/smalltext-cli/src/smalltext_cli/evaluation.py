@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from smalltext_cli.console import InputFileError, UsageError, listed_names
 from smalltext_cli.data_checks import label_set, similar_name_hint, unify_spellings
-from smalltext_cli.errors import InputFileError, UsageError, listed_names
 from smalltext_cli.metrics import Scores, score
 from smalltext_cli.readers import Row
 from smalltext_cli.readers.files import STDIN

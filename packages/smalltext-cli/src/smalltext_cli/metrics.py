@@ -1,7 +1,6 @@
-"""Evaluation metrics: scores, confidence intervals, calibration and confusions.
+"""Evaluation metrics: the scores of scikit-learn, confidence intervals, calibration and confusions.
 
-The definitions are scikit-learn's where it has one. The calibration error is that of Guo et al. (2017), On
-Calibration of Modern Neural Networks.
+The calibration error is that of Guo et al. (2017), On Calibration of Modern Neural Networks.
 """
 
 from __future__ import annotations
@@ -21,9 +20,6 @@ from smalltext_core.validation import check_threshold
 
 RELIABILITY_BINS = 15
 """Bins of equal width for the expected calibration error, as in Guo et al. (2017)."""
-
-SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
-"""The log loss clips the probability of the truth here, as scikit-learn does for float32."""
 
 _FIGURES = (
     *("multi_label", "accuracy", "accuracy_interval", "macro_f1", "micro_f1", "log_loss"),
@@ -96,8 +92,8 @@ class Scores:
     micro_f1 : float
         The F1 of all decisions together; single-label: the accuracy.
     log_loss : float
-        The mean of -log p(truth), p clipped to `SMALLEST_PROBABILITY`; multi-label: over all pairs of a text and a
-        class.
+        The mean of -log p(truth), p clipped to the epsilon of float32 as by scikit-learn; multi-label: over all
+        pairs of a text and a class.
     zero_probability_truths : int
         Texts (multi-label: pairs) whose truth had a probability of exactly zero.
     expected_calibration_error : float
@@ -205,7 +201,7 @@ def score(y: Labels, proba: ArrayLike, *, multi_label: bool, threshold: float = 
     _check_truth(y, p, multi_label)
     predicted = to_labels(given, multi_label, check_threshold(threshold))
     if is_multi_label(y) and is_multi_label(predicted):
-        return _score_multi_label(y.toarray() == 1, predicted.toarray() == 1, p, threshold)
+        return _score_multi_label(y.toarray(), predicted.toarray(), p, threshold)
     return _score_single_label(np.asarray(y), np.asarray(predicted), p)
 
 
@@ -288,86 +284,67 @@ def most_confused_classes(matrix: NDArray[np.int64], most: int) -> list[int]:
 
 
 def _score_single_label(y: NDArray[Any], predicted: NDArray[Any], p: NDArray[np.float64]) -> Scores:
-    count, num_classes = p.shape
-    confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(confusion, (y, predicted), 1)
-    truth = p[np.arange(count), y]
-    accuracy = float(np.mean(predicted == y))
-    return _scores(
-        None,
-        truth,
-        (p.max(axis=1), predicted == y),
-        _class_scores(np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)),
-        num_texts=count,
+    from sklearn import metrics
+
+    labels = np.arange(p.shape[1])
+    accuracy = float(metrics.accuracy_score(y, predicted))
+    confusion = metrics.confusion_matrix(y, predicted, labels=labels)
+    return Scores(
+        multi_label=False,
+        threshold=None,
+        num_texts=len(y),
         accuracy=accuracy,
         hamming_loss=None,
         micro_f1=accuracy,
-        brier=float(((p**2).sum(axis=1) - truth**2 + (1 - truth) ** 2).mean()),
         confusion_matrix=confusion,
+        log_loss=float(metrics.log_loss(y, p.astype(np.float32), labels=labels)),
+        zero_probability_truths=int((p[np.arange(len(y)), y] == 0).sum()),
+        brier=float(np.square(p - (y[:, None] == labels)).sum(axis=1).mean()),
+        **_calibration(p.max(axis=1), y == predicted),
+        **_class_scores(y, predicted, labels, confusion.sum(axis=0)),
     )
 
 
 def _score_multi_label(
-    y: NDArray[np.bool_], predicted: NDArray[np.bool_], p: NDArray[np.float64], threshold: float
+    y: NDArray[np.int_], predicted: NDArray[np.int_], p: NDArray[np.float64], threshold: float
 ) -> Scores:
-    hits, supports, predictions = (y & predicted).sum(axis=0), y.sum(axis=0), predicted.sum(axis=0)
-    false_positives, false_negatives = predictions - hits, supports - hits
-    true_negatives = len(y) - supports - false_positives
-    confusion = np.array([[true_negatives, false_positives], [false_negatives, hits]], dtype=np.int64)
-    return _scores(
-        threshold,
-        np.where(y, p, 1 - p),
-        (p.ravel(), y.ravel()),
-        _class_scores(hits, supports, predictions),
-        num_texts=len(y),
-        accuracy=float((y == predicted).all(axis=1).mean()),
-        hamming_loss=float((y != predicted).mean()),
-        micro_f1=_class_scores(hits.sum(), supports.sum(), predictions.sum())[0].f1,
-        brier=float(((p - y) ** 2).mean()),
-        confusion_matrix=confusion.transpose(2, 0, 1),
-    )
+    from sklearn import metrics
 
-
-def _scores(
-    threshold: float | None,
-    truth: NDArray[np.float64],
-    confidence: tuple[NDArray[np.float64], NDArray[np.bool_]],
-    per_class: tuple[ClassScores, ...],
-    **others: Any,
-) -> Scores:
-    """Add the scores with one definition for both kinds of problems."""
-    occurring = [one.f1 for one in per_class if one.support or one.predicted]
-    reliability = reliability_bins(*confidence)
+    labels = np.arange(p.shape[1])
+    pairs, predicted_pairs = y.ravel(), predicted.ravel()
+    if len(labels) == 1:  # scikit-learn takes one column for a single-label problem
+        y, predicted = (np.hstack([each, np.zeros_like(each)]) for each in (y, predicted))
     return Scores(
-        multi_label=threshold is not None,
+        multi_label=True,
         threshold=threshold,
-        macro_f1=float(np.mean(occurring)) if occurring else 0.0,
-        log_loss=float(-np.log(np.clip(truth, SMALLEST_PROBABILITY, 1)).mean()),
-        zero_probability_truths=int((truth == 0).sum()),
-        expected_calibration_error=expected_calibration_error(reliability),
-        per_class=per_class,
-        reliability=reliability,
-        **others,
+        num_texts=len(y),
+        accuracy=float(metrics.accuracy_score(y, predicted)),
+        hamming_loss=float(metrics.zero_one_loss(pairs, predicted_pairs)),
+        micro_f1=float(metrics.f1_score(pairs, predicted_pairs, zero_division=0)),
+        confusion_matrix=metrics.multilabel_confusion_matrix(y, predicted, labels=labels),
+        log_loss=float(metrics.log_loss(pairs, p.ravel().astype(np.float32), labels=[0, 1])),
+        zero_probability_truths=int((np.where(pairs, p.ravel(), 1 - p.ravel()) == 0).sum()),
+        brier=float(np.square(p.ravel() - pairs).mean()),
+        **_calibration(p.ravel(), pairs == 1),
+        **_class_scores(y, predicted, labels, predicted.sum(axis=0)),
     )
 
 
-def _class_scores(hits: Any, supports: Any, predictions: Any) -> tuple[ClassScores, ...]:
-    """Return precision, recall and F1 from counts, one entry a class."""
-    counts = zip(*(np.atleast_1d(each).tolist() for each in (hits, supports, predictions)), strict=True)
-    return tuple(
-        ClassScores(
-            precision=_quotient(hit, predicted),
-            recall=_quotient(hit, support),
-            f1=_quotient(2 * hit, support + predicted),
-            support=support,
-            predicted=predicted,
-        )
-        for hit, support, predicted in counts
-    )
+def _calibration(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> dict[str, Any]:
+    reliability = reliability_bins(confidence, correct)
+    return {"reliability": reliability, "expected_calibration_error": expected_calibration_error(reliability)}
 
 
-def _quotient(numerator: int, denominator: int) -> float:
-    return numerator / denominator if denominator else 0.0
+def _class_scores(
+    y: NDArray[Any], predicted: NDArray[Any], labels: NDArray[np.intp], predictions: NDArray[Any]
+) -> dict[str, Any]:
+    from sklearn.metrics import precision_recall_fscore_support
+
+    scores = precision_recall_fscore_support(y, predicted, labels=labels, zero_division=0)
+    columns = (each.tolist() for each in (*scores, predictions[: len(labels)]))
+    per_class = tuple(ClassScores(*one) for one in zip(*columns, strict=True))
+    occurring = [one.f1 for one in per_class if one.support or one.predicted]
+    return {"per_class": per_class, "macro_f1": float(np.mean(occurring)) if occurring else 0.0}
 
 
 def _checked_probabilities(proba: NDArray[Any]) -> NDArray[np.float64]:

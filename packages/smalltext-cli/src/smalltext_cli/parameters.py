@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from smalltext_cli.annotations import described, members, parse, written
-from smalltext_cli.errors import UsageError, listed_names
+from smalltext_cli.console import UsageError, listed_names
+from smalltext_cli.type_annotations import described, members, parse, written
 from smalltext_core import LabelNames
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import shown_name

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smalltext_cli import data_checks
-from smalltext_cli.console import messages, note, working
+from smalltext_cli.console import InputFileError, UsageError, messages, note, working
 from smalltext_cli.data_checks import label_set
-from smalltext_cli.errors import InputFileError, UsageError
 from smalltext_cli.evaluation import score_classifier
 from smalltext_cli.metrics import Scores
 from smalltext_cli.parameters import CLASS_WEIGHT, builder_parameters, parse_assignments, parse_values

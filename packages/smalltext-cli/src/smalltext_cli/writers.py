@@ -12,8 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
-from smalltext_cli.console import result_bytes
-from smalltext_cli.errors import OutputError
+from smalltext_cli.console import OutputError, result_bytes
 from smalltext_cli.readers.files import STDIN, FileFormat
 from smalltext_core.atomic import temporary_folder
 from smalltext_core.errors import SmallTextError

@@ -1,1 +1,86 @@
-"""The commands, one a file."""
+"""The commands, one a file, and the arguments and options that several of them share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from smalltext_cli.readers.files import FileFormat, Quoting
+from smalltext_core.atomic import expanded
+
+COLUMNS_PANEL = "The columns"
+
+ClassifierName = Annotated[
+    str, typer.Argument(metavar="NAME", help="The name of a classifier, as `smalltext list` shows it.")
+]
+ClassifierOption = Annotated[
+    str,
+    typer.Option(
+        "--classifier", "-c", metavar="NAME", help="The name of a classifier; `smalltext list` shows them."
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A parameter of the classifier; `smalltext info NAME` lists them. Repeat for several.",
+        show_default=False,
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA", help="CSV, TSV, JSON lines or Parquet; - is standard input.", callback=expanded
+    ),
+]
+ModelFolder = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A folder that `smalltext train` wrote.", callback=expanded)
+]
+TextColumn = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="The column, or JSON key, of the texts.", rich_help_panel=COLUMNS_PANEL),
+]
+LabelColumn = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="The column, or JSON key, of the labels.", rich_help_panel=COLUMNS_PANEL),
+]
+Separator = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHAR",
+        help="The character between several labels of one text. By default |, unless it is a JSON list.",
+        rich_help_panel=COLUMNS_PANEL,
+    ),
+]
+Format = Annotated[
+    FileFormat | None,
+    typer.Option(
+        "--format", help="The format of the file. By default that of its extension.", rich_help_panel=COLUMNS_PANEL
+    ),
+]
+QuotingOption = Annotated[
+    Quoting | None,
+    typer.Option(
+        "--quoting",
+        help="minimal: double quotes enclose fields that hold delimiters, line breaks or quotes. none: a line is "
+        "a row, and double quotes are part of the text. By default minimal for CSV; none for TSV, unless its "
+        "header is in double quotes.",
+        rich_help_panel=COLUMNS_PANEL,
+        show_default=False,
+    ),
+]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TYPE",
+        help="A type that the model may hold although it is not known to be safe. Repeat for several.",
+        show_default=False,
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="DEVICE", help="The device to compute on, such as cpu or cuda.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of tables.")]

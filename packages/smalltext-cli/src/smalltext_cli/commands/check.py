@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
-from smalltext_cli.commands import options
+from smalltext_cli import commands
 from smalltext_cli.console import jsonable, messages, print_json, print_line, results, working
 from smalltext_core import ClassifierFactory, LabelNames, classifier_spec, create_factory
 from smalltext_core.errors import PluginError, SmallTextError
@@ -26,9 +26,9 @@ Kind: TypeAlias = Literal["plugin", "single-label", "multi-label"]
 
 
 def check(
-    name: options.ClassifierName,
+    name: commands.ClassifierName,
     *,
-    settings: options.Settings = None,
+    settings: commands.Settings = None,
     multi_label: Annotated[
         bool | None,
         typer.Option(
@@ -58,8 +58,8 @@ def check(
             show_default=False,
         ),
     ] = None,
-    device: options.Device = None,
-    as_json: options.AsJson = False,
+    device: commands.Device = None,
+    as_json: commands.AsJson = False,
 ) -> None:
     """Check that an installed classifier keeps the rules of smalltext, and that its plugin declares it correctly.
 

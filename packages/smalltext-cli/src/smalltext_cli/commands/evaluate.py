@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smalltext_cli.commands import options
-from smalltext_cli.console import new_table, note, plain, print_json, print_line, print_message, results, working
-from smalltext_cli.errors import UsageError
+from smalltext_cli import commands
+from smalltext_cli.console import (
+    UsageError,
+    new_table,
+    note,
+    plain,
+    print_json,
+    print_line,
+    print_message,
+    results,
+    working,
+)
 from smalltext_cli.readers.files import STDIN, format_of
 from smalltext_core.atomic import expanded
 
@@ -25,8 +34,8 @@ MAX_COLUMNS = 8
 
 
 def evaluate(
-    model: options.ModelFolder,
-    data: options.Data,
+    model: commands.ModelFolder,
+    data: commands.Data,
     *,
     report: Annotated[
         str | None,
@@ -37,14 +46,14 @@ def evaluate(
             callback=expanded,
         ),
     ] = None,
-    text_column: options.TextColumn = "text",
-    label_column: options.LabelColumn = "label",
-    separator: options.Separator = None,
-    file_format: options.Format = None,
-    quoting: options.QuotingOption = None,
-    trust: options.Trust = None,
-    device: options.Device = None,
-    as_json: options.AsJson = False,
+    text_column: commands.TextColumn = "text",
+    label_column: commands.LabelColumn = "label",
+    separator: commands.Separator = None,
+    file_format: commands.Format = None,
+    quoting: commands.QuotingOption = None,
+    trust: commands.Trust = None,
+    device: commands.Device = None,
+    as_json: commands.AsJson = False,
 ) -> None:
     """Score a model on labelled texts.
 
@@ -77,7 +86,7 @@ def evaluate(
         status.update(f"Labelling {len(labelled):,} texts ...")
         evaluation = evaluate_model(loaded, labelled, data, _line_unit(data, file_format))
     if report is not None:
-        from smalltext_cli.report.page import render_report
+        from smalltext_cli.report import render_report
 
         writers.write_file(report, render_report(evaluation).encode())
     for sentence in (*notes, *evaluation.notes):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from smalltext_cli.commands import options
+from smalltext_cli import commands
 from smalltext_cli.console import jsonable, new_table, plain, print_json, print_line, results
 from smalltext_core import ClassifierSpec, Plugin, classifier_spec, classifiers, plugins
 from smalltext_core.messages import LIMIT, install_command, one_line, printable, shown
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from smalltext_cli.parameters import Parameters
 
 
-def list_classifiers(*, as_json: options.AsJson = False) -> None:
+def list_classifiers(*, as_json: commands.AsJson = False) -> None:
     """List the classifiers that are installed.
 
     Plugins that are broken, or blocked by SMALLTEXT_PLUGINS or SMALLTEXT_DISABLE_PLUGINS, are listed with
@@ -71,7 +71,7 @@ def _show_list(found: list[dict[str, Any]], problems: list[dict[str, Any]]) -> N
         )
 
 
-def info(name: options.ClassifierName, *, as_json: options.AsJson = False) -> None:
+def info(name: commands.ClassifierName, *, as_json: commands.AsJson = False) -> None:
     """Show the abilities of a classifier, and the parameters that `train --set` takes."""
     from smalltext_cli.parameters import builder_parameters
 

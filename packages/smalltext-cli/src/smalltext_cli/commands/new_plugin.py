@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smalltext_cli.commands import options
-from smalltext_cli.console import print_json, print_line
-from smalltext_cli.errors import OutputError, UsageError
+from smalltext_cli import commands
+from smalltext_cli.console import OutputError, UsageError, print_json, print_line
 from smalltext_core import plugins
 from smalltext_core.atomic import expanded
 from smalltext_core.registry import FIRST_PARTY
@@ -46,7 +45,7 @@ def new_plugin(
             callback=expanded,
         ),
     ] = None,
-    as_json: options.AsJson = False,
+    as_json: commands.AsJson = False,
 ) -> None:
     """Write a plugin: a package with a working classifier, its tests, and workflows that publish it.
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smalltext_cli.commands import options
-from smalltext_cli.console import note, print_message, working
-from smalltext_cli.errors import UsageError
+from smalltext_cli import commands
+from smalltext_cli.console import UsageError, note, print_message, working
 from smalltext_cli.readers.files import FileFormat, format_of
 from smalltext_core import TextDataset
 from smalltext_core.atomic import expanded
@@ -30,8 +29,8 @@ _CHUNK_CHARACTERS = 8_000_000
 
 
 def predict(
-    model: options.ModelFolder,
-    data: options.Data,
+    model: commands.ModelFolder,
+    data: commands.Data,
     *,
     output: Annotated[
         str,
@@ -50,17 +49,17 @@ def predict(
             metavar="N", min=0, help="Add the N most probable classes: label_1, proba_1, ...", show_default=False
         ),
     ] = 0,
-    text_column: options.TextColumn = "text",
-    file_format: options.Format = None,
-    quoting: options.QuotingOption = None,
+    text_column: commands.TextColumn = "text",
+    file_format: commands.Format = None,
+    quoting: commands.QuotingOption = None,
     output_format: Annotated[
         FileFormat | None,
         typer.Option(
             help="The format to write. By default that of the extension of FILE; CSV for standard output."
         ),
     ] = None,
-    trust: options.Trust = None,
-    device: options.Device = None,
+    trust: commands.Trust = None,
+    device: commands.Device = None,
 ) -> None:
     """Label new texts with a trained model.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smalltext_cli.commands import options
+from smalltext_cli import commands
 from smalltext_cli.console import jsonable, print_json, print_line
 from smalltext_core.atomic import expanded
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: options.Data,
+    data: commands.Data,
     *,
-    classifier: options.ClassifierOption,
+    classifier: commands.ClassifierOption,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -30,15 +30,15 @@ def train(
             callback=expanded,
         ),
     ] = None,
-    settings: options.Settings = None,
-    text_column: options.TextColumn = "text",
-    label_column: options.LabelColumn = "label",
+    settings: commands.Settings = None,
+    text_column: commands.TextColumn = "text",
+    label_column: commands.LabelColumn = "label",
     weight_column: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
             help="The column, or JSON key, of the weights of the texts.",
-            rich_help_panel=options.COLUMNS_PANEL,
+            rich_help_panel=commands.COLUMNS_PANEL,
         ),
     ] = None,
     multi_label: Annotated[
@@ -52,12 +52,12 @@ def train(
             help="Refuse data with more different labels. By default 1,000, or half as many as there are texts if "
             "that is less, but at least 100.",
             show_default=False,
-            rich_help_panel=options.COLUMNS_PANEL,
+            rich_help_panel=commands.COLUMNS_PANEL,
         ),
     ] = None,
-    separator: options.Separator = None,
-    file_format: options.Format = None,
-    quoting: options.QuotingOption = None,
+    separator: commands.Separator = None,
+    file_format: commands.Format = None,
+    quoting: commands.QuotingOption = None,
     validation: Annotated[
         str | None,
         typer.Option(
@@ -77,8 +77,8 @@ def train(
             metavar="N", min=0, help="The random state of the split and of the training.", show_default=False
         ),
     ] = None,
-    device: options.Device = None,
-    as_json: options.AsJson = False,
+    device: commands.Device = None,
+    as_json: commands.AsJson = False,
 ) -> None:
     """Train a classifier on labelled texts.
 

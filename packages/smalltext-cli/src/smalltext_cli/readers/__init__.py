@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple, TypeAlias
 
-from smalltext_cli.errors import InputFileError, UsageError
-from smalltext_cli.readers import delimited, json_lines, parquet
+from smalltext_cli.console import InputFileError, UsageError
+from smalltext_cli.readers import parquet, text_formats
 from smalltext_cli.readers.files import FileFormat, Quoting, Source, open_source
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import class_name
@@ -141,12 +141,13 @@ class Reader:
 
     def _records(self, source: Source, columns: list[str]) -> Generator[tuple[int, list[object]], None, None]:
         if source.file_format in ("csv", "tsv"):
-            yield from delimited.records(source, columns, self.quoting)
+            yield from text_formats.delimited_records(source, columns, self.quoting)
         elif self.quoting is not None:
             kind = source.file_format.upper()
             raise UsageError(f"--quoting is for CSV and TSV; {source.name} is {kind}. Leave it out.")
         else:
-            yield from (parquet if source.file_format == "parquet" else json_lines).records(source, columns)
+            read = parquet.records if source.file_format == "parquet" else text_formats.json_records
+            yield from read(source, columns)
 
     def _row(self, number: int, values: list[object]) -> Row:
         text = parse_text(values[0])

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias, cast, get_args
 
-from smalltext_cli.errors import InputFileError
+from smalltext_cli.console import InputFileError
 
 FileFormat = Literal["csv", "tsv", "jsonl", "parquet"]
 Quoting: TypeAlias = Literal["minimal", "none"]

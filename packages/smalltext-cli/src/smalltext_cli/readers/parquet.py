@@ -1,4 +1,9 @@
-"""Parquet, read in slices by a separate process, which keeps memory bounded and survives damaged files."""
+"""Parquet, read in slices by a separate process, which keeps memory bounded and survives damaged files.
+
+The process runs this file as a program, by its path, since importing it would import the whole package there. It
+takes requests as lines of JSON on standard input, and answers each on standard output: a letter, the length of the
+content in 8 bytes, and the content.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +16,21 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
-from smalltext_cli.errors import InputFileError, missing_column
-from smalltext_cli.readers import parquet_worker
-from smalltext_cli.readers.files import STDIN, Source
-from smalltext_core.messages import one_line
+if TYPE_CHECKING:
+    from polars import DataFrame, LazyFrame
+
+    from smalltext_cli.console import InputFileError
+    from smalltext_cli.readers.files import Source
 
 _FIRST_SLICE = 1_024
 _MOST_ROWS = 16_384
 _SLICE_BYTES = 2**25
+
+_ROWS, _SCHEMA, _REFUSAL = b"R", b"S", b"E"
+"""What an answer begins with: a table as Arrow IPC, columns and number of rows as JSON, or a reason as JSON."""
 
 
 def records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, list[object]]]:
@@ -34,6 +42,8 @@ def records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, list[
         If the file is damaged or a column is missing.
     """
     import polars as pl
+
+    from smalltext_cli.console import missing_column
 
     with _seekable(source) as seekable:
         schema = json.loads(_ask(source.name, open=str(seekable.absolute())))
@@ -54,7 +64,36 @@ def records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, list[
             count = max(1, min(_MOST_ROWS, _SLICE_BYTES * batch.height // len(content)))
 
 
+@contextlib.contextmanager
+def _seekable(source: Source) -> Iterator[Path]:
+    """Save what comes through a pipe to a file, since Parquet has its index at the end."""
+    from smalltext_cli.readers.files import STDIN
+
+    if source.path != STDIN and Path(source.path).is_file():
+        yield Path(source.path)
+        return
+    with tempfile.TemporaryDirectory(prefix="smalltext-") as folder:
+        spooled = Path(folder) / "stdin.parquet"
+        with spooled.open("wb") as file:
+            shutil.copyfileobj(source.stream, file)
+        yield spooled
+
+
+def _ask(name: str, **request: object) -> bytes:
+    """Return the response of the worker, or raise its error."""
+    try:
+        kind, content = _worker.ask(request)
+    except EOFError:
+        raise _unsound(name, "the process that read it crashed") from None
+    if kind == _REFUSAL:
+        raise _unsound(name, json.loads(content))
+    return content
+
+
 def _unsound(name: str, problem: str) -> InputFileError:
+    from smalltext_cli.console import InputFileError
+    from smalltext_core.messages import one_line
+
     return InputFileError(name, f"this is no sound Parquet ({one_line(problem, 120)})", "Write the file again.")
 
 
@@ -96,10 +135,9 @@ class _Worker:
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self.stop()
-            # Run by its path, since importing it would import the whole package into the process.
             boot = "import runpy, sys; worker, *sys.path[:] = sys.argv[1:]; runpy.run_path(worker, {}, '__main__')"
             self._process = subprocess.Popen(  # noqa: S603 - this Python, and code of this package
-                [sys.executable, "-c", boot, parquet_worker.__file__, *sys.path],
+                [sys.executable, "-c", boot, __file__, *sys.path],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # where a panic of polars would print its stack
@@ -107,29 +145,53 @@ class _Worker:
         return self._process
 
 
-_worker = _Worker()
-atexit.register(_worker.stop)
+def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer requests until there are no more.
+
+    ``{"open": path}`` is answered with the names of the columns and the number of rows, and
+    ``{"columns": names, "start": row, "rows": count}`` with that part of the file that was opened last.
+    """
+    import polars as pl
+
+    def send(kind: bytes, content: bytes) -> None:
+        answers.write(kind + len(content).to_bytes(8, "big") + content)
+        answers.flush()
+
+    opened: LazyFrame | None = None
+    for line in requests:
+        request = json.loads(line)
+        try:
+            if "open" in request:
+                opened = pl.scan_parquet(request["open"], glob=False, hive_partitioning=False)
+                rows = opened.select(pl.len()).collect().item()
+                send(_SCHEMA, json.dumps({"columns": opened.collect_schema().names(), "rows": rows}).encode())
+            elif opened is not None:
+                buffer = io.BytesIO()
+                _part(opened, request).write_ipc(buffer, compression="uncompressed")
+                send(_ROWS, buffer.getvalue())
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, MemoryError) as error:
+            send(_REFUSAL, json.dumps(str(error)).encode())
 
 
-def _ask(name: str, **request: object) -> bytes:
-    """Return the response of the worker, or raise its error."""
+def _part(table: LazyFrame, request: dict[str, Any]) -> DataFrame:
+    """Return some rows of some columns; floats of single precision by the digits that they are written with."""
+    import polars as pl
+    from polars import selectors
+
+    chosen = table.select(selectors.by_name(request["columns"]))  # a string alone could be taken for a pattern
+    part = chosen.slice(request["start"], request["rows"]).collect()
+    singles = [name for name, kind in part.schema.items() if kind == pl.Float32]
+    return part.with_columns(selectors.by_name(singles).cast(pl.String).cast(pl.Float64))
+
+
+if __name__ == "__main__":
     try:
-        kind, content = _worker.ask(request)
-    except EOFError:
-        raise _unsound(name, "the process that read it crashed") from None
-    if kind == parquet_worker.REFUSAL:
-        raise _unsound(name, json.loads(content))
-    return content
-
-
-@contextmanager
-def _seekable(source: Source) -> Iterator[Path]:
-    """Save what comes through a pipe to a file, since Parquet has its index at the end."""
-    if source.path != STDIN and Path(source.path).is_file():
-        yield Path(source.path)
-        return
-    with tempfile.TemporaryDirectory(prefix="smalltext-") as folder:
-        spooled = Path(folder) / "stdin.parquet"
-        with spooled.open("wb") as file:
-            shutil.copyfileobj(source.stream, file)
-        yield spooled
+        import resource
+    except ImportError:  # Windows
+        pass
+    else:  # a file that ends this process leaves no core dump behind
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _serve(sys.stdin.buffer, sys.stdout.buffer)
+else:
+    _worker = _Worker()
+    atexit.register(_worker.stop)

@@ -1,23 +1,27 @@
-"""CSV and TSV: a header, then one record for each text.
+"""Parsers of CSV, TSV and JSON lines.
 
 In CSV, fields in double quotes may hold delimiters and line breaks. In TSV, a line is a record and double quotes
-are part of the text, unless the header is in double quotes, as the command writes it where a field needs them.
+are part of the text, unless the header is in double quotes, as the command writes it where a field needs them. In
+JSON lines, a line is an object whose keys are the columns.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from typing import TypeAlias
 
-from smalltext_cli.errors import InputFileError, missing_column
+from smalltext_cli.console import InputFileError, missing_column
 from smalltext_cli.readers import files
 from smalltext_cli.readers.files import Quoting, Source
 from smalltext_core.label_names import shown_name
+from smalltext_core.messages import one_line, shown
 
 _UNDECODABLE = re.compile(r"[\ud800-\udfff]")
 _NUL = "\udc00"
@@ -26,7 +30,7 @@ _NUL = "\udc00"
 _Records: TypeAlias = "Iterator[tuple[int, int, list[str]]]"
 
 
-def records(
+def delimited_records(
     source: Source, columns: Sequence[str], quoting: Quoting | None = None
 ) -> Iterator[tuple[int, list[object]]]:
     """Yield the first line of each record, and its fields in the given columns.
@@ -152,3 +156,68 @@ def _position(source: Source, header: Sequence[str], column: str) -> int:
     elif len(header) == 1 and "," in header[0]:
         hint = "It looks comma-separated: pass --format csv. "
     raise missing_column(source.name, column, header, hint)
+
+
+def json_records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, list[object]]]:
+    """Yield the number of each line that is not blank, and the values of the given keys.
+
+    Raises
+    ------
+    InputFileError
+        If a line is not a JSON object in UTF-8, or lacks one of the keys, or has it twice.
+    """
+    keys = {one: {json.dumps(one, ensure_ascii=escape).encode() for escape in (True, False)} for one in columns}
+    for number, raw in enumerate(iter(partial(source.stream.readline, files.LONGEST_LINE), b""), start=1):
+        source.counts.lines += 1
+        if len(raw) == files.LONGEST_LINE and not raw.endswith(b"\n"):
+            raise source.too_long(number)
+        if number == 1:
+            raw = raw.removeprefix(codecs.BOM_UTF8)
+        if not raw.strip():
+            source.counts.blank += 1
+            continue
+        place = f"{source.name}, line {number}"
+        found = _json_object(source, place, number, raw)
+        for column, spellings in keys.items():
+            if column not in found:
+                raise missing_column(place, column, found)
+            if sum(map(raw.count, spellings)) > 1 and _is_repeated(raw, column):
+                problem = f"the object has the key {shown_name(column)} more than once"
+                raise InputFileError(place, problem, "Rename all but one of them.")
+        source.counts.add_row(number)
+        yield number, [found[column] for column in columns]
+
+
+def _is_repeated(raw: bytes, key: str) -> bool:
+    """Tell whether the outermost object has a key more than once, of which a parser silently keeps the last."""
+    outermost: list[list[str]] = []
+
+    def keep_keys(pairs: list[tuple[str, object]]) -> None:
+        outermost[:] = [[name for name, _ in pairs]]
+
+    json.loads(raw, object_pairs_hook=keep_keys)
+    return outermost[0].count(key) > 1
+
+
+def _json_object(source: Source, place: str, number: int, raw: bytes) -> dict[str, object]:
+    try:
+        line = raw.decode("utf-8")
+        found = json.loads(line)
+    except UnicodeDecodeError as error:
+        before = len(raw[: error.start].decode("utf-8"))
+        raise source.not_utf8(number, before, raw[error.start]) from error
+    except (ValueError, RecursionError) as error:
+        raise InputFileError(
+            place,
+            f"{shown(line.strip(), 30)} is not a JSON object ({one_line(str(error), 80)})",
+            "Write one object a line (jq -c . does so); for another format pass --format.",
+        ) from error
+    if isinstance(found, list):
+        raise InputFileError(
+            place, "this is a JSON array", "Write one object a line: jq -c '.[]' takes an array apart."
+        )
+    if not isinstance(found, dict):
+        raise InputFileError(
+            place, f"{shown(line.strip(), 30)} is not a JSON object", 'Write objects such as {"text": "..."}.'
+        )
+    return found

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from smalltext_cli.metrics import ClassScores, ReliabilityBin, wilson_interval
-from smalltext_cli.report.svg import (
+from smalltext_cli.svg import (
     Scale,
     chart,
     compact,

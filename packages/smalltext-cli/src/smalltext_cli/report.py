@@ -14,9 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from smalltext_cli import charts
 from smalltext_cli.evaluation import Evaluation
 from smalltext_cli.metrics import most_confused_classes, top_confusions
-from smalltext_cli.report import charts
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import printable
 from smalltext_core.probabilities import to_labels
@@ -87,7 +87,7 @@ def _confusions(evaluation: Evaluation) -> dict[str, Any]:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("smalltext_cli.report"),
+        loader=PackageLoader("smalltext_cli", "templates/report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,1 +1,0 @@
-"""The HTML report of an evaluation: its page, its charts, and the SVG that they are drawn with."""
