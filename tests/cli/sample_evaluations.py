@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from smalltext_cli.evaluation import Evaluation
+from smalltext_cli.evaluation import Evaluation, Probabilities
 from smalltext_cli.metrics import score
 from smalltext_core.saving import Manifest
 
@@ -33,13 +33,14 @@ def multi_label(names, count=300, seed=0, texts=None):
     return evaluation(names, labels, proba.astype(np.float32), multi_label=True, texts=texts)
 
 
-def evaluation(names, y, proba, *, multi_label, texts=None):
+def evaluation(names, y, proba, *, multi_label, texts=None, calibration=None):
     proba = np.asarray(proba, dtype=np.float32)
     count = proba.shape[0]
     if texts is None:
         texts = [f"Text {number} about something that matters to whoever wrote it." for number in range(count)]
     return Evaluation(
         manifest=_MANIFEST,
+        probabilities=Probabilities(calibration, dict.fromkeys(names, 0.5) if multi_label else None),
         data_name="held-out.csv",
         names=tuple(names),
         texts=texts,

@@ -6,9 +6,11 @@ import json
 import os
 import re
 import shutil
+from importlib.metadata import version
 
 import pytest
 
+import smalltext_core as st
 from smalltext_cli import __version__
 
 
@@ -139,7 +141,12 @@ def test_a_mistake_of_a_plugin_is_one_line_and_a_traceback_on_request(process, m
 
 
 def test_version_and_help(smalltext):
-    assert smalltext("--version").out == f"smalltext-cli {__version__}\n"
+    for option in ("--version", "-V"):
+        first, *others = smalltext(option).out.splitlines()
+        assert first == f"smalltext-cli {__version__}"
+        assert {f"smalltext-core {st.__version__}", f"smalltext-sklearn {version('smalltext-sklearn')}"} <= set(
+            others
+        )
     ended = smalltext()
     assert ended.code == 0
     assert all(command in ended.out for command in ("list", "info", "train", "evaluate", "predict", "demo"))

@@ -104,7 +104,7 @@ def test_multi_label_is_known_from_the_model_and_so_is_its_threshold(smalltext, 
 
     found = json.loads(out)
     assert code == 0
-    assert (found["multi_label"], found["threshold"]) == (True, 0.4)
+    assert (found["multi_label"], set(found["thresholds"].values())) == (True, {0.4})
     assert found["labels"] == ["bad", "film", "good"]
 
 
@@ -124,7 +124,7 @@ def test_train_scores_at_the_threshold_of_the_model_too(smalltext, data, tmp_pat
 
     smalltext("train", path, "-c", "sklearn", "-o", tmp_path / "model", *threshold, "--validation", data)
 
-    assert json.loads((tmp_path / "model" / "scores.json").read_text())["threshold"] == 0.3
+    assert json.loads((tmp_path / "model" / "scores.json").read_text())["thresholds"] == {"bad": 0.3, "good": 0.3}
 
 
 def test_many_classes_show_the_most_frequent_confusions(smalltext, tmp_path):

@@ -192,6 +192,18 @@ def test_one_text_can_be_scored():
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
+def test_one_class_can_be_scored(multi_label):
+    y = csr_matrix([[1], [0]]) if multi_label else np.array([0, 0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores = score(y, [[1.0], [0.0 if multi_label else 1.0]], multi_label=multi_label)
+
+    assert (scores.accuracy, scores.macro_f1, scores.brier) == (1.0, 1.0, 0.0)
+    assert scores.log_loss == pytest.approx(0.0, abs=1e-6)
+    assert len(scores.per_class) == len(scores.confusion_matrix) == 1
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
 def test_scores_become_json_without_nan_and_without_warnings(multi_label):
     y, proba = random_multi(6, density=0.0) if multi_label else random_single(6, absent=[1, 3])
     with warnings.catch_warnings():

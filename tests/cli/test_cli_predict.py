@@ -295,3 +295,17 @@ def test_a_parquet_file_may_come_through_a_pipe(process, model):
     pl.DataFrame({"text": ["buy pills"]}).write_parquet(buffer)
     ended = process("predict", model, "-", "-o", "-", stdin=buffer.getvalue())
     assert ended.stdout == b"text,label\nbuy pills,spam\n"
+
+
+def test_one_text_is_counted_as_one(smalltext, model, tmp_path):
+    (tmp_path / "one.csv").write_text("text\nbuy pills\n")
+    assert smalltext("predict", model, tmp_path / "one.csv", "-o", tmp_path / "x.csv").err.startswith(
+        "Labelled 1 text in"
+    )
+
+
+def test_lists_of_labels_name_the_flag_that_is_missing(smalltext, tagged, model, tmp_path):
+    for arguments in (("train", tagged, "-c", "sklearn", "-o", tmp_path / "m"), ("evaluate", model, tagged)):
+        ended = smalltext(*arguments)
+        assert ended.code == 2
+        assert ended.err.endswith("the label is a list. For several labels a text, train with --multi-label.\n")

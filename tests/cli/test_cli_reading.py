@@ -256,3 +256,62 @@ def test_what_polars_wrote_comes_back(tmp_path, ending, table):
     write[ending](path)
     found = read(str(path), quoting="minimal" if ending == "tsv" else None)
     assert found == [(text, class_name(label)) for text, label in table]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(("first", "delimiter"), [("sep=;", ";"), ('"sep=,"', ","), ("sep=\t", "\t")])
+def test_the_delimiter_that_excel_is_told_in_a_first_line(tmp_path, first, delimiter, end):
+    path = tmp_path / "mails.csv"
+    lines = [first, f"text{delimiter}label", f"buy now{delimiter}spam", f"lunch{delimiter}ham"]
+    path.write_bytes("".join(line + end for line in lines).encode())
+    read = Reader("text", "label").read(str(path))
+    assert (read.texts, read.labels, read.notes) == (["buy now", "lunch"], ["spam", "ham"], ())
+
+
+def test_columns_between_vertical_bars(tmp_path):
+    path = tmp_path / "mails.csv"
+    path.write_text("text|label\nbuy, now|spam\n")
+    assert Reader("text", "label").read(str(path)).texts == ["buy, now"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "options"),
+    [
+        (("text", None, None), "--text-column"),
+        (("body", "label", None), "--label-column"),
+        (("body", "verdict", "weight"), "--weight-column"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+def test_a_missing_column_is_named_with_its_option_alone(tmp_path, ending, columns, options):
+    path = tmp_path / f"mails.{ending}"
+    frame = pl.DataFrame({"body": ["buy now"], "verdict": ["spam"]})
+    writers = {"jsonl": frame.write_ndjson, "parquet": frame.write_parquet}
+    writers.get(ending, lambda path: frame.write_csv(path, separator="\t" if ending == "tsv" else ","))(path)
+    with pytest.raises(InputFileError) as raised:
+        list(Reader(*columns).rows(str(path)))
+    assert str(raised.value).endswith(f"Name another column with {options}.")
+
+
+def test_comment_lines_above_the_header_are_named(tmp_path):
+    path = tmp_path / "mails.csv"
+    path.write_text("# exported by a tool\ntext,label\nbuy now,spam\n")
+    with pytest.raises(InputFileError, match=r"only '# exported by a tool'. Drop the lines above the header\."):
+        Reader("text", "label").read(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("mails.xlsx", "Save the sheet as CSV."),
+        ("mails.csv.gz", "Decompress the file first."),
+        ("mails.json", "If it has one object a line, pass --format jsonl;"),
+        ("mails.txt", "If it has one text a line, write the line 'text' above them, and pass --format tsv."),
+        ("mails.dat", "Known are .csv, .tsv,"),
+    ],
+)
+def test_files_with_another_ending_are_refused_with_a_way_out(tmp_path, name, advice):
+    (tmp_path / name).write_text("text\nbuy now\n")
+    with pytest.raises(InputFileError) as raised:
+        Reader("text").read(str(tmp_path / name))
+    assert advice in str(raised.value)

@@ -16,7 +16,8 @@ from smalltext_cli.charts import (
     lowest_f1_first,
     reliability_diagram,
 )
-from smalltext_cli.metrics import ClassScores, most_confused_classes, reliability_bins, top_confusions
+from smalltext_cli.diagnostics import most_confused_classes, top_confusions
+from smalltext_cli.metrics import ClassScores, reliability_bins
 from smalltext_cli.svg import Scale, chart, element, nice_ticks, shorten, text_width
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -11,7 +11,9 @@ import pytest
 from smalltext_cli.console import UsageError
 from smalltext_cli.parameters import REQUIRED, builder_parameters, parse_assignments, parse_values
 from smalltext_core import LabelNames
+from smalltext_core.calibration import CalibrationChoice
 from smalltext_core.factory import with_parameters_of
+from smalltext_core.validation import Threshold
 
 if TYPE_CHECKING:
     from nowhere import Estimator
@@ -227,3 +229,60 @@ def test_a_builder_shows_the_words_of_the_class_that_declares_a_parameter():
     assert list(named) == ["model", "device", "strategy", "alone"]
     assert named["device"].meaning == "The device."
     assert parsed("model=a", "strategy=second", builder=declared) == {"model": "a", "strategy": "second"}
+
+
+class Calibrated:
+    """A classifier with parameters that training may choose.
+
+    Parameters
+    ----------
+    lr : float or "auto", default=0.001
+        The learning rate. Above 0. "auto" depends on the size of the encoder: 1e-4 if it is small.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        multi_label: bool = False,
+        *,
+        lr: float | Literal["auto"] = 0.001,
+        calibration: CalibrationChoice = "none",
+        multi_label_threshold: Threshold = 0.5,
+    ) -> None: ...
+
+
+@with_parameters_of(Calibrated, by_name={"lr": "auto", "calibration": "auto", "multi_label_threshold": "auto"})
+def build_calibrated(num_classes: int, **parameters: Any): ...
+
+
+def test_defaults_by_name_are_shown_with_what_they_mean():
+    named = builder_parameters(build_calibrated).named
+    assert [named[one].default for one in ("lr", "calibration", "multi_label_threshold")] == ["auto"] * 3
+    learning_rate = '"auto" depends on the size of the encoder: 1e-4 if it is small.'
+    assert named["lr"].meaning == f"The learning rate. {learning_rate}"
+    of_class = builder_parameters(Calibrated).named
+    assert (of_class["lr"].default, of_class["lr"].meaning) == (0.001, "The learning rate.")
+    assert named["multi_label_threshold"].type_text == "float | tuple[float, ...] | Literal['auto']"
+
+
+@pytest.mark.parametrize(
+    ("pair", "value"),
+    [
+        ("lr=auto", "auto"),
+        ("lr=3e-5", 3e-5),
+        ("calibration=none", "none"),
+        ("calibration=auto", "auto"),
+        ("multi_label_threshold=auto", "auto"),
+        ("multi_label_threshold=0.3", 0.3),
+        ("multi_label_threshold=0.3,0.4", (0.3, 0.4)),
+        ("multi_label_threshold=[0.3, 1]", (0.3, 1.0)),
+    ],
+)
+def test_auto_and_what_stands_for_it_can_be_set(pair, value):
+    (found,) = parsed(pair, builder=build_calibrated).values()
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_neither_a_number_nor_auto_is_refused_with_what_is_allowed():
+    with pytest.raises(UsageError, match="--set lr: got 'automatic'; allowed: a number, or 'auto'"):
+        parsed("lr=automatic", builder=build_calibrated)

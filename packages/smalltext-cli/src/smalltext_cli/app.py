@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
+import smalltext_core
 from smalltext_cli import __version__
 from smalltext_cli.commands.check import check
 from smalltext_cli.commands.demo import demo
@@ -22,6 +23,7 @@ from smalltext_cli.commands.info import info, list_classifiers
 from smalltext_cli.commands.new_plugin import new_plugin
 from smalltext_cli.commands.predict import predict
 from smalltext_cli.commands.train import train
+from smalltext_core import plugins
 from smalltext_core.errors import SmallTextError
 from smalltext_core.messages import one_line, printable
 
@@ -50,9 +52,13 @@ app.command()(check)
 app.command()(new_plugin)
 
 
-def _print_version(*, wanted: bool) -> None:
+def _print_versions(*, wanted: bool) -> None:
+    """Print the versions of the command, of the core and of the plugins."""
     if wanted:
-        typer.echo(f"smalltext-cli {__version__}")
+        found = {plugin.distribution: plugin.version for plugin in plugins() if plugin.version}
+        ours = {"smalltext-cli": __version__, "smalltext-core": smalltext_core.__version__}
+        for distribution, version in (ours | dict(sorted(found.items()))).items():
+            typer.echo(printable(f"{distribution} {version}"))
         raise typer.Exit
 
 
@@ -61,7 +67,10 @@ def _common(
     context: typer.Context,
     *,
     version: Annotated[  # noqa: ARG001 - its callback does the work
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", "-V", callback=_print_versions, is_eager=True, help="Show the versions of all packages."
+        ),
     ] = False,
 ) -> None:
     """Train, evaluate and use text classifiers for small data."""

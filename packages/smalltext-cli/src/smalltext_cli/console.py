@@ -52,16 +52,34 @@ class UsageError(SmallTextError, ValueError):
     """Options contradict one another, or the classifier or data that they are for."""
 
 
-def missing_column(name: str, column: str, found: Iterable[str], hint: str = "") -> InputFileError:
-    """Return the error for a file without a column, naming the columns that were `found` and the nearest."""
-    columns = list(found)
-    near = difflib.get_close_matches(column, [other for other in columns if len(other) < _MAX_GUESS], n=1)
+def missing_column(
+    name: str, number: int, columns: Sequence[str], found: Iterable[str], hint: str = ""
+) -> InputFileError:
+    """Return the error for a file without one of the columns to read, naming those that it has and the nearest.
+
+    `columns` are those of the texts, the labels and the weights, or the first of these; `number` is that of the
+    missing one.
+    """
+    column, option = columns[number], ("--text-column", "--label-column", "--weight-column")[number]
+    known = list(found)
+    near = difflib.get_close_matches(column, [other for other in known if len(other) < _MAX_GUESS], n=1)
     advice = f"Did you mean {shown_name(near[0])}? " if near else ""
     return InputFileError(
         name,
-        f"there is no column {shown_name(column)}, only {listed_names(columns)}",
-        f"{advice}{hint}Name the columns with --text-column and --label-column.",
+        f"there is no column {shown_name(column)}, only {listed_names(known)}",
+        f"{advice}{hint}Name another column with {option}.",
     )
+
+
+def counted(count: int, unit: str) -> str:
+    """Return a count with its unit.
+
+    Examples
+    --------
+    >>> counted(1, "text"), counted(1200, "text")
+    ('1 text', '1,200 texts')
+    """
+    return f"{count:,} {unit}{'' if count == 1 else 's'}"
 
 
 def listed_names(names: Sequence[str], most: int = 20) -> str:

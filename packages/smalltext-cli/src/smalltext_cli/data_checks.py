@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smalltext_cli.console import InputFileError, messages, new_table, note, plain, print_message, warn
+from smalltext_cli.console import InputFileError, counted, messages, new_table, note, plain, print_message, warn
 from smalltext_cli.readers import Label, Labelled
 from smalltext_core import LabelNames
 from smalltext_core.label_names import alike_names, alike_notices, shown_apart, shown_name
@@ -102,7 +102,7 @@ def unify_spellings(
     if not renamed:
         return list(labels), []
     notes = [
-        f"{file}: {counts[one]:,} label{'' if counts[one] == 1 else 's'} {shown_name(one)} taken for "
+        f"{file}: {counted(counts[one], 'label')} {shown_name(one)} taken for "
         f"{shown_name(other)}, which is the same value."
         for one, other in renamed.items()
     ]
@@ -173,7 +173,7 @@ class DataSummary:
 
     def show(self, file: str) -> None:
         """Print a table of the classes, and notes and warnings, to standard error."""
-        heading = f"{printable(file)}: {self.texts:,} texts in {len(self.classes)} classes"
+        heading = f"{printable(file)}: {counted(self.texts, 'text')} in {len(self.classes)} classes"
         print_message(heading)
         table = new_table("class", "texts", "share", padding=(0, 2))
         for label, count in self.classes.items():
@@ -210,15 +210,15 @@ def suspicious_names(counts: Mapping[str, int]) -> list[str]:
     """
     sentences = alike_notices(counts)
     sentences += [
-        f"a class is called {shown_name(name)} ({_texts(count)}). If that means that a text has no label, drop "
-        "those texts."
+        f"a class is called {shown_name(name)} ({counted(count, 'text')}). If that means that a text has no "
+        "label, drop those texts."
         for name, count in counts.items()
         if name.casefold() in _MISSING_VALUES
     ]
     lists = [name for name in counts if name.startswith("[") and name.endswith("]")]
     if lists:
         sentences.append(
-            f"{_texts(sum(counts[name] for name in lists))} with a list for a label, such as "
+            f"{counted(sum(counts[name] for name in lists), 'text')} with a list for a label, such as "
             f"{shown_name(lists[0])}. If several classes may apply to a text, pass --multi-label."
         )
     return sentences
@@ -249,7 +249,3 @@ def warn_of_unscored(counts: Mapping[str, int], scored: Mapping[str, int], *, he
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(shown_name, names[:10])) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
-
-
-def _texts(count: int) -> str:
-    return f"{count:,} text{'' if count == 1 else 's'}"

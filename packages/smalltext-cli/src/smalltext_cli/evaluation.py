@@ -5,22 +5,27 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
-from typing import Any, Literal
+from pathlib import Path, PurePath
+from typing import Any, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from smalltext_cli.console import InputFileError, UsageError, listed_names
 from smalltext_cli.data_checks import label_set, similar_name_hint, unify_spellings
+from smalltext_cli.diagnostics import calibration_text, threshold_text
 from smalltext_cli.metrics import Scores, score
 from smalltext_cli.readers import Row
 from smalltext_cli.readers.files import STDIN
 from smalltext_core import AnyClassifier, LabelNames, TextDataset, classifier_spec, load
+from smalltext_core.calibration import Calibration
 from smalltext_core.errors import InvalidInputError, UntrustedModelError
 from smalltext_core.label_names import shown_name
 from smalltext_core.labels import Labels
 from smalltext_core.saving import Manifest, read_manifest
+
+SCORES = "scores.json"
+"""The file in a model folder that holds its scores."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +37,57 @@ class Model:
     multi_label: bool
     manifest: Manifest
 
+    @property
+    def probabilities(self) -> Probabilities:
+        """How its probabilities are calibrated, and its thresholds."""
+        return Probabilities.of(self.classifier, self.names.names)
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """How the probabilities of a fitted classifier are calibrated, and multi-label: the threshold of each class.
+
+    `calibration` is None if they are not calibrated, and `thresholds` if there is one class a text.
+    """
+
+    calibration: Calibration | None
+    thresholds: dict[str, float] | None
+
+    @classmethod
+    def of(cls, classifier: AnyClassifier, names: Sequence[str]) -> Probabilities:
+        """Read them from the attributes of a classifier, which need not have them."""
+        calibration = getattr(classifier, "calibration_", None)
+        if not getattr(classifier, "multi_label", False):
+            return cls(calibration, None)
+        thresholds = np.broadcast_to(np.asarray(thresholds_of(classifier), dtype=np.float64), len(names))
+        return cls(calibration, dict(zip(names, thresholds.tolist(), strict=True)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return both as JSON values."""
+        calibration = None if self.calibration is None else self.calibration.to_json()
+        return {"calibration": calibration, "thresholds": self.thresholds}
+
+    def as_text(self) -> dict[str, str]:
+        """Return both in words, by name.
+
+        Examples
+        --------
+        >>> from smalltext_core.calibration import prior_temperature
+        >>> Probabilities(prior_temperature(1.5), {"ham": 0.5, "spam": 0.25}).as_text()["thresholds"]
+        "'ham' 0.5, 'spam' 0.25"
+        """
+        words = {"calibration": calibration_text(self.calibration)}
+        return words if self.thresholds is None else {**words, "thresholds": threshold_text(self.thresholds)}
+
 
 def load_model(folder: str, *, trusted: list[str] | None = None, device: str | None = None) -> Model:
     """Load a model folder, with what ``--trust`` and ``--device`` gave, or refuse options that do not apply."""
+    if not Path(folder).is_dir():
+        what = "it is a file" if Path(folder).exists() else "there is no such folder"
+        problem = f"this is not a saved model: {what}"
+        raise InputFileError(
+            folder, problem, "Give the folder of a model, which `smalltext train` or save() wrote."
+        )
     manifest = read_manifest(folder)
     options: dict[str, Any] = {}
     for name, option, value in (("trusted", "--trust", trusted or None), ("device", "--device", device)):
@@ -59,6 +112,8 @@ class Evaluation:
     Parameters
     ----------
     manifest : Manifest
+    probabilities : Probabilities
+        How they are calibrated.
     data_name : str
         The name of the file.
     names : tuple of str
@@ -76,6 +131,7 @@ class Evaluation:
     """
 
     manifest: Manifest
+    probabilities: Probabilities
     data_name: str
     names: tuple[str, ...]
     texts: Sequence[str]
@@ -111,6 +167,7 @@ def evaluate_model(
     proba = model.classifier.predict_proba(TextDataset(texts))
     return Evaluation(
         manifest=model.manifest,
+        probabilities=model.probabilities,
         data_name=PurePath(place).name,
         names=model.names.names,
         texts=texts,
@@ -118,19 +175,22 @@ def evaluate_model(
         line_unit=line_unit,
         y=y,
         proba=proba,
-        scores=score(y, proba, multi_label=model.multi_label, threshold=_threshold(model.classifier)),
+        scores=score(y, proba, multi_label=model.multi_label, threshold=thresholds_of(model.classifier)),
         notes=tuple(notes),
     )
 
 
 def score_classifier(classifier: AnyClassifier, data: TextDataset) -> Scores:
-    """Score a classifier on labelled texts, at its own threshold if it has one, else at 0.5."""
+    """Score a classifier on labelled texts, at its own thresholds."""
     proba = classifier.predict_proba(data)
-    return score(data.y, proba, multi_label=data.is_multi_label, threshold=_threshold(classifier))
+    return score(data.y, proba, multi_label=data.is_multi_label, threshold=thresholds_of(classifier))
 
 
-def _threshold(classifier: AnyClassifier) -> float:
-    return float(getattr(classifier, "multi_label_threshold", 0.5))
+def thresholds_of(classifier: AnyClassifier) -> ArrayLike:
+    """Return the multi-label thresholds that a fitted classifier predicts with; 0.5 if it declares none."""
+    fitted = getattr(classifier, "multi_label_threshold_", None)
+    given = getattr(classifier, "multi_label_threshold", 0.5)
+    return fitted if fitted is not None else cast("ArrayLike", 0.5 if given == "auto" else given)
 
 
 def _check_labels(

@@ -1,4 +1,4 @@
-"""Evaluation metrics: the scores of scikit-learn, confidence intervals, calibration and confusions.
+"""Evaluation metrics: the scores of scikit-learn, confidence intervals and calibration.
 
 The calibration error is that of Guo et al. (2017), On Calibration of Modern Neural Networks.
 """
@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from smalltext_core.calibration import expected_calibration_error
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label, marked_rows
 from smalltext_core.probabilities import to_labels
-from smalltext_core.validation import check_threshold
 
 RELIABILITY_BINS = 15
 """Bins of equal width for the expected calibration error, as in Guo et al. (2017)."""
@@ -63,13 +63,26 @@ class ReliabilityBin:
 
 
 @dataclass(frozen=True)
-class Confusion:
-    """A class that is predicted in place of the true one: texts, and their share of the true class."""
+class WithoutClass:
+    """Multi-label: the texts for which no class is above its threshold, and what that costs.
 
-    truth: str
-    predicted: str
-    count: int
-    share: float
+    Parameters
+    ----------
+    texts : int
+        How many there are.
+    right : int
+        Those to which no class applies.
+    missed : int
+        The classes that apply to the others, all of which are missed.
+    micro_f1_with_top, macro_f1_with_top : float
+        The F1 if the most probable class were predicted for each of these texts.
+    """
+
+    texts: int
+    right: int
+    missed: int
+    micro_f1_with_top: float
+    macro_f1_with_top: float
 
 
 @dataclass(frozen=True)
@@ -79,8 +92,8 @@ class Scores:
     Parameters
     ----------
     multi_label : bool
-    threshold : float or None
-        Multi-label: the probability above which a class is predicted.
+    thresholds : tuple of float, or None
+        Multi-label: for each class, the probability above which it is predicted.
     num_texts : int
     accuracy : float
         The share of texts with the right class; multi-label: with exactly the right classes.
@@ -109,10 +122,12 @@ class Scores:
     reliability : tuple of ReliabilityBin
         Single-label: the confidence is the probability of the predicted class. Multi-label: each probability of
         each class is a confidence, and is right if the class applies.
+    without_class : WithoutClass or None
+        Multi-label: the texts for which no class is predicted.
     """
 
     multi_label: bool
-    threshold: float | None
+    thresholds: tuple[float, ...] | None
     num_texts: int
     accuracy: float
     hamming_loss: float | None
@@ -125,6 +140,7 @@ class Scores:
     per_class: tuple[ClassScores, ...]
     confusion_matrix: NDArray[np.int64]
     reliability: tuple[ReliabilityBin, ...]
+    without_class: WithoutClass | None = None
 
     @property
     def accuracy_interval(self) -> tuple[float, float]:
@@ -139,14 +155,22 @@ class Scores:
     @property
     def mean_confidence(self) -> float:
         """The mean of the confidences behind the reliability bins."""
-        filled = [(one.count, one.confidence) for one in self.reliability if one.confidence is not None]
-        return sum(count * confidence for count, confidence in filled) / sum(count for count, _ in filled)
+        return self._mean_over_bins("confidence")
+
+    @property
+    def mean_correctness(self) -> float:
+        """The share of them that is right: the accuracy; multi-label, the share of pairs whose class applies."""
+        return self._mean_over_bins("accuracy")
 
     @property
     def miscalibration(self) -> str:
-        """``"over"`` or ``"under"`` if the mean confidence is outside the interval of the accuracy, else empty."""
-        low, high = self.accuracy_interval
+        """``"over"`` or ``"under"`` if the mean confidence is outside the interval of that share, else empty."""
+        low, high = wilson_interval(self.mean_correctness, self.num_texts)
         return "over" if self.mean_confidence > high else "under" if self.mean_confidence < low else ""
+
+    def _mean_over_bins(self, name: Literal["confidence", "accuracy"]) -> float:
+        filled = [one for one in self.reliability if one.count]
+        return float(np.average([getattr(one, name) for one in filled], weights=[one.count for one in filled]))
 
     def as_dict(self, names: Sequence[str]) -> dict[str, Any]:
         """Return the scores as JSON values, with ``per_class`` keyed by the names of the classes.
@@ -158,11 +182,16 @@ class Scores:
         """
         if len(names) != len(self.per_class):
             raise InvalidInputError("names", f"{len(names)} names", f"{len(self.per_class)}, one a class")
-        multi_label = ("threshold", "hamming_loss") if self.multi_label else ()
+        multi_label = {
+            "hamming_loss": self.hamming_loss,
+            "thresholds": dict(zip(names, self.thresholds or (), strict=False)),
+            "without_class": None if self.without_class is None else asdict(self.without_class),
+        }
         return {
             "texts": self.num_texts,
             "classes": len(self.per_class),
-            **{name: getattr(self, name) for name in (*_FIGURES, *multi_label)},
+            **{name: getattr(self, name) for name in _FIGURES},
+            **(multi_label if self.multi_label else {}),
             "accuracy_interval": list(self.accuracy_interval),
             "labels": list(names),
             "per_class": {name: asdict(one) for name, one in zip(names, self.per_class, strict=True)},
@@ -171,7 +200,7 @@ class Scores:
         }
 
 
-def score(y: Labels, proba: ArrayLike, *, multi_label: bool, threshold: float = 0.5) -> Scores:
+def score(y: Labels, proba: ArrayLike, *, multi_label: bool, threshold: ArrayLike = 0.5) -> Scores:
     """Compare probabilities with the truth.
 
     Parameters
@@ -180,8 +209,8 @@ def score(y: Labels, proba: ArrayLike, *, multi_label: bool, threshold: float = 
         The class numbers, or (multi-label) a matrix of ones.
     proba : array-like of float, shape (n, num_classes)
     multi_label : bool
-    threshold : float, default=0.5
-        Multi-label: the probability above which a class is predicted.
+    threshold : float or array-like of float, shape (num_classes,), default=0.5
+        Multi-label: the probability above which a class is predicted, for all classes or for each.
 
     Raises
     ------
@@ -199,10 +228,12 @@ def score(y: Labels, proba: ArrayLike, *, multi_label: bool, threshold: float = 
     given = np.asarray(proba)
     p = _checked_probabilities(given)
     _check_truth(y, p, multi_label)
-    predicted = to_labels(given, multi_label, check_threshold(threshold))
+    error = expected_calibration_error(p, y, bins=RELIABILITY_BINS)
+    predicted = to_labels(given, multi_label, np.asarray(threshold).tolist())
     if is_multi_label(y) and is_multi_label(predicted):
-        return _score_multi_label(y.toarray(), predicted.toarray(), p, threshold)
-    return _score_single_label(np.asarray(y), np.asarray(predicted), p)
+        thresholds = np.broadcast_to(np.asarray(threshold, dtype=np.float64), p.shape[1])
+        return _score_multi_label(y.toarray(), predicted.toarray(), p, error, tuple(thresholds.tolist()))
+    return _score_single_label(np.asarray(y), np.asarray(predicted), p, error)
 
 
 def wilson_interval(share: float, count: int) -> tuple[float, float]:
@@ -241,110 +272,105 @@ def reliability_bins(confidence: NDArray[np.float64], correct: NDArray[np.bool_]
     )
 
 
-def expected_calibration_error(reliability: Sequence[ReliabilityBin]) -> float:
-    """Return the mean distance of confidence and accuracy, each bin weighted by its count.
-
-    Examples
-    --------
-    >>> bins = reliability_bins(np.array([0.9, 0.9]), np.array([True, False]))
-    >>> round(expected_calibration_error(bins), 3)
-    0.4
-    """
-    distances = (
-        one.count * abs(one.accuracy - one.confidence)
-        for one in reliability
-        if one.accuracy is not None and one.confidence is not None
-    )
-    return sum(distances) / sum(one.count for one in reliability)
-
-
-def top_confusions(matrix: NDArray[np.int64], names: Sequence[str], most: int = 10) -> list[Confusion]:
-    """Return the most frequent confusions, the most frequent first; equals in the order of the classes.
-
-    Examples
-    --------
-    >>> top_confusions(np.array([[8, 2], [0, 5]]), ["ham", "spam"])
-    [Confusion(truth='ham', predicted='spam', count=2, share=0.2)]
-    """
-    wrong = matrix - np.diag(np.diag(matrix))
-    pairs = [divmod(int(place), len(matrix)) for place in np.argsort(-wrong, axis=None, kind="stable")[:most]]
-    return [
-        Confusion(
-            names[row], names[column], int(wrong[row, column]), float(wrong[row, column] / matrix[row].sum())
-        )
-        for row, column in pairs
-        if wrong[row, column]
-    ]
-
-
-def most_confused_classes(matrix: NDArray[np.int64], most: int) -> list[int]:
-    """Return the classes with the most false positives and false negatives, in the order of their numbers."""
-    mistakes = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * np.diag(matrix)
-    return sorted(np.argsort(-mistakes, kind="stable")[:most].tolist())
-
-
-def _score_single_label(y: NDArray[Any], predicted: NDArray[Any], p: NDArray[np.float64]) -> Scores:
+def _score_single_label(
+    y: NDArray[Any], predicted: NDArray[Any], p: NDArray[np.float64], calibration_error: float
+) -> Scores:
     from sklearn import metrics
 
-    labels = np.arange(p.shape[1])
+    num_classes = p.shape[1]
+    labels = np.arange(max(num_classes, 2))  # of which scikit-learn needs two
     accuracy = float(metrics.accuracy_score(y, predicted))
-    confusion = metrics.confusion_matrix(y, predicted, labels=labels)
+    confusion = metrics.confusion_matrix(y, predicted, labels=labels)[:num_classes, :num_classes]
+    per_class = _class_scores(y, predicted, labels[:num_classes], confusion.sum(axis=0))
+    padded = np.pad(p, ((0, 0), (0, len(labels) - num_classes))).astype(np.float32)
     return Scores(
         multi_label=False,
-        threshold=None,
+        thresholds=None,
         num_texts=len(y),
         accuracy=accuracy,
         hamming_loss=None,
+        macro_f1=_macro_f1(per_class),
         micro_f1=accuracy,
-        confusion_matrix=confusion,
-        log_loss=float(metrics.log_loss(y, p.astype(np.float32), labels=labels)),
+        log_loss=float(metrics.log_loss(y, padded, labels=labels)),
         zero_probability_truths=int((p[np.arange(len(y)), y] == 0).sum()),
-        brier=float(np.square(p - (y[:, None] == labels)).sum(axis=1).mean()),
-        **_calibration(p.max(axis=1), y == predicted),
-        **_class_scores(y, predicted, labels, confusion.sum(axis=0)),
+        expected_calibration_error=calibration_error,
+        brier=float(np.square(p - (y[:, None] == labels[:num_classes])).sum(axis=1).mean()),
+        per_class=per_class,
+        confusion_matrix=confusion,
+        reliability=reliability_bins(p.max(axis=1), y == predicted),
     )
 
 
 def _score_multi_label(
-    y: NDArray[np.int_], predicted: NDArray[np.int_], p: NDArray[np.float64], threshold: float
+    truth: NDArray[np.int32],
+    predicted: NDArray[np.int32],
+    p: NDArray[np.float64],
+    calibration_error: float,
+    thresholds: tuple[float, ...],
 ) -> Scores:
     from sklearn import metrics
 
     labels = np.arange(p.shape[1])
-    pairs, predicted_pairs = y.ravel(), predicted.ravel()
-    if len(labels) == 1:  # scikit-learn takes one column for a single-label problem
-        y, predicted = (np.hstack([each, np.zeros_like(each)]) for each in (y, predicted))
+    pairs, confidence = truth.ravel(), p.ravel()
+    per_class = _class_scores(*_indicators(truth, predicted), labels, predicted.sum(axis=0))
     return Scores(
         multi_label=True,
-        threshold=threshold,
-        num_texts=len(y),
-        accuracy=float(metrics.accuracy_score(y, predicted)),
-        hamming_loss=float(metrics.zero_one_loss(pairs, predicted_pairs)),
-        micro_f1=float(metrics.f1_score(pairs, predicted_pairs, zero_division=0)),
-        confusion_matrix=metrics.multilabel_confusion_matrix(y, predicted, labels=labels),
-        log_loss=float(metrics.log_loss(pairs, p.ravel().astype(np.float32), labels=[0, 1])),
-        zero_probability_truths=int((np.where(pairs, p.ravel(), 1 - p.ravel()) == 0).sum()),
-        brier=float(np.square(p.ravel() - pairs).mean()),
-        **_calibration(p.ravel(), pairs == 1),
-        **_class_scores(y, predicted, labels, predicted.sum(axis=0)),
+        thresholds=thresholds,
+        num_texts=len(truth),
+        accuracy=float(metrics.accuracy_score(*_indicators(truth, predicted))),
+        hamming_loss=float(metrics.zero_one_loss(pairs, predicted.ravel())),
+        macro_f1=_macro_f1(per_class),
+        micro_f1=_micro_f1(truth, predicted),
+        log_loss=float(metrics.log_loss(pairs, confidence.astype(np.float32), labels=[0, 1])),
+        zero_probability_truths=int((np.where(pairs, confidence, 1 - confidence) == 0).sum()),
+        expected_calibration_error=calibration_error,
+        brier=float(np.square(confidence - pairs).mean()),
+        per_class=per_class,
+        confusion_matrix=metrics.multilabel_confusion_matrix(*_indicators(truth, predicted), labels=labels),
+        reliability=reliability_bins(confidence, pairs == 1),
+        without_class=_without_class(truth, predicted, p),
     )
 
 
-def _calibration(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> dict[str, Any]:
-    reliability = reliability_bins(confidence, correct)
-    return {"reliability": reliability, "expected_calibration_error": expected_calibration_error(reliability)}
+def _without_class(truth: NDArray[np.int32], predicted: NDArray[np.int32], p: NDArray[np.float64]) -> WithoutClass:
+    rows = np.flatnonzero(predicted.sum(axis=1) == 0)
+    filled = predicted.copy()
+    filled[rows, p[rows].argmax(axis=1)] = 1
+    classes = _class_scores(*_indicators(truth, filled), np.arange(p.shape[1]), filled.sum(axis=0))
+    return WithoutClass(
+        texts=len(rows),
+        right=int((truth[rows].sum(axis=1) == 0).sum()),
+        missed=int(truth[rows].sum()),
+        micro_f1_with_top=_micro_f1(truth, filled),
+        macro_f1_with_top=_macro_f1(classes),
+    )
+
+
+def _indicators(truth: NDArray[Any], predicted: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Add a column of zeros to a single one, which scikit-learn would take for a single-label problem."""
+    columns = ((0, 0), (0, int(truth.shape[1] == 1)))
+    return np.pad(truth, columns), np.pad(predicted, columns)
 
 
 def _class_scores(
     y: NDArray[Any], predicted: NDArray[Any], labels: NDArray[np.intp], predictions: NDArray[Any]
-) -> dict[str, Any]:
+) -> tuple[ClassScores, ...]:
     from sklearn.metrics import precision_recall_fscore_support
 
     scores = precision_recall_fscore_support(y, predicted, labels=labels, zero_division=0)
-    columns = (each.tolist() for each in (*scores, predictions[: len(labels)]))
-    per_class = tuple(ClassScores(*one) for one in zip(*columns, strict=True))
+    columns = (each.tolist() for each in (*scores, predictions))
+    return tuple(ClassScores(*one) for one in zip(*columns, strict=True))
+
+
+def _macro_f1(per_class: Sequence[ClassScores]) -> float:
     occurring = [one.f1 for one in per_class if one.support or one.predicted]
-    return {"per_class": per_class, "macro_f1": float(np.mean(occurring)) if occurring else 0.0}
+    return float(np.mean(occurring)) if occurring else 0.0
+
+
+def _micro_f1(truth: NDArray[np.int32], predicted: NDArray[np.int32]) -> float:
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(truth.ravel(), predicted.ravel(), zero_division=0))
 
 
 def _checked_probabilities(proba: NDArray[Any]) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ class Parameter:
     default : Any
         `REQUIRED` if there is none.
     meaning : str
-        The first sentence of its description.
+        The first sentence of its description; also the one on "auto", if that is the default.
     """
 
     name: str
@@ -93,29 +93,29 @@ def builder_parameters(builder: Callable[..., Any]) -> Parameters:
     ('float', 0.1, 'The learning rate.')
     """
     sources = getattr(builder, "parameter_sources", {})
-    meanings = {source: _meanings(inspect.getdoc(source) or "") for source in {builder, *sources.values()}}
+    descriptions = {source: _descriptions(inspect.getdoc(source) or "") for source in {builder, *sources.values()}}
     named: dict[str, Parameter] = {}
     open_ended = False
     for name, parameter in inspect.signature(builder).parameters.items():
         source = sources.get(name, builder)
-        meaning = meanings[source].get(name, "")
+        description = descriptions[source].get(name, "")
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             open_ended = True
-        elif name in _FROM_THE_DATA or parameter.kind is inspect.Parameter.VAR_POSITIONAL or meaning is None:
+        elif name in _FROM_THE_DATA or parameter.kind is inspect.Parameter.VAR_POSITIONAL or description is None:
             continue
         elif inspect.isclass(source):
-            named |= _writable(_parameter(parameter, source, meaning))
+            named |= _writable(_parameter(parameter, source, description))
         else:
-            named[name] = _parameter(parameter, source, meaning)
+            named[name] = _parameter(parameter, source, description)
     return Parameters(named, open_ended)
 
 
-def _parameter(parameter: inspect.Parameter, source: Callable[..., Any], meaning: str) -> Parameter:
+def _parameter(parameter: inspect.Parameter, source: Callable[..., Any], description: str) -> Parameter:
     annotation = Any if parameter.annotation is inspect.Parameter.empty else parameter.annotation
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
     types = members(annotation, vars(sys.modules[source.__module__]))
     default = parameter.default.value if isinstance(parameter.default, enum.Enum) else parameter.default
-    return Parameter(parameter.name, text, types, default, meaning)
+    return Parameter(parameter.name, text, types, default, _meaning(description, default))
 
 
 def _writable(parameter: Parameter) -> dict[str, Parameter]:
@@ -133,8 +133,8 @@ def _writable(parameter: Parameter) -> dict[str, Parameter]:
     return {parameter.name: replace(parameter, types=types, type_text=" | ".join(map(written, types)))}
 
 
-def _meanings(docstring: str) -> dict[str, str | None]:
-    """Return the first sentence on each parameter that a docstring describes, None for "Other Parameters"."""
+def _descriptions(docstring: str) -> dict[str, str | None]:
+    """Return the first paragraph on each parameter of a docstring, None for those in "Other Parameters"."""
     import docstring_parser
 
     try:
@@ -144,15 +144,16 @@ def _meanings(docstring: str) -> dict[str, str | None]:
     return {
         name.strip().lstrip("*"): None
         if parameter.args[0] == "other_param"
-        else _first_sentence(parameter.description or "")
+        else " ".join((parameter.description or "").split("\n\n")[0].split())
         for parameter in found
         for name in parameter.arg_name.split(",")
     }
 
 
-def _first_sentence(description: str) -> str:
-    paragraph = " ".join(description.split("\n\n")[0].split())
-    return re.split(r"(?<=[.!?])\s+(?=[A-Z`\"'])", paragraph)[0]
+def _meaning(paragraph: str, default: object) -> str:
+    first, *others = re.split(r"(?<=[.!?])\s+(?=[A-Z`\"'])", paragraph)
+    of_default = [one for one in others if '"auto"' in one][:1] if default == "auto" else []
+    return " ".join([first, *of_default])
 
 
 def parse_assignments(

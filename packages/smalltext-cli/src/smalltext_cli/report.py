@@ -15,8 +15,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from smalltext_cli import charts
+from smalltext_cli.diagnostics import most_confused_classes, top_confusions
 from smalltext_cli.evaluation import Evaluation
-from smalltext_cli.metrics import most_confused_classes, top_confusions
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import printable
 from smalltext_core.probabilities import to_labels
@@ -133,7 +133,7 @@ class Mistake:
 def most_confident_mistakes(evaluation: Evaluation, most: int = 10) -> list[Mistake]:
     """Return the `most` mistakes with the highest confidence; equals in the order of the data."""
     proba, y, names = evaluation.proba, evaluation.y, evaluation.names
-    predicted = to_labels(proba, is_multi_label(y), evaluation.scores.threshold or 0.0)
+    predicted = to_labels(proba, is_multi_label(y), evaluation.scores.thresholds or 0.0)
     confidence, wrong = _confidence_of_mistakes(proba, y, predicted)
     return [
         Mistake(

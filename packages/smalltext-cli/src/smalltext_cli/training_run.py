@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from smalltext_cli import data_checks
 from smalltext_cli.console import InputFileError, UsageError, messages, note, working
 from smalltext_cli.data_checks import label_set
-from smalltext_cli.evaluation import score_classifier
+from smalltext_cli.diagnostics import print_diagnostics
+from smalltext_cli.evaluation import SCORES, Probabilities, score_classifier
 from smalltext_cli.metrics import Scores
 from smalltext_cli.parameters import CLASS_WEIGHT, builder_parameters, parse_assignments, parse_values
 from smalltext_cli.readers import Label, Labelled, Reader
@@ -35,9 +36,6 @@ from smalltext_core import (
 from smalltext_core.errors import SmallTextError
 from smalltext_core.label_names import shown_name
 from smalltext_core.saving import check_destination, save_with_files
-
-SCORES = "scores.json"
-"""The file in a model folder that holds its scores."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,8 @@ class TrainingRun:
     """A training run whose options have been checked, before any data is read.
 
     The parameters are the options of the command. `values` are the parameters of the classifier; the other
-    attributes are set by `run`: `seconds` is the duration of the training, `document` what ``scores.json`` holds.
+    attributes are set by `run`: `seconds` is the duration of the training, `probabilities` says how they are
+    calibrated, `document` is what ``scores.json`` holds.
 
     Raises
     ------
@@ -74,6 +73,7 @@ class TrainingRun:
     summary: data_checks.DataSummary
     split: Split
     seconds: float
+    probabilities: Probabilities
     scores: Scores | None = None
     document: dict[str, Any] | None = None
 
@@ -121,9 +121,11 @@ class TrainingRun:
         # No spinner: a backend with a progress bar would draw it over this line.
         messages().print(f"Training {self._classifier} on {len(self.split.train):,} texts ...", markup=False)
         classifier = self._fit(names)
+        self.probabilities = Probabilities.of(classifier, names.names)
         if scored is not None:
             with working(f"Scoring it on {len(scored):,} texts ..."):
                 self.scores = score_classifier(classifier, scored)
+            print_diagnostics(classifier, self.scores, names.names)
             self.document = {**self.scores.as_dict(names.names), "scored_on": self.split.scored_on}
             if not self.split.is_held_out:
                 given = {"given_to_fit": takes_validation_set(classifier)}

@@ -68,7 +68,7 @@ def evaluate(
 
         smalltext evaluate model test.jsonl --json
     """
-    from smalltext_cli import data_checks, writers
+    from smalltext_cli import data_checks, diagnostics, writers
     from smalltext_cli.evaluation import evaluate_model, load_model
     from smalltext_cli.readers import Reader
 
@@ -95,6 +95,7 @@ def evaluate(
     counts.update(zip(evaluation.names, (one.support for one in evaluation.scores.per_class), strict=True))
     data_checks.warn_of_names(counts)
     data_checks.warn_of_unscored(counts, counts, held_out=False)
+    diagnostics.print_diagnostics(loaded.classifier, evaluation.scores, evaluation.names)
     if as_json:
         print_json(_as_dict(model, evaluation))
     else:
@@ -117,6 +118,7 @@ def _as_dict(model: str, evaluation: Evaluation) -> dict[str, Any]:
         "distribution": manifest.distribution,
         "version": manifest.version,
         "data": evaluation.data_name,
+        "calibration": evaluation.probabilities.as_dict()["calibration"],
         **evaluation.scores.as_dict(evaluation.names),
     }
 
@@ -124,6 +126,8 @@ def _as_dict(model: str, evaluation: Evaluation) -> dict[str, Any]:
 def _show(evaluation: Evaluation) -> None:
     texts, classes = evaluation.scores.num_texts, len(evaluation.names)
     print_line(f"{evaluation.data_name}: {texts:,} texts, {classes} classes")
+    for name, words in evaluation.probabilities.as_text().items():
+        print_line(f"{name}: {words}")
     for table in score_tables(evaluation.scores, evaluation.names):
         results().print()
         results().print(table)
@@ -196,7 +200,7 @@ def _confusion_matrix(scores: Scores, names: Sequence[str]) -> Table:
 
 
 def _top_confusions(scores: Scores, names: Sequence[str]) -> Table:
-    from smalltext_cli.metrics import top_confusions
+    from smalltext_cli.diagnostics import top_confusions
 
     table = new_table("truth", "most frequent prediction", "texts", "share of the class", left=(0, 1))
     for one in top_confusions(scores.confusion_matrix, names):

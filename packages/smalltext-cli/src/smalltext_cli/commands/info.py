@@ -1,15 +1,30 @@
-"""``smalltext list`` and ``smalltext info NAME``: the installed classifiers and their parameters."""
+"""``smalltext list`` and ``smalltext info``: the installed classifiers, their parameters, and saved models."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from smalltext_cli import commands
-from smalltext_cli.console import jsonable, new_table, plain, print_json, print_line, results
+from smalltext_cli.console import (
+    UsageError,
+    jsonable,
+    listed_names,
+    new_table,
+    plain,
+    print_json,
+    print_line,
+    results,
+)
 from smalltext_core import ClassifierSpec, Plugin, classifier_spec, classifiers, plugins
+from smalltext_core.atomic import expanded
 from smalltext_core.messages import LIMIT, install_command, one_line, printable, shown
 
 if TYPE_CHECKING:
+    from smalltext_cli.evaluation import Model
     from smalltext_cli.parameters import Parameters
 
 
@@ -71,10 +86,41 @@ def _show_list(found: list[dict[str, Any]], problems: list[dict[str, Any]]) -> N
         )
 
 
-def info(name: commands.ClassifierName, *, as_json: commands.AsJson = False) -> None:
-    """Show the abilities of a classifier, and the parameters that `train --set` takes."""
+def info(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|MODEL",
+            help="A classifier, as `smalltext list` shows it, or a folder that `smalltext train` wrote.",
+            callback=expanded,
+        ),
+    ],
+    *,
+    trust: commands.Trust = None,
+    as_json: commands.AsJson = False,
+) -> None:
+    """Show what a classifier can do and the parameters that `train --set` takes; or what a saved model is.
+
+    Examples
+    --------
+        smalltext info sklearn
+
+        smalltext info mails-model
+    """
     from smalltext_cli.parameters import builder_parameters
 
+    if name not in classifiers() and (Path(name).is_dir() or Path(name).name != name):
+        from smalltext_cli.evaluation import load_model
+
+        model = load_model(name, trusted=trust)
+        content = _model_as_dict(model, name)
+        if as_json:
+            print_json(content)
+        else:
+            _show_model(model, content)
+        return
+    if trust:
+        raise UsageError(f"--trust is for the folder of a saved model, which {name!r} is not. Leave it out.")
     spec = classifier_spec(name)
     parameters = builder_parameters(spec.resolve("builder"))
     provider = next(plugin for plugin in plugins() if any(one is spec for one in plugin.specs))
@@ -130,3 +176,52 @@ def _show_info(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Pa
     console.print(
         f"Set one: smalltext train DATA --classifier {name} --output FOLDER --set parameter=value", markup=False
     )
+
+
+def _model_as_dict(model: Model, folder: str) -> dict[str, Any]:
+    """Return what a model folder holds, as JSON values; its scores are those that `train` measured."""
+    from smalltext_cli.evaluation import SCORES
+
+    manifest = model.manifest
+    scores = Path(folder, SCORES).read_text(encoding="utf-8") if SCORES in manifest.files else "null"
+    return {
+        "model": folder,
+        "classifier": manifest.classifier,
+        "distribution": manifest.distribution,
+        "version": manifest.version,
+        "multi_label": model.multi_label,
+        "labels": list(model.names.names),
+        "bytes": sum(Path(folder, name).stat().st_size for name in manifest.files),
+        "scores": json.loads(scores),
+        **model.probabilities.as_dict(),
+        "parameters": dict(sorted(manifest.parameters.items())),
+    }
+
+
+def _show_model(model: Model, content: dict[str, Any]) -> None:
+    names, scores = content["labels"], content["scores"]
+    kind = "any number of them a text" if model.multi_label else "one a text"
+    facts = {
+        "classifier": content["classifier"],
+        "written by": f"{content['distribution']} {content['version']}",
+        "classes": f"{len(names):,}, {kind}: {listed_names(names)}",
+        **model.probabilities.as_text(),
+        "size": f"{content['bytes'] / 1e3:,.0f} kB",
+    }
+    if scores is not None:
+        low, high = scores["accuracy_interval"]
+        facts["scores"] = (
+            f"accuracy {scores['accuracy']:.3f} (95% interval {low:.3f} to {high:.3f}), macro F1 "
+            f"{scores['macro_f1']:.3f}, log loss {scores['log_loss']:.3f}, calibration error "
+            f"{scores['expected_calibration_error']:.3f}, on {scores['texts']:,} texts"
+        )
+    print_line(content["model"], style="bold")
+    table = new_table(show_header=False)
+    for name, words in facts.items():
+        table.add_row(name, plain(words, 4 * LIMIT))
+    results().print(table)
+    print_line()
+    table = new_table("parameter", "value", left=(0, 1))
+    for name, value in content["parameters"].items():
+        table.add_row(plain(name, style="bold"), plain(json.dumps(value, ensure_ascii=False), 4 * LIMIT))
+    results().print(table)

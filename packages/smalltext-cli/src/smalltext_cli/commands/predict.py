@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smalltext_cli import commands
-from smalltext_cli.console import UsageError, note, print_message, working
+from smalltext_cli.console import UsageError, counted, note, print_message, working
 from smalltext_cli.readers.files import FileFormat, format_of
 from smalltext_core import TextDataset
 from smalltext_core.atomic import expanded
@@ -93,9 +93,13 @@ def predict(
         for texts in text_chunks(rows):
             write(predictor.table(texts))
             done += len(texts)
-            status.update(f"Labelling ... {done:,} texts")
+            status.update(f"Labelling ... {counted(done, 'text')}")
+    if predictor.without_class:
+        notes.append(
+            f"no class is above its threshold for {predictor.without_class:,} of {counted(done, 'text')}."
+        )
     place = "standard output" if output == writers.STDOUT else output
-    print_message(f"Labelled {done:,} texts in {time.perf_counter() - begin:.1f} s: {place}")
+    print_message(f"Labelled {counted(done, 'text')} in {time.perf_counter() - begin:.1f} s: {place}")
     for sentence in notes:
         note(sentence)
 
@@ -120,10 +124,11 @@ class Predictor:
 
     Several labels a text are a JSON list in CSV and TSV. `proba` adds a column ``proba_<name>`` for each class,
     and `top` the most probable classes, as ``label_1``, ``proba_1`` and so on. UsageError is raised if two columns
-    would have one name.
+    would have one name. `without_class` counts the texts that got no label, which only multi-label ones can.
     """
 
     def __init__(self, model: Model, file_format: FileFormat, *, proba: bool, top: int) -> None:
+        self.without_class = 0
         self._model = model
         self._as_json = file_format in ("csv", "tsv")
         self._proba = [f"proba_{name}" for name in model.names.names] if proba else []
@@ -152,6 +157,7 @@ class Predictor:
         decoded = self._model.names.decode(labels)
         if not self._model.multi_label:
             return pl.Series(decoded, dtype=pl.String)
+        self.without_class += sum(not names for names in decoded)
         if self._as_json:
             return pl.Series([json.dumps(names, ensure_ascii=False) for names in decoded], dtype=pl.String)
         return pl.Series(decoded, dtype=pl.List(pl.String))

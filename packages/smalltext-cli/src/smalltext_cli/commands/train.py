@@ -118,6 +118,7 @@ def train(
                 "data": run.summary.as_dict(),
                 "trained_on": len(run.split.train),
                 "seconds": round(run.seconds, 3),
+                **run.probabilities.as_dict(),
                 "scores": run.document,
             }
         )
@@ -137,4 +138,6 @@ def _show(run: TrainingRun) -> None:
             f"(95 % interval {low:.3f} to {high:.3f}), macro F1 {scores.macro_f1:.3f}, "
             f"log loss {scores.log_loss:.3f}, calibration error {scores.expected_calibration_error:.3f}"
         )
+    for name, words in run.probabilities.as_text().items():
+        print_line(f"{name.capitalize()}: {words}")
     print_line(f"Model: {run.output}")

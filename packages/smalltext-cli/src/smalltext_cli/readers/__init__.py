@@ -219,7 +219,7 @@ def parse_weight(value: object) -> float:
 def parse_label(value: object) -> str:
     """Return the name of a class; numbers, booleans and dates become names, null, NaN and blanks are missing."""
     if isinstance(value, (list, dict)):
-        advice = "Several labels a text take a model that was trained with --multi-label."
+        advice = "For several labels a text, train with --multi-label."
         raise InvalidValueError(f"the label is {_type_name(value)}", advice)
     if _is_missing(value):
         detail = "" if value is None or value == "" else f" ({shown(value)})"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias, cast, get_args
 
-from smalltext_cli.console import InputFileError
+from smalltext_cli.console import InputFileError, counted
 
 FileFormat = Literal["csv", "tsv", "jsonl", "parquet"]
 Quoting: TypeAlias = Literal["minimal", "none"]
@@ -34,6 +34,14 @@ _EXTENSIONS: dict[str, FileFormat] = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+
+_OTHER_ENDINGS = {
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), "Save the sheet as CSV."),
+    **dict.fromkeys((".gz", ".zst", ".bz2", ".xz", ".zip"), "Decompress the file first."),
+    ".json": "If it has one object a line, pass --format jsonl; jq -c '.[]' takes an array apart into such lines.",
+    ".txt": "If it has one text a line, write the line 'text' above them, and pass --format tsv.",
+}
+"""What to do about files of other formats, by their ending."""
 
 _PARQUET_MAGIC = b"PAR1"
 
@@ -98,27 +106,23 @@ class LineCounts:
         if self.multi_line_rows:
             advice = "If it should be one line a text, pass --quoting none." if self.quoting else ""
             yield (
-                f"{self.name}: {_counted(self.lines - self.header, 'line')} after the header hold "
-                f"{_counted(self.rows, 'text')}: quoted fields with line breaks make "
-                f"{_counted(self.lines_in_them, 'line')} into {_counted(self.multi_line_rows, 'text')}, the first "
+                f"{self.name}: {counted(self.lines - self.header, 'line')} after the header hold "
+                f"{counted(self.rows, 'text')}: quoted fields with line breaks make "
+                f"{counted(self.lines_in_them, 'line')} into {counted(self.multi_line_rows, 'text')}, the first "
                 f"one from line {self.first_of_them} on. {advice}"
             ).rstrip()
         if self.blank:
-            yield f"{self.name}: {_counted(self.blank, 'blank line')} skipped."
+            yield f"{self.name}: {counted(self.blank, 'blank line')} skipped."
         if 0 < self.carriage_returns < self.rows:
             yield (
-                f"{self.name}: {_counted(self.carriage_returns, 'row')} ended by a carriage return alone, where "
+                f"{self.name}: {counted(self.carriage_returns, 'row')} ended by a carriage return alone, where "
                 "others end in a line feed. If it is part of a text, quote that text."
             )
         if self.quoted_fields:
             yield (
-                f"{self.name}: {_counted(self.quoted_fields, 'row')} with a field in double quotes, which were "
+                f"{self.name}: {counted(self.quoted_fields, 'row')} with a field in double quotes, which were "
                 "taken as part of it. If they only enclose it, pass --quoting minimal."
             )
-
-
-def _counted(count: int, unit: str) -> str:
-    return f"{count:,} {unit}{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True)
@@ -217,10 +221,11 @@ def format_of(path: str, option: str = "--format") -> FileFormat:
     found = known_format(path)
     if found is None:
         ending = Path(path).suffix
+        known = f"Known are {', '.join(_EXTENSIONS)}; say what it is with {option} {'|'.join(FORMATS)}."
         raise InputFileError(
             path,
             f"the ending {ending!r} is unknown" if ending else "the name has no ending",
-            f"Known are {', '.join(_EXTENSIONS)}; say what it is with {option} {'|'.join(FORMATS)}.",
+            _OTHER_ENDINGS.get(ending.lower(), known) if option == "--format" else known,
         )
     return found
 

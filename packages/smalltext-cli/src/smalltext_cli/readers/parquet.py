@@ -47,9 +47,9 @@ def records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, list[
 
     with _seekable(source) as seekable:
         schema = json.loads(_ask(source.name, open=str(seekable.absolute())))
-        for column in columns:
+        for number, column in enumerate(columns):
             if column not in schema["columns"]:
-                raise missing_column(source.name, column, schema["columns"])
+                raise missing_column(source.name, number, columns, schema["columns"])
         start, count = 0, _FIRST_SLICE
         while start < schema["rows"]:
             content = _ask(source.name, columns=list(columns), start=start, rows=count)

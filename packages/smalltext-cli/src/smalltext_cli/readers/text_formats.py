@@ -23,6 +23,7 @@ from smalltext_cli.readers.files import Quoting, Source
 from smalltext_core.label_names import shown_name
 from smalltext_core.messages import one_line, shown
 
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?')
 _UNDECODABLE = re.compile(r"[\ud800-\udfff]")
 _NUL = "\udc00"
 """Stands for a NUL, which the csv module of Python 3.10 refuses; no decoded line holds this character."""
@@ -36,7 +37,8 @@ def delimited_records(
     """Yield the first line of each record, and its fields in the given columns.
 
     Blank lines are skipped. A CSV file whose header has the columns only if it is split at semicolons, as
-    spreadsheets write it in half of Europe, is read that way. By default, quoting is "minimal" for CSV, and for
+    spreadsheets write it in half of Europe, or at vertical bars, is read that way, and a first line such as
+    ``sep=;``, by which Excel knows the delimiter, is obeyed. By default, quoting is "minimal" for CSV, and for
     TSV whose header is in double quotes; "none" for other TSV.
 
     Raises
@@ -47,18 +49,22 @@ def delimited_records(
     """
     counts = source.counts
     lines = _lines(source)
-    first = next((line for line in lines if line.strip("\r\n")), None)
-    if first is None:
-        raise InputFileError(source.name, "the file is empty", "Give a header, then a line for each text.")
+    first = next((line for line in lines if line.strip("\r\n")), "")
     counts.blank = counts.lines - 1
+    separator = _SEPARATOR_LINE.fullmatch(first.strip("\r\n")) if source.file_format == "csv" else None
+    if separator is not None:
+        counts.header = 1
+        first = next(lines, "")
+    if not first:
+        raise InputFileError(source.name, "the file is empty", "Give a header, then a line for each text.")
     quoted = first.startswith('"') or source.file_format != "tsv" if quoting is None else quoting == "minimal"
     counts.quoting = quoted
-    delimiter = _delimiter(source, first, columns, quoted=quoted)
+    delimiter = _delimiter(source, first, columns, quoted=quoted) if separator is None else separator[1]
     split = _quoted if quoted else _unquoted
     found = split(source, chain([first], lines), delimiter, counts.lines)
     begin, end, header = next(found)
-    counts.header = end - begin + 1
-    wanted = [_position(source, header, column) for column in columns]
+    counts.header += end - begin + 1
+    wanted = [_position(source, header, columns, number) for number in range(len(columns))]
     for begin, end, fields in found:
         if not fields:
             counts.blank += 1
@@ -129,9 +135,8 @@ def _wrong_count(place: str, count: int, expected: int, *, quoted: bool) -> Inpu
 def _delimiter(source: Source, header: str, columns: Sequence[str], *, quoted: bool) -> str:
     if source.file_format == "tsv":
         return "\t"
-    by_comma, by_semicolon = (_header_fields(header, delimiter, quoted=quoted) for delimiter in ",;")
-    lacks = not set(columns) <= by_comma
-    return ";" if lacks and set(columns) <= by_semicolon else ","
+    fitting = (one for one in ",;|" if set(columns) <= _header_fields(header, one, quoted=quoted))
+    return next(fitting, ",")
 
 
 def _header_fields(header: str, delimiter: str, *, quoted: bool) -> set[str]:
@@ -140,7 +145,8 @@ def _header_fields(header: str, delimiter: str, *, quoted: bool) -> set[str]:
     return set(next(csv.reader([header.replace("\0", _NUL)], delimiter=delimiter), []))
 
 
-def _position(source: Source, header: Sequence[str], column: str) -> int:
+def _position(source: Source, header: Sequence[str], columns: Sequence[str], number: int) -> int:
+    column = columns[number]
     if header.count(column) > 1:
         problem = f"several columns are called {shown_name(column)}"
         raise InputFileError(f"{source.name}, line 1", problem, "Rename all but one of them.")
@@ -155,7 +161,9 @@ def _position(source: Source, header: Sequence[str], column: str) -> int:
         hint = "It looks tab-separated: pass --format tsv. "
     elif len(header) == 1 and "," in header[0]:
         hint = "It looks comma-separated: pass --format csv. "
-    raise missing_column(source.name, column, header, hint)
+    elif header and header[0].startswith("#"):
+        hint = "Drop the lines above the header. "
+    raise missing_column(source.name, number, columns, header, hint)
 
 
 def json_records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, list[object]]]:
@@ -178,9 +186,9 @@ def json_records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, 
             continue
         place = f"{source.name}, line {number}"
         found = _json_object(source, place, number, raw)
-        for column, spellings in keys.items():
+        for position, (column, spellings) in enumerate(keys.items()):
             if column not in found:
-                raise missing_column(place, column, found)
+                raise missing_column(place, position, columns, found)
             if sum(map(raw.count, spellings)) > 1 and _is_repeated(raw, column):
                 problem = f"the object has the key {shown_name(column)} more than once"
                 raise InputFileError(place, problem, "Rename all but one of them.")
