@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from smalltext_core.probabilities import to_labels
 from smalltext_testing import ConformanceError, check_classifier, run_checks
 from smalltext_testing._runner import require_success
 
@@ -46,6 +48,31 @@ def test_right_classifier_passes_every_multi_label_check(num_classes):
 def test_right_classifier_passes_with_a_single_label_of_a_multi_label_problem():
     results = check_classifier(factory(1, multi_label=True))
     assert skipped(results) == SINGLE_ONLY | {"check_multi_label_columns_are_independent"}
+
+
+@pytest.mark.usefixtures("counting_plugin")
+@pytest.mark.parametrize("name", ["multi_label_threshold", "multi_label_threshold_"])
+@pytest.mark.parametrize(
+    "threshold", [0.3, np.array([0.2, 0.5, 0.7]), (0.2, 0.5, 0.7)], ids=["one", "array", "tuple"]
+)
+def test_labels_follow_from_thresholds_of_any_form(monkeypatch, name, threshold):
+    counting = importlib.import_module("counting_classifier").CountingClassifier
+    monkeypatch.setattr(counting, "multi_label_threshold", "auto", raising=False)
+    monkeypatch.setattr(counting, name, threshold, raising=False)
+    monkeypatch.setattr(
+        counting, "labels", lambda _, proba: to_labels(proba, multi_label=True, threshold=threshold)
+    )
+    (result,) = run_checks(factory(3, multi_label=True), only=["check_predictions_agree_with_probabilities"])
+    assert result.status == "passed", result
+
+
+@pytest.mark.usefixtures("counting_plugin")
+def test_thresholds_of_another_number_of_classes_are_reported(monkeypatch):
+    counting = importlib.import_module("counting_classifier").CountingClassifier
+    monkeypatch.setattr(counting, "multi_label_threshold_", np.full(2, 0.5), raising=False)
+    (result,) = run_checks(factory(3, multi_label=True), only=["check_predictions_agree_with_probabilities"])
+    assert result.status == "failed"
+    assert "thresholds of shape (2,)" in result.seen
 
 
 @pytest.mark.usefixtures("counting_plugin")

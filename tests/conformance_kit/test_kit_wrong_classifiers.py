@@ -25,6 +25,7 @@ WRONG = {
     "check_predictions_agree_with_probabilities": [
         ("PredictsAnotherThreshold", SINGLE),
         ("PredictsAnotherThreshold", MULTI),
+        ("IgnoresItsThresholds", MULTI),
     ],
     "check_return_proba_gives_the_same_results": [("RoundsOnTheWay", SINGLE), ("RoundsOnTheWay", MULTI)],
     "check_no_texts_give_empty_results": [("FlattensNothing", SINGLE), ("FlattensNothing", MULTI)],
@@ -37,6 +38,7 @@ WRONG = {
         ("IsNeverSure", SINGLE),
         ("IsNeverSure", MULTI),
     ],
+    "check_probabilities_are_calibrated": [("IsAlwaysCertain", SINGLE), ("IsAlwaysCertain", MULTI)],
     "check_arguments_can_be_passed_by_name": [
         ("NamesWeightsOtherwise", SINGLE),
         ("NamesItsTextsOtherwise", SINGLE),
@@ -92,6 +94,10 @@ WRONG = {
     ],
     "check_saved_model_contains_no_pickle": [("SavesAPickle", SINGLE), ("SavesObjects", SINGLE)],
     "check_damaged_model_is_refused": [("LoadsWithoutLooking", SINGLE)],
+    "check_calibration_and_thresholds_are_saved": [
+        ("ForgetsThresholdsOnSaving", MULTI),
+        ("ForgetsCalibrationOnSaving", SINGLE),
+    ],
     "check_label_names_are_saved": [
         ("ForgetsNamesOnSaving", SINGLE),
         ("ForgetsNamesOnLoading", SINGLE),

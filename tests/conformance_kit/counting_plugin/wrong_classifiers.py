@@ -15,7 +15,9 @@ from counting_classifier import CountingClassifier, CountingFactory
 from scipy.sparse import csr_array
 
 from smalltext_core import TextDataset, csr_to_list, list_to_csr, marked_rows
+from smalltext_core.calibration import prior_temperature
 from smalltext_core.labels import is_multi_label
+from smalltext_core.probabilities import to_labels
 from smalltext_core.saving import read_manifest
 
 # What probabilities look like
@@ -83,6 +85,14 @@ class TrainsBinaryReadsSoftmax(CountingClassifier):
         return (squared / squared.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
+class IsAlwaysCertain(CountingClassifier):
+    def probabilities(self, texts):
+        proba = super().probabilities(texts).astype(np.float64)
+        powers, others = proba**50, (1 - proba) ** 50
+        sums = powers + others if self.multi_label else powers.sum(axis=1, keepdims=True)
+        return (powers / sums).astype(np.float32)
+
+
 class IsNeverSure(CountingClassifier):
     def probabilities(self, texts):
         proba = super().probabilities(texts)
@@ -105,6 +115,12 @@ class PredictsSparseArrays(CountingClassifier):
 class PredictsAnotherThreshold(CountingClassifier):
     def labels(self, proba):
         return super().labels(proba + 0.3 if self.multi_label else -proba)
+
+
+class IgnoresItsThresholds(CountingClassifier):
+    def fit(self, train_set, weights=None):
+        self.multi_label_threshold_ = np.linspace(0.1, 0.9, self.num_classes)
+        return super().fit(train_set, weights)
 
 
 class RoundsOnTheWay(CountingClassifier):
@@ -376,6 +392,17 @@ class LoadsWithoutLooking(CountingClassifier):
         classifier = cls(**read_manifest(folder, verify=False).parameters)
         classifier.model = {}, np.zeros((1, 1, classifier.num_classes)), np.zeros((1, classifier.num_classes))
         return classifier
+
+
+class ForgetsThresholdsOnSaving(IgnoresItsThresholds):
+    def labels(self, proba):
+        return to_labels(proba, self.multi_label, getattr(self, "multi_label_threshold_", 0.5))
+
+
+class ForgetsCalibrationOnSaving(CountingClassifier):
+    def fit(self, train_set, weights=None):
+        self.calibration_ = prior_temperature(1.5)
+        return super().fit(train_set, weights)
 
 
 class ForgetsNamesOnSaving(CountingClassifier):

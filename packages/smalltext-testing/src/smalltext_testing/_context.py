@@ -21,7 +21,7 @@ from smalltext_core import AnyClassifier, ClassifierFactory, Dataset, TextDatase
 from smalltext_core.errors import UnsupportedError
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.probabilities import Probabilities
-from smalltext_testing._check import NotApplicableError, attempt, same_bits
+from smalltext_testing._check import BrokenRuleError, NotApplicableError, attempt, same_bits
 from smalltext_testing.sample_data import few_texts, opposite, training_texts, unseen_texts, with_contradictions
 
 FIT_CHECK = "check_fit_trains_and_returns_self"
@@ -138,6 +138,7 @@ class CheckContext:
         self._num_classes = num_classes
         self._multi_label = multi_label
         self.rounds: tuple[list[int], list[str]] | None = None
+        self.new_process: dict[str, NDArray[Any] | BrokenRuleError] | None = None
 
     def new(self) -> Any:
         return self.factory.new()
@@ -168,10 +169,14 @@ class CheckContext:
         return int(given)
 
     @property
-    def threshold(self) -> float:
-        """The probability above which a class applies in a multi-label problem."""
-        given = self.attribute("multi_label_threshold")
-        return 0.5 if given is None else float(given)
+    def threshold(self) -> NDArray[np.float32]:
+        """The probability above which a class applies in a multi-label problem: one number, or one for each class.
+
+        It is what `fit` chose, else the parameter, else 0.5, in the precision of probabilities.
+        """
+        chosen = getattr(self.fitted, "multi_label_threshold_", None)
+        given = self.attribute("multi_label_threshold") if chosen is None else chosen
+        return np.array(0.5 if given is None or isinstance(given, str) else given, dtype=np.float32)
 
     @cached_property
     def train_set(self) -> TextDataset:
@@ -232,15 +237,37 @@ class CheckContext:
         return self.fitted.predict_proba(self.texts)  # type: ignore[no-any-return]
 
     @cached_property
+    def proba_again(self) -> Probabilities:
+        """The probabilities of a second classifier, trained like the shared one, with the same global seeds."""
+        return self.train(seed=1).classifier.predict_proba(self.texts)  # type: ignore[no-any-return]
+
+    @cached_property
     def repeatable(self) -> bool:
         """Whether another training, with the same global seeds, gives the same bits."""
-        again = self.train(seed=1)
-        return again.error is None and same_bits(again.classifier.predict_proba(self.texts), self.proba)
+        again, error = attempt(lambda: self.proba_again)
+        return error is None and same_bits(again, self.proba)
 
     def require_repeatable(self) -> None:
         """Skip the check if two trainings differ anyway."""
         if not self.repeatable:
             raise NotApplicableError("two trainings differ; give the factory a seed to have this checked")
+
+    @cached_property
+    def opposite(self) -> tuple[Any, Probabilities]:
+        """A classifier trained on the opposite labels, which a check may train again, and its probabilities."""
+        classifier = self.new().fit(self.opposite_train_set)
+        return classifier, np.array(classifier.predict_proba(self.texts))
+
+    @cached_property
+    def unequal_weights(self) -> NDArray[np.floating[Any]]:
+        """Weights for the training texts: 1, 2 and 3 in turn; checks must not change them."""
+        return 1.0 + np.arange(len(self.train_set)) % 3
+
+    @cached_property
+    def weighted_proba(self) -> Probabilities:
+        """The probabilities of a classifier that was trained with `unequal_weights`."""
+        classifier = self.fit_weighted(self.train_set, self.unequal_weights.copy())
+        return np.array(classifier.predict_proba(self.texts))
 
     def fit_weighted(self, train_set: Dataset[Any], weights: ArrayLike) -> AnyClassifier:
         """Train a new classifier with weights; skip the check if it does not support them."""

@@ -69,18 +69,27 @@ def check_multi_label_predictions_are_csr(context: CheckContext) -> None:
 
 @rule(2)
 def check_predictions_agree_with_probabilities(context: CheckContext) -> None:
-    """The label is the most probable class or, in multi-label problems, every class above the threshold.
+    """The label is the most probable class or, in multi-label problems, every class above its threshold.
 
     Why: If labels and probabilities disagree, one of them is wrong. "Above" is strict: `proba > threshold`, with
-    the attribute multi_label_threshold of the classifier, or 0.5.
+    the attribute multi_label_threshold_ of the fitted classifier, else multi_label_threshold, else 0.5. Each is
+    one number, or one for each class.
     What to do: compute labels from the same probabilities, with smalltext_core.probabilities.to_labels.
     """
     labels, proba = context.fitted.predict(context.texts), np.asarray(context.proba)
     if context.multi_label:
-        dense = labels.toarray() if hasattr(labels, "toarray") else np.asarray(labels)
-        wrong = (dense > 0) != (proba > context.threshold)
+        dense, threshold = (
+            labels.toarray() if hasattr(labels, "toarray") else np.asarray(labels),
+            context.threshold,
+        )
+        expect(
+            threshold.shape in ((), (context.num_classes,)),
+            seen=f"thresholds of shape {threshold.shape}",
+            expected=f"one number, or one for each of the {context.num_classes} classes",
+        )
+        wrong = (dense > 0) != (proba > threshold)
         example = f"{dense[wrong][:1].tolist()} for a probability of {proba[wrong][:1].tolist()}"
-        expected = f"1 exactly where the probability is greater than {context.threshold}"
+        expected = f"1 exactly where the probability is greater than {threshold}"
     else:
         flat = np.asarray(labels).reshape(-1).astype(np.intp)
         wrong = proba[np.arange(len(proba)), np.clip(flat, 0, context.num_classes - 1)] < proba.max(axis=1)

@@ -12,7 +12,10 @@ from smalltext_core.errors import SmallTextError
 from smalltext_core.labels import is_multi_label
 from smalltext_testing._check import NotApplicableError, expect, rule
 from smalltext_testing._context import CheckContext, indicator
-from smalltext_testing.sample_data import repeated_text
+from smalltext_testing.sample_data import noisy_texts, repeated_text
+
+_NOISY_TEXTS = 200
+_CALIBRATION_ERROR = 0.2
 
 
 def expect_probabilities(proba: Any, count: int, num_classes: int, what: str) -> None:
@@ -233,3 +236,40 @@ def check_probabilities_match_label_frequencies(context: CheckContext) -> None:
             seen=f"a probability of {low:.3f} for class 1, which applied in 20 of 100 cases",
             expected="about 0.2 (about 0.5 with balanced class weights), from 0.1 to 0.6",
         )
+
+
+@rule(4)
+def check_probabilities_are_calibrated(context: CheckContext) -> None:
+    """After training on 200 noisy texts, probabilities differ from the true ones by at most 0.2 on average.
+
+    Why: Uncertainty sampling and thresholds rely on probabilities. A model that fits the noise in its training
+    labels is nearly certain where it should be in doubt.
+    What to do: calibrate on texts that the model was not trained on, for instance by
+    smalltext_core.calibration.fit_temperature; regularise, stop early, or train for fewer epochs.
+    """
+    if context.num_classes == 1 and not context.multi_label:
+        raise NotApplicableError("with one class, every probability is 1")
+    rng = np.random.default_rng(0)
+    train_set, _ = noisy_texts(context.num_classes, context.multi_label, _NOISY_TEXTS, rng)
+    texts, wanted = noisy_texts(context.num_classes, context.multi_label, 2 * _NOISY_TEXTS, rng)
+    proba = np.asarray(context.new().fit(train_set).predict_proba(TextDataset(texts.x)), dtype=np.float64)
+    expect_probabilities(proba.astype(np.float32), len(texts), context.num_classes, "predict_proba of noisy texts")
+    if context.multi_label:
+        known = wanted.any(axis=0)
+        confidence, true = proba[:, known].ravel(), wanted[:, known].ravel()
+    else:
+        best = proba.argmax(axis=1)[:, None]
+        confidence, true = (np.take_along_axis(each, best, axis=1).ravel() for each in (proba, wanted))
+    error = _calibration_error(confidence, true)
+    expect(
+        error <= _CALIBRATION_ERROR,
+        seen=f"an expected calibration error of {error:.3f}: a mean probability of {confidence.mean():.3f}, where "
+        f"the true one is {true.mean():.3f}",
+        expected=f"at most {_CALIBRATION_ERROR}",
+    )
+
+
+def _calibration_error(confidence: NDArray[np.float64], true: NDArray[np.float64], bins: int = 15) -> float:
+    """Return by how much probabilities differ from true ones, on average over bins of equal width."""
+    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    return float(np.abs(np.bincount(bin_of, weights=confidence - true)).sum() / len(true))

@@ -13,10 +13,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import traceback
 import zipfile
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +43,7 @@ def check_saved_model_loads_in_new_process(context: CheckContext) -> None:
     What to do: write all that prediction needs by smalltext_core.saving.model_folder; keep the precision of
     floats; register the classifier by an entry point, under the name in the manifest.
     """
-    proba = probabilities_in_new_process("load", context.saved, context.texts)
+    proba = _proba_of_new_process(context, "load")
     expect_same_bits(proba, context.proba, "other probabilities after loading")
 
 
@@ -94,6 +96,34 @@ def check_label_names_are_saved(context: CheckContext) -> None:
         expect(found == names.names, seen=f"{where}, the label names are {found}", expected=f"{names.names}")
 
 
+@rule(9)
+def check_calibration_and_thresholds_are_saved(context: CheckContext) -> None:
+    """A loaded model predicts the labels of the saved one, and has its calibration_ and multi_label_threshold_.
+
+    Why: Thresholds that were chosen in training and are lost on saving change the labels, not the probabilities.
+    What to do: write both to the saved model, and restore them in load; `smalltext_core.calibration.Calibration`
+    has to_json() and from_json().
+    """
+    fitted, loaded = context.fitted, load(context.saved)
+    for name in ("calibration_", "multi_label_threshold_"):
+        before, after = getattr(fitted, name, None), getattr(loaded, name, None)
+        expect(
+            _as_data(after) == _as_data(before),
+            seen=f"{name} is {after} after loading",
+            expected=f"{before}, as before",
+        )
+    before, after = (each.predict(context.texts) for each in (fitted, loaded))
+    same = (before != after).nnz == 0 if context.multi_label else np.array_equal(before, after)
+    expect(same, seen="other labels after loading", expected="the same labels")
+
+
+def _as_data(value: Any) -> Any:
+    """Return a value as lists, dicts and numbers, which can be compared."""
+    if callable(getattr(value, "to_json", None)):
+        return value.to_json()
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
 @rule(10)
 def check_pickle_restores_the_classifier(context: CheckContext) -> None:
     """A fitted classifier gives the same probabilities bit for bit after pickling, also after embed().
@@ -133,45 +163,87 @@ def check_factory_works_in_another_process(context: CheckContext) -> None:
     the bits differ, look for iteration over sets: their order differs between processes.
     """
     assert context.fitted is not None
-    proba = train_in_new_process(context)
+    proba = _proba_of_new_process(context, "train")
     expect_probabilities(proba, len(context.texts), context.num_classes, "predict_proba in another process")
     if context.repeatable:
         expect_same_bits(proba, context.proba, "other probabilities than in this process")
 
 
+def _proba_of_new_process(context: CheckContext, task: Literal["load", "train"]) -> NDArray[Any]:
+    """Return the probabilities of the shared classifier, loaded or trained in a new process.
+
+    One process does both, since importing a backend takes longer than either; loading comes first.
+    """
+    if context.new_process is None:
+        sources: dict[str, Path] = {}
+        for name, source in _SOURCES.items():
+            path, error = attempt(source, context)
+            if path is not None:
+                sources[name] = path
+            elif error is not None and name == task:
+                raise error
+        context.new_process = probabilities_in_new_process(sources, context.texts)
+    if task not in context.new_process:
+        _SOURCES[task](context)  # raises again
+    found = context.new_process[task]
+    if isinstance(found, BrokenRuleError):
+        raise found
+    return found
+
+
 def train_in_new_process(context: CheckContext) -> NDArray[Any]:
     """Return the probabilities of a classifier that is trained in a new Python process."""
+    found = probabilities_in_new_process({"train": _pickled(context)}, context.texts)["train"]
+    if isinstance(found, BrokenRuleError):
+        raise found
+    return found
+
+
+def _pickled(context: CheckContext) -> Path:
     path = context.path("factory")
     path.write_bytes(pickle.dumps((context.factory, context.train_set)))
-    return probabilities_in_new_process("train", path, context.texts)
+    return path
 
 
-def probabilities_in_new_process(task: str, source: Path, texts: TextDataset) -> NDArray[Any]:
-    """Return the probabilities that a classifier gives to texts in a new Python process.
+_SOURCES: dict[str, Callable[[CheckContext], Path]] = {"load": lambda context: context.saved, "train": _pickled}
 
-    The task "load" loads the saved model `source`, without the network and from another working folder; the task
-    "train" uses a pickle of a factory and a training set.
+
+def probabilities_in_new_process(
+    sources: Mapping[str, Path], texts: TextDataset
+) -> dict[str, NDArray[Any] | BrokenRuleError]:
+    """Return the probabilities that classifiers give to texts in a new Python process, by task.
+
+    The task "load" loads a saved model, without the network and from another working folder; the task "train" uses
+    a pickle of a factory and a training set. A task after one that ended the process is repeated in another one.
     """
+    found: dict[str, NDArray[Any] | BrokenRuleError] = {}
     with tempfile.TemporaryDirectory(prefix="smalltext-check-") as folder:
         Path(folder, "texts.json").write_text(json.dumps(texts.x), encoding="utf-8")
         code = f"import sys; from {__name__} import main; main(*sys.argv[1:])"
+        arguments = [str(part) for task, source in sources.items() for part in (task, source.absolute())]
         done = subprocess.run(  # noqa: S603 - our own code, run by our own Python
-            [sys.executable, "-c", code, task, str(source.absolute()), folder],
+            [sys.executable, "-c", code, folder, *arguments],
             env=environment(),
-            cwd=folder if task == "load" else None,
             capture_output=True,
             text=True,
             errors="replace",
             timeout=_TIMEOUT,
             check=False,
         )
-        if done.returncode:
-            lines = "\n".join(done.stderr.strip().splitlines()[-6:])
-            raise BrokenRuleError(
+        for task in sources:
+            proba, error = Path(folder, f"{task}.npy"), Path(folder, f"{task}.txt")
+            if proba.exists():
+                found[task] = np.load(proba, allow_pickle=False)
+                continue
+            text = error.read_text(encoding="utf-8") if error.exists() else done.stderr
+            lines = "\n".join(text.strip().splitlines()[-6:])
+            found[task] = BrokenRuleError(
                 f"a new Python process fails to {task} the classifier:\n{lines}", "the same as in this process"
             )
-        proba: NDArray[Any] = np.load(Path(folder, "proba.npy"), allow_pickle=False)
-        return proba
+            if not error.exists():
+                break
+    others = {task: source for task, source in sources.items() if task not in found}
+    return found | (probabilities_in_new_process(others, texts) if others else {})
 
 
 def environment() -> dict[str, str]:
@@ -183,21 +255,40 @@ def environment() -> dict[str, str]:
     return variables
 
 
-def main(task: str, source: str, folder: str) -> None:
-    """Load or train a classifier in a new process, and write its probabilities into a folder."""
+def main(folder: str, *arguments: str) -> None:
+    """Do tasks in a new process, and write the probabilities or the exception of each into a folder."""
     texts = TextDataset(json.loads(Path(folder, "texts.json").read_text(encoding="utf-8")))
-    if task == "load":
-        _block_network()
-        classifier = load(source)
-    else:
-        factory, train_set = pickle.loads(Path(source).read_bytes())  # noqa: S301 - the parent process wrote it
-        classifier = factory.new().fit(train_set)
-    np.save(Path(folder, "proba.npy"), np.asarray(classifier.predict_proba(texts)), allow_pickle=False)
+    tasks = {"load": _proba_of_loaded, "train": _proba_of_trained}
+    for task, source in zip(arguments[::2], arguments[1::2], strict=True):
+        proba, error = attempt(tasks[task], source, texts)
+        if isinstance(error, SystemExit):
+            raise error
+        if error is not None:
+            trace = "".join(traceback.format_exception(error))
+            Path(folder, f"{task}.txt").write_text(trace, encoding="utf-8", errors="replace")
+        else:
+            np.save(Path(folder, f"{task}.npy"), np.asarray(proba), allow_pickle=False)
 
 
-def _block_network() -> None:
+def _proba_of_trained(source: str, texts: TextDataset) -> Any:
+    factory, train_set = pickle.loads(Path(source).read_bytes())  # noqa: S301 - the parent process wrote it
+    return factory.new().fit(train_set).predict_proba(texts)
+
+
+def _proba_of_loaded(source: str, texts: TextDataset) -> Any:
+    with _without_network(), tempfile.TemporaryDirectory(prefix="smalltext-check-") as elsewhere:
+        here = Path.cwd()
+        os.chdir(elsewhere)
+        try:
+            return load(source).predict_proba(texts)
+        finally:
+            os.chdir(here)
+
+
+@contextmanager
+def _without_network() -> Iterator[None]:
     """Make every internet connection of this process fail at once."""
-    connect = socket.socket.connect
+    connect, connect_ex, getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
 
     def refuse(*_: object, **__: object) -> NoReturn:
         raise OSError("the network is blocked: loading a saved model must not need it")
@@ -207,6 +298,11 @@ def _block_network() -> None:
 
     socket.socket.connect = socket.socket.connect_ex = connect_locally  # type: ignore[assignment,method-assign]
     socket.getaddrinfo = refuse
+    try:
+        yield
+    finally:
+        socket.socket.connect, socket.socket.connect_ex = connect, connect_ex  # type: ignore[method-assign]
+        socket.getaddrinfo = getaddrinfo
 
 
 def pickles_in(folder: Path) -> list[str]:

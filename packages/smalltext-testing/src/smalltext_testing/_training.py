@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from smalltext_testing._check import (
     NotApplicableError,
@@ -76,12 +75,10 @@ def check_scale_of_weights_does_not_matter(context: CheckContext) -> None:
     What to do: begin fit with smalltext_core.validation.training_data, which divides weights by their mean.
     """
     context.require_repeatable()
-    weights = 1.0 + np.arange(len(context.train_set)) % 3
-    probas: dict[float, NDArray[Any]] = {}
-    for scale in (1.0, 7.0, 1e-300, 1e300):
-        classifier = context.fit_weighted(context.train_set, weights * scale)
-        probas[scale] = np.asarray(classifier.predict_proba(context.texts))
-        once, again = probas[1.0], probas[scale]
+    once = context.weighted_proba
+    for scale in (7.0, 1e-300, 1e300):
+        classifier = context.fit_weighted(context.train_set, context.unequal_weights * scale)
+        again = np.asarray(classifier.predict_proba(context.texts))
         expect(
             again.shape == once.shape and bool((np.abs(again - once) <= _ROUNDING).all()),
             seen=f"other probabilities when all weights are multiplied by {scale:g}: {difference(again, once)}",
@@ -134,7 +131,7 @@ def check_same_seed_gives_same_bits(context: CheckContext) -> None:
     """
     _require_seed(context)
     before = context.proba
-    expect_same_bits(context.train(seed=1).classifier.predict_proba(context.texts), before)
+    expect_same_bits(context.proba_again, before)
 
 
 @rule(6)
@@ -197,7 +194,7 @@ def check_second_fit_starts_from_scratch(context: CheckContext) -> None:
     if context.attribute("warm_start"):
         raise NotApplicableError("warm_start is on: a second fit continues from the first")
     context.require_repeatable()
-    classifier = context.new().fit(context.opposite_train_set)
+    classifier, _ = context.opposite
     proba = classifier.fit(context.train_set).predict_proba(context.texts)
     expect_same_bits(proba, context.proba, "after a first fit on opposite labels, other probabilities")
 
@@ -211,7 +208,7 @@ def check_classifiers_share_no_state(context: CheckContext) -> None:
     What to do: look for mutable values in modules, class bodies and default arguments, and for functools.cache.
     """
     before = context.proba
-    context.new().fit(context.opposite_train_set)
+    assert context.opposite is not None  # another one has been trained
     after = context.train(seed=1).classifier.predict_proba(context.texts)
     if same_bits(after, before):
         return

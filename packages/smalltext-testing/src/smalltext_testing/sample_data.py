@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import vstack
 
 from smalltext_core import TextDataset, list_to_csr
@@ -38,6 +39,8 @@ _TEXTS_PER_CLASS = 6
 _PAIRS_PER_CLASS = 2
 _MOST_CONTRADICTED_CLASSES = 4
 _COPIES = 8
+_NOISY_CLASSES = 4
+_WORDS_OF_NOISY_TEXT = 3
 
 
 def class_names(num_classes: int) -> list[str]:
@@ -144,6 +147,52 @@ def repeated_text(num_classes: int, multi_label: bool) -> TextDataset:
     if multi_label:
         return TextDataset(texts, list_to_csr(labels, num_classes))
     return TextDataset(texts, [label[0] for label in labels])
+
+
+def noisy_texts(
+    num_classes: int, multi_label: bool, count: int, rng: np.random.Generator
+) -> tuple[TextDataset, NDArray[np.float64]]:
+    """Return texts with random labels, and the probability of each class that their words imply.
+
+    Single-label: three words, each about the text's own topic with a probability of 0.4, else about any topic.
+    Multi-label: two words for each topic, each about the topic with a probability of 0.75 if the class applies,
+    else of 0.25, and about no topic otherwise. There are at most four topics.
+
+    Parameters
+    ----------
+    num_classes, multi_label : int and bool
+        The problem.
+    count : int
+        The number of texts.
+    rng : numpy Generator
+        Draws labels and words.
+
+    Returns
+    -------
+    texts : TextDataset
+        With labels.
+    proba : ndarray of float64, shape (n, num_classes)
+        By Bayes' rule. Classes after the fourth apply to no text.
+    """
+    topics = min(num_classes, _NOISY_CLASSES)
+    proba = np.zeros((count, num_classes))
+    if multi_label:
+        applies = rng.random((count, topics)) < 0.5
+        occurring = rng.binomial(2, np.where(applies, 0.75, 0.25))
+        proba[:, :topics] = 1 / (1 + 9.0 ** (1 - occurring))
+        about = np.where(np.arange(2) < occurring[:, :, None], np.arange(topics)[:, None], -1).reshape(count, -1)
+        y: Labels = list_to_csr([np.flatnonzero(row).tolist() for row in applies], num_classes)
+    else:
+        y = rng.integers(topics, size=count)
+        own = rng.random((count, _WORDS_OF_NOISY_TEXT)) < 0.4
+        about = np.where(own, y[:, None], rng.integers(topics, size=own.shape))
+        occurring = (about[:, :, None] == np.arange(topics)).sum(axis=1)
+        odds = (0.4 + 0.6 / topics) / (0.6 / topics)
+        proba[:, :topics] = odds**occurring / (odds**occurring).sum(axis=1, keepdims=True)
+    neutral = sorted({word for line in _NEUTRAL for word in line.split()})
+    words = {topic: neutral if topic < 0 else _topic(topic)[1] for topic in range(-1, topics)}
+    texts = [" ".join(rng.choice(words[topic]) for topic in row) for row in about.tolist()]
+    return TextDataset(texts, y), proba
 
 
 def few_texts(num_classes: int, multi_label: bool) -> TextDataset:
