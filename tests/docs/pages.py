@@ -13,6 +13,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+TOP = Path(__file__).parents[2]
+READMES = [TOP / "README.md", *sorted(TOP.glob("packages/*/README.md"))]
+PAGES = [*READMES, *sorted((TOP / "docs").rglob("*.md"))]
+
 RUN = {"python", "bash"}
 SHOWN = {"text", "csv", "json", "toml", "yaml"}
 
@@ -39,6 +43,11 @@ class Block:
     def command(self) -> str:
         instead = _INSTEAD.search(self.remark)
         return instead["command"] if instead else self.content
+
+
+def title(page: Path) -> str:
+    """Return the path of a page below the top folder."""
+    return page.relative_to(TOP).as_posix()
 
 
 def blocks(page: Path) -> list[Block]:

@@ -23,7 +23,7 @@ from typing import Any
 
 from pages import Block, blocks
 
-LIBRARIES = ("sklearn", "skops.io", "torch", "transformers")
+LIBRARIES = ("sklearn", "skops.io", "torch", "transformers", "polars", "smalltext_cli.app")
 
 
 def done_in_processes(pages: list[Path]) -> None:
@@ -76,6 +76,7 @@ def main(page: Path) -> None:
         "PYTHONPATH": str(installed),
     }
     program = sys.modules["__main__"] = ModuleType("__main__")  # where a page's own classes are found by name
+    is_unused = hasattr(os, "fork")  # no block has changed this process yet
     for block in blocks(page):
         if block.is_exempt:
             continue
@@ -83,9 +84,47 @@ def main(page: Path) -> None:
             Path(block.title).parent.mkdir(parents=True, exist_ok=True)
             Path(block.title).write_text(block.content, encoding="utf-8")
         elif block.language == "bash":
-            run_bash(block.command, surroundings)
+            commands = plain_commands(block.command) if is_unused else []
+            for arguments in commands:
+                run_command(arguments)
+            if not commands:
+                run_bash(block.command, surroundings)
         elif block.language == "python":
+            is_unused = False
             run_python(block, page, vars(program))
+
+
+def plain_commands(command: str) -> list[list[str]]:
+    """Return the arguments of each command of a block, if all are `smalltext` and need no shell, else none."""
+    lines = [line for line in command.replace("\\\n", " ").splitlines() if line.strip()]
+    if any(character in command for character in "|&;<>$`*?~#(){}"):
+        return []
+    commands = [shlex.split(line) for line in lines]
+    return commands if all(words[0] == "smalltext" for words in commands) else []
+
+
+def run_command(arguments: list[str]) -> None:
+    """Run `smalltext` in a forked process, which has imported the libraries already."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            from smalltext_cli import app
+
+            sys.argv = arguments
+            app.main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status:
+        raise subprocess.CalledProcessError(status, arguments)
 
 
 def run_bash(command: str, surroundings: dict[str, str]) -> None:

@@ -1,44 +1,19 @@
-"""Every code block of the README and the docs does what it says."""
+"""Every code block of the docs does what it says; those of the READMEs are in test_readmes.py."""
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from architecture import packages
-from docs.pages import blocks
+from docs.pages import PAGES, READMES, blocks, title
 
-READMES = [packages.TOP / "README.md", *(packages.folder(name) / "README.md" for name in packages.NAMES)]
-PAGES = [*READMES, *sorted((packages.TOP / "docs").rglob("*.md"))]
-
-
-def title(page):
-    return page.relative_to(packages.TOP).as_posix()
-
-
-WITH_BLOCKS = [page for page in PAGES if "```" in page.read_text("utf-8")]
-
-
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory, request):
-    """Return what became of each page that is tested in this run."""
-    here = [item for item in request.session.items if item.path == request.path]
-    asked = {item.callspec.params["page"] for item in here if "outcomes" in item.fixturenames}
-    command = [sys.executable, Path(__file__).with_name("run_page.py"), "--each", *sorted(asked)]
-    result = subprocess.run(
-        command, cwd=tmp_path_factory.mktemp("pages"), capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    return {Path(one["page"]): one for one in map(json.loads, result.stdout.splitlines())}
+GUIDES = [page for page in PAGES if page not in READMES and "```" in page.read_text("utf-8")]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", WITH_BLOCKS, ids=title)
+@pytest.mark.parametrize("page", GUIDES, ids=title)
 def test_code_blocks_run(page, outcomes):
     assert outcomes[page]["status"] == 0, outcomes[page]["output"]
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import venv
+import zipfile
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
@@ -19,6 +20,14 @@ QUICKLY = ("--quiet", "--no-compile")
 """Options of pip. To compile all modules of scikit-learn and scipy takes longer than those that are imported."""
 COMPILING_NOTHING = {"PIP_NO_COMPILE": "0"}
 """The same as a variable of pip, which takes the value for that of `compile`."""
+BUILDING_HERE = {"PIP_NO_BUILD_ISOLATION": "0"}
+"""Has pip build packages by the hatchling of the environment, not by one that it installs for each of them."""
+
+
+DISTRIBUTIONS = """
+import importlib.metadata, json
+print(json.dumps([found.name for found in importlib.metadata.distributions()]))
+"""
 
 
 @dataclass(frozen=True)
@@ -40,13 +49,15 @@ class Environment:
         self._pip("install", *QUICKLY, "--find-links", str(self.wheels), *requirements)
 
     def install_offline(self, name: str) -> None:
-        """Install one of the packages from its wheel, and what it needs of others, which is here, as links."""
-        ours = ours_needed(name)
-        self._pip("install", *QUICKLY, "--no-deps", "--no-index", "--find-links", str(self.wheels), *sorted(ours))
+        """Unpack the wheels of a package and of those of ours that it needs; link what they need of others."""
+        for needed in ours_needed(name):
+            (wheel,) = self.wheels.glob(f"{packages.import_name(needed)}-*.whl")
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(self.packages)
         linked(self.packages, *others_needed(name))
 
     def distributions(self) -> set[str]:
-        return {found["name"] for found in json.loads(self._pip("list", "--format", "json"))}
+        return set(json.loads(self.run_python(DISTRIBUTIONS).stdout)) - {"pip", "setuptools"}
 
     def has_command(self, name: str) -> bool:
         return any(self._scripts.glob(f"{name}*"))

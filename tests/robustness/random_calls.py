@@ -2,7 +2,7 @@
 
 Run in a process of its own, from the folder of the tests:
 
-    python -m robustness.random_calls NAME FIRST_SEED COUNT RESULTS
+    python -m robustness.random_calls NAME FIRST_SEED COUNT RESULTS [NAME FIRST_SEED COUNT RESULTS]...
 
 Before each call its seed is written to RESULTS/now, and every exception that is not for users to RESULTS/found: a
 process that crashes or hangs has left the seed behind. With NAME and FIRST_SEED alone one call is repeated.
@@ -324,10 +324,14 @@ def main(name: str, first: int, count: int, results: Path) -> None:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as room:
-        results = Path(sys.argv[4]).resolve() if len(sys.argv) > 4 else Path(room)
-        os.chdir(room)
-        if len(sys.argv) > 3:
-            main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), results)
-        else:
-            print(*call(sys.argv[1], int(sys.argv[2])))  # noqa: T201 - to repeat a call by hand
+    given = sys.argv[1:]
+    if len(given) == 2:
+        with tempfile.TemporaryDirectory() as room:
+            os.chdir(room)
+            print(*call(given[0], int(given[1])))  # noqa: T201 - to repeat a call by hand
+    else:
+        runs = [(*given[start : start + 3], Path(given[start + 3]).resolve()) for start in range(0, len(given), 4)]
+        with tempfile.TemporaryDirectory() as room:
+            os.chdir(room)
+            for name, first, count, results in runs:
+                main(name, int(first), int(count), results)

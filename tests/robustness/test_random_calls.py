@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -19,30 +20,41 @@ SHORT = {"sklearn": 60, "kimcnn": 60, "transformers": 30, "setfit": 30}
 NIGHTLY, BATCH = 20_000, 1_000
 
 
-def failures(name: str, first: int, count: int, folder: Path) -> list[str]:
-    """Make random calls in a process, and return what went wrong, each with the command that repeats it."""
-    command = [sys.executable, "-m", "robustness.random_calls", name]
-    folder.mkdir()
+def failures(counts: Mapping[str, int], first: int, folder: Path) -> list[str]:
+    """Make random calls of backends in a process; return what went wrong, with the commands that repeat it."""
+    command = [sys.executable, "-m", "robustness.random_calls"]
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        command += [name, str(first), str(count), str(folder / name)]
     process = subprocess.run(
-        [*command, str(first), str(count), str(folder)],
+        command,
         cwd=TESTS,
         env={**os.environ, "PYTHONPATH": str(TESTS), "HF_HUB_OFFLINE": "1", "HOME": str(folder)},
         capture_output=True,
         text=True,
-        timeout=HANG_SECONDS * count,  # a call that hangs ends the process itself; this is for a stopped one
+        timeout=HANG_SECONDS
+        * sum(counts.values()),  # a call that hangs ends the process; this is for a stopped one
     )
-    found = [json.loads(line) for line in (folder / "found").read_text(encoding="utf-8").splitlines()]
-    wrong = [f"{' '.join(command[1:])} {one['seed']}: {one['kind']}\n{one['traceback']}" for one in found]
-    now = (folder / "now").read_text(encoding="utf-8")
-    if process.returncode or now != "done":
-        end = f"ended with {process.returncode}\n{process.stderr[-2_000:]}"
-        wrong.append(f"{' '.join(command[1:])} {now}: the process {end}")
+    wrong = []
+    for name in counts:
+        repeat = f"{' '.join(command[1:3])} {name}"
+        now = folder / name / "now"
+        if not now.exists():
+            wrong.append(f"{repeat}: no call was made")
+            continue
+        found = [json.loads(line) for line in (folder / name / "found").read_text(encoding="utf-8").splitlines()]
+        wrong += [f"{repeat} {one['seed']}: {one['kind']}\n{one['traceback']}" for one in found]
+        if now.read_text(encoding="utf-8") != "done":
+            end = f"ended with {process.returncode}\n{process.stderr[-2_000:]}"
+            wrong.append(f"{repeat} {now.read_text(encoding='utf-8')}: the process {end}")
+    if process.returncode and not wrong:
+        wrong.append(f"after the last call the process ended with {process.returncode}\n{process.stderr[-2_000:]}")
     return wrong
 
 
-@pytest.mark.parametrize("name", backends.NAMES)
-def test_random_calls_end_in_results_or_exceptions_for_users(name, tmp_path):
-    assert failures(name, 0, SHORT[name], tmp_path / "results") == []
+def test_random_calls_end_in_results_or_exceptions_for_users(tmp_path):
+    """One process imports all backends, which takes longer than the calls; nightly each has its own."""
+    assert failures({name: SHORT[name] for name in backends.NAMES}, 0, tmp_path / "results") == []
 
 
 @pytest.mark.nightly
@@ -51,9 +63,9 @@ def test_twenty_thousand_random_calls_do(name, tmp_path, record_property):
     wrong, verdicts = [], Counter()
     for first in range(0, NIGHTLY, BATCH):
         folder = tmp_path / str(first)
-        wrong += failures(name, first, BATCH, folder)
-        if (folder / "verdicts").exists():  # it did not crash
-            verdicts.update(json.loads((folder / "verdicts").read_text(encoding="utf-8")))
+        wrong += failures({name: BATCH}, first, folder)
+        if (folder / name / "verdicts").exists():  # it did not crash
+            verdicts.update(json.loads((folder / name / "verdicts").read_text(encoding="utf-8")))
     record_property("outcomes", dict(verdicts))
     assert wrong == []
 

@@ -26,6 +26,7 @@ def _home() -> tempfile.TemporaryDirectory[str]:
 
 
 @cache
-def tiny_sentence_transformer(architecture: str = "bert") -> str:
+def tiny_sentence_transformer(architecture: str = "bert", **changes) -> str:
     """Return the folder of a tiny sentence transformer, which is there until the tests end."""
-    return str(save_tiny_sentence_transformer(Path(_home().name, architecture), architecture))
+    name = "-".join([architecture, *(f"{option}-{value}" for option, value in changes.items())])
+    return str(save_tiny_sentence_transformer(Path(_home().name, name), architecture, **changes))

@@ -15,7 +15,7 @@ SMALL = {"num_epochs": 12, "mini_batch_size": 4, "lr": 0.01, "seed": 1}
 
 
 def factory(num_classes, multi_label, **parameters):
-    parameters = {**SMALL, "model": tiny_model(), **parameters}
+    parameters = {**SMALL, "model": tiny_model(num_hidden_layers=1), **parameters}
     return st.create_factory("transformers", num_classes, multi_label=multi_label, **parameters)
 
 

@@ -119,6 +119,7 @@ def _home() -> tempfile.TemporaryDirectory[str]:
 
 
 @cache
-def tiny_model(architecture: str = "bert") -> str:
+def tiny_model(architecture: str = "bert", **changes: Any) -> str:
     """Return the folder of a tiny model, which is there until the tests end."""
-    return str(save_tiny_model(Path(_home().name, architecture), architecture))
+    name = "-".join([architecture, *(f"{option}-{value}" for option, value in changes.items())])
+    return str(save_tiny_model(Path(_home().name, name), architecture, **changes))
