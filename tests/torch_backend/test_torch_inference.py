@@ -156,3 +156,14 @@ def test_a_frozen_model_that_is_to_be_trained_further_is_refused():
     with pytest.raises(InvalidInputError, match=r"warm_start.*requires_grad_\(True\)"):
         classifier.fit(some_texts())
     assert_array_equal(classifier.predict_proba(some_texts(8)), before)
+
+
+def test_a_step_in_bfloat16_computes_with_the_weights_of_the_step_before():
+    layer = nn.Linear(1, 1, bias=False)
+    outputs = []
+    with gradients(CPU):
+        for weight in (1.0, 2.0):
+            nn.init.constant_(layer.weight, weight)
+            with Precision(CPU, torch.bfloat16).autocast():
+                outputs.append(layer(torch.ones(1, 1)).item())
+    assert outputs == [1.0, 2.0]

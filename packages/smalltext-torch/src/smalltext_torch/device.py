@@ -111,7 +111,9 @@ class Precision:
         """Return the context manager for a forward pass, whatever the caller has set for the device."""
         kind = self.device.type
         if self.dtype is not None:
-            return torch.autocast(kind, dtype=self.dtype)
+            # Its cache of narrow weights is emptied only where the outermost autocast ends, and `gradients` is one
+            # that lasts for the whole training: with the cache, every step would compute with the first weights.
+            return torch.autocast(kind, dtype=self.dtype, cache_enabled=False)
         if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
             return torch.autocast(kind, enabled=False)
         return nullcontext()
