@@ -13,8 +13,9 @@ from harness import Benchmark, Variant
 
 PREPARE = """
 from pathlib import Path
-from movie_reviews import fetch_reviews, fetch_vectors
-fetch_reviews(Path())
+import corpora
+from downloads import fetch_vectors
+corpora.fetch(Path(), "reviews")
 fetch_vectors(Path())
 """
 
@@ -25,13 +26,14 @@ import numpy as np
 import torch
 from smalltext_core import TextDataset
 from smalltext_kimcnn import KimCNNClassifier, Vectors, read_vectors
-from movie_reviews import read_reviews
+import corpora
 torch.set_num_threads(1)
 
 FOLDS = 10
 SETTINGS = dict(num_epochs=3, mini_batch_size=50, lr=0.004, min_frequency=2, verbosity=0)
 
-texts, labels = read_reviews(Path())
+reviews = corpora.read(Path(), "reviews")
+texts, labels = reviews.texts, reviews.labels
 fold_of = np.empty(len(texts), dtype=int)
 shuffled = np.random.default_rng(99).permutation(len(texts))
 fold_of[shuffled] = np.minimum(np.arange(len(texts)) // (len(texts) // FOLDS), FOLDS - 1)

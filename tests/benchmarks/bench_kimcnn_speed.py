@@ -13,16 +13,17 @@ import numpy as np
 import torch
 torch.set_num_threads(1)
 import naive_kimcnn as naive
-from movie_reviews import fetch_reviews, read_reviews
+import corpora
 from smalltext_kimcnn import KimCNN, KimCNNClassifier, PytorchTextClassificationDataset
 def read():
-    texts, labels = read_reviews(Path())
-    chosen = np.random.default_rng(0).permutation(len(texts))[:1000]
-    return PytorchTextClassificationDataset.from_texts([texts[row] for row in chosen], labels[chosen])
+    reviews = corpora.read(Path(), "reviews")
+    chosen = np.random.default_rng(0).permutation(len(reviews.texts))[:1000]
+    texts = [reviews.texts[row] for row in chosen]
+    return PytorchTextClassificationDataset.from_texts(texts, reviews.labels[chosen])
 """
 
 PREPARE = f"""{SETUP}
-fetch_reviews(Path())
+corpora.fetch(Path(), "reviews")
 KimCNNClassifier(2, num_epochs=1, seed=1, verbosity=0).fit(read()).save("model")
 """
 

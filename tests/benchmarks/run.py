@@ -1,7 +1,8 @@
 """Run the benchmarks: all of them, or those whose names are given (`hatch run bench imports`).
 
-Each module ``bench_*.py`` beside this one has a tuple BENCHMARKS. Tables are printed; everything that was measured
-is written to the folder .benchmarks/ of the repository. `--rounds 1` makes one round of each, for a first look.
+Each module ``bench_*.py`` beside this one has a tuple BENCHMARKS, or STUDIES, which take hours and are run by name
+alone. Tables are printed; everything that was measured is written to the folder .benchmarks/ of the repository.
+For a first look, `--rounds 1` makes one round of each benchmark, and `--quick` a part of each study.
 """
 
 from __future__ import annotations
@@ -15,29 +16,40 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness import Benchmark, as_json, as_table, measure
+from study import Study, conduct
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parents[1] / ".benchmarks"
 
 
-def available() -> Iterator[Benchmark]:
+def available() -> Iterator[Benchmark | Study]:
     for path in sorted(HERE.glob("bench_*.py")):
-        yield from importlib.import_module(path.stem).BENCHMARKS
+        module = importlib.import_module(path.stem)
+        yield from (*getattr(module, "BENCHMARKS", ()), *getattr(module, "STUDIES", ()))
 
 
 def main() -> None:
     benchmarks = {benchmark.name: benchmark for benchmark in available()}
     parser = argparse.ArgumentParser(description="Measure variants of one job side by side.")
+    everything = [name for name, benchmark in benchmarks.items() if isinstance(benchmark, Benchmark)]
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ones: {', '.join(benchmarks)}")
     parser.add_argument("--rounds", type=int, help="how often each variant is run; by default what each says")
+    parser.add_argument("--quick", action="store_true", help="measure a part of a study")
     arguments = parser.parse_args()
-    chosen = arguments.names or list(benchmarks)
+    chosen = arguments.names or everything
     unknown = [name for name in chosen if name not in benchmarks]
     if unknown:
         parser.error(f"no benchmark is called {unknown[0]}; there are {', '.join(benchmarks)}")
     RESULTS.mkdir(exist_ok=True)
     for name in chosen:
         benchmark = benchmarks[name]
+        if isinstance(benchmark, Study):
+            path = conduct(benchmark, RESULTS, quick=arguments.quick)
+            print(
+                f"{path.read_text(encoding='utf-8')}\n  written to {path.relative_to(HERE.parents[1])}\n",
+                flush=True,
+            )
+            continue
         result = measure(replace(benchmark, rounds=arguments.rounds or benchmark.rounds))
         path = RESULTS / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json"
         path.write_text(json.dumps(as_json(result), indent=2) + "\n", encoding="utf-8")

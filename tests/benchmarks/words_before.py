@@ -33,7 +33,7 @@ def compare(folder: Path, corpus: str, accuracy_on: int, timed_on: int) -> dict[
     Parameters
     ----------
     folder : Path
-        Where `corpora.fetch` has been.
+        The folder that `corpora.fetch` has written to.
     corpus : str
     accuracy_on, timed_on : int
         The number of texts: to split and to classify, and to measure time with.
@@ -44,7 +44,8 @@ def compare(folder: Path, corpus: str, accuracy_on: int, timed_on: int) -> dict[
         The number of texts of the corpus and of those that have the same tokens as before, accuracies, the largest
         difference between the accuracies of a split, CPU seconds, and medians of the ratios of CPU seconds.
     """
-    texts, labels = corpora.read_all(folder, corpus)
+    pool = corpora.read(folder, corpus)
+    texts, labels = pool.texts, pool.labels
     analyzers = [vectorizer.set_params(ngram_range=(1, 1)).build_analyzer() for vectorizer in _vectorizers()]
     same = sum(analyzers[0](text) == analyzers[1](text) for text in texts)
     rows = np.random.default_rng(0).permutation(len(texts))
