@@ -217,7 +217,7 @@ def test_load_hands_over_what_the_backend_raises(tmp_path):
 @pytest.mark.parametrize(
     ("distribution", "classifier", "advice"),
     [
-        ("other", "shelf", "is not part of smalltext: install it if you know it"),
+        ("other", "shelf", "is not part of smalltext: install it if you know and trust its publisher"),
         ("acme", "attic", "written by 'acme'"),
         ("Smalltext_SetFit", "setfit", "Install it: pip install smalltext-setfit "),
         ("smalltext-evil", "no-such", "not usable here"),

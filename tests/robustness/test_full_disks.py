@@ -36,8 +36,8 @@ def test_saving_to_a_full_disk_leaves_the_former_model(fitted, tmp_path, name, s
     error = children.in_a_child(save)
     assert isinstance(error, ModelNotSavedError)
     assert str(error) == (
-        f"{tmp_path / 'model'}: the model could not be written (File too large), and what was there is as it was. "
-        "Make room, or choose another place."
+        f"{tmp_path / 'model'}: the model could not be written (File too large); the folder is unchanged. "
+        "Free some space, or choose another folder."
     )
     assert tree(tmp_path) == before
 
@@ -149,7 +149,7 @@ def test_a_former_model_on_a_disk_that_nothing_may_be_written_to_stays_usable(di
         return None
 
     said, classifier = children.in_a_child(work)
-    assert said.startswith(f"{disk / 'model'}: nothing may be written to {disk}")
+    assert said.startswith(f"{disk / 'model'} cannot be written: there is no permission to write to {disk}")
     assert classifier == "sklearn"
 
 
@@ -157,7 +157,7 @@ def test_a_former_model_on_a_disk_that_nothing_may_be_written_to_stays_usable(di
 def test_a_folder_that_the_permissions_protect(fitted, tmp_path):
     tmp_path.chmod(0o555)
     try:
-        with pytest.raises(ModelFolderError, match="nothing may be written to"):
+        with pytest.raises(ModelFolderError, match="there is no permission to write to"):
             fitted("sklearn").save(tmp_path / "model")
     finally:
         tmp_path.chmod(0o755)

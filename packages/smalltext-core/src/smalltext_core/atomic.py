@@ -1,8 +1,8 @@
 """Paths, and folders that are replaced atomically.
 
-A folder is written next to its destination and then moved there in one step. Where the operating system can
-exchange two folders (Linux and macOS), a reader sees the old one or the new one at every moment, even if the
-process is killed; elsewhere there is a moment between two renames, which is undone if the second one fails.
+A folder is written next to its destination and then moved there. Where the operating system can exchange two
+folders (Linux and macOS), a reader sees the old one or the new one at any time, even if the process is killed;
+elsewhere there is a moment between two renames, and the first one is undone if the second one fails.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def staged_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
 def temporary_folder(target: Path) -> Iterator[Path]:
     """Yield a hidden folder next to a path, which is removed at the end.
 
-    It is locked while this process lives, where the system can. Folders that a killed process left are removed.
+    It is locked until then, where the system supports it. Folders that a killed process left are removed.
     """
     prefix = os.fsdecode(b".%b." % os.fsencode(target.name)[:200])
     _remove_leftovers(prefix, target.parent)
@@ -119,7 +119,7 @@ def _locked_folder(prefix: str, parent: Path) -> tuple[Path, int | None]:
 
 
 def _lock(folder: Path, *, wait: bool = False) -> int | None:
-    """Lock a folder until the descriptor that is returned is closed; None if others have it, or it cannot be."""
+    """Lock a folder until the returned descriptor is closed; None if another process holds the lock."""
     if fcntl is None:
         return None
     try:
@@ -135,11 +135,11 @@ def _lock(folder: Path, *, wait: bool = False) -> int | None:
 
 
 def replace_folder(source: Path, target: Path) -> None:
-    """Put `source` where `target` is; afterwards `source` holds what `target` held, if it existed."""
+    """Move `source` to `target`; if `target` existed, its former content is at `source` afterwards."""
     if not target.exists():
         source.rename(target)
     elif not target.is_dir():
-        raise NotADirectoryError(f"{target} is not a folder, so no folder takes its place.")
+        raise NotADirectoryError(f"{target} is not a folder, so it is not replaced by one.")
     elif not _exchange(source, target):
         old = source.with_name(f"{source.name}.old")
         target.rename(old)
@@ -164,7 +164,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _flush(path: Path) -> None:
-    """Write a file, or the entries of a folder, through to the disk, where the system can."""
+    """Flush a file, or the entries of a folder, to the disk, where the system supports it."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)

@@ -41,7 +41,7 @@ from smalltext_core.messages import brief
 if TYPE_CHECKING:
     from typing_extensions import Self, TypeVar
 
-    # Checkers know whether names were given; in annotations, and after from_labels, they need no check for None.
+    # Type checkers know whether names were given: after from_labels, say, no check for None is needed.
     N = TypeVar("N", bound="LabelNames | None", default="LabelNames | Any", covariant=True)
 else:
     from typing import TypeVar
@@ -130,7 +130,7 @@ class Dataset(ABC, Generic[X]):
 
     @staticmethod
     def _handed_out(x: Any) -> Any:
-        """Return `x` for callers; where it holds arrays, as a new object over the same read-only memory."""
+        """Return `x` for callers; if it holds arrays, as a new object over the same read-only memory."""
         return x
 
     @property

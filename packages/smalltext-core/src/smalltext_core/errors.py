@@ -5,7 +5,7 @@ from __future__ import annotations
 from smalltext_core.messages import LIMIT, one_line
 
 MESSAGE_LIMIT = 1500
-"""How many characters of a message are shown; `args` keep all of it."""
+"""The maximum number of characters of a message; `args` are not shortened."""
 
 
 class SmallTextError(Exception):
@@ -27,7 +27,7 @@ class InvalidInputError(SmallTextError, ValueError):
     allowed : str
         The values that are allowed.
     next_step : str, default=""
-        A sentence on what to do, where that is not plain.
+        A sentence that says what to do, unless that is obvious.
 
     Examples
     --------
@@ -97,12 +97,12 @@ class ModelFolderError(SmallTextError, ValueError):
 class ModelNotSavedError(OSError, ModelFolderError):
     """A model could not be written, for example because the disk is full; an older one is left unchanged.
 
-    It is made of `errno`, `strerror` and `filename` (the folder of the model), as every OSError is.
+    Its arguments are those of an OSError: `errno`, `strerror` and `filename` (the folder of the model).
     """
 
     def __str__(self) -> str:
         what = f"{one_line(str(self.filename))}: the model could not be written ({one_line(str(self.strerror))})"
-        return f"{what}, and what was there is as it was. Make room, or choose another place."
+        return f"{what}; the folder is unchanged. Free some space, or choose another folder."
 
 
 class UntrustedModelError(ModelFolderError):

@@ -43,7 +43,7 @@ class ConstructorFactory(ClassifierFactory, Generic[C]):
     kwargs : dict
         The keyword arguments of every new classifier.
     label : Any
-        What ``repr`` shows beside the number of classes; by default the name of the class.
+        What ``repr`` shows before the number of classes; by default the name of the class.
 
     Examples
     --------
@@ -193,7 +193,7 @@ def create_factory(
     Parameters
     ----------
     name : str
-        A name from `classifiers`, or ``distribution:name``; raises what `classifier_spec` raises.
+        A name from `classifiers`, or ``distribution:name``; errors are those of `classifier_spec`.
     num_classes : int
         2 or more (1 or more if multi-label).
     multi_label : bool, default=False

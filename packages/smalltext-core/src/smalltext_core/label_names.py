@@ -1,7 +1,7 @@
-"""Names of classes: `LabelNames`, the rule for names, and names that look alike.
+"""Names of classes: `LabelNames`, the normalisation of names, and names that look alike.
 
-A name is stripped of leading and trailing white space and in Unicode's composed form (NFC), whether it comes from
-Python, a file or a saved model. Numbers and booleans are names too: 1 and 1.0 are "1", True is "true".
+Names have no leading and trailing white space and are in Unicode's composed form (NFC), whether they come from
+Python, a file or a saved model. Numbers and booleans are converted: 1 and 1.0 are "1", True is "true".
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ _TYPED_ALIKE = str.maketrans(
 class LabelNames:
     """The names of classes: class number k is ``names[k]``.
 
-    Names follow the rule of `smalltext_core.label_names.class_name`, also those that are looked up: white space
-    around them is stripped, they are in NFC, and numbers are names. InvalidInputError is raised if one is empty or
-    none at all, if there are two alike, or if the names have no order (a set, a mapping).
+    Names are normalised by `smalltext_core.label_names.class_name`, also those that are looked up: white space
+    around them is stripped, they are in NFC, and numbers are converted. InvalidInputError is raised if one is
+    empty, if two are equal, or if the names have no order (a set, a mapping).
 
     Parameters
     ----------
@@ -97,9 +97,9 @@ class LabelNames:
 
     @classmethod
     def saved(cls, names: Iterable[str]) -> LabelNames:
-        """Return the names of a saved model unchanged, even if an earlier version had another rule for names.
+        """Return the names of a saved model unchanged, even if an earlier version normalised names differently.
 
-        They are looked up by the present rule as well, unless that gives the name of another class.
+        They are also found in their present normal form, unless that is the name of another class.
 
         Parameters
         ----------
@@ -272,8 +272,8 @@ def _name_of_text(label: str, argument: str) -> str:
     if not name.isascii():
         name = nfc(name).strip()
         if any("\ud800" <= character <= "\udfff" for character in name):
-            what = f"the name {shown_name(name)}, in which a character is half of a surrogate pair"
-            raise InvalidInputError(argument, what, _ALLOWED, "Write the character whole, or drop it.")
+            what = f"the name {shown_name(name)}, which contains half of a surrogate pair"
+            raise InvalidInputError(argument, what, _ALLOWED, "Write the whole character, or remove it.")
     if not name:
         given = "an empty name" if not label else f"a name of white space alone, {shown_name(label)}"
         raise InvalidInputError(argument, given, _ALLOWED, "Leave texts without a label out.")

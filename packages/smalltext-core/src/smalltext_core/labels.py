@@ -96,7 +96,7 @@ def frozen(y: Labels) -> Labels:
     for array in (y.data, y.indices, y.indptr) if is_multi_label(y) else (y,):
         owner: Any = array
         while isinstance(owner, np.ndarray):
-            owner.flags.writeable = False  # so that it cannot be made writable again through what it is a part of
+            owner.flags.writeable = False  # otherwise a view could be made writable again
             owner = owner.base
     return y
 

@@ -1,8 +1,8 @@
-"""Values and advice in messages: short, printable, and without characters that control a terminal.
+"""Formatting of values in messages: short, printable, and without terminal control characters.
 
-Names of files, labels, texts, arguments and what plugins say come from others. Shown unchanged, an escape sequence
-in them could clear the screen, retitle the window or hide a line, and a bidirectional override could make a path
-read as another one.
+File names, labels, texts, arguments and messages of plugins are untrusted. Shown unchanged, an escape sequence in
+them could clear the screen, set the title of the window or hide a line; a bidirectional override could disguise a
+path.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from types import MappingProxyType
 import numpy as np
 
 LIMIT = 300
-"""How many characters of one value are shown."""
+"""The maximum number of characters of one value."""
 
 _JOINERS = "\u200c\u200d"
-"""Invisible, but they spell words of many scripts and join emoji; a terminal takes them for nothing else."""
+"""Invisible, but many scripts and emoji need them, and they do not affect a terminal."""
 
 _DOTS = "..."
 
 _LISTED, _DEPTH = 4, 3
-"""How many entries of a collection are shown, and how many collections within one another."""
+"""The maximum number of entries of a collection, and the maximum depth of nested collections."""
 
 _BRACKETS = {
     list: "[]",
@@ -42,9 +42,9 @@ _BRACKETS = {
 def printable(text: str, limit: int | None = LIMIT, *, keep: str = "") -> str:
     r"""Return a text shortened to `limit` characters (None keeps all) and with unprintable ones escaped.
 
-    Control characters (the line feed too), bidirectional and other invisible formatting characters, spaces other
-    than the plain one, and halves of surrogate pairs are written as Python escapes them: ``\x1b``, ``\u202e``;
-    those in `keep` are not. The middle of a longer text is left out, so that its end is still seen.
+    Control characters (also line feeds), bidirectional and other invisible formatting characters, spaces other
+    than the ASCII one, and halves of surrogate pairs are escaped as in Python (``\x1b``, ``\u202e``), unless they
+    are in `keep`. The middle of a longer text is replaced by dots.
 
     Examples
     --------
@@ -62,10 +62,9 @@ def printable(text: str, limit: int | None = LIMIT, *, keep: str = "") -> str:
 
 
 def shown(value: object, limit: int = LIMIT) -> str:
-    """Return the `repr` of any value as it may be shown in a message: printable, shortened, and never an error.
+    """Return the `repr` of a value for a message: printable, at most `limit` characters, and never an error.
 
-    Long strings, numbers, arrays and collections are shortened before they are written, to `limit` characters in
-    all, since all of them could take gigabytes.
+    Long strings, numbers, arrays and collections are shortened first: their full `repr` could take gigabytes.
 
     Examples
     --------
@@ -78,7 +77,7 @@ def shown(value: object, limit: int = LIMIT) -> str:
 
 
 def brief(value: object) -> str:
-    """Return a representation of a value in at most 100 characters; see `shown`.
+    """Return the `repr` of a value in at most 100 characters; see `shown`.
 
     Examples
     --------
@@ -89,7 +88,7 @@ def brief(value: object) -> str:
 
 
 def _bounded(value: object, limit: int, depth: int) -> str:
-    """Return a `repr` whose length is bounded, whatever the length of the value; subclasses are treated alike."""
+    """Return a `repr` of bounded length; subclasses are treated as their base classes."""
     try:
         if isinstance(value, np.ndarray):
             return f"an array of {value.dtype}, shape {value.shape}"
@@ -109,12 +108,12 @@ def _bounded(value: object, limit: int, depth: int) -> str:
             if isinstance(value, kind):
                 return _listed(value, brackets, (_bounded(one, limit, depth - 1) for one in value), depth)
         return _shortened(repr(value), limit)
-    except Exception:  # what an object of a caller raises is not the subject of the message
+    except Exception:  # in the __repr__ of an object; not the subject of the message
         return f"a {type(value).__name__}"
 
 
 def _listed(value: object, brackets: str, entries: Iterable[str], depth: int) -> str:
-    """Write the first entries of a collection, with its type where the brackets don't tell."""
+    """Format the first entries of a collection, with its type unless the brackets show it."""
     first = [_DOTS] if depth <= 0 else list(islice(entries, _LISTED + 1))
     if len(first) > _LISTED:
         first[_LISTED] = _DOTS
@@ -154,11 +153,11 @@ NEEDED_TOO: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "smalltext-transformers": ("smalltext-torch",),
     }
 )
-"""The packages of this project, and the other ones, except smalltext-core, that each requires."""
+"""The packages of this project, and those that each requires besides smalltext-core."""
 
 
 def install_command(distribution: str, *, upgrade: bool = False) -> str:
-    """Return the command that installs a distribution, and for those of this project also that for a clone.
+    """Return the command that installs a distribution; for those of this project, also the one for a clone.
 
     Examples
     --------

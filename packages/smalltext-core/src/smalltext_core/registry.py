@@ -316,7 +316,7 @@ def registry() -> Registry:
             return _registry
         if _loading:
             what = "A plugin asks which classifiers are installed while it is being loaded"
-            raise PluginError(f"{what}, so that nobody knows yet. Ask on first use, in a function.")
+            raise PluginError(f"{what}, before the list is complete. Ask on first use, in a function.")
         _loading = True
         try:
             found = _with_registered(discover() if _registry is None else _registry.plugins)

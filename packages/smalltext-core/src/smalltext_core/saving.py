@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
-"""What libraries written in Rust say where Python raises an OSError."""
+"""How libraries written in Rust report an error of the operating system."""
 
 _staged: ContextVar[Path | None] = ContextVar("staged", default=None)
 """The folder that `save_with_files` has staged, into which the classifier writes without staging another one."""
@@ -74,7 +74,7 @@ def model_folder(
     """Yield a folder to write the files of a classifier into; they and a manifest appear in `folder` at the end.
 
     A saved model that is there already is replaced, except for files that it does not list. ModelFolderError is
-    raised as by `check_destination`, and ModelNotSavedError if the disk does not take the files.
+    raised as by `check_destination`, and ModelNotSavedError if the files cannot be written.
     """
     check_writer(classifier=classifier, distribution=distribution, version=version)
     with _replacing(as_path(folder)) as staging:
@@ -132,7 +132,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
 
 
 def _of_the_disk(error: Exception) -> tuple[int | None, str]:
-    """Return the number and the message of an error of the operating system; (None, "") for any other error."""
+    """Return the number and message of an operating system error; (None, "") for any other error."""
     if isinstance(error, OSError):
         return error.errno or errno.EIO, error.strerror or str(error)
     number = _OS_ERROR.search(str(error))
@@ -191,7 +191,7 @@ def load(folder: str | Path, **options: Any) -> SavingClassifier:
     except (UnknownClassifierError, AmbiguousNameError, PluginError) as error:
         writer = f"{shown(manifest.distribution)} {shown(manifest.version)}"
         what = f"{shown(manifest.classifier)} classifier, written by {writer}"
-        advice = "It is not part of smalltext: install it if you know it, and trust who publishes it."
+        advice = "It is not part of smalltext: install it if you know and trust its publisher."
         if canonical(manifest.distribution) in FIRST_PARTY.values():  # else no folder gets a package recommended
             advice = f"Install it: {install_command(canonical(manifest.distribution))}"
         raise ModelFolderError(f"{folder} holds a {what}, which is not usable here. {error} {advice}") from error
@@ -213,22 +213,22 @@ def load(folder: str | Path, **options: Any) -> SavingClassifier:
 
 @contextmanager
 def damage_explained(folder: str | Path) -> Iterator[None]:
-    """Turn whatever is raised while a saved model is read into a ModelFolderError, with the cause chained.
+    """Convert exceptions that are raised while a saved model is read to ModelFolderError, with the cause chained.
 
-    `load` does it for every backend. Exceptions of smalltext pass, and so do those that say nothing about the
-    folder: MemoryError, KeyboardInterrupt, SystemExit, warnings as errors, and those of signal handlers.
+    `load` does this for every backend. Exceptions of smalltext pass, and those that the folder does not cause:
+    MemoryError, KeyboardInterrupt, SystemExit, warnings as errors, and exceptions of signal handlers.
     """
     try:
         yield
     except (SmallTextError, MemoryError, Warning):
         raise
     except BaseException as error:
-        # Libraries written in Rust panic with an exception that Python does not count among the ordinary ones.
+        # The panics of libraries written in Rust are no subclass of Exception.
         ordinary = isinstance(error, Exception) or type(error).__name__ == "PanicException"
         if not ordinary or raised_by_signal(error):
             raise
         what = f"{folder} cannot be loaded, {type(error).__name__}: {one_line(str(error))}"
-        advice = "It is damaged, or was saved with versions that those installed here do not understand"
+        advice = "It is damaged, or was saved with versions of libraries that the installed ones cannot read"
         raise ModelFolderError(f"{what}. {advice}: copy the folder again, or save the model again.") from error
 
 
@@ -238,7 +238,7 @@ def check_destination(folder: str | Path) -> list[Path]:
     Returns
     -------
     list of Path
-        The files in it that saving keeps: those that the manifest of the former model does not list.
+        The files in it that are kept: those that the manifest of the saved model does not list.
 
     Raises
     ------
@@ -251,8 +251,8 @@ def check_destination(folder: str | Path) -> list[Path]:
         raise ModelFolderError(f"{place} is a file. Give the path of a folder for the model.")
     parent = place.resolve().parent if place == folder else place
     if not os.access(parent, os.W_OK | os.X_OK):
-        what = f"{folder}: nothing may be written to {parent}, where the model is to be"
-        raise ModelFolderError(f"{what}. Choose another place, or change the permissions.")
+        what = f"{folder} cannot be written: there is no permission to write to {parent}"
+        raise ModelFolderError(f"{what}. Choose another folder, or change the permissions.")
     present = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     if not present:
         return []

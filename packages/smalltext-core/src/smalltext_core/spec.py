@@ -35,7 +35,7 @@ class ClassifierSpec:
     Parameters
     ----------
     name : str
-        What users call it: lower-case letters and digits, joined by dots, dashes or underscores.
+        The name: lower-case letters and digits, joined by dots, dashes or underscores.
     summary : str
         One line for the list of classifiers.
     protocol : int
@@ -49,7 +49,7 @@ class ClassifierSpec:
         The location of a function from a number of classes and keyword arguments to a factory; by default the
         class is called with them. ``smalltext info`` shows the parameters of the function, or else of the class.
     dataset : str, optional
-        The location of the dataset class of what the backend computes, if it has one.
+        The location of the class of encoded datasets, if the backend has one.
     abilities : tuple of str, default=()
         Those of `ABILITIES` that the classifier has.
 
@@ -123,8 +123,8 @@ class ClassifierSpec:
 def smalltext_classifiers() -> Iterable[ClassifierSpec]:  # type: ignore[empty-body]
     """Return the specs of the classifiers that this plugin brings.
 
-    The module that implements it is named by an entry point of the group ``smalltext`` and imports
-    smalltext_core alone, so that listing what is installed stays quick. Added in protocol version 1.
+    The module that implements it is named by an entry point of the group ``smalltext`` and imports only
+    smalltext_core, so that listing classifiers is quick. Added in protocol version 1.
 
     Examples
     --------
