@@ -149,7 +149,8 @@ def test_a_former_model_on_a_disk_that_nothing_may_be_written_to_stays_usable(di
         return None
 
     said, classifier = children.in_a_child(work)
-    assert said.startswith(f"{disk / 'model'} cannot be written: there is no permission to write to {disk}")
+    reason = f"the model cannot be written, there is no permission to write to {disk}"
+    assert said.startswith(f"{disk / 'model'}: {reason}")
     assert classifier == "sklearn"
 
 

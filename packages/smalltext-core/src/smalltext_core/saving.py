@@ -251,7 +251,7 @@ def check_destination(folder: str | Path) -> list[Path]:
         raise ModelFolderError(f"{place} is a file. Give the path of a folder for the model.")
     parent = place.resolve().parent if place == folder else place
     if not os.access(parent, os.W_OK | os.X_OK):
-        what = f"{folder} cannot be written: there is no permission to write to {parent}"
+        what = f"{folder}: the model cannot be written, there is no permission to write to {parent}"
         raise ModelFolderError(f"{what}. Choose another folder, or change the permissions.")
     present = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     if not present:
