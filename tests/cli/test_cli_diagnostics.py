@@ -154,7 +154,7 @@ def test_fitted_thresholds_come_before_the_parameter():
 
 def test_a_calibration_is_described_with_its_effect():
     assert calibration_text(FITTED) == (
-        "temperature 2.00, fitted on 120 texts not trained on; log loss 0.610 before, 0.520 after; "
+        "temperature 2.00, fitted to held-out predictions of 120 texts; log loss 0.610 before, 0.520 after; "
         "calibration error 0.120 before, 0.050 after"
     )
     assert calibration_text(prior_temperature(2.0)).startswith(
@@ -162,7 +162,7 @@ def test_a_calibration_is_described_with_its_effect():
     )
     logistic = Calibration("logistic", (1.0, 1.0), (0.0, 0.1), 1)
     assert calibration_text(logistic).startswith(
-        "a logistic map for each class (mean temperature 1.00), fitted on 1 "
+        "a logistic map for each class (mean temperature 1.00), fitted to held-out predictions of 1 text"
     )
 
 

@@ -169,3 +169,10 @@ def test_a_type_that_nobody_vouches_for_is_loaded_only_by_its_name(smalltext, ma
     assert "own_estimator.OwnEstimator" in line
     assert "--trust TYPE" in line
     assert smalltext(*arguments, "--trust", "own_estimator.OwnEstimator").code == 0
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "check", "info", "list"])
+def test_flags_look_like_flags(smalltext, command):
+    """Those that typer adds, such as --help, aside."""
+    lines = [line for line in smalltext(command, "--help").out.splitlines() if "<bool>" in line]
+    assert all("--help" in line for line in lines), lines

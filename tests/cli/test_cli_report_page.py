@@ -5,7 +5,8 @@ import pytest
 from scipy.sparse import csr_matrix
 from tests.cli.sample_evaluations import evaluation, multi_label, single_label
 
-from smalltext_cli.report import model_parameters, most_confident_mistakes, render_report, text_statistics
+from smalltext_cli.evaluation import model_parameters
+from smalltext_cli.report import most_confident_mistakes, render_report, text_statistics
 from smalltext_core.saving import Manifest
 
 NEWS = ["business", "entertainment", "politics", "sport", "tech"]
@@ -147,7 +148,7 @@ def test_the_statistics_of_the_texts_count_duplicates_and_empty_texts():
 def test_long_parameters_are_cut():
     manifest = Manifest("sklearn", "smalltext-sklearn", "1.0", {"words": ["word"] * 1000, "C": 1.0})
 
-    (name, value), (_, words) = model_parameters(manifest)
+    (name, value), (_, words) = model_parameters(manifest).items()
 
     assert (name, value) == ("C", "1.0")
     assert words.endswith(" …")

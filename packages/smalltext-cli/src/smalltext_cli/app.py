@@ -69,7 +69,12 @@ def _common(
     version: Annotated[  # noqa: ARG001 - its callback does the work
         bool,
         typer.Option(
-            "--version", "-V", callback=_print_versions, is_eager=True, help="Show the versions of all packages."
+            "--version",
+            "-V",
+            metavar="",
+            callback=_print_versions,
+            is_eager=True,
+            help="Show the versions of all packages.",
         ),
     ] = False,
 ) -> None:

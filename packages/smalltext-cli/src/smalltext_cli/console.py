@@ -6,6 +6,7 @@ import codecs
 import difflib
 import io
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -131,6 +132,22 @@ def new_table(*headers: str, left: tuple[int, ...] = (0,), **options: Any) -> Ta
     return table
 
 
+def set_verbosity(*, quiet: bool = False, verbose: bool = False) -> None:
+    """Leave out progress and notes, or print the log of the packages to standard error as well.
+
+    UsageError is raised if both are asked for.
+    """
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose contradict each other. Give one of them.")
+    messages().quiet = quiet
+    if quiet:
+        os.environ[_BARS] = "0"
+    if verbose:
+        handler = logging.StreamHandler()
+        handler.addFilter(lambda record: record.name.startswith("smalltext"))
+        logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(message)s")
+
+
 def print_message(text: str) -> None:
     """Print a line to standard error as it is: neither markup nor wrapped."""
     messages().print(text, markup=False, soft_wrap=True)
@@ -147,8 +164,11 @@ def note(message: str) -> None:
 
 
 def warn(message: str) -> None:
-    """Print a warning about a result to standard error."""
+    """Print a warning about a result to standard error, however quiet the command is."""
+    console = messages()
+    is_quiet, console.quiet = console.quiet, False
     print_message(printable(f"Warning: {message}", None))
+    console.quiet = is_quiet
 
 
 def result_bytes() -> BinaryIO:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,6 +153,16 @@ def without_class_note(scores: Scores) -> str:
     )
 
 
+def scores_text(scores: Mapping[str, Any]) -> str:
+    """Describe the main scores, given as `Scores.as_dict` returns them and ``scores.json`` holds them."""
+    low, high = scores["accuracy_interval"]
+    return (
+        f"accuracy {scores['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}), macro F1 "
+        f"{scores['macro_f1']:.3f}, log loss {scores['log_loss']:.3f}, calibration error "
+        f"{scores['expected_calibration_error']:.3f}"
+    )
+
+
 def calibration_text(calibration: Calibration | None) -> str:
     """Describe a calibration: the map, the texts that it was fitted on, and its effect on them.
 
@@ -171,7 +182,9 @@ def calibration_text(calibration: Calibration | None) -> str:
         return f"{what}, assumed: there were too few texts to fit one"
     measured = {"log loss": calibration.log_loss, "calibration error": calibration.calibration_error}
     effects = [f"{name} {pair[0]:.3f} before, {pair[1]:.3f} after" for name, pair in measured.items() if pair]
-    return "; ".join((f"{what}, fitted on {counted(calibration.n_texts, 'text')} not trained on", *effects))
+    return "; ".join(
+        (f"{what}, fitted to held-out predictions of {counted(calibration.n_texts, 'text')}", *effects)
+    )
 
 
 def threshold_text(thresholds: Mapping[str, float]) -> str:

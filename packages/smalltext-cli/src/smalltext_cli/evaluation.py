@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -24,6 +25,8 @@ from smalltext_core.label_names import shown_name
 from smalltext_core.labels import Labels
 from smalltext_core.saving import Manifest, read_manifest
 
+_MAX_VALUE = 300
+
 SCORES = "scores.json"
 """The file in a model folder that holds its scores."""
 
@@ -41,6 +44,19 @@ class Model:
     def probabilities(self) -> Probabilities:
         """How its probabilities are calibrated, and its thresholds."""
         return Probabilities.of(self.classifier, self.names.names)
+
+
+def model_parameters(manifest: Manifest) -> dict[str, str]:
+    """Return the parameters that a saved model was created with as JSON; long values are cut.
+
+    What training determined, whose names end in an underscore, is left out.
+    """
+    saved = manifest.parameters
+    given = saved["constructor"] if isinstance(saved.get("constructor"), dict) else saved
+    values = {name: json.dumps(given[name], ensure_ascii=False) for name in sorted(given) if name[-1:] != "_"}
+    return {
+        name: value if len(value) <= _MAX_VALUE else f"{value[:_MAX_VALUE]} …" for name, value in values.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,14 +15,12 @@ from numpy.typing import NDArray
 
 from smalltext_cli import charts
 from smalltext_cli.diagnostics import most_confused_classes, top_confusions
-from smalltext_cli.evaluation import Evaluation
+from smalltext_cli.evaluation import Evaluation, model_parameters
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import printable
 from smalltext_core.probabilities import to_labels
-from smalltext_core.saving import Manifest
 
 _MAX_TEXT = 400
-_MAX_VALUE = 300
 
 
 def render_report(evaluation: Evaluation) -> str:
@@ -44,7 +41,7 @@ def render_report(evaluation: Evaluation) -> str:
             rows=list(zip(evaluation.names, scores.per_class, strict=True)),
             weakest=charts.lowest_f1_first(scores.per_class)[:1],
             texts_summary=text_statistics(evaluation.texts),
-            parameters=model_parameters(evaluation.manifest),
+            parameters=model_parameters(evaluation.manifest).items(),
             mistakes=most_confident_mistakes(evaluation),
             max_bars=charts.MAX_BARS,
             max_matrix_classes=charts.MAX_MATRIX_CLASSES,
@@ -106,14 +103,6 @@ def text_statistics(texts: Sequence[str]) -> dict[str, int]:
         "empty": sum(not text.strip() for text in texts),
         "median_length": round(median(map(len, texts))),
     }
-
-
-def model_parameters(manifest: Manifest) -> list[tuple[str, str]]:
-    """Return the parameters of a model as names and JSON values; long values are cut."""
-    values = {name: json.dumps(value, ensure_ascii=False) for name, value in sorted(manifest.parameters.items())}
-    return [
-        (name, value if len(value) <= _MAX_VALUE else f"{value[:_MAX_VALUE]} …") for name, value in values.items()
-    ]
 
 
 @dataclass(frozen=True)

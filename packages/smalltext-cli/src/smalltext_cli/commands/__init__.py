@@ -83,4 +83,13 @@ Device = Annotated[
     str | None,
     typer.Option(metavar="DEVICE", help="The device to compute on, such as cpu or cuda.", show_default=False),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of tables.")]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", metavar="", help="Print results and warnings alone: no progress, notes or counts."
+    ),
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", metavar="", help="Print what the classifier logs as well.")
+]
+AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON for programs instead of tables.")]

@@ -33,6 +33,7 @@ def check(
         bool | None,
         typer.Option(
             "--multi-label/--single-label",
+            metavar="",
             help="Check problems of this kind alone. By default, all that the classifier supports.",
             show_default=False,
         ),
@@ -47,7 +48,7 @@ def check(
         ),
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Explain why each rule exists, and how to keep it.")
+        bool, typer.Option("--explain", metavar="", help="Explain why each rule exists, and how to keep it.")
     ] = False,
     seed: Annotated[
         int | None,

@@ -17,6 +17,7 @@ from smalltext_cli.console import (
     print_line,
     print_message,
     results,
+    set_verbosity,
     working,
 )
 from smalltext_cli.readers.files import STDIN, format_of
@@ -54,6 +55,8 @@ def evaluate(
     trust: commands.Trust = None,
     device: commands.Device = None,
     as_json: commands.AsJson = False,
+    quiet: commands.Quiet = False,
+    verbose: commands.Verbose = False,
 ) -> None:
     """Score a model on labelled texts.
 
@@ -72,6 +75,7 @@ def evaluate(
     from smalltext_cli.evaluation import evaluate_model, load_model
     from smalltext_cli.readers import Reader
 
+    set_verbosity(quiet=quiet, verbose=verbose)
     if report is not None:
         writers.check_file_output(report, data, model)
     loaded = load_model(model, trusted=trust, device=device)

@@ -11,6 +11,7 @@ import typer
 from smalltext_cli import commands
 from smalltext_cli.console import (
     UsageError,
+    counted,
     jsonable,
     listed_names,
     new_table,
@@ -199,6 +200,9 @@ def _model_as_dict(model: Model, folder: str) -> dict[str, Any]:
 
 
 def _show_model(model: Model, content: dict[str, Any]) -> None:
+    from smalltext_cli.diagnostics import scores_text
+    from smalltext_cli.evaluation import model_parameters
+
     names, scores = content["labels"], content["scores"]
     kind = "any number of them a text" if model.multi_label else "one a text"
     facts = {
@@ -209,12 +213,7 @@ def _show_model(model: Model, content: dict[str, Any]) -> None:
         "size": f"{content['bytes'] / 1e3:,.0f} kB",
     }
     if scores is not None:
-        low, high = scores["accuracy_interval"]
-        facts["scores"] = (
-            f"accuracy {scores['accuracy']:.3f} (95% interval {low:.3f} to {high:.3f}), macro F1 "
-            f"{scores['macro_f1']:.3f}, log loss {scores['log_loss']:.3f}, calibration error "
-            f"{scores['expected_calibration_error']:.3f}, on {scores['texts']:,} texts"
-        )
+        facts["scores"] = f"{scores_text(scores)}, on {counted(scores['texts'], 'text')}"
     print_line(content["model"], style="bold")
     table = new_table(show_header=False)
     for name, words in facts.items():
@@ -222,6 +221,6 @@ def _show_model(model: Model, content: dict[str, Any]) -> None:
     results().print(table)
     print_line()
     table = new_table("parameter", "value", left=(0, 1))
-    for name, value in content["parameters"].items():
-        table.add_row(plain(name, style="bold"), plain(json.dumps(value, ensure_ascii=False), 4 * LIMIT))
+    for name, value in model_parameters(model.manifest).items():
+        table.add_row(plain(name, style="bold"), plain(value, 4 * LIMIT))
     results().print(table)

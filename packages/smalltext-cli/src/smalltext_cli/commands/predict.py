@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smalltext_cli import commands
-from smalltext_cli.console import UsageError, counted, note, print_message, working
+from smalltext_cli.console import UsageError, counted, note, print_message, set_verbosity, working
 from smalltext_cli.readers.files import FileFormat, format_of
 from smalltext_core import TextDataset
 from smalltext_core.atomic import expanded
@@ -42,7 +42,9 @@ def predict(
             callback=expanded,
         ),
     ],
-    proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each class: proba_NAME.")] = False,
+    proba: Annotated[
+        bool, typer.Option("--proba", metavar="", help="Add the probability of each class: proba_NAME.")
+    ] = False,
     top: Annotated[
         int,
         typer.Option(
@@ -60,6 +62,8 @@ def predict(
     ] = None,
     trust: commands.Trust = None,
     device: commands.Device = None,
+    quiet: commands.Quiet = False,
+    verbose: commands.Verbose = False,
 ) -> None:
     """Label new texts with a trained model.
 
@@ -78,6 +82,7 @@ def predict(
     from smalltext_cli.evaluation import load_model
     from smalltext_cli.readers import Reader
 
+    set_verbosity(quiet=quiet, verbose=verbose)
     target_format = output_format or ("csv" if output == writers.STDOUT else format_of(output, "--output-format"))
     writers.check_output(output, data, model)
     predictor = Predictor(load_model(model, trusted=trust, device=device), target_format, proba=proba, top=top)

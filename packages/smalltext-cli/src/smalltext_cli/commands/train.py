@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smalltext_cli import commands
-from smalltext_cli.console import jsonable, print_json, print_line
+from smalltext_cli.console import counted, jsonable, print_json, print_line, set_verbosity
 from smalltext_core.atomic import expanded
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def train(
         ),
     ] = None,
     multi_label: Annotated[
-        bool, typer.Option("--multi-label", help="Several classes, or none, may apply to a text.")
+        bool, typer.Option("--multi-label", metavar="", help="Several classes, or none, may apply to a text.")
     ] = False,
     max_classes: Annotated[
         int | None,
@@ -79,6 +79,8 @@ def train(
     ] = None,
     device: commands.Device = None,
     as_json: commands.AsJson = False,
+    quiet: commands.Quiet = False,
+    verbose: commands.Verbose = False,
 ) -> None:
     """Train a classifier on labelled texts.
 
@@ -96,6 +98,7 @@ def train(
     from smalltext_cli.readers import Reader
     from smalltext_cli.training_run import TrainingRun
 
+    set_verbosity(quiet=quiet, verbose=verbose)
     run = TrainingRun(
         classifier,
         data,
@@ -127,17 +130,14 @@ def train(
 
 
 def _show(run: TrainingRun) -> None:
-    print_line(f"Trained on {len(run.split.train):,} texts in {run.seconds:.1f} s")
-    scores = run.scores
-    if scores is None:
+    from smalltext_cli.diagnostics import scores_text
+
+    print_line(f"Trained on {counted(len(run.split.train), 'text')} in {run.seconds:.1f} s")
+    if run.document is None:
         print_line("There are no scores: no text was held out. Give --validation FILE, or more texts.")
     else:
-        low, high = scores.accuracy_interval
-        print_line(
-            f"On {scores.num_texts:,} texts {run.split.described}: accuracy {scores.accuracy:.3f} "
-            f"(95 % interval {low:.3f} to {high:.3f}), macro F1 {scores.macro_f1:.3f}, "
-            f"log loss {scores.log_loss:.3f}, calibration error {scores.expected_calibration_error:.3f}"
-        )
+        texts = counted(run.document["texts"], "text")
+        print_line(f"On {texts} {run.split.described}: {scores_text(run.document)}")
     for name, words in run.probabilities.as_text().items():
         print_line(f"{name.capitalize()}: {words}")
     print_line(f"Model: {run.output}")
