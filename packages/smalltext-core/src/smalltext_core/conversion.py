@@ -22,7 +22,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief
 
 Rows = range | NDArray[np.intp]
-"""Which rows of the storage a view shows. A view of a view is one selection too, so that views nest at no cost."""
+"""The rows of the storage that a view shows. A view of a view has one selection too, so nesting costs nothing."""
 
 _INDICES = "an int, a slice, a list or array of ints, or a boolean mask with one entry a text"
 
@@ -33,37 +33,19 @@ _RUN_OF_MARKS = re.compile(r"[^\w\x00-\u02ff]{50,}")
 
 
 def is_whole(value: object) -> TypeGuard[int]:
-    """Return whether a value is a whole number, of Python or of numpy.
-
-    Examples
-    --------
-    >>> is_whole(3), is_whole(np.int8(3)), is_whole(True), is_whole(3.0), is_whole(np.timedelta64(3, "s"))
-    (True, True, False, False, False)
-    """
+    """Return whether a value is an integer, of Python or of numpy, and neither a boolean nor a time span."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Return whether a value is a real number that a float can hold; NaN and infinity are such.
-
-    Examples
-    --------
-    >>> is_number(0.5), is_number(np.float32(0.5)), is_number(3), is_number(10**400), is_number(1j)
-    (True, True, True, False, False)
-    """
+    """Return whether a value is a real number that a float can represent, or NaN or infinity."""
     if isinstance(value, (float, np.floating)):
         return True
     return is_whole(value) and abs(int(value)) <= sys.float_info.max
 
 
 def are_whole(array: NDArray[Any]) -> bool:
-    """Return whether an array holds whole numbers.
-
-    Examples
-    --------
-    >>> are_whole(np.array([1, 2])), are_whole(np.array([1.0])), are_whole(np.array([1], dtype="timedelta64[s]"))
-    (True, False, False)
-    """
+    """Return whether the type of an array is an integer type; that of booleans or time spans is not."""
     return array.dtype.kind in "iu"
 
 
@@ -202,7 +184,7 @@ def compose_rows(outer: Rows | None, inner: Rows) -> Rows:
 
 
 def positions(rows: Rows) -> Any:
-    """Return rows as what numpy and scipy index with: a slice where that avoids a copy, else an array."""
+    """Return rows as an index for numpy and scipy: a slice where that avoids a copy, else an array."""
     if not isinstance(rows, range):
         return rows
     if not rows:

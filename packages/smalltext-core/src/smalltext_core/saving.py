@@ -31,7 +31,6 @@ from smalltext_core.errors import (
 from smalltext_core.label_names import LabelNames
 from smalltext_core.lazy_import import raised_by_signal
 from smalltext_core.manifest import (
-    FORMAT_VERSION,
     LARGEST_MANIFEST,
     MANIFEST,
     Manifest,
@@ -43,7 +42,6 @@ from smalltext_core.messages import install_command, one_line, shown
 from smalltext_core.registry import FIRST_PARTY, canonical, classifier_spec
 
 __all__ = [
-    "FORMAT_VERSION",
     "MANIFEST",
     "Manifest",
     "check_destination",
