@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import cpu_times
+from work_units import LONG, work_unit
 
 INSTALL_BROWSER = "apt-get install --yes --no-install-recommends chromium chromium-driver"
 """The command for Debian and its relatives; `.ci/run` gives it too."""
@@ -27,15 +28,6 @@ EXPENSIVE_CHECKS = {
     "check_repeated_training_leaves_no_files",
 }
 """The checks that import a backend in a new process or train twenty times: three quarters of the kit's cost."""
-
-
-SHARING_FOLDERS = ("tests/install/", "tests/plugins/")
-"""Folders whose files share wheels and environments, which are made once where one worker runs all of them."""
-INDEPENDENT = (
-    "tests/integrations/test_small_text_learner.py",
-    "tests/robustness/test_random_calls.py",
-)
-"""Files of long tests that share nothing: these are handed out one by one."""
 
 
 def pytest_ignore_collect(collection_path):
@@ -99,17 +91,16 @@ def pytest_xdist_make_scheduler(config, log):
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
-            return _work_unit(nodeid)
+            return work_unit(nodeid)
+
+        def schedule(self):
+            """Put long units at the front of the queue, which is in the order of their numbers of tests."""
+            super().schedule()
+            for unit in reversed(LONG):
+                if unit in self.workqueue:
+                    self.workqueue.move_to_end(unit, last=False)
 
     return Scheduling(config, log)
-
-
-def _work_unit(nodeid):
-    """Return what names the tests that go to one worker together: a folder, a file or one test."""
-    path = nodeid.partition("::")[0]
-    if path in INDEPENDENT:
-        return nodeid
-    return next((folder for folder in SHARING_FOLDERS if path.startswith(folder)), path)
 
 
 def pytest_terminal_summary(terminalreporter, config):

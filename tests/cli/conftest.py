@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
+
+from smalltext_cli import app
 
 VOCABULARY = {
     "spam": ["buy", "cheap", "pills", "now", "win", "money", "free", "offer"],
@@ -24,6 +28,18 @@ def in_a_process(
     """Run the command as a shell does."""
     command = [sys.executable, "-m", "smalltext_cli", *map(str, arguments)]
     return subprocess.run(command, input=stdin, capture_output=True, **options)
+
+
+def run_here(*arguments: object) -> None:
+    """Run the command in this process, for fixtures; it must succeed."""
+    handler, shown = signal.getsignal(signal.SIGTERM), warnings.showwarning
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["smalltext", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            app.main()
+    signal.signal(signal.SIGTERM, handler)
+    warnings.showwarning = shown
+    assert not end.value.code
 
 
 @pytest.fixture
@@ -62,14 +78,12 @@ def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def model(mails: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "mails"
-    ended = in_a_process("train", mails, "--classifier", "sklearn", "--output", folder, "--seed", 1)
-    assert ended.returncode == 0, ended.stderr
+    run_here("train", mails, "--classifier", "sklearn", "--output", folder, "--seed", 1)
     return folder
 
 
 @pytest.fixture(scope="session")
 def multi_label_model(tagged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tagged"
-    ended = in_a_process("train", tagged, "-c", "sklearn", "-o", folder, "--multi-label")
-    assert ended.returncode == 0, ended.stderr
+    run_here("train", tagged, "-c", "sklearn", "-o", folder, "--multi-label")
     return folder

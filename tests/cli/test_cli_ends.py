@@ -39,8 +39,9 @@ def test_wrong_usage_is_told_in_one_line(smalltext, arguments, said):
     assert ended.err.rstrip().endswith("--help")
 
 
-@pytest.mark.parametrize("command", ["predict", "evaluate", "train"])
-def test_bad_input_in_a_real_process(process, model, tmp_path, command):
+@pytest.fixture(params=["predict", "evaluate", "train"])
+def with_bad_input(request, model, tmp_path):
+    """The arguments of a command whose input has a byte that is not UTF-8, and how the error begins."""
     data = tmp_path / "data.csv"
     data.write_bytes(b"text,label\nbuy,spam\n\xe9t\xe9,ham\n")
     arguments = {
@@ -48,8 +49,27 @@ def test_bad_input_in_a_real_process(process, model, tmp_path, command):
         "evaluate": ["evaluate", model, data, "--report", tmp_path / "o.html"],
         "train": ["train", data, "-c", "sklearn", "-o", tmp_path / "m"],
     }
-    (line,) = lines(process(*arguments[command]))
-    assert line.startswith(f"Error: {data}, line 3: byte 0xe9")
+    return arguments[request.param], f"Error: {data}, line 3: byte 0xe9"
+
+
+def test_bad_input_is_told_in_one_line(smalltext, with_bad_input, tmp_path):
+    arguments, error = with_bad_input
+    ended = smalltext(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.count("\n") == 1
+    assert ended.err.startswith(error)
+    assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
+
+
+@pytest.mark.parametrize(
+    "with_bad_input",
+    ["predict", *[pytest.param(command, marks=pytest.mark.nightly) for command in ("evaluate", "train")]],
+    indirect=True,
+)
+def test_bad_input_in_a_real_process(process, with_bad_input, tmp_path):
+    arguments, error = with_bad_input
+    (line,) = lines(process(*arguments))
+    assert line.startswith(error)
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
 
 

@@ -13,6 +13,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import smalltext_core as core
+
 NASTY = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202ereversed\u2066\u200b\x7f"
 BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 hostile = st.text(
@@ -39,7 +41,7 @@ def expect_harmless(ended):
 
 
 @pytest.fixture
-def plugin(tmp_path):
+def plugin(tmp_path, monkeypatch):
     """Install plugins whose names, summaries, parameters and errors would control the terminal."""
     info = tmp_path / "acme_nasty-1.0.dist-info"
     info.mkdir()
@@ -67,7 +69,13 @@ def smalltext_classifiers():
 """,
         encoding="utf-8",
     )
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    monkeypatch.syspath_prepend(str(tmp_path))
+    core.refresh()
+    yield
+    monkeypatch.undo()
+    for module in ("acme_nasty", "acme_raises"):
+        sys.modules.pop(module, None)
+    core.refresh()
 
 
 @pytest.mark.slow
@@ -84,12 +92,13 @@ def smalltext_classifiers():
     ],
     ids=" ".join,
 )
-def test_what_a_plugin_says_is_escaped(process, plugin, arguments):
-    ended = process(*arguments, env=plugin)
+@pytest.mark.usefixtures("plugin")
+def test_what_a_plugin_says_is_escaped(smalltext, arguments):
+    ended = smalltext(*arguments)
     expect_harmless(ended)
-    assert b"Traceback" not in ended.stderr
+    assert "Traceback" not in ended.err
     if "--json" in arguments:
-        json.loads(ended.stdout)
+        json.loads(ended.out)
 
 
 @pytest.mark.slow

@@ -76,9 +76,8 @@ def test_the_command_says_so_in_one_line(tmp_path, wheels):
     environment.install_offline("smalltext-cli")
     data = tmp_path / "new.csv"
     data.write_text("text\na fine day\n")
-    ended = environment.run_command(
-        "smalltext", "predict", str(model_of("kimcnn") / "model"), str(data), "--output", str(tmp_path / "out.csv")
-    )
+    arguments = ("predict", str(model_of("kimcnn") / "model"), str(data), "--output", str(tmp_path / "out.csv"))
+    ended = environment.run_module("smalltext_cli", *arguments, folder=tmp_path)
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert "written by 'smalltext-kimcnn' '0.1.0'" in line

@@ -52,6 +52,6 @@ BACKENDS = (
         rounds=3,
         texts_a_round=50,
     ),
-    Backend("transformers", {"num_epochs": 3, "lr": 4e-4, "mini_batch_size": 8}, rounds=2, texts_a_round=15),
-    Backend("setfit", {"pairs_per_text": 4, "lr": 1e-4}, rounds=2, texts_a_round=15),
+    Backend("transformers", {"num_epochs": 3, "lr": 4e-4, "mini_batch_size": 8}, rounds=1, texts_a_round=30),
+    Backend("setfit", {"pairs_per_text": 4, "lr": 1e-4}, rounds=1, texts_a_round=30),
 )

@@ -15,14 +15,17 @@ from robustness.ship import LOKY_SHIPS
 
 pytestmark = [pytest.mark.slow]
 
-METHODS = ("fork", "spawn", "loky") if hasattr(os, "fork") else ("spawn", "loky")
+METHODS = ("fork", "loky") if hasattr(os, "fork") else ("spawn", "loky")
+NIGHTLY_METHODS = ("spawn",) if hasattr(os, "fork") else ()
+"""Importing all backends anew takes longest; the conformance kit trains each of them in a new process, too."""
 
 
 @pytest.fixture(scope="module")
-def differences():
+def differences(pytestconfig):
     """For each way to start a process, each backend and each task: by how much probabilities differ there."""
+    methods = (*METHODS, *(NIGHTLY_METHODS if pytestconfig.getoption("nightly") else ()))
     ended = subprocess.run(
-        [sys.executable, "-m", "robustness.ship", *METHODS],
+        [sys.executable, "-m", "robustness.ship", *methods],
         env={**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(Path(__file__).parents[1])},
         stdout=subprocess.PIPE,
         encoding="utf-8",
@@ -37,7 +40,12 @@ def differences():
 @pytest.mark.parametrize("task", ["train", "predict"])
 @pytest.mark.parametrize(
     ("method", "name"),
-    [(method, name) for method in METHODS for name in backends.NAMES if method != "loky" or name in LOKY_SHIPS],
+    [
+        pytest.param(method, name, marks=[pytest.mark.nightly] if method in NIGHTLY_METHODS else [])
+        for method in (*METHODS, *NIGHTLY_METHODS)
+        for name in backends.NAMES
+        if method != "loky" or name in LOKY_SHIPS
+    ],
 )
 def test_a_worker_process_says_what_this_one_says(differences, method, name, task):
     # A forked worker computes on one thread, which adds up in another order than two.

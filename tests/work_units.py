@@ -1,0 +1,33 @@
+"""Which tests one worker of pytest-xdist runs together, with `--dist loadfile`, and what is begun first."""
+
+from __future__ import annotations
+
+SHARING_FOLDERS = ("tests/install/", "tests/plugins/")
+"""Folders whose files share wheels and environments, which are made once where one worker runs all of them."""
+INDEPENDENT = (
+    "tests/integrations/test_small_text_learner.py",
+    "tests/robustness/test_random_calls.py",
+)
+"""Files of long tests that share nothing: these are handed out one by one."""
+LONG = (
+    "tests/install/",
+    "tests/docs/test_pages.py",
+    "tests/setfit_backend/test_setfit_contract.py",
+    "tests/transformers_backend/test_transformers_contract.py",
+    "tests/docs/test_types_of_snippets.py",
+    "tests/robustness/test_crashes.py",
+    "tests/robustness/test_damaged_folders.py",
+    "tests/security/test_attacks_sklearn.py",
+    "tests/robustness/test_worker_processes.py",
+    "tests/docs/test_readmes.py",
+    "tests/robustness/test_first_imports.py",
+)
+"""What takes 20 CPU seconds or more, longest first, by `--cpu-times`: begun early, so that no worker ends late."""
+
+
+def work_unit(nodeid: str) -> str:
+    """Return what names the tests that go to one worker together: a folder, a file or one test."""
+    path = nodeid.partition("::")[0]
+    if path in INDEPENDENT:
+        return nodeid
+    return next((folder for folder in SHARING_FOLDERS if path.startswith(folder)), path)
