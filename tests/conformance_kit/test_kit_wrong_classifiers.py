@@ -155,6 +155,7 @@ def test_check_catches(check, wrong, multi_label, tmp_path, monkeypatch):
     assert result.check.name == check
 
 
+@pytest.mark.usefixtures("counting_plugin")
 def test_growth_does_not_hide_in_memory_that_is_free_already(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     large = np.ones(3_900_000)

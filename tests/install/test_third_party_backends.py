@@ -25,6 +25,12 @@ import smalltext_core as s
 print(type(s.load(sys.argv[1])).__module__, s.load(sys.argv[1]).predict(s.TextDataset(["fine", "dull"])).tolist())
 """
 
+REQUIREMENTS = """
+import importlib.metadata, re, sys
+needed = [one for one in importlib.metadata.requires(sys.argv[1]) if "extra" not in one]
+print(*sorted(re.match(r"[\\w.-]+", one)[0] for one in needed))
+"""
+
 each_backend = pytest.mark.parametrize("name", ["naive-bayes", "bag"])
 
 
@@ -52,7 +58,9 @@ def test_the_wheel_holds_the_package_its_license_and_the_mark_of_typing(name, pl
 def test_naive_bayes_brings_no_framework(naive_bayes_environment):
     brought = naive_bayes_environment.distributions()
     assert {"smalltext-naive-bayes", "numpy", "scipy"} <= brought
-    assert not {name for name in brought if name.startswith(("torch", "scikit", "transformers"))}
+    assert not {name for name in brought if name.startswith(("torch", "transformers"))}
+    needed = naive_bayes_environment.run_python(REQUIREMENTS, "smalltext-naive-bayes").stdout
+    assert needed.split() == ["numpy", "scipy", "smalltext-core"], "scikit-learn comes with the command"
 
 
 @each_backend

@@ -6,7 +6,7 @@ from typing import Any
 from smalltext_core import create_factory
 from smalltext_testing import check_plugin, parametrize_checks
 
-QUICK: dict[str, Any] = {"num_epochs": 8, "lr": 0.2, "seed": 1}
+QUICK: dict[str, Any] = {"num_epochs": 8, "lr": 0.1, "seed": 1}
 
 
 def test_the_plugin_is_what_it_says() -> None:
@@ -17,7 +17,11 @@ def test_the_plugin_is_what_it_says() -> None:
     create_factory("bag", num_classes=3, **QUICK),
     create_factory("bag", num_classes=2, **QUICK),
     create_factory(
-        "bag", num_classes=3, multi_label=True, class_weight="balanced", **QUICK
+        "bag",
+        num_classes=3,
+        multi_label=True,
+        class_weight="balanced",
+        **{**QUICK, "lr": 0.2},
     ),
     ids=["three-classes", "two-classes", "multi-label"],
 )
