@@ -96,7 +96,7 @@ def test_all_parameters_come_back(make, topics, tmp_path):
     classifier.save(tmp_path / "saved")
     again = st.load(tmp_path / "saved")
     assert {name: getattr(again, name) for name in given} == given
-    assert again._training_args().epochs == (1, 9)
+    assert again._parsed_training_args.epochs == (1, 9)
     assert again.setfit_model_args == classifier.setfit_model_args
     assert again.validation_ == classifier.validation_
     again.fit(topics)

@@ -19,12 +19,10 @@ from setfit_backend.conftest import QUICK
 from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
 from smalltext_setfit import _trainer
 from smalltext_setfit._checkpoint import load_pretrained_body
-from smalltext_setfit._model import SentenceClassifier, make_network
-from smalltext_setfit._tokenization import SentenceTokenizer
+from smalltext_setfit._model import SentenceClassifier, SentenceTokenizer, make_network
 from smalltext_setfit._trainer import PairBatches, PairLoss, group_by_length, losses
-from smalltext_setfit.arguments import SetFitModelArguments
+from smalltext_setfit.arguments import ModelKwargs, SetFitModelArguments
 from smalltext_setfit.sampler import PairSampler
-from smalltext_setfit.training_args import ModelKwargs
 from smalltext_torch.device import Precision
 
 

@@ -13,15 +13,17 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_setfit import SetFitClassification, SetFitClassificationFactory, build
 from smalltext_setfit._head import HeadSettings, check_head_params
 from smalltext_setfit._trainer import Trainer, TrainingArguments, losses
-from smalltext_setfit.training_args import (
+from smalltext_setfit.arguments import (
     MANAGED_IN_HEAD,
     MANAGED_IN_MODEL,
-    MANAGED_IN_TRAINING,
     RENAMED_IN_MODEL,
-    RENAMED_IN_TRAINING,
     ModelKwargs,
-    TrainingArgs,
     current_model_kwargs,
+)
+from smalltext_setfit.training_args import (
+    MANAGED_IN_TRAINING,
+    RENAMED_IN_TRAINING,
+    TrainingArgs,
     parse_training_args,
 )
 
@@ -244,7 +246,7 @@ def test_a_factory_tells_of_an_old_name_once_and_where_it_was_given():
     assert [one.filename for one in told] == [__file__]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert factory.new()._training_args().body_learning_rates == (1e-3, 1e-3)
+        assert factory.new()._parsed_training_args.body_learning_rates == (1e-3, 1e-3)
 
 
 @pytest.mark.parametrize(("given", "message"), [({"foo": 1}, "the keyword 'foo'"), ([1], r"\[1\]")])
@@ -259,7 +261,7 @@ def test_an_old_name_warns_once_where_it_was_given():
     assert [one.filename for one in told if "learning_rate" in str(one.message)] == [__file__]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert classifier._training_args().body_learning_rates == (1e-3, 1e-3)
+        assert classifier._parsed_training_args.body_learning_rates == (1e-3, 1e-3)
 
 
 def test_current_names_do_not_warn():

@@ -27,8 +27,7 @@ from smalltext_core.atomic import expanded
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.messages import one_line, shown
 from smalltext_setfit._model import ModelCard, num_dimensions, quiet_libraries
-from smalltext_setfit.arguments import SetFitModelArguments
-from smalltext_setfit.training_args import ModelKwargs
+from smalltext_setfit.arguments import ModelKwargs, SetFitModelArguments
 from smalltext_torch import model_loading, pretrained_files
 from smalltext_torch.model_loading import Shapes
 from smalltext_torch.pretrained_files import CONFIG, PretrainedFolderError, temporary_folder

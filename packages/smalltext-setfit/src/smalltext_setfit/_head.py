@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,17 +15,52 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
+from smalltext_core.calibration import (
+    Calibration,
+    fit_logistic,
+    fit_temperature,
+    prior_temperature,
+    stratified_folds,
+)
 from smalltext_core.conversion import is_number, is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import brief, shown
+from smalltext_core.probabilities import choose_thresholds
 from smalltext_core.validation import check_flag, check_positive, check_within
-from smalltext_setfit.training_args import HeadTrainingArgs
+from smalltext_setfit.training_args import AUTO, HeadTrainingArgs
 from smalltext_torch.losses import DivergedError, Loss
 from smalltext_torch.randomness import Randomness
 
 DIFFERENTIABLE_PARAMETERS = {"temperature": 1.0, "eps": 1e-5, "bias": True}
 """The parameters of a differentiable head, and their defaults."""
+
+C_OF_ONE_TEXT = 20.0
+"""The `C` "auto" of one text per class; of n texts per class it is divided by the cube root of n.
+
+The embeddings are scaled to a mean squared distance of 1 from their mean.
+
+Contrastive training often brings all texts close to one another, where a fixed C would leave every probability
+near that of chance; and encoders whose embeddings are not of length 1 differ in scale.
+"""
+
+MIN_VARIANCE = 1e-12
+"""Lower bound of that distance before, for embeddings that are equal up to rounding."""
+
+PRIOR_SD = 0.5
+"""Standard deviation of the logarithm of the temperature, without held-out texts."""
+
+FOLDS = 5
+"""The number of folds of out-of-fold predictions."""
+
+MAX_LOGIT = 10.0
+"""The greatest out-of-fold logit, since that of a label without texts in a fold is infinite."""
+
+USUAL_TEMPERATURE = 1.0
+"""The temperature of a logistic regression with the `C` "auto" if there are no held-out texts."""
+
+BOUNDS = (0.25, 4.0)
+"""The lowest and the highest temperature."""
 
 _TRIAL_CLASSES = 3
 """Number of classes of the trial fit that checks `head_params`: more than two, since two are a special case."""
@@ -56,6 +92,27 @@ class HeadTargets:
     y: Labels
     weights: NDArray[np.float32] | None
     loss: Loss
+
+    def take(self, rows: NDArray[np.intp]) -> HeadTargets:
+        """Return the labels and weights of some texts."""
+        return HeadTargets(self.y[rows], None if self.weights is None else self.weights[rows], self.loss)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Labelled texts that a network was not trained on: their logits, labels and weights."""
+
+    logits: NDArray[np.float32]
+    y: NDArray[np.integer[Any]]
+    weights: NDArray[np.float32] | None
+
+    @classmethod
+    def of(
+        cls, head: nn.Linear, embeddings: NDArray[np.float32], targets: HeadTargets, rows: NDArray[np.intp]
+    ) -> HeldOut:
+        """Return some rows of a training set, with the logits of a head that was fitted without them."""
+        others = targets.take(rows)
+        return cls(logits_of(head, embeddings[rows]), others.y, others.weights)
 
 
 def check_head_params(settings: HeadSettings, multi_label: bool) -> None:
@@ -89,6 +146,8 @@ def check_head_params(settings: HeadSettings, multi_label: bool) -> None:
 def _trial_parameters(parameters: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
     """Return parameters for a trial fit with few classes and few steps."""
     chosen = dict(parameters)
+    if chosen.get("C") == AUTO:
+        chosen["C"] = 1.0
     steps = chosen.get("max_iter")
     if isinstance(steps, (int, np.integer)):
         # A saved model may ask for any number of steps, and `load` runs this trial.
@@ -142,6 +201,71 @@ def fit_head(
     return with_temperature(head, settings.temperature)
 
 
+def logits_of(head: nn.Linear, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the logits of embeddings, shape (n, num_classes)."""
+    with torch.inference_mode():
+        logits: NDArray[np.float32] = head(torch.from_numpy(embeddings).to(head.weight.device)).cpu().numpy()
+    return logits
+
+
+def out_of_fold_logits(
+    embeddings: NDArray[np.float32],
+    targets: HeadTargets,
+    settings: HeadSettings,
+    args: HeadTrainingArgs,
+    randomness: Randomness,
+) -> NDArray[np.float32]:
+    """Return the logits of each text by a head that was fitted to the texts of other folds."""
+    folds = stratified_folds(targets.y, FOLDS, randomness.split)
+    logits = np.empty((len(embeddings), settings.num_classes), dtype=np.float32)
+    for fold in range(FOLDS):
+        rows, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        head = fit_head(embeddings[rows], targets.take(rows), settings, args, randomness)
+        logits[held_out] = logits_of(head, embeddings[held_out])
+    return logits.clip(-MAX_LOGIT, MAX_LOGIT)
+
+
+def calibrate_head(
+    embeddings: NDArray[np.float32],
+    targets: HeadTargets,
+    held_out: HeldOut | Calibration | None,
+    settings: HeadSettings,
+    args: HeadTrainingArgs,
+    randomness: Randomness,
+    *,
+    calibrate: bool,
+    choose: bool,
+) -> tuple[Calibration | None, NDArray[np.float64] | None]:
+    """Return the calibration of a head that was fitted to these embeddings, and multi-label thresholds.
+
+    A temperature is fitted to held-out texts; without any it is the usual one; a known one is kept. Logistic maps
+    of labels, and thresholds if they are to be chosen, are fitted to out-of-fold logits. With class weights there
+    are no maps, which would undo the weights.
+    """
+    if not targets.loss.multi_label:
+        if not calibrate or isinstance(held_out, Calibration):
+            return (held_out if isinstance(held_out, Calibration) else None), None
+        usual = USUAL_TEMPERATURE if settings.parameters.get("C") == AUTO else 1.0
+        if held_out is None:
+            return prior_temperature(usual), None
+        found = held_out.logits, held_out.y, held_out.weights
+        return fit_temperature(*found, prior_mean=math.log(usual), prior_sd=PRIOR_SD, bounds=BOUNDS), None
+    calibrate = calibrate and targets.loss.class_weights is None
+    if not (calibrate or choose) or len(embeddings) < 2 * FOLDS:
+        return None, None
+    logits = out_of_fold_logits(embeddings, targets, settings, args, randomness)
+    calibration = fit_logistic(logits, targets.y, targets.weights) if calibrate else None
+    proba = 1 / (1 + np.exp(-logits)) if calibration is None else calibration.probabilities(logits)
+    return calibration, choose_thresholds(proba, targets.y, targets.weights) if choose else None
+
+
+def calibrated(head: nn.Linear, calibration: Calibration) -> nn.Linear:
+    """Return a head whose logits are the calibrated ones."""
+    weight, bias = (tensor.detach().cpu().double().numpy() for tensor in (head.weight, head.bias))
+    scale = np.array(calibration.scale)
+    return make_linear(weight * scale[:, None], bias * scale + calibration.offset).to(head.weight.device)
+
+
 def check_finite(head: nn.Linear) -> nn.Linear:
     """Return a trained head, or raise DivergedError if its weights are not finite numbers."""
     if not torch.isfinite(head.weight).all() or torch.isnan(head.bias).any():
@@ -190,8 +314,15 @@ def _fit_logistic_regression(
     y, loss = targets.y, targets.loss
     weight = np.zeros((settings.num_classes, embeddings.shape[1]))
     bias = np.full(settings.num_classes, -np.inf)
-    regression = LogisticRegression(**{"max_iter": 1000, **settings.parameters}, random_state=seed)
+    parameters = {"max_iter": 1000, **settings.parameters}
+    center, deviation = np.zeros(embeddings.shape[1]), 1.0
+    if parameters.get("C") == AUTO:
+        # At unit variance the solver converges, and one C suits all, whatever the encoder.
+        center = embeddings.mean(axis=0, dtype=np.float64)
+        deviation = math.sqrt(max(embeddings.var(axis=0, dtype=np.float64).sum(), MIN_VARIANCE))
+        embeddings = (embeddings - center) / deviation
     if not is_multi_label(y):
+        regression = _regression(parameters, len(y) / len(np.unique(y)), seed)
         fitted = regression.fit(embeddings, y, sample_weight=targets.weights)
         if len(fitted.classes_) == 2:
             halves = np.array([-0.5, 0.5])
@@ -199,7 +330,7 @@ def _fit_logistic_regression(
             bias[fitted.classes_] = halves * fitted.intercept_
         else:
             weight[fitted.classes_], bias[fitted.classes_] = fitted.coef_, fitted.intercept_
-        return make_linear(weight, bias)
+        return make_linear(weight / deviation, bias - weight @ center / deviation)
     for label, applies in enumerate(y.toarray().T > 0):
         if applies.all() or not applies.any():
             bias[label] = np.inf if applies.all() else -np.inf
@@ -207,9 +338,18 @@ def _fit_logistic_regression(
         weights = np.ones(len(applies)) if targets.weights is None else targets.weights.astype(np.float64)
         if loss.class_weights is not None:
             weights = weights * np.where(applies, loss.class_weights[label], 1.0)
+        regression = _regression(parameters, int(applies.sum()), seed)
         fitted = regression.fit(embeddings, applies, sample_weight=weights)
         weight[label], bias[label] = fitted.coef_[0], fitted.intercept_[0]
-    return make_linear(weight, bias)
+    return make_linear(weight / deviation, bias - weight @ center / deviation)
+
+
+def _regression(parameters: Mapping[str, Any], texts: float, seed: int) -> LogisticRegression:
+    """Return an unfitted logistic regression for a number of texts per class."""
+    chosen = dict(parameters)
+    if chosen.get("C") == AUTO:
+        chosen["C"] = C_OF_ONE_TEXT / texts ** (1 / 3)
+    return LogisticRegression(**chosen, random_state=seed)
 
 
 def train_by_gradients(

@@ -1,4 +1,4 @@
-"""The network: a sentence transformer with a linear head, and inference with it."""
+"""The network: a sentence transformer with its tokenizer and a linear head, and inference with it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer, SentenceTransformerModelCardData
 from torch import nn
 
+from smalltext_core.dataset import Dataset, TextDataset
+from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.probabilities import Probabilities
 from smalltext_setfit._head import make_linear
-from smalltext_setfit._tokenization import SentenceTokenizer, UniqueTexts
 from smalltext_setfit.training_args import HeadTrainingArgs
 from smalltext_torch.batching import Batch, Ragged, make_batch, prediction_batches, token_budget
 from smalltext_torch.device import Precision, inference
@@ -26,9 +27,82 @@ from smalltext_torch.inference import BatchInference, with_dropout
 from smalltext_torch.losses import Loss
 from smalltext_torch.progress import silence
 from smalltext_torch.randomness import TorchRandomness
+from smalltext_torch.tokenization import Frame, check_length, positions, tokenizer_id, tokens_of, within
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_UNLIMITED = 2**31 - 1
 
 MIN_PROBABILITY = 1e-7
 """Lower bound of probabilities in the validation loss; a class without training texts has probability 0."""
+
+
+@dataclass(frozen=True)
+class UniqueTexts:
+    """The distinct texts of a dataset, in order of first occurrence, and their token ids.
+
+    `of_row` holds for each row of the dataset the index of its text; `padding` is the id of the padding token.
+    """
+
+    texts: list[str]
+    tokens: Ragged
+    of_row: NDArray[np.intp]
+    padding: int
+
+
+@dataclass(frozen=True)
+class SentenceTokenizer:
+    """Turns texts into token ids: `prompt` before each text, truncated to `max_length` with its special tokens."""
+
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+    frame: Frame
+    tokenizer_id: str
+    padding: int
+    prompt: str = ""
+    vocabulary_size: int = _UNLIMITED
+
+    @classmethod
+    def of(cls, body: SentenceTransformer, max_seq_len: int) -> SentenceTokenizer:
+        """Return the tokenizer of a sentence transformer, for at most `max_seq_len` tokens."""
+        tokenizer, transformer = body.tokenizer, cast("Any", body[0]).auto_model
+        frame = Frame.of(tokenizer)
+        limit = positions(transformer.config)
+        length = check_length("max_seq_len", max_seq_len, frame)
+        return cls(
+            tokenizer,
+            length if limit is None else min(length, limit),
+            frame,
+            tokenizer_id(tokenizer),
+            tokenizer.pad_token_id or 0,
+            (body.prompts or {}).get(body.default_prompt_name or "", "") or "",
+            getattr(transformer.get_input_embeddings(), "num_embeddings", _UNLIMITED),
+        )
+
+    def tokenize(self, data_set: Dataset[Any]) -> UniqueTexts:
+        """Return the distinct texts of a dataset with their token ids, and warn of truncated texts.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is not a TextDataset, or the model has no embedding for a token.
+        """
+        if not isinstance(data_set, TextDataset):
+            given = type(data_set).__name__
+            raise InvalidInputError("data_set", given, "a TextDataset", "Give the texts themselves.")
+        prompted = TextDataset([self.prompt + text for text in data_set.x]) if self.prompt else data_set
+        tokens = tokens_of(prompted, self.tokenizer, self.tokenizer_id)
+        tokens = within(tokens, self.max_length, self.frame, "what the model is given")
+        largest = int(tokens.tokens.max(initial=0))
+        if largest >= self.vocabulary_size:
+            allowed = f"ids that the model knows, 0 to {self.vocabulary_size - 1}"
+            raise InvalidInputError("data_set", f"a text to which the tokenizer gives the id {largest}", allowed)
+        numbers: dict[str, int] = {}
+        of_row = np.array([numbers.setdefault(text, len(numbers)) for text in data_set.x], dtype=np.intp)
+        first = np.empty(len(numbers), dtype=np.intp)
+        first[of_row[::-1]] = np.arange(len(of_row))[::-1]
+        return UniqueTexts(list(numbers), tokens.take(first), of_row, self.padding)
 
 
 class ModelCard(SentenceTransformerModelCardData):
@@ -200,6 +274,14 @@ class SetFitState:
             self.network,
             lambda batch: self.loss.probabilities(self.network(batch)[1]),
             self.network.head.out_features,
+        )
+        return found[texts.of_row]
+
+    def logits(self, texts: UniqueTexts, precision: Precision) -> NDArray[np.float32]:
+        """Return the logits of each row."""
+        inference = BatchInference(texts.tokens, precision, texts.padding, None)
+        found = inference.compute(
+            self.network, lambda batch: self.network(batch)[1], self.network.head.out_features
         )
         return found[texts.of_row]
 

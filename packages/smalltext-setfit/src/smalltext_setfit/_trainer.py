@@ -32,8 +32,7 @@ from smalltext_setfit._head import (
     train_by_gradients,
     with_temperature,
 )
-from smalltext_setfit._model import SentenceClassifier, embed_texts, quiet_libraries
-from smalltext_setfit._tokenization import UniqueTexts
+from smalltext_setfit._model import SentenceClassifier, UniqueTexts, embed_texts, quiet_libraries
 from smalltext_setfit.sampler import PairBatch, PairSampler
 from smalltext_setfit.training_args import TrainingArgs
 from smalltext_torch.batching import make_batch
@@ -65,8 +64,9 @@ GROUP_COST = 128
 
 @dataclass(frozen=True)
 class FewShotTrainer:
-    """Trains the body of a network in place, and replaces its head.
+    """Trains the body of a network in place, for a number of steps, and replaces its head.
 
+    `texts` may hold further texts, of no row, which are only embedded.
     `randomness` is that of the body, `head_randomness` that of a head that is trained alone; they are separate so
     that `refit_head` gives the same head for the same texts.
     """
@@ -75,6 +75,7 @@ class FewShotTrainer:
     texts: UniqueTexts
     targets: HeadTargets
     sampler: PairSampler
+    steps: int
     args: TrainingArgs
     head: HeadSettings
     precision: Precision
@@ -91,9 +92,9 @@ class FewShotTrainer:
         """
         end_to_end = self.head.differentiable and self.args.end_to_end
         seen = TRAINING_COST * self.targets.y.shape[0] * self.args.epochs[1] if end_to_end else 0
-        cost = self._num_steps * self._cost_of_step + len(self.texts.texts) + seen
+        cost = self.steps * self._cost_of_step + len(self.texts.texts) + seen
         with progress_bar(cost, "train", "text") as bar:
-            if self._num_steps:
+            if self.steps:
                 with self.randomness.network.as_global(), _keep_global_generators():
                     self._train_contrastively(bar)
             if end_to_end:
@@ -102,15 +103,6 @@ class FewShotTrainer:
             if not end_to_end:
                 self._fit_head(embeddings, bar)
         return embeddings
-
-    @property
-    def _num_steps(self) -> int:
-        """The number of steps of contrastive training."""
-        if not self.sampler.counts.drawn:
-            return 0
-        if self.args.max_steps > 0:
-            return self.args.max_steps
-        return self.args.epochs[0] * self.sampler.batches_per_epoch(self.head.batch_size)
 
     @property
     def _cost_of_step(self) -> int:
@@ -135,7 +127,7 @@ class FewShotTrainer:
             rows_in_use(network.body, network.word_embedding, [texts.tokens], texts.padding),
         ):
             warnings.simplefilter("ignore")
-            arguments = _setfit_arguments(self.args, folder, batch_size, seed)
+            arguments = _setfit_arguments(self.args, self.steps, folder, batch_size, seed)
             trainer = _Trainer(
                 batches,
                 loss,
@@ -333,12 +325,12 @@ class _StepCallback(TrainerCallback):
         self._function()
 
 
-def _setfit_arguments(args: TrainingArgs, folder: str, batch_size: int, seed: int) -> Any:
+def _setfit_arguments(args: TrainingArgs, steps: int, folder: str, batch_size: int, seed: int) -> Any:
     return TrainingArguments(
         output_dir=folder,
         batch_size=batch_size,
         num_epochs=args.epochs,
-        max_steps=args.max_steps,
+        max_steps=steps,
         sampling_strategy=args.sampling_strategy,
         num_iterations=args.num_iterations,
         body_learning_rate=args.body_learning_rates,

@@ -1,14 +1,20 @@
-"""The argument of a classifier that is an object: the pretrained sentence transformer."""
+"""Arguments about the model: which sentence transformer, and `model_kwargs`, which are passed on to setfit."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.messages import shown
+from smalltext_core.messages import brief, shown
+from smalltext_core.validation import check_flag, check_mapping
 from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, expanded
+from smalltext_torch.progress import warn_deprecated
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True)
@@ -74,3 +80,152 @@ class SetFitModelArguments:
             "sentence_transformer_model": abbreviated(self.sentence_transformer_model),
             "model_loading_strategy": self.model_loading_strategy.value,
         }
+
+
+MANAGED_IN_MODEL = {
+    "device": "use device of the constructor",
+    "labels": "use label_names of the dataset",
+    "model_card_data": "no model card is written",
+    "trust_remote_code": "models that bring custom code are refused",
+    "use_differentiable_head": "use use_differentiable_head of the constructor",
+    **dict.fromkeys(("force_download", "local_files_only"), "use model_loading_strategy of SetFitModelArguments"),
+    **dict.fromkeys(("model_id", "pretrained_model_name_or_path"), "use setfit_model_args of the constructor"),
+}
+"""Arguments of `SetFitModel.from_pretrained` that the classifier sets itself, and what to use instead."""
+
+MANAGED_IN_HEAD = {
+    "class_weight": "use class_weight of the constructor",
+    "device": "use device of the constructor",
+    "in_features": "it follows from the model",
+    "multitarget": "use multi_label of the constructor",
+    "n_jobs": "it has no effect",
+    "out_features": "use num_classes of the constructor",
+    "random_state": "use seed of the constructor",
+    "warm_start": "use warm_start of the constructor, which is about the sentence transformer",
+}
+"""Parameters of the head that the classifier sets itself, and what to use instead."""
+
+Renamed = Mapping[str, tuple[str, Callable[[Mapping[str, Any], Any], Any]]]
+"""Deprecated names, each with its new name, and the function of all arguments and its value that converts it."""
+
+
+def unchanged(_: Mapping[str, Any], value: Any) -> Any:
+    """Return the value of an argument that only changed its name."""
+    return value
+
+
+RENAMED_IN_MODEL: Renamed = {
+    "cache_folder": ("cache_dir", unchanged),
+    "normalize": ("normalize_embeddings", unchanged),
+    "use_auth_token": ("token", unchanged),
+}
+"""Deprecated names of arguments of `SetFitModel.from_pretrained` and of sentence-transformers."""
+
+
+@dataclass(frozen=True)
+class ModelKwargs:
+    """The arguments of ``SetFitModel.from_pretrained`` that can be set; see setfit's documentation for details.
+
+    Parameters
+    ----------
+    normalize_embeddings : bool, default=False
+        Whether embeddings are scaled to unit length.
+    cache_dir : str or path, optional
+        The folder of downloaded models; by default that of sentence-transformers.
+
+    Other Parameters
+    ----------------
+    head_params : mapping, optional
+        Parameters of the head: of scikit-learn's `LogisticRegression`, whose `C` may be "auto"; of a
+        differentiable head `temperature`, `eps` and `bias`.
+    multi_target_strategy : {"one-vs-rest", "multi-output"}, optional
+        Accepted for compatibility with setfit: multi-label heads are independent for each class in any case.
+    revision : str, optional
+        The branch, tag or commit of the model on the hub.
+    token : str or bool, optional
+        The access token for the hub, or whether to use the one that is stored. It is not saved.
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument has another type or is out of range.
+    """
+
+    head_params: Mapping[str, Any] = field(default_factory=dict)
+    normalize_embeddings: bool = False
+    multi_target_strategy: str | None = None
+    cache_dir: str | Path | None = None
+    revision: str | None = None
+    token: str | bool | None = None
+
+    def __post_init__(self) -> None:
+        refuse_managed("head_params", check_mapping("head_params", self.head_params), MANAGED_IN_HEAD)
+        check_flag("normalize_embeddings", self.normalize_embeddings)
+        if not isinstance(self.cache_dir, (str, Path, type(None))):
+            raise InvalidInputError("cache_dir", shown(self.cache_dir), "a path, or None")
+        if not isinstance(self.revision, (str, type(None))):
+            raise InvalidInputError("revision", shown(self.revision), "the name of a revision, or None")
+        if not isinstance(self.token, (str, bool, type(None))):
+            raise InvalidInputError("token", f"a {type(self.token).__name__}", "a string, True, False or None")
+        if self.multi_target_strategy not in (None, "one-vs-rest", "multi-output"):
+            raise InvalidInputError(
+                "multi_target_strategy",
+                shown(self.multi_target_strategy),
+                "'one-vs-rest', or 'multi-output' (which is the same)",
+                "The columns of multi-label probabilities are independent of one another.",
+            )
+
+
+def current_model_kwargs(kwargs: object) -> dict[str, Any]:
+    """Return arguments of `SetFitModel.from_pretrained` under their current names, after validation."""
+    current = current_kwargs("model_kwargs", kwargs, RENAMED_IN_MODEL, MANAGED_IN_MODEL, ModelKwargs)
+    ModelKwargs(**current)
+    return current
+
+
+def current_kwargs(
+    argument: str,
+    kwargs: object,
+    renamed: Renamed,
+    managed: Mapping[str, str],
+    declared: type[DataclassInstance],
+) -> dict[str, Any]:
+    """Return keyword arguments under their current names; refuse unknown ones, and those that the class manages.
+
+    Parameters
+    ----------
+    argument : str
+        The name of the mapping in errors.
+    kwargs : mapping or None
+        The keyword arguments.
+    renamed : mapping
+        Deprecated names, which are translated with a warning each.
+    managed : mapping
+        Names of arguments that the classifier sets itself, and what to use instead.
+    declared : type
+        The dataclass whose fields are allowed.
+    """
+    given = check_mapping(argument, kwargs)
+    current = {name: value for name, value in given.items() if name not in renamed}
+    for old in sorted(given.keys() & renamed.keys()):
+        new, convert = renamed[old]
+        if new in given:
+            raise InvalidInputError(argument, f"both {old!r} and {new!r}", f"{new!r}", f"{old} is deprecated.")
+        value = convert(given, given[old])
+        # The warning does not show a value that stays the same: it may be an access token.
+        warn_deprecated(f"{old} in {argument}", new if value is given[old] else f"{new}={brief(value)}")
+        current[new] = value
+    refuse_managed(argument, current, managed)
+    known = [one.name for one in fields(declared)]
+    unknown = sorted(current.keys() - set(known))
+    if unknown:
+        raise InvalidInputError(argument, f"the keyword {shown(unknown[0])}", f"{', '.join(known)}")
+    return current
+
+
+def refuse_managed(argument: str, kwargs: Mapping[str, Any], managed: Mapping[str, str]) -> None:
+    """Raise InvalidInputError, with what to use instead, for a keyword that the classifier sets itself."""
+    for name in kwargs:
+        if name in managed:
+            allowed = "keywords that this class does not manage"
+            raise InvalidInputError(argument, f"the keyword {name!r}", allowed, f"{managed[name]}.")

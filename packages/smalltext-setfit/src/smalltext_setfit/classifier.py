@@ -6,26 +6,45 @@ import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import nn
 
 from smalltext_core import validation
+from smalltext_core.calibration import Calibration, CalibrationChoice, check_calibration
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.probabilities import Probabilities
-from smalltext_core.saving import Manifest
+from smalltext_core.labels import Labels
 from smalltext_core.validation import ClassWeight, by_number, check_class_weight, class_weights
-from smalltext_setfit import __version__, _saving, training_args
+from smalltext_setfit._base import SetFitBase
 from smalltext_setfit._checkpoint import load_pretrained_body
-from smalltext_setfit._head import HeadSettings, HeadTargets, check_head_params, fit_head
-from smalltext_setfit._model import EmbeddingCache, SentenceClassifier, SetFitState, make_network
-from smalltext_setfit._tokenization import SentenceTokenizer
-from smalltext_setfit.arguments import SetFitModelArguments
+from smalltext_setfit._head import (
+    HeadSettings,
+    HeadTargets,
+    HeldOut,
+    calibrate_head,
+    calibrated,
+    check_head_params,
+    fit_head,
+)
+from smalltext_setfit._model import (
+    EmbeddingCache,
+    SentenceTokenizer,
+    SetFitState,
+    make_network,
+)
+from smalltext_setfit.arguments import ModelKwargs, SetFitModelArguments, current_model_kwargs
 from smalltext_setfit.sampler import PairSampler
-from smalltext_torch.base import TorchModelBase
+from smalltext_setfit.training_args import (
+    AUTO,
+    MinSteps,
+    check_min_steps,
+    current_trainer_kwargs,
+    parse_training_args,
+)
 from smalltext_torch.device import (
     Precision,
     PrecisionName,
@@ -36,18 +55,14 @@ from smalltext_torch.device import (
     resolve_device,
 )
 from smalltext_torch.losses import Loss
-from smalltext_torch.progress import described
 from smalltext_torch.randomness import Randomness
-from smalltext_torch.saving import saved_value
-from smalltext_torch.split import check_fit_data
+from smalltext_torch.split import check_fit_data, check_validation_set_size, split_rows
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-ProgressBar = Literal["tqdm"] | None
 
-
-class SetFitClassification(TorchModelBase[SetFitState]):
+class SetFitClassification(SetFitBase):
     """Few-shot text classifier: a sentence transformer, trained on pairs of texts, and a linear head.
 
     Parameters
@@ -79,12 +94,24 @@ class SetFitClassification(TorchModelBase[SetFitState]):
         The maximum number of pairs per training text in an epoch, at least 1. A warning says if it limits them.
     precision : {"float32", "auto"}, default="float32"
         The precision of matrix products; "auto" is bfloat16 or float16 where the device computes faster with it.
-    multi_label_threshold : float, default=0.5
-        In multi-label problems, the probability above which a class applies. From 0 to below 1.
+    multi_label_threshold : float, sequence of float or "auto", default=0.5
+        In multi-label problems, the probability above which a class applies, of all classes or of each; from 0 to
+        below 1. "auto" chooses them by F1 on out-of-fold probabilities of the head.
     warm_start : bool, default=False
         Whether `fit` continues from the previous sentence transformer; the head is always fitted anew.
     seed : int, optional
         The random seed: the same seed, data and machine give the same bits. From 0 to 2**32 - 1.
+    min_steps : int or "auto", default=0
+        The minimum number of optimizer steps on pairs, for which further epochs are trained. "auto" takes as many
+        steps as 40 pairs per text need, from 20 to 30, in place of one epoch; a `num_epochs`, `num_iterations` or
+        `max_steps` that is set takes precedence.
+    calibration : {"auto", "none"}, default="none"
+        Whether probabilities are calibrated: by a temperature, fitted to held-out texts if there are any;
+        multi-label by a logistic map for each class, fitted to out-of-fold predictions of the head.
+    validation_set_size : float or "auto", default=0.0
+        The share of the training texts that are left out of training on pairs, to fit the temperature to; the head
+        is fitted to all texts. From 0 to below 1. "auto" is 0.1, or 0 where that is fewer than 20 texts or leaves
+        out a class.
 
     Attributes
     ----------
@@ -92,6 +119,10 @@ class SetFitClassification(TorchModelBase[SetFitState]):
         The names of the classes, if the training set has any.
     validation_ : tuple of (float, float) or None
         Loss and accuracy on the validation set that was passed to `fit`, if any.
+    calibration_ : Calibration or None
+        How the probabilities are calibrated. It is part of the weights of the head.
+    multi_label_threshold_ : ndarray of float64, shape (num_classes,), or None
+        The thresholds that `fit` chose.
 
     Raises
     ------
@@ -108,9 +139,6 @@ class SetFitClassification(TorchModelBase[SetFitState]):
     SetFitClassification('sentence-transformers/all-MiniLM-L6-v2', num_classes=2)
     """
 
-    name, distribution, version = "setfit", "smalltext-setfit", __version__
-    further_files = frozenset({"model_head.pkl"})  # for setfit itself; see `save`
-
     def __init__(
         self,
         setfit_model_args: SetFitModelArguments | str | Path,
@@ -126,9 +154,12 @@ class SetFitClassification(TorchModelBase[SetFitState]):
         class_weight: ClassWeight = None,
         pairs_per_text: int = 40,
         precision: PrecisionName = "float32",
-        multi_label_threshold: float = 0.5,
+        multi_label_threshold: validation.Threshold = 0.5,
         warm_start: bool = False,
         seed: int | None = None,
+        min_steps: MinSteps = 0,
+        calibration: CalibrationChoice = "none",
+        validation_set_size: float | Literal["auto"] = 0.0,
     ) -> None:
         self.setfit_model_args = SetFitModelArguments.of(setfit_model_args)
         self.num_classes = validation.check_num_classes(num_classes, multi_label)
@@ -136,20 +167,23 @@ class SetFitClassification(TorchModelBase[SetFitState]):
         self.max_seq_len = validation.check_count("max_seq_len", max_seq_len)
         self.use_differentiable_head = validation.check_flag("use_differentiable_head", use_differentiable_head)
         self.mini_batch_size = validation.check_count("mini_batch_size", mini_batch_size)
-        self.model_kwargs = copy.deepcopy(training_args.current_model_kwargs(model_kwargs))
-        self._parsed_model_kwargs = training_args.ModelKwargs(**self.model_kwargs)
+        self.model_kwargs = copy.deepcopy(current_model_kwargs(model_kwargs))
+        self._parsed_model_kwargs = ModelKwargs(**self.model_kwargs)
         check_head_params(self._head_settings, self.multi_label)
-        self.trainer_kwargs = training_args.current_trainer_kwargs(trainer_kwargs)
-        self._training_args()
+        self.trainer_kwargs = current_trainer_kwargs(trainer_kwargs)
+        self._parsed_training_args = parse_training_args(trainer_kwargs=self.trainer_kwargs)
         check_device(device)
         self.device = device
         check_class_weight(class_weight, self.num_classes)
         self.class_weight = class_weight
         self.pairs_per_text = validation.check_count("pairs_per_text", pairs_per_text)
         self.precision = check_precision(precision)
-        self.multi_label_threshold = validation.check_threshold(multi_label_threshold)
+        self.multi_label_threshold = validation.check_thresholds(multi_label_threshold, self.num_classes)
         self.warm_start = validation.check_flag("warm_start", warm_start)
         self.seed = validation.check_seed(seed)
+        self.min_steps = check_min_steps(min_steps)
+        self.calibration = check_calibration(calibration)
+        self.validation_set_size = check_validation_set_size(validation_set_size)
         self._state: SetFitState | None = None
         self.validation_: tuple[float, float] | None = None
 
@@ -184,18 +218,23 @@ class SetFitClassification(TorchModelBase[SetFitState]):
         """
         train_set, validation_set, checked_weights = check_fit_data(self, train_set, validation_set, weights)
         self._check_classes(train_set)
-        args = self._training_args(setfit_train_kwargs)
+        args = self._parsed_training_args
+        if setfit_train_kwargs is not None:
+            args = parse_training_args(trainer_kwargs=self.trainer_kwargs, setfit_train_kwargs=setfit_train_kwargs)
         device = resolve_device(self.device)
         randomness = Randomness(self.seed, device)
+        rows, held_out_rows = self._split(train_set.y, randomness.split)
         sampler = PairSampler(
-            train_set.y,
-            checked_weights,
+            train_set.y[rows],
+            None if checked_weights is None else checked_weights[rows],
             randomness.order,
             sampling_strategy=args.sampling_strategy,
             num_iterations=args.num_iterations,
             pairs_per_text=self.pairs_per_text,
         )
-        if args.epochs[0] and args.max_steps < 0:
+        batches = sampler.batches_per_epoch(self.mini_batch_size)
+        steps = args.num_steps(len(rows), batches, self.mini_batch_size, self.min_steps)
+        if steps == args.epochs[0] * batches:
             sampler.warn_of_limit()
         kwargs, warm = self._parsed_model_kwargs, self._state if self.warm_start else None
         with gradients(device), randomness.network.as_global():
@@ -208,26 +247,31 @@ class SetFitClassification(TorchModelBase[SetFitState]):
         texts = tokenizer.tokenize(train_set)
         from smalltext_setfit._trainer import FewShotTrainer  # imports setfit, which takes seconds
 
+        targets = self._head_targets(train_set, checked_weights)
         with gradients(device), reproducible(device, self.seed):
             network = make_network(body, tokenizer, self.num_classes, kwargs.normalize_embeddings).to(device)
-            targets = self._head_targets(train_set, checked_weights)
-            embeddings = FewShotTrainer(
+            args = args.for_encoder(network.head.in_features)
+            trained = FewShotTrainer(
                 network=network,
-                texts=texts,
-                targets=targets,
+                texts=replace(texts, of_row=texts.of_row[rows]),
+                targets=targets.take(rows),
                 sampler=sampler,
+                steps=steps,
                 args=args,
                 head=self._head_settings,
-                precision=self._precision(device),
+                precision=Precision.of(device, self.precision == "auto"),
                 randomness=randomness,
                 head_randomness=Randomness(self.seed, device),
             ).train()
         network.requires_grad_(requires_grad=False).eval()
-        cache = EmbeddingCache.of(texts.texts, embeddings)
+        cache = EmbeddingCache.of(texts.texts, trained)
         state = SetFitState(tokenizer, network, targets.loss, train_set.label_names, cache, args.head_training)
-        metrics = None if validation_set is None else self.compute_metrics(state, validation_set, None)
-        self._state, self.validation_ = state, metrics
-        return self
+        embeddings, held_out = trained[texts.of_row], None
+        if len(held_out_rows):
+            held_out = HeldOut.of(network.head, embeddings, targets, held_out_rows)
+            if not (self.use_differentiable_head and args.end_to_end):
+                network.head = self._fit_head(state, embeddings, targets)
+        return self._finish(state, embeddings, targets, held_out, validation_set)
 
     def refit_head(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
         """Fit a new head, and leave the sentence transformer as it is: seconds instead of minutes.
@@ -252,138 +296,20 @@ class SetFitClassification(TorchModelBase[SetFitState]):
         before = self.require_fitted()
         train_set, _, checked_weights = check_fit_data(self, train_set, None, weights)
         self._check_classes(train_set)
-        device = before.device
-        with gradients(device):
+        with gradients(before.device):
             texts = before.tokenizer.tokenize(train_set)
             targets = self._head_targets(train_set, checked_weights)
-            cache = before.cache_with(texts, self._precision(device))
-            embeddings, randomness = cache.take(texts.texts)[texts.of_row], Randomness(self.seed, device)
-            head = fit_head(embeddings, targets, self._head_settings, before.head_training, randomness)
-            network = before.network.with_head(head.to(device))
-        self._state = replace(
-            before, network=network, loss=targets.loss, label_names=train_set.label_names, cache=cache
-        )
-        self.validation_ = None
-        return self
-
-    @overload
-    def embed(
-        self, data_set: Dataset[Any], return_proba: Literal[False] = False, *, pbar: ProgressBar = "tqdm"
-    ) -> NDArray[np.float32]: ...
-    @overload
-    def embed(
-        self, data_set: Dataset[Any], return_proba: Literal[True], *, pbar: ProgressBar = "tqdm"
-    ) -> tuple[NDArray[np.float32], Probabilities]: ...
-    def embed(
-        self, data_set: Dataset[Any], return_proba: bool = False, *, pbar: ProgressBar = "tqdm"
-    ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
-        """Embed texts with the sentence transformer; these embeddings are the input of the head.
-
-        Parameters
-        ----------
-        data_set : TextDataset
-            Texts; labels are ignored.
-        return_proba : bool, default=False
-            Whether to return the probabilities as well, at no further cost.
-        pbar : {"tqdm", None}, default="tqdm"
-            None shows no progress bar, even where bars are enabled.
-
-        Returns
-        -------
-        embeddings : ndarray of float32, shape (n, dimensions)
-        proba : ndarray of float32, shape (n, num_classes)
-            Only with `return_proba`.
-        """
-        description = described("embed", pbar)
-        validation.check_flag("return_proba", return_proba)
-        state = self.require_fitted()
-        texts = state.tokenizer.tokenize(validation.prediction_data(data_set, fitted=True, classifier=self))
-        embeddings, proba = state.embed(texts, self._precision(state.device), description)
-        return (embeddings, proba) if return_proba else embeddings
-
-    def save(self, folder: str | Path, *, for_setfit: bool = False) -> None:
-        """Write the fitted classifier to a folder, whole or not at all: weights as safetensors, the rest as JSON.
-
-        `callbacks` and an access `token` are not saved. The path of the pretrained model and `cache_dir` are,
-        since `fit` needs them to train again; paths in the home folder begin with ``~``. The folder holds no other
-        path of this machine.
-
-        Parameters
-        ----------
-        folder : path
-            The folder to write to: one that does not exist, is empty, or holds a saved model.
-        for_setfit : bool, default=False
-            Whether ``SetFitModel.from_pretrained`` can read the folder as well. It reads the head as a pickle,
-            which is then added; `load` never reads it.
-
-        Raises
-        ------
-        NotFittedError
-            If `fit` was not called.
-        ModelFolderError
-            If the folder holds other things than a saved model.
-        InvalidInputError
-            If `for_setfit` is True for a single label, which models of setfit cannot have.
-        """
-        state = self.require_fitted()
-        if for_setfit:
-            _saving.check_setfit_form(self.num_classes)
-
-        def write(staging: Path) -> None:
-            _saving.write_state(state, staging)
-            if for_setfit:
-                _saving.write_setfit_form(state, staging, differentiable=self.use_differentiable_head)
-
-        self.write_folder(folder, write, _saving.values_to_save(state, self.validation_))
-
-    @property
-    def model(self) -> SentenceClassifier | None:
-        """The trained network; None before `fit`. Its `body` is the SentenceTransformer, its `head` a Linear."""
-        return None if self._state is None else self._state.network
-
-    def __repr__(self) -> str:
-        kind = ", multi_label=True" if self.multi_label else ""
-        model = self.setfit_model_args.sentence_transformer_model
-        return f"{type(self).__name__}({model!r}, num_classes={self.num_classes}{kind})"
-
-    def compute_probabilities(self, state: SetFitState, data_set: Dataset[Any], samples: int) -> Probabilities:
-        texts, precision = state.tokenizer.tokenize(data_set), self._precision(state.device)
-        if samples == 1:
-            return state.predict_proba(texts, precision, "predict")
-        return state.sample_proba(texts, precision, samples, Randomness(self.seed, state.device).network)
-
-    def compute_metrics(
-        self, state: SetFitState, validation_set: Dataset[Any], description: str | None = "validate"
-    ) -> tuple[float, float]:
-        texts = state.tokenizer.tokenize(validation_set)
-        proba = state.predict_proba(texts, self._precision(state.device), description)
-        return state.evaluate(proba, validation_set.y)
-
-    def load_state(self, folder: Path, manifest: Manifest) -> SetFitState:
-        self.validation_ = _saving.read_validation(manifest)
-        normalize = self._parsed_model_kwargs.normalize_embeddings
-        head_training = self._training_args().head_training
-        return _saving.read_state(folder, manifest, self.saved_loss(manifest), head_training, normalize=normalize)
-
-    @classmethod
-    def check_saved_folder(cls, folder: Path, manifest: Manifest) -> None:
-        _saving.check_head(folder, saved_value(manifest, "constructor", dict).get("num_classes"))
-
-    def parameters_to_save(self) -> dict[str, Any]:
-        return _saving.parameters_to_save(super().parameters_to_save())
-
-    @classmethod
-    def parameters_from_saved(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
-        return _saving.parameters_from_saved(super().parameters_from_saved(saved))
+            cache = before.cache_with(texts, self.precision_on(before.device))
+            embeddings = cache.take(texts.texts)[texts.of_row]
+            network = before.network.with_head(self._fit_head(before, embeddings, targets))
+            state = replace(before, network=network, label_names=train_set.label_names, cache=cache)
+            return self._finish(state, embeddings, targets, self.calibration_)
 
     def _check_classes(self, train_set: Dataset[Any]) -> None:
         by_number(self.class_weight, self.num_classes, train_set.label_names)
         if not self.multi_label and len(np.unique(train_set.y)) < 2:
             given = f"one class only, {train_set.y[0]}"
             raise InvalidInputError("train_set.y", given, "texts of two or more classes", "Label another text.")
-
-    def _training_args(self, of_fit: Mapping[str, Any] | None = None) -> training_args.TrainingArgs:
-        return training_args.parse_training_args(trainer_kwargs=self.trainer_kwargs, setfit_train_kwargs=of_fit)
 
     @property
     def _head_settings(self) -> HeadSettings:
@@ -396,5 +322,40 @@ class SetFitClassification(TorchModelBase[SetFitState]):
         loss = Loss(self.multi_label, of_class, self.decision_threshold() if self.multi_label else 0.5)
         return HeadTargets(y, loss.text_weights(y, weights), loss)
 
-    def _precision(self, device: torch.device) -> Precision:
-        return Precision.of(device, self.precision == "auto")
+    def _fit_head(self, state: SetFitState, embeddings: NDArray[np.float32], targets: HeadTargets) -> nn.Linear:
+        randomness = Randomness(self.seed, state.device)
+        head = fit_head(embeddings, targets, self._head_settings, state.head_training, randomness)
+        return head.to(state.device)
+
+    def _split(self, y: Labels, order: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the rows to train on pairs of, and those to calibrate on, if any."""
+        if self.calibration == AUTO and not self.multi_label:
+            return split_rows(y, self.validation_set_size, order)
+        return np.arange(y.shape[0]), np.empty(0, dtype=np.intp)
+
+    def _finish(
+        self,
+        state: SetFitState,
+        embeddings: NDArray[np.float32],
+        targets: HeadTargets,
+        held_out: HeldOut | Calibration | None,
+        validation_set: Dataset[Any] | None = None,
+    ) -> Self:
+        """Calibrate the head, and set the attributes of a fitted classifier."""
+        choose = self.multi_label and self.multi_label_threshold == AUTO
+        args, randomness = state.head_training, Randomness(self.seed, state.device)
+        calibration, thresholds = calibrate_head(
+            *(embeddings, targets, held_out, self._head_settings, args, randomness),
+            calibrate=self.calibration == AUTO,
+            choose=choose,
+        )
+        network, loss = state.network, targets.loss
+        if calibration is not None:
+            network = network.with_head(calibrated(network.head, calibration))
+        if choose:
+            loss = replace(loss, threshold=0.5 if thresholds is None else thresholds)
+        state = replace(state, network=network, loss=loss)
+        metrics = None if validation_set is None else self.compute_metrics(state, validation_set, None)
+        self._state, self.validation_ = state, metrics
+        self.calibration_, self.multi_label_threshold_ = calibration, thresholds
+        return self

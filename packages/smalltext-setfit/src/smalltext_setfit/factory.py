@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from smalltext_core.factory import ConstructorFactory, checked_keywords, pop_keywords, with_parameters_of
-from smalltext_setfit.arguments import SetFitModelArguments
+from smalltext_core.validation import check_mapping
+from smalltext_setfit.arguments import ModelKwargs, SetFitModelArguments
 from smalltext_setfit.classifier import SetFitClassification
 from smalltext_setfit.training_args import (
-    BODY_LEARNING_RATES,
+    AUTO,
     HEAD_LEARNING_RATE,
     NUM_EPOCHS,
-    ModelKwargs,
     TrainingArgs,
 )
 
@@ -58,6 +58,7 @@ class SetFitClassificationFactory(ConstructorFactory[SetFitClassification]):
 @with_parameters_of(
     *(SetFitModelArguments, SetFitClassification, TrainingArgs, ModelKwargs),
     without=("model_kwargs", "trainer_kwargs", "body_learning_rate", "head_learning_rate"),
+    by_name=dict.fromkeys(("min_steps", "calibration", "validation_set_size", "multi_label_threshold"), AUTO),
 )
 def build(
     num_classes: int,
@@ -65,7 +66,7 @@ def build(
     model: str | Path,
     num_epochs: int = NUM_EPOCHS[0],
     head_num_epochs: int = NUM_EPOCHS[1],
-    lr: float = BODY_LEARNING_RATES[0],
+    lr: float | Literal["auto"] = AUTO,
     head_lr: float = HEAD_LEARNING_RATE,
     **parameters: Any,
 ) -> SetFitClassificationFactory:
@@ -81,8 +82,9 @@ def build(
         The number of epochs of contrastive training on pairs of texts.
     head_num_epochs : int, default=16
         The number of epochs of training a differentiable head.
-    lr : float, default=2e-5
-        The learning rate of the sentence transformer.
+    lr : float or "auto", default="auto"
+        The learning rate of the sentence transformer; "auto" depends on its number of dimensions: 5e-5 below 512,
+        2e-5 below 1,024, else 1e-5.
     head_lr : float, default=0.01
         The learning rate of a differentiable head.
     **parameters
@@ -90,7 +92,10 @@ def build(
         `ModelKwargs`; InvalidInputError is raised if one is unknown or invalid.
     """
     source = SetFitModelArguments(model, **pop_keywords(SetFitModelArguments, parameters))
-    parameters["model_kwargs"] = pop_keywords(ModelKwargs, parameters)
+    model_kwargs = pop_keywords(ModelKwargs, parameters)
+    if not parameters.get("use_differentiable_head"):
+        model_kwargs["head_params"] = {"C": AUTO, **check_mapping("head_params", model_kwargs.get("head_params"))}
+    parameters["model_kwargs"] = model_kwargs
     parameters["trainer_kwargs"] = {
         "num_epochs": (num_epochs, head_num_epochs),
         "body_learning_rate": lr,

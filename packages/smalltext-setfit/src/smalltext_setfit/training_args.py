@@ -1,31 +1,41 @@
-"""Validation of the keyword arguments that are passed on to setfit: `trainer_kwargs` and `model_kwargs`."""
+"""Arguments of training: `trainer_kwargs`, which have the names of setfit's arguments, and the number of steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from smalltext_core.conversion import is_whole
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.messages import brief, shown
+from smalltext_core.messages import shown
 from smalltext_core.validation import (
     check_choice,
     check_count,
     check_flag,
-    check_mapping,
     check_positive,
     check_within,
 )
+from smalltext_setfit.arguments import Renamed, current_kwargs, unchanged
 from smalltext_setfit.sampler import SAMPLING_STRATEGIES
-from smalltext_torch.progress import warn_deprecated
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import TrainerCallback
 
 LOGGING_STRATEGIES = ("no", "steps", "epoch")
+
+AUTO: Literal["auto"] = "auto"
+"""The value of a parameter that is chosen by the data or the encoder."""
+
+MinSteps: TypeAlias = "int | Literal['auto']"
+
+STEPS = (20, 30)
+"""The lowest and the highest number of steps with ``min_steps="auto"``; see decision 37."""
+
+PAIRS_PER_TEXT = 40
+"""The number of pairs per text with ``min_steps="auto"``, as in the paper: 20 positive and 20 negative ones."""
 
 LOSSES = ("CosineSimilarityLoss", "ContrastiveLoss", "OnlineContrastiveLoss", "CoSENTLoss", "AnglELoss")
 """The losses of sentence-transformers that compare pairs of texts."""
@@ -67,60 +77,23 @@ MANAGED_IN_TRAINING = {
 }
 """Arguments of setfit's trainer that the classifier sets itself, and what to use instead."""
 
-MANAGED_IN_MODEL = {
-    "device": "use device of the constructor",
-    "labels": "use label_names of the dataset",
-    "model_card_data": "no model card is written",
-    "trust_remote_code": "models that bring custom code are refused",
-    "use_differentiable_head": "use use_differentiable_head of the constructor",
-    **dict.fromkeys(("force_download", "local_files_only"), "use model_loading_strategy of SetFitModelArguments"),
-    **dict.fromkeys(("model_id", "pretrained_model_name_or_path"), "use setfit_model_args of the constructor"),
-}
-"""Arguments of `SetFitModel.from_pretrained` that the classifier sets itself, and what to use instead."""
-
-MANAGED_IN_HEAD = {
-    "class_weight": "use class_weight of the constructor",
-    "device": "use device of the constructor",
-    "in_features": "it follows from the model",
-    "multitarget": "use multi_label of the constructor",
-    "n_jobs": "it has no effect",
-    "out_features": "use num_classes of the constructor",
-    "random_state": "use seed of the constructor",
-    "warm_start": "use warm_start of the constructor, which is about the sentence transformer",
-}
-"""Parameters of the head that the classifier sets itself, and what to use instead."""
-
 
 def _epochs(kwargs: Mapping[str, Any], _: Any) -> tuple[Any, Any]:
     return kwargs.get("embedding_num_epochs", 1), kwargs.get("classifier_num_epochs", 16)
-
-
-def _unchanged(_: Mapping[str, Any], value: Any) -> Any:
-    return value
 
 
 def _negated(_: Mapping[str, Any], frozen: Any) -> bool:
     return not check_flag("keep_body_frozen", frozen)
 
 
-Renamed = Mapping[str, tuple[str, Callable[[Mapping[str, Any], Any], Any]]]
-"""Deprecated names, each with its new name, and the function of all arguments and its value that converts it."""
-
 RENAMED_IN_TRAINING: Renamed = {
     "classifier_num_epochs": ("num_epochs", _epochs),
     "embedding_num_epochs": ("num_epochs", _epochs),
     "keep_body_frozen": ("end_to_end", _negated),
-    "learning_rate": ("body_learning_rate", _unchanged),
-    "loss_class": ("loss", _unchanged),
+    "learning_rate": ("body_learning_rate", unchanged),
+    "loss_class": ("loss", unchanged),
 }
 """Deprecated names of arguments of setfit's trainer."""
-
-RENAMED_IN_MODEL: Renamed = {
-    "cache_folder": ("cache_dir", _unchanged),
-    "normalize": ("normalize_embeddings", _unchanged),
-    "use_auth_token": ("token", _unchanged),
-}
-"""Deprecated names of arguments of `SetFitModel.from_pretrained` and of sentence-transformers."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +119,12 @@ NUM_EPOCHS = (1, 16)
 BODY_LEARNING_RATES = (2e-5, 1e-5)
 """The default learning rates of the sentence transformer, on pairs and end to end."""
 
+LEARNING_RATES_BY_SIZE = ((512, 5e-5), (1024, 2e-5))
+"""The learning rate "auto" on pairs of encoders with fewer dimensions than the first number of a pair."""
+
+LEARNING_RATE_OF_LARGE = 1e-5
+"""The learning rate "auto" of all larger encoders."""
+
 HEAD_LEARNING_RATE = 1e-2
 """The default learning rate of a differentiable head."""
 
@@ -166,8 +145,10 @@ class TrainingArgs:
         frequent kind, or not at all, with each pair once.
     num_iterations : int, optional
         The number of positive and of negative pairs for each text, in place of a sampling strategy. At least 1.
-    body_learning_rate : float or pair of float, default=(2e-5, 1e-5)
+    body_learning_rate : float, pair of float or "auto", default=(2e-5, 1e-5)
         The learning rate of the sentence transformer: on pairs, and end to end. One number is used for both.
+        "auto" depends on the number of dimensions: 5e-5 below 512, 2e-5 below 1,024, else 1e-5; end to end it is
+        half of that.
     head_learning_rate : float, default=0.01
         The learning rate of a differentiable head.
     loss : str or type, default="CosineSimilarityLoss"
@@ -200,7 +181,7 @@ class TrainingArgs:
     max_steps: int = -1
     sampling_strategy: Literal["oversampling", "undersampling", "unique"] = "oversampling"
     num_iterations: int | None = None
-    body_learning_rate: float | tuple[float, float] = BODY_LEARNING_RATES
+    body_learning_rate: float | tuple[float, float] | Literal["auto"] = BODY_LEARNING_RATES
     head_learning_rate: float = HEAD_LEARNING_RATE
     loss: str | type[nn.Module] = "CosineSimilarityLoss"
     end_to_end: bool = False
@@ -219,7 +200,7 @@ class TrainingArgs:
         check_choice("sampling_strategy", self.sampling_strategy, SAMPLING_STRATEGIES)
         if self.num_iterations is not None:
             check_count("num_iterations", self.num_iterations)
-        for rate in _as_pair(self.body_learning_rate):
+        for rate in () if self.body_learning_rate == AUTO else _as_pair(self.body_learning_rate):
             check_positive("body_learning_rate", rate)
         check_positive("head_learning_rate", self.head_learning_rate)
         if self.loss_name not in LOSSES:
@@ -250,64 +231,52 @@ class TrainingArgs:
         first, second = _as_pair(self.body_learning_rate)
         return float(first), float(second)
 
+    def for_encoder(self, dimensions: int) -> TrainingArgs:
+        """Return arguments in which a learning rate "auto" is that of an encoder with so many dimensions."""
+        if self.body_learning_rate != AUTO:
+            return self
+        by_size = (rate for limit, rate in LEARNING_RATES_BY_SIZE if dimensions < limit)
+        rate = next(by_size, LEARNING_RATE_OF_LARGE)
+        return replace(self, body_learning_rate=(rate, rate / 2))
+
+    def num_steps(self, texts: int, batches: int, batch_size: int, min_steps: MinSteps) -> int:
+        """Return the number of optimizer steps of contrastive training.
+
+        Parameters
+        ----------
+        texts : int
+            The number of training texts.
+        batches : int
+            The number of batches of an epoch; 0 if there are no pairs.
+        batch_size : int
+            The number of pairs in a batch.
+        min_steps : int or "auto"
+            The parameter of the classifier.
+        """
+        if not batches or (not self.epochs[0] and self.max_steps < 0):
+            return 0
+        if self.max_steps > 0:
+            return self.max_steps
+        steps = self.epochs[0] * batches
+        if min_steps != AUTO:
+            return max(steps, min_steps)
+        if self.num_iterations is not None or self.epochs != NUM_EPOCHS:
+            return steps
+        return min(max(math.ceil(PAIRS_PER_TEXT * texts / batch_size), STEPS[0]), STEPS[1])
+
     @property
     def head_training(self) -> HeadTrainingArgs:
         """How a differentiable head is trained."""
         return HeadTrainingArgs(self.epochs[1], float(self.head_learning_rate), float(self.l2_weight or 0))
 
 
-@dataclass(frozen=True)
-class ModelKwargs:
-    """The arguments of ``SetFitModel.from_pretrained`` that can be set; see setfit's documentation for details.
-
-    Parameters
-    ----------
-    normalize_embeddings : bool, default=False
-        Whether embeddings are scaled to unit length.
-    cache_dir : str or path, optional
-        The folder of downloaded models; by default that of sentence-transformers.
-
-    Other Parameters
-    ----------------
-    head_params : mapping, optional
-        Parameters of the head: of scikit-learn's `LogisticRegression`; of a differentiable head `temperature`,
-        `eps` and `bias`.
-    multi_target_strategy : {"one-vs-rest", "multi-output"}, optional
-        Accepted for compatibility with setfit: multi-label heads are independent for each class in any case.
-    revision : str, optional
-        The branch, tag or commit of the model on the hub.
-    token : str or bool, optional
-        The access token for the hub, or whether to use the one that is stored. It is not saved.
-
-    Raises
-    ------
-    InvalidInputError
-        If an argument has another type or is out of range.
-    """
-
-    head_params: Mapping[str, Any] = field(default_factory=dict)
-    normalize_embeddings: bool = False
-    multi_target_strategy: str | None = None
-    cache_dir: str | Path | None = None
-    revision: str | None = None
-    token: str | bool | None = None
-
-    def __post_init__(self) -> None:
-        _refuse_managed("head_params", check_mapping("head_params", self.head_params), MANAGED_IN_HEAD)
-        check_flag("normalize_embeddings", self.normalize_embeddings)
-        if not isinstance(self.cache_dir, (str, Path, type(None))):
-            raise InvalidInputError("cache_dir", shown(self.cache_dir), "a path, or None")
-        if not isinstance(self.revision, (str, type(None))):
-            raise InvalidInputError("revision", shown(self.revision), "the name of a revision, or None")
-        if not isinstance(self.token, (str, bool, type(None))):
-            raise InvalidInputError("token", f"a {type(self.token).__name__}", "a string, True, False or None")
-        if self.multi_target_strategy not in (None, "one-vs-rest", "multi-output"):
-            raise InvalidInputError(
-                "multi_target_strategy",
-                shown(self.multi_target_strategy),
-                "'one-vs-rest', or 'multi-output' (which is the same)",
-                "The columns of multi-label probabilities are independent of one another.",
-            )
+def check_min_steps(value: object) -> MinSteps:
+    """Return a minimum number of steps, 0 or above, or "auto"; InvalidInputError for anything else."""
+    if isinstance(value, str) and value == AUTO:
+        return AUTO
+    if not is_whole(value) or value < 0:
+        raise InvalidInputError("min_steps", shown(value), "a whole number, 0 or above, or 'auto'")
+    return int(value)
 
 
 def parse_training_args(**given: Mapping[str, Any] | None) -> TrainingArgs:
@@ -337,47 +306,7 @@ def parse_training_args(**given: Mapping[str, Any] | None) -> TrainingArgs:
 
 def current_trainer_kwargs(kwargs: object, argument: str = "trainer_kwargs") -> dict[str, Any]:
     """Return arguments of setfit's training under their current names, without checking their values."""
-    return _current_kwargs(argument, kwargs, RENAMED_IN_TRAINING, MANAGED_IN_TRAINING, TrainingArgs)
-
-
-def current_model_kwargs(kwargs: object) -> dict[str, Any]:
-    """Return arguments of `SetFitModel.from_pretrained` under their current names, after validation."""
-    current = _current_kwargs("model_kwargs", kwargs, RENAMED_IN_MODEL, MANAGED_IN_MODEL, ModelKwargs)
-    ModelKwargs(**current)
-    return current
-
-
-def _current_kwargs(
-    argument: str,
-    kwargs: object,
-    renamed: Renamed,
-    managed: Mapping[str, str],
-    declared: type[TrainingArgs | ModelKwargs],
-) -> dict[str, Any]:
-    """Translate deprecated names, with a warning each, and refuse unknown and managed ones."""
-    given = check_mapping(argument, kwargs)
-    current = {name: value for name, value in given.items() if name not in renamed}
-    for old in sorted(given.keys() & renamed.keys()):
-        new, convert = renamed[old]
-        if new in given:
-            raise InvalidInputError(argument, f"both {old!r} and {new!r}", f"{new!r}", f"{old} is deprecated.")
-        value = convert(given, given[old])
-        # The warning does not show a value that stays the same: it may be an access token.
-        warn_deprecated(f"{old} in {argument}", new if value is given[old] else f"{new}={brief(value)}")
-        current[new] = value
-    _refuse_managed(argument, current, managed)
-    known = [one.name for one in fields(declared)]
-    unknown = sorted(current.keys() - set(known))
-    if unknown:
-        raise InvalidInputError(argument, f"the keyword {shown(unknown[0])}", f"{', '.join(known)}")
-    return current
-
-
-def _refuse_managed(argument: str, kwargs: Mapping[str, Any], managed: Mapping[str, str]) -> None:
-    for name in kwargs:
-        if name in managed:
-            allowed = "keywords that this class does not manage"
-            raise InvalidInputError(argument, f"the keyword {name!r}", allowed, f"{managed[name]}.")
+    return current_kwargs(argument, kwargs, RENAMED_IN_TRAINING, MANAGED_IN_TRAINING, TrainingArgs)
 
 
 def _as_pair(value: Any) -> tuple[Any, Any]:

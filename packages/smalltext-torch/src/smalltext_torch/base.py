@@ -95,8 +95,8 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
     ----------
     device : str, torch.device or None
         The device requested for computing; None is the best available one.
-    multi_label_threshold : float
-        The probability above which a label applies.
+    multi_label_threshold : float, tuple of float or "auto"
+        The probability above which a label applies, of all labels or of each.
 
     Parameters of extension points
     ------------------------------
@@ -126,7 +126,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
     """Files in a saved folder that are code or pickles, and that `load` does not read."""
 
     device: str | torch.device | None
-    multi_label_threshold: float
+    multi_label_threshold: validation.Threshold
     _state: S | None = None
 
     @overload

@@ -1,0 +1,304 @@
+"""The base of the classifier: inference, and saving as a sentence transformer with a head."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import joblib
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.preprocessing import LabelBinarizer
+from torch import nn
+
+from smalltext_core import validation
+from smalltext_core.calibration import Calibration
+from smalltext_core.dataset import Dataset
+from smalltext_core.errors import InvalidInputError, ModelFolderError
+from smalltext_core.messages import shown
+from smalltext_core.probabilities import Probabilities
+from smalltext_core.saving import MANIFEST, Manifest
+from smalltext_core.validation import check_positive, check_thresholds, check_within
+from smalltext_setfit import __version__
+from smalltext_setfit._checkpoint import load_saved_body
+from smalltext_setfit._model import (
+    EmbeddingCache,
+    SentenceClassifier,
+    SentenceTokenizer,
+    SetFitState,
+    make_network,
+    quiet_libraries,
+)
+from smalltext_setfit.arguments import SetFitModelArguments
+from smalltext_setfit.training_args import HeadTrainingArgs, parse_training_args
+from smalltext_torch import model_loading, pretrained_files
+from smalltext_torch.base import TorchModelBase
+from smalltext_torch.device import Precision, PrecisionName
+from smalltext_torch.model_loading import abbreviated
+from smalltext_torch.progress import described
+from smalltext_torch.randomness import Randomness, TorchRandomness
+from smalltext_torch.saving import saved_value
+
+HEAD = "head.safetensors"
+SETFIT_CONFIG, SETFIT_HEAD = "config_setfit.json", "model_head.pkl"
+
+ProgressBar = Literal["tqdm"] | None
+
+
+class SetFitBase(TorchModelBase[SetFitState]):
+    """Inference with a trained sentence transformer and its head, and saving it; see `SetFitClassification`."""
+
+    name, distribution, version = "setfit", "smalltext-setfit", __version__
+    further_files = frozenset({"model_head.pkl"})  # for setfit itself; see `save`
+
+    setfit_model_args: SetFitModelArguments
+    model_kwargs: Mapping[str, Any]
+    trainer_kwargs: Mapping[str, Any]
+    use_differentiable_head: bool
+    precision: PrecisionName
+    seed: int | None
+    validation_: tuple[float, float] | None
+
+    @overload
+    def embed(
+        self, data_set: Dataset[Any], return_proba: Literal[False] = False, *, pbar: ProgressBar = "tqdm"
+    ) -> NDArray[np.float32]: ...
+    @overload
+    def embed(
+        self, data_set: Dataset[Any], return_proba: Literal[True], *, pbar: ProgressBar = "tqdm"
+    ) -> tuple[NDArray[np.float32], Probabilities]: ...
+    def embed(
+        self, data_set: Dataset[Any], return_proba: bool = False, *, pbar: ProgressBar = "tqdm"
+    ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
+        """Embed texts with the sentence transformer; these embeddings are the input of the head.
+
+        Parameters
+        ----------
+        data_set : TextDataset
+            Texts; labels are ignored.
+        return_proba : bool, default=False
+            Whether to return the probabilities as well, at no further cost.
+        pbar : {"tqdm", None}, default="tqdm"
+            None shows no progress bar, even where bars are enabled.
+
+        Returns
+        -------
+        embeddings : ndarray of float32, shape (n, dimensions)
+        proba : ndarray of float32, shape (n, num_classes)
+            Only with `return_proba`.
+        """
+        description = described("embed", pbar)
+        validation.check_flag("return_proba", return_proba)
+        state = self.require_fitted()
+        texts = state.tokenizer.tokenize(validation.prediction_data(data_set, fitted=True, classifier=self))
+        embeddings, proba = state.embed(texts, self.precision_on(state.device), description)
+        return (embeddings, proba) if return_proba else embeddings
+
+    def save(self, folder: str | Path, *, for_setfit: bool = False) -> None:
+        """Write the fitted classifier to a folder, whole or not at all: weights as safetensors, the rest as JSON.
+
+        `callbacks` and an access `token` are not saved. The path of the pretrained model and `cache_dir` are,
+        since `fit` needs them to train again; paths in the home folder begin with ``~``. The folder holds no other
+        path of this machine.
+
+        Parameters
+        ----------
+        folder : path
+            The folder to write to: one that does not exist, is empty, or holds a saved model.
+        for_setfit : bool, default=False
+            Whether ``SetFitModel.from_pretrained`` can read the folder as well. It reads the head as a pickle,
+            which is then added; `load` never reads it.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ModelFolderError
+            If the folder holds other things than a saved model.
+        InvalidInputError
+            If `for_setfit` is True for a single label, which models of setfit cannot have.
+        """
+        state = self.require_fitted()
+        if for_setfit and self.num_classes == 1:
+            raise InvalidInputError(
+                "for_setfit",
+                "True, where there is a single label (multi_label=True, num_classes=1)",
+                "False, or two labels or more",
+                "The heads of setfit tell two classes apart, or several labels; none is for one label.",
+            )
+        learned = {
+            "max_length": state.tokenizer.max_length,
+            "validation": self.validation_,
+            "head_training": asdict(state.head_training),
+            "calibration": None if self.calibration_ is None else self.calibration_.to_json(),
+            "thresholds": None if self.multi_label_threshold_ is None else self.multi_label_threshold_.tolist(),
+        }
+
+        def write(staging: Path) -> None:
+            with quiet_libraries():
+                state.network.body.save(str(staging), create_model_card=False, safe_serialization=True)
+            pretrained_files.tidy(staging, transformers)
+            head = state.network.head
+            save_file({"weight": head.weight.cpu(), "bias": head.bias.cpu()}, str(staging / HEAD))
+            if for_setfit:
+                _write_setfit_form(state, staging, differentiable=self.use_differentiable_head)
+
+        self.write_folder(folder, write, learned)
+
+    @property
+    def model(self) -> SentenceClassifier | None:
+        """The trained network; None before `fit`. Its `body` is the SentenceTransformer, its `head` a Linear."""
+        return None if self._state is None else self._state.network
+
+    def __repr__(self) -> str:
+        kind = ", multi_label=True" if self.multi_label else ""
+        model = self.setfit_model_args.sentence_transformer_model
+        return f"{type(self).__name__}({model!r}, num_classes={self.num_classes}{kind})"
+
+    def compute_probabilities(self, state: SetFitState, data_set: Dataset[Any], samples: int) -> Probabilities:
+        texts, precision = state.tokenizer.tokenize(data_set), self.precision_on(state.device)
+        if samples == 1:
+            return state.predict_proba(texts, precision, "predict")
+        return state.sample_proba(texts, precision, samples, Randomness(self.seed, state.device).network)
+
+    def compute_metrics(
+        self, state: SetFitState, validation_set: Dataset[Any], description: str | None = "validate"
+    ) -> tuple[float, float]:
+        texts = state.tokenizer.tokenize(validation_set)
+        proba = state.predict_proba(texts, self.precision_on(state.device), description)
+        return state.evaluate(proba, validation_set.y)
+
+    def parameters_to_save(self) -> dict[str, Any]:
+        """Return the constructor's arguments that are saved: no callbacks, and no access token."""
+        model = {name: value for name, value in self.model_kwargs.items() if name != "token"}
+        if model.get("cache_dir") is not None:
+            model["cache_dir"] = abbreviated(str(model["cache_dir"]))
+        training = {name: value for name, value in self.trainer_kwargs.items() if name != "callbacks"}
+        if not isinstance(training.get("loss", ""), str):
+            training["loss"] = training["loss"].__name__
+        saved = {**super().parameters_to_save(), "model_kwargs": model, "trainer_kwargs": training}
+        return {**saved, "setfit_model_args": self.setfit_model_args.to_json()}
+
+    @classmethod
+    def parameters_from_saved(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
+        """Restore the constructor's arguments from the return value of `parameters_to_save`."""
+        parameters = super().parameters_from_saved(saved)
+        arguments, model = (
+            SetFitModelArguments(**parameters["setfit_model_args"]),
+            dict(parameters["model_kwargs"]),
+        )
+        if isinstance(model.get("cache_dir"), str):
+            model["cache_dir"] = str(Path(model["cache_dir"]).expanduser())
+        return {**parameters, "setfit_model_args": arguments, "model_kwargs": model}
+
+    @classmethod
+    def check_saved_folder(cls, folder: Path, manifest: Manifest) -> None:
+        """Reject a saved classifier whose head does not fit its number of classes."""
+        shapes = model_loading.shapes_of([folder / HEAD])
+        weight, bias = shapes.get("weight", ()), shapes.get("bias", ())
+        if shapes.keys() != {"weight", "bias"} or len(weight) != 2 or bias != weight[:1]:
+            raise ModelFolderError(f"{folder / HEAD} holds no head: a weight and a bias. Save the model again.")
+        num_classes = saved_value(manifest, "constructor", dict).get("num_classes")
+        if type(num_classes) is not int or num_classes != weight[0]:
+            key = "key 'parameters.constructor.num_classes'"
+            what = f"{folder / MANIFEST}, {key}: it holds {shown(num_classes, 100)}"
+            raise ModelFolderError(
+                f"{what}; allowed: {weight[0]}, for which there is a head. Save the model again."
+            )
+
+    def load_state(self, folder: Path, manifest: Manifest) -> SetFitState:
+        """Load what `save` wrote, on the CPU, and set the attributes of a fitted classifier."""
+        num_classes, dimensions = model_loading.shapes_of([folder / HEAD])["weight"]
+        with TorchRandomness(0, torch.device("cpu")).as_global():
+            body = load_saved_body(folder, dimensions)
+        tokenizer = SentenceTokenizer.of(body, saved_value(manifest, "max_length", int))
+        normalize = bool(self.model_kwargs.get("normalize_embeddings", False))
+        network = make_network(body, tokenizer, num_classes, normalize)
+        network.head.load_state_dict(load_file(str(folder / HEAD)))
+        network.requires_grad_(requires_grad=False).eval()
+        self.validation_ = _read_validation(manifest)
+        saved = manifest.parameters  # those of earlier versions lack some of it
+        self.calibration_ = Calibration.from_json(saved.get("calibration"), num_classes, self.multi_label)
+        if self.multi_label and saved.get("thresholds") is not None:
+            thresholds = check_thresholds(saved_value(manifest, "thresholds", list), num_classes)
+            self.multi_label_threshold_ = np.array(thresholds, dtype=np.float64)
+        args = parse_training_args(trainer_kwargs=self.trainer_kwargs).head_training
+        if saved.get("head_training") is not None:
+            held = saved_value(manifest, "head_training", dict)
+            args = HeadTrainingArgs(
+                int(check_within("head_training.num_epochs", held["num_epochs"], 0)),
+                check_positive("head_training.learning_rate", held["learning_rate"]),
+                check_within("head_training.l2_weight", held["l2_weight"], 0),
+            )
+        cache = EmbeddingCache.of([], np.empty((0, dimensions), dtype=np.float32))
+        return SetFitState(tokenizer, network, self.saved_loss(manifest), manifest.names, cache, args)
+
+    def precision_on(self, device: torch.device) -> Precision:
+        """Return the precision to compute in on a device."""
+        return Precision.of(device, self.precision == "auto")
+
+
+def _read_validation(manifest: Manifest) -> tuple[float, float] | None:
+    """Return loss and accuracy on the validation set of `fit`, if there was one."""
+    saved = saved_value(manifest, "validation", list, type(None))
+    if saved is None:
+        return None
+    loss, accuracy = saved
+    return check_within("validation", loss, 0), check_within("validation", accuracy, 0, 1)
+
+
+def _write_setfit_form(state: SetFitState, folder: Path, *, differentiable: bool) -> None:
+    """Write the files by which `SetFitModel` reads the folder; its head is a pickle, which is never read here."""
+    names = None if state.label_names is None else list(state.label_names.names)
+    labels = None if state.loss.multi_label else names
+    config = {"normalize_embeddings": state.network.normalize, "labels": labels}
+    (folder / SETFIT_CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
+    convert = _as_setfit_head if differentiable else _as_logistic_regression
+    joblib.dump(convert(state.network.head, state.loss.multi_label), folder / SETFIT_HEAD)
+
+
+def _as_setfit_head(head: nn.Linear, multi_label: bool) -> Any:
+    from smalltext_setfit._trainer import SetFitHead
+
+    with TorchRandomness(0, torch.device("cpu")).as_global():
+        converted = SetFitHead(head.in_features, head.out_features, eps=0.0, device="cpu", multitarget=multi_label)
+    with torch.no_grad():
+        converted.linear.weight.copy_(head.weight.cpu())
+        converted.linear.bias.copy_(head.bias.cpu())
+    return converted.eval()
+
+
+def _as_logistic_regression(head: nn.Linear, multi_label: bool) -> Any:
+    """Return a LogisticRegression; multi-label, one for each label."""
+    weight = head.weight.detach().cpu().numpy().astype(np.float64)
+    bias = head.bias.detach().cpu().numpy().astype(np.float64)
+    if not multi_label:
+        return _regression(weight, bias)
+    combined = OneVsRestClassifier(LogisticRegression())
+    combined.estimators_ = [
+        _regression(np.stack([np.zeros_like(row), row]), np.array([0.0, value]))
+        for row, value in zip(weight, bias, strict=True)
+    ]
+    combined.label_binarizer_ = LabelBinarizer(sparse_output=True).fit(np.eye(len(bias), dtype=int))
+    combined.classes_ = combined.label_binarizer_.classes_
+    return combined
+
+
+def _regression(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> LogisticRegression:
+    """Return a fitted LogisticRegression; of two classes scikit-learn keeps only the difference."""
+    classes = np.arange(len(bias))
+    if len(bias) == 2:
+        weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
+    regression = LogisticRegression()
+    regression.classes_, regression.coef_, regression.intercept_ = classes, weight, bias
+    regression.n_features_in_ = weight.shape[1]
+    regression.n_iter_ = np.zeros(1, dtype=np.int32)
+    return regression
