@@ -126,6 +126,18 @@ def test_a_class_with_few_texts_follows_the_map_of_all_classes():
     assert np.isfinite(fit_logistic(wider, targets).scale).all()
 
 
+def test_a_weight_for_each_class_keeps_the_balance_that_a_class_weight_gave():
+    """A class that applies to a tenth of the texts, whose weight of 9 makes both outcomes count the same."""
+    targets = np.tile(np.arange(10) == 0, 40)[:, None]
+    logits = np.zeros((400, 1))
+    y = csr_matrix(targets.astype(np.int32))
+    alike, weighted = (fit_logistic(logits, y, weights) for weights in (None, np.where(targets, 9.0, 1.0)))
+    assert alike.probabilities(logits)[0, 0] == pytest.approx(0.1, abs=0.02)
+    assert weighted.probabilities(logits)[0, 0] == pytest.approx(0.5, abs=0.02)
+    ones = fit_logistic(logits, y, np.ones((400, 1)))
+    assert ones == alike
+
+
 def test_infinite_logits_of_a_multi_label_model_are_large_ones():
     logits, y = noisy_multi_label(100)
     logits[0, 0], logits[1, 0] = np.inf, -np.inf

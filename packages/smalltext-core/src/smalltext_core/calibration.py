@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -233,16 +233,15 @@ def fit_logistic(logits: Floats, y: csr_matrix, weights: ArrayLike | None = None
         Logits of texts that the classifier was not trained on. Infinite ones count as 30.
     y : csr_matrix of int, shape (n, num_classes)
         The classes of these texts.
-    weights : array-like of float, shape (n,), optional
-        The weight of each text, 0 or greater; only ratios matter.
+    weights : array-like of float, shape (n,) or (n, num_classes), optional
+        The weight of each text, or of each text for each class, 0 or greater; only ratios matter.
     """
     clipped = np.clip(np.asarray(logits, dtype=np.float64), -30, 30)
     targets = _targets(y)
-    weight = _weights(weights, len(clipped))
-    num_classes = clipped.shape[1]
-    repeated = np.repeat(weight, num_classes)[:, None]
-    common = _logistic_maps(clipped.reshape(-1, 1), targets.reshape(-1, 1), repeated, np.zeros((2, 1)))
-    maps = _logistic_maps(clipped, targets, weight[:, None], np.repeat(common, num_classes, axis=1))
+    weight = _weights_of_classes(weights, clipped.shape)
+    flat = [part.reshape(-1, 1) for part in (clipped, targets, weight)]
+    common = _logistic_maps(flat[0], flat[1], flat[2], np.zeros((2, 1)))
+    maps = _logistic_maps(clipped, targets, weight, np.repeat(common, clipped.shape[1], axis=1))
     scale, offset = np.exp(maps[0]), maps[1]
     fitted = Calibration("logistic", tuple(scale.tolist()), tuple(offset.tolist()))
     return _measured(fitted, clipped, y, weight)
@@ -293,7 +292,7 @@ def expected_calibration_error(
     bins : int, default=15
         The number of bins.
     weights : array-like of float, shape (n,), optional
-        The weight of each text.
+        The weight of each text; if multi-label, also those of each text for each class, shape (n, num_classes).
 
     Examples
     --------
@@ -301,11 +300,11 @@ def expected_calibration_error(
     0.15
     """
     proba = np.asarray(proba, dtype=np.float64)
-    weight = _weights(weights, len(proba))
     if is_multi_label(y):
         confidence, correct = proba.ravel(), _targets(y).ravel()
-        weight = np.repeat(weight, proba.shape[1])
+        weight = _weights_of_classes(weights, proba.shape).ravel()
     else:
+        weight = _weights(weights, len(proba))
         confidence, correct = proba.max(axis=1), (proba.argmax(axis=1) == np.asarray(y)).astype(np.float64)
     bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     gaps = np.bincount(bin_of, weights=weight * (confidence - correct), minlength=bins)
@@ -318,23 +317,16 @@ def _measured(fitted: Calibration, logits: Floats, y: Labels, weight: NDArray[np
     both = [_probabilities(np.asarray(logits, dtype=np.float64), multi_label), fitted.probabilities(logits)]
     losses = [_log_loss(proba, y, weight) for proba in both]
     errors = [expected_calibration_error(proba, y, weights=weight) for proba in both]
-    return Calibration(
-        fitted.method,
-        fitted.scale,
-        fitted.offset,
-        len(logits),
-        (losses[0], losses[1]),
-        (errors[0], errors[1]),
-    )
+    before_after = (losses[0], losses[1])
+    return replace(fitted, n_texts=len(logits), log_loss=before_after, calibration_error=(errors[0], errors[1]))
 
 
 def _log_loss(proba: NDArray[np.float64], y: Labels, weight: NDArray[np.float64]) -> float:
     if is_multi_label(y):
-        targets = _targets(y)
-        probable = np.where(targets > 0, proba, 1 - proba)
-        return float(weight @ -np.log(np.maximum(probable, 1e-15)).mean(axis=1) / weight.sum())
-    probable = proba[np.arange(len(proba)), np.asarray(y)]
-    return float(weight @ -np.log(np.maximum(probable, 1e-15)) / weight.sum())
+        probable = np.where(_targets(y) > 0, proba, 1 - proba)
+    else:
+        probable = proba[np.arange(len(proba)), np.asarray(y)]
+    return float(np.average(-np.log(np.maximum(probable, 1e-15)), weights=weight))
 
 
 def _logistic_maps(
@@ -366,6 +358,13 @@ def _logistic_maps(
 
 def _weights(weights: ArrayLike | None, count: int) -> NDArray[np.float64]:
     return np.ones(count) if weights is None else with_mean_of_one(check_weights(weights, count))
+
+
+def _weights_of_classes(weights: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return the weight of each text for each class, shape (n, num_classes), with a mean of 1."""
+    if weights is not None and np.ndim(weights) == 2:
+        return _weights(np.asarray(weights).ravel(), math.prod(shape)).reshape(shape)
+    return np.repeat(_weights(weights, shape[0])[:, None], shape[1], axis=1)
 
 
 def _targets(y: csr_matrix) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Fit any scikit-learn estimator as a classifier with probabilities.
+"""Fit any scikit-learn estimator as a classifier with probabilities, one for each class in multi-label problems.
 
 An estimator is cloned, seeded, calibrated if it has no `predict_proba`, given weights only if it takes them, and
 given dense features only if it rejects sparse ones. The default estimator, logistic regression, holds about ten
@@ -9,11 +9,13 @@ class is then represented by the mean of its texts, which is as sparse as they a
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, issparse
+from scipy.sparse import csc_matrix, csr_matrix, issparse
+from scipy.special import logit
 from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
@@ -21,8 +23,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from smalltext_core.errors import InvalidInputError, UnsupportedError
+from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import shown
 
+FittedModel: TypeAlias = "Any | list[Any]"
+"""A fitted estimator; in multi-label problems a list with one for each class, or the constant 0.0 or 1.0."""
+
+Weights: TypeAlias = "NDArray[np.float64] | None"
 DENSE_LIMIT = 2 * 1024**3
 """The maximum size in bytes of the features of a training set for an estimator without sparse input."""
 
@@ -32,6 +39,9 @@ MANY_CLASSES = 1000
 MEMORY_LIMIT = 7 * 2**29
 """The maximum number of bytes for fitting the default estimator on many classes."""
 
+_LEAST = 1e-6
+"""The smallest probability that has a logit."""
+
 _BLOCK = 2**26
 """The size in bytes of the blocks of features that are made dense for prediction."""
 _COPIES_OF_COEFFICIENTS = 10
@@ -40,6 +50,82 @@ _SCALES = np.geomspace(0.25, 256.0, 41)
 _SAMPLE = 1000
 _NEAR = 0.02
 """Scales whose loss is within this distance of the lowest count as equal; the smallest of them is chosen."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What an estimator is trained with, except for the features."""
+
+    estimator: Any
+    """A seeded template, which is not fitted itself."""
+    y: Labels
+    num_classes: int
+    weights: Weights
+    """The weight of each text, shape (n,); None if all are equal."""
+    class_weights: Weights
+    """The weight of each class, shape (num_classes,); None if all are equal."""
+
+    def __getitem__(self, rows: NDArray[Any]) -> Training:
+        """Return the same for some of the texts."""
+        return replace(self, y=self.y[rows], weights=None if self.weights is None else self.weights[rows])
+
+    def fit(self, x: Any) -> FittedModel:
+        """Return the estimator, or the estimators, fitted to features of shape (n, features)."""
+        if is_multi_label(self.y):
+            return self._fit_each_class(x, self.y.tocsc())
+        weights = combined_weights(self.weights, self.class_weights, self.y)
+        if exceeds_memory(self.estimator, len(np.unique(self.y)), *x.shape):
+            return fit_class_means(self.estimator, x, self.y, weights)
+        return fit_estimator(self.estimator, x, self.y, weights)
+
+    def _fit_each_class(self, x: Any, columns: csc_matrix) -> list[Any]:
+        fitted: list[Any] = []
+        for k in range(self.num_classes):
+            applies = np.zeros(x.shape[0], dtype=np.int32)
+            applies[columns.indices[columns.indptr[k] : columns.indptr[k + 1]]] = 1
+            if applies.min() == applies.max():
+                fitted.append(float(applies[0]))
+            else:
+                pair = None if self.class_weights is None else np.array([1.0, self.class_weights[k]])
+                weights = combined_weights(self.weights, pair, applies)
+                fitted.append(fit_estimator(self.estimator, x, applies, weights))
+        return fitted
+
+
+def combined_weights(weights: Weights, class_weights: Weights, y: NDArray[Any]) -> Weights:
+    """Multiply the weights of texts by those of their classes."""
+    if class_weights is None or (class_weights == 1).all():
+        return weights
+    weight_of_text: NDArray[np.float64] = class_weights[y]
+    return weight_of_text if weights is None else weights * weight_of_text
+
+
+def class_probabilities(model: FittedModel, x: Any, num_classes: int) -> NDArray[np.float64]:
+    """Return the probabilities of a fitted model, shape (n, num_classes); classes without a text have zeros."""
+    proba = np.zeros((x.shape[0], num_classes))
+    if isinstance(model, list):
+        for k, estimator in enumerate(model):
+            proba[:, k] = estimator if isinstance(estimator, float) else probabilities(estimator, x)[:, 1]
+        return proba
+    proba[:, model.classes_] = probabilities(model, x)
+    return proba
+
+
+def class_logits(model: FittedModel, x: Any, num_classes: int) -> NDArray[np.float64]:
+    """Return the logits of a fitted model, shape (n, num_classes): log-probabilities, or log-odds if multi-label.
+
+    They are finite, since no calibration changes a probability of 0 or 1, except for classes without a text (and,
+    if multi-label, those of all texts).
+    """
+    proba = class_probabilities(model, x, num_classes)
+    if isinstance(model, list):
+        logits = logit(np.clip(proba, _LEAST, 1 - _LEAST))
+        constant = [isinstance(estimator, float) for estimator in model]
+        logits[:, constant] = np.where(proba[:, constant] > 0, np.inf, -np.inf)
+        return np.asarray(logits)
+    logits = np.full(proba.shape, -np.inf)
+    logits[:, model.classes_] = np.log(np.maximum(proba[:, model.classes_], _LEAST))
+    return logits
 
 
 def check_estimator(model: object) -> None:

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import sklearn
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import InconsistentVersionWarning
@@ -30,11 +31,13 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from smalltext_core import Dataset, ProbabilisticClassifier, TextDataset
 from smalltext_core.atomic import as_path
+from smalltext_core.calibration import Calibration
 from smalltext_core.errors import InvalidInputError, ModelFolderError, UntrustedModelError
 from smalltext_core.label_names import LabelNames
 from smalltext_core.manifest import is_version
 from smalltext_core.messages import one_line, printable, shown
 from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest
+from smalltext_core.validation import check_thresholds
 from smalltext_sklearn import __version__
 from smalltext_sklearn._loaded_estimators import check_loaded
 from smalltext_sklearn._trusted_types import KNOWN_TYPES, Schema
@@ -94,6 +97,9 @@ class ModelState:
     fitted_vectorizer: Any
     label_names: LabelNames | None
     n_features: int
+    calibration: Calibration | None
+    thresholds: NDArray[np.float64] | None
+    """The multi-label thresholds that were chosen in training."""
 
 
 def save(classifier: ProbabilisticClassifier, state: ModelState, folder: str | Path) -> None:
@@ -101,6 +107,8 @@ def save(classifier: ProbabilisticClassifier, state: ModelState, folder: str | P
     vectorizer, vocabularies = _without_vocabularies(state.fitted_vectorizer)
     parameters = state.parameters | {
         "n_features": state.n_features,
+        "calibration_": None if state.calibration is None else state.calibration.to_json(),
+        "multi_label_threshold_": None if state.thresholds is None else state.thresholds.tolist(),
         "scikit_learn": sklearn.__version__,
         "probe": sample_proba(classifier, state, vocabularies),
     }
@@ -219,6 +227,7 @@ def _read_state(manifest: Manifest, content: dict[str, Any]) -> tuple[ModelState
     """Return the state of a loaded classifier, and its expected probabilities of the sample."""
     parameters = dict(manifest.parameters)
     features, expected = parameters.pop("n_features"), parameters.pop("probe")
+    calibration, thresholds = parameters.pop("calibration_"), parameters.pop("multi_label_threshold_")
     del parameters["scikit_learn"]
     for name, value, most in (
         ("n_features", features, _MAX_FEATURES),
@@ -231,6 +240,11 @@ def _read_state(manifest: Manifest, content: dict[str, Any]) -> tuple[ModelState
             label if isinstance(label, str) else int(label): float(weight)
             for label, weight in parameters["class_weight"]
         }
+    num_classes, multi_label = parameters["num_classes"], parameters["multi_label"]
+    if thresholds is not None:
+        if not multi_label or not isinstance(thresholds, list):
+            raise ValueError(f"multi_label_threshold_ is {shown(thresholds)}, not a number for each class.")
+        thresholds = np.array(check_thresholds(thresholds, num_classes))
     state = ModelState(
         parameters,
         model=content["model"],
@@ -239,6 +253,8 @@ def _read_state(manifest: Manifest, content: dict[str, Any]) -> tuple[ModelState
         fitted_vectorizer=content["vectorizer_"],
         label_names=manifest.names,
         n_features=features,
+        calibration=Calibration.from_json(calibration, num_classes, multi_label),
+        thresholds=thresholds,
     )
     return state, expected
 

@@ -50,7 +50,7 @@ class SklearnClassifierFactory(ConstructorFactory[SklearnClassifier]):
         return SklearnClassifier(clone(self.base_estimator), self.num_classes, **self.kwargs)
 
 
-@with_parameters_of(SklearnClassifier)
+@with_parameters_of(SklearnClassifier, by_name={"calibration": "auto", "multi_label_threshold": "auto"})
 def build(
     num_classes: int,
     *,

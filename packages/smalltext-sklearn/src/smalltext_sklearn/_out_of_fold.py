@@ -1,0 +1,149 @@
+"""Calibrate probabilities on out-of-fold predictions: each text is predicted by a model that has not seen it.
+
+The vectorizer is fitted anew in each fold. If it had seen the texts that are held out, words that only they have
+would keep their share of the unit vector, while in new texts such words are dropped and the rest grows: the scores
+would be smaller than those of new texts, and the temperature too low.
+
+For TF-IDF the texts are counted once. A fold has the columns that occur in its training texts, and their inverse
+document frequencies, which gives the same features as a vectorizer that is fitted to these texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.base import clone
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
+
+from smalltext_core.calibration import (
+    Calibration,
+    fit_logistic,
+    fit_temperature,
+    prior_temperature,
+    stratified_folds,
+)
+from smalltext_core.labels import is_multi_label
+from smalltext_core.probabilities import choose_thresholds
+from smalltext_sklearn._estimators import Training, class_logits, combined_weights, exceeds_memory
+
+Floats: TypeAlias = NDArray[np.float64]
+Rows: TypeAlias = NDArray[np.intp]
+
+FOLDS = 5
+
+_MAX_SCORES = 2**24
+"""The largest number of out-of-fold logits; of more texts, a part is held out."""
+
+
+def out_of_fold_logits(
+    training: Training, x: Any, texts: list[str] | None, vectorizer: Any, rng: np.random.Generator
+) -> tuple[Rows, Floats] | None:
+    """Return the rows of the texts that were held out, and their logits, shape (rows, num_classes).
+
+    `x` are the features of `texts` by the fitted `vectorizer`; these two are None if there are only features. The
+    result is None if there are too few texts for folds, if the estimator cannot be fitted to so few of them, or if
+    there are so many classes that each is represented by a mean, which has its own scale.
+    """
+    if exceeds_memory(training.estimator, training.num_classes, *x.shape):
+        return None
+    folds = _folds(training, rng)
+    if folds is None:
+        return None
+    features_of = _fold_features(x, texts, vectorizer, training)
+    logits = np.empty((len(folds), training.num_classes))
+    for fold in range(FOLDS):
+        train, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        if len(held_out):
+            try:
+                x_train, x_held_out = features_of(train, held_out)
+                model = training[train].fit(x_train)
+                logits[held_out] = class_logits(model, x_held_out, training.num_classes)
+            except ValueError:  # of an estimator or a vectorizer that needs more texts, or more words
+                return None
+    rows = np.flatnonzero(folds >= 0)
+    return rows, logits[rows]
+
+
+def fit_calibration(training: Training, held_out: tuple[Rows, Floats] | None) -> Calibration | None:
+    """Fit a calibration to out-of-fold logits. Without them: a temperature of 1, or None if multi-label."""
+    if held_out is None:
+        return None if is_multi_label(training.y) else prior_temperature(1.0)
+    chosen, logits = training[held_out[0]], held_out[1]
+    if not is_multi_label(chosen.y):
+        weights = combined_weights(chosen.weights, chosen.class_weights, chosen.y)
+        return fit_temperature(logits, chosen.y, weights)
+    weight_matrix = np.isfinite(logits).astype(np.float64)  # 0 where the fold had one outcome only
+    if chosen.weights is not None:
+        weight_matrix *= chosen.weights[:, None]
+    if chosen.class_weights is not None:
+        weight_matrix *= np.where(chosen.y.toarray() > 0, chosen.class_weights, 1.0)
+    return fit_logistic(logits, chosen.y, weight_matrix) if weight_matrix.any() else None
+
+
+def fit_thresholds(
+    training: Training, held_out: tuple[Rows, Floats] | None, calibration: Calibration | None
+) -> Floats:
+    """Choose a multi-label threshold for each class on calibrated out-of-fold probabilities; 0.5 without them."""
+    if held_out is None:
+        return np.full(training.num_classes, 0.5)
+    chosen, logits = training[held_out[0]], held_out[1]
+    proba = expit(logits) if calibration is None else calibration.probabilities(logits)
+    return choose_thresholds(proba, chosen.y, chosen.weights)
+
+
+def _folds(training: Training, rng: np.random.Generator) -> Rows | None:
+    """Return the fold of each text, -1 if it is never held out, or None if there are too few texts.
+
+    Two texts of two classes are enough, or ten texts of a multi-label problem. A single text of a class is held
+    out as well, although no temperature makes it more probable; `fit_temperature` leaves it out.
+    """
+    y, count = training.y, training.y.shape[0]
+    paired = count if is_multi_label(y) else (np.unique(y, return_counts=True)[1] > 1).sum()
+    if paired < (2 * FOLDS if is_multi_label(y) else 2):
+        return None
+    most = max(2 * FOLDS, _MAX_SCORES // training.num_classes)
+    if count <= most:
+        return stratified_folds(y, FOLDS, rng)
+    folds = np.full(count, -1, dtype=np.intp)
+    chosen = rng.permutation(count)[:most]
+    folds[chosen] = stratified_folds(y[chosen], FOLDS, rng)
+    return folds
+
+
+def _fold_features(
+    x: Any, texts: list[str] | None, vectorizer: Any, training: Training
+) -> Callable[[Rows, Rows], tuple[Any, Any]]:
+    """Return a function from the rows of training texts and of held-out texts to the features of both."""
+    if texts is None:
+        return lambda train, held_out: (x[train], x[held_out])
+    if _counts_once(vectorizer):
+        counts = CountVectorizer.transform(vectorizer, texts)
+        names = ("norm", "use_idf", "smooth_idf", "sublinear_tf")
+        weighting = TfidfTransformer(**{name: getattr(vectorizer, name) for name in names})
+
+        def weighted(train: Rows, held_out: Rows) -> tuple[Any, Any]:
+            counted = counts[train]
+            columns = np.flatnonzero(np.bincount(counted.indices, minlength=counted.shape[1]))
+            return weighting.fit_transform(counted[:, columns]), weighting.transform(counts[held_out][:, columns])
+
+        return weighted
+
+    def vectorized(train: Rows, held_out: Rows) -> tuple[Any, Any]:
+        copy = clone(vectorizer)
+        y = None if is_multi_label(training.y) else training.y[train]
+        return copy.fit_transform([texts[row] for row in train], y), copy.transform(
+            [texts[row] for row in held_out]
+        )
+
+    return vectorized
+
+
+def _counts_once(vectorizer: Any) -> bool:
+    """Return whether the columns of a fold are those that occur in its texts: TF-IDF that drops no column."""
+    if type(vectorizer) is not TfidfVectorizer or vectorizer.vocabulary is not None:
+        return False
+    return bool(vectorizer.max_features is None and vectorizer.min_df == 1 and vectorizer.max_df == 1.0)
