@@ -56,8 +56,8 @@ FOLDS = 5
 MAX_LOGIT = 10.0
 """The greatest out-of-fold logit, since that of a label without texts in a fold is infinite."""
 
-USUAL_TEMPERATURE = 1.0
-"""The temperature of a logistic regression with the `C` "auto" if there are no held-out texts."""
+USUAL_TEMPERATURE = 1.1
+"""The usual temperature of a logistic regression of two classes with the `C` "auto"; see decision 35."""
 
 BOUNDS = (0.25, 4.0)
 """The lowest and the highest temperature."""
@@ -245,7 +245,9 @@ def calibrate_head(
     if not targets.loss.multi_label:
         if not calibrate or isinstance(held_out, Calibration):
             return (held_out if isinstance(held_out, Calibration) else None), None
-        usual = USUAL_TEMPERATURE if settings.parameters.get("C") == AUTO else 1.0
+        usual = 1.0
+        if settings.parameters.get("C") == AUTO:
+            usual = USUAL_TEMPERATURE * math.sqrt(2 / len(np.unique(targets.y)))
         if held_out is None:
             return prior_temperature(usual), None
         found = held_out.logits, held_out.y, held_out.weights
