@@ -252,3 +252,25 @@ def test_info_on_a_folder_that_is_no_model_says_so(smalltext, tmp_path):
         assert ended.code == 2
         assert "is not a saved model" in ended.err
     assert "--trust is for the folder of a saved model" in smalltext("info", "sklearn", "--trust", "a.b").err
+
+
+def test_a_calibrated_model_is_shown_as_such_by_every_command(smalltext, mails, tagged, tmp_path):
+    trained = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / "mails", "--seed", 1)
+    words = next(line for line in trained.out.splitlines() if line.startswith("Calibration: temperature "))
+    assert "fitted to held-out predictions of 96 texts; log loss" in words
+    evaluated = smalltext("evaluate", tmp_path / "mails", mails, "--report", tmp_path / "report.html")
+    assert words.lower() in evaluated.out
+    assert words.removeprefix("Calibration: ") in (tmp_path / "report.html").read_text()
+    content = json.loads(smalltext("info", tmp_path / "mails", "--json").out)
+    assert content["calibration"] == st.load(tmp_path / "mails").calibration_.to_json()
+    smalltext("train", tagged, "-c", "sklearn", "-o", tmp_path / "tagged", "--multi-label", "--seed", 1)
+    evaluated = json.loads(smalltext("evaluate", tmp_path / "tagged", tagged, "--json").out)
+    fitted = st.load(tmp_path / "tagged").multi_label_threshold_
+    assert list(evaluated["thresholds"].values()) == fitted.tolist()
+    assert evaluated["calibration"]["method"] == "logistic"
+    assert len(set(fitted.tolist())) > 1
+
+
+def test_calibration_can_be_left_out(smalltext, mails, tmp_path):
+    ended = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / "m", "--set", "calibration=none")
+    assert "\nCalibration: none\n" in ended.out
