@@ -23,6 +23,7 @@ MODULES = (
     "smalltext_cli",
     "smalltext_core",
     "smalltext_core.errors",
+    "smalltext_embeddings",
     "smalltext_kimcnn",
     "smalltext_setfit",
     "smalltext_sklearn",

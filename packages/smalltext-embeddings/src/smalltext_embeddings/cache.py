@@ -1,0 +1,307 @@
+"""A cache of embeddings by encoder and text, in memory and, if one is given, in a folder.
+
+The memory is shared by all classifiers of the process. In a folder, each call adds one file of the vectors that it
+had to compute, which appears under its final name whole or not at all; several processes may share the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from contextlib import suppress
+from functools import cache
+from hashlib import blake2b
+from itertools import repeat
+from pathlib import Path
+from sys import getsizeof
+from tempfile import NamedTemporaryFile
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smalltext_embeddings.encoders import Encoder, Vectors
+
+CACHE_SIZE = 512 * 2**20
+"""The default limit of the memory in bytes."""
+
+_PORTION = 2048
+_ENTRY = 250
+"""The bytes that a text takes besides its vector and its characters: in a dict and in arrays."""
+
+_MAGIC = b"smalltext embeddings 1\n"
+_KEY, _CHECK = 16, 32
+_HEADER = len(_MAGIC) + 32 + 2 * 8
+_MOST_FILES = 32
+"""When there are more files of one encoder, they are merged."""
+
+
+class CacheInfo(NamedTuple):
+    """How a cache of embeddings was used: what ``EmbeddingClassifier.cache_info`` returns.
+
+    Parameters
+    ----------
+    hits, misses : int
+        How many texts this classifier found in memory or in the folder, and how many it had to encode.
+    texts : int
+        The number of texts in memory, of all encoders and classifiers of the process.
+    size, limit : int
+        The number of bytes that these take, and the most that they may take.
+
+    Examples
+    --------
+    >>> CacheInfo(hits=90, misses=10, texts=100, size=230_000, limit=CACHE_SIZE).hits
+    90
+    """
+
+    hits: int
+    misses: int
+    texts: int
+    size: int
+    limit: int
+
+
+class MemoryCache:
+    """Vectors in memory, up to a limit in bytes; those that were used last are kept."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._tables: dict[str, _Table] = {}  # by encoder; the last one is the one used last
+        self.lock = threading.RLock()
+
+    def find(self, encoder: str, texts: list[str], out: Vectors) -> NDArray[np.intp]:
+        """Write the vectors of known texts into `out`, and return the rows of the others."""
+        with self.lock:
+            table = self._tables.pop(encoder, None)
+            if table is None:
+                return np.arange(len(texts))
+            self._tables[encoder] = table
+            return table.find(texts, out)
+
+    def add(self, encoder: str, texts: list[str], vectors: Vectors) -> None:
+        """Keep vectors of distinct texts, as many as the limit allows."""
+        with self.lock:
+            table = self._tables.setdefault(encoder, _Table(vectors.shape[1]))
+            table.add(texts, vectors)
+            while self.size > self.limit and len(self._tables) > 1:
+                del self._tables[next(iter(self._tables))]
+            if self.size > self.limit:
+                table.shrink(int(0.9 * self.limit))
+
+    @property
+    def size(self) -> int:
+        return sum(table.size for table in list(self._tables.values()))
+
+    def __len__(self) -> int:
+        return sum(len(table.rows) for table in list(self._tables.values()))
+
+
+class _Table:
+    """The vectors of one encoder: a row for each text, and the number of the call that used it last."""
+
+    def __init__(self, dimensions: int) -> None:
+        self.rows: dict[str, int] = {}
+        self.vectors: NDArray[Any] = np.empty((0, dimensions), dtype=np.float32)
+        self.used: NDArray[Any] = np.empty(0, dtype=np.int64)
+        self.calls = self.characters = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.rows) * (4 * int(self.vectors.shape[1]) + _ENTRY) + self.characters
+
+    def find(self, texts: list[str], out: Vectors) -> NDArray[np.intp]:
+        rows = np.array(list(map(self.rows.get, texts, repeat(-1))), dtype=np.intp)
+        self.calls += 1
+        known = rows >= 0
+        if known.all():
+            np.take(self.vectors, rows, axis=0, out=out)
+        else:
+            out[known] = self.vectors[rows[known]]
+        self.used[rows[known]] = self.calls
+        return np.flatnonzero(~known)
+
+    def add(self, texts: list[str], vectors: Vectors) -> None:
+        fresh = [number for number, text in enumerate(texts) if text not in self.rows]
+        start, stop = len(self.rows), len(self.rows) + len(fresh)
+        if stop > len(self.vectors):
+            capacity = max(stop, 2 * len(self.vectors))
+            for name in ("vectors", "used"):
+                old = getattr(self, name)
+                longer = np.empty((capacity, *old.shape[1:]), dtype=old.dtype)
+                longer[:start] = old[:start]
+                setattr(self, name, longer)
+        self.vectors[start:stop], self.used[start:stop] = vectors[fresh], self.calls
+        self.rows.update(zip((texts[number] for number in fresh), range(start, stop), strict=True))
+        self.characters += sum(getsizeof(texts[number]) for number in fresh)
+
+    def shrink(self, size: int) -> None:
+        """Keep the vectors that were used last, in at most `size` bytes."""
+        texts = list(self.rows)  # in the order of their rows
+        sizes = np.array([4 * self.vectors.shape[1] + _ENTRY + getsizeof(text) for text in texts])
+        latest = np.argsort(-self.used[: len(texts)], kind="stable")
+        kept = np.sort(latest[np.cumsum(sizes[latest]) <= size])
+        self.rows = {texts[row]: new for new, row in enumerate(kept)}
+        self.vectors, self.used = self.vectors[kept], self.used[kept]
+        self.characters = sum(map(getsizeof, self.rows))
+
+
+class FolderCache:
+    """Vectors in the memory-mapped files of a folder.
+
+    A file holds a header, the hashes of texts, their vectors, and a checksum of all that. One that is damaged, cut
+    short or of another encoder is not used, with a warning.
+    """
+
+    def __init__(self, folder: Path, encoder: str, dimensions: int) -> None:
+        self.folder = folder / encoder[:32]
+        self._encoder, self._dimensions = bytes.fromhex(encoder), dimensions
+        self._vectors: dict[str, Vectors] = {}
+        self._places: dict[bytes, tuple[str, int]] = {}
+
+    def find(self, keys: list[bytes], out: Vectors) -> NDArray[np.intp]:
+        """Write the vectors of known texts, given by `key_of`, into `out`, and return the rows of the others."""
+        self._read_new_files()
+        places = [self._places.get(key) for key in keys]
+        for row, place in enumerate(places):
+            if place is not None:
+                out[row] = self._vectors[place[0]][place[1]]
+        return np.array([row for row, place in enumerate(places) if place is None], dtype=np.intp)
+
+    def add(self, keys: list[bytes], vectors: Vectors) -> None:
+        """Write vectors as a file that other processes find, or warn that they cannot be written."""
+        if keys and self._write(keys, vectors) and len(self._vectors) >= _MOST_FILES:
+            self._read_new_files()
+            merged = np.array([self._vectors[name][row] for name, row in self._places.values()])
+            written = self._write(list(self._places), merged)
+            for name in self._vectors if written else ():
+                with suppress(OSError):
+                    (self.folder / name).unlink()
+            self._vectors, self._places = {}, {}
+
+    def _write(self, keys: list[bytes], vectors: Vectors) -> bool:
+        counts = np.array([len(keys), self._dimensions], dtype="<i8").tobytes()
+        parts = (_MAGIC, self._encoder, counts, b"".join(keys), vectors.astype("<f4").tobytes())
+        check = blake2b(b"".join(parts), digest_size=_CHECK)
+        temporary = None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile(dir=self.folder, prefix=".", suffix=".tmp", delete=False) as file:
+                temporary = Path(file.name)
+                file.writelines((*parts, check.digest()))
+            temporary.replace(self.folder / f"{check.hexdigest()[:32]}.embeddings")
+        except OSError as error:
+            warnings.warn(f"Embeddings could not be written to {self.folder} ({error}).", stacklevel=2)
+            if temporary is not None:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+            return False
+        return True
+
+    def _read_new_files(self) -> None:
+        try:
+            names = sorted(name for name in os.listdir(self.folder) if name.endswith(".embeddings"))  # noqa: PTH208
+        except OSError:
+            return
+        for name in names:
+            if name not in self._vectors:
+                keys, self._vectors[name] = self._read(self.folder / name)
+                for row in range(len(keys) // _KEY):
+                    self._places.setdefault(keys[row * _KEY : (row + 1) * _KEY], (name, row))
+
+    def _read(self, path: Path) -> tuple[bytes, Vectors]:
+        """Return the keys and the vectors of a file; none if it is not whole or of another encoder."""
+        nothing = (b"", np.empty((0, self._dimensions), dtype=np.float32))
+        data: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
+        try:
+            data = np.memmap(path, mode="r", dtype=np.uint8)
+        except FileNotFoundError:  # another process has merged it with others
+            return nothing
+        except (OSError, ValueError):
+            pass
+        head = data[:_HEADER].tobytes()
+        count, dimensions = np.frombuffer(head[-16:], dtype="<i8").tolist() if len(head) == _HEADER else (-1, 0)
+        stop = _HEADER + count * _KEY
+        whole = head[:-16] == _MAGIC + self._encoder and dimensions == self._dimensions
+        whole = whole and 0 <= count < 2**40 and len(data) == stop + 4 * count * dimensions + _CHECK
+        if not whole or blake2b(data[:-_CHECK].data, digest_size=_CHECK).digest() != data[-_CHECK:].tobytes():
+            warnings.warn(f"{path} is damaged, or of another encoder, and is not used.", stacklevel=2)
+            return nothing
+        vectors = np.frombuffer(data.data, dtype="<f4", count=count * dimensions, offset=stop)
+        return data[_HEADER:stop].tobytes(), vectors.reshape(count, dimensions)
+
+
+def key_of(text: str) -> bytes:
+    """Return the hash by which a folder knows a text."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_KEY).digest()
+
+
+@cache
+def memory_cache(limit: int) -> MemoryCache:
+    """Return the memory of this process with a limit in bytes."""
+    memory = MemoryCache(limit)
+    if hasattr(os, "register_at_fork"):  # a child inherits locks, but not the threads that would release them
+        acquire, release = memory.lock.acquire, memory.lock.release
+        os.register_at_fork(before=acquire, after_in_parent=release, after_in_child=release)
+    return memory
+
+
+class EmbeddingCache:
+    """The vectors of one encoder, of length 1: from memory, from a folder if one is given, or computed."""
+
+    def __init__(self, encoder: Encoder, limit: int = CACHE_SIZE, folder: Path | None = None) -> None:
+        self._encoder = encoder
+        self._memory = memory_cache(limit)
+        self._folder = None if folder is None else FolderCache(folder, encoder.fingerprint, encoder.dimensions)
+        self._hits = self._misses = 0
+
+    def vectors(self, texts: list[str]) -> Vectors:
+        """Return the vectors of texts, shape (len(texts), dimensions); those of length 0 stay zeros."""
+        vectors = np.empty((len(texts), self._encoder.dimensions), dtype=np.float32)
+        missing = self._memory.find(self._encoder.fingerprint, texts, vectors)
+        if len(missing):
+            number_of: dict[str, int] = {}
+            numbers = [number_of.setdefault(texts[row], len(number_of)) for row in missing]
+            vectors[missing] = self._computed(list(number_of))[numbers]
+        self._hits += len(texts) - len(missing)
+        return vectors
+
+    def info(self) -> CacheInfo:
+        """Return how the cache was used."""
+        memory = self._memory
+        return CacheInfo(self._hits, self._misses, len(memory), memory.size, memory.limit)
+
+    def _computed(self, texts: list[str]) -> Vectors:
+        """Return the vectors of distinct texts that are not in memory, and keep them."""
+        fingerprint = self._encoder.fingerprint
+        vectors = np.empty((len(texts), self._encoder.dimensions), dtype=np.float32)
+        missing, keys = np.arange(len(texts)), []
+        if self._folder is not None:
+            keys = [key_of(text) for text in texts]
+            missing = self._folder.find(keys, vectors)
+            known = np.setdiff1d(np.arange(len(texts)), missing)
+            self._memory.add(fingerprint, [texts[row] for row in known], vectors[known])
+            self._hits += len(known)
+        self._misses += len(missing)
+        for start in range(0, len(missing), _PORTION):
+            rows = missing[start : start + _PORTION]
+            chosen = [texts[row] for row in rows]
+            vectors[rows] = unit_vectors(self._encoder.encode(chosen))
+            self._memory.add(fingerprint, chosen, vectors[rows])
+        if self._folder is not None:
+            self._folder.add([keys[row] for row in missing], vectors[missing])
+        return vectors
+
+
+def unit_vectors(vectors: Vectors) -> Vectors:
+    """Return vectors divided by their length; zeros stay zeros.
+
+    Examples
+    --------
+    >>> unit_vectors(np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32)).round(2).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    least = np.float32(1e-30)
+    scaled = vectors / np.maximum(np.abs(vectors).max(axis=1, keepdims=True, initial=0), least)
+    lengths = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
+    return np.asarray(scaled / np.maximum(lengths, least)[:, None], dtype=np.float32)

@@ -1,0 +1,397 @@
+"""`EmbeddingClassifier`: a frozen encoder of texts with a linear head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix, vstack
+
+from smalltext_core import Classifier, Dataset, ProbabilisticClassifier, TextDataset, validation
+from smalltext_core.atomic import as_path
+from smalltext_core.calibration import CalibrationChoice, check_calibration
+from smalltext_core.conversion import is_whole
+from smalltext_core.dataset import as_texts
+from smalltext_core.errors import InvalidInputError, NotFittedError
+from smalltext_core.label_names import LabelNames
+from smalltext_core.labels import Labels
+from smalltext_core.messages import brief, shown
+from smalltext_core.probabilities import Probabilities, empty_probabilities
+from smalltext_core.validation import ClassWeight, by_number, check_class_weight, class_weights
+from smalltext_embeddings import _saving
+from smalltext_embeddings._head import Head, Problem, fit_head
+from smalltext_embeddings.cache import CACHE_SIZE, CacheInfo, EmbeddingCache
+from smalltext_embeddings.choice import as_encoder
+from smalltext_embeddings.dataset import EmbeddingDataset
+from smalltext_embeddings.encoders import Encoder, Vectors
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+LabelTexts: TypeAlias = "Mapping[str, str | Sequence[str]] | Mapping[int, str | Sequence[str]] | None"
+"""Descriptions of classes, by name, or by number where classes have no names."""
+
+
+class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
+    """Text classifier of a frozen encoder and logistic regression on its vectors.
+
+    Parameters
+    ----------
+    encoder : str, path, Encoder or object
+        "use-multilingual" (16 languages, numpy alone, no download); the folder or hub name of a static model as
+        model2vec stores it; or any object with ``encode(list of str)`` that returns an array of shape (n,
+        dimensions), such as a SentenceTransformer.
+    num_classes : int
+        The number of classes, including those without a training text. At least 2, or 1 if multi-label.
+    multi_label : bool, default=False
+        Whether several classes, or none, may apply to a text.
+    C : float or "auto", default="auto"
+        The inverse strength of the regularisation of the head; "auto" chooses it by stratified cross-validation,
+        or takes 10 where classes have fewer than three texts.
+    class_weight : "balanced" or mapping of str (or int) to float, optional
+        The weight of each class in the loss, by name (by number where classes have no names); "balanced" weights
+        classes inversely to their frequency. A class that is not in the mapping weighs 1.
+    calibration : {"auto", "none"}, default="none"
+        Whether probabilities are calibrated on held-out texts, by cross-validation of the head.
+    multi_label_threshold : float, sequence of float or "auto", default=0.5
+        In multi-label problems, the probability above which a class applies, or one for each class, from 0 to
+        below 1; "auto" chooses them on held-out texts.
+    label_texts : mapping of str (or int) to str or list of str, optional
+        Descriptions of classes, by name (by number where classes have no names). They count as training texts, so
+        that few or no labelled texts are needed for a first ranking.
+    warm_start : bool, default=False
+        Whether `fit` starts from the head of the fit before, and takes further classes: `num_classes` grows where
+        the labels, or their names, are more.
+    seed : int, optional
+        The random seed for the folds of cross-validation, from 0 to 2**32 - 1.
+    cache_size : int, default=536870912
+        The most bytes of the embeddings that are kept in memory, for all classifiers of the process.
+    cache_dir : path, optional
+        A folder in which embeddings are kept for later processes; by default they are kept in memory alone.
+
+    Attributes
+    ----------
+    head_ : Head
+        The fitted coefficients and intercepts, and the C that was chosen.
+    calibration_ : Calibration or None
+        The calibration of the probabilities.
+    multi_label_threshold_ : ndarray of float64, shape (num_classes,), or None
+        The thresholds that were chosen.
+    label_names_ : LabelNames or None
+        The names of the classes, if the training set has any.
+
+    Raises
+    ------
+    InvalidInputError
+        If a parameter has another type or is out of range; the message names it, its value and what is allowed.
+    PluginError
+        If the package of the encoder is not installed; the message has the command.
+
+    Examples
+    --------
+    >>> class Letters:
+    ...     def encode(self, texts):
+    ...         return np.array([[text.count(letter) + 0.1 for letter in "fd"] for text in texts])
+    >>> train_set = TextDataset(["a fine film", "a dull film", "fine", "dull"], [1, 0, 1, 0])
+    >>> classifier = EmbeddingClassifier(Letters(), num_classes=2).fit(train_set)
+    >>> classifier.predict(TextDataset(["fine, fine"])).tolist()
+    [1]
+    """
+
+    def __init__(
+        self,
+        encoder: str | Path | Encoder | Any,
+        num_classes: int,
+        multi_label: bool = False,
+        *,
+        C: float | Literal["auto"] = "auto",
+        class_weight: ClassWeight = None,
+        calibration: CalibrationChoice = "none",
+        multi_label_threshold: validation.Threshold = 0.5,
+        label_texts: LabelTexts = None,
+        warm_start: bool = False,
+        seed: int | None = None,
+        cache_size: int = CACHE_SIZE,
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        self.num_classes = validation.check_num_classes(num_classes, multi_label)
+        self.multi_label = validation.check_flag("multi_label", multi_label)
+        self.C = C if isinstance(C, str) and C == "auto" else validation.check_positive("C", C)
+        check_class_weight(class_weight, self.num_classes)
+        self.class_weight = class_weight
+        self.calibration = check_calibration(calibration)
+        self.multi_label_threshold = validation.check_thresholds(multi_label_threshold, self.num_classes)
+        self.label_texts = _checked_label_texts(label_texts, self.num_classes)
+        self.warm_start = validation.check_flag("warm_start", warm_start)
+        self.seed = validation.check_seed(seed)
+        self.cache_size = validation.check_count("cache_size", cache_size, minimum=0)
+        self.cache_dir = None if cache_dir is None else as_path(cache_dir, "cache_dir")
+        self.encoder = as_encoder(encoder)
+        self._cache: EmbeddingCache | None = None
+
+    def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
+        """Train the head.
+
+        Parameters
+        ----------
+        train_set : TextDataset or EmbeddingDataset
+            Labelled texts, or their embeddings; at least two classes. None are needed for classes with
+            `label_texts`.
+        weights : array-like of float, shape (n,), optional
+            The weight of each text, 0 or greater; all equal by default.
+
+        Returns
+        -------
+        EmbeddingClassifier
+            This object. If it raises InvalidInputError, the previous model is kept.
+        """
+        num_classes = self._num_classes_with(train_set)
+        described = self._descriptions(train_set, num_classes)
+        if described[0] and isinstance(train_set, Dataset) and len(train_set) == 0:
+            text_weights = None
+        else:
+            train_set, text_weights = validation.training_data(
+                train_set, weights, num_classes=num_classes, multi_label=self.multi_label
+            )
+        problem = self._problem(train_set, text_weights, described, num_classes)
+        head = fit_head(
+            problem,
+            None if self.C == "auto" else self.C,
+            calibrate=self.calibration == "auto",
+            choose_threshold=self.multi_label and self.multi_label_threshold == "auto",
+            rng=np.random.default_rng(self.seed),
+            start=getattr(self, "head_", None) if self.warm_start else None,
+        )
+        self._restore(head, train_set.label_names)
+        self.num_classes = num_classes
+        return self
+
+    def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        data_set : TextDataset or EmbeddingDataset
+            Texts, or their embeddings by the same encoder.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, num_classes)
+            Classes without a training text have zeros.
+        """
+        return self.embed(data_set, return_proba=True)[1]
+
+    @overload
+    def embed(
+        self,
+        data_set: Dataset[Any],
+        return_proba: Literal[False] = False,
+        *,
+        pbar: Literal["tqdm"] | None = "tqdm",
+    ) -> NDArray[np.float32]: ...
+    @overload
+    def embed(
+        self, data_set: Dataset[Any], return_proba: Literal[True], *, pbar: Literal["tqdm"] | None = "tqdm"
+    ) -> tuple[NDArray[np.float32], Probabilities]: ...
+    def embed(
+        self,
+        data_set: Dataset[Any],
+        return_proba: bool = False,
+        *,
+        pbar: Literal["tqdm"] | None = "tqdm",  # noqa: ARG002 - active learners pass it to every classifier
+    ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
+        """Compute the embeddings of texts: the encoder's vectors, divided by their length.
+
+        Parameters
+        ----------
+        data_set : TextDataset or EmbeddingDataset
+            Texts, or their embeddings by the same encoder.
+        return_proba : bool, default=False
+            Whether to return the probabilities as well.
+        pbar : {"tqdm", None}, default="tqdm"
+            Ignored; active learners pass it.
+
+        Returns
+        -------
+        embeddings : ndarray of float32, shape (n, dimensions)
+        proba : ndarray of float32, shape (n, num_classes)
+            Only with `return_proba`.
+        """
+        validation.prediction_data(data_set, fitted=hasattr(self, "head_"), classifier=self)
+        validation.check_flag("return_proba", return_proba)
+        vectors = self._vectors(data_set, "data_set")
+        return (vectors, self._proba(vectors)) if return_proba else vectors
+
+    def cache_info(self) -> CacheInfo:
+        """Return how often texts were found in the cache of embeddings, and how full it is.
+
+        Returns
+        -------
+        CacheInfo
+            Hits and misses are those of this object; texts and sizes those of the memory of the process.
+        """
+        return self._embeddings().info()
+
+    def save(self, folder: str | Path, *, with_encoder: bool | None = None) -> None:
+        """Save the classifier to a folder.
+
+        Parameters
+        ----------
+        folder : str or path
+            A new folder, or a saved model, which is replaced.
+        with_encoder : bool, optional
+            Whether the folder holds the encoder too, or its name alone. By default it does if the encoder is a
+            static model or "use-multilingual" and takes less than 100 MB. Either way the folder holds the
+            encoder's fingerprint, and loading refuses another one.
+        """
+        if not hasattr(self, "head_"):
+            raise NotFittedError(self)
+        _saving.save(folder, vars(self), self.head_, self.encoder, self.label_names_, with_encoder)
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        encoder: str | Path | Encoder | Any = None,
+        cache_dir: str | Path | None = None,
+    ) -> Self:
+        """Load a classifier from a folder that `save` wrote.
+
+        Parameters
+        ----------
+        folder : str or path
+            A saved model.
+        encoder : str, path, Encoder or object, optional
+            The encoder it was trained with, where the folder does not hold it. By default the one in the folder,
+            or of the name that the folder has.
+        cache_dir : path, optional
+            A folder in which embeddings are kept; a saved model does not name it.
+
+        Returns
+        -------
+        EmbeddingClassifier
+            Fitted; its probabilities equal those of the saved one bit for bit. ModelFolderError is raised if the
+            folder is not a saved model, is damaged, or the encoder is another one.
+        """
+        parameters, head, found, names = _saving.load(folder, encoder, cls)
+        classifier = cls(found, **parameters, cache_dir=cache_dir)
+        classifier._restore(head, names)
+        return classifier
+
+    def __repr__(self) -> str:
+        kind = ", multi_label=True" if self.multi_label else ""
+        return f"{type(self).__name__}({self.encoder.name!r}, num_classes={self.num_classes}{kind})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_cache": None}  # embeddings stay in the process that computed them
+
+    def _restore(self, head: Head, label_names: LabelNames | None) -> None:
+        self.head_ = head
+        self.calibration_ = head.calibration
+        self.multi_label_threshold_ = head.thresholds
+        self.label_names_ = label_names
+
+    def _embeddings(self) -> EmbeddingCache:
+        if self._cache is None:
+            self._cache = EmbeddingCache(self.encoder, self.cache_size, self.cache_dir)
+        return self._cache
+
+    def _vectors(self, data_set: Dataset[Any], argument: str) -> Vectors:
+        if isinstance(data_set, TextDataset):
+            return self._embeddings().vectors(data_set.x)
+        if not isinstance(data_set, EmbeddingDataset):
+            allowed = "a TextDataset or an EmbeddingDataset"
+            raise InvalidInputError(argument, type(data_set).__name__, allowed, "Give the texts themselves.")
+        advice = "Encode the texts with the classifier's encoder: EmbeddingDataset.from_texts(..., encoder=...)."
+        if data_set.fingerprint not in (None, self.encoder.fingerprint):
+            raise InvalidInputError(argument, "embeddings of another encoder", repr(self.encoder), advice)
+        vectors = data_set.x
+        if vectors.shape[1] != self.encoder.dimensions:
+            allowed = f"{self.encoder.dimensions}, as {self.encoder!r} has"
+            raise InvalidInputError(argument, f"vectors of {vectors.shape[1]} numbers", allowed, advice)
+        return vectors
+
+    def _proba(self, vectors: Vectors) -> Probabilities:
+        from scipy.special import expit, softmax
+
+        if len(vectors) == 0:
+            return empty_probabilities(self.num_classes)
+        logits = self.head_.logits(vectors)
+        if self.calibration_ is not None:
+            proba = self.calibration_.probabilities(logits)
+        else:
+            proba = expit(logits) if self.multi_label else softmax(logits, axis=1)
+        return np.asarray(proba, dtype=np.float32)
+
+    def _num_classes_with(self, train_set: object) -> int:
+        """Return the number of classes; with a warm start, a training set may have more than before."""
+        if not self.warm_start or not isinstance(train_set, Dataset):
+            return self.num_classes
+        names = 0 if train_set.label_names is None else len(train_set.label_names)
+        columns = train_set.y.shape[1] if train_set.is_multi_label else int(train_set.y.max(initial=-1)) + 1
+        return max(self.num_classes, names, columns)
+
+    def _descriptions(self, train_set: object, num_classes: int) -> tuple[list[str], list[int]]:
+        """Return the texts of `label_texts`, and their class numbers."""
+        texts: list[str] = []
+        numbers: list[int] = []
+        names = train_set.label_names if isinstance(train_set, Dataset) else None
+        for label, described in (self.label_texts or {}).items():
+            try:
+                (number,) = dict[int, Any](by_number({label: 1.0}, num_classes, names))  # type: ignore[arg-type]
+            except InvalidInputError as error:
+                raise InvalidInputError("label_texts", error.given, error.allowed, error.next_step) from None
+            texts += described
+            numbers += [number] * len(described)
+        return texts, numbers
+
+    def _problem(
+        self,
+        train_set: Dataset[Any],
+        weights: NDArray[np.float64] | None,
+        described: tuple[list[str], list[int]],
+        num_classes: int,
+    ) -> Problem:
+        """Return vectors, labels and weights of the training set and of the descriptions of classes."""
+        texts, numbers = described
+        vectors, y = self._vectors(train_set, "train_set"), train_set.y
+        if texts:
+            vectors = np.concatenate([vectors, self._embeddings().vectors(texts)])
+            y = _with_described(y, numbers, num_classes, self.multi_label)
+            weights = None if weights is None else np.append(weights, np.ones(len(texts)))
+        if not self.multi_label and len(np.unique(y)) < 2:
+            given = f"one class only, {y[0]}"
+            raise InvalidInputError("train_set.y", given, "texts of two or more classes", "Label another text.")
+        of_class = class_weights(self.class_weight, y, num_classes, train_set.label_names)
+        return Problem(vectors, y, num_classes, weights, of_class)
+
+
+def _with_described(y: Labels, numbers: list[int], num_classes: int, multi_label: bool) -> Labels:
+    """Append class numbers to labels."""
+    if not multi_label:
+        return np.append(np.asarray(y, dtype=np.int64), numbers)
+    ones = np.ones(len(numbers), dtype=np.int32)
+    rows = csr_matrix((ones, (range(len(numbers)), numbers)), shape=(len(numbers), num_classes))
+    return rows if y.shape[0] == 0 or y.ndim == 1 else csr_matrix(vstack([y, rows]), dtype=np.int32)
+
+
+def _checked_label_texts(label_texts: LabelTexts, num_classes: int) -> dict[Any, list[str]] | None:
+    """Return lists of descriptions by class; InvalidInputError unless all are texts."""
+    if label_texts is None:
+        return None
+    allowed = "a mapping from names (or numbers) of classes to a description, or a list of descriptions"
+    if not isinstance(label_texts, Mapping):
+        raise InvalidInputError("label_texts", shown(label_texts), allowed)
+    checked: dict[Any, list[str]] = {}
+    for label, given in label_texts.items():
+        if not isinstance(label, str) and not (is_whole(label) and 0 <= int(label) < num_classes):
+            raise InvalidInputError("label_texts", f"the class {brief(label)}", allowed)
+        try:
+            checked[label] = [given] if isinstance(given, str) else as_texts(given, "label_texts")
+        except InvalidInputError as error:
+            raise InvalidInputError("label_texts", f"{brief(label)}: {error.given}", allowed) from None
+    return checked

