@@ -47,8 +47,8 @@ near that of chance; and encoders whose embeddings are not of length 1 differ in
 MIN_VARIANCE = 1e-12
 """Lower bound of that distance before, for embeddings that are equal up to rounding."""
 
-PRIOR_SD = 0.5
-"""Standard deviation of the logarithm of the temperature, without held-out texts."""
+PRIOR_SD = 0.2
+"""Standard deviation of the prior of the logarithm of the temperature."""
 
 FOLDS = 5
 """The number of folds of out-of-fold predictions."""
