@@ -16,7 +16,7 @@ import smalltext_core as s
 from sklearn.pipeline import make_pipeline
 import smalltext_sklearn.classifier
 from smalltext_sklearn._estimators import default_estimator
-from smalltext_sklearn.vectorizer import default_vectorizer
+from smalltext_sklearn.word_char_tfidf import WordCharTfidfVectorizer
 from corpus import read_corpus
 texts, labels = read_corpus(Path())
 """
@@ -24,7 +24,7 @@ texts, labels = read_corpus(Path())
 CHECK = "figures['accuracy on training texts'] = round(float((predicted == labels).mean()), 4)"
 
 BARE = """
-pipeline = make_pipeline(default_vectorizer(), default_estimator())
+pipeline = make_pipeline(WordCharTfidfVectorizer(), default_estimator())
 predicted = pipeline.fit(texts, labels).predict(texts)
 """
 

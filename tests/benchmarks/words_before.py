@@ -19,7 +19,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from smalltext_core import TextDataset, create_classifier
 from smalltext_sklearn._estimators import default_estimator
-from smalltext_sklearn.vectorizer import default_vectorizer
+from smalltext_sklearn.word_char_tfidf import WordCharTfidfVectorizer
 
 BEFORE = {"strip_accents": None, "token_pattern": r"(?u)\b\w+\b"}
 """What the first version set that is different now."""
@@ -115,7 +115,7 @@ def cpu_seconds(texts: list[str], labels: np.ndarray) -> dict[str, Any]:
 
 
 def _vectorizers() -> list[TfidfVectorizer]:
-    return [default_vectorizer().set_params(**BEFORE), default_vectorizer()]
+    return [WordCharTfidfVectorizer().set_params(**BEFORE), WordCharTfidfVectorizer()]
 
 
 def _equal(one: csr_array, other: csr_array) -> bool:

@@ -11,10 +11,11 @@ import smalltext_core as st
 from smalltext_core.errors import InvalidInputError
 
 
-def test_the_default_is_tfidf_of_words_and_pairs_into_logistic_regression(topics):
+def test_the_default_is_tfidf_of_words_pairs_and_characters_into_logistic_regression(topics):
     classifier = st.create_classifier("sklearn", num_classes=3).fit(topics)
     assert isinstance(classifier.vectorizer_, TfidfVectorizer)
     assert classifier.vectorizer_.ngram_range == (1, 2)
+    assert classifier.vectorizer_.char_ngram_range == (3, 5)
     assert isinstance(classifier.model_, LogisticRegression)
 
 
@@ -56,7 +57,7 @@ def test_a_list_stands_for_a_tuple_since_json_has_none(topics):
         ({"estimator": "sklearn.ensemble.VotingClassifier"}, "Give an object instead"),
         ({"estimator_parameters": {"c": 1}}, "parameters of LogisticRegression: C, "),
         ({"vectorizer": "sklearn.linear_model.Ridge"}, "vectorizer"),
-        ({"vectorizer_parameters": {"ngrams": 1}}, "parameters of TfidfVectorizer"),
+        ({"vectorizer_parameters": {"ngrams": 1}}, "parameters of WordCharTfidfVectorizer"),
         ({"estimater": "x"}, "Did you mean 'estimator'"),
         ({"seed": -1}, "seed: got -1"),
         ({"multi_label_threshold": 1.5}, "multi_label_threshold: got 1.5"),

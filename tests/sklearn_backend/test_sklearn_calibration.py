@@ -24,7 +24,7 @@ from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.saving import MANIFEST
 from smalltext_sklearn import SklearnClassifier, SklearnDataset, _out_of_fold
 from smalltext_sklearn._estimators import Training, default_estimator
-from smalltext_sklearn.vectorizer import default_vectorizer
+from smalltext_sklearn.word_char_tfidf import WordCharTfidfVectorizer
 
 UNDERCONFIDENT = LogisticRegression(C=0.3)
 
@@ -86,7 +86,7 @@ def test_the_calibration_says_what_it_did_on_the_held_out_texts():
 @pytest.mark.parametrize(
     "vectorizer",
     [
-        default_vectorizer(),
+        WordCharTfidfVectorizer(),
         TfidfVectorizer(norm=None, smooth_idf=False, binary=True, ngram_range=(2, 2), analyzer="char"),
         TfidfVectorizer(min_df=2),
         TfidfVectorizer(max_features=20),
@@ -218,7 +218,8 @@ def test_a_failed_fit_keeps_the_former_calibration(monkeypatch):
 
 def test_multi_label_thresholds_are_chosen_by_name():
     train_set, test_set = noisy(400, multi_label=True), noisy(400, seed=1, multi_label=True)
-    classifier = by_name(num_classes=4, multi_label=True).fit(train_set)
+    words = {"char_weight": 0}  # characters say nothing about these words
+    classifier = by_name(num_classes=4, multi_label=True, vectorizer_parameters=words).fit(train_set)
     assert classifier.calibration_.method == "logistic"
     assert classifier.multi_label_threshold_.shape == (4,)
     labels, proba = classifier.predict(test_set, return_proba=True)

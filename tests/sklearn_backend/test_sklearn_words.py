@@ -15,12 +15,13 @@ from numpy.testing import assert_array_equal
 import smalltext_core
 from smalltext_core import TextDataset, create_classifier
 from smalltext_sklearn import SklearnDataset, TextClassifier
-from smalltext_sklearn.vectorizer import TOKEN_PATTERN, default_vectorizer, normalized
+from smalltext_sklearn.vectorizer import TOKEN_PATTERN
+from smalltext_sklearn.word_char_tfidf import WordCharTfidfVectorizer, normalized
 
 BEFORE = re.compile(r"(?u)\b\w+\b")
 """What cut texts in the first version."""
 
-words = default_vectorizer().set_params(ngram_range=(1, 1)).build_analyzer()
+words = WordCharTfidfVectorizer().set_params(ngram_range=(1, 1)).build_analyzer()
 """Returns the tokens of a text, without pairs."""
 
 
@@ -187,8 +188,9 @@ def test_a_word_of_a_clause_without_spaces_is_recognised_in_another_clause():
 
 def test_datasets_are_vectorized_alike():
     texts = ["दिन 👍", "दान 👎"] * 5
-    vectorizer = default_vectorizer()
-    assert SklearnDataset.from_texts(texts, [0, 1] * 5, vectorizer).x.shape == (10, 6)
+    vectorizer = WordCharTfidfVectorizer()
+    columns = SklearnDataset.from_texts(texts, [0, 1] * 5, vectorizer).x.shape[1]
+    assert (len(vectorizer.vocabulary_), columns) == (6, 6 + len(vectorizer.char_vocabulary_))
     assert {"दिन", "दान", "👍", "👎"} <= set(vectorizer.vocabulary_)
 
 

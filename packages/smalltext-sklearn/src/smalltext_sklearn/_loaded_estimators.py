@@ -14,14 +14,15 @@ from typing import Any, TypeGuard
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
+from sklearn.feature_extraction.text import TfidfTransformer
 
 from smalltext_core.conversion import is_whole
-from smalltext_core.errors import ModelFolderError, UntrustedModelError
+from smalltext_core.errors import InvalidInputError, ModelFolderError, UntrustedModelError
 from smalltext_core.messages import shown
 from smalltext_sklearn._trusted_types import OBJECTS, is_safe_pattern
+from smalltext_sklearn.word_char_tfidf import LONGEST_NGRAM
 
 _MOST_JOBS = 256
-_LONGEST_NGRAM = 50
 _METRICS = frozenset({"minkowski", "euclidean", "manhattan", "cosine", "cityblock", "l1", "l2"})
 _LEAF = -1
 
@@ -183,20 +184,31 @@ def _check_vectorizer(vectorizer: Any) -> None:
     shortest, longest = vectorizer.ngram_range
     sizes = type(shortest) is int and type(longest) is int
     _require(
-        sizes and 1 <= shortest <= longest <= _LONGEST_NGRAM,
+        sizes and 1 <= shortest <= longest <= LONGEST_NGRAM,
         vectorizer,
-        f"ngram_range={shown(vectorizer.ngram_range)}, beyond (1, {_LONGEST_NGRAM})",
+        f"ngram_range={shown(vectorizer.ngram_range)}, beyond (1, {LONGEST_NGRAM})",
     )
     words = vectorizer.stop_words
     plain = isinstance(words, (list, tuple, set, frozenset)) and all(isinstance(word, str) for word in words)
     _require(words in (None, "english") or plain, vectorizer, "its stop words are no words")
     dtype = vectorizer.dtype
     _require(dtype in (np.float32, np.float64, np.int32, np.int64), vectorizer, f"its dtype is {shown(dtype)}")
-    vocabulary = vars(vectorizer).get("vocabulary_")
-    if vocabulary is not None:
+    for name in ("vocabulary_", "char_vocabulary_"):
+        vocabulary = vars(vectorizer).get(name, {})
         sound = isinstance(vocabulary, dict) and all(type(column) is int for column in vocabulary.values())
         sound = sound and sorted(vocabulary.values()) == list(range(len(vocabulary)))
-        _require(sound, vectorizer, "its vocabulary does not number the words")
+        _require(sound, vectorizer, f"its {name} does not number the words")
+
+
+def _check_word_char_vectorizer(vectorizer: Any) -> None:
+    _check_vectorizer(vectorizer)
+    try:
+        vectorizer.check_characters()
+    except InvalidInputError as error:
+        raise ModelFolderError(f"The {type(vectorizer).__name__} in the folder is not sound. {error}") from error
+    if "char_vocabulary_" in vars(vectorizer):
+        weighting = vars(vectorizer).get("char_tfidf_")
+        _require(isinstance(weighting, TfidfTransformer), vectorizer, "its n-grams have no weights")
 
 
 def _check_tree(tree: Any) -> None:
@@ -286,6 +298,7 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
     "CountVectorizer": _check_vectorizer,
     "TfidfVectorizer": _check_vectorizer,
     "HashingVectorizer": _check_vectorizer,
+    "WordCharTfidfVectorizer": _check_word_char_vectorizer,
     "DecisionTreeClassifier": _check_tree,
     "DecisionTreeRegressor": _check_tree,
     "ExtraTreeClassifier": _check_tree,

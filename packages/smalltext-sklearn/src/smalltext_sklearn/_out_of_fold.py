@@ -3,9 +3,6 @@
 The vectorizer is fitted anew in each fold. If it had seen the texts that are held out, words that only they have
 would keep their share of the unit vector, while in new texts such words are dropped and the rest grows: the scores
 would be smaller than those of new texts, and the temperature too low.
-
-For TF-IDF the texts are counted once. A fold has the columns that occur in its training texts, and their inverse
-document frequencies, which gives the same features as a vectorizer that is fitted to these texts.
 """
 
 from __future__ import annotations
@@ -17,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.base import clone
-from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 
 from smalltext_core.calibration import (
     Calibration,
@@ -29,6 +25,7 @@ from smalltext_core.calibration import (
 from smalltext_core.labels import is_multi_label
 from smalltext_core.probabilities import choose_thresholds
 from smalltext_sklearn._estimators import Training, class_logits, combined_weights, exceeds_memory
+from smalltext_sklearn.word_char_tfidf import split_features
 
 Floats: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = NDArray[np.intp]
@@ -120,17 +117,9 @@ def _fold_features(
     """Return a function from the rows of training texts and of held-out texts to the features of both."""
     if texts is None:
         return lambda train, held_out: (x[train], x[held_out])
-    if _counts_once(vectorizer):
-        counts = CountVectorizer.transform(vectorizer, texts)
-        names = ("norm", "use_idf", "smooth_idf", "sublinear_tf")
-        weighting = TfidfTransformer(**{name: getattr(vectorizer, name) for name in names})
-
-        def weighted(train: Rows, held_out: Rows) -> tuple[Any, Any]:
-            counted = counts[train]
-            columns = np.flatnonzero(np.bincount(counted.indices, minlength=counted.shape[1]))
-            return weighting.fit_transform(counted[:, columns]), weighting.transform(counts[held_out][:, columns])
-
-        return weighted
+    counted_once = split_features(vectorizer, texts)
+    if counted_once is not None:
+        return counted_once
 
     def vectorized(train: Rows, held_out: Rows) -> tuple[Any, Any]:
         copy = clone(vectorizer)
@@ -140,10 +129,3 @@ def _fold_features(
         )
 
     return vectorized
-
-
-def _counts_once(vectorizer: Any) -> bool:
-    """Return whether the columns of a fold are those that occur in its texts: TF-IDF that drops no column."""
-    if type(vectorizer) is not TfidfVectorizer or vectorizer.vocabulary is not None:
-        return False
-    return bool(vectorizer.max_features is None and vectorizer.min_df == 1 and vectorizer.max_df == 1.0)

@@ -305,21 +305,28 @@ def _read_model(path: Path, trusted: frozenset[str]) -> dict[str, Any]:
     return content
 
 
-def _counters(vectorizer: Any) -> Iterator[CountVectorizer]:
-    """Yield the vectorizers with a vocabulary, within pipelines and unions too, in a fixed order."""
+def _vocabulary_owners(vectorizer: Any) -> Iterator[tuple[CountVectorizer, str]]:
+    """Yield each vectorizer with a vocabulary, within pipelines and unions too, and the name of this attribute.
+
+    The order is fixed. A vectorizer of words and characters has two.
+    """
     if isinstance(vectorizer, CountVectorizer):
-        yield vectorizer
+        yield vectorizer, "vocabulary_"
+        if hasattr(vectorizer, "char_vocabulary_"):
+            yield vectorizer, "char_vocabulary_"
     elif isinstance(vectorizer, BaseEstimator):
         parts = vectorizer.get_params(deep=True)
-        yield from (parts[name] for name in sorted(parts) if isinstance(parts[name], CountVectorizer))
+        for name in sorted(parts):
+            if isinstance(parts[name], CountVectorizer):
+                yield from _vocabulary_owners(parts[name])
 
 
 def _without_vocabularies(vectorizer: Any) -> tuple[Any, list[list[str] | None]]:
     """Return a copy of a vectorizer without vocabularies, and the vocabularies as lists of words by column."""
     memo: dict[int, Any] = {}
     vocabularies: list[list[str] | None] = []
-    for counter in _counters(vectorizer):
-        vocabulary = getattr(counter, "vocabulary_", {})
+    for owner, name in _vocabulary_owners(vectorizer):
+        vocabulary = getattr(owner, name, {})
         words = sorted(vocabulary, key=vocabulary.__getitem__)
         plain = all(type(word) is str for word in words)
         if plain and [vocabulary[word] for word in words] == list(range(len(words))):
@@ -334,11 +341,11 @@ def _restore_vocabularies(vectorizer: Any, vocabularies: Any) -> None:
     """Put the vocabularies back; raise ValueError unless there is a list of words for each vectorizer."""
     if not isinstance(vocabularies, list):
         raise ValueError(f"{VOCABULARY_FILE} holds no list")  # noqa: TRY004 - a bad file, not a bad call
-    for counter, words in zip(_counters(vectorizer), vocabularies, strict=True):
+    for (owner, name), words in zip(_vocabulary_owners(vectorizer), vocabularies, strict=True):
         if words is None:
             continue
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError(f"{VOCABULARY_FILE} holds something else than words")
-        counter.vocabulary_ = {word: column for column, word in enumerate(words)}
-        if len(counter.vocabulary_) < len(words):
+        setattr(owner, name, {word: column for column, word in enumerate(words)})
+        if len(getattr(owner, name)) < len(words):
             raise ValueError(f"{VOCABULARY_FILE} holds a word twice")

@@ -83,7 +83,7 @@ _OBJECTS_BY_MODULE = {
 }
 OBJECTS = frozenset(
     f"sklearn.{module}.{name}" for module, names in _OBJECTS_BY_MODULE.items() for name in names.split()
-)
+) | {"smalltext_sklearn.word_char_tfidf.WordCharTfidfVectorizer"}
 """The classes whose attributes `_loaded_estimators` checks."""
 
 _SPARSE = frozenset(
@@ -103,7 +103,7 @@ _KNOWN: dict[str, frozenset[str]] = {
     "LossNode": _LOSSES,
     "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
     "ObjectNode": OBJECTS,
-    "FunctionNode": frozenset({"smalltext_sklearn.vectorizer.normalized"}),
+    "FunctionNode": frozenset({"smalltext_sklearn.word_char_tfidf.normalized"}),
 }
 """The types that a node may have, by the name of the skops loader."""
 

@@ -19,7 +19,8 @@ from smalltext_core.probabilities import Probabilities, empty_probabilities
 from smalltext_core.validation import ClassWeight, check_class_weight, class_weights
 from smalltext_sklearn import _estimators, _out_of_fold
 from smalltext_sklearn.dataset import SklearnDataset
-from smalltext_sklearn.vectorizer import EMBEDDING_DIMENSIONS, default_vectorizer, dense_embeddings
+from smalltext_sklearn.vectorizer import EMBEDDING_DIMENSIONS, dense_embeddings
+from smalltext_sklearn.word_char_tfidf import WordCharTfidfVectorizer
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -44,8 +45,7 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
     multi_label : bool, default=False
         Whether several classes, or none, may apply to a text; one clone of `model` is then trained for each class.
     vectorizer : scikit-learn transformer, optional
-        The transformer that computes features of the texts of a `TextDataset`; by default TF-IDF of words and
-        pairs of words. `fit` fits a clone.
+        Computes the features of texts; by default a `WordCharTfidfVectorizer`. `fit` fits a clone.
     class_weight : "balanced" or mapping of str (or int) to float, optional
         The weight of each class in the loss, by name (by number where classes have no names); "balanced" weights
         classes inversely to their frequency. A class that is not in the mapping weighs 1.
@@ -327,7 +327,7 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         if isinstance(train_set, SklearnDataset):
             return None, train_set.x
         _check_kind(train_set, "train_set")
-        template = default_vectorizer() if self.vectorizer is None else self.vectorizer
+        template = WordCharTfidfVectorizer() if self.vectorizer is None else self.vectorizer
         vectorizer = _estimators.seeded_clone(template, rng)
         try:
             return vectorizer, vectorizer.fit_transform(train_set.x, None if self.multi_label else train_set.y)

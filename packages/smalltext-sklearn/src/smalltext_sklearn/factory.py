@@ -14,7 +14,7 @@ from smalltext_core.messages import shown
 from smalltext_core.validation import check_mapping
 from smalltext_sklearn._estimators import default_estimator
 from smalltext_sklearn.classifier import SklearnClassifier
-from smalltext_sklearn.vectorizer import default_vectorizer
+from smalltext_sklearn.word_char_tfidf import WordCharTfidfVectorizer
 
 
 class SklearnClassifierFactory(ConstructorFactory[SklearnClassifier]):
@@ -71,7 +71,7 @@ def build(
     estimator_parameters : mapping of str to any value, optional
         Parameters to set on the estimator.
     vectorizer : scikit-learn transformer or its dotted name, optional
-        The transformer that computes features of texts; by default TF-IDF of words and pairs of words.
+        The transformer that computes features of texts; by default a `WordCharTfidfVectorizer`.
     vectorizer_parameters : mapping of str to any value, optional
         Parameters to set on the vectorizer.
     **parameters
@@ -84,7 +84,7 @@ def build(
     SklearnClassifier(MultinomialNB(alpha=0.1), num_classes=2)
     """
     model = default_estimator() if estimator is None else _as_object(estimator, "estimator")
-    features = default_vectorizer() if vectorizer is None else _as_object(vectorizer, "vectorizer")
+    features = WordCharTfidfVectorizer() if vectorizer is None else _as_object(vectorizer, "vectorizer")
     model = _with_parameters(model, estimator_parameters, "estimator_parameters")
     parameters["vectorizer"] = _with_parameters(features, vectorizer_parameters, "vectorizer_parameters")
     return SklearnClassifierFactory(model, num_classes, parameters)

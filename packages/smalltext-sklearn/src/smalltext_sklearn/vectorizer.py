@@ -1,4 +1,4 @@
-r"""From texts to features: the default TF-IDF vectorizer, its tokens, and features as dense embeddings.
+r"""The tokens of the default vectorizer, and features as dense embeddings.
 
 The default vectorizer splits texts of any script into tokens. A text is normalised (NFC), then matched by one
 regular expression:
@@ -11,8 +11,6 @@ regular expression:
 
 Texts of ASCII characters are tokenized as by ``\b\w+\b``. No alternative can fail after it has matched, so the
 time is linear in the length of any text.
-
-Saved models name `normalized` by its path in this module.
 """
 
 from __future__ import annotations
@@ -22,10 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.random_projection import SparseRandomProjection
-
-from smalltext_core.conversion import nfc
 
 EMBEDDING_DIMENSIONS = 512
 """The maximum length of an embedding; longer feature vectors are projected."""
@@ -100,38 +95,6 @@ _FLAG = r"[\U0001f1e6-\U0001f1ff]{1,2}"
 
 TOKEN_PATTERN = f"{_ASCII_WORD}|{_KEYCAP}|{_WORD}|{_UNSPACED_LETTER}|{_PICTURES}|{_FLAG}"
 """The regular expression of a token, for the `token_pattern` of scikit-learn's vectorizers."""
-
-
-def normalized(text: str) -> str:
-    r"""Normalise a text to NFC and remove emoji variation selectors.
-
-    Pass it to scikit-learn's vectorizers as `strip_accents`. It strips no accent.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> normalized("cafe\u0301 \u2764\ufe0f") == "caf\u00e9 \u2764"
-    True
-    """
-    return text if text.isascii() else nfc(text).replace("\ufe0f", "").replace("\ufe0e", "")
-
-
-def default_vectorizer() -> TfidfVectorizer:
-    """Return TF-IDF of words and word pairs (bigrams), with sublinear term frequency, for texts in any script.
-
-    Unlike with scikit-learn's default, a token may be a single character or an emoji, and keeps its combining
-    marks.
-    """
-    return TfidfVectorizer(
-        ngram_range=(1, 2), sublinear_tf=True, strip_accents=normalized, token_pattern=TOKEN_PATTERN
-    )
 
 
 def dense_embeddings(features: Any) -> NDArray[np.float32]:

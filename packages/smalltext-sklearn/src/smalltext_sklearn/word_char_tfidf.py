@@ -1,0 +1,373 @@
+"""`WordCharTfidfVectorizer`: TF-IDF of words, and of the character n-grams within them.
+
+The n-grams of a text are the sum of those of its words. So each distinct word is cut into n-grams once, and the
+counts of all texts are one sparse product: of the counts of words, and the n-grams of each word.
+
+Saved models name `normalized` by its path in this module.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, hstack
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
+
+from smalltext_core.conversion import nfc
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.messages import shown
+from smalltext_sklearn.vectorizer import TOKEN_PATTERN
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+LONGEST_NGRAM = 50
+
+_LONGEST_WORD = 100
+"""Only so many characters at the start of a word become n-grams, which leaves out most of encoded data."""
+
+
+def normalized(text: str) -> str:
+    r"""Normalise a text to NFC and remove emoji variation selectors.
+
+    Pass it to scikit-learn's vectorizers as `strip_accents`. It strips no accent.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> normalized("cafe\u0301 \u2764\ufe0f") == "caf\u00e9 \u2764"
+    True
+    """
+    return text if text.isascii() else nfc(text).replace("\ufe0f", "").replace("\ufe0e", "")
+
+
+class WordCharTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
+    """TF-IDF of words and word pairs, and with a lower weight of the character n-grams within words.
+
+    The n-grams relate words of one stem, and misspelt ones, which helps most where texts are short or labels few.
+    Words are padded with a space on both sides, as for ``analyzer="char_wb"`` of scikit-learn. Words that do not
+    occur in training have n-grams as well.
+
+    Parameters
+    ----------
+    char_ngram_range : (int, int), default=(3, 5)
+        The shortest and the longest n-gram, in characters. From 1 to 50.
+    char_weight : float, default=0.7
+        The length of the vector of n-grams, relative to that of words. 0 leaves n-grams out.
+    input, encoding, decode_error, lowercase, preprocessor, tokenizer, analyzer, stop_words, max_df, min_df, \
+max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
+        As in `sklearn.feature_extraction.text.TfidfVectorizer`. Those that choose words do not choose n-grams,
+        which are left out if `analyzer` is not "word" or `max_features` is given.
+    strip_accents : {"ascii", "unicode"}, callable or None, default=normalized
+        Normalises texts; by default to NFC.
+    token_pattern : str, default=TOKEN_PATTERN
+        The regular expression of a word, by default for texts in any script.
+    ngram_range : (int, int), default=(1, 2)
+        The numbers of words that are counted together.
+    sublinear_tf : bool, default=True
+        Whether a term that occurs ``tf`` times in a text counts as ``1 + log(tf)``.
+
+    Attributes
+    ----------
+    vocabulary_ : dict of str to int
+        The column of each word.
+    char_vocabulary_ : dict of str to int
+        The column of each n-gram, after those of words.
+    char_tfidf_ : TfidfTransformer
+        The inverse document frequencies of n-grams.
+
+    Examples
+    --------
+    >>> vectorizer = WordCharTfidfVectorizer(char_ngram_range=(4, 4), char_weight=1.0)
+    >>> x = vectorizer.fit_transform(["good films", "a film"])
+    >>> x.shape, sorted(vectorizer.char_vocabulary_)[:4]
+    ((2, 14), [' a ', ' fil', ' goo', 'film'])
+    """
+
+    def __init__(
+        self,
+        *,
+        char_ngram_range: tuple[int, int] = (3, 5),
+        char_weight: float = 0.7,
+        input: str = "content",  # noqa: A002 - the names of scikit-learn, which reads them from this signature
+        encoding: str = "utf-8",
+        decode_error: str = "strict",
+        strip_accents: Any = normalized,
+        lowercase: bool = True,
+        preprocessor: Any = None,
+        tokenizer: Any = None,
+        analyzer: Any = "word",
+        stop_words: Any = None,
+        token_pattern: str = TOKEN_PATTERN,
+        ngram_range: tuple[int, int] = (1, 2),
+        max_df: float = 1.0,
+        min_df: float = 1,
+        max_features: int | None = None,
+        vocabulary: Any = None,
+        binary: bool = False,
+        dtype: Any = np.float64,
+        norm: str | None = "l2",
+        use_idf: bool = True,
+        smooth_idf: bool = True,
+        sublinear_tf: bool = True,
+    ) -> None:
+        super().__init__(
+            input=input,
+            encoding=encoding,
+            decode_error=decode_error,
+            strip_accents=strip_accents,
+            lowercase=lowercase,
+            preprocessor=preprocessor,
+            tokenizer=tokenizer,
+            analyzer=analyzer,
+            stop_words=stop_words,
+            token_pattern=token_pattern,
+            ngram_range=ngram_range,
+            max_df=max_df,
+            min_df=min_df,
+            max_features=max_features,
+            vocabulary=vocabulary,
+            binary=binary,
+            dtype=dtype,
+            norm=norm,
+            use_idf=use_idf,
+            smooth_idf=smooth_idf,
+            sublinear_tf=sublinear_tf,
+        )
+        self.char_ngram_range = char_ngram_range
+        self.char_weight = char_weight
+
+    @property
+    def counts_characters(self) -> bool:
+        """Whether there are n-grams beside the words."""
+        return self.analyzer == "word" and self.max_features is None and self.char_weight > 0
+
+    def fit(self, raw_documents: Iterable[str], y: Any = None) -> Self:
+        """Learn words, n-grams and their inverse document frequencies.
+
+        Parameters
+        ----------
+        raw_documents : iterable of str
+            Texts.
+        y : Any, optional
+            Ignored.
+
+        Returns
+        -------
+        WordCharTfidfVectorizer
+            This object.
+        """
+        self.fit_transform(raw_documents, y)
+        return self
+
+    def fit_transform(self, raw_documents: Iterable[str], y: Any = None) -> csr_matrix:
+        """Learn words, n-grams and their inverse document frequencies, and return the features of the texts.
+
+        Parameters
+        ----------
+        raw_documents : iterable of str
+            Texts.
+        y : Any, optional
+            Ignored.
+
+        Returns
+        -------
+        csr_matrix of float, shape (n, words + n-grams)
+        """
+        self.check_characters()
+        texts = list(raw_documents)
+        words = super().fit_transform(texts, y)
+        if not self.counts_characters:
+            return words
+        distinct, occurrences = self._count_words(texts)
+        vocabulary: dict[str, int] = {}
+        ngrams = self._cut(distinct, vocabulary, learn=True)
+        self.char_vocabulary_ = {ngram: column for column, ngram in enumerate(sorted(vocabulary))}
+        counts = occurrences @ ngrams[:, [vocabulary[ngram] for ngram in self.char_vocabulary_]]
+        self.char_tfidf_ = weighting_of(self).fit(counts)
+        return self.joined(words, self.char_tfidf_.transform(counts, copy=False))
+
+    def transform(self, raw_documents: Iterable[str]) -> csr_matrix:
+        """Return the features of texts.
+
+        Parameters
+        ----------
+        raw_documents : iterable of str
+            Texts.
+
+        Returns
+        -------
+        csr_matrix of float, shape (n, words + n-grams)
+        """
+        texts = list(raw_documents)
+        words = super().transform(texts)
+        if not self.counts_characters:
+            return words
+        return self.joined(words, self.char_tfidf_.transform(self.count_characters(texts), copy=False))
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Return the words and n-grams in the order of the columns.
+
+        Parameters
+        ----------
+        input_features : Any, optional
+            Ignored.
+
+        Returns
+        -------
+        ndarray of str objects, shape (features,)
+        """
+        words = super().get_feature_names_out(input_features)
+        if not self.counts_characters:
+            return np.asarray(words)
+        return np.concatenate([words, np.array(list(self.char_vocabulary_), dtype=object)])
+
+    def count_characters(self, texts: Iterable[str]) -> csr_matrix:
+        """Return how often each n-gram of `char_vocabulary_` occurs: shape (n, n-grams).
+
+        Parameters
+        ----------
+        texts : iterable of str
+            Texts.
+        """
+        distinct, occurrences = self._count_words(texts)
+        return occurrences @ self._cut(distinct, self.char_vocabulary_, learn=False)
+
+    def joined(self, words: csr_matrix, characters: csr_matrix) -> csr_matrix:
+        """Return the columns of both, weighted so that the vector of a text has a length of 1.
+
+        Parameters
+        ----------
+        words : csr_matrix of float, shape (n, words)
+            Their TF-IDF.
+        characters : csr_matrix of float, shape (n, n-grams)
+            Their TF-IDF. Both are changed in place.
+        """
+        length = np.hypot(1.0, self.char_weight)
+        words.data /= length
+        characters.data *= self.char_weight / length
+        return hstack([words, characters], format="csr")
+
+    def _count_words(self, texts: Iterable[str]) -> tuple[list[str], csr_matrix]:
+        """Return the distinct words of texts, known or not, and how often each text has them."""
+        preprocess, tokenize = self.build_preprocessor(), self.build_tokenizer()
+        number_of: dict[str, int] = {}
+        numbers, bounds = array("i"), array("q", [0])
+        for text in texts:
+            tokens = tokenize(preprocess(self.decode(text)))
+            numbers.extend([number_of.setdefault(token, len(number_of)) for token in tokens])
+            bounds.append(len(numbers))
+        return list(number_of), _counts(numbers, bounds, len(number_of))
+
+    def _cut(self, words: list[str], vocabulary: dict[str, int], *, learn: bool) -> csr_matrix:
+        """Return how often each n-gram is in each word; new ones are added to the vocabulary, or dropped."""
+        shortest, longest = self.char_ngram_range
+        numbers, bounds = array("i"), array("q", [0])
+        for word in words:
+            found = _ngrams(word, shortest, longest)
+            if learn:
+                numbers.extend([vocabulary.setdefault(ngram, len(vocabulary)) for ngram in found])
+            else:
+                numbers.extend([vocabulary[ngram] for ngram in found if ngram in vocabulary])
+            bounds.append(len(numbers))
+        return _counts(numbers, bounds, len(vocabulary))
+
+    def check_characters(self) -> None:
+        """Raise InvalidInputError unless `char_ngram_range` and `char_weight` are within their ranges."""
+        given = self.char_ngram_range
+        numbers = isinstance(given, tuple) and len(given) == 2 and all(type(one) is int for one in given)
+        if not numbers or not 1 <= given[0] <= given[1] <= LONGEST_NGRAM:
+            allowed = f"two numbers of characters from 1 to {LONGEST_NGRAM}, such as (3, 5)"
+            raise InvalidInputError("char_ngram_range", shown(given), allowed)
+        if not isinstance(self.char_weight, (int, float)) or not 0 <= self.char_weight < float("inf"):
+            raise InvalidInputError("char_weight", shown(self.char_weight), "a finite number, 0 or above")
+
+
+def weighting_of(vectorizer: TfidfVectorizer) -> TfidfTransformer:
+    """Return an unfitted transformer that weighs counts as a vectorizer does.
+
+    Parameters
+    ----------
+    vectorizer : TfidfVectorizer
+    """
+    names = ("norm", "use_idf", "smooth_idf", "sublinear_tf")
+    return TfidfTransformer(**{name: getattr(vectorizer, name) for name in names})
+
+
+def split_features(
+    vectorizer: Any, texts: list[str]
+) -> Callable[[NDArray[np.intp], NDArray[np.intp]], tuple[csr_matrix, csr_matrix]] | None:
+    """Return a function that computes the features of any training texts and held-out texts among `texts`.
+
+    It takes the rows of both. The texts are counted once. Training texts have the columns that occur in them, and
+    their inverse document frequencies: the features are those of a clone of the vectorizer that is fitted to them.
+
+    Parameters
+    ----------
+    vectorizer : scikit-learn transformer
+        Fitted to the texts.
+    texts : list of str
+
+    Returns
+    -------
+    callable or None
+        None for other vectorizers than TF-IDF, and for one that drops columns, by `max_features` for example.
+    """
+    if type(vectorizer) not in {TfidfVectorizer, WordCharTfidfVectorizer} or vectorizer.vocabulary is not None:
+        return None
+    if vectorizer.max_features is not None or vectorizer.min_df != 1 or vectorizer.max_df != 1.0:
+        return None
+    counts = [CountVectorizer.transform(vectorizer, texts)]
+    if isinstance(vectorizer, WordCharTfidfVectorizer) and vectorizer.counts_characters:
+        counts.append(vectorizer.count_characters(texts))
+
+    def features(train: NDArray[np.intp], held_out: NDArray[np.intp]) -> tuple[csr_matrix, csr_matrix]:
+        blocks = []
+        for counted in counts:
+            of_train, of_held_out = counted[train], counted[held_out]
+            occurring = np.flatnonzero(np.bincount(of_train.indices, minlength=counted.shape[1]))
+            of_train, of_held_out = of_train[:, occurring], of_held_out[:, occurring]
+            weighting = weighting_of(vectorizer).fit(of_train)
+            blocks.append(
+                [weighting.transform(of_train, copy=False), weighting.transform(of_held_out, copy=False)]
+            )
+        if len(blocks) == 1:
+            return blocks[0][0], blocks[0][1]
+        return vectorizer.joined(blocks[0][0], blocks[1][0]), vectorizer.joined(blocks[0][1], blocks[1][1])
+
+    return features
+
+
+def _ngrams(word: str, shortest: int, longest: int) -> Iterator[str]:
+    """Yield the n-grams of a word that is padded with spaces; the whole of it once if it is shorter."""
+    padded = f" {word[:_LONGEST_WORD]} "
+    for length in range(shortest, longest + 1):
+        yield padded[:length]
+        for start in range(1, len(padded) - length + 1):
+            yield padded[start : start + length]
+        if len(padded) <= length:
+            return
+
+
+def _counts(columns: array[int], bounds: array[int], width: int) -> csr_matrix:
+    """Return how often each column occurs in each row, whose entries lie between two bounds.
+
+    In single precision, which holds counts exactly and takes two thirds of the memory.
+    """
+    matrix = csr_matrix(
+        (np.ones(len(columns), dtype=np.float32), np.array(columns, dtype=np.int32), np.array(bounds)),
+        shape=(len(bounds) - 1, width),
+    )
+    matrix.sum_duplicates()
+    return matrix

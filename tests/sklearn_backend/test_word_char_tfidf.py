@@ -1,0 +1,126 @@
+"""The default vectorizer: TF-IDF of words, and of the character n-grams within them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import hstack
+from sklearn.base import clone
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+import smalltext_core as st
+from smalltext_core.errors import InvalidInputError, ModelFolderError
+from smalltext_sklearn import SklearnClassifier, _saving
+from smalltext_sklearn.word_char_tfidf import WordCharTfidfVectorizer
+
+TEXTS = ["a fine film", "the finest films", "dull acting", "a dull, dull plot", "no", "filming"]
+NEW_TEXTS = ["filmed finely", "", "plots"]
+
+
+def parts(vectorizer, x):
+    words = len(vectorizer.vocabulary_)
+    return x[:, :words], x[:, words:]
+
+
+@pytest.mark.parametrize("char_ngram_range", [(3, 5), (1, 2), (2, 5), (4, 12)])
+def test_it_counts_what_scikit_learn_counts_in_words_and_within_them(char_ngram_range):
+    vectorizer = WordCharTfidfVectorizer(char_ngram_range=char_ngram_range, char_weight=1.0)
+    settings = {"sublinear_tf": True, "token_pattern": r"\b\w+\b"}
+    words = TfidfVectorizer(ngram_range=(1, 2), **settings)
+    chars = TfidfVectorizer(analyzer="char_wb", ngram_range=char_ngram_range, sublinear_tf=True)
+    plain = [text.replace(",", "") for text in TEXTS]  # scikit-learn leaves punctuation in its n-grams
+    expected = hstack([words.fit_transform(TEXTS), chars.fit_transform(plain)]) / np.sqrt(2)
+    assert_allclose(vectorizer.fit_transform(TEXTS).toarray(), expected.toarray(), atol=1e-7)
+    assert list(vectorizer.char_vocabulary_) == sorted(chars.vocabulary_)
+    new = hstack([words.transform(NEW_TEXTS), chars.transform(NEW_TEXTS)]) / np.sqrt(2)
+    assert_allclose(vectorizer.transform(NEW_TEXTS).toarray(), new.toarray(), atol=1e-7)
+    assert_array_equal(
+        vectorizer.get_feature_names_out(), [*words.get_feature_names_out(), *chars.get_feature_names_out()]
+    )
+
+
+@pytest.mark.parametrize("char_weight", [0.25, 0.7, 1, 2.0])
+def test_texts_have_length_one_and_the_weight_is_that_of_characters_relative_to_words(char_weight):
+    vectorizer = WordCharTfidfVectorizer(char_weight=char_weight)
+    words, characters = parts(vectorizer, vectorizer.fit_transform(TEXTS))
+    lengths = [np.sqrt(part.multiply(part).sum(axis=1)) for part in (words, characters)]
+    assert_allclose(lengths[1] / lengths[0], char_weight, rtol=1e-6)
+    assert_allclose(np.hypot(*lengths), 1, rtol=1e-6)
+
+
+def test_a_word_that_training_does_not_have_is_known_by_its_characters():
+    vectorizer = WordCharTfidfVectorizer().fit(TEXTS)
+    words, characters = parts(vectorizer, vectorizer.transform(["filmed"]))
+    assert words.nnz == 0
+    assert characters.nnz > 0
+
+
+def test_the_order_of_texts_is_no_matter():
+    x = WordCharTfidfVectorizer().fit_transform(TEXTS)
+    assert_allclose(WordCharTfidfVectorizer().fit_transform(TEXTS[::-1]).toarray()[::-1], x.toarray(), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"char_weight": 0}, {"analyzer": "char"}, {"max_features": 5}], ids=lambda one: next(iter(one))
+)
+def test_there_are_words_alone_on_request(parameters):
+    vectorizer = WordCharTfidfVectorizer(**parameters)
+    assert vectorizer.fit_transform(TEXTS).shape[1] == len(vectorizer.vocabulary_)
+    assert_array_equal(vectorizer.transform(TEXTS).shape[1], len(vectorizer.get_feature_names_out()))
+
+
+def test_parameters_are_those_of_scikit_learn_and_two_more():
+    parameters = WordCharTfidfVectorizer().get_params()
+    assert parameters.keys() - TfidfVectorizer().get_params().keys() == {"char_ngram_range", "char_weight"}
+    assert clone(WordCharTfidfVectorizer(char_weight=0.1)).char_weight == 0.1
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("char_ngram_range", (0, 3)),
+        ("char_ngram_range", (4, 3)),
+        ("char_ngram_range", (3, 51)),
+        ("char_ngram_range", "35"),
+        ("char_weight", -0.1),
+        ("char_weight", float("nan")),
+        ("char_weight", "high"),
+    ],
+)
+def test_other_values_are_refused(parameter, value):
+    with pytest.raises(InvalidInputError, match=f"{parameter}: got"):
+        WordCharTfidfVectorizer(**{parameter: value}).fit(TEXTS)
+
+
+def test_a_very_long_word_has_few_characters():
+    vectorizer = WordCharTfidfVectorizer().fit(["".join(map(str, range(50_000))), "a"])
+    assert len(vectorizer.char_vocabulary_) < 400
+
+
+def test_it_is_saved_and_loaded_with_its_characters(topics, tmp_path):
+    classifier = st.create_classifier("sklearn", 3).fit(topics)
+    classifier.save(tmp_path / "model")
+    loaded = st.load(tmp_path / "model")
+    assert loaded.vectorizer_.char_vocabulary_ == classifier.vectorizer_.char_vocabulary_
+    assert_array_equal(loaded.predict_proba(topics), classifier.predict_proba(topics))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param({"char_ngram_range": (3, 10**6)}, id="endless n-grams"),
+        pytest.param({"char_weight": float("inf")}, id="an infinite weight"),
+        pytest.param({"char_tfidf_": None}, id="no weights"),
+        pytest.param({"char_vocabulary_": {" a ": 10**9}}, id="a column out of range"),
+    ],
+)
+def test_a_damaged_one_is_not_loaded(damage, topics, tmp_path, monkeypatch):
+    monkeypatch.setattr(_saving, "sample_proba", lambda *_: None)  # nothing is predicted once it is loaded
+    vectorizer = WordCharTfidfVectorizer()
+    classifier = SklearnClassifier(LogisticRegression(), 3, vectorizer=vectorizer).fit(topics)
+    vars(classifier.vectorizer_).update(damage)
+    classifier.save(tmp_path / "model")
+    with pytest.raises(ModelFolderError, match="is not sound"):
+        st.load(tmp_path / "model")
