@@ -31,7 +31,8 @@ NATURAL = (500, 2000)
 TESTED, TESTED_MULTI_LABEL = 300, 1000
 LEAST, TINY = 1e-7, 1e-16
 """The smallest probability in a log loss, that of single precision, and in a logarithm."""
-FINE_TUNED, PRETRAINED = ("setfit", "transformers", "kimcnn"), ("setfit", "transformers")
+FINE_TUNED = ("setfit", "transformers", "kimcnn")
+PRETRAINED = ("setfit", "transformers")
 BASELINES = ("frozen encoder", "TF-IDF")
 
 
