@@ -16,6 +16,8 @@ from smalltext_testing.sample_data import noisy_texts, repeated_text
 
 _NOISY_TEXTS = 200
 _CALIBRATION_ERROR = 0.2
+"""The backends of this project have 0.03 to 0.08 with calibration and up to 0.18 without; probabilities that are
+rounded to 0 and 1 have 0.26 and more."""
 
 
 def expect_probabilities(proba: Any, count: int, num_classes: int, what: str) -> None:
