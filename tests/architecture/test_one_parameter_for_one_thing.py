@@ -38,16 +38,10 @@ def test_precision_is_saved(name, tmp_path):
     assert st.load(tmp_path / "model").precision == "auto"
 
 
-@pytest.mark.skipif("kimcnn" not in NETWORKS, reason="needs smalltext-kimcnn")
-def test_mixed_precision_is_another_name_where_it_was():
-    assert factory("kimcnn", mixed_precision=True).new().precision == "auto"
-    assert factory("kimcnn", mixed_precision=True).new().mixed_precision is True
-    assert factory("kimcnn", mixed_precision=False).new().precision == "float32"
-    assert factory("kimcnn", precision="auto", mixed_precision=True).new().precision == "auto"
-    with pytest.raises(InvalidInputError, match="mixed_precision.*one of the two"):
-        factory("kimcnn", precision="auto", mixed_precision=False)
+@each_network
+def test_precision_has_no_other_name(name):
     with pytest.raises(InvalidInputError, match="mixed_precision"):
-        factory("kimcnn", mixed_precision="yes")
+        factory(name, mixed_precision=True)
 
 
 @each_network

@@ -28,7 +28,7 @@ from setfit.compat import losses
 from smalltext_core import TextDataset
 from smalltext_setfit import SetFitClassification
 from smalltext_setfit.sampler import PairSampler
-from smalltext_torch.randomness import Randomness
+from smalltext_torch.device import Randomness
 """
 
 TRAINING = (

@@ -348,10 +348,16 @@ def test_created_by_name_it_takes_every_parameter_of_the_class():
         assert getattr(st.create_factory("kimcnn", 2, **given).new(), name) == parameters[name].default
 
 
-def test_created_by_name_it_has_the_defaults_of_the_class():
+def test_created_by_name_it_has_the_defaults_of_the_class_but_for_those_that_the_data_decide():
     named, alone = st.create_classifier("kimcnn", 2), KimCNNClassifier(2)
+    decided = {"min_steps", "validation_set_size", "calibration", "multi_label_threshold"}
     for name in inspect.signature(KimCNNClassifier).parameters:
-        assert getattr(named, name) == getattr(alone, name)
+        assert getattr(named, name) == ("auto" if name in decided else getattr(alone, name))
+
+
+def test_created_by_name_it_trains_for_the_epochs_that_are_asked_for():
+    assert st.create_classifier("kimcnn", 2, num_epochs=3).min_steps == 0
+    assert st.create_classifier("kimcnn", 2, num_epochs=3, min_steps=50).min_steps == 50
 
 
 # Away and back

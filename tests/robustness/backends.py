@@ -25,8 +25,8 @@ def parameters(name: str) -> dict[str, Any]:
     return {}
 
 
-def factory(name: str) -> ClassifierFactory:
-    return create_factory(name, num_classes=3, seed=1, **parameters(name))
+def factory(name: str, **further: Any) -> ClassifierFactory:
+    return create_factory(name, num_classes=3, seed=1, **parameters(name), **further)
 
 
 def fitted(name: str) -> Classifier:

@@ -24,8 +24,13 @@ LABELLED = training_texts(3, multi_label=False)
 pytestmark = pytest.mark.skipif(not NETWORKS, reason="no backend with a network is installed")
 
 
+DOCUMENTED = {"transformers": {"lr": 2e-5, "calibration": "none"}}
+"""As by hand: with frozen parameters torch rounds a little differently, which these probabilities do not show."""
+
+
 def trained(name, parameters):
-    return create_classifier(name, 3, seed=1, **backends.parameters(name), **parameters).fit(LABELLED)
+    parameters = {**backends.parameters(name), **DOCUMENTED.get(name, {}), **parameters}
+    return create_classifier(name, 3, seed=1, **parameters).fit(LABELLED)
 
 
 @pytest.fixture(scope="module", params=VARIANTS, ids=lambda variant: "-".join([variant[0], *variant[1]]))

@@ -229,7 +229,7 @@ def test_loading_tries_the_parameters_of_a_head_in_a_few_steps(monkeypatch, save
 
 def test_an_adapter_that_was_trained_for_many_steps_is_loaded():
     peft = pytest.importorskip("peft")
-    from smalltext_transformers.adapters import config_to_json, saved_config
+    from smalltext_transformers._adapters import config_to_json, saved_config
 
     config = peft.AdaLoraConfig(total_step=100_000, tinit=5_000, tfinal=50_000, deltaT=10)
     assert saved_config(config_to_json(config)).total_step == 100_000

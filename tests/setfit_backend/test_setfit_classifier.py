@@ -18,7 +18,7 @@ from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_setfit import SetFitClassification, SetFitClassificationFactory, SetFitModelArguments, _model
 from smalltext_setfit._checkpoint import load_pretrained_body
 from smalltext_testing.sample_data import training_texts, unseen_texts
-from smalltext_torch.losses import DivergedError
+from smalltext_torch.inference import DivergedError
 
 TEXTS = TextDataset(["the goal of the team", "butter and onion", "", "the goal of the team"])
 

@@ -16,8 +16,8 @@ from smalltext_core.calibration import prior_temperature
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_setfit._head import HeadSettings, HeadTargets, calibrated, fit_head, logits_of
 from smalltext_setfit.training_args import STEPS, HeadTrainingArgs, TrainingArgs
-from smalltext_torch.losses import Loss
-from smalltext_torch.randomness import Randomness
+from smalltext_torch.device import Randomness
+from smalltext_torch.inference import Loss
 
 LEAST, MOST = STEPS
 ARGS = HeadTrainingArgs(1, 0.1, 0.0)

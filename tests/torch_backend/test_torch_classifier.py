@@ -12,7 +12,7 @@ import torch
 
 from smalltext_core import TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError, NotFittedError
-from smalltext_torch.losses import Examples, Loss
+from smalltext_torch.inference import Examples, Loss
 from smalltext_torch.training import Trainer
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_multi_label_texts, some_texts
 
@@ -206,7 +206,12 @@ def test_57_arguments_of_fit_that_make_no_sense_are_refused_before_any_work(
         ("lr", 0),
         ("lr", float("nan")),
         ("mini_batch_size", 2.5),
-        ("validation_set_size", "all"),
+        ("validation_set_size", "none"),
+        ("min_steps", -1),
+        ("min_steps", "all"),
+        ("calibration", "isotonic"),
+        ("multi_label_threshold", "best"),
+        ("multi_label_threshold", (0.5, 0.5)),
         ("validation_set_size", -0.5),
         ("validation_set_size", 1),
         ("validations_per_epoch", 0),

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from smalltext_core import list_to_csr
-from smalltext_torch.losses import Loss
+from smalltext_torch.inference import Loss
 
 CPU = torch.device("cpu")
 LOGITS = torch.tensor([[2.0, -1.0], [0.5, 0.5], [-3.0, 1.0]])

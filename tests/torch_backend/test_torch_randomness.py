@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from smalltext_torch.randomness import TorchRandomness
+from smalltext_torch.device import TorchRandomness
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_texts
 
 CPU = torch.device("cpu")

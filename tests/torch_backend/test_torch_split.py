@@ -134,6 +134,12 @@ def test_the_size_auto_holds_out_nothing_where_a_class_would_have_none(caplog: p
     assert "no texts are held out: a class has too few of them" in caplog.text
 
 
+def test_the_size_auto_holds_out_texts_even_if_a_rare_label_has_none() -> None:
+    y = list_to_csr([[0]] * 399 + [[1]], 2)
+
+    assert len(split_rows(y, "auto", random())[1]) == 40
+
+
 def test_27_the_size_is_rounded_rightly() -> None:
     train, validation = split_rows(np.zeros(10, dtype=int), 0.9, random())
 

@@ -15,10 +15,9 @@ from torch import nn
 
 from smalltext_core import TextDataset
 from smalltext_torch import DivergedError, EarlyStopping, HistoryRecord, Metric, ModelSelection, training
-from smalltext_torch.device import Precision
-from smalltext_torch.losses import Loss
+from smalltext_torch.device import Precision, Randomness
+from smalltext_torch.inference import Loss
 from smalltext_torch.model_selection import BestWeights
-from smalltext_torch.randomness import Randomness
 from smalltext_torch.training import validation_batches
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_multi_label_texts, some_texts
 
@@ -346,7 +345,7 @@ def test_mixed_precision_trains_where_the_device_gains_from_it(monkeypatch: pyte
             dtypes.add(logits.dtype)
             return logits
 
-    proba = Watches(3, device="cpu", mixed_precision=True).fit(TEXTS).predict_proba(TEXTS)
+    proba = Watches(3, device="cpu", precision="auto").fit(TEXTS).predict_proba(TEXTS)
 
     assert dtypes == {torch.bfloat16}
     assert proba.dtype == np.float32

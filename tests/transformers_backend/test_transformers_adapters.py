@@ -14,7 +14,7 @@ import smalltext_core as st
 from smalltext_core.errors import InvalidInputError
 from smalltext_testing.sample_data import training_texts
 from smalltext_transformers import FineTuningArguments, TransformerModelArguments
-from smalltext_transformers.pretrained import Pretrained, head
+from smalltext_transformers._pretrained import Pretrained, head
 from transformers_backend.tiny_models import save_tiny_model, tiny_model
 
 peft = pytest.importorskip("peft")

@@ -17,7 +17,8 @@ from smalltext_core import TextDataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_testing.sample_data import training_texts, unseen_texts
 from smalltext_torch import EarlyStopping, Metric, NoopEarlyStopping
-from smalltext_transformers import TransformerBasedClassification, TransformersDataset, layers
+from smalltext_transformers import TransformerBasedClassification, TransformersDataset
+from smalltext_transformers import classifier as classifier_module
 from transformers_backend.tiny_models import ARCHITECTURES, SIZES, WITH_DECODER, tiny_model, tiny_tokenizer
 
 TEXTS = TextDataset(["the goal of the team", "butter and onion", "", "the goal of the team"])
@@ -74,14 +75,14 @@ def test_training_the_vocabulary_in_use_makes_the_model_that_training_all_of_it_
 ):
     def trained():
         rows = []
-        adamw = layers.adamw
+        adamw = classifier_module.adamw
 
-        def noted(network, *given):
-            rows.append(len(network.get_input_embeddings().weight))
-            return adamw(network, *given)
+        def noted(groups, lr):
+            rows.append(max(len(parameter) for parameter in groups[0]["params"]))
+            return adamw(groups, lr)
 
         with monkeypatch.context() as patch:
-            patch.setattr(layers, "adamw", noted)
+            patch.setattr(classifier_module, "adamw", noted)
             return make(model=tiny_model(architecture), num_epochs=2, lr=0.002).fit(topics).model, rows[0]
 
     sparing, rows = trained()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from smalltext_transformers.layers import first_token_alone, prepare, stack
+from smalltext_transformers._network import first_token_alone, prepare, stack
 from transformers_backend.tiny_models import ARCHITECTURES, KIN, tiny_config
 
 PREPARED = ("bert", "deberta-v2", "distilbert", "electra", "mpnet", "roberta", *KIN)

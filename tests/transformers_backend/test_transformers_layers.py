@@ -7,8 +7,9 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from smalltext_core.errors import InvalidInputError
+from smalltext_torch.optimization import adamw, linear_decay
 from smalltext_transformers import FineTuningArguments
-from smalltext_transformers.layers import adamw, layers, linear_decay, unfreeze_top
+from smalltext_transformers._network import layers, learning_rate, parameter_groups, unfreeze_top
 from transformers_backend.tiny_models import ARCHITECTURES, tiny_config
 
 each_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -16,6 +17,10 @@ each_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 
 def network_of(architecture, **changes):
     return AutoModelForSequenceClassification.from_config(tiny_config(architecture, num_labels=3, **changes))
+
+
+def optimizer_of(network, arguments):
+    return adamw(parameter_groups(network, arguments, 0.1), lr=0.1)
 
 
 def names(network, layer):
@@ -34,7 +39,7 @@ def test_there_is_a_layer_for_the_embeddings_each_of_the_encoder_and_the_head(ar
 def test_every_trainable_parameter_is_in_exactly_one_group(architecture, arguments):
     network = network_of(architecture)
     grouped = [
-        id(parameter) for group in adamw(network, 0.1, arguments).param_groups for parameter in group["params"]
+        id(parameter) for group in optimizer_of(network, arguments).param_groups for parameter in group["params"]
     ]
     assert sorted(grouped) == sorted(
         id(parameter) for parameter in network.parameters() if parameter.requires_grad
@@ -70,14 +75,26 @@ def test_a_final_norm_is_above_all_layers():
     assert "model.final_norm.weight" in names(network, layers(network)[-1])
 
 
+def test_base_lr_auto_is_that_of_the_classifier():
+    optimizer = optimizer_of(network_of("bert"), FineTuningArguments("auto", 0.5))
+    assert max(group["lr"] for group in optimizer.param_groups) == 0.1
+
+
+@pytest.mark.parametrize(("width", "expected"), [(128, 1e-4), (384, 1e-4), (512, 1e-4), (768, 3e-5), (1024, 1e-5)])
+def test_small_encoders_learn_at_a_higher_rate(width, expected):
+    assert learning_rate(tiny_config("bert", hidden_size=width)) == expected
+
+
 def test_t04_base_lr_is_the_learning_rate():
-    rates = [group["lr"] for group in adamw(network_of("bert"), 2e-5, FineTuningArguments(0.5, None)).param_groups]
+    rates = [
+        group["lr"] for group in optimizer_of(network_of("bert"), FineTuningArguments(0.5, None)).param_groups
+    ]
     assert rates == [0.5] * 4
 
 
 def test_each_layer_learns_more_slowly_than_the_one_above_it():
     network = network_of("bert")
-    optimizer = adamw(network, 2e-5, FineTuningArguments(0.1, 0.5))
+    optimizer = optimizer_of(network, FineTuningArguments(0.1, 0.5))
     rates = {name: group["lr"] for group in optimizer.param_groups for name in names(network, group["params"])}
     assert rates["classifier.weight"] == pytest.approx(0.1)
     assert rates["bert.encoder.layer.1.output.dense.weight"] == pytest.approx(0.05)
@@ -87,7 +104,7 @@ def test_each_layer_learns_more_slowly_than_the_one_above_it():
 
 @pytest.mark.parametrize("switched_off", [-1, None])
 def test_t04c_minus_one_switches_the_decay_off(switched_off):
-    optimizer = adamw(network_of("bert"), 2e-5, FineTuningArguments(2e-5, switched_off))
+    optimizer = optimizer_of(network_of("bert"), FineTuningArguments(2e-5, switched_off))
     assert {group["lr"] for group in optimizer.param_groups} == {2e-5}
 
 
@@ -154,7 +171,7 @@ def test_fine_tuning_arguments_go_with_no_optimizer_of_the_callers(make, topics,
 
 def test_rates_rise_for_the_cut_fraction_and_then_fall_to_nothing():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler, rates = linear_decay(optimizer, 8, rising=0.25), []
+    scheduler, rates = linear_decay(optimizer, 8, warmup=0.25), []
     for _ in range(9):
         rates.append(round(optimizer.param_groups[0]["lr"], 3))
         optimizer.step()

@@ -13,8 +13,13 @@ from smalltext_core import create_factory, load
 from smalltext_core.errors import InvalidInputError
 from smalltext_testing.sample_data import training_texts
 from smalltext_torch.model_loading import OFFLINE, is_offline
-from smalltext_transformers import ModelLoadingStrategy, TransformerModelArguments
-from smalltext_transformers.pretrained import Pretrained, window
+from smalltext_torch.tokenization import max_tokens
+from smalltext_transformers import (
+    ModelLoadingStrategy,
+    TransformerBasedClassification,
+    TransformerModelArguments,
+)
+from smalltext_transformers._pretrained import Pretrained
 from transformers_backend.tiny_models import (
     ARCHITECTURES,
     save_tiny_model,
@@ -136,7 +141,7 @@ def test_the_longest_text_that_is_let_through_fits_the_model(make, topics, archi
     with pytest.warns(UserWarning, match="1 of 1"):
         proba = classifier.predict_proba(type(topics)(["goal " * 500]))
     assert proba.shape == (1, 2)
-    assert window(tiny_config(architecture), tiny_tokenizer()) in (62, 64)
+    assert max_tokens(tiny_config(architecture), tiny_tokenizer()) in (62, 64)
 
 
 def test_the_builder_makes_a_factory_of_the_documented_kind():
@@ -144,6 +149,16 @@ def test_the_builder_makes_a_factory_of_the_documented_kind():
     classifier = factory.new()
     assert classifier.fine_tuning_arguments.base_lr == 1e-4
     assert classifier.transformer_model == TransformerModelArguments("a-model")
+
+
+def test_by_name_the_data_and_the_model_decide_what_is_not_given():
+    decided = ("lr", "min_steps", "validation_set_size", "calibration", "multi_label_threshold")
+    classifier = create_factory("transformers", 2, model="a-model").new()
+    assert [getattr(classifier, name) for name in decided] == ["auto"] * 5
+    assert TransformerBasedClassification("a-model", 2).lr == 2e-5
+    layered = create_factory("transformers", 2, model="a-model", layerwise_gradient_decay=0.9).new()
+    assert layered.fine_tuning_arguments.base_lr == "auto"
+    assert create_factory("transformers", 2, model="a-model", num_epochs=3).new().min_steps == 0
 
 
 def test_a_saved_classifier_can_be_trained_again_from_its_model(make, topics, tmp_path):

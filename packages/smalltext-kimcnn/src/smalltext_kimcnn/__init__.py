@@ -9,7 +9,7 @@ from smalltext_core.lazy_import import lazy_attributes
 if TYPE_CHECKING:
     from smalltext_kimcnn.classifier import KimCNNClassifier
     from smalltext_kimcnn.dataset import PytorchTextClassificationDataset
-    from smalltext_kimcnn.factory import KimCNNFactory
+    from smalltext_kimcnn.factory import KimCNNFactory, build
     from smalltext_kimcnn.network import KimCNN
     from smalltext_kimcnn.vectors import Vectors, read_vectors
     from smalltext_kimcnn.vocabulary import Vocabulary
@@ -24,6 +24,7 @@ __all__ = [
     "Vectors",
     "Vocabulary",
     "__version__",
+    "build",
     "read_vectors",
 ]
 
@@ -32,7 +33,7 @@ __getattr__, __dir__ = lazy_attributes(
     {
         "classifier": ("KimCNNClassifier",),
         "dataset": ("PytorchTextClassificationDataset",),
-        "factory": ("KimCNNFactory",),
+        "factory": ("KimCNNFactory", "build"),
         "network": ("KimCNN",),
         "vectors": ("Vectors", "read_vectors"),
         "vocabulary": ("Vocabulary",),

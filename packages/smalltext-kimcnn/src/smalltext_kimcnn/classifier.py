@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from smalltext_core import validation
-from smalltext_core.dataset import Dataset
+from smalltext_core.calibration import CalibrationChoice
+from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.messages import brief
 from smalltext_core.probabilities import Probabilities
-from smalltext_core.validation import ClassWeight, check_count
+from smalltext_core.validation import ClassWeight, Threshold, check_count
 from smalltext_kimcnn import __version__
-from smalltext_kimcnn.dataset import Encoder, PytorchTextClassificationDataset
+from smalltext_kimcnn.dataset import PytorchTextClassificationDataset
 from smalltext_kimcnn.inference import EmbeddingMethod, TableInference
 from smalltext_kimcnn.network import (
     KimCNN,
@@ -26,16 +26,17 @@ from smalltext_kimcnn.network import (
     check_heights,
     check_matrix,
     check_max_norm,
+    check_room,
     check_saved_padding,
 )
 from smalltext_kimcnn.vectors import Vectors, check_source, load_vectors
-from smalltext_kimcnn.vocabulary import Vocabulary, random_vectors
+from smalltext_kimcnn.vocabulary import Encoder, Vocabulary, random_vectors
+from smalltext_torch.base import TorchState
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import WEIGHTS, TorchClassifier
 from smalltext_torch.device import PrecisionName
 from smalltext_torch.model_loading import abbreviated, check_shapes, shapes_of
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
-from smalltext_torch.training import TorchState
 
 RANDOM_RANGE = 0.25
 """Without pretrained vectors, word vectors are drawn from [-0.25, 0.25], as Kim (2014) did."""
@@ -72,9 +73,10 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         The number of padding tokens before and after each text. At least 0.
     dropout : float, default=0.5
         The dropout probability of the pooled features. From 0 to below 1.
-    validation_set_size : float, default=0.1
-        The share of the training texts that is held out for validation, unless `fit` gets a validation set.
-        Between 0 and 1.
+    validation_set_size : float or "auto", default=0.1
+        The share of the training texts that is held out for validation if `fit` gets no validation set. From 0 (no
+        validation: the last model is kept) to below 1. "auto": 0.1 if that is 20 texts or more, with one of each
+        class; else 0.
     kernel_heights : sequence of int, default=(3, 4, 5)
         The heights of the convolution kernels, in tokens. Each at least 1.
     class_weight : "balanced" or mapping of str (or int) to float, optional
@@ -97,16 +99,21 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         `TextDataset`. At least 1.
     lowercase : bool, default=True
         Whether texts are lowercased. Applies to a `TextDataset`.
-    multi_label_threshold : float, default=0.5
-        In multi-label problems, the probability above which a class applies. From 0 to below 1.
+    multi_label_threshold : float, sequence of float or "auto", default=0.5
+        In multi-label problems, the probability above which a class applies, one for all or for each. From 0 to
+        below 1. "auto": chosen for each class on the validation texts, for F1, if there are 20; else 0.5.
     precision : {"float32", "auto"}, default="float32"
         The precision of matrix products; "auto" is bfloat16 or float16 where the device computes faster with it.
     warm_start : bool, default=False
         Whether `fit` continues from the model of the previous `fit`, instead of a new one.
     seed : int, optional
         The random seed: the same seed, data and machine give the same bits. From 0 to 2**32 - 1.
-    mixed_precision : bool, optional
-        The former name of `precision`: True is "auto", False is "float32".
+    min_steps : int or "auto", default=0
+        The minimum number of training steps: there are more epochs if `num_epochs` makes fewer steps, and the
+        patience of early stopping grows alike. "auto": 300. At least 0.
+    calibration : {"auto", "none"}, default="none"
+        Whether probabilities are calibrated ("auto"): on the validation texts, by temperature scaling or
+        (multi-label) Platt scaling; with few or no texts, by a temperature that fits such trainings.
 
     Other Parameters
     ----------------
@@ -139,10 +146,9 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     [1, 0]
     """
 
-    name = "kimcnn"
-    distribution = "smalltext-kimcnn"
-    version = __version__
+    name, distribution, version = "kimcnn", "smalltext-kimcnn", __version__
     no_improvement_parameter = "early_stopping"
+    auto_min_steps, auto_temperature = 300, 3.0
 
     def __init__(
         self,
@@ -157,7 +163,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         out_channels: int = 100,
         filter_padding: int = 0,
         dropout: float = 0.5,
-        validation_set_size: float = 0.1,
+        validation_set_size: float | Literal["auto"] = 0.1,
         padding_idx: int = 0,
         kernel_heights: Sequence[int] = (3, 4, 5),
         early_stopping: int = 5,
@@ -172,11 +178,12 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         max_gradient_norm: float = 3.0,
         min_frequency: int = 1,
         lowercase: bool = True,
-        multi_label_threshold: float = 0.5,
+        multi_label_threshold: Threshold | Sequence[float] = 0.5,
         precision: PrecisionName = "float32",
         warm_start: bool = False,
         seed: int | None = None,
-        mixed_precision: bool | None = None,
+        min_steps: int | Literal["auto"] = 0,
+        calibration: CalibrationChoice = "none",
     ) -> None:
         super().__init__(
             num_classes,
@@ -193,7 +200,8 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
             seed=seed,
             multi_label_threshold=multi_label_threshold,
             precision=precision,
-            mixed_precision=mixed_precision,
+            min_steps=min_steps,
+            calibration=calibration,
             max_gradient_norm=max_gradient_norm,
             warm_start=warm_start,
         )
@@ -202,12 +210,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         self.kernel_heights = check_heights(kernel_heights)
         self.filter_padding = check_count("filter_padding", filter_padding, 0)
         self.max_seq_len = check_count("max_seq_len", max_seq_len)
-        if self.max_seq_len <= 2 * self.filter_padding:
-            raise InvalidInputError(
-                "max_seq_len",
-                f"{brief(max_seq_len)} with filter_padding={brief(filter_padding)}",
-                "room for one token between the padding: more than twice filter_padding",
-            )
+        check_room(self.max_seq_len, self.filter_padding)
         self.dropout = check_dropout(dropout)
         self.padding_idx = check_count("padding_idx", padding_idx, 0)
         self.embedding_matrix = check_matrix(embedding_matrix)
@@ -287,8 +290,18 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         return f"{type(self).__name__}(num_classes={self.num_classes}{kind})"
 
     def make_encoder(self, train_set: Dataset[Any]) -> Encoder:
-        vocabulary = self._vocabulary(train_set)
-        words, matrix = len(vocabulary), self.embedding_matrix
+        matrix = self.embedding_matrix
+        if isinstance(train_set, PytorchTextClassificationDataset):
+            train_set.check_padding(self.padding_idx)
+            vocabulary = train_set.vocabulary
+        elif matrix is None:
+            limits = {"min_frequency": self.min_frequency, "padding_idx": self.padding_idx}
+            vocabulary = Vocabulary.from_texts(train_set.x, lowercase=self.lowercase, **limits)
+        else:
+            allowed = "a PytorchTextClassificationDataset, whose vocabulary has a row each in embedding_matrix"
+            advice = "Or pass embeddings, in which the words stand beside their vectors."
+            raise InvalidInputError("train_set", type(train_set).__name__, allowed, advice)
+        words = len(vocabulary)
         if matrix is not None:
             if len(matrix) != words:
                 allowed = f"one for each word of the training set's vocabulary, {words}"
@@ -299,44 +312,26 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         vectors = load_vectors(self.embeddings)
         return Encoder(vectors.extend(vocabulary), words, vectors.dimensions)
 
-    def _vocabulary(self, train_set: Dataset[Any]) -> Vocabulary:
-        if isinstance(train_set, PytorchTextClassificationDataset):
-            given = train_set.vocabulary.padding_idx
-            if given != self.padding_idx:
-                allowed = f"padding_idx={self.padding_idx}, as the classifier"
-                raise InvalidInputError("train_set", f"a vocabulary with padding_idx={given}", allowed)
-            return train_set.vocabulary
-        if self.embedding_matrix is not None:
-            raise InvalidInputError(
-                "train_set",
-                type(train_set).__name__,
-                "a PytorchTextClassificationDataset, whose vocabulary says which word each row of "
-                "embedding_matrix is for",
-                "Or pass embeddings, in which the words stand beside their vectors.",
-            )
-        return Vocabulary.from_texts(
-            train_set.x, min_frequency=self.min_frequency, padding_idx=self.padding_idx, lowercase=self.lowercase
-        )
-
     def encode(self, encoder: Encoder, data_set: Dataset[Any]) -> Ragged:
-        return encoder.encode(data_set).truncated(self.max_seq_len - 2 * self.filter_padding)
+        if isinstance(data_set, TextDataset):
+            texts = Ragged(*encoder.vocabulary.encode(data_set.x))
+        else:
+            texts = PytorchTextClassificationDataset.of(data_set).ids_in(encoder.vocabulary)
+        return texts.truncated(self.max_seq_len - 2 * self.filter_padding)
 
     def make_network(self, encoder: Encoder) -> KimCNN:
-        generator = np.random.default_rng(int(torch.randint(2**62, (1,))))
-        vocabulary, trained = encoder.vocabulary, encoder.trained_words
         if self.embedding_matrix is not None:
-            return self._network_of(torch.as_tensor(self.embedding_matrix))
+            return self._network_of(self.embedding_matrix)
+        generator = np.random.default_rng(int(torch.randint(2**62, (1,))))
+        vocabulary = encoder.vocabulary
         if self.embeddings is None:
-            drawn = random_vectors(vocabulary, self.embedding_dim, RANDOM_RANGE, generator)
-            return self._network_of(torch.from_numpy(drawn))
+            return self._network_of(random_vectors(vocabulary, self.embedding_dim, RANDOM_RANGE, generator))
         vectors = load_vectors(self.embeddings)
-        in_training = Vocabulary(vocabulary.words[:trained], vocabulary.padding_idx, vocabulary.unknown_idx)
-        further = vectors.of(vocabulary.words[trained:])
-        matrix = torch.from_numpy(vectors.lay_out(in_training, generator))
-        return self._network_of(matrix, torch.from_numpy(further) if len(further) else None)
+        matrix, further = vectors.lay_out(encoder.trained_vocabulary(), generator), encoder.further_words
+        return self._network_of(matrix, torch.from_numpy(vectors.of(further)) if further else None)
 
     def make_empty_network(self, encoder: Encoder) -> KimCNN:
-        further = len(encoder.vocabulary) - encoder.trained_words
+        further = len(encoder.further_words)
         return self._network_of(
             torch.zeros(encoder.trained_words, encoder.dimensions),
             torch.zeros(further, encoder.dimensions) if further else None,
@@ -349,9 +344,9 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         check_shapes(network, shapes_of([folder / WEIGHTS]), folder / WEIGHTS)
         return super().load_network(encoder, folder)
 
-    def _network_of(self, embedding_matrix: Tensor, further_vectors: Tensor | None = None) -> KimCNN:
+    def _network_of(self, embedding_matrix: Any, further_vectors: Tensor | None = None) -> KimCNN:
         return KimCNN(
-            embedding_matrix.float(),
+            torch.as_tensor(embedding_matrix).float(),
             self.num_classes,
             max_seq_len=self.max_seq_len,
             out_channels=self.out_channels,
@@ -384,12 +379,11 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         return Encoder.load(folder)
 
     def parameters_to_save(self) -> dict[str, Any]:
-        # Vectors are not written twice: the weights hold what became of them. To train again a model that was
-        # loaded, they have to be there; `fit` then finds the file under its path, or says what is missing.
-        saved = {**super().parameters_to_save(), "embedding_matrix": None}
+        # Vectors are not written twice: the weights hold them. `fit` of a loaded model reads their file again.
+        source = None if self.embeddings is None else abbreviated(str(self.embeddings))
         if isinstance(self.embeddings, Vectors) or self.embedding_matrix is not None:
-            return {**saved, "embeddings": _NOT_SAVED}
-        return {**saved, "embeddings": None if self.embeddings is None else abbreviated(str(self.embeddings))}
+            source = _NOT_SAVED
+        return {**super().parameters_to_save(), "embedding_matrix": None, "embeddings": source}
 
     @classmethod
     def parameters_from_saved(cls, saved: Mapping[str, Any]) -> dict[str, Any]:

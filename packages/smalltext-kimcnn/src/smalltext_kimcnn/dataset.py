@@ -1,35 +1,20 @@
-"""Texts as token ids: the dataset of this backend, and the encoder that turns other datasets into token ids."""
+"""The dataset of this backend: texts as token ids, and their vocabulary."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
 
-from smalltext_core.dataset import Dataset, TextDataset, as_texts
+from smalltext_core.dataset import TextDataset, as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
 from smalltext_kimcnn.vocabulary import Vocabulary
 from smalltext_torch.batching import Ragged, RaggedDataset
-from smalltext_torch.untrusted_json import checked_object, read_object, refuse
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-VOCABULARY = "vocabulary.json"
-
-_SAVED = {
-    "words": list,
-    "padding_idx": int,
-    "unknown_idx": int,
-    "lowercase": bool,
-    "trained_words": int,
-    "dimensions": int,
-}
 
 
 class PytorchTextClassificationDataset(RaggedDataset):
@@ -92,6 +77,49 @@ class PytorchTextClassificationDataset(RaggedDataset):
     def vocabulary(self) -> Vocabulary:
         """The vocabulary of the token ids."""
         return self._vocabulary
+
+    def check_padding(self, padding_idx: int) -> None:
+        """Check the token id of the padding.
+
+        Parameters
+        ----------
+        padding_idx : int
+            The token id that a classifier pads with.
+
+        Raises
+        ------
+        InvalidInputError
+            If the vocabulary has another one.
+        """
+        if self.vocabulary.padding_idx != padding_idx:
+            given = f"a vocabulary with padding_idx={self.vocabulary.padding_idx}"
+            raise InvalidInputError("train_set", given, f"padding_idx={padding_idx}, as the classifier")
+
+    def ids_in(self, vocabulary: Vocabulary) -> Ragged:
+        """Return the token ids for a classifier with a vocabulary.
+
+        Parameters
+        ----------
+        vocabulary : Vocabulary
+            The vocabulary that the classifier was trained with.
+
+        Returns
+        -------
+        Ragged
+
+        Raises
+        ------
+        InvalidInputError
+            If an id means another word in it.
+        """
+        if not vocabulary.begins_with(self.vocabulary):
+            raise InvalidInputError(
+                "data_set",
+                "token ids of another vocabulary",
+                "the vocabulary of the training set",
+                "Encode with from_texts(texts, vocabulary=train_set.vocabulary), or give a TextDataset.",
+            )
+        return self.x
 
     @classmethod
     def from_texts(
@@ -171,70 +199,3 @@ class PytorchTextClassificationDataset(RaggedDataset):
         """
         x = Ragged(*vocabulary.encode(dataset.x)).locked()
         return cls(x, dataset.y, vocabulary=vocabulary, label_names=dataset.label_names)
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """Encodes datasets as token ids.
-
-    The first `trained_words` words of the vocabulary are those of the training set; the vectors of the pretrained
-    words after them are not trained.
-    """
-
-    vocabulary: Vocabulary
-    trained_words: int
-    dimensions: int
-
-    def encode(self, data_set: Dataset[Any]) -> Ragged:
-        """Return the token ids of the texts of a dataset.
-
-        Raises
-        ------
-        InvalidInputError
-            If it is neither plain texts nor token ids, or its ids mean other words.
-        """
-        if isinstance(data_set, TextDataset):
-            return Ragged(*self.vocabulary.encode(data_set.x))
-        if not isinstance(data_set, PytorchTextClassificationDataset):
-            raise InvalidInputError(
-                "data_set",
-                type(data_set).__name__,
-                "a TextDataset or a PytorchTextClassificationDataset",
-                "Give the texts themselves.",
-            )
-        if not self.vocabulary.begins_with(data_set.vocabulary):
-            raise InvalidInputError(
-                "data_set",
-                "token ids of another vocabulary",
-                "the vocabulary of the training set",
-                "Encode with from_texts(texts, vocabulary=train_set.vocabulary), or give a TextDataset.",
-            )
-        return data_set.x
-
-    def save(self, folder: Path) -> None:
-        """Save the vocabulary in a folder, from which `load` restores it."""
-        content = {
-            "words": self.vocabulary.words,
-            "padding_idx": self.vocabulary.padding_idx,
-            "unknown_idx": self.vocabulary.unknown_idx,
-            "lowercase": self.vocabulary.lowercase,
-            "trained_words": self.trained_words,
-            "dimensions": self.dimensions,
-        }
-        (folder / VOCABULARY).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> Encoder:
-        """Load the vocabulary that `save` wrote."""
-        path = folder / VOCABULARY
-        content = checked_object(path, read_object(path), _SAVED)
-        missing = sorted(_SAVED.keys() - content.keys())
-        if missing:
-            refuse(path, missing[0], "it is missing")
-        words = content["words"]
-        if not all(type(word) is str for word in words):
-            refuse(path, "words", "it holds something else than strings")
-        if not 0 < content["trained_words"] <= len(words):
-            refuse(path, "trained_words", f"it holds {content['trained_words']}", f"1 to {len(words)}")
-        vocabulary = Vocabulary(words, content["padding_idx"], content["unknown_idx"], content["lowercase"])
-        return cls(vocabulary, content["trained_words"], content["dimensions"])

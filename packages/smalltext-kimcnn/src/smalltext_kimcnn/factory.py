@@ -1,12 +1,20 @@
-"""The factory of KimCNN classifiers."""
+"""The factory of KimCNN classifiers, and the builder behind the name ``kimcnn``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from smalltext_core.factory import ConstructorFactory, checked_keywords
+from smalltext_core.factory import ConstructorFactory, checked_keywords, with_parameters_of
 from smalltext_kimcnn.classifier import KimCNNClassifier
+
+BY_NAME = {
+    "min_steps": "auto",
+    "validation_set_size": "auto",
+    "calibration": "auto",
+    "multi_label_threshold": "auto",
+}
+"""Defaults of classifiers created by name: chosen by the training set."""
 
 
 class KimCNNFactory(ConstructorFactory[KimCNNClassifier]):
@@ -30,3 +38,21 @@ class KimCNNFactory(ConstructorFactory[KimCNNClassifier]):
     def __init__(self, classifier_name: str, num_classes: int, kwargs: Mapping[str, Any] | None = None) -> None:
         self.classifier_name = self.label = classifier_name
         super().__init__(KimCNNClassifier, num_classes, **checked_keywords(KimCNNClassifier, kwargs))
+
+
+@with_parameters_of(KimCNNClassifier, by_name=BY_NAME)
+def build(num_classes: int, **parameters: Any) -> KimCNNFactory:
+    """Create a factory of classifiers with the convolutional network of Kim (2014).
+
+    With `num_epochs`, `min_steps` "auto" is 0: the number of epochs that is asked for is what is trained.
+
+    Parameters
+    ----------
+    num_classes : int
+        The number of classes.
+    **parameters
+        Further parameters of `KimCNNClassifier`; InvalidInputError is raised if one is unknown or invalid.
+    """
+    if "num_epochs" in parameters and parameters["min_steps"] == "auto":
+        parameters["min_steps"] = 0
+    return KimCNNFactory("kimcnn", num_classes, parameters)

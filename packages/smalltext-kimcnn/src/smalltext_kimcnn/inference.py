@@ -20,10 +20,9 @@ from torch.nn import functional
 from smalltext_core.probabilities import Probabilities
 from smalltext_kimcnn.network import KimCNN
 from smalltext_torch.batching import Ragged, prediction_batches
-from smalltext_torch.device import Precision, inference
-from smalltext_torch.losses import Loss
+from smalltext_torch.device import Precision, TorchRandomness, inference
+from smalltext_torch.inference import Loss
 from smalltext_torch.progress import progress_bar
-from smalltext_torch.randomness import TorchRandomness
 
 EmbeddingMethod = Literal["pooled", "gradient"]
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from smalltext_core.conversion import is_number
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.messages import shown
+from smalltext_core.messages import brief, shown
 from smalltext_core.validation import check_count
 
 if TYPE_CHECKING:
@@ -281,6 +281,14 @@ def check_max_norm(max_norm: float | None) -> float | None:
     if not is_number(max_norm) or not max_norm > 0:
         raise InvalidInputError("max_norm", shown(max_norm), "None, or a number above 0")
     return float(max_norm)
+
+
+def check_room(max_seq_len: int, filter_padding: int) -> None:
+    """Raise InvalidInputError if there is no room for a token between the padding before and after a text."""
+    if max_seq_len <= 2 * filter_padding:
+        given = f"{brief(max_seq_len)} with filter_padding={brief(filter_padding)}"
+        allowed = "room for one token between the padding: more than twice filter_padding"
+        raise InvalidInputError("max_seq_len", given, allowed)
 
 
 def check_matrix(matrix: Any) -> Any:

@@ -15,6 +15,7 @@ def smalltext_classifiers() -> Iterable[ClassifierSpec]:
         protocol=1,
         classifier="smalltext_kimcnn.classifier:KimCNNClassifier",
         factory="smalltext_kimcnn.factory:KimCNNFactory",
+        builder="smalltext_kimcnn.factory:build",
         dataset="smalltext_kimcnn.dataset:PytorchTextClassificationDataset",
         abilities=("multi_label", "weights", "validate", "embed", "dropout_sampling", "save"),
     )

@@ -6,9 +6,12 @@ tokens, numbers as one token, and scripts that are written without spaces into c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from smalltext_core.conversion import is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
+from smalltext_torch.untrusted_json import checked_object, read_object, refuse
 
 PADDING = "[PAD]"
 UNKNOWN = "[UNK]"
@@ -311,3 +315,67 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
     rest = iter(texts)
     while batch := [_encodable(text) for text in islice(rest, _ENCODED_AT_ONCE)]:
         yield batch
+
+
+VOCABULARY = "vocabulary.json"
+
+_SAVED = {
+    "words": list,
+    "padding_idx": int,
+    "unknown_idx": int,
+    "lowercase": bool,
+    "trained_words": int,
+    "dimensions": int,
+}
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The vocabulary that a classifier encodes texts with, and the dimensions of its word vectors.
+
+    The first `trained_words` words of the vocabulary are those of the training set; the vectors of the pretrained
+    words after them are not trained.
+    """
+
+    vocabulary: Vocabulary
+    trained_words: int
+    dimensions: int
+
+    def trained_vocabulary(self) -> Vocabulary:
+        """Return the vocabulary of the words of the training set."""
+        vocabulary = self.vocabulary
+        words = vocabulary.words[: self.trained_words]
+        return Vocabulary(words, vocabulary.padding_idx, vocabulary.unknown_idx)
+
+    @property
+    def further_words(self) -> tuple[str, ...]:
+        """The pretrained words that do not occur in the training set."""
+        return self.vocabulary.words[self.trained_words :]
+
+    def save(self, folder: Path) -> None:
+        """Save the vocabulary in a folder, from which `load` restores it."""
+        content = {
+            "words": self.vocabulary.words,
+            "padding_idx": self.vocabulary.padding_idx,
+            "unknown_idx": self.vocabulary.unknown_idx,
+            "lowercase": self.vocabulary.lowercase,
+            "trained_words": self.trained_words,
+            "dimensions": self.dimensions,
+        }
+        (folder / VOCABULARY).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Encoder:
+        """Load the vocabulary that `save` wrote."""
+        path = folder / VOCABULARY
+        content = checked_object(path, read_object(path), _SAVED)
+        missing = sorted(_SAVED.keys() - content.keys())
+        if missing:
+            refuse(path, missing[0], "it is missing")
+        words = content["words"]
+        if not all(type(word) is str for word in words):
+            refuse(path, "words", "it holds something else than strings")
+        if not 0 < content["trained_words"] <= len(words):
+            refuse(path, "trained_words", f"it holds {content['trained_words']}", f"1 to {len(words)}")
+        vocabulary = Vocabulary(words, content["padding_idx"], content["unknown_idx"], content["lowercase"])
+        return cls(vocabulary, content["trained_words"], content["dimensions"])

@@ -33,6 +33,7 @@ from smalltext_setfit._model import (
     EmbeddingCache,
     SentenceClassifier,
     SentenceTokenizer,
+    SetFitInference,
     SetFitState,
     make_network,
     quiet_libraries,
@@ -41,10 +42,9 @@ from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.training_args import HeadTrainingArgs, parse_training_args
 from smalltext_torch import model_loading, pretrained_files
 from smalltext_torch.base import TorchModelBase
-from smalltext_torch.device import Precision, PrecisionName
+from smalltext_torch.device import Precision, PrecisionName, TorchRandomness
 from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.progress import described
-from smalltext_torch.randomness import Randomness, TorchRandomness
 from smalltext_torch.saving import saved_value
 
 HEAD = "head.safetensors"
@@ -98,8 +98,8 @@ class SetFitBase(TorchModelBase[SetFitState]):
         description = described("embed", pbar)
         validation.check_flag("return_proba", return_proba)
         state = self.require_fitted()
-        texts = state.tokenizer.tokenize(validation.prediction_data(data_set, fitted=True, classifier=self))
-        embeddings, proba = state.embed(texts, self.precision_on(state.device), description)
+        data_set = validation.prediction_data(data_set, fitted=True, classifier=self)
+        embeddings, proba = self.inference_strategy(state, data_set, description).embeddings()
         return (embeddings, proba) if return_proba else embeddings
 
     def save(self, folder: str | Path, *, for_setfit: bool = False) -> None:
@@ -163,17 +163,17 @@ class SetFitBase(TorchModelBase[SetFitState]):
         model = self.setfit_model_args.sentence_transformer_model
         return f"{type(self).__name__}({model!r}, num_classes={self.num_classes}{kind})"
 
-    def compute_probabilities(self, state: SetFitState, data_set: Dataset[Any], samples: int) -> Probabilities:
-        texts, precision = state.tokenizer.tokenize(data_set), self.precision_on(state.device)
-        if samples == 1:
-            return state.predict_proba(texts, precision, "predict")
-        return state.sample_proba(texts, precision, samples, Randomness(self.seed, state.device).network)
+    def inference_strategy(
+        self, state: SetFitState, data_set: Dataset[Any], description: str | None = "predict"
+    ) -> SetFitInference:
+        """Return how the probabilities of the texts of a checked dataset are computed."""
+        texts = state.tokenizer.tokenize(data_set)
+        return SetFitInference(state, texts, self.precision_on(state.device), description)
 
     def compute_metrics(
         self, state: SetFitState, validation_set: Dataset[Any], description: str | None = "validate"
     ) -> tuple[float, float]:
-        texts = state.tokenizer.tokenize(validation_set)
-        proba = state.predict_proba(texts, self.precision_on(state.device), description)
+        proba = self.inference_strategy(state, validation_set, description).probabilities()
         return state.evaluate(proba, validation_set.y)
 
     def parameters_to_save(self) -> dict[str, Any]:

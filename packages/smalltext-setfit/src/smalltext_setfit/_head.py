@@ -29,8 +29,8 @@ from smalltext_core.messages import brief, shown
 from smalltext_core.probabilities import choose_thresholds
 from smalltext_core.validation import check_flag, check_positive, check_within
 from smalltext_setfit.training_args import AUTO, HeadTrainingArgs
-from smalltext_torch.losses import DivergedError, Loss
-from smalltext_torch.randomness import Randomness
+from smalltext_torch.device import Randomness
+from smalltext_torch.inference import DivergedError, Loss
 
 DIFFERENTIABLE_PARAMETERS = {"temperature": 1.0, "eps": 1e-5, "bias": True}
 """The parameters of a differentiable head, and their defaults."""

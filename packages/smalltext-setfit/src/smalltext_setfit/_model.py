@@ -21,12 +21,10 @@ from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.probabilities import Probabilities
 from smalltext_setfit._head import make_linear
 from smalltext_setfit.training_args import HeadTrainingArgs
-from smalltext_torch.batching import Batch, Ragged, make_batch, prediction_batches, token_budget
-from smalltext_torch.device import Precision, inference
-from smalltext_torch.inference import BatchInference, with_dropout
-from smalltext_torch.losses import Loss
+from smalltext_torch.batching import Batch, Ragged, make_batch, prediction_batches
+from smalltext_torch.device import Precision, TorchRandomness, inference, token_budget
+from smalltext_torch.inference import BatchInference, Loss, with_dropout
 from smalltext_torch.progress import silence
-from smalltext_torch.randomness import TorchRandomness
 from smalltext_torch.tokenization import Frame, check_length, positions, tokenizer_id, tokens_of, within
 
 if TYPE_CHECKING:
@@ -268,15 +266,6 @@ class SetFitState:
             np.concatenate([self.cache.embeddings, added]),
         )
 
-    def predict_proba(self, texts: UniqueTexts, precision: Precision, description: str | None) -> Probabilities:
-        """Return the probabilities of each row; `description` is that of the progress bar, None for no bar."""
-        found = BatchInference(texts.tokens, precision, texts.padding, description).compute(
-            self.network,
-            lambda batch: self.loss.probabilities(self.network(batch)[1]),
-            self.network.head.out_features,
-        )
-        return found[texts.of_row]
-
     def logits(self, texts: UniqueTexts, precision: Precision) -> NDArray[np.float32]:
         """Return the logits of each row."""
         inference = BatchInference(texts.tokens, precision, texts.padding, None)
@@ -284,33 +273,6 @@ class SetFitState:
             self.network, lambda batch: self.network(batch)[1], self.network.head.out_features
         )
         return found[texts.of_row]
-
-    def sample_proba(
-        self, texts: UniqueTexts, precision: Precision, samples: int, randomness: TorchRandomness
-    ) -> NDArray[np.float32]:
-        """Return probabilities with active dropout, shape (n, samples, num_classes)."""
-        network = with_dropout(self.network)
-        return BatchInference(texts.tokens.take(texts.of_row), precision, texts.padding).sample(
-            lambda batch: self.loss.probabilities(network(batch)[1]),
-            samples,
-            self.network.head.out_features,
-            randomness,
-        )
-
-    def embed(
-        self, texts: UniqueTexts, precision: Precision, description: str | None
-    ) -> tuple[NDArray[np.float32], Probabilities]:
-        """Return the embeddings that the head takes, and the probabilities, of each row."""
-
-        def embeddings_and_proba(batch: Batch) -> torch.Tensor:
-            embeddings, logits = self.network(batch)
-            return torch.cat([embeddings.float(), self.loss.probabilities(logits)], dim=1)
-
-        head = self.network.head
-        scoring = BatchInference(texts.tokens, precision, texts.padding, description)
-        both = scoring.compute(self.network, embeddings_and_proba, head.in_features + head.out_features)
-        embeddings, proba = np.split(both[texts.of_row], [head.in_features], axis=1)
-        return np.ascontiguousarray(embeddings), np.ascontiguousarray(proba)
 
     def evaluate(self, proba: Probabilities, y: Labels) -> tuple[float, float]:
         """Return (loss, accuracy) of probabilities: means over texts, and over labels as well (multi-label)."""
@@ -325,3 +287,45 @@ class SetFitState:
         weights = loss.text_weights(y)
         losses = losses if weights is None else losses * weights
         return float(losses.mean()), float((proba.argmax(axis=1) == y).mean())
+
+
+@dataclass(frozen=True)
+class SetFitInference:
+    """The inference strategy: each distinct text passes through the network once."""
+
+    state: SetFitState
+    texts: UniqueTexts
+    precision: Precision
+    description: str | None = "predict"
+
+    def probabilities(self) -> Probabilities:
+        """Return the probability of each class for each text, float32, shape (n, num_classes)."""
+        network, loss = self.state.network, self.state.loss
+        found = self._batches(self.texts.tokens).compute(
+            network, lambda batch: loss.probabilities(network(batch)[1]), network.head.out_features
+        )
+        return found[self.texts.of_row]
+
+    def sampled_probabilities(self, samples: int, randomness: TorchRandomness) -> NDArray[np.float32]:
+        """Return samples of the probabilities under dropout, float32, shape (n, samples, num_classes)."""
+        network, loss = with_dropout(self.state.network), self.state.loss
+        return self._batches(self.texts.tokens.take(self.texts.of_row)).sample(
+            lambda batch: loss.probabilities(network(batch)[1]), samples, network.head.out_features, randomness
+        )
+
+    def embeddings(self) -> tuple[NDArray[np.float32], Probabilities]:
+        """Return the embeddings that the head takes, and the probabilities, of each text."""
+        network, loss = self.state.network, self.state.loss
+
+        def embeddings_and_proba(batch: Batch) -> torch.Tensor:
+            embeddings, logits = network(batch)
+            return torch.cat([embeddings.float(), loss.probabilities(logits)], dim=1)
+
+        width = network.head.in_features
+        batches = self._batches(self.texts.tokens)
+        both = batches.compute(network, embeddings_and_proba, width + network.head.out_features)
+        embeddings, proba = np.split(both[self.texts.of_row], [width], axis=1)
+        return np.ascontiguousarray(embeddings), np.ascontiguousarray(proba)
+
+    def _batches(self, tokens: Ragged) -> BatchInference:
+        return BatchInference(tokens, self.precision, self.texts.padding, self.description)

@@ -48,14 +48,14 @@ from smalltext_setfit.training_args import (
 from smalltext_torch.device import (
     Precision,
     PrecisionName,
+    Randomness,
     check_device,
     check_precision,
     gradients,
     reproducible,
     resolve_device,
 )
-from smalltext_torch.losses import Loss
-from smalltext_torch.randomness import Randomness
+from smalltext_torch.inference import Loss
 from smalltext_torch.split import check_fit_data, check_validation_set_size, split_rows
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         Metric,
         NoopEarlyStopping,
     )
-    from smalltext_torch.losses import DivergedError
+    from smalltext_torch.inference import DivergedError
     from smalltext_torch.model_selection import (
         ModelSelection,
         ModelSelectionHandler,
@@ -74,7 +74,7 @@ __getattr__, __dir__ = lazy_attributes(
             "Metric",
             "NoopEarlyStopping",
         ),
-        "losses": ("DivergedError",),
+        "inference": ("DivergedError",),
         "model_selection": (
             "ModelSelection",
             "ModelSelectionHandler",

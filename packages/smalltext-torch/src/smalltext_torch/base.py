@@ -6,7 +6,7 @@ import copy
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, overload
@@ -26,12 +26,12 @@ from smalltext_core.labels import Labels
 from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest
-from smalltext_core.validation import check_count
+from smalltext_core.validation import Threshold, check_count
 from smalltext_torch import saving
-from smalltext_torch.device import gradients, present_or_best, resolve_device
-from smalltext_torch.inference import warn_if_alike
-from smalltext_torch.losses import Loss
+from smalltext_torch.device import Randomness, gradients, present_or_best, resolve_device
+from smalltext_torch.inference import InferenceStrategy, Loss, warn_if_alike
 from smalltext_torch.pretrained_files import check_files
+from smalltext_torch.progress import HistoryRecord
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -59,6 +59,38 @@ class ModelState(Protocol):
     def device(self) -> torch.device:
         """The device of the network."""
         ...
+
+
+E = TypeVar("E")
+"""The type of a backend's encoder: a vocabulary, a tokenizer."""
+
+
+@dataclass(frozen=True)
+class TorchState(Generic[E]):
+    """The result of training a `TorchClassifier`.
+
+    Parameters
+    ----------
+    encoder : Any
+        Encodes texts: a vocabulary, a tokenizer.
+    network : Module
+        The trained network. Inference runs in evaluation mode, whatever mode it is in.
+    loss : Loss
+        The loss that it was trained with, which defines what its logits mean.
+    label_names : LabelNames or None
+    history : list of HistoryRecord
+    """
+
+    encoder: E
+    network: nn.Module
+    loss: Loss
+    label_names: LabelNames | None
+    history: list[HistoryRecord]
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the network."""
+        return next(iter(self.network.parameters())).device
 
 
 S = TypeVar("S", bound=ModelState)
@@ -95,6 +127,8 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
     ----------
     device : str, torch.device or None
         The device requested for computing; None is the best available one.
+    seed : int or None
+        The random seed, from which dropout samples are drawn.
     multi_label_threshold : float, tuple of float or "auto"
         The probability above which a label applies, of all labels or of each.
 
@@ -104,8 +138,6 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         The result of training.
     data_set, validation_set : Dataset
         Texts, which have been checked; those of a validation set are labelled.
-    samples : int
-        The number of dropout samples; 1 is without dropout.
     description : str or None, default="predict"
         The label of the progress bar; None shows none.
     folder : Path
@@ -126,7 +158,8 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
     """Files in a saved folder that are code or pickles, and that `load` does not read."""
 
     device: str | torch.device | None
-    multi_label_threshold: validation.Threshold
+    seed: int | None
+    multi_label_threshold: Threshold
     _state: S | None = None
 
     @overload
@@ -195,9 +228,11 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         samples = check_count("dropout_sampling", dropout_sampling)
         state = self.require_fitted()
         data_set = validation.prediction_data(dataset, fitted=True, classifier=self, argument="dataset")
-        proba = self.compute_probabilities(state, data_set, samples)
-        if samples > 1:
-            warn_if_alike(proba)
+        strategy = self.inference_strategy(state, data_set)
+        if samples == 1:
+            return strategy.probabilities()
+        proba = strategy.sampled_probabilities(samples, Randomness(self.seed, state.device).network)
+        warn_if_alike(proba)
         return proba
 
     def validate(self, validation_set: Dataset[Any]) -> tuple[float, float]:
@@ -303,11 +338,8 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         return self._state
 
     @abstractmethod
-    def compute_probabilities(self, state: S, data_set: Dataset[Any], samples: int) -> NDArray[np.float32]:
-        """Return probabilities, shape (n, num_classes); (n, samples, num_classes) for more than one sample.
-
-        With more than one sample, each is drawn with its own dropout mask.
-        """
+    def inference_strategy(self, state: S, data_set: Dataset[Any]) -> InferenceStrategy:
+        """Return how the probabilities of the texts of a checked dataset are computed."""
 
     @abstractmethod
     def compute_metrics(self, state: S, validation_set: Dataset[Any]) -> tuple[float, float]:
@@ -331,13 +363,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         return saving.from_json(saved)
 
     def saved_loss(self, manifest: Manifest) -> Loss:
-        """Return the loss that a saved classifier was trained with.
-
-        Raises
-        ------
-        ModelFolderError
-            If its class weights are not one finite number of 0 or above for each class.
-        """
+        """Return the loss that a saved classifier was trained with; raise ModelFolderError if it is not valid."""
         weights = saving.saved_class_weights(manifest, self.num_classes)
         return Loss(self.multi_label, weights, self.decision_threshold())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
 from smalltext_core.messages import brief, shown
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Lengths = NDArray[np.int64]
 RowNumbers = NDArray[np.intp]
@@ -154,17 +157,12 @@ class Ragged:
         return made
 
     def truncated(self, max_length: int) -> Ragged:
-        """Truncate sequences on the right.
+        """Truncate sequences on the right, and return them: this object, if no sequence is longer.
 
         Parameters
         ----------
         max_length : int
             The maximum number of tokens of a sequence.
-
-        Returns
-        -------
-        Ragged
-            This object, if no sequence is longer.
         """
         lengths = self.lengths
         if not (lengths > max_length).any():
@@ -259,6 +257,20 @@ class RaggedDataset(Dataset[Ragged]):
     @staticmethod
     def _copy(x: Ragged) -> Ragged:
         return x.handed_out()  # Its memory is read-only.
+
+    @classmethod
+    def of(cls, data_set: Dataset[Any]) -> Self:
+        """Return a dataset unchanged; raise InvalidInputError for one of another class.
+
+        Parameters
+        ----------
+        data_set : Dataset
+            Texts as token ids.
+        """
+        if not isinstance(data_set, cls):
+            allowed = f"a TextDataset or a {cls.__name__}"
+            raise InvalidInputError("data_set", type(data_set).__name__, allowed, "Give the texts themselves.")
+        return data_set
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -379,19 +391,3 @@ def _last_within(ascending: Lengths, start: int, token_budget: int) -> int:
         else:
             high = middle - 1
     return low
-
-
-def token_budget(device: torch.device) -> int:
-    """Return the maximum number of tokens in an inference batch: what fits a CPU's cache, or fills an accelerator.
-
-    On a CPU 512 to 1,024 are equally fast within 3 %; the less, the less memory.
-    """
-    return 640 if device.type == "cpu" else 16384
-
-
-def training_budget(device: torch.device) -> int:
-    """Return the maximum number of tokens in a forward and backward pass, which keeps the activations of all.
-
-    On a CPU more would be no faster.
-    """
-    return 512 if device.type == "cpu" else 65536

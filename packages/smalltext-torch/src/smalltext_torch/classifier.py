@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal
 
@@ -12,32 +12,23 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from safetensors.torch import load_model, save_model
 from torch import nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from smalltext_core import validation
+from smalltext_core.calibration import Calibration, CalibrationChoice, check_calibration
 from smalltext_core.dataset import Dataset
 from smalltext_core.saving import Manifest
-from smalltext_core.validation import ClassWeight, by_number, check_class_weight
-from smalltext_torch import optimization, training
-from smalltext_torch.base import TorchModelBase
+from smalltext_core.validation import ClassWeight, Threshold, by_number, check_class_weight
+from smalltext_torch import optimization, progress, saving, training
+from smalltext_torch.base import E, TorchModelBase, TorchState
 from smalltext_torch.batching import Batch, Ragged
-from smalltext_torch.device import Precision, PrecisionName, check_device, check_precision
+from smalltext_torch.device import Precision, PrecisionName, TorchRandomness, check_device, check_precision
 from smalltext_torch.early_stopping import ConstructorEarlyStopping, EarlyStoppingHandler
-from smalltext_torch.inference import BatchInference, InferenceStrategy, NetworkInference
-from smalltext_torch.losses import Examples, evaluate
+from smalltext_torch.inference import BatchInference, Examples, InferenceStrategy, NetworkInference, evaluate
 from smalltext_torch.model_selection import ModelSelectionHandler, as_model_selection_handler
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
-from smalltext_torch.progress import (
-    VERBOSITY_MORE_VERBOSE,
-    HistoryRecord,
-    TrainingCallback,
-    check_callbacks,
-    check_verbosity,
-    warn_deprecated,
-)
-from smalltext_torch.randomness import Randomness, TorchRandomness
+from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, HistoryRecord, TrainingCallback
 from smalltext_torch.split import ValidationSetSize, check_fit_data, check_validation_set_size
-from smalltext_torch.training import E, TorchState
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -64,8 +55,9 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     mini_batch_size : int, default=25
         The number of texts in a training batch. At least 1.
     validation_set_size : float or "auto", default=0.1
-        The share of the training texts that is held out for validation, unless `fit` gets a validation set. From
-        0 to below 1. "auto" is 0.1, or 0 if that were fewer than 20 texts or none of a class.
+        The share of the training texts that is held out for validation if `fit` gets no validation set. From 0 (no
+        validation: the last model is kept) to below 1. "auto": 0.1 if that is 20 texts or more, with one of each
+        class; else 0.
     validations_per_epoch : int, default=1
         The number of validations in an epoch, evenly spaced, with the last at its end. At least 1.
     early_stopping_no_improvement : int, default=5
@@ -81,16 +73,21 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         The amount of logging: one of the constants of `smalltext_torch.progress`.
     seed : int, optional
         The random seed: the same seed, data and machine give the same bits.
-    multi_label_threshold : float, default=0.5
-        In multi-label problems, the probability above which a class applies. From 0 to below 1.
+    multi_label_threshold : float, sequence of float or "auto", default=0.5
+        In multi-label problems, the probability above which a class applies, one for all or for each. From 0 to
+        below 1. "auto": chosen for each class on the validation texts, for F1, if there are 20; else 0.5.
     precision : {"float32", "auto"}, default="float32"
         The precision of matrix products; "auto" is bfloat16 or float16 where the device computes faster with it.
     max_gradient_norm : float, default=1.0
         The maximum L2 norm of the gradient; larger gradients are clipped to it. Above 0.
     warm_start : bool, default=False
         Whether `fit` continues from the model of the previous `fit`, instead of a new one.
-    mixed_precision : bool, optional
-        The former name of `precision`: True is "auto", False is "float32".
+    min_steps : int or "auto", default=0
+        The minimum number of training steps: there are more epochs if `num_epochs` makes fewer steps, and the
+        patience of early stopping grows alike. "auto": `auto_min_steps`. At least 0.
+    calibration : {"auto", "none"}, default="none"
+        Whether probabilities are calibrated ("auto"): on the validation texts, by temperature scaling or
+        (multi-label) Platt scaling; with few or no texts, by a temperature that fits such trainings.
 
     Parameters of extension points
     ------------------------------
@@ -113,7 +110,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     epoch : int
         The number of the epoch, from 1.
     validations_per_epoch : int
-        The number of validations in an epoch.
+        The number of validations in the time of one of the `num_epochs`.
 
     Raises
     ------
@@ -128,6 +125,10 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
 
     no_improvement_parameter: ClassVar[str] = "early_stopping_no_improvement"
     """The constructor's name for that argument."""
+    auto_min_steps: ClassVar[int] = 0
+    """The minimum number of training steps for `min_steps` "auto"."""
+    auto_temperature: ClassVar[float] = 1.0
+    """The temperature of `calibration` "auto" if no texts are held out from a training set of two classes."""
 
     def __init__(
         self,
@@ -145,16 +146,17 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         device: str | torch.device | None = None,
         verbosity: int = VERBOSITY_MORE_VERBOSE,
         seed: int | None = None,
-        multi_label_threshold: float = 0.5,
+        multi_label_threshold: Threshold | Sequence[float] = 0.5,
         precision: PrecisionName = "float32",
         max_gradient_norm: float = 1.0,
         warm_start: bool = False,
-        mixed_precision: bool | None = None,
+        min_steps: int | Literal["auto"] = 0,
+        calibration: CalibrationChoice = "none",
     ) -> None:
         self.num_classes = validation.check_num_classes(num_classes, multi_label)
         self.multi_label = validation.check_flag("multi_label", multi_label)
         self.num_epochs = validation.check_count("num_epochs", num_epochs)
-        self.lr = validation.check_positive("lr", lr)
+        self.lr: float | Literal["auto"] = validation.check_positive("lr", lr)
         self.mini_batch_size = validation.check_count("mini_batch_size", mini_batch_size)
         self.validation_set_size = check_validation_set_size(validation_set_size)
         self.validations_per_epoch = validation.check_count("validations_per_epoch", validations_per_epoch)
@@ -164,18 +166,20 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         self.class_weight = class_weight
         check_device(device)
         self.device = device
-        self.verbosity = check_verbosity(verbosity)
+        self.verbosity = progress.check_verbosity(verbosity)
         self.seed = validation.check_seed(seed)
-        self.multi_label_threshold = validation.check_threshold(multi_label_threshold)
-        self.precision = check_precision(precision, mixed_precision)
+        self.multi_label_threshold = validation.check_thresholds(multi_label_threshold, self.num_classes)
+        self.precision = check_precision(precision)
         self.max_gradient_norm = validation.check_positive("max_gradient_norm", max_gradient_norm)
         self.warm_start = validation.check_flag("warm_start", warm_start)
+        self.min_steps = min_steps if min_steps == "auto" else validation.check_count("min_steps", min_steps, 0)
+        self.calibration = check_calibration(calibration)
         self._state: TorchState[E] | None = None
         self._early_stopping = ConstructorEarlyStopping(
             early_stopping_no_improvement, early_stopping_acc, self.no_improvement_parameter
         )
         for parameter in self._early_stopping.used():
-            warn_deprecated(parameter, "fit(early_stopping=...)")
+            progress.warn_deprecated(parameter, "fit(early_stopping=...)")
 
     def fit(
         self,
@@ -232,7 +236,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
             selection=as_model_selection_handler(selection),
             optimizer=optimizer,
             scheduler=scheduler,
-            callbacks=check_callbacks(callbacks),
+            callbacks=progress.check_callbacks(callbacks),
             previous=self._state if self.warm_start else None,
         )
         return self
@@ -256,7 +260,8 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
             self.save_network(state, staging)
             self.save_encoder(state.encoder, staging)
 
-        self.write_folder(folder, write, {"history": state.history})
+        learned = saving.calibration_to_json(state.loss.calibration, self.multi_label_threshold_)
+        self.write_folder(folder, write, {"history": state.history, **learned})
 
     @abstractmethod
     def make_encoder(self, train_set: Dataset[Any]) -> E:
@@ -337,9 +342,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
 
     def configure_optimizer(self, network: nn.Module) -> Optimizer:
         """Return the optimizer if `fit` is given none: Adam for parameters that are not frozen."""
-        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
-        return Adam(parameters, lr=self.lr, fused=fused)
+        return optimization.adam(network, float(self.lr))
 
     def configure_scheduler(self, optimizer: Optimizer, total_steps: int) -> Scheduler | None:  # noqa: ARG002
         """Return the scheduler of the default optimizer; None keeps the learning rate constant."""
@@ -354,27 +357,27 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         return None
 
     @property
+    def calibration_(self) -> Calibration | None:  # type: ignore[override]
+        """The calibration that `fit` chose; None if it did not calibrate."""
+        return None if self._state is None else self._state.loss.calibration
+
+    @property
+    def multi_label_threshold_(self) -> NDArray[np.float64] | None:  # type: ignore[override]
+        """The thresholds that `fit` chose, float64, shape (num_classes,), if `multi_label_threshold` is "auto"."""
+        if self._state is None or not self.multi_label or self.multi_label_threshold != "auto":
+            return None
+        chosen: NDArray[np.float64] = np.broadcast_to(self._state.loss.threshold, (self.num_classes,)).copy()
+        return chosen
+
+    @property
     def model(self) -> nn.Module | None:
         """The trained network; None before `fit`."""
         return None if self._state is None else self._state.network
 
     @property
-    def mixed_precision(self) -> bool:
-        """Whether `precision` is "auto"."""
-        return self.precision == "auto"
-
-    @property
     def history_(self) -> list[HistoryRecord]:
         """What was measured while training, one record for every validation."""
         return self.require_fitted().history
-
-    def compute_probabilities(
-        self, state: TorchState[E], data_set: Dataset[Any], samples: int
-    ) -> NDArray[np.float32]:
-        strategy = self.inference_strategy(state, data_set)
-        if samples == 1:
-            return strategy.probabilities()
-        return strategy.sampled_probabilities(samples, Randomness(self.seed, state.device).network)
 
     def compute_metrics(self, state: TorchState[E], validation_set: Dataset[Any]) -> tuple[float, float]:
         texts, y = self.encode(state.encoder, validation_set), validation_set.y
@@ -387,14 +390,9 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
             self.padding(state.encoder),
         ).means("The validation loss")
 
-    def parameters_to_save(self) -> dict[str, Any]:
-        saved = super().parameters_to_save()
-        return {name: saved[name] for name in saved if name != "mixed_precision"}  # it repeats the precision
-
     def load_state(self, folder: Path, manifest: Manifest) -> TorchState[E]:
         encoder = self.load_encoder(folder)
         with TorchRandomness(0, torch.device("cpu")).as_global():
             network = self.load_network(encoder, folder)
-        return TorchState(
-            encoder, network.eval(), self.saved_loss(manifest), manifest.names, manifest.parameters["history"]
-        )
+        loss = saving.with_saved_calibration(self.saved_loss(manifest), manifest, self.num_classes)
+        return TorchState(encoder, network.eval(), loss, manifest.names, manifest.parameters["history"])

@@ -1,4 +1,4 @@
-"""Optimizers and schedulers: the caller's, and training only the embedding rows in use."""
+"""Optimizers and schedulers: the default ones, the caller's, and training only the embedding rows in use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
-from torch.optim import Optimizer
+from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
@@ -91,6 +92,43 @@ def trained_parameters(network: nn.Module) -> list[nn.Parameter]:
 def can_be_fused(parameters: Iterable[torch.Tensor]) -> bool:
     """Return whether torch has a fused kernel of Adam and AdamW for parameters where they are."""
     return all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
+
+
+def adam(network: nn.Module, lr: float) -> Optimizer:
+    """Return Adam for the parameters of a network that are not frozen, with the defaults of torch."""
+    parameters = trained_parameters(network)
+    return Adam(parameters, lr=lr, fused=can_be_fused(parameters))
+
+
+def adamw(groups: list[dict[str, Any]], lr: float) -> Optimizer:
+    """Return AdamW for parameter groups, with a weight decay of 0.01; a group may have its own ``lr``."""
+    return AdamW(groups, lr=lr, eps=1e-8, fused=can_be_fused(one for group in groups for one in group["params"]))
+
+
+def linear_decay(optimizer: Optimizer, total_steps: int, warmup: float = 0.0) -> LambdaLR:
+    """Return a scheduler of learning rates that rise (`warmup`, a share of the steps) and decay to 0, linearly.
+
+    Examples
+    --------
+    >>> import torch
+    >>> optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    >>> scheduler = linear_decay(optimizer, 4)
+    >>> rates = []
+    >>> for _ in range(4):
+    ...     rates.append(optimizer.param_groups[0]["lr"])
+    ...     optimizer.step()
+    ...     scheduler.step()
+    >>> rates
+    [1.0, 0.75, 0.5, 0.25]
+    """
+    peak = int(total_steps * warmup)
+
+    def factor(step: int) -> float:
+        if step < peak:
+            return (step + 1) / (peak + 1)
+        return max(total_steps - step, 0) / max(total_steps - peak, 1)
+
+    return LambdaLR(optimizer, factor)
 
 
 @contextmanager

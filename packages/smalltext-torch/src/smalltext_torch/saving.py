@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from smalltext_core.calibration import Calibration
 from smalltext_core.classifier import ProbabilisticClassifier
 from smalltext_core.dataset import TextDataset
 from smalltext_core.errors import ModelFolderError, SmallTextError
 from smalltext_core.messages import one_line, shown
 from smalltext_core.saving import MANIFEST, Manifest
+from smalltext_torch.inference import Loss
 from smalltext_torch.progress import no_progress_bars
 
 _CHARACTERS = "".join(
@@ -74,8 +77,10 @@ def _to_json(value: Any) -> Any:
 
 
 def from_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Restore a value that `to_json` wrote; class weights are pairs, or (earlier versions) strings of numbers."""
+    """Restore what `to_json` wrote; earlier versions had strings for class numbers, and a flag for precision."""
     restored = dict(parameters)
+    if restored.pop("mixed_precision", None):
+        restored["precision"] = "auto"
     if isinstance(restored.get("class_weight"), Mapping):
         restored["class_weight"] = {int(label): weight for label, weight in restored["class_weight"].items()}
     elif isinstance(restored.get("class_weight"), list):
@@ -112,6 +117,45 @@ def saved_class_weights(manifest: Manifest, num_classes: int) -> NDArray[np.floa
     if not valid or len(weights) != num_classes:
         raise _parameter_error("class_weights", weights, f"{num_classes} finite numbers, 0 or above")
     return np.array(weights, dtype=np.float64)
+
+
+def saved_thresholds(manifest: Manifest, num_classes: int) -> NDArray[np.float64] | None:
+    """Return the thresholds that `fit` chose for the classes, if it did.
+
+    Raises
+    ------
+    ModelFolderError
+        If they are not one number from 0 to below 1 for each class.
+    """
+    if manifest.parameters.get("thresholds") is None:  # folders of earlier versions have no thresholds
+        return None
+    thresholds = saved_value(manifest, "thresholds", list)
+    valid = all(type(threshold) in (int, float) and 0 <= threshold < 1 for threshold in thresholds)
+    if not valid or len(thresholds) != num_classes:
+        raise _parameter_error("thresholds", thresholds, f"{num_classes} numbers from 0 to below 1")
+    return np.array(thresholds, dtype=np.float64)
+
+
+def calibration_to_json(calibration: Calibration | None, thresholds: NDArray[np.float64] | None) -> dict[str, Any]:
+    """Return what `with_saved_calibration` reads: the calibration and the thresholds that `fit` chose, if any."""
+    return {
+        "calibration": None if calibration is None else calibration.to_json(),
+        "thresholds": None if thresholds is None else thresholds.tolist(),
+    }
+
+
+def with_saved_calibration(loss: Loss, manifest: Manifest, num_classes: int) -> Loss:
+    """Return a loss with the calibration and the thresholds of a saved classifier, which earlier versions lack.
+
+    Raises
+    ------
+    ModelFolderError
+        If they are not valid.
+    """
+    calibration = Calibration.from_json(manifest.parameters.get("calibration"), num_classes, loss.multi_label)
+    thresholds = saved_thresholds(manifest, num_classes)
+    threshold = loss.threshold if thresholds is None else thresholds
+    return replace(loss, calibration=calibration, threshold=threshold)
 
 
 def check_label_names(manifest: Manifest, num_classes: int) -> None:

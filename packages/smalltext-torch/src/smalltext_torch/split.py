@@ -73,7 +73,7 @@ def split_rows(y: Labels, size: ValidationSetSize, order: np.random.Generator) -
         2011, https://doi.org/10.1007/978-3-642-23808-6_10).
     size : float or "auto"
         The share of texts in the held-out set, from 0 to below 1. "auto" is `AUTO_SIZE`, or 0 (which is logged) if
-        there would be fewer than `MIN_HELD_OUT` held-out texts, or none of a class.
+        there would be fewer than `MIN_HELD_OUT` held-out texts, or (single-label) none of a class.
     order : numpy.random.Generator
         The same state gives the same rows.
 
@@ -102,14 +102,10 @@ def split_rows(y: Labels, size: ValidationSetSize, order: np.random.Generator) -
         LOGGER.info("no texts are held out%s", what)
         return everything
     chosen = _by_label(y, wanted, order) if is_multi_label(y) else _by_class(np.asarray(y), wanted, order)
-    if size == "auto" and not _classes(y[~chosen]) >= _classes(y) <= _classes(y[chosen]):
+    if size == "auto" and not is_multi_label(y) and len(np.unique(y[chosen])) < len(np.unique(y)):
         LOGGER.info("no texts are held out: a class has too few of them")
         return everything
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
-
-
-def _classes(y: Labels) -> set[int]:
-    return set(y.indices.tolist()) if is_multi_label(y) else set(np.asarray(y).tolist())
 
 
 def _by_class(y: NDArray[np.integer[Any]], wanted: int, order: np.random.Generator) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from smalltext_core.dataset import TextDataset
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.messages import shown
+from smalltext_core.messages import brief, shown
 from smalltext_core.validation import check_count
 from smalltext_torch.batching import Ragged
 from smalltext_torch.progress import stacklevel_of_caller
@@ -23,6 +23,12 @@ from smalltext_torch.progress import stacklevel_of_caller
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+UNBOUNDED = 1_000_000
+"""Tokenizers have a larger `model_max_length` than this if it was not set."""
+
+DEFAULT_WINDOW = 512
+"""The maximum number of tokens where neither the model nor its tokenizer sets a limit."""
 
 AT_ONCE = 256
 """The number of texts tokenized in one call, since its output takes far more memory than the token ids."""
@@ -157,6 +163,15 @@ def positions(config: PretrainedConfig) -> int | None:
     return int(most - skipped if config.model_type in POSITIONS_AFTER_PADDING else most)
 
 
+def max_tokens(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the maximum number of tokens of a text that a model takes."""
+    limits = [tokenizer.model_max_length] if tokenizer.model_max_length <= UNBOUNDED else []
+    most = positions(config)
+    if most is not None:
+        limits.append(most)
+    return min(limits, default=DEFAULT_WINDOW)
+
+
 def check_length(argument: str, length: object, frame: Frame) -> int:
     """Return a maximum length, or raise InvalidInputError if special tokens alone would fill it."""
     least = frame.before + frame.after + 1
@@ -203,3 +218,83 @@ def tokens_of(data_set: TextDataset, tokenizer: PreTrainedTokenizerBase, tokeniz
         known = _Tokenized(tokenizer_id, fingerprint, tokenize(texts, tokenizer))
         _TOKENIZED[data_set] = known
     return known.tokens
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Encodes texts as token ids for a model, truncated to `max_length` tokens."""
+
+    tokenizer: PreTrainedTokenizerBase
+    config: PretrainedConfig
+    max_length: int
+    frame: Frame
+    tokenizer_id: str
+
+    @classmethod
+    def of(
+        cls, tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, max_seq_len: int | None = None
+    ) -> Encoder:
+        """Return the encoder of a model, of whose window (the default) only a part may be used.
+
+        Raises
+        ------
+        InvalidInputError
+            If `max_seq_len` is more than the model takes.
+        """
+        frame = Frame.of(tokenizer)
+        most = max_tokens(config, tokenizer)
+        length = most if max_seq_len is None else check_length("max_seq_len", max_seq_len, frame)
+        if length > most:
+            raise InvalidInputError("max_seq_len", brief(length), f"up to {most}, which is what the model takes")
+        return cls(tokenizer, config, length, frame, tokenizer_id(tokenizer))
+
+    @property
+    def padding(self) -> int:
+        """The token that batches are padded with, which is in the vocabulary of the model."""
+        known = (
+            getattr(self.config, "pad_token_id", None),
+            self.tokenizer.pad_token_id,
+            self.tokenizer.eos_token_id,
+        )
+        return next((number for number in known if number is not None and self._is_known(number)), 0)
+
+    def encode(self, texts: TextDataset | Ragged) -> Ragged:
+        """Return the token ids of texts or of token ids, truncated, and warn of truncated texts.
+
+        Raises
+        ------
+        InvalidInputError
+            If an id is not in the vocabulary of the model.
+        """
+        return within(self.whole(texts), self.max_length, self.frame, "what the model is given")
+
+    def windows(self, texts: TextDataset | Ragged) -> tuple[Ragged, NDArray[np.int64]]:
+        """Return the token ids of all windows of texts, and how many windows belong to each text."""
+        return self.frame.windows(self.whole(texts), self.max_length)
+
+    def whole(self, texts: TextDataset | Ragged) -> Ragged:
+        """Return the token ids of texts, however long they are."""
+        tokens = texts if isinstance(texts, Ragged) else tokens_of(texts, self.tokenizer, self.tokenizer_id)
+        greatest = int(tokens.tokens.max(initial=0))
+        if not self._is_known(greatest):
+            allowed = f"ids that the model knows, 0 to {self.config.vocab_size - 1}"
+            raise InvalidInputError("data_set", f"the token id {greatest}", allowed)
+        return self._with_one_end(tokens) if self.config.is_encoder_decoder else tokens
+
+    def _is_known(self, token: int) -> bool:
+        size = getattr(self.config, "vocab_size", None)
+        return token >= 0 and (size is None or token < size)
+
+    def _with_one_end(self, texts: Ragged) -> Ragged:
+        """Return texts in which end tokens that are not at the end are unknown ones.
+
+        The heads of models with a decoder look for them, and refuse texts of which one has more than another.
+        """
+        inside = np.isin(texts.tokens, self.config.eos_token_id)
+        for number in range(1, max(self.frame.after, 1) + 1):
+            inside[texts.offsets[1:][texts.lengths >= number] - number] = False
+        if not inside.any():
+            return texts
+        changed, unknown = texts.copy(), self.tokenizer.unk_token_id
+        changed.tokens[inside] = self.padding if unknown is None else unknown
+        return changed

@@ -8,8 +8,8 @@ import time
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from functools import partial
+from typing import Any, ClassVar, Generic, Literal, Protocol
 
 import numpy as np
 import torch
@@ -18,11 +18,12 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from smalltext_core.calibration import CalibrationChoice
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.label_names import LabelNames
-from smalltext_core.validation import ClassWeight, class_weights
+from smalltext_core.validation import ClassWeight, Threshold, class_weights
 from smalltext_torch import early_stopping
+from smalltext_torch.base import E, TorchState
 from smalltext_torch.batching import (
     Batch,
     Ragged,
@@ -30,11 +31,19 @@ from smalltext_torch.batching import (
     make_batch,
     prediction_batches,
     training_batches,
-    training_budget,
 )
-from smalltext_torch.device import Precision, gradients, reproducible, resolve_device
+from smalltext_torch.calibration import calibrated, with_thresholds
+from smalltext_torch.device import Precision, Randomness, gradients, reproducible, resolve_device, training_budget
 from smalltext_torch.early_stopping import EarlyStoppingHandler
-from smalltext_torch.losses import DivergedError, Examples, Loss, RunningMetrics, advice, evaluate
+from smalltext_torch.inference import (
+    BatchInference,
+    DivergedError,
+    Examples,
+    Loss,
+    RunningMetrics,
+    advice,
+    evaluate,
+)
 from smalltext_torch.model_selection import BestWeights, ModelSelectionHandler
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice, caller_choice, rows_in_use
 from smalltext_torch.progress import (
@@ -45,42 +54,10 @@ from smalltext_torch.progress import (
     progress_bar,
     stacklevel_of_caller,
 )
-from smalltext_torch.randomness import Randomness
 from smalltext_torch.split import ValidationSetSize, split_rows
 
 LOSS_CHECK_INTERVAL = 16
 """The number of batches between checks of the loss; checking every batch would keep an accelerator waiting."""
-
-E = TypeVar("E")
-"""The type of a backend's encoder: a vocabulary, a tokenizer."""
-
-
-@dataclass(frozen=True)
-class TorchState(Generic[E]):
-    """The result of training a `TorchClassifier`.
-
-    Parameters
-    ----------
-    encoder : Any
-        Encodes texts: a vocabulary, a tokenizer.
-    network : Module
-        The trained network. Inference runs in evaluation mode, whatever mode it is in.
-    loss : Loss
-        The loss that it was trained with, which defines what its logits mean.
-    label_names : LabelNames or None
-    history : list of HistoryRecord
-    """
-
-    encoder: E
-    network: nn.Module
-    loss: Loss
-    label_names: LabelNames | None
-    history: list[HistoryRecord]
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the network."""
-        return next(iter(self.network.parameters())).device
 
 
 class Trainable(Protocol[E]):
@@ -89,16 +66,20 @@ class Trainable(Protocol[E]):
     num_classes: int
     multi_label: bool
     num_epochs: int
+    min_steps: int | Literal["auto"]
     mini_batch_size: int
     validation_set_size: ValidationSetSize
     validations_per_epoch: int
+    calibration: CalibrationChoice
+    auto_min_steps: ClassVar[int]
+    auto_temperature: ClassVar[float]
+    multi_label_threshold: Threshold
     max_gradient_norm: float
     class_weight: ClassWeight
     device: str | torch.device | None
     seed: int | None
     verbosity: int
 
-    def decision_threshold(self) -> float | NDArray[np.float64]: ...  # noqa: D102
     def make_encoder(self, train_set: Dataset[Any]) -> E: ...  # noqa: D102
     def encode(self, encoder: E, data_set: Dataset[Any]) -> Ragged: ...  # noqa: D102
     def padding(self, encoder: E) -> int: ...  # noqa: D102
@@ -146,28 +127,40 @@ def fit(
         )
     batches = -(-len(examples) // classifier.mini_batch_size)
     validated_after = validation_batches(batches, classifier.validations_per_epoch)
+    min_steps = classifier.auto_min_steps if classifier.min_steps == "auto" else classifier.min_steps
+    num_epochs = max(classifier.num_epochs, -(-min_steps // batches))
+    # With more epochs, the patience of early stopping remains the same share of the training.
+    validations = -(-len(validated_after) * num_epochs // classifier.num_epochs)
     texts = [part.texts for part in (examples, held_out) if part is not None]
     embedding = classifier.get_input_embeddings(network) if optimizer is None else None
     with (
         gradients(device),
         reproducible(device, classifier.seed),
         nullcontext() if embedding is None else rows_in_use(network, embedding, texts, padding),
-        _optimization(classifier, optimizer, scheduler, network, classifier.num_epochs * batches) as chosen,
+        _optimization(classifier, optimizer, scheduler, network, num_epochs * batches) as chosen,
     ):
         trainer = Trainer(
             classifier,
+            num_epochs=num_epochs,
+            validated_after=validated_after,
             network=network,
             loss=loss,
             padding=padding,
             optimizer=chosen[0],
             scheduler=chosen[1],
-            stopping=stopping or classifier.default_early_stopping(len(validated_after)),
+            stopping=stopping or classifier.default_early_stopping(validations),
             selection=selection,
             callbacks=callbacks,
             randomness=randomness,
             precision=classifier.precision_for(network, device),
         )
         history = trainer.fit_loop(examples, held_out)
+        if classifier.calibration == "auto":
+            loss = calibrated(
+                loss, held_out, trainer.logits(held_out), classifier.auto_temperature, classifier.num_classes
+            )
+        if classifier.multi_label and classifier.multi_label_threshold == "auto":
+            loss = with_thresholds(loss, held_out, trainer.logits(held_out))
     return TorchState(encoder, network, loss, train_set.label_names, history)
 
 
@@ -178,6 +171,8 @@ class Trainer(Generic[E]):
         self,
         classifier: Trainable[E],
         *,
+        num_epochs: int,
+        validated_after: set[int],
         network: nn.Module,
         loss: Loss,
         padding: int,
@@ -190,6 +185,7 @@ class Trainer(Generic[E]):
         precision: Precision,
     ) -> None:
         self.classifier = classifier
+        self.num_epochs, self.validated_after = num_epochs, validated_after
         self.network, self.loss, self.padding = network, loss, padding
         self.optimizer, self.scheduler = optimizer, scheduler
         self.stopping, self.selection, self.callbacks = stopping, selection, callbacks
@@ -211,8 +207,7 @@ class Trainer(Generic[E]):
         DivergedError
             If the loss or the weights are no longer finite numbers.
         """
-        num_epochs, times = self.classifier.num_epochs, self.classifier.validations_per_epoch
-        batches = -(-len(examples) // self.classifier.mini_batch_size)
+        batches, times = max(self.validated_after), self.classifier.validations_per_epoch
         if times > batches:
             warnings.warn(
                 f"validations_per_epoch={times} is more than the {batches} batches of an epoch; validating after "
@@ -222,12 +217,11 @@ class Trainer(Generic[E]):
             )
         if self.classifier.verbosity >= VERBOSITY_VERBOSE:
             self._logger.info("training on %d texts, validating with %d", len(examples), len(held_out or ()))
-        validated_after = validation_batches(batches, times)
         early_stopping.reset(self.stopping)
         early_stopping.reset(self.selection)
-        with progress_bar(batches * num_epochs, "train", "batch") as bar:
-            for epoch in range(1, num_epochs + 1):
-                if self.run_epoch(epoch, examples, held_out, validated_after, bar):
+        with progress_bar(batches * self.num_epochs, "train", "batch") as bar:
+            for epoch in range(1, self.num_epochs + 1):
+                if self.run_epoch(epoch, examples, held_out, bar):
                     break
         self._best.restore()
         self.network.eval()
@@ -235,9 +229,7 @@ class Trainer(Generic[E]):
             raise DivergedError(advice("A weight"))
         return self.history
 
-    def run_epoch(
-        self, epoch: int, examples: Examples, held_out: Examples | None, validated_after: set[int], bar: Any
-    ) -> bool:
+    def run_epoch(self, epoch: int, examples: Examples, held_out: Examples | None, bar: Any) -> bool:
         """Train on every text once, with validations in between, and return whether to stop training."""
         metrics = RunningMetrics(len(examples), self.precision.device)
         self.classifier.on_epoch_start(self.network, epoch)
@@ -248,7 +240,7 @@ class Trainer(Generic[E]):
             bar.update()
             if self.step % LOSS_CHECK_INTERVAL == 0:
                 bar.set_postfix(epoch=epoch, loss=f"{metrics.last_loss(epoch):.3f}", refresh=False)
-            if number in validated_after:
+            if number in self.validated_after:
                 if self.validation_step(epoch, metrics, learning_rate, held_out):
                     return True
                 metrics = RunningMetrics(len(examples), self.precision.device)
@@ -336,6 +328,14 @@ class Trainer(Generic[E]):
             callback(record.copy())
         return bool(self.stopping.check_early_stop(epoch, values))
 
+    def logits(self, held_out: Examples | None) -> NDArray[np.float32] | None:
+        """Return the logits of held-out texts, shape (n, num_classes), if there are any."""
+        if held_out is None:
+            return None
+        batches = BatchInference(held_out.texts, self.precision, self.padding, description=None)
+        function = partial(self.classifier.forward, self.network)
+        return batches.compute(self.network, function, self.classifier.num_classes)
+
     def _select(self, record: HistoryRecord, values: dict[str, Any]) -> None:
         """Keep a copy of the weights if the model is selected."""
         number = sum(earlier["epoch"] == record["epoch"] for earlier in self.history)
@@ -374,8 +374,8 @@ def _examples(
     of_class = None
     if classifier.class_weight is not None:
         of_class = class_weights(classifier.class_weight, y, classifier.num_classes, train_set.label_names)
-    threshold = classifier.decision_threshold() if classifier.multi_label else 0.5
-    loss = Loss(classifier.multi_label, of_class, threshold)
+    given = classifier.multi_label_threshold
+    loss = Loss(classifier.multi_label, of_class, 0.5 if given == "auto" else np.array(given))
     examples = Examples(texts, y, loss.text_weights(y, weights))
     if len(held_out[0]) == 0:
         return examples, None, loss

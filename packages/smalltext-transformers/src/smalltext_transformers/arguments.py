@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
 from smalltext_core.validation import check_positive
 from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, expanded
+
+DEFAULT_LR = 2e-5
+"""The documented learning rate, which suits encoders of the size of BERT."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,8 @@ class FineTuningArguments:
 
     Parameters
     ----------
-    base_lr : float
-        The learning rate of the topmost layer, in place of the classifier's `lr`. Above 0.
+    base_lr : float or "auto"
+        The learning rate of the topmost layer, in place of the classifier's `lr`. Above 0; "auto" for `lr`.
     layerwise_gradient_decay : float or None
         The factor by which the learning rate decreases from each layer to the one below it: the rate of a layer is
         ``base_lr * layerwise_gradient_decay ** (layers above it)``. Above 0, up to 1; None or -1 for the same rate
@@ -126,13 +129,14 @@ class FineTuningArguments:
     1.0
     """
 
-    base_lr: float
+    base_lr: float | Literal["auto"]
     layerwise_gradient_decay: float | None
     gradual_unfreezing: int | None = -1
     cut_fraction: float = 0.1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "base_lr", check_positive("base_lr", self.base_lr))
+        if self.base_lr != "auto":
+            object.__setattr__(self, "base_lr", check_positive("base_lr", self.base_lr))
         decay, unfrozen, cut = self.layerwise_gradient_decay, self.gradual_unfreezing, self.cut_fraction
         if not (decay is None or (is_number(decay) and (decay == -1 or 0 < decay <= 1))):
             allowed = "a number above 0, up to 1; None or -1 switches it off"
@@ -173,10 +177,22 @@ def _as_source(argument: str, source: object) -> str:
     return expanded(str(source), argument)
 
 
-def check_fine_tuning(arguments: object) -> None:
-    """Raise InvalidInputError unless the argument is a FineTuningArguments or None."""
+def check_fine_tuning(arguments: FineTuningArguments | None) -> FineTuningArguments | None:
+    """Return fine-tuning arguments or None, or raise InvalidInputError."""
     if not isinstance(arguments, (FineTuningArguments, type(None))):
         raise InvalidInputError("fine_tuning_arguments", shown(arguments), "a FineTuningArguments, or None")
+    return arguments
+
+
+def check_no_fine_tuning(arguments: FineTuningArguments | None, argument: str) -> None:
+    """Reject an optimizer or a scheduler passed to the `fit` of a classifier with fine-tuning arguments."""
+    if arguments is not None:
+        raise InvalidInputError(
+            argument,
+            "one of the caller's, for a classifier with fine_tuning_arguments",
+            "either fine_tuning_arguments, or an optimizer and a scheduler",
+            "fine_tuning_arguments say how fast each layer learns, and so does an optimizer.",
+        )
 
 
 def check_memory_fix(epochs: object) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -14,39 +14,24 @@ from torch import nn
 from torch.optim import Optimizer
 
 from smalltext_core import validation
-from smalltext_core.dataset import Dataset
-from smalltext_core.errors import InvalidInputError
+from smalltext_core.calibration import CalibrationChoice
+from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.probabilities import Probabilities
-from smalltext_core.validation import ClassWeight, check_count
+from smalltext_core.validation import ClassWeight, Threshold, check_count
+from smalltext_torch.base import TorchState
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import TorchClassifier
 from smalltext_torch.device import Precision, PrecisionName, check_precision
 from smalltext_torch.inference import BatchInference, NetworkInference
 from smalltext_torch.model_loading import abbreviated
-from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
-from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described, silence
-from smalltext_torch.training import TorchState
-from smalltext_transformers import __version__, arguments, layers, pretrained
-from smalltext_transformers.adapters import (
-    check_peft_config,
-    config_to_json,
-    save_adapter,
-    saved_config,
-    with_adapter,
-    with_saved_adapter,
-)
+from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice, adamw, linear_decay
+from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
+from smalltext_torch.tokenization import Encoder
+from smalltext_transformers import __version__, _adapters, _network, arguments
+from smalltext_transformers._network import EmbeddingMethod, WindowInference, prepare
+from smalltext_transformers._pretrained import Pretrained, save_encoder, saved_encoder, saved_network
 from smalltext_transformers.arguments import FineTuningArguments, TransformerModelArguments
-from smalltext_transformers.inference import (
-    EmbeddingMethod,
-    WindowInference,
-    check_embedding,
-    embed,
-    evaluate_probabilities,
-    inputs,
-)
-from smalltext_transformers.layers import first_token_alone, prepare
-from smalltext_transformers.pretrained import Pretrained
-from smalltext_transformers.tokenization import Encoder
+from smalltext_transformers.dataset import TransformersDataset
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -70,13 +55,15 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         Whether several classes, or none, may apply to a text.
     num_epochs : int, default=10
         The maximum number of epochs; training stops early once the validation loss no longer improves. At least 1.
-    lr : float, default=2e-5
-        The learning rate of the default optimizer, AdamW; it decays linearly to 0. Above 0.
+    lr : float or "auto", default=2e-5
+        The learning rate of the default optimizer, AdamW; it decays linearly to 0. Above 0. "auto": by the size of
+        the encoder, from 1e-4 for a hidden size up to 512 to 1e-5 for one above 768.
     mini_batch_size : int, default=12
         The number of texts in a training batch. At least 1.
-    validation_set_size : float, default=0.1
-        The share of the training texts that is held out for validation, unless `fit` gets a validation set.
-        Between 0 and 1.
+    validation_set_size : float or "auto", default=0.1
+        The share of the training texts that is held out for validation if `fit` gets no validation set. From 0 (no
+        validation: the last model is kept) to below 1. "auto": 0.1 if that is 20 texts or more, with one of each
+        class; else 0.
     validations_per_epoch : int, default=1
         The number of validations in an epoch, evenly spaced, with the last at its end. At least 1.
     model_selection : bool, default=True
@@ -105,10 +92,17 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         DeBERTa (but not its versions 2 and 3) always computes in float32.
     max_gradient_norm : float, default=1.0
         The maximum L2 norm of the gradient; larger gradients are clipped to it. Above 0.
-    multi_label_threshold : float, default=0.5
-        In multi-label problems, the probability above which a class applies. From 0 to below 1.
+    multi_label_threshold : float, sequence of float or "auto", default=0.5
+        In multi-label problems, the probability above which a class applies, one for all or for each. From 0 to
+        below 1. "auto": chosen for each class on the validation texts, for F1, if there are 20; else 0.5.
     warm_start : bool, default=False
         Whether `fit` continues from the model of the previous `fit`, instead of the pretrained one.
+    min_steps : int or "auto", default=0
+        The minimum number of training steps: there are more epochs if `num_epochs` makes fewer steps, and the
+        patience of early stopping grows alike. "auto": 100. At least 0.
+    calibration : {"auto", "none"}, default="none"
+        Whether probabilities are calibrated ("auto"): on the validation texts, by temperature scaling or
+        (multi-label) Platt scaling; with few or no texts, by a temperature that fits such trainings.
     seed : int, optional
         The random seed: the same seed, data and machine give the same bits. From 0 to 2**32 - 1.
 
@@ -128,7 +122,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
     -----
     Two things change the network from outside, without changing results (up to rounding): in training, only the
     rows of the word embedding that occur are trained (`smalltext_torch.optimization.rows_in_use`); and the last
-    layer computes the first token alone if the head looks at no other (`smalltext_transformers.layers.prepare`).
+    layer computes the first token alone if the head looks at no other (`smalltext_transformers._network.prepare`).
 
     Raises
     ------
@@ -142,6 +136,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
     """
 
     name, distribution, version = "transformers", "smalltext-transformers", __version__
+    auto_min_steps, auto_temperature = 100, 4.0
 
     def __init__(
         self,
@@ -149,9 +144,9 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         num_classes: int,
         multi_label: bool = False,
         num_epochs: int = 10,
-        lr: float = 2e-5,
+        lr: float | Literal["auto"] = 2e-5,
         mini_batch_size: int = 12,
-        validation_set_size: float = 0.1,
+        validation_set_size: float | Literal["auto"] = 0.1,
         validations_per_epoch: int = 1,
         early_stopping_no_improvement: int = 5,
         early_stopping_acc: float = -1,
@@ -168,8 +163,10 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         peft_config: PeftConfig | None = None,
         precision: PrecisionName = "float32",
         max_gradient_norm: float = 1.0,
-        multi_label_threshold: float = 0.5,
+        multi_label_threshold: Threshold | Sequence[float] = 0.5,
         warm_start: bool = False,
+        min_steps: int | Literal["auto"] = 0,
+        calibration: CalibrationChoice = "none",
         seed: int | None = None,
     ) -> None:
         validation.check_choice("long_texts", long_texts, LONG_TEXTS)
@@ -177,7 +174,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             num_classes,
             multi_label,
             num_epochs=num_epochs,
-            lr=lr,
+            lr=arguments.DEFAULT_LR if lr == "auto" else lr,
             mini_batch_size=mini_batch_size,
             validation_set_size=validation_set_size,
             validations_per_epoch=validations_per_epoch,
@@ -191,24 +188,19 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             precision=check_precision(precision),
             max_gradient_norm=max_gradient_norm,
             warm_start=warm_start,
+            min_steps=min_steps,
+            calibration=calibration,
         )
-        arguments.check_fine_tuning(fine_tuning_arguments)
         arguments.check_cache_dir(cache_dir)
+        self.lr = "auto" if lr == "auto" else self.lr
         self.transformer_model = TransformerModelArguments.of(transformer_model)
         self.model_selection = arguments.check_model_selection(model_selection)
-        self.fine_tuning_arguments = fine_tuning_arguments
+        self.fine_tuning_arguments = arguments.check_fine_tuning(fine_tuning_arguments)
         self.memory_fix = arguments.check_memory_fix(memory_fix)
         self.cache_dir = cache_dir
         self.max_seq_len = None if max_seq_len is None else check_count("max_seq_len", max_seq_len)
         self.long_texts = long_texts
-        self.peft_config = check_peft_config(peft_config)
-        if self.peft_config is not None and fine_tuning_arguments is not None:
-            raise InvalidInputError(
-                "peft_config",
-                "an adapter beside fine_tuning_arguments",
-                "one of the two",
-                "An adapter has no layers.",
-            )
+        self.peft_config = _adapters.check_peft_config(peft_config, fine_tuning_arguments)
 
     @overload
     def embed(
@@ -264,9 +256,11 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         validation.check_flag("return_proba", return_proba)
         state = self.require_fitted()
         data_set = validation.prediction_data(data_set, fitted=True, classifier=self)
-        check_embedding(embedding_method, hidden_layer_index, state.encoder.config)
+        _network.check_embedding(embedding_method, hidden_layer_index, state.encoder.config)
         batches = self.batch_inference(state, data_set, description)
-        embeddings, proba = embed(batches, state.network, state.loss, embedding_method, hidden_layer_index)
+        embeddings, proba = _network.embed(
+            batches, state.network, state.loss, embedding_method, hidden_layer_index
+        )
         return (embeddings, proba) if return_proba else embeddings
 
     def __repr__(self) -> str:
@@ -287,50 +281,57 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return encoder
 
     def encode(self, encoder: Encoder, data_set: Dataset[Any]) -> Ragged:
-        return encoder.encode(data_set)
+        return encoder.encode(self._texts(encoder, data_set))
+
+    def _texts(self, encoder: Encoder, data_set: Dataset[Any]) -> TextDataset | Ragged:
+        if isinstance(data_set, TextDataset):
+            return data_set
+        return TransformersDataset.of(data_set).ids_of(encoder.tokenizer_id)
 
     def make_network(self, encoder: Encoder) -> nn.Module:
         network, drawn = self._pretrained().network(encoder.config)
-        return prepare(network if self.peft_config is None else with_adapter(network, self.peft_config, drawn))
+        return prepare(
+            network if self.peft_config is None else _adapters.with_adapter(network, self.peft_config, drawn)
+        )
+
+    def inference_strategy(self, state: TorchState[Encoder], data_set: Dataset[Any]) -> NetworkInference:
+        batches = self.batch_inference(state, data_set)
+        return NetworkInference(state.network, self.forward, state.loss, self.num_classes, batches)
 
     def batch_inference(
         self, state: TorchState[Encoder], data_set: Dataset[Any], description: str | None = "predict"
     ) -> BatchInference:
+        encoder, precision = state.encoder, self.precision_for(state.network, state.device)
         if self.long_texts == "truncate":
-            return super().batch_inference(state, data_set, description)
-        windows, counts = state.encoder.windows(data_set)
-        precision = self.precision_for(state.network, state.device)
-        return WindowInference(windows, precision, state.encoder.padding, description, counts=counts)
+            return BatchInference(self.encode(encoder, data_set), precision, encoder.padding, description)
+        windows, counts = encoder.windows(self._texts(encoder, data_set))
+        return WindowInference(windows, precision, encoder.padding, description, counts=counts)
 
     def compute_metrics(self, state: TorchState[Encoder], validation_set: Dataset[Any]) -> tuple[float, float]:
         if self.long_texts == "truncate":
             return super().compute_metrics(state, validation_set)
         batches = self.batch_inference(state, validation_set, "validate")
         inference = NetworkInference(state.network, self.forward, state.loss, self.num_classes, batches)
-        return evaluate_probabilities(inference.probabilities(), validation_set.y, state.loss)
+        return _network.evaluate_probabilities(inference.probabilities(), validation_set.y, state.loss)
 
     def forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         configured: Any = network
-        with first_token_alone():
-            logits: torch.Tensor = configured(**inputs(batch, configured.config)).logits
+        with _network.first_token_alone():
+            logits: torch.Tensor = configured(**_network.inputs(batch, configured.config)).logits
         return logits
 
     def precision_for(self, network: nn.Module, device: torch.device) -> Precision:
         configured: Any = network
-        if configured.config.model_type in FLOAT32_ALONE:
-            return Precision(device)
-        return super().precision_for(network, device)
+        mixed = self.precision == "auto" and configured.config.model_type not in FLOAT32_ALONE
+        return Precision.of(device, mixed)
 
     def padding(self, encoder: Encoder) -> int:
         return encoder.padding
 
     def check_optimization(self, optimizer: OptimizerChoice | None, scheduler: SchedulerChoice | None) -> None:
-        if self.fine_tuning_arguments is not None and not (optimizer is None and scheduler is None):
-            raise InvalidInputError(
-                "optimizer" if scheduler is None else "scheduler",
-                "one of the caller's, for a classifier with fine_tuning_arguments",
-                "either fine_tuning_arguments, or an optimizer and a scheduler",
-                "fine_tuning_arguments say how fast each layer learns, and so does an optimizer.",
+        if not (optimizer is None and scheduler is None):
+            arguments.check_no_fine_tuning(
+                self.fine_tuning_arguments, "optimizer" if scheduler is None else "scheduler"
             )
         super().check_optimization(optimizer, scheduler)
 
@@ -338,44 +339,37 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return None if self.model_selection else "none"
 
     def configure_optimizer(self, network: nn.Module) -> Optimizer:
-        return layers.adamw(network, self.lr, self.fine_tuning_arguments)
+        configured: Any = network
+        lr = _network.learning_rate(configured.config) if self.lr == "auto" else self.lr
+        return adamw(_network.parameter_groups(network, self.fine_tuning_arguments, lr), lr)
 
     def configure_scheduler(self, optimizer: Optimizer, total_steps: int) -> Scheduler:
-        rising = 0.0 if self.fine_tuning_arguments is None else self.fine_tuning_arguments.cut_fraction
-        return layers.linear_decay(optimizer, total_steps, rising)
+        warmup = 0.0 if self.fine_tuning_arguments is None else self.fine_tuning_arguments.cut_fraction
+        return linear_decay(optimizer, total_steps, warmup)
 
     def get_input_embeddings(self, network: nn.Module) -> nn.Embedding | None:
-        return layers.word_embedding(network)
+        return _network.word_embedding(network)
 
     def on_epoch_start(self, network: nn.Module, epoch: int) -> None:
         if self.fine_tuning_arguments is not None:
-            layers.unfreeze_top(network, self.fine_tuning_arguments.unfrozen_layers(epoch))
+            _network.unfreeze_top(network, self.fine_tuning_arguments.unfrozen_layers(epoch))
         if self.memory_fix and epoch > 1 and (epoch - 1) % self.memory_fix == 0 and torch.cuda.is_available():
             torch.cuda.empty_cache()
 
     def save_encoder(self, encoder: Encoder, folder: Path) -> None:
-        encoder.save(folder)
+        save_encoder(encoder, folder)
 
     def load_encoder(self, folder: Path) -> Encoder:
-        return Encoder.load(folder)
+        return saved_encoder(folder)
 
     def save_network(self, state: TorchState[Encoder], folder: Path) -> None:
-        network: Any = state.network
-        if state.label_names is not None:
-            names = state.label_names.names
-            network.config.id2label = dict(enumerate(names))
-            network.config.label2id = {name: number for number, name in enumerate(names)}
-        with silence():
-            if self.peft_config is None:
-                network.save_pretrained(folder)
-            else:
-                save_adapter(network, folder)
+        _adapters.save_network(state.network, folder, state.label_names, adapter=self.peft_config is not None)
 
     def load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
         if self.peft_config is None:
-            return prepare(pretrained.saved_network(folder, encoder.config))
+            return prepare(saved_network(folder, encoder.config))
         network, _ = self._pretrained().network(encoder.config)
-        return prepare(with_saved_adapter(network, folder))
+        return prepare(_adapters.with_saved_adapter(network, folder))
 
     def parameters_to_save(self) -> dict[str, Any]:
         fine_tuning = self.fine_tuning_arguments
@@ -383,7 +377,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             **super().parameters_to_save(),
             "transformer_model": self.transformer_model.to_json(),
             "fine_tuning_arguments": None if fine_tuning is None else asdict(fine_tuning),
-            "peft_config": None if self.peft_config is None else config_to_json(self.peft_config),
+            "peft_config": None if self.peft_config is None else _adapters.config_to_json(self.peft_config),
             "cache_dir": None if self.cache_dir is None else abbreviated(str(self.cache_dir)),
         }
 
@@ -395,5 +389,5 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             "cache_dir": None if saved["cache_dir"] is None else str(Path(saved["cache_dir"]).expanduser()),
             "transformer_model": TransformerModelArguments(**saved["transformer_model"]),
             "fine_tuning_arguments": None if fine_tuning is None else FineTuningArguments(**fine_tuning),
-            "peft_config": None if adapter is None else saved_config(adapter),
+            "peft_config": None if adapter is None else _adapters.saved_config(adapter),
         }

@@ -77,6 +77,32 @@ class TransformersDataset(RaggedDataset):
         """The fingerprint of the tokenizer, or None if it is not known."""
         return self._tokenizer_id
 
+    def ids_of(self, tokenizer_id: str) -> Ragged:
+        """Return the token ids for a classifier with a tokenizer.
+
+        Parameters
+        ----------
+        tokenizer_id : str
+            The fingerprint of the classifier's tokenizer.
+
+        Returns
+        -------
+        Ragged
+
+        Raises
+        ------
+        InvalidInputError
+            If the token ids are those of another tokenizer.
+        """
+        if self.tokenizer_id not in (None, tokenizer_id):
+            raise InvalidInputError(
+                "data_set",
+                "token ids of another tokenizer",
+                "those of the model's tokenizer",
+                "Encode with TransformersDataset.from_texts and the model's tokenizer, or give a TextDataset.",
+            )
+        return self.x
+
     @classmethod
     def from_texts(
         cls,

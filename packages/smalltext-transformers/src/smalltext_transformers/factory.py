@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,15 @@ from typing import Any
 from smalltext_core.factory import ConstructorFactory, checked_keywords, pop_keywords, with_parameters_of
 from smalltext_transformers.arguments import FineTuningArguments, TransformerModelArguments
 from smalltext_transformers.classifier import TransformerBasedClassification
+
+BY_NAME = {
+    "lr": "auto",
+    "min_steps": "auto",
+    "validation_set_size": "auto",
+    "calibration": "auto",
+    "multi_label_threshold": "auto",
+}
+"""Defaults of classifiers created by name: chosen by the training set and the model."""
 
 
 class TransformerBasedClassificationFactory(ConstructorFactory[TransformerBasedClassification]):
@@ -46,7 +54,12 @@ class TransformerBasedClassificationFactory(ConstructorFactory[TransformerBasedC
         super().__init__(classifier, num_classes, **keywords)
 
 
-@with_parameters_of(TransformerModelArguments, TransformerBasedClassification, without=("fine_tuning_arguments",))
+@with_parameters_of(
+    TransformerModelArguments,
+    TransformerBasedClassification,
+    without=("fine_tuning_arguments",),
+    by_name=BY_NAME,
+)
 def build(
     num_classes: int,
     *,
@@ -56,6 +69,8 @@ def build(
     **parameters: Any,
 ) -> TransformerBasedClassificationFactory:
     """Create a factory of classifiers that fine-tune a pretrained transformer.
+
+    With `num_epochs`, `min_steps` "auto" is 0: the number of epochs that is asked for is what is trained.
 
     Parameters
     ----------
@@ -73,8 +88,10 @@ def build(
         Further parameters of `TransformerModelArguments` and `TransformerBasedClassification`; InvalidInputError
         is raised if one is unknown or invalid.
     """
+    if "num_epochs" in parameters and parameters["min_steps"] == "auto":
+        parameters["min_steps"] = 0
     source = TransformerModelArguments(model, **pop_keywords(TransformerModelArguments, parameters))
     if layerwise_gradient_decay is not None or gradual_unfreezing is not None:
-        lr = parameters.get("lr", inspect.signature(TransformerBasedClassification).parameters["lr"].default)
-        parameters["fine_tuning_arguments"] = FineTuningArguments(lr, layerwise_gradient_decay, gradual_unfreezing)
+        fine_tuning = FineTuningArguments(parameters["lr"], layerwise_gradient_decay, gradual_unfreezing)
+        parameters["fine_tuning_arguments"] = fine_tuning
     return TransformerBasedClassificationFactory(source, num_classes, parameters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,15 +28,12 @@ from smalltext_core.messages import one_line, shown
 from smalltext_torch import model_loading, pretrained_files
 from smalltext_torch.pretrained_files import PretrainedFolderError, temporary_folder
 from smalltext_torch.progress import silence
-from smalltext_torch.tokenization import positions
+from smalltext_torch.tokenization import Encoder, Frame, max_tokens
+from smalltext_torch.untrusted_json import checked_object, read_object, refuse
+from smalltext_transformers._network import stack, word_embedding
 from smalltext_transformers.arguments import TransformerModelArguments
-from smalltext_transformers.layers import stack, word_embedding
 
-UNBOUNDED = 1_000_000
-"""Tokenizers have a larger `model_max_length` than this if it was not set."""
-
-DEFAULT_WINDOW = 512
-"""How many tokens are taken where neither the model nor its tokenizer sets a limit."""
+ENCODER = "encoder.json"
 
 ADAPTED = "config"
 """The folder of the configuration beside a saved adapter.
@@ -49,7 +47,7 @@ class Pretrained:
 
     def __init__(self, arguments: TransformerModelArguments, cache_dir: str | Path | None = None) -> None:
         self._arguments = arguments
-        self._cache_dir = expanded(cache_dir)
+        self._cache_dir = None if cache_dir is None else expanded(cache_dir)
 
     def config(self, num_classes: int, multi_label: bool) -> PretrainedConfig:
         """Return the configuration of the model, with a head for `num_classes` classes."""
@@ -126,16 +124,17 @@ class Pretrained:
             raise InvalidInputError(argument, f"{shown(source)}, where there is no folder", allowed)
         if argument == "model" and Path(source).is_dir() and not (Path(source) / CONFIG_NAME).is_file():
             raise InvalidInputError(argument, f"{shown(source)}, a folder without {CONFIG_NAME}", allowed)
-        given = f"{shown(source)}, of which the {part} cannot be loaded"
         try:
             with silence(), temporary_folder() as checked:
                 _put(part, self._folder(part, source), checked, saved=False)
                 yield checked
         except ModelFolderError as error:
             reason = f"{type(error).__name__}: {error}"
+            given = f"{shown(source)}, of which the {part} cannot be loaded"
             raise PretrainedFolderError(argument, given, allowed, reason) from error
         except Exception as error:  # Damaged files make these libraries raise whatever they happen to.
             reason = one_line(str(error).strip().partition("\n")[0])
+            given = f"{shown(source)}, of which the {part} cannot be loaded"
             raise InvalidInputError(argument, given, allowed, f"{type(error).__name__}: {reason}") from error
 
     def _folder(self, part: str, source: str) -> Path:
@@ -239,15 +238,6 @@ def _some(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-def window(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return how many tokens of a text the model takes."""
-    limits = [tokenizer.model_max_length] if tokenizer.model_max_length <= UNBOUNDED else []
-    most = positions(config)
-    if most is not None:
-        limits.append(most)
-    return min(limits, default=DEFAULT_WINDOW)
-
-
 def tidy(folder: Path) -> None:
     """Remove unused files and all local paths from a folder that transformers wrote."""
     pretrained_files.tidy(folder, transformers)
@@ -268,6 +258,27 @@ def saved_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(checked, **_LOCAL)
     tokenizer.name_or_path = ""
     return tokenizer
+
+
+def save_encoder(encoder: Encoder, folder: Path) -> None:
+    """Save the tokenizer of a classifier in a folder; the configuration is saved with the network."""
+    encoder.tokenizer.save_pretrained(folder)
+    tidy(folder)
+    content = {"max_length": encoder.max_length, "tokenizer_id": encoder.tokenizer_id}
+    (folder / ENCODER).write_text(json.dumps(content), encoding="utf-8")
+
+
+def saved_encoder(folder: Path) -> Encoder:
+    """Read what `save_encoder` wrote."""
+    path = folder / ENCODER
+    content = checked_object(path, read_object(path), {"max_length": int, "tokenizer_id": str})
+    if content.keys() != {"max_length", "tokenizer_id"}:
+        refuse(path, "", "max_length or tokenizer_id is missing")
+    tokenizer, config = saved_tokenizer(folder), saved_config(folder)
+    frame, most = Frame.of(tokenizer), max_tokens(config, tokenizer)
+    if not frame.before + frame.after < content["max_length"] <= most:
+        refuse(path, "max_length", f"it holds {content['max_length']}", f"up to {most}, which the model takes")
+    return Encoder(tokenizer, config, content["max_length"], frame, content["tokenizer_id"])
 
 
 def saved_network(folder: Path, config: PretrainedConfig) -> PreTrainedModel:

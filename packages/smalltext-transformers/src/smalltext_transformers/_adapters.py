@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from torch import nn
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError, UnsupportedError
+from smalltext_core.label_names import LabelNames
 from smalltext_core.messages import shown
 from smalltext_core.saving import MANIFEST
 from smalltext_torch.model_loading import Shapes, place, shapes_of
 from smalltext_torch.pretrained_files import temporary_folder
+from smalltext_torch.progress import silence
 from smalltext_torch.untrusted_json import read_object, refuse, words
-from smalltext_transformers.pretrained import ADAPTED, head, tidy
+from smalltext_transformers._pretrained import ADAPTED, head, tidy
+from smalltext_transformers.arguments import FineTuningArguments
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -52,8 +55,11 @@ _ANY_NUMBER = words("deltaT n_frequency projection_prng_key random_loc_seed rand
 _LONG_COUNT = re.compile(r"[0-9]{4}")
 
 
-def check_peft_config(config: Any) -> PeftConfig | None:
-    """Return a peft configuration for sequence classification, or None; raise InvalidInputError otherwise."""
+def check_peft_config(config: Any, fine_tuning: FineTuningArguments | None) -> PeftConfig | None:
+    """Return a peft configuration for sequence classification, or None; raise InvalidInputError otherwise.
+
+    A configuration beside arguments of the fine-tuning of layers is an error, too.
+    """
     if config is None:
         return None
     if not hasattr(config, "peft_type") or not hasattr(config, "to_dict"):
@@ -65,6 +71,9 @@ def check_peft_config(config: Any) -> PeftConfig | None:
     if config.is_prompt_learning:
         allowed = "an adapter that changes the model's layers, such as peft.LoraConfig()"
         raise InvalidInputError("peft_config", f"{type(config).__name__}, which learns a prompt", allowed)
+    if fine_tuning is not None:
+        given = "an adapter beside fine_tuning_arguments"
+        raise InvalidInputError("peft_config", given, "one of the two", "An adapter has no layers.")
     return config_from_json(config_to_json(config))
 
 
@@ -125,7 +134,19 @@ def _outermost(modules: Iterable[str]) -> set[str]:
     return {name for name in found if not name.startswith(tuple(f"{outer}." for outer in found))}
 
 
-def save_adapter(network: Any, folder: Path) -> None:
+def save_network(network: Any, folder: Path, label_names: LabelNames | None, *, adapter: bool) -> None:
+    """Write a network into a folder, with the names of the classes in its configuration; or its adapter alone."""
+    if label_names is not None:
+        network.config.id2label = dict(enumerate(label_names.names))
+        network.config.label2id = {name: number for number, name in enumerate(label_names.names)}
+    with silence():
+        if adapter:
+            _save_adapter(network, folder)
+        else:
+            network.save_pretrained(folder)
+
+
+def _save_adapter(network: Any, folder: Path) -> None:
     """Write an adapter, what was trained with it, and the configuration of its model into a folder."""
     # Left to itself, peft asks the hub whether the pretrained vocabulary is another one.
     network.save_pretrained(folder, save_embedding_layers=False)

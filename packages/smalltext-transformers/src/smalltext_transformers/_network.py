@@ -1,0 +1,296 @@
+"""The pretrained network: its layers, its inputs, and inference with it.
+
+Layers are found to be frozen or to have different learning rates, and the last one computes the first token only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from smalltext_core.conversion import is_whole
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.labels import Labels
+from smalltext_core.messages import brief, shown
+from smalltext_torch.batching import Batch
+from smalltext_torch.device import TorchRandomness
+from smalltext_torch.inference import BatchInference, Loss, RunningMetrics, copy_sharing_weights
+from smalltext_torch.optimization import trained_parameters
+from smalltext_transformers.arguments import FineTuningArguments
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+EmbeddingMethod = Literal["avg", "cls"]
+Layer = list[nn.Parameter]
+
+_AFTER_ATTENTION = {
+    **dict.fromkeys(
+        ("bert", "camembert", "deberta", "deberta-v2", "electra", "roberta", "xlm-roberta"), ("attention.output",)
+    ),
+    "distilbert": ("sa_layer_norm",),
+    "mpnet": ("intermediate", "output"),
+}
+"""By type of model, whose head looks at the first token: the modules of a layer that are given what its attention
+found, and go on with as many tokens as they are given."""
+
+_LEARNING_RATES = ((512, 1e-4), (768, 3e-5))
+"""Hidden sizes, and the learning rate of encoders up to that size; larger ones have 1e-5."""
+
+_ALONE: ContextVar[bool] = ContextVar("first_token_alone", default=False)
+
+
+def layers(network: nn.Module) -> list[Layer]:
+    """Return the parameters of a network layer by layer, from the bottom up; every parameter is in one layer.
+
+    The first layer is all that comes before the encoder's own layers (the embeddings), the last is all that comes
+    after them (a final norm, a pooler, the classification head). Relative position embeddings, which stand behind
+    the layers in the module tree and are used by all of them, belong to the first one.
+
+    Raises
+    ------
+    InvalidInputError
+        If the network has no list of layers.
+    """
+    path, inner = _stack(network)
+    prefixes = [f"{path}.{name}." for name, _ in inner.named_children()]
+    shared = tuple(f"{name}." for name in _shared_behind(network, path))
+    found: list[Layer] = [[] for _ in range(len(prefixes) + 2)]
+    begun = False
+    for name, parameter in network.named_parameters():
+        inside = next((number for number, prefix in enumerate(prefixes, start=1) if name.startswith(prefix)), None)
+        begun = begun or inside is not None
+        if inside is not None:
+            found[inside].append(parameter)
+        elif begun and not name.startswith(shared):
+            found[-1].append(parameter)
+        else:
+            found[0].append(parameter)
+    return [layer for layer in found if layer]
+
+
+def stack(network: nn.Module) -> tuple[str, nn.ModuleList] | None:
+    """Return the encoder's list of layers and its name, if any: the longest list, of equals the outermost one."""
+    stacks = (
+        (name, module)
+        for name, module in network.named_modules()
+        if isinstance(module, nn.ModuleList) and next(module.parameters(), None) is not None
+    )
+    return max(stacks, key=lambda found: len(found[1]), default=None)
+
+
+def _stack(network: nn.Module) -> tuple[str, nn.ModuleList]:
+    found = stack(network)
+    if found is None:
+        raise InvalidInputError(
+            "fine_tuning_arguments",
+            f"a {type(network).__name__}, in which no list of layers was found",
+            "a model with a list of layers, or fine_tuning_arguments=None",
+        )
+    return found
+
+
+def _shared_behind(network: nn.Module, path: str) -> list[str]:
+    """Return the names of the modules beside the layers that are used by all of them."""
+    parent, _, own = path.rpartition(".")
+    children = list(network.get_submodule(parent).named_children())
+    position = [name for name, _ in children].index(own)
+    behind = children[position + 1 :]
+    if not any(isinstance(module, nn.Embedding) for _, module in behind):
+        return []
+    return [f"{parent}.{name}" for name, _ in behind]
+
+
+def word_embedding(network: Any) -> nn.Embedding | None:
+    """Return the embedding of a network's tokens, if it has a plain one."""
+    try:
+        found = network.get_input_embeddings()
+    except NotImplementedError:
+        return None
+    return found if isinstance(found, nn.Embedding) else None
+
+
+def unfreeze_top(network: nn.Module, count: int | None) -> None:
+    """Unfreeze the `count` uppermost layers (None: all), and freeze those below."""
+    if count is None:
+        network.requires_grad_(requires_grad=True)
+        return
+    found = layers(network)
+    for height, layer in enumerate(reversed(found)):
+        for parameter in layer:
+            parameter.requires_grad = height < count
+
+
+def learning_rate(config: Any) -> float:
+    """Return the learning rate for a pretrained model of some size: the smaller the encoder, the higher."""
+    size = getattr(config, "hidden_size", None) or 768
+    return next((rate for largest, rate in _LEARNING_RATES if size <= largest), 1e-5)
+
+
+def parameter_groups(network: nn.Module, arguments: FineTuningArguments | None, lr: float) -> list[dict[str, Any]]:
+    """Return the parameter groups of an optimizer; with fine-tuning arguments, each layer is one.
+
+    `lr` is the learning rate of the topmost layer if the arguments say "auto".
+
+    Raises
+    ------
+    InvalidInputError
+        If all layers would be trained from the beginning, so that none is left to be unfrozen.
+    """
+    if arguments is None:
+        return [{"params": trained_parameters(network)}]
+    found, first = layers(network), arguments.unfrozen_layers(epoch=1)
+    if first is not None and first >= len(found):
+        allowed = f"less than {len(found)}, the number of layers of the model, embeddings and head included"
+        raise InvalidInputError("gradual_unfreezing", brief(first), allowed, "-1 trains all layers at once.")
+    base_lr = lr if arguments.base_lr == "auto" else arguments.base_lr
+    return [
+        {"params": layer, "lr": base_lr * arguments.decay**height} for height, layer in enumerate(reversed(found))
+    ]
+
+
+def prepare(network: Any) -> nn.Module:
+    """Return a network whose last layer computes the first token alone within `first_token_alone`.
+
+    The heads of BERT and related models look at no other token. The last layer needs the others as keys and values
+    of its attention; what comes after that, three quarters of its work, is computed for the first token only.
+    Results and gradients are the same, up to rounding.
+    """
+    modules = _AFTER_ATTENTION.get(network.config.model_type, ())
+    _, found = stack(network) or ("", [])
+    # A layer of DeBERTa that is the only one may be followed by a convolution over all tokens.
+    if len(found) > 1:
+        for name in modules:
+            found[-1].get_submodule(name).register_forward_pre_hook(_first_token)
+    prepared: nn.Module = network
+    return prepared
+
+
+@contextmanager
+def first_token_alone() -> Iterator[None]:
+    """Compute only the first token in the last layer of prepared networks, in this thread."""
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
+
+
+def _first_token(_: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Keep the first token of the inputs of a module, tensors of shape (n, tokens, ...)."""
+    if not _ALONE.get():
+        return None
+    return tuple(one[:, :1] if isinstance(one, torch.Tensor) else one for one in given)
+
+
+def inputs(batch: Batch, config: PretrainedConfig) -> dict[str, torch.Tensor]:
+    """Return the arguments for the forward pass of the network of a configuration."""
+    tokens, mask = batch.tokens, batch.mask
+    if _reads_the_last_position(config):
+        tokens, mask = (tensor.gather(1, _turned(batch, batch.lengths)) for tensor in (tokens, mask))
+    return {"input_ids": tokens, "attention_mask": mask.long()}
+
+
+def in_order(states: torch.Tensor, batch: Batch, config: PretrainedConfig) -> torch.Tensor:
+    """Return hidden states, shape (n, longest, width), in the order of the tokens before `inputs` moved them."""
+    if not _reads_the_last_position(config):
+        return states
+    positions = _turned(batch, -batch.lengths)
+    return states.gather(1, positions[:, :, None].expand_as(states))
+
+
+def _reads_the_last_position(config: PretrainedConfig) -> bool:
+    """Return whether the head classifies the hidden state at the last position, even if it is padding.
+
+    Other heads look for the last token that is no padding, or at the first one.
+    """
+    return config.model_type == "xlnet" and config.summary_type == "last"
+
+
+def _turned(batch: Batch, by: torch.Tensor) -> torch.Tensor:
+    """Return the positions of a batch, each row rotated to the left by `by` positions."""
+    width = batch.tokens.shape[1]
+    return (torch.arange(width, device=by.device) + by[:, None]) % width
+
+
+def check_embedding(method: object, layer: object, config: PretrainedConfig) -> None:
+    """Reject an unknown pooling method, and a layer that the model of a configuration does not have."""
+    if not isinstance(method, str) or method not in ("avg", "cls"):
+        raise InvalidInputError("embedding_method", shown(method), "'avg' or 'cls'")
+    depth = config.num_hidden_layers + 1
+    if not is_whole(layer):
+        raise InvalidInputError("hidden_layer_index", shown(layer), "a whole number")
+    if not -depth <= layer < depth:
+        allowed = f"{-depth} to {depth - 1}; the model has {depth - 1} layers above its embeddings"
+        raise InvalidInputError("hidden_layer_index", brief(layer), allowed)
+
+
+def embed(
+    batches: BatchInference, network: nn.Module, loss: Loss, method: EmbeddingMethod, layer: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the embeddings of texts, shape (n, hidden_size), and their probabilities."""
+    # When asked for hidden states, transformers attaches functions to a network that cannot be pickled.
+    copied: Any = copy_sharing_weights(network)
+    config = copied.config
+    width = int(config.hidden_size)
+
+    def embeddings_and_probabilities(batch: Batch) -> torch.Tensor:
+        output = copied(**inputs(batch, config), output_hidden_states=True)
+        # Models with a decoder, such as BART, return the hidden states of the encoder separately.
+        every = output["encoder_hidden_states" if "encoder_hidden_states" in output else "hidden_states"]
+        states = in_order(every[layer].float(), batch, config)
+        embeddings = states[:, 0] if method == "cls" else _mean(states, batch)
+        return torch.cat([embeddings, loss.probabilities(output.logits)], dim=1)
+
+    both = batches.compute(copied, embeddings_and_probabilities, width + int(config.num_labels))
+    return np.ascontiguousarray(both[:, :width]), np.ascontiguousarray(both[:, width:])
+
+
+def _mean(states: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Return the mean over the tokens that are no padding."""
+    mask = batch.mask[:, :, None].to(states.dtype)
+    return (states * mask).sum(dim=1) / batch.lengths.clamp(min=1)[:, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowInference(BatchInference):
+    """Inference in windows; the result of a text is the mean over its windows, of which it has ``counts[i]``."""
+
+    counts: NDArray[np.int64]
+
+    def compute(
+        self, network: nn.Module, function: Callable[[Batch], torch.Tensor], width: int
+    ) -> NDArray[np.float32]:
+        """Apply a function to all windows; return the means, shape (n, width)."""
+        return self._pooled(super().compute(network, function, width))
+
+    def sample(
+        self, function: Callable[[Batch], torch.Tensor], samples: int, width: int, randomness: TorchRandomness
+    ) -> NDArray[np.float32]:
+        """Apply a function with dropout to all windows; return the means, shape (n, samples, width)."""
+        return self._pooled(super().sample(function, samples, width, randomness))
+
+    def _pooled(self, of_windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        if len(of_windows) == len(self.counts):
+            return of_windows
+        sums = np.add.reduceat(of_windows, np.cumsum(self.counts) - self.counts, axis=0, dtype=np.float64)
+        means: NDArray[np.float32] = (sums.T / self.counts).T.astype(np.float32)
+        return means
+
+
+def evaluate_probabilities(proba: NDArray[np.float32], y: Labels, loss: Loss) -> tuple[float, float]:
+    """Return the loss and the accuracy of probabilities."""
+    logits = loss.logits(torch.from_numpy(proba))
+    metrics = RunningMetrics(len(logits), logits.device)
+    targets, weights = loss.targets(y, logits.device), loss.text_weights(y)
+    of_texts = None if weights is None else torch.from_numpy(weights)
+    metrics.add(loss.of_texts(logits, targets), loss.hits(logits, targets), of_texts)
+    return metrics.means("The validation loss")
