@@ -227,7 +227,8 @@ def _read_state(manifest: Manifest, content: dict[str, Any]) -> tuple[ModelState
     """Return the state of a loaded classifier, and its expected probabilities of the sample."""
     parameters = dict(manifest.parameters)
     features, expected = parameters.pop("n_features"), parameters.pop("probe")
-    calibration, thresholds = parameters.pop("calibration_"), parameters.pop("multi_label_threshold_")
+    # Folders that were saved before probabilities were calibrated have neither.
+    calibration, thresholds = parameters.pop("calibration_", None), parameters.pop("multi_label_threshold_", None)
     del parameters["scikit_learn"]
     for name, value, most in (
         ("n_features", features, _MAX_FEATURES),
