@@ -24,13 +24,8 @@ LABELLED = training_texts(3, multi_label=False)
 pytestmark = pytest.mark.skipif(not NETWORKS, reason="no backend with a network is installed")
 
 
-DOCUMENTED = {"transformers": {"lr": 2e-5, "calibration": "none"}}
-"""As by hand: with frozen parameters torch rounds a little differently, which these probabilities do not show."""
-
-
 def trained(name, parameters):
-    parameters = {**backends.parameters(name), **DOCUMENTED.get(name, {}), **parameters}
-    return create_classifier(name, 3, seed=1, **parameters).fit(LABELLED)
+    return create_classifier(name, 3, seed=1, **backends.parameters(name), **parameters).fit(LABELLED)
 
 
 @pytest.fixture(scope="module", params=VARIANTS, ids=lambda variant: "-".join([variant[0], *variant[1]]))
@@ -63,11 +58,13 @@ def on_accelerator():
     return torch.accelerator.is_available()
 
 
-def assert_same(found, expected):
+def assert_same(found, expected, *, exact=True):
     for name, value in expected.items():
         if name == "validate":  # sums of float32, which depend on where in memory the numbers are
             assert_allclose(found[name], value, rtol=1e-6)
-        elif on_accelerator() and name != "predict":  # whose kernels depend on whether gradients may be wanted
+        elif (
+            on_accelerator() or not exact
+        ) and name != "predict":  # whose kernels depend on whether gradients may be wanted
             assert_allclose(found[name], value, rtol=0, atol=1e-6, err_msg=name)
         else:
             assert_array_equal(found[name], value, err_msg=name)
@@ -117,7 +114,7 @@ def test_it_does_not_matter_which_parameters_can_be_trained(classifier, frozen):
     before = [parameter.requires_grad for parameter in classifier.model.parameters()]
     try:
         classifier.model.requires_grad_(not frozen)
-        assert_same(results(classifier), expected)
+        assert_same(results(classifier), expected, exact=not frozen)  # torch rounds the last bit differently
         assert all(parameter.requires_grad is not frozen for parameter in classifier.model.parameters())
         assert all(parameter.grad is None for parameter in classifier.model.parameters())
     finally:

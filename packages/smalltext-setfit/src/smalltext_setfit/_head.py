@@ -298,7 +298,7 @@ def with_temperature(head: nn.Linear, temperature: float) -> nn.Linear:
 def make_linear(weight: NDArray[np.floating[Any]], bias: NDArray[np.floating[Any]]) -> nn.Linear:
     """Return a linear layer with these weights."""
     # Made without memory first, a layer draws no random weights from the global generator.
-    layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta").to_empty(device="cpu")
+    layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta", dtype=torch.float32).to_empty(device="cpu")
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight, dtype=np.float32)))
         layer.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias, dtype=np.float32)))
