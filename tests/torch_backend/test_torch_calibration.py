@@ -70,8 +70,9 @@ def test_without_held_out_texts_the_prior_temperature_is_taken() -> None:
 
     parameters: dict[str, Any] = {"calibration": "auto", "validation_set_size": 0}
 
-    assert Sure(2, **parameters).fit(some_texts(50, 2)).calibration_ == prior_temperature(4.0)
-    assert Sure(4, **parameters).fit(some_texts(60, 4)).calibration_ == prior_temperature(2**0.5)
+    assert Sure(2, **parameters).fit(some_texts(64, 2)).calibration_ == prior_temperature(4.0)
+    assert Sure(2, **parameters).fit(some_texts(4, 2)).calibration_ == prior_temperature(16.0)
+    assert Sure(4, **parameters).fit(some_texts(64, 4)).calibration_ == prior_temperature(2**0.5)
 
 
 def test_weights_count_in_the_temperature() -> None:

@@ -15,7 +15,7 @@ from smalltext_torch.split import MIN_HELD_OUT
 
 
 def calibrated(
-    loss: Loss, held_out: Examples | None, logits: NDArray[np.float32] | None, temperature: float, num_classes: int
+    loss: Loss, held_out: Examples | None, logits: NDArray[np.float32] | None, temperature: float
 ) -> Loss:
     """Return a loss whose probabilities are calibrated.
 
@@ -32,31 +32,40 @@ def calibrated(
     logits : ndarray of float32, shape (len(held_out), num_classes), optional
         Their logits.
     temperature : float
-        The temperature expected of a network trained on two classes; see `expected_temperature`.
-    num_classes : int
-        The number of classes.
+        The temperature that is taken without held-out texts; see `expected_temperature`.
     """
     if not loss.multi_label:
         if held_out is None or logits is None:
-            return replace(loss, calibration=prior_temperature(expected_temperature(temperature, num_classes)))
+            return replace(loss, calibration=prior_temperature(temperature))
         return replace(loss, calibration=fit_temperature(logits, np.asarray(held_out.y), held_out.weights))
     if held_out is None or logits is None or len(held_out) < MIN_HELD_OUT or loss.class_weights is not None:
         return loss
     return replace(loss, calibration=fit_logistic(logits, held_out.y, held_out.weights))
 
 
-def expected_temperature(of_two_classes: float, num_classes: int) -> float:
-    """Return the temperature expected of a network: the more classes, the closer to 1.
+def expected_temperature(base: float, num_texts: int, num_classes: int) -> float:
+    """Return the temperature expected of a network that was trained until it fits all of a few texts.
 
-    Trained until it fits all of a few texts, a network is surest of itself where there are two classes; with many
-    classes, the same number of steps leaves it less sure.
+    The fewer texts and the fewer classes, the more overconfident it is: ``base ** (a * b)`` with
+    ``a = (2 / num_classes) ** 2`` and ``b = (64 / num_texts) ** (1 / 4)``.
+
+    Parameters
+    ----------
+    base : float
+        The temperature for two classes and 64 texts.
+    num_texts : int
+        The number of training texts, 1 or more.
+    num_classes : int
+        The number of classes.
 
     Examples
     --------
-    >>> [round(expected_temperature(4.0, classes), 2) for classes in (2, 3, 5, 20)]
-    [4.0, 1.85, 1.25, 1.01]
+    >>> [round(expected_temperature(3.0, texts, 2), 2) for texts in (16, 64, 128)]
+    [4.73, 3.0, 2.52]
+    >>> [round(expected_temperature(3.0, 64, classes), 2) for classes in (2, 3, 5, 20)]
+    [3.0, 1.63, 1.19, 1.01]
     """
-    return float(of_two_classes ** ((2 / num_classes) ** 2))
+    return float(base ** ((2 / num_classes) ** 2 * (64 / num_texts) ** 0.25))
 
 
 def with_thresholds(loss: Loss, held_out: Examples | None, logits: NDArray[np.float32] | None) -> Loss:

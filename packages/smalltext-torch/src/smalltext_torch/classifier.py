@@ -128,7 +128,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     auto_min_steps: ClassVar[int] = 0
     """The minimum number of training steps for `min_steps` "auto"."""
     auto_temperature: ClassVar[float] = 1.0
-    """The temperature of `calibration` "auto" if no texts are held out from a training set of two classes."""
+    """The temperature of `calibration` "auto" for two classes and 64 texts of which none are held out."""
 
     def __init__(
         self,

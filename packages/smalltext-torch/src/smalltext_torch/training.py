@@ -32,7 +32,7 @@ from smalltext_torch.batching import (
     prediction_batches,
     training_batches,
 )
-from smalltext_torch.calibration import calibrated, with_thresholds
+from smalltext_torch.calibration import calibrated, expected_temperature, with_thresholds
 from smalltext_torch.device import Precision, Randomness, gradients, reproducible, resolve_device, training_budget
 from smalltext_torch.early_stopping import EarlyStoppingHandler
 from smalltext_torch.inference import (
@@ -156,9 +156,8 @@ def fit(
         )
         history = trainer.fit_loop(examples, held_out)
         if classifier.calibration == "auto":
-            loss = calibrated(
-                loss, held_out, trainer.logits(held_out), classifier.auto_temperature, classifier.num_classes
-            )
+            expected = expected_temperature(classifier.auto_temperature, len(examples), classifier.num_classes)
+            loss = calibrated(loss, held_out, trainer.logits(held_out), expected)
         if classifier.multi_label and classifier.multi_label_threshold == "auto":
             loss = with_thresholds(loss, held_out, trainer.logits(held_out))
     return TorchState(encoder, network, loss, train_set.label_names, history)

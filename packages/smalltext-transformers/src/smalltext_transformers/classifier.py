@@ -136,7 +136,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
     """
 
     name, distribution, version = "transformers", "smalltext-transformers", __version__
-    auto_min_steps, auto_temperature = 100, 4.0
+    auto_min_steps, auto_temperature = 100, 3.0
 
     def __init__(
         self,
