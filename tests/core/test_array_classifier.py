@@ -14,7 +14,11 @@ from smalltext_testing import check_classifier
 TEXTS = st.TextDataset.from_labels(["a fine film", "a dull film", "dull"], ["good", "bad", "bad"])
 
 NOT_INSTALLED = dict.fromkeys(
-    ["check_saved_model_loads_in_new_process", "check_label_names_are_saved"],
+    [
+        "check_saved_model_loads_in_new_process",
+        "check_label_names_are_saved",
+        "check_calibration_and_thresholds_are_saved",
+    ],
     "the class is no plugin's, so smalltext_core.load does not find it",
 )
 

@@ -196,8 +196,8 @@ def fit_temperature(
 
     Examples
     --------
-    >>> logits = np.tile([[0.0, 6.0]], (100, 1))  # very sure
-    >>> y = np.arange(100) % 5 > 0  # and right four times in five
+    >>> logits = np.tile([[0.0, 6.0]], (2000, 1))  # very sure
+    >>> y = np.arange(2000) % 5 > 0  # and right four times in five
     >>> round(float(fit_temperature(logits, y.astype(int)).probabilities(logits)[0, 1]), 2)
     0.81
     """

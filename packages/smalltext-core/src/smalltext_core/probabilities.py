@@ -107,7 +107,7 @@ def choose_thresholds(
     >>> from scipy.sparse import csr_matrix
     >>> proba = np.tile([[0.1], [0.3], [0.2], [0.4]], (10, 1))
     >>> choose_thresholds(proba, csr_matrix(np.tile([[0], [1], [0], [1]], (10, 1)))).round(2).tolist()
-    [0.25]
+    [0.24]
     """
     from scipy.special import expit, logit
 

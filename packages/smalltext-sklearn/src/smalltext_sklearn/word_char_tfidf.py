@@ -92,7 +92,7 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
     >>> vectorizer = WordCharTfidfVectorizer(char_ngram_range=(4, 4), char_weight=1.0)
     >>> x = vectorizer.fit_transform(["good films", "a film"])
     >>> x.shape, sorted(vectorizer.char_vocabulary_)[:4]
-    ((2, 14), [' a ', ' fil', ' goo', 'film'])
+    ((2, 15), [' a ', ' fil', ' goo', 'film'])
     """
 
     def __init__(
