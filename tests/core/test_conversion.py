@@ -10,7 +10,7 @@ import pytest
 from smalltext_core import TextDataset, create_factory, list_to_csr
 from smalltext_core.conversion import are_whole, is_number, is_whole
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.validation import check_num_classes, check_seed, check_threshold
+from smalltext_core.validation import check_num_classes, check_seed, check_thresholds
 
 SPANS = (np.timedelta64(2, "s"), np.timedelta64("NaT"))
 WHOLE = (0, -1, 10**400, np.int8(3), np.uint64(3))
@@ -38,7 +38,8 @@ def test_nothing_else_is_a_number(value):
 
 @pytest.mark.parametrize("span", SPANS, ids=repr)
 @pytest.mark.parametrize(
-    "check", [lambda span: check_num_classes(span, multi_label=False), check_seed, check_threshold]
+    "check",
+    [lambda span: check_num_classes(span, multi_label=False), check_seed, lambda span: check_thresholds(span, 2)],
 )
 def test_no_setting_is_a_span_of_time(check, span):
     with pytest.raises(InvalidInputError):

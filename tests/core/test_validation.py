@@ -10,7 +10,6 @@ from smalltext_core.validation import (
     check_flag,
     check_num_classes,
     check_seed,
-    check_threshold,
     check_thresholds,
     prediction_data,
     training_data,
@@ -184,13 +183,6 @@ def test_a_seed_is_none_or_what_every_generator_takes():
     for wrong in (-1, 2**32, 1.0, True, "1", np.random.default_rng(0)):
         with pytest.raises(InvalidInputError, match=r"^seed: got "):
             check_seed(wrong)
-
-
-def test_a_threshold_is_a_number_from_zero_to_below_one():
-    assert [check_threshold(value) for value in (0, 0.5, np.float32(0.25))] == [0.0, 0.5, 0.25]
-    for wrong in (1, -0.1, float("nan"), "0.5", None, True, False):
-        with pytest.raises(InvalidInputError, match=r"^multi_label_threshold: got "):
-            check_threshold(wrong)
 
 
 def test_a_flag_is_true_or_false_and_no_text_that_would_count_as_true():

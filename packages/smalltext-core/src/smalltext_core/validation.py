@@ -188,13 +188,6 @@ def check_seed(seed: object) -> int | None:
     return int(seed)
 
 
-def check_threshold(threshold: object) -> float:
-    """Return a multi-label threshold, a number in [0, 1), or raise InvalidInputError."""
-    if not is_number(threshold) or not 0 <= threshold < 1:
-        raise InvalidInputError("multi_label_threshold", brief(threshold), "a number from 0 to below 1")
-    return float(threshold)
-
-
 def check_thresholds(threshold: object, num_classes: int) -> Threshold:
     """Return "auto", one multi-label threshold in [0, 1) or one for each class, or raise InvalidInputError."""
     if isinstance(threshold, str) and threshold == "auto":
