@@ -17,6 +17,7 @@ from smalltext_core.calibration import prior_temperature
 from smalltext_core.errors import ModelFolderError
 from smalltext_torch.early_stopping import EarlyStopping
 from smalltext_torch.inference import Loss
+from smalltext_torch.training import Trainer
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_multi_label_texts, some_texts
 
 
@@ -86,6 +87,20 @@ def test_weights_count_in_the_temperature() -> None:
     assert plain is not None
     assert balanced is not None
     assert plain.temperature != balanced.temperature
+
+
+def test_logits_of_held_out_texts_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = []
+    logits = Trainer.logits
+
+    def counted(trainer: Trainer[Any], held_out: Any) -> Any:
+        computed.append(held_out)
+        return logits(trainer, held_out)
+
+    monkeypatch.setattr(Trainer, "logits", counted)
+    BagOfEmbeddings(3, True, calibration="auto", multi_label_threshold="auto").fit(some_multi_label_texts(400))
+    BagOfEmbeddings(3, True).fit(some_multi_label_texts(400))
+    assert len(computed) == 1
 
 
 def test_a_loss_applies_its_calibration_before_the_softmax() -> None:

@@ -155,11 +155,13 @@ def fit(
             precision=classifier.precision_for(network, device),
         )
         history = trainer.fit_loop(examples, held_out)
+        choose_thresholds = classifier.multi_label and classifier.multi_label_threshold == "auto"
+        logits = trainer.logits(held_out) if classifier.calibration == "auto" or choose_thresholds else None
         if classifier.calibration == "auto":
             expected = expected_temperature(classifier.auto_temperature, len(examples), classifier.num_classes)
-            loss = calibrated(loss, held_out, trainer.logits(held_out), expected)
-        if classifier.multi_label and classifier.multi_label_threshold == "auto":
-            loss = with_thresholds(loss, held_out, trainer.logits(held_out))
+            loss = calibrated(loss, held_out, logits, expected)
+        if choose_thresholds:
+            loss = with_thresholds(loss, held_out, logits)
     return TorchState(encoder, network, loss, train_set.label_names, history)
 
 
