@@ -212,6 +212,13 @@ def test_a_class_without_texts_gets_the_common_threshold():
     assert choose_thresholds(wider, csr_matrix((500, 3), dtype=np.int32)).tolist() == [0.5] * 3
 
 
+def test_only_ratios_of_weights_matter_for_thresholds():
+    logits, y = noisy_multi_label(60)
+    weights = np.random.default_rng(0).uniform(0.5, 2, 60)
+    chosen = choose_thresholds(expit(logits), y, weights)
+    assert choose_thresholds(expit(logits), y, 100 * weights) == pytest.approx(chosen)
+
+
 def test_one_text_moves_a_threshold_little():
     logits, y = noisy_multi_label(500)
     rare = np.zeros(500, dtype=int)

@@ -20,7 +20,7 @@ from scipy.special import expit, logsumexp, softmax
 from smalltext_core.errors import ModelFolderError
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import brief
-from smalltext_core.validation import check_choice, check_weights, with_mean_of_one
+from smalltext_core.validation import check_choice, checked_weights
 
 CalibrationChoice: TypeAlias = Literal["auto", "none"]
 """Whether probabilities are calibrated on held-out texts: the parameter `calibration` of a classifier."""
@@ -205,7 +205,7 @@ def fit_temperature(
 
     logits = np.asarray(logits, dtype=np.float64)
     usable = np.isfinite(logits[np.arange(len(y)), y])
-    logits, y, weight = logits[usable], y[usable], _weights(weights, len(usable))[usable]
+    logits, y, weight = logits[usable], y[usable], checked_weights(weights, len(usable))[usable]
     if len(y) == 0:
         return prior_temperature(float(np.clip(math.exp(prior_mean), *bounds)))
     rows = np.arange(len(y))
@@ -242,8 +242,7 @@ def fit_logistic(logits: Floats, y: csr_matrix, weights: ArrayLike | None = None
     flat = [part.reshape(-1, 1) for part in (clipped, targets, weight)]
     common = _logistic_maps(flat[0], flat[1], flat[2], np.zeros((2, 1)))
     maps = _logistic_maps(clipped, targets, weight, np.repeat(common, clipped.shape[1], axis=1))
-    scale, offset = np.exp(maps[0]), maps[1]
-    fitted = Calibration("logistic", tuple(scale.tolist()), tuple(offset.tolist()))
+    fitted = Calibration("logistic", tuple(np.exp(maps[0]).tolist()), tuple(maps[1].tolist()))
     return _measured(fitted, clipped, y, weight)
 
 
@@ -304,7 +303,7 @@ def expected_calibration_error(
         confidence, correct = proba.ravel(), _targets(y).ravel()
         weight = _weights_of_classes(weights, proba.shape).ravel()
     else:
-        weight = _weights(weights, len(proba))
+        weight = checked_weights(weights, len(proba))
         confidence, correct = proba.max(axis=1), (proba.argmax(axis=1) == np.asarray(y)).astype(np.float64)
     bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     gaps = np.bincount(bin_of, weights=weight * (confidence - correct), minlength=bins)
@@ -356,15 +355,11 @@ def _logistic_maps(
     return maps
 
 
-def _weights(weights: ArrayLike | None, count: int) -> NDArray[np.float64]:
-    return np.ones(count) if weights is None else with_mean_of_one(check_weights(weights, count))
-
-
 def _weights_of_classes(weights: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Return the weight of each text for each class, shape (n, num_classes), with a mean of 1."""
     if weights is not None and np.ndim(weights) == 2:
-        return _weights(np.asarray(weights).ravel(), math.prod(shape)).reshape(shape)
-    return np.repeat(_weights(weights, shape[0])[:, None], shape[1], axis=1)
+        return checked_weights(np.asarray(weights).ravel(), math.prod(shape)).reshape(shape)
+    return np.repeat(checked_weights(weights, shape[0])[:, None], shape[1], axis=1)
 
 
 def _targets(y: csr_matrix) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels
-from smalltext_core.validation import check_thresholds, check_weights
+from smalltext_core.validation import check_thresholds, checked_weights
 
 Probabilities = NDArray[np.float32]
 """Dense float32, shape (n, num_classes): column k is class k."""
@@ -85,8 +85,8 @@ def choose_thresholds(
 ) -> NDArray[np.float64]:
     """Choose a threshold for each class of a multi-label problem, for the greatest F1 on held-out texts.
 
-    The threshold of a class is a mean of its own best one and of the one that is best for all classes together, in
-    logits; its own counts as much as its number of texts, the common one as ten texts.
+    Each threshold is a weighted mean, in logits, of the best threshold for the class and the best common threshold
+    for all classes. The weights are the number of texts of the class, and ten texts.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def choose_thresholds(
     y : csr_matrix of int, shape (n, num_classes)
         The classes of these texts.
     weights : array-like of float, shape (n,), optional
-        The weight of each text, 0 or greater.
+        The weight of each text, 0 or greater; only ratios matter.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def choose_thresholds(
     from scipy.special import expit, logit
 
     targets = np.asarray(y.toarray() > 0, dtype=np.float64)
-    weight = np.ones(len(targets)) if weights is None else check_weights(weights, len(targets))
+    weight = checked_weights(weights, len(targets))
     count = weight @ targets
     known = np.flatnonzero(count > 0)
     if len(known) == 0:

@@ -78,6 +78,11 @@ def with_mean_of_one(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     return scaled
 
 
+def checked_weights(weights: ArrayLike | None, count: int) -> NDArray[np.float64]:
+    """Return the weights of `count` texts with a mean of 1, all equal by default, or raise InvalidInputError."""
+    return np.ones(count) if weights is None else with_mean_of_one(check_weights(weights, count))
+
+
 def validation_data(validation_set: D, *, num_classes: int, multi_label: bool) -> D:
     """Check a labelled dataset that a classifier is validated on; the rules are those of training."""
     checked, _ = training_data(
