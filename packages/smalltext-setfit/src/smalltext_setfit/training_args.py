@@ -232,7 +232,7 @@ class TrainingArgs:
         return float(first), float(second)
 
     def for_encoder(self, dimensions: int) -> TrainingArgs:
-        """Return arguments in which a learning rate "auto" is that of an encoder with so many dimensions."""
+        """Return arguments whose learning rate "auto" is replaced by the one for the size of the encoder."""
         if self.body_learning_rate != AUTO:
             return self
         by_size = (rate for limit, rate in LEARNING_RATES_BY_SIZE if dimensions < limit)

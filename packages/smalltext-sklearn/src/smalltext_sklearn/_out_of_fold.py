@@ -43,7 +43,7 @@ def out_of_fold_logits(
 
     `x` are the features of `texts` by the fitted `vectorizer`; these two are None if there are only features. The
     result is None if there are too few texts for folds, if the estimator cannot be fitted to so few of them, or if
-    there are so many classes that each is represented by a mean, which has its own scale.
+    the number of classes is so large that each is represented by the mean of its texts, which has its own scale.
     """
     if exceeds_memory(training.estimator, training.num_classes, *x.shape):
         return None

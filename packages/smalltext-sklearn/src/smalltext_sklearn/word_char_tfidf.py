@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LONGEST_NGRAM = 50
 
 _LONGEST_WORD = 100
-"""Only so many characters at the start of a word become n-grams, which leaves out most of encoded data."""
+"""The maximum length of a word; longer ones, such as encoded data, are truncated before n-grams are counted."""
 
 
 def normalized(text: str) -> str:
