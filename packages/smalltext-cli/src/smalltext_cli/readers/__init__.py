@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import NamedTuple, TypeAlias
 
 from smalltext_cli.console import InputFileError, UsageError
 from smalltext_cli.readers import parquet, text_formats
 from smalltext_cli.readers.files import FileFormat, Quoting, Source, open_source
-from smalltext_core.errors import InvalidInputError
-from smalltext_core.label_names import class_name
-from smalltext_core.messages import shown
+from smalltext_cli.readers.values import (
+    InvalidValueError,
+    MissingLabelError,
+    parse_label,
+    parse_labels,
+    parse_text,
+    parse_weight,
+)
 
 Label: TypeAlias = "str | tuple[str, ...]"
 """The name of a class, or (multi-label) the names of those that apply."""
-
-_SEPARATOR = "|"
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_MAX_SHOWN = 60
 
 
 class Row(NamedTuple):
@@ -171,103 +167,3 @@ class Reader:
         except InvalidValueError as error:
             return isinstance(error, MissingLabelError)
         return False
-
-
-class InvalidValueError(ValueError):
-    """A value of a column is not what it should be; the reader adds its place."""
-
-    def __init__(self, problem: str, next_step: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.next_step = next_step
-
-
-class MissingLabelError(InvalidValueError):
-    """A label is missing."""
-
-
-def parse_text(value: object) -> str:
-    """Return a text, which may be empty but not missing."""
-    if value is None:
-        raise InvalidValueError("the text is missing", "Write an empty string, or drop it.")
-    if not isinstance(value, str):
-        advice = "Name another column with --text-column."
-        raise InvalidValueError(f"the text is {_type_name(value)}, not a string", advice)
-    if not value.isascii() and _SURROGATE.search(value):
-        raise InvalidValueError(
-            "a character is half of a surrogate pair, which no text encoding can hold",
-            "Write the character whole, or drop it.",
-        )
-    return value
-
-
-def parse_weight(value: object) -> float:
-    """Return a weight: a finite number, 0 or above."""
-    weight = math.nan
-    if isinstance(value, str):
-        if _NUMBER.fullmatch(value.strip()):
-            weight = float(value.strip())
-    elif not isinstance(value, (bool, bytes, bytearray)):
-        with suppress(TypeError, ValueError, OverflowError):
-            weight = float(value)  # type: ignore[arg-type]
-    if not math.isfinite(weight) or weight < 0:
-        given = "missing" if value in (None, "") else shown(value, _MAX_SHOWN)
-        raise InvalidValueError(f"the weight is {given}", "Write a finite number, 0 or above.")
-    return weight
-
-
-def parse_label(value: object) -> str:
-    """Return the name of a class; numbers, booleans and dates become names, null, NaN and blanks are missing."""
-    if isinstance(value, (list, dict)):
-        advice = "For several labels a text, train with --multi-label."
-        raise InvalidValueError(f"the label is {_type_name(value)}", advice)
-    if _is_missing(value):
-        detail = "" if value is None or value == "" else f" ({shown(value)})"
-        raise MissingLabelError(f"the label is missing{detail}", "Label it, or drop it.")
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = value.isoformat()
-    try:
-        return class_name(value)
-    except InvalidInputError as error:
-        advice = "Write it as a string, or drop it."
-        raise InvalidValueError(f"the label is no name: {error.given}", advice) from None
-
-
-def parse_labels(value: object, separator: str | None) -> tuple[str, ...]:
-    """Return the names of several classes, each once and in order; ``[]`` is none of them.
-
-    A value is a list, a string that holds a JSON list (unless a separator is given), or names with the separator,
-    by default ``|``, between them.
-    """
-    parts = value
-    if isinstance(value, str):
-        text = value.strip()
-        if separator is None and text.startswith("["):
-            parts = _json_list(text)
-        else:
-            parts = [part for part in text.split(separator or _SEPARATOR) if part.strip()] or None
-    elif not isinstance(value, list):
-        parts = None if _is_missing(value) else [value]
-    if not isinstance(parts, list):
-        raise MissingLabelError("the labels are missing", "Write [] if no class applies, or drop it.")
-    return tuple(dict.fromkeys(map(parse_label, parts)))
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip()) or value != value
-
-
-def _json_list(text: str) -> list[object]:
-    with suppress(ValueError, RecursionError):
-        parts = json.loads(text)
-        if isinstance(parts, list):
-            return parts
-    raise InvalidValueError(
-        f"{shown(text, _MAX_SHOWN)} is no JSON list of labels",
-        'Write ["one", "two"], or say with --separator what stands between the labels.',
-    )
-
-
-def _type_name(value: object) -> str:
-    names = {dict: "an object", list: "a list", bool: "true or false", int: "a number", float: "a number"}
-    return names.get(type(value), f"of type {type(value).__name__}")
