@@ -20,6 +20,7 @@ from typing import Any
 FROZEN = Path(__file__).with_name("public_face.json")
 
 MODULES = (
+    "smalltext_cache",
     "smalltext_cli",
     "smalltext_core",
     "smalltext_core.errors",

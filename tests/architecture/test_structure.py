@@ -23,10 +23,10 @@ def module(name: str, path: Path) -> str:
 
 CORE_LINES = 4482
 CORE_FILES = 19
-SOURCE_FILES = 124
+SOURCE_FILES = 122
 """Upper bounds, which only become smaller: 2,000 lines, 15 files and 110 files are what the design asks for."""
 
-NEWEST, NEWEST_FILES, NEWEST_LINES = "smalltext-embeddings", 12, 1335
+NEWEST, NEWEST_FILES, NEWEST_LINES = "smalltext-embeddings", 12, 1200
 """The backend that was built as a plugin of others would be, and upper bounds on it; 1,200 lines are asked for."""
 
 CLASS_DEPTH = 4

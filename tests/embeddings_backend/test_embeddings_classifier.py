@@ -204,7 +204,7 @@ def test_an_object_that_gives_no_vectors_is_refused(result):
         ({"multi_label_threshold": 1.0}, "multi_label_threshold"),
         ({"warm_start": 1}, "warm_start"),
         ({"seed": -1}, "seed"),
-        ({"cache_dir": 3}, "cache_dir"),
+        ({"embedding_cache_dir": 3}, "embedding_cache_dir"),
         ({"class_weight": "heavy"}, "class_weight"),
     ],
 )

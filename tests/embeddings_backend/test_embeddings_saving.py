@@ -59,7 +59,7 @@ def as_npy(folder, array):
 
 def test_a_static_encoder_is_in_the_folder_and_may_be_removed_after_loading(classifier, folder):
     loaded = st.load(folder)
-    assert loaded.cache_info().limit == classifier.cache_size
+    assert loaded.cache_info().limit == classifier.embedding_cache_size
     shutil.rmtree(folder)
     np.testing.assert_array_equal(loaded.predict_proba(TEXTS), classifier.predict_proba(TEXTS))
     again = pickle.loads(pickle.dumps(loaded))
@@ -70,10 +70,17 @@ def test_a_static_encoder_is_in_the_folder_and_may_be_removed_after_loading(clas
 
 def test_parameters_and_the_choices_of_training_are_restored(static_model, tmp_path):
     parameters = {"C": 3.0, "class_weight": {"football": 2.0}, "label_texts": {"space": ["stars", "rockets"]}}
-    classifier = trained(static_model, **parameters, warm_start=True, cache_size=10**6)
+    classifier = trained(static_model, **parameters, warm_start=True, embedding_cache_size=10**6)
     classifier.save(tmp_path / "model")
     loaded = st.load(tmp_path / "model")
-    for name in (*parameters, "calibration", "multi_label_threshold", "warm_start", "seed", "cache_size"):
+    for name in (
+        *parameters,
+        "calibration",
+        "multi_label_threshold",
+        "warm_start",
+        "seed",
+        "embedding_cache_size",
+    ):
         assert getattr(loaded, name) == getattr(classifier, name), name
     assert loaded.calibration_ == classifier.calibration_
     assert loaded.head_.C == 3.0
@@ -147,7 +154,7 @@ CHANGES = {
     "multi-label": lambda state: state["classifier"].update(multi_label="yes"),
     "a class weight": lambda state: state["classifier"].update(class_weight=[[0, "heavy"]]),
     "label texts": lambda state: state["classifier"].update(label_texts=[[0, [1]]]),
-    "a cache size": lambda state: state["classifier"].update(cache_size="all"),
+    "a cache size": lambda state: state["classifier"].update(embedding_cache_size="all"),
     "thresholds": lambda state: state.update(thresholds=[0.5, 0.5, 0.5]),
     "a calibration": lambda state: state["calibration"].update(scale=[float(10**9)]),
     "no encoder": lambda state: state.update(encoder="use-multilingual"),

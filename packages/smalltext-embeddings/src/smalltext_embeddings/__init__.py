@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from smalltext_core.lazy_import import lazy_attributes
 
 if TYPE_CHECKING:
-    from smalltext_embeddings.cache import CacheInfo
+    from smalltext_cache import CacheInfo
     from smalltext_embeddings.choice import as_encoder
     from smalltext_embeddings.classifier import EmbeddingClassifier
     from smalltext_embeddings.dataset import EmbeddingDataset
@@ -30,8 +30,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
-        "cache": ("CacheInfo",),
-        "classifier": ("EmbeddingClassifier",),
+        "classifier": ("CacheInfo", "EmbeddingClassifier"),
         "dataset": ("EmbeddingDataset",),
         "choice": ("as_encoder",),
         "encoders": ("Encoder",),

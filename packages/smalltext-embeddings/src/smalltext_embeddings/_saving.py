@@ -32,7 +32,7 @@ MOST_BYTES_WITH_ENCODER = 100_000_000
 
 PARAMETERS = (
     *("num_classes", "multi_label", "C", "class_weight", "calibration", "multi_label_threshold", "label_texts"),
-    *("warm_start", "seed", "cache_size"),
+    *("warm_start", "seed", "embedding_cache_size"),
 )
 """The arguments of the constructor that are saved."""
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, vstack
 
+from smalltext_cache import CACHE_SIZE, CacheInfo, EmbeddingCache
 from smalltext_core import Classifier, Dataset, ProbabilisticClassifier, TextDataset, validation
 from smalltext_core.atomic import as_path
 from smalltext_core.calibration import CalibrationChoice, check_calibration
@@ -23,7 +24,6 @@ from smalltext_core.probabilities import Probabilities, empty_probabilities
 from smalltext_core.validation import ClassWeight, by_number, check_class_weight, class_weights
 from smalltext_embeddings import _saving
 from smalltext_embeddings._head import Head, Problem, fit_head
-from smalltext_embeddings.cache import CACHE_SIZE, CacheInfo, EmbeddingCache
 from smalltext_embeddings.choice import as_encoder
 from smalltext_embeddings.dataset import EmbeddingDataset
 from smalltext_embeddings.encoders import Encoder, Vectors
@@ -67,9 +67,9 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         the labels, or their names, are more.
     seed : int, optional
         The random seed for the folds of cross-validation, from 0 to 2**32 - 1.
-    cache_size : int, default=536870912
+    embedding_cache_size : int, default=536870912
         The most bytes of the embeddings that are kept in memory, for all classifiers of the process.
-    cache_dir : path, optional
+    embedding_cache_dir : path, optional
         A folder in which embeddings are kept for later processes; by default they are kept in memory alone.
 
     Attributes
@@ -114,8 +114,8 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         label_texts: LabelTexts = None,
         warm_start: bool = False,
         seed: int | None = None,
-        cache_size: int = CACHE_SIZE,
-        cache_dir: str | Path | None = None,
+        embedding_cache_size: int = CACHE_SIZE,
+        embedding_cache_dir: str | Path | None = None,
     ) -> None:
         self.num_classes = validation.check_num_classes(num_classes, multi_label)
         self.multi_label = validation.check_flag("multi_label", multi_label)
@@ -127,8 +127,10 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         self.label_texts = _checked_label_texts(label_texts, self.num_classes)
         self.warm_start = validation.check_flag("warm_start", warm_start)
         self.seed = validation.check_seed(seed)
-        self.cache_size = validation.check_count("cache_size", cache_size, minimum=0)
-        self.cache_dir = None if cache_dir is None else as_path(cache_dir, "cache_dir")
+        self.embedding_cache_size = validation.check_count("embedding_cache_size", embedding_cache_size, minimum=0)
+        self.embedding_cache_dir = (
+            None if embedding_cache_dir is None else as_path(embedding_cache_dir, "embedding_cache_dir")
+        )
         self.encoder = as_encoder(encoder)
         self._cache: EmbeddingCache | None = None
 
@@ -257,7 +259,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         folder: str | Path,
         *,
         encoder: str | Path | Encoder | Any = None,
-        cache_dir: str | Path | None = None,
+        embedding_cache_dir: str | Path | None = None,
     ) -> Self:
         """Load a classifier from a folder that `save` wrote.
 
@@ -268,7 +270,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         encoder : str, path, Encoder or object, optional
             The encoder it was trained with, where the folder does not hold it. By default the one in the folder,
             or of the name that the folder has.
-        cache_dir : path, optional
+        embedding_cache_dir : path, optional
             A folder in which embeddings are kept; a saved model does not name it.
 
         Returns
@@ -278,7 +280,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
             folder is not a saved model, is damaged, or the encoder is another one.
         """
         parameters, head, found, names = _saving.load(folder, encoder, cls)
-        classifier = cls(found, **parameters, cache_dir=cache_dir)
+        classifier = cls(found, **parameters, embedding_cache_dir=embedding_cache_dir)
         classifier._restore(head, names)
         return classifier
 
@@ -297,12 +299,12 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
 
     def _embeddings(self) -> EmbeddingCache:
         if self._cache is None:
-            self._cache = EmbeddingCache(self.encoder, self.cache_size, self.cache_dir)
+            self._cache = EmbeddingCache(self.embedding_cache_size, self.embedding_cache_dir)
         return self._cache
 
     def _vectors(self, data_set: Dataset[Any], argument: str) -> Vectors:
         if isinstance(data_set, TextDataset):
-            return self._embeddings().vectors(data_set.x)
+            return self._embeddings().vectors(data_set.x, self.encoder)
         if not isinstance(data_set, EmbeddingDataset):
             allowed = "a TextDataset or an EmbeddingDataset"
             raise InvalidInputError(argument, type(data_set).__name__, allowed, "Give the texts themselves.")
@@ -360,7 +362,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         texts, numbers = described
         vectors, y = self._vectors(train_set, "train_set"), train_set.y
         if texts:
-            vectors = np.concatenate([vectors, self._embeddings().vectors(texts)])
+            vectors = np.concatenate([vectors, self._embeddings().vectors(texts, self.encoder)])
             y = _with_described(y, numbers, num_classes, self.multi_label)
             weights = None if weights is None else np.append(weights, np.ones(len(texts)))
         if not self.multi_label and len(np.unique(y)) < 2:

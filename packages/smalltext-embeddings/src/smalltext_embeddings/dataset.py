@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from smalltext_cache import EmbeddingCache
 from smalltext_core.conversion import Rows, positions
 from smalltext_core.dataset import Dataset, as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
 from smalltext_core.messages import shown
-from smalltext_embeddings.cache import EmbeddingCache, unit_vectors
 from smalltext_embeddings.choice import as_encoder
-from smalltext_embeddings.encoders import Vectors
+from smalltext_embeddings.encoders import Vectors, unit_vectors
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -99,7 +99,7 @@ class EmbeddingDataset(Dataset[Vectors]):
             If `encoder` is none, or the texts or labels are invalid.
         """
         found = as_encoder(encoder)
-        vectors = EmbeddingCache(found).vectors(as_texts(texts, "texts"))
+        vectors = EmbeddingCache().vectors(as_texts(texts, "texts"), found)
         return cls(vectors, y, target_labels, fingerprint=found.fingerprint, label_names=label_names)
 
     @staticmethod

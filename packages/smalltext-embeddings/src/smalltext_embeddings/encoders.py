@@ -68,6 +68,16 @@ class Encoder(ABC):
             Any texts; long ones are cut.
         """
 
+    def embed(self, texts: list[str]) -> Vectors:
+        """Return the vectors of texts, divided by their length, shape (len(texts), dimensions).
+
+        Parameters
+        ----------
+        texts : list of str
+            Any texts; long ones are cut.
+        """
+        return unit_vectors(self.encode(texts))
+
     def files(self) -> Content | None:
         """Return the files from which a saved classifier can restore this encoder; None if it cannot."""
         return None
@@ -112,6 +122,20 @@ class ObjectEncoder(Encoder):
             allowed = f"finite numbers, shape ({len(texts)}, dimensions), for {len(texts)} texts"
             raise InvalidInputError("encoder", f"{self.name}.encode, which returned {shown(given)}", allowed)
         return vectors
+
+
+def unit_vectors(vectors: Vectors) -> Vectors:
+    """Return vectors divided by their length; zeros stay zeros.
+
+    Examples
+    --------
+    >>> unit_vectors(np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32)).round(2).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    least = np.float32(1e-30)
+    scaled = vectors / np.maximum(np.abs(vectors).max(axis=1, keepdims=True, initial=0), least)
+    lengths = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
+    return np.asarray(scaled / np.maximum(lengths, least)[:, None], dtype=np.float32)
 
 
 def require(module: str, extra: str, name: str) -> None:

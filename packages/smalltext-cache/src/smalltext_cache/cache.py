@@ -16,12 +16,12 @@ from itertools import repeat
 from pathlib import Path
 from sys import getsizeof
 from tempfile import NamedTemporaryFile
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smalltext_embeddings.encoders import Encoder, Vectors
+Vectors: TypeAlias = "NDArray[np.float32]"
 
 CACHE_SIZE = 512 * 2**20
 """The default limit of the memory in bytes."""
@@ -37,13 +37,51 @@ _MOST_FILES = 32
 """When there are more files of one encoder, they are merged."""
 
 
+class Embedder(Protocol):
+    """An encoder of texts, as the cache calls it.
+
+    Attributes
+    ----------
+    fingerprint : str
+        A hash of weights and settings, 64 hexadecimal digits; embedders with equal ones give equal vectors.
+    dimensions : int
+        The length of a vector.
+
+    Examples
+    --------
+    >>> class Lengths:
+    ...     fingerprint, dimensions = "00" * 32, 1
+    ...
+    ...     def embed(self, texts):
+    ...         return np.array([[len(text)] for text in texts], dtype=np.float32)
+    >>> EmbeddingCache().vectors(["one", "three"], Lengths()).tolist()
+    [[3.0], [5.0]]
+    """
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def dimensions(self) -> int: ...
+
+    def embed(self, texts: list[str]) -> Vectors:
+        """Return the vectors of texts, shape (len(texts), dimensions).
+
+        Parameters
+        ----------
+        texts : list of str
+            Distinct texts.
+        """
+
+
 class CacheInfo(NamedTuple):
-    """How a cache of embeddings was used: what ``EmbeddingClassifier.cache_info`` returns.
+    """How a cache of embeddings was used: what ``cache_info`` of a classifier returns.
 
     Parameters
     ----------
     hits, misses : int
-        How many texts this classifier found in memory or in the folder, and how many it had to encode.
+        How many texts this classifier found in memory, in the folder or earlier in the same call, and how many it
+        had to encode.
     texts : int
         The number of texts in memory, of all encoders and classifiers of the process.
     size, limit : int
@@ -159,6 +197,10 @@ class FolderCache:
         self._vectors: dict[str, Vectors] = {}
         self._places: dict[bytes, tuple[str, int]] = {}
 
+    def is_of(self, encoder: str, dimensions: int) -> bool:
+        """Return whether these are the vectors of an encoder."""
+        return self._encoder.hex() == encoder and self._dimensions == dimensions
+
     def find(self, keys: list[bytes], out: Vectors) -> NDArray[np.intp]:
         """Write the vectors of known texts, given by `key_of`, into `out`, and return the rows of the others."""
         self._read_new_files()
@@ -247,38 +289,72 @@ def memory_cache(limit: int) -> MemoryCache:
 
 
 class EmbeddingCache:
-    """The vectors of one encoder, of length 1: from memory, from a folder if one is given, or computed."""
+    """A cache of embeddings: from memory, from a folder if one is given, or computed.
 
-    def __init__(self, encoder: Encoder, limit: int = CACHE_SIZE, folder: Path | None = None) -> None:
-        self._encoder = encoder
+    Parameters
+    ----------
+    limit : int, default=536870912
+        The most bytes that are kept in memory, which all caches of the process with this limit share; 0 keeps
+        nothing.
+    folder : path, optional
+        Where embeddings are kept for later processes; by default they are kept in memory alone.
+
+    Examples
+    --------
+    >>> cache = EmbeddingCache(limit=2**20)
+    >>> cache.info().hits, cache.info().limit
+    (0, 1048576)
+    """
+
+    def __init__(self, limit: int = CACHE_SIZE, folder: Path | None = None) -> None:
         self._memory = memory_cache(limit)
-        self._folder = None if folder is None else FolderCache(folder, encoder.fingerprint, encoder.dimensions)
+        self._folder = folder
+        self._reader: FolderCache | None = None
         self._hits = self._misses = 0
 
-    def vectors(self, texts: list[str]) -> Vectors:
-        """Return the vectors of texts, shape (len(texts), dimensions); those of length 0 stay zeros."""
-        vectors = np.empty((len(texts), self._encoder.dimensions), dtype=np.float32)
-        missing = self._memory.find(self._encoder.fingerprint, texts, vectors)
+    def vectors(self, texts: list[str], encoder: Embedder) -> Vectors:
+        """Return the vectors of texts; those that are not known yet are computed, each distinct text once.
+
+        Parameters
+        ----------
+        texts : list of str
+            Texts.
+        encoder : Embedder
+            What computes vectors, and whose fingerprint tells which ones are known.
+
+        Returns
+        -------
+        ndarray of float32, shape (len(texts), dimensions)
+        """
+        vectors = np.empty((len(texts), encoder.dimensions), dtype=np.float32)
+        missing = self._memory.find(encoder.fingerprint, texts, vectors)
+        number_of: dict[str, int] = {}
         if len(missing):
-            number_of: dict[str, int] = {}
             numbers = [number_of.setdefault(texts[row], len(number_of)) for row in missing]
-            vectors[missing] = self._computed(list(number_of))[numbers]
-        self._hits += len(texts) - len(missing)
+            vectors[missing] = self._computed(list(number_of), encoder)[numbers]
+        self._hits += len(texts) - len(number_of)
         return vectors
 
     def info(self) -> CacheInfo:
-        """Return how the cache was used."""
+        """Return how the cache was used.
+
+        Returns
+        -------
+        CacheInfo
+        """
         memory = self._memory
         return CacheInfo(self._hits, self._misses, len(memory), memory.size, memory.limit)
 
-    def _computed(self, texts: list[str]) -> Vectors:
+    def _computed(self, texts: list[str], encoder: Embedder) -> Vectors:
         """Return the vectors of distinct texts that are not in memory, and keep them."""
-        fingerprint = self._encoder.fingerprint
-        vectors = np.empty((len(texts), self._encoder.dimensions), dtype=np.float32)
+        fingerprint, dimensions = encoder.fingerprint, encoder.dimensions
+        vectors = np.empty((len(texts), dimensions), dtype=np.float32)
         missing, keys = np.arange(len(texts)), []
         if self._folder is not None:
+            if self._reader is None or not self._reader.is_of(fingerprint, dimensions):
+                self._reader = FolderCache(self._folder, fingerprint, dimensions)
             keys = [key_of(text) for text in texts]
-            missing = self._folder.find(keys, vectors)
+            missing = self._reader.find(keys, vectors)
             known = np.setdiff1d(np.arange(len(texts)), missing)
             self._memory.add(fingerprint, [texts[row] for row in known], vectors[known])
             self._hits += len(known)
@@ -286,22 +362,8 @@ class EmbeddingCache:
         for start in range(0, len(missing), _PORTION):
             rows = missing[start : start + _PORTION]
             chosen = [texts[row] for row in rows]
-            vectors[rows] = unit_vectors(self._encoder.encode(chosen))
+            vectors[rows] = encoder.embed(chosen)
             self._memory.add(fingerprint, chosen, vectors[rows])
-        if self._folder is not None:
-            self._folder.add([keys[row] for row in missing], vectors[missing])
+        if self._reader is not None and len(missing):
+            self._reader.add([keys[row] for row in missing], vectors[missing])
         return vectors
-
-
-def unit_vectors(vectors: Vectors) -> Vectors:
-    """Return vectors divided by their length; zeros stay zeros.
-
-    Examples
-    --------
-    >>> unit_vectors(np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32)).round(2).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
-    """
-    least = np.float32(1e-30)
-    scaled = vectors / np.maximum(np.abs(vectors).max(axis=1, keepdims=True, initial=0), least)
-    lengths = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
-    return np.asarray(scaled / np.maximum(lengths, least)[:, None], dtype=np.float32)

@@ -1,0 +1,197 @@
+"""Texts are encoded once: in memory up to a limit, and in a folder that is never believed if it is damaged."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from cache.hashed_texts import HashedTexts
+from smalltext_cache import EmbeddingCache
+from smalltext_cache.cache import FolderCache, MemoryCache, key_of, memory_cache
+
+TEXTS = [f"text number {number}" for number in range(50)]
+
+
+@pytest.fixture
+def encoder(request):
+    """Return an encoder for which no other test has filled the memory."""
+    return HashedTexts(request.node.nodeid)
+
+
+@pytest.fixture
+def expected():
+    return HashedTexts("any").embed(TEXTS)
+
+
+def forget():
+    """Let the process forget all vectors, as a new process would."""
+    memory_cache.cache_clear()
+
+
+def test_a_text_is_encoded_once_by_all_classifiers(encoder, expected):
+    for _ in range(3):
+        np.testing.assert_array_equal(EmbeddingCache().vectors(TEXTS * 2, encoder), expected[list(range(50)) * 2])
+    assert encoder.texts == TEXTS
+
+
+def test_an_encoder_with_another_fingerprint_is_not_believed(encoder):
+    other = HashedTexts("another")
+    EmbeddingCache().vectors(TEXTS, encoder)
+    EmbeddingCache().vectors(TEXTS, other)
+    assert other.texts == TEXTS
+
+
+def test_the_memory_keeps_what_was_used_last():
+    memory = MemoryCache(30 * (4 * 8 + 300))
+    vectors = np.arange(400, dtype=np.float32).reshape(50, 8)
+    out = np.empty((1, 8), dtype=np.float32)
+    for number, text in enumerate(TEXTS):
+        memory.add("one", [text], vectors[number : number + 1])
+        assert len(memory.find("one", TEXTS[:1], out)) == 0
+        assert memory.size <= memory.limit
+    assert len(memory.find("one", TEXTS[-1:], out)) == 0
+    np.testing.assert_array_equal(out, vectors[-1:])
+    assert len(memory.find("one", TEXTS[1:2], out)) == 1
+
+
+def test_the_memory_forgets_other_encoders_first():
+    memory = MemoryCache(60 * (4 * 8 + 300))
+    for encoder in ("one", "two"):
+        memory.add(encoder, TEXTS, np.zeros((50, 8), dtype=np.float32))
+    out = np.empty((50, 8), dtype=np.float32)
+    assert len(memory.find("one", TEXTS, out)) == 50
+    assert len(memory.find("two", TEXTS, out)) == 0
+
+
+def test_a_limit_of_zero_keeps_nothing(encoder, expected):
+    cache = EmbeddingCache(0)
+    for _ in range(2):
+        np.testing.assert_array_equal(cache.vectors(TEXTS, encoder), expected)
+    assert encoder.texts == TEXTS * 2
+    assert cache.info().size == 0
+
+
+def test_threads_share_the_memory(encoder, expected):
+    cache = EmbeddingCache(50 * 400)
+    wrong = []
+
+    def work(start):
+        for step in range(20):
+            rows = np.arange(start + step, start + step + 20) % 50
+            if not np.array_equal(cache.vectors([TEXTS[row] for row in rows], encoder), expected[rows]):
+                wrong.append(start)
+
+    threads = [threading.Thread(target=work, args=(start,)) for start in (0, 10, 30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_folder_is_read_by_later_processes(encoder, expected, tmp_path):
+    EmbeddingCache(folder=tmp_path).vectors(TEXTS[:30], encoder)
+    for _ in range(2):
+        forget()
+        found = EmbeddingCache(folder=tmp_path)
+        np.testing.assert_array_equal(found.vectors(TEXTS, encoder), expected)
+    assert encoder.texts == TEXTS
+    assert found.info()[:2] == (50, 0)
+
+
+DAMAGES = {
+    "a changed byte": lambda data: bytes([*data[:300], data[300] ^ 1, *data[301:]]),
+    "a changed count": lambda data: data[:55] + b"\xff" + data[56:],
+    "cut short": lambda data: data[:-100],
+    "empty": lambda data: b"",
+    "longer": lambda data: data + b"\0" * 16,
+    "something else": lambda data: b"not embeddings",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_is_not_believed(encoder, expected, tmp_path, damage):
+    EmbeddingCache(folder=tmp_path).vectors(TEXTS, encoder)
+    (file,) = tmp_path.rglob("*.embeddings")
+    file.write_bytes(damage(file.read_bytes()))
+    forget()
+    with pytest.warns(UserWarning, match="damaged"):
+        found = EmbeddingCache(folder=tmp_path).vectors(TEXTS, encoder)
+    np.testing.assert_array_equal(found, expected)
+    assert encoder.texts == TEXTS * 2
+
+
+def test_a_file_of_another_encoder_is_not_believed(encoder, expected, tmp_path):
+    own, foreign = (FolderCache(tmp_path, one.fingerprint, 8) for one in (encoder, HashedTexts("foreign")))
+    foreign.add([key_of(text) for text in TEXTS], np.zeros((50, 8), dtype=np.float32))
+    own.folder.mkdir()
+    for file in foreign.folder.iterdir():
+        file.rename(own.folder / file.name)
+    with pytest.warns(UserWarning, match="another encoder"):
+        found = EmbeddingCache(folder=tmp_path).vectors(TEXTS, encoder)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_many_files_are_merged(encoder, expected, tmp_path):
+    reader, cache = EmbeddingCache(0, tmp_path), EmbeddingCache(folder=tmp_path)
+    for text in TEXTS:
+        cache.vectors([text], encoder)
+        reader.vectors(TEXTS[:1], encoder)
+    assert len(list(tmp_path.rglob("*.embeddings"))) < 40
+    forget()
+    np.testing.assert_array_equal(EmbeddingCache(folder=tmp_path).vectors(TEXTS, encoder), expected)
+    np.testing.assert_array_equal(reader.vectors(TEXTS, encoder), expected)
+    assert encoder.texts == TEXTS
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_one_cache_serves_several_encoders(encoder, expected, tmp_path):
+    cache, other = EmbeddingCache(0, tmp_path), HashedTexts("of other dimensions", dimensions=4)
+    for _ in range(2):
+        np.testing.assert_array_equal(cache.vectors(TEXTS, encoder), expected)
+        np.testing.assert_array_equal(cache.vectors(TEXTS, other), expected[:, :4])
+    assert encoder.texts == other.texts == TEXTS
+
+
+def test_info_counts_what_was_found_and_what_was_computed(encoder, tmp_path):
+    cache = EmbeddingCache(2**20, tmp_path)
+    cache.vectors(TEXTS[:10], encoder)
+    cache.vectors(TEXTS[:20] * 2, encoder)
+    info = cache.info()
+    assert info[:3] == (30, 20, 20)
+    assert 20 * 8 * 4 < info.size <= info.limit == 2**20
+
+
+def test_a_folder_that_takes_no_files_is_a_warning(encoder, expected, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.warns(UserWarning, match="could not be written"):
+        found = EmbeddingCache(folder=tmp_path / "file").vectors(TEXTS, encoder)
+    np.testing.assert_array_equal(found, expected)
+
+
+WORKER = """
+import sys
+from pathlib import Path
+import numpy as np
+from cache.hashed_texts import HashedTexts
+from smalltext_cache import EmbeddingCache
+texts = [f"text number {number}" for number in range(50)]
+encoder = HashedTexts("shared")
+for start in range(0, 50, 5):
+    chosen = [texts[(start * int(sys.argv[2]) + step) % 50] for step in range(10)]
+    found = EmbeddingCache(0, Path(sys.argv[1])).vectors(chosen, encoder)
+    assert np.array_equal(found, encoder.embed(chosen))
+"""
+
+
+def test_several_processes_share_a_folder(tmp_path):
+    code = f"import sys; sys.path[:0] = {sys.path!r}\n{WORKER}"
+    workers = [subprocess.Popen([sys.executable, "-c", code, tmp_path, factor]) for factor in ("1", "3")]
+    assert [worker.wait() for worker in workers] == [0, 0]
+    cache = EmbeddingCache(folder=tmp_path)
+    cache.vectors(TEXTS, HashedTexts("shared"))
+    assert cache.info().misses == 0
