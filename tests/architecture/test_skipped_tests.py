@@ -15,7 +15,13 @@ TESTS = "tests/cli/test_cli_report_browser.py"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [[], ["-p", "xdist", "-n", "1"]], ids=["one process", "xdist"])
+@pytest.mark.parametrize(
+    "workers",
+    [
+        pytest.param([], id="one process"),
+        pytest.param(["-p", "xdist", "-n", "1"], id="xdist", marks=pytest.mark.nightly),
+    ],
+)
 def test_tests_without_a_browser_are_counted_once_with_the_command_that_installs_one(tmp_path, workers):
     pytest.importorskip("selenium")
     surroundings = {name: value for name, value in os.environ.items() if name not in ("CI", "PATH")}

@@ -31,7 +31,7 @@ MEASURES = {
     "uncalibrated_calibration_error": "The same without calibration",
     "log_loss": "Log loss",
     "uncalibrated_log_loss": "The same without calibration",
-    "cpu_seconds": "CPU seconds, to train and to classify 300 texts",
+    "cpu_seconds": "CPU seconds, to train and to classify 1,000 texts",
 }
 
 

@@ -9,7 +9,7 @@ import corpora
 import numpy as np
 
 TESTED = 1000
-"""The number of texts to test on, at most."""
+"""The number of texts to test on, at most. Of 300, even perfect calibration has an error of some .04."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ from smalltext_core.calibration import Calibration, expected_calibration_error
 
 NATURAL = (500, 2000)
 """Samples of these sizes are at natural rates; the others are a number of texts of each class."""
-TESTED, TESTED_MULTI_LABEL = 300, 1000
 LEAST, TINY = 1e-7, 1e-16
 """The smallest probability in a log loss, that of single precision, and in a logarithm."""
 FINE_TUNED = ("setfit", "transformers", "kimcnn")
@@ -52,9 +51,8 @@ def main() -> None:
 
 def _sample(folder: Path, corpus: str, size: int, seed: int) -> Sample:
     if size not in NATURAL:
-        return samples.few_shot(folder, corpus, size, seed, TESTED, balanced=True)
-    tested = TESTED_MULTI_LABEL if corpus == "debtags" else TESTED
-    return samples.natural(folder, corpus, size, seed, tested)
+        return samples.few_shot(folder, corpus, size, seed, balanced=True)
+    return samples.natural(folder, corpus, size, seed)
 
 
 def _warm_up(method: Callable[[Sample, int], dict[str, Any]]) -> None:

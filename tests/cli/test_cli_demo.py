@@ -29,17 +29,21 @@ def test_without_the_articles_it_says_what_to_install(smalltext, tmp_path, monke
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
-def test_the_demo_trains_evaluates_and_predicts(smalltext, tmp_path):
+@pytest.mark.parametrize(
+    ("one_in", "accuracy"), [(8, 0.9), pytest.param(1, 0.97, marks=pytest.mark.nightly)], ids=["few", "all"]
+)
+def test_the_demo_trains_evaluates_and_predicts(smalltext, tmp_path, monkeypatch, one_in, accuracy):
+    texts, labels = (found[::one_in] for found in command.articles())
+    monkeypatch.setattr(command, "articles", lambda: (texts, labels))
     folder = tmp_path / "demo"
     ended = smalltext("demo", "--output", folder)
     assert ended.code == 0, ended.err
     for step in ("train", "evaluate", "predict"):
         assert f"$ smalltext {step} " in ended.out
     scores = json.loads((folder / "model" / "scores.json").read_text("utf-8"))
-    assert scores["accuracy"] >= 0.97
+    assert scores["accuracy"] >= accuracy
     train, test = (pl.read_csv(folder / name) for name in ("train.csv", "test.csv"))
-    assert train.height + test.height == 2225
+    assert train.height + test.height == len(texts)
     assert not set(train["text"]) & set(test["text"])
     assert pl.read_csv(folder / "predictions.csv")["text"].to_list() == test["text"].to_list()
     assert "</html>" in (folder / "report.html").read_text("utf-8")

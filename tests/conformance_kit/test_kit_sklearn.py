@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import pytest
+
 import smalltext_core as st
 from smalltext_testing import parametrize_checks
 
-SINGLE_LABEL = {
-    "logistic": {},
-    "two-balanced": {"num_classes": 2, "class_weight": "balanced"},
-    "bayes": {"estimator": "sklearn.naive_bayes.MultinomialNB"},
-    "forest": {
-        "estimator": "sklearn.ensemble.RandomForestClassifier",
-        "estimator_parameters": {"n_estimators": 10},
-    },
-    "svm": {"estimator": "sklearn.svm.LinearSVC"},
+FOREST = {
+    "estimator": "sklearn.ensemble.RandomForestClassifier",
+    "estimator_parameters": {"n_estimators": 10},
 }
+SVM = {"estimator": "sklearn.svm.LinearSVC"}
+
+SINGLE_LABEL = {"logistic": {}, "two-balanced": {"num_classes": 2, "class_weight": "balanced"}}
 MULTI_LABEL = {
     "logistic": {},
     "one-balanced": {"num_classes": 1, "class_weight": "balanced", "multi_label_threshold": 0.4},
-    "forest": {
-        "estimator": "sklearn.ensemble.RandomForestClassifier",
-        "estimator_parameters": {"n_estimators": 10},
-    },
-    "svm": {"estimator": "sklearn.svm.LinearSVC"},
+}
+MORE_SINGLE_LABEL = {"bayes": {"estimator": "sklearn.naive_bayes.MultinomialNB"}, "forest": FOREST, "svm": SVM}
+MORE_MULTI_LABEL = {
+    "forest": FOREST,
+    "svm": SVM,
     "neighbours": {"estimator": "sklearn.neighbors.KNeighborsClassifier"},
 }
 
@@ -41,4 +40,16 @@ def test_single_label_keeps_the_rules(check):
 
 @parametrize_checks(*factories(MULTI_LABEL, multi_label=True), ids=list(MULTI_LABEL))
 def test_multi_label_keeps_the_rules(check):
+    check()
+
+
+@pytest.mark.nightly
+@parametrize_checks(*factories(MORE_SINGLE_LABEL, multi_label=False), ids=list(MORE_SINGLE_LABEL))
+def test_other_estimators_keep_the_rules(check):
+    check()
+
+
+@pytest.mark.nightly
+@parametrize_checks(*factories(MORE_MULTI_LABEL, multi_label=True), ids=list(MORE_MULTI_LABEL))
+def test_other_multi_label_estimators_keep_the_rules(check):
     check()

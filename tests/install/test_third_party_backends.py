@@ -71,7 +71,7 @@ def test_it_is_listed(name, environment):
     assert not json.loads(result.stdout)["problems"]
 
 
-@each_backend
+@pytest.mark.parametrize("name", ["naive-bayes", pytest.param("bag", marks=pytest.mark.nightly)])
 def test_it_trains_saves_loads_and_predicts(name, environment, tmp_path):
     data, model, output = tmp_path / "reviews.csv", tmp_path / "model", tmp_path / "labelled.csv"
     data.write_text(REVIEWS, encoding="utf-8")

@@ -50,11 +50,22 @@ def curve(learner, news, labels, texts_of, rounds=3, texts_a_round=40):
     return scores[0], scores[-1]
 
 
-@pytest.mark.parametrize("strategy", [uncertainty_sampling, margin_sampling, entropy_sampling])
+STRATEGIES = (uncertainty_sampling, margin_sampling, entropy_sampling)
+CONTAINERS = {"list": list, "str array": np.array, "object array": lambda texts: np.array(texts, dtype=object)}
+
+
 @pytest.mark.parametrize(
-    "texts_of",
-    [list, np.array, lambda texts: np.array(texts, dtype=object)],
-    ids=["list", "str array", "object array"],
+    ("strategy", "texts_of"),
+    [
+        pytest.param(
+            strategy,
+            texts_of,
+            id=f"{name}-{strategy.__name__}",
+            marks=[] if column == row else pytest.mark.nightly,
+        )
+        for row, (name, texts_of) in enumerate(CONTAINERS.items())
+        for column, strategy in enumerate(STRATEGIES)
+    ],
 )
 @pytest.mark.usefixtures("old_name")
 def test_the_learning_curve_rises(strategy, texts_of, news, labels):
