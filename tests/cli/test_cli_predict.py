@@ -19,8 +19,8 @@ import polars as pl
 import pytest
 
 import smalltext_core as st
-from smalltext_cli.commands.predict import text_chunks
 from smalltext_cli.evaluation import load_model
+from smalltext_cli.predictions import row_chunks
 from smalltext_cli.readers import Row
 
 TEXTS = ["buy cheap pills", 'lunch, "tomorrow"', "", "добрый день", "zwei\nZeilen", "line\rend", "🙂" * 3]
@@ -53,12 +53,13 @@ def test_every_format_holds_the_texts_in_order_with_their_labels_and_probabiliti
     assert ended.out == ""
     frame = read(output)
     proba_columns = ["proba_grüße", "proba_ham", "proba_spam"]
-    assert frame.columns == ["text", "label", *proba_columns, "label_1", "proba_1", "label_2", "proba_2"]
+    assert frame.columns == ["text", "label", "score", *proba_columns, "label_1", "proba_1", "label_2", "proba_2"]
     assert frame["text"].to_list() == TEXTS
     classifier = st.load(model)
     labels, proba = classifier.predict(st.TextDataset(TEXTS), return_proba=True)
     names = np.array(["grüße", "ham", "spam"])
     assert frame["label"].to_list() == names[labels].tolist() == frame["label_1"].to_list()
+    np.testing.assert_array_equal(frame["score"].to_numpy().astype(np.float32), proba.max(axis=1))
     np.testing.assert_array_equal(frame.select(proba_columns).to_numpy().astype(np.float32), proba)
     assert (frame["proba_1"] >= frame["proba_2"]).all()
 
@@ -75,9 +76,11 @@ def test_several_labels_are_a_list(smalltext, multi_label_model, new, tmp_path, 
 
 
 def test_what_was_written_can_be_evaluated_again(smalltext, multi_label_model, tagged, tmp_path):
+    texts = tmp_path / "texts.csv"
+    pl.read_ndjson(tagged).select("text").write_csv(texts)
     for ending in ("csv", "jsonl", "parquet"):
         output = tmp_path / f"out.{ending}"
-        smalltext("predict", multi_label_model, tagged, "-o", output)
+        smalltext("predict", multi_label_model, texts, "-o", output)
         ended = smalltext("evaluate", multi_label_model, output, "--json")
         assert json.loads(ended.out)["accuracy"] == 1.0
 
@@ -92,7 +95,7 @@ def test_standard_output_is_utf8_whatever_the_locale(process, model):
     text = "привет"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     ended = process("predict", model, "-", "-o", "-", stdin=f"text\n{text}\n".encode(), env=environment)
-    assert ended.stdout.decode() == f"text,label\n{text},grüße\n"
+    assert ended.stdout.decode().startswith(f"text,label,score\n{text},grüße,0.")
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(model, tmp_path):
@@ -100,7 +103,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(model, tmp_path):
     pl.DataFrame({"text": ["buy pills"] * 50_000}).write_csv(data)
     command = [sys.executable, "-m", "smalltext_cli", "predict", model, data, "-o", "-"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
-        assert running.stdout.readline() == b"text,label\n"
+        assert running.stdout.readline() == b"text,label,score\n"
         running.stdout.close()
         assert b"Traceback" not in running.stderr.read()
 
@@ -114,7 +117,7 @@ def test_no_texts_give_no_rows(smalltext, model, tmp_path, ending):
     if ending == "jsonl":
         assert output.read_bytes() == b""
     else:
-        assert read(output).shape == (0, 7)
+        assert read(output).shape == (0, 8)
 
 
 def test_more_classes_than_there_are_is_all_of_them(smalltext, model, new, tmp_path):
@@ -126,9 +129,9 @@ def test_chunks_are_bounded_in_number_and_length():
     def rows(count, text):
         return (Row(text, None, None, line) for line in range(count))
 
-    assert [len(chunk) for chunk in text_chunks(rows(10_000, "a"))] == [4096, 4096, 1808]
-    assert [len(chunk) for chunk in text_chunks(rows(3, "a" * 8_000_000))] == [1, 1, 1]
-    assert list(text_chunks(rows(0, "a"))) == [[]]
+    assert [len(chunk) for chunk in row_chunks(rows(10_000, "a"))] == [4096, 4096, 1808]
+    assert [len(chunk) for chunk in row_chunks(rows(3, "a" * 8_000_000))] == [1, 1, 1]
+    assert list(row_chunks(rows(0, "a"))) == [[]]
 
 
 @pytest.fixture
@@ -328,7 +331,7 @@ def test_a_parquet_file_may_come_through_a_pipe(process, model):
     buffer = io.BytesIO()
     pl.DataFrame({"text": ["buy pills"]}).write_parquet(buffer)
     ended = process("predict", model, "-", "-o", "-", stdin=buffer.getvalue())
-    assert ended.stdout == b"text,label\nbuy pills,spam\n"
+    assert ended.stdout.startswith(b"text,label,score\nbuy pills,spam,0.")
 
 
 def test_one_text_is_counted_as_one(smalltext, model, tmp_path):

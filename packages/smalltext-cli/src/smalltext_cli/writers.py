@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -9,11 +10,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, cast, get_args
 
 from smalltext_cli.console import OutputError, result_bytes
-from smalltext_cli.readers.files import STDIN, FileFormat
+from smalltext_cli.readers.files import STDIN, known_format
 from smalltext_core.atomic import temporary_folder
 from smalltext_core.errors import SmallTextError
 from smalltext_core.saving import MANIFEST, read_manifest
@@ -21,18 +23,42 @@ from smalltext_core.saving import MANIFEST, read_manifest
 if TYPE_CHECKING:
     from polars import DataFrame
 
+OutputFormat: TypeAlias = Literal["csv", "tsv", "jsonl", "parquet"]
+
 STDOUT = STDIN
 
 _ROW_GROUP = 16_384
+_ENDINGS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet", ".pq")
 
-Write: TypeAlias = "Callable[[DataFrame], None]"
+Write: TypeAlias = "Callable[[DataFrame | bytes], None]"
+
+
+def output_format(output: str) -> OutputFormat:
+    """Return the format of a file to write, by its extension; CSV for standard output.
+
+    Examples
+    --------
+    >>> output_format("labels.tsv"), output_format("-")
+    ('tsv', 'csv')
+    """
+    if output == STDOUT:
+        return "csv"
+    found = known_format(output)
+    if found not in get_args(OutputFormat) or not output.lower().endswith(_ENDINGS):
+        ending = Path(output).suffix
+        raise OutputError(
+            f"{output}: {f'the ending {ending!r} is unknown' if ending else 'the name has no ending'}. Known are "
+            f"{', '.join(_ENDINGS)}; say what to write with --output-format {'|'.join(get_args(OutputFormat))}."
+        )
+    return cast("OutputFormat", found)
 
 
 @contextmanager
-def table_writer(output: str, file_format: FileFormat) -> Iterator[Write]:
+def table_writer(output: str, file_format: OutputFormat) -> Iterator[Write]:
     """Open a table; the function that it yields appends a DataFrame, always of the same columns.
 
-    If the block raises, the former file stays, and nothing else is left behind.
+    Lists and objects become JSON in CSV and TSV. To JSON lines, lines may be appended as bytes, too. If the block
+    raises, the former file stays, and nothing else is left behind.
 
     Raises
     ------
@@ -52,8 +78,11 @@ def table_writer(output: str, file_format: FileFormat) -> Iterator[Write]:
                 yield write
 
 
-def check_output(output: str, data: str, model: str) -> None:
-    """Refuse an output, before any work is done, that is not writable, the input, or a file of the model."""
+def check_output(output: str, data: str | None, model: str, *, overwrite: bool = True) -> None:
+    """Refuse an output, before any work is done, that is not writable, the input, or a file of the model.
+
+    `data` is the path of the input, if there is one. Without `overwrite`, a file that exists is refused as well.
+    """
     if output == STDOUT:
         return
     path = Path(output)
@@ -61,10 +90,12 @@ def check_output(output: str, data: str, model: str) -> None:
         raise OutputError(f"{output}: this is a folder. Give the path of a file to write.")
     if not path.absolute().parent.is_dir():
         raise OutputError(f"{output}: there is no folder {path.parent}. Make it first, or choose another place.")
-    if path.is_file() and _is_input(path, data):
+    if path.is_file() and data is not None and _is_input(path, data):
         raise OutputError(f"{output}: this is the input as well. Choose another place.")
     if path.is_file() and any(path.samefile(file) for file in _files_of(Path(model)) if file.is_file()):
         raise OutputError(f"{output}: this is a file of the model. Choose another place.")
+    if path.is_file() and not overwrite:
+        raise OutputError(f"{output}: this exists. Leave out --no-clobber to replace it, or choose another place.")
     if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
         raise OutputError(
             f"{output}: this may not be written to. Choose another place, or change the permissions."
@@ -85,11 +116,27 @@ def _files_of(model: Path) -> list[Path]:
     return [model / MANIFEST, *(model / name for name in read_manifest(model).files)]
 
 
-def check_file_output(output: str, data: str, model: str) -> None:
+def check_file_output(output: str, data: str, model: str, *, overwrite: bool = True) -> None:
     """Refuse standard output, which is for the results, and what `check_output` refuses."""
     if output == STDOUT:
         raise OutputError("standard output is for the results. Give the path of a file to write.")
-    check_output(output, data, model)
+    check_output(output, data, model, overwrite=overwrite)
+
+
+def replaced_file(output: str) -> str:
+    """Describe the file that will be replaced, in words that follow its name; empty if there is none.
+
+    Examples
+    --------
+    >>> replaced_file("-")
+    ''
+    """
+    path = Path(output)
+    if output == STDOUT or not path.is_file():
+        return ""
+    found = path.stat()
+    written = datetime.fromtimestamp(found.st_mtime).astimezone()
+    return f" (replaced a file of {found.st_size:,} bytes, written {written:%Y-%m-%d %H:%M})"
 
 
 def write_file(output: str, content: bytes) -> None:
@@ -117,23 +164,46 @@ def staged_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         staging.replace(final)
 
 
-def _chunks(file: BinaryIO, file_format: FileFormat) -> AbstractContextManager[Write]:
+def _chunks(file: BinaryIO, file_format: OutputFormat) -> AbstractContextManager[Write]:
     if file_format == "parquet":
         return _parquet_chunks(file)
     return _tsv_chunks(file) if file_format == "tsv" else _text_chunks(file, file_format)
 
 
 @contextmanager
-def _text_chunks(file: BinaryIO, file_format: FileFormat) -> Iterator[Write]:
+def _text_chunks(file: BinaryIO, file_format: OutputFormat) -> Iterator[Write]:
     begun = False
 
-    def write(frame: DataFrame) -> None:
+    def write(chunk: DataFrame | bytes) -> None:
         nonlocal begun
+        if isinstance(chunk, bytes):
+            file.write(chunk)
+            return
+        frame = _as_text(chunk, nested=file_format == "csv")
         lines = frame.write_ndjson() if file_format == "jsonl" else frame.write_csv(include_header=not begun)
         file.write(lines.encode())
         begun = True
 
     yield write
+
+
+def _as_text(frame: DataFrame, *, nested: bool = True) -> DataFrame:
+    """Return a table whose values text can hold: bytes as base64, and lists and objects (if `nested`) as JSON."""
+    import polars as pl
+
+    changed = []
+    for series in frame:
+        if series.dtype == pl.Binary:
+            changed.append(series.bin.encode("base64"))
+        elif series.dtype == pl.Duration:
+            changed.append(series.dt.to_string())
+        elif nested and series.dtype.is_nested():
+            values = [
+                None if value is None else json.dumps(value, ensure_ascii=False, default=str)
+                for value in series.to_list()
+            ]
+            changed.append(pl.Series(series.name, values, dtype=pl.String))
+    return frame.with_columns(changed)
 
 
 @contextmanager
@@ -143,8 +213,9 @@ def _tsv_chunks(file: BinaryIO) -> Iterator[Write]:
     quoted = False
     with tempfile.TemporaryFile(dir=_folder_of(file)) as body:
 
-        def write(frame: DataFrame) -> None:
+        def write(chunk: DataFrame | bytes) -> None:
             nonlocal quoted
+            frame = _as_text(cast("DataFrame", chunk))
             header[:] = frame.columns
             lines = frame.write_csv(separator="\t", include_header=False)
             quoted = quoted or '"' in lines
@@ -160,7 +231,8 @@ def _tsv_chunks(file: BinaryIO) -> Iterator[Write]:
 
 def _folder_of(file: BinaryIO) -> Path | None:
     """Return the folder that a file is written in; None for a stream."""
-    return Path(file.name).parent if Path(file.name).is_file() else None
+    path = Path(str(getattr(file, "name", "")))
+    return path.parent if path.is_file() else None
 
 
 @contextmanager
@@ -171,10 +243,10 @@ def _parquet_chunks(file: BinaryIO) -> Iterator[Write]:
     with tempfile.TemporaryDirectory(prefix="smalltext-", dir=_folder_of(file)) as folder:
         parts: list[Path] = []
 
-        def write(frame: DataFrame) -> None:
+        def write(chunk: DataFrame | bytes) -> None:
             parts.append(Path(folder, f"{len(parts)}.parquet"))
             with _polars_errors_as_os_errors():
-                frame.write_parquet(parts[-1])
+                cast("DataFrame", chunk).write_parquet(parts[-1])
 
         yield write
         whole = Path(folder, "whole.parquet")

@@ -29,10 +29,19 @@ Settings = Annotated[
         show_default=False,
     ),
 ]
-Data = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA", help="CSV, TSV, JSON lines or Parquet; - is standard input.", callback=expanded
+_DATA = typer.Argument(
+    metavar="DATA",
+    help="CSV, TSV, JSON, JSON lines, Parquet, Excel, or plain text with a text a line; also compressed, as .gz. "
+    "- is standard input.",
+    callback=expanded,
+    show_default=False,
+)
+Data = Annotated[str, _DATA]
+OptionalData = Annotated[str | None, _DATA]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite/--no-clobber", metavar="", help="Whether what is there already is replaced, or an error."
     ),
 ]
 ModelFolder = Annotated[

@@ -20,7 +20,6 @@ from smalltext_cli.console import (
     set_verbosity,
     working,
 )
-from smalltext_cli.readers.files import STDIN, format_of
 from smalltext_core.atomic import expanded
 
 if TYPE_CHECKING:
@@ -47,6 +46,7 @@ def evaluate(
             callback=expanded,
         ),
     ] = None,
+    overwrite: commands.Overwrite = True,
     text_column: commands.TextColumn = "text",
     label_column: commands.LabelColumn = "label",
     separator: commands.Separator = None,
@@ -77,23 +77,24 @@ def evaluate(
 
     set_verbosity(quiet=quiet, verbose=verbose)
     if report is not None:
-        writers.check_file_output(report, data, model)
+        writers.check_file_output(report, data, model, overwrite=overwrite)
     loaded = load_model(model, trusted=trust, device=device)
     if separator is not None and not loaded.multi_label:
         raise UsageError(
             "--separator is for models that give several labels a text; this one gives one. Leave it out."
         )
     reader = Reader(text_column, label_column, None, loaded.multi_label, separator, file_format, quoting)
-    notes: list[str] = []
     with working("Reading ...") as status:
-        labelled = list(reader.rows(data, notes.append))
+        with reader.open(data) as opened:
+            labelled = list(opened.rows)
         status.update(f"Labelling {len(labelled):,} texts ...")
-        evaluation = evaluate_model(loaded, labelled, data, _line_unit(data, file_format))
+        evaluation = evaluate_model(loaded, labelled, data, opened.source.unit)
     if report is not None:
         from smalltext_cli.report import render_report
 
+        replaced = writers.replaced_file(report)
         writers.write_file(report, render_report(evaluation).encode())
-    for sentence in (*notes, *evaluation.notes):
+    for sentence in (*opened.source.counts.notes(), *evaluation.notes):
         note(sentence)
     counts = dict.fromkeys(evaluation.names, 0)
     counts.update(zip(evaluation.names, (one.support for one in evaluation.scores.per_class), strict=True))
@@ -105,13 +106,7 @@ def evaluate(
     else:
         _show(evaluation)
     if report is not None:
-        print_message(f"Report: {report}")
-
-
-def _line_unit(data: str, file_format: str | None) -> Any:
-    """Return the unit of the numbers of rows: rows of a Parquet file, lines of any other."""
-    known = file_format or (None if data == STDIN else format_of(data))
-    return "row" if known == "parquet" else "line"
+        print_message(f"Report: {report}{replaced}")
 
 
 def _as_dict(model: str, evaluation: Evaluation) -> dict[str, Any]:

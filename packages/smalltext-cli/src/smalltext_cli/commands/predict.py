@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from smalltext_cli import commands
 from smalltext_cli.console import UsageError, counted, note, print_message, set_verbosity, working
-from smalltext_cli.readers.files import FileFormat, format_of
-from smalltext_core import TextDataset
+from smalltext_cli.readers.files import STDIN
+from smalltext_cli.writers import OutputFormat
 from smalltext_core.atomic import expanded
-
-if TYPE_CHECKING:
-    from polars import DataFrame
-
-    from smalltext_cli.evaluation import Model
-    from smalltext_cli.readers import Row
-    from smalltext_core.labels import Labels
-    from smalltext_core.probabilities import Probabilities
-
-_CHUNK_ROWS = 4_096
-_CHUNK_CHARACTERS = 8_000_000
 
 
 def predict(
     model: commands.ModelFolder,
-    data: commands.Data,
+    data: commands.OptionalData = None,
     *,
+    texts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text",
+            metavar="TEXT",
+            help="A text to label, instead of DATA. Repeat for several.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         str,
         typer.Option(
             "--output",
             "-o",
             metavar="FILE",
-            help="A .csv, .tsv, .jsonl or .parquet file to write; - is standard output.",
+            help="A .csv, .tsv, .jsonl or .parquet file to write; by default standard output.",
             callback=expanded,
+            show_default=False,
         ),
-    ],
+    ] = STDIN,
+    overwrite: commands.Overwrite = True,
     proba: Annotated[
         bool, typer.Option("--proba", metavar="", help="Add the probability of each class: proba_NAME.")
     ] = False,
@@ -55,7 +52,7 @@ def predict(
     file_format: commands.Format = None,
     quoting: commands.QuotingOption = None,
     output_format: Annotated[
-        FileFormat | None,
+        OutputFormat | None,
         typer.Option(
             help="The format to write. By default that of the extension of FILE; CSV for standard output."
         ),
@@ -67,113 +64,49 @@ def predict(
 ) -> None:
     """Label new texts with a trained model.
 
-    The rows come in order, with the columns text and label. Memory does not grow with the file, and FILE appears
-    only once it is complete.
+    All columns of DATA are kept, and the columns label and score, the probability of the label, are added; they
+    are called predicted_label and predicted_score if DATA has columns of these names. The rows come in order.
+    Memory does not grow with the file, and FILE appears only once it is complete.
 
     Examples
     --------
         smalltext predict model new.csv --output labelled.csv
 
+        smalltext predict model --text "buy cheap pills" --text "lunch tomorrow?"
+
         smalltext predict model new.jsonl --output labelled.parquet --proba --top 3
 
-        cat new.jsonl | smalltext predict model - --output - --output-format jsonl
+        cat new.jsonl | smalltext predict model - --output-format jsonl
     """
-    from smalltext_cli import writers
+    from smalltext_cli import predictions, writers
     from smalltext_cli.evaluation import load_model
-    from smalltext_cli.readers import Reader
+    from smalltext_cli.readers import Reader, given_texts
 
     set_verbosity(quiet=quiet, verbose=verbose)
-    target_format = output_format or ("csv" if output == writers.STDOUT else format_of(output, "--output-format"))
-    writers.check_output(output, data, model)
-    predictor = Predictor(load_model(model, trusted=trust, device=device), target_format, proba=proba, top=top)
-    reader = Reader(text_column, file_format=file_format, quoting=quoting)
+    if (data is None) == (not texts):
+        raise UsageError("Give DATA, a file of texts (- is standard input), or --text, but not both.")
+    target_format = output_format or writers.output_format(output)
+    writers.check_output(output, data, model, overwrite=overwrite)
+    predictor = predictions.Predictor(load_model(model, trusted=trust, device=device), proba=proba, top=top)
+    reader = Reader(text_column, file_format=file_format, quoting=quoting, keep_columns=True)
+    replaced = writers.replaced_file(output)
     begin = time.perf_counter()
     done = 0
-    notes: list[str] = []
+    names: dict[str, str] = {}
     with (
-        closing(reader.rows(data, notes.append)) as rows,
+        given_texts(texts or [], text_column) if data is None else reader.open(data) as opened,
         writers.table_writer(output, target_format) as write,
+        predictions.row_writer(opened.source, write, target_format, names.update) as write_rows,
         working("Labelling ...") as status,
     ):
-        for texts in text_chunks(rows):
-            write(predictor.table(texts))
-            done += len(texts)
+        for rows in predictions.row_chunks(opened.rows):
+            write_rows(rows, predictor.table([row.text for row in rows]))
+            done += len(rows)
             status.update(f"Labelling ... {counted(done, 'text')}")
-    if predictor.without_class:
-        notes.append(
-            f"no class is above its threshold for {predictor.without_class:,} of {counted(done, 'text')}."
-        )
     place = "standard output" if output == writers.STDOUT else output
-    print_message(f"Labelled {counted(done, 'text')} in {time.perf_counter() - begin:.1f} s: {place}")
-    for sentence in notes:
+    print_message(f"Labelled {counted(done, 'text')} in {time.perf_counter() - begin:.1f} s: {place}{replaced}")
+    counts = opened.source.counts
+    for sentence in (*counts.notes(), *predictions.renamed_notes(names, counts.repeated_columns)):
         note(sentence)
-
-
-def text_chunks(rows: Iterable[Row]) -> Iterator[list[str]]:
-    """Yield texts in chunks, bounded in number and in length; without any text, one chunk that is empty."""
-    chunk: list[str] = []
-    length = 0
-    is_first = True
-    for row in rows:
-        chunk.append(row.text)
-        length += len(row.text)
-        if len(chunk) == _CHUNK_ROWS or length >= _CHUNK_CHARACTERS:
-            yield chunk
-            chunk, length, is_first = [], 0, False
-    if chunk or is_first:
-        yield chunk
-
-
-class Predictor:
-    """Makes tables of texts and their predictions.
-
-    Several labels a text are a JSON list in CSV and TSV. `proba` adds a column ``proba_<name>`` for each class,
-    and `top` the most probable classes, as ``label_1``, ``proba_1`` and so on. UsageError is raised if two columns
-    would have one name. `without_class` counts the texts that got no label, which only multi-label ones can.
-    """
-
-    def __init__(self, model: Model, file_format: FileFormat, *, proba: bool, top: int) -> None:
-        self.without_class = 0
-        self._model = model
-        self._as_json = file_format in ("csv", "tsv")
-        self._proba = [f"proba_{name}" for name in model.names.names] if proba else []
-        self._top = min(top, len(model.names))
-        clash = {f"proba_{rank}" for rank in range(1, self._top + 1)} & set(self._proba)
-        if clash:
-            raise UsageError(
-                f"--proba and --top would both write a column {min(clash)!r}, since classes are called so. "
-                "Give one of the two."
-            )
-
-    def table(self, texts: list[str]) -> DataFrame:
-        """Predict the labels of texts, in order."""
-        import numpy as np
-        import polars as pl
-
-        labels, proba = self._model.classifier.predict(TextDataset(texts), return_proba=True)
-        columns: dict[str, Any] = {"text": pl.Series(texts, dtype=pl.String), "label": self._labels(labels)}
-        for number, name in enumerate(self._proba):
-            columns[name] = np.ascontiguousarray(proba[:, number])
-        return pl.DataFrame(columns | self._top_classes(proba))
-
-    def _labels(self, labels: Labels) -> Any:
-        import polars as pl
-
-        decoded = self._model.names.decode(labels)
-        if not self._model.multi_label:
-            return pl.Series(decoded, dtype=pl.String)
-        self.without_class += sum(not names for names in decoded)
-        if self._as_json:
-            return pl.Series([json.dumps(names, ensure_ascii=False) for names in decoded], dtype=pl.String)
-        return pl.Series(decoded, dtype=pl.List(pl.String))
-
-    def _top_classes(self, proba: Probabilities) -> dict[str, Any]:
-        import numpy as np
-
-        names = np.array(self._model.names.names, dtype=object)
-        order = np.argsort(-proba, axis=1, kind="stable")[:, : self._top]
-        columns: dict[str, Any] = {}
-        for rank, numbers in enumerate(order.T):
-            columns[f"label_{rank + 1}"] = names[numbers].tolist()
-            columns[f"proba_{rank + 1}"] = np.take_along_axis(proba, numbers[:, None], axis=1)[:, 0]
-        return columns
+    if predictor.without_class:
+        note(f"no class is above its threshold for {predictor.without_class:,} of {counted(done, 'text')}.")

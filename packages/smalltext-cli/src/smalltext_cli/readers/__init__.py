@@ -1,15 +1,16 @@
-"""Readers of texts, labels and weights from CSV, TSV, JSON lines and Parquet, one row at a time and in order."""
+"""Readers of texts, labels and weights from tables, JSON and plain text, one row at a time and in order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, suppress
+import io
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from smalltext_cli.console import InputFileError, UsageError
-from smalltext_cli.readers import parquet, text_formats
-from smalltext_cli.readers.files import FileFormat, Quoting, Source, open_source
+from smalltext_cli.readers import binary, json_objects, text_formats
+from smalltext_cli.readers.files import FileFormat, LineCounts, Quoting, Record, Source, open_source
 from smalltext_cli.readers.values import (
     InvalidValueError,
     MissingLabelError,
@@ -22,14 +23,20 @@ from smalltext_cli.readers.values import (
 Label: TypeAlias = "str | tuple[str, ...]"
 """The name of a class, or (multi-label) the names of those that apply."""
 
+_NO_COLUMNS: Mapping[str, object] = {}
+
 
 class Row(NamedTuple):
-    """One text of a file, with the line on which it begins, or the number of its row in Parquet; from 1."""
+    """One text of a file, with the line on which it begins, or the number of its row or object; from 1.
+
+    `columns` are all that the file has, if the reader keeps them.
+    """
 
     text: str
     label: Label | None
     weight: float | None
     line: int
+    columns: Mapping[str, object] = _NO_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,21 @@ class Labelled:
     labels: list[Label]
     weights: list[float] | None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OpenedFile:
+    """A file whose rows are being read.
+
+    Parameters
+    ----------
+    rows : iterator of Row
+    source : Source
+        Its format, the unit of the numbers of its rows, and its header, once the first row is read.
+    """
+
+    rows: Generator[Row, None, None]
+    source: Source
 
 
 @dataclass(frozen=True)
@@ -56,11 +78,13 @@ class Reader:
         Whether a value holds several labels: a JSON list, or names with a separator between them.
     separator : str, optional
         By default ``|``, unless the value is a JSON list.
-    file_format : {"csv", "tsv", "jsonl", "parquet"}, optional
+    file_format : {"csv", "tsv", "jsonl", "json", "txt", "parquet", "xlsx"}, optional
         By default that of the extension, or, for standard input, of the content.
     quoting : {"minimal", "none"}, optional
         CSV and TSV: whether double quotes enclose fields. By default they do in CSV, and in TSV whose header has
         them.
+    keep_columns : bool, default=False
+        Whether rows have all columns of the file.
 
     Examples
     --------
@@ -69,7 +93,7 @@ class Reader:
     ...     path = pathlib.Path(folder, "mails.csv")
     ...     size = path.write_text("text,label\nbuy now,spam\n", encoding="utf-8")
     ...     list(Reader("text", "label").rows(str(path)))
-    [Row(text='buy now', label='spam', weight=None, line=2)]
+    [Row(text='buy now', label='spam', weight=None, line=2, columns={})]
     """
 
     text_column: str
@@ -79,11 +103,27 @@ class Reader:
     separator: str | None = None
     file_format: FileFormat | None = None
     quoting: Quoting | None = None
+    keep_columns: bool = False
 
     def rows(self, path: str, on_note: Callable[[str], None] | None = None) -> Generator[Row, None, None]:
         """Yield the rows of a file of any length; ``-`` is standard input.
 
         Once all are read, `on_note` gets a sentence for each reason why there are not as many texts as lines.
+
+        Raises
+        ------
+        InputFileError
+            Naming the file, the line or row, what is wrong there, and what to do.
+        """
+        with self.open(path) as opened:
+            yield from opened.rows
+        if on_note is not None:
+            for sentence in opened.source.counts.notes():
+                on_note(sentence)
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[OpenedFile]:
+        """Open a file of any length, to read its rows; ``-`` is standard input.
 
         Raises
         ------
@@ -97,23 +137,20 @@ class Reader:
             raise UsageError(f"One column cannot be two things: {listed}. Name different ones.")
         if self.separator == "":
             raise UsageError("--separator: it is empty. Give the character between the labels, such as ';'.")
-        with (
-            open_source(path, self.file_format) as source,
-            closing(self._records(source, columns)) as records,
-        ):
-            unit = "row" if source.file_format == "parquet" else "line"
-            for number, values in records:
+        with open_source(path, self.file_format) as source, closing(self._rows(source, columns)) as rows:
+            yield OpenedFile(rows, source)
+
+    def _rows(self, source: Source, columns: list[str]) -> Generator[Row, None, None]:
+        with closing(self._records(source, columns)) as records:
+            for number, values, every in records:
                 try:
                     row = self._row(number, values)
                 except InvalidValueError as error:
                     more = self._missing_labels(records) if isinstance(error, MissingLabelError) else 0
                     also = f", as {'is' if more == 1 else 'are'} {more:,} more" if more else ""
-                    place = f"{source.name}, {unit} {number}"
+                    place = f"{source.name}, {source.unit} {number}"
                     raise InputFileError(place, f"{error.problem}{also}", error.next_step) from None
-                yield row
-        if on_note is not None:
-            for sentence in source.counts.notes():
-                on_note(sentence)
+                yield row._replace(columns=every) if self.keep_columns else row
 
     def read(self, path: str) -> Labelled:
         """Read a whole file of labelled texts.
@@ -135,15 +172,20 @@ class Reader:
             tuple(notes),
         )
 
-    def _records(self, source: Source, columns: list[str]) -> Generator[tuple[int, list[object]], None, None]:
+    def _records(self, source: Source, columns: list[str]) -> Generator[Record, None, None]:
         if source.file_format in ("csv", "tsv"):
             yield from text_formats.delimited_records(source, columns, self.quoting)
         elif self.quoting is not None:
             kind = source.file_format.upper()
             raise UsageError(f"--quoting is for CSV and TSV; {source.name} is {kind}. Leave it out.")
+        elif source.file_format == "txt":
+            yield from text_formats.plain_text_records(source, columns)
+        elif source.file_format == "jsonl":
+            yield from text_formats.json_records(source, columns)
+        elif source.file_format == "json":
+            yield from json_objects.array_records(source, columns)
         else:
-            read = parquet.records if source.file_format == "parquet" else text_formats.json_records
-            yield from read(source, columns)
+            yield from binary.records(source, columns, keep_columns=self.keep_columns)
 
     def _row(self, number: int, values: list[object]) -> Row:
         text = parse_text(values[0])
@@ -153,11 +195,11 @@ class Reader:
     def _label(self, value: object) -> Label:
         return parse_labels(value, self.separator) if self.multi_label else parse_label(value)
 
-    def _missing_labels(self, records: Iterator[tuple[int, list[object]]]) -> int:
+    def _missing_labels(self, records: Iterator[Record]) -> int:
         """Count the labels that are missing in the rest of a file, as far as it can be read."""
         count = 0
         with suppress(InputFileError):
-            for _, values in records:
+            for _, values, _ in records:
                 count += self._lacks_label(values[1])
         return count
 
@@ -167,3 +209,18 @@ class Reader:
         except InvalidValueError as error:
             return isinstance(error, MissingLabelError)
         return False
+
+
+@contextmanager
+def given_texts(texts: Sequence[str], column: str) -> Iterator[OpenedFile]:
+    """Make texts that were given as arguments look like a file of one column; UsageError refuses one."""
+    counts = LineCounts("--text")
+    source = Source("", "--text", "txt", io.BytesIO(), counts, header=[column])
+
+    def row(number: int, text: str) -> Row:
+        try:
+            return Row(parse_text(text), None, None, number, {column: text})
+        except InvalidValueError as error:
+            raise UsageError(f"--text {number}: {error.problem}. {error.next_step}") from None
+
+    yield OpenedFile((row(number, text) for number, text in enumerate(texts, start=1)), source)

@@ -6,17 +6,21 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias, cast, get_args
+from typing import Any, BinaryIO, Literal, TypeAlias, cast, get_args
 
 from smalltext_cli.console import InputFileError, counted
+from smalltext_cli.readers.compression import GZIP_ENDING, Gunzip, is_gzip
 
-FileFormat = Literal["csv", "tsv", "jsonl", "parquet"]
+FileFormat = Literal["csv", "tsv", "jsonl", "json", "txt", "parquet", "xlsx"]
 Quoting: TypeAlias = Literal["minimal", "none"]
 """Whether double quotes enclose the fields that need it ("minimal"), or are part of the texts ("none")."""
+
+Record: TypeAlias = "tuple[int, list[object], Mapping[str, object]]"
+"""The line or row number of a record, its values in the columns that are asked for, and all of its columns."""
 
 FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
 
@@ -31,24 +35,29 @@ _EXTENSIONS: dict[str, FileFormat] = {
     ".tab": "tsv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "json",
+    ".txt": "txt",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+    ".xls": "xlsx",
 }
 
+_BINARY: tuple[FileFormat, ...] = ("parquet", "xlsx")
+
 _OTHER_ENDINGS = {
-    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), "Save the sheet as CSV."),
-    **dict.fromkeys((".gz", ".zst", ".bz2", ".xz", ".zip"), "Decompress the file first."),
-    ".json": "If it has one object a line, pass --format jsonl; jq -c '.[]' takes an array apart into such lines.",
-    ".txt": "If it has one text a line, write the line 'text' above them, and pass --format tsv.",
+    **dict.fromkeys((".ods", ".xlsb", ".numbers"), "Save the sheet as CSV or .xlsx."),
+    **dict.fromkeys((".zst", ".bz2", ".xz", ".zip"), "Decompress the file first, or compress it with gzip."),
 }
 """What to do about files of other formats, by their ending."""
 
 _PARQUET_MAGIC = b"PAR1"
+_EXCEL_MAGIC = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 _OTHER_MAGIC = {
-    b"\x1f\x8b": "gzip-compressed; decompress it first (gunzip)",
-    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save the sheet as CSV",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook; save the sheet as CSV",
+    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack the archive, or rename the workbook to .xlsx",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook; rename it to .xls, or pass --format xlsx",
     b"%PDF": "a PDF; extract its text first",
     b"\x28\xb5\x2f\xfd": "zstd-compressed; decompress it first (unzstd)",
     b"BZh": "bzip2-compressed; decompress it first (bunzip2)",
@@ -66,7 +75,7 @@ class LineCounts:
 
     `multi_line_rows` have a quoted field with line breaks, and `first_of_them` is the first of their lines.
     `carriage_returns` counts rows that end in one alone, and `quoted_fields` rows that were read without quoting
-    although a field begins and ends with a double quote.
+    although a field begins and ends with a double quote. `repeated_columns` are names that several columns have.
     """
 
     name: str
@@ -80,6 +89,7 @@ class LineCounts:
     carriage_returns: int = 0
     quoted_fields: int = 0
     quoting: bool = False
+    repeated_columns: tuple[str, ...] = ()
     _last: str = field(default="", repr=False)
 
     def add_line(self, line: str) -> None:
@@ -127,13 +137,24 @@ class LineCounts:
 
 @dataclass(frozen=True)
 class Source:
-    """An open file: its path (or ``-``), its name in messages, its format, its content and counts of its lines."""
+    """An open file: its path (or ``-``), its name in messages, its format, its content and counts of its lines.
+
+    `stream` is decompressed if the file `is_compressed`. `header` is filled with the names of the columns once
+    they are read; JSON has none, since each object has its own keys.
+    """
 
     path: str
     name: str
     file_format: FileFormat
     stream: BinaryIO
     counts: LineCounts
+    is_compressed: bool = False
+    header: list[str] = field(default_factory=list)
+
+    @property
+    def unit(self) -> Literal["line", "row"]:
+        """What the numbers of rows count: the lines of a file, or its rows."""
+        return "row" if self.file_format in ("json", *_BINARY) else "line"
 
     def not_utf8(self, line: int, position: int, byte: int) -> InputFileError:
         """Return the error for a line that is not UTF-8, naming the byte and its position."""
@@ -166,10 +187,7 @@ def open_source(path: str, file_format: FileFormat | None = None) -> Iterator[So
     """
     if path == STDIN:
         with io.BufferedReader(_PeekableStream(cast(io.BufferedReader, sys.stdin.buffer))) as stream:
-            head = stream.peek(_HEAD)
-            guessed = file_format or _format_of_content(head)
-            _check_content("standard input", guessed, head)
-            yield Source(path, "standard input", guessed, stream, LineCounts("standard input"))
+            yield _source(path, "standard input", file_format, stream)
         return
     file_format = file_format or format_of(path)
     try:
@@ -177,8 +195,23 @@ def open_source(path: str, file_format: FileFormat | None = None) -> Iterator[So
     except OSError as error:
         raise InputFileError(path, _reason(error), "Give the path of a file with texts.") from error
     with file, _unchanged(path, file), io.BufferedReader(_PeekableStream(file)) as stream:
-        _check_content(path, file_format, stream.peek(_HEAD))
-        yield Source(path, path, file_format, stream, LineCounts(path))
+        yield _source(path, path, file_format, stream)
+
+
+def _source(path: str, name: str, file_format: FileFormat | None, stream: io.BufferedReader[Any]) -> Source:
+    """Decompress a stream if it is compressed, and check its content or detect its format by it."""
+    is_compressed = is_gzip(stream.peek(_HEAD))
+    if is_compressed:
+        unzipped = io.BufferedReader(Gunzip(name, stream))
+        stream = io.BufferedReader(_PeekableStream(unzipped))
+    elif path.lower().endswith(GZIP_ENDING) and path != STDIN and stream.peek(_HEAD):
+        raise InputFileError(name, "this is not compressed by gzip", f"Rename it: leave out {GZIP_ENDING}.")
+    head = stream.peek(_HEAD)
+    file_format = file_format or _format_of_content(head)
+    _check_content(name, file_format, head)
+    if file_format in ("json", "jsonl"):
+        file_format = "json" if head.removeprefix(_BOM).lstrip().startswith(b"[") else "jsonl"
+    return Source(path, name, file_format, stream, LineCounts(name), is_compressed)
 
 
 @contextmanager
@@ -231,8 +264,15 @@ def format_of(path: str, option: str = "--format") -> FileFormat:
 
 
 def known_format(path: str) -> FileFormat | None:
-    """Return the format of a file by its extension; None if that is unknown."""
-    return _EXTENSIONS.get(Path(path).suffix.lower())
+    """Return the format of a file by its extension, before that of gzip; None if that is unknown.
+
+    Examples
+    --------
+    >>> known_format("mails.csv.gz"), known_format("mails.doc")
+    ('csv', None)
+    """
+    name = Path(path).name.lower().removesuffix(GZIP_ENDING)
+    return _EXTENSIONS.get(Path(name).suffix)
 
 
 def is_same_file(path: str, other: str) -> bool:
@@ -247,6 +287,8 @@ def is_same_file(path: str, other: str) -> bool:
 def _format_of_content(head: bytes) -> FileFormat:
     if head.startswith(_PARQUET_MAGIC):
         return "parquet"
+    if head.startswith(_EXCEL_MAGIC):
+        return "xlsx"
     if head.removeprefix(_BOM).lstrip()[:1] in (b"{", b"["):
         return "jsonl"
     header = head.split(b"\n", 1)[0]
@@ -257,6 +299,9 @@ def _check_content(name: str, file_format: FileFormat, head: bytes) -> None:
     """Refuse a file whose first bytes contradict its format."""
     wanted = file_format.upper()
     is_parquet = head.startswith(_PARQUET_MAGIC)
+    is_json = file_format in ("json", "jsonl")
+    if file_format == "xlsx" and head.startswith(_EXCEL_MAGIC):
+        return
     other = next((what for magic, what in _OTHER_MAGIC.items() if head.startswith(magic)), None)
     problem, advice = "", ""
     if not head:
@@ -266,18 +311,18 @@ def _check_content(name: str, file_format: FileFormat, head: bytes) -> None:
     elif other is not None:
         found, _, instead = other.partition("; ")
         problem, advice = f"this is not {wanted} but {found}", f"{instead[0].upper()}{instead[1:]}."
-    elif file_format == "parquet":
+    elif file_format in _BINARY:
         if not is_parquet:
             kind = "text" if b"\0" not in head else "something else"
-            problem = f"this is not Parquet but {kind}"
+            problem = f"this is not {'Parquet' if file_format == 'parquet' else 'an Excel workbook'} but {kind}"
             advice = "If it is CSV, TSV or JSON lines, name it so, or pass --format."
-    elif b"\0" in head[:4] or (file_format == "jsonl" and b"\0" in head):
+    elif b"\0" in head[:4] or (is_json and b"\0" in head):
         problem = f"this is not {wanted} but a binary file, or text in UTF-16"
-        advice = "Give CSV, TSV, JSON lines (in UTF-8) or Parquet."
-    elif file_format != "jsonl" and head.removeprefix(_BOM).lstrip().startswith((b'{"', b"[{")):
+        advice = "Give CSV, TSV, JSON (in UTF-8), Parquet or Excel."
+    elif not is_json and file_format != "txt" and head.removeprefix(_BOM).lstrip().startswith((b'{"', b"[{")):
         problem, advice = (
             f"this is not {wanted} but JSON",
-            "If it has one object a line, pass --format jsonl.",
+            "If it is an array of objects, pass --format json; if it has one object a line, --format jsonl.",
         )
     if problem:
         raise InputFileError(name, problem, advice)
@@ -294,7 +339,7 @@ def _reason(error: OSError) -> str:
 class _PeekableStream(io.RawIOBase):
     """A stream whose first block has up to `_HEAD` bytes, even if a pipe delivers fewer at a time."""
 
-    def __init__(self, stream: io.BufferedReader) -> None:
+    def __init__(self, stream: io.BufferedReader[Any]) -> None:
         self._stream = stream
         self._is_first = True
 

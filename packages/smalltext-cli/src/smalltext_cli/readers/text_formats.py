@@ -1,8 +1,10 @@
-"""Parsers of CSV, TSV and JSON lines.
+"""Parsers of CSV, TSV, JSON lines and plain text.
 
 In CSV, fields in double quotes may hold delimiters and line breaks. In TSV, a line is a record and double quotes
 are part of the text, unless the header is in double quotes, as the command writes it where a field needs them. In
-JSON lines, a line is an object whose keys are the columns.
+JSON lines, a line is an object whose keys are the columns. In plain text, a line is a text.
+
+Each parser yields the number of a record, its values in the columns that are asked for, and all of its columns.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from typing import TypeAlias
 
 from smalltext_cli.console import InputFileError, missing_column
 from smalltext_cli.readers import files
-from smalltext_cli.readers.files import Quoting, Source
+from smalltext_cli.readers.files import Quoting, Record, Source
+from smalltext_cli.readers.json_objects import JsonObject
 from smalltext_core.label_names import shown_name
 from smalltext_core.messages import one_line, shown
 
@@ -31,10 +34,10 @@ _NUL = "\udc00"
 _Records: TypeAlias = "Iterator[tuple[int, int, list[str]]]"
 
 
-def delimited_records(
-    source: Source, columns: Sequence[str], quoting: Quoting | None = None
-) -> Iterator[tuple[int, list[object]]]:
-    """Yield the first line of each record, and its fields in the given columns.
+def delimited_records(source: Source, columns: Sequence[str], quoting: Quoting | None = None) -> Iterator[Record]:
+    """Yield the first line of each record, its fields in the given columns, and all of them.
+
+    Of columns with one name, the second is called ``name_2``, and so on, unless they are asked for.
 
     Blank lines are skipped. A CSV file whose header has the columns only if it is split at semicolons, as
     spreadsheets write it in half of Europe, or at vertical bars, is read that way, and a first line such as
@@ -65,6 +68,8 @@ def delimited_records(
     begin, end, header = next(found)
     counts.header += end - begin + 1
     wanted = [_position(source, header, columns, number) for number in range(len(columns))]
+    source.header[:] = distinct(header)
+    counts.repeated_columns = tuple(dict.fromkeys(name for name in header if header.count(name) > 1))
     for begin, end, fields in found:
         if not fields:
             counts.blank += 1
@@ -74,7 +79,7 @@ def delimited_records(
         values = [fields[position] for position in wanted]
         counts.add_row(begin, end - begin + 1)
         counts.quoted_fields += not quoted and any(map(_is_in_quotes, values))
-        yield begin, list(values)
+        yield begin, list(values), dict(zip(source.header, fields, strict=True))
     if counts.lost:
         raise InputFileError(
             source.name,
@@ -166,15 +171,55 @@ def _position(source: Source, header: Sequence[str], columns: Sequence[str], num
     raise missing_column(source.name, number, columns, header, hint)
 
 
-def json_records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, list[object]]]:
-    """Yield the number of each line that is not blank, and the values of the given keys.
+def distinct(names: Sequence[str]) -> list[str]:
+    """Return names of columns, with a number after those that occurred before.
+
+    Examples
+    --------
+    >>> distinct(["id", "note", "note", "note_2"])
+    ['id', 'note', 'note_3', 'note_2']
+    """
+    found: list[str] = []
+    for name in names:
+        unique, number = name, 2
+        while unique in found or (unique != name and unique in names):
+            unique, number = f"{name}_{number}", number + 1
+        found.append(unique)
+    return found
+
+
+def plain_text_records(source: Source, columns: Sequence[str]) -> Iterator[Record]:
+    """Yield the number of each line that is not blank, and the line, as the column of the texts.
 
     Raises
     ------
     InputFileError
-        If a line is not a JSON object in UTF-8, or lacks one of the keys, or has it twice.
+        If a line is not UTF-8, or another column is asked for.
     """
-    keys = {one: {json.dumps(one, ensure_ascii=escape).encode() for escape in (True, False)} for one in columns}
+    if len(columns) > 1:
+        raise InputFileError(
+            source.name,
+            f"plain text has no column {shown_name(columns[1])}",
+            "Give labelled texts as CSV, TSV, JSON, Parquet or Excel.",
+        )
+    source.header[:] = columns
+    for line in _lines(source):
+        text = line.rstrip("\r\n")
+        if not text.strip():
+            source.counts.blank += 1
+            continue
+        source.counts.add_row(source.counts.lines)
+        yield source.counts.lines, [text], {columns[0]: text}
+
+
+def json_records(source: Source, columns: Sequence[str]) -> Iterator[Record]:
+    """Yield the number of each line that is not blank, the values of the given keys, and the object.
+
+    Raises
+    ------
+    InputFileError
+        If a line is not a JSON object in UTF-8, or lacks one of the keys, or has a key twice.
+    """
     for number, raw in enumerate(iter(partial(source.stream.readline, files.LONGEST_LINE), b""), start=1):
         source.counts.lines += 1
         if len(raw) == files.LONGEST_LINE and not raw.endswith(b"\n"):
@@ -184,33 +229,15 @@ def json_records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, 
         if not raw.strip():
             source.counts.blank += 1
             continue
-        place = f"{source.name}, line {number}"
-        found = _json_object(source, place, number, raw)
-        for position, (column, spellings) in enumerate(keys.items()):
-            if column not in found:
-                raise missing_column(place, position, columns, found)
-            if sum(map(raw.count, spellings)) > 1 and _is_repeated(raw, column):
-                problem = f"the object has the key {shown_name(column)} more than once"
-                raise InputFileError(place, problem, "Rename all but one of them.")
+        found = _json_object(source, f"{source.name}, line {number}", number, raw)
         source.counts.add_row(number)
-        yield number, [found[column] for column in columns]
+        yield number, found.values_of(columns, f"{source.name}, line {number}"), found
 
 
-def _is_repeated(raw: bytes, key: str) -> bool:
-    """Tell whether the outermost object has a key more than once, of which a parser silently keeps the last."""
-    outermost: list[list[str]] = []
-
-    def keep_keys(pairs: list[tuple[str, object]]) -> None:
-        outermost[:] = [[name for name, _ in pairs]]
-
-    json.loads(raw, object_pairs_hook=keep_keys)
-    return outermost[0].count(key) > 1
-
-
-def _json_object(source: Source, place: str, number: int, raw: bytes) -> dict[str, object]:
+def _json_object(source: Source, place: str, number: int, raw: bytes) -> JsonObject:
     try:
         line = raw.decode("utf-8")
-        found = json.loads(line)
+        found = json.loads(line, object_pairs_hook=JsonObject)
     except UnicodeDecodeError as error:
         before = len(raw[: error.start].decode("utf-8"))
         raise source.not_utf8(number, before, raw[error.start]) from error
@@ -224,7 +251,7 @@ def _json_object(source: Source, place: str, number: int, raw: bytes) -> dict[st
         raise InputFileError(
             place, "this is a JSON array", "Write one object a line: jq -c '.[]' takes an array apart."
         )
-    if not isinstance(found, dict):
+    if not isinstance(found, JsonObject):
         raise InputFileError(
             place, f"{shown(line.strip(), 30)} is not a JSON object", 'Write objects such as {"text": "..."}.'
         )

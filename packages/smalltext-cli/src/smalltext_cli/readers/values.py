@@ -114,5 +114,7 @@ def _json_list(text: str) -> list[object]:
 
 
 def _type_name(value: object) -> str:
-    names = {dict: "an object", list: "a list", bool: "true or false", int: "a number", float: "a number"}
+    names = {list: "a list", bool: "true or false", int: "a number", float: "a number"}
+    if isinstance(value, dict):
+        return "an object"
     return names.get(type(value), f"of type {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""Parquet, read in slices by a separate process, which keeps memory bounded and survives damaged files.
+"""Parquet and Excel, read in slices by a separate process, which keeps memory bounded and survives damaged files.
 
 The process runs this file as a program, by its path, since importing it would import the whole package there. It
 takes requests as lines of JSON on standard input, and answers each on standard output: a letter, the length of the
@@ -15,7 +15,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from polars import DataFrame, LazyFrame
 
     from smalltext_cli.console import InputFileError
-    from smalltext_cli.readers.files import Source
+    from smalltext_cli.readers.files import Record, Source
 
 _FIRST_SLICE = 1_024
 _MOST_ROWS = 16_384
@@ -33,8 +34,32 @@ _ROWS, _SCHEMA, _REFUSAL = b"R", b"S", b"E"
 """What an answer begins with: a table as Arrow IPC, columns and number of rows as JSON, or a reason as JSON."""
 
 
-def records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, list[object]]]:
-    """Yield the number of each row, from 1, and its values in the given columns.
+class FrameRow(Mapping[str, object]):
+    """One row of a polars DataFrame, by the names of its columns."""
+
+    __slots__ = ("frame", "number")
+
+    def __init__(self, frame: DataFrame, number: int) -> None:
+        self.frame = frame
+        self.number = number
+
+    def __getitem__(self, name: str) -> object:
+        if name not in self.frame.columns:
+            raise KeyError(name)
+        return self.frame[name][self.number]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.frame.columns)
+
+    def __len__(self) -> int:
+        return self.frame.width
+
+
+def records(source: Source, columns: Sequence[str], *, keep_columns: bool = False) -> Iterator[Record]:
+    """Yield the number of each row, from 1, its values in the given columns, and all of its columns.
+
+    Excel counts its header as row 1, its rows that are empty are skipped, and an empty cell is an empty text.
+    Without `keep_columns`, only the given columns are read.
 
     Raises
     ------
@@ -45,56 +70,90 @@ def records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, list[
 
     from smalltext_cli.console import missing_column
 
+    is_excel = source.file_format == "xlsx"
+    if is_excel:
+        _check_excel_reader(source.name)
     with _seekable(source) as seekable:
-        schema = json.loads(_ask(source.name, open=str(seekable.absolute())))
+        kind = "Excel" if is_excel else "Parquet"
+        schema = json.loads(_ask(source.name, kind, open=str(seekable.absolute()), is_excel=is_excel))
         for number, column in enumerate(columns):
             if column not in schema["columns"]:
                 raise missing_column(source.name, number, columns, schema["columns"])
+        source.header[:] = schema["columns"]
+        read = schema["columns"] if keep_columns else list(columns)
         start, count = 0, _FIRST_SLICE
         while start < schema["rows"]:
-            content = _ask(source.name, columns=list(columns), start=start, rows=count)
+            content = _ask(source.name, kind, columns=read, start=start, rows=count)
             batch = pl.read_ipc(io.BytesIO(content))
             if not batch.height:
                 lost = schema["rows"] - start
-                raise _unsound(source.name, f"{lost:,} of {schema['rows']:,} rows are missing")
-            for number, values in enumerate(batch.iter_rows(), start=start + 1):
+                raise _unsound(source.name, kind, f"{lost:,} of {schema['rows']:,} rows are missing")
+            values = _digits_of_singles(batch.select(columns))
+            for row, found in enumerate(values.iter_rows()):
+                number = start + row + (2 if is_excel else 1)
+                given = list(found)
+                if is_excel and given[0] is None:
+                    if all(one is None for one in batch.row(row)):
+                        source.counts.blank += 1
+                        continue
+                    given[0] = ""
                 source.counts.add_row(number)
-                yield number, list(values)
+                yield number, given, FrameRow(batch, row)
             start += batch.height
             count = max(1, min(_MOST_ROWS, _SLICE_BYTES * batch.height // len(content)))
 
 
+def _check_excel_reader(name: str) -> None:
+    from smalltext_cli.console import InputFileError
+
+    if find_spec("fastexcel") is None:
+        raise InputFileError(
+            name,
+            "reading Excel needs fastexcel, which is not installed",
+            "Install it: pip install 'smalltext-cli[excel]', or pip install fastexcel; or save the sheet as CSV.",
+        )
+
+
+def _digits_of_singles(frame: DataFrame) -> DataFrame:
+    """Return floats of single precision by the digits that they are written with: 0.1 is not 0.10000000149."""
+    import polars as pl
+    from polars import selectors
+
+    singles = [name for name, kind in frame.schema.items() if kind == pl.Float32]
+    return frame.with_columns(selectors.by_name(singles).cast(pl.String).cast(pl.Float64))
+
+
 @contextlib.contextmanager
 def _seekable(source: Source) -> Iterator[Path]:
-    """Save what comes through a pipe to a file, since Parquet has its index at the end."""
+    """Save what is compressed or comes through a pipe to a file, since both formats have an index at the end."""
     from smalltext_cli.readers.files import STDIN
 
-    if source.path != STDIN and Path(source.path).is_file():
+    if source.path != STDIN and not source.is_compressed and Path(source.path).is_file():
         yield Path(source.path)
         return
     with tempfile.TemporaryDirectory(prefix="smalltext-") as folder:
-        spooled = Path(folder) / "stdin.parquet"
+        spooled = Path(folder) / "content"
         with spooled.open("wb") as file:
             shutil.copyfileobj(source.stream, file)
         yield spooled
 
 
-def _ask(name: str, **request: object) -> bytes:
+def _ask(name: str, file_kind: str, **request: object) -> bytes:
     """Return the response of the worker, or raise its error."""
     try:
         kind, content = _worker.ask(request)
     except EOFError:
-        raise _unsound(name, "the process that read it crashed") from None
+        raise _unsound(name, file_kind, "the process that read it crashed") from None
     if kind == _REFUSAL:
-        raise _unsound(name, json.loads(content))
+        raise _unsound(name, file_kind, json.loads(content))
     return content
 
 
-def _unsound(name: str, problem: str) -> InputFileError:
+def _unsound(name: str, kind: str, problem: str) -> InputFileError:
     from smalltext_cli.console import InputFileError
     from smalltext_core.messages import one_line
 
-    return InputFileError(name, f"this is no sound Parquet ({one_line(problem, 120)})", "Write the file again.")
+    return InputFileError(name, f"this is no sound {kind} ({one_line(problem, 120)})", "Write the file again.")
 
 
 class _Worker:
@@ -148,10 +207,11 @@ class _Worker:
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until there are no more.
 
-    ``{"open": path}`` is answered with the names of the columns and the number of rows, and
+    ``{"open": path, "is_excel": false}`` is answered with the names of the columns and the number of rows, and
     ``{"columns": names, "start": row, "rows": count}`` with that part of the file that was opened last.
     """
     import polars as pl
+    from polars import selectors
 
     def send(kind: bytes, content: bytes) -> None:
         answers.write(kind + len(content).to_bytes(8, "big") + content)
@@ -162,26 +222,31 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
         request = json.loads(line)
         try:
             if "open" in request:
-                opened = pl.scan_parquet(request["open"], glob=False, hive_partitioning=False)
+                opened = _workbook(request["open"]) if request["is_excel"] else _parquet(request["open"])
                 rows = opened.select(pl.len()).collect().item()
                 send(_SCHEMA, json.dumps({"columns": opened.collect_schema().names(), "rows": rows}).encode())
             elif opened is not None:
                 buffer = io.BytesIO()
-                _part(opened, request).write_ipc(buffer, compression="uncompressed")
+                # By names: a string alone could be taken for a pattern.
+                chosen = opened.select(selectors.by_name(request["columns"]))
+                part = chosen.slice(request["start"], request["rows"]).collect()
+                part.write_ipc(buffer, compression="uncompressed")
                 send(_ROWS, buffer.getvalue())
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, MemoryError) as error:
+        except (Exception, pl.exceptions.PanicException) as error:  # those of fastexcel have no common class
             send(_REFUSAL, json.dumps(str(error)).encode())
 
 
-def _part(table: LazyFrame, request: dict[str, Any]) -> DataFrame:
-    """Return some rows of some columns; floats of single precision by the digits that they are written with."""
+def _parquet(path: str) -> LazyFrame:
     import polars as pl
-    from polars import selectors
 
-    chosen = table.select(selectors.by_name(request["columns"]))  # a string alone could be taken for a pattern
-    part = chosen.slice(request["start"], request["rows"]).collect()
-    singles = [name for name, kind in part.schema.items() if kind == pl.Float32]
-    return part.with_columns(selectors.by_name(singles).cast(pl.String).cast(pl.Float64))
+    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+
+
+def _workbook(path: str) -> LazyFrame:
+    """Read the first sheet of a workbook; the types of its columns are those of all cells."""
+    import polars as pl
+
+    return pl.read_excel(path, engine="calamine", infer_schema_length=None, drop_empty_rows=False).lazy()
 
 
 if __name__ == "__main__":
