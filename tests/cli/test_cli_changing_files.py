@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from smalltext_cli import readers
-from smalltext_cli.commands.predict import Predictor
 from smalltext_cli.console import InputFileError
+from smalltext_cli.predictions import Predictor
 from smalltext_cli.readers import Reader
 
 ROWS = 30_000

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import smalltext_core
-from smalltext_cli.commands.predict import Predictor
 from smalltext_cli.evaluation import Model, evaluate_model
+from smalltext_cli.predictions import Predictor
 from smalltext_cli.readers import Reader
 from smalltext_cli.writers import table_writer
 from smalltext_core import LabelNames
@@ -122,7 +122,8 @@ class Scripted:
 def predicted(path, texts, model, *, proba=True, top=2):
     """Write what `smalltext predict` writes, in two chunks."""
     file_format = path.suffix[1:]
-    whole = Predictor(model, file_format, proba=proba, top=0 if proba else top).table(texts)
+    predictions = Predictor(model, proba=proba, top=0 if proba else top).table(texts)
+    whole = pl.DataFrame({"text": pl.Series(texts, dtype=pl.String)}).hstack(predictions)
     with table_writer(str(path), file_format) as write:
         write(whole[: len(texts) // 2])
         write(whole[len(texts) // 2 :])
@@ -171,7 +172,13 @@ def test_the_commands_read_one_another_in_every_format(smalltext, model, tmp_pat
     source.write_text("".join(json.dumps({"text": text}) + "\n" for text in NASTY))
     assert smalltext("predict", model, source, "-o", output, "--proba").code == 0
     assert smalltext("predict", model, output, "-o", again, "--proba").code == 0
-    assert again.read_bytes() == output.read_bytes()
+    first, second = (
+        [row.columns for row in Reader("text", keep_columns=True).rows(str(path))] for path in (output, again)
+    )
+    assert [{name: row[name] for name in columns} for row, columns in zip(second, first, strict=True)] == [
+        dict(row) for row in first
+    ]
+    assert [row["predicted_label"] for row in second] == [row["label"] for row in first]
     ended = smalltext("evaluate", model, output, "--json")
     assert ended.code == 0, ended.err
     assert json.loads(ended.out)["accuracy"] == 1
@@ -192,8 +199,8 @@ def test_tsv_says_in_its_header_that_fields_are_quoted_and_other_tools_read_it_t
         assert smalltext("predict", model, data, "-o", data.with_suffix(".tsv")).code == 0
         read = pl.read_csv(data.with_suffix(".tsv"), separator="\t")
         assert read["text"].to_list() == pl.read_csv(data)["text"].to_list()
-    assert plain.with_suffix(".tsv").read_bytes().startswith(b"text\tlabel\nbuy pills\tspam\n")
-    assert quoted.with_suffix(".tsv").read_bytes().startswith(b'"text"\t"label"\n"buy\tpills"\t')
+    assert plain.with_suffix(".tsv").read_bytes().startswith(b"text\tlabel\tscore\nbuy pills\tspam\t")
+    assert quoted.with_suffix(".tsv").read_bytes().startswith(b'"text"\t"label"\t"score"\n"buy\tpills"\t')
 
 
 def test_the_csv_with_a_nul_that_the_command_wrote_is_read(smalltext, model, tmp_path):
