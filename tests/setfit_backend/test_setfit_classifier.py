@@ -16,7 +16,7 @@ from setfit_backend.tiny_sentence_transformers import save_tiny_sentence_transfo
 from smalltext_core import TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_setfit import SetFitClassification, SetFitClassificationFactory, SetFitModelArguments, _model
-from smalltext_setfit._checkpoint import load_pretrained_body
+from smalltext_setfit._model import load_pretrained_body
 from smalltext_testing.sample_data import training_texts, unseen_texts
 from smalltext_torch.inference import DivergedError
 

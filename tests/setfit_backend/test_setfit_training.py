@@ -18,18 +18,18 @@ from transformers import TrainerCallback
 from setfit_backend.conftest import QUICK
 from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
 from smalltext_setfit import _trainer
-from smalltext_setfit._checkpoint import load_pretrained_body
-from smalltext_setfit._model import SentenceClassifier, SentenceTokenizer, make_network
+from smalltext_setfit._model import SentenceClassifier, UniqueTexts, load_pretrained_body, make_network
 from smalltext_setfit._trainer import PairBatches, PairLoss, group_by_length, losses
 from smalltext_setfit.arguments import ModelKwargs, SetFitModelArguments
 from smalltext_setfit.sampler import PairSampler
 from smalltext_torch.device import Precision
+from smalltext_torch.tokenization import SentenceTokenizer
 
 
 def test_the_gradient_is_that_of_the_loss_over_every_text_of_every_pair(topics):
     body = load_pretrained_body(SetFitModelArguments(tiny_sentence_transformer()), ModelKwargs()).eval()
     tokenizer = SentenceTokenizer.of(body, 64)
-    network, texts = make_network(body, tokenizer, 2, normalize=False), tokenizer.tokenize(topics)
+    network, texts = make_network(body, tokenizer, 2, normalize=False), UniqueTexts.of(topics, tokenizer)
     sampler = PairSampler(topics.y, None, np.random.default_rng(0), num_iterations=2)
     batches = PairBatches(sampler, texts, 32)
     (pairs,) = PairSampler(topics.y, None, np.random.default_rng(0), num_iterations=2).epoch(48)

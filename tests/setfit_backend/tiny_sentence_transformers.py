@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sentence_transformers import SentenceTransformer
 
-from smalltext_setfit._model import quiet_libraries
+from smalltext_torch.sentence_transformer import quiet_libraries
 from transformers_backend.tiny_models import save_tiny_model
 
 

@@ -28,15 +28,14 @@ from smalltext_core.probabilities import Probabilities
 from smalltext_core.saving import MANIFEST, Manifest
 from smalltext_core.validation import check_positive, check_thresholds, check_within
 from smalltext_setfit import __version__
-from smalltext_setfit._checkpoint import load_saved_body
 from smalltext_setfit._model import (
     EmbeddingCache,
     SentenceClassifier,
-    SentenceTokenizer,
     SetFitInference,
     SetFitState,
+    UniqueTexts,
+    load_saved_body,
     make_network,
-    quiet_libraries,
 )
 from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.training_args import HeadTrainingArgs, parse_training_args
@@ -46,6 +45,8 @@ from smalltext_torch.device import Precision, PrecisionName, TorchRandomness
 from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.progress import described
 from smalltext_torch.saving import saved_value
+from smalltext_torch.sentence_transformer import quiet_libraries
+from smalltext_torch.tokenization import SentenceTokenizer
 
 HEAD = "head.safetensors"
 SETFIT_CONFIG, SETFIT_HEAD = "config_setfit.json", "model_head.pkl"
@@ -167,7 +168,7 @@ class SetFitBase(TorchModelBase[SetFitState]):
         self, state: SetFitState, data_set: Dataset[Any], description: str | None = "predict"
     ) -> SetFitInference:
         """Return how the probabilities of the texts of a checked dataset are computed."""
-        texts = state.tokenizer.tokenize(data_set)
+        texts = UniqueTexts.of(data_set, state.tokenizer)
         return SetFitInference(state, texts, self.precision_on(state.device), description)
 
     def compute_metrics(

@@ -1,12 +1,12 @@
-"""The network: a sentence transformer with its tokenizer and a linear head, and inference with it."""
+"""The network, a sentence transformer with a linear head: loading it, and inference with it."""
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,23 +14,26 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer, SentenceTransformerModelCardData
 from torch import nn
 
+from smalltext_core.atomic import expanded
 from smalltext_core.dataset import Dataset, TextDataset
-from smalltext_core.errors import InvalidInputError
+from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.label_names import LabelNames
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.probabilities import Probabilities
 from smalltext_setfit._head import make_linear
+from smalltext_setfit.arguments import ModelKwargs, SetFitModelArguments
 from smalltext_setfit.training_args import HeadTrainingArgs
 from smalltext_torch.batching import Batch, Ragged, make_batch, prediction_batches
 from smalltext_torch.device import Precision, TorchRandomness, inference, token_budget
 from smalltext_torch.inference import BatchInference, Loss, with_dropout
-from smalltext_torch.progress import silence
-from smalltext_torch.tokenization import Frame, check_length, positions, tokenizer_id, tokens_of, within
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-_UNLIMITED = 2**31 - 1
+from smalltext_torch.sentence_transformer import (
+    downloaded,
+    load_pretrained,
+    load_saved,
+    num_dimensions,
+    prompt_length,
+)
+from smalltext_torch.tokenization import SentenceTokenizer, tokens_of, within
 
 MIN_PROBABILITY = 1e-7
 """Lower bound of probabilities in the validation loss; a class without training texts has probability 0."""
@@ -48,38 +51,9 @@ class UniqueTexts:
     of_row: NDArray[np.intp]
     padding: int
 
-
-@dataclass(frozen=True)
-class SentenceTokenizer:
-    """Turns texts into token ids: `prompt` before each text, truncated to `max_length` with its special tokens."""
-
-    tokenizer: PreTrainedTokenizerBase
-    max_length: int
-    frame: Frame
-    tokenizer_id: str
-    padding: int
-    prompt: str = ""
-    vocabulary_size: int = _UNLIMITED
-
     @classmethod
-    def of(cls, body: SentenceTransformer, max_seq_len: int) -> SentenceTokenizer:
-        """Return the tokenizer of a sentence transformer, for at most `max_seq_len` tokens."""
-        tokenizer, transformer = body.tokenizer, cast("Any", body[0]).auto_model
-        frame = Frame.of(tokenizer)
-        limit = positions(transformer.config)
-        length = check_length("max_seq_len", max_seq_len, frame)
-        return cls(
-            tokenizer,
-            length if limit is None else min(length, limit),
-            frame,
-            tokenizer_id(tokenizer),
-            tokenizer.pad_token_id or 0,
-            (body.prompts or {}).get(body.default_prompt_name or "", "") or "",
-            getattr(transformer.get_input_embeddings(), "num_embeddings", _UNLIMITED),
-        )
-
-    def tokenize(self, data_set: Dataset[Any]) -> UniqueTexts:
-        """Return the distinct texts of a dataset with their token ids, and warn of truncated texts.
+    def of(cls, data_set: Dataset[Any], tokenizer: SentenceTokenizer) -> UniqueTexts:
+        """Tokenize the distinct texts of a dataset, and warn of truncated texts.
 
         Raises
         ------
@@ -89,18 +63,15 @@ class SentenceTokenizer:
         if not isinstance(data_set, TextDataset):
             given = type(data_set).__name__
             raise InvalidInputError("data_set", given, "a TextDataset", "Give the texts themselves.")
-        prompted = TextDataset([self.prompt + text for text in data_set.x]) if self.prompt else data_set
-        tokens = tokens_of(prompted, self.tokenizer, self.tokenizer_id)
-        tokens = within(tokens, self.max_length, self.frame, "what the model is given")
-        largest = int(tokens.tokens.max(initial=0))
-        if largest >= self.vocabulary_size:
-            allowed = f"ids that the model knows, 0 to {self.vocabulary_size - 1}"
-            raise InvalidInputError("data_set", f"a text to which the tokenizer gives the id {largest}", allowed)
+        prompted = TextDataset(tokenizer.prompted(data_set.x)) if tokenizer.prompt else data_set
+        tokens = tokens_of(prompted, tokenizer.tokenizer, tokenizer.tokenizer_id)
+        tokens = within(tokens, tokenizer.max_length, tokenizer.frame, "what the model is given")
+        tokenizer.check(tokens)
         numbers: dict[str, int] = {}
         of_row = np.array([numbers.setdefault(text, len(numbers)) for text in data_set.x], dtype=np.intp)
         first = np.empty(len(numbers), dtype=np.intp)
         first[of_row[::-1]] = np.arange(len(of_row))[::-1]
-        return UniqueTexts(list(numbers), tokens.take(first), of_row, self.padding)
+        return cls(list(numbers), tokens.take(first), of_row, tokenizer.padding)
 
 
 class ModelCard(SentenceTransformerModelCardData):
@@ -121,6 +92,46 @@ class ModelCard(SentenceTransformerModelCardData):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the weak reference, which cannot be pickled; `SentenceClassifier` restores it."""
         return {**self.__dict__, "_model": None}
+
+
+def load_pretrained_body(arguments: SetFitModelArguments, kwargs: ModelKwargs) -> SentenceTransformer:
+    """Load a pretrained sentence transformer on the CPU, in float32.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such model, or it cannot be fine-tuned.
+    """
+    source = arguments.sentence_transformer_model
+
+    def find() -> Path:
+        if Path(source).is_dir():
+            return Path(source)
+        return downloaded(
+            source,
+            cache_dir=expanded(kwargs.cache_dir),
+            revision=kwargs.revision,
+            token=kwargs.token,
+            **arguments.model_loading_strategy.arguments(),
+        )
+
+    card = ModelCard(local_files_only=True)
+    return load_pretrained("sentence_transformer_model", source, find, model_card_data=card)
+
+
+def load_saved_body(folder: Path, dimensions: int) -> SentenceTransformer:
+    """Load the sentence transformer of a saved classifier, whose head takes `dimensions` features, on the CPU.
+
+    Raises
+    ------
+    ModelFolderError
+        If anything in the folder is not allowed, or does not fit the weights and the head.
+    """
+    body = load_saved(folder, model_card_data=ModelCard(local_files_only=True))
+    if num_dimensions(body) != dimensions:
+        what = f"{folder}: the sentence transformer has {num_dimensions(body)} dimensions, its head {dimensions}"
+        raise ModelFolderError(f"{what}. Save the model again.")
+    return body
 
 
 class SentenceClassifier(nn.Module):
@@ -177,31 +188,8 @@ def make_network(
     """Return a network with a head of zeros."""
     body.max_seq_length = tokenizer.max_length
     head = make_linear(np.zeros((num_classes, num_dimensions(body))), np.zeros(num_classes))
-    prompt_length = _prompt_length(body, tokenizer.prompt)
-    return SentenceClassifier(body, head, normalize=normalize, prompt_length=prompt_length)
-
-
-def num_dimensions(body: SentenceTransformer) -> int:
-    """Return the number of dimensions of the embeddings."""
-    # Since sentence-transformers 5.4 the method has another name, and the old one is deprecated.
-    method = getattr(body, "get_embedding_dimension", None) or body.get_sentence_embedding_dimension
-    dimensions = method()
-    assert dimensions is not None
-    return int(dimensions)
-
-
-def _prompt_length(body: SentenceTransformer, prompt: str) -> int | None:
-    """Return how many tokens of a prompt the pooling leaves out; None if it leaves out none."""
-    pooled = all(getattr(module, "include_prompt", True) for module in body)
-    if not prompt or pooled:
-        return None
-    ids = body.tokenizer(prompt)["input_ids"]
-    return len(ids) - (1 if ids[-1] in (body.tokenizer.eos_token_id, body.tokenizer.sep_token_id) else 0)
-
-
-def quiet_libraries() -> AbstractContextManager[None]:
-    """Suppress log messages and progress bars of transformers, sentence-transformers and setfit."""
-    return silence("sentence_transformers", "setfit")
+    left_out = prompt_length(body, tokenizer.prompt)
+    return SentenceClassifier(body, head, normalize=normalize, prompt_length=left_out)
 
 
 def embed_texts(

@@ -32,7 +32,7 @@ from smalltext_setfit._head import (
     train_by_gradients,
     with_temperature,
 )
-from smalltext_setfit._model import SentenceClassifier, UniqueTexts, embed_texts, quiet_libraries
+from smalltext_setfit._model import SentenceClassifier, UniqueTexts, embed_texts
 from smalltext_setfit.sampler import PairBatch, PairSampler
 from smalltext_setfit.training_args import TrainingArgs
 from smalltext_torch.batching import make_batch
@@ -40,6 +40,7 @@ from smalltext_torch.device import Precision, Randomness
 from smalltext_torch.inference import DivergedError
 from smalltext_torch.optimization import rows_in_use
 from smalltext_torch.progress import progress_bar
+from smalltext_torch.sentence_transformer import quiet_libraries
 
 # Importing setfit puts a filter in front of all other filters of warnings, and raises the level of loggers.
 with warnings.catch_warnings(), quiet_libraries():

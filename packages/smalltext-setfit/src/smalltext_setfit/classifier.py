@@ -20,7 +20,6 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels
 from smalltext_core.validation import ClassWeight, by_number, check_class_weight, class_weights
 from smalltext_setfit._base import SetFitBase
-from smalltext_setfit._checkpoint import load_pretrained_body
 from smalltext_setfit._head import (
     HeadSettings,
     HeadTargets,
@@ -32,8 +31,9 @@ from smalltext_setfit._head import (
 )
 from smalltext_setfit._model import (
     EmbeddingCache,
-    SentenceTokenizer,
     SetFitState,
+    UniqueTexts,
+    load_pretrained_body,
     make_network,
 )
 from smalltext_setfit.arguments import ModelKwargs, SetFitModelArguments, current_model_kwargs
@@ -57,6 +57,7 @@ from smalltext_torch.device import (
 )
 from smalltext_torch.inference import Loss
 from smalltext_torch.split import check_fit_data, check_validation_set_size, split_rows
+from smalltext_torch.tokenization import SentenceTokenizer
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -244,7 +245,7 @@ class SetFitClassification(SetFitBase):
             else:
                 body = copy.deepcopy(warm.network).requires_grad_(requires_grad=True).body
                 tokenizer = warm.tokenizer
-        texts = tokenizer.tokenize(train_set)
+        texts = UniqueTexts.of(train_set, tokenizer)
         from smalltext_setfit._trainer import FewShotTrainer  # imports setfit, which takes seconds
 
         targets = self._head_targets(train_set, checked_weights)
@@ -297,7 +298,7 @@ class SetFitClassification(SetFitBase):
         train_set, _, checked_weights = check_fit_data(self, train_set, None, weights)
         self._check_classes(train_set)
         with gradients(before.device):
-            texts = before.tokenizer.tokenize(train_set)
+            texts = UniqueTexts.of(train_set, before.tokenizer)
             targets = self._head_targets(train_set, checked_weights)
             cache = before.cache_with(texts, self.precision_on(before.device))
             embeddings = cache.take(texts.texts)[texts.of_row]

@@ -8,7 +8,7 @@ import warnings
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,11 @@ from smalltext_torch.batching import Ragged
 from smalltext_torch.progress import stacklevel_of_caller
 
 if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+_UNLIMITED = 2**31 - 1
 
 UNBOUNDED = 1_000_000
 """Tokenizers have a larger `model_max_length` than this if it was not set."""
@@ -298,3 +301,44 @@ class Encoder:
         changed, unknown = texts.copy(), self.tokenizer.unk_token_id
         changed.tokens[inside] = self.padding if unknown is None else unknown
         return changed
+
+
+@dataclass(frozen=True)
+class SentenceTokenizer:
+    """Turns texts into token ids: `prompt` before each text, truncated to `max_length` with its special tokens."""
+
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+    frame: Frame
+    tokenizer_id: str
+    padding: int
+    prompt: str = ""
+    vocabulary_size: int = _UNLIMITED
+
+    @classmethod
+    def of(cls, body: SentenceTransformer, max_seq_len: int) -> SentenceTokenizer:
+        """Return the tokenizer of a sentence transformer, for at most `max_seq_len` tokens."""
+        tokenizer, transformer = body.tokenizer, cast("Any", body[0]).auto_model
+        frame = Frame.of(tokenizer)
+        limit = positions(transformer.config)
+        length = check_length("max_seq_len", max_seq_len, frame)
+        return cls(
+            tokenizer,
+            length if limit is None else min(length, limit),
+            frame,
+            tokenizer_id(tokenizer),
+            tokenizer.pad_token_id or 0,
+            (body.prompts or {}).get(body.default_prompt_name or "", "") or "",
+            getattr(transformer.get_input_embeddings(), "num_embeddings", _UNLIMITED),
+        )
+
+    def check(self, tokens: Ragged, argument: str = "data_set") -> None:
+        """Raise InvalidInputError if the model has no embedding for a token."""
+        largest = int(tokens.tokens.max(initial=0))
+        if largest >= self.vocabulary_size:
+            allowed = f"ids that the model knows, 0 to {self.vocabulary_size - 1}"
+            raise InvalidInputError(argument, f"a text to which the tokenizer gives the id {largest}", allowed)
+
+    def prompted(self, texts: Sequence[str]) -> list[str]:
+        """Return the texts with the prompt before each."""
+        return [self.prompt + text for text in texts] if self.prompt else list(texts)

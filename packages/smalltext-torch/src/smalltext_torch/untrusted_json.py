@@ -212,6 +212,84 @@ _SUSPICIOUS = words(
     """
 )
 
+_KINDS = ("Transformer", "Pooling", "Dense", "Normalize", "LayerNorm", "Dropout")
+_BASE, _MODULES = "sentence_transformers.base.modules", "sentence_transformers.sentence_transformer.modules"
+MODULE_TYPES = {
+    **{f"sentence_transformers.models.{kind}": kind for kind in _KINDS},
+    **{f"sentence_transformers.models.{kind}.{kind}": kind for kind in _KINDS},
+    **{f"{_BASE}.{kind.lower()}.{kind}": kind for kind in ("Transformer", "Dense", "Normalize")},
+    **{f"{_MODULES}.{kind.lower()}.{kind}": kind for kind in ("Pooling", "Dropout")},
+    f"{_MODULES}.layer_norm.LayerNorm": "LayerNorm",
+}
+"""The allowed classes of modules, under every name that a version of sentence-transformers has saved."""
+
+_ACTIVATIONS = frozenset(
+    f"torch.nn.modules.{kind}"
+    for kind in (
+        *("activation.GELU", "activation.LeakyReLU", "activation.ReLU", "activation.SiLU"),
+        *("activation.Sigmoid", "activation.Tanh", "linear.Identity"),
+    )
+)
+_SENTENCE = frozenset({"sentence_embedding"})
+POOLING_MODES = ("cls", "lasttoken", "max", "mean", "mean_sqrt_len_tokens", "weightedmean")
+MODULE_SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "Pooling": {
+        **dict.fromkeys(("embedding_dimension", "word_embedding_dimension"), int),
+        "include_prompt": bool,
+        "pooling_mode": (str, list),
+        **dict.fromkeys(("pooling_mode_cls_token", "pooling_mode_lasttoken"), bool),
+        **{f"pooling_mode_{kind}_tokens": bool for kind in ("mean", "max", "mean_sqrt_len", "weightedmean")},
+    },
+    "Dense": {
+        **dict.fromkeys(("in_features", "out_features"), int),
+        **dict.fromkeys(("bias", "use_residual"), bool),
+        "activation_function": _ACTIVATIONS,
+        **dict.fromkeys(("module_input_name", "module_output_name"), _SENTENCE),
+    },
+    "Normalize": dict.fromkeys(("module_input_name", "module_output_name"), _SENTENCE),
+    "LayerNorm": {"dimension": int},
+    "Dropout": {"dropout": float},
+}
+"""The keys of the config.json of each class of modules behind the transformer, and their values."""
+
+LIBRARY_ARGUMENTS = (
+    *("model_args", "model_kwargs", "tokenizer_args", "processor_kwargs", "config_args", "config_kwargs"),
+)
+TRANSFORMER_SETTINGS: Mapping[str, Any] = {
+    "max_seq_length": (int, None),
+    "do_lower_case": bool,
+    "transformer_task": frozenset({"feature-extraction"}),
+    "modality_config": dict,
+    "module_output_name": frozenset({"token_embeddings"}),
+    "processing_kwargs": (dict, None),
+    "unpad_inputs": (bool, None),
+    **dict.fromkeys(("query_length", "document_length", "query_expansion"), (None,)),
+    **dict.fromkeys(LIBRARY_ARGUMENTS, (dict, None)),
+}
+"""The keys of sentence_bert_config.json and its relatives, and their values."""
+
+TEXT_MODALITY = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
+TRANSFORMER_ARGUMENTS: Mapping[str, Any] = {
+    **dict.fromkeys(("add_pooling_layer", "do_lower_case"), bool),
+    "attn_implementation": ATTENTION,
+    **dict.fromkeys(("dtype", "torch_dtype"), DTYPES),
+    **dict.fromkeys(("max_length", "model_max_length"), int),
+    **dict.fromkeys(("padding_side", "truncation_side"), frozenset({"left", "right"})),
+    "trust_remote_code": frozenset({False}),
+}
+"""What the `LIBRARY_ARGUMENTS` of a pretrained model may hold."""
+
+SENTENCE_SETTINGS: Mapping[str, Any] = {
+    "__version__": dict,
+    "default_prompt_name": (str, None),
+    "model_type": frozenset({"SentenceTransformer"}),
+    "prompts": dict,
+    "similarity_fn_name": frozenset({"cosine", "dot", "euclidean", "manhattan"}),
+}
+"""The keys of config_sentence_transformers.json, and their values."""
+
+IGNORED_SENTENCE_SETTINGS = words("requirements truncate_dim")
+
 
 def is_tokenizer(name: object) -> bool:
     """Return whether a class of tokenizers is on the list."""

@@ -1,8 +1,11 @@
-"""Loading of sentence transformers from a folder, the cache or the hub.
+"""Sentence transformers from untrusted folders: checking, loading and downloading them.
 
-A folder may come from anybody. Its modules, and everything that they are configured with, are checked against the
-lists here; what passes is written into a new folder, with the weights as safetensors. sentence-transformers and
-transformers are given that folder alone, so that no code from the folder is run.
+Everything in a folder that decides what is imported, called or opened is compared with the allowlists of
+`smalltext_torch.untrusted_json`. What passes is written to a new folder, with the weights as safetensors, and
+sentence-transformers loads that folder alone.
+
+sentence-transformers, transformers and huggingface_hub are imported where they are used: packages that train other
+networks do not need them.
 """
 
 from __future__ import annotations
@@ -10,37 +13,40 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-import transformers
-from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
-from sentence_transformers import SentenceTransformer
-from transformers import AutoConfig, AutoModel
 
-from smalltext_core.atomic import expanded
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.messages import one_line, shown
-from smalltext_setfit._model import ModelCard, num_dimensions, quiet_libraries
-from smalltext_setfit.arguments import ModelKwargs, SetFitModelArguments
 from smalltext_torch import model_loading, pretrained_files
 from smalltext_torch.model_loading import Shapes
 from smalltext_torch.pretrained_files import CONFIG, PretrainedFolderError, temporary_folder
+from smalltext_torch.progress import silence
 from smalltext_torch.untrusted_json import (
-    ATTENTION,
-    DTYPES,
+    IGNORED_SENTENCE_SETTINGS,
+    LIBRARY_ARGUMENTS,
+    MODULE_SETTINGS,
+    MODULE_TYPES,
+    POOLING_MODES,
+    SENTENCE_SETTINGS,
+    TEXT_MODALITY,
+    TRANSFORMER_ARGUMENTS,
+    TRANSFORMER_SETTINGS,
     checked_object,
     is_suspicious,
     read_json,
     read_object,
     refuse,
-    words,
 )
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 MODULES, SETTINGS = "modules.json", "config_sentence_transformers.json"
 
@@ -55,143 +61,90 @@ UNREADABLE = (
 )
 """The exceptions that the libraries raise for damaged folders and those of another kind."""
 
-_KINDS = ("Transformer", "Pooling", "Dense", "Normalize", "LayerNorm", "Dropout")
-_BASE, _MODULES = "sentence_transformers.base.modules", "sentence_transformers.sentence_transformer.modules"
-MODULE_TYPES = {
-    **{f"sentence_transformers.models.{kind}": kind for kind in _KINDS},
-    **{f"sentence_transformers.models.{kind}.{kind}": kind for kind in _KINDS},
-    **{f"{_BASE}.{kind.lower()}.{kind}": kind for kind in ("Transformer", "Dense", "Normalize")},
-    **{f"{_MODULES}.{kind.lower()}.{kind}": kind for kind in ("Pooling", "Dropout")},
-    f"{_MODULES}.layer_norm.LayerNorm": "LayerNorm",
-}
-"""The allowed classes of modules, under every name that a version of sentence-transformers has saved."""
-
-_ACTIVATIONS = frozenset(
-    f"torch.nn.modules.{kind}"
-    for kind in (
-        *("activation.GELU", "activation.LeakyReLU", "activation.ReLU", "activation.SiLU"),
-        *("activation.Sigmoid", "activation.Tanh", "linear.Identity"),
-    )
-)
-_SENTENCE = frozenset({"sentence_embedding"})
-_POOLING = ("cls", "lasttoken", "max", "mean", "mean_sqrt_len_tokens", "weightedmean")
-_MODULE_SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "Pooling": {
-        **dict.fromkeys(("embedding_dimension", "word_embedding_dimension"), int),
-        "include_prompt": bool,
-        "pooling_mode": (str, list),
-        **dict.fromkeys(("pooling_mode_cls_token", "pooling_mode_lasttoken"), bool),
-        **{f"pooling_mode_{kind}_tokens": bool for kind in ("mean", "max", "mean_sqrt_len", "weightedmean")},
-    },
-    "Dense": {
-        **dict.fromkeys(("in_features", "out_features"), int),
-        **dict.fromkeys(("bias", "use_residual"), bool),
-        "activation_function": _ACTIVATIONS,
-        **dict.fromkeys(("module_input_name", "module_output_name"), _SENTENCE),
-    },
-    "Normalize": dict.fromkeys(("module_input_name", "module_output_name"), _SENTENCE),
-    "LayerNorm": {"dimension": int},
-    "Dropout": {"dropout": float},
-}
-_LIBRARY_ARGUMENTS = (
-    *("model_args", "model_kwargs", "tokenizer_args", "processor_kwargs", "config_args", "config_kwargs"),
-)
-_TRANSFORMER_SETTINGS: Mapping[str, Any] = {
-    "max_seq_length": (int, None),
-    "do_lower_case": bool,
-    "transformer_task": frozenset({"feature-extraction"}),
-    "modality_config": dict,
-    "module_output_name": frozenset({"token_embeddings"}),
-    "processing_kwargs": (dict, None),
-    "unpad_inputs": (bool, None),
-    **dict.fromkeys(("query_length", "document_length", "query_expansion"), (None,)),
-    **dict.fromkeys(_LIBRARY_ARGUMENTS, (dict, None)),
-}
-_TEXT_MODALITY = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
-_ALLOWED_ARGUMENTS: Mapping[str, Any] = {
-    **dict.fromkeys(("add_pooling_layer", "do_lower_case"), bool),
-    "attn_implementation": ATTENTION,
-    **dict.fromkeys(("dtype", "torch_dtype"), DTYPES),
-    **dict.fromkeys(("max_length", "model_max_length"), int),
-    **dict.fromkeys(("padding_side", "truncation_side"), frozenset({"left", "right"})),
-    "trust_remote_code": frozenset({False}),
-}
-_SETTINGS: Mapping[str, Any] = {
-    "__version__": dict,
-    "default_prompt_name": (str, None),
-    "model_type": frozenset({"SentenceTransformer"}),
-    "prompts": dict,
-    "similarity_fn_name": frozenset({"cosine", "dot", "euclidean", "manhattan"}),
-}
-_IGNORED_SETTINGS = words("requirements truncate_dim")
 _PATH = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)?")
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 _LONGEST_PROMPT = 10_000
 
 
-def load_pretrained_body(arguments: SetFitModelArguments, kwargs: ModelKwargs) -> SentenceTransformer:
+def quiet_libraries() -> AbstractContextManager[None]:
+    """Suppress log messages and progress bars of transformers, sentence-transformers and setfit."""
+    return silence("sentence_transformers", "setfit")
+
+
+def load_pretrained(argument: str, source: str, find: Callable[[], Path], **options: Any) -> SentenceTransformer:
     """Load a pretrained sentence transformer on the CPU, in float32.
+
+    Parameters
+    ----------
+    argument, source : str
+        The argument of the caller that names the model, and its value.
+    find : callable
+        Returns the folder of the model.
+    **options
+        Further arguments of ``SentenceTransformer``.
 
     Raises
     ------
     InvalidInputError
-        If there is no such model, or it cannot be fine-tuned.
+        If there is no such model, or it does not begin with a transformer. PretrainedFolderError, one of its kind,
+        if the folder is damaged or holds what is not allowed.
     """
-    source = arguments.sentence_transformer_model
+    import transformers
+
     allowed = "the folder of a sentence transformer, or the name of one on the Hugging Face hub"
     # What is no folder is taken for a name on the hub, whose errors are about the letters of the name.
     if (Path(source).is_absolute() or source.startswith((".", "~"))) and not Path(source).is_dir():
-        given = f"{shown(source)}, where there is no folder"
-        raise InvalidInputError("sentence_transformer_model", given, allowed)
+        raise InvalidInputError(argument, f"{shown(source)}, where there is no folder", allowed)
     try:
         with quiet_libraries(), temporary_folder() as checked:
-            copy_checked(_pretrained_folder(arguments, kwargs), checked, saved=False)
-            body = _load(checked)
+            copy_checked(find(), checked, transformers, saved=False)
+            body = _load(checked, **options)
     except ModelFolderError as error:
         reason = f"{type(error).__name__}: {error}"
-        raise PretrainedFolderError("sentence_transformer_model", shown(source), allowed, reason) from error
+        raise PretrainedFolderError(argument, shown(source), allowed, reason) from error
     except UNREADABLE as error:
         message = one_line(str(error).strip().partition("\n")[0])
         reason = f"{type(error).__name__}: {message}"
-        raise InvalidInputError("sentence_transformer_model", shown(source), allowed, reason) from error
+        raise InvalidInputError(argument, shown(source), allowed, reason) from error
     if getattr(body[0], "auto_model", None) is None:
         given = f"{shown(source)}, which begins with {type(body[0]).__name__}"
-        allowed = "a sentence transformer that begins with a transformer"
-        raise InvalidInputError("sentence_transformer_model", given, allowed)
+        raise InvalidInputError(argument, given, "a sentence transformer that begins with a transformer")
     _set_name(body, source)
     return body.float()
 
 
-def load_saved_body(folder: Path, dimensions: int) -> SentenceTransformer:
-    """Load the sentence transformer of a saved classifier, whose head takes `dimensions` features, on the CPU.
+def load_saved(folder: Path, **options: Any) -> SentenceTransformer:
+    """Load the sentence transformer of a saved classifier on the CPU, in float32.
 
     Raises
     ------
     ModelFolderError
-        If anything in the folder is not allowed, or does not fit the weights and the head.
+        If anything in the folder is not allowed, or does not fit the weights.
     """
+    import transformers
+
     with quiet_libraries(), temporary_folder() as checked:
-        inside, shapes = copy_checked(folder, checked, saved=True)
-        config = AutoConfig.from_pretrained(inside, trust_remote_code=False, local_files_only=True)
+        inside, shapes = copy_checked(folder, checked, transformers, saved=True)
+        config = transformers.AutoConfig.from_pretrained(inside, trust_remote_code=False, local_files_only=True)
         with torch.device("meta"):
-            model_loading.check_size(cast("Any", AutoModel).from_config(config), shapes, folder / CONFIG)
-        body = _load(checked).float()
+            network = cast("Any", transformers.AutoModel).from_config(config)
+        model_loading.check_size(network, shapes, folder / CONFIG)
+        body = _load(checked, **options).float()
     _set_name(body, "")
     model_loading.check_complete(cast("Any", body[0]).auto_model, shapes, folder / CONFIG)
-    if num_dimensions(body) != dimensions:
-        what = f"{folder}: the sentence transformer has {num_dimensions(body)} dimensions, its head {dimensions}"
-        raise ModelFolderError(f"{what}. Save the model again.")
     return body
 
 
-def _load(checked: Path) -> SentenceTransformer:
+def _load(checked: Path, **options: Any) -> SentenceTransformer:
+    from sentence_transformers import SentenceTransformer
+
     return SentenceTransformer(
         str(checked),
         device="cpu",
         local_files_only=True,
         trust_remote_code=False,
-        model_card_data=ModelCard(local_files_only=True),
         model_kwargs={"use_safetensors": True},
+        **options,
     )
 
 
@@ -202,36 +155,58 @@ def _set_name(body: SentenceTransformer, source: str) -> None:
     transformer.auto_model.name_or_path = transformer.auto_model.config.name_or_path = source
 
 
-def _pretrained_folder(arguments: SetFitModelArguments, kwargs: ModelKwargs) -> Path:
-    """Return the folder of a pretrained model, downloading it if need be; OSError if there is none."""
-    source = arguments.sentence_transformer_model
-    if Path(source).is_dir():
-        return Path(source)
-    options: dict[str, Any] = {
-        "cache_dir": expanded(kwargs.cache_dir) or os.environ.get("SENTENCE_TRANSFORMERS_HOME"),
-        "revision": kwargs.revision,
-        "token": kwargs.token,
-        **arguments.model_loading_strategy.arguments(),
-    }
+def downloaded(source: str, **options: Any) -> Path:
+    """Return the folder of a model of the hub, downloading it if need be; OSError if there is none.
+
+    Parameters
+    ----------
+    source : str
+        The name of the model. One without an organization is short for one of sentence-transformers.
+    **options
+        Further arguments of ``snapshot_download``. By default models are kept where sentence-transformers does.
+    """
+    if options.get("cache_dir") is None:
+        options["cache_dir"] = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
     if "/" not in source:
-        # Names without an organization are short for those of the authors of sentence-transformers.
         with suppress(*UNREADABLE):
             return _download(f"sentence-transformers/{source}", **options)
     return _download(source, **options)
 
 
 def _download(name: str, **options: Any) -> Path:
+    from huggingface_hub import snapshot_download
+
     files = (*model_loading.TOKENIZER_PATTERNS, MODULES, SETTINGS, *TRANSFORMER_CONFIGS)
     inside = tuple(f"*/{file}" for file in files)
     return model_loading.fetched_weights(snapshot_download, name, (*files, *inside), deep=True, **options)
 
 
-def copy_checked(folder: Path, target: Path, *, saved: bool) -> tuple[Path, Shapes]:
+def num_dimensions(body: SentenceTransformer) -> int:
+    """Return the number of dimensions of the embeddings."""
+    # Since sentence-transformers 5.4 the method has another name, and the old one is deprecated.
+    method = getattr(body, "get_embedding_dimension", None) or body.get_sentence_embedding_dimension
+    dimensions = method()
+    assert dimensions is not None
+    return int(dimensions)
+
+
+def prompt_length(body: SentenceTransformer, prompt: str) -> int | None:
+    """Return how many tokens of a prompt the pooling leaves out; None if it leaves out none."""
+    pooled = all(getattr(module, "include_prompt", True) for module in body)
+    if not prompt or pooled:
+        return None
+    ids = body.tokenizer(prompt)["input_ids"]
+    return len(ids) - (1 if ids[-1] in (body.tokenizer.eos_token_id, body.tokenizer.sep_token_id) else 0)
+
+
+def copy_checked(folder: Path, target: Path, library: Any, *, saved: bool) -> tuple[Path, Shapes]:
     """Check a sentence transformer, and copy its allowed parts to another folder.
 
     Parameters
     ----------
     folder, target : Path
+    library : module
+        transformers, whose configuration classes define further keys.
     saved : bool
         Whether a classifier saved the folder. Then every key has to be on the lists, and the weights are
         safetensors; in pretrained models unknown keys that decide nothing are left out, and one without
@@ -250,7 +225,7 @@ def copy_checked(folder: Path, target: Path, *, saved: bool) -> tuple[Path, Shap
         If anything in it is not allowed.
     """
     if not saved and not (folder / MODULES).is_file():
-        return target, _copy_transformer(folder, target, saved=saved)
+        return target, _copy_transformer(folder, target, library, saved=saved)
     modules = _checked_modules(folder / MODULES, saved=saved)
     _write(target / MODULES, modules)
     if (folder / SETTINGS).is_file():
@@ -260,7 +235,7 @@ def copy_checked(folder: Path, target: Path, *, saved: bool) -> tuple[Path, Shap
         inside, place = folder / module["path"], target / module["path"]
         place.mkdir(exist_ok=True)
         if number == 0:
-            shapes = _copy_transformer(inside, place, saved=saved)
+            shapes = _copy_transformer(inside, place, library, saved=saved)
         else:
             _copy_module(MODULE_TYPES[module["type"]], inside, place, saved=saved)
     return target / modules[0]["path"], shapes
@@ -301,10 +276,10 @@ def _checked_modules(path: Path, *, saved: bool) -> list[dict[str, Any]]:
 
 
 def _checked_settings(path: Path, *, saved: bool) -> dict[str, Any]:
-    content = {key: held for key, held in read_object(path).items() if key not in _IGNORED_SETTINGS}
+    content = {key: held for key, held in read_object(path).items() if key not in IGNORED_SENTENCE_SETTINGS}
     if not saved:
-        content = {key: held for key, held in content.items() if key in _SETTINGS or is_suspicious(key)}
-    checked = checked_object(path, content, _SETTINGS)
+        content = {key: held for key, held in content.items() if key in SENTENCE_SETTINGS or is_suspicious(key)}
+    checked = checked_object(path, content, SENTENCE_SETTINGS)
     for key in ("__version__", "prompts"):
         for name, text in checked.get(key, {}).items():
             if not isinstance(text, str) or len(text) > _LONGEST_PROMPT:
@@ -317,31 +292,31 @@ def _checked_settings(path: Path, *, saved: bool) -> dict[str, Any]:
     return checked
 
 
-def _copy_transformer(folder: Path, target: Path, *, saved: bool) -> Shapes:
+def _copy_transformer(folder: Path, target: Path, library: Any, *, saved: bool) -> Shapes:
     for name in TRANSFORMER_CONFIGS:
         if (folder / name).is_file():
             _write(target / TRANSFORMER_CONFIGS[0], _checked_transformer(folder / name, saved=saved))
             break
-    pretrained_files.put_config(folder, target, transformers, saved=saved)
-    pretrained_files.put_tokenizer(folder, target, transformers, saved=saved)
+    pretrained_files.put_config(folder, target, library, saved=saved)
+    pretrained_files.put_tokenizer(folder, target, library, saved=saved)
     return model_loading.put_weights(folder, target, saved=saved)
 
 
 def _checked_transformer(path: Path, *, saved: bool) -> dict[str, Any]:
-    checked = checked_object(path, read_object(path), _TRANSFORMER_SETTINGS)
-    if checked.get("modality_config", _TEXT_MODALITY) != _TEXT_MODALITY:
+    checked = checked_object(path, read_object(path), TRANSFORMER_SETTINGS)
+    if checked.get("modality_config", TEXT_MODALITY) != TEXT_MODALITY:
         held = shown(checked["modality_config"], 200)
-        refuse(path, "modality_config", f"it holds {held}", f"{_TEXT_MODALITY}")
+        refuse(path, "modality_config", f"it holds {held}", f"{TEXT_MODALITY}")
     if checked.get("processing_kwargs") or checked.get("unpad_inputs"):
         refuse(path, "processing_kwargs or unpad_inputs", "it is set", "null")
-    for key in _LIBRARY_ARGUMENTS:
+    for key in LIBRARY_ARGUMENTS:
         given = checked.pop(key, None) or {}
         if saved and given:
             refuse(path, key, f"it holds {shown(given, 100)}", "nothing in a saved classifier")
         for name in given:
-            if name not in _ALLOWED_ARGUMENTS:
+            if name not in TRANSFORMER_ARGUMENTS:
                 refuse(path, f"{key}.{name}", "this key is not on the list of those that are allowed")
-        arguments = checked_object(path, given, _ALLOWED_ARGUMENTS)
+        arguments = checked_object(path, given, TRANSFORMER_ARGUMENTS)
         arguments.pop("trust_remote_code", None)
         if arguments:
             checked[key] = arguments
@@ -353,7 +328,7 @@ def _copy_module(kind: str, folder: Path, target: Path, *, saved: bool) -> None:
     path = folder / CONFIG
     settings: dict[str, Any] = {}
     if path.is_file():
-        settings = checked_object(path, read_object(path), _MODULE_SETTINGS[kind])
+        settings = checked_object(path, read_object(path), MODULE_SETTINGS[kind])
     elif kind != "Normalize":
         refuse(path, "", "it is missing")
     if kind == "Pooling":
@@ -371,8 +346,8 @@ def _copy_module(kind: str, folder: Path, target: Path, *, saved: bool) -> None:
 
 def _check_pooling(path: Path, modes: str | list[Any]) -> None:
     listed = modes if isinstance(modes, list) else [modes]
-    if not listed or any(mode not in _POOLING for mode in listed) or len(set(listed)) < len(listed):
-        refuse(path, "pooling_mode", f"it holds {shown(modes, 100)}", ", ".join(_POOLING))
+    if not listed or any(mode not in POOLING_MODES for mode in listed) or len(set(listed)) < len(listed):
+        refuse(path, "pooling_mode", f"it holds {shown(modes, 100)}", ", ".join(POOLING_MODES))
 
 
 def _expected_shapes(kind: str, settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
