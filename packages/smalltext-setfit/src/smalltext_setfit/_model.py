@@ -19,6 +19,7 @@ from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.label_names import LabelNames
 from smalltext_core.labels import Labels, is_multi_label
+from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities
 from smalltext_setfit._head import make_linear
 from smalltext_setfit.arguments import ModelKwargs, SetFitModelArguments
@@ -27,6 +28,7 @@ from smalltext_torch.batching import Batch, Ragged, make_batch, prediction_batch
 from smalltext_torch.device import Precision, TorchRandomness, inference, token_budget
 from smalltext_torch.inference import BatchInference, Loss, with_dropout
 from smalltext_torch.sentence_transformer import (
+    ALLOWED,
     downloaded,
     load_pretrained,
     load_saved,
@@ -102,7 +104,10 @@ def load_pretrained_body(arguments: SetFitModelArguments, kwargs: ModelKwargs) -
     InvalidInputError
         If there is no such model, or it cannot be fine-tuned.
     """
-    source = arguments.sentence_transformer_model
+    argument, source = "sentence_transformer_model", arguments.sentence_transformer_model
+    # What is no folder is taken for a name on the hub, whose errors are about the letters of the name.
+    if (Path(source).is_absolute() or source.startswith((".", "~"))) and not Path(source).is_dir():
+        raise InvalidInputError(argument, f"{shown(source)}, where there is no folder", ALLOWED)
 
     def find() -> Path:
         if Path(source).is_dir():
@@ -116,7 +121,7 @@ def load_pretrained_body(arguments: SetFitModelArguments, kwargs: ModelKwargs) -
         )
 
     card = ModelCard(local_files_only=True)
-    return load_pretrained("sentence_transformer_model", source, find, model_card_data=card)
+    return load_pretrained(argument, source, find, model_card_data=card)
 
 
 def load_saved_body(folder: Path, dimensions: int) -> SentenceTransformer:

@@ -25,17 +25,19 @@ from safetensors import SafetensorError
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.messages import one_line, shown
 from smalltext_torch import model_loading, pretrained_files
-from smalltext_torch.model_loading import Shapes
-from smalltext_torch.pretrained_files import CONFIG, PretrainedFolderError, temporary_folder
+from smalltext_torch.model_loading import PICKLED, PICKLED_INDEX, SAFE, SAFE_INDEX, Shapes
+from smalltext_torch.pretrained_files import CONFIG, TOKENIZER_CONFIG, PretrainedFolderError, temporary_folder
 from smalltext_torch.progress import silence
 from smalltext_torch.untrusted_json import (
     IGNORED_SENTENCE_SETTINGS,
     LIBRARY_ARGUMENTS,
     MODULE_SETTINGS,
     MODULE_TYPES,
+    NOT_HANDED_ON,
     POOLING_MODES,
     SENTENCE_SETTINGS,
     TEXT_MODALITY,
+    TOKENIZER_FILES,
     TRANSFORMER_ARGUMENTS,
     TRANSFORMER_SETTINGS,
     checked_object,
@@ -60,6 +62,9 @@ UNREADABLE = (
     *(UnpicklingError, ValueError),
 )
 """The exceptions that the libraries raise for damaged folders and those of another kind."""
+
+ALLOWED = "the folder of a sentence transformer, or the name of one on the Hugging Face hub"
+"""What may be given as a pretrained model, for messages."""
 
 _PATH = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)?")
 _NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -91,21 +96,17 @@ def load_pretrained(argument: str, source: str, find: Callable[[], Path], **opti
     """
     import transformers
 
-    allowed = "the folder of a sentence transformer, or the name of one on the Hugging Face hub"
-    # What is no folder is taken for a name on the hub, whose errors are about the letters of the name.
-    if (Path(source).is_absolute() or source.startswith((".", "~"))) and not Path(source).is_dir():
-        raise InvalidInputError(argument, f"{shown(source)}, where there is no folder", allowed)
     try:
         with quiet_libraries(), temporary_folder() as checked:
             copy_checked(find(), checked, transformers, saved=False)
             body = _load(checked, **options)
     except ModelFolderError as error:
         reason = f"{type(error).__name__}: {error}"
-        raise PretrainedFolderError(argument, shown(source), allowed, reason) from error
+        raise PretrainedFolderError(argument, shown(source), ALLOWED, reason) from error
     except UNREADABLE as error:
         message = one_line(str(error).strip().partition("\n")[0])
         reason = f"{type(error).__name__}: {message}"
-        raise InvalidInputError(argument, shown(source), allowed, reason) from error
+        raise InvalidInputError(argument, shown(source), ALLOWED, reason) from error
     if getattr(body[0], "auto_model", None) is None:
         given = f"{shown(source)}, which begins with {type(body[0]).__name__}"
         raise InvalidInputError(argument, given, "a sentence transformer that begins with a transformer")
@@ -197,6 +198,46 @@ def prompt_length(body: SentenceTransformer, prompt: str) -> int | None:
         return None
     ids = body.tokenizer(prompt)["input_ids"]
     return len(ids) - (1 if ids[-1] in (body.tokenizer.eos_token_id, body.tokenizer.sep_token_id) else 0)
+
+
+def model_files(folder: Path) -> dict[str, bytes | Path]:
+    """Return the files that a sentence transformer consists of, by their paths inside its folder.
+
+    Settings are returned as JSON without the keys that no library gets to see, such as where the model was found;
+    of other files the path is returned.
+
+    Raises
+    ------
+    ModelFolderError
+        If the modules, or an index of weights, name anything that is not allowed, or a file cannot be read.
+    """
+    files: dict[str, bytes | Path] = {}
+    modules: list[dict[str, Any]] = [{"path": "", "type": next(iter(MODULE_TYPES))}]
+    if (folder / MODULES).is_file():
+        modules = _checked_modules(folder / MODULES, saved=False)
+        files[MODULES] = _as_json(modules)
+    if (folder / SETTINGS).is_file():
+        files[SETTINGS] = _as_json(_checked_settings(folder / SETTINGS, saved=False))
+    for number, module in enumerate(modules):
+        inside, names = folder / module["path"], [CONFIG]
+        if number == 0:
+            settings = [name for name in TRANSFORMER_CONFIGS if (inside / name).is_file()]
+            names += [*sorted(TOKENIZER_FILES), *settings[:1]]
+        if MODULE_TYPES[module["type"]] in ("Transformer", "Dense", "LayerNorm"):
+            weights = [path.name for path in model_loading.weight_files(inside, saved=False)]
+            index = SAFE_INDEX if weights[0].endswith(".safetensors") else PICKLED_INDEX
+            names += weights if weights[0] in (SAFE, PICKLED) else [*weights, index]
+        for path in (inside / name for name in names):
+            if path.is_file():
+                is_json = path.name in (CONFIG, TOKENIZER_CONFIG)
+                content = read_object(path) if is_json else {}
+                kept = {key: held for key, held in content.items() if key not in NOT_HANDED_ON}
+                files[path.relative_to(folder).as_posix()] = _as_json(kept) if is_json else path
+    return files
+
+
+def _as_json(content: object) -> bytes:
+    return json.dumps(content, sort_keys=True).encode()
 
 
 def copy_checked(folder: Path, target: Path, library: Any, *, saved: bool) -> tuple[Path, Shapes]:
