@@ -99,6 +99,7 @@ class TrainingRun:
             )
         spec = classifier_spec(classifier)
         _check_abilities(classifier, spec, reader)
+        self._takes_weights = "weights" in spec.abilities
         self._parameters = builder_parameters(spec.resolve("builder"))
         self._settings = parse_assignments(classifier, self._parameters, settings, seed=seed, device=device)
         self.values = parse_values(self._parameters, self._settings)
@@ -134,6 +135,9 @@ class TrainingRun:
 
     def _read(self) -> tuple[Labelled, LabelNames]:
         labelled = self._reader.read(self._data)
+        if labelled.weights is not None and not self._takes_weights:
+            note(f"{self._classifier} takes no weights: how far the annotators agree is not used.")
+            labelled = replace(labelled, weights=None)
         labels, notes = data_checks.unify_spellings(labelled.labels, self._data)
         labelled = replace(labelled, labels=labels)
         names = data_checks.class_names(
@@ -166,8 +170,9 @@ class TrainingRun:
         )
 
     def _with_validation(self, data: Labelled, names: LabelNames, file: str) -> Split:
-        file_format = known_format(file) or self._reader.file_format
-        quoting = self._reader.quoting if file_format in ("csv", "tsv") else None
+        known = known_format(file)
+        file_format = None if known else self._reader.file_format
+        quoting = self._reader.quoting if (known or file_format) in ("csv", "tsv") else None
         reader = replace(self._reader, weight_column=None, file_format=file_format, quoting=quoting)
         validation = reader.read(file)
         labels, notes = data_checks.unify_spellings(validation.labels, file, names.names)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from smalltext_cli.readers.files import FileFormat, Quoting
+from smalltext_cli.readers.files import InputFormat, Quoting
 from smalltext_core.atomic import expanded
 
 COLUMNS_PANEL = "The columns"
@@ -64,9 +64,11 @@ Separator = Annotated[
     ),
 ]
 Format = Annotated[
-    FileFormat | None,
+    InputFormat | None,
     typer.Option(
-        "--format", help="The format of the file. By default that of its extension.", rich_help_panel=COLUMNS_PANEL
+        "--format",
+        help="The format of the file, or the tool that it is an export of. By default by its extension and shape.",
+        rich_help_panel=COLUMNS_PANEL,
     ),
 ]
 QuotingOption = Annotated[
@@ -78,15 +80,6 @@ QuotingOption = Annotated[
         "header is in double quotes.",
         rich_help_panel=COLUMNS_PANEL,
         show_default=False,
-    ),
-]
-SkipUnlabelled = Annotated[
-    bool,
-    typer.Option(
-        "--skip-unlabelled",
-        metavar="",
-        help="Leave out texts without a label, instead of refusing them.",
-        rich_help_panel=COLUMNS_PANEL,
     ),
 ]
 Trust = Annotated[

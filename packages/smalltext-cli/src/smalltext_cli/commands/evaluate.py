@@ -49,7 +49,6 @@ def evaluate(
     overwrite: commands.Overwrite = True,
     text_column: commands.TextColumn = "text",
     label_column: commands.LabelColumn = "label",
-    skip_unlabelled: commands.SkipUnlabelled = False,
     separator: commands.Separator = None,
     file_format: commands.Format = None,
     quoting: commands.QuotingOption = None,
@@ -84,16 +83,7 @@ def evaluate(
         raise UsageError(
             "--separator is for models that give several labels a text; this one gives one. Leave it out."
         )
-    reader = Reader(
-        text_column,
-        label_column,
-        None,
-        loaded.multi_label,
-        separator,
-        file_format,
-        quoting,
-        unlabelled="skip" if skip_unlabelled else "refuse",
-    )
+    reader = Reader(text_column, label_column, None, loaded.multi_label, separator, file_format, quoting)
     with working("Reading ...") as status:
         with reader.open(data) as opened:
             labelled = list(opened.rows)

@@ -1,4 +1,4 @@
-"""Readers of texts, labels and weights from tables, JSON and plain text, one row at a time and in order."""
+"""Readers of texts, labels and weights from tables, JSON, plain text and exports of annotation tools, in order."""
 
 from __future__ import annotations
 
@@ -6,26 +6,31 @@ import io
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from smalltext_cli.console import InputFileError, UsageError
-from smalltext_cli.readers import binary, json_objects, text_formats
-from smalltext_cli.readers.files import FileFormat, LineCounts, Quoting, Record, Source, open_source
+from smalltext_cli.readers import recognition
+from smalltext_cli.readers.exports import Columns, ExportFormat, decided_texts
+from smalltext_cli.readers.files import (
+    EXPORTS,
+    InputFormat,
+    LineCounts,
+    Quoting,
+    Record,
+    Source,
+    open_source,
+)
 from smalltext_cli.readers.values import (
     InvalidValueError,
+    Label,
     MissingLabelError,
     parse_label,
     parse_labels,
     parse_text,
     parse_weight,
 )
-from smalltext_core.label_names import shown_name
 
-Label: TypeAlias = "str | tuple[str, ...]"
-"""The name of a class, or (multi-label) the names of those that apply."""
-
-UNCERTAINTY = "uncertainty"
-"""The column by which a file that `smalltext suggest` wrote is recognised."""
+__all__ = ["InvalidValueError", "Label", "Labelled", "MissingLabelError", "Reader", "Row"]
 
 _NO_COLUMNS: Mapping[str, object] = {}
 
@@ -82,16 +87,15 @@ class Reader:
         Whether a value holds several labels: a JSON list, or names with a separator between them.
     separator : str, optional
         By default ``|``, unless the value is a JSON list.
-    file_format : {"csv", "tsv", "jsonl", "json", "txt", "parquet", "xlsx"}, optional
-        By default that of the extension, or, for standard input, of the content.
+    file_format : str, optional
+        "csv", "tsv", "jsonl", "json", "txt", "parquet" or "xlsx"; by default that of the extension, or, for
+        standard input, of the content. Exports of annotation tools are recognised by their shape, unless one is
+        named: "label-studio", "argilla", "doccano", "prodigy", "spacy" or "fasttext".
     quoting : {"minimal", "none"}, optional
         CSV and TSV: whether double quotes enclose fields. By default they do in CSV, and in TSV whose header has
         them.
     keep_columns : bool, default=False
         Whether rows have all columns of the file.
-    unlabelled : {"refuse", "skip", "keep"}, default="refuse"
-        What happens to rows without a label: an error, or they are skipped and counted, or their label is None.
-        Those of a file that ``smalltext suggest`` wrote are skipped rather than refused.
 
     Examples
     --------
@@ -108,10 +112,9 @@ class Reader:
     weight_column: str | None = None
     multi_label: bool = False
     separator: str | None = None
-    file_format: FileFormat | None = None
+    file_format: InputFormat | None = None
     quoting: Quoting | None = None
     keep_columns: bool = False
-    unlabelled: Literal["refuse", "skip", "keep"] = "refuse"
 
     def rows(self, path: str, on_note: Callable[[str], None] | None = None) -> Generator[Row, None, None]:
         """Yield the rows of a file of any length; ``-`` is standard input.
@@ -149,19 +152,43 @@ class Reader:
             yield OpenedFile(rows, source)
 
     def _rows(self, source: Source, columns: list[str]) -> Generator[Row, None, None]:
-        with closing(self._records(source, columns)) as records:
+        wanted = Columns(
+            self.text_column,
+            self.label_column,
+            self.multi_label,
+            self.separator,
+            is_table=source.file_format in ("csv", "tsv"),
+        )
+        tool, records = self._records(source, columns, wanted)
+        if tool is not None:
+            yield from self._rows_of_export(source, tool, records, wanted)
+            source.check_unchanged()  # before the caller replaces a file by what it makes of the rows
+            return
+        with closing(records):
             for number, values, every in records:
                 try:
                     row = self._row(number, values)
                 except InvalidValueError as error:
-                    if isinstance(error, MissingLabelError) and self._skips_unlabelled(source, every):
-                        source.counts.unlabelled += 1
-                        continue
                     more = self._missing_labels(records) if isinstance(error, MissingLabelError) else 0
                     also = f", as {'is' if more == 1 else 'are'} {more:,} more" if more else ""
                     place = f"{source.name}, {source.unit} {number}"
                     raise InputFileError(place, f"{error.problem}{also}", error.next_step) from None
                 yield row._replace(columns=every) if self.keep_columns else row
+        source.check_unchanged()
+
+    def _rows_of_export(
+        self, source: Source, tool: ExportFormat, records: Iterator[Record], wanted: Columns
+    ) -> Iterator[Row]:
+        if self.weight_column is not None:
+            raise UsageError(
+                f"--weight-column: the weights of an export of {tool.title} are what its annotators agree on. "
+                "Leave it out, or pass the format of the file, such as --format csv, to read it as a table."
+            )
+        given = ((number, record) for number, _, record in records)
+        remarks = source.counts.remarks.append
+        for found in decided_texts(tool, source.name, source.unit, given, wanted, remarks):
+            row = Row(found.text, found.label, found.weight, found.place)
+            yield row._replace(columns=found.record) if self.keep_columns else row
 
     def read(self, path: str) -> Labelled:
         """Read a whole file of labelled texts.
@@ -171,50 +198,40 @@ class Reader:
         InputFileError
             As `rows` does, and if the file has no rows.
         """
-        with self.open(path) as opened:
-            rows = list(opened.rows)
-        notes = list(opened.source.counts.notes())
-        if opened.source.counts.unlabelled and not rows:
-            advice = f"Fill in the column {shown_name(str(self.label_column))}."
-            raise InputFileError(path, "no text has a label yet", advice)
+        notes: list[str] = []
+        rows = list(self.rows(path, notes.append))
         if not rows:
             raise InputFileError(path, "there are no texts in it", "Give a row for each text.")
         weights = [row.weight for row in rows if row.weight is not None]
         return Labelled(
             [row.text for row in rows],
             [row.label for row in rows if row.label is not None],
-            weights if self.weight_column is not None else None,
+            weights or None,
             tuple(notes),
         )
 
-    def _records(self, source: Source, columns: list[str]) -> Generator[Record, None, None]:
-        if source.file_format in ("csv", "tsv"):
-            yield from text_formats.delimited_records(source, columns, self.quoting)
-        elif self.quoting is not None:
+    def _records(
+        self, source: Source, columns: list[str], wanted: Columns
+    ) -> tuple[ExportFormat | None, Generator[Record, None, None]]:
+        """Return the tool that the file was exported from, if any, and its records."""
+        if self.quoting is not None and not wanted.is_table:
             kind = source.file_format.upper()
             raise UsageError(f"--quoting is for CSV and TSV; {source.name} is {kind}. Leave it out.")
-        elif source.file_format == "txt":
-            yield from text_formats.plain_text_records(source, columns)
-        elif source.file_format == "jsonl":
-            yield from text_formats.json_records(source, columns)
-        elif source.file_format == "json":
-            yield from json_objects.array_records(source, columns)
-        else:
-            yield from binary.records(source, columns, keep_columns=self.keep_columns)
+        forced = self.file_format if self.file_format in EXPORTS else None
+        return recognition.records(
+            source,
+            columns,
+            wanted,
+            forced=forced,
+            is_table=self.file_format is not None and forced is None,
+            quoting=self.quoting,
+            keep_columns=self.keep_columns,
+        )
 
     def _row(self, number: int, values: list[object]) -> Row:
         text = parse_text(values[0])
-        label = None
-        if self.label_column is not None:
-            try:
-                label = self._label(values[1])
-            except MissingLabelError:
-                if self.unlabelled != "keep":
-                    raise
+        label = None if self.label_column is None else self._label(values[1])
         return Row(text, label, None if self.weight_column is None else parse_weight(values[-1]), number)
-
-    def _skips_unlabelled(self, source: Source, columns: Mapping[str, object]) -> bool:
-        return self.unlabelled == "skip" or UNCERTAINTY in source.header or UNCERTAINTY in columns
 
     def _label(self, value: object) -> Label:
         return parse_labels(value, self.separator) if self.multi_label else parse_label(value)

@@ -6,9 +6,9 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, cast, get_args
 
@@ -16,6 +16,10 @@ from smalltext_cli.console import InputFileError, counted
 from smalltext_cli.readers.compression import GZIP_ENDING, Gunzip, is_gzip
 
 FileFormat = Literal["csv", "tsv", "jsonl", "json", "txt", "parquet", "xlsx"]
+ExportName = Literal["label-studio", "argilla", "doccano", "prodigy", "spacy", "fasttext"]
+"""The tools whose exports are read, whatever format their files have."""
+
+InputFormat = Literal[FileFormat, ExportName]
 Quoting: TypeAlias = Literal["minimal", "none"]
 """Whether double quotes enclose the fields that need it ("minimal"), or are part of the texts ("none")."""
 
@@ -23,6 +27,7 @@ Record: TypeAlias = "tuple[int, list[object], Mapping[str, object]]"
 """The line or row number of a record, its values in the columns that are asked for, and all of its columns."""
 
 FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
+EXPORTS: tuple[ExportName, ...] = get_args(ExportName)
 
 STDIN = "-"
 
@@ -75,8 +80,8 @@ class LineCounts:
 
     `multi_line_rows` have a quoted field with line breaks, and `first_of_them` is the first of their lines.
     `carriage_returns` counts rows that end in one alone, and `quoted_fields` rows that were read without quoting
-    although a field begins and ends with a double quote. `unlabelled` counts rows that were skipped since they
-    have no label. `repeated_columns` are names that several columns have.
+    although a field begins and ends with a double quote. `repeated_columns` are names that several columns have,
+    and `remarks` sentences on what an export of an annotation tool holds.
     """
 
     name: str
@@ -84,13 +89,13 @@ class LineCounts:
     header: int = 0
     blank: int = 0
     rows: int = 0
-    unlabelled: int = 0
     multi_line_rows: int = 0
     lines_in_them: int = 0
     first_of_them: int = 0
     carriage_returns: int = 0
     quoted_fields: int = 0
     quoting: bool = False
+    remarks: list[str] = field(default_factory=list)
     repeated_columns: tuple[str, ...] = ()
     _last: str = field(default="", repr=False)
 
@@ -115,6 +120,7 @@ class LineCounts:
 
     def notes(self) -> Iterator[str]:
         """Yield a sentence for each reason why there are not as many texts as lines."""
+        yield from self.remarks
         if self.multi_line_rows:
             advice = "If it should be one line a text, pass --quoting none." if self.quoting else ""
             yield (
@@ -125,8 +131,6 @@ class LineCounts:
             ).rstrip()
         if self.blank:
             yield f"{self.name}: {counted(self.blank, 'blank line')} skipped."
-        if self.unlabelled:
-            yield f"{self.name}: {counted(self.unlabelled, 'text')} without a label left out."
         if 0 < self.carriage_returns < self.rows:
             yield (
                 f"{self.name}: {counted(self.carriage_returns, 'row')} ended by a carriage return alone, where "
@@ -143,8 +147,9 @@ class LineCounts:
 class Source:
     """An open file: its path (or ``-``), its name in messages, its format, its content and counts of its lines.
 
-    `stream` is decompressed if the file `is_compressed`. `header` is filled with the names of the columns once
-    they are read; JSON has none, since each object has its own keys.
+    `stream` is decompressed if the file `is_compressed`, and `head` are its first bytes. `check_unchanged`
+    raises InputFileError if the file was changed since it was opened. `header` is filled with the names of the
+    columns once they are read; JSON has none, since each object has its own keys.
     """
 
     path: str
@@ -153,6 +158,8 @@ class Source:
     stream: BinaryIO
     counts: LineCounts
     is_compressed: bool = False
+    head: bytes = b""
+    check_unchanged: Callable[[], None] = lambda: None
     header: list[str] = field(default_factory=list)
 
     @property
@@ -178,10 +185,11 @@ class Source:
 
 
 @contextmanager
-def open_source(path: str, file_format: FileFormat | None = None) -> Iterator[Source]:
+def open_source(path: str, file_format: InputFormat | None = None) -> Iterator[Source]:
     """Open a file, or standard input for ``-``, and detect its format.
 
-    By default the extension decides on the format; for standard input, the first bytes do.
+    By default the extension decides on the format; for standard input, the first bytes do, as for exports of
+    annotation tools with an unknown extension.
 
     Raises
     ------
@@ -189,17 +197,32 @@ def open_source(path: str, file_format: FileFormat | None = None) -> Iterator[So
         If there is no such file, its extension is unknown, its content is in another format, or it is changed
         while it is read.
     """
+    known = _file_format(file_format)
     if path == STDIN:
         with io.BufferedReader(_PeekableStream(cast(io.BufferedReader, sys.stdin.buffer))) as stream:
-            yield _source(path, "standard input", file_format, stream)
+            yield _source(path, "standard input", known, stream)
         return
-    file_format = file_format or format_of(path)
+    if known is None:
+        known = known_format(path)
+        if file_format is None and known is None and not Path(path).is_file():
+            format_of(path)
+        if file_format is not None and known == "txt":  # an export, whose name does not say what it is
+            known = None
     try:
         file = Path(path).open("rb")  # noqa: SIM115 - closed below, outside of this try
     except OSError as error:
         raise InputFileError(path, _reason(error), "Give the path of a file with texts.") from error
-    with file, _unchanged(path, file), io.BufferedReader(_PeekableStream(file)) as stream:
-        yield _source(path, path, file_format, stream)
+    with file, _unchanged(path, file) as check, io.BufferedReader(_PeekableStream(file)) as stream:
+        if file_format is None and known is None and not begins_like_fasttext(stream.peek(_HEAD)):
+            format_of(path)
+        yield replace(_source(path, path, known, stream), check_unchanged=check)
+
+
+def _file_format(given: InputFormat | None) -> FileFormat | None:
+    """Return the format of files; None if it is not given, or an annotation tool writes several ones."""
+    if given == "fasttext":
+        return "txt"
+    return None if given in EXPORTS else cast("FileFormat | None", given)
 
 
 def _source(path: str, name: str, file_format: FileFormat | None, stream: io.BufferedReader[Any]) -> Source:
@@ -215,24 +238,31 @@ def _source(path: str, name: str, file_format: FileFormat | None, stream: io.Buf
     _check_content(name, file_format, head)
     if file_format in ("json", "jsonl"):
         file_format = "json" if head.removeprefix(_BOM).lstrip().startswith(b"[") else "jsonl"
-    return Source(path, name, file_format, stream, LineCounts(name), is_compressed)
+    return Source(path, name, file_format, stream, LineCounts(name), is_compressed, head)
 
 
 @contextmanager
-def _unchanged(path: str, file: BinaryIO) -> Iterator[None]:
-    """Raise an InputFileError if a regular file changes before the block ends; pipes and devices may."""
+def _unchanged(path: str, file: BinaryIO) -> Iterator[Callable[[], None]]:
+    """Raise an InputFileError if a regular file changes before the block ends; pipes and devices may.
+
+    The function that it yields does so before that.
+    """
     before = os.fstat(file.fileno())
     changed = InputFileError(
         path, "it was changed while it was read", "Begin again once nobody writes to it, or give a copy of it."
     )
-    try:
-        yield
-    except InputFileError as error:
+
+    def check() -> None:
         if _is_changed(path, before):
+            raise changed
+
+    try:
+        yield check
+    except InputFileError as error:
+        if error is not changed and _is_changed(path, before):
             raise changed from error
         raise
-    if _is_changed(path, before):
-        raise changed
+    check()
 
 
 def _is_changed(path: str, before: os.stat_result) -> bool:
@@ -258,7 +288,8 @@ def format_of(path: str, option: str = "--format") -> FileFormat:
     found = known_format(path)
     if found is None:
         ending = Path(path).suffix
-        known = f"Known are {', '.join(_EXTENSIONS)}; say what it is with {option} {'|'.join(FORMATS)}."
+        formats = "|".join((*FORMATS, *EXPORTS) if option == "--format" else FORMATS)
+        known = f"Known are {', '.join(_EXTENSIONS)}; say what it is with {option} {formats}."
         raise InputFileError(
             path,
             f"the ending {ending!r} is unknown" if ending else "the name has no ending",
@@ -295,8 +326,15 @@ def _format_of_content(head: bytes) -> FileFormat:
         return "xlsx"
     if head.removeprefix(_BOM).lstrip()[:1] in (b"{", b"["):
         return "jsonl"
+    if begins_like_fasttext(head):
+        return "txt"
     header = head.split(b"\n", 1)[0]
     return "tsv" if b"\t" in header and b"," not in header else "csv"
+
+
+def begins_like_fasttext(head: bytes) -> bool:
+    """Tell whether the first line of a file begins with a label of fastText."""
+    return head.removeprefix(_BOM).lstrip().startswith(b"__label__")
 
 
 def _check_content(name: str, file_format: FileFormat, head: bytes) -> None:

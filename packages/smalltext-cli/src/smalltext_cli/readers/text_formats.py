@@ -88,6 +88,11 @@ def delimited_records(source: Source, columns: Sequence[str], quoting: Quoting |
         )
 
 
+def is_separator_line(line: str) -> bool:
+    """Tell whether a line is one by which Excel knows the delimiter, such as ``sep=;``."""
+    return _SEPARATOR_LINE.fullmatch(line.strip("\r\n")) is not None
+
+
 def _lines(source: Source) -> Iterator[str]:
     """Yield decoded lines with their ends, and count them; refuse one that is not UTF-8 by its number."""
     text = io.TextIOWrapper(source.stream, encoding="utf-8-sig", errors="surrogateescape", newline="")

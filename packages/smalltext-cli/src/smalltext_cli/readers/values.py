@@ -7,15 +7,25 @@ import math
 import re
 from contextlib import suppress
 from datetime import date, datetime
+from typing import TypeAlias
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import class_name
 from smalltext_core.messages import shown
 
+Label: TypeAlias = "str | tuple[str, ...]"
+"""The name of a class, or (multi-label) the names of those that apply."""
+
+SEVERAL_LABELS = "For several labels a text, train with --multi-label."
+"""The advice for a text that has several labels where there should be one."""
+
 _SEPARATOR = "|"
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _MAX_SHOWN = 60
+_CHOICES = re.compile(r"""\{\s*["']choices["']\s*:""")
+_RESPONSES = re.compile(r"""\[\s*(?:\{\s*["'](?:user_id|value|status)["']\s*:|'[^']*'\s*[,'\]]|array\()""")
+"""Responses of annotators, or a list in the notation of Python or numpy."""
 
 
 class InvalidValueError(ValueError):
@@ -63,12 +73,12 @@ def parse_weight(value: object) -> float:
 
 def parse_label(value: object) -> str:
     """Return the name of a class; numbers, booleans and dates become names, null, NaN and blanks are missing."""
+    _refuse_cell_of_a_tool(value)
     if isinstance(value, (list, dict)):
-        advice = "For several labels a text, train with --multi-label."
-        raise InvalidValueError(f"the label is {_type_name(value)}", advice)
-    if is_missing(value):
+        raise InvalidValueError(f"the label is {_type_name(value)}", SEVERAL_LABELS)
+    if _is_missing(value):
         detail = "" if value is None or value == "" else f" ({shown(value)})"
-        raise MissingLabelError(f"the label is missing{detail}", "Label it, drop it, or pass --skip-unlabelled.")
+        raise MissingLabelError(f"the label is missing{detail}", "Label it, or drop it.")
     if isinstance(value, date) and not isinstance(value, datetime):
         value = value.isoformat()
     try:
@@ -84,6 +94,7 @@ def parse_labels(value: object, separator: str | None) -> tuple[str, ...]:
     A value is a list, a string that holds a JSON list (unless a separator is given), or names with the separator,
     by default ``|``, between them.
     """
+    _refuse_cell_of_a_tool(value)
     parts = value
     if isinstance(value, str):
         text = value.strip()
@@ -92,16 +103,35 @@ def parse_labels(value: object, separator: str | None) -> tuple[str, ...]:
         else:
             parts = [part for part in text.split(separator or _SEPARATOR) if part.strip()] or None
     elif not isinstance(value, list):
-        parts = None if is_missing(value) else [value]
+        parts = None if _is_missing(value) else [value]
     if not isinstance(parts, list):
-        raise MissingLabelError(
-            "the labels are missing", "Write [] if no class applies, drop it, or pass --skip-unlabelled."
-        )
+        raise MissingLabelError("the labels are missing", "Write [] if no class applies, or drop it.")
     return tuple(dict.fromkeys(map(parse_label, parts)))
 
 
-def is_missing(value: object) -> bool:
-    """Return whether this stands for no value: null, NaN or blanks."""
+def _refuse_cell_of_a_tool(value: object) -> None:
+    """Refuse what annotation tools write where a plain table has a label, naming the tool."""
+    if isinstance(value, str):
+        text = value.strip()
+        is_choices = _CHOICES.match(text) is not None
+        is_responses = _RESPONSES.match(text) is not None
+    else:
+        first = value[0] if isinstance(value, list) and value else None
+        is_choices = isinstance(value, dict) and "choices" in value
+        is_responses = isinstance(first, dict) and {"value", "user_id"} <= set(first)
+    if is_choices:
+        raise InvalidValueError(
+            f"the label is what Label Studio writes for several choices, {shown(value, _MAX_SHOWN)}",
+            "Pass --format label-studio, with --multi-label if several may apply to a text.",
+        )
+    if is_responses:
+        raise InvalidValueError(
+            f"the label is a list as Argilla and pandas write it, {shown(value, _MAX_SHOWN)}",
+            'Pass --format argilla if these are responses of annotators; else write a JSON list, ["one", "two"].',
+        )
+
+
+def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip()) or value != value
 
 

@@ -1,1 +1,0 @@
-"""Checks of labelled texts for `smalltext audit`, one subject a file."""
