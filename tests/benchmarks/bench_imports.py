@@ -8,6 +8,7 @@ BENCHMARKS = (
     Benchmark(
         name="imports",
         rounds=15,
+        quick_rounds=5,
         variants=(
             Variant("numpy, scipy.sparse", "import numpy, scipy.sparse"),
             Variant("smalltext_core", "import smalltext_core"),

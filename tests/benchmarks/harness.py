@@ -65,7 +65,8 @@ class Target:
 class Benchmark:
     """A job and its variants, of which the first one is what the others are compared with.
 
-    `prepare` is Python source that runs once, in the folder in which every variant then runs.
+    `prepare` is Python source that runs once, in the folder in which every variant then runs. In a quick run there
+    are `quick_rounds`; by default, the benchmark is left out of it.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Benchmark:
     targets: tuple[Target, ...] = ()
     prepare: str = ""
     libraries: tuple[str, ...] = ()
+    quick_rounds: int = 0
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 Each module ``bench_*.py`` beside this one has a tuple BENCHMARKS, or STUDIES, which take hours and are run by name
 alone. Tables are printed; everything that was measured is written to the folder .benchmarks/ of the repository.
-For a first look, `--rounds 1` makes one round of each benchmark, and `--quick` a part of each study.
+For a first look, `--quick` measures what takes less than ten minutes in all: a few rounds of the imports and of
+every backend. With names, it measures a part of these studies, and `--rounds 1` one round of these benchmarks.
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ def main() -> None:
     benchmarks = {benchmark.name: benchmark for benchmark in available()}
     parser = argparse.ArgumentParser(description="Measure variants of one job side by side.")
     everything = [name for name, benchmark in benchmarks.items() if isinstance(benchmark, Benchmark)]
+    quick = [name for name in everything if benchmarks[name].quick_rounds]
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ones: {', '.join(benchmarks)}")
     parser.add_argument("--rounds", type=int, help="how often each variant is run; by default what each says")
-    parser.add_argument("--quick", action="store_true", help="measure a part of a study")
+    parser.add_argument("--quick", action="store_true", help="measure what takes minutes, or a part of a study")
     arguments = parser.parse_args()
-    chosen = arguments.names or everything
+    chosen = arguments.names or (quick if arguments.quick else everything)
     unknown = [name for name in chosen if name not in benchmarks]
     if unknown:
         parser.error(f"no benchmark is called {unknown[0]}; there are {', '.join(benchmarks)}")
@@ -50,7 +52,8 @@ def main() -> None:
                 flush=True,
             )
             continue
-        result = measure(replace(benchmark, rounds=arguments.rounds or benchmark.rounds))
+        rounds = arguments.rounds or (arguments.quick and benchmark.quick_rounds) or benchmark.rounds
+        result = measure(replace(benchmark, rounds=rounds))
         path = RESULTS / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json"
         path.write_text(json.dumps(as_json(result), indent=2) + "\n", encoding="utf-8")
         print(f"{as_table(result)}\n  written to {path.relative_to(HERE.parents[1])}\n", flush=True)

