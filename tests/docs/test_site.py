@@ -26,6 +26,7 @@ def site(tmp_path_factory):
     shutil.copytree(packages.TOP / "docs", folder / "docs")
     for name in packages.NAMES:
         shutil.copytree(packages.folder(name) / "src", folder / "packages" / name / "src")
+        shutil.copy(packages.folder(name) / "README.md", folder / "packages" / name)
     command = [sys.executable, "-m", "zensical", "build", "--clean", "--strict", "--config-file", ".mkdocs.yml"]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -54,6 +55,16 @@ def test_no_page_loads_anything_from_elsewhere(site):
     )
     found = {match for page in site.rglob("*.html") for match in loads.findall(page.read_text(encoding="utf-8"))}
     assert not found
+
+
+@pytest.mark.parametrize("name", packages.NAMES)
+def test_the_reference_begins_with_the_readme(site, name):
+    page = site / "reference" / name.removeprefix("smalltext-") / "index.html"
+    readme = (packages.folder(name) / "README.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\w[\w ,]{20,}", readme, flags=re.MULTILINE)
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page.read_text(encoding="utf-8")))
+    assert words
+    assert not [line for line in words if line.strip() not in text]
 
 
 @pytest.mark.parametrize("name", [name for name in packages.NAMES if name != "smalltext-cli"])
