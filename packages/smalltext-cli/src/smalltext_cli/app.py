@@ -16,12 +16,14 @@ import typer
 
 import smalltext_core
 from smalltext_cli import __version__
+from smalltext_cli.commands.audit import audit
 from smalltext_cli.commands.check import check
 from smalltext_cli.commands.demo import demo
 from smalltext_cli.commands.evaluate import evaluate
 from smalltext_cli.commands.info import info, list_classifiers
 from smalltext_cli.commands.new_plugin import new_plugin
 from smalltext_cli.commands.predict import predict
+from smalltext_cli.commands.suggest import suggest
 from smalltext_cli.commands.train import train
 from smalltext_core import plugins
 from smalltext_core.errors import SmallTextError
@@ -44,9 +46,11 @@ app = typer.Typer(
 )
 app.command("list")(list_classifiers)
 app.command()(info)
+app.command()(audit)
 app.command()(train)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(suggest)
 app.command()(demo)
 app.command()(check)
 app.command()(new_plugin)

@@ -45,6 +45,14 @@ class InputFileError(SmallTextError, ValueError):
         super().__init__(f"{place}: {problem}. {next_step}")
 
 
+class MissingColumnError(InputFileError):
+    """A file has no column, or key, of a name; `column` is that name."""
+
+    def __init__(self, place: str, problem: str, next_step: str, column: str) -> None:
+        super().__init__(place, problem, next_step)
+        self.column = column
+
+
 class OutputError(SmallTextError, OSError):
     """A result cannot be written."""
 
@@ -55,7 +63,7 @@ class UsageError(SmallTextError, ValueError):
 
 def missing_column(
     name: str, number: int, columns: Sequence[str], found: Iterable[str], hint: str = ""
-) -> InputFileError:
+) -> MissingColumnError:
     """Return the error for a file without one of the columns to read, naming those that it has and the nearest.
 
     `columns` are those of the texts, the labels and the weights, or the first of these; `number` is that of the
@@ -65,10 +73,11 @@ def missing_column(
     known = list(found)
     near = difflib.get_close_matches(column, [other for other in known if len(other) < _MAX_GUESS], n=1)
     advice = f"Did you mean {shown_name(near[0])}? " if near else ""
-    return InputFileError(
+    return MissingColumnError(
         name,
         f"there is no column {shown_name(column)}, only {listed_names(known)}",
         f"{advice}{hint}Name another column with {option}.",
+        column,
     )
 
 

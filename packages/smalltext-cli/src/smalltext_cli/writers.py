@@ -78,7 +78,7 @@ def table_writer(output: str, file_format: OutputFormat) -> Iterator[Write]:
                 yield write
 
 
-def check_output(output: str, data: str | None, model: str, *, overwrite: bool = True) -> None:
+def check_output(output: str, data: str | None, model: str | None, *, overwrite: bool = True) -> None:
     """Refuse an output, before any work is done, that is not writable, the input, or a file of the model.
 
     `data` is the path of the input, if there is one. Without `overwrite`, a file that exists is refused as well.
@@ -92,7 +92,8 @@ def check_output(output: str, data: str | None, model: str, *, overwrite: bool =
         raise OutputError(f"{output}: there is no folder {path.parent}. Make it first, or choose another place.")
     if path.is_file() and data is not None and _is_input(path, data):
         raise OutputError(f"{output}: this is the input as well. Choose another place.")
-    if path.is_file() and any(path.samefile(file) for file in _files_of(Path(model)) if file.is_file()):
+    files = [] if model is None else _files_of(Path(model))
+    if path.is_file() and any(path.samefile(file) for file in files if file.is_file()):
         raise OutputError(f"{output}: this is a file of the model. Choose another place.")
     if path.is_file() and not overwrite:
         raise OutputError(f"{output}: this exists. Leave out --no-clobber to replace it, or choose another place.")
@@ -116,7 +117,7 @@ def _files_of(model: Path) -> list[Path]:
     return [model / MANIFEST, *(model / name for name in read_manifest(model).files)]
 
 
-def check_file_output(output: str, data: str, model: str, *, overwrite: bool = True) -> None:
+def check_file_output(output: str, data: str, model: str | None, *, overwrite: bool = True) -> None:
     """Refuse standard output, which is for the results, and what `check_output` refuses."""
     if output == STDOUT:
         raise OutputError("standard output is for the results. Give the path of a file to write.")

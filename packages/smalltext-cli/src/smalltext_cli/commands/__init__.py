@@ -82,6 +82,15 @@ QuotingOption = Annotated[
         show_default=False,
     ),
 ]
+SkipUnlabelled = Annotated[
+    bool,
+    typer.Option(
+        "--skip-unlabelled",
+        metavar="",
+        help="Leave out texts without a label, instead of refusing them.",
+        rich_help_panel=COLUMNS_PANEL,
+    ),
+]
 Trust = Annotated[
     list[str] | None,
     typer.Option(

@@ -49,6 +49,7 @@ def evaluate(
     overwrite: commands.Overwrite = True,
     text_column: commands.TextColumn = "text",
     label_column: commands.LabelColumn = "label",
+    skip_unlabelled: commands.SkipUnlabelled = False,
     separator: commands.Separator = None,
     file_format: commands.Format = None,
     quoting: commands.QuotingOption = None,
@@ -83,7 +84,16 @@ def evaluate(
         raise UsageError(
             "--separator is for models that give several labels a text; this one gives one. Leave it out."
         )
-    reader = Reader(text_column, label_column, None, loaded.multi_label, separator, file_format, quoting)
+    reader = Reader(
+        text_column,
+        label_column,
+        None,
+        loaded.multi_label,
+        separator,
+        file_format,
+        quoting,
+        unlabelled="skip" if skip_unlabelled else "refuse",
+    )
     with working("Reading ...") as status:
         with reader.open(data) as opened:
             labelled = list(opened.rows)

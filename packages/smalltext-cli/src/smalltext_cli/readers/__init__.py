@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from smalltext_cli.console import InputFileError, UsageError
 from smalltext_cli.readers import recognition
@@ -29,8 +29,12 @@ from smalltext_cli.readers.values import (
     parse_text,
     parse_weight,
 )
+from smalltext_core.label_names import shown_name
 
 __all__ = ["InvalidValueError", "Label", "Labelled", "MissingLabelError", "Reader", "Row"]
+
+UNCERTAINTY = "uncertainty"
+"""The column by which a file that `smalltext suggest` wrote is recognised."""
 
 _NO_COLUMNS: Mapping[str, object] = {}
 
@@ -96,6 +100,9 @@ class Reader:
         them.
     keep_columns : bool, default=False
         Whether rows have all columns of the file.
+    unlabelled : {"refuse", "skip", "keep"}, default="refuse"
+        What happens to rows without a label: an error, or they are skipped and counted, or their label is None.
+        Those of a file that ``smalltext suggest`` wrote are skipped rather than refused.
 
     Examples
     --------
@@ -115,6 +122,7 @@ class Reader:
     file_format: InputFormat | None = None
     quoting: Quoting | None = None
     keep_columns: bool = False
+    unlabelled: Literal["refuse", "skip", "keep"] = "refuse"
 
     def rows(self, path: str, on_note: Callable[[str], None] | None = None) -> Generator[Row, None, None]:
         """Yield the rows of a file of any length; ``-`` is standard input.
@@ -169,6 +177,9 @@ class Reader:
                 try:
                     row = self._row(number, values)
                 except InvalidValueError as error:
+                    if isinstance(error, MissingLabelError) and self._skips_unlabelled(source, every):
+                        source.counts.unlabelled += 1
+                        continue
                     more = self._missing_labels(records) if isinstance(error, MissingLabelError) else 0
                     also = f", as {'is' if more == 1 else 'are'} {more:,} more" if more else ""
                     place = f"{source.name}, {source.unit} {number}"
@@ -198,8 +209,12 @@ class Reader:
         InputFileError
             As `rows` does, and if the file has no rows.
         """
-        notes: list[str] = []
-        rows = list(self.rows(path, notes.append))
+        with self.open(path) as opened:
+            rows = list(opened.rows)
+        notes = list(opened.source.counts.notes())
+        if opened.source.counts.unlabelled and not rows:
+            advice = f"Fill in the column {shown_name(str(self.label_column))}."
+            raise InputFileError(path, "no text has a label yet", advice)
         if not rows:
             raise InputFileError(path, "there are no texts in it", "Give a row for each text.")
         weights = [row.weight for row in rows if row.weight is not None]
@@ -230,8 +245,17 @@ class Reader:
 
     def _row(self, number: int, values: list[object]) -> Row:
         text = parse_text(values[0])
-        label = None if self.label_column is None else self._label(values[1])
+        label = None
+        if self.label_column is not None:
+            try:
+                label = self._label(values[1])
+            except MissingLabelError:
+                if self.unlabelled != "keep":
+                    raise
         return Row(text, label, None if self.weight_column is None else parse_weight(values[-1]), number)
+
+    def _skips_unlabelled(self, source: Source, columns: Mapping[str, object]) -> bool:
+        return self.unlabelled == "skip" or UNCERTAINTY in source.header or UNCERTAINTY in columns
 
     def _label(self, value: object) -> Label:
         return parse_labels(value, self.separator) if self.multi_label else parse_label(value)

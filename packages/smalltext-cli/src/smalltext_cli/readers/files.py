@@ -80,8 +80,8 @@ class LineCounts:
 
     `multi_line_rows` have a quoted field with line breaks, and `first_of_them` is the first of their lines.
     `carriage_returns` counts rows that end in one alone, and `quoted_fields` rows that were read without quoting
-    although a field begins and ends with a double quote. `repeated_columns` are names that several columns have,
-    and `remarks` sentences on what an export of an annotation tool holds.
+    although a field begins and ends with a double quote. `unlabelled` counts rows that were skipped since they
+    have no label. `repeated_columns` are names that several columns have, and `remarks` sentences on an export.
     """
 
     name: str
@@ -89,6 +89,7 @@ class LineCounts:
     header: int = 0
     blank: int = 0
     rows: int = 0
+    unlabelled: int = 0
     multi_line_rows: int = 0
     lines_in_them: int = 0
     first_of_them: int = 0
@@ -131,6 +132,8 @@ class LineCounts:
             ).rstrip()
         if self.blank:
             yield f"{self.name}: {counted(self.blank, 'blank line')} skipped."
+        if self.unlabelled:
+            yield f"{self.name}: {counted(self.unlabelled, 'text')} without a label left out."
         if 0 < self.carriage_returns < self.rows:
             yield (
                 f"{self.name}: {counted(self.carriage_returns, 'row')} ended by a carriage return alone, where "

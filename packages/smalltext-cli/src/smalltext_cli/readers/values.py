@@ -76,9 +76,9 @@ def parse_label(value: object) -> str:
     _refuse_cell_of_a_tool(value)
     if isinstance(value, (list, dict)):
         raise InvalidValueError(f"the label is {_type_name(value)}", SEVERAL_LABELS)
-    if _is_missing(value):
+    if is_missing(value):
         detail = "" if value is None or value == "" else f" ({shown(value)})"
-        raise MissingLabelError(f"the label is missing{detail}", "Label it, or drop it.")
+        raise MissingLabelError(f"the label is missing{detail}", "Label it, drop it, or pass --skip-unlabelled.")
     if isinstance(value, date) and not isinstance(value, datetime):
         value = value.isoformat()
     try:
@@ -103,9 +103,11 @@ def parse_labels(value: object, separator: str | None) -> tuple[str, ...]:
         else:
             parts = [part for part in text.split(separator or _SEPARATOR) if part.strip()] or None
     elif not isinstance(value, list):
-        parts = None if _is_missing(value) else [value]
+        parts = None if is_missing(value) else [value]
     if not isinstance(parts, list):
-        raise MissingLabelError("the labels are missing", "Write [] if no class applies, or drop it.")
+        raise MissingLabelError(
+            "the labels are missing", "Write [] if no class applies, drop it, or pass --skip-unlabelled."
+        )
     return tuple(dict.fromkeys(map(parse_label, parts)))
 
 
@@ -131,7 +133,8 @@ def _refuse_cell_of_a_tool(value: object) -> None:
         )
 
 
-def _is_missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
+    """Return whether this stands for no value: null, NaN or blanks."""
     return value is None or (isinstance(value, str) and not value.strip()) or value != value
 
 

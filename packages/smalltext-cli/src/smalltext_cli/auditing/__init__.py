@@ -1,0 +1,1 @@
+"""Checks of labelled texts for `smalltext audit`, one subject a file."""

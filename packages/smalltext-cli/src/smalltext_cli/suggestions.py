@@ -1,0 +1,229 @@
+"""Which texts to label next: uncertain ones, spread out over the embeddings of the classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from smalltext_cli.auditing.near_duplicates import normalized
+from smalltext_cli.evaluation import Model, thresholds_of
+from smalltext_cli.readers import UNCERTAINTY, Reader, Row
+from smalltext_cli.readers.values import is_missing
+from smalltext_core import Embedding, TextDataset
+
+if TYPE_CHECKING:
+    from polars import DataFrame
+
+SHORTLIST = 10
+"""How many times as many uncertain texts are clustered as are suggested."""
+
+_LEAST_WEIGHT = 1e-6
+
+
+def uncertainty(proba: NDArray[np.float32], thresholds: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Return how uncertain the prediction for each text is, from 0 to 1.
+
+    With one class a text, this is one minus the margin between the two most probable classes (margin sampling,
+    also called breaking ties) [1]_. With several, it is that of the most uncertain class: 1 where its probability
+    is its threshold, and 0 where it is 0 or 1.
+
+    Parameters
+    ----------
+    proba : ndarray, shape (n, num_classes)
+    thresholds : float or array-like of float, shape (num_classes,), optional
+        The thresholds of a multi-label classifier; by default, there is one class a text.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+
+    References
+    ----------
+    .. [1] Tobias Scheffer, Christian Decomain and Stefan Wrobel, Active Hidden Markov Models for Information
+       Extraction, IDA 2001.
+
+    Examples
+    --------
+    >>> (
+    ...     uncertainty(np.array([[0.5, 0.5], [0.75, 0.25]])).tolist(),
+    ...     uncertainty(np.array([[0.25, 0.0]]), 0.5).tolist(),
+    ... )
+    ([1.0, 0.5], [0.5])
+    """
+    proba = np.asarray(proba, dtype=np.float64)
+    if thresholds is None:
+        top = np.sort(proba, axis=1)[:, -2:]
+        return np.asarray(1 - (top[:, 1] - top[:, 0]), dtype=np.float64)
+    limits = np.clip(np.broadcast_to(np.asarray(thresholds, dtype=np.float64), proba.shape[1:]), 1e-9, 1 - 1e-9)
+    distance = np.where(proba < limits, (limits - proba) / limits, (proba - limits) / (1 - limits))
+    highest: NDArray[np.float64] = 1 - distance.min(axis=1, initial=1)
+    return highest
+
+
+def most_uncertain(scores: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Return the texts with the highest uncertainty, the most uncertain first; equals in their order."""
+    return np.argsort(-scores, kind="stable")[:count]
+
+
+def spread_out(
+    scores: NDArray[np.float64],
+    embed: Callable[[NDArray[np.intp]], NDArray[np.float32]],
+    count: int,
+    *,
+    seed: int = 0,
+) -> NDArray[np.intp]:
+    """Choose uncertain texts that differ from one another (diverse mini-batch active learning) [1]_.
+
+    The `SHORTLIST` times `count` most uncertain texts are clustered by k-means, in which they weigh as much as
+    they are uncertain, into `count` clusters. Of each, the text nearest to the centre is chosen.
+
+    Parameters
+    ----------
+    scores : ndarray of float64, shape (n,)
+        The uncertainty of each text.
+    embed : callable
+        Returns the embeddings of the texts whose numbers it gets.
+    count : int
+    seed : int, default=0
+        The random state of k-means.
+
+    Returns
+    -------
+    ndarray of int, shape (min(count, n),)
+        The numbers of the texts, the most uncertain first.
+
+    References
+    ----------
+    .. [1] Fedor Zhdanov, Diverse mini-batch Active Learning, 2019, arXiv:1901.05954.
+    """
+    candidates = most_uncertain(scores, SHORTLIST * count)
+    if len(candidates) <= count:
+        return candidates
+    vectors = np.asarray(embed(candidates), dtype=np.float64)
+    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    weights = np.maximum(scores[candidates], _LEAST_WEIGHT)
+    chosen = candidates[_nearest_to_centres(vectors, weights, count, seed)]
+    return chosen[most_uncertain(scores[chosen], count)]
+
+
+def _nearest_to_centres(
+    vectors: NDArray[np.float64], weights: NDArray[np.float64], count: int, seed: int
+) -> list[int]:
+    """Return one row for each of `count` clusters; where clusters are fewer, the heaviest of the other rows."""
+    import warnings
+
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different vectors than clusters
+        means = KMeans(count, n_init=3, random_state=seed).fit(vectors, sample_weight=weights)
+    distance = np.linalg.norm(vectors - means.cluster_centers_[means.labels_], axis=1)
+    order = np.lexsort((-weights, distance))
+    _, first = np.unique(means.labels_[order], return_index=True)
+    chosen: list[int] = order[np.sort(first)].tolist()
+    rest = [row for row in np.argsort(-weights, kind="stable").tolist() if row not in set(chosen)]
+    return chosen + rest[: count - len(chosen)]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Texts that are not suggested, whatever the model says of them.
+
+    Parameters
+    ----------
+    excluded : frozenset of str
+        Texts in the form that `normalized` returns.
+    """
+
+    excluded: frozenset[str] = frozenset()
+
+    @classmethod
+    def of_files(cls, files: Iterable[str], text_column: str) -> LeftOut:
+        """Read the texts of files, whose formats are those of their extensions."""
+        reader = Reader(text_column)
+        return cls(frozenset(normalized(row.text) for file in files for row in reader.rows(file)))
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The rows of a file that may be suggested, and the numbers of the others, by the reason."""
+
+    rows: list[Row]
+    not_suggested: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """The number of all rows of the file."""
+        return len(self.rows) + sum(self.not_suggested.values())
+
+    @classmethod
+    def of(cls, rows: Iterable[Row], label_column: str, left_out: LeftOut) -> Pool:
+        """Keep the first of equal texts that are not empty, not excluded, and not labelled yet.
+
+        Texts are equal if they differ in case, spaces and Unicode variants alone. A copy of a labelled text is
+        labelled already.
+        """
+        counts = dict.fromkeys(("labelled already", "excluded", "empty", "copies of others"), 0)
+        first: dict[str, Row] = {}
+        labelled: set[str] = set()
+        for row in rows:
+            key = normalized(row.text)
+            if not is_missing(row.columns.get(label_column)):
+                labelled.add(key)
+                counts["labelled already"] += 1
+            elif not key:
+                counts["empty"] += 1
+            elif key in left_out.excluded:
+                counts["excluded"] += 1
+            elif key in first:
+                counts["copies of others"] += 1
+            else:
+                first[key] = row
+        kept = [row for key, row in first.items() if key not in labelled]
+        counts["copies of others"] += len(first) - len(kept)
+        return cls(kept, counts)
+
+
+@dataclass(frozen=True)
+class Suggested:
+    """The suggested rows, and the uncertainty of each."""
+
+    rows: list[Row]
+    uncertainty: NDArray[np.float64]
+
+    def table(self, label_column: str, header: Sequence[str]) -> DataFrame:
+        """Return the columns to add to the rows: an empty label, unless there is one, and the uncertainty."""
+        import polars as pl
+
+        has_label = label_column in header or any(label_column in row.columns for row in self.rows)
+        columns = {} if has_label else {label_column: pl.Series([None] * len(self.rows), dtype=pl.String)}
+        return pl.DataFrame({**columns, UNCERTAINTY: np.round(self.uncertainty, 4)})
+
+
+def choose(model: Model, pool: Pool, count: int, *, seed: int = 0) -> Suggested:
+    """Choose the rows to label next: uncertain ones, spread out over the embeddings if the model has them.
+
+    Parameters
+    ----------
+    model : Model
+    pool : Pool
+    count : int
+        The number of rows to choose; fewer if there are fewer.
+    seed : int, default=0
+        The random state of k-means.
+    """
+    texts = [row.text for row in pool.rows]
+    classifier = model.classifier
+    proba = classifier.predict_proba(TextDataset(texts))
+    scores = uncertainty(proba, thresholds_of(classifier) if model.multi_label else None)
+    if isinstance(classifier, Embedding):
+        embeds = classifier.embed
+        rows = spread_out(scores, lambda some: embeds(TextDataset([texts[row] for row in some])), count, seed=seed)
+    else:
+        rows = most_uncertain(scores, count)
+    return Suggested([pool.rows[row] for row in rows.tolist()], scores[rows])

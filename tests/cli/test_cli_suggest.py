@@ -1,0 +1,138 @@
+"""``smalltext suggest``: uncertain and different texts, as a file that `train` reads once labels are filled in."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from smalltext_cli.suggestions import SHORTLIST, most_uncertain, spread_out, uncertainty
+
+CLEAR = ["buy cheap pills now", "meeting tomorrow, regards", "привет мир добрый"]
+UNSURE = ["lunch offer", "money report", "win, please", "free meeting", "project pills"]
+
+
+def read(path):
+    readers = {"csv": pl.read_csv, "jsonl": pl.read_ndjson, "parquet": pl.read_parquet}
+    return readers[path.suffix[1:]](path)
+
+
+def write(frame, path):
+    {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}[path.suffix[1:]](path)
+
+
+@pytest.fixture
+def pool(tmp_path):
+    """Texts with ids and another column: clear ones, unsure ones, a copy, an empty one."""
+    texts = [*CLEAR, *UNSURE, " Lunch  OFFER", ""]
+    frame = pl.DataFrame({"id": [f"m{row:03}" for row in range(len(texts))], "text": texts, "day": ["mon"] * 10})
+    path = tmp_path / "pool.csv"
+    frame.write_csv(path)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_what_is_suggested_keeps_its_columns_and_is_trained_on_once_labels_are_filled_in(
+    smalltext, model, pool, tmp_path, ending
+):
+    given, suggested, filled = (tmp_path / f"{name}.{ending}" for name in ("given", "next", "filled"))
+    write(pl.read_csv(pool), given)
+    ended = smalltext("suggest", model, given, "-n", 5, "--output", suggested)
+    assert ended.code == 0
+    assert ended.out == ""
+    frame = read(suggested)
+    assert frame.columns == ["id", "text", "day", "label", "uncertainty"]
+    assert frame["label"].null_count() == 5
+    originals = dict(pl.read_csv(pool).select("id", "text").iter_rows())
+    assert all(originals[row["id"]] == row["text"] for row in frame.iter_rows(named=True))
+    assert set(frame["text"]) <= {*CLEAR, *UNSURE}
+    assert frame["uncertainty"].is_sorted(descending=True)
+
+    ended = smalltext("train", suggested, "-c", "sklearn", "-o", tmp_path / "m")
+    assert ended.code == 2
+    assert "no text has a label yet. Fill in the column 'label'." in ended.err
+
+    write(frame.with_columns(label=pl.Series(["spam", "ham", "spam", "ham", None])), filled)
+    ended = smalltext("train", filled, "-c", "sklearn", "-o", tmp_path / "m")
+    assert ended.code == 0
+    assert "1 text without a label left out" in ended.err
+    assert "4 texts in 2 classes" in ended.err
+
+
+def test_a_label_that_is_missing_in_other_files_is_refused_unless_it_may_be_skipped(smalltext, tmp_path):
+    path = tmp_path / "some.csv"
+    path.write_text("text,label\nbuy pills,spam\nlunch?,\nlunch tomorrow,ham\n")
+    options = ("-c", "sklearn", "-o", tmp_path / "m", "--held-out", 0)
+    ended = smalltext("train", path, *options)
+    assert ended.code == 2
+    assert "line 3: the label is missing" in ended.err
+    assert "--skip-unlabelled" in ended.err
+    assert "1 text without a label left out" in smalltext("train", path, "--skip-unlabelled", *options).err
+
+
+def test_nothing_known_empty_or_twice_is_suggested(smalltext, model, pool, tmp_path):
+    known = tmp_path / "known.jsonl"
+    pl.DataFrame({"text": [UNSURE[1], UNSURE[2].upper()], "label": ["ham", "spam"]}).write_ndjson(known)
+    frame = pl.read_csv(pool)
+    labels = ["spam" if text == UNSURE[3] else None for text in frame["text"]]
+    frame.with_columns(label=pl.Series(labels)).write_csv(pool)
+    ended = smalltext("suggest", model, pool, "-n", 99, "--exclude", known)
+    rows = ended.out.splitlines()
+    assert rows[0] == "id,text,day,label,uncertainty"
+    assert sorted(row.split(",")[0] for row in rows[1:]) == ["m000", "m001", "m002", "m003", "m007"]
+    assert "labelled already 1, excluded 2, empty 1, copies of others 1" in ended.err
+
+
+def test_a_file_with_labels_is_not_replaced_by_accident(smalltext, model, pool, tmp_path):
+    output = tmp_path / "next.csv"
+    output.write_text("labels of a day")
+    ended = smalltext("suggest", model, pool, "-o", output)
+    assert ended.code == 2
+    assert "pass --overwrite" in ended.err
+    assert output.read_text() == "labels of a day"
+    assert smalltext("suggest", model, pool, "-o", output, "--overwrite").code == 0
+
+
+def test_several_labels_a_text(smalltext, multi_label_model, pool, tmp_path):
+    output = tmp_path / "next.jsonl"
+    assert smalltext("suggest", multi_label_model, pool, "-n", 4, "-o", output).code == 0
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    for row, label in zip(rows, (["spam"], ["ham", "odd"], ["ham"], None), strict=True):
+        row["label"] = label
+    output.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ended = smalltext("train", output, "-c", "sklearn", "-o", tmp_path / "m", "--multi-label", "--held-out", 0)
+    assert ended.code == 0
+    assert "1 text without a label left out" in ended.err
+
+
+def test_the_margin_decides_on_one_label_and_the_threshold_on_several():
+    proba = np.array([[0.5, 0.4, 0.1], [0.9, 0.1, 0.0], [0.34, 0.33, 0.33]])
+    assert most_uncertain(uncertainty(proba), 3).tolist() == [2, 0, 1]
+    sure_and_unsure = np.array([[0.0, 1.0, 0.2], [0.0, 1.0, 0.0], [0.6, 0.6, 0.6]])
+    np.testing.assert_allclose(uncertainty(sure_and_unsure, [0.5, 0.5, 0.2]), [1, 0, 0.8])
+
+
+def test_suggestions_are_spread_out_over_the_clusters_of_the_uncertain():
+    rng = np.random.default_rng(0)
+    centres = np.eye(4)
+    vectors = np.repeat(centres, [30, 4, 4, 42], axis=0) + rng.normal(0, 0.01, (80, 4))
+    scores = np.concatenate([np.full(38, 0.9), np.full(42, 0.1)]) + np.linspace(0, 0.01, 80)
+    asked = []
+
+    def embed(rows):
+        asked.extend(rows.tolist())
+        return vectors[rows]
+
+    chosen = spread_out(scores, embed, 3)
+    assert {int(np.argmax(vectors[row])) for row in chosen} == {0, 1, 2}
+    assert len(asked) == 3 * SHORTLIST
+    assert (np.diff(scores[chosen]) <= 0).all()
+    assert spread_out(scores, embed, 3).tolist() == chosen.tolist()
+
+
+def test_equal_embeddings_give_as_many_texts_as_are_asked_for():
+    chosen = spread_out(np.linspace(0, 1, 50), lambda rows: np.ones((len(rows), 3)), 4)
+    assert len(set(chosen.tolist())) == 4
+    assert sorted(spread_out(np.ones(3), lambda rows: np.ones((len(rows), 3)), 4).tolist()) == [0, 1, 2]
