@@ -17,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
+from multiprocessing import Pipe
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -75,8 +77,8 @@ def main(page: Path) -> None:
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(installed),
     }
+    run_commands = command_server() if hasattr(os, "fork") else None
     program = sys.modules["__main__"] = ModuleType("__main__")  # where a page's own classes are found by name
-    is_unused = hasattr(os, "fork")  # no block has changed this process yet
     for block in blocks(page):
         if block.is_exempt:
             continue
@@ -84,13 +86,12 @@ def main(page: Path) -> None:
             Path(block.title).parent.mkdir(parents=True, exist_ok=True)
             Path(block.title).write_text(block.content, encoding="utf-8")
         elif block.language == "bash":
-            commands = plain_commands(block.command) if is_unused else []
-            for arguments in commands:
-                run_command(arguments)
-            if not commands:
+            commands = plain_commands(block.command)
+            if commands and run_commands:
+                run_commands(commands)
+            else:
                 run_bash(block.command, surroundings)
         elif block.language == "python":
-            is_unused = False
             run_python(block, page, vars(program))
 
 
@@ -103,8 +104,33 @@ def plain_commands(command: str) -> list[list[str]]:
     return commands if all(words[0] == "smalltext" for words in commands) else []
 
 
-def run_command(arguments: list[str]) -> None:
-    """Run `smalltext` in a forked process, which has imported the libraries already."""
+def command_server() -> Callable[[list[list[str]]], None]:
+    """Fork a process that runs commands of `smalltext`, and return the function that has them run.
+
+    It has imported the large libraries already, and no block of Python changes it.
+    """
+    here, there = Pipe()
+    if os.fork() == 0:
+        here.close()
+        with contextlib.suppress(EOFError):
+            while True:
+                arguments, folder = there.recv()
+                os.chdir(folder)
+                there.send(status_of(arguments))
+        os._exit(0)
+    there.close()
+
+    def run(commands: list[list[str]]) -> None:
+        for arguments in commands:
+            here.send((arguments, Path.cwd()))
+            if status := here.recv():
+                raise subprocess.CalledProcessError(status, arguments)
+
+    return run
+
+
+def status_of(arguments: list[str]) -> int:
+    """Run `smalltext` in a forked process, and return its exit status."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -122,9 +148,7 @@ def run_command(arguments: list[str]) -> None:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if status:
-        raise subprocess.CalledProcessError(status, arguments)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def run_bash(command: str, surroundings: dict[str, str]) -> None:
