@@ -15,11 +15,10 @@ from smalltext_core import TextDataset, create_classifier, list_to_csr, load
 from smalltext_core.calibration import prior_temperature
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_setfit._head import HeadSettings, HeadTargets, calibrated, fit_head, logits_of
-from smalltext_setfit.training_args import STEPS, HeadTrainingArgs, TrainingArgs
+from smalltext_setfit.training_args import AUTO_STEPS, PRETRAINED_SHARE, HeadTrainingArgs, TrainingArgs
 from smalltext_torch.device import Randomness
 from smalltext_torch.inference import Loss
 
-LEAST, MOST = STEPS
 ARGS = HeadTrainingArgs(1, 0.1, 0.0)
 
 
@@ -48,8 +47,8 @@ def labels():
     return TextDataset(texts, list_to_csr(rows, num_classes=3))
 
 
-def steps_of(min_steps=0, texts=16, batches=4, **given):
-    return TrainingArgs(**given).num_steps(texts, batches, 32, min_steps)
+def steps_of(min_steps=0, batches=4, **given):
+    return TrainingArgs(**given).num_steps(batches, min_steps)
 
 
 def test_steps_are_those_of_the_epochs_unless_more_are_asked_for():
@@ -60,9 +59,8 @@ def test_max_steps_and_no_epochs_take_precedence_over_min_steps():
     assert [steps_of(10, max_steps=3), steps_of(10, num_epochs=0), steps_of(10, batches=0)] == [3, 0, 0]
 
 
-def test_automatic_steps_follow_the_number_of_texts_within_bounds():
-    found = [steps_of("auto", texts=texts, batches=999) for texts in (2, 20, 10_000)]
-    assert found == [LEAST, 25, MOST]
+def test_automatic_steps_are_the_same_however_many_batches_there_are():
+    assert [steps_of("auto", batches=batches) for batches in (1, 999)] == [AUTO_STEPS, AUTO_STEPS]
 
 
 def test_automatic_steps_yield_to_a_length_of_training_that_is_set():
@@ -77,7 +75,21 @@ def test_training_makes_min_steps(make, topics):
     assert steps.count == 17
 
 
-@pytest.mark.parametrize(("dimensions", "rate"), [(384, 5e-5), (768, 2e-5), (1024, 1e-5)])
+def body_weights(classifier):
+    return torch.cat([weight.detach().ravel() for weight in classifier.model.body.parameters()])
+
+
+def test_the_weights_are_averaged_with_those_before_training(make, topics):
+    trained, average, before = (
+        body_weights(make(min_steps=5, pretrained_share=share).fit(topics)) for share in (0.0, 0.25, 1.0)
+    )
+    torch.testing.assert_close(average, 0.75 * trained + 0.25 * before)
+    assert (trained != before).any()
+    untrained = make(trainer_kwargs={"num_epochs": 0}).fit(topics)
+    torch.testing.assert_close(before, body_weights(untrained), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("dimensions", "rate"), [(384, 1e-4), (768, 4e-5), (1024, 2e-5)])
 def test_the_automatic_learning_rate_falls_with_the_size_of_the_encoder(dimensions, rate):
     automatic = TrainingArgs(body_learning_rate="auto").for_encoder(dimensions)
     assert automatic.body_learning_rates == (rate, rate / 2)
@@ -89,6 +101,7 @@ def test_the_automatic_learning_rate_falls_with_the_size_of_the_encoder(dimensio
     [
         *(("min_steps", -1), ("min_steps", 1.5), ("min_steps", "many"), ("calibration", "always")),
         *(("validation_set_size", 1), ("validation_set_size", "half"), ("multi_label_threshold", [0.5])),
+        *(("pretrained_share", 1.5), ("pretrained_share", "auto")),
     ],
 )
 def test_other_values_are_refused(make, argument, value):
@@ -102,7 +115,9 @@ def test_by_name_all_of_it_is_automatic_and_by_hand_nothing_is(make):
     assert {getattr(automatic, name) for name in names} == {"auto"}
     assert automatic.model_kwargs["head_params"] == {"C": "auto"}
     assert automatic.trainer_kwargs["body_learning_rate"] == "auto"
+    assert automatic.pretrained_share == PRETRAINED_SHARE
     plain = make()
+    assert plain.pretrained_share == 0
     assert [getattr(plain, name) for name in names] == [0, "none", 0, 0.5]
     assert plain.model_kwargs == {}
 

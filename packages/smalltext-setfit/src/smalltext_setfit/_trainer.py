@@ -76,6 +76,7 @@ class FewShotTrainer:
     targets: HeadTargets
     sampler: PairSampler
     steps: int
+    pretrained_share: float
     args: TrainingArgs
     head: HeadSettings
     precision: Precision
@@ -125,6 +126,7 @@ class FewShotTrainer:
             warnings.catch_warnings(),
             _separate_accelerate_state(),
             rows_in_use(network.body, network.word_embedding, [texts.tokens], texts.padding),
+            averaged_with_initial(network.body, self.pretrained_share),
         ):
             warnings.simplefilter("ignore")
             arguments = _setfit_arguments(self.args, self.steps, folder, batch_size, seed)
@@ -193,6 +195,16 @@ class FewShotTrainer:
                 lambda count: bar.update(TRAINING_COST * count),
             )
         network.head = with_temperature(head, self.head.temperature).to(device)
+
+
+@contextmanager
+def averaged_with_initial(network: nn.Module, share: float) -> Iterator[None]:
+    """Average the weights after training with those before it, of which `share` is the share; 0 leaves them."""
+    initial = [one.detach().clone() for one in network.parameters()] if share else []
+    yield
+    with torch.no_grad():
+        for weight, before in zip(network.parameters(), initial, strict=bool(initial)):
+            weight.lerp_(before, share)
 
 
 class PairLoss(nn.Module):

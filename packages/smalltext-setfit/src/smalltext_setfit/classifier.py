@@ -103,9 +103,8 @@ class SetFitClassification(SetFitBase):
     seed : int, optional
         The random seed: the same seed, data and machine give the same bits. From 0 to 2**32 - 1.
     min_steps : int or "auto", default=0
-        The minimum number of optimizer steps on pairs, for which further epochs are trained. "auto" takes as many
-        steps as 40 pairs per text need, from 20 to 30, in place of one epoch; a `num_epochs`, `num_iterations` or
-        `max_steps` that is set takes precedence.
+        The minimum number of optimizer steps on pairs, for which further epochs are trained. "auto" takes 40 steps
+        in place of one epoch; a `num_epochs`, `num_iterations` or `max_steps` that is set takes precedence.
     calibration : {"auto", "none"}, default="none"
         Whether probabilities are calibrated: by a temperature, fitted to held-out texts if there are any;
         multi-label by a logistic map for each class, fitted to out-of-fold predictions of the head.
@@ -113,6 +112,9 @@ class SetFitClassification(SetFitBase):
         The share of the training texts that are left out of training on pairs, to fit the temperature to; the head
         is fitted to all texts. From 0 to below 1. "auto" is 0.1, or 0 where that is fewer than 20 texts or leaves
         out a class.
+    pretrained_share : float, default=0.0
+        The share of the weights before training on pairs in an average with those after it, from 0 to 1. An
+        average keeps more of what the sentence transformer knew, at no cost in inference (Wortsman et al. 2022).
 
     Attributes
     ----------
@@ -133,6 +135,7 @@ class SetFitClassification(SetFitBase):
     References
     ----------
     Tunstall et al. (2022), Efficient Few-Shot Learning Without Prompts. https://arxiv.org/abs/2209.11055
+    Wortsman et al. (2022), Robust fine-tuning of zero-shot models. https://arxiv.org/abs/2109.01903
 
     Examples
     --------
@@ -161,6 +164,7 @@ class SetFitClassification(SetFitBase):
         min_steps: MinSteps = 0,
         calibration: CalibrationChoice = "none",
         validation_set_size: float | Literal["auto"] = 0.0,
+        pretrained_share: float = 0.0,
     ) -> None:
         self.setfit_model_args = SetFitModelArguments.of(setfit_model_args)
         self.num_classes = validation.check_num_classes(num_classes, multi_label)
@@ -185,6 +189,7 @@ class SetFitClassification(SetFitBase):
         self.min_steps = check_min_steps(min_steps)
         self.calibration = check_calibration(calibration)
         self.validation_set_size = check_validation_set_size(validation_set_size)
+        self.pretrained_share = validation.check_within("pretrained_share", pretrained_share, 0, 1)
         self._state: SetFitState | None = None
         self.validation_: tuple[float, float] | None = None
 
@@ -234,7 +239,7 @@ class SetFitClassification(SetFitBase):
             pairs_per_text=self.pairs_per_text,
         )
         batches = sampler.batches_per_epoch(self.mini_batch_size)
-        steps = args.num_steps(len(rows), batches, self.mini_batch_size, self.min_steps)
+        steps = args.num_steps(batches, self.min_steps)
         if steps == args.epochs[0] * batches:
             sampler.warn_of_limit()
         kwargs, warm = self._parsed_model_kwargs, self._state if self.warm_start else None
@@ -258,6 +263,7 @@ class SetFitClassification(SetFitBase):
                 targets=targets.take(rows),
                 sampler=sampler,
                 steps=steps,
+                pretrained_share=self.pretrained_share,
                 args=args,
                 head=self._head_settings,
                 precision=Precision.of(device, self.precision == "auto"),

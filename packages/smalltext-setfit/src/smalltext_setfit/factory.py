@@ -15,6 +15,7 @@ from smalltext_setfit.training_args import (
     AUTO,
     HEAD_LEARNING_RATE,
     NUM_EPOCHS,
+    PRETRAINED_SHARE,
     TrainingArgs,
 )
 
@@ -58,7 +59,10 @@ class SetFitClassificationFactory(ConstructorFactory[SetFitClassification]):
 @with_parameters_of(
     *(SetFitModelArguments, SetFitClassification, TrainingArgs, ModelKwargs),
     without=("model_kwargs", "trainer_kwargs", "body_learning_rate", "head_learning_rate"),
-    by_name=dict.fromkeys(("min_steps", "calibration", "validation_set_size", "multi_label_threshold"), AUTO),
+    by_name={
+        **dict.fromkeys(("min_steps", "calibration", "validation_set_size", "multi_label_threshold"), AUTO),
+        "pretrained_share": PRETRAINED_SHARE,
+    },
 )
 def build(
     num_classes: int,
@@ -83,8 +87,8 @@ def build(
     head_num_epochs : int, default=16
         The number of epochs of training a differentiable head.
     lr : float or "auto", default="auto"
-        The learning rate of the sentence transformer; "auto" depends on its number of dimensions: 5e-5 below 512,
-        2e-5 below 1,024, else 1e-5.
+        The learning rate of the sentence transformer; "auto" depends on its number of dimensions: 1e-4 below 512,
+        4e-5 below 1,024, else 2e-5.
     head_lr : float, default=0.01
         The learning rate of a differentiable head.
     **parameters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -31,11 +30,8 @@ AUTO: Literal["auto"] = "auto"
 
 MinSteps: TypeAlias = "int | Literal['auto']"
 
-STEPS = (20, 30)
-"""The lowest and the highest number of steps with ``min_steps="auto"``; see decision 37."""
-
-PAIRS_PER_TEXT = 40
-"""The number of pairs per text with ``min_steps="auto"``, as in the paper: 20 positive and 20 negative ones."""
+AUTO_STEPS = 40
+"""The number of steps with ``min_steps="auto"``; see decision 37."""
 
 LOSSES = ("CosineSimilarityLoss", "ContrastiveLoss", "OnlineContrastiveLoss", "CoSENTLoss", "AnglELoss")
 """The losses of sentence-transformers that compare pairs of texts."""
@@ -119,11 +115,14 @@ NUM_EPOCHS = (1, 16)
 BODY_LEARNING_RATES = (2e-5, 1e-5)
 """The default learning rates of the sentence transformer, on pairs and end to end."""
 
-LEARNING_RATES_BY_SIZE = ((512, 5e-5), (1024, 2e-5))
+LEARNING_RATES_BY_SIZE = ((512, 1e-4), (1024, 4e-5))
 """The learning rate "auto" on pairs of encoders with fewer dimensions than the first number of a pair."""
 
-LEARNING_RATE_OF_LARGE = 1e-5
+LEARNING_RATE_OF_LARGE = 2e-5
 """The learning rate "auto" of all larger encoders."""
+
+PRETRAINED_SHARE = 0.5
+"""The share of the pretrained weights in an average with the trained ones, by name; see decision 37."""
 
 HEAD_LEARNING_RATE = 1e-2
 """The default learning rate of a differentiable head."""
@@ -147,7 +146,7 @@ class TrainingArgs:
         The number of positive and of negative pairs for each text, in place of a sampling strategy. At least 1.
     body_learning_rate : float, pair of float or "auto", default=(2e-5, 1e-5)
         The learning rate of the sentence transformer: on pairs, and end to end. One number is used for both.
-        "auto" depends on the number of dimensions: 5e-5 below 512, 2e-5 below 1,024, else 1e-5; end to end it is
+        "auto" depends on the number of dimensions: 1e-4 below 512, 4e-5 below 1,024, else 2e-5; end to end it is
         half of that.
     head_learning_rate : float, default=0.01
         The learning rate of a differentiable head.
@@ -239,17 +238,13 @@ class TrainingArgs:
         rate = next(by_size, LEARNING_RATE_OF_LARGE)
         return replace(self, body_learning_rate=(rate, rate / 2))
 
-    def num_steps(self, texts: int, batches: int, batch_size: int, min_steps: MinSteps) -> int:
+    def num_steps(self, batches: int, min_steps: MinSteps) -> int:
         """Return the number of optimizer steps of contrastive training.
 
         Parameters
         ----------
-        texts : int
-            The number of training texts.
         batches : int
             The number of batches of an epoch; 0 if there are no pairs.
-        batch_size : int
-            The number of pairs in a batch.
         min_steps : int or "auto"
             The parameter of the classifier.
         """
@@ -262,7 +257,7 @@ class TrainingArgs:
             return max(steps, min_steps)
         if self.num_iterations is not None or self.epochs != NUM_EPOCHS:
             return steps
-        return min(max(math.ceil(PAIRS_PER_TEXT * texts / batch_size), STEPS[0]), STEPS[1])
+        return AUTO_STEPS
 
     @property
     def head_training(self) -> HeadTrainingArgs:
