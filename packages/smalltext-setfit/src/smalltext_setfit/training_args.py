@@ -121,7 +121,7 @@ LEARNING_RATES_BY_SIZE = ((512, 1e-4), (1024, 4e-5))
 LEARNING_RATE_OF_LARGE = 2e-5
 """The learning rate "auto" of all larger encoders."""
 
-PRETRAINED_SHARE = 0.5
+PRETRAINED_SHARE = 0.75
 """The share of the pretrained weights in an average with the trained ones, by name; see decision 37."""
 
 HEAD_LEARNING_RATE = 1e-2
