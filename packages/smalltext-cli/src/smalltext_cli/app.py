@@ -18,11 +18,13 @@ import smalltext_core
 from smalltext_cli import __version__
 from smalltext_cli.commands.audit import audit
 from smalltext_cli.commands.check import check
+from smalltext_cli.commands.compare import compare
 from smalltext_cli.commands.demo import demo
 from smalltext_cli.commands.evaluate import evaluate
 from smalltext_cli.commands.info import info, list_classifiers
 from smalltext_cli.commands.new_plugin import new_plugin
 from smalltext_cli.commands.predict import predict
+from smalltext_cli.commands.simulate import simulate
 from smalltext_cli.commands.suggest import suggest
 from smalltext_cli.commands.train import train
 from smalltext_core import plugins
@@ -50,7 +52,9 @@ app.command()(audit)
 app.command()(train)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(compare)
 app.command()(suggest)
+app.command()(simulate)
 app.command()(demo)
 app.command()(check)
 app.command()(new_plugin)

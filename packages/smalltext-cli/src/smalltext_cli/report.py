@@ -33,7 +33,7 @@ def render_report(evaluation: Evaluation) -> str:
     # A browser shows a tab, a line break or a non-breaking space as a space, and two names as one.
     evaluation = replace(evaluation, names=tuple(printable(name, None) for name in evaluation.names))
     page = (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             evaluation=evaluation,
@@ -82,18 +82,19 @@ def _confusions(evaluation: Evaluation) -> dict[str, Any]:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Return the templates of reports; values are escaped."""
+    templates = Environment(
         loader=PackageLoader("smalltext_cli", "templates/report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = lambda share: f"{share:.1%}"
-    environment.filters["decimals"] = lambda value: f"{value:.3f}"
-    environment.filters["thousands"] = lambda count: f"{count:,}"
-    return environment
+    templates.filters["percent"] = lambda share: f"{share:.1%}"
+    templates.filters["decimals"] = lambda value: f"{value:.3f}"
+    templates.filters["thousands"] = lambda count: f"{count:,}"
+    return templates
 
 
 def text_statistics(texts: Sequence[str]) -> dict[str, int]:
@@ -127,7 +128,7 @@ def most_confident_mistakes(evaluation: Evaluation, most: int = 10) -> list[Mist
     return [
         Mistake(
             line=evaluation.lines[row],
-            text=_beginning(evaluation.texts[row]),
+            text=beginning(evaluation.texts[row]),
             truth=tuple(names[k] for k in _classes(y, row)),
             predicted=tuple(names[k] for k in _classes(predicted, row)),
             confidence=float(confidence[row]),
@@ -154,7 +155,8 @@ def _classes(y: Labels, row: int) -> list[int]:
     return [int(y[row])]
 
 
-def _beginning(text: str) -> str:
+def beginning(text: str) -> str:
+    """Return the beginning of a text on one line, cut between words."""
     text = " ".join(text.split())
     if len(text) <= _MAX_TEXT:
         return text

@@ -1,0 +1,148 @@
+"""``smalltext compare``: train several classifiers on the same texts, and show which is best for how many."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smalltext_cli import commands
+from smalltext_cli.console import (
+    new_table,
+    plain,
+    print_json,
+    print_line,
+    print_message,
+    results,
+    set_verbosity,
+)
+
+if TYPE_CHECKING:
+    from smalltext_cli.compare.comparison import Comparison
+
+_COLUMNS = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "expected_calibration_error": "ECE",
+    "log_loss": "log loss",
+    "train_cpu_seconds": "CPU s",
+    "texts_per_second": "texts/s",
+    "peak_memory_bytes": "MiB",
+    "size_bytes": "disk",
+}
+
+
+def compare(
+    data: commands.Data,
+    *,
+    output: commands.StudyFolder,
+    classifiers: commands.Classifiers = None,
+    shots: Annotated[
+        str,
+        typer.Option(
+            metavar="N,N,...", help="Training texts of each class; all stands for all that are not held out."
+        ),
+    ] = "8,32,128,all",
+    repeats: commands.Repeats = 5,
+    settings: commands.NamedSettings = None,
+    metric: commands.MetricOption = None,
+    text_column: commands.TextColumn = "text",
+    label_column: commands.LabelColumn = "label",
+    multi_label: commands.MultiLabel = False,
+    max_classes: commands.MaxClasses = None,
+    separator: commands.Separator = None,
+    file_format: commands.Format = None,
+    quoting: commands.QuotingOption = None,
+    held_out: commands.HeldOut = 0.3,
+    seed: commands.StudySeed = 0,
+    device: commands.Device = None,
+    jobs: commands.Jobs = 1,
+    parallel_backend: commands.ParallelBackend = None,
+    retry_failed: commands.RetryFailed = False,
+    as_json: commands.AsJson = False,
+    quiet: commands.Quiet = False,
+) -> None:
+    """Compare classifiers on your texts: which is best for how many, and what it costs.
+
+    All are trained on the same texts and scored on the same held-out ones, each training in a process of its own.
+    The folder keeps each finished one: the same command goes on where it was interrupted. It gets report.html,
+    results.json and results.csv. By default, all installed classifiers that need no settings are compared.
+
+    Examples
+    --------
+        smalltext compare mails.csv -o comparison
+
+        smalltext compare mails.csv --classifiers sklearn,setfit --set setfit.model=./minilm -o comparison
+
+        smalltext compare papers.jsonl --multi-label --repeats 3 --jobs 2 -o comparison
+    """
+    from smalltext_cli.compare.comparison import REPORT, RESULTS, Comparison
+    from smalltext_cli.compare.pages import comparison_page
+    from smalltext_cli.readers import Reader
+    from smalltext_cli.writers import write_file
+
+    set_verbosity(quiet=quiet)
+    print_message(f"Comparing classifiers on {data} ...")
+    run = Comparison(
+        data,
+        Reader(text_column, label_column, None, multi_label, separator, file_format, quoting),
+        output,
+        classifiers=classifiers,
+        shots=shots,
+        repeats=repeats,
+        settings=settings or [],
+        metric=None if metric is None else metric.replace("-", "_"),
+        held_out=held_out,
+        max_classes=max_classes,
+        seed=seed,
+        device=device,
+    )
+    with commands.kept_if_interrupted(run.kept.folder):
+        run.run(jobs=jobs, backend=parallel_backend, retry_failed=retry_failed)
+        write_file(str(output / REPORT), comparison_page(run).encode())
+    if as_json:
+        import json
+
+        print_json(json.loads((output / RESULTS).read_text(encoding="utf-8")))
+    else:
+        _show(run)
+    if not any(place.results for place in run.summary.places.values()):
+        raise typer.Exit(1)
+
+
+def _show(run: Comparison) -> None:
+    from smalltext_cli.compare.comparison import REPORT
+    from smalltext_cli.compare.intervals import INTERVAL
+    from smalltext_cli.compare.pages import figure
+    from smalltext_cli.compare.sampling import described_shots
+
+    headers = (
+        "",
+        _COLUMNS[run.metric],
+        "interval",
+        *(words for one, words in _COLUMNS.items() if one != run.metric),
+    )
+    for shots in run.shots:
+        print_line(f"\n{described_shots(shots)} ({run.training_texts(shots):,} to train on)", style="bold")
+        table = new_table(*headers, padding=(0, 1, 0, 0))
+        failed = []
+        for name in run.summary.classifiers:
+            place = run.summary.places[name, shots]
+            cells = {one: place.interval(one) for one in _COLUMNS}
+            shown = {one: figure(one, interval)[0].removesuffix(" MiB") or "-" for one, interval in cells.items()}
+            chosen = cells[run.metric]
+            interval = "-"
+            if chosen is not None and chosen.low is not None and chosen.high is not None:
+                interval = f"{chosen.low:.2f}-{chosen.high:.2f}"
+            table.add_row(plain(name, 16), shown.pop(run.metric), interval, *shown.values())
+            failed += [f"{name}, repeat {repeat + 1}: {error}" for repeat, error in sorted(place.errors.items())]
+        results().print(table)
+        for line in failed:
+            print_line(f"failed: {line}")
+    if run.repeats > 1:
+        print_line(f"\ninterval: {INTERVAL}.")
+    print_line(
+        "ECE: expected calibration error. CPU s: that of a training. MiB: peak memory. disk: MiB of a model."
+    )
+    print_line(f"\n{run.summary.conclusion()}", style="bold")
+    print_line(f"Report: {run.kept.folder / REPORT}")

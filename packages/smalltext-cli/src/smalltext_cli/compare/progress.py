@@ -1,0 +1,141 @@
+"""How far a comparison is: one bar on a terminal, else a line for each cell; and an estimate of the time left."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from smalltext_cli.compare.cells import Cell
+from smalltext_cli.console import counted, messages, print_message
+
+
+class TimeEstimate:
+    """Estimates how long cells take, from finished cells of the same classifier.
+
+    A cell takes a constant time, such as for loading libraries, and that of the training. Trainings with as many
+    texts take as long as those did on average. For other numbers of texts, a straight line is fitted if two
+    numbers are known, else the time is taken to grow in proportion, and not to shrink.
+
+    Examples
+    --------
+    >>> estimate = TimeEstimate()
+    >>> estimate.add("setfit", 16, seconds=13.0, training=10.0)
+    >>> estimate.of("setfit", 16), estimate.of("setfit", 64), estimate.of("sklearn", 16)
+    (13.0, 43.0, None)
+    """
+
+    def __init__(self) -> None:
+        self._training: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self._rest: dict[str, list[float]] = defaultdict(list)
+
+    def add(self, group: str, size: int, *, seconds: float, training: float) -> None:
+        """Take account of a finished cell: its time, and that of its training."""
+        self._training[group][size].append(training)
+        self._rest[group].append(seconds - training)
+
+    def of(self, group: str, size: int) -> float | None:
+        """Return the seconds that a cell will take; None if no cell of its classifier has finished."""
+        known = {one: float(np.mean(seconds)) for one, seconds in self._training[group].items()}
+        if not known:
+            return None
+        rest = float(np.mean(self._rest[group]))
+        if size in known:
+            return rest + known[size]
+        nearest = min(known, key=lambda one: (abs(one - size), one))
+        if len(known) == 1:
+            return rest + known[nearest] * max(1.0, size / nearest)
+        slope, intercept = np.polyfit(list(known), list(known.values()), 1)
+        return rest + max(float(intercept + slope * size), min(known.values()))
+
+    def left(self, waiting: Iterable[tuple[str, int]], jobs: int) -> tuple[float, bool]:
+        """Return the seconds that cells will take together, and whether all of them could be estimated."""
+        each = [self.of(group, size) for group, size in waiting]
+        known = [seconds for seconds in each if seconds is not None]
+        return sum(known) / max(1, min(jobs, len(each) or 1)), len(known) == len(each)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in words, no more exact than an estimate is.
+
+    Examples
+    --------
+    >>> duration(3), duration(47), duration(460), duration(9000)
+    ('5 s', '50 s', '8 min', '2.5 h')
+    """
+    if seconds < 10:
+        return "5 s" if seconds > 1 else "1 s"
+    if seconds < 90:
+        return f"{round(seconds / 10) * 10} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class CellProgress:
+    """Shows finished cells on standard error, and how long the others will take.
+
+    Parameters
+    ----------
+    finished : int
+        Cells that were finished before.
+    waiting : collection of Cell
+    jobs : int
+        Cells that run at the same time.
+    """
+
+    def __init__(self, finished: int, waiting: Collection[Cell], jobs: int) -> None:
+        self._waiting = {one.key: one for one in waiting}
+        self._done, self._total, self._jobs, self._failed = finished, finished + len(waiting), jobs, 0
+        self._estimate = TimeEstimate()
+        self._bar: Any = None
+
+    def start(self) -> None:
+        """Show what is finished already."""
+        if self._done:
+            print_message(f"{counted(self._done, 'cell')} of {self._total:,} were finished before and are kept.")
+        if messages().is_terminal and not messages().quiet:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("cells {task.fields[words]}"))
+            self._bar = Progress(*columns, console=messages(), transient=True)
+            self._bar.start()
+            self._bar.add_task("", total=self._total, completed=self._done, words=self._words())
+
+    def stop(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def learn(self, one: Cell, result: Mapping[str, Any]) -> None:
+        """Estimate by a cell, unless it failed."""
+        if "error" not in result:
+            seconds = float(result["seconds"])
+            training = float(result.get("train_seconds", seconds))
+            self._estimate.add(_group(one), one.size, seconds=seconds, training=training)
+
+    def advance(self, one: Cell, result: Mapping[str, Any], line: str) -> None:
+        """Count a cell as finished."""
+        del self._waiting[one.key]
+        self._done += 1
+        self._failed += "error" in result
+        self.learn(one, result)
+        if self._bar is not None:
+            self._bar.update(0, completed=self._done, words=self._words(), refresh=True)
+        else:
+            print_message(f"[{self._done}/{self._total}] {line}{self._words()}")
+
+    def _words(self) -> str:
+        failed = f"; {self._failed} failed" if self._failed else ""
+        if not self._waiting:
+            return failed
+        seconds, is_whole = self._estimate.left(
+            ((_group(one), one.size) for one in self._waiting.values()), self._jobs
+        )
+        if not seconds:
+            return f"{failed}; the time left is not known yet"
+        return f"{failed}; {'about' if is_whole else 'more than'} {duration(seconds)} left"
+
+
+def _group(one: Cell) -> str:
+    return str(one.about["classifier"])

@@ -1,0 +1,191 @@
+"""Running cells: each in a new process, several at a time, distributed by joblib."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from smalltext_cli.compare.cells import Cell, CellFolder, Result
+from smalltext_cli.compare.progress import CellProgress
+from smalltext_cli.compare.worker import REQUEST, RESULT
+from smalltext_cli.console import UsageError
+from smalltext_core.messages import one_line, shown
+
+_MAX_REASON = 500
+_BARS = "SMALL_TEXT_PROGRESS_BARS"
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|not enough memory|[Cc]annot allocate memory")
+_BOOT = (
+    "import sys; folder, *sys.path[:] = sys.argv[1:]; from smalltext_cli.compare.worker import main; main(folder)"
+)
+
+
+def run_cells(
+    kept: CellFolder,
+    cells: Sequence[Cell],
+    describe: Callable[[Cell, Result], str],
+    *,
+    jobs: int = 1,
+    backend: str | None = None,
+    retry_failed: bool = False,
+) -> dict[str, Result]:
+    """Run the cells that have no result yet, and return the results of all by key.
+
+    joblib distributes them. Without `backend`, it starts the processes of `jobs` cells at a time, unless a block
+    of ``joblib.parallel_config`` around the call chooses one of its backends.
+
+    Parameters
+    ----------
+    kept : CellFolder
+    cells : sequence of Cell
+    describe : callable
+        Returns a line about a cell and its result, for logs.
+    jobs : int, default=1
+        Cells to run at the same time.
+    backend : str, optional
+        A backend of joblib: "loky", "threading", "dask", "ray" or one that was registered.
+    retry_failed : bool, default=False
+        Whether to run cells again that failed earlier.
+    """
+    import joblib
+
+    kept.create()
+    results: dict[str, Result] = {}
+    waiting: dict[str, Cell] = {}
+    for one in cells:
+        found = kept.load(one.key)
+        if found is None or (retry_failed and "error" in found):
+            waiting[one.key] = one
+        else:
+            results[one.key] = found
+    if not waiting:
+        return results
+    threads = None if jobs == 1 else max(1, (os.cpu_count() or 1) // jobs)
+    calls = (
+        joblib.delayed(run_in_process)(one.key, one.request(), str(kept.rounds(one.key).absolute()), threads)
+        for one in waiting.values()
+    )
+    by_key = {one.key: one for one in cells}
+    progress = CellProgress(len(results), waiting.values(), jobs)
+    for key, result in results.items():
+        progress.learn(by_key[key], result)
+    with _joblib_backend(backend):
+        progress.start()
+        parallel = joblib.Parallel(
+            n_jobs=jobs, prefer="threads", return_as="generator_unordered", batch_size=1, pre_dispatch=jobs
+        )
+        try:
+            for key, result in parallel(calls):
+                kept.keep(waiting[key], result)
+                results[key] = result
+                progress.advance(waiting[key], result, describe(waiting[key], result))
+        except BaseException:
+            _stop()
+            raise
+        finally:
+            progress.stop()
+    return results
+
+
+def _joblib_backend(name: str | None) -> Any:
+    from contextlib import nullcontext
+
+    import joblib
+
+    if name is None:
+        return nullcontext()
+    if name == "ray":
+        try:
+            register_ray = importlib.import_module("ray.util.joblib").register_ray
+        except ImportError:
+            raise UsageError("--parallel-backend ray: ray is not installed. Install it: pip install ray") from None
+        register_ray()
+    try:
+        return joblib.parallel_config(backend=name)
+    except (ValueError, ImportError) as error:
+        raise UsageError(f"--parallel-backend {shown(name)}: {one_line(str(error), _MAX_REASON)}") from error
+
+
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+def _stop() -> None:
+    """End the processes of cells that run in this process' threads."""
+    for process in list(_running):
+        process.kill()
+
+
+def run_in_process(
+    key: str, request: dict[str, Any], rounds: str, threads: int | None = None
+) -> tuple[str, Result]:
+    """Run a cell in a new process; return its key and its result.
+
+    A process that crashes, is killed or runs out of memory gives a result with an ``error``.
+    """
+    with tempfile.TemporaryDirectory(prefix="smalltext-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        (folder / REQUEST).write_text(json.dumps({**request, "rounds_file": rounds}), encoding="utf-8")
+        begin = time.perf_counter()
+        with (folder / "log.txt").open("w+b") as log:
+            # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the cell.
+            process = subprocess.Popen(  # noqa: S603 - this Python, and code of this package
+                [sys.executable, "-c", _BOOT, str(folder), *sys.path],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=_environment(threads),
+                start_new_session=True,
+            )
+            _running.add(process)
+            try:
+                process.wait()
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
+            finally:
+                _running.discard(process)
+                if process.stdin is not None:
+                    process.stdin.close()
+        seconds = time.perf_counter() - begin
+        try:
+            result = json.loads((folder / RESULT).read_bytes())
+        except (FileNotFoundError, ValueError):
+            result = {"error": _reason(process.returncode, folder / "log.txt")}
+    if "error" in result:
+        result["error"] = one_line(str(result["error"]), _MAX_REASON)
+    return key, {**result, "seconds": round(seconds, 3)}
+
+
+def _environment(threads: int | None) -> dict[str, str]:
+    environment = {**os.environ, _BARS: "0"}
+    if threads is not None and not any(name in os.environ for name in _THREADS):
+        environment |= dict.fromkeys(_THREADS, str(threads))
+    return environment
+
+
+def _reason(code: int, log: Path) -> str:
+    """Say how a process ended that left no result."""
+    lines: list[str] = []
+    with suppress(OSError):
+        lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+    if any(_OUT_OF_MEMORY.search(line) for line in lines[-5:]):
+        return "it ran out of memory"
+    if code >= 0:
+        return f"its process ended with exit code {code}" + (f": {lines[-1]}" if lines else "")
+    name = str(-code)
+    with suppress(ValueError):
+        name = signal.Signals(-code).name
+    memory = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+    return f"its process was ended by {name}{memory}"

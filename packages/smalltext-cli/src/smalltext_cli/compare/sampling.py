@@ -1,0 +1,206 @@
+"""The texts of a comparison: those held out for all cells, and the seeded training sets of each repeat."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smalltext_cli import data_checks
+from smalltext_cli.auditing.near_duplicates import normalized
+from smalltext_cli.console import InputFileError, UsageError, counted, listed_names, note
+from smalltext_cli.data_checks import label_set
+from smalltext_cli.readers import Label, Reader
+from smalltext_cli.training_run import held_out_rows
+from smalltext_core import LabelNames
+from smalltext_core.labels import Labels
+from smalltext_core.messages import shown
+
+MAX_HELD_OUT = 2_000
+"""More held-out texts would cost time in every cell, and narrow the intervals little."""
+
+ALL = "all"
+"""The number of texts a class that stands for all texts that are not held out."""
+
+_FEWEST = 10
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Labelled texts, the names of their classes, and the rows that are held out; copies are on one side.
+
+    Parameters
+    ----------
+    source : str
+        The file, as it was given.
+    texts : list of str
+    labels : list of str or tuple of str
+    names : LabelNames
+    multi_label : bool
+    held_out : ndarray of int, shape (h,)
+        The rows to score on, the same for all cells.
+    """
+
+    source: str
+    texts: list[str]
+    labels: list[Label]
+    names: LabelNames
+    multi_label: bool
+    held_out: NDArray[np.intp]
+
+    @cached_property
+    def pool(self) -> NDArray[np.intp]:
+        """The rows to train on: those that are not held out."""
+        return np.setdiff1d(np.arange(len(self.texts)), self.held_out)
+
+    @cached_property
+    def distinct(self) -> NDArray[np.intp]:
+        """The rows of the pool without later copies of a text."""
+        first = {normalized(self.texts[row]): row for row in reversed(self.pool.tolist())}
+        return np.array(sorted(first.values()), dtype=np.intp)
+
+    def numbers(self, rows: Sequence[int]) -> list[Any]:
+        """Return the class numbers of rows, multi-label: a list of them for each."""
+        known = {name: number for number, name in enumerate(self.names.names)}
+        numbers = [sorted(known[name] for name in label_set(self.labels[row])) for row in rows]
+        return numbers if self.multi_label else [number for (number,) in numbers]
+
+    def encoded(self, rows: Sequence[int]) -> Labels:
+        """Return the labels of rows as classifiers take them."""
+        chosen = [self.labels[row] for row in rows]
+        if self.multi_label:
+            return self.names.encode_multi_label(cast("Sequence[tuple[str, ...]]", chosen))
+        return self.names.encode(cast("Sequence[str]", chosen))
+
+    def part(self, rows: Sequence[int]) -> dict[str, Any]:
+        """Return rows as JSON values: texts and class numbers."""
+        return {"texts": [self.texts[row] for row in rows], "labels": self.numbers(rows)}
+
+
+def read_texts(reader: Reader, data: str, *, share: float, seed: int, max_classes: int | None = None) -> Texts:
+    """Read labelled texts, print what is in them to standard error, and hold a part out.
+
+    The part is stratified by class and has at most `MAX_HELD_OUT` texts. Copies of a text stay on one side, also
+    if they differ in spaces, capital letters or Unicode variants.
+
+    Raises
+    ------
+    InputFileError
+        If there are fewer than ten texts, or nothing can be held out.
+    """
+    labelled = reader.read(data)
+    labels, notes = data_checks.unify_spellings(labelled.labels, data)
+    labelled = replace(labelled, labels=labels)
+    multi_label = reader.multi_label
+    names = data_checks.class_names(
+        labels, data, str(reader.label_column), multi_label=multi_label, max_classes=max_classes
+    )
+    data_checks.DataSummary.of(labelled).show(data)
+    for sentence in (*labelled.notes, *notes):
+        note(sentence)
+    if len(labels) < _FEWEST:
+        raise InputFileError(data, f"there are only {len(labels)} texts in it", f"Give {_FEWEST} texts at least.")
+    share = min(share, MAX_HELD_OUT / len(labels))
+    held = held_out_rows([normalized(text) for text in labelled.texts], labels, share, seed)
+    if not held.size:
+        raise InputFileError(
+            data, "no text can be held out, since each class needs one to train on", "Give more texts."
+        )
+    texts = Texts(data, labelled.texts, labels, names, multi_label, held)
+    counts = data_checks.class_counts(labels)
+    data_checks.warn_of_unscored(
+        counts, data_checks.class_counts([labels[row] for row in held.tolist()]), held_out=True
+    )
+    return texts
+
+
+def parse_shots(given: str) -> list[int | str]:
+    """Parse ``--shots``: numbers of texts a class in ascending order, and ``all`` at the end.
+
+    Examples
+    --------
+    >>> parse_shots("32, 8,all")
+    [8, 32, 'all']
+    """
+    numbers: set[int] = set()
+    for part in given.split(","):
+        word = part.strip().lower()
+        if word == ALL:
+            continue
+        if not word.isascii() or not word.isdigit() or int(word) < 1:
+            raise UsageError(
+                f"--shots: got {shown(part.strip())}; allowed: whole numbers from 1 and 'all', such as 8,32,all."
+            )
+        numbers.add(int(word))
+    has_all = any(part.strip().lower() == ALL for part in given.split(","))
+    return [*sorted(numbers), *([ALL] if has_all else [])]
+
+
+def possible_shots(texts: Texts, shots: Sequence[int | str]) -> tuple[list[int | str], list[str]]:
+    """Return the numbers of texts a class that give different training sets, and a sentence on those left out."""
+    counts = _class_counts(texts)
+    largest = max(counts.values())
+    kept: list[int | str] = [one for one in shots if one == ALL or int(one) < largest]
+    left_out = [one for one in shots if one not in kept]
+    notes: list[str] = []
+    if left_out:
+        if ALL not in kept:
+            kept.append(ALL)
+        numbers = ", ".join(map(str, left_out))
+        notes.append(
+            f"{numbers} texts a class: no class has more than {largest:,} different texts to train on, so that "
+            "all of them are used."
+        )
+    most = max((int(one) for one in kept if one != ALL), default=0)
+    scarce = {name: count for name, count in counts.items() if count < most}
+    if scarce:
+        few = listed_names([f"{name} ({count})" for name, count in scarce.items()], 5)
+        notes.append(f"classes with fewer texts to train on than asked for give all that they have: {few}.")
+    return kept, notes
+
+
+def training_rows(texts: Texts, shots: int | str, *, seed: int, repeat: int) -> list[int]:
+    """Draw the training set of a repeat: up to `shots` different texts of each class, or all texts, shuffled.
+
+    The sets of one repeat contain one another, the smaller the larger (multi-label: nearly). Multi-label, a text
+    is drawn if one of its classes has too few texts so far; texts without any class count as a class.
+    """
+    rng = np.random.default_rng([seed, repeat])
+    if shots == ALL:
+        return [int(row) for row in rng.permutation(texts.pool)]
+    drawn: list[int] = []
+    counts: Counter[str | None] = Counter()
+    for row in rng.permutation(texts.distinct).tolist():
+        classes = label_set(texts.labels[row]) or (None,)
+        if any(counts[name] < int(shots) for name in classes):
+            counts.update(classes)
+            drawn.append(row)
+    return drawn
+
+
+def first_rows(texts: Texts, count: int, *, seed: int, repeat: int) -> list[int]:
+    """Draw the texts that a simulation starts with: one of each class, and random ones up to `count`."""
+    drawn = training_rows(texts, 1, seed=seed, repeat=repeat)
+    rng = np.random.default_rng([seed, repeat, 1])
+    others = np.setdiff1d(texts.distinct, drawn)
+    return [*drawn, *rng.permutation(others)[: max(count - len(drawn), 0)].tolist()]
+
+
+def described_shots(shots: int | str) -> str:
+    """Return a number of texts a class in words.
+
+    Examples
+    --------
+    >>> described_shots(8), described_shots("all")
+    ('8 texts a class', 'all texts')
+    """
+    return "all texts" if shots == ALL else f"{counted(int(shots), 'text')} a class"
+
+
+def _class_counts(texts: Texts) -> Counter[str]:
+    return data_checks.class_counts([texts.labels[row] for row in texts.distinct.tolist()])

@@ -1,0 +1,220 @@
+"""The query strategies of small-text and scikit-activeml by name; a library is imported when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smalltext_cli.console import UsageError
+from smalltext_core import AnyClassifier, ClassifierSpec, TextDataset
+from smalltext_core.labels import Labels
+
+RANDOM = "random"
+
+Library: TypeAlias = Literal["small-text", "scikit-activeml"]
+_MODULES: Mapping[Library, str] = {"small-text": "small_text", "scikit-activeml": "skactiveml"}
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A query strategy of a library.
+
+    Parameters
+    ----------
+    library : {"small-text", "scikit-activeml"}
+    class_name : str
+        Its class in the library.
+    labels : {"single", "multi", "any"}, default="single"
+        The kind of labels that it is for.
+    ability : str, optional
+        What the classifier has to be able to do, as in `smalltext_core.ClassifierSpec.abilities`.
+    parameters : mapping, default={}
+        Its parameters.
+    """
+
+    library: Library
+    class_name: str
+    labels: Literal["single", "multi", "any"] = "single"
+    ability: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+STRATEGIES: Mapping[str, Strategy] = {
+    RANDOM: Strategy("small-text", "RandomSampling", "any"),
+    "least-confidence": Strategy("small-text", "LeastConfidence"),
+    "prediction-entropy": Strategy("small-text", "PredictionEntropy"),
+    "breaking-ties": Strategy("small-text", "BreakingTies"),
+    "embedding-kmeans": Strategy("small-text", "EmbeddingKMeans", "any", "embed"),
+    "greedy-coreset": Strategy("small-text", "GreedyCoreset", "any", "embed"),
+    "lightweight-coreset": Strategy("small-text", "LightweightCoreset", "any", "embed"),
+    "contrastive": Strategy("small-text", "ContrastiveActiveLearning", "single", "embed"),
+    "bald": Strategy("small-text", "BALD", "single", "dropout_sampling"),
+    "category-vector-inconsistency": Strategy("small-text", "CategoryVectorInconsistencyAndRanking", "multi"),
+    "uncertainty-margin": Strategy(
+        "scikit-activeml", "UncertaintySampling", parameters={"method": "margin_sampling"}
+    ),
+    "uncertainty-entropy": Strategy("scikit-activeml", "UncertaintySampling", parameters={"method": "entropy"}),
+    "uncertainty-confidence": Strategy(
+        "scikit-activeml", "UncertaintySampling", parameters={"method": "least_confident"}
+    ),
+    "core-set": Strategy("scikit-activeml", "CoreSet", "any", "embed"),
+    "typiclust": Strategy("scikit-activeml", "TypiClust", "any", "embed"),
+    "prob-cover": Strategy("scikit-activeml", "ProbCover", "any", "embed"),
+    "max-herding": Strategy("scikit-activeml", "MaxHerding", "any", "embed"),
+}
+"""The strategies by the name that ``--strategies`` takes."""
+
+
+def default_strategies(*, multi_label: bool) -> list[str]:
+    """Return the strategies that are compared if none are named."""
+    return (
+        [RANDOM, "category-vector-inconsistency"] if multi_label else [RANDOM, "least-confidence", "breaking-ties"]
+    )
+
+
+def check_strategies(
+    names: Sequence[str], specs: Sequence[ClassifierSpec], *, multi_label: bool
+) -> list[tuple[str, str]]:
+    """Return the names with ``random`` before them, each with the library that it comes from.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown, is for other labels or for other classifiers, or its library is not installed.
+    """
+    known = ", ".join(
+        name for name, one in STRATEGIES.items() if one.labels != ("single" if multi_label else "multi")
+    )
+    for name in names:
+        if name not in STRATEGIES:
+            raise UsageError(f"--strategies: there is no strategy {name!r}. Known: {known}.")
+        one = STRATEGIES[name]
+        if one.labels == ("single" if multi_label else "multi"):
+            kind = "one label a text" if one.labels == "single" else "several labels a text"
+            raise UsageError(f"--strategies: {name} is for {kind}. For these data: {known}.")
+        for spec in specs:
+            if one.ability is not None and one.ability not in spec.abilities:
+                raise UsageError(
+                    f"--strategies: {name} needs the ability {one.ability}, which the classifier {spec.name!r} "
+                    "does not have. Leave one of them out."
+                )
+    others = [name for name in names if name != RANDOM]
+    return [(name, _installed_library(name)) for name in (RANDOM, *others)]
+
+
+def _installed_library(name: str) -> str:
+    """Return the library of a strategy; random sampling is taken from either."""
+    wanted = STRATEGIES[name].library
+    libraries = list(_MODULES) if name == RANDOM else [wanted]
+    for library in libraries:
+        if find_spec(_MODULES[library]) is not None:
+            return library
+    raise UsageError(
+        f"--strategies: {name} is a strategy of {wanted}, which is not installed. Install it: "
+        f"pip install 'smalltext-cli[{wanted}]' (in a clone: pip install './packages/smalltext-cli[{wanted}]')"
+    )
+
+
+def query(
+    name: str,
+    library: str,
+    classifier: AnyClassifier,
+    pool: TextDataset,
+    *,
+    labelled: NDArray[np.intp],
+    y: Labels,
+    count: int,
+    seed: int,
+) -> list[int]:
+    """Choose the texts of a pool to be labelled next.
+
+    Parameters
+    ----------
+    name, library : str
+        As `check_strategies` returns them.
+    classifier : AnyClassifier
+        Trained on the labelled texts.
+    pool : TextDataset
+        All texts, without labels.
+    labelled : ndarray of int, shape (k,)
+        The rows that have labels.
+    y : ndarray of int or csr_matrix
+        Their labels.
+    count : int
+    seed : int
+        small-text draws from the global random state of numpy, which is set to it.
+
+    Returns
+    -------
+    list of int
+        `count` rows that have no label yet.
+    """
+    if library == "small-text":
+        return _query_small_text(name, classifier, pool, labelled=labelled, y=y, count=count, seed=seed)
+    return _query_scikit_activeml(name, classifier, pool, labelled=labelled, y=y, count=count, seed=seed)
+
+
+def _query_small_text(
+    name: str,
+    classifier: AnyClassifier,
+    pool: TextDataset,
+    *,
+    labelled: NDArray[np.intp],
+    y: Labels,
+    count: int,
+    seed: int,
+) -> list[int]:
+    import small_text
+
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - where its strategies draw from
+    strategy = getattr(small_text, STRATEGIES[name].class_name)(**STRATEGIES[name].parameters)
+    unlabelled = np.setdiff1d(np.arange(len(pool)), labelled)
+    chosen = strategy.query(classifier, pool, unlabelled, labelled, y, n=count)
+    return [int(row) for row in chosen]
+
+
+def _query_scikit_activeml(
+    name: str,
+    classifier: AnyClassifier,
+    pool: TextDataset,
+    *,
+    labelled: NDArray[np.intp],
+    y: Labels,
+    count: int,
+    seed: int,
+) -> list[int]:
+    from skactiveml import pool as strategies
+
+    one = STRATEGIES[name]
+    class_name = "RandomSampling" if name == RANDOM else one.class_name
+    parameters = {} if name == RANDOM else one.parameters
+    strategy = getattr(strategies, class_name)(random_state=seed % 2**32, **parameters)
+    known = np.full(len(pool), np.nan)
+    # Strategies by embeddings look only at which texts have a label: with several labels a text, any will do.
+    known[labelled] = y if isinstance(y, np.ndarray) else 0
+    options: dict[str, Any] = {}
+    x: Any = np.arange(len(pool))[:, None]
+    if one.ability == "embed":
+        x = np.asarray(classifier.embed(pool), dtype=np.float64)  # type: ignore[attr-defined]
+    elif name != RANDOM:
+        options = {"clf": _known_probabilities(classifier.predict_proba(pool)), "fit_clf": False}
+    return [int(row) for row in strategy.query(X=x, y=known, batch_size=count, **options)]
+
+
+def _known_probabilities(proba: NDArray[np.float32]) -> Any:
+    """Return a classifier of scikit-activeml that looks the probabilities of rows up by their numbers."""
+    from skactiveml.base import SkactivemlClassifier
+
+    class KnownProbabilities(SkactivemlClassifier):  # type: ignore[misc]
+        def fit(self, x: Any, y: Any, sample_weight: Any = None) -> Any:  # noqa: ARG002
+            return self
+
+        def predict_proba(self, x: Any) -> NDArray[np.float64]:
+            return np.asarray(proba[np.ravel(x).astype(int)], dtype=np.float64)
+
+    return KnownProbabilities(classes=list(range(proba.shape[1])))

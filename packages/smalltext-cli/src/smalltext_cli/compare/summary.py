@@ -1,0 +1,307 @@
+"""The figures of a comparison: means with intervals, paired differences, and what they say in a sentence."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smalltext_cli.compare.intervals import Interval, Metric, difference, t_interval
+from smalltext_cli.compare.sampling import ALL
+from smalltext_cli.console import counted
+
+FIGURES = {
+    "accuracy": ("accuracy", 0.0, 1.0),
+    "macro_f1": ("macro F1", 0.0, 1.0),
+    "expected_calibration_error": ("calibration error", 0.0, 1.0),
+    "log_loss": ("log loss", 0.0, float("inf")),
+    "train_cpu_seconds": ("training CPU seconds", 0.0, float("inf")),
+    "texts_per_second": ("texts a second", 0.0, float("inf")),
+    "peak_memory_bytes": ("peak memory", 0.0, float("inf")),
+    "size_bytes": ("size on disk", 0.0, float("inf")),
+}
+"""What a comparison shows of each classifier: its name in words, and the bounds of its values."""
+
+METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
+
+_FRACTIONS = {
+    100: "a hundredth",
+    50: "a fiftieth",
+    20: "a twentieth",
+    10: "a tenth",
+    5: "a fifth",
+    4: "a quarter",
+    3: "a third",
+    2: "half",
+}
+_NEAR = 0.05
+"""A classifier that is no further behind the best is worth a word if it is much faster."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The cells of one classifier for one number of texts a class: results and errors by repeat."""
+
+    classifier: str
+    shots: int | str
+    results: dict[int, dict[str, Any]] = field(default_factory=dict)
+    errors: dict[int, str] = field(default_factory=dict)
+
+    def interval(self, figure: str) -> Interval | None:
+        """Return the mean of a figure with its interval over repeats; None if no cell has it."""
+        values = [one[figure] for one in self.results.values() if one.get(figure) is not None]
+        _, lowest, highest = FIGURES[figure]
+        return t_interval(values, lowest, highest) if values else None
+
+
+class Summary:
+    """All cells of a comparison, by classifier and number of texts a class.
+
+    Parameters
+    ----------
+    classifiers : sequence of str
+    shots : sequence of int or "all"
+    repeats : int
+    cells : iterable of (dict, dict)
+        What describes each cell, and its result.
+    metric : {"accuracy", "macro_f1"}
+        By which classifiers are compared.
+    truth : sequence
+        The class numbers of the held-out texts.
+    num_classes : int
+    """
+
+    def __init__(
+        self,
+        classifiers: Sequence[str],
+        shots: Sequence[int | str],
+        repeats: int,
+        cells: Iterable[tuple[Mapping[str, Any], dict[str, Any]]],
+        *,
+        metric: str,
+        truth: Sequence[Any],
+        num_classes: int,
+    ) -> None:
+        self.classifiers, self.shots, self.repeats, self.metric = classifiers, shots, repeats, metric
+        self.truth = truth
+        self._metric = Metric(metric, truth, num_classes)
+        self.places = {(name, one): Place(name, one) for one in shots for name in classifiers}
+        for about, result in cells:
+            place = self.places[about["classifier"], about["shots"]]
+            if "error" in result:
+                place.errors[about["repeat"]] = result["error"]
+            else:
+                place.results[about["repeat"]] = result
+        self._without: dict[tuple[str, int | str], dict[int, NDArray[np.float64]]] = {}
+
+    def ranked(self, shots: int | str) -> list[str]:
+        """Return the classifiers all of whose repeats finished, the best first."""
+        whole = [name for name in self.classifiers if len(self.places[name, shots].results) == self.repeats]
+        return sorted(whole, key=lambda name: -self.mean(name, shots))
+
+    def mean(self, name: str, shots: int | str) -> float:
+        """Return the mean of the metric over repeats."""
+        return float(np.mean([one[self.metric] for one in self.places[name, shots].results.values()]))
+
+    def lead(self, first: str, second: str, shots: int | str) -> Interval:
+        """Return by how much the first classifier is better than the second, with the interval."""
+        ours, theirs = (
+            {repeat: one[self.metric] for repeat, one in self.places[name, shots].results.items()}
+            for name in (first, second)
+        )
+        return difference(ours, theirs, self._without_each(first, shots), self._without_each(second, shots))
+
+    def _without_each(self, name: str, shots: int | str) -> dict[int, NDArray[np.float64]]:
+        if (name, shots) not in self._without:
+            results = self.places[name, shots].results
+            self._without[name, shots] = {
+                repeat: self._metric.without_each(one["predicted"]) for repeat, one in results.items()
+            }
+        return self._without[name, shots]
+
+    @cached_property
+    def leads(self) -> dict[int | str, dict[str, Interval]]:
+        """For each number of texts a class, the lead of the best classifier over each other one."""
+        found: dict[int | str, dict[str, Interval]] = {}
+        for shots in self.shots:
+            ranked = self.ranked(shots)
+            found[shots] = {other: self.lead(ranked[0], other, shots) for other in ranked[1:]}
+        return found
+
+    def leaders(self, shots: int | str) -> tuple[str, ...]:
+        """Return the best classifier, and those whose difference to it may be zero."""
+        ranked = self.ranked(shots)
+        leads = self.leads[shots]
+        return tuple(name for name in ranked if name == ranked[0] or leads[name].contains(0.0))
+
+    def seconds(self, name: str, shots: Iterable[int | str]) -> float:
+        """Return the mean CPU time of the trainings of a classifier."""
+        return float(
+            np.mean([one["train_cpu_seconds"] for s in shots for one in self.places[name, s].results.values()])
+        )
+
+    @property
+    def failures(self) -> dict[str, list[str]]:
+        """The reasons why cells failed, by classifier."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for place in self.places.values():
+            found[place.classifier] += place.errors.values()
+        return {name: errors for name, errors in found.items() if errors}
+
+    def conclusion(self) -> str:
+        """Return what the comparison shows in a few clauses: which classifier is best where, and what is cheaper.
+
+        A classifier is called best only where the intervals of its lead over all others exclude zero.
+        """
+        clauses: list[str] = []
+        by_leaders = groupby(self.shots, key=lambda shots: frozenset(self.leaders(shots)))
+        for leaders, group in by_leaders:
+            shots = list(group)
+            if leaders:
+                clauses.append(self._of_group(self.leaders(shots[0]), shots))
+        clauses += [self._failed(name, errors) for name, errors in self.failures.items()]
+        return "; ".join(clauses) + "." if clauses else "No classifier finished."
+
+    def _of_group(self, leaders: Sequence[str], shots: list[int | str]) -> str:
+        where = shots_range(shots)
+        figures = ", ".join(f"{self.mean(leaders[0], one):.3f}" for one in shots)
+        if len(leaders) == 1 and len(self.ranked(shots[0])) == 1:
+            return f"{leaders[0]} reaches {METRIC_NAMES[self.metric]} {figures} {where}"
+        if len(leaders) == 1:
+            return f"{leaders[0]} is best {where}{self._cheaper(leaders[0], shots)}"
+        ordered = sorted(leaders, key=lambda name: self.seconds(name, shots))
+        fastest, slowest = ordered[0], ordered[-1]
+        share = fraction(self.seconds(fastest, shots), self.seconds(slowest, shots))
+        time = f", but {fastest} takes {share} of the training time of {slowest}" if share else ""
+        if len(leaders) == len(self.ranked(shots[0])):
+            return f"there is no certain difference between {listed(ordered)} {where}{time}"
+        return f"{listed(ordered)} are best {where}, with no certain difference between them{time}"
+
+    def _cheaper(self, best: str, shots: list[int | str]) -> str:
+        """Describe the fastest classifier that is not far behind the best, if it is much faster."""
+        others = [name for name in self.classifiers if all(name in self.leads[one] for one in shots)]
+        near = [name for name in others if max(self.leads[one][name].mean for one in shots) <= _NEAR]
+        if not near:
+            return ""
+        name = min(near, key=lambda one: self.seconds(one, shots))
+        share = fraction(self.seconds(name, shots), self.seconds(best, shots))
+        if not share:
+            return ""
+        widest = max((self.leads[one][name] for one in shots), key=lambda interval: interval.mean)
+        low, high = ((100 * (bound or 0.0)) for bound in (widest.low, widest.high))
+        points = counted_points(widest.mean)
+        behind = f"within {points} (interval {low:.1f} to {high:.1f})"
+        return f", and {name} comes {behind} at {share} of the training time"
+
+    def _failed(self, name: str, errors: list[str]) -> str:
+        of = sum(len(one.errors) + len(one.results) for one in self.places.values() if one.classifier == name)
+        return f"{name} failed in {len(errors)} of {counted(of, 'cell')} ({errors[0].rstrip('.')})"
+
+
+def counted_points(share: float) -> str:
+    """Return a difference of shares in percentage points.
+
+    Examples
+    --------
+    >>> counted_points(0.0123), counted_points(0.01)
+    ('1.2 points', '1 point')
+    """
+    text = f"{100 * share:.1f}".removesuffix(".0")
+    return f"{text} point" if text == "1" else f"{text} points"
+
+
+def fraction(part: float, whole: float) -> str:
+    """Describe a ratio by a fraction that it is not above; empty if it is above a half.
+
+    Examples
+    --------
+    >>> fraction(1, 50), fraction(1, 70), fraction(2, 3)
+    ('a fiftieth', 'less than a fiftieth', '')
+    """
+    ratio = whole / max(part, 1e-9)
+    number = next((one for one in _FRACTIONS if ratio >= one), None)
+    if number is None:
+        return ""
+    return _FRACTIONS[number] if ratio < number * 1.1 else f"less than {_FRACTIONS[number]}"
+
+
+def shots_range(shots: Sequence[int | str]) -> str:
+    """Describe consecutive numbers of texts a class.
+
+    Examples
+    --------
+    >>> shots_range([8]), shots_range([8, 32]), shots_range([8, 32, "all"]), shots_range(["all"])
+    ('at 8 texts a class', 'from 8 to 32 texts a class', 'from 8 texts a class to all texts', 'with all texts')
+    """
+    first, last = shots[0], shots[-1]
+    if first == ALL:
+        return "with all texts"
+    if first == last:
+        return f"at {counted(int(first), 'text')} a class"
+    if last == ALL:
+        return f"from {counted(int(first), 'text')} a class to all texts"
+    return f"from {first} to {last} texts a class"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names with commas and "and" between them."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A held-out text that classifiers label differently: its place, its classes, and each one's answer."""
+
+    place: int
+    truth: tuple[int, ...]
+    answers: dict[str, tuple[int, ...]]
+
+
+def disagreements(summary: Summary, shots: int | str, most: int = 12) -> list[Disagreement]:
+    """Return the held-out texts on which classifiers disagree most: by different answers, and then wrong ones.
+
+    The answer of a classifier is the one that most of its repeats give.
+    """
+    answers = usual_answers(summary, shots)
+    if len(answers) < 2:
+        return []
+    found = []
+    for place, truth in enumerate(summary.truth):
+        each = {name: given[place] for name, given in answers.items()}
+        different = len(set(each.values()))
+        right = as_tuple(truth)
+        if different > 1:
+            wrong = sum(answer != right for answer in each.values())
+            found.append((-different, -wrong, place, Disagreement(place, right, each)))
+    return [one for *_, one in sorted(found, key=lambda item: item[:3])[:most]]
+
+
+def usual_answers(summary: Summary, shots: int | str) -> dict[str, list[tuple[int, ...]]]:
+    """Return, for each classifier that finished, the answer to each held-out text that most repeats give."""
+    found: dict[str, list[tuple[int, ...]]] = {}
+    for name in summary.classifiers:
+        results = summary.places[name, shots].results
+        repeats = [[as_tuple(one) for one in results[repeat]["predicted"]] for repeat in sorted(results)]
+        if repeats:
+            found[name] = [max(given, key=given.count) for given in zip(*repeats, strict=True)]
+    return found
+
+
+def disagreement_shares(answers: Mapping[str, list[tuple[int, ...]]]) -> dict[tuple[str, str], float]:
+    """Return the share of texts to which each two classifiers give different answers."""
+    return {
+        (one, other): float(np.mean([a != b for a, b in zip(answers[one], answers[other], strict=True)]))
+        for one in answers
+        for other in answers
+    }
+
+
+def as_tuple(label: Any) -> tuple[int, ...]:
+    """Return the class numbers of a text as a tuple, also if it is a single one."""
+    return tuple(label) if isinstance(label, list) else (label,)
