@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from smalltext_cli import training_run
 from smalltext_cli.console import InputFileError, UsageError
 from smalltext_cli.readers import Reader
 from smalltext_cli.readers.exports import decide
 from smalltext_cli.readers.files import EXPORTS as EXPORT_NAMES
+from smalltext_cli.training_run import TrainingRun
+from smalltext_core import classifier_spec
 from smalltext_core.errors import SmallTextError
 
 EXPORTS = Path(__file__).with_name("exports")
@@ -260,3 +264,39 @@ def test_an_export_that_is_cut_short_is_read_or_refused_in_one_line(tmp_path, cu
         Reader("text", "topic").read(str(file))
     except SmallTextError as refused:
         assert "\n" not in str(refused)  # noqa: PT017
+
+
+def training(tmp_path, name, **options):
+    reader = Reader("text", "label", **options)
+    return TrainingRun("sklearn", str(EXPORTS / name), reader, output=tmp_path / "model", held_out=0)
+
+
+def test_training_uses_the_weights(tmp_path):
+    run = training(tmp_path, "label_studio.json")
+    run.run()
+    assert run.split.weights == ANNOTATED
+    assert run.split.train.x == TEXTS
+
+
+def test_a_classifier_without_weights_is_trained_without_them(tmp_path, monkeypatch, capsys):
+    spec = classifier_spec("sklearn")
+    without = replace(spec, abilities=frozenset(spec.abilities) - {"weights"})
+    monkeypatch.setattr(training_run, "classifier_spec", lambda _: without)
+    run = training(tmp_path, "label_studio.json")
+    run.run()
+    assert run.split.weights is None
+    assert "sklearn takes no weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("label_studio.json", {"id": 1, "text": TEXTS[0], "channel": "mail"}),
+        ("argilla.json", {"id": "rec-1", "text": TEXTS[0], "channel": "mail"}),
+        ("fasttext.txt", {"text": TEXTS[0]}),
+        ("doccano.jsonl", {"id": 1, "text": TEXTS[0], "label": ["billing"], "Comments": []}),
+    ],
+)
+def test_predictions_keep_ids_and_fields(name, columns):
+    rows = Reader("text", keep_columns=True).rows(str(EXPORTS / name))
+    assert next(rows).columns == columns
