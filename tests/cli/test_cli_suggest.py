@@ -136,3 +136,21 @@ def test_equal_embeddings_give_as_many_texts_as_are_asked_for():
     chosen = spread_out(np.linspace(0, 1, 50), lambda rows: np.ones((len(rows), 3)), 4)
     assert len(set(chosen.tolist())) == 4
     assert sorted(spread_out(np.ones(3), lambda rows: np.ones((len(rows), 3)), 4).tolist()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("strategy", ["random", "breaking-ties", "greedy-coreset"])
+def test_a_strategy_of_small_text_chooses_instead(smalltext, model, pool, tmp_path, strategy):
+    pytest.importorskip("small_text")
+    known = tmp_path / "known.csv"
+    pl.DataFrame({"text": CLEAR}).write_csv(known)
+    ended = smalltext("suggest", model, pool, "-n", 3, "--exclude", known, "--strategy", strategy)
+    assert ended.code == 0
+    names = {row.split(",")[1] for row in ended.out.splitlines()[1:]}
+    assert len(names) == 3
+    assert not names & set(CLEAR)
+
+
+def test_an_unknown_strategy_is_refused_with_those_that_there_are(smalltext, model, pool):
+    ended = smalltext("suggest", model, pool, "--strategy", "guess")
+    assert ended.code == 2
+    assert "breaking-ties" in ended.err

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,7 @@ from smalltext_cli.auditing.near_duplicates import normalized
 from smalltext_cli.evaluation import Model, thresholds_of
 from smalltext_cli.readers import UNCERTAINTY, Reader, Row
 from smalltext_cli.readers.values import is_missing
-from smalltext_core import Embedding, TextDataset
+from smalltext_core import Embedding, TextDataset, classifier_spec
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -136,25 +136,29 @@ class LeftOut:
 
     Parameters
     ----------
-    excluded : frozenset of str
-        Texts in the form that `normalized` returns.
+    excluded : mapping of str to str
+        Texts, by the form of each that `normalized` returns.
     """
 
-    excluded: frozenset[str] = frozenset()
+    excluded: Mapping[str, str]
 
     @classmethod
-    def of_files(cls, files: Iterable[str], text_column: str) -> LeftOut:
-        """Read the texts of files, whose formats are those of their extensions."""
-        reader = Reader(text_column)
-        return cls(frozenset(normalized(row.text) for file in files for row in reader.rows(file)))
+    def of(cls, files: Iterable[str], text_column: str) -> LeftOut:
+        """Read the texts of files, in the formats of their extensions."""
+        texts = (row.text for file in files for row in Reader(text_column).rows(file))
+        return cls({normalized(text): text for text in texts})
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The rows of a file that may be suggested, and the numbers of the others, by the reason."""
+    """The rows of a file that may be suggested, the numbers of the others by the reason, and known texts.
+
+    `known` are different texts that need no label: those that have one, and those of the files to exclude.
+    """
 
     rows: list[Row]
     not_suggested: dict[str, int]
+    known: list[str]
 
     @property
     def total(self) -> int:
@@ -170,11 +174,11 @@ class Pool:
         """
         counts = dict.fromkeys(("labelled already", "excluded", "empty", "copies of others"), 0)
         first: dict[str, Row] = {}
-        labelled: set[str] = set()
+        labelled: dict[str, str] = {}
         for row in rows:
             key = normalized(row.text)
             if not is_missing(row.columns.get(label_column)):
-                labelled.add(key)
+                labelled[key] = row.text
                 counts["labelled already"] += 1
             elif not key:
                 counts["empty"] += 1
@@ -186,7 +190,7 @@ class Pool:
                 first[key] = row
         kept = [row for key, row in first.items() if key not in labelled]
         counts["copies of others"] += len(first) - len(kept)
-        return cls(kept, counts)
+        return cls(kept, counts, list({**left_out.excluded, **labelled}.values()))
 
 
 @dataclass(frozen=True)
@@ -205,8 +209,8 @@ class Suggested:
         return pl.DataFrame({**columns, UNCERTAINTY: np.round(self.uncertainty, 4)})
 
 
-def choose(model: Model, pool: Pool, count: int, *, seed: int = 0) -> Suggested:
-    """Choose the rows to label next: uncertain ones, spread out over the embeddings if the model has them.
+def choose(model: Model, pool: Pool, count: int, *, strategy: str | None = None, seed: int = 0) -> Suggested:
+    """Choose the rows to label next.
 
     Parameters
     ----------
@@ -214,16 +218,50 @@ def choose(model: Model, pool: Pool, count: int, *, seed: int = 0) -> Suggested:
     pool : Pool
     count : int
         The number of rows to choose; fewer if there are fewer.
+    strategy : str, optional
+        The name of a query strategy of small-text or scikit-activeml. By default, uncertain texts are spread out
+        over the embeddings, if the classifier has any.
     seed : int, default=0
-        The random state of k-means.
+        The random state of k-means, or of the strategy.
+
+    Raises
+    ------
+    UsageError
+        If the strategy is unknown, is for other labels or classifiers, or its library is not installed.
     """
     texts = [row.text for row in pool.rows]
     classifier = model.classifier
     proba = classifier.predict_proba(TextDataset(texts))
     scores = uncertainty(proba, thresholds_of(classifier) if model.multi_label else None)
-    if isinstance(classifier, Embedding):
+    if strategy is not None:
+        rows = _queried(model, texts, pool.known, min(count, len(texts)), strategy, seed)
+    elif isinstance(classifier, Embedding):
         embeds = classifier.embed
         rows = spread_out(scores, lambda some: embeds(TextDataset([texts[row] for row in some])), count, seed=seed)
     else:
         rows = most_uncertain(scores, count)
     return Suggested([pool.rows[row] for row in rows.tolist()], scores[rows])
+
+
+def check_strategy(model: Model, strategy: str) -> str:
+    """Return the library that a strategy comes from, or raise UsageError; see `choose`."""
+    from smalltext_cli.compare.strategies import check_strategies
+
+    spec = classifier_spec(f"{model.manifest.distribution}:{model.manifest.classifier}")
+    return dict(check_strategies([strategy], [spec], multi_label=model.multi_label))[strategy]
+
+
+def _queried(
+    model: Model, texts: list[str], known: list[str], count: int, strategy: str, seed: int
+) -> NDArray[np.intp]:
+    """Return the rows that a strategy chooses; it takes the predicted labels of known texts for their labels."""
+    from smalltext_cli.compare.strategies import query
+
+    if not count:
+        return np.empty(0, dtype=np.intp)
+    labels: Any = model.classifier.predict(TextDataset(known))
+    pool = TextDataset([*texts, *known])
+    labelled = np.arange(len(texts), len(pool))
+    library = check_strategy(model, strategy)
+    rows = query(strategy, library, model.classifier, pool, labelled=labelled, y=labels, count=count, seed=seed)
+    return np.array(rows, dtype=np.intp)

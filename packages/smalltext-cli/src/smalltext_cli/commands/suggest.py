@@ -57,6 +57,14 @@ def suggest(
             show_default=False,
         ),
     ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A query strategy of small-text or scikit-activeml instead, by the name that simulate takes.",
+            show_default=False,
+        ),
+    ] = None,
     text_column: commands.TextColumn = "text",
     label_column: commands.LabelColumn = "label",
     file_format: commands.Format = None,
@@ -100,14 +108,16 @@ def suggest(
         )
     replaced = writers.replaced_file(output)
     loaded = load_model(model, trusted=trust, device=device)
-    left_out = suggestions.LeftOut.of_files(exclude or [], text_column)
+    if strategy is not None:
+        suggestions.check_strategy(loaded, strategy)
+    left_out = suggestions.LeftOut.of(exclude or [], text_column)
     reader = Reader(text_column, file_format=file_format, quoting=quoting, keep_columns=True)
     begin = time.perf_counter()
     with reader.open(pool) as opened:
         with working("Reading ..."):
             candidates = suggestions.Pool.of(opened.rows, label_column, left_out)
         with working(f"Scoring {counted(len(candidates.rows), 'text')} ..."):
-            chosen = suggestions.choose(loaded, candidates, number, seed=seed)
+            chosen = suggestions.choose(loaded, candidates, number, strategy=strategy, seed=seed)
         with (
             writers.table_writer(output, target_format) as write,
             predictions.row_writer(opened.source, write, target_format, lambda _: None) as write_rows,
