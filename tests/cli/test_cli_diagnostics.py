@@ -226,7 +226,7 @@ def test_commands_say_how_many_texts_get_no_label(smalltext, tagged, tmp_path):
     assert "true labels are missed. With the most probable class of each, micro F1 would be" in evaluated.err
     predicted = smalltext("predict", tmp_path / "model", tagged, "-o", tmp_path / "labelled.jsonl")
     assert f"Note: no class is above its threshold for {found['texts']} of 120 texts." in predicted.err
-    labels = pl.read_ndjson(tmp_path / "labelled.jsonl")["label"]
+    labels = pl.read_ndjson(tmp_path / "labelled.jsonl")["predicted_label"]
     assert labels.list.len().eq(0).sum() == found["texts"]
 
 
@@ -234,11 +234,21 @@ def test_info_on_a_folder_describes_the_saved_model(smalltext, model):
     ended = smalltext("info", model)
     assert ended.code == 0
     shown = ended.out
-    for word in ("sklearn", "smalltext-sklearn", "'ham'", "calibration", "accuracy", "class_weight"):
+    for word in (
+        "smalltext-sklearn",
+        "'ham' (38)",
+        "calibration",
+        "accuracy",
+        "class_weight",
+        "on 120 texts",
+        "scikit-learn",
+    ):
         assert word in shown
     content = json.loads(smalltext("info", model, "--json").out)
     assert content["labels"] == ["grüße", "ham", "spam"]
     assert content["scores"] == json.loads((model / "scores.json").read_text())
+    assert content["training"]["classes"] == {"grüße": 43, "ham": 38, "spam": 39}
+    assert not {"probe", "n_features", "scikit_learn"} & content["parameters"].keys()
     assert {"calibration", "thresholds", "parameters", "bytes", "version"} <= content.keys()
 
 
@@ -260,7 +270,7 @@ def test_info_on_a_folder_that_is_no_model_says_so(smalltext, tmp_path):
 def test_a_calibrated_model_is_shown_as_such_by_every_command(smalltext, mails, tagged, tmp_path):
     trained = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / "mails", "--seed", 1)
     words = next(line for line in trained.out.splitlines() if line.startswith("Calibration: temperature "))
-    assert "fitted to held-out predictions of 96 texts; log loss" in words
+    assert "fitted to held-out predictions of 120 texts; log loss" in words
     evaluated = smalltext("evaluate", tmp_path / "mails", mails, "--report", tmp_path / "report.html")
     assert words.lower() in evaluated.out
     assert words.removeprefix("Calibration: ") in (tmp_path / "report.html").read_text()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
 import smalltext_core as st
+from smalltext_cli import console
+from smalltext_cli.parameters import builder_parameters
+from smalltext_cli.shipped_parameters import as_json, parameters_of, shipped_parameters
 
 
 def test_list_names_what_is_installed(smalltext):
@@ -96,6 +101,68 @@ def test_info_explains_every_parameter_of_the_builder(smalltext):
     assert all(one["meaning"].endswith(".") for one in parameters.values())
     table = smalltext("info", "sklearn").out
     assert all(name in table for name in parameters)
+
+
+@pytest.mark.parametrize("name", sorted(st.classifiers()))
+def test_what_packages_ship_is_what_signatures_and_docstrings_say(name):
+    spec = st.classifier_spec(name)
+    shipped = shipped_parameters(spec)
+    assert shipped is not None
+    read = builder_parameters(spec.resolve("builder"))
+    advice = "python tests/architecture/parameter_files.py writes the files anew"
+    assert as_json(shipped) == as_json(read), advice
+    assert shipped.open_ended == read.open_ended, advice
+
+
+@pytest.mark.parametrize("name", sorted(st.classifiers()))
+def test_parameters_are_listed_without_importing_the_classifier(name):
+    program = (
+        "import sys; from smalltext_cli.app import app\n"
+        "try: app(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'sklearn', 'torch', 'transformers', 'polars', 'docstring_parser', 'skops'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, "info", name], capture_output=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"sklearn": {"parameters": [{"name": 3}]}}'])
+def test_a_plugin_without_sound_parameters_is_imported(tmp_path, monkeypatch, content):
+    package = tmp_path / "voting_plugin"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        'class Voting:\n    def __init__(self, num_classes, *, smoothing: float = 0.5):\n        """Vote."""\n'
+    )
+    (package / "parameters.json").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = st.ClassifierSpec("sklearn", "Votes.", protocol=1, classifier="voting_plugin:Voting")
+    assert shipped_parameters(spec) is None
+    assert parameters_of(spec).named["smoothing"].default == 0.5
+
+
+def columns(text, width, monkeypatch, *, is_terminal=True):
+    """Return what is printed at a width, as lines."""
+    from rich.console import Console
+
+    file = io.StringIO()
+    monkeypatch.setattr(console, "results", lambda: Console(file=file, width=width, force_terminal=is_terminal))
+    console.print_columns(["parameter", "default", "meaning"], text)
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in file.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("width", [10, 25, 40, 60, 80, 200])
+def test_a_name_that_has_to_be_typed_is_never_cut_or_broken(monkeypatch, width):
+    rows = [["layerwise_gradient_decay_of_layers", "None", "The factor " * 20], ["lr", "0.1", "Small."]]
+    lines = columns(rows, width, monkeypatch)
+    assert any(line.startswith("layerwise_gradient_decay_of_layers") for line in lines)
+    assert " ".join(" ".join(lines).split()).count("factor") == 20
+
+
+def test_in_a_pipe_a_parameter_is_a_line(process):
+    lines = process("info", "sklearn").stdout.decode().splitlines()
+    assert next(line for line in lines if line.startswith("calibration ")).endswith(".")
+    assert not any(line.endswith(" ") for line in lines)
 
 
 def test_info_on_an_unknown_name_says_which_there_are(smalltext):

@@ -150,6 +150,7 @@ def test_no_lettering_sticks_out_of_its_chart(page):
 
 def test_nothing_overflows_sideways_on_a_phone_or_a_desk(page):
     overflowing = []
+    page.execute_script("document.querySelectorAll('details').forEach(one => { one.open = true })")
     for width in (320, 390, 768, 1200):
         resize(page, width)
         if page.execute_script("return document.documentElement.scrollWidth") > width:
@@ -177,6 +178,28 @@ def test_what_strangers_wrote_stays_text(page, sample):
     )
 
     assert (harmed, made) == (False, 0)
+
+
+def test_texts_of_the_cells_are_seen_once_their_cell_is_opened_also_on_a_phone_and_in_the_dark(page, sample):
+    wish = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", wish)
+    resize(page, 390)
+    seen = page.execute_script(
+        "return [...document.querySelectorAll('.cell')].map(cell => {"
+        "  const text = cell.querySelector('.text');"
+        "  cell.open = false;"
+        "  const closed = text.checkVisibility({contentVisibilityAuto: true, checkVisibilityCSS: true});"
+        "  cell.querySelector('summary').click();"
+        "  const box = text.getBoundingClientRect();"
+        "  const lightness = colour => colour.match(/[0-9]+/g).slice(0, 3).reduce((sum, part) => sum + +part, 0);"
+        "  const contrast = lightness(getComputedStyle(text).color);"
+        "  return [closed, cell.open && box.height > 10 && box.right <= innerWidth, contrast > 500];"
+        "})"
+    )
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+    assert seen
+    assert all(one == [False, True, True] for one in seen), seen
 
 
 def test_the_page_follows_the_wish_for_light_or_dark(page):

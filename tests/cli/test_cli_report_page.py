@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +7,8 @@ from scipy.sparse import csr_matrix
 from tests.cli.sample_evaluations import evaluation, multi_label, single_label
 
 from smalltext_cli.evaluation import model_parameters
-from smalltext_cli.report import most_confident_mistakes, render_report, text_statistics
+from smalltext_cli.report import render_report, text_statistics
+from smalltext_cli.report_texts import least_confident_right, most_confident_mistakes, texts_of_cells
 from smalltext_core.saving import Manifest
 
 NEWS = ["business", "entertainment", "politics", "sport", "tech"]
@@ -127,6 +129,71 @@ def test_a_multi_label_text_without_classes_is_a_mistake_when_it_gets_one():
     assert "no class" in render_report(sample)
 
 
+def test_right_predictions_come_least_sure_first():
+    proba = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8], [0.55, 0.45]], dtype=np.float32)
+    sample = evaluation(["a", "b"], np.array([0, 0, 0, 1]), proba, multi_label=False, texts=[*"pqrs"])
+
+    found = least_confident_right(sample)
+
+    assert [(one.text, one.line, one.truth, one.predicted) for one in found] == [
+        ("p", 2, ("a",), ("a",)),
+        ("q", 3, ("a",), ("a",)),
+    ]
+    assert found[0].confidence == pytest.approx(0.6)
+
+
+def test_a_right_multi_label_prediction_is_as_sure_as_its_closest_decision():
+    proba = np.array([[0.9, 0.4], [0.7, 0.9], [0.1, 0.9]], dtype=np.float32)
+    sample = evaluation(["a", "b"], csr_matrix(np.array([[1, 0], [1, 1], [1, 1]])), proba, multi_label=True)
+
+    assert [one.confidence for one in least_confident_right(sample)] == pytest.approx([0.6, 0.7])
+
+
+def test_cells_of_the_matrix_have_their_surest_mistakes_and_least_sure_right_texts():
+    top = np.array([0.6, 0.9, 0.8, 0.7, 0.95, 0.51])
+    proba = np.stack([top, 1 - top], axis=1)
+    sample = evaluation(["a", "b"], np.array([1, 1, 1, 1, 0, 0]), proba, multi_label=False, texts=[*"pqrstu"])
+
+    wrong, right = texts_of_cells(sample)
+
+    assert (wrong.truth, wrong.predicted, wrong.count, wrong.is_right) == ("b", "a", 4, False)
+    assert [one.text for one in wrong.texts] == ["q", "r", "s"]
+    assert (right.truth, right.predicted, right.count, right.is_right) == ("a", "a", 2, True)
+    assert [one.text for one in right.texts] == ["u", "t"]
+    page = render_report(sample)
+    assert page.index("predicted as") < page.index("rightly predicted")
+
+
+def test_classes_of_multi_label_problems_have_texts_in_which_they_are_missed_or_wrong():
+    proba = np.array([[0.9, 0.2], [0.8, 0.1], [0.1, 0.9]], dtype=np.float32)
+    truth = csr_matrix(np.array([[0, 1], [0, 0], [0, 1]]))
+    sample = evaluation(["a", "b"], truth, proba, multi_label=True, texts=[*"pqr"])
+
+    found = [
+        (cell.truth, cell.predicted, cell.count, [one.text for one in cell.texts])
+        for cell in texts_of_cells(sample)
+    ]
+
+    assert found == [("", "a", 2, ["p", "q"]), ("b", "", 1, ["p"])]
+    assert "is predicted wrongly" in render_report(sample)
+
+
+def test_many_classes_have_the_largest_cells():
+    cells = texts_of_cells(single_label([str(k) for k in range(30)], count=900, sharpness=0.5), most=7)
+
+    assert [cell.is_right for cell in cells] == [False] * 7 + [True] * 7
+    assert [cell.count for cell in cells[:7]] == sorted((cell.count for cell in cells[:7]), reverse=True)
+
+
+def test_the_page_says_which_model_the_scores_are_of_and_how_many_texts_it_was_trained_on():
+    sample = replace(single_label(["a", "b"]), scored_model="The scores are of 5 models.", seen=12)
+    page = render_report(sample)
+
+    assert "The scores are of 5 models." in page
+    assert "12 of these texts were trained on as well" in page
+    assert "trained on as well" not in render_report(single_label(["a", "b"]))
+
+
 def test_a_long_text_is_cut_at_a_word():
     sample = evaluation(
         ["a", "b"], np.array([1]), np.array([[0.9, 0.1]]), multi_label=False, texts=["word " * 1000]
@@ -146,11 +213,13 @@ def test_the_statistics_of_the_texts_count_duplicates_and_empty_texts():
 
 
 def test_long_parameters_are_cut():
-    manifest = Manifest("sklearn", "smalltext-sklearn", "1.0", {"words": ["word"] * 1000, "C": 1.0})
+    manifest = Manifest(
+        "sklearn", "smalltext-sklearn", "1.0", {"vectorizer": ["word"] * 1000, "seed": 1, "probe": [0.5]}
+    )
 
     (name, value), (_, words) = model_parameters(manifest).items()
 
-    assert (name, value) == ("C", "1.0")
+    assert (name, value) == ("seed", "1")
     assert words.endswith(" …")
     assert len(words) < 310
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smalltext_cli.training_run import held_out_rows
+from smalltext_cli.console import UsageError
+from smalltext_cli.splitting import folds_of_rows, held_out_rows
 
 labels = st.one_of(st.sampled_from("abc"), st.lists(st.sampled_from("abcd"), max_size=3, unique=True).map(tuple))
 tables = st.lists(st.tuples(st.text("xyz", max_size=3), labels), max_size=60)
@@ -55,3 +57,36 @@ def test_defects_42_and_43_no_class_is_lost_from_training_and_large_sets_are_spl
     held = held_out_rows([str(n) for n in range(20_000)], given_labels, 0.1, 0)
     assert {given_labels[row] for row in held} == {"common"}
     assert len(held) == 2_000
+
+
+@given(table=tables, count=st.integers(2, 5), seed=st.integers(0, 3))
+def test_folds_keep_copies_together_and_every_class_in_training(table, count, seed):
+    texts, given_labels = [text for text, _ in table], [label for _, label in table]
+    if len(set(texts)) < count:
+        with pytest.raises(UsageError, match=f"--cv {count}: there are only {len(set(texts))} different text"):
+            folds_of_rows(texts, given_labels, count, seed)
+        return
+    folds = folds_of_rows(texts, given_labels, count, seed)
+    rows = [row for fold in folds for row in fold.tolist()]
+    assert len(rows) == len(set(rows))
+    for fold in folds:
+        held = set(fold.tolist())
+        rest = set(range(len(table))) - held
+        assert not {texts[row] for row in held} & {texts[row] for row in rest}
+        trained = {name for row in rest for name in names(given_labels[row])}
+        assert trained == {name for label in given_labels for name in names(label)}
+
+
+def test_folds_are_stratified_and_of_one_size():
+    given_labels = ["a"] * 50 + ["b"] * 23 + ["c"]
+    folds = folds_of_rows([str(n) for n in range(74)], given_labels, 5, 1)
+    counts = [Counter(given_labels[row] for row in fold) for fold in folds]
+    assert [count["a"] for count in counts] == [10] * 5
+    assert sorted(count["b"] for count in counts) == [4, 4, 5, 5, 5]
+    assert [count["c"] for count in counts] == [0] * 5
+
+
+def test_copies_that_differ_in_case_or_whitespace_are_copies():
+    texts = [f"{text}{space}now" for text in ("buy", "BUY", "win", "see", "go", "do") for space in (" ", "\t")]
+    held = set(held_out_rows(texts, ["x", "y"] * 6, 0.5, 0).tolist())
+    assert len(held & {0, 1, 2, 3}) in (0, 4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import unicodedata
@@ -181,3 +182,25 @@ def test_a_table_on_a_terminal_is_escaped(model, tmp_path):
     assert controls(shown.replace(b"\r\n", b"\n")) == set(), shown
     piped = subprocess.run(command, capture_output=True, check=True)
     assert NASTY.encode() in piped.stdout, "in a pipe or a file, texts stay what they are"
+
+
+def test_help_is_a_table_of_contents_that_fits_on_a_screen(smalltext):
+    lines = smalltext("--help").out.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    commands = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert commands[0] == "demo"
+    assert {"list", "info", "train", "evaluate", "predict", "check", "new-plugin"} <= set(commands)
+    assert all(re.fullmatch(r"  [a-z-]+ +[A-Z].*\.", line) for line in lines if line.startswith("  "))
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "info"])
+def test_flags_in_help_take_no_value(smalltext, command):
+    assert "bool" not in smalltext(command, "--help").out.lower().replace("boolean", "")
+
+
+def test_training_without_a_classifier_lists_those_that_there_are(smalltext, mails):
+    ended = smalltext("train", mails)
+    assert ended.code == 2
+    assert "Missing option '--classifier' / '-c'. Installed are: " in ended.err
+    assert "sklearn" in ended.err

@@ -64,7 +64,8 @@ def test_json_for_machines_is_all_of_standard_output(smalltext, mails, tmp_path)
     assert summary["parameters"] == {"seed": 3}
     assert summary["data"]["texts"] == 120
     assert sum(summary["data"]["classes"].values()) == 120
-    assert summary["trained_on"] + summary["scores"]["texts"] == 120
+    assert summary["trained_on"] == 120
+    assert summary["scores"]["texts"] == 24
 
 
 def test_the_same_seed_gives_the_same_model(smalltext, mails, tmp_path):
@@ -84,11 +85,104 @@ def test_a_validation_file_is_scored_on_and_nothing_is_held_out(smalltext, mails
     assert scored_on == {"part": "validation file", "file": str(other), "texts": 2, "given_to_fit": False}
 
 
+def counts_of(folder):
+    """Return the number of texts that the scored and the saved model were trained on, and whether they are one."""
+    scores = json.loads((folder / "scores.json").read_text("utf-8"))
+    scored, saved = scores["scored_model"], scores["saved_model"]
+    return scored["trained_on"], saved["trained_on"], scored["is_saved"]
+
+
+def test_the_saved_model_is_trained_on_all_texts_after_it_was_scored_on_some(smalltext, mails, tmp_path):
+    train = ("train", mails, "-c", "sklearn", "-o", tmp_path / "m", "--seed", 1)
+    ended = smalltext(*train)
+    assert "Trained on 120 texts" in ended.out
+    assert "On 24 texts that were held out: accuracy" in ended.out
+    assert (
+        "The scores are of a model that was trained on the other 96 texts. The saved model was trained on all "
+        "120 texts, and is not scored itself.\n"
+    ) in ended.out
+    assert counts_of(tmp_path / "m") == (96, 120, False)
+    whole = st.load(tmp_path / "m")
+    ended = smalltext(*train, "--no-refit")
+    assert "Trained on 96 texts" in ended.out
+    assert "The scores are those of the saved model, which was trained on 96 texts." in ended.out
+    assert counts_of(tmp_path / "m") == (96, 96, True)
+    everything = st.create_classifier("sklearn", 3, seed=1)
+    frame = pl.read_csv(mails)
+    everything.fit(st.TextDataset.from_labels(frame["text"].to_list(), frame["label"].to_list()))
+    texts = st.TextDataset(["buy lunch", "мир"])
+    assert (whole.predict_proba(texts) == everything.predict_proba(texts)).all()
+    assert (whole.predict_proba(texts) != st.load(tmp_path / "m").predict_proba(texts)).any()
+
+
+def test_cross_validation_scores_every_text_once(smalltext, mails, tmp_path):
+    ended = smalltext(
+        *("train", mails, "-c", "sklearn", "-o", tmp_path / "m", "--cv", 4, "--seed", 1),
+        *("--report", tmp_path / "report.html"),
+    )
+    assert ended.code == 0, ended.err
+    assert ended.err.count("training sklearn on 9") == 4
+    assert "On 120 texts in 4 folds: accuracy" in ended.out
+    assert "The scores are of 4 models that were trained on about 90 texts each (cross-validation)" in ended.out
+    scores = json.loads((tmp_path / "m" / "scores.json").read_text("utf-8"))
+    assert scores["scored_on"] == {"part": "cross-validation", "folds": 4, "texts": 120, "seed": 1}
+    assert sum(one["support"] for one in scores["per_class"].values()) == 120
+    assert counts_of(tmp_path / "m") == (90, 120, False)
+    assert "trained on about 90 texts each (cross-validation)" in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_cross_validation_of_several_labels_uses_the_thresholds_of_the_folds(smalltext, tagged, tmp_path):
+    ended = smalltext("train", tagged, "-c", "sklearn", "-o", tmp_path / "m", "--cv", 2, "--multi-label", "--json")
+    assert ended.code == 0, ended.err
+    content = json.loads(ended.out)
+    assert content["scores"]["texts"] == 120
+    assert set(content["scores"]["thresholds"]) == set(content["thresholds"]) == {"grüße", "ham", "odd", "spam"}
+
+
+def test_classes_that_cannot_be_scored_are_named_and_left_out_of_the_macro_f1(smalltext, tmp_path):
+    data = table(tmp_path, text=[*"abcdefgh", "rare"], label=[*"xyxyxyxy", "z"])
+    for scoring in (("--cv", 2), ("--held-out", 0.4)):
+        ended = smalltext("train", data, "-c", "sklearn", "-o", tmp_path / "m", *scoring)
+        assert "classes with one text cannot be scored, since it is needed for training: 'z'" in ended.err
+        assert "(of 2 of 3 classes, without 'z')" in ended.out
+        scores = json.loads((tmp_path / "m" / "scores.json").read_text("utf-8"))
+        assert scores["macro_leaves_out"] == ["z"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--cv", 2, "--held-out", 0.3), "three ways to score"),
+        (("--cv", 2, "--no-refit"), "--no-refit is for held-out texts"),
+        (("--cv", 121), "there are only"),
+        (("--held-out", 0, "--report", "report.html"), "no text was scored"),
+    ],
+)
+def test_ways_to_score_that_contradict_one_another_are_refused(
+    smalltext, mails, tmp_path, monkeypatch, options, said
+):
+    monkeypatch.chdir(tmp_path)
+    ended = smalltext("train", mails, "-c", "sklearn", "-o", "m", *options)
+    assert ended.code == 2
+    assert said in ended.err
+
+
+def test_a_model_that_is_there_is_replaced_or_kept_and_that_is_said(smalltext, mails, tmp_path):
+    train = ("train", mails, "-c", "sklearn", "-o", tmp_path / "m")
+    assert "replaced" not in smalltext(*train).out
+    assert "(replaced the one that was there)" in smalltext(*train).out
+    before = (tmp_path / "m" / "smalltext.json").read_bytes()
+    ended = smalltext(*train, "--no-clobber", "--held-out", 0)
+    assert ended.code == 2
+    assert "this exists. Leave out --no-clobber to replace it" in ended.err
+    assert (tmp_path / "m" / "smalltext.json").read_bytes() == before
+
+
 def test_texts_of_the_validation_file_that_are_trained_on_are_told(smalltext, mails, tmp_path):
     copy = tmp_path / "copy.csv"
     copy.write_bytes(mails.read_bytes())
     ended = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / "m", "--validation", copy)
-    assert "trained on as well, so that the scores flatter: 120" in ended.err
+    assert f"{copy}: 120 of 120 texts were trained on as well, so the scores flatter the model." in ended.err
 
 
 def test_multi_label_from_json_lines(multi_label_model):

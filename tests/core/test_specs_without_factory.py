@@ -77,6 +77,14 @@ def test_an_unknown_parameter_is_answered_with_the_near_one():
         st.create_factory("shy", num_classes=2, volumes=1)
 
 
+def test_a_parameter_that_is_missing_is_named_with_the_call_that_gives_it():
+    pytest.importorskip("smalltext_setfit")
+    with pytest.raises(
+        InvalidInputError, match=r"model: got nothing; .*create_classifier\('setfit', 2, model=\.\.\.\)"
+    ):
+        st.create_factory("setfit", num_classes=2)
+
+
 @pytest.mark.usefixtures("installed")
 def test_several_labels_are_refused_where_the_spec_does_not_declare_them():
     with pytest.raises(UnsupportedError, match="multi_label=True: the classifier 'shy' is for single-label"):

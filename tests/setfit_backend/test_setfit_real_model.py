@@ -68,7 +68,7 @@ def test_it_is_trained_from_the_command_line(smalltext, tmp_path, monkeypatch):
     settings = {"model": get_model_path(), "max_steps": 3, "mini_batch_size": 8}
     chosen = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
     monkeypatch.chdir(tmp_path)
-    ended = smalltext("train", data, "--classifier", "setfit", "--output", model, *chosen)
+    ended = smalltext("train", data, "--classifier", "setfit", "--output", model, "--no-refit", *chosen)
     assert ended.code == 0, ended.err
     assert "Trained on 19 texts" in ended.out + ended.err
     assert "text/s" not in ended.err

@@ -68,7 +68,7 @@ def test_it_is_trained_from_the_command_line(two_layers, smalltext, tmp_path, mo
     settings = {"model": get_model_path(), "config": two_layers, "num_epochs": 1}
     chosen = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
     monkeypatch.chdir(tmp_path)
-    ended = smalltext("train", data, "--classifier", "transformers", "--output", model, *chosen)
+    ended = smalltext("train", data, "--classifier", "transformers", "--output", model, "--no-refit", *chosen)
     assert ended.code == 0, ended.err
     assert "Trained on 24 texts" in ended.out + ended.err
     assert json.loads((model / "config.json").read_text())["id2label"] == {"0": "bad", "1": "good"}

@@ -9,10 +9,12 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
+import typer.core
 
 import smalltext_core
 from smalltext_cli import __version__
@@ -27,11 +29,13 @@ from smalltext_cli.commands.predict import predict
 from smalltext_cli.commands.simulate import simulate
 from smalltext_cli.commands.suggest import suggest
 from smalltext_cli.commands.train import train
-from smalltext_core import plugins
+from smalltext_cli.console import kept_if_interrupted
+from smalltext_core import classifiers, plugins
 from smalltext_core.errors import SmallTextError
 from smalltext_core.messages import one_line, printable
 
 _LONGEST_MESSAGE = 4000
+_INTERRUPTED = 128 + signal.SIGINT
 
 TRACEBACK_VARIABLE = "SMALLTEXT_TRACEBACK"
 """If this environment variable is set, an error ends in a traceback, which shows its cause."""
@@ -39,25 +43,71 @@ TRACEBACK_VARIABLE = "SMALLTEXT_TRACEBACK"
 # What typer raises for options that it cannot read; depending on its version it is click's or its own.
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
+_COMMANDS: dict[str, dict[str, tuple[Callable[..., None], str]]] = {
+    "First steps": {
+        "demo": (demo, "Train, evaluate and predict on 2,225 news articles."),
+        "list": (list_classifiers, "List the classifiers that are installed."),
+        "info": (info, "Show the parameters of a classifier, or a saved model."),
+    },
+    "Data and comparison": {
+        "audit": (audit, "Find mistakes in labelled texts before training."),
+        "compare": (compare, "Compare classifiers on your texts."),
+        "suggest": (suggest, "Choose the texts to label next."),
+        "simulate": (simulate, "Compare ways to choose them, by simulated labelling."),
+    },
+    "Models": {
+        "train": (train, "Train a classifier on labelled texts."),
+        "evaluate": (evaluate, "Score a model on labelled texts."),
+        "predict": (predict, "Label new texts with a model."),
+    },
+    "Plugins": {
+        "check": (check, "Check that a classifier keeps the rules of smalltext."),
+        "new-plugin": (new_plugin, "Write a plugin with a working classifier and its tests."),
+    },
+}
+"""The commands by the heading that help lists them under, each with a line that fits into 80 columns."""
+
+
+class _Command(typer.core.TyperCommand):
+    """A command whose help shows its own option as the flag that it is."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option without a type."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.metavar = ""
+        return option
+
+
+class _TableOfContents(typer.core.TyperGroup):
+    """The command, whose help fits on a screen of 24 lines and 80 columns."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write the help: usage, the commands under their headings, and the options."""
+        lines = ["Usage: smalltext COMMAND [OPTIONS]", "", "Text classifiers for small data.", ""]
+        for panel, commands in _COMMANDS.items():
+            lines.append(typer.style(panel, bold=True))
+            lines += [f"  {name:<12}{line}" for name, (_, line) in commands.items()]
+        lines += ["", *_OPTIONS]
+        formatter.write("\n".join(lines) + "\n")
+
+
+_OPTIONS = (
+    "smalltext COMMAND --help explains a command.  --version, -V: of all packages.",
+    "--install-completion, --show-completion: completion of your shell.",
+)
+
 app = typer.Typer(
     name="smalltext",
+    cls=_TableOfContents,
     help="Train, evaluate and use text classifiers for small data.",
     invoke_without_command=True,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("list")(list_classifiers)
-app.command()(info)
-app.command()(audit)
-app.command()(train)
-app.command()(evaluate)
-app.command()(predict)
-app.command()(compare)
-app.command()(suggest)
-app.command()(simulate)
-app.command()(demo)
-app.command()(check)
-app.command()(new_plugin)
+for _panel in _COMMANDS.values():
+    for _name, (_command, _line) in _panel.items():
+        app.command(_name, cls=_Command, short_help=_line)(_command)
 
 
 def _print_versions(*, wanted: bool) -> None:
@@ -97,20 +147,30 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _leave)
     warnings.showwarning = _show_warning
     try:
-        raise SystemExit(app(standalone_mode=False))
+        code = app(standalone_mode=False, prog_name="smalltext")
+        if code == _INTERRUPTED:  # as newer versions of typer return it
+            raise typer.Abort
+        raise SystemExit(code)
     except SmallTextError as error:
         _fail(str(error), 2)
     except typer.Abort:
-        _fail("Interrupted.", 128 + signal.SIGINT)
+        _fail(f"Interrupted. {kept_if_interrupted()}".rstrip(), _INTERRUPTED)
     except OSError as error:
         _fail(f"{error.filename or 'Input or output'}: {error.strerror or error}.", 2)
     except MemoryError:
         _fail("There is not enough memory for this.", 1)
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else "smalltext"
-        _fail(f"{error.format_message()} See: {command} --help", error.exit_code)
+        _fail(f"{error.format_message()}{_installed(error)} See: {command} --help", error.exit_code)
     except Exception as error:
         _fail(f"{type(error).__name__}: {error}. Set {TRACEBACK_VARIABLE}=1 to see where it comes from.", 1)
+
+
+def _installed(error: Any) -> str:
+    """Return a sentence on the classifiers that there are, if none is given."""
+    if getattr(getattr(error, "param", None), "name", None) != "classifier":
+        return ""
+    return f" Installed are: {', '.join(classifiers()) or 'none'}."
 
 
 def _write_utf8(stream: TextIO) -> None:

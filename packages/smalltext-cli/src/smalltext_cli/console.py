@@ -9,7 +9,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -20,6 +21,7 @@ from smalltext_core.messages import LIMIT, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
     from rich.status import Status
     from rich.table import Table
     from rich.text import Text
@@ -79,6 +81,19 @@ def missing_column(
         f"{advice}{hint}Name another column with {option}.",
         column,
     )
+
+
+@contextmanager
+def errors_of_classifier(name: str) -> Iterator[None]:
+    """Name the classifier that refused a value, in one line."""
+    try:
+        yield
+    except SmallTextError:
+        raise
+    except (TypeError, ValueError, LookupError, ImportError) as error:
+        raise UsageError(
+            f"The classifier {name!r} refused its parameters or the data: {type(error).__name__}: {error}"
+        ) from error
 
 
 def counted(count: int, unit: str) -> str:
@@ -141,6 +156,32 @@ def new_table(*headers: str, left: tuple[int, ...] = (0,), **options: Any) -> Ta
     return table
 
 
+def print_columns(headers: Sequence[str], rows: Sequence[Sequence[str]], *, names: int = 1) -> None:
+    """Print a result as columns, the first of which are names to be typed, which are never cut or broken.
+
+    On a terminal, the last column is wrapped; where that leaves it less than half of the width, it is printed
+    below. Elsewhere, a row is a line, for programs such as grep.
+    """
+    console = results()
+    shown = [[printable(cell, 4 * LIMIT) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*([headers] if any(headers) else []), *shown, strict=True)]
+    used = sum(widths[:-1]) + 2 * len(widths[:-1])
+    room = console.width - used if console.is_terminal else sum(map(len, headers)) + 100_000
+    below = room < min(console.width // 2, widths[-1])
+    for number, row in enumerate([list(headers), *shown] if any(headers) else shown):
+        is_header = number == 0 and any(headers)
+        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths[:-1], strict=True)]
+        if below:
+            head = "  ".join(row[:names] if is_header else row[:-1]).rstrip()
+            wrapped = textwrap.wrap(row[-1], max(console.width - 4, 20), break_long_words=False)
+            lines = [head, *(f"    {line}" for line in wrapped if not is_header)]
+        else:
+            wrapped = textwrap.wrap(row[-1], max(room, 20), break_long_words=False) or [""]
+            lines = ["  ".join([*cells, wrapped[0]]).rstrip(), *(" " * used + line for line in wrapped[1:])]
+        for line in lines:
+            print_line(line, style="dim" if is_header else "")
+
+
 def set_verbosity(*, quiet: bool = False, verbose: bool = False) -> None:
     """Leave out progress and notes, or print the log of the packages to standard error as well.
 
@@ -165,6 +206,19 @@ def print_message(text: str) -> None:
 def print_line(text: str = "", *, style: str = "") -> None:
     """Print a line of a result as it is: neither markup nor wrapped."""
     results().print(text, markup=False, soft_wrap=True, style=style)
+
+
+_kept: list[str] = []
+
+
+def say_if_interrupted(sentence: str) -> None:
+    """Remember what to say if the command is interrupted from now on: what is kept, or as it was."""
+    _kept[:] = [sentence]
+
+
+def kept_if_interrupted() -> str:
+    """Return what `say_if_interrupted` was given last; empty if nothing was."""
+    return "".join(_kept)
 
 
 def note(message: str) -> None:
@@ -215,6 +269,43 @@ def working(message: str, console: Console | None = None) -> Iterator[Status]:
             del os.environ[_BARS]
         else:
             os.environ[_BARS] = before
+
+
+@contextmanager
+def progress_bar(message: str) -> Iterator[Callable[[int, float | None], None]]:
+    """Show how far a command is, on a terminal; a bar with the time that is left once a share is known.
+
+    The function that it yields takes the number of texts that are done, and their share of all, or None.
+    """
+    with working(f"{message} ...") as status:
+        bar: Progress | None = None
+
+        def update(done: int, share: float | None) -> None:
+            nonlocal bar
+            text = f"{message} ... {counted(done, 'text')}"
+            if share is None or not messages().is_terminal:
+                status.update(text)
+                return
+            if bar is None:
+                status.stop()
+                bar = _bar()
+            bar.update(bar.task_ids[0], completed=share, description=text)
+
+        try:
+            yield update
+        finally:
+            if bar is not None:
+                bar.stop()
+
+
+def _bar() -> Progress:
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=messages(), transient=True)
+    bar.add_task("", total=1.0)
+    bar.start()
+    return bar
 
 
 def jsonable(value: object) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from smalltext_cli.console import InputFileError, counted, messages, new_table, note, plain, print_message, warn
 from smalltext_cli.readers import Label, Labelled
+from smalltext_cli.training_texts import TrainingTexts
 from smalltext_core import LabelNames
 from smalltext_core.label_names import alike_names, alike_notices, shown_apart, shown_name
 from smalltext_core.messages import printable, shown
@@ -226,10 +227,23 @@ def suspicious_names(counts: Mapping[str, int]) -> list[str]:
 
 def warn_of_overlap(data: Labelled, validation: Labelled, file: str) -> None:
     """Warn on standard error of validation texts that are in the training data as well."""
-    known = set(data.texts)
-    seen = sum(text in known for text in validation.texts)
+    seen = int(TrainingTexts.of(data.texts).contain(validation.texts).sum())
     if seen:
-        warn(f"texts of {file} that are trained on as well, so that the scores flatter: {seen:,}")
+        warn(trained_on_warning(seen, len(validation.texts), file))
+
+
+def trained_on_warning(seen: int, texts: int, file: str) -> str:
+    """Return the warning of texts to score on that a model was trained on.
+
+    Examples
+    --------
+    >>> trained_on_warning(2, 10, "test.csv")
+    'test.csv: 2 of 10 texts were trained on as well, so the scores flatter the model. Score it on other texts.'
+    """
+    return (
+        f"{file}: {seen:,} of {counted(texts, 'text')} {'was' if seen == 1 else 'were'} trained on as well, so "
+        "the scores flatter the model. Score it on other texts."
+    )
 
 
 def warn_of_unscored(counts: Mapping[str, int], scored: Mapping[str, int], *, held_out: bool) -> None:

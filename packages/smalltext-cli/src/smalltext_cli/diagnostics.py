@@ -153,12 +153,26 @@ def without_class_note(scores: Scores) -> str:
     )
 
 
+def left_out_text(scores: Scores, names: Sequence[str]) -> str:
+    """Name the classes that the macro F1 leaves out, in words that follow it; empty if there are none."""
+    return _left_out([names[k] for k in scores.unscored], len(names))
+
+
+def _left_out(missing: Sequence[str], classes: int) -> str:
+    if not missing:
+        return ""
+    listed = ", ".join(map(shown_name, missing[:_MAX_NAMES]))
+    more = f" and {len(missing) - _MAX_NAMES:,} more" if len(missing) > _MAX_NAMES else ""
+    return f" (of {classes - len(missing):,} of {classes:,} classes, without {listed}{more})"
+
+
 def scores_text(scores: Mapping[str, Any]) -> str:
     """Describe the main scores, given as `Scores.as_dict` returns them and ``scores.json`` holds them."""
     low, high = scores["accuracy_interval"]
+    left_out = _left_out(scores.get("macro_leaves_out", ()), scores["classes"])
     return (
         f"accuracy {scores['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}), macro F1 "
-        f"{scores['macro_f1']:.3f}, log loss {scores['log_loss']:.3f}, calibration error "
+        f"{scores['macro_f1']:.3f}{left_out}, log loss {scores['log_loss']:.3f}, calibration error "
         f"{scores['expected_calibration_error']:.3f}"
     )
 

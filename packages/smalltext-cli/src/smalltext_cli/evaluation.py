@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal, cast
@@ -18,17 +18,16 @@ from smalltext_cli.diagnostics import calibration_text, threshold_text
 from smalltext_cli.metrics import Scores, score
 from smalltext_cli.readers import Row
 from smalltext_cli.readers.files import STDIN
+from smalltext_cli.training_texts import TrainingTexts
 from smalltext_core import AnyClassifier, LabelNames, TextDataset, classifier_spec, load
 from smalltext_core.calibration import Calibration
-from smalltext_core.errors import InvalidInputError, UntrustedModelError
+from smalltext_core.errors import InvalidInputError, SmallTextError, UntrustedModelError
 from smalltext_core.label_names import shown_name
 from smalltext_core.labels import Labels
 from smalltext_core.saving import Manifest, read_manifest
 
 _MAX_VALUE = 300
-
-SCORES = "scores.json"
-"""The file in a model folder that holds its scores."""
+_CHUNK = 4_096
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,34 @@ class Model:
         return Probabilities.of(self.classifier, self.names.names)
 
 
-def model_parameters(manifest: Manifest) -> dict[str, str]:
-    """Return the parameters that a saved model was created with as JSON; long values are cut.
+def model_parameters(manifest: Manifest, limit: int | None = _MAX_VALUE) -> dict[str, str]:
+    """Return the parameters that a saved model was created with as JSON.
 
-    What training determined, whose names end in an underscore, is left out.
+    Long values are cut to `limit` characters. What the classifier does not take as parameters, such as what
+    training determined, is left out.
     """
     saved = manifest.parameters
     given = saved["constructor"] if isinstance(saved.get("constructor"), dict) else saved
-    values = {name: json.dumps(given[name], ensure_ascii=False) for name in sorted(given) if name[-1:] != "_"}
-    return {
-        name: value if len(value) <= _MAX_VALUE else f"{value[:_MAX_VALUE]} …" for name, value in values.items()
+    known = _constructor_parameters(manifest)
+    values = {
+        name: json.dumps(given[name], ensure_ascii=False)
+        for name in sorted(given)
+        if name[-1:] != "_" and (known is None or name in known)
     }
+    return {
+        name: value if limit is None or len(value) <= limit else f"{value[:limit]} …"
+        for name, value in values.items()
+    }
+
+
+def _constructor_parameters(manifest: Manifest) -> set[str] | None:
+    """Return the names of the parameters of the classifier of a saved model; None if they are not known."""
+    try:
+        spec = classifier_spec(f"{manifest.distribution}:{manifest.classifier}")
+        parameters = inspect.signature(spec.resolve("classifier")).parameters.values()
+    except (SmallTextError, TypeError, ValueError):
+        return None
+    return None if any(one.kind is one.VAR_KEYWORD for one in parameters) else {one.name for one in parameters}
 
 
 @dataclass(frozen=True)
@@ -144,6 +160,10 @@ class Evaluation:
     scores : Scores
     notes : tuple of str
         A sentence for each label that was taken for another with the same value.
+    seen : int, optional
+        The number of texts that the model was trained on; None if that is not known.
+    scored_model : str, default=""
+        A sentence on the model that the scores are of, if that is not the saved one.
     """
 
     manifest: Manifest
@@ -157,12 +177,22 @@ class Evaluation:
     proba: NDArray[np.float32]
     scores: Scores
     notes: tuple[str, ...] = ()
+    seen: int | None = None
+    scored_model: str = ""
 
 
 def evaluate_model(
-    model: Model, rows: Sequence[Row], source: str, line_unit: Literal["line", "row"] = "line"
+    model: Model,
+    rows: Sequence[Row],
+    source: str,
+    line_unit: Literal["line", "row"] = "line",
+    known: TrainingTexts | None = None,
+    on_progress: Callable[[int, float], None] = lambda *_: None,
 ) -> Evaluation:
     """Predict the classes of the labelled rows of a file (``-`` is standard input), and score the predictions.
+
+    `known` holds the texts that the model was trained on. `on_progress` gets the number of texts that are done,
+    and their share.
 
     Raises
     ------
@@ -180,7 +210,12 @@ def evaluate_model(
         y: Labels = model.names.encode_multi_label(labels)
     else:
         y = model.names.encode([name for (name,) in labels])
-    proba = model.classifier.predict_proba(TextDataset(texts))
+    parts = []
+    for start in range(0, len(texts), _CHUNK):
+        parts.append(model.classifier.predict_proba(TextDataset(texts[start : start + _CHUNK])))
+        done = min(start + _CHUNK, len(texts))
+        on_progress(done, done / len(texts))
+    proba = np.concatenate(parts)
     return Evaluation(
         manifest=model.manifest,
         probabilities=model.probabilities,
@@ -193,13 +228,8 @@ def evaluate_model(
         proba=proba,
         scores=score(y, proba, multi_label=model.multi_label, threshold=thresholds_of(model.classifier)),
         notes=tuple(notes),
+        seen=None if known is None else int(known.contain(texts).sum()),
     )
-
-
-def score_classifier(classifier: AnyClassifier, data: TextDataset) -> Scores:
-    """Score a classifier on labelled texts, at its own thresholds."""
-    proba = classifier.predict_proba(data)
-    return score(data.y, proba, multi_label=data.is_multi_label, threshold=thresholds_of(classifier))
 
 
 def thresholds_of(classifier: AnyClassifier) -> ArrayLike:

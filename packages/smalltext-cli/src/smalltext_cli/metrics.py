@@ -96,12 +96,11 @@ class Scores:
         Multi-label: for each class, the probability above which it is predicted.
     num_texts : int
     accuracy : float
-        The share of texts with the right class; multi-label: with exactly the right classes.
+        The share of texts with the right class, or exactly the right classes.
     hamming_loss : float or None
         Multi-label: the share of wrong decisions among all pairs of a text and a class.
     macro_f1 : float
-        The mean F1 of the classes that occur in the truth or in the predictions, like scikit-learn's
-        ``f1_score(average="macro", zero_division=nan)``.
+        The mean F1 of the classes that occur in the truth or in the predictions.
     micro_f1 : float
         The F1 of all decisions together; single-label: the accuracy.
     log_loss : float
@@ -172,13 +171,15 @@ class Scores:
         filled = [one for one in self.reliability if one.count]
         return float(np.average([getattr(one, name) for one in filled], weights=[one.count for one in filled]))
 
+    @property
+    def unscored(self) -> tuple[int, ...]:
+        """The numbers of the classes that neither texts nor predictions have, which the macro F1 leaves out."""
+        return tuple(k for k, one in enumerate(self.per_class) if not one.support and not one.predicted)
+
     def as_dict(self, names: Sequence[str]) -> dict[str, Any]:
         """Return the scores as JSON values, with ``per_class`` keyed by the names of the classes.
 
-        Raises
-        ------
-        InvalidInputError
-            If there is not one name for each class.
+        InvalidInputError is raised if there is not one name for each class.
         """
         if len(names) != len(self.per_class):
             raise InvalidInputError("names", f"{len(names)} names", f"{len(self.per_class)}, one a class")
@@ -194,6 +195,7 @@ class Scores:
             **(multi_label if self.multi_label else {}),
             "accuracy_interval": list(self.accuracy_interval),
             "labels": list(names),
+            "macro_leaves_out": [names[k] for k in self.unscored],
             "per_class": {name: asdict(one) for name, one in zip(names, self.per_class, strict=True)},
             "confusion_matrix": self.confusion_matrix.tolist(),
             "reliability": [asdict(one) for one in self.reliability],
@@ -239,7 +241,7 @@ def score(y: Labels, proba: ArrayLike, *, multi_label: bool, threshold: ArrayLik
 def wilson_interval(share: float, count: int) -> tuple[float, float]:
     """Return the 95 % confidence interval of a share of `count` texts (Wilson, 1927).
 
-    Unlike the normal approximation it stays within [0, 1] and does not shrink to a point at 0 and 1.
+    Unlike the normal approximation it is within [0, 1] and no point at 0 and 1.
 
     Examples
     --------

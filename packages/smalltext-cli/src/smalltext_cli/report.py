@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from statistics import median
 from typing import Any
@@ -11,16 +11,11 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from numpy.typing import NDArray
 
-from smalltext_cli import charts
-from smalltext_cli.diagnostics import most_confused_classes, top_confusions
+from smalltext_cli import charts, report_texts
+from smalltext_cli.diagnostics import left_out_text, most_confused_classes, top_confusions
 from smalltext_cli.evaluation import Evaluation, model_parameters
-from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import printable
-from smalltext_core.probabilities import to_labels
-
-_MAX_TEXT = 400
 
 
 def render_report(evaluation: Evaluation) -> str:
@@ -42,7 +37,10 @@ def render_report(evaluation: Evaluation) -> str:
             weakest=charts.lowest_f1_first(scores.per_class)[:1],
             texts_summary=text_statistics(evaluation.texts),
             parameters=model_parameters(evaluation.manifest).items(),
-            mistakes=most_confident_mistakes(evaluation),
+            mistakes=report_texts.most_confident_mistakes(evaluation),
+            unsure=report_texts.least_confident_right(evaluation),
+            cells=report_texts.texts_of_cells(evaluation),
+            left_out=left_out_text(scores, evaluation.names),
             max_bars=charts.MAX_BARS,
             max_matrix_classes=charts.MAX_MATRIX_CLASSES,
             **_charts(evaluation),
@@ -104,62 +102,3 @@ def text_statistics(texts: Sequence[str]) -> dict[str, int]:
         "empty": sum(not text.strip() for text in texts),
         "median_length": round(median(map(len, texts))),
     }
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A text with a wrong prediction: its number in the file, its beginning, its classes and the confidence.
-
-    The confidence is the probability of the predicted class; multi-label, that of the worst wrong decision.
-    """
-
-    line: int
-    text: str
-    truth: tuple[str, ...]
-    predicted: tuple[str, ...]
-    confidence: float
-
-
-def most_confident_mistakes(evaluation: Evaluation, most: int = 10) -> list[Mistake]:
-    """Return the `most` mistakes with the highest confidence; equals in the order of the data."""
-    proba, y, names = evaluation.proba, evaluation.y, evaluation.names
-    predicted = to_labels(proba, is_multi_label(y), evaluation.scores.thresholds or 0.0)
-    confidence, wrong = _confidence_of_mistakes(proba, y, predicted)
-    return [
-        Mistake(
-            line=evaluation.lines[row],
-            text=beginning(evaluation.texts[row]),
-            truth=tuple(names[k] for k in _classes(y, row)),
-            predicted=tuple(names[k] for k in _classes(predicted, row)),
-            confidence=float(confidence[row]),
-        )
-        for row in wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
-    ]
-
-
-def _confidence_of_mistakes(
-    proba: NDArray[np.float32], y: Labels, predicted: Labels
-) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Return the confidence of each text's worst decision, and the rows where that decision is wrong."""
-    if is_multi_label(y) and is_multi_label(predicted):
-        truth = y.toarray()
-        wrong = truth != predicted.toarray()
-        doubt = np.where(truth == 1, 1 - proba, proba)
-        return np.where(wrong, doubt, 0).max(axis=1), np.flatnonzero(wrong.any(axis=1))
-    return proba.max(axis=1), np.flatnonzero(np.asarray(y) != np.asarray(predicted))
-
-
-def _classes(y: Labels, row: int) -> list[int]:
-    if is_multi_label(y):
-        return sorted(y.indices[y.indptr[row] : y.indptr[row + 1]].tolist())
-    return [int(y[row])]
-
-
-def beginning(text: str) -> str:
-    """Return the beginning of a text on one line, cut between words."""
-    text = " ".join(text.split())
-    if len(text) <= _MAX_TEXT:
-        return text
-    cut = text[:_MAX_TEXT]
-    at_word, space, _ = cut.rpartition(" ")
-    return (at_word if space and len(at_word) > _MAX_TEXT // 2 else cut) + " …"

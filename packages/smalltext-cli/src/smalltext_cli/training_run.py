@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import inspect
-import json
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, cast
+from pathlib import Path, PurePath
+from typing import Any, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from smalltext_cli import data_checks
-from smalltext_cli.console import InputFileError, UsageError, messages, note, working
+from smalltext_cli import data_checks, splitting
+from smalltext_cli.console import (
+    InputFileError,
+    OutputError,
+    UsageError,
+    counted,
+    errors_of_classifier,
+    note,
+    print_message,
+    say_if_interrupted,
+    working,
+)
 from smalltext_cli.data_checks import label_set
 from smalltext_cli.diagnostics import print_diagnostics
-from smalltext_cli.evaluation import SCORES, Probabilities, score_classifier
-from smalltext_cli.metrics import Scores
+from smalltext_cli.evaluation import Evaluation, Probabilities, thresholds_of
+from smalltext_cli.metrics import Scores, score
 from smalltext_cli.parameters import CLASS_WEIGHT, builder_parameters, parse_assignments, parse_values
 from smalltext_cli.readers import Label, Labelled, Reader
-from smalltext_cli.readers.files import STDIN, is_same_file, known_format
+from smalltext_cli.readers.files import is_same_file, known_format
+from smalltext_cli.shipped_parameters import parameters_of
+from smalltext_cli.training_record import SCORES, TRAINING, as_json_file, training_record
+from smalltext_cli.training_texts import TRAINING_TEXTS, TrainingTexts
+from smalltext_cli.writers import default_model_folder
 from smalltext_core import (
     AnyClassifier,
     ClassifierSpec,
@@ -32,37 +43,52 @@ from smalltext_core import (
     TextDataset,
     classifier_spec,
     create_classifier,
+    plugins,
 )
-from smalltext_core.errors import SmallTextError
 from smalltext_core.label_names import shown_name
-from smalltext_core.saving import check_destination, save_with_files
+from smalltext_core.labels import Labels
+from smalltext_core.saving import MANIFEST, check_destination, read_manifest, save_with_files
+
+DEFAULT_HELD_OUT = 0.2
+"""The share of the texts that is held out."""
 
 
 @dataclass(frozen=True)
-class Split:
-    """The texts to train on, with their weights, and the texts to score on, with their origin.
+class ScoredTexts:
+    """Labelled texts that were scored, with the probabilities that models gave which were not trained on them.
 
-    `is_held_out` tells whether the texts to score on are a part of the data or another file.
+    Parameters
+    ----------
+    texts : list of str
+    lines : list of int
+        The line or row of each text in its file.
+    y : Labels
+    proba : ndarray of float32, shape (n, num_classes)
+    scores : Scores
+    scored_on : dict
+        Their origin, as JSON values.
+    trained_on : int
+        The number of texts that the scored model was trained on; of several, the mean.
+    line_unit : {"line", "row"}
     """
 
-    train: TextDataset
-    weights: list[float] | None
-    scored: TextDataset | None
+    texts: list[str]
+    lines: list[int]
+    y: Labels
+    proba: NDArray[np.float32]
+    scores: Scores
     scored_on: dict[str, Any]
-    is_held_out: bool
-
-    @property
-    def described(self) -> str:
-        """The texts to score on, in words that follow "on 20 texts"."""
-        return "that were held out" if self.is_held_out else f"of {self.scored_on['file']}"
+    trained_on: int
+    line_unit: Literal["line", "row"]
 
 
 class TrainingRun:
     """A training run whose options have been checked, before any data is read.
 
     The parameters are the options of the command. `values` are the parameters of the classifier; the other
-    attributes are set by `run`: `seconds` is the duration of the training, `probabilities` says how they are
-    calibrated, `document` is what ``scores.json`` holds.
+    attributes are set by `run`: `summary` counts the texts, `seconds` is the duration of the training of the saved
+    model and `trained_on` its number of texts, `probabilities` says how it is calibrated, `scored` holds the texts
+    that were scored, and `document` is what ``scores.json`` holds.
 
     Raises
     ------
@@ -71,10 +97,11 @@ class TrainingRun:
     """
 
     summary: data_checks.DataSummary
-    split: Split
+    names: LabelNames
     seconds: float
+    trained_on: int
     probabilities: Probabilities
-    scores: Scores | None = None
+    scored: ScoredTexts | None = None
     document: dict[str, Any] | None = None
 
     def __init__(
@@ -86,13 +113,20 @@ class TrainingRun:
         *,
         output: Path | None = None,
         validation: str | None = None,
-        held_out: float = 0.2,
+        held_out: float | None = None,
+        cv: int | None = None,
+        refit: bool = True,
+        overwrite: bool = True,
         max_classes: int | None = None,
         seed: int | None = None,
         device: str | None = None,
     ) -> None:
         if validation is not None and is_same_file(data, validation):
             raise UsageError(f"--validation {validation}: this is DATA itself. Give other texts, or leave it out.")
+        if sum(option is not None for option in (validation, held_out, cv)) > 1:
+            raise UsageError("--validation, --held-out and --cv are three ways to score. Give one of them.")
+        if not refit and (validation is not None or cv is not None):
+            raise UsageError("--no-refit is for held-out texts; with --validation or --cv there are none.")
         if reader.separator is not None and not reader.multi_label:
             raise UsageError(
                 "--separator is for --multi-label: without it, a text has one label. Leave it out, or add that."
@@ -100,38 +134,93 @@ class TrainingRun:
         spec = classifier_spec(classifier)
         _check_abilities(classifier, spec, reader)
         self._takes_weights = "weights" in spec.abilities
-        self._parameters = builder_parameters(spec.resolve("builder"))
+        self._distribution = next(one.distribution for one in plugins() if any(it is spec for it in one.specs))
+        # Before the libraries of the classifier are imported.
+        parse_assignments(classifier, parameters_of(spec), settings, seed=seed, device=device)
+        with working(f"Loading {classifier} ..."):
+            self._parameters = builder_parameters(spec.resolve("builder"))
         self._settings = parse_assignments(classifier, self._parameters, settings, seed=seed, device=device)
         self.values = parse_values(self._parameters, self._settings)
         self.output = default_model_folder(data) if output is None else output
         check_destination(self.output)
+        self.is_replaced = (self.output / MANIFEST).exists()
+        if self.is_replaced and not overwrite:
+            raise OutputError(
+                f"{self.output}: this exists. Leave out --no-clobber to replace it, or choose another place."
+            )
         self._classifier, self._data, self._reader, self._max_classes = classifier, data, reader, max_classes
-        self._validation, self._held_out, self._seed = validation, held_out, seed
+        self._validation, self._cv, self._seed = validation, cv, seed
+        self._held_out = DEFAULT_HELD_OUT if held_out is None else held_out
+        self._refit = refit
 
     def run(self) -> None:
         """Read the data, train, score and save; notes and progress go to standard error."""
-        labelled, names = self._read()
-        if self._validation is None:
-            self.split = self._hold_out(labelled, names)
+        kept = f"The model in {self.output} is as it was." if self.is_replaced else "No model was written."
+        say_if_interrupted(kept)
+        labelled, self.names = self._read()
+        data = self._dataset(labelled, self.names)
+        if self._validation is not None:
+            classifier, trained = self._score_file(labelled, data, self._validation), np.arange(len(data))
+        elif self._cv is not None:
+            classifier, trained = self._cross_validate(labelled, data, self._cv), np.arange(len(data))
         else:
-            self.split = self._with_validation(labelled, names, self._validation)
-        scored = self.split.scored
-        if scored is not None:
-            scored_on = data_checks.class_counts(_decoded(scored, names))
-            data_checks.warn_of_unscored(self.summary.classes, scored_on, held_out=self.split.is_held_out)
-        # No spinner: a backend with a progress bar would draw it over this line.
-        messages().print(f"Training {self._classifier} on {len(self.split.train):,} texts ...", markup=False)
-        classifier = self._fit(names)
-        self.probabilities = Probabilities.of(classifier, names.names)
-        if scored is not None:
-            with working(f"Scoring it on {len(scored):,} texts ..."):
-                self.scores = score_classifier(classifier, scored)
-            print_diagnostics(classifier, self.scores, names.names)
-            self.document = {**self.scores.as_dict(names.names), "scored_on": self.split.scored_on}
-            if not self.split.is_held_out:
-                given = {"given_to_fit": takes_validation_set(classifier)}
-                self.document["scored_on"] = {**self.split.scored_on, **given}
-        self._save(classifier)
+            classifier, trained = self._score_held_out(labelled, data)
+        self.trained_on = len(trained)
+        self.probabilities = Probabilities.of(classifier, self.names.names)
+        if self.scored is not None:
+            print_diagnostics(classifier, self.scored.scores, self.names.names)
+            self.document = {
+                **self.scored.scores.as_dict(self.names.names),
+                "scored_on": self.scored.scored_on,
+                "scored_model": {"trained_on": self.scored.trained_on, "is_saved": self.is_scored_model_saved},
+                "saved_model": {"trained_on": self.trained_on},
+            }
+        self._save(classifier, labelled, trained.tolist())
+        say_if_interrupted(f"The model is in {self.output}.")
+
+    def evaluation(self) -> Evaluation:
+        """Return the scored texts as an evaluation; UsageError is raised if none were scored."""
+        if (scored := self.scored) is None:
+            raise UsageError("--report: no text was scored. Give --validation FILE, or more texts.")
+        return Evaluation(
+            manifest=read_manifest(self.output, verify=False),
+            probabilities=self.probabilities,
+            data_name=PurePath(self._validation or self._data).name,
+            names=self.names.names,
+            texts=scored.texts,
+            lines=scored.lines,
+            line_unit=scored.line_unit,
+            y=scored.y,
+            proba=scored.proba,
+            scores=scored.scores,
+            scored_model=self.scored_model,
+        )
+
+    @property
+    def is_scored_model_saved(self) -> bool:
+        """Whether the scores are those of the model that is saved, and not of one trained on fewer texts."""
+        return self._validation is not None or not self._refit
+
+    @property
+    def scored_model(self) -> str:
+        """A sentence on which model the scores are of, and on the saved one; empty without scores."""
+        if self.scored is None:
+            return ""
+        trained, saved = f"{self.scored.trained_on:,}", counted(self.trained_on, "text")
+        if self.is_scored_model_saved:
+            return f"The scores are those of the saved model, which was trained on {saved}."
+        if self._cv is not None:
+            scores = f"of {self._cv} models that were trained on about {trained} texts each (cross-validation)"
+        else:
+            scores = f"of a model that was trained on the other {trained} texts"
+        return f"The scores are {scores}. The saved model was trained on all {saved}, and is not scored itself."
+
+    @property
+    def described(self) -> str:
+        """The texts that were scored, in words that follow "On 20 texts"."""
+        if self._validation is not None:
+            return f"of {self._validation}"
+        return "that were held out" if self._cv is None else f"in {self._cv} folds"
 
     def _read(self) -> tuple[Labelled, LabelNames]:
         labelled = self._reader.read(self._data)
@@ -157,44 +246,93 @@ class TrainingRun:
             self.values = {name: values[name] for name in self._settings}
         return labelled, names
 
-    def _hold_out(self, data: Labelled, names: LabelNames) -> Split:
-        texts, seed = self._dataset(data, names), self._seed or 0
-        held = held_out_rows(data.texts, data.labels, self._held_out, seed)
-        rest = np.setdiff1d(np.arange(len(texts)), held)
-        return Split(
-            train=texts[rest].clone(),
-            weights=None if data.weights is None else [data.weights[row] for row in rest.tolist()],
-            scored=texts[held].clone() if held.size else None,
-            scored_on={"part": "held out", "texts": int(held.size), "share": self._held_out, "seed": seed},
-            is_held_out=True,
-        )
+    def _score_held_out(self, data: Labelled, texts: TextDataset) -> tuple[AnyClassifier, NDArray[np.intp]]:
+        """Score a model on held-out texts; return the one to save, and the rows that it was trained on."""
+        seed = self._seed or 0
+        every = np.arange(len(texts))
+        held = splitting.held_out_rows(data.texts, data.labels, self._held_out, seed)
+        if not held.size:
+            return self._fit(texts, data.weights), every
+        rest = np.setdiff1d(every, held)
+        self._name_unscored([data.labels[row] for row in held.tolist()], is_part=True)
+        classifier = self._fit(texts[rest].clone(), _chosen(data.weights, rest))
+        scored_on = {"part": "held out", "texts": int(held.size), "share": self._held_out, "seed": seed}
+        with working(f"Scoring it on {counted(int(held.size), 'text')} ..."):
+            proba = classifier.predict_proba(texts[held].clone())
+        thresholds = thresholds_of(classifier)
+        self._keep_scores(data, held, texts[held].y, proba, thresholds, scored_on, trained_on=len(rest))
+        return (self._fit(texts, data.weights), every) if self._refit else (classifier, rest)
 
-    def _with_validation(self, data: Labelled, names: LabelNames, file: str) -> Split:
+    def _cross_validate(self, data: Labelled, texts: TextDataset, count: int) -> AnyClassifier:
+        """Score out-of-fold predictions; return a model that is trained on all texts."""
+        seed = self._seed or 0
+        folds = splitting.folds_of_rows(data.texts, data.labels, count, seed)
+        rows = np.sort(np.concatenate(folds))
+        self._name_unscored([data.labels[row] for row in rows.tolist()], is_part=True)
+        proba = np.zeros((len(texts), len(self.names)), dtype=np.float32)
+        thresholds = []
+        for number, fold in enumerate(folds, start=1):
+            rest = np.setdiff1d(np.arange(len(texts)), fold)
+            classifier = self._fit(
+                texts[rest].clone(), _chosen(data.weights, rest), f"Fold {number} of {len(folds)}"
+            )
+            proba[fold] = classifier.predict_proba(texts[fold].clone())
+            thresholds.append(np.broadcast_to(np.asarray(thresholds_of(classifier)), len(self.names)))
+        scored_on = {"part": "cross-validation", "folds": count, "texts": len(rows), "seed": seed}
+        trained_on = round(len(texts) - len(rows) / len(folds))
+        mean = np.mean(thresholds, axis=0)
+        self._keep_scores(data, rows, texts[rows].y, proba[rows], mean, scored_on, trained_on=trained_on)
+        return self._fit(texts, data.weights)
+
+    def _score_file(self, data: Labelled, texts: TextDataset, file: str) -> AnyClassifier:
+        """Train on all texts, and score the model on those of another file."""
         known = known_format(file)
         file_format = None if known else self._reader.file_format
         quoting = self._reader.quoting if (known or file_format) in ("csv", "tsv") else None
         reader = replace(self._reader, weight_column=None, file_format=file_format, quoting=quoting)
         validation = reader.read(file)
-        labels, notes = data_checks.unify_spellings(validation.labels, file, names.names)
+        labels, notes = data_checks.unify_spellings(validation.labels, file, self.names.names)
         validation = replace(validation, labels=labels)
         for sentence in (*validation.notes, *notes):
             note(sentence)
         data_checks.warn_of_overlap(data, validation, file)
-        unknown = sorted({name for label in labels for name in label_set(label)} - set(names.names))
+        unknown = sorted({name for label in labels for name in label_set(label)} - set(self.names.names))
         if unknown:
             raise InputFileError(
                 file,
                 f"no text to train on has the label {shown_name(unknown[0])}",
-                f"{data_checks.similar_name_hint(unknown[:1], names.names)}Add such texts to the training file, "
-                "or drop these.",
+                f"{data_checks.similar_name_hint(unknown[:1], self.names.names)}Add such texts to the training "
+                "file, or drop these.",
             )
-        return Split(
-            train=self._dataset(data, names),
-            weights=data.weights,
-            scored=self._dataset(validation, names),
-            scored_on={"part": "validation file", "file": file, "texts": len(labels)},
-            is_held_out=False,
-        )
+        self._name_unscored(labels, is_part=False)
+        scored = self._dataset(validation, self.names)
+        classifier = self._fit(texts, data.weights, validation_set=scored)
+        with working(f"Scoring it on {counted(len(scored), 'text')} ..."):
+            proba = classifier.predict_proba(scored)
+        given = takes_validation_set(classifier)
+        scored_on = {"part": "validation file", "file": file, "texts": len(labels), "given_to_fit": given}
+        every, thresholds = np.arange(len(scored)), thresholds_of(classifier)
+        self._keep_scores(validation, every, scored.y, proba, thresholds, scored_on, trained_on=len(texts))
+        return classifier
+
+    def _name_unscored(self, labels: Sequence[Label], *, is_part: bool) -> None:
+        counts = data_checks.class_counts(labels)
+        data_checks.warn_of_unscored(self.summary.classes, counts, held_out=is_part)
+
+    def _keep_scores(
+        self,
+        data: Labelled,
+        rows: NDArray[np.intp],
+        y: Labels,
+        proba: NDArray[np.float32],
+        thresholds: ArrayLike,
+        scored_on: dict[str, Any],
+        *,
+        trained_on: int,
+    ) -> None:
+        scores = score(y, proba, multi_label=self._reader.multi_label, threshold=thresholds)
+        texts, lines = ([column[row] for row in rows.tolist()] for column in (data.texts, data.lines))
+        self.scored = ScoredTexts(texts, lines, y, proba, scores, scored_on, trained_on, data.unit)
 
     def _dataset(self, data: Labelled, names: LabelNames) -> TextDataset:
         if self._reader.multi_label:
@@ -202,36 +340,41 @@ class TrainingRun:
             return TextDataset(data.texts, names.encode_multi_label(labels), label_names=names)
         return TextDataset(data.texts, names.encode(cast("Sequence[str]", data.labels)), label_names=names)
 
-    def _fit(self, names: LabelNames) -> AnyClassifier:
-        with _errors_explained(self._classifier):
-            begin = time.perf_counter()
+    def _fit(
+        self,
+        texts: TextDataset,
+        weights: list[float] | None,
+        heading: str = "",
+        *,
+        validation_set: TextDataset | None = None,
+    ) -> AnyClassifier:
+        """Train a new classifier, and measure how long that takes; `heading` begins the line that says so."""
+        # No spinner: a backend with a progress bar would draw it over this line.
+        what = f"{self._classifier} on {counted(len(texts), 'text')} ..."
+        print_message(f"{heading}: training {what}" if heading else f"Training {what}")
+        with errors_of_classifier(self._classifier):
+            started = time.perf_counter()
             classifier = create_classifier(
-                self._classifier, len(names), multi_label=self._reader.multi_label, **self.values
+                self._classifier, len(self.names), multi_label=self._reader.multi_label, **self.values
             )
             options: dict[str, Any] = {}
-            if not self.split.is_held_out and takes_validation_set(classifier):
-                options["validation_set"] = self.split.scored
-            classifier.fit(self.split.train, weights=self.split.weights, **options)
-            self.seconds = time.perf_counter() - begin
+            if validation_set is not None and takes_validation_set(classifier):
+                options["validation_set"] = validation_set
+            classifier.fit(texts, weights=weights, **options)
+            self.seconds = time.perf_counter() - started
             return classifier
 
-    def _save(self, classifier: AnyClassifier) -> None:
-        files = {}
+    def _save(self, classifier: AnyClassifier, data: Labelled, rows: Sequence[int]) -> None:
+        record = training_record(self._distribution, [data.labels[row] for row in rows], self.values, self.seconds)
+        texts = TrainingTexts.of(data.texts[row] for row in rows)
+        files = {TRAINING_TEXTS: texts.to_bytes(), TRAINING: as_json_file(record)}
         if self.document is not None:
-            content = json.dumps(self.document, indent=2, ensure_ascii=False, allow_nan=False)
-            files[SCORES] = f"{content}\n".encode()
+            files[SCORES] = as_json_file(self.document)
         save_with_files(cast("Saving", classifier), self.output, files)
 
 
-def default_model_folder(data: str) -> Path:
-    """Return the folder in the working directory that a model is saved to if no other is given.
-
-    Examples
-    --------
-    >>> default_model_folder("mails/2024.csv").name, default_model_folder("-").name
-    ('2024-model', 'model')
-    """
-    return Path("model" if data == STDIN else f"{Path(data).stem}-model")
+def _chosen(weights: list[float] | None, rows: NDArray[np.intp]) -> list[float] | None:
+    return None if weights is None else [weights[row] for row in rows.tolist()]
 
 
 def takes_validation_set(classifier: AnyClassifier) -> bool:
@@ -246,81 +389,3 @@ def _check_abilities(name: str, spec: ClassifierSpec, reader: Reader) -> None:
         raise UsageError(f"The classifier {name!r} takes no weights. Leave --weight-column out.")
     if "save" not in spec.abilities:
         raise UsageError(f"The classifier {name!r} cannot be saved, so there is no model folder to write.")
-
-
-def _decoded(data: TextDataset, names: LabelNames) -> list[tuple[str, ...]]:
-    return [label_set(label if isinstance(label, str) else tuple(label)) for label in names.decode(data.y)]
-
-
-@contextmanager
-def _errors_explained(name: str) -> Iterator[None]:
-    """Name the classifier that refused a value, in one line."""
-    try:
-        yield
-    except SmallTextError:
-        raise
-    except (TypeError, ValueError, LookupError, ImportError) as error:
-        raise UsageError(
-            f"The classifier {name!r} refused its parameters or the data: {type(error).__name__}: {error}"
-        ) from error
-
-
-def held_out_rows(texts: Sequence[str], labels: Sequence[Label], share: float, seed: int) -> NDArray[np.intp]:
-    """Choose the rows to hold out, stratified by class.
-
-    Copies of one text stay on one side, even if their labels differ. Each class keeps at least one text to train
-    on; if there are too few texts, none is held out. `share` is that of the texts, from 0 to below 1.
-
-    Examples
-    --------
-    >>> held_out_rows(["a", "b", "c", "d", "c"], ["x", "y", "x", "y", "x"], share=0.5, seed=1).tolist()
-    [0, 1]
-    """
-    copies: dict[str, list[int]] = defaultdict(list)
-    for row, text in enumerate(texts):
-        copies[text].append(row)
-    groups = list(copies.values())
-    frequency = data_checks.class_counts(labels)
-    strata: dict[str | None, list[int]] = defaultdict(list)
-    for number, rows in enumerate(groups):
-        strata[_rarest_class(labels[rows[0]], frequency)].append(number)
-    sizes = np.array([len(rows) for rows in groups])
-    held = _drawn_groups(list(strata.values()), sizes, share, np.random.default_rng(seed))
-    _keep_all_classes_in_training(held, groups, labels)
-    return np.array(sorted(row for number in held for row in groups[number]), dtype=np.intp)
-
-
-def _rarest_class(label: Label, frequency: Counter[str]) -> str | None:
-    """Return the class that decides on the stratum of a text."""
-    return min(label_set(label), key=lambda name: (frequency[name], name), default=None)
-
-
-def _drawn_groups(
-    strata: list[list[int]], sizes: NDArray[np.intp], share: float, rng: np.random.Generator
-) -> list[int]:
-    """Draw groups of each stratum, up to its share; the remainder of rounding is added to the next stratum."""
-    drawn: list[int] = []
-    wanted = 0.0
-    for stratum in sorted(strata, key=len):
-        wanted += share * sizes[stratum].sum()
-        for group in rng.permutation(stratum)[:-1].tolist():
-            if wanted < sizes[group] / 2:
-                break
-            drawn.append(group)
-            wanted -= sizes[group]
-        wanted = min(wanted, 0.5)
-    return drawn
-
-
-def _keep_all_classes_in_training(held: list[int], groups: list[list[int]], labels: Sequence[Label]) -> None:
-    """Return groups to training until each class has a text there.
-
-    Only several labels a text, or contradictory ones, can make that necessary.
-    """
-    held_rows = {row for number in held for row in groups[number]}
-    trained = {name for row, label in enumerate(labels) if row not in held_rows for name in label_set(label)}
-    for number in list(held):
-        classes = {name for row in groups[number] for name in label_set(labels[row])}
-        if not classes <= trained:
-            held.remove(number)
-            trained |= classes

@@ -53,6 +53,17 @@ def output_format(output: str) -> OutputFormat:
     return cast("OutputFormat", found)
 
 
+def default_model_folder(data: str) -> Path:
+    """Return the folder in the working directory that a model is saved to if no other is given.
+
+    Examples
+    --------
+    >>> default_model_folder("mails/2024.csv").name, default_model_folder("-").name
+    ('2024-model', 'model')
+    """
+    return Path("model" if data == STDIN else f"{Path(data).stem}-model")
+
+
 @contextmanager
 def table_writer(output: str, file_format: OutputFormat) -> Iterator[Write]:
     """Open a table; the function that it yields appends a DataFrame, always of the same columns.
@@ -81,7 +92,8 @@ def table_writer(output: str, file_format: OutputFormat) -> Iterator[Write]:
 def check_output(output: str, data: str | None, model: str | None, *, overwrite: bool = True) -> None:
     """Refuse an output, before any work is done, that is not writable, the input, or a file of the model.
 
-    `data` is the path of the input, if there is one. Without `overwrite`, a file that exists is refused as well.
+    `data` is the path of the input and `model` that of the model, if there are any. Without `overwrite`, a file
+    that exists is refused as well.
     """
     if output == STDOUT:
         return
@@ -92,8 +104,8 @@ def check_output(output: str, data: str | None, model: str | None, *, overwrite:
         raise OutputError(f"{output}: there is no folder {path.parent}. Make it first, or choose another place.")
     if path.is_file() and data is not None and _is_input(path, data):
         raise OutputError(f"{output}: this is the input as well. Choose another place.")
-    files = [] if model is None else _files_of(Path(model))
-    if path.is_file() and any(path.samefile(file) for file in files if file.is_file()):
+    files = [] if model is None else [file for file in _files_of(Path(model)) if file.is_file()]
+    if path.is_file() and any(map(path.samefile, files)):
         raise OutputError(f"{output}: this is a file of the model. Choose another place.")
     if path.is_file() and not overwrite:
         raise OutputError(f"{output}: this exists. Leave out --no-clobber to replace it, or choose another place.")

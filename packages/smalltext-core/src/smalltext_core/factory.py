@@ -174,13 +174,6 @@ def pop_keywords(source: Callable[..., Any], keywords: dict[str, Any]) -> dict[s
         The class or function.
     keywords : dict of str to Any
         The keyword arguments, which are modified.
-
-    Examples
-    --------
-    >>> def tokenize(text, *, lowercase=True): ...
-    >>> keywords = {"lowercase": False, "lr": 0.1}
-    >>> pop_keywords(tokenize, keywords), keywords
-    ({'lowercase': False}, {'lr': 0.1})
     """
     return {name: keywords.pop(name) for name in inspect.signature(source).parameters if name in keywords}
 
@@ -218,6 +211,10 @@ def create_factory(
         raise UnsupportedError(f"{what} the ability multi_label.{hint}")
     builder = spec.resolve("builder")
     check_parameters(name, parameters)
+    for parameter, one in builder_parameters(name).items():
+        if one.default is one.empty and one.kind is one.KEYWORD_ONLY and parameter not in parameters:
+            advice = f"Write create_classifier({name!r}, {num_classes}, {parameter}=...)."
+            raise InvalidInputError(parameter, "nothing", f"a value, which {name!r} needs", advice)
     if spec.builder is None:
         return ConstructorFactory(builder, num_classes, multi_label=bool(multi_label), **parameters)
     return cast("ClassifierFactory", builder(num_classes, multi_label=multi_label, **parameters))

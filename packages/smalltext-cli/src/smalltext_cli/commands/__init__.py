@@ -9,19 +9,30 @@ from typing import Annotated, Literal
 
 import typer
 
+from smalltext_cli import completion
 from smalltext_cli.console import print_message
 from smalltext_cli.readers.files import InputFormat, Quoting
 from smalltext_core.atomic import expanded
 
 COLUMNS_PANEL = "The columns"
+SCORING_PANEL = "Scoring"
 
 ClassifierName = Annotated[
-    str, typer.Argument(metavar="NAME", help="The name of a classifier, as `smalltext list` shows it.")
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="The name of a classifier, as `smalltext list` shows it.",
+        autocompletion=completion.classifier_names,
+    ),
 ]
 ClassifierOption = Annotated[
     str,
     typer.Option(
-        "--classifier", "-c", metavar="NAME", help="The name of a classifier; `smalltext list` shows them."
+        "--classifier",
+        "-c",
+        metavar="NAME",
+        help="The name of a classifier; `smalltext list` shows them.",
+        autocompletion=completion.classifier_names,
     ),
 ]
 Settings = Annotated[
@@ -31,6 +42,7 @@ Settings = Annotated[
         metavar="KEY=VALUE",
         help="A parameter of the classifier; `smalltext info NAME` lists them. Repeat for several.",
         show_default=False,
+        autocompletion=completion.settings,
     ),
 ]
 _DATA = typer.Argument(
@@ -49,7 +61,13 @@ Overwrite = Annotated[
     ),
 ]
 ModelFolder = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A folder that `smalltext train` wrote.", callback=expanded)
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A folder that `smalltext train` wrote.",
+        callback=expanded,
+        autocompletion=completion.model_folders,
+    ),
 ]
 TextColumn = Annotated[
     str,

@@ -86,7 +86,7 @@ def _decoded(content: bytes) -> str:
 def _write_data(texts: list[str], labels: list[str], train: Path, test: Path) -> tuple[int, int]:
     import polars as pl
 
-    from smalltext_cli.training_run import held_out_rows
+    from smalltext_cli.splitting import held_out_rows
     from smalltext_cli.writers import table_writer
 
     held = held_out_rows(texts, labels, _TEST_SHARE, _SEED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,8 +17,11 @@ from smalltext_cli.console import (
     print_json,
     print_line,
     print_message,
+    progress_bar,
     results,
+    say_if_interrupted,
     set_verbosity,
+    warn,
     working,
 )
 from smalltext_core.atomic import expanded
@@ -62,7 +66,7 @@ def evaluate(
     """Score a model on labelled texts.
 
     The model decides whether a text may have several labels. DATA should hold texts that the model was not trained
-    on.
+    on; how many it was trained on is reported, if `smalltext train` wrote the model.
 
     Examples
     --------
@@ -75,11 +79,14 @@ def evaluate(
     from smalltext_cli import data_checks, diagnostics, writers
     from smalltext_cli.evaluation import evaluate_model, load_model
     from smalltext_cli.readers import Reader
+    from smalltext_cli.training_texts import TrainingTexts
 
     set_verbosity(quiet=quiet, verbose=verbose)
     if report is not None:
         writers.check_file_output(report, data, model, overwrite=overwrite)
-    loaded = load_model(model, trusted=trust, device=device)
+        say_if_interrupted(f"{report} is as it was." if Path(report).exists() else f"{report} was not written.")
+    with working(f"Loading {model} ..."):
+        loaded = load_model(model, trusted=trust, device=device)
     if separator is not None and not loaded.multi_label:
         raise UsageError(
             "--separator is for models that give several labels a text; this one gives one. Leave it out."
@@ -94,11 +101,11 @@ def evaluate(
         quoting,
         unlabelled="skip" if skip_unlabelled else "refuse",
     )
-    with working("Reading ...") as status:
-        with reader.open(data) as opened:
-            labelled = list(opened.rows)
-        status.update(f"Labelling {len(labelled):,} texts ...")
-        evaluation = evaluate_model(loaded, labelled, data, opened.source.unit)
+    with working("Reading ..."), reader.open(data) as opened:
+        labelled = list(opened.rows)
+    with progress_bar("Labelling") as update:
+        known = TrainingTexts.from_model(model, loaded.manifest)
+        evaluation = evaluate_model(loaded, labelled, data, opened.source.unit, known, update)
     if report is not None:
         from smalltext_cli.report import render_report
 
@@ -110,6 +117,8 @@ def evaluate(
     counts.update(zip(evaluation.names, (one.support for one in evaluation.scores.per_class), strict=True))
     data_checks.warn_of_names(counts)
     data_checks.warn_of_unscored(counts, counts, held_out=False)
+    if evaluation.seen:
+        warn(data_checks.trained_on_warning(evaluation.seen, len(labelled), evaluation.data_name))
     diagnostics.print_diagnostics(loaded.classifier, evaluation.scores, evaluation.names)
     if as_json:
         print_json(_as_dict(model, evaluation))
@@ -127,6 +136,7 @@ def _as_dict(model: str, evaluation: Evaluation) -> dict[str, Any]:
         "distribution": manifest.distribution,
         "version": manifest.version,
         "data": evaluation.data_name,
+        "trained_on_texts": evaluation.seen,
         "calibration": evaluation.probabilities.as_dict()["calibration"],
         **evaluation.scores.as_dict(evaluation.names),
     }
@@ -144,7 +154,7 @@ def _show(evaluation: Evaluation) -> None:
 
 def score_tables(scores: Scores, names: Sequence[str]) -> Iterator[Table]:
     """Yield the tables of the scores, of the classes, and of the confusions (multi-label: the decisions)."""
-    yield _overall_scores(scores)
+    yield _overall_scores(scores, names)
     yield _class_scores(scores, names)
     if scores.multi_label:
         yield _decisions(scores, names)
@@ -154,13 +164,15 @@ def score_tables(scores: Scores, names: Sequence[str]) -> Iterator[Table]:
         yield _top_confusions(scores, names)
 
 
-def _overall_scores(scores: Scores) -> Table:
+def _overall_scores(scores: Scores, names: Sequence[str]) -> Table:
+    from smalltext_cli.diagnostics import left_out_text
+
     low, high = scores.accuracy_interval
     exactly = "all classes right; " if scores.multi_label else ""
     zeros = scores.zero_probability_truths
     rows = [
         ("accuracy", scores.accuracy, f"{exactly}95% interval {low:.3f} to {high:.3f}"),
-        ("macro F1", scores.macro_f1, "every class has the same weight"),
+        ("macro F1", scores.macro_f1, f"every class has the same weight{left_out_text(scores, names)}"),
         ("micro F1", scores.micro_f1, f"every {'decision' if scores.multi_label else 'text'} has the same weight"),
         ("Hamming loss", scores.hamming_loss, "wrong decisions on a text and a class"),
         (

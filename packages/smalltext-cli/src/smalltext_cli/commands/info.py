@@ -8,25 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smalltext_cli import commands
+from smalltext_cli import commands, completion
 from smalltext_cli.console import (
     UsageError,
     counted,
     jsonable,
-    listed_names,
-    new_table,
     plain,
+    print_columns,
     print_json,
     print_line,
     results,
 )
 from smalltext_core import ClassifierSpec, Plugin, classifier_spec, classifiers, plugins
 from smalltext_core.atomic import expanded
-from smalltext_core.messages import LIMIT, install_command, one_line, printable, shown
+from smalltext_core.label_names import shown_name
+from smalltext_core.messages import LIMIT, install_command, one_line, shown
 
 if TYPE_CHECKING:
     from smalltext_cli.evaluation import Model
     from smalltext_cli.parameters import Parameters
+
+
+_MOST = 50
 
 
 def list_classifiers(*, as_json: commands.AsJson = False) -> None:
@@ -67,15 +70,15 @@ def list_classifiers(*, as_json: commands.AsJson = False) -> None:
 
 def _show_list(found: list[dict[str, Any]], problems: list[dict[str, Any]]) -> None:
     if found:
-        table = new_table("name", "what it is", "from", "abilities", left=(0, 1, 2, 3))
-        for one in found:
-            table.add_row(
-                plain(one["name"], style="bold"),
-                plain(one["summary"]),
-                plain(f"{one['distribution']} {one['version']}".rstrip()),
-                plain(", ".join(one["abilities"])),
-            )
-        results().print(table)
+        rows = [
+            [
+                one["name"],
+                f"{one['distribution']} {one['version']}".rstrip(),
+                f"{one['summary']} ({', '.join(one['abilities']) or 'no further abilities'})",
+            ]
+            for one in found
+        ]
+        print_columns(["name", "from", "what it is"], rows)
     else:
         print_line(f"No classifier is installed. A good first one: {install_command('smalltext-sklearn')}")
     for one in problems:
@@ -94,6 +97,7 @@ def info(
             metavar="NAME|MODEL",
             help="A classifier, as `smalltext list` shows it, or a folder that `smalltext train` wrote.",
             callback=expanded,
+            autocompletion=completion.classifiers_and_models,
         ),
     ],
     *,
@@ -108,7 +112,7 @@ def info(
 
         smalltext info mails-model
     """
-    from smalltext_cli.parameters import builder_parameters
+    from smalltext_cli.shipped_parameters import parameters_of
 
     if name not in classifiers() and (Path(name).is_dir() or Path(name).name != name):
         from smalltext_cli.evaluation import load_model
@@ -123,7 +127,7 @@ def info(
     if trust:
         raise UsageError(f"--trust is for the folder of a saved model, which {name!r} is not. Leave it out.")
     spec = classifier_spec(name)
-    parameters = builder_parameters(spec.resolve("builder"))
+    parameters = parameters_of(spec)
     provider = next(plugin for plugin in plugins() if any(one is spec for one in plugin.specs))
     if as_json:
         print_json(_as_dict(name, spec, provider, parameters))
@@ -132,6 +136,8 @@ def info(
 
 
 def _as_dict(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Parameters) -> dict[str, Any]:
+    from smalltext_cli.shipped_parameters import as_json
+
     return {
         "name": name,
         "summary": spec.summary,
@@ -142,49 +148,40 @@ def _as_dict(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Para
         "factory": spec.factory,
         "builder": spec.builder,
         "dataset": spec.dataset,
-        "parameters": [
-            {
-                "name": one.name,
-                "type": one.type_text,
-                "required": one.is_required,
-                "default": None if one.is_required else jsonable(one.default),
-                "meaning": one.meaning,
-            }
-            for one in parameters.named.values()
-        ],
+        "parameters": as_json(parameters),
     }
 
 
 def _show_info(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Parameters) -> None:
-    from rich.text import Text
-
-    console = results()
-    console.print(Text.assemble((printable(name), "bold"), f": {printable(spec.summary)}"))
-    facts = new_table(show_header=False)
-    facts.add_row("from", plain(provider.origin))
-    facts.add_row("abilities", plain(", ".join(spec.abilities) or "none beyond fit and predict"))
-    facts.add_row("classifier", plain(spec.classifier))
-    facts.add_row("dataset", plain(spec.dataset or "TextDataset alone"))
-    console.print(facts)
-    console.print()
-    table = new_table("parameter", "type", "default", "meaning", left=(0, 1, 2, 3))
-    for one in parameters.named.values():
-        default = "required" if one.is_required else shown(one.default)
-        meaning = plain(one.meaning, 4 * LIMIT)
-        table.add_row(plain(one.name, style="bold"), plain(one.type_text), plain(default), meaning)
-    console.print(table)
-    console.print()
-    console.print(
-        f"Set one: smalltext train DATA --classifier {name} --output FOLDER --set parameter=value", markup=False
-    )
+    print_line(f"{name}: {spec.summary}", style="bold")
+    facts = {
+        "from": provider.origin,
+        "abilities": ", ".join(spec.abilities) or "none beyond fit and predict",
+        "classifier": spec.classifier,
+        "dataset": spec.dataset or "TextDataset alone",
+    }
+    print_columns(["", ""], [list(fact) for fact in facts.items()])
+    print_line()
+    rows = [
+        [
+            one.name,
+            one.type_text,
+            "required" if one.is_required else shown(jsonable(one.default)),
+            one.meaning,
+        ]
+        for one in parameters.named.values()
+    ]
+    print_columns(["parameter", "type", "default", "meaning"], rows)
+    print_line()
+    print_line(f"Set one: smalltext train DATA --classifier {name} --output FOLDER --set parameter=value")
 
 
 def _model_as_dict(model: Model, folder: str) -> dict[str, Any]:
-    """Return what a model folder holds, as JSON values; its scores are those that `train` measured."""
-    from smalltext_cli.evaluation import SCORES
+    """Return what a model folder holds, as JSON values; its scores and counts are those that `train` recorded."""
+    from smalltext_cli.evaluation import model_parameters
+    from smalltext_cli.training_record import SCORES, TRAINING, json_in_model
 
     manifest = model.manifest
-    scores = Path(folder, SCORES).read_text(encoding="utf-8") if SCORES in manifest.files else "null"
     return {
         "model": folder,
         "classifier": manifest.classifier,
@@ -193,9 +190,10 @@ def _model_as_dict(model: Model, folder: str) -> dict[str, Any]:
         "multi_label": model.multi_label,
         "labels": list(model.names.names),
         "bytes": sum(Path(folder, name).stat().st_size for name in manifest.files),
-        "scores": json.loads(scores),
+        "training": json_in_model(folder, manifest, TRAINING),
+        "scores": json_in_model(folder, manifest, SCORES),
         **model.probabilities.as_dict(),
-        "parameters": dict(sorted(manifest.parameters.items())),
+        "parameters": {name: json.loads(value) for name, value in model_parameters(manifest, limit=None).items()},
     }
 
 
@@ -203,24 +201,26 @@ def _show_model(model: Model, content: dict[str, Any]) -> None:
     from smalltext_cli.diagnostics import scores_text
     from smalltext_cli.evaluation import model_parameters
 
-    names, scores = content["labels"], content["scores"]
+    names, scores, training = content["labels"], content["scores"], content["training"] or {}
     kind = "any number of them a text" if model.multi_label else "one a text"
+    counts = training.get("classes", {})
+    labels = [
+        f"{shown_name(one)} ({counts[one]:,})" if one in counts else shown_name(one) for one in names[:_MOST]
+    ]
     facts = {
         "classifier": content["classifier"],
         "written by": f"{content['distribution']} {content['version']}",
-        "classes": f"{len(names):,}, {kind}: {listed_names(names)}",
+        "classes": f"{len(names):,}, {kind}: {', '.join(labels)}{', ...' if len(names) > _MOST else ''}",
         **model.probabilities.as_text(),
         "size": f"{content['bytes'] / 1e3:,.0f} kB",
     }
+    if training:
+        seconds = f", in {training['seconds']:.1f} s"
+        facts["trained"] = f"{training['trained_at']}, on {counted(training['texts'], 'text')}{seconds}"
+        facts["versions"] = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
     if scores is not None:
         facts["scores"] = f"{scores_text(scores)}, on {counted(scores['texts'], 'text')}"
     print_line(content["model"], style="bold")
-    table = new_table(show_header=False)
-    for name, words in facts.items():
-        table.add_row(name, plain(words, 4 * LIMIT))
-    results().print(table)
+    print_columns(["", ""], [list(fact) for fact in facts.items()])
     print_line()
-    table = new_table("parameter", "value", left=(0, 1))
-    for name, value in model_parameters(model.manifest).items():
-        table.add_row(plain(name, style="bold"), plain(value, 4 * LIMIT))
-    results().print(table)
+    print_columns(["parameter", "value"], [list(one) for one in model_parameters(model.manifest).items()])

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from smalltext_cli import commands
-from smalltext_cli.console import UsageError, counted, note, print_message, set_verbosity, working
+from smalltext_cli.console import (
+    UsageError,
+    counted,
+    note,
+    print_message,
+    progress_bar,
+    say_if_interrupted,
+    set_verbosity,
+    working,
+)
 from smalltext_cli.readers.files import STDIN
 from smalltext_cli.writers import OutputFormat
 from smalltext_core.atomic import expanded
@@ -87,9 +96,13 @@ def predict(
         raise UsageError("Give DATA, a file of texts (- is standard input), or --text, but not both.")
     target_format = output_format or writers.output_format(output)
     writers.check_output(output, data, model, overwrite=overwrite)
-    predictor = predictions.Predictor(load_model(model, trusted=trust, device=device), proba=proba, top=top)
+    with working(f"Loading {model} ..."):
+        loaded = load_model(model, trusted=trust, device=device)
+    predictor = predictions.Predictor(loaded, proba=proba, top=top)
     reader = Reader(text_column, file_format=file_format, quoting=quoting, keep_columns=True)
     replaced = writers.replaced_file(output)
+    if output != writers.STDOUT:
+        say_if_interrupted(f"{output} is as it was." if replaced else f"{output} was not written.")
     begin = time.perf_counter()
     done = 0
     names: dict[str, str] = {}
@@ -97,12 +110,12 @@ def predict(
         given_texts(texts or [], text_column) if data is None else reader.open(data) as opened,
         writers.table_writer(output, target_format) as write,
         predictions.row_writer(opened.source, write, target_format, names.update) as write_rows,
-        working("Labelling ...") as status,
+        progress_bar("Labelling") as update,
     ):
         for rows in predictions.row_chunks(opened.rows):
             write_rows(rows, predictor.table([row.text for row in rows]))
             done += len(rows)
-            status.update(f"Labelling ... {counted(done, 'text')}")
+            update(done, opened.source.fraction)
     place = "standard output" if output == writers.STDOUT else output
     print_message(f"Labelled {counted(done, 'text')} in {time.perf_counter() - begin:.1f} s: {place}{replaced}")
     counts = opened.source.counts

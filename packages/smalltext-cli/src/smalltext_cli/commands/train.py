@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smalltext_cli import commands
-from smalltext_cli.console import counted, jsonable, print_json, print_line, set_verbosity
+from smalltext_cli.console import counted, jsonable, print_json, print_line, print_message, set_verbosity
 from smalltext_core.atomic import expanded
 
 if TYPE_CHECKING:
@@ -66,12 +66,51 @@ def train(
             help="Score on these texts instead of a held-out part of DATA.",
             show_default=False,
             callback=expanded,
+            rich_help_panel=commands.SCORING_PANEL,
         ),
     ] = None,
     held_out: Annotated[
-        float,
-        typer.Option(metavar="SHARE", min=0, max=0.9, help="The share of DATA that is held out to score on."),
-    ] = 0.2,
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            min=0,
+            max=0.9,
+            help="The share of DATA that is held out to score on; by default 0.2.",
+            show_default=False,
+            rich_help_panel=commands.SCORING_PANEL,
+        ),
+    ] = None,
+    cv: Annotated[
+        int | None,
+        typer.Option(
+            "--cv",
+            metavar="FOLDS",
+            min=2,
+            help="Score by a cross-validation of so many folds instead, and train the saved model on all texts.",
+            show_default=False,
+            rich_help_panel=commands.SCORING_PANEL,
+        ),
+    ] = None,
+    refit: Annotated[
+        bool,
+        typer.Option(
+            "--refit/--no-refit",
+            metavar="",
+            help="Whether the saved model is trained on all texts, or is the one that was scored.",
+            rich_help_panel=commands.SCORING_PANEL,
+        ),
+    ] = True,
+    report: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a report on the scored texts to this file, one HTML page.",
+            show_default=False,
+            callback=expanded,
+            rich_help_panel=commands.SCORING_PANEL,
+        ),
+    ] = None,
+    overwrite: commands.Overwrite = True,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -85,8 +124,8 @@ def train(
 ) -> None:
     """Train a classifier on labelled texts.
 
-    Part of the texts is held out, and the model is scored on it; copies of a text are never on both sides. The
-    model folder appears only once it is complete.
+    A model is scored on a part of the texts that is held out, and then a model is trained on all texts and saved;
+    copies of a text are never on both sides. The model folder appears only once it is complete.
 
     Examples
     --------
@@ -94,12 +133,17 @@ def train(
 
         smalltext train papers.jsonl -c sklearn -o model --multi-label --set class_weight=balanced --seed 1
 
+        smalltext train mails.csv -c sklearn --cv 5 --report report.html
+
         smalltext train train.tsv -c sklearn -o model --validation test.tsv --text-column body
     """
+    from smalltext_cli import writers
     from smalltext_cli.readers import Reader
     from smalltext_cli.training_run import TrainingRun
 
     set_verbosity(quiet=quiet, verbose=verbose)
+    if report is not None:
+        writers.check_file_output(report, data, None, overwrite=overwrite)
     run = TrainingRun(
         classifier,
         data,
@@ -117,11 +161,20 @@ def train(
         output=output,
         validation=validation,
         held_out=held_out,
+        cv=cv,
+        refit=refit,
+        overwrite=overwrite,
         max_classes=max_classes,
         seed=seed,
         device=device,
     )
     run.run()
+    replaced = ""
+    if report is not None:
+        from smalltext_cli.report import render_report
+
+        replaced = writers.replaced_file(report)
+        writers.write_file(report, render_report(run.evaluation()).encode())
     if as_json:
         print_json(
             {
@@ -129,7 +182,7 @@ def train(
                 "classifier": classifier,
                 "parameters": jsonable(run.values),
                 "data": run.summary.as_dict(),
-                "trained_on": len(run.split.train),
+                "trained_on": run.trained_on,
                 "seconds": round(run.seconds, 3),
                 **run.probabilities.as_dict(),
                 "scores": run.document,
@@ -137,17 +190,19 @@ def train(
         )
     else:
         _show(run)
+    if report is not None:
+        print_message(f"Report: {report}{replaced}")
 
 
 def _show(run: TrainingRun) -> None:
     from smalltext_cli.diagnostics import scores_text
 
-    print_line(f"Trained on {counted(len(run.split.train), 'text')} in {run.seconds:.1f} s")
+    print_line(f"Trained on {counted(run.trained_on, 'text')} in {run.seconds:.1f} s")
     if run.document is None:
         print_line("There are no scores: no text was held out. Give --validation FILE, or more texts.")
     else:
-        texts = counted(run.document["texts"], "text")
-        print_line(f"On {texts} {run.split.described}: {scores_text(run.document)}")
+        print_line(f"On {counted(run.document['texts'], 'text')} {run.described}: {scores_text(run.document)}")
+        print_line(run.scored_model)
     for name, words in run.probabilities.as_text().items():
         print_line(f"{name.capitalize()}: {words}")
-    print_line(f"Model: {run.output}")
+    print_line(f"Model: {run.output}{' (replaced the one that was there)' if run.is_replaced else ''}")

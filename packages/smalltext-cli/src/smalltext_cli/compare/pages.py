@@ -19,7 +19,8 @@ from smalltext_cli.compare.summary import (
     usual_answers,
 )
 from smalltext_cli.console import counted
-from smalltext_cli.report import beginning, environment
+from smalltext_cli.report import environment
+from smalltext_cli.report_texts import beginning
 from smalltext_core.messages import printable
 
 if TYPE_CHECKING:

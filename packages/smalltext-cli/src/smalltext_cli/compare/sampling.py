@@ -16,7 +16,7 @@ from smalltext_cli.auditing.near_duplicates import normalized
 from smalltext_cli.console import InputFileError, UsageError, counted, listed_names, note
 from smalltext_cli.data_checks import label_set
 from smalltext_cli.readers import Label, Reader
-from smalltext_cli.training_run import held_out_rows
+from smalltext_cli.splitting import held_out_rows
 from smalltext_core import LabelNames
 from smalltext_core.labels import Labels
 from smalltext_core.messages import shown

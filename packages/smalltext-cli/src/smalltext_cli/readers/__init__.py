@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from smalltext_cli.console import InputFileError, UsageError
@@ -54,12 +54,17 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Labelled:
-    """All rows of a file, column by column, and a sentence for each reason why there are not as many as lines."""
+    """All rows of a file, column by column, and a sentence for each reason why there are not as many as lines.
+
+    `lines` are the numbers of the rows, which count lines or rows, as `unit` says.
+    """
 
     texts: list[str]
     labels: list[Label]
     weights: list[float] | None
     notes: tuple[str, ...] = ()
+    lines: list[int] = field(default_factory=list)
+    unit: Literal["line", "row"] = "line"
 
 
 @dataclass(frozen=True)
@@ -211,7 +216,6 @@ class Reader:
         """
         with self.open(path) as opened:
             rows = list(opened.rows)
-        notes = list(opened.source.counts.notes())
         if opened.source.counts.unlabelled and not rows:
             advice = f"Fill in the column {shown_name(str(self.label_column))}."
             raise InputFileError(path, "no text has a label yet", advice)
@@ -222,7 +226,9 @@ class Reader:
             [row.text for row in rows],
             [row.label for row in rows if row.label is not None],
             weights or None,
-            tuple(notes),
+            tuple(opened.source.counts.notes()),
+            [row.line for row in rows],
+            opened.source.unit,
         )
 
     def _records(

@@ -80,6 +80,7 @@ def records(source: Source, columns: Sequence[str], *, keep_columns: bool = Fals
             if column not in schema["columns"]:
                 raise missing_column(source.name, number, columns, schema["columns"])
         source.header[:] = schema["columns"]
+        source.counts.total_rows = schema["rows"]
         read = schema["columns"] if keep_columns else list(columns)
         start, count = 0, _FIRST_SLICE
         while start < schema["rows"]:

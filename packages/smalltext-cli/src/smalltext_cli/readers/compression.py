@@ -1,17 +1,20 @@
-"""Decompression of files by gzip while they are read."""
+"""Streams that files are read through: decompression by gzip, and a first block to look at."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import zlib
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from smalltext_cli.console import InputFileError
 from smalltext_core.messages import one_line
 
 GZIP_ENDING = ".gz"
 _GZIP_MAGIC = b"\x1f\x8b"
+
+HEAD = 4096
+"""How many bytes at the beginning of a file can be looked at."""
 
 
 def is_gzip(head: bytes) -> bool:
@@ -46,5 +49,25 @@ class Gunzip(io.RawIOBase):
                 f"it is damaged, and cannot be decompressed ({one_line(str(error), 80)})",
                 "Compress it again.",
             ) from error
+        buffer[: len(block)] = block
+        return len(block)
+
+
+class PeekableStream(io.RawIOBase):
+    """A stream whose first block has up to `HEAD` bytes, even if a pipe delivers fewer at a time."""
+
+    def __init__(self, stream: io.BufferedReader[Any]) -> None:
+        self._stream = stream
+        self._is_first = True
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill a buffer with the next bytes, and return their number."""
+        read = self._stream.read if self._is_first else self._stream.read1
+        block = read(min(HEAD, len(buffer)) if self._is_first else len(buffer))
+        self._is_first = False
         buffer[: len(block)] = block
         return len(block)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, cast, get_args
 
 from smalltext_cli.console import InputFileError, counted
-from smalltext_cli.readers.compression import GZIP_ENDING, Gunzip, is_gzip
+from smalltext_cli.readers.compression import GZIP_ENDING, HEAD, Gunzip, PeekableStream, is_gzip
 
 FileFormat = Literal["csv", "tsv", "jsonl", "json", "txt", "parquet", "xlsx"]
 ExportName = Literal["label-studio", "argilla", "doccano", "prodigy", "spacy", "fasttext"]
@@ -71,7 +71,6 @@ _OTHER_MAGIC = {
 }
 
 _BOM = b"\xef\xbb\xbf"
-_HEAD = 4096
 
 
 @dataclass
@@ -81,7 +80,8 @@ class LineCounts:
     `multi_line_rows` have a quoted field with line breaks, and `first_of_them` is the first of their lines.
     `carriage_returns` counts rows that end in one alone, and `quoted_fields` rows that were read without quoting
     although a field begins and ends with a double quote. `unlabelled` counts rows that were skipped since they
-    have no label. `repeated_columns` are names that several columns have, and `remarks` sentences on an export.
+    have no label. `repeated_columns` are names that several columns have, `total_rows` is the number of rows of a
+    Parquet file or a workbook, and `remarks` are sentences on an export.
     """
 
     name: str
@@ -98,6 +98,7 @@ class LineCounts:
     quoting: bool = False
     remarks: list[str] = field(default_factory=list)
     repeated_columns: tuple[str, ...] = ()
+    total_rows: int = 0
     _last: str = field(default="", repr=False)
 
     def add_line(self, line: str) -> None:
@@ -164,6 +165,17 @@ class Source:
     head: bytes = b""
     check_unchanged: Callable[[], None] = lambda: None
     header: list[str] = field(default_factory=list)
+    file: BinaryIO | None = None
+    size: int = 0
+
+    @property
+    def fraction(self) -> float | None:
+        """How much of the file has been read, from 0 to 1; None if its size is not known, as of a pipe."""
+        if self.counts.total_rows:
+            return self.counts.rows / self.counts.total_rows
+        if self.file is None or not self.size or self.file_format in _BINARY:
+            return None
+        return min(self.file.tell() / self.size, 1.0)
 
     @property
     def unit(self) -> Literal["line", "row"]:
@@ -202,7 +214,7 @@ def open_source(path: str, file_format: InputFormat | None = None) -> Iterator[S
     """
     known = _file_format(file_format)
     if path == STDIN:
-        with io.BufferedReader(_PeekableStream(cast(io.BufferedReader, sys.stdin.buffer))) as stream:
+        with io.BufferedReader(PeekableStream(cast(io.BufferedReader, sys.stdin.buffer))) as stream:
             yield _source(path, "standard input", known, stream)
         return
     if known is None:
@@ -215,10 +227,12 @@ def open_source(path: str, file_format: InputFormat | None = None) -> Iterator[S
         file = Path(path).open("rb")  # noqa: SIM115 - closed below, outside of this try
     except OSError as error:
         raise InputFileError(path, _reason(error), "Give the path of a file with texts.") from error
-    with file, _unchanged(path, file) as check, io.BufferedReader(_PeekableStream(file)) as stream:
-        if file_format is None and known is None and not begins_like_fasttext(stream.peek(_HEAD)):
+    with file, _unchanged(path, file) as check, io.BufferedReader(PeekableStream(file)) as stream:
+        if file_format is None and known is None and not begins_like_fasttext(stream.peek(HEAD)):
             format_of(path)
-        yield replace(_source(path, path, known, stream), check_unchanged=check)
+        size = os.fstat(file.fileno()).st_size
+        opened = _source(path, path, known, stream)
+        yield replace(opened, check_unchanged=check, file=file, size=size)
 
 
 def _file_format(given: InputFormat | None) -> FileFormat | None:
@@ -230,13 +244,13 @@ def _file_format(given: InputFormat | None) -> FileFormat | None:
 
 def _source(path: str, name: str, file_format: FileFormat | None, stream: io.BufferedReader[Any]) -> Source:
     """Decompress a stream if it is compressed, and check its content or detect its format by it."""
-    is_compressed = is_gzip(stream.peek(_HEAD))
+    is_compressed = is_gzip(stream.peek(HEAD))
     if is_compressed:
         unzipped = io.BufferedReader(Gunzip(name, stream))
-        stream = io.BufferedReader(_PeekableStream(unzipped))
-    elif path.lower().endswith(GZIP_ENDING) and path != STDIN and stream.peek(_HEAD):
+        stream = io.BufferedReader(PeekableStream(unzipped))
+    elif path.lower().endswith(GZIP_ENDING) and path != STDIN and stream.peek(HEAD):
         raise InputFileError(name, "this is not compressed by gzip", f"Rename it: leave out {GZIP_ENDING}.")
-    head = stream.peek(_HEAD)
+    head = stream.peek(HEAD)
     file_format = file_format or _format_of_content(head)
     _check_content(name, file_format, head)
     if file_format in ("json", "jsonl"):
@@ -379,21 +393,3 @@ def _reason(error: OSError) -> str:
     if isinstance(error, IsADirectoryError):
         return "this is a folder"
     return f"it cannot be read ({error.strerror})"
-
-
-class _PeekableStream(io.RawIOBase):
-    """A stream whose first block has up to `_HEAD` bytes, even if a pipe delivers fewer at a time."""
-
-    def __init__(self, stream: io.BufferedReader[Any]) -> None:
-        self._stream = stream
-        self._is_first = True
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        read = self._stream.read if self._is_first else self._stream.read1
-        block = read(min(_HEAD, len(buffer)) if self._is_first else len(buffer))
-        self._is_first = False
-        buffer[: len(block)] = block
-        return len(block)

@@ -1,0 +1,44 @@
+"""Write ``parameters.json`` of each backend, from which the command shows parameters without importing it.
+
+Run it after a change of a signature or of the first sentence on a parameter:
+`python tests/architecture/parameter_files.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+from smalltext_cli.parameters import builder_parameters
+from smalltext_cli.shipped_parameters import PARAMETERS_FILE, as_json
+from smalltext_core import plugins
+
+
+def specs():
+    """Return the specs of this project's classifiers, by name."""
+    ready = [plugin for plugin in plugins() if plugin.status == "ready"]
+    found = [spec for plugin in ready if plugin.distribution.startswith("smalltext-") for spec in plugin.specs]
+    return {
+        spec.name: spec for spec in found if find_spec(package(spec)) and path(spec).parent.parent.name == "src"
+    }
+
+
+def package(spec):
+    return spec.classifier.partition(".")[0]
+
+
+def path(spec):
+    return Path(find_spec(package(spec)).origin).with_name(PARAMETERS_FILE)
+
+
+def content(spec):
+    """Return what the file should hold."""
+    parameters = builder_parameters(spec.resolve("builder"))
+    entry = {"open_ended": parameters.open_ended, "parameters": as_json(parameters)}
+    return json.dumps({spec.name: entry}, indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    for each in specs().values():
+        path(each).write_text(content(each), encoding="utf-8")

@@ -1,0 +1,41 @@
+"""What the shell completes."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from smalltext_cli import completion
+
+
+def test_classifiers_are_completed_with_what_they_are():
+    names = [name for name, summary in completion.classifier_names("skl") if summary]
+    assert names == ["sklearn"]
+
+
+def test_models_come_first_and_other_folders_lead_to_more(model, tmp_path, monkeypatch):
+    (tmp_path / "mails").symlink_to(model)
+    (tmp_path / "a-folder").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert completion.model_folders("") == ["mails", "a-folder/"]
+    assert completion.model_folders("m") == ["mails"]
+    assert completion.model_folders(f"{tmp_path}/m") == [f"{tmp_path}/mails"]
+    assert completion.model_folders("nowhere/") == []
+
+
+def test_parameters_of_the_classifier_that_is_given_are_completed():
+    context = SimpleNamespace(params={"classifier": "sklearn"})
+    assert [name for name, _ in completion.settings(context, "cal")] == ["calibration="]
+    assert completion.settings(SimpleNamespace(params={"classifier": None}), "") == []
+
+
+@pytest.mark.parametrize("words", ["train mails.csv -c skl", "info skl", "check skl"])
+def test_the_shell_is_told(process, words):
+    environment = {"_SMALLTEXT_COMPLETE": "complete_bash", "COMP_WORDS": f"smalltext {words}"}
+    environment["COMP_CWORD"] = str(len(words.split()))
+    ended = process(env={**os.environ, **environment})
+    assert b"sklearn" in ended.stdout
