@@ -154,3 +154,10 @@ def test_an_unknown_strategy_is_refused_with_those_that_there_are(smalltext, mod
     ended = smalltext("suggest", model, pool, "--strategy", "guess")
     assert ended.code == 2
     assert "breaking-ties" in ended.err
+
+
+def test_what_the_model_was_trained_on_is_not_suggested(smalltext, model, mails):
+    ended = smalltext("suggest", model, mails, "--label-column", "none")
+    assert ended.code == 0
+    assert ended.out.splitlines() == ["text,label,none,uncertainty"]
+    assert "trained on 1" in ended.err

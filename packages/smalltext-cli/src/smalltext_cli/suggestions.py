@@ -13,7 +13,9 @@ from smalltext_cli.auditing.near_duplicates import normalized
 from smalltext_cli.evaluation import Model, thresholds_of
 from smalltext_cli.readers import UNCERTAINTY, Reader, Row
 from smalltext_cli.readers.values import is_missing
+from smalltext_cli.training_texts import TrainingTexts
 from smalltext_core import Embedding, TextDataset, classifier_spec
+from smalltext_core.saving import Manifest
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -138,15 +140,18 @@ class LeftOut:
     ----------
     excluded : mapping of str to str
         Texts, by the form of each that `normalized` returns.
+    trained_on : TrainingTexts, optional
+        The hashes of the texts that the model was trained on, if it has them.
     """
 
     excluded: Mapping[str, str]
+    trained_on: TrainingTexts | None = None
 
     @classmethod
-    def of(cls, files: Iterable[str], text_column: str) -> LeftOut:
-        """Read the texts of files, in the formats of their extensions."""
+    def of(cls, files: Iterable[str], text_column: str, folder: str, manifest: Manifest) -> LeftOut:
+        """Read the texts of files, in the formats of their extensions, and the hashes in a model folder."""
         texts = (row.text for file in files for row in Reader(text_column).rows(file))
-        return cls({normalized(text): text for text in texts})
+        return cls({normalized(text): text for text in texts}, TrainingTexts.from_model(folder, manifest))
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,7 @@ class Pool:
         Texts are equal if they differ in case, spaces and Unicode variants alone. A copy of a labelled text is
         labelled already.
         """
-        counts = dict.fromkeys(("labelled already", "excluded", "empty", "copies of others"), 0)
+        counts = dict.fromkeys(("labelled already", "trained on", "excluded", "empty", "copies of others"), 0)
         first: dict[str, Row] = {}
         labelled: dict[str, str] = {}
         for row in rows:
@@ -190,6 +195,10 @@ class Pool:
                 first[key] = row
         kept = [row for key, row in first.items() if key not in labelled]
         counts["copies of others"] += len(first) - len(kept)
+        if left_out.trained_on is not None:
+            is_known = left_out.trained_on.contain([row.text for row in kept])
+            counts["trained on"] = int(is_known.sum())
+            kept = [row for row, known in zip(kept, is_known, strict=True) if not known]
         return cls(kept, counts, list({**left_out.excluded, **labelled}.values()))
 
 

