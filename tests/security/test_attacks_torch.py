@@ -49,6 +49,9 @@ def sound(tmp_path_factory):
     home = tmp_path_factory.mktemp("sound")
     for name in ("transformers", "setfit", "kimcnn"):
         backends.factory(name).new().fit(TOPICS).save(home / name)
+    pretrained("embeddings", tiny("embeddings", home / "encoder")).fit(TOPICS).save(
+        home / "embeddings", with_encoder=True
+    )
     return home
 
 
@@ -79,6 +82,10 @@ def pretrained(name, folder, **changes):
         from smalltext_transformers import TransformerBasedClassification
 
         return TransformerBasedClassification(folder, 3, num_epochs=1, seed=1, **changes)
+    if name == "embeddings":
+        from smalltext_embeddings import EmbeddingClassifier
+
+        return EmbeddingClassifier(folder, 3, seed=1, **changes)
     from smalltext_setfit import SetFitClassification
 
     return SetFitClassification(folder, 3, trainer_kwargs={"num_epochs": (0, 1)}, seed=1, **changes)
@@ -112,6 +119,15 @@ def test_a_saved_sentence_transformer_runs_no_code(attack, saved, marker, module
     refuse_saved(saved("setfit"), attack, marker, module)
 
 
+@each({**torch_attacks.SENTENCE_TRANSFORMERS, **torch_attacks.FILES})
+def test_a_saved_encoder_runs_no_code(attack, saved, marker, module):
+    folder = saved("embeddings")
+    attack(folder if attack in torch_attacks.FILES.values() else folder / "encoder", marker, module)
+    sign(folder, encoder=True)
+    with refused(marker):
+        st.load(folder)
+
+
 @each({**torch_attacks.KIMCNN, **torch_attacks.FILES})
 def test_a_saved_network_runs_no_code(attack, saved, marker, module):
     refuse_saved(saved("kimcnn"), attack, marker, module)
@@ -124,9 +140,9 @@ def test_a_saved_adapter_runs_no_code(attack, adapted, tmp_path, marker, module)
 
 
 def test_the_folders_that_are_attacked_are_sound(saved, adapted):
-    for name in ("transformers", "setfit", "kimcnn"):
+    for name in ("transformers", "setfit", "kimcnn", "embeddings"):
         folder = saved(name)
-        sign(folder)
+        sign(folder, encoder=name == "embeddings")
         assert st.load(folder).predict(TOPICS).shape == (len(TOPICS),)
         shutil.rmtree(folder)
     assert st.load(adapted).predict(TOPICS).shape == (len(TOPICS),)
@@ -141,18 +157,21 @@ def test_a_pretrained_transformer_runs_no_code(attack, tmp_path, marker, module)
     assert isinstance(error.value, InvalidInputError), "an argument is to blame as well"
 
 
+@pytest.mark.parametrize("name", ["setfit", "embeddings"])
 @each(torch_attacks.SENTENCE_TRANSFORMERS)
-def test_a_pretrained_sentence_transformer_runs_no_code(attack, tmp_path, marker, module):
-    folder = tiny("setfit", tmp_path / "folder" / "model")
+def test_a_pretrained_sentence_transformer_runs_no_code(name, attack, tmp_path, marker, module):
+    folder = tiny(name, tmp_path / "folder" / "model")
     attack(folder, marker, module)
     with refused(marker) as error:
-        pretrained("setfit", folder).fit(TOPICS)
+        pretrained(name, folder).fit(TOPICS)
     assert isinstance(error.value, InvalidInputError), "an argument is to blame as well"
 
 
-@pytest.mark.parametrize("name", ["transformers", "setfit"])
+@pytest.mark.parametrize("name", ["transformers", "setfit", "embeddings"])
 @each({**torch_attacks.WEIGHTS, "custom model": torch_attacks.custom_model})
-def test_a_pretrained_model_that_was_downloaded_runs_no_code(name, attack, tmp_path, marker, module, hub_cache):
+def test_a_pretrained_model_that_was_downloaded_runs_no_code(
+    name, attack, tmp_path, marker, module, hub_cache, monkeypatch
+):
     folder = tiny(name, tmp_path / "folder" / "model")
     attack(folder, marker, module)
     cache = hub_cache("org/tiny", folder)
@@ -161,6 +180,9 @@ def test_a_pretrained_model_that_was_downloaded_runs_no_code(name, attack, tmp_p
 
         classifier = pretrained(name, TransformerModelArguments("org/tiny", None, None, "always-local"))
         classifier.cache_dir = cache
+    elif name == "embeddings":
+        monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(cache))
+        classifier = pretrained(name, "org/tiny")
     else:
         from smalltext_setfit import SetFitModelArguments
 

@@ -11,19 +11,28 @@ thresholds of a multi-label problem.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, vstack
 
+from smalltext_core.conversion import is_number
+from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
-from smalltext_core.probabilities import choose_thresholds
+from smalltext_core.messages import one_line, shown
+from smalltext_core.probabilities import Probabilities, choose_thresholds, empty_probabilities
 
 if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+
     from smalltext_core.calibration import Calibration
 
 Floats: TypeAlias = "NDArray[np.float64]"
+HeadChoice: TypeAlias = "float | Literal['auto'] | LogisticRegression"
+"""How a head is fitted: C, "auto" for cross-validation, or an estimator of scikit-learn."""
 
 GRID = (1.0, 3.0, 10.0, 30.0, 100.0)
 """The values of C among which cross-validation chooses."""
@@ -48,7 +57,8 @@ class Head:
     """Shape (dimensions, num_classes); zeros for a class without a text."""
     intercepts: NDArray[np.float32]
     """-inf for a class without a text, inf for a class that applies to all texts of a multi-label problem."""
-    C: float
+    C: float | None
+    """None if the head was fitted by an estimator that the caller gave."""
     calibration: Calibration | None = None
     thresholds: Floats | None = None
     """Those of a multi-label problem, where they were chosen on held-out texts."""
@@ -56,6 +66,17 @@ class Head:
     def logits(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the logits of texts, shape (n, num_classes); the vectors have shape (n, dimensions)."""
         return vectors @ self.coefficients + self.intercepts
+
+    def probabilities(self, vectors: NDArray[np.float32], multi_label: bool) -> Probabilities:
+        """Return the calibrated probabilities of texts, shape (n, num_classes)."""
+        from scipy.special import expit, softmax
+
+        if len(vectors) == 0:
+            return empty_probabilities(len(self.intercepts))
+        logits = self.logits(vectors)
+        if self.calibration is not None:
+            return np.asarray(self.calibration.probabilities(logits), dtype=np.float32)
+        return np.asarray(expit(logits) if multi_label else softmax(logits, axis=1), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -79,33 +100,72 @@ class Problem:
         return replace(self, vectors=self.vectors[selected], y=self.y[selected], weights=weights)
 
 
+def check_head(head: object) -> HeadChoice:
+    """Return how a head is fitted, or raise InvalidInputError."""
+    if isinstance(head, str) and head == "auto":
+        return "auto"
+    kind = type(head)
+    if kind.__name__ != "LogisticRegression" or not kind.__module__.startswith("sklearn."):
+        if is_number(head) and 0 < head < np.inf:
+            return float(head)
+        allowed = "'auto', the C of a logistic regression (above 0), or a LogisticRegression of scikit-learn"
+        raise InvalidInputError("head", shown(head), allowed)
+    estimator: Any = head
+    from sklearn.base import clone
+
+    several = estimator.solver == "liblinear" or getattr(estimator, "multi_class", None) == "ovr"
+    if several or estimator.class_weight is not None or not isinstance(estimator.random_state, (int, type(None))):
+        allowed = "one that fits all classes at once, without class_weight, and with an int as random_state"
+        raise InvalidInputError("head", shown(head), allowed, "Class weights are class_weight=... beside it.")
+    try:
+        tried = clone(estimator)
+        tried.max_iter = min(tried.max_iter, 2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tried.fit([[0.0], [1.0]], [0, 1])
+    except Exception as error:  # scikit-learn checks parameters in fit
+        allowed = "one whose parameters scikit-learn accepts"
+        raise InvalidInputError("head", shown(head), allowed, f"{one_line(str(error))}.") from error
+    return cast("LogisticRegression", estimator)
+
+
+def with_described(y: Labels, numbers: list[int], num_classes: int, multi_label: bool) -> Labels:
+    """Append the class numbers of descriptions to labels."""
+    if not multi_label:
+        return np.append(np.asarray(y, dtype=np.int64), numbers)
+    ones = np.ones(len(numbers), dtype=np.int32)
+    rows = csr_matrix((ones, (range(len(numbers)), numbers)), shape=(len(numbers), num_classes))
+    return rows if y.shape[0] == 0 or y.ndim == 1 else csr_matrix(vstack([y, rows]), dtype=np.int32)
+
+
 def fit_head(
     problem: Problem,
-    C: float | None,
+    head: HeadChoice,
     *,
     calibrate: bool,
     choose_threshold: bool,
     rng: np.random.Generator,
     start: Head | None = None,
 ) -> Head:
-    """Fit a head, from the coefficients of a former one if there is one; C is chosen if it is None."""
+    """Fit a head, from the coefficients of a former one if there is one."""
     calibration = thresholds = folds = initial = None
-    if C is None or calibrate or choose_threshold:
+    chosen = FIXED_C if isinstance(head, str) else head
+    if isinstance(head, str) or calibrate or choose_threshold:
         sample = problem
         if len(problem.vectors) > _MOST_TEXTS:
             sample = problem.rows(np.sort(rng.permutation(len(problem.vectors))[:_MOST_TEXTS]))
         folds = _folds(sample.y, rng)
     if folds is not None:
-        C, logits, fitted = _cross_validated(sample, GRID if C is None else (C,), folds)
+        chosen, logits, fitted = _cross_validated(sample, GRID if isinstance(head, str) else (chosen,), folds)
         calibration = fitted if calibrate else None
         if choose_threshold:
             thresholds = choose_thresholds(_probabilities(logits, calibration), sample.y, sample.weights)
-    C = FIXED_C if C is None else C
     if start is not None and len(start.coefficients) == problem.vectors.shape[1]:
         initial = np.zeros((len(start.coefficients) + 1, problem.num_classes))
         finite = np.where(np.isfinite(start.intercepts), start.intercepts, 0.0)
         initial[:, : len(finite)] = np.vstack([start.coefficients, finite])
-    coefficients, intercepts = _fit(problem, C, initial)
+    coefficients, intercepts = _fit(problem, chosen, initial)
+    C = chosen if isinstance(chosen, float) else None
     return Head(coefficients.astype(np.float32), intercepts.astype(np.float32), C, calibration, thresholds)
 
 
@@ -125,8 +185,8 @@ def _folds(y: Labels, rng: np.random.Generator) -> NDArray[np.intp] | None:
 
 
 def _cross_validated(
-    problem: Problem, grid: tuple[float, ...], folds: NDArray[np.intp]
-) -> tuple[float, Floats, Calibration]:
+    problem: Problem, grid: tuple[Any, ...], folds: NDArray[np.intp]
+) -> tuple[Any, Floats, Calibration]:
     """Return the C with the least calibrated loss on held-out texts, the logits of these, and the calibration."""
     from smalltext_core.calibration import fit_logistic, fit_temperature
 
@@ -145,7 +205,8 @@ def _cross_validated(
     losses = [np.inf if one.log_loss is None else one.n_texts * one.log_loss[1] for one in fitted]
     if problem.multi_label:  # a mean over the classes, each of which is a problem
         losses = [problem.num_classes * loss for loss in losses]
-    losses += 0.5 * (np.log(np.array(grid) / FIXED_C) / _SD_OF_LOG_C) ** 2
+    if len(grid) > 1:
+        losses += 0.5 * (np.log(np.array(grid) / FIXED_C) / _SD_OF_LOG_C) ** 2
     best = int(np.argmin(losses))
     return grid[best], held_out[best], fitted[best]
 
@@ -165,7 +226,7 @@ def _probabilities(logits: Floats, calibration: Calibration | None) -> Floats:
 
 
 def _fit(
-    problem: Problem, C: float, start: Floats | None = None, tolerance: float = 1e-7
+    problem: Problem, C: float | LogisticRegression, start: Floats | None = None, tolerance: float = 1e-7
 ) -> tuple[Floats, Floats]:
     """Return coefficients, shape (dimensions, num_classes), and intercepts."""
     targets, weights = _targets(problem)
@@ -179,6 +240,11 @@ def _fit(
         intercepts[learned] = 0.0
         return coefficients, intercepts
     vectors = problem.vectors.astype(np.float64)
+    if not isinstance(C, float):
+        of_each = weights[:, learned] if problem.multi_label else weights
+        found = _fitted_by(C, vectors, targets[:, learned], of_each, problem.multi_label)
+        coefficients[:, learned], intercepts[learned] = found[:-1], found[-1]
+        return coefficients, intercepts
     basis = None
     if len(vectors) < vectors.shape[1]:  # the coefficients are combinations of the vectors: fewer numbers to find
         basis, triangle = np.linalg.qr(vectors.T)
@@ -192,6 +258,23 @@ def _fit(
     coefficients[:, learned] = found[:-1] if basis is None else basis @ found[:-1]
     intercepts[learned] = found[-1]
     return coefficients, intercepts
+
+
+def _fitted_by(estimator: Any, vectors: Floats, targets: Floats, weights: Floats, multi_label: bool) -> Floats:
+    """Return coefficients, and in the last row intercepts, that an estimator of scikit-learn finds."""
+    from sklearn.base import clone
+
+    def fitted(y: NDArray[Any], w: Floats) -> Floats:
+        copy = clone(estimator)
+        if copy.random_state is None:
+            copy.set_params(random_state=0)  # not from the global generator
+        copy.fit(vectors, y, sample_weight=w)
+        return np.vstack([copy.coef_.T, copy.intercept_])
+
+    if multi_label:
+        return np.hstack([fitted(y, w) for y, w in zip(targets.T, weights.T, strict=True)])
+    found = fitted(targets.argmax(axis=1), weights)
+    return found if found.shape[1] > 1 else np.hstack([np.zeros_like(found), found])
 
 
 def _targets(problem: Problem) -> tuple[Floats, Floats]:

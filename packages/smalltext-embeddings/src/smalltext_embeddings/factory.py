@@ -9,9 +9,9 @@ from typing import Any
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.factory import ConstructorFactory, checked_keywords, with_parameters_of
-from smalltext_embeddings.choice import WAYS, as_encoder
+from smalltext_embeddings.choice import as_encoder
 from smalltext_embeddings.classifier import EmbeddingClassifier
-from smalltext_embeddings.encoders import Encoder
+from smalltext_embeddings.encoders import WAYS, Encoder
 from smalltext_embeddings.multilingual import MULTILINGUAL
 
 
@@ -42,9 +42,11 @@ class EmbeddingClassifierFactory(ConstructorFactory[EmbeddingClassifier]):
         num_classes: int,
         kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        self.encoder = as_encoder(encoder)
+        given = checked_keywords(EmbeddingClassifier, kwargs)
+        options = {name: given[name] for name in ("device", "precision") if name in given}
+        self.encoder = as_encoder(encoder, **options)
         self.label = self.encoder.name
-        super().__init__(EmbeddingClassifier, num_classes, **checked_keywords(EmbeddingClassifier, kwargs))
+        super().__init__(EmbeddingClassifier, num_classes, **given)
 
     def new(self) -> EmbeddingClassifier:
         """Return a new, unfitted classifier."""

@@ -1,0 +1,163 @@
+"""Sentence transformers as frozen encoders; torch is imported when one is first used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smalltext_core.saving import damage_explained
+from smalltext_embeddings.encoders import SAMPLE, Content, Encoder, Vectors, contents_of, hash_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from smalltext_torch.device import Precision
+    from smalltext_torch.tokenization import SentenceTokenizer
+
+
+class SentenceTransformerEncoder(Encoder):
+    """The embeddings of a sentence transformer, from a folder that is checked before any library reads it.
+
+    In float32 on a CPU, a text is padded to a width that depends on its own length: its vector does not depend on
+    the other texts. Elsewhere it depends on them by rounding errors.
+    """
+
+    kind = "sentence-transformers"
+    in_saved_models = False
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        device: str | torch.device | None = None,
+        precision: str = "float32",
+    ) -> None:
+        self.name, self.device, self.precision = name, device, precision
+        self._folder: Path | None = folder
+        self._content: Content = {}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        settings = (self.kind, self.precision, *self._loaded.content)
+        return hash_of(*settings, *self._loaded.content.values())
+
+    @cached_property
+    def dimensions(self) -> int:
+        return self._loaded.dimensions
+
+    def files(self) -> Content | None:
+        content = self._loaded.content
+        return None if any(name.endswith(".bin") for name in content) else content
+
+    def encode(self, texts: list[str]) -> Vectors:
+        return self._loaded.encode(texts)
+
+    @cached_property
+    def _loaded(self) -> _Loaded:
+        from smalltext_torch.device import Precision, TorchRandomness, check_precision, resolve_device
+        from smalltext_torch.pretrained_files import temporary_folder
+        from smalltext_torch.sentence_transformer import (
+            load_pretrained,
+            model_files,
+            num_dimensions,
+            prompt_length,
+        )
+        from smalltext_torch.tokenization import DEFAULT_WINDOW, SentenceTokenizer
+
+        device = resolve_device(self.device)
+        precision = Precision.of(device, check_precision(self.precision) == "auto")
+        content = dict(self._content)
+        with temporary_folder() as place, TorchRandomness(0, device).as_global():
+
+            def find() -> Path:
+                for name, part in content.items():
+                    (place / name).parent.mkdir(parents=True, exist_ok=True)
+                    (place / name).write_bytes(part)
+                if self._folder is not None:
+                    for name, part in model_files(self._folder).items():
+                        is_path = isinstance(part, Path)
+                        content[name] = contents_of(self._folder, (name,))[name] if is_path else part
+                return self._folder or place
+
+            body = load_pretrained("encoder", self.name, find)
+        body = body.to(device).requires_grad_(requires_grad=False).eval()
+        tokenizer = SentenceTokenizer.of(body, body.max_seq_length or DEFAULT_WINDOW)
+        left_out, dimensions = prompt_length(body, tokenizer.prompt), num_dimensions(body)
+        loaded = _Loaded(content, body, tokenizer, left_out, dimensions, precision)
+        with damage_explained(self.name):
+            if not np.isfinite(loaded.encode(list(SAMPLE))).all():
+                raise ValueError("its weights give NaN or infinity")
+        return loaded
+
+    def __getstate__(self) -> dict[str, Any]:
+        content = {name: bytes(part) for name, part in self._loaded.content.items()}
+        kept = {name: held for name, held in vars(self).items() if name != "_loaded"}
+        return {**kept, "_folder": None, "_content": content}
+
+
+class _Loaded(NamedTuple):
+    """A sentence transformer in memory, and the files that it was loaded from."""
+
+    content: Content
+    body: Any
+    tokenizer: SentenceTokenizer
+    prompt_length: int | None
+    dimensions: int
+    precision: Precision
+
+    def encode(self, texts: list[str]) -> Vectors:
+        from torch.nn.functional import pad
+
+        from smalltext_torch.batching import make_batch
+        from smalltext_torch.device import inference
+        from smalltext_torch.tokenization import tokenize
+
+        tokenizer, precision = self.tokenizer, self.precision
+        tokens = tokenize(tokenizer.prompted(texts), tokenizer.tokenizer)
+        tokens = tokenizer.frame.cut(tokens, tokenizer.max_length)
+        tokenizer.check(tokens, "texts")
+        further = {} if self.prompt_length is None else {"prompt_length": self.prompt_length}
+        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        for rows, width in _batches(tokens.lengths, precision) if texts else ():
+            batch = make_batch(tokens, rows, precision.device, tokenizer.padding, precision.widths)
+            if width > batch.tokens.shape[1]:
+                columns = (0, width - batch.tokens.shape[1])
+                batch = replace(batch, tokens=pad(batch.tokens, columns, value=tokenizer.padding))
+            features = {"input_ids": batch.tokens, "attention_mask": batch.mask.long(), **further}
+            with inference(self.body, precision):
+                vectors[rows] = self.body(features)["sentence_embedding"].float().cpu().numpy()
+        return vectors
+
+
+def _batches(lengths: NDArray[np.int64], precision: Precision) -> Iterator[tuple[NDArray[np.intp], int]]:
+    """Divide texts into batches by their numbers of tokens, and yield to which width each is padded, at least.
+
+    In float32 on a CPU the width depends on the text alone, and so does whether there is padding at all, without
+    which libraries compute otherwise. A small matrix product adds in another order than a large one, and the size
+    from which on depends on the number of threads: small batches are filled up with texts that they hold already.
+    """
+    import torch
+
+    from smalltext_torch.batching import prediction_batches
+    from smalltext_torch.device import token_budget
+
+    budget, threads = token_budget(precision.device), torch.get_num_threads()
+    if precision.device.type != "cpu" or precision.dtype is not None:
+        for rows in prediction_batches(lengths, budget, precision.widths):
+            yield rows, 0
+        return
+    least = 32 if threads == 1 else 128 * threads
+    steps = 2.0 ** np.maximum(np.ceil(np.log2(lengths)) - 4, 0)  # widths are at most an eighth too large
+    widths = (np.ceil(lengths / steps) * steps).astype(np.int64)
+    keys = 2 * widths + (lengths < widths)
+    order = np.argsort(keys, kind="stable")
+    for group in np.split(order, np.flatnonzero(np.diff(keys[order])) + 1):
+        width = int(widths[group[0]])
+        for rows in np.array_split(group, -(-len(group) * width // budget)):
+            yield np.resize(rows, max(len(rows), -(-least // width))), width

