@@ -25,8 +25,11 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _FILES = ("*.json", "*.txt", "*.model", "*.spm", "bpe.codes", "prophetnet.tokenizer")
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "SMALL_TEXT_OFFLINE")
 _YES = ("1", "on", "true", "yes", "y", "t")
-_WEIGHTS = (("model.safetensors", "model-*.safetensors", "*/model.safetensors"), ("pytorch_model*.bin",))
-"""The patterns of weights; pickled ones are used only if there are no others."""
+_WEIGHTS = {
+    "*.safetensors*": ("model.safetensors", "model-*.safetensors", "*/model.safetensors"),
+    "*.bin*": ("pytorch_model*.bin", "*/pytorch_model.bin"),
+}
+"""The patterns of weights or their index, and of what is downloaded; pickled ones only if there are no others."""
 
 
 def as_encoder(
@@ -147,13 +150,13 @@ def _from_hub(name: str, download: bool) -> Path:
         tries.append((home, False))
     reason = "it is not on this computer"
     for cache, local in tries:
-        for weights in _WEIGHTS:
-            patterns = [*_FILES, *weights]
+        for weights, files in _WEIGHTS.items():
+            patterns = [*_FILES, *files]
             try:
                 found = snapshot_download(name, cache_dir=cache, allow_patterns=patterns, local_files_only=local)
             except Exception as error:  # of several libraries
                 reason = reason if local else f"it cannot be downloaded ({one_line(str(error))})"
                 break
-            if any(path.is_file() for pattern in weights for path in Path(found).glob(f"**/{pattern}")):
+            if any(path.is_file() for path in Path(found).rglob(weights)):
                 return Path(found)
     raise InvalidInputError("encoder", f"{shown(name)}, which is no folder, and {reason}", WAYS)
