@@ -8,7 +8,8 @@ from typing import Any
 
 from smalltext_cli.console import UsageError
 from smalltext_cli.parameters import Parameters, builder_parameters, parse_assignments, parse_values
-from smalltext_core import LabelNames, classifier_spec, classifiers, plugins
+from smalltext_cli.shipped_parameters import parameters_of
+from smalltext_core import ClassifierSpec, LabelNames, classifier_spec, classifiers, plugins
 from smalltext_core.errors import SmallTextError
 from smalltext_core.messages import install_command, shown
 
@@ -105,7 +106,7 @@ def _candidate(name: str, pairs: list[str], *, multi_label: bool, device: str | 
     if multi_label and "multi_label" not in spec.abilities:
         return "it gives one label a text."
     try:
-        parameters = builder_parameters(spec.resolve("builder"))
+        parameters = parameters_of(spec)
     except SmallTextError as error:
         return str(error)
     given = {pair.partition("=")[0].strip().replace("-", "_") for pair in pairs}
@@ -113,20 +114,24 @@ def _candidate(name: str, pairs: list[str], *, multi_label: bool, device: str | 
     if missing:
         options = " ".join(f"--set {name}.{key}=..." for key in missing)
         return f"it needs {', '.join(missing)}. Give it: {options}"
-    settings = _assignments(name, parameters, pairs, device)
+    settings = _assignments(spec, parameters, pairs, device)
     provider = next(one for one in plugins() if any(provided is spec for provided in one.specs))
     return Candidate(
         name, provider.distribution or provider.name, provider.version or "", settings, "seed" in parameters.named
     )
 
 
-def _assignments(name: str, parameters: Parameters, pairs: list[str], device: str | None) -> dict[str, str]:
+def _assignments(
+    spec: ClassifierSpec, parameters: Parameters, pairs: list[str], device: str | None
+) -> dict[str, str]:
+    """Check settings; a backend is imported only if it has some, since values are parsed by its types."""
     has_device = "device" in parameters.named
     try:
-        settings = parse_assignments(name, parameters, pairs, device=device if has_device else None)
-        parse_values(parameters, settings)
+        settings = parse_assignments(spec.name, parameters, pairs, device=device if has_device else None)
+        if settings:
+            parse_values(builder_parameters(spec.resolve("builder")), settings)
     except UsageError as error:
-        raise UsageError(str(error).replace("--set ", f"--set {name}.")) from None
+        raise UsageError(str(error).replace("--set ", f"--set {spec.name}.")) from None
     return settings
 
 
