@@ -35,12 +35,11 @@ _LIBRARIES = {
 """Libraries whose versions are recorded if they were used, by the names of their modules."""
 
 
-def training_record(
-    distribution: str, labels: Iterable[Label], settings: Mapping[str, Any], seconds: float
-) -> dict[str, Any]:
-    """Return the record of a training: date, texts of each class, settings, duration and versions.
+def training_record(distribution: str, labels: Iterable[Label], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of a training: date, texts of each class, settings and versions.
 
-    The date is that of the environment variable SOURCE_DATE_EPOCH, if that is set.
+    The date is that of the environment variable SOURCE_DATE_EPOCH, if that is set, for
+    builds that are repeated.
     """
     given = list(labels)
     now = os.environ.get("SOURCE_DATE_EPOCH")
@@ -52,7 +51,6 @@ def training_record(
         "texts": len(given),
         "classes": dict(sorted(class_counts(given).items())),
         "settings": jsonable(dict(settings)),
-        "seconds": round(seconds, 3),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
     }
 

@@ -365,7 +365,7 @@ class TrainingRun:
             return classifier
 
     def _save(self, classifier: AnyClassifier, data: Labelled, rows: Sequence[int]) -> None:
-        record = training_record(self._distribution, [data.labels[row] for row in rows], self.values, self.seconds)
+        record = training_record(self._distribution, [data.labels[row] for row in rows], self.values)
         texts = TrainingTexts.of(data.texts[row] for row in rows)
         files = {TRAINING_TEXTS: texts.to_bytes(), TRAINING: as_json_file(record)}
         if self.document is not None:

@@ -215,8 +215,7 @@ def _show_model(model: Model, content: dict[str, Any]) -> None:
         "size": f"{content['bytes'] / 1e3:,.0f} kB",
     }
     if training:
-        seconds = f", in {training['seconds']:.1f} s"
-        facts["trained"] = f"{training['trained_at']}, on {counted(training['texts'], 'text')}{seconds}"
+        facts["trained"] = f"{training['trained_at']}, on {counted(training['texts'], 'text')}"
         facts["versions"] = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
     if scores is not None:
         facts["scores"] = f"{scores_text(scores)}, on {counted(scores['texts'], 'text')}"
