@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smalltext_cli import training_run
 from smalltext_cli.console import InputFileError, UsageError
 from smalltext_cli.readers import Reader
 from smalltext_cli.readers.exports import decide
 from smalltext_cli.readers.files import EXPORTS as EXPORT_NAMES
 from smalltext_cli.training_run import TrainingRun
-from smalltext_core import classifier_spec
 from smalltext_core.errors import SmallTextError
+from smalltext_sklearn import SklearnClassifier
 
 EXPORTS = Path(__file__).with_name("exports")
 TEXTS = [
@@ -266,25 +264,34 @@ def test_an_export_that_is_cut_short_is_read_or_refused_in_one_line(tmp_path, cu
         assert "\n" not in str(refused)  # noqa: PT017
 
 
-def training(tmp_path, name, **options):
-    reader = Reader("text", "label", **options)
-    return TrainingRun("sklearn", str(EXPORTS / name), reader, output=tmp_path / "model", held_out=0)
+@pytest.fixture
+def fitted(monkeypatch):
+    """Return the texts and weights that each `fit` gets, as a list that grows."""
+    calls, fit = [], SklearnClassifier.fit
+
+    def recorded(self, train_set, weights=None):
+        calls.append((train_set.x, weights))
+        return fit(self, train_set, weights=weights)
+
+    monkeypatch.setattr(SklearnClassifier, "fit", recorded)
+    return calls
 
 
-def test_training_uses_the_weights(tmp_path):
-    run = training(tmp_path, "label_studio.json")
+@pytest.fixture
+def run(tmp_path):
+    data = str(EXPORTS / "label_studio.json")
+    return TrainingRun("sklearn", data, Reader("text", "label"), output=tmp_path / "model", held_out=0)
+
+
+def test_training_uses_the_weights(run, fitted):
     run.run()
-    assert run.split.weights == ANNOTATED
-    assert run.split.train.x == TEXTS
+    assert fitted == [(TEXTS, ANNOTATED)]
 
 
-def test_a_classifier_without_weights_is_trained_without_them(tmp_path, monkeypatch, capsys):
-    spec = classifier_spec("sklearn")
-    without = replace(spec, abilities=frozenset(spec.abilities) - {"weights"})
-    monkeypatch.setattr(training_run, "classifier_spec", lambda _: without)
-    run = training(tmp_path, "label_studio.json")
+def test_a_classifier_without_weights_is_trained_without_them(run, fitted, capsys):
+    run._takes_weights = False
     run.run()
-    assert run.split.weights is None
+    assert fitted == [(TEXTS, None)]
     assert "sklearn takes no weights" in capsys.readouterr().err
 
 
