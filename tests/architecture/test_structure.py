@@ -23,11 +23,14 @@ def module(name: str, path: Path) -> str:
 
 CORE_LINES = 4482
 CORE_FILES = 19
-SOURCE_FILES = 95
+SOURCE_FILES = 94
 """Upper bounds, which only become smaller: 2,000 lines, 15 files and 110 files are what the design asks for."""
 
 COMMAND, COMMAND_FILE_LINES = "smalltext-cli", 150
 """The package that gets further commands and file formats, a file each, and how long its files are on average."""
+
+UNCOUNTED = ("smalltext-cache", "smalltext-cli", "smalltext-embeddings")
+"""Packages whose files other bounds concern; smalltext-cache was a file of the newest backend."""
 
 NEWEST, NEWEST_FILES, NEWEST_LINES = "smalltext-embeddings", 12, 1412
 """The backend that was built as a plugin of others would be, and upper bounds on it; 1,200 lines are asked for."""
@@ -88,7 +91,7 @@ def test_the_core_is_tiny():
 
 
 def test_there_are_few_source_files():
-    assert sum(len(files(name)) for name in packages.NAMES if name not in (NEWEST, COMMAND)) <= SOURCE_FILES
+    assert sum(len(files(name)) for name in packages.NAMES if name not in UNCOUNTED) <= SOURCE_FILES
 
 
 def test_files_of_the_command_are_whole_subjects():

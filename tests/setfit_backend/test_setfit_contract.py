@@ -10,6 +10,8 @@ from smalltext_testing import parametrize_checks
 
 QUICK = {"mini_batch_size": 16, "num_iterations": 4, "lr": 5e-3, "seed": 1}
 DIFFERENTIABLE = {"use_differentiable_head": True, "head_lr": 0.1}
+UNCACHED = {"embedding_cache_size": 0}
+"""With a cache, a text that was encoded before would not show whether its embedding depends on its batch."""
 
 
 def factory(num_classes, multi_label, **parameters):
@@ -22,8 +24,8 @@ def factory(num_classes, multi_label, **parameters):
 @parametrize_checks(
     factory(3, multi_label=False),
     factory(2, multi_label=True),
-    factory(3, multi_label=False, **DIFFERENTIABLE),
-    factory(2, multi_label=True, **DIFFERENTIABLE),
+    factory(3, multi_label=False, **DIFFERENTIABLE, **UNCACHED),
+    factory(2, multi_label=True, **DIFFERENTIABLE, **UNCACHED),
     ids=["single-label", "multi-label", "single-label, differentiable", "multi-label, differentiable"],
 )
 @pytest.mark.filterwarnings("ignore:.* have more than .* tokens")

@@ -26,7 +26,6 @@ Vectors: TypeAlias = "NDArray[np.float32]"
 CACHE_SIZE = 512 * 2**20
 """The default limit of the memory in bytes."""
 
-_PORTION = 2048
 _ENTRY = 250
 """The bytes that a text takes besides its vector and its characters: in a dict and in arrays."""
 
@@ -298,6 +297,8 @@ class EmbeddingCache:
         nothing.
     folder : path, optional
         Where embeddings are kept for later processes; by default they are kept in memory alone.
+    portion : int, default=2048
+        The most texts that an encoder gets at once.
 
     Examples
     --------
@@ -306,9 +307,10 @@ class EmbeddingCache:
     (0, 1048576)
     """
 
-    def __init__(self, limit: int = CACHE_SIZE, folder: Path | None = None) -> None:
+    def __init__(self, limit: int = CACHE_SIZE, folder: Path | None = None, *, portion: int = 2048) -> None:
         self._memory = memory_cache(limit)
         self._folder = folder
+        self._portion = portion
         self._reader: FolderCache | None = None
         self._hits = self._misses = 0
 
@@ -327,7 +329,9 @@ class EmbeddingCache:
         ndarray of float32, shape (len(texts), dimensions)
         """
         vectors = np.empty((len(texts), encoder.dimensions), dtype=np.float32)
-        missing = self._memory.find(encoder.fingerprint, texts, vectors)
+        missing = np.arange(len(texts))
+        if self._memory.limit:
+            missing = self._memory.find(encoder.fingerprint, texts, vectors)
         number_of: dict[str, int] = {}
         if len(missing):
             numbers = [number_of.setdefault(texts[row], len(number_of)) for row in missing]
@@ -347,23 +351,26 @@ class EmbeddingCache:
 
     def _computed(self, texts: list[str], encoder: Embedder) -> Vectors:
         """Return the vectors of distinct texts that are not in memory, and keep them."""
-        fingerprint, dimensions = encoder.fingerprint, encoder.dimensions
-        vectors = np.empty((len(texts), dimensions), dtype=np.float32)
+        vectors = np.empty((len(texts), encoder.dimensions), dtype=np.float32)
         missing, keys = np.arange(len(texts)), []
         if self._folder is not None:
-            if self._reader is None or not self._reader.is_of(fingerprint, dimensions):
-                self._reader = FolderCache(self._folder, fingerprint, dimensions)
+            if self._reader is None or not self._reader.is_of(encoder.fingerprint, encoder.dimensions):
+                self._reader = FolderCache(self._folder, encoder.fingerprint, encoder.dimensions)
             keys = [key_of(text) for text in texts]
             missing = self._reader.find(keys, vectors)
             known = np.setdiff1d(np.arange(len(texts)), missing)
-            self._memory.add(fingerprint, [texts[row] for row in known], vectors[known])
+            self._keep([texts[row] for row in known], vectors[known], encoder)
             self._hits += len(known)
         self._misses += len(missing)
-        for start in range(0, len(missing), _PORTION):
-            rows = missing[start : start + _PORTION]
+        for start in range(0, len(missing), self._portion):
+            rows = missing[start : start + self._portion]
             chosen = [texts[row] for row in rows]
             vectors[rows] = encoder.embed(chosen)
-            self._memory.add(fingerprint, chosen, vectors[rows])
+            self._keep(chosen, vectors[rows], encoder)
         if self._reader is not None and len(missing):
             self._reader.add([keys[row] for row in missing], vectors[missing])
         return vectors
+
+    def _keep(self, texts: list[str], vectors: Vectors, encoder: Embedder) -> None:
+        if self._memory.limit:  # else nothing is kept, and no fingerprint is needed, which may take a while
+            self._memory.add(encoder.fingerprint, texts, vectors)

@@ -146,7 +146,7 @@ NEEDED_TOO: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "smalltext-cli": ("smalltext-testing",),
         "smalltext-core": (),
         "smalltext-kimcnn": ("smalltext-torch",),
-        "smalltext-setfit": ("smalltext-torch",),
+        "smalltext-setfit": ("smalltext-cache", "smalltext-torch"),
         "smalltext-sklearn": (),
         "smalltext-testing": (),
         "smalltext-torch": (),

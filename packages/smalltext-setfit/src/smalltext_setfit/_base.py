@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import joblib
 import numpy as np
@@ -19,7 +19,9 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import LabelBinarizer
 from torch import nn
 
+from smalltext_cache import CacheInfo
 from smalltext_core import validation
+from smalltext_core.atomic import as_path
 from smalltext_core.calibration import Calibration
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError, ModelFolderError
@@ -28,11 +30,12 @@ from smalltext_core.probabilities import Probabilities
 from smalltext_core.saving import MANIFEST, Manifest
 from smalltext_core.validation import check_positive, check_thresholds, check_within
 from smalltext_setfit import __version__
+from smalltext_setfit._body_cache import BodyCache
 from smalltext_setfit._model import (
-    EmbeddingCache,
     SentenceClassifier,
     SetFitInference,
     SetFitState,
+    TrainedEmbeddings,
     UniqueTexts,
     load_saved_body,
     make_network,
@@ -47,6 +50,9 @@ from smalltext_torch.progress import described
 from smalltext_torch.saving import saved_value
 from smalltext_torch.sentence_transformer import quiet_libraries
 from smalltext_torch.tokenization import SentenceTokenizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 HEAD = "head.safetensors"
 SETFIT_CONFIG, SETFIT_HEAD = "config_setfit.json", "model_head.pkl"
@@ -66,7 +72,11 @@ class SetFitBase(TorchModelBase[SetFitState]):
     use_differentiable_head: bool
     precision: PrecisionName
     seed: int | None
+    embedding_cache_size: int
+    embedding_cache_dir: Path | None
     validation_: tuple[float, float] | None
+    _cache: BodyCache | None = None
+    """None while a network is loaded and tried out, which may be damaged."""
 
     @overload
     def embed(
@@ -102,6 +112,17 @@ class SetFitBase(TorchModelBase[SetFitState]):
         data_set = validation.prediction_data(data_set, fitted=True, classifier=self)
         embeddings, proba = self.inference_strategy(state, data_set, description).embeddings()
         return (embeddings, proba) if return_proba else embeddings
+
+    def cache_info(self) -> CacheInfo:
+        """Return how often texts were found in the cache of embeddings, and how full it is.
+
+        Returns
+        -------
+        CacheInfo
+            Hits and misses are those of this object; texts and sizes those of the memory of the process.
+        """
+        cache = self._new_cache() if self._cache is None else self._cache
+        return cache.embeddings.info()
 
     def save(self, folder: str | Path, *, for_setfit: bool = False) -> None:
         """Write the fitted classifier to a folder, whole or not at all: weights as safetensors, the rest as JSON.
@@ -154,6 +175,39 @@ class SetFitBase(TorchModelBase[SetFitState]):
 
         self.write_folder(folder, write, learned)
 
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        device: str | torch.device | None = None,
+        *,
+        embedding_cache_dir: str | Path | None = None,
+    ) -> Self:
+        """Load a classifier from a folder that `save` wrote; no code in the folder is run.
+
+        The folder may be untrusted: its contents are checked before any of them are used.
+
+        Parameters
+        ----------
+        folder : path
+        device : str or torch.device, optional
+            The device to compute on; by default that of the saved classifier if available, else the best one.
+        embedding_cache_dir : path, optional
+            A folder in which embeddings are kept; a saved model does not name it.
+
+        Raises
+        ------
+        ModelFolderError
+            If the folder is no saved model of this class, or is damaged.
+        InvalidInputError
+            If there is no such device.
+        """
+        path = None if embedding_cache_dir is None else as_path(embedding_cache_dir, "embedding_cache_dir")
+        classifier = super().load(folder, device)
+        classifier.embedding_cache_dir = path
+        classifier._cache = classifier._new_cache()
+        return classifier
+
     @property
     def model(self) -> SentenceClassifier | None:
         """The trained network; None before `fit`. Its `body` is the SentenceTransformer, its `head` a Linear."""
@@ -169,7 +223,8 @@ class SetFitBase(TorchModelBase[SetFitState]):
     ) -> SetFitInference:
         """Return how the probabilities of the texts of a checked dataset are computed."""
         texts = UniqueTexts.of(data_set, state.tokenizer)
-        return SetFitInference(state, texts, self.precision_on(state.device), description)
+        cache = self._cache if state is self._state else None  # nothing is cached while `fit` goes on
+        return SetFitInference(state, texts, self.precision_on(state.device), description, cache)
 
     def compute_metrics(
         self, state: SetFitState, validation_set: Dataset[Any], description: str | None = "validate"
@@ -186,6 +241,7 @@ class SetFitBase(TorchModelBase[SetFitState]):
         if not isinstance(training.get("loss", ""), str):
             training["loss"] = training["loss"].__name__
         saved = {**super().parameters_to_save(), "model_kwargs": model, "trainer_kwargs": training}
+        del saved["embedding_cache_dir"]
         return {**saved, "setfit_model_args": self.setfit_model_args.to_json()}
 
     @classmethod
@@ -239,12 +295,23 @@ class SetFitBase(TorchModelBase[SetFitState]):
                 check_positive("head_training.learning_rate", held["learning_rate"]),
                 check_within("head_training.l2_weight", held["l2_weight"], 0),
             )
-        cache = EmbeddingCache.of([], np.empty((0, dimensions), dtype=np.float32))
-        return SetFitState(tokenizer, network, self.saved_loss(manifest), manifest.names, cache, args)
+        trained = TrainedEmbeddings.of([], np.empty((0, dimensions), dtype=np.float32))
+        self._cache = None
+        return SetFitState(tokenizer, network, self.saved_loss(manifest), manifest.names, trained, args)
 
     def precision_on(self, device: torch.device) -> Precision:
         """Return the precision to compute in on a device."""
         return Precision.of(device, self.precision == "auto")
+
+    def _new_cache(self) -> BodyCache:
+        return BodyCache(self.embedding_cache_size, self.embedding_cache_dir)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_cache": None}  # embeddings stay in the process that computed them
+
+    def __setstate__(self, pickled: dict[str, Any]) -> None:
+        super().__setstate__(pickled)
+        self._cache = self._new_cache()
 
 
 def _read_validation(manifest: Manifest) -> tuple[float, float] | None:

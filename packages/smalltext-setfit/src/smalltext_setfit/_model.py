@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from smalltext_core.label_names import LabelNames
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities
+from smalltext_setfit._body_cache import BodyCache
 from smalltext_setfit._head import make_linear
 from smalltext_setfit.arguments import ModelKwargs, SetFitModelArguments
 from smalltext_setfit.training_args import HeadTrainingArgs
@@ -52,6 +54,11 @@ class UniqueTexts:
     tokens: Ragged
     of_row: NDArray[np.intp]
     padding: int
+
+    def take(self, numbers: NDArray[np.intp]) -> UniqueTexts:
+        """Return some of the texts, each as one row."""
+        texts = [self.texts[number] for number in numbers]
+        return replace(self, texts=texts, tokens=self.tokens.take(numbers), of_row=np.arange(len(numbers)))
 
     @classmethod
     def of(cls, data_set: Dataset[Any], tokenizer: SentenceTokenizer) -> UniqueTexts:
@@ -161,6 +168,11 @@ class SentenceClassifier(nn.Module):
         self.body.model_card_data.register_model(self.body)
 
     @property
+    def dimensions(self) -> int:
+        """The length of an embedding."""
+        return self.head.in_features
+
+    @property
     def word_embedding(self) -> nn.Embedding | None:
         """The token embeddings of the body; None if it has no plain embedding layer."""
         layer = cast("Any", self.body[0]).auto_model.get_input_embeddings()
@@ -216,21 +228,20 @@ def embed_texts(
 
 
 @dataclass(frozen=True)
-class EmbeddingCache:
-    """Embeddings, shape (n, dimensions), of texts that a head was fitted to; `rows` has the row of each."""
+class TrainedEmbeddings:
+    """Embeddings, shape (n, dimensions), of the texts that `fit` fitted the head to; `rows` has the row of each.
+
+    They are apart from the cache, which predictions use: those of a model that was loaded in another process, and
+    has not seen the training texts, are then the same bits.
+    """
 
     rows: dict[str, int]
     embeddings: NDArray[np.float32]
 
     @classmethod
-    def of(cls, texts: list[str], embeddings: NDArray[np.float32]) -> EmbeddingCache:
-        """Return a cache of distinct texts."""
+    def of(cls, texts: list[str], embeddings: NDArray[np.float32]) -> TrainedEmbeddings:
+        """Return the embeddings of distinct texts."""
         return cls({text: row for row, text in enumerate(texts)}, embeddings)
-
-    def take(self, texts: list[str]) -> NDArray[np.float32]:
-        """Return the embeddings of texts that are in the cache."""
-        found: NDArray[np.float32] = self.embeddings[[self.rows[text] for text in texts]]
-        return found
 
 
 @dataclass(frozen=True)
@@ -241,31 +252,13 @@ class SetFitState:
     network: SentenceClassifier
     loss: Loss
     label_names: LabelNames | None
-    cache: EmbeddingCache = field(repr=False)
+    trained: TrainedEmbeddings = field(repr=False)
     head_training: HeadTrainingArgs
 
     @property
     def device(self) -> torch.device:
         """The device of the network."""
         return next(iter(self.network.parameters())).device
-
-    def cache_with(self, texts: UniqueTexts, precision: Precision) -> EmbeddingCache:
-        """Return the cache with these texts; only texts that are not in it yet are encoded."""
-        missing = [number for number, text in enumerate(texts.texts) if text not in self.cache.rows]
-        tokens = texts.tokens.take(np.array(missing, dtype=np.intp))
-        added = embed_texts(self.network, tokens, precision, texts.padding)
-        return EmbeddingCache.of(
-            [*self.cache.rows, *(texts.texts[number] for number in missing)],
-            np.concatenate([self.cache.embeddings, added]),
-        )
-
-    def logits(self, texts: UniqueTexts, precision: Precision) -> NDArray[np.float32]:
-        """Return the logits of each row."""
-        inference = BatchInference(texts.tokens, precision, texts.padding, None)
-        found = inference.compute(
-            self.network, lambda batch: self.network(batch)[1], self.network.head.out_features
-        )
-        return found[texts.of_row]
 
     def evaluate(self, proba: Probabilities, y: Labels) -> tuple[float, float]:
         """Return (loss, accuracy) of probabilities: means over texts, and over labels as well (multi-label)."""
@@ -284,20 +277,21 @@ class SetFitState:
 
 @dataclass(frozen=True)
 class SetFitInference:
-    """The inference strategy: each distinct text passes through the network once."""
+    """The inference strategy: each distinct text passes through the sentence transformer once.
+
+    With a `cache`, texts whose embeddings it holds do not. The head is applied to all embeddings at once, so
+    that probabilities do not depend on which of them were cached.
+    """
 
     state: SetFitState
     texts: UniqueTexts
     precision: Precision
     description: str | None = "predict"
+    cache: BodyCache | None = None
 
     def probabilities(self) -> Probabilities:
         """Return the probability of each class for each text, float32, shape (n, num_classes)."""
-        network, loss = self.state.network, self.state.loss
-        found = self._batches(self.texts.tokens).compute(
-            network, lambda batch: loss.probabilities(network(batch)[1]), network.head.out_features
-        )
-        return found[self.texts.of_row]
+        return self._probabilities(self.unique_embeddings())[self.texts.of_row]
 
     def sampled_probabilities(self, samples: int, randomness: TorchRandomness) -> NDArray[np.float32]:
         """Return samples of the probabilities under dropout, float32, shape (n, samples, num_classes)."""
@@ -308,17 +302,65 @@ class SetFitInference:
 
     def embeddings(self) -> tuple[NDArray[np.float32], Probabilities]:
         """Return the embeddings that the head takes, and the probabilities, of each text."""
-        network, loss = self.state.network, self.state.loss
+        unique = self.unique_embeddings()
+        return unique[self.texts.of_row], self._probabilities(unique)[self.texts.of_row]
 
-        def embeddings_and_proba(batch: Batch) -> torch.Tensor:
-            embeddings, logits = network(batch)
-            return torch.cat([embeddings.float(), loss.probabilities(logits)], dim=1)
+    def unique_embeddings(self) -> NDArray[np.float32]:
+        """Return the embeddings that the head takes, of each distinct text."""
+        if self.cache is None:
+            return self.compute(self.texts)
+        return self.cache.embeddings.vectors(self.texts.texts, _Embedder(self, self.cache))
 
-        width = network.head.in_features
-        batches = self._batches(self.texts.tokens)
-        both = batches.compute(network, embeddings_and_proba, width + network.head.out_features)
-        embeddings, proba = np.split(both[self.texts.of_row], [width], axis=1)
-        return np.ascontiguousarray(embeddings), np.ascontiguousarray(proba)
+    def with_trained(self, trained: TrainedEmbeddings) -> NDArray[np.float32]:
+        """Return the embeddings of each text; those of the texts of `fit` are the ones of `fit`."""
+        rows = np.array([trained.rows.get(text, -1) for text in self.texts.texts], dtype=np.intp)
+        others = np.flatnonzero(rows < 0)
+        unique = trained.embeddings[rows] if len(others) < len(rows) else self.unique_embeddings()
+        if 0 < len(others) < len(rows):
+            unique[others] = replace(self, texts=self.texts.take(others)).unique_embeddings()
+        return unique[self.texts.of_row]
+
+    def compute(self, texts: UniqueTexts) -> NDArray[np.float32]:
+        """Embed texts with the sentence transformer."""
+        network = self.state.network
+        return self._batches(texts.tokens).compute(network, lambda batch: network(batch)[0], network.dimensions)
+
+    def _probabilities(self, embeddings: NDArray[np.float32]) -> Probabilities:
+        """Apply the head, in float64, so that rounding to float32 hides with which other texts that was done."""
+        head = self.state.network.head
+        with torch.inference_mode(), Precision(torch.device("cpu")).autocast():
+            vectors = torch.from_numpy(embeddings).double()
+            logits = nn.functional.linear(vectors, head.weight.cpu().double(), head.bias.cpu().double())
+            proba: Probabilities = self.state.loss.probabilities(logits).float().numpy()
+        return proba
 
     def _batches(self, tokens: Ragged) -> BatchInference:
         return BatchInference(tokens, self.precision, self.texts.padding, self.description)
+
+
+class _Embedder:
+    """The sentence transformer as the cache calls it, for the distinct texts of a dataset."""
+
+    def __init__(self, inference: SetFitInference, cache: BodyCache) -> None:
+        self._inference = inference
+        self._cache = cache
+
+    @property
+    def dimensions(self) -> int:
+        return self._inference.state.network.dimensions
+
+    @cached_property
+    def fingerprint(self) -> str:
+        state, precision = self._inference.state, self._inference.precision
+        network, tokenizer = state.network, state.tokenizer
+        settings = (network.normalize, network.prompt_length, precision.dtype, precision.device.type)
+        texts = (tokenizer.tokenizer_id, tokenizer.max_length, tokenizer.prompt, tokenizer.padding)
+        return self._cache.fingerprint(network.body, (*settings, *texts))
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {text: number for number, text in enumerate(self._inference.texts.texts)}
+
+    def embed(self, texts: list[str]) -> NDArray[np.float32]:
+        numbers = np.array([self._numbers[text] for text in texts], dtype=np.intp)
+        return self._inference.compute(self._inference.texts.take(numbers))

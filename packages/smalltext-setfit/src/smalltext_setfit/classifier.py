@@ -13,12 +13,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
+from smalltext_cache import CACHE_SIZE
 from smalltext_core import validation
+from smalltext_core.atomic import as_path
 from smalltext_core.calibration import Calibration, CalibrationChoice, check_calibration
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels
-from smalltext_core.validation import ClassWeight, by_number, check_class_weight, class_weights
+from smalltext_core.validation import ClassWeight, by_number, check_class_weight, check_count, class_weights
 from smalltext_setfit._base import SetFitBase
 from smalltext_setfit._head import (
     HeadSettings,
@@ -30,8 +32,9 @@ from smalltext_setfit._head import (
     fit_head,
 )
 from smalltext_setfit._model import (
-    EmbeddingCache,
+    SetFitInference,
     SetFitState,
+    TrainedEmbeddings,
     UniqueTexts,
     load_pretrained_body,
     make_network,
@@ -115,6 +118,12 @@ class SetFitClassification(SetFitBase):
     pretrained_share : float, default=0.0
         The share of the weights before training on pairs in an average with those after it, from 0 to 1. An
         average keeps more of what the sentence transformer knew, at no cost in inference (Wortsman et al. 2022).
+    embedding_cache_size : int, default=536870912
+        The most bytes of the embeddings that are kept in memory, for all classifiers of the process, so that
+        `predict_proba`, `embed`, `validate` and `refit_head` encode a text once; 0 keeps none. Embeddings of
+        another sentence transformer, or of one whose weights have changed, are not used.
+    embedding_cache_dir : path, optional
+        A folder in which embeddings are kept for later processes; by default they are kept in memory alone.
 
     Attributes
     ----------
@@ -165,13 +174,15 @@ class SetFitClassification(SetFitBase):
         calibration: CalibrationChoice = "none",
         validation_set_size: float | Literal["auto"] = 0.0,
         pretrained_share: float = 0.0,
+        embedding_cache_size: int = CACHE_SIZE,
+        embedding_cache_dir: str | Path | None = None,
     ) -> None:
         self.setfit_model_args = SetFitModelArguments.of(setfit_model_args)
         self.num_classes = validation.check_num_classes(num_classes, multi_label)
         self.multi_label = validation.check_flag("multi_label", multi_label)
-        self.max_seq_len = validation.check_count("max_seq_len", max_seq_len)
+        self.max_seq_len = check_count("max_seq_len", max_seq_len)
         self.use_differentiable_head = validation.check_flag("use_differentiable_head", use_differentiable_head)
-        self.mini_batch_size = validation.check_count("mini_batch_size", mini_batch_size)
+        self.mini_batch_size = check_count("mini_batch_size", mini_batch_size)
         self.model_kwargs = copy.deepcopy(current_model_kwargs(model_kwargs))
         self._parsed_model_kwargs = ModelKwargs(**self.model_kwargs)
         check_head_params(self._head_settings, self.multi_label)
@@ -181,7 +192,7 @@ class SetFitClassification(SetFitBase):
         self.device = device
         check_class_weight(class_weight, self.num_classes)
         self.class_weight = class_weight
-        self.pairs_per_text = validation.check_count("pairs_per_text", pairs_per_text)
+        self.pairs_per_text = check_count("pairs_per_text", pairs_per_text)
         self.precision = check_precision(precision)
         self.multi_label_threshold = validation.check_thresholds(multi_label_threshold, self.num_classes)
         self.warm_start = validation.check_flag("warm_start", warm_start)
@@ -190,6 +201,10 @@ class SetFitClassification(SetFitBase):
         self.calibration = check_calibration(calibration)
         self.validation_set_size = check_validation_set_size(validation_set_size)
         self.pretrained_share = validation.check_within("pretrained_share", pretrained_share, 0, 1)
+        self.embedding_cache_size = check_count("embedding_cache_size", embedding_cache_size, minimum=0)
+        path = embedding_cache_dir
+        self.embedding_cache_dir = None if path is None else as_path(path, "embedding_cache_dir")
+        self._cache = self._new_cache()
         self._state: SetFitState | None = None
         self.validation_: tuple[float, float] | None = None
 
@@ -271,8 +286,8 @@ class SetFitClassification(SetFitBase):
                 head_randomness=Randomness(self.seed, device),
             ).train()
         network.requires_grad_(requires_grad=False).eval()
-        cache = EmbeddingCache.of(texts.texts, trained)
-        state = SetFitState(tokenizer, network, targets.loss, train_set.label_names, cache, args.head_training)
+        of_texts = TrainedEmbeddings.of(texts.texts, trained)
+        state = SetFitState(tokenizer, network, targets.loss, train_set.label_names, of_texts, args.head_training)
         embeddings, held_out = trained[texts.of_row], None
         if len(held_out_rows):
             held_out = HeldOut.of(network.head, embeddings, targets, held_out_rows)
@@ -306,10 +321,11 @@ class SetFitClassification(SetFitBase):
         with gradients(before.device):
             texts = UniqueTexts.of(train_set, before.tokenizer)
             targets = self._head_targets(train_set, checked_weights)
-            cache = before.cache_with(texts, self.precision_on(before.device))
-            embeddings = cache.take(texts.texts)[texts.of_row]
+            precision = self.precision_on(before.device)
+            inference = SetFitInference(before, texts, precision, None, self._cache)
+            embeddings = inference.with_trained(before.trained)
             network = before.network.with_head(self._fit_head(before, embeddings, targets))
-            state = replace(before, network=network, label_names=train_set.label_names, cache=cache)
+            state = replace(before, network=network, label_names=train_set.label_names)
             return self._finish(state, embeddings, targets, self.calibration_)
 
     def _check_classes(self, train_set: Dataset[Any]) -> None:
