@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -70,13 +72,23 @@ def _static_model(content: Content) -> tuple[Any, int]:
     from model2vec import StaticModel
     from tokenizers import Tokenizer
 
+    class WordwiseModel(StaticModel):  # type: ignore[misc]
+        def tokenize(self, sentences: Any) -> Any:
+            ids, whole = tokens_by_word(self.tokenizer, known, sentences, self.unk_token_id, cut)
+            for row, tokens in zip(whole, super().tokenize([sentences[row] for row in whole]), strict=True):
+                ids[row] = tokens
+            return ids
+
+    known: dict[str, list[int]] = {}
     config, tensors = json.loads(bytes(content["config.json"])), _tensors(content["model.safetensors"])
     tokenizer = bytes(content["tokenizer.json"]).decode()
-    _check_growth(json.loads(tokenizer)["normalizer"])
+    described = json.loads(tokenizer)
+    _check_growth(described["normalizer"])
     longest = config.get("max_length")
+    cut = min(longest, _MOST_TOKENS) if type(longest) is int and longest > 0 else _MOST_TOKENS
     vectors = tensors["embeddings" if "embeddings" in tensors else "embedding.weight"]
     weights, mapping = tensors.get("weights"), tensors.get("mapping")
-    model = StaticModel(
+    model = (WordwiseModel if is_wordwise(described) else StaticModel)(
         vectors=vectors,
         tokenizer=Tokenizer.from_str(tokenizer),
         weights=weights,
@@ -92,7 +104,69 @@ def _static_model(content: Content) -> tuple[Any, int]:
     sound = sound and (weights is None or weights.shape == (rows,))
     if not sound or not all(np.isfinite(each).all() for each in tensors.values()):
         raise ValueError("tensors do not fit the tokenizer, or hold NaN or infinity")
-    return model, min(longest, _MOST_TOKENS) if type(longest) is int and longest > 0 else _MOST_TOKENS
+    return model, cut
+
+
+_PER_CHARACTER = frozenset({"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents"})
+_AT_SPACES = frozenset({"BertPreTokenizer", "Whitespace", "WhitespaceSplit"})
+_MOST_WORDS = 200_000
+"""How many words are remembered."""
+
+
+def is_wordwise(tokenizer: Any) -> bool:
+    """Return whether the tokens of a text, in ASCII, are those of its words one by one.
+
+    Parameters
+    ----------
+    tokenizer : dict
+        The content of a tokenizer.json.
+    """
+
+    def steps(name: str, inside: str) -> list[Any]:
+        step = tokenizer.get(name)
+        return [] if step is None else step[inside] if step["type"] == "Sequence" else [step]
+
+    normalizers, pretokenizers = steps("normalizer", "normalizers"), steps("pre_tokenizer", "pretokenizers")
+    added = tokenizer.get("added_tokens") or []
+    return (
+        all(step["type"] in _PER_CHARACTER for step in normalizers)
+        and bool(pretokenizers)
+        and pretokenizers[0]["type"] in _AT_SPACES
+        and all(step["type"] in _AT_SPACES | {"Digits", "Punctuation"} for step in pretokenizers)
+        and not any(" " in each["content"] or each["lstrip"] or each["rstrip"] for each in added)
+    )
+
+
+def tokens_by_word(
+    tokenizer: Any, known: dict[str, list[int]], texts: Sequence[str], unknown: int | None, cut: int
+) -> tuple[list[list[int]], list[int]]:
+    """Return the tokens of texts, from those of their words, and the rows that have to be tokenized as a whole.
+
+    A text has the words of others, so that looking words up is several times as fast as tokenizing texts.
+
+    Parameters
+    ----------
+    tokenizer : tokenizers.Tokenizer
+        One that `is_wordwise`.
+    known : dict of str to list of int
+        The tokens of words, to which those of further words are added.
+    texts : sequence of str
+        Texts.
+    unknown : int or None
+        The token that is left out.
+    cut : int
+        The number of tokens at which texts are cut; texts of fewer characters are not.
+    """
+    plain = [len(text) <= cut and text.isascii() and text.isprintable() for text in texts]
+    words = [text.split() if simple else [] for text, simple in zip(texts, plain, strict=True)]
+    distinct = set(chain.from_iterable(words))
+    if len(known) > _MOST_WORDS:  # not emptied, since other threads may be here
+        known = {word: known[word] for word in distinct & known.keys()}
+    fresh = list(distinct - known.keys())
+    for word, found in zip(fresh, tokenizer.encode_batch_fast(fresh, add_special_tokens=False), strict=True):
+        known[word] = [token for token in found.ids if token != unknown]
+    ids = [list(chain.from_iterable(map(known.__getitem__, each))) for each in words]
+    return ids, [row for row, simple in enumerate(plain) if not simple]
 
 
 def _tensors(content: Any) -> dict[str, NDArray[Any]]:
