@@ -1,9 +1,10 @@
 """Every backend by name, with no further setting, on small samples of the corpora.
 
 Five samples of 8 and of 64 texts of each class, tested on balanced texts, and of 500 at natural rates, tested at
-natural rates; three where fine-tuning takes minutes. Beside the backends: the frozen sentence transformer that
-`setfit` and `transformers` start from, and bare TF-IDF, each with logistic regression. The last part has several
-labels a text. A quick look takes three of the corpora, and two samples.
+natural rates; three where fine-tuning takes minutes. `embeddings` has its default encoder, the multilingual
+Universal Sentence Encoder, and two others: MiniLM and what model2vec distills from it. Beside the backends: the
+frozen sentence transformer that `setfit` and `transformers` start from, and bare TF-IDF, each with logistic
+regression. The last part has several labels a text. A quick look takes three of the corpora, and two samples.
 
 To measure again after a change, remove ``.benchmarks/small-data/measurements.jsonl``, or the lines in question.
 """
@@ -18,7 +19,10 @@ from study import Group, Measurement, Study
 
 CORPORA = ("products", "election", "reviews", "tweets", "editorials", "spam", "news", "r8", "newsgroups")
 SIZES = {8: "8 a class", 64: "64 a class", 500: "500 at natural rates"}
-METHODS = ("TF-IDF", "sklearn", "frozen encoder", "setfit", "transformers", "kimcnn")
+METHODS = (
+    *("TF-IDF", "sklearn", "embeddings", "embeddings, MiniLM", "embeddings, distilled", "frozen encoder"),
+    *("setfit", "transformers", "kimcnn"),
+)
 FINE_TUNED = ("setfit", "transformers", "kimcnn")
 MULTI_LABEL, MULTI_LABEL_SIZE, MULTI_LABEL_METHODS = "debtags", 2000, ("sklearn", "setfit")
 SAMPLES, FINE_TUNED_SAMPLES, QUICK_SAMPLES = 5, 3, 2
