@@ -32,7 +32,7 @@ COMMAND, COMMAND_FILE_LINES = "smalltext-cli", 150
 UNCOUNTED = ("smalltext-cache", "smalltext-cli", "smalltext-embeddings")
 """Packages whose files other bounds concern; smalltext-cache was a file of the newest backend."""
 
-NEWEST, NEWEST_FILES, NEWEST_LINES = "smalltext-embeddings", 12, 1412
+NEWEST, NEWEST_FILES, NEWEST_LINES = "smalltext-embeddings", 12, 1452
 """The backend that was built as a plugin of others would be, and upper bounds on it; 1,200 lines are asked for."""
 
 CLASS_DEPTH = 4
