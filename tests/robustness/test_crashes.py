@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = [
-    pytest.mark.parametrize("kills", [30, pytest.param(100, marks=pytest.mark.nightly)], indirect=True),
+    pytest.mark.parametrize("kills", [16, pytest.param(100, marks=pytest.mark.nightly)], indirect=True),
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="needs fork, and the exchange of two folders"),
 ]
