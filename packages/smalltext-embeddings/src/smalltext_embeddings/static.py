@@ -72,7 +72,7 @@ def _static_model(content: Content) -> tuple[Any, int]:
     from model2vec import StaticModel
     from tokenizers import Tokenizer
 
-    class WordwiseModel(StaticModel):  # type: ignore[misc]
+    class WordwiseModel(StaticModel):
         def tokenize(self, sentences: Any) -> Any:
             ids, whole = tokens_by_word(self.tokenizer, known, sentences, self.unk_token_id, cut)
             for row, tokens in zip(whole, super().tokenize([sentences[row] for row in whole]), strict=True):
