@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from smalltext_core.factory import ConstructorFactory, checked_keywords, with_parameters_of
+from smalltext_core.validation import is_auto
 from smalltext_kimcnn.classifier import KimCNNClassifier
 
 BY_NAME = {
@@ -53,6 +54,6 @@ def build(num_classes: int, **parameters: Any) -> KimCNNFactory:
     **parameters
         Further parameters of `KimCNNClassifier`; InvalidInputError is raised if one is unknown or invalid.
     """
-    if "num_epochs" in parameters and parameters["min_steps"] == "auto":
+    if "num_epochs" in parameters and is_auto(parameters["min_steps"]):
         parameters["min_steps"] = 0
     return KimCNNFactory("kimcnn", num_classes, parameters)

@@ -298,6 +298,8 @@ def check_matrix(matrix: Any) -> Any:
     allowed = "None, or a tensor or array of finite floats, shape (words, dimensions)"
     if not isinstance(matrix, (Tensor, np.ndarray)):
         raise InvalidInputError("embedding_matrix", type(matrix).__name__, allowed)
+    if isinstance(matrix, np.ndarray) and matrix.dtype.kind not in "fiub":
+        raise InvalidInputError("embedding_matrix", f"an array of {matrix.dtype}", allowed)
     tensor = torch.as_tensor(matrix)
     if tensor.ndim != 2 or not tensor.is_floating_point() or not tensor.numel():
         raise InvalidInputError("embedding_matrix", f"{tensor.dtype} of shape {tuple(tensor.shape)}", allowed)

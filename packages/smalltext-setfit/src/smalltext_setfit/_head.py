@@ -27,8 +27,8 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import brief, shown
 from smalltext_core.probabilities import choose_thresholds
-from smalltext_core.validation import check_flag, check_positive, check_within
-from smalltext_setfit.training_args import AUTO, HeadTrainingArgs
+from smalltext_core.validation import check_flag, check_positive, check_within, is_auto
+from smalltext_setfit.training_args import HeadTrainingArgs
 from smalltext_torch.device import Randomness
 from smalltext_torch.inference import DivergedError, Loss
 
@@ -146,7 +146,7 @@ def check_head_params(settings: HeadSettings, multi_label: bool) -> None:
 def _trial_parameters(parameters: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
     """Return parameters for a trial fit with few classes and few steps."""
     chosen = dict(parameters)
-    if chosen.get("C") == AUTO:
+    if is_auto(chosen.get("C")):
         chosen["C"] = 1.0
     steps = chosen.get("max_iter")
     if isinstance(steps, (int, np.integer)):
@@ -246,7 +246,7 @@ def calibrate_head(
         if not calibrate or isinstance(held_out, Calibration):
             return (held_out if isinstance(held_out, Calibration) else None), None
         usual = 1.0
-        if settings.parameters.get("C") == AUTO:
+        if is_auto(settings.parameters.get("C")):
             usual = USUAL_TEMPERATURE * math.sqrt(2 / len(np.unique(targets.y)))
         if held_out is None:
             return prior_temperature(usual), None
@@ -318,7 +318,7 @@ def _fit_logistic_regression(
     bias = np.full(settings.num_classes, -np.inf)
     parameters = {"max_iter": 1000, **settings.parameters}
     center, deviation = np.zeros(embeddings.shape[1]), 1.0
-    if parameters.get("C") == AUTO:
+    if is_auto(parameters.get("C")):
         # At unit variance the solver converges, and one C suits all, whatever the encoder.
         center = embeddings.mean(axis=0, dtype=np.float64)
         deviation = math.sqrt(max(embeddings.var(axis=0, dtype=np.float64).sum(), MIN_VARIANCE))
@@ -349,7 +349,7 @@ def _fit_logistic_regression(
 def _regression(parameters: Mapping[str, Any], texts: float, seed: int) -> LogisticRegression:
     """Return an unfitted logistic regression for a number of texts per class."""
     chosen = dict(parameters)
-    if chosen.get("C") == AUTO:
+    if is_auto(chosen.get("C")):
         chosen["C"] = C_OF_ONE_TEXT / texts ** (1 / 3)
     return LogisticRegression(**chosen, random_state=seed)
 

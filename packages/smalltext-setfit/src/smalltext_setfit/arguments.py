@@ -167,7 +167,10 @@ class ModelKwargs:
             raise InvalidInputError("revision", shown(self.revision), "the name of a revision, or None")
         if not isinstance(self.token, (str, bool, type(None))):
             raise InvalidInputError("token", f"a {type(self.token).__name__}", "a string, True, False or None")
-        if self.multi_target_strategy not in (None, "one-vs-rest", "multi-output"):
+        strategy = self.multi_target_strategy
+        if strategy is not None and (
+            not isinstance(strategy, str) or strategy not in ("one-vs-rest", "multi-output")
+        ):
             raise InvalidInputError(
                 "multi_target_strategy",
                 shown(self.multi_target_strategy),

@@ -15,6 +15,7 @@ from smalltext_core.validation import (
     check_flag,
     check_positive,
     check_within,
+    is_auto,
 )
 from smalltext_setfit.arguments import Renamed, current_kwargs, unchanged
 from smalltext_setfit.sampler import SAMPLING_STRATEGIES
@@ -199,7 +200,7 @@ class TrainingArgs:
         check_choice("sampling_strategy", self.sampling_strategy, SAMPLING_STRATEGIES)
         if self.num_iterations is not None:
             check_count("num_iterations", self.num_iterations)
-        for rate in () if self.body_learning_rate == AUTO else _as_pair(self.body_learning_rate):
+        for rate in () if is_auto(self.body_learning_rate) else _as_pair(self.body_learning_rate):
             check_positive("body_learning_rate", rate)
         check_positive("head_learning_rate", self.head_learning_rate)
         if self.loss_name not in LOSSES:
@@ -232,7 +233,7 @@ class TrainingArgs:
 
     def for_encoder(self, dimensions: int) -> TrainingArgs:
         """Return arguments whose learning rate "auto" is replaced by the one for the size of the encoder."""
-        if self.body_learning_rate != AUTO:
+        if not is_auto(self.body_learning_rate):
             return self
         by_size = (rate for limit, rate in LEARNING_RATES_BY_SIZE if dimensions < limit)
         rate = next(by_size, LEARNING_RATE_OF_LARGE)
@@ -253,7 +254,7 @@ class TrainingArgs:
         if self.max_steps > 0:
             return self.max_steps
         steps = self.epochs[0] * batches
-        if min_steps != AUTO:
+        if not is_auto(min_steps):
             return max(steps, min_steps)
         if self.num_iterations is not None or self.epochs != NUM_EPOCHS:
             return steps
@@ -267,7 +268,7 @@ class TrainingArgs:
 
 def check_min_steps(value: object) -> MinSteps:
     """Return a minimum number of steps, 0 or above, or "auto"; InvalidInputError for anything else."""
-    if isinstance(value, str) and value == AUTO:
+    if is_auto(value):
         return AUTO
     if not is_whole(value) or value < 0:
         raise InvalidInputError("min_steps", shown(value), "a whole number, 0 or above, or 'auto'")

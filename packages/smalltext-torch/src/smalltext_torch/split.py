@@ -52,7 +52,7 @@ def check_fit_data(
 
 def check_validation_set_size(size: object) -> ValidationSetSize:
     """Return the share of the held-out set, "auto" or from 0 to below 1, or raise InvalidInputError."""
-    if isinstance(size, str) and size == "auto":
+    if validation.is_auto(size):
         return "auto"
     if not is_number(size) or not 0 <= size < 1:
         raise InvalidInputError("validation_set_size", shown(size), "a number from 0 to below 1, or 'auto'")

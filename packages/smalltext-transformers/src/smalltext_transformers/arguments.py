@@ -11,7 +11,7 @@ import numpy as np
 from smalltext_core.conversion import is_number, is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
-from smalltext_core.validation import check_positive
+from smalltext_core.validation import check_positive, is_auto
 from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, expanded
 
 DEFAULT_LR = 2e-5
@@ -135,7 +135,7 @@ class FineTuningArguments:
     cut_fraction: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.base_lr != "auto":
+        if not is_auto(self.base_lr):
             object.__setattr__(self, "base_lr", check_positive("base_lr", self.base_lr))
         decay, unfrozen, cut = self.layerwise_gradient_decay, self.gradual_unfreezing, self.cut_fraction
         if not (decay is None or (is_number(decay) and (decay == -1 or 0 < decay <= 1))):

@@ -174,7 +174,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             num_classes,
             multi_label,
             num_epochs=num_epochs,
-            lr=arguments.DEFAULT_LR if lr == "auto" else lr,
+            lr=arguments.DEFAULT_LR if validation.is_auto(lr) else lr,
             mini_batch_size=mini_batch_size,
             validation_set_size=validation_set_size,
             validations_per_epoch=validations_per_epoch,
@@ -192,7 +192,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             calibration=calibration,
         )
         arguments.check_cache_dir(cache_dir)
-        self.lr = "auto" if lr == "auto" else self.lr
+        self.lr = "auto" if validation.is_auto(lr) else self.lr
         self.transformer_model = TransformerModelArguments.of(transformer_model)
         self.model_selection = arguments.check_model_selection(model_selection)
         self.fine_tuning_arguments = arguments.check_fine_tuning(fine_tuning_arguments)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from smalltext_core.factory import ConstructorFactory, checked_keywords, pop_keywords, with_parameters_of
+from smalltext_core.validation import is_auto
 from smalltext_transformers.arguments import FineTuningArguments, TransformerModelArguments
 from smalltext_transformers.classifier import TransformerBasedClassification
 
@@ -88,7 +89,7 @@ def build(
         Further parameters of `TransformerModelArguments` and `TransformerBasedClassification`; InvalidInputError
         is raised if one is unknown or invalid.
     """
-    if "num_epochs" in parameters and parameters["min_steps"] == "auto":
+    if "num_epochs" in parameters and is_auto(parameters["min_steps"]):
         parameters["min_steps"] = 0
     source = TransformerModelArguments(model, **pop_keywords(TransformerModelArguments, parameters))
     if layerwise_gradient_decay is not None or gradual_unfreezing is not None:
