@@ -21,7 +21,14 @@ PARAMETERS = {
     "sklearn": ["calibration", "multi_label_threshold"],
     "kimcnn": ["calibration", "min_steps", "validation_set_size", "embedding_matrix", "precision"],
     "transformers": ["calibration", "min_steps", "validation_set_size", "lr", "precision"],
-    "setfit": ["calibration", "min_steps", "validation_set_size", "lr", "precision", "multi_target_strategy"],
+    "setfit": [
+        "calibration",
+        "min_steps",
+        "validation_set_size",
+        "lr",
+        "multi_target_strategy",
+        "use_differentiable_head",
+    ],
     "embeddings": ["calibration", "head", "multi_label_threshold"],
 }
 

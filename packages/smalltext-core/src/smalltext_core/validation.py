@@ -6,7 +6,7 @@ The `fit` of a backend begins with `training_data`, its `predict_proba` with `pr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,9 +17,6 @@ from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_core.label_names import LabelNames, shown_name
 from smalltext_core.labels import MOST_CLASSES, Labels, is_multi_label, marked_rows
 from smalltext_core.messages import brief, shown
-
-if TYPE_CHECKING:
-    from typing_extensions import TypeIs
 
 D = TypeVar("D", bound="Dataset[object]")
 S = TypeVar("S")
@@ -168,11 +165,6 @@ def check_choice(argument: str, value: S, choices: Sequence[str]) -> S:
     return value
 
 
-def is_auto(value: object) -> TypeIs[Literal["auto"]]:
-    """Return whether the value of a parameter is "auto"; to compare an array with a string would raise."""
-    return isinstance(value, str) and value == "auto"
-
-
 def check_flag(argument: str, value: object) -> bool:
     """Return True or False, or raise InvalidInputError: any text would count as True."""
     if not isinstance(value, (bool, np.bool_)):
@@ -203,7 +195,7 @@ def check_seed(seed: object) -> int | None:
 
 def check_thresholds(threshold: object, num_classes: int) -> Threshold:
     """Return "auto", one multi-label threshold in [0, 1) or one for each class, or raise InvalidInputError."""
-    if is_auto(threshold):
+    if isinstance(threshold, str) and threshold == "auto":
         return "auto"
     given = threshold.tolist() if isinstance(threshold, np.ndarray) else threshold
     if is_number(given) and 0 <= given < 1:

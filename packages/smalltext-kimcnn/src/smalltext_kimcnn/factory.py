@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from smalltext_core.factory import ConstructorFactory, checked_keywords, with_parameters_of
-from smalltext_core.validation import is_auto
 from smalltext_kimcnn.classifier import KimCNNClassifier
+from smalltext_torch.split import is_auto
 
 BY_NAME = {
     "min_steps": "auto",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from smalltext_core.factory import ConstructorFactory, checked_keywords, pop_keywords, with_parameters_of
-from smalltext_core.validation import check_mapping
+from smalltext_core.validation import check_flag, check_mapping
 from smalltext_setfit.arguments import ModelKwargs, SetFitModelArguments
 from smalltext_setfit.classifier import SetFitClassification
 from smalltext_setfit.training_args import (
@@ -97,7 +97,7 @@ def build(
     """
     source = SetFitModelArguments(model, **pop_keywords(SetFitModelArguments, parameters))
     model_kwargs = pop_keywords(ModelKwargs, parameters)
-    if not parameters.get("use_differentiable_head"):
+    if not check_flag("use_differentiable_head", parameters.get("use_differentiable_head", False)):
         model_kwargs["head_params"] = {"C": AUTO, **check_mapping("head_params", model_kwargs.get("head_params"))}
     parameters["model_kwargs"] = model_kwargs
     parameters["trainer_kwargs"] = {

@@ -15,10 +15,10 @@ from smalltext_core.validation import (
     check_flag,
     check_positive,
     check_within,
-    is_auto,
 )
 from smalltext_setfit.arguments import Renamed, current_kwargs, unchanged
 from smalltext_setfit.sampler import SAMPLING_STRATEGIES
+from smalltext_torch.split import is_auto
 
 if TYPE_CHECKING:
     from torch import nn

@@ -28,7 +28,7 @@ from smalltext_torch.inference import BatchInference, Examples, InferenceStrateg
 from smalltext_torch.model_selection import ModelSelectionHandler, as_model_selection_handler
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, HistoryRecord, TrainingCallback
-from smalltext_torch.split import ValidationSetSize, check_fit_data, check_validation_set_size
+from smalltext_torch.split import ValidationSetSize, check_fit_data, check_validation_set_size, is_auto
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -172,9 +172,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         self.precision = check_precision(precision)
         self.max_gradient_norm = validation.check_positive("max_gradient_norm", max_gradient_norm)
         self.warm_start = validation.check_flag("warm_start", warm_start)
-        self.min_steps = (
-            min_steps if validation.is_auto(min_steps) else validation.check_count("min_steps", min_steps, 0)
-        )
+        self.min_steps = min_steps if is_auto(min_steps) else validation.check_count("min_steps", min_steps, 0)
         self.calibration = check_calibration(calibration)
         self._state: TorchState[E] | None = None
         self._early_stopping = ConstructorEarlyStopping(
@@ -366,7 +364,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     @property
     def multi_label_threshold_(self) -> NDArray[np.float64] | None:  # type: ignore[override]
         """The thresholds that `fit` chose, float64, shape (num_classes,), if `multi_label_threshold` is "auto"."""
-        if self._state is None or not self.multi_label or not validation.is_auto(self.multi_label_threshold):
+        if self._state is None or not self.multi_label or not is_auto(self.multi_label_threshold):
             return None
         chosen: NDArray[np.float64] = np.broadcast_to(self._state.loss.threshold, (self.num_classes,)).copy()
         return chosen

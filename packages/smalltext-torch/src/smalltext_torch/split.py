@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,9 @@ from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import shown
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 RowNumbers = NDArray[np.intp]
 Counts = NDArray[np.int64]
@@ -50,9 +53,14 @@ def check_fit_data(
     return train_set, validation_set, checked
 
 
+def is_auto(value: object) -> TypeIs[Literal["auto"]]:
+    """Return whether the value of a parameter is "auto"; to compare an array with a string would raise."""
+    return isinstance(value, str) and value == "auto"
+
+
 def check_validation_set_size(size: object) -> ValidationSetSize:
     """Return the share of the held-out set, "auto" or from 0 to below 1, or raise InvalidInputError."""
-    if validation.is_auto(size):
+    if is_auto(size):
         return "auto"
     if not is_number(size) or not 0 <= size < 1:
         raise InvalidInputError("validation_set_size", shown(size), "a number from 0 to below 1, or 'auto'")

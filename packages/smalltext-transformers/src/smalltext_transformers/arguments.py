@@ -11,8 +11,9 @@ import numpy as np
 from smalltext_core.conversion import is_number, is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
-from smalltext_core.validation import check_positive, is_auto
+from smalltext_core.validation import check_positive
 from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, expanded
+from smalltext_torch.split import is_auto
 
 DEFAULT_LR = 2e-5
 """The documented learning rate, which suits encoders of the size of BERT."""

@@ -26,6 +26,7 @@ from smalltext_torch.inference import BatchInference, NetworkInference
 from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice, adamw, linear_decay
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
+from smalltext_torch.split import is_auto
 from smalltext_torch.tokenization import Encoder
 from smalltext_transformers import __version__, _adapters, _network, arguments
 from smalltext_transformers._network import EmbeddingMethod, WindowInference, prepare
@@ -174,7 +175,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             num_classes,
             multi_label,
             num_epochs=num_epochs,
-            lr=arguments.DEFAULT_LR if validation.is_auto(lr) else lr,
+            lr=arguments.DEFAULT_LR if is_auto(lr) else lr,
             mini_batch_size=mini_batch_size,
             validation_set_size=validation_set_size,
             validations_per_epoch=validations_per_epoch,
@@ -192,7 +193,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
             calibration=calibration,
         )
         arguments.check_cache_dir(cache_dir)
-        self.lr = "auto" if validation.is_auto(lr) else self.lr
+        self.lr = "auto" if is_auto(lr) else self.lr
         self.transformer_model = TransformerModelArguments.of(transformer_model)
         self.model_selection = arguments.check_model_selection(model_selection)
         self.fine_tuning_arguments = arguments.check_fine_tuning(fine_tuning_arguments)
