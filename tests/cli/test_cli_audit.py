@@ -13,8 +13,8 @@ import pytest
 
 from cli.conftest import sentences
 from smalltext_cli.auditing import training_time
+from smalltext_cli.auditing.checks import script_of
 from smalltext_cli.auditing.near_duplicates import near_duplicates, similarity
-from smalltext_cli.auditing.scripts import script_of
 from smalltext_cli.auditing.token_limits import limit_of_model, word_counts
 
 FAST = ("--no-wrong-labels", "--no-times")

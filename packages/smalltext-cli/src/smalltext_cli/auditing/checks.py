@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 
 from smalltext_cli.auditing.near_duplicates import near_duplicates, normalized, similarity
-from smalltext_cli.auditing.scripts import NO_LETTERS, script_of
 from smalltext_cli.auditing.texts import AuditedTexts, Finding, group_finding, row_finding
 from smalltext_cli.data_checks import class_counts, label_set, suspicious_names
 from smalltext_core.label_names import shown_name
@@ -16,6 +17,12 @@ from smalltext_core.label_names import shown_name
 _LONG = 2_000
 _TIMES_THE_MEDIAN = 10
 _RARE_SCRIPT = 0.1
+
+NO_LETTERS = "no letters"
+
+_KANA = "Kana"
+_HAN = "Han"
+_SCRIPTS = {"CJK": _HAN, "IDEOGRAPHIC": _HAN, "HIRAGANA": _KANA, "KATAKANA": _KANA, "KATAKANA-HIRAGANA": _KANA}
 
 
 def checks_of(data: AuditedTexts, *, is_labelled: bool = True, threshold: float = 0.8) -> Iterator[Finding]:
@@ -182,3 +189,30 @@ def _labels_differ(data: AuditedTexts, rows: Sequence[int]) -> bool:
 def _names(data: AuditedTexts, row: int) -> tuple[str, ...]:
     label = data.labels[row]
     return () if label is None else label_set(label)
+
+
+def script_of(text: str) -> str:
+    """Return the script of most letters of a text; Japanese, which mixes them, is "Kana".
+
+    Examples
+    --------
+    >>> script_of("Dobrý den"), script_of("Привет"), script_of("日本語です"), script_of("123 !")
+    ('Latin', 'Cyrillic', 'Kana', 'no letters')
+    """
+    if text.isascii():
+        return "Latin" if any(map(str.isalpha, text)) else NO_LETTERS
+    counts: Counter[str] = Counter()
+    for letter, count in Counter(text).items():
+        if letter.isalpha():
+            counts[_script_of_letter(letter)] += count
+    if counts[_KANA]:
+        counts[_KANA] += counts.pop(_HAN, 0)
+    return max(counts, key=lambda name: (counts[name], name)) if +counts else NO_LETTERS
+
+
+@cache
+def _script_of_letter(letter: str) -> str:
+    """Return the first word of the name of a letter, after compatibility variants are replaced."""
+    plain = unicodedata.normalize("NFKC", letter)[:1]
+    word = unicodedata.name(plain, "UNKNOWN").split(" ")[0]
+    return _SCRIPTS.get(word, word.capitalize())

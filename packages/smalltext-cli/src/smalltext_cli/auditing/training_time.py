@@ -154,4 +154,4 @@ _RATES: dict[str, Callable[[int, NDArray[np.int64]], tuple[float, float]]] = {
     "setfit": _setfit,
     "transformers": _transformers,
 }
-"""CPU seconds of training on so many texts, given their words, and of predicting 1,000."""
+"""CPU seconds of training on a number of texts, given their words, and of predicting 1,000."""

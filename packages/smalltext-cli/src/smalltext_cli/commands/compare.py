@@ -64,7 +64,7 @@ def compare(
 ) -> None:
     """Compare classifiers on your texts: which is best for how many, and what it costs.
 
-    All are trained on the same texts and scored on the same held-out ones, each training in a process of its own.
+    All are trained on the same texts and scored on the same held-out ones, each training in a separate process.
     The folder keeps each finished one: the same command goes on where it was interrupted. It gets report.html,
     results.json and results.csv. By default, all installed classifiers that need no settings are compared.
 

@@ -138,7 +138,7 @@ def run_in_process(
         (folder / REQUEST).write_text(json.dumps({**request, "rounds_file": rounds}), encoding="utf-8")
         begin = time.perf_counter()
         with (folder / "log.txt").open("w+b") as log:
-            # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the cell.
+            # In a new session, so that Ctrl-C reaches this process alone, which then ends the cell.
             process = subprocess.Popen(  # noqa: S603 - this Python, and code of this package
                 [sys.executable, "-c", _BOOT, str(folder), *sys.path],
                 stdin=subprocess.PIPE,

@@ -154,43 +154,16 @@ def query(
     list of int
         `count` rows that have no label yet.
     """
+    one = STRATEGIES[name]
     if library == "small-text":
-        return _query_small_text(name, classifier, pool, labelled=labelled, y=y, count=count, seed=seed)
-    return _query_scikit_activeml(name, classifier, pool, labelled=labelled, y=y, count=count, seed=seed)
+        import small_text
 
-
-def _query_small_text(
-    name: str,
-    classifier: AnyClassifier,
-    pool: TextDataset,
-    *,
-    labelled: NDArray[np.intp],
-    y: Labels,
-    count: int,
-    seed: int,
-) -> list[int]:
-    import small_text
-
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - where its strategies draw from
-    strategy = getattr(small_text, STRATEGIES[name].class_name)(**STRATEGIES[name].parameters)
-    unlabelled = np.setdiff1d(np.arange(len(pool)), labelled)
-    chosen = strategy.query(classifier, pool, unlabelled, labelled, y, n=count)
-    return [int(row) for row in chosen]
-
-
-def _query_scikit_activeml(
-    name: str,
-    classifier: AnyClassifier,
-    pool: TextDataset,
-    *,
-    labelled: NDArray[np.intp],
-    y: Labels,
-    count: int,
-    seed: int,
-) -> list[int]:
+        np.random.seed(seed % 2**32)  # noqa: NPY002 - where its strategies draw from
+        unlabelled = np.setdiff1d(np.arange(len(pool)), labelled)
+        strategy = getattr(small_text, one.class_name)(**one.parameters)
+        return [int(row) for row in strategy.query(classifier, pool, unlabelled, labelled, y, n=count)]
     from skactiveml import pool as strategies
 
-    one = STRATEGIES[name]
     class_name = "RandomSampling" if name == RANDOM else one.class_name
     parameters = {} if name == RANDOM else one.parameters
     strategy = getattr(strategies, class_name)(random_state=seed % 2**32, **parameters)
