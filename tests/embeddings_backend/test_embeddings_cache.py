@@ -61,7 +61,7 @@ def test_a_folder_is_read_by_later_processes(encoder, tmp_path):
     proba = []
     for _ in range(2):
         memory_cache.cache_clear()  # as a new process would begin
-        classifier = EmbeddingClassifier(encoder, 2, embedding_cache_dir=tmp_path).fit(TRAIN_SET)
+        classifier = EmbeddingClassifier(encoder, 2, seed=0, embedding_cache_dir=tmp_path).fit(TRAIN_SET)
         proba.append(classifier.predict_proba(TextDataset(TEXTS)))
     np.testing.assert_array_equal(*proba)
     assert encoder.encoded == TEXTS
