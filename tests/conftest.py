@@ -127,7 +127,10 @@ def _report_nightly_tests(terminalreporter):
 
 def _report_skipped_browser_tests(terminalreporter):
     """Say once how many tests need a browser that is not installed, and how to install it."""
-    skipped = [report for report in terminalreporter.getreports("skipped") if "browser" in report.keywords]
+    reports = terminalreporter.getreports(
+        "skipped"
+    )  # of tests, and of files that are skipped as they are collected
+    skipped = [report for report in reports if "browser" in getattr(report, "keywords", ())]
     if skipped:
         terminalreporter.section("no browser")
         terminalreporter.line(

@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import pluggy
 import pytest
+
+import smalltext_core as st
+from smalltext_core import registry
 
 NOTES_OF_PIP = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
 
@@ -47,6 +52,27 @@ def test_a_plugin_is_listed_with_its_distribution_and_version(ask):
 
 def test_listing_imports_no_backend(ask):
     assert ask("st.classifiers(); answer('acme_works.parts' in sys.modules)", "works") is False
+
+
+class EntryPointOfTheBackport:
+    """What `importlib.metadata` gives once its backport has been imported, as by dask: not its own class."""
+
+    name, group, value = "majority", "smalltext", "majority_of_the_backport"
+    module = value
+    dist = SimpleNamespace(name="acme-majority", version="2.0")
+
+    def load(self):
+        spec = st.ClassifierSpec("majority", "Votes.", protocol=1, classifier="acme:Majority")
+        return type("Plugin", (), {"smalltext_classifiers": st.hookimpl(lambda self: [spec])})()
+
+
+def test_plugins_are_found_where_another_library_finds_the_distributions(monkeypatch):
+    monkeypatch.setattr(registry, "entry_points", lambda group: [EntryPointOfTheBackport()])
+    monkeypatch.setattr(registry, "plugin_manager", pluggy.PluginManager("smalltext"))
+    registry.plugin_manager.add_hookspecs(registry.hooks)
+    (plugin,) = registry.discover()
+    assert (plugin.status, plugin.origin) == ("ready", "acme-majority 2.0"), plugin.error
+    assert [spec.name for spec in plugin.specs] == ["majority"]
 
 
 def test_nothing_installed_is_no_error(ask):

@@ -139,7 +139,7 @@ def _load(distribution: str, version: str, entry: EntryPoint) -> Plugin:
         named = {canonical(name.strip()) for name in os.environ.get(variable, "").split(",")}
         if variable in os.environ and (distribution in named) is blocks:
             return replace(plugin, blocked_by=variable)
-    return _with_specs(plugin, f"{distribution}:{entry.name}", entry)
+    return _with_specs(plugin, f"{distribution}:{entry.name}", entry=entry)
 
 
 def _imported(entry: EntryPoint) -> object:
@@ -147,11 +147,13 @@ def _imported(entry: EntryPoint) -> object:
         return entry.load()
 
 
-def _with_specs(plugin: Plugin, name: str, found: object) -> Plugin:
+def _with_specs(
+    plugin: Plugin, name: str, *, entry: EntryPoint | None = None, registered: object = None
+) -> Plugin:
     """Import what an entry point names, call the hook, and add the specs, or the error that was raised."""
-    registered: object = None
     try:
-        registered = _imported(found) if isinstance(found, EntryPoint) else found
+        if entry is not None:  # of importlib_metadata, not of importlib.metadata, once that has been imported
+            registered = _imported(entry)
         specs = _specs(registered, name)
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         plugin_manager.trace("unregister", name, type(error).__name__, error)
@@ -208,7 +210,7 @@ def _with_registered(former: Iterable[Plugin]) -> list[Plugin]:
     installed = [one.registered for one in plugins]
     for name, registered in reversed(plugin_manager.list_name_plugin()):
         if registered is not None and not any(registered is one for one in installed):
-            plugins.append(_with_specs(Plugin(name, IN_PROCESS, ""), name, registered))
+            plugins.append(_with_specs(Plugin(name, IN_PROCESS, ""), name, registered=registered))
     return plugins
 
 
