@@ -26,6 +26,7 @@ from smalltext_cli.commands.evaluate import evaluate
 from smalltext_cli.commands.info import info, list_classifiers
 from smalltext_cli.commands.new_plugin import new_plugin
 from smalltext_cli.commands.predict import predict
+from smalltext_cli.commands.serve import serve
 from smalltext_cli.commands.simulate import simulate
 from smalltext_cli.commands.suggest import suggest
 from smalltext_cli.commands.train import train
@@ -59,6 +60,7 @@ _COMMANDS: dict[str, dict[str, tuple[Callable[..., None], str]]] = {
         "train": (train, "Train a classifier on labelled texts."),
         "evaluate": (evaluate, "Score a model on labelled texts."),
         "predict": (predict, "Label new texts with a model."),
+        "serve": (serve, "Label texts that are sent over HTTP, and Label Studio's."),
     },
     "Plugins": {
         "check": (check, "Check that a classifier keeps the rules of smalltext."),
@@ -84,7 +86,7 @@ class _TableOfContents(typer.core.TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Write the help: usage, the commands under their headings, and the options."""
-        lines = ["Usage: smalltext COMMAND [OPTIONS]", "", "Text classifiers for small data.", ""]
+        lines = ["Usage: smalltext COMMAND [OPTIONS]    Text classifiers for small data.", ""]
         for panel, commands in _COMMANDS.items():
             lines.append(typer.style(panel, bold=True))
             lines += [f"  {name:<12}{line}" for name, (_, line) in commands.items()]

@@ -246,7 +246,7 @@ def _check_labels(
     for label, row in zip(labels, rows, strict=True):
         for name in label:
             first.setdefault(name, row.line)
-    unknown = {name: line for name, line in first.items() if not _is_known(names, name)}
+    unknown = {name: line for name, line in first.items() if not is_class(names, name)}
     if not unknown:
         return
     known = names.names
@@ -260,7 +260,8 @@ def _check_labels(
     )
 
 
-def _is_known(names: LabelNames, name: str) -> bool:
+def is_class(names: LabelNames, name: str) -> bool:
+    """Return whether a name is that of a class, in any form that the rule for names accepts."""
     try:
         names.number(name)
     except InvalidInputError:

@@ -1,0 +1,1 @@
+"""The HTTP service of `smalltext serve`, one subject a file."""

@@ -1,0 +1,151 @@
+"""Micro-batching: texts of concurrent requests are predicted together, by one worker thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Predict = Callable[[list[str]], NDArray[np.float32]]
+
+
+class Batcher:
+    """Gathers the texts of concurrent requests into batches for a model that computes one batch at a time.
+
+    While a batch is computed, the texts of further requests wait, and form the next batch. Texts are taken in the
+    order of their arrival; the texts of one request can be in several batches. If a batch fails, its requests are
+    predicted one by one, so that one text cannot make the others fail.
+
+    Parameters
+    ----------
+    predict_proba : callable
+        Takes a list of texts, and returns an array of shape (n, num_classes). It is called in one thread.
+    batch_size : int
+        The largest number of texts in a batch.
+    max_wait : float, default=0.0
+        For how many seconds a batch that is not full waits for more texts.
+    on_batch : callable, optional
+        Gets the number of texts of each batch.
+    """
+
+    def __init__(
+        self,
+        predict_proba: Predict,
+        *,
+        batch_size: int,
+        max_wait: float = 0.0,
+        on_batch: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._predict_proba = predict_proba
+        self._batch_size = batch_size
+        self._max_wait = max_wait
+        self._on_batch = on_batch
+        self._jobs: deque[_Job] = deque()
+        self._has_jobs = asyncio.Event()
+        self._is_full = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """The number of texts that are in no batch yet."""
+        return sum(len(job.texts) - job.taken for job in self._jobs)
+
+    async def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the probabilities of texts; if this is cancelled, texts that still wait are dropped.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            One text or more.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, num_classes)
+        """
+        job = _Job(texts, asyncio.get_running_loop().create_future(), [])
+        self._jobs.append(job)
+        self._has_jobs.set()
+        if self.waiting >= self._batch_size:
+            self._is_full.set()
+        try:
+            return await job.result
+        finally:
+            if job in self._jobs:
+                self._jobs.remove(job)
+
+    async def run(self) -> None:
+        """Predict batches until this is cancelled."""
+        with ThreadPoolExecutor(1, thread_name_prefix="smalltext-model") as worker:
+            while True:
+                await self._has_jobs.wait()
+                if self._max_wait and self.waiting < self._batch_size:
+                    self._is_full.clear()
+                    await _waited(self._is_full, self._max_wait)
+                parts = self._take()
+                if parts:
+                    await self._predict_parts(worker, parts)
+
+    def _take(self) -> list[tuple[_Job, list[str]]]:
+        """Remove the first texts that wait, with their requests."""
+        parts: list[tuple[_Job, list[str]]] = []
+        room = self._batch_size
+        while self._jobs and room:
+            job = self._jobs[0]
+            texts = list(job.texts[job.taken : job.taken + room])
+            job.taken += len(texts)
+            room -= len(texts)
+            parts.append((job, texts))
+            if job.taken == len(job.texts):
+                self._jobs.popleft()
+        if not self._jobs:
+            self._has_jobs.clear()
+        return parts
+
+    async def _predict_parts(self, worker: ThreadPoolExecutor, parts: list[tuple[_Job, list[str]]]) -> None:
+        loop = asyncio.get_running_loop()
+        together = [text for _, texts in parts for text in texts]
+        self._on_batch(len(together))
+        try:
+            proba = await loop.run_in_executor(worker, self._predict_proba, together)
+        except Exception as error:
+            if len(parts) == 1:
+                self._fail(parts[0][0], error)
+                return
+            for part in parts:
+                await self._predict_parts(worker, [part])
+            return
+        start = 0
+        for job, texts in parts:
+            job.add(proba[start : start + len(texts)])
+            start += len(texts)
+
+    def _fail(self, job: _Job, error: Exception) -> None:
+        if not job.result.done():
+            job.result.set_exception(error)
+
+
+@dataclass(eq=False)
+class _Job:
+    """The texts of a request, of which the first `taken` are in batches, and the probabilities so far."""
+
+    texts: Sequence[str]
+    result: asyncio.Future[NDArray[np.float32]]
+    parts: list[NDArray[np.float32]]
+    taken: int = 0
+
+    def add(self, proba: NDArray[np.float32]) -> None:
+        """Add the probabilities of the next texts."""
+        self.parts.append(proba)
+        if not self.result.done() and sum(map(len, self.parts)) == len(self.texts):
+            self.result.set_result(np.concatenate(self.parts))
+
+
+async def _waited(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, but no longer than some seconds."""
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
