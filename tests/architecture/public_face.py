@@ -26,6 +26,7 @@ MODULES = (
     "smalltext_core.errors",
     "smalltext_embeddings",
     "smalltext_kimcnn",
+    "smalltext_scale",
     "smalltext_setfit",
     "smalltext_sklearn",
     "smalltext_testing",

@@ -1,4 +1,5 @@
-"""Arrows run one way: cli -> testing -> core; backend -> (smalltext-torch ->) core; backend -> smalltext-cache.
+"""Arrows run one way: cli -> testing -> core; backend -> (smalltext-torch ->) core; backend -> smalltext-cache;
+smalltext-scale -> core.
 
 No backend knows another.
 """
@@ -14,8 +15,8 @@ from packaging.utils import canonicalize_name
 from architecture import imports, packages
 
 CORE, TESTING, TORCH, CLI = "smalltext-core", "smalltext-testing", "smalltext-torch", "smalltext-cli"
-CACHE = "smalltext-cache"
-NO_BACKENDS = (CACHE, CORE, TESTING, TORCH, CLI)
+CACHE, SCALE = "smalltext-cache", "smalltext-scale"
+NO_BACKENDS = (CACHE, CORE, TESTING, TORCH, SCALE, CLI)
 ALLOWED_IN_CORE = {"numpy", "scipy", "pluggy"}
 DISTRIBUTIONS = {
     "skactiveml": "scikit-activeml",
@@ -36,7 +37,7 @@ def may_import(name: str) -> set[str]:
         return set()
     if name == CLI:
         return {CORE, TESTING}
-    return {CORE} if name in (TESTING, TORCH) else {CACHE, CORE, TORCH}
+    return {CORE} if name in (TESTING, TORCH, SCALE) else {CACHE, CORE, TORCH}
 
 
 def distribution(module: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from architecture import packages
 from smalltext_core.messages import NEEDED_TOO, install_command
 
-LIKE_A_THIRD_PARTY = {"smalltext-cache", "smalltext-embeddings"}
+LIKE_A_THIRD_PARTY = {"smalltext-cache", "smalltext-embeddings", "smalltext-scale"}
 """Packages that the core does not know: they need nothing that a plugin of others would not have."""
 
 SOURCES = [path for name in packages.NAMES for path in packages.sources(name).rglob("*.py")]

@@ -1,0 +1,275 @@
+"""`BatchScorer`: labels batches of texts with a saved model, in any engine that maps a callable over batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from os import PathLike
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from smalltext_core.atomic import as_path
+from smalltext_core.conversion import as_sequence, check_ordered, is_whole
+from smalltext_core.errors import InvalidInputError
+from smalltext_core.label_names import shown_name
+from smalltext_core.labels import Labels, is_multi_label
+from smalltext_core.messages import brief
+from smalltext_core.probabilities import Probabilities
+from smalltext_scale.batches import Column, column_names, read_texts, with_columns
+from smalltext_scale.models import BATCH_CHARACTERS, LoadedModel, ModelSource, loaded_model
+
+_BATCH_SIZE = 4_096
+_WINDOW = 1_024
+_WINDOW_BATCHES = 16
+_TEXTS = "an iterable of strings"
+
+
+class Prediction(NamedTuple):
+    """The prediction for a text.
+
+    Parameters
+    ----------
+    label : str or list of str
+        The name of its class; of a multi-label model a list, which may be empty.
+    score : float or list of float
+        The probability of the label, or of each label.
+    proba : dict of str to float, optional
+        The probability of each class by its name, if the scorer was created with ``proba=True``.
+
+    Examples
+    --------
+    >>> label, score, proba = Prediction("good", 0.75)
+    >>> label, score, proba
+    ('good', 0.75, None)
+    """
+
+    label: str | list[str]
+    score: float | list[float]
+    proba: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class BatchScorer:
+    """Label batches of texts with a saved model, in an engine that maps a callable over batches.
+
+    A scorer holds its arguments alone. The model is loaded by the first call in a process, once for all scorers of
+    this model there, and is never pickled: engines send a few hundred bytes to a worker. If another model was
+    saved to the folder since a scorer was pickled, workers raise an error instead of mixing the two.
+
+    Parameters
+    ----------
+    folder : path
+        The folder of a saved model, which each worker reads at the same absolute path.
+    text : str, default="text"
+        The column of the texts.
+    output : (str, str), default=("label", "score")
+        The columns to add: the name of the class, and its probability as float32. Both hold lists if the model is
+        multi-label.
+    proba : bool, default=False
+        Whether to add a column ``proba_<class>`` of float32 for each class, too.
+    device : str, optional
+        The device to compute on, such as "cuda", for backends that offer the choice; by default the best one.
+    batch_size : int, optional
+        The maximum number of texts that are predicted at a time, by default 4,096; and 8,000,000 characters at
+        most. Larger batches are divided, sorted by length.
+    trusted : sequence of str, default=()
+        Types in the model that are loaded although they are not known to be safe, as for `SklearnClassifier.load`.
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument is not allowed. When called: if the batch has no column of texts, has a column to add
+        already, or has a text that is not a string (None, NaN).
+    ModelFolderError
+        When called: if the folder is no saved model, is damaged, or holds another model than it did.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import smalltext_core as st
+    >>> texts = st.TextDataset.from_labels(["good film", "bad film"], ["good", "bad"])
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> st.create_classifier("sklearn", num_classes=2).fit(texts).save(f"{folder.name}/model")
+    >>> scorer = BatchScorer(f"{folder.name}/model", text="review")
+    >>> batch = scorer({"id": [7, 8], "review": ["a good one", "a bad one"]})
+    >>> list(batch), batch["label"]
+    (['id', 'review', 'label', 'score'], ['good', 'bad'])
+    >>> [found.label for found in scorer.predict_iter(["bad", "good"])]
+    ['bad', 'good']
+    >>> folder.cleanup()
+    """
+
+    folder: str | PathLike[str]
+    text: str = "text"
+    _: KW_ONLY
+    output: Sequence[str] = ("label", "score")
+    proba: bool = False
+    device: str | None = None
+    batch_size: int | None = None
+    trusted: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise InvalidInputError("text", brief(self.text), "the name of a column, a string")
+        converted = {
+            "folder": str(as_path(self.folder).absolute()),
+            "output": _checked_output(self.output, self.text),
+            "proba": bool(self.proba),
+            "device": None if self.device is None else str(self.device),
+            "batch_size": None if self.batch_size is None else _positive(self.batch_size),
+            "trusted": tuple(as_sequence(self.trusted, "trusted", "a sequence of strings", "type")),
+            "_model": None,
+            "_digest": None,
+        }
+        for name, value in converted.items():
+            object.__setattr__(self, name, value)
+
+    def __call__(self, batch: Any) -> Any:
+        """Return a batch with the predictions for its texts as further columns.
+
+        Parameters
+        ----------
+        batch : mapping of columns, pandas or polars DataFrame, or pyarrow Table or RecordBatch
+            The columns of a mapping are arrays or lists.
+
+        Returns
+        -------
+        A batch of the same kind
+            Its rows, index and columns are those of `batch`, which is not changed.
+        """
+        self._check_free(batch, self.output)
+        texts = read_texts(batch, self.text)
+        model = self._loaded()
+        proba_names = [f"proba_{name}" for name in model.names.names] if self.proba else []
+        self._check_free(batch, proba_names)
+        labels, proba = model.predict(texts, self.batch_size or _BATCH_SIZE)
+        names, scores = _labels_and_scores(model, labels, proba)
+        label, score = self.output
+        added = {
+            label: Column(names, kind=str, is_list=model.multi_label),
+            score: Column(scores, kind=float, is_list=model.multi_label),
+        }
+        for number, name in enumerate(proba_names):
+            added[name] = Column(np.ascontiguousarray(proba[:, number]), kind=float)
+        return with_columns(batch, added, self.text)
+
+    def predict_iter(self, texts: Iterable[str], batch_size: int | None = None) -> Iterator[Prediction]:
+        """Label a stream of texts, which may be infinite, in constant memory.
+
+        Texts are read in windows: 16 batches each, by default 1,024 texts, and 8,000,000 characters at most.
+        Within a window they are predicted by length, since a batch takes the time of its longest text.
+
+        Parameters
+        ----------
+        texts : iterable of str
+            A list, a generator, a column of a table: anything that yields texts one by one.
+        batch_size : int, optional
+            The maximum number of texts that are predicted at a time; by default that of the scorer, else a window.
+
+        Yields
+        ------
+        Prediction
+            For each text, in order.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from itertools import cycle, islice
+        >>> import smalltext_core as st
+        >>> train_set = st.TextDataset.from_labels(["good film", "bad film"], ["good", "bad"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     st.create_classifier("sklearn", num_classes=2).fit(train_set).save(f"{folder}/model")
+        ...     endless = BatchScorer(f"{folder}/model").predict_iter(cycle(["bad", "good"]), batch_size=32)
+        ...     [found.label for found in islice(endless, 3)]
+        ['bad', 'good', 'bad']
+        """
+        check_ordered(texts, "texts", _TEXTS, "text")
+        if not isinstance(texts, Iterable):
+            raise InvalidInputError("texts", brief(texts), _TEXTS, "One text: [text].")
+        size = self.batch_size if batch_size is None else _positive(batch_size)
+        return self._predictions(_windows(texts, _WINDOW if size is None else size * _WINDOW_BATCHES), size)
+
+    def _predictions(self, windows: Iterable[list[str]], batch_size: int | None) -> Iterator[Prediction]:
+        model = self._loaded()
+        for window in windows:
+            labels, proba = model.predict(window, batch_size or _WINDOW)
+            names, scores = _labels_and_scores(model, labels, proba)
+            for name, score, row in zip(names, _as_list(scores), proba, strict=True):
+                by_name = dict(zip(model.names.names, row.tolist(), strict=True)) if self.proba else None
+                yield Prediction(name, score, by_name)
+
+    def _loaded(self) -> LoadedModel:
+        model: LoadedModel | None = self.__dict__["_model"]
+        if model is None:
+            model = loaded_model(self._source(), self.__dict__["_digest"])
+            object.__setattr__(self, "_model", model)
+        return model
+
+    def _source(self) -> ModelSource:
+        return ModelSource(str(self.folder), self.device, tuple(self.trusted))
+
+    def _check_free(self, batch: Any, names: Sequence[str]) -> None:
+        present = set(column_names(batch))
+        for name in names:
+            if name in present:
+                given = f"{shown_name(name)}, which is a column of the batch already"
+                advice = "For example: output=('predicted_label', 'predicted_score')."
+                if name not in self.output:
+                    advice = "It is added by proba=True; rename the column of the batch."
+                raise InvalidInputError("output", given, "names of columns that the batch does not have", advice)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: the arguments, and a hash that identifies the model."""
+        model: LoadedModel | None = self.__dict__["_model"]
+        digest = self.__dict__["_digest"] or (self._source().digest() if model is None else model.digest)
+        return {**self.__dict__, "_model": None, "_digest": digest}
+
+    def __dask_tokenize__(self) -> object:
+        """Return what identifies the results for Dask, which reuses those of an equal token."""
+        return type(self).__qualname__, sorted(self.__getstate__().items())
+
+
+def _checked_output(output: Sequence[str], text: str) -> tuple[str, str]:
+    allowed = "two names of columns, other than that of the texts"
+    names = as_sequence(output, "output", allowed, "name")
+    if len(names) != 2 or not all(isinstance(name, str) and name for name in names):
+        raise InvalidInputError("output", brief(output), allowed, "The default is ('label', 'score').")
+    if len({*names, text}) < 3:
+        raise InvalidInputError("output", f"{brief(tuple(names))} with text={brief(text)}", f"{allowed}, distinct")
+    return names[0], names[1]
+
+
+def _positive(value: int) -> int:
+    if not is_whole(value) or value < 1:
+        raise InvalidInputError("batch_size", brief(value), "an int, 1 or above, or None")
+    return int(value)
+
+
+def _labels_and_scores(model: LoadedModel, labels: Labels, proba: Probabilities) -> tuple[list[Any], Any]:
+    """Return the name or names of each text's label, and their probabilities."""
+    names = model.names.decode(labels)
+    if not is_multi_label(labels):
+        return names, proba[np.arange(len(proba)), labels]
+    return names, [row[numbers].tolist() for row, numbers in zip(proba, labels.tolil().rows, strict=True)]
+
+
+def _as_list(scores: Any) -> list[Any]:
+    return list(scores.tolist() if isinstance(scores, np.ndarray) else scores)
+
+
+def _windows(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Divide a stream into windows that are bounded in number and in length."""
+    window: list[str] = []
+    characters = 0
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            advice = "Drop that row, or give an empty string for an empty text."
+            raise InvalidInputError("texts", f"{brief(text)} at row {row}", "strings", advice)
+        window.append(text)
+        characters += len(text)
+        if len(window) == size or characters >= BATCH_CHARACTERS:
+            yield window
+            window, characters = [], 0
+    if window:
+        yield window
