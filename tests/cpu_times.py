@@ -10,6 +10,8 @@ from collections import defaultdict
 
 import pytest
 
+import fork_server
+
 
 def add_option(parser):
     """Add `--cpu-times`."""
@@ -74,5 +76,5 @@ class CpuTimes:
 
 
 def cpu_seconds():
-    """Return the CPU seconds of this process and of its children that have ended."""
-    return sum(os.times()[:4])
+    """Return the CPU seconds of this process, of its children that have ended, and of what the fork server ran."""
+    return sum(os.times()[:4]) + fork_server.seconds

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
+import fork_server
 from architecture import public_face
 
-# Each package is imported in a process where no module of these packages is. Such a process is forked from one in
-# which the libraries have been imported, which take longer than all else here; where there is no fork, it is new.
+# Each package is imported in a process where no module of these packages is. Such a process is forked from one of
+# the fork server, in which the libraries have been imported; where there is no fork, it is new.
 PROGRAM = """
-import contextlib, importlib, inspect, json, os, pkgutil, random, sys
+import importlib, inspect, json, os, pkgutil, random, sys
 
 def shuffled(names):
     return dice.sample(sorted(names), len(names))
@@ -51,9 +50,6 @@ def report():
 
 jobs = json.loads(sys.argv[1])
 if len(jobs) > 1:
-    for library in ("sklearn", "skops.io", "torch", "transformers", "sentence_transformers", "setfit"):
-        with contextlib.suppress(ImportError):
-            importlib.import_module(library)
     assert not [each for each in sys.modules if each.startswith("smalltext")]
 for name, first, seed in jobs:
     if len(jobs) > 1 and (child := os.fork()):
@@ -76,10 +72,9 @@ def reports():
     jobs = [(name, *first) for name in installed for first in (("names", 1), ("submodules", 2))]
     found = []
     for together in [jobs] if hasattr(os, "fork") else [[job] for job in jobs]:
-        command = [sys.executable, "-c", PROGRAM, json.dumps(together)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        found += [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"package"')]
+        done = fork_server.run(["-c", PROGRAM, json.dumps(together)])
+        assert done.returncode == 0, done.stderr.decode()
+        found += [json.loads(line) for line in done.stdout.decode().splitlines() if line.startswith('{"package"')]
     return {(one["package"], one["first"]): one for one in found}
 
 

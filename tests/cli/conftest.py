@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import fork_server
 from smalltext_cli import app
 
 VOCABULARY = {
@@ -22,10 +23,15 @@ VOCABULARY = {
 }
 
 
-def in_a_process(
+def in_a_process(*arguments: object, **options: object) -> subprocess.CompletedProcess[bytes]:
+    """Run the command in a process that need not import the large libraries."""
+    return fork_server.run(["-m", "smalltext_cli", *arguments], **options)
+
+
+def in_a_new_process(
     *arguments: object, stdin: bytes | None = None, **options: object
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run the command as a shell does."""
+    """Run the command as a shell does, with all that the interpreter does as it starts and ends."""
     command = [sys.executable, "-m", "smalltext_cli", *map(str, arguments)]
     return subprocess.run(command, input=stdin, capture_output=True, **options)
 
@@ -45,6 +51,11 @@ def run_here(*arguments: object) -> None:
 @pytest.fixture
 def process() -> Callable[..., subprocess.CompletedProcess[bytes]]:
     return in_a_process
+
+
+@pytest.fixture
+def new_process() -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    return in_a_new_process
 
 
 def sentences(count: int, seed: int = 0) -> tuple[list[str], list[str]]:

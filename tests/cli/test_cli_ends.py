@@ -66,9 +66,9 @@ def test_bad_input_is_told_in_one_line(smalltext, with_bad_input, tmp_path):
     ["predict", *[pytest.param(command, marks=pytest.mark.nightly) for command in ("evaluate", "train")]],
     indirect=True,
 )
-def test_bad_input_in_a_real_process(process, with_bad_input, tmp_path):
+def test_bad_input_in_a_real_process(new_process, with_bad_input, tmp_path):
     arguments, error = with_bad_input
-    (line,) = lines(process(*arguments))
+    (line,) = lines(new_process(*arguments))
     assert line.startswith(error)
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
 

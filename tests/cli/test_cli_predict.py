@@ -6,7 +6,6 @@ import gc
 import io
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -92,10 +91,10 @@ def test_standard_input_and_output(process, model):
     assert [json.loads(line)["label"] for line in ended.stdout.splitlines()] == ["spam", "grüße"]
 
 
-def test_standard_output_is_utf8_whatever_the_locale(process, model):
+def test_standard_output_is_utf8_whatever_the_locale(new_process, model):
     text = "привет"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-    ended = process("predict", model, "-", "-o", "-", stdin=f"text\n{text}\n".encode(), env=environment)
+    ended = new_process("predict", model, "-", "-o", "-", stdin=f"text\n{text}\n".encode(), env=environment)
     assert ended.stdout.decode().startswith(f"text,label,score\n{text},grüße,0.")
 
 
@@ -192,11 +191,7 @@ def test_a_full_disk_leaves_nothing_and_says_so(process, model, tmp_path, ending
     data = tmp_path / "data.csv"
     draw = np.random.default_rng(0)
     pl.DataFrame({"text": [draw.bytes(20).hex() for _ in range(5_000)]}).write_csv(data)
-
-    def at_most_50_kilobytes():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-
-    ended = process("predict", model, data, "-o", tmp_path / f"out.{ending}", preexec_fn=at_most_50_kilobytes)
+    ended = process("predict", model, data, "-o", tmp_path / f"out.{ending}", file_size=50_000)
     assert ended.returncode == 2
     assert b"could not be written" in ended.stderr
     assert b"Traceback" not in ended.stderr

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import pytest
+
+import fork_server
 
 
 @pytest.fixture(scope="module")
@@ -15,9 +16,10 @@ def outcomes(tmp_path_factory, request):
     """Return the outcome of each page that the file tests in this run."""
     here = [item for item in request.session.items if item.path == request.path]
     asked = {item.callspec.params["page"] for item in here if "outcomes" in item.fixturenames}
-    command = [sys.executable, Path(__file__).with_name("run_page.py"), "--each", *sorted(asked)]
-    result = subprocess.run(
-        command, cwd=tmp_path_factory.mktemp("pages"), capture_output=True, text=True, check=False
+    result = fork_server.run(
+        ["-m", "run_page", "--each", *sorted(asked)],
+        cwd=tmp_path_factory.mktemp("pages"),
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
     )
-    assert result.returncode == 0, result.stderr
-    return {Path(one["page"]): one for one in map(json.loads, result.stdout.splitlines())}
+    assert result.returncode == 0, result.stderr.decode()
+    return {Path(one["page"]): one for one in map(json.loads, result.stdout.decode().splitlines())}

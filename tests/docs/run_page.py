@@ -1,18 +1,18 @@
 """Do what a page says, in the current folder: ``python run_page.py PAGE``.
 
 With ``--each PAGE...`` each page is done in a folder and a process of its own, and what became of it is printed as
-JSON. The processes are forked from one that has imported the large libraries, which takes longer than most pages.
+JSON. The processes are forked, so that they have imported what this one has: tests run it by the fork server.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,19 +20,14 @@ import traceback
 from collections.abc import Callable
 from multiprocessing import Pipe
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from pages import Block, blocks
 
-LIBRARIES = ("sklearn", "skops.io", "torch", "transformers", "polars", "smalltext_cli.app")
-
 
 def done_in_processes(pages: list[Path]) -> None:
     """Do each page in a process and an empty folder, and print the page, the exit status and the output."""
-    for library in LIBRARIES if hasattr(os, "fork") and len(pages) > 1 else ():
-        with contextlib.suppress(ImportError):
-            importlib.import_module(library)
     top = Path.cwd()
     for number, page in enumerate(pages):
         folder = top / str(number)
@@ -107,7 +102,7 @@ def plain_commands(command: str) -> list[list[str]]:
 def command_server() -> Callable[[list[list[str]]], None]:
     """Fork a process that runs commands of `smalltext`, and return the function that has them run.
 
-    It has imported the large libraries already, and no block of Python changes it.
+    It has imported what this process has by now, and no block of Python changes it.
     """
     here, there = Pipe()
     if os.fork() == 0:
@@ -136,7 +131,9 @@ def status_of(arguments: list[str]) -> int:
         status = 1
         try:
             from smalltext_cli import app
+            from smalltext_cli.compare import runner
 
+            runner.subprocess = SimpleNamespace(Popen=ForkedCell, PIPE=subprocess.PIPE)
             sys.argv = arguments
             app.main()
             status = 0
@@ -149,6 +146,30 @@ def status_of(arguments: list[str]) -> int:
             sys.stderr.flush()
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+class ForkedCell:
+    """A process of `smalltext compare` or `simulate` as a fork, which need not import the libraries again."""
+
+    stdin = None
+
+    def __init__(self, arguments: list[str], *, stdout: Any, stderr: Any, env: dict[str, str], **_: Any) -> None:
+        self.pid = os.fork()
+        if self.pid == 0:
+            from smalltext_cli.compare import worker
+
+            os.dup2(stdout.fileno(), 1)
+            os.dup2(stderr.fileno(), 2)
+            os.environ.update(env)
+            worker._end_with_the_parent = lambda: None
+            worker.main(arguments[3])
+            os._exit(0)
+
+    def wait(self) -> None:
+        self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
 
 
 def run_bash(command: str, surroundings: dict[str, str]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
+import fork_server
 
 pytestmark = [
     pytest.mark.parametrize("kills", [16, pytest.param(100, marks=pytest.mark.nightly)], indirect=True),
@@ -27,19 +28,17 @@ def kills(request):
 @pytest.fixture(scope="module")
 def left_behind(kills, tmp_path_factory):
     """What each process left behind, including those that came to their end."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "robustness.crashes", tmp_path_factory.mktemp("crashes"), str(kills)],
+    ended = fork_server.run(
+        ["-m", "robustness.crashes", tmp_path_factory.mktemp("crashes"), kills],
         env={
             **os.environ,
             "OMP_NUM_THREADS": "1",
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONPATH": str(Path(__file__).parents[1]),
         },
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-        check=True,
     )
-    return [json.loads(line) for line in ended.stdout.splitlines()]
+    assert ended.returncode == 0, ended.stderr.decode()
+    return [json.loads(line) for line in ended.stdout.decode().splitlines()]
 
 
 @pytest.fixture(scope="module")

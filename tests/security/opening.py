@@ -6,9 +6,11 @@ Run as a module it loads each folder that it is given, predicts with it, and wri
 from __future__ import annotations
 
 import json
-import subprocess
+import signal
 import sys
 from pathlib import Path
+
+import fork_server
 
 _HANGS_AFTER = 900
 """Seconds for all folders: many times what they take on the slowest machine."""
@@ -17,21 +19,13 @@ _HANGS_AFTER = 900
 def opened(folders: list[Path], import_path: Path | None = None) -> list[str]:
     """Return what became of each folder: "predicted", the name of the exception, or how the process ended."""
     outcomes: list[str] = []
-    command = [sys.executable, "-m", "security.opening", str(import_path or "")]
+    module = ["-m", "security.opening", str(import_path or "")]
     while len(outcomes) < len(folders):
         rest = folders[len(outcomes) :]
-        try:
-            done = subprocess.run(
-                [*command, *map(str, rest)],
-                cwd=Path(__file__).parents[1],
-                capture_output=True,
-                text=True,
-                timeout=_HANGS_AFTER,
-                check=False,
-            )
-            written, ended = done.stdout, f"the process ended with {done.returncode}: {done.stderr[-800:]}"
-        except subprocess.TimeoutExpired as error:
-            written, ended = (error.stdout or b"").decode(), "the process hung"
+        done = fork_server.run([*module, *rest], cwd=Path(__file__).parents[1], timeout=_HANGS_AFTER)
+        written, ended = done.stdout.decode(), f"the process ended with {done.returncode}: {done.stderr[-800:]!r}"
+        if done.returncode == -signal.SIGALRM:
+            ended = "the process hung"
         outcomes += [json.loads(line) for line in written.splitlines() if line.startswith('"')]
         if len(outcomes) < len(folders):
             outcomes.append(ended)

