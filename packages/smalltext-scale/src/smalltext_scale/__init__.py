@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from smalltext_scale.scorer import BatchScorer, Prediction
+from smalltext_scale.workers import WorkerError
 
 __version__ = "0.1.0"
 
-__all__ = ["BatchScorer", "Prediction", "__version__"]
+__all__ = ["BatchScorer", "Prediction", "WorkerError", "__version__"]

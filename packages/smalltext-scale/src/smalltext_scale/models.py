@@ -127,6 +127,12 @@ def loaded_model(source: ModelSource, digest: str | None = None) -> LoadedModel:
         return model
 
 
+def class_names(source: ModelSource, num_classes: int) -> LabelNames:
+    """Return the names of the classes of a model, which are their numbers if it has none."""
+    names = read_manifest(source.folder, verify=False).names
+    return names or LabelNames(tuple(str(number) for number in range(num_classes)))
+
+
 def _load(source: ModelSource) -> LoadedModel:
     digest = source.digest()
     manifest = read_manifest(source.folder, verify=False)
@@ -142,5 +148,5 @@ def _load(source: ModelSource) -> LoadedModel:
     classifier = load(source.folder, **options)
     if source.digest() != digest:
         return _load(source)  # another model was saved meanwhile
-    names = manifest.names or LabelNames(tuple(str(number) for number in range(classifier.num_classes)))
+    names = class_names(source, classifier.num_classes)
     return LoadedModel(classifier, names, bool(classifier.multi_label), digest)

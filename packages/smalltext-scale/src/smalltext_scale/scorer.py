@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -12,12 +14,13 @@ import numpy as np
 from smalltext_core.atomic import as_path
 from smalltext_core.conversion import as_sequence, check_ordered, is_whole
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.label_names import shown_name
+from smalltext_core.label_names import LabelNames, shown_name
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import brief
 from smalltext_core.probabilities import Probabilities
 from smalltext_scale.batches import Column, column_names, read_texts, with_columns
-from smalltext_scale.models import BATCH_CHARACTERS, LoadedModel, ModelSource, loaded_model
+from smalltext_scale.models import BATCH_CHARACTERS, LoadedModel, ModelSource, class_names, loaded_model
+from smalltext_scale.workers import predict_in_processes, worker_devices
 
 _BATCH_SIZE = 4_096
 _WINDOW = 1_024
@@ -143,8 +146,8 @@ class BatchScorer:
         model = self._loaded()
         proba_names = [f"proba_{name}" for name in model.names.names] if self.proba else []
         self._check_free(batch, proba_names)
-        labels, proba = model.predict(texts, self.batch_size or _BATCH_SIZE)
-        names, scores = _labels_and_scores(model, labels, proba)
+        labels, proba = self._scores(self.batch_size or _BATCH_SIZE, texts)
+        names, scores = _labels_and_scores(model.names, labels, proba)
         label, score = self.output
         added = {
             label: Column(names, kind=str, is_list=model.multi_label),
@@ -154,7 +157,14 @@ class BatchScorer:
             added[name] = Column(np.ascontiguousarray(proba[:, number]), kind=float)
         return with_columns(batch, added, self.text)
 
-    def predict_iter(self, texts: Iterable[str], batch_size: int | None = None) -> Iterator[Prediction]:
+    def predict_iter(
+        self,
+        texts: Iterable[str],
+        batch_size: int | None = None,
+        *,
+        workers: int | None = None,
+        devices: str | Sequence[str] | None = None,
+    ) -> Iterator[Prediction]:
         """Label a stream of texts, which may be infinite, in constant memory.
 
         Texts are read in windows: 16 batches each, by default 1,024 texts, and 8,000,000 characters at most.
@@ -166,11 +176,23 @@ class BatchScorer:
             A list, a generator, a column of a table: anything that yields texts one by one.
         batch_size : int, optional
             The maximum number of texts that are predicted at a time; by default that of the scorer, else a window.
+        workers : int, optional
+            The number of processes that predict; by default this one alone, or one for each device. Each loads the
+            model, and gets a window at a time.
+        devices : str or sequence of str, optional
+            The devices to divide the processes among: "all" CUDA devices, or "cuda:0,cuda:1".
 
         Yields
         ------
         Prediction
             For each text, in order.
+
+        Raises
+        ------
+        InvalidInputError
+            If a text is not a string, or an argument is not allowed.
+        WorkerError
+            If a process ends early, for example because memory runs out. No prediction is skipped.
 
         Examples
         --------
@@ -188,15 +210,75 @@ class BatchScorer:
         if not isinstance(texts, Iterable):
             raise InvalidInputError("texts", brief(texts), _TEXTS, "One text: [text].")
         size = self.batch_size if batch_size is None else _positive(batch_size)
-        return self._predictions(_windows(texts, _WINDOW if size is None else size * _WINDOW_BATCHES), size)
+        windows = _windows(texts, _WINDOW if size is None else size * _WINDOW_BATCHES)
+        return self._predictions(self._scored(windows, size or _WINDOW, workers, devices))
 
-    def _predictions(self, windows: Iterable[list[str]], batch_size: int | None) -> Iterator[Prediction]:
-        model = self._loaded()
-        for window in windows:
-            labels, proba = model.predict(window, batch_size or _WINDOW)
-            names, scores = _labels_and_scores(model, labels, proba)
+    def predict_chunks(
+        self,
+        chunks: Iterable[list[str]],
+        *,
+        workers: int | None = None,
+        devices: str | Sequence[str] | None = None,
+    ) -> Iterator[tuple[list[str], tuple[Labels, Probabilities]]]:
+        """Predict class numbers and probabilities of lists of texts, for programs that write them in other forms.
+
+        Parameters
+        ----------
+        chunks : iterable of list of str
+            The texts, in lists that fit into memory. With several processes, two for each are read ahead.
+        workers, devices
+            As for `predict_iter`.
+
+        Yields
+        ------
+        list of str
+            A list of texts, in order.
+        (labels, proba)
+            What ``predict(texts, return_proba=True)`` of the classifier returns.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import smalltext_core as st
+        >>> train_set = st.TextDataset.from_labels(["good film", "bad film"], ["good", "bad"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     st.create_classifier("sklearn", num_classes=2).fit(train_set).save(f"{folder}/model")
+        ...     for texts, (labels, proba) in BatchScorer(f"{folder}/model").predict_chunks([["bad"], ["good"]]):
+        ...         print(texts, labels, proba.shape)
+        ['bad'] [0] (1, 2)
+        ['good'] [1] (1, 2)
+        """
+        return self._scored(chunks, self.batch_size or _BATCH_SIZE, workers, devices)
+
+    def _scored(
+        self,
+        chunks: Iterable[list[str]],
+        batch_size: int,
+        workers: int | None,
+        devices: str | Sequence[str] | None,
+    ) -> Iterator[tuple[list[str], tuple[Labels, Probabilities]]]:
+        each = worker_devices(workers, devices, self.device)
+        if not each:
+            return ((chunk, self._scores(batch_size, chunk)) for chunk in chunks)
+        return predict_in_processes([partial(self._on(device)._scores, batch_size) for device in each], chunks)
+
+    def _on(self, device: str | None) -> BatchScorer:
+        scorer = copy.copy(self)
+        object.__setattr__(scorer, "device", device)
+        return scorer
+
+    def _scores(self, batch_size: int, texts: list[str]) -> tuple[Labels, Probabilities]:
+        return self._loaded().predict(texts, batch_size)
+
+    def _predictions(
+        self, scored: Iterable[tuple[list[str], tuple[Labels, Probabilities]]]
+    ) -> Iterator[Prediction]:
+        classes: LabelNames | None = None
+        for _, (labels, proba) in scored:
+            classes = classes or class_names(self._source(), proba.shape[1])  # not of a model that is loaded here
+            names, scores = _labels_and_scores(classes, labels, proba)
             for name, score, row in zip(names, _as_list(scores), proba, strict=True):
-                by_name = dict(zip(model.names.names, row.tolist(), strict=True)) if self.proba else None
+                by_name = dict(zip(classes.names, row.tolist(), strict=True)) if self.proba else None
                 yield Prediction(name, score, by_name)
 
     def _loaded(self) -> LoadedModel:
@@ -246,9 +328,9 @@ def _positive(value: int) -> int:
     return int(value)
 
 
-def _labels_and_scores(model: LoadedModel, labels: Labels, proba: Probabilities) -> tuple[list[Any], Any]:
+def _labels_and_scores(classes: LabelNames, labels: Labels, proba: Probabilities) -> tuple[list[Any], Any]:
     """Return the name or names of each text's label, and their probabilities."""
-    names = model.names.decode(labels)
+    names = classes.decode(labels)
     if not is_multi_label(labels):
         return names, proba[np.arange(len(proba)), labels]
     return names, [row[numbers].tolist() for row, numbers in zip(proba, labels.tolil().rows, strict=True)]
