@@ -226,8 +226,10 @@ class BatchScorer:
         ----------
         chunks : iterable of list of str
             The texts, in lists that fit into memory. With several processes, two for each are read ahead.
-        workers, devices
-            As for `predict_iter`.
+        workers : int, optional
+            The number of processes that predict, as for `predict_iter`.
+        devices : str or sequence of str, optional
+            The devices to divide the processes among, as for `predict_iter`.
 
         Yields
         ------
