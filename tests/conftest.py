@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 import warnings
@@ -12,10 +13,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import cpu_times
+import fork_server
 from work_units import LONG, work_unit
 
 INSTALL_BROWSER = "apt-get install --yes --no-install-recommends chromium chromium-driver"
@@ -177,6 +180,19 @@ def smalltext(monkeypatch, capsys):
         return Ended(int(end.value.code or 0), out, err)
 
     return run
+
+
+@pytest.fixture
+def forked_checks(monkeypatch, pytestconfig):
+    """Have the conformance kit fork the processes that it starts; nightly they are new, as for everybody else."""
+    if pytestconfig.getoption("nightly"):
+        return
+
+    def run(command, *, env, timeout, **_):
+        done = fork_server.run(command[1:], env=env, timeout=timeout)
+        return subprocess.CompletedProcess(command, done.returncode, "", done.stderr.decode("utf-8", "replace"))
+
+    monkeypatch.setattr("smalltext_testing._saving.subprocess", SimpleNamespace(run=run))
 
 
 @pytest.fixture

@@ -94,7 +94,10 @@ class _Job:
     file_size: int | None
 
     def limit(self) -> None:
+        """Limit the time, the size of files, and the threads of torch, which read the variable too early."""
         signal.alarm(self.timeout)
+        if "torch" in sys.modules and (threads := self.env.get("OMP_NUM_THREADS")):
+            sys.modules["torch"].set_num_threads(int(threads))
         if self.file_size is not None:
             import resource
 

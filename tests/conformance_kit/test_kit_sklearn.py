@@ -34,11 +34,13 @@ def factories(settings, multi_label):
 
 
 @parametrize_checks(*factories(SINGLE_LABEL, multi_label=False), ids=list(SINGLE_LABEL))
+@pytest.mark.usefixtures("forked_checks")
 def test_single_label_keeps_the_rules(check):
     check()
 
 
 @parametrize_checks(*factories(MULTI_LABEL, multi_label=True), ids=list(MULTI_LABEL))
+@pytest.mark.usefixtures("forked_checks")
 def test_multi_label_keeps_the_rules(check):
     check()
 

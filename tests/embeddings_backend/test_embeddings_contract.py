@@ -38,6 +38,7 @@ def factory(encoder, num_classes, multi_label):
     *[factory(ENCODERS[kind], classes, classes == 2) for kind in KINDS for classes in (3, 2)],
     ids=[f"{kind}, {problem}" for kind in KINDS for problem in ("single-label", "multi-label")],
 )
+@pytest.mark.usefixtures("forked_checks")
 def test_encoders_that_a_saved_model_holds_or_names_keep_the_rules(check):
     check()
 
@@ -52,6 +53,7 @@ def test_encoders_that_a_saved_model_holds_or_names_keep_the_rules(check):
         "check_calibration_and_thresholds_are_saved": OF_OBJECTS,
     },
 )
+@pytest.mark.usefixtures("forked_checks")
 def test_an_object_with_encode_keeps_the_rules(check):
     check()
 

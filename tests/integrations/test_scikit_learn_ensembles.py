@@ -25,7 +25,7 @@ each_backend = pytest.mark.parametrize("name", NAMES)
 
 
 def estimator(name):
-    return TextClassifier(name, random_state=1, **parameters(name))
+    return TextClassifier(name, random_state=1, calibration="none", **parameters(name))
 
 
 def estimators():

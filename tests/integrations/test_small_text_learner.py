@@ -74,7 +74,7 @@ def test_the_learning_curve_rises(backend, strategy, news, record_property):
 @pytest.fixture
 def quick():
     """Return a factory of the classifier that is there at once."""
-    return st.create_factory("sklearn", 5, seed=1)
+    return st.create_factory("sklearn", 5, seed=1, calibration="none")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -16,9 +16,16 @@ small_text = pytest.importorskip("small_text")
 over_torch = pytest.importorskip("small_text.integrations.pytorch.query_strategies")
 
 BACKENDS = {
-    "sklearn": {},
-    "kimcnn": {"num_epochs": 2, "embedding_dim": 8, "out_channels": 4, "max_seq_len": 30},
+    "sklearn": {"calibration": "none"},
+    "kimcnn": {
+        "num_epochs": 2,
+        "embedding_dim": 8,
+        "out_channels": 4,
+        "max_seq_len": 30,
+        "calibration": "none",
+    },
 }
+"""Without the folds of calibration, which each of many trainings would train anew."""
 CLASSES, POOL, FIRST, QUERIED = 5, 90, 20, 8
 
 # hnswlib finds fewer than k neighbours where most elements are deleted, so k stays far below the pool.
@@ -33,7 +40,7 @@ STRATEGIES = {
     "LightweightCoreset": lambda: small_text.LightweightCoreset(),
     "ContrastiveActiveLearning": lambda: small_text.ContrastiveActiveLearning(k=5, pbar=None),
     "DiscriminativeActiveLearning": lambda: small_text.DiscriminativeActiveLearning(
-        st.create_factory("sklearn", 2, seed=1), num_iterations=2
+        st.create_factory("sklearn", 2, seed=1, calibration="none"), num_iterations=2
     ),
     "SubsamplingQueryStrategy": lambda: small_text.SubsamplingQueryStrategy(
         small_text.EmbeddingKMeans(), subsample_size=40

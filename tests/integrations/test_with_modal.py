@@ -71,7 +71,7 @@ CONTAINERS = {"list": list, "str array": np.array, "object array": lambda texts:
 def test_the_learning_curve_rises(strategy, texts_of, news, labels):
     first = news.one_of_each()
     learner = ActiveLearner(
-        TextClassifier("sklearn", random_state=1),
+        TextClassifier("sklearn", random_state=1, calibration="none"),
         strategy,
         X_training=texts_of([news.pool[row] for row in first]),
         y_training=labels[first],

@@ -9,9 +9,9 @@ from smalltext_testing import parametrize_checks
 from smalltext_testing.sample_data import training_texts, unseen_texts
 
 SMALL = {
-    "num_epochs": 12,
+    "num_epochs": 8,
     "mini_batch_size": 4,
-    "lr": 0.01,
+    "lr": 0.015,
     "dropout": 0.1,
     "kernel_heights": (1, 2),
     "embedding_dim": 20,
@@ -27,6 +27,7 @@ def factory(num_classes, multi_label):
 @parametrize_checks(
     factory(3, multi_label=False), factory(2, multi_label=True), ids=["single-label", "multi-label"]
 )
+@pytest.mark.usefixtures("forked_checks")
 def test_kimcnn_keeps_the_rules(check):
     check()
 

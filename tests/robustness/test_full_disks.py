@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import fork_server
 from robustness import backends, children
 from smalltext_cli import app
 from smalltext_core.errors import ModelFolderError, ModelNotSavedError
@@ -79,18 +81,31 @@ def command(*arguments):
     raise AssertionError("the command did not exit")
 
 
-def new_command(*arguments):
-    """Run the command in a new process: polars, once it has worked in one, waits for ever in a fork of it."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "smalltext_cli", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        check=False,
+ON_A_FULL_DISK = """
+import json, sys
+from pathlib import Path
+from robustness import children
+from smalltext_cli import app
+disk = Path(sys.argv.pop(1))
+children.mount(disk, "40k")
+(disk / "notes").write_bytes(b"x" * 36_000)
+try:
+    app.main()
+finally:
+    print(json.dumps([path.name for path in disk.iterdir()]))
+"""
+
+
+def on_a_full_disk(disk, arguments):
+    """Run the command where a disk is full: exit code, standard error, and what is on the disk then.
+
+    It is no fork of this process: polars, once it has worked in one, waits for ever in a fork of it.
+    """
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    ended = fork_server.run(
+        ["-c", ON_A_FULL_DISK, disk, *arguments], stdin=b"", env={**os.environ, "PYTHONPATH": path}
     )
-    lines = ended.stderr.splitlines()
-    return ended.returncode, lines[-1], "Traceback (most recent call last):" in lines
+    return ended.returncode, ended.stderr.decode().splitlines(), json.loads(ended.stdout.splitlines()[-1])
 
 
 ARGUMENTS = {
@@ -107,17 +122,11 @@ def arguments(task, **places):
 
 @pytest.mark.parametrize("task", ARGUMENTS)
 def test_a_full_disk_is_told_in_one_line_and_holds_what_it_held(disk, mails, model, task):
-    def work():
-        children.mount(disk, "40k")
-        (disk / "notes").write_bytes(b"x" * 36_000)
-        ended = new_command(*arguments(task, mails=mails, model=model, disk=disk))
-        return ended, [path.name for path in disk.iterdir()]
-
-    (code, said, traced), left = children.in_a_child(work)
+    code, said, left = on_a_full_disk(disk, arguments(task, mails=mails, model=model, disk=disk))
     assert code == 2
-    assert said.startswith(f"Error: {disk / 'result'}: ")
-    assert "No space left on device" in said
-    assert not traced
+    assert said[-1].startswith(f"Error: {disk / 'result'}: ")
+    assert "No space left on device" in said[-1]
+    assert "Traceback (most recent call last):" not in said
     assert left == ["notes"]
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+import fork_server
 from robustness import backends
 from robustness.ship import LOKY_SHIPS
 
@@ -24,15 +23,13 @@ NIGHTLY_METHODS = ("spawn",) if hasattr(os, "fork") else ()
 def differences(pytestconfig):
     """For each way to start a process, each backend and each task: by how much probabilities differ there."""
     methods = (*METHODS, *(NIGHTLY_METHODS if pytestconfig.getoption("nightly") else ()))
-    ended = subprocess.run(
-        [sys.executable, "-m", "robustness.ship", *methods],
+    ended = fork_server.run(
+        ["-m", "robustness.ship", *methods],
         env={**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(Path(__file__).parents[1])},
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-        check=True,
     )
+    assert ended.returncode == 0, ended.stderr.decode()
     found = {}
-    for line in ended.stdout.splitlines():
+    for line in ended.stdout.decode().splitlines():
         found |= json.loads(line)
     return found
 

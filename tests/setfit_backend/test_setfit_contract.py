@@ -29,5 +29,6 @@ def factory(num_classes, multi_label, **parameters):
     ids=["single-label", "multi-label", "single-label, differentiable", "multi-label, differentiable"],
 )
 @pytest.mark.filterwarnings("ignore:.* have more than .* tokens")
+@pytest.mark.usefixtures("forked_checks")
 def test_setfit_keeps_the_rules(check):
     check()

@@ -11,7 +11,7 @@ from smalltext_testing.sample_data import training_texts, unseen_texts
 from smalltext_transformers import TransformersDataset
 from transformers_backend.tiny_models import tiny_model, tiny_tokenizer
 
-SMALL = {"num_epochs": 12, "mini_batch_size": 4, "lr": 0.01, "seed": 1}
+SMALL = {"num_epochs": 8, "mini_batch_size": 6, "lr": 0.015, "seed": 1}
 
 
 def factory(num_classes, multi_label, **parameters):
@@ -23,6 +23,7 @@ def factory(num_classes, multi_label, **parameters):
     factory(3, multi_label=False), factory(2, multi_label=True), ids=["single-label", "multi-label"]
 )
 @pytest.mark.filterwarnings("ignore:.* have more than .* tokens")
+@pytest.mark.usefixtures("forked_checks")
 def test_transformers_keeps_the_rules(check):
     check()
 

@@ -1,0 +1,54 @@
+"""A forked process is what a new one would be: arguments, streams, variables, limits and ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import fork_server
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="where there is no fork, processes are new")
+
+ENDS = {
+    "the end of the program": "print('said')",
+    "an exit code": "import sys; sys.stderr.write('why\\n'); sys.exit(3)",
+    "a message as it exits": "import sys; sys.exit('no such thing')",
+    "at exit": "import atexit; atexit.register(print, 'at last'); print('first')",
+    "without cleaning up": "import os; print('said', flush=True); os._exit(4)",
+    "a signal": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+    "what is read": "import sys; print(len(sys.stdin.read()), sys.argv, sys.stdin.isatty(), __name__)",
+}
+
+
+@pytest.mark.parametrize("program", ENDS.values(), ids=ENDS)
+def test_it_ends_as_a_new_process_does(program):
+    forked = fork_server.run(["-c", program, "one", 2], stdin=b"x" * 100_000)
+    new = subprocess.run([sys.executable, "-c", program, "one", "2"], input=b"x" * 100_000, capture_output=True)
+    assert (forked.returncode, forked.stdout, forked.stderr) == (new.returncode, new.stdout, new.stderr)
+
+
+def test_an_exception_is_printed_and_is_exit_code_1():
+    ended = fork_server.run(["-c", "1 / 0"])
+    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (1, b"ZeroDivisionError: division by zero")
+
+
+def test_it_has_the_folder_and_the_variables_that_are_given(tmp_path):
+    (tmp_path / "here.py").write_text("import os, sys; print(os.getcwd(), os.environ['ONE'], len(os.environ))")
+    ended = fork_server.run(["-m", "here"], cwd=tmp_path, env={"ONE": "1"})
+    assert ended.stdout.decode().split() == [str(tmp_path), "1", "1"]
+    elsewhere = fork_server.run(["-m", "here"], env={"ONE": "1", "PYTHONPATH": str(tmp_path)})
+    assert elsewhere.returncode == 0, elsewhere.stderr
+
+
+def test_a_process_has_an_alarm_and_a_file_its_limit(tmp_path):
+    assert fork_server.run(["-c", "import signal; print(signal.alarm(0) > 0)"], timeout=900).stdout == b"True\n"
+    write = f"import pathlib; pathlib.Path({str(tmp_path / 'file')!r}).write_bytes(bytes(2_000))"
+    assert b"File too large" in fork_server.run(["-c", write], file_size=1_000).stderr
+
+
+def test_nothing_of_the_project_is_imported_beforehand():
+    program = "import sys; print(*[name for name in sys.modules if name in ('numpy', 'smalltext_core')])"
+    assert fork_server.run(["-c", program]).stdout == b"numpy\n"
