@@ -24,6 +24,7 @@ from smalltext_cli.commands.compare import compare
 from smalltext_cli.commands.demo import demo
 from smalltext_cli.commands.evaluate import evaluate
 from smalltext_cli.commands.info import info, list_classifiers
+from smalltext_cli.commands.merge import merge
 from smalltext_cli.commands.new_plugin import new_plugin
 from smalltext_cli.commands.predict import predict
 from smalltext_cli.commands.serve import serve
@@ -60,6 +61,7 @@ _COMMANDS: dict[str, dict[str, tuple[Callable[..., None], str]]] = {
         "train": (train, "Train a classifier on labelled texts."),
         "evaluate": (evaluate, "Score a model on labelled texts."),
         "predict": (predict, "Label new texts with a model."),
+        "merge": (merge, "Join what the jobs of a prediction in shards wrote."),
         "serve": (serve, "Label texts that are sent over HTTP, and Label Studio's."),
     },
     "Plugins": {
@@ -86,7 +88,7 @@ class _TableOfContents(typer.core.TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Write the help: usage, the commands under their headings, and the options."""
-        lines = ["Usage: smalltext COMMAND [OPTIONS]    Text classifiers for small data.", ""]
+        lines = ["Usage: smalltext COMMAND [OPTIONS]    Text classifiers for small data."]
         for panel, commands in _COMMANDS.items():
             lines.append(typer.style(panel, bold=True))
             lines += [f"  {name:<12}{line}" for name, (_, line) in commands.items()]

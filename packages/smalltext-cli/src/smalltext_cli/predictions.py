@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import groupby, islice
-from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from smalltext_cli.console import UsageError
+from smalltext_cli.object_tables import ObjectColumns, SpooledObjects, added_names
 from smalltext_cli.readers.binary import FrameRow
-from smalltext_cli.readers.json_objects import JsonObject
 from smalltext_core import TextDataset
 from smalltext_core.label_names import shown_name
 
 if TYPE_CHECKING:
-    from polars import DataFrame, DataType
+    from polars import DataFrame
 
     from smalltext_cli.evaluation import Model
     from smalltext_cli.readers import Row
-    from smalltext_cli.readers.files import Source
     from smalltext_cli.writers import OutputFormat, Write
     from smalltext_core.labels import Labels
     from smalltext_core.probabilities import Probabilities
 
 _CHUNK_ROWS = 4_096
 _CHUNK_CHARACTERS = 8_000_000
-_EXACT_IN_FLOATS = 2**53
-_LARGEST_INTEGER = 2**63
-
-PREFIX = "predicted_"
-"""Begins the name of a column of predictions where the file has a column of its plain name."""
 
 WriteRows: TypeAlias = "Callable[[Sequence[Row], DataFrame], None]"
 
@@ -111,24 +104,6 @@ class Predictor:
         return columns
 
 
-def added_names(added: Iterable[str], taken: Collection[str]) -> dict[str, str]:
-    """Return the name of each column of predictions in a table with other columns, which keep theirs.
-
-    Examples
-    --------
-    >>> added_names(["label", "score"], ["text", "label"])
-    {'label': 'predicted_label', 'score': 'score'}
-    """
-    names: dict[str, str] = {}
-    for name in added:
-        unique, number = name, 1
-        while unique in taken or unique in names.values():
-            unique = f"{PREFIX}{name}" if number == 1 else f"{PREFIX}{name}_{number}"
-            number += 1
-        names[name] = unique
-    return names
-
-
 def renamed_notes(names: Mapping[str, str], repeated: Sequence[str] = ()) -> Iterator[str]:
     """Yield a sentence on columns of predictions with another name, and on `repeated` names in the file."""
     changed = {plain: name for plain, name in names.items() if plain != name}
@@ -142,17 +117,34 @@ def renamed_notes(names: Mapping[str, str], repeated: Sequence[str] = ()) -> Ite
 
 @contextmanager
 def row_writer(
-    source: Source, write: Write, file_format: OutputFormat, on_names: Callable[[Mapping[str, str]], None]
+    header: Sequence[str],
+    write: Write,
+    file_format: OutputFormat,
+    on_names: Callable[[Mapping[str, str]], None] = lambda _: None,
+    *,
+    is_json: bool = False,
+    columns: ObjectColumns | None = None,
 ) -> Iterator[WriteRows]:
     """Yield a function that appends rows of a file with their predictions to a table.
 
-    Objects of JSON, whose keys differ, are gathered on the disk until all columns are known. `on_names` gets the
-    names of the columns of predictions.
+    Parameters
+    ----------
+    header : sequence of str
+        The columns of the file, known once its first row is read; JSON has none.
+    write : callable
+        Appends to the table; see `smalltext_cli.writers.table_writer`.
+    file_format : {"csv", "tsv", "jsonl", "parquet"}
+    on_names : callable, optional
+        Gets the names of the columns of predictions.
+    is_json : bool, default=False
+        Whether the rows are JSON objects, whose keys differ.
+    columns : ObjectColumns, optional
+        The keys of all objects. By default, objects are gathered on the disk until all are known.
     """
-    if source.file_format in ("json", "jsonl"):
+    if is_json and columns is None:
         with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n", prefix="smalltext-") as spooled:
-            objects = _Objects(spooled)
-            yield objects.append
+            objects = SpooledObjects(spooled)
+            yield lambda rows, added: objects.append([row.columns for row in rows], added)
             on_names(objects.names())
             objects.write_to(write, file_format)
         return
@@ -160,9 +152,12 @@ def row_writer(
 
     def append(rows: Sequence[Row], added: DataFrame) -> None:
         if not names:
-            names.update(added_names(added.columns, source.header))
+            names.update(added_names(added.columns, header if columns is None else columns))
             on_names(names)
-        write(_kept_columns(rows, source.header).hstack(added.rename(names)))
+        if columns is None:
+            write(_kept_columns(rows, header).hstack(added.rename(names)))
+        else:
+            write(columns.table([row.columns for row in rows], added.rename(names), file_format))
 
     yield append
 
@@ -176,107 +171,7 @@ def _kept_columns(rows: Sequence[Row], header: Sequence[str]) -> DataFrame:
         parts = []
         for _, group in groupby(places, key=lambda place: id(place.frame)):
             members = list(group)
-            parts.append(members[0].frame[[place.number for place in members]])
+            parts.append(members[0].frame[[place.number for place in members]].select(list(header)))
         return pl.concat(parts)
     columns = {name: [row.columns[name] for row in rows] for name in header}
     return pl.DataFrame(columns, schema=dict.fromkeys(header, pl.String))
-
-
-class _Objects:
-    """Objects of JSON with their predictions, in a temporary file: a line for each object, then one for these."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
-        self._kinds: dict[str, set[str]] = {}
-        self._added: dict[str, DataType] = {}
-
-    def append(self, rows: Sequence[Row], added: DataFrame) -> None:
-        """Write rows and their predictions to the file."""
-        self._added = dict(added.schema)
-        for row, predicted in zip(rows, _exact_singles(added).iter_rows(named=True), strict=True):
-            for name, value in row.columns.items():
-                self._kinds.setdefault(name, set()).add(_kind(value))
-            self._file.write(f"{_encoded(row.columns)}\n{_encoded(predicted)}\n")
-
-    def names(self) -> dict[str, str]:
-        """Return the name of each column of predictions."""
-        return added_names(self._added, self._kinds)
-
-    def write_to(self, write: Write, file_format: OutputFormat) -> None:
-        """Write a table of all rows."""
-        import polars as pl
-
-        names = self.names()
-        self._file.seek(0)
-        is_first = True
-        while lines := list(islice(self._file, 2 * _CHUNK_ROWS)):
-            pairs = zip(map(json.loads, lines[::2]), map(json.loads, lines[1::2]), strict=True)
-            is_first = False
-            if file_format == "jsonl":
-                rows = (given | {names[name]: value for name, value in added.items()} for given, added in pairs)
-                write("".join(f"{_encoded(row)}\n" for row in rows).encode())
-                continue
-            objects, predicted = zip(*pairs, strict=True)
-            given = pl.DataFrame([_column(name, kinds, objects) for name, kinds in self._kinds.items()])
-            write(given.hstack(pl.DataFrame(predicted, schema=self._added).rename(names)))
-        if is_first and file_format != "jsonl":
-            write(pl.DataFrame(schema=self._added).rename(names))
-
-
-def _exact_singles(frame: DataFrame) -> DataFrame:
-    """Return floats of single precision by their digits, also in lists."""
-    import polars as pl
-
-    kinds: dict[Any, tuple[Any, Any]] = {
-        pl.Float32: (pl.String, pl.Float64),
-        pl.List(pl.Float32): (pl.List(pl.String), pl.List(pl.Float64)),
-    }
-    return frame.with_columns(
-        series.cast(kinds[series.dtype][0]).cast(kinds[series.dtype][1])
-        for series in frame
-        if series.dtype in kinds
-    )
-
-
-def _encoded(value: Mapping[str, object]) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return json.dumps(value)
-    return text
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int):
-        size = abs(value)
-        return "int" if size <= _EXACT_IN_FLOATS else "wide int" if size < _LARGEST_INTEGER else "huge int"
-    if isinstance(value, list):
-        return "strings" if all(isinstance(one, str) for one in value) else "list"
-    return {type(None): "null", float: "float", str: "str", JsonObject: "object"}[type(value)]
-
-
-def _column(name: str, kinds: set[str], objects: Sequence[Mapping[str, object]]) -> Any:
-    """Return the values of a key as a column of one type; values of several types become strings."""
-    import polars as pl
-
-    types: list[tuple[set[str], Any]] = [
-        ({"bool"}, pl.Boolean),
-        ({"int", "wide int"}, pl.Int64),
-        ({"int", "float"}, pl.Float64),
-        ({"strings"}, pl.List(pl.String)),
-    ]
-    values = [one.get(name) for one in objects]
-    for fitting, kind in types:
-        if kinds - {"null"} and kinds - {"null"} <= fitting:
-            return pl.Series(name, values, dtype=kind)
-    return pl.Series(name, map(_as_string, values), dtype=pl.String)
-
-
-def _as_string(value: object) -> str | None:
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text.encode("utf-8", "replace").decode()

@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -53,6 +53,17 @@ def output_format(output: str) -> OutputFormat:
     return cast("OutputFormat", found)
 
 
+def output_ending(output: str) -> str:
+    """Return the ending of a file that `output_format` knows the format of; empty if it knows none.
+
+    Examples
+    --------
+    >>> output_ending("labels.tsv"), output_ending("labels")
+    ('.tsv', '')
+    """
+    return next((ending for ending in _ENDINGS if output.lower().endswith(ending)), "")
+
+
 def default_model_folder(data: str) -> Path:
     """Return the folder in the working directory that a model is saved to if no other is given.
 
@@ -89,10 +100,49 @@ def table_writer(output: str, file_format: OutputFormat) -> Iterator[Write]:
                 yield write
 
 
-def check_output(output: str, data: str | None, model: str | None, *, overwrite: bool = True) -> None:
+@contextmanager
+def staged_table(target: Path, staging: Path, file_format: OutputFormat) -> Iterator[Write]:
+    """Open a table as `table_writer` does, which is the new file `staging` until the end of the block."""
+    with _explained(str(target)):
+        with staging.open("xb") as file:
+            with _chunks(file, file_format) as write:
+                yield write
+            file.flush()
+            os.fsync(file.fileno())
+        staging.replace(target)
+
+
+def join_parquet(output: str, parts: Sequence[Path]) -> None:
+    """Write the rows of Parquet files of the same columns to one, in order.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with _explained(output):
+        if output == STDOUT or (Path(output).exists() and not Path(output).is_file()):
+            with tempfile.TemporaryDirectory(prefix="smalltext-") as folder:
+                whole = Path(folder, "whole.parquet")
+                _join(parts, whole)
+                with whole.open("rb") as finished:
+                    if output == STDOUT:
+                        shutil.copyfileobj(finished, result_bytes())
+                        sys.stdout.flush()
+                    else:
+                        with Path(output).open("wb") as device:
+                            shutil.copyfileobj(finished, device)
+        else:
+            with staged_file(output) as file:
+                _join(parts, Path(file.name))
+
+
+def check_output(
+    output: str, data: str | Sequence[str] | None, model: str | None, *, overwrite: bool = True
+) -> None:
     """Refuse an output, before any work is done, that is not writable, the input, or a file of the model.
 
-    `data` is the path of the input and `model` that of the model, if there are any. Without `overwrite`, a file
+    `data` are the paths of the input and `model` that of the model, if there are any. Without `overwrite`, a file
     that exists is refused as well.
     """
     if output == STDOUT:
@@ -102,7 +152,8 @@ def check_output(output: str, data: str | None, model: str | None, *, overwrite:
         raise OutputError(f"{output}: this is a folder. Give the path of a file to write.")
     if not path.absolute().parent.is_dir():
         raise OutputError(f"{output}: there is no folder {path.parent}. Make it first, or choose another place.")
-    if path.is_file() and data is not None and _is_input(path, data):
+    inputs = [data] if isinstance(data, str) else data or []
+    if path.is_file() and any(_is_input(path, one) for one in inputs):
         raise OutputError(f"{output}: this is the input as well. Choose another place.")
     files = [] if model is None else [file for file in _files_of(Path(model)) if file.is_file()]
     if path.is_file() and any(map(path.samefile, files)):
@@ -251,8 +302,6 @@ def _folder_of(file: BinaryIO) -> Path | None:
 @contextmanager
 def _parquet_chunks(file: BinaryIO) -> Iterator[Write]:
     """Gather the chunks on the disk, and make one file of them at the end: a Parquet file cannot grow."""
-    import polars as pl
-
     with tempfile.TemporaryDirectory(prefix="smalltext-", dir=_folder_of(file)) as folder:
         parts: list[Path] = []
 
@@ -263,10 +312,17 @@ def _parquet_chunks(file: BinaryIO) -> Iterator[Write]:
 
         yield write
         whole = Path(folder, "whole.parquet")
-        with _polars_errors_as_os_errors():
-            pl.scan_parquet(parts).sink_parquet(whole, row_group_size=_ROW_GROUP)
+        _join(parts, whole)
         with whole.open("rb") as finished:
             shutil.copyfileobj(finished, file)
+
+
+def _join(parts: Sequence[Path], whole: Path) -> None:
+    import polars as pl
+
+    with _polars_errors_as_os_errors():
+        found = pl.scan_parquet(list(parts), glob=False, hive_partitioning=False)
+        found.sink_parquet(whole, row_group_size=_ROW_GROUP)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import typer
 from smalltext_cli import completion
 from smalltext_cli.console import print_message
 from smalltext_cli.readers.files import InputFormat, Quoting
+from smalltext_cli.writers import OutputFormat
 from smalltext_core.atomic import expanded
 
 COLUMNS_PANEL = "The columns"
@@ -45,15 +46,26 @@ Settings = Annotated[
         autocompletion=completion.settings,
     ),
 ]
+_FORMATS = (
+    "CSV, TSV, JSON, JSON lines, Parquet, Excel, or plain text with a text a line; also compressed, as .gz. "
+    "- is standard input."
+)
 _DATA = typer.Argument(
     metavar="DATA",
-    help="CSV, TSV, JSON, JSON lines, Parquet, Excel, or plain text with a text a line; also compressed, as .gz. "
-    "- is standard input.",
+    help=_FORMATS,
     callback=expanded,
     show_default=False,
 )
 Data = Annotated[str, _DATA]
-OptionalData = Annotated[str | None, _DATA]
+DataFiles = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="DATA...",
+        help=f"Files, folders of files and globs, in one format: {_FORMATS}",
+        callback=lambda given: given and [expanded(one) for one in given],
+        show_default=False,
+    ),
+]
 Overwrite = Annotated[
     bool,
     typer.Option(
@@ -102,6 +114,13 @@ QuotingOption = Annotated[
         "header is in double quotes.",
         rich_help_panel=COLUMNS_PANEL,
         show_default=False,
+    ),
+]
+OutputFormatOption = Annotated[
+    OutputFormat | None,
+    typer.Option(
+        "--output-format",
+        help="The format to write. By default that of the extension of FILE; CSV for standard output.",
     ),
 ]
 SkipUnlabelled = Annotated[

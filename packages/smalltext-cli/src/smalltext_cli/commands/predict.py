@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,13 +23,20 @@ from smalltext_cli.console import (
     working,
 )
 from smalltext_cli.readers.files import STDIN
-from smalltext_cli.writers import OutputFormat
 from smalltext_core.atomic import expanded
+
+if TYPE_CHECKING:
+    from smalltext_cli.predictions import Predictor
+    from smalltext_cli.sharding.plan import Request
+    from smalltext_cli.sharding.shard import Shard
+
+
+_SHARDS_PANEL = "Shards, for several jobs"
 
 
 def predict(
     model: commands.ModelFolder,
-    data: commands.OptionalData = None,
+    data: commands.DataFiles = None,
     *,
     texts: Annotated[
         list[str] | None,
@@ -60,10 +71,30 @@ def predict(
     text_column: commands.TextColumn = "text",
     file_format: commands.Format = None,
     quoting: commands.QuotingOption = None,
-    output_format: Annotated[
-        OutputFormat | None,
+    output_format: commands.OutputFormatOption = None,
+    shard: Annotated[
+        str | None,
         typer.Option(
-            help="The format to write. By default that of the extension of FILE; CSV for standard output."
+            metavar="N/COUNT",
+            help="Label one of several equal shares of the rows, such as 3/16, into the folder FILE.",
+            show_default=False,
+            rich_help_panel=_SHARDS_PANEL,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", metavar="", help="Go on with the parts that are missing.", rich_help_panel=_SHARDS_PANEL
+        ),
+    ] = False,
+    part_rows: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Rows of a part, which a job that is killed loses at most. By default 8,192.",
+            show_default=False,
+            rich_help_panel=_SHARDS_PANEL,
         ),
     ] = None,
     trust: commands.Trust = None,
@@ -75,7 +106,11 @@ def predict(
 
     All columns of DATA are kept, and the columns label and score, the probability of the label, are added; they
     are called predicted_label and predicted_score if DATA has columns of these names. The rows come in order.
-    Memory does not grow with the file, and FILE appears only once it is complete.
+    Memory does not grow with the file, and FILE appears only once it is complete. Several files, folders of files
+    and globs are read as one file, sorted by path.
+
+    With --shard, each of several jobs labels a share of the rows into one folder; `smalltext merge` joins them. A
+    job that was killed goes on with --resume: its finished parts are kept.
 
     Examples
     --------
@@ -86,20 +121,42 @@ def predict(
         smalltext predict model new.jsonl --output labelled.parquet --proba --top 3
 
         cat new.jsonl | smalltext predict model - --output-format jsonl
+
+        smalltext predict model 'texts/*.parquet' --output parts --shard 3/16 --resume
     """
     from smalltext_cli import predictions, writers
     from smalltext_cli.evaluation import load_model
+    from smalltext_cli.predictions import Predictor
     from smalltext_cli.readers import Reader, given_texts
+    from smalltext_cli.readers.inputs import file_openers, input_files, opened_files
+    from smalltext_cli.sharding.plan import PART_ROWS, Request
+    from smalltext_cli.sharding.shard import Shard
 
     set_verbosity(quiet=quiet, verbose=verbose)
-    if (data is None) == (not texts):
+    if (not data) == (not texts):
         raise UsageError("Give DATA, a file of texts (- is standard input), or --text, but not both.")
-    target_format = output_format or writers.output_format(output)
-    writers.check_output(output, data, model, overwrite=overwrite)
-    with working(f"Loading {model} ..."):
-        loaded = load_model(model, trusted=trust, device=device)
-    predictor = predictions.Predictor(loaded, proba=proba, top=top)
+    files, notes = input_files(data or [], file_format)
     reader = Reader(text_column, file_format=file_format, quoting=quoting, keep_columns=True)
+
+    def new_predictor() -> Predictor:
+        with working(f"Loading {model} ..."):
+            loaded = load_model(model, trusted=trust, device=device)
+        return Predictor(loaded, proba=proba, top=top)
+
+    if shard is not None:
+        part_format = output_format or "parquet"
+        request = Request(
+            model, files, reader, proba, top, part_format, part_rows or PART_ROWS, data or [], trust or []
+        )
+        _predict_shard(Path(output), Shard.parse(shard), request, new_predictor, resume=resume, notes=notes)
+        return
+    if resume or part_rows is not None:
+        option = "--resume" if resume else "--part-rows"
+        raise UsageError(f"{option} is for shards: add --shard 3/16, or for one job alone --shard 1/1.")
+    target_format = output_format or writers.output_format(output)
+    writers.check_output(output, files, model, overwrite=overwrite)
+    predictor = new_predictor()
+    openers = [partial(given_texts, texts, text_column)] if texts else file_openers(reader, files)
     replaced = writers.replaced_file(output)
     if output != writers.STDOUT:
         say_if_interrupted(f"{output} is as it was." if replaced else f"{output} was not written.")
@@ -107,19 +164,64 @@ def predict(
     done = 0
     names: dict[str, str] = {}
     with (
-        given_texts(texts or [], text_column) if data is None else reader.open(data) as opened,
+        opened_files(openers) as opened,
         writers.table_writer(output, target_format) as write,
-        predictions.row_writer(opened.source, write, target_format, names.update) as write_rows,
+        predictions.row_writer(
+            opened.header, write, target_format, names.update, is_json=opened.is_json
+        ) as write_rows,
         progress_bar("Labelling") as update,
     ):
         for rows in predictions.row_chunks(opened.rows):
             write_rows(rows, predictor.table([row.text for row in rows]))
             done += len(rows)
-            update(done, opened.source.fraction)
+            update(done, opened.fraction)
     place = "standard output" if output == writers.STDOUT else output
     print_message(f"Labelled {counted(done, 'text')} in {time.perf_counter() - begin:.1f} s: {place}{replaced}")
-    counts = opened.source.counts
-    for sentence in (*counts.notes(), *predictions.renamed_notes(names, counts.repeated_columns)):
+    for sentence in (*notes, *opened.notes(), *predictions.renamed_notes(names, opened.repeated_columns)):
         note(sentence)
+    _note_texts_without_class(predictor, done)
+
+
+def _predict_shard(
+    folder: Path,
+    shard: Shard,
+    request: Request,
+    new_predictor: Callable[[], Predictor],
+    *,
+    resume: bool,
+    notes: Sequence[str],
+) -> None:
+    from smalltext_cli.predictions import renamed_notes
+    from smalltext_cli.sharding.job import ShardJob
+    from smalltext_cli.sharding.plan import described_rows
+
+    if list(request.files) in ([], [STDIN]):
+        raise UsageError("--shard is for files, which all jobs can read. Give DATA, the paths of files.")
+    job = ShardJob(folder, shard, request, resume=resume, new_predictor=new_predictor)
+    with working("Counting rows ..."):
+        job.prepare()
+    say_if_interrupted(f"Finished parts are kept in {folder}; the same command with --resume goes on from there.")
+    begin = time.perf_counter()
+    with progress_bar("Labelling") as update:
+        done = job.run(update)
+    rows = job.plan.rows_of(shard)
+    place = f"shard {shard} in {folder}"
+    if job.predictor is None or not rows:
+        state = "is complete already" if rows else f"of {described_rows(job.plan)} has no rows"
+        print_message(f"Nothing to do: {place} {state}.")
+    else:
+        print_message(
+            f"Labelled {counted(done, 'text')} in {time.perf_counter() - begin:.1f} s: {place}, "
+            f"rows {rows.start + 1:,} to {rows.stop:,} of {job.plan.rows:,}"
+        )
+    for sentence in (*notes, *job.notes, *renamed_notes(job.names)):
+        note(sentence)
+    if job.predictor is not None:
+        _note_texts_without_class(job.predictor, done)
+    if not job.unfinished_shards():
+        note(f"all {counted(shard.count, 'shard')} are complete: smalltext merge {quote(str(folder))} -o FILE")
+
+
+def _note_texts_without_class(predictor: Predictor, done: int) -> None:
     if predictor.without_class:
         note(f"no class is above its threshold for {predictor.without_class:,} of {counted(done, 'text')}.")

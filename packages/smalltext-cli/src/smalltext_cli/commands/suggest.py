@@ -11,7 +11,6 @@ import typer
 from smalltext_cli import commands
 from smalltext_cli.console import OutputError, counted, note, print_message, set_verbosity, working
 from smalltext_cli.readers.files import STDIN
-from smalltext_cli.writers import OutputFormat
 from smalltext_core.atomic import expanded
 
 if TYPE_CHECKING:
@@ -69,12 +68,7 @@ def suggest(
     label_column: commands.LabelColumn = "label",
     file_format: commands.Format = None,
     quoting: commands.QuotingOption = None,
-    output_format: Annotated[
-        OutputFormat | None,
-        typer.Option(
-            help="The format to write. By default that of the extension of FILE; CSV for standard output."
-        ),
-    ] = None,
+    output_format: commands.OutputFormatOption = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="The random state of the choice.")] = 0,
     trust: commands.Trust = None,
     device: commands.Device = None,
@@ -98,6 +92,7 @@ def suggest(
     from smalltext_cli import predictions, suggestions, writers
     from smalltext_cli.evaluation import load_model
     from smalltext_cli.readers import Reader
+    from smalltext_cli.readers.inputs import is_json_format
 
     set_verbosity(quiet=quiet, verbose=verbose)
     target_format = output_format or writers.output_format(output)
@@ -120,7 +115,9 @@ def suggest(
             chosen = suggestions.choose(loaded, candidates, number, strategy=strategy, seed=seed)
         with (
             writers.table_writer(output, target_format) as write,
-            predictions.row_writer(opened.source, write, target_format, lambda _: None) as write_rows,
+            predictions.row_writer(
+                opened.source.header, write, target_format, is_json=is_json_format(opened.source.file_format)
+            ) as write_rows,
         ):
             write_rows(chosen.rows, chosen.table(label_column, opened.source.header))
     _report(candidates, len(chosen.rows), f"{output}{replaced}", time.perf_counter() - begin)

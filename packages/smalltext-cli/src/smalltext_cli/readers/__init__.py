@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from smalltext_cli.console import InputFileError, UsageError
@@ -146,8 +147,10 @@ class Reader:
                 on_note(sentence)
 
     @contextmanager
-    def open(self, path: str) -> Iterator[OpenedFile]:
-        """Open a file of any length, to read its rows; ``-`` is standard input.
+    def open(self, path: str, skip: int = 0) -> Iterator[OpenedFile]:
+        """Open a file of any length, to read its rows from number `skip` on; ``-`` is standard input.
+
+        In Parquet, rows that are skipped are not read; in other formats they are.
 
         Raises
         ------
@@ -161,8 +164,17 @@ class Reader:
             raise UsageError(f"One column cannot be two things: {listed}. Name different ones.")
         if self.separator == "":
             raise UsageError("--separator: it is empty. Give the character between the labels, such as ';'.")
-        with open_source(path, self.file_format) as source, closing(self._rows(source, columns)) as rows:
-            yield OpenedFile(rows, source)
+        with open_source(path, self.file_format) as source:
+            if self.has_row_numbers(source):
+                source, skip = replace(source, skip=skip), 0
+            with closing(self._rows(source, columns)) as rows:
+                for _ in islice(rows, skip):
+                    pass
+                yield OpenedFile(rows, source)
+
+    def has_row_numbers(self, source: Source) -> bool:
+        """Tell whether any row of a file is found, and all are counted, without reading the others."""
+        return source.file_format == "parquet" and self.file_format not in EXPORTS
 
     def _rows(self, source: Source, columns: list[str]) -> Generator[Row, None, None]:
         wanted = Columns(

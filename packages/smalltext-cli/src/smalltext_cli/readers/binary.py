@@ -80,9 +80,10 @@ def records(source: Source, columns: Sequence[str], *, keep_columns: bool = Fals
             if column not in schema["columns"]:
                 raise missing_column(source.name, number, columns, schema["columns"])
         source.header[:] = schema["columns"]
+        source.types.update(schema["types"])
         source.counts.total_rows = schema["rows"]
         read = schema["columns"] if keep_columns else list(columns)
-        start, count = 0, _FIRST_SLICE
+        start, count = source.skip, _FIRST_SLICE
         while start < schema["rows"]:
             content = _ask(source.name, kind, columns=read, start=start, rows=count)
             batch = pl.read_ipc(io.BytesIO(content))
@@ -208,8 +209,8 @@ class _Worker:
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until there are no more.
 
-    ``{"open": path, "is_excel": false}`` is answered with the names of the columns and the number of rows, and
-    ``{"columns": names, "start": row, "rows": count}`` with that part of the file that was opened last.
+    ``{"open": path, "is_excel": false}`` is answered with the names and types of the columns and the number of
+    rows, and ``{"columns": names, "start": row, "rows": count}`` with that part of the file that was opened last.
     """
     import polars as pl
     from polars import selectors
@@ -225,7 +226,8 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
             if "open" in request:
                 opened = _workbook(request["open"]) if request["is_excel"] else _parquet(request["open"])
                 rows = opened.select(pl.len()).collect().item()
-                send(_SCHEMA, json.dumps({"columns": opened.collect_schema().names(), "rows": rows}).encode())
+                types = {name: str(kind) for name, kind in opened.collect_schema().items()}
+                send(_SCHEMA, json.dumps({"columns": list(types), "types": types, "rows": rows}).encode())
             elif opened is not None:
                 buffer = io.BytesIO()
                 # By names: a string alone could be taken for a pattern.

@@ -153,7 +153,8 @@ class Source:
 
     `stream` is decompressed if the file `is_compressed`, and `head` are its first bytes. `check_unchanged`
     raises InputFileError if the file was changed since it was opened. `header` is filled with the names of the
-    columns once they are read; JSON has none, since each object has its own keys.
+    columns once they are read; JSON has none, since each object has its own keys. `types` are those of the columns
+    of Parquet and Excel. `skip` is the number of rows of a Parquet file to leave out at its beginning.
     """
 
     path: str
@@ -165,6 +166,8 @@ class Source:
     head: bytes = b""
     check_unchanged: Callable[[], None] = lambda: None
     header: list[str] = field(default_factory=list)
+    types: dict[str, str] = field(default_factory=dict)
+    skip: int = 0
     file: BinaryIO | None = None
     size: int = 0
 

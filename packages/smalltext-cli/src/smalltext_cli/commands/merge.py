@@ -1,0 +1,65 @@
+"""``smalltext merge``: join the parts that the jobs of a prediction in shards wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smalltext_cli import commands
+from smalltext_cli.console import counted, print_message, say_if_interrupted, set_verbosity, working
+from smalltext_cli.writers import OutputFormat
+from smalltext_core.atomic import expanded
+
+
+def merge(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="A folder that `smalltext predict --shard` wrote.", callback=expanded
+        ),
+    ],
+    *,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="A .csv, .tsv, .jsonl or .parquet file to write; - is standard output.",
+            callback=expanded,
+            show_default=False,
+        ),
+    ],
+    overwrite: commands.Overwrite = True,
+    output_format: commands.OutputFormatOption = None,
+    quiet: commands.Quiet = False,
+) -> None:
+    """Join the parts of a prediction in shards to one file, in the order of the input.
+
+    FILE is what `smalltext predict` without shards would have written. If a shard is not complete, nothing is
+    written; the error names it, and the command that completes it. The parts stay where they are.
+
+    Examples
+    --------
+        smalltext merge parts --output labelled.parquet
+    """
+    from smalltext_cli import writers
+    from smalltext_cli.sharding import merging
+
+    set_verbosity(quiet=quiet)
+    target_format: OutputFormat = output_format or writers.output_format(output)
+    plan = merging.complete_plan(folder)
+    merging.check_merge(folder, plan, output, target_format)
+    writers.check_output(output, None, None, overwrite=overwrite)
+    replaced = writers.replaced_file(output)
+    if output != writers.STDOUT:
+        say_if_interrupted(f"{output} is as it was." if replaced else f"{output} was not written.")
+    with working(f"Merging {counted(plan.rows, 'row')} ..."):
+        parts = merging.merge(folder, plan, output, target_format)
+    place = "standard output" if output == writers.STDOUT else output
+    print_message(
+        f"Merged {counted(plan.rows, 'row')} in {counted(parts, 'part')} of {counted(plan.shards, 'shard')}: "
+        f"{place}{replaced}"
+    )
