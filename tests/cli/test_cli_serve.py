@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
@@ -15,6 +16,7 @@ import pytest
 
 from cli.conftest import sentences
 from smalltext_cli.evaluation import load_model
+from smalltext_cli.serving.server import listening_socket
 from smalltext_core import TextDataset
 
 PROGRAM = """
@@ -139,6 +141,28 @@ def test_what_is_not_http_is_400_and_the_service_goes_on(service, content):
     answer = service.raw(content)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answered(service.sent("lunch"))[0] == 200
+
+
+def test_answers_are_sent_without_delay():
+    """Else the body of each answer waits until the client acknowledges its headers, which takes 40 ms."""
+
+    async def accepted(listener):
+        made = asyncio.get_running_loop().create_future()
+
+        class Protocol(asyncio.Protocol):
+            def connection_made(self, transport):
+                made.set_result(transport)
+
+        server = await asyncio.get_running_loop().create_server(Protocol, sock=listener)
+        with socket.create_connection(listener.getsockname()):
+            transport = await made
+            delays = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0
+            transport.close()
+        server.close()
+        return delays
+
+    with listening_socket("127.0.0.1", 0) as listener:
+        assert not asyncio.run(accepted(listener))
 
 
 def test_another_host_is_refused(service):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -32,13 +33,20 @@ def listening_socket(host: str, port: int) -> socket.socket:
         raise UsageError(
             f"--host {host}: there is no such address ({error}). Give one of this machine, such as 127.0.0.1."
         ) from error
+    # Of an explicit protocol: asyncio sends without delay (TCP_NODELAY) on connections of such sockets alone.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server(address, family=family, backlog=_BACKLOG)
-    except OSError as error:
+        if os.name == "posix":  # elsewhere it would let two processes have one port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
         raise UsageError(
-            f"--host {host} --port {port}: the service cannot listen there ({error.strerror or error}). Give an "
-            "address of this machine, and another port; 0 takes a free one."
+            f"--host {host} --port {port}: the service cannot listen there ({error}). Give an address of this "
+            "machine, and another port; 0 takes a free one."
         ) from error
+    return listener
 
 
 def url_of(listener: socket.socket) -> str:
