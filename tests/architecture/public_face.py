@@ -25,6 +25,7 @@ MODULES = (
     "smalltext_core",
     "smalltext_core.errors",
     "smalltext_embeddings",
+    "smalltext_onnx",
     "smalltext_kimcnn",
     "smalltext_scale",
     "smalltext_setfit",

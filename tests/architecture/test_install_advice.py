@@ -9,8 +9,8 @@ import pytest
 from architecture import packages
 from smalltext_core.messages import NEEDED_TOO, install_command
 
-LIKE_A_THIRD_PARTY = {"smalltext-cache", "smalltext-embeddings", "smalltext-scale"}
-"""Packages that the core does not know: they need nothing that a plugin of others would not have."""
+LIKE_A_THIRD_PARTY = {"smalltext-cache", "smalltext-scale"}
+"""Packages that the core does not know: no saved model is theirs, and nothing installs them by name."""
 
 SOURCES = [path for name in packages.NAMES for path in packages.sources(name).rglob("*.py")]
 

@@ -57,6 +57,14 @@ def test_a_prompt_of_the_model_is_put_before_each_text(tmp_path):
     np.testing.assert_allclose(as_encoder(tmp_path / "model").encode(MIXED), expected, atol=1e-5)
 
 
+def test_the_longest_texts_are_padded_to_no_more_than_the_model_takes():
+    encoder = as_encoder(tiny_sentence_transformer("mpnet"), device="cpu")
+    expected = SentenceTransformer(tiny_sentence_transformer("mpnet"), device="cpu")
+    expected.max_seq_length = 62
+    texts = ["goal " * 100, "goal " * 57]
+    np.testing.assert_allclose(encoder.encode(texts), expected.encode(texts), atol=1e-5)
+
+
 def test_torch_is_imported_when_the_encoder_is_first_used():
     code = f"""
 import sys

@@ -145,7 +145,9 @@ NEEDED_TOO: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "smalltext-cli": ("smalltext-testing",),
         "smalltext-core": (),
+        "smalltext-embeddings": ("smalltext-cache",),
         "smalltext-kimcnn": ("smalltext-torch",),
+        "smalltext-onnx": (),
         "smalltext-setfit": ("smalltext-cache", "smalltext-torch"),
         "smalltext-sklearn": (),
         "smalltext-testing": (),

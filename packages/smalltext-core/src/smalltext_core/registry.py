@@ -235,10 +235,10 @@ class Registry:
             name if distribution == self._owner(name) else f"{distribution}:{name}": spec
             for name, claims in self._claims.items()
             for distribution, (_, spec) in claims.items()
-            if spec.protocol == PROTOCOL_VERSION
+            if spec.protocol == PROTOCOL_VERSION and spec.trainable
         }
         self.classifiers: Mapping[str, ClassifierSpec] = MappingProxyType(dict(sorted(usable.items())))
-        """The classifiers that can be used, by the shortest name that finds them, sorted."""
+        """The classifiers that can be trained, by the shortest name that finds them, sorted."""
 
     def _owner(self, name: str) -> str | None:
         """Return the distribution that a bare name stands for; None if there is none, or several claim it."""

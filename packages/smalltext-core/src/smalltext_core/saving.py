@@ -38,8 +38,8 @@ from smalltext_core.manifest import (
     manifest_as_json,
     manifest_from_json,
 )
-from smalltext_core.messages import install_command, one_line, shown
-from smalltext_core.registry import FIRST_PARTY, canonical, classifier_spec
+from smalltext_core.messages import NEEDED_TOO, install_command, one_line, shown
+from smalltext_core.registry import canonical, classifier_spec
 
 __all__ = [
     "MANIFEST",
@@ -183,14 +183,13 @@ def load(folder: str | Path, **options: Any) -> SavingClassifier:
     """
     folder = as_path(folder)
     manifest = read_manifest(folder, verify=False)
-    name = f"{manifest.distribution}:{manifest.classifier}"
     try:
-        classifier = classifier_spec(name).resolve("classifier")
+        classifier = classifier_spec(f"{manifest.distribution}:{manifest.classifier}").resolve("classifier")
     except (UnknownClassifierError, AmbiguousNameError, PluginError) as error:
         writer = f"{shown(manifest.distribution)} {shown(manifest.version)}"
         what = f"{shown(manifest.classifier)} classifier, written by {writer}"
         advice = "It is not part of smalltext: install it if you know and trust its publisher."
-        if canonical(manifest.distribution) in FIRST_PARTY.values():  # else no folder gets a package recommended
+        if canonical(manifest.distribution) in NEEDED_TOO:  # else no folder gets a package recommended
             advice = f"Install it: {install_command(canonical(manifest.distribution))}"
         raise ModelFolderError(f"{folder} holds a {what}, which is not usable here. {error} {advice}") from error
     if not hasattr(classifier, "load"):

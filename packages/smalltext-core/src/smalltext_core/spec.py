@@ -52,6 +52,8 @@ class ClassifierSpec:
         The location of the class of encoded datasets, if the backend has one.
     abilities : tuple of str, default=()
         Those of `ABILITIES` that the classifier has.
+    trainable : bool, default=True
+        False for one that is only loaded, such as an exported model: `classifiers` does not list it.
 
     Examples
     --------
@@ -74,6 +76,7 @@ class ClassifierSpec:
     builder: str | None = None
     dataset: str | None = None
     abilities: tuple[str, ...] = ()
+    trainable: bool = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not CLASSIFIER_NAME.fullmatch(self.name):
@@ -84,9 +87,8 @@ class ClassifierSpec:
             raise InvalidInputError("protocol", shown(self.protocol), "a whole number, such as 1")
         for argument in ("classifier", "factory", "builder", "dataset"):
             target = getattr(self, argument)
-            if target is None and argument in ("builder", "dataset"):
-                continue
-            if not isinstance(target, str) or not _TARGET.fullmatch(target):
+            optional = target is None and argument in ("builder", "dataset")
+            if not optional and (not isinstance(target, str) or not _TARGET.fullmatch(target)):
                 raise InvalidInputError(argument, shown(target), "'module:attribute'")
         object.__setattr__(self, "abilities", tuple(self.abilities))
         for ability in self.abilities:

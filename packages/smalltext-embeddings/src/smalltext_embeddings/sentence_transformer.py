@@ -44,22 +44,23 @@ class SentenceTransformerEncoder(Encoder):
 
     @cached_property
     def fingerprint(self) -> str:
-        settings = (self.kind, self.precision, *self._loaded.content)
-        return hash_of(*settings, *self._loaded.content.values())
+        settings = (self.kind, self.precision, *self.loaded.content)
+        return hash_of(*settings, *self.loaded.content.values())
 
     @cached_property
     def dimensions(self) -> int:
-        return self._loaded.dimensions
+        return self.loaded.dimensions
 
     def files(self) -> Content | None:
-        content = self._loaded.content
+        content = self.loaded.content
         return None if any(name.endswith(".bin") for name in content) else content
 
     def encode(self, texts: list[str]) -> Vectors:
-        return self._loaded.encode(texts)
+        return self.loaded.encode(texts)
 
     @cached_property
-    def _loaded(self) -> _Loaded:
+    def loaded(self) -> LoadedTransformer:
+        """The sentence transformer, its tokenizer and its settings; it is read when it is first needed."""
         from smalltext_torch.device import Precision, TorchRandomness, check_precision, resolve_device
         from smalltext_torch.pretrained_files import temporary_folder
         from smalltext_torch.sentence_transformer import (
@@ -89,19 +90,19 @@ class SentenceTransformerEncoder(Encoder):
         body = body.to(device).requires_grad_(requires_grad=False).eval()
         tokenizer = SentenceTokenizer.of(body, body.max_seq_length or DEFAULT_WINDOW)
         left_out, dimensions = prompt_length(body, tokenizer.prompt), num_dimensions(body)
-        loaded = _Loaded(content, body, tokenizer, left_out, dimensions, precision)
+        loaded = LoadedTransformer(content, body, tokenizer, left_out, dimensions, precision)
         with damage_explained(self.name):
             if not np.isfinite(loaded.encode(list(SAMPLE))).all():
                 raise ValueError("its weights give NaN or infinity")
         return loaded
 
     def __getstate__(self) -> dict[str, Any]:
-        content = {name: bytes(part) for name, part in self._loaded.content.items()}
-        kept = {name: held for name, held in vars(self).items() if name != "_loaded"}
+        content = {name: bytes(part) for name, part in self.loaded.content.items()}
+        kept = {name: held for name, held in vars(self).items() if name != "loaded"}
         return {**kept, "_folder": None, "_content": content}
 
 
-class _Loaded(NamedTuple):
+class LoadedTransformer(NamedTuple):
     """A sentence transformer in memory, and the files that it was loaded from."""
 
     content: Content
@@ -124,7 +125,7 @@ class _Loaded(NamedTuple):
         tokenizer.check(tokens, "texts")
         further = {} if self.prompt_length is None else {"prompt_length": self.prompt_length}
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        for rows, width in _batches(tokens.lengths, precision) if texts else ():
+        for rows, width in _batches(tokens.lengths, precision, tokenizer.max_length) if texts else ():
             batch = make_batch(tokens, rows, precision.device, tokenizer.padding, precision.widths)
             if width > batch.tokens.shape[1]:
                 columns = (0, width - batch.tokens.shape[1])
@@ -135,8 +136,10 @@ class _Loaded(NamedTuple):
         return vectors
 
 
-def _batches(lengths: NDArray[np.int64], precision: Precision) -> Iterator[tuple[NDArray[np.intp], int]]:
+def _batches(lengths: NDArray[np.int64], precision: Precision, longest: int) -> Iterator[tuple[Any, int]]:
     """Divide texts into batches by their numbers of tokens, and yield to which width each is padded, at least.
+
+    No width is more than `longest`, since the model may have no position for what is beyond.
 
     In float32 on a CPU the width depends on the text alone, and so does whether there is padding at all, without
     which libraries compute otherwise. A small matrix product adds in another order than a large one, and the size
@@ -154,7 +157,7 @@ def _batches(lengths: NDArray[np.int64], precision: Precision) -> Iterator[tuple
         return
     least = 32 if threads == 1 else 128 * threads
     steps = 2.0 ** np.maximum(np.ceil(np.log2(lengths)) - 4, 0)  # widths are at most an eighth too large
-    widths = (np.ceil(lengths / steps) * steps).astype(np.int64)
+    widths = np.minimum(np.ceil(lengths / steps) * steps, longest).astype(np.int64)
     keys = 2 * widths + (lengths < widths)
     order = np.argsort(keys, kind="stable")
     for group in np.split(order, np.flatnonzero(np.diff(keys[order])) + 1):

@@ -44,6 +44,7 @@ from smalltext_setfit.arguments import SetFitModelArguments
 from smalltext_setfit.training_args import HeadTrainingArgs, parse_training_args
 from smalltext_torch import model_loading, pretrained_files
 from smalltext_torch.base import TorchModelBase
+from smalltext_torch.batching import Batch
 from smalltext_torch.device import Precision, PrecisionName, TorchRandomness
 from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.progress import described
@@ -225,6 +226,11 @@ class SetFitBase(TorchModelBase[SetFitState]):
         texts = UniqueTexts.of(data_set, state.tokenizer)
         cache = self._cache if state is self._state else None  # nothing is cached while `fit` goes on
         return SetFitInference(state, texts, self.precision_on(state.device), description, cache)
+
+    def forward(self, network: SentenceClassifier, batch: Batch) -> torch.Tensor:
+        """Return the logits of a batch, shape (n, num_classes)."""
+        logits: torch.Tensor = network(batch)[1]
+        return logits
 
     def compute_metrics(
         self, state: SetFitState, validation_set: Dataset[Any], description: str | None = "validate"

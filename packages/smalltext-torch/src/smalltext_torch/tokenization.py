@@ -58,7 +58,7 @@ class Frame:
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> Frame:
         """Return the numbers for a tokenizer, which is not changed."""
         if tokenizer.is_fast:
-            marks = _without_limits(tokenizer).encode("a").special_tokens_mask
+            marks = without_limits(tokenizer).encode("a").special_tokens_mask
         else:
             marks = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
         if all(marks):
@@ -106,10 +106,10 @@ def tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Ragged
 
     A text without any token gets one, since networks need one. The tokenizer is not changed.
     """
-    filler = next((number for number in _fillers(tokenizer) if number is not None), 0)
+    substitute = filler(tokenizer)
     chunks, lengths = [np.empty(0, dtype=np.int32)], [np.zeros(1, dtype=np.int64)]
     for ids in _ids(texts, tokenizer):
-        filled = [numbers or [filler] for numbers in ids]
+        filled = [numbers or [substitute] for numbers in ids]
         lengths.append(np.array([len(numbers) for numbers in filled], dtype=np.int64))
         chunks.append(np.concatenate([np.array(numbers, dtype=np.int32) for numbers in filled]))
     return Ragged(np.concatenate(chunks), np.cumsum(np.concatenate(lengths)))
@@ -117,7 +117,7 @@ def tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Ragged
 
 def _ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[list[list[int]]]:
     if tokenizer.is_fast:
-        fast = _without_limits(tokenizer)
+        fast = without_limits(tokenizer)
     for start in range(0, len(texts), AT_ONCE):
         some = [_encodable(text) for text in texts[start : start + AT_ONCE]]
         if tokenizer.is_fast:
@@ -126,7 +126,7 @@ def _ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[l
             yield tokenizer(some, truncation=False, padding=False, verbose=False)["input_ids"]
 
 
-def _without_limits(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
+def without_limits(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
     """Return a copy of a fast tokenizer's other half that neither truncates nor pads, whatever the caller set."""
     fast: Tokenizer = copy.deepcopy(tokenizer.backend_tokenizer)
     fast.no_truncation()
@@ -143,8 +143,10 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _fillers(tokenizer: PreTrainedTokenizerBase) -> list[int | None]:
-    return [tokenizer.unk_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id]
+def filler(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the token that stands for a text without any token."""
+    candidates = (tokenizer.unk_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    return next((number for number in candidates if number is not None), 0)
 
 
 def tokenizer_id(tokenizer: PreTrainedTokenizerBase) -> str:

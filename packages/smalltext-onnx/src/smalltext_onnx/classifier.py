@@ -1,0 +1,396 @@
+"""`OnnxClassifier`: an exported model, run by onnxruntime."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+import numpy as np
+import onnxruntime
+from numpy.typing import ArrayLike, NDArray
+
+from smalltext_core import Classifier, Dataset, ProbabilisticClassifier, TextDataset, validation
+from smalltext_core.atomic import as_path
+from smalltext_core.errors import InvalidInputError, ModelFolderError, PluginError, UnsupportedError
+from smalltext_core.label_names import LabelNames
+from smalltext_core.messages import one_line, shown
+from smalltext_core.probabilities import Probabilities, empty_probabilities
+from smalltext_core.saving import check_destination, damage_explained, model_folder, read_manifest
+from smalltext_onnx import __version__
+from smalltext_onnx.graph import MODEL, check_graph
+from smalltext_onnx.settings import Settings
+from smalltext_onnx.texts import TOKENIZER, TextEncoder, check_tokenizer, mean_of_windows
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+INPUTS = ("input_ids", "attention_mask")
+"""The inputs of a graph, int64 of shape (texts, longest)."""
+
+OUTPUT = "probabilities"
+"""Its output, float32 of shape (texts, num_classes)."""
+
+OPSET = 17
+"""The version of the operators of ONNX, by default."""
+
+LARGEST_DIFFERENCE = 1e-4
+"""By how much the probabilities of an exported classifier may differ from its own."""
+
+TRIALS = (
+    ("a", "Hello, WORLD! It's 12.5 % of 3, don't you think?", "", "\u4f60\u597d \u0645\u0631\u062d\u0628\u0627 \U0001f44d"),
+    ("goal 1 the " * 200, "a b c d e f g"),
+    ("",),
+    ("a b",),
+)
+"""Batches of texts of several scripts and lengths, with which exported and loaded models are tried out."""
+
+_LARGEST_TOKENIZER = 256 * 2**20
+_THREADS_VARIABLE = "OMP_NUM_THREADS"
+_CANNOT_TRAIN = (
+    "An exported model cannot be trained. Train the classifier that it was exported from, and export that again: "
+    "smalltext export MODEL --format onnx --output FOLDER, or smalltext_onnx.export(classifier, folder)"
+)
+
+
+class OnnxClassifier(ProbabilisticClassifier, Classifier):
+    """A trained text classifier that onnxruntime computes on the CPU, without torch and transformers.
+
+    `smalltext_onnx.export` creates it, and `smalltext_core.load` loads it from a folder. Its probabilities are those
+    of the exported classifier, calibration included, up to rounding. It cannot be trained.
+
+    Parameters
+    ----------
+    model : bytes
+        The ONNX graph from token ids and attention mask to calibrated probabilities.
+    tokenizer : str
+        The tokenizer, as JSON of the tokenizers library.
+    settings : Settings
+        Number of classes, thresholds, and how texts become token ids.
+    label_names : LabelNames or None, default=None
+        The names of the classes.
+    threads : int, optional
+        The number of threads to compute with. By default that of the environment variable OMP_NUM_THREADS, if it is
+        set, or else what onnxruntime takes: one for each core.
+
+    Attributes
+    ----------
+    label_names_ : LabelNames or None
+        The names of the classes, if they have any.
+    calibration_ : Calibration or None
+        How the probabilities are calibrated, by the graph.
+    settings : Settings
+        ``settings.export`` tells what was exported, and with which versions.
+
+    Examples
+    --------
+    >>> import smalltext_core as st
+    >>> classifier = st.load("exported")  # doctest: +SKIP
+    >>> classifier.predict(st.TextDataset(["a fine film"]))  # doctest: +SKIP
+    array([1], dtype=int32)
+    """
+
+    def __init__(
+        self,
+        model: bytes,
+        tokenizer: str,
+        settings: Settings,
+        *,
+        label_names: LabelNames | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.threads = None if threads is None else validation.check_count("threads", threads)
+        self.settings = settings
+        self.num_classes, self.multi_label = settings.num_classes, settings.multi_label
+        self.multi_label_threshold = settings.threshold
+        self.calibration_ = settings.calibration
+        self.label_names_ = label_names
+        self._model = model
+        self._encoder = TextEncoder(tokenizer, settings.text)
+        self._session: Any = None
+
+    @classmethod
+    def from_classifier(cls, classifier: Any, *, opset: int = OPSET) -> Self:
+        """Export a fitted classifier; torch is needed, see `export`.
+
+        Parameters
+        ----------
+        classifier : AnyClassifier
+            A fitted classifier of transformers or setfit, or of embeddings with a sentence transformer.
+        opset : int, default=17
+            The version of the operators of ONNX.
+
+        Raises
+        ------
+        UnsupportedError
+            If the classifier cannot be exported, or the exported one would not give the same probabilities.
+        NotFittedError
+            If `fit` was not called.
+        PluginError
+            If a package that is needed for exporting is missing; the message has the command.
+        """
+        for module in ("torch", "smalltext_torch", "onnx"):
+            if find_spec(module) is None:
+                what = f"Exporting to ONNX needs the package {module.replace('_', '-')}"
+                raise PluginError(f"{what}. Install it: pip install 'smalltext-onnx[export]'")
+        from smalltext_onnx.exporting import check_opset, largest_difference, traced
+        from smalltext_onnx.networks import exportable
+
+        opset = check_opset(opset)
+        exported = exportable(classifier)
+        model = traced(exported, opset, INPUTS, OUTPUT)
+        try:
+            check_graph(model)
+        except ModelFolderError as error:
+            raise UnsupportedError(f"{type(classifier).__name__} is not exported to ONNX: {error}") from error
+        threshold = np.asarray(classifier.decision_threshold())
+        settings = Settings(
+            classifier.num_classes,
+            classifier.multi_label,
+            tuple(threshold.tolist()) if threshold.ndim else float(threshold),
+            classifier.calibration_,
+            exported.text,
+            _origin(classifier, opset),
+        )
+        made = cls(model, exported.tokenizer, settings, label_names=classifier.label_names_)
+        difference = largest_difference(classifier, exported, made._probabilities)
+        if difference > LARGEST_DIFFERENCE:
+            what = f"{type(classifier).__name__} is not exported to ONNX: probabilities would differ by {difference:g}"
+            raise UnsupportedError(f"{what}, more than {LARGEST_DIFFERENCE:g}. Train another pretrained model.")
+        made.settings = replace(settings, export={**settings.export, "largest_difference": difference})
+        return made
+
+    def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> NoReturn:
+        """Raise UnsupportedError: train the classifier that was exported.
+
+        Parameters
+        ----------
+        train_set : Dataset
+            Not looked at.
+        weights : array-like of float, optional
+            Not looked at.
+        """
+        raise UnsupportedError(f"{_CANNOT_TRAIN}.")
+
+    def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
+        """Predict the probability of each class for each text.
+
+        Parameters
+        ----------
+        data_set : TextDataset
+            Texts; labels are ignored.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, num_classes)
+
+        Raises
+        ------
+        InvalidInputError
+            If the dataset is no TextDataset, or the model has no embedding for a token.
+        """
+        validation.prediction_data(data_set, fitted=True, classifier=self)
+        if not isinstance(data_set, TextDataset):
+            given = f"a {type(data_set).__name__}"
+            raise InvalidInputError("data_set", given, "a TextDataset", "Give the texts themselves.")
+        return self._probabilities(list(data_set.x))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model to a folder, whole or not at all: the graph, the tokenizer, and the rest as JSON.
+
+        Parameters
+        ----------
+        folder : path
+            The folder to write to: one that does not exist, is empty, or holds a saved model.
+
+        Raises
+        ------
+        ModelFolderError
+            If the folder holds other things than a saved model.
+        """
+        with model_folder(
+            folder,
+            classifier="onnx",
+            distribution="smalltext-onnx",
+            version=__version__,
+            parameters=self.settings.to_json(),
+            label_names=self.label_names_,
+        ) as staging:
+            (staging / MODEL).write_bytes(self._model)
+            (staging / TOKENIZER).write_text(self._encoder.json, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path, *, threads: int | None = None) -> Self:
+        """Load a model from a folder that `save` wrote; no code in the folder is run.
+
+        The folder may be untrusted: the graph may hold operators of the standard alone, and all weights have to be
+        in it. A few texts are classified, so that a folder that cannot be used is refused here.
+
+        Parameters
+        ----------
+        folder : path
+        threads : int, optional
+            The number of threads to compute with; see `OnnxClassifier`.
+
+        Raises
+        ------
+        ModelFolderError
+            If the folder is no exported model, is damaged, or holds what is not allowed.
+        """
+        folder = as_path(folder)
+        manifest = read_manifest(folder)
+        if manifest.classifier != "onnx":
+            what = f"{folder} holds a {shown(manifest.classifier)} classifier"
+            raise ModelFolderError(f"{what}; use smalltext_core.load.")
+        if not {MODEL, TOKENIZER} <= manifest.files.keys():
+            raise ModelFolderError(f"{folder} is incomplete: its manifest lists no {MODEL} or no {TOKENIZER}.")
+        with damage_explained(folder):
+            settings = Settings.from_manifest(manifest)
+            if (folder / TOKENIZER).stat().st_size > _LARGEST_TOKENIZER:
+                raise ModelFolderError(f"{folder / TOKENIZER} has more than {_LARGEST_TOKENIZER} bytes.")
+            tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8")
+            check_tokenizer(tokenizer)
+            model = (folder / MODEL).read_bytes()
+            check_graph(model)
+            classifier = cls(model, tokenizer, settings, label_names=manifest.names, threads=threads)
+            classifier._try_out()
+        return classifier
+
+    def __repr__(self) -> str:
+        kind = ", multi_label=True" if self.multi_label else ""
+        exported = shown(self.settings.export.get("classifier", ""), 100)
+        return f"{type(self).__name__}({exported}, num_classes={self.num_classes}{kind})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_session": None}  # sessions cannot be pickled or copied
+
+    def _probabilities(self, texts: list[str]) -> Probabilities:
+        if not texts:
+            return empty_probabilities(self.num_classes)
+        run = self._run()
+        encoded, counts = self._encoder.encode(texts)
+        proba = np.empty((len(encoded), self.num_classes), dtype=np.float32)
+        for rows, tokens, mask in self._encoder.batches(encoded):
+            proba[rows] = run(tokens, mask)
+        return mean_of_windows(proba, counts)
+
+    def _run(self) -> Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]:
+        """Return a function from token ids and mask to probabilities; the session is created when it is needed."""
+        if self._session is None:
+            self._session = _session(self._model, self._threads())
+        session = self._session
+        names = {one.name for one in session.get_inputs()}
+
+        def run(tokens: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+            given = {name: value for name, value in zip(INPUTS, (tokens, mask), strict=True) if name in names}
+            try:
+                (proba,) = session.run([OUTPUT], given)
+            except Exception as error:  # the classes of onnxruntime's exceptions are derived from nothing else
+                what = f"onnxruntime cannot compute the exported model: {one_line(str(error))}"
+                raise ModelFolderError(f"{what}. It is damaged: export it again.") from error
+            if proba.shape != (len(tokens), self.num_classes) or proba.dtype != np.float32:
+                what = f"The exported model gives {proba.dtype} of shape {proba.shape} for {len(tokens)} texts"
+                raise ModelFolderError(f"{what}, not a probability for each of {self.num_classes} classes.")
+            return cast("NDArray[np.float32]", proba)
+
+        return run
+
+    def _threads(self) -> int:
+        """Return the number of threads; 0 leaves it to onnxruntime."""
+        if self.threads is not None:
+            return self.threads
+        given = os.environ.get(_THREADS_VARIABLE, "").partition(",")[0].strip()
+        return int(given) if given.isdecimal() else 0
+
+    def _try_out(self) -> None:
+        """Classify a few texts; raise ModelFolderError if that gives no probabilities."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for texts in TRIALS:
+                try:
+                    proba = self._probabilities(list(texts))
+                except InvalidInputError as error:  # about the token ids, which the folder decides
+                    raise ModelFolderError(f"The exported model cannot be used: {error}") from error
+                sums = proba.sum(axis=1)
+                valid = np.isfinite(proba).all() and proba.min() >= 0 and proba.max() <= 1
+                if not valid or not (self.multi_label or np.allclose(sums, 1, atol=1e-3)):
+                    raise ModelFolderError("The exported model gives no probabilities. Export it again.")
+
+
+def _session(model: bytes, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what is wrong is raised as well
+    options.use_deterministic_compute = True
+    # Threads that wait busily would slow down everything else on a machine that is shared.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _origin(classifier: Any, opset: int) -> dict[str, Any]:
+    """Return what was exported, with which versions: no paths and no names of models."""
+    libraries = {"torch", "transformers", "sentence-transformers", "tokenizers", "onnxruntime"}
+    versions = {name: version(name) for name in sorted(libraries) if find_spec(name.replace("-", "_"))}
+    return {"classifier": type(classifier).__name__, "opset": opset, "versions": versions}
+
+
+def export(classifier: Any, folder: str | Path, *, opset: int = OPSET) -> OnnxClassifier:
+    """Export a fitted classifier to a folder that onnxruntime runs without torch.
+
+    The exported model is compared with the classifier on texts of many scripts and lengths before it is written.
+
+    Parameters
+    ----------
+    classifier : AnyClassifier
+        A fitted classifier of transformers or setfit, or of embeddings with a sentence transformer. Adapters are
+        merged into the weights, and weights are float32.
+    folder : path
+        The folder to write to: one that does not exist, is empty, or holds a saved model.
+    opset : int, default=17
+        The version of the operators of ONNX, from 14 to 20.
+
+    Returns
+    -------
+    OnnxClassifier
+        The exported model; `smalltext_core.load` loads it from the folder.
+
+    Raises
+    ------
+    UnsupportedError
+        If the classifier cannot be exported, or the exported one would not give the same probabilities.
+    NotFittedError
+        If `fit` was not called.
+    PluginError
+        If a package that is needed for exporting is missing; the message has the command.
+    ModelFolderError
+        If the folder holds other things than a saved model.
+
+    Examples
+    --------
+    >>> import smalltext_core as st
+    >>> export(st.load("model"), "exported")  # doctest: +SKIP
+    OnnxClassifier('SetFitClassification', num_classes=2)
+    """
+    check_destination(folder)
+    exported = OnnxClassifier.from_classifier(classifier, opset=opset)
+    exported.save(folder)
+    return exported
+
+
+def build(num_classes: int, **parameters: Any) -> NoReturn:
+    """Raise UnsupportedError: an exported model is loaded, not created.
+
+    Parameters
+    ----------
+    num_classes : int
+        Not looked at.
+    **parameters
+        Not looked at.
+    """
+    raise UnsupportedError(f"{_CANNOT_TRAIN}.")

@@ -1,0 +1,116 @@
+"""From a network to an ONNX graph, with torch."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from smalltext_core import TextDataset
+from smalltext_core.conversion import is_whole
+from smalltext_core.errors import InvalidInputError, UnsupportedError
+from smalltext_core.messages import brief, one_line
+from smalltext_onnx.networks import Exportable
+from smalltext_onnx.texts import TextEncoder, mean_of_windows
+from smalltext_torch.progress import no_progress_bars
+from smalltext_torch.saving import TRIALS
+
+OPSETS = (14, 20)
+"""The lowest and the highest version of the operators of the standard."""
+
+_LARGEST_FILE = 2**31 - 2**24
+"""What fits into one file of protocol buffers, which ends at 2 GiB, with room for the graph."""
+
+
+def check_opset(opset: object) -> int:
+    """Return the version of the operators, or raise InvalidInputError."""
+    if not is_whole(opset) or not OPSETS[0] <= opset <= OPSETS[1]:
+        raise InvalidInputError("opset", brief(opset), f"a whole number from {OPSETS[0]} to {OPSETS[1]}")
+    return int(opset)
+
+
+def traced(exported: Exportable, opset: int, inputs: tuple[str, ...], output: str) -> bytes:
+    """Return the ONNX graph of a network, for batches of any size and texts of any length.
+
+    The network is traced with a batch of padded texts. Results do not depend on its size and its lengths; that
+    this is so is checked afterwards, with others.
+
+    Raises
+    ------
+    UnsupportedError
+        If its weights are too large, or it does what cannot be exported.
+    """
+    size = sum(tensor.numel() * tensor.element_size() for tensor in exported.network.state_dict().values())
+    if size > _LARGEST_FILE:
+        what = f"The weights of the network take {size / 2**30:.1f} GiB; an ONNX file holds up to 2 GiB"
+        raise UnsupportedError(f"{what}. Export a smaller model.")
+    length = min(7, exported.text.max_length)
+    lengths = torch.tensor([length, max(length - 3, 1), max(length - 5, 1)])
+    mask = (torch.arange(length) < lengths[:, None]).long()
+    tokens = torch.where(mask.bool(), exported.text.filler, exported.text.padding)
+    target = io.BytesIO()
+    axes = {name: {0: "texts", 1: "tokens"} for name in inputs}
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # of the tracer, about numbers that it takes for constants
+            torch.onnx.export(
+                exported.network,
+                (tokens, mask),
+                target,
+                input_names=list(inputs),
+                output_names=[output],
+                dynamic_axes={**axes, output: {0: "texts"}},
+                opset_version=opset,
+                dynamo=False,
+            )
+    except Exception as error:
+        what = f"torch cannot export the network to ONNX: {type(error).__name__}: {one_line(str(error))}"
+        raise UnsupportedError(f"{what}. Another opset, or another version of torch, may help.") from error
+    return target.getvalue()
+
+
+def largest_difference(classifier: Any, exported: Exportable, run: Any) -> float:
+    """Return the largest difference of probabilities on texts of many scripts and lengths.
+
+    Parameters
+    ----------
+    classifier : TorchModelBase or EmbeddingClassifier
+        What was exported. Where it does not compute in float32 on the CPU, its network does, instead of it.
+    exported : Exportable
+    run : callable
+        Returns the probabilities that the graph gives for a list of texts.
+    """
+    encoder = TextEncoder(exported.tokenizer, exported.text)
+    by_network = _is_elsewhere(classifier)
+    greatest = 0.0
+    with warnings.catch_warnings(), no_progress_bars():
+        warnings.simplefilter("ignore")
+        for texts in TRIALS:
+            if by_network:
+                expected = _probabilities(exported, encoder, list(texts))
+            else:
+                expected = classifier.predict_proba(TextDataset(list(texts)))
+            difference = np.abs(run(list(texts)) - expected).max()
+            greatest = max(greatest, float(difference) if np.isfinite(difference) else np.inf)
+    return greatest
+
+
+def _is_elsewhere(classifier: Any) -> bool:
+    """Return whether a classifier computes on an accelerator or in another precision than float32."""
+    body = getattr(getattr(getattr(classifier, "encoder", None), "loaded", None), "body", None)
+    device = classifier.require_fitted().device if body is None else next(body.parameters()).device
+    return getattr(classifier, "precision", "float32") != "float32" or device.type != "cpu"
+
+
+def _probabilities(exported: Exportable, encoder: TextEncoder, texts: list[str]) -> NDArray[np.float32]:
+    encoded, counts = encoder.encode(texts)
+    parts: dict[int, NDArray[np.float32]] = {}
+    with torch.inference_mode():
+        for rows, tokens, mask in encoder.batches(encoded):
+            proba = exported.network(torch.from_numpy(tokens), torch.from_numpy(mask)).numpy()
+            parts.update(zip(rows.tolist(), proba, strict=True))
+    return mean_of_windows(np.array([parts[row] for row in range(len(encoded))], dtype=np.float32), counts)

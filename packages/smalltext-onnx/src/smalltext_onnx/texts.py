@@ -1,0 +1,189 @@
+"""Texts as token ids, with the tokenizers library, and batches of them, with numpy."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from smalltext_core.errors import InvalidInputError, ModelFolderError
+from smalltext_core.messages import brief
+from smalltext_onnx.settings import TextSettings
+
+TOKENIZER = "tokenizer.json"
+"""The file of the tokenizer, in the format of the tokenizers library."""
+
+Ids = NDArray[np.int64]
+
+_AT_ONCE = 256
+"""The number of texts tokenized in one call, whose output takes far more memory than the token ids."""
+
+_TOKENS = 640
+"""The maximum number of tokens in a batch, padding included: more is no faster on a CPU, and takes more memory."""
+
+_MOST_TOKENS = 10_000_000
+_MOST_GROWTH = 10_000
+
+
+class TextEncoder:
+    """Turns texts into token ids as the exported classifier did.
+
+    Parameters
+    ----------
+    tokenizer : str
+        The tokenizer as JSON, as the tokenizers library writes it. It has been checked if it is not trusted.
+    settings : TextSettings
+    """
+
+    def __init__(self, tokenizer: str, settings: TextSettings) -> None:
+        self.json = tokenizer
+        self.settings = settings
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        tokenizer = Tokenizer.from_str(self.json)
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    def encode(self, texts: Sequence[str]) -> tuple[list[Ids], NDArray[np.int64]]:
+        """Return the token ids of texts, or of their windows, and the number of windows of each text.
+
+        InvalidInputError is raised if the model has no embedding for a token.
+        """
+        settings = self.settings
+        encoded = list(self._ids(texts))
+        largest = max((int(ids.max()) for ids in encoded), default=0)
+        if largest >= settings.vocabulary_size:
+            allowed = f"ids that the model knows, 0 to {settings.vocabulary_size - 1}"
+            raise InvalidInputError("data_set", f"a text to which the tokenizer gives the id {largest}", allowed)
+        if settings.windows:
+            windows = [self._windows(ids) for ids in encoded]
+            return [ids for parts in windows for ids in parts], np.array([len(parts) for parts in windows])
+        longer = sum(len(ids) > settings.max_length for ids in encoded)
+        if longer:
+            warnings.warn(
+                f"{longer} of {len(texts)} texts have more than {settings.max_length} tokens, which the model is "
+                "given; the rest of them is not looked at.",
+                UserWarning,
+                stacklevel=4,
+            )
+        return [self._cut(ids) for ids in encoded], np.ones(len(texts), dtype=np.int64)
+
+    def _ids(self, texts: Sequence[str]) -> Iterator[Ids]:
+        prompt, filler = self.settings.prompt, self.settings.filler
+        for start in range(0, len(texts), _AT_ONCE):
+            some = [prompt + _encodable(text) for text in texts[start : start + _AT_ONCE]]
+            for encoding in self._tokenizer.encode_batch_fast(some):
+                yield np.array(encoding.ids or [filler], dtype=np.int64)
+
+    def _cut(self, ids: Ids) -> Ids:
+        """Truncate a text; special tokens at the end stay there."""
+        most, after = self.settings.max_length, self.settings.after
+        return ids if len(ids) <= most else np.concatenate([ids[: most - after], ids[len(ids) - after :]])
+
+    def _windows(self, ids: Ids) -> list[Ids]:
+        """Divide a text into windows, each of which begins in the middle of the one before."""
+        settings = self.settings
+        if len(ids) <= settings.max_length:
+            return [ids]
+        begin, end = ids[: settings.before], ids[len(ids) - settings.after :]
+        inner = ids[settings.before : len(ids) - settings.after]
+        room = settings.max_length - settings.before - settings.after
+        starts = [*range(0, len(inner) - room, max(room // 2, 1)), len(inner) - room]
+        return [np.concatenate([begin, inner[start : start + room], end]) for start in starts]
+
+    def batches(self, encoded: Sequence[Ids]) -> Iterator[tuple[NDArray[np.intp], Ids, Ids]]:
+        """Yield row numbers, token ids and attention mask of batches of texts of similar length.
+
+        Token ids and mask have the shape (texts, longest); texts are padded on the right.
+        """
+        lengths = np.array([len(ids) for ids in encoded], dtype=np.int64)
+        rows = np.argsort(lengths, kind="stable")
+        start = 0
+        while start < len(rows):
+            # Lengths ascend: the last text of a batch decides how many tokens the batch has with its padding.
+            candidates = lengths[rows[start : start + _TOKENS]]
+            fitting = candidates * np.arange(1, len(candidates) + 1) <= _TOKENS
+            stop = start + max(int(np.argmin(fitting)) if not fitting.all() else len(fitting), 1)
+            chosen = rows[start:stop]
+            mask = np.arange(lengths[chosen[-1]]) < lengths[chosen][:, None]
+            tokens = np.full(mask.shape, self.settings.padding, dtype=np.int64)
+            tokens[mask] = np.concatenate([encoded[row] for row in chosen])
+            yield chosen, tokens, mask.astype(np.int64)
+            start = stop
+
+
+def mean_of_windows(proba: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the mean over the windows of each text, given how many windows each has."""
+    if len(proba) == len(counts):
+        return proba
+    sums = np.add.reduceat(proba, np.cumsum(counts) - counts, axis=0, dtype=np.float64)
+    return np.asarray(sums / counts[:, None], dtype=np.float32)
+
+
+def _encodable(text: str) -> str:
+    """Return a text in which half a surrogate pair, which no tokenizer takes, is the replacement character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def check_tokenizer(content: str) -> None:
+    """Reject a tokenizer from an untrusted folder that would exhaust memory; raise ModelFolderError.
+
+    Token ids, replacements in texts, and special tokens around a text are limited. No tokenizer runs code.
+    """
+    try:
+        loaded = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ModelFolderError(f"{TOKENIZER} is damaged: it is not JSON ({error}). Copy the folder again.") from error
+    if not isinstance(loaded, dict):
+        raise ModelFolderError(f"{TOKENIZER} is damaged: it holds no JSON object. Copy the folder again.")
+    model = loaded.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    ids = [*vocabulary.values()] if isinstance(vocabulary, dict) else []
+    ids += [token.get("id") for token in _objects(loaded.get("added_tokens"))]
+    for number in ids:
+        if type(number) is not int or not 0 <= number <= _MOST_TOKENS:
+            raise _refused("a token has the id", number, f"whole numbers up to {_MOST_TOKENS}")
+    growth = 1
+    for step in _steps(loaded.get("normalizer"), "normalizers"):
+        growth *= max(1, *(len(step[key]) for key in ("content", "prepend") if isinstance(step.get(key), str)), 0)
+        if growth > _MOST_GROWTH:
+            raise _refused("a normalizer makes texts longer by a factor of", growth, f"up to {_MOST_GROWTH}")
+    for step in _steps(loaded.get("post_processor"), "processors"):
+        pieces, special = step.get("single"), step.get("special_tokens")
+        tokens = _objects(list(special.values())) if isinstance(special, dict) else []
+        count = sum(len(token["ids"]) for token in tokens if isinstance(token.get("ids"), list))
+        around = len(pieces) * max(count, 1) if isinstance(pieces, list) else 0
+        if around > _MOST_GROWTH:
+            raise _refused("the number of tokens around a text is", around, f"up to {_MOST_GROWTH}")
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _steps(step: object, nested: str) -> Iterable[dict[str, Any]]:
+    """Yield a step of a tokenizer, and those that it consists of."""
+    waiting = [step]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            waiting.extend(one)
+        elif isinstance(one, dict):
+            yield one
+            waiting.append(one.get(nested))
+
+
+def _refused(what: str, value: object, allowed: str) -> ModelFolderError:
+    return ModelFolderError(f"{TOKENIZER}: {what} {brief(value)}; allowed: {allowed}. Export the model again.")
