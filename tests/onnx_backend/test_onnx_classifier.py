@@ -29,7 +29,7 @@ import json, sys
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        blocked = {"torch", "transformers", "sentence_transformers", "setfit", "smalltext_torch", "onnx", "sklearn"}
+        blocked = "torch transformers sentence_transformers setfit sklearn smalltext_torch onnx".split()
         if name.partition(".")[0] in blocked:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
@@ -88,10 +88,10 @@ def test_threads_are_those_of_the_caller_or_of_the_environment(folder, monkeypat
     expected = st.load(folder, threads=1).predict_proba(TEXTS)
     monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
     loaded = st.load(folder)
-    assert loaded._threads() == 2
+    assert loaded._runtime.threads == 2
     np.testing.assert_allclose(loaded.predict_proba(TEXTS), expected, atol=1e-6)
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert loaded._threads() == 0
+    assert loaded._runtime.threads == 0
     with pytest.raises(InvalidInputError, match="threads: "):
         st.load(folder, threads=0)
 

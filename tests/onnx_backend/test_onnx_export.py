@@ -13,7 +13,13 @@ from transformers import AutoModel
 import smalltext_core as st
 import smalltext_onnx
 from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
-from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, PluginError, UnsupportedError
+from smalltext_core.errors import (
+    InvalidInputError,
+    ModelFolderError,
+    NotFittedError,
+    PluginError,
+    UnsupportedError,
+)
 from smalltext_embeddings import EmbeddingClassifier
 from smalltext_onnx import OnnxClassifier
 from smalltext_setfit import SetFitClassification
@@ -25,7 +31,17 @@ from transformers_backend.tiny_models import save_tiny_model, tiny_model
 
 TOPICS = training_texts(3, multi_label=False)
 LABELLED_TWICE = training_texts(3, multi_label=True)
-ENCODERS = ("bert", "roberta", "distilbert", "mpnet", "modernbert", "electra", "deberta-v2", "camembert", "xlm-roberta")
+ENCODERS = (
+    "bert",
+    "roberta",
+    "distilbert",
+    "mpnet",
+    "modernbert",
+    "electra",
+    "deberta-v2",
+    "camembert",
+    "xlm-roberta",
+)
 pytestmark = pytest.mark.filterwarnings("ignore:.* have more than .* tokens")
 
 
@@ -45,7 +61,9 @@ def setfit(train_set=TOPICS, model=None, **parameters):
 
 
 def embeddings(model, train_set=TOPICS, **parameters):
-    return EmbeddingClassifier(str(model), 3, train_set.is_multi_label, seed=1, device="cpu", **parameters).fit(train_set)
+    return EmbeddingClassifier(str(model), 3, train_set.is_multi_label, seed=1, device="cpu", **parameters).fit(
+        train_set
+    )
 
 
 def sentence_transformer(folder, change):
@@ -101,7 +119,9 @@ def test_narrow_pretrained_weights(dtype, agree, tmp_path):
 
     save_tiny_model(tmp_path / "model")
     with silence():
-        AutoModel.from_pretrained(tmp_path / "model", dtype=getattr(torch, dtype)).save_pretrained(tmp_path / "model")
+        AutoModel.from_pretrained(tmp_path / "model", dtype=getattr(torch, dtype)).save_pretrained(
+            tmp_path / "model"
+        )
     agree(transformer(str(tmp_path / "model")))
 
 
@@ -146,7 +166,9 @@ def test_setfit_with_weights_of_the_pretrained_model_and_unit_vectors(agree):
 
 
 def test_a_class_without_a_text_keeps_its_probability_of_zero(agree):
-    train_set = st.TextDataset([text for text, y in zip(TOPICS.x, TOPICS.y, strict=True) if y < 2], TOPICS.y[TOPICS.y < 2])
+    train_set = st.TextDataset(
+        [text for text, y in zip(TOPICS.x, TOPICS.y, strict=True) if y < 2], TOPICS.y[TOPICS.y < 2]
+    )
     for classifier in (setfit(train_set), embeddings(tiny_sentence_transformer(num_hidden_layers=1), train_set)):
         assert (agree(classifier).predict_proba(TOPICS)[:, 2] == classifier.predict_proba(TOPICS)[:, 2]).all()
 
@@ -213,7 +235,9 @@ def test_no_path_of_this_machine_is_in_the_folder(fitted, folder):
 def test_tfidf_is_not_exported_and_the_message_says_what_is():
     classifier = st.create_classifier("sklearn", 3).fit(TOPICS)
     assert isinstance(classifier, SklearnClassifier)
-    with pytest.raises(UnsupportedError, match=r"TF-IDF.*Save it.*needs no torch.*transformers, setfit, and embeddings"):
+    with pytest.raises(
+        UnsupportedError, match=r"TF-IDF.*Save it.*needs no torch.*transformers, setfit, and embeddings"
+    ):
         OnnxClassifier.from_classifier(classifier)
 
 
@@ -271,7 +295,9 @@ def test_a_folder_with_other_things_is_refused_before_anything_is_computed(fitte
 
 def test_a_missing_package_is_named_with_the_command(fitted, monkeypatch):
     monkeypatch.setattr("smalltext_onnx.classifier.find_spec", lambda name: None if name == "onnx" else name)
-    with pytest.raises(PluginError, match=r"needs the package onnx\. Install it: pip install 'smalltext-onnx\[export\]'"):
+    with pytest.raises(
+        PluginError, match=r"needs the package onnx\. Install it: pip install 'smalltext-onnx\[export\]'"
+    ):
         OnnxClassifier.from_classifier(fitted)
 
 

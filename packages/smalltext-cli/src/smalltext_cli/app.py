@@ -23,6 +23,7 @@ from smalltext_cli.commands.check import check
 from smalltext_cli.commands.compare import compare
 from smalltext_cli.commands.demo import demo
 from smalltext_cli.commands.evaluate import evaluate
+from smalltext_cli.commands.export import export
 from smalltext_cli.commands.info import info, list_classifiers
 from smalltext_cli.commands.merge import merge
 from smalltext_cli.commands.new_plugin import new_plugin
@@ -62,6 +63,7 @@ _COMMANDS: dict[str, dict[str, tuple[Callable[..., None], str]]] = {
         "evaluate": (evaluate, "Score a model on labelled texts."),
         "predict": (predict, "Label new texts with a model."),
         "merge": (merge, "Join what the jobs of a prediction in shards wrote."),
+        "export": (export, "Write a model so that it runs without torch."),
         "serve": (serve, "Label texts that are sent over HTTP, and Label Studio's."),
     },
     "Plugins": {

@@ -13,6 +13,4 @@ __version__ = "0.1.0"
 
 __all__ = ["OnnxClassifier", "__version__", "export"]
 
-__getattr__, __dir__ = lazy_attributes(
-    __name__, {"classifier": ("OnnxClassifier", "export")}
-)
+__getattr__, __dir__ = lazy_attributes(__name__, {"classifier": ("OnnxClassifier", "export")})

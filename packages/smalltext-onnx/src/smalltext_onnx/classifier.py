@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
-import onnxruntime
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from smalltext_core import Classifier, Dataset, ProbabilisticClassifier, TextDataset, validation
 from smalltext_core.atomic import as_path
 from smalltext_core.errors import InvalidInputError, ModelFolderError, PluginError, UnsupportedError
 from smalltext_core.label_names import LabelNames
-from smalltext_core.messages import one_line, shown
+from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities, empty_probabilities
 from smalltext_core.saving import check_destination, damage_explained, model_folder, read_manifest
 from smalltext_onnx import __version__
 from smalltext_onnx.graph import MODEL, check_graph
+from smalltext_onnx.runtime import Runtime
 from smalltext_onnx.settings import Settings
 from smalltext_onnx.texts import TOKENIZER, TextEncoder, check_tokenizer, mean_of_windows
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-INPUTS = ("input_ids", "attention_mask")
-"""The inputs of a graph, int64 of shape (texts, longest)."""
-
-OUTPUT = "probabilities"
-"""Its output, float32 of shape (texts, num_classes)."""
 
 OPSET = 17
 """The version of the operators of ONNX, by default."""
@@ -43,7 +35,12 @@ LARGEST_DIFFERENCE = 1e-4
 """By how much the probabilities of an exported classifier may differ from its own."""
 
 TRIALS = (
-    ("a", "Hello, WORLD! It's 12.5 % of 3, don't you think?", "", "\u4f60\u597d \u0645\u0631\u062d\u0628\u0627 \U0001f44d"),
+    (
+        "a",
+        "Hello, WORLD! It's 12.5 % of 3, don't you think?",
+        "",
+        "\u4f60\u597d \u0645\u0631\u062d\u0628\u0627 \U0001f44d",
+    ),
     ("goal 1 the " * 200, "a b c d e f g"),
     ("",),
     ("a b",),
@@ -51,7 +48,6 @@ TRIALS = (
 """Batches of texts of several scripts and lengths, with which exported and loaded models are tried out."""
 
 _LARGEST_TOKENIZER = 256 * 2**20
-_THREADS_VARIABLE = "OMP_NUM_THREADS"
 _CANNOT_TRAIN = (
     "An exported model cannot be trained. Train the classifier that it was exported from, and export that again: "
     "smalltext export MODEL --format onnx --output FOLDER, or smalltext_onnx.export(classifier, folder)"
@@ -61,8 +57,8 @@ _CANNOT_TRAIN = (
 class OnnxClassifier(ProbabilisticClassifier, Classifier):
     """A trained text classifier that onnxruntime computes on the CPU, without torch and transformers.
 
-    `smalltext_onnx.export` creates it, and `smalltext_core.load` loads it from a folder. Its probabilities are those
-    of the exported classifier, calibration included, up to rounding. It cannot be trained.
+    `smalltext_onnx.export` creates it, and `smalltext_core.load` loads it from a folder. Its probabilities are
+    those of the exported classifier, calibration included, up to rounding. It cannot be trained.
 
     Parameters
     ----------
@@ -75,8 +71,8 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
     label_names : LabelNames or None, default=None
         The names of the classes.
     threads : int, optional
-        The number of threads to compute with. By default that of the environment variable OMP_NUM_THREADS, if it is
-        set, or else what onnxruntime takes: one for each core.
+        The number of threads to compute with. By default that of the environment variable OMP_NUM_THREADS, if it
+        is set, or else what onnxruntime takes: one for each core.
 
     Attributes
     ----------
@@ -110,9 +106,8 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         self.multi_label_threshold = settings.threshold
         self.calibration_ = settings.calibration
         self.label_names_ = label_names
-        self._model = model
+        self._runtime = Runtime(model, settings.num_classes, self.threads)
         self._encoder = TextEncoder(tokenizer, settings.text)
-        self._session: Any = None
 
     @classmethod
     def from_classifier(cls, classifier: Any, *, opset: int = OPSET) -> Self:
@@ -142,8 +137,12 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         from smalltext_onnx.networks import exportable
 
         opset = check_opset(opset)
+        if isinstance(classifier, OnnxClassifier):
+            raise UnsupportedError(
+                f"{type(classifier).__name__} is exported already. Copy its folder, or save it."
+            )
         exported = exportable(classifier)
-        model = traced(exported, opset, INPUTS, OUTPUT)
+        model = traced(exported, opset)
         try:
             check_graph(model)
         except ModelFolderError as error:
@@ -160,12 +159,14 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         made = cls(model, exported.tokenizer, settings, label_names=classifier.label_names_)
         difference = largest_difference(classifier, exported, made._probabilities)
         if difference > LARGEST_DIFFERENCE:
-            what = f"{type(classifier).__name__} is not exported to ONNX: probabilities would differ by {difference:g}"
-            raise UnsupportedError(f"{what}, more than {LARGEST_DIFFERENCE:g}. Train another pretrained model.")
+            what = f"{type(classifier).__name__} is not exported to ONNX: its probabilities would differ"
+            raise UnsupportedError(
+                f"{what} by {difference:g}, more than {LARGEST_DIFFERENCE:g}. Train another pretrained model."
+            )
         made.settings = replace(settings, export={**settings.export, "largest_difference": difference})
         return made
 
-    def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> NoReturn:
+    def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> NoReturn:  # noqa: ARG002
         """Raise UnsupportedError: train the classifier that was exported.
 
         Parameters
@@ -221,7 +222,7 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
             parameters=self.settings.to_json(),
             label_names=self.label_names_,
         ) as staging:
-            (staging / MODEL).write_bytes(self._model)
+            (staging / MODEL).write_bytes(self._runtime.model)
             (staging / TOKENIZER).write_text(self._encoder.json, encoding="utf-8")
 
     @classmethod
@@ -234,6 +235,7 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         Parameters
         ----------
         folder : path
+            A folder that `save` or `export` wrote.
         threads : int, optional
             The number of threads to compute with; see `OnnxClassifier`.
 
@@ -266,46 +268,14 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         exported = shown(self.settings.export.get("classifier", ""), 100)
         return f"{type(self).__name__}({exported}, num_classes={self.num_classes}{kind})"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_session": None}  # sessions cannot be pickled or copied
-
     def _probabilities(self, texts: list[str]) -> Probabilities:
         if not texts:
             return empty_probabilities(self.num_classes)
-        run = self._run()
         encoded, counts = self._encoder.encode(texts)
         proba = np.empty((len(encoded), self.num_classes), dtype=np.float32)
         for rows, tokens, mask in self._encoder.batches(encoded):
-            proba[rows] = run(tokens, mask)
+            proba[rows] = self._runtime.run(tokens, mask)
         return mean_of_windows(proba, counts)
-
-    def _run(self) -> Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]:
-        """Return a function from token ids and mask to probabilities; the session is created when it is needed."""
-        if self._session is None:
-            self._session = _session(self._model, self._threads())
-        session = self._session
-        names = {one.name for one in session.get_inputs()}
-
-        def run(tokens: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
-            given = {name: value for name, value in zip(INPUTS, (tokens, mask), strict=True) if name in names}
-            try:
-                (proba,) = session.run([OUTPUT], given)
-            except Exception as error:  # the classes of onnxruntime's exceptions are derived from nothing else
-                what = f"onnxruntime cannot compute the exported model: {one_line(str(error))}"
-                raise ModelFolderError(f"{what}. It is damaged: export it again.") from error
-            if proba.shape != (len(tokens), self.num_classes) or proba.dtype != np.float32:
-                what = f"The exported model gives {proba.dtype} of shape {proba.shape} for {len(tokens)} texts"
-                raise ModelFolderError(f"{what}, not a probability for each of {self.num_classes} classes.")
-            return cast("NDArray[np.float32]", proba)
-
-        return run
-
-    def _threads(self) -> int:
-        """Return the number of threads; 0 leaves it to onnxruntime."""
-        if self.threads is not None:
-            return self.threads
-        given = os.environ.get(_THREADS_VARIABLE, "").partition(",")[0].strip()
-        return int(given) if given.isdecimal() else 0
 
     def _try_out(self) -> None:
         """Classify a few texts; raise ModelFolderError if that gives no probabilities."""
@@ -320,17 +290,6 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
                 valid = np.isfinite(proba).all() and proba.min() >= 0 and proba.max() <= 1
                 if not valid or not (self.multi_label or np.allclose(sums, 1, atol=1e-3)):
                     raise ModelFolderError("The exported model gives no probabilities. Export it again.")
-
-
-def _session(model: bytes, threads: int) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what is wrong is raised as well
-    options.use_deterministic_compute = True
-    # Threads that wait busily would slow down everything else on a machine that is shared.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _origin(classifier: Any, opset: int) -> dict[str, Any]:
@@ -383,7 +342,7 @@ def export(classifier: Any, folder: str | Path, *, opset: int = OPSET) -> OnnxCl
     return exported
 
 
-def build(num_classes: int, **parameters: Any) -> NoReturn:
+def build(num_classes: int, **parameters: Any) -> NoReturn:  # noqa: ARG001
     """Raise UnsupportedError: an exported model is loaded, not created.
 
     Parameters

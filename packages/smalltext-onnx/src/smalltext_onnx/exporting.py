@@ -15,6 +15,7 @@ from smalltext_core.conversion import is_whole
 from smalltext_core.errors import InvalidInputError, UnsupportedError
 from smalltext_core.messages import brief, one_line
 from smalltext_onnx.networks import Exportable
+from smalltext_onnx.runtime import INPUTS, OUTPUT
 from smalltext_onnx.texts import TextEncoder, mean_of_windows
 from smalltext_torch.progress import no_progress_bars
 from smalltext_torch.saving import TRIALS
@@ -33,7 +34,7 @@ def check_opset(opset: object) -> int:
     return int(opset)
 
 
-def traced(exported: Exportable, opset: int, inputs: tuple[str, ...], output: str) -> bytes:
+def traced(exported: Exportable, opset: int) -> bytes:
     """Return the ONNX graph of a network, for batches of any size and texts of any length.
 
     The network is traced with a batch of padded texts. Results do not depend on its size and its lengths; that
@@ -52,8 +53,8 @@ def traced(exported: Exportable, opset: int, inputs: tuple[str, ...], output: st
     lengths = torch.tensor([length, max(length - 3, 1), max(length - 5, 1)])
     mask = (torch.arange(length) < lengths[:, None]).long()
     tokens = torch.where(mask.bool(), exported.text.filler, exported.text.padding)
-    target = io.BytesIO()
-    axes = {name: {0: "texts", 1: "tokens"} for name in inputs}
+    target: Any = io.BytesIO()  # which the annotations of torch do not admit
+    axes = {name: {0: "texts", 1: "tokens"} for name in INPUTS}
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of the tracer, about numbers that it takes for constants
@@ -61,16 +62,16 @@ def traced(exported: Exportable, opset: int, inputs: tuple[str, ...], output: st
                 exported.network,
                 (tokens, mask),
                 target,
-                input_names=list(inputs),
-                output_names=[output],
-                dynamic_axes={**axes, output: {0: "texts"}},
+                input_names=list(INPUTS),
+                output_names=[OUTPUT],
+                dynamic_axes={**axes, OUTPUT: {0: "texts"}},
                 opset_version=opset,
                 dynamo=False,
             )
     except Exception as error:
         what = f"torch cannot export the network to ONNX: {type(error).__name__}: {one_line(str(error))}"
         raise UnsupportedError(f"{what}. Another opset, or another version of torch, may help.") from error
-    return target.getvalue()
+    return bytes(target.getvalue())
 
 
 def largest_difference(classifier: Any, exported: Exportable, run: Any) -> float:

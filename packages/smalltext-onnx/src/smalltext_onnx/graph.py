@@ -19,25 +19,33 @@ from typing import NoReturn
 from smalltext_core.errors import ModelFolderError
 from smalltext_core.messages import brief
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 MODEL = "model.onnx"
 """The file of the graph, weights included."""
 
 DOMAINS = ("", "ai.onnx")
 """Where operators may come from: both are names of the standard."""
 
-OPERATORS = frozenset(
+OPERATORS = _words(
     """
     Abs Add And ArgMax ArgMin Attention Cast CastLike Ceil Clip Concat Constant ConstantOfShape Conv Cos CumSum
     DequantizeLinear Div DynamicQuantizeLinear Einsum Elu Equal Erf Exp Expand EyeLike Flatten Floor Gather
     GatherElements GatherND Gelu Gemm Greater GreaterOrEqual HardSigmoid HardSwish Identity If IsInf IsNaN
-    LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax MatMul MatMulInteger Max Mean Min Mish Mod Mul Neg Not
-    OneHot Or Pad Pow PRelu QuantizeLinear RMSNormalization Range Reciprocal ReduceL1 ReduceL2 ReduceLogSumExp
-    ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape RotaryEmbedding Round
-    ScatterElements ScatterND Selu Shape Sigmoid Sign Sin Size Slice Softmax Softplus Softsign Split Sqrt Squeeze Sub
-    Sum Tan Tanh Tile TopK Transpose Trilu Unsqueeze Where Xor
-    """.split()
+    LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax MatMul MatMulInteger Max Mean Min Mish Mod Mul
+    Neg Not OneHot Or Pad Pow PRelu QuantizeLinear Range Reciprocal ReduceL1 ReduceL2 ReduceLogSumExp ReduceMax
+    ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape RMSNormalization RotaryEmbedding
+    Round ScatterElements ScatterND Selu Shape Sigmoid Sign Sin Size Slice Softmax Softplus Softsign Split Sqrt
+    Squeeze Sub Sum Tan Tanh Tile TopK Transpose Trilu Unsqueeze Where Xor
+    """
 )
 """Operators that compute tensors of tensors: no loops, no random numbers, no strings, no files."""
+
+_LONGEST_NUMBER = 70
+"""Bits of a number of ten bytes, which are the most there may be."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -140,7 +148,9 @@ def _check_domain(domain: str) -> None:
 
 def _check_field(message: str, number: int, allowed: set[int]) -> None:
     if number not in allowed:
-        _refuse(_REASONS.get((message, number), f"field {number} of a {message} is not on the list of what is allowed"))
+        _refuse(
+            _REASONS.get((message, number), f"field {number} of a {message} is not on the list of what is allowed")
+        )
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
@@ -166,16 +176,15 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
     """Return a number of variable length, and where it ends."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(message):
-            _refuse("it ends too early")
+    value = shift = 0
+    while at < len(message) and shift < _LONGEST_NUMBER:
         byte = message[at]
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, at
-    _refuse("it is no ONNX file")
+        shift += 7
+    return _refuse("it ends too early, or is no ONNX file")
 
 
 def _varints(packed: memoryview) -> list[int]:

@@ -1,8 +1,9 @@
 """The networks of classifiers as one function, from token ids and attention mask to calibrated probabilities.
 
 Classifiers are recognised by what they consist of, not by their class: one that is derived from
-`smalltext_torch.base.TorchModelBase`, has a method ``forward(network, batch)`` that returns logits, and whose state
-holds an `Encoder` or a `SentenceTokenizer`; or one with a linear head on the vectors of a sentence transformer.
+`smalltext_torch.base.TorchModelBase`, has a method ``forward(network, batch)`` that returns logits, and whose
+state holds an `Encoder` or a `SentenceTokenizer`; or one with a linear head on the vectors of a sentence
+transformer.
 """
 
 from __future__ import annotations
@@ -93,9 +94,7 @@ def exportable(classifier: Any) -> Exportable:
 
 
 def _why_not(name: str, encoder: Any) -> str:
-    can = (
-        "ONNX takes transformers, setfit, and embeddings with a sentence transformer; train one of these to export it"
-    )
+    can = "ONNX takes transformers, setfit, and embeddings with a sentence transformer; train one of these"
     if hasattr(encoder, "kind"):
         what = f"{name} with the encoder {encoder!r} is not exported to ONNX: it needs no torch as it is"
         return f"{what}. Save it, and load it where it is to run. {can}."
@@ -114,9 +113,7 @@ def _of_network(classifier: Any, state: Any, text: TextSettings, tokenizer: Any)
 def _of_vectors(classifier: Any, encoder: Any, name: str) -> Exportable:
     loaded = encoder.loaded
     text = _sentence_settings(loaded.tokenizer, name)
-    network = _HeadOnVectors(
-        _on_cpu(loaded.body), classifier.head_, classifier.multi_label, loaded.prompt_length
-    )
+    network = _HeadOnVectors(_on_cpu(loaded.body), classifier.head_, classifier.multi_label, loaded.prompt_length)
     return Exportable(network.eval(), without_limits(loaded.tokenizer.tokenizer).to_str(), text)
 
 

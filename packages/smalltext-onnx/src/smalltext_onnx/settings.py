@@ -95,7 +95,7 @@ class Settings:
             raise _refused("label_names", f"{len(manifest.label_names)} names", f"{num_classes}, one a class")
         given = saved.get("multi_label_threshold")
         try:
-            threshold = check_thresholds(given, num_classes)  # type: ignore[arg-type]
+            threshold = check_thresholds(given, num_classes)
         except InvalidInputError as error:
             raise _refused("multi_label_threshold", given, "numbers from 0 to below 1") from error
         if isinstance(threshold, str):

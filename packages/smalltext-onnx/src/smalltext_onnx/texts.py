@@ -145,7 +145,9 @@ def check_tokenizer(content: str) -> None:
     try:
         loaded = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ModelFolderError(f"{TOKENIZER} is damaged: it is not JSON ({error}). Copy the folder again.") from error
+        raise ModelFolderError(
+            f"{TOKENIZER} is damaged: it is not JSON ({error}). Copy the folder again."
+        ) from error
     if not isinstance(loaded, dict):
         raise ModelFolderError(f"{TOKENIZER} is damaged: it holds no JSON object. Copy the folder again.")
     model = loaded.get("model")
