@@ -205,8 +205,8 @@ def create_factory(
     if multi_label and "multi_label" not in spec.abilities:
         able = [other for other, found in classifiers().items() if "multi_label" in found.abilities]
         hint = f" These can do more: {', '.join(able)}." if able else ""
-        what = f"multi_label=True: {name!r} is for single-label problems; its plugin does not declare"
-        raise UnsupportedError(f"{what} the ability multi_label.{hint}")
+        what = f"multi_label=True: the classifier {name!r} is for single-label problems; its plugin does not"
+        raise UnsupportedError(f"{what} declare the ability multi_label.{hint}")
     builder = spec.resolve("builder")
     check_parameters(name, parameters)
     for parameter, one in builder_parameters(name).items():
