@@ -35,5 +35,5 @@ def refusing(error, texts):
 class UnpicklableError(Exception):
     """An exception that cannot be pickled."""
 
-    def __init__(self, one, two):
-        super().__init__(f"{one} {two}")
+    def __reduce__(self):
+        raise TypeError("not to be pickled")

@@ -58,7 +58,7 @@ def test_an_exception_in_a_process_is_raised():
 
 
 def test_an_exception_that_cannot_be_pickled_is_described():
-    assert str(workers._picklable(UnpicklableError(1, 2))) == "UnpicklableError in a worker: 1 2"
+    assert str(workers._picklable(UnpicklableError("one"))) == "UnpicklableError in a worker: one"
     error = InvalidInputError("a", "b", "c")
     assert workers._picklable(error) is error
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
