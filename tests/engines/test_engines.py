@@ -47,7 +47,8 @@ def check(scored, alone):
     assert list(scored.columns) == list(alone.columns)
     numbers = [name for name in alone.columns if name.startswith("proba_")]
     assert len(numbers) == 5
-    np.testing.assert_allclose(scored[numbers], alone[numbers], rtol=0, atol=2e-6)
+    given, expected = (frame[numbers].to_numpy(dtype=np.float64) for frame in (scored, alone))  # ray: objects
+    np.testing.assert_allclose(given, expected, rtol=0, atol=2e-6)
     two_highest = np.sort(alone[numbers], axis=1)[:, -2:]
     clear = two_highest[:, 1] - two_highest[:, 0] > 1e-5  # nearer ones may be rounded either way
     assert scored["label"][clear].tolist() == alone["label"][clear].tolist()
