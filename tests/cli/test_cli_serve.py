@@ -194,6 +194,18 @@ def test_sigterm_finishes_what_was_accepted_and_logs_no_text(model):
     assert said.decode().splitlines()[-1] == "Ended."
 
 
+def test_the_end_does_not_wait_for_a_batch_longer_than_its_request(model):
+    service = Service(model, "--timeout", 0.5)
+    held = service.sent("hold")
+    assert service.process.stdout.readline() == b"held\n"
+    service.process.send_signal(signal.SIGTERM)
+    status, content = answered(held)
+    assert status == 503
+    assert "No prediction within 0.5 s" in content["error"]
+    assert service.process.wait() == 0
+    assert service.process.stderr.read().decode().splitlines()[-1] == "Ended."
+
+
 def metrics(service):
     connection = service.connection()
     connection.request("GET", "/metrics")

@@ -79,6 +79,22 @@ def test_one_text_that_fails_does_not_fail_the_others():
     np.testing.assert_array_equal(other, [proba_of("ccc")])
 
 
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, StopIteration])
+def test_a_model_that_ends_its_thread_fails_its_request_alone(error):
+    def leave(texts):
+        if "bad" in texts:
+            raise error
+
+    async def run():
+        batcher = Batcher(model(leave), batch_size=1)
+        return await running(batcher, *(batcher.predict_proba([text]) for text in ("bad", "a")))
+
+    failed, other = asyncio.run(run())
+    assert isinstance(failed, RuntimeError)
+    assert error.__name__ in str(failed)
+    np.testing.assert_array_equal(other, [proba_of("a")])
+
+
 def test_texts_of_a_request_that_was_given_up_are_not_predicted():
     gate = Gate()
 
@@ -123,7 +139,7 @@ def test_a_batch_waits_for_more_texts_until_it_is_full():
 
     asyncio.run(run())
     assert sizes == [2]
-    assert {name.rpartition("_")[0] for name in names} == {"smalltext-model"}
+    assert names == {"smalltext-model"}
 
 
 def test_a_batch_that_is_not_full_is_predicted_after_its_wait():

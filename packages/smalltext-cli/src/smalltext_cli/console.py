@@ -259,11 +259,17 @@ def working(message: str, console: Console | None = None) -> Iterator[Status]:
 
     The console is the one that is printed to meanwhile; by default, that of standard error.
     """
+    with no_progress_bars(), (console or messages()).status(message) as status:
+        yield status
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Leave out the progress bars of backends."""
     before = os.environ.get(_BARS)
     os.environ[_BARS] = "0"
     try:
-        with (console or messages()).status(message) as status:
-            yield status
+        yield
     finally:
         if before is None:
             del os.environ[_BARS]

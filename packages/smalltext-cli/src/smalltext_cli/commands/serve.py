@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from smalltext_cli import commands
-from smalltext_cli.console import UsageError, print_line, print_message, set_verbosity, warn, working
+from smalltext_cli.console import (
+    UsageError,
+    no_progress_bars,
+    print_line,
+    print_message,
+    set_verbosity,
+    warn,
+    working,
+)
 
 _LIMITS_PANEL = "Limits"
 _VARIABLE = "SMALLTEXT_API_KEY"
@@ -128,5 +136,6 @@ def serve(
             )
         print_message(f"Serving {loaded.manifest.classifier}, {len(loaded.names):,} classes. Ctrl-C ends it.")
         print_line(server.url_of(listener))
-        server.run(service, listener, seconds=timeout)
+        with no_progress_bars():
+            server.run(service, listener, seconds=timeout)
     print_message("Ended.")

@@ -59,7 +59,7 @@ def create_app(
         What requests must give.
     """
     service = _Service(model, limits or Limits(), batch_size, max_wait)
-    return Starlette(
+    app = Starlette(
         routes=service.routes(),
         lifespan=service.lifespan,
         middleware=[
@@ -68,6 +68,8 @@ def create_app(
         ],
         exception_handlers={RefusedError: _refused, HTTPException: _http_error, Exception: _failed},
     )
+    app.router.redirect_slashes = False  # a redirect would go to whatever the Host header names
+    return app
 
 
 class _Service:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ class Batcher:
         max_wait: float = 0.0,
         on_batch: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._predict_proba = predict_proba
+        self._worker = _Worker(predict_proba)
         self._batch_size = batch_size
         self._max_wait = max_wait
         self._on_batch = on_batch
@@ -80,7 +81,8 @@ class Batcher:
 
     async def run(self) -> None:
         """Predict batches until this is cancelled."""
-        with ThreadPoolExecutor(1, thread_name_prefix="smalltext-model") as worker:
+        self._worker.start()
+        try:
             while True:
                 await self._has_jobs.wait()
                 if self._max_wait and self.waiting < self._batch_size:
@@ -88,7 +90,9 @@ class Batcher:
                     await _waited(self._is_full, self._max_wait)
                 parts = self._take()
                 if parts:
-                    await self._predict_parts(worker, parts)
+                    await self._predict_parts(parts)
+        finally:
+            self._worker.stop()
 
     def _take(self) -> list[tuple[_Job, list[str]]]:
         """Remove the first texts that wait, with their requests."""
@@ -106,18 +110,17 @@ class Batcher:
             self._has_jobs.clear()
         return parts
 
-    async def _predict_parts(self, worker: ThreadPoolExecutor, parts: list[tuple[_Job, list[str]]]) -> None:
-        loop = asyncio.get_running_loop()
+    async def _predict_parts(self, parts: list[tuple[_Job, list[str]]]) -> None:
         together = [text for _, texts in parts for text in texts]
         self._on_batch(len(together))
         try:
-            proba = await loop.run_in_executor(worker, self._predict_proba, together)
+            proba = await self._worker.predict_proba(together)
         except Exception as error:
             if len(parts) == 1:
                 self._fail(parts[0][0], error)
                 return
             for part in parts:
-                await self._predict_parts(worker, [part])
+                await self._predict_parts([part])
             return
         start = 0
         for job, texts in parts:
@@ -143,6 +146,51 @@ class _Job:
         self.parts.append(proba)
         if not self.result.done() and sum(map(len, self.parts)) == len(self.texts):
             self.result.set_result(np.concatenate(self.parts))
+
+
+class _Worker:
+    """One thread that predicts; the end of the process does not wait for a batch that it is computing."""
+
+    def __init__(self, predict_proba: Predict) -> None:
+        self._predict_proba = predict_proba
+        self._batches: SimpleQueue[tuple[list[str], asyncio.Future[NDArray[np.float32]]] | None] = SimpleQueue()
+
+    def start(self) -> None:
+        """Start the thread."""
+        Thread(target=self._work, name="smalltext-model", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the thread once it has nothing to do."""
+        self._batches.put(None)
+
+    async def predict_proba(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return the probabilities of texts, or raise what the model raised."""
+        future: asyncio.Future[NDArray[np.float32]] = asyncio.get_running_loop().create_future()
+        self._batches.put((texts, future))
+        return await future
+
+    def _work(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            texts, future = batch
+            try:
+                outcome: NDArray[np.float32] | Exception = self._predict_proba(texts)
+            except Exception as error:
+                outcome = error
+            except BaseException as error:  # which would end the thread, or the loop
+                outcome = RuntimeError(type(error).__name__)
+            with suppress(RuntimeError):  # the loop is closed
+                future.get_loop().call_soon_threadsafe(_settle, future, outcome)
+
+
+def _settle(future: asyncio.Future[NDArray[np.float32]], outcome: NDArray[np.float32] | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, StopIteration):  # which no future takes
+        future.set_exception(RuntimeError("StopIteration"))
+    elif isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 async def _waited(event: asyncio.Event, seconds: float) -> None:
