@@ -13,16 +13,18 @@ LONG = (
     "tests/install/",
     "tests/docs/test_pages.py",
     "tests/setfit_backend/test_setfit_contract.py",
-    "tests/transformers_backend/test_transformers_contract.py",
+    "tests/cli/test_cli_predict.py",
     "tests/docs/test_types_of_snippets.py",
+    "tests/sklearn_backend/test_every_estimator_is_saved.py",
+    "tests/transformers_backend/test_transformers_classifier.py",
     "tests/robustness/test_crashes.py",
-    "tests/robustness/test_damaged_folders.py",
+    "tests/robustness/test_long_texts.py",
     "tests/security/test_attacks_sklearn.py",
+    "tests/transformers_backend/test_transformers_contract.py",
+    "tests/integrations/test_with_scikit_learn.py",
     "tests/robustness/test_worker_processes.py",
-    "tests/docs/test_readmes.py",
-    "tests/robustness/test_first_imports.py",
 )
-"""What takes 20 CPU seconds or more, longest first, by `--cpu-times`: begun early, so that no worker ends late."""
+"""What takes 15 CPU seconds or more, longest first, by `--cpu-times`: begun early, so that no worker ends late."""
 
 
 def work_unit(nodeid: str) -> str:

@@ -38,7 +38,7 @@ class Backend:
 
 
 BACKENDS = (
-    Backend("sklearn", {}, rounds=3, texts_a_round=50),
+    Backend("sklearn", {"calibration": "none"}, rounds=3, texts_a_round=50),
     Backend(
         "kimcnn",
         {

@@ -1,11 +1,11 @@
 """What only shows at full size: that the defaults learn, and that many rounds leave nothing behind."""
 
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+import fork_server
 from smalltext_core import TextDataset
 from smalltext_kimcnn import KimCNNClassifier
 
@@ -66,9 +66,8 @@ def test_with_all_defaults_questions_of_six_classes_are_learned(count, topics, r
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory in use from /proc")
 @pytest.mark.parametrize("rounds", [5, pytest.param(40, marks=pytest.mark.nightly)])
 def test_many_rounds_hold_memory_flat_and_leave_no_file(rounds, record_property):
-    run = subprocess.run(
-        [sys.executable, "-c", ROUNDS, str(rounds)], stdout=subprocess.PIPE, text=True, check=True
-    )
+    run = fork_server.run(["-c", ROUNDS, rounds])
+    assert run.returncode == 0, run.stderr.decode()
     *pages, files = map(int, run.stdout.split())
     record_property("memory, as a share of that after three rounds", round(max(pages[3:]) / pages[2], 3))
     assert len(pages) == rounds

@@ -25,10 +25,18 @@ def factory(num_classes, multi_label, **parameters):
     factory(3, multi_label=False),
     factory(2, multi_label=True),
     factory(3, multi_label=False, **DIFFERENTIABLE, **UNCACHED),
-    factory(2, multi_label=True, **DIFFERENTIABLE, **UNCACHED),
-    ids=["single-label", "multi-label", "single-label, differentiable", "multi-label, differentiable"],
+    ids=["single-label", "multi-label", "single-label, differentiable"],
 )
 @pytest.mark.filterwarnings("ignore:.* have more than .* tokens")
 @pytest.mark.usefixtures("forked_checks")
 def test_setfit_keeps_the_rules(check):
+    check()
+
+
+@pytest.mark.nightly
+@parametrize_checks(
+    factory(2, multi_label=True, **DIFFERENTIABLE, **UNCACHED), ids=["multi-label, differentiable"]
+)
+@pytest.mark.filterwarnings("ignore:.* have more than .* tokens")
+def test_setfit_keeps_the_rules_with_both(check):
     check()
