@@ -12,8 +12,8 @@ from torch.nn import functional
 from smalltext_core import TextDataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch import Batch, Ragged
-from smalltext_torch.device import Precision, TorchRandomness
-from smalltext_torch.inference import BatchInference, with_dropout
+from smalltext_torch.device import Precision, TorchRandomness, with_dropout
+from smalltext_torch.inference import BatchInference
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_multi_label_texts, some_texts
 
 CPU = torch.device("cpu")

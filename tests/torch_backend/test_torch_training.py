@@ -15,10 +15,10 @@ from torch import nn
 
 from smalltext_core import TextDataset
 from smalltext_torch import DivergedError, EarlyStopping, HistoryRecord, Metric, ModelSelection, training
+from smalltext_torch.batching import validation_batches
 from smalltext_torch.device import Precision, Randomness
 from smalltext_torch.inference import Loss
 from smalltext_torch.model_selection import BestWeights
-from smalltext_torch.training import validation_batches
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_multi_label_texts, some_texts
 
 TEXTS = some_texts()

@@ -32,7 +32,7 @@ from smalltext_cli.commands.serve import serve
 from smalltext_cli.commands.simulate import simulate
 from smalltext_cli.commands.suggest import suggest
 from smalltext_cli.commands.train import train
-from smalltext_cli.console import kept_if_interrupted
+from smalltext_cli.console import check_one_process, kept_if_interrupted, launched_processes, process_number
 from smalltext_core import classifiers, plugins
 from smalltext_core.errors import SmallTextError
 from smalltext_core.messages import one_line, printable
@@ -72,6 +72,10 @@ _COMMANDS: dict[str, dict[str, tuple[Callable[..., None], str]]] = {
     },
 }
 """The commands by the heading that help lists them under, each with a line that fits into 80 columns."""
+
+
+_ONE_PROCESS = ("audit", "check", "compare", "demo", "simulate", "suggest")
+"""The commands that train classifiers, which the processes of a launcher would do at cross purposes."""
 
 
 class _Command(typer.core.TyperCommand):
@@ -145,6 +149,8 @@ def _common(
     """Train, evaluate and use text classifiers for small data."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+    elif context.invoked_subcommand in _ONE_PROCESS:
+        check_one_process(context.invoked_subcommand)
 
 
 def main() -> None:
@@ -160,6 +166,8 @@ def main() -> None:
     except SmallTextError as error:
         _fail(str(error), 2)
     except typer.Abort:
+        if process_number() > 0:
+            raise SystemExit(_INTERRUPTED) from None
         _fail(f"Interrupted. {kept_if_interrupted()}".rstrip(), _INTERRUPTED)
     except OSError as error:
         _fail(f"{error.filename or 'Input or output'}: {error.strerror or error}.", 2)
@@ -198,14 +206,16 @@ def _show_warning(
     file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    _say(f"Warning ({category.__name__}): {message}")
+    if process_number() == 0:
+        _say(f"Warning ({category.__name__}): {message}")
 
 
 def _fail(message: str, code: int) -> NoReturn:
     if os.environ.get(TRACEBACK_VARIABLE):
         sys.stderr.write(printable(traceback.format_exc(), None, keep="\n"))
         raise SystemExit(1)
-    _say(f"Error: {message}")
+    number = process_number()
+    _say(f"Error in process {number} of {launched_processes()}: {message}" if number else f"Error: {message}")
     raise SystemExit(code)
 
 

@@ -182,14 +182,35 @@ def print_columns(headers: Sequence[str], rows: Sequence[Sequence[str]], *, name
             print_line(line, style="dim" if is_header else "")
 
 
+def launched_processes() -> int:
+    """Return the number of processes that a launcher such as torchrun started to train together; 1 without one."""
+    count = os.environ.get("WORLD_SIZE", "")
+    return max(int(count), 1) if count.isdecimal() else 1
+
+
+def process_number() -> int:
+    """Return the number of this one of the `launched_processes`; that of the main one, which reports, is 0."""
+    number = os.environ.get("RANK", "")
+    return int(number) if launched_processes() > 1 and number.isdecimal() else 0
+
+
+def check_one_process(command: str) -> None:
+    """Raise UsageError if a launcher started several processes for a command that trains in one."""
+    if (count := launched_processes()) > 1:
+        what = f"`smalltext {command}` runs in one process, and {count} were started (WORLD_SIZE)"
+        raise UsageError(f"{what}. Run it without torchrun or accelerate launch, or unset WORLD_SIZE.")
+
+
 def set_verbosity(*, quiet: bool = False, verbose: bool = False) -> None:
     """Leave out progress and notes, or print the log of the packages to standard error as well.
 
-    UsageError is raised if both are asked for.
+    UsageError is raised if both are asked for. A process that is not the main one prints nothing.
     """
     if quiet and verbose:
         raise UsageError("--quiet and --verbose contradict each other. Give one of them.")
-    messages().quiet = quiet
+    is_main = process_number() == 0
+    quiet, verbose = quiet or not is_main, verbose and is_main
+    messages().quiet, results().quiet = quiet, not is_main
     if quiet:
         os.environ[_BARS] = "0"
     if verbose:
@@ -229,7 +250,7 @@ def note(message: str) -> None:
 def warn(message: str) -> None:
     """Print a warning about a result to standard error, however quiet the command is."""
     console = messages()
-    is_quiet, console.quiet = console.quiet, False
+    is_quiet, console.quiet = console.quiet, process_number() > 0
     print_message(printable(f"Warning: {message}", None))
     console.quiet = is_quiet
 

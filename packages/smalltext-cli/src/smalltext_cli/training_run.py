@@ -17,10 +17,12 @@ from smalltext_cli.console import (
     InputFileError,
     OutputError,
     UsageError,
+    check_one_process,
     counted,
     errors_of_classifier,
     note,
     print_message,
+    process_number,
     say_if_interrupted,
     working,
 )
@@ -370,7 +372,10 @@ class TrainingRun:
         files = {TRAINING_TEXTS: texts.to_bytes(), TRAINING: as_json_file(record)}
         if self.document is not None:
             files[SCORES] = as_json_file(self.document)
-        save_with_files(cast("Saving", classifier), self.output, files)
+        if process_number() == 0:
+            save_with_files(cast("Saving", classifier), self.output, files)
+        else:  # waits until the main process has written it
+            cast("Saving", classifier).save(self.output)
 
 
 def _chosen(weights: list[float] | None, rows: NDArray[np.intp]) -> list[float] | None:
@@ -387,5 +392,7 @@ def _check_abilities(name: str, spec: ClassifierSpec, reader: Reader) -> None:
         raise UsageError(f"The classifier {name!r} gives one label a text. Leave --multi-label out.")
     if reader.weight_column is not None and "weights" not in spec.abilities:
         raise UsageError(f"The classifier {name!r} takes no weights. Leave --weight-column out.")
+    if "distributed" not in spec.abilities:
+        check_one_process(f"train -c {name}")
     if "save" not in spec.abilities:
         raise UsageError(f"The classifier {name!r} cannot be saved, so there is no model folder to write.")

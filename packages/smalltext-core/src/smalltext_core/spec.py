@@ -21,7 +21,7 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a plugin's implementation of a hook."""
 
-ABILITIES = ("multi_label", "weights", "validate", "embed", "dropout_sampling", "save")
+ABILITIES = ("multi_label", "weights", "validate", "embed", "dropout_sampling", "save", "distributed")
 """What a spec may declare beyond the three methods of the protocol."""
 
 CLASSIFIER_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")

@@ -61,7 +61,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     num_epochs : int, default=10
         The maximum number of epochs; training stops early once the validation loss no longer improves. At least 1.
     mini_batch_size : int, default=25
-        The number of texts in a training batch. At least 1.
+        The number of texts in a training batch, of each of the processes that train together. At least 1.
     lr : float, default=0.001
         The learning rate of the default optimizer, Adam. Above 0.
     max_seq_len : int, default=60

@@ -17,5 +17,5 @@ def smalltext_classifiers() -> Iterable[ClassifierSpec]:
         factory="smalltext_kimcnn.factory:KimCNNFactory",
         builder="smalltext_kimcnn.factory:build",
         dataset="smalltext_kimcnn.dataset:PytorchTextClassificationDataset",
-        abilities=("multi_label", "weights", "validate", "embed", "dropout_sampling", "save"),
+        abilities=("multi_label", "weights", "validate", "embed", "dropout_sampling", "save", "distributed"),
     )

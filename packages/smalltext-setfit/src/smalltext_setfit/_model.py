@@ -27,8 +27,8 @@ from smalltext_setfit._head import make_linear
 from smalltext_setfit.arguments import ModelKwargs, SetFitModelArguments
 from smalltext_setfit.training_args import HeadTrainingArgs
 from smalltext_torch.batching import Batch, Ragged, make_batch, prediction_batches
-from smalltext_torch.device import Precision, TorchRandomness, inference, token_budget
-from smalltext_torch.inference import BatchInference, Loss, with_dropout
+from smalltext_torch.device import Precision, TorchRandomness, inference, token_budget, with_dropout
+from smalltext_torch.inference import BatchInference, Loss
 from smalltext_torch.sentence_transformer import (
     ALLOWED,
     downloaded,

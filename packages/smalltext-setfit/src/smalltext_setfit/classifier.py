@@ -59,6 +59,7 @@ from smalltext_torch.device import (
     resolve_device,
 )
 from smalltext_torch.inference import Loss
+from smalltext_torch.progress import check_one_process
 from smalltext_torch.split import check_fit_data, check_validation_set_size, split_rows
 from smalltext_torch.tokenization import SentenceTokenizer
 
@@ -236,7 +237,10 @@ class SetFitClassification(SetFitBase):
             If an argument has another type or is out of range. It is raised before training.
         DivergedError
             If the embeddings, or the weights of the head, are not finite numbers.
+        UnsupportedError
+            If a launcher such as torchrun started several processes.
         """
+        check_one_process("setfit")
         train_set, validation_set, checked_weights = check_fit_data(self, train_set, validation_set, weights)
         self._check_classes(train_set)
         args = self._parsed_training_args

@@ -29,9 +29,9 @@ from smalltext_core.saving import Manifest, damage_explained, model_folder, read
 from smalltext_core.validation import Threshold, check_count
 from smalltext_torch import saving
 from smalltext_torch.device import Randomness, gradients, present_or_best, resolve_device
-from smalltext_torch.inference import InferenceStrategy, Loss, warn_if_alike
+from smalltext_torch.inference import InferenceStrategy, Loss
 from smalltext_torch.pretrained_files import check_files
-from smalltext_torch.progress import HistoryRecord
+from smalltext_torch.progress import HistoryRecord, stacklevel_of_caller
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -232,7 +232,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         if samples == 1:
             return strategy.probabilities()
         proba = strategy.sampled_probabilities(samples, Randomness(self.seed, state.device).network)
-        warn_if_alike(proba)
+        _warn_if_alike(proba)
         return proba
 
     def validate(self, validation_set: Dataset[Any]) -> tuple[float, float]:
@@ -380,3 +380,14 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         self.__dict__.update(pickled)
         if self._state is not None:
             self._state.network.to(present_or_best(self.device))
+
+
+def _warn_if_alike(samples: NDArray[np.float32]) -> None:
+    """Warn if all samples of every text, shape (n, samples, num_classes), are equal: there is no dropout."""
+    if len(samples) and (samples == samples[:, :1]).all():
+        warnings.warn(
+            f"all {samples.shape[1]} samples of dropout_sampling are the same, since the model has no dropout; "
+            "they say nothing of how sure it is. Set the dropout in the model's configuration, and train again.",
+            UserWarning,
+            stacklevel=stacklevel_of_caller(),
+        )

@@ -362,6 +362,12 @@ def training_batches(lengths: Lengths, batch_size: int, order: np.random.Generat
     return [batches[number] for number in order.permutation(len(batches))]
 
 
+def validation_batches(batches: int, validations_per_epoch: int) -> set[int]:
+    """Return after which batches of an epoch to validate: evenly spaced, the last one always."""
+    times = min(validations_per_epoch, batches)
+    return {-(-batches * number // times) for number in range(1, times + 1)}
+
+
 def prediction_batches(lengths: Lengths, token_budget: int, multiple: int = 1) -> Iterator[RowNumbers]:
     """Divide texts, sorted by length, into batches of as many tokens as the budget allows, including padding.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal
 
@@ -19,16 +20,16 @@ from smalltext_core.calibration import Calibration, CalibrationChoice, check_cal
 from smalltext_core.dataset import Dataset
 from smalltext_core.saving import Manifest
 from smalltext_core.validation import ClassWeight, Threshold, by_number, check_class_weight
-from smalltext_torch import optimization, progress, saving, training
+from smalltext_torch import distributed, optimization, progress, saving, split, training
 from smalltext_torch.base import E, TorchModelBase, TorchState
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.device import Precision, PrecisionName, TorchRandomness, check_device, check_precision
 from smalltext_torch.early_stopping import ConstructorEarlyStopping, EarlyStoppingHandler
-from smalltext_torch.inference import BatchInference, Examples, InferenceStrategy, NetworkInference, evaluate
+from smalltext_torch.inference import BatchInference, InferenceStrategy, NetworkInference, evaluate
 from smalltext_torch.model_selection import ModelSelectionHandler, as_model_selection_handler
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, HistoryRecord, TrainingCallback
-from smalltext_torch.split import ValidationSetSize, check_fit_data, check_validation_set_size, is_auto
+from smalltext_torch.split import ValidationSetSize, is_auto
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -53,7 +54,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     lr : float, default=0.001
         The learning rate of the backend's optimizer. Above 0.
     mini_batch_size : int, default=25
-        The number of texts in a training batch. At least 1.
+        The number of texts in a training batch, of each of the processes that train together. At least 1.
     validation_set_size : float or "auto", default=0.1
         The share of the training texts that is held out for validation if `fit` gets no validation set. From 0 (no
         validation: the last model is kept) to below 1. "auto": 0.1 if that is 20 texts or more, with one of each
@@ -158,7 +159,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         self.num_epochs = validation.check_count("num_epochs", num_epochs)
         self.lr: float | Literal["auto"] = validation.check_positive("lr", lr)
         self.mini_batch_size = validation.check_count("mini_batch_size", mini_batch_size)
-        self.validation_set_size = check_validation_set_size(validation_set_size)
+        self.validation_set_size = split.check_validation_set_size(validation_set_size)
         self.validations_per_epoch = validation.check_count("validations_per_epoch", validations_per_epoch)
         self.early_stopping_no_improvement = early_stopping_no_improvement
         self.early_stopping_acc = early_stopping_acc
@@ -212,7 +213,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         scheduler : scheduler, or function from an Optimizer to a scheduler, optional
             Stepped after every batch (`ReduceLROnPlateau`: after every validation). Needs an optimizer.
         callbacks : iterable of TrainingCallback, default=()
-            Called with a `HistoryRecord` after every validation.
+            Called with a `HistoryRecord` after every validation, of several processes in the main one.
 
         Raises
         ------
@@ -221,13 +222,14 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         DivergedError
             If the loss is no longer a finite number.
         """
-        train_set, validation_set, checked_weights = check_fit_data(self, train_set, validation_set, weights)
+        train_set, validation_set, checked_weights = split.check_fit_data(self, train_set, validation_set, weights)
         if self.class_weight is not None:
             by_number(self.class_weight, self.num_classes, train_set.label_names)
         stopping = self._early_stopping.overruled(early_stopping)
         selection = self.default_model_selection() if model_selection is None else model_selection
         self.check_optimization(optimizer, scheduler)
-        self._state = training.fit(
+        train = training.fit if progress.launched_processes() == 1 else distributed.fit
+        self._state = train(
             self,
             train_set,
             validation_set,
@@ -246,6 +248,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
 
         Where pretrained models, vectors and downloads are is written too, since `fit` needs that to train again:
         inside the home folder as paths that begin with ``~``. The folder holds no other path of this machine.
+        Processes that trained together all call this: the main one writes, and the others wait for it.
 
         Raises
         ------
@@ -261,7 +264,8 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
             self.save_encoder(state.encoder, staging)
 
         learned = saving.calibration_to_json(state.loss.calibration, self.multi_label_threshold_)
-        self.write_folder(folder, write, {"history": state.history, **learned})
+        learned["history"] = state.history
+        distributed.in_main_process(partial(self.write_folder, folder, write, learned))
 
     @abstractmethod
     def make_encoder(self, train_set: Dataset[Any]) -> E:
@@ -381,14 +385,11 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
 
     def compute_metrics(self, state: TorchState[E], validation_set: Dataset[Any]) -> tuple[float, float]:
         texts, y = self.encode(state.encoder, validation_set), validation_set.y
-        return evaluate(
-            lambda batch: self.forward(state.network, batch),
-            state.network,
-            state.loss,
-            Examples(texts, y, state.loss.text_weights(y)),
-            self.precision_for(state.network, state.device),
-            self.padding(state.encoder),
-        ).means("The validation loss")
+        examples = split.Examples(texts, y, state.loss.text_weights(y))
+        precision, padding = self.precision_for(state.network, state.device), self.padding(state.encoder)
+        forward = partial(self.forward, state.network)
+        metrics = evaluate(forward, state.network, state.loss, examples, precision, padding)
+        return metrics.means("The validation loss")
 
     def load_state(self, folder: Path, manifest: Manifest) -> TorchState[E]:
         encoder = self.load_encoder(folder)

@@ -7,19 +7,24 @@ generators; their state is replaced for each step.
 
 from __future__ import annotations
 
+import copy
+import itertools
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief, shown
+
+M = TypeVar("M", bound=nn.Module)
 
 if hasattr(os, "register_at_fork"):
     # A forked child lacks the threads that torch computes with, for which OpenMP would wait for ever in the first
@@ -220,6 +225,27 @@ def inference(network: nn.Module, precision: Precision) -> Iterator[None]:
         yield
 
 
+def copy_sharing_weights(network: M) -> M:
+    """Return a copy of a network, in the same mode, whose parameters and buffers are the same tensors."""
+    shared = {id(tensor): tensor for tensor in itertools.chain(network.parameters(), network.buffers())}
+    return copy.deepcopy(network, shared)
+
+
+def with_dropout(network: M) -> M:
+    """Return a copy of a network that shares its weights and in which every dropout is active.
+
+    All modules are in training mode, since functional dropout, as in attention, depends on the mode of the module
+    around it; except batch and instance normalisation, which would learn from the texts. The network itself does
+    not change, so that other threads can predict with it.
+    """
+    copied = copy_sharing_weights(network)
+    copied.train()
+    for module in copied.modules():
+        if isinstance(module, _NormBase):
+            module.eval()
+    return copied
+
+
 @contextmanager
 def gradients(device: torch.device) -> Iterator[None]:
     """Compute with gradients, in float32, and create tensors that can be trained."""
@@ -309,6 +335,7 @@ class Randomness:
 
     Attributes
     ----------
+    device : torch.device
     split, order : numpy.random.Generator
         For the validation split, and for the order of the texts.
     network : TorchRandomness
@@ -317,6 +344,7 @@ class Randomness:
 
     def __init__(self, seed: int | None, device: torch.device) -> None:
         split, order, network = np.random.SeedSequence(seed).spawn(3)
+        self.device = device
         self.split = np.random.default_rng(split)
         self.order = np.random.default_rng(order)
         self.network = TorchRandomness(int(network.generate_state(1, np.uint64)[0]), device)

@@ -1,4 +1,4 @@
-"""Inference: passing texts through a network in batches, and what follows from logits: losses and probabilities.
+"""Inference: texts pass through a network in batches; logits become losses, and calibrated probabilities.
 
 Dropout can be active (Monte Carlo sampling): Gal and Ghahramani (2016), Dropout as a Bayesian Approximation.
 https://proceedings.mlr.press/v48/gal16.html
@@ -6,13 +6,10 @@ https://proceedings.mlr.press/v48/gal16.html
 
 from __future__ import annotations
 
-import copy
-import itertools
 import math
-import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,17 +17,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from torch import nn
 from torch.nn import functional
-from torch.nn.modules.batchnorm import _NormBase
 
-from smalltext_core.calibration import Calibration
+from smalltext_core.calibration import Calibration, fit_logistic, fit_temperature, prior_temperature
 from smalltext_core.errors import SmallTextError
 from smalltext_core.labels import Labels
-from smalltext_core.probabilities import Probabilities
+from smalltext_core.probabilities import Probabilities, choose_thresholds
 from smalltext_torch.batching import Batch, Ragged, RowNumbers, make_batch, prediction_batches
-from smalltext_torch.device import Precision, TorchRandomness, inference, token_budget
-from smalltext_torch.progress import progress_bar, stacklevel_of_caller
-
-M = TypeVar("M", bound=nn.Module)
+from smalltext_torch.device import Precision, TorchRandomness, inference, token_budget, with_dropout
+from smalltext_torch.progress import progress_bar
+from smalltext_torch.split import MIN_HELD_OUT, Examples
 
 
 class DivergedError(SmallTextError, ArithmeticError):
@@ -117,21 +112,8 @@ class Loss:
         return given - torch.log((1 - probabilities).clamp(min=least)) if self.multi_label else given
 
 
-@dataclass(frozen=True)
-class Examples:
-    """Labelled texts as token ids, and the weight of each text's loss, if any (see `Loss.text_weights`)."""
-
-    texts: Ragged
-    y: Labels
-    weights: NDArray[np.float32] | None = None
-
-    def weights_of(self, rows: RowNumbers, device: torch.device) -> torch.Tensor | None:
-        """Return the weights of some texts, on a device."""
-        return None if self.weights is None else torch.from_numpy(self.weights[rows]).to(device)
-
-    def __len__(self) -> int:
-        """Return the number of texts."""
-        return len(self.texts)
+Total = Callable[[torch.Tensor], torch.Tensor]
+"""Adds sums over texts up over the processes that train together; in one process they are returned unchanged."""
 
 
 class RunningMetrics:
@@ -155,17 +137,20 @@ class RunningMetrics:
         if weights is not None:
             self._weights[self._last] = weights
 
-    def last_loss(self, epoch: int) -> float:
+    def last_loss(self, epoch: int, total: Total = torch.Tensor.cpu) -> float:
         """Return the mean loss of the last batch, or raise DivergedError if it is not finite."""
-        return _finite(float(self._losses[self._last].mean()), f"The training loss in epoch {epoch}")
+        losses = self._losses[self._last]
+        loss, texts = total(torch.stack([losses.sum(), losses.new_tensor(len(losses))])).tolist()
+        return _finite(loss / texts, f"The training loss in epoch {epoch}")
 
-    def means(self, name: str) -> tuple[float, float]:
+    def means(self, name: str, total: Total = torch.Tensor.cpu) -> tuple[float, float]:
         """Return the (weighted) mean loss over texts, which has to be finite, and the mean accuracy."""
         losses, hits, weights = (
             values[: self._seen].cpu().double() for values in (self._losses, self._hits, self._weights)
         )
-        loss = float((losses * weights).sum() / weights.sum())
-        return _finite(loss, name), float(hits.mean())
+        sums = [(losses * weights).sum(), weights.sum(), hits.sum(), hits.new_tensor(self._seen)]
+        loss, weight, right, texts = total(torch.stack(sums)).tolist()
+        return _finite(loss / weight, name), right / texts
 
 
 def evaluate(
@@ -328,33 +313,75 @@ class NetworkInference:
         return lambda batch: self.loss.probabilities(self.forward(network, batch))
 
 
-def copy_sharing_weights(network: M) -> M:
-    """Return a copy of a network, in the same mode, whose parameters and buffers are the same tensors."""
-    shared = {id(tensor): tensor for tensor in itertools.chain(network.parameters(), network.buffers())}
-    return copy.deepcopy(network, shared)
+def calibrated(
+    loss: Loss, held_out: Examples | None, logits: NDArray[np.float32] | None, temperature: float
+) -> Loss:
+    """Return a loss whose probabilities are calibrated.
 
+    Without held-out texts, a single-label problem is calibrated by the temperature that is expected of such a
+    network. A multi-label one is not calibrated then; nor with class weights, which are to move probabilities away
+    from the frequencies of labels.
 
-def with_dropout(network: M) -> M:
-    """Return a copy of a network that shares its weights and in which every dropout is active.
-
-    All modules are in training mode, since functional dropout, as in attention, depends on the mode of the module
-    around it; except batch and instance normalisation, which would learn from the texts. The network itself does
-    not change, so that other threads can predict with it.
+    Parameters
+    ----------
+    loss : Loss
+        The loss that the network was trained with.
+    held_out : Examples, optional
+        Texts that the network was not trained on. Multi-label, fewer than `MIN_HELD_OUT` do not count.
+    logits : ndarray of float32, shape (len(held_out), num_classes), optional
+        Their logits.
+    temperature : float
+        The temperature that is taken without held-out texts; see `expected_temperature`.
     """
-    copied = copy_sharing_weights(network)
-    copied.train()
-    for module in copied.modules():
-        if isinstance(module, _NormBase):
-            module.eval()
-    return copied
+    if not loss.multi_label:
+        if held_out is None or logits is None:
+            return replace(loss, calibration=prior_temperature(temperature))
+        return replace(loss, calibration=fit_temperature(logits, np.asarray(held_out.y), held_out.weights))
+    if held_out is None or logits is None or len(held_out) < MIN_HELD_OUT or loss.class_weights is not None:
+        return loss
+    return replace(loss, calibration=fit_logistic(logits, held_out.y, held_out.weights))
 
 
-def warn_if_alike(samples: NDArray[np.float32]) -> None:
-    """Warn if all samples of every text, shape (n, samples, num_classes), are equal: there is no dropout."""
-    if len(samples) and (samples == samples[:, :1]).all():
-        warnings.warn(
-            f"all {samples.shape[1]} samples of dropout_sampling are the same, since the model has no dropout; "
-            "they say nothing of how sure it is. Set the dropout in the model's configuration, and train again.",
-            UserWarning,
-            stacklevel=stacklevel_of_caller(),
-        )
+def expected_temperature(base: float, num_texts: int, num_classes: int) -> float:
+    """Return the temperature expected of a network that was trained until it fits all of a few texts.
+
+    The fewer texts and the fewer classes, the more overconfident it is: ``base ** (a * b)`` with
+    ``a = (2 / num_classes) ** 2`` and ``b = (64 / num_texts) ** (1 / 4)``.
+
+    Parameters
+    ----------
+    base : float
+        The temperature for two classes and 64 texts.
+    num_texts : int
+        The number of training texts, 1 or more.
+    num_classes : int
+        The number of classes.
+
+    Examples
+    --------
+    >>> [round(expected_temperature(3.0, texts, 2), 2) for texts in (16, 64, 128)]
+    [4.73, 3.0, 2.52]
+    >>> [round(expected_temperature(3.0, 64, classes), 2) for classes in (2, 3, 5, 20)]
+    [3.0, 1.63, 1.19, 1.01]
+    """
+    return float(base ** ((2 / num_classes) ** 2 * (64 / num_texts) ** 0.25))
+
+
+def with_thresholds(loss: Loss, held_out: Examples | None, logits: NDArray[np.float32] | None) -> Loss:
+    """Return a loss with the threshold of each class that is best for F1 on held-out texts.
+
+    With fewer than `MIN_HELD_OUT` held-out texts, all thresholds are 0.5.
+
+    Parameters
+    ----------
+    loss : Loss
+        A multi-label loss, calibrated or not.
+    held_out : Examples, optional
+        Texts that the network was not trained on.
+    logits : ndarray of float32, shape (len(held_out), num_classes), optional
+        Their logits.
+    """
+    if held_out is None or logits is None or len(held_out) < MIN_HELD_OUT:
+        return loss
+    proba = loss.probabilities(torch.from_numpy(logits)).numpy()
+    return replace(loss, threshold=choose_thresholds(proba, held_out.y, held_out.weights))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,6 +34,13 @@ OptimizerChoice = Optimizer | Callable[[nn.Module], Optimizer]
 
 SchedulerChoice = Scheduler | Callable[[Optimizer], Scheduler]
 """A scheduler, or a function that makes one for an optimizer."""
+
+
+class ConfiguresOptimization(Protocol):
+    """The members of a `TorchClassifier` that choose an optimizer and a scheduler; the class describes each."""
+
+    def configure_optimizer(self, network: nn.Module) -> Optimizer: ...  # noqa: D102
+    def configure_scheduler(self, optimizer: Optimizer, total_steps: int) -> Scheduler | None: ...  # noqa: D102
 
 
 def check_choice(optimizer: OptimizerChoice | None, scheduler: SchedulerChoice | None) -> None:
@@ -129,6 +136,20 @@ def linear_decay(optimizer: Optimizer, total_steps: int, warmup: float = 0.0) ->
         return max(total_steps - step, 0) / max(total_steps - peak, 1)
 
     return LambdaLR(optimizer, factor)
+
+
+def chosen_optimization(
+    classifier: ConfiguresOptimization,
+    optimizer: OptimizerChoice | None,
+    scheduler: SchedulerChoice | None,
+    network: nn.Module,
+    total_steps: int,
+) -> AbstractContextManager[tuple[Optimizer, Scheduler | None]]:
+    """Return the caller's optimizer and scheduler, or those that the classifier configures."""
+    if optimizer is not None:
+        return caller_choice(optimizer, scheduler, network)
+    configured = classifier.configure_optimizer(network)
+    return nullcontext((configured, classifier.configure_scheduler(configured, total_steps)))
 
 
 @contextmanager

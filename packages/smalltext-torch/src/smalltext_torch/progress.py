@@ -1,4 +1,7 @@
-"""Reports to the user: progress bars, the history of a training, warnings; and silencing other libraries."""
+"""Reports to the user: progress bars, the history of a training, warnings; and silencing other libraries.
+
+Of several processes that a launcher such as torchrun started, the main one reports.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from typing import Any, Protocol, TypedDict
 
 from tqdm import tqdm
 
-from smalltext_core.errors import InvalidInputError
+from smalltext_core.errors import InvalidInputError, UnsupportedError
 from smalltext_core.messages import shown
 
 VERBOSITY_QUIET = 0
@@ -49,6 +52,24 @@ _ON = ("1", "on", "true", "yes")
 _OFF = ("0", "off", "false", "no")
 
 
+def launched_processes() -> int:
+    """Return the number of processes that a launcher started to train together (WORLD_SIZE), 1 without one."""
+    count = os.environ.get("WORLD_SIZE", "")
+    return max(int(count), 1) if count.isdecimal() else 1
+
+
+def is_main_process() -> bool:
+    """Return whether this is the process that reports and saves: the only one, or that of RANK 0."""
+    return launched_processes() == 1 or os.environ.get("RANK", "0") == "0"
+
+
+def check_one_process(classifier: str) -> None:
+    """Raise UnsupportedError if a launcher started several processes for a classifier that trains in one."""
+    if (count := launched_processes()) > 1:
+        what = f"{classifier} trains in one process, and {count} were started (WORLD_SIZE) to train each a copy"
+        raise UnsupportedError(f"{what}. Start one without torchrun or accelerate launch, or unset WORLD_SIZE.")
+
+
 def progress_bars_wanted() -> bool:
     """Return whether progress bars are shown: as `PROGRESS_BARS` says, else if standard error is a terminal.
 
@@ -79,6 +100,7 @@ def progress_bar(total: int, description: str | None, unit: str) -> tqdm[Any]:
         What is counted.
     """
     hidden = description is None or getattr(_HIDDEN, "depth", 0) > 0 or not progress_bars_wanted()
+    hidden = hidden or not is_main_process()
     bar: tqdm[Any] = tqdm(total=total, desc=description, unit=unit, leave=False, disable=hidden)
     return bar
 

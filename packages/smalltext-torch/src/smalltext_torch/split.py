@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, hstack
 
@@ -17,6 +19,7 @@ from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import shown
+from smalltext_torch.batching import Ragged
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -30,6 +33,27 @@ AUTO_SIZE, MIN_HELD_OUT = 0.1, 20
 """The share of held-out texts with the size "auto", and the smallest number of them."""
 
 LOGGER = logging.getLogger("smalltext")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled texts as token ids, and the weight of each text's loss, if any (see `Loss.text_weights`)."""
+
+    texts: Ragged
+    y: Labels
+    weights: NDArray[np.float32] | None = None
+
+    def weights_of(self, rows: RowNumbers, device: torch.device) -> torch.Tensor | None:
+        """Return the weights of some texts, on a device."""
+        return None if self.weights is None else torch.from_numpy(self.weights[rows]).to(device)
+
+    def take(self, rows: RowNumbers) -> Examples:
+        """Return some of the texts."""
+        return Examples(self.texts.take(rows), self.y[rows], None if self.weights is None else self.weights[rows])
+
+    def __len__(self) -> int:
+        """Return the number of texts."""
+        return len(self.texts)
 
 
 def check_fit_data(

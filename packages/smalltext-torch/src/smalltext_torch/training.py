@@ -6,8 +6,8 @@ import copy
 import logging
 import time
 import warnings
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, ClassVar, Generic, Literal, Protocol
 
@@ -31,36 +31,47 @@ from smalltext_torch.batching import (
     make_batch,
     prediction_batches,
     training_batches,
+    validation_batches,
 )
-from smalltext_torch.calibration import calibrated, expected_temperature, with_thresholds
 from smalltext_torch.device import Precision, Randomness, gradients, reproducible, resolve_device, training_budget
 from smalltext_torch.early_stopping import EarlyStoppingHandler
 from smalltext_torch.inference import (
     BatchInference,
     DivergedError,
-    Examples,
     Loss,
     RunningMetrics,
     advice,
+    calibrated,
     evaluate,
+    expected_temperature,
+    with_thresholds,
 )
 from smalltext_torch.model_selection import BestWeights, ModelSelectionHandler
-from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice, caller_choice, rows_in_use
+from smalltext_torch.optimization import (
+    ConfiguresOptimization,
+    OptimizerChoice,
+    Scheduler,
+    SchedulerChoice,
+    chosen_optimization,
+    rows_in_use,
+    trained_parameters,
+)
 from smalltext_torch.progress import (
     VERBOSITY_MORE_VERBOSE,
     VERBOSITY_VERBOSE,
     HistoryRecord,
     TrainingCallback,
+    is_main_process,
     progress_bar,
     stacklevel_of_caller,
 )
-from smalltext_torch.split import ValidationSetSize, split_rows
+from smalltext_torch.split import Examples, ValidationSetSize, split_rows
 
 LOSS_CHECK_INTERVAL = 16
 """The number of batches between checks of the loss; checking every batch would keep an accelerator waiting."""
 
 
-class Trainable(Protocol[E]):
+class Trainable(ConfiguresOptimization, Protocol[E]):
     """The members of a `TorchClassifier` that training uses; the class describes each."""
 
     num_classes: int
@@ -88,8 +99,6 @@ class Trainable(Protocol[E]):
     def precision_for(self, network: nn.Module, device: torch.device) -> Precision: ...  # noqa: D102
     def get_input_embeddings(self, network: nn.Module) -> nn.Embedding | None: ...  # noqa: D102
     def on_epoch_start(self, network: nn.Module, epoch: int) -> None: ...  # noqa: D102
-    def configure_optimizer(self, network: nn.Module) -> Optimizer: ...  # noqa: D102
-    def configure_scheduler(self, optimizer: Optimizer, total_steps: int) -> Scheduler | None: ...  # noqa: D102
     def default_early_stopping(self, validations_per_epoch: int) -> EarlyStoppingHandler: ...  # noqa: D102
 
 
@@ -105,27 +114,27 @@ def fit(
     scheduler: SchedulerChoice | None,
     callbacks: Sequence[TrainingCallback],
     previous: TorchState[E] | None,
+    randomness: Randomness | None = None,
+    processes: int = 1,
+    new_trainer: Callable[..., Trainer[E]] | None = None,
 ) -> TorchState[E]:
     """Train a network on checked data, from a `previous` state if there is one (warm start).
 
-    The classifier is not changed. Without a validation set, a part of the training set is held out.
+    The classifier is not changed. Without a validation set, a part of the training set is held out. Several
+    processes that train together pass random streams that are alike, their number and their trainer.
     """
-    device = resolve_device(classifier.device)
-    randomness = Randomness(classifier.seed, device)
+    randomness = randomness or Randomness(classifier.seed, resolve_device(classifier.device))
+    device, batch_size = randomness.device, classifier.mini_batch_size * processes
     encoder = classifier.make_encoder(train_set) if previous is None else previous.encoder
     padding = classifier.padding(encoder)
     examples, held_out, loss = _examples(classifier, encoder, train_set, weights, validation_set, randomness)
     with gradients(device), randomness.network.as_global():
         network = classifier.make_network(encoder) if previous is None else copy.deepcopy(previous.network)
         network.to(device)
-    if previous is not None and not any(parameter.requires_grad for parameter in network.parameters()):
-        raise InvalidInputError(
-            "warm_start",
-            "a model of which every parameter is frozen",
-            "parameters that can be trained",
-            "Call classifier.model.requires_grad_(True) first.",
-        )
-    batches = -(-len(examples) // classifier.mini_batch_size)
+    if previous is not None and not trained_parameters(network):
+        given, advice = "a model of which every parameter is frozen", "classifier.model.requires_grad_(True)"
+        raise InvalidInputError("warm_start", given, "parameters that can be trained", f"Call {advice} first.")
+    batches = -(-len(examples) // batch_size)
     validated_after = validation_batches(batches, classifier.validations_per_epoch)
     min_steps = classifier.auto_min_steps if classifier.min_steps == "auto" else classifier.min_steps
     num_epochs = max(classifier.num_epochs, -(-min_steps // batches))
@@ -137,10 +146,11 @@ def fit(
         gradients(device),
         reproducible(device, classifier.seed),
         nullcontext() if embedding is None else rows_in_use(network, embedding, texts, padding),
-        _optimization(classifier, optimizer, scheduler, network, num_epochs * batches) as chosen,
+        chosen_optimization(classifier, optimizer, scheduler, network, num_epochs * batches) as chosen,
     ):
-        trainer = Trainer(
+        trainer = (new_trainer or Trainer)(
             classifier,
+            batch_size=batch_size,
             num_epochs=num_epochs,
             validated_after=validated_after,
             network=network,
@@ -155,13 +165,7 @@ def fit(
             precision=classifier.precision_for(network, device),
         )
         history = trainer.fit_loop(examples, held_out)
-        choose_thresholds = classifier.multi_label and classifier.multi_label_threshold == "auto"
-        logits = trainer.logits(held_out) if classifier.calibration == "auto" or choose_thresholds else None
-        if classifier.calibration == "auto":
-            expected = expected_temperature(classifier.auto_temperature, len(examples), classifier.num_classes)
-            loss = calibrated(loss, held_out, logits, expected)
-        if choose_thresholds:
-            loss = with_thresholds(loss, held_out, logits)
+        loss = trainer.calibrated_loss(len(examples), held_out)
     return TorchState(encoder, network, loss, train_set.label_names, history)
 
 
@@ -172,6 +176,7 @@ class Trainer(Generic[E]):
         self,
         classifier: Trainable[E],
         *,
+        batch_size: int,
         num_epochs: int,
         validated_after: set[int],
         network: nn.Module,
@@ -186,7 +191,7 @@ class Trainer(Generic[E]):
         precision: Precision,
     ) -> None:
         self.classifier = classifier
-        self.num_epochs, self.validated_after = num_epochs, validated_after
+        self.batch_size, self.num_epochs, self.validated_after = batch_size, num_epochs, validated_after
         self.network, self.loss, self.padding = network, loss, padding
         self.optimizer, self.scheduler = optimizer, scheduler
         self.stopping, self.selection, self.callbacks = stopping, selection, callbacks
@@ -194,6 +199,7 @@ class Trainer(Generic[E]):
         self.history: list[HistoryRecord] = []
         self.step = 0
         self._logger = logging.getLogger(type(classifier).__module__)
+        self._evaluation = partial(classifier.forward, network)
         self._scaler = precision.gradient_scaler()
         self._best = BestWeights(network, optimizer)
         self._start = time.perf_counter()
@@ -210,13 +216,11 @@ class Trainer(Generic[E]):
         """
         batches, times = max(self.validated_after), self.classifier.validations_per_epoch
         if times > batches:
+            what = f"validations_per_epoch={times} is more than the {batches} batches of an epoch"
             warnings.warn(
-                f"validations_per_epoch={times} is more than the {batches} batches of an epoch; validating after "
-                "each of them.",
-                RuntimeWarning,
-                stacklevel=stacklevel_of_caller(),
+                f"{what}; validating after each of them.", RuntimeWarning, stacklevel=stacklevel_of_caller()
             )
-        if self.classifier.verbosity >= VERBOSITY_VERBOSE:
+        if self.classifier.verbosity >= VERBOSITY_VERBOSE and is_main_process():
             self._logger.info("training on %d texts, validating with %d", len(examples), len(held_out or ()))
         early_stopping.reset(self.stopping)
         early_stopping.reset(self.selection)
@@ -235,12 +239,12 @@ class Trainer(Generic[E]):
         metrics = RunningMetrics(len(examples), self.precision.device)
         self.classifier.on_epoch_start(self.network, epoch)
         self.network.train()
-        batches = training_batches(examples.texts.lengths, self.classifier.mini_batch_size, self.randomness.order)
+        batches = training_batches(examples.texts.lengths, self.batch_size, self.randomness.order)
         for number, rows in enumerate(batches, start=1):
             learning_rate = self.train_step(examples, rows, metrics)
             bar.update()
             if self.step % LOSS_CHECK_INTERVAL == 0:
-                bar.set_postfix(epoch=epoch, loss=f"{metrics.last_loss(epoch):.3f}", refresh=False)
+                bar.set_postfix(epoch=epoch, loss=f"{metrics.last_loss(epoch, self.total):.3f}", refresh=False)
             if number in self.validated_after:
                 if self.validation_step(epoch, metrics, learning_rate, held_out):
                     return True
@@ -255,21 +259,33 @@ class Trainer(Generic[E]):
         to that of the batch (gradient accumulation).
         """
         self.step += 1
-        device, widths = self.precision.device, self.precision.widths
         with self.randomness.network.as_global():
-            for part in prediction_batches(examples.texts.lengths[rows], training_budget(device), widths):
-                some = rows[part]
-                batch = make_batch(examples.texts, some, device, self.padding, widths)
-                targets, weights = self.loss.targets(examples.y[some], device), examples.weights_of(some, device)
-                with self.precision.autocast():
-                    logits = self.classifier.forward(self.network, batch)
-                losses = self.loss.of_texts(logits, targets)
-                weighted = losses if weights is None else losses * weights
-                self._scaler.scale(weighted.sum() / len(rows)).backward()  # type: ignore[no-untyped-call]
-                metrics.add(losses.detach(), self.loss.hits(logits.detach(), targets), weights)
-            return self._update()
+            for some in self.parts(examples, rows):
+                self.backward(examples, some, len(rows), metrics)
+            return self.update()
 
-    def _update(self) -> float:
+    def parts(self, examples: Examples, rows: RowNumbers) -> Iterator[RowNumbers]:
+        """Divide a batch into parts that take no more memory than is meant for one."""
+        lengths, device = examples.texts.lengths[rows], self.precision.device
+        return (rows[part] for part in prediction_batches(lengths, training_budget(device), self.precision.widths))
+
+    def backward(self, examples: Examples, rows: RowNumbers, count: float, metrics: RunningMetrics) -> None:
+        """Add the gradient of a part of a batch of `count` texts, and what is measured of these texts."""
+        device, widths = self.precision.device, self.precision.widths
+        batch = make_batch(examples.texts, rows, device, self.padding, widths)
+        targets, weights = self.loss.targets(examples.y[rows], device), examples.weights_of(rows, device)
+        with self.precision.autocast():
+            logits = self.forward(batch)
+        losses = self.loss.of_texts(logits, targets)
+        weighted = losses if weights is None else losses * weights
+        self._scaler.scale(weighted.sum() / count).backward()  # type: ignore[no-untyped-call]
+        metrics.add(losses.detach(), self.loss.hits(logits.detach(), targets), weights)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Return the logits of a batch."""
+        return self.classifier.forward(self.network, batch)
+
+    def update(self) -> float:
         """Clip the gradient, step the optimizer and the scheduler, and return the learning rate of the step."""
         self._scaler.unscale_(self.optimizer)
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
@@ -289,19 +305,11 @@ class Trainer(Generic[E]):
         self, epoch: int, metrics: RunningMetrics, learning_rate: float, held_out: Examples | None
     ) -> bool:
         """Measure, select the model, log and call back; return whether early stopping ends training."""
-        train_loss, train_acc = metrics.means(f"The training loss in epoch {epoch}")
+        train_loss, train_acc = metrics.means(f"The training loss in epoch {epoch}", self.total)
         val_loss = val_acc = None
         if held_out is not None:
-            self.network.eval()
-            measured = evaluate(
-                lambda batch: self.classifier.forward(self.network, batch),
-                self.network,
-                self.loss,
-                held_out,
-                self.precision,
-                self.padding,
-            )
-            val_loss, val_acc = measured.means(f"The validation loss in epoch {epoch}")
+            measured = self.evaluated(held_out)
+            val_loss, val_acc = measured.means(f"The validation loss in epoch {epoch}", self.total)
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(train_loss if val_loss is None else val_loss)
         record = HistoryRecord(
@@ -315,45 +323,54 @@ class Trainer(Generic[E]):
             seconds=time.perf_counter() - self._start,
             best=False,
         )
-        values = {name: record[name] for name in early_stopping.MEASURED}  # type: ignore[literal-required]
-        if held_out is not None:
-            self._select(record, values)
-        self.history.append(record)
-        if self.classifier.verbosity >= VERBOSITY_MORE_VERBOSE:
-            logged = ("epoch", "train_loss", "train_acc", "val_loss", "val_acc", "seconds")
-            self._logger.info(
-                "epoch %d: train_loss %.4f, train_acc %.4f, val_loss %s, val_acc %s, %.1f s",
-                *(record[name] for name in logged),  # type: ignore[literal-required]
-            )
-        for callback in self.callbacks:
-            callback(record.copy())
-        return bool(self.stopping.check_early_stop(epoch, values))
-
-    def logits(self, held_out: Examples | None) -> NDArray[np.float32] | None:
-        """Return the logits of held-out texts, shape (n, num_classes), if there are any."""
-        if held_out is None:
-            return None
-        batches = BatchInference(held_out.texts, self.precision, self.padding, description=None)
-        function = partial(self.classifier.forward, self.network)
-        return batches.compute(self.network, function, self.classifier.num_classes)
-
-    def _select(self, record: HistoryRecord, values: dict[str, Any]) -> None:
-        """Keep a copy of the weights if the model is selected."""
-        number = sum(earlier["epoch"] == record["epoch"] for earlier in self.history)
-        model_id = f"{record['epoch']}-{number}"
-        self.selection.add_model(model_id, None, values)
-        selected = self.selection.select()
-        if selected is not None and selected.model_id == model_id:
+        record, stops = self.decide(record, selects=held_out is not None)
+        if record["best"]:
             self._best.keep()
             for earlier in self.history:
                 earlier["best"] = False
-            record["best"] = True
+        self.history.append(record)
+        return stops
 
+    def evaluated(self, held_out: Examples) -> RunningMetrics:
+        """Return the losses and accuracies of held-out texts."""
+        self.network.eval()
+        return evaluate(self._evaluation, self.network, self.loss, held_out, self.precision, self.padding)
 
-def validation_batches(batches: int, validations_per_epoch: int) -> set[int]:
-    """Return after which batches of an epoch to validate: evenly spaced, the last one always."""
-    times = min(validations_per_epoch, batches)
-    return {-(-batches * number // times) for number in range(1, times + 1)}
+    def total(self, sums: torch.Tensor) -> torch.Tensor:
+        """Return sums over texts, on the CPU."""
+        return sums.cpu()
+
+    def decide(self, record: HistoryRecord, *, selects: bool) -> tuple[HistoryRecord, bool]:
+        """Select the model, log and call back; return the record, and whether early stopping ends training."""
+        values = {name: record[name] for name in early_stopping.MEASURED}  # type: ignore[literal-required]
+        if selects:
+            number = sum(earlier["epoch"] == record["epoch"] for earlier in self.history)
+            model_id = f"{record['epoch']}-{number}"
+            self.selection.add_model(model_id, None, values)
+            selected = self.selection.select()
+            record["best"] = selected is not None and selected.model_id == model_id
+        if self.classifier.verbosity >= VERBOSITY_MORE_VERBOSE:
+            losses = "train_loss %(train_loss).4f, train_acc %(train_acc).4f, val_loss %(val_loss)s"
+            self._logger.info(f"epoch %(epoch)d: {losses}, val_acc %(val_acc)s, %(seconds).1f s", record)
+        for callback in self.callbacks:
+            callback(record.copy())
+        return record, bool(self.stopping.check_early_stop(record["epoch"], values))
+
+    def calibrated_loss(self, num_texts: int, held_out: Examples | None) -> Loss:
+        """Return the loss with the calibration and thresholds that the classifier wants, of `num_texts` texts."""
+        classifier, loss = self.classifier, self.loss
+        calibrates = classifier.calibration == "auto"
+        chooses = classifier.multi_label and classifier.multi_label_threshold == "auto"
+        logits = self.logits(held_out) if held_out is not None and (calibrates or chooses) else None
+        if calibrates:
+            expected = expected_temperature(classifier.auto_temperature, num_texts, classifier.num_classes)
+            loss = calibrated(loss, held_out, logits, expected)
+        return with_thresholds(loss, held_out, logits) if chooses else loss
+
+    def logits(self, held_out: Examples) -> NDArray[np.float32]:
+        """Return the logits of held-out texts, shape (n, num_classes)."""
+        batches = BatchInference(held_out.texts, self.precision, self.padding, description=None)
+        return batches.compute(self.network, self._evaluation, self.classifier.num_classes)
 
 
 def _examples(
@@ -381,17 +398,3 @@ def _examples(
     if len(held_out[0]) == 0:
         return examples, None, loss
     return examples, Examples(held_out[0], held_out[1], loss.text_weights(*held_out[1:])), loss
-
-
-def _optimization(
-    classifier: Trainable[E],
-    optimizer: OptimizerChoice | None,
-    scheduler: SchedulerChoice | None,
-    network: nn.Module,
-    total_steps: int,
-) -> AbstractContextManager[tuple[Optimizer, Scheduler | None]]:
-    """Return the caller's optimizer and scheduler, or those that the classifier configures."""
-    if optimizer is not None:
-        return caller_choice(optimizer, scheduler, network)
-    configured = classifier.configure_optimizer(network)
-    return nullcontext((configured, classifier.configure_scheduler(configured, total_steps)))

@@ -21,8 +21,8 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels
 from smalltext_core.messages import brief, shown
 from smalltext_torch.batching import Batch
-from smalltext_torch.device import TorchRandomness
-from smalltext_torch.inference import BatchInference, Loss, RunningMetrics, copy_sharing_weights
+from smalltext_torch.device import TorchRandomness, copy_sharing_weights
+from smalltext_torch.inference import BatchInference, Loss, RunningMetrics
 from smalltext_torch.optimization import trained_parameters
 from smalltext_transformers.arguments import FineTuningArguments
 

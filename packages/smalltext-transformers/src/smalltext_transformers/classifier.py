@@ -60,7 +60,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         The learning rate of the default optimizer, AdamW; it decays linearly to 0. Above 0. "auto": by the size of
         the encoder, from 1e-4 for a hidden size up to 512 to 1e-5 for one above 768.
     mini_batch_size : int, default=12
-        The number of texts in a training batch. At least 1.
+        The number of texts in a training batch, of each of the processes that train together. At least 1.
     validation_set_size : float or "auto", default=0.1
         The share of the training texts that is held out for validation if `fit` gets no validation set. From 0 (no
         validation: the last model is kept) to below 1. "auto": 0.1 if that is 20 texts or more, with one of each

@@ -17,5 +17,5 @@ def smalltext_classifiers() -> Iterable[ClassifierSpec]:
         factory="smalltext_transformers.factory:TransformerBasedClassificationFactory",
         builder="smalltext_transformers.factory:build",
         dataset="smalltext_transformers.dataset:TransformersDataset",
-        abilities=("multi_label", "weights", "validate", "embed", "dropout_sampling", "save"),
+        abilities=("multi_label", "weights", "validate", "embed", "dropout_sampling", "save", "distributed"),
     )

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smalltext_cli import commands
-from smalltext_cli.console import counted, jsonable, print_json, print_line, print_message, set_verbosity
+from smalltext_cli.console import (
+    counted,
+    jsonable,
+    print_json,
+    print_line,
+    print_message,
+    process_number,
+    set_verbosity,
+)
 from smalltext_core.atomic import expanded
 
 if TYPE_CHECKING:
@@ -127,6 +135,8 @@ def train(
     A model is scored on a part of the texts that is held out, and then a model is trained on all texts and saved;
     copies of a text are never on both sides. The model folder appears only once it is complete.
 
+    Under torchrun or accelerate launch, kimcnn and transformers are trained by all processes together.
+
     Examples
     --------
         smalltext train mails.csv --classifier sklearn
@@ -169,6 +179,8 @@ def train(
         device=device,
     )
     run.run()
+    if process_number() > 0:
+        return
     replaced = ""
     if report is not None:
         from smalltext_cli.report import render_report

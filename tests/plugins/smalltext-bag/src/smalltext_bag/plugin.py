@@ -17,6 +17,7 @@ def smalltext_classifiers() -> list[ClassifierSpec]:
                 "validate",
                 "dropout_sampling",
                 "save",
+                "distributed",
             ),
         )
     ]

@@ -1,0 +1,348 @@
+"""Data-parallel training: processes that torchrun or ``accelerate launch`` started train one network together.
+
+Each process has all texts and a copy of the network. It computes the gradient of its share of each batch, and
+`DistributedDataParallel`, as accelerate sets it up, averages the gradients, so that all make the same step. What
+is random (the split, the order of the texts, the initial weights) comes from one seed: the batches are those of
+one process whose `mini_batch_size` is as many times larger as there are processes. Handlers, callbacks and the
+calibration run in the main process alone, which sends the others what was decided.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from smalltext_core.errors import InvalidInputError, SmallTextError, UnsupportedError
+from smalltext_core.messages import one_line, shown
+from smalltext_torch import training
+from smalltext_torch.base import E, TorchState
+from smalltext_torch.batching import Batch, Ragged, RowNumbers, make_batch
+from smalltext_torch.device import Randomness, TorchRandomness, evaluation_mode, resolve_device
+from smalltext_torch.inference import Loss, RunningMetrics
+from smalltext_torch.optimization import trained_parameters
+from smalltext_torch.progress import HistoryRecord, launched_processes
+from smalltext_torch.split import Examples
+from smalltext_torch.training import Trainable, Trainer
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+T = TypeVar("T")
+
+VARIABLES = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""What a launcher sets in the environment of each process, besides WORLD_SIZE."""
+
+ADVICE = "Start the processes with torchrun or accelerate launch; unset WORLD_SIZE to train in one process"
+
+
+class ProcessError(SmallTextError, RuntimeError):
+    """A training in several processes cannot go on, because of what happened in another one of them."""
+
+
+def fit(classifier: Trainable[E], *arguments: Any, **keywords: Any) -> TorchState[E]:
+    """Train a network together with the other processes; the arguments are those of `training.fit`.
+
+    Raises
+    ------
+    UnsupportedError
+        If accelerate is missing, or configured for anything but data-parallel training.
+    InvalidInputError
+        If the device is not one that several processes can train on, or their texts or parameters differ.
+    ProcessError
+        If another process ended, or an exception of the main process ended the training.
+    """
+    with _lost_connection_explained():
+        processes = Processes.joined(classifier.device)
+        seed = processes.agreed(lambda: cast("int", np.random.SeedSequence(classifier.seed).entropy))
+        return training.fit(
+            classifier,
+            *arguments,
+            **keywords,
+            randomness=Randomness(seed, processes.device),
+            processes=processes.count,
+            new_trainer=partial(DistributedTrainer, processes, seed),
+        )
+
+
+def in_main_process(function: Callable[[], None]) -> None:
+    """Call a function in the main process, while the others wait for it; processes that never met each call it."""
+    if Processes.met is None:
+        function()
+        return
+    with _lost_connection_explained():
+        Processes.met.agreed(function)
+
+
+class Processes:
+    """The processes that train together, through accelerate.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+
+    Attributes
+    ----------
+    count, number : int
+        How many there are, and the number of this one; that of the main process is 0.
+    device : torch.device
+        The device of this process.
+    """
+
+    met: ClassVar[Processes | None] = None
+    """The processes that trained together last."""
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self._accelerator = accelerator
+        self.count, self.number = accelerator.num_processes, accelerator.process_index
+        self.device: torch.device = accelerator.device
+
+    @classmethod
+    def joined(cls, device: str | torch.device | None) -> Processes:
+        """Meet the other processes, and return them.
+
+        Parameters
+        ----------
+        device : str, torch.device or None
+            The device of the classifier: the CPU, or an accelerator without a number; each process has one.
+        """
+        missing = [name for name in VARIABLES if name not in os.environ]
+        if missing and not torch.distributed.is_initialized():
+            given = f"{launched_processes()} in an environment without {', '.join(missing)}"
+            raise InvalidInputError("WORLD_SIZE", given, "what a launcher sets", f"{ADVICE}.")
+        wanted = resolve_device(device)
+        accelerator = _accelerator(cpu=wanted.type == "cpu")
+        kind, count = accelerator.distributed_type.value, accelerator.num_processes
+        if not kind.startswith("MULTI_") or count != launched_processes():
+            what = f"accelerate is set up for {kind} and {count} process{'' if count == 1 else 'es'}"
+            needed = f"data-parallel training (MULTI_CPU, MULTI_GPU) in {launched_processes()}"
+            advice = "Configure accelerate for that; an Accelerator of yours needs the device of the classifier"
+            raise UnsupportedError(f"{what}, but smalltext needs {needed}. {advice}.")
+        if wanted.type != accelerator.device.type or wanted.index not in (None, accelerator.device.index):
+            hint = "Each process computes on one device, which accelerate chooses, the same kind in all trainings."
+            allowed = f"None or {accelerator.device.type!r}"
+            raise InvalidInputError("device", shown(str(device)), allowed, hint)
+        cls.met = cls(accelerator)
+        return cls.met
+
+    def parallel(self, module: nn.Module, *, unused: bool) -> nn.Module:
+        """Return a module of which the gradients are the means over all processes.
+
+        `unused` says whether there are parameters that the forward pass does not use.
+        """
+        from accelerate.utils import DistributedDataParallelKwargs
+
+        self.free()
+        self._accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=unused)
+        parallel: nn.Module = self._accelerator.prepare_model(module)
+        return parallel
+
+    def without_exchange(self, module: nn.Module) -> Any:
+        """Return a context manager in which gradients are added up in this process alone."""
+        return self._accelerator.no_sync(module)
+
+    def free(self) -> None:
+        """Forget the modules that were made parallel."""
+        self._accelerator.free_memory()
+
+    def total(self, sums: torch.Tensor) -> torch.Tensor:
+        """Return the sums of what all processes have, on the CPU."""
+        summed: torch.Tensor = self._accelerator.reduce(sums.to(self.device), "sum")
+        return summed.cpu()
+
+    def share(self, rows: RowNumbers) -> RowNumbers:
+        """Return the share of this process in the rows of a batch, whose neighbours are of similar length."""
+        return rows[self.number :: self.count]
+
+    def agreed(self, function: Callable[[], T]) -> T:
+        """Call a function in the main process alone, and return in each what it returned.
+
+        If it raises, the exception ends the training in all of them: elsewhere as a ProcessError that quotes it.
+        """
+        from accelerate.utils import broadcast_object_list
+
+        answer: list[Any] = [None, None]
+        failure = None
+        if self.number == 0:
+            try:
+                answer[0] = function()
+            except Exception as error:  # the others wait for an answer
+                failure, answer[1] = error, f"{type(error).__name__}: {one_line(str(error), 2000)}"
+        broadcast_object_list(answer)
+        if failure is not None:
+            raise failure
+        if answer[1] is not None:
+            raise ProcessError(f"In the main process: {answer[1]}")
+        agreed: T = answer[0]
+        return agreed
+
+    def check_alike(self, digest: str) -> None:
+        """Raise InvalidInputError in all processes unless they have the same texts and parameters."""
+        from accelerate.utils import gather_object
+
+        if len(set(gather_object([digest]))) > 1:
+            hint = "Give every process all texts: smalltext divides each batch between them."
+            given, allowed = "texts, labels, weights or parameters that differ", "the same ones in every process"
+            raise InvalidInputError("train_set", given, allowed, hint)
+
+    @torch.no_grad()
+    def synchronise(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Copy the tensors of the main process to the others."""
+        from accelerate.utils import broadcast
+
+        broadcast([tensor.detach() for tensor in tensors])
+
+
+class DistributedTrainer(Trainer[E]):
+    """A trainer of a network that other processes train too.
+
+    The order of the texts and what is decided are the same in all of them; each draws its own dropout masks.
+
+    Parameters
+    ----------
+    processes : Processes
+    seed : int
+        The seed of the training, the same in all processes.
+    classifier : Trainable
+    **keywords
+        The further arguments of `Trainer`.
+    """
+
+    def __init__(self, processes: Processes, seed: int, classifier: Trainable[E], **keywords: Any) -> None:
+        super().__init__(classifier, **keywords)
+        self.processes = processes
+        # Streams 0, 1 and 2 of the seed are those of `Randomness`.
+        own = np.random.SeedSequence(seed, spawn_key=(3 + processes.number,))
+        self._masks = TorchRandomness(int(own.generate_state(1, np.uint64)[0]), processes.device)
+        self._parallel: nn.Module = nn.Identity()
+        self._trained: list[bool] = []
+
+    def fit_loop(self, examples: Examples, held_out: Examples | None) -> list[HistoryRecord]:
+        """Train as the other processes do, and end with the weights of the main one."""
+        self.processes.check_alike(self._digest(examples, held_out))
+        try:
+            history = super().fit_loop(examples, held_out)
+        finally:
+            self._parallel, self._trained = nn.Identity(), []
+            self.processes.free()
+        # The processes made the same steps, but on processors of different kinds they round differently.
+        self.processes.synchronise([*self.network.parameters(), *self.network.buffers()])
+        return history
+
+    def train_step(self, examples: Examples, rows: RowNumbers, metrics: RunningMetrics) -> float:
+        """Train on the share of this process in a batch."""
+        self.step += 1
+        self._wrap(examples)
+        # The gradients are averaged over the processes: each sum is divided by the mean size of their shares.
+        count = len(rows) / self.processes.count
+        parts = list(self.parts(examples, self.processes.share(rows)))
+        with self._masks.as_global():
+            for some in parts[:-1]:
+                with self.processes.without_exchange(self._parallel):
+                    self.backward(examples, some, count, metrics)
+            if parts:
+                self.backward(examples, parts[-1], count, metrics)
+            else:  # A batch with fewer texts than processes: one without a share takes part with a gradient of 0.
+                nothing = np.zeros(1, dtype=np.float32)
+                placeholder = Examples(examples.texts.take(rows[:1]), examples.y[rows[:1]], nothing)
+                self.backward(placeholder, np.arange(1), count, RunningMetrics(1, self.processes.device))
+            return self.update()
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Return the logits of a batch."""
+        logits: torch.Tensor = self._parallel(batch.tokens, batch.lengths)
+        return logits
+
+    def evaluated(self, held_out: Examples) -> RunningMetrics:
+        """Return the losses and accuracies of the share of this process in the held-out texts."""
+        return super().evaluated(held_out.take(self.processes.share(np.arange(len(held_out)))))
+
+    def total(self, sums: torch.Tensor) -> torch.Tensor:
+        """Return sums over the texts of all processes, on the CPU."""
+        return self.processes.total(sums)
+
+    def decide(self, record: HistoryRecord, *, selects: bool) -> tuple[HistoryRecord, bool]:
+        """Return what the handlers of the main process decide."""
+        return self.processes.agreed(partial(super().decide, record, selects=selects))
+
+    def calibrated_loss(self, num_texts: int, held_out: Examples | None) -> Loss:
+        """Return the loss as the main process calibrates it."""
+        return self.processes.agreed(partial(super().calibrated_loss, num_texts, held_out))
+
+    def _wrap(self, examples: Examples) -> None:
+        """Make the network parallel, and again where other parameters are trained than in the step before."""
+        trained = [parameter.requires_grad for parameter in self.network.parameters()]
+        if trained != self._trained:
+            self._trained = trained
+            module = _ForwardPass(self.classifier, self.network)
+            unused = self._has_unused_parameters(examples.texts)
+            self._parallel = self.processes.parallel(module, unused=unused).train()
+
+    def _has_unused_parameters(self, texts: Ragged) -> bool:
+        """Return whether there may be trained parameters that a forward pass does not use.
+
+        A text is passed through the network to find out. To let `DistributedDataParallel` look for such parameters
+        in every step takes time, and makes torch warn where there are none.
+        """
+        if any(getattr(module, "layerdrop", 0) for module in self.network.modules()):
+            return True  # layers are left out at random
+        batch = make_batch(texts, np.arange(1), self.processes.device, self.padding, self.precision.widths)
+        with evaluation_mode(self.network), self.precision.autocast():
+            logits = self.classifier.forward(self.network, batch)
+        gradients = torch.autograd.grad(logits.sum(), trained_parameters(self.network), allow_unused=True)
+        return any(gradient is None for gradient in gradients)
+
+    def _digest(self, examples: Examples, held_out: Examples | None) -> str:
+        """Return a digest of the texts and of the parameters that decide how many steps are made."""
+        steps = (self.batch_size, self.num_epochs, sorted(self.validated_after))
+        digest = hashlib.sha256(repr(steps).encode())
+        for part in (examples, held_out):
+            if part is not None:
+                y = part.y
+                labels = (y,) if isinstance(y, np.ndarray) else (y.indices, y.indptr)
+                for array in (part.texts.tokens, part.texts.offsets, *labels, part.weights):
+                    digest.update(b"" if array is None else array.tobytes())
+        return digest.hexdigest()
+
+
+class _ForwardPass(nn.Module):
+    """The forward pass of a classifier as a module."""
+
+    def __init__(self, classifier: Trainable[Any], network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self._logits = classifier.forward
+
+    def forward(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        return self._logits(self.network, Batch(tokens, lengths))
+
+
+def _accelerator(*, cpu: bool) -> Accelerator:
+    """Return an Accelerator for float32; the classifier chooses the precision of each forward pass."""
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        what = f"Training in {launched_processes()} processes (WORLD_SIZE) needs accelerate"
+        advice = "pip install accelerate, or unset WORLD_SIZE to train in one process"
+        raise UnsupportedError(f"{what}: {advice}.") from error
+    return Accelerator(cpu=cpu, mixed_precision="no")
+
+
+@contextmanager
+def _lost_connection_explained() -> Iterator[None]:
+    """Turn what torch raises when another process has ended into a ProcessError."""
+    try:
+        yield
+    except RuntimeError as error:
+        lost = isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
+        if isinstance(error, SmallTextError) or not lost:
+            raise
+        what = f"The connection to the other processes is lost ({one_line(str(error))})"
+        raise ProcessError(f"{what}. One of them has ended; its own message says why.") from error
