@@ -56,7 +56,7 @@ def test_predict_is_not_refused(smalltext, model, mails):
 def launched(launcher, *arguments, **options):
     """Run the command in two processes."""
     command = [sys.executable, "-m", *launcher, "-m", "smalltext_cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+    return subprocess.run(command, capture_output=True, text=True, **options)
 
 
 @pytest.mark.nightly
@@ -114,7 +114,7 @@ def test_a_process_that_fails_ends_the_others_and_leaves_nothing(mails, tmp_path
     script = tmp_path / "script.py"
     script.write_text(FAILING.format(number=number, failure=failure))
     command = [sys.executable, "-m", *TORCHRUN, script, "train", mails, "-o", tmp_path / "model", *KIMCNN]
-    result = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
+    result = subprocess.run([*map(str, command)], capture_output=True, text=True)
     assert result.returncode != 0
     assert [path.name for path in tmp_path.iterdir()] == ["script.py"]
     if "KeyError" in failure:
@@ -134,6 +134,6 @@ def test_an_interrupted_training_leaves_the_model_as_it_was(mails, tmp_path):
             if line.startswith("Training kimcnn"):
                 break
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(timeout=120) != 0
+        assert process.wait() != 0
     assert (folder / "smalltext.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

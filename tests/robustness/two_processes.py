@@ -35,7 +35,7 @@ def results(folder: Path, *tasks: str) -> list[dict[str, Any]]:
     """Do tasks in two processes, and return for each process what came out of each task."""
     command = [sys.executable, "-m", "robustness.two_processes", str(folder), *tasks]
     tests = Path(__file__).parents[1]
-    subprocess.run(command, check=True, cwd=tests, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=600)
+    subprocess.run(command, check=True, cwd=tests, env={**os.environ, "OMP_NUM_THREADS": "1"})
     return [pickle.loads((folder / f"{number}.pickle").read_bytes()) for number in range(COUNT)]
 
 

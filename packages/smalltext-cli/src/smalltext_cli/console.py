@@ -210,7 +210,7 @@ def set_verbosity(*, quiet: bool = False, verbose: bool = False) -> None:
         raise UsageError("--quiet and --verbose contradict each other. Give one of them.")
     is_main = process_number() == 0
     quiet, verbose = quiet or not is_main, verbose and is_main
-    messages().quiet, results().quiet = quiet, not is_main
+    messages().quiet = quiet
     if quiet:
         os.environ[_BARS] = "0"
     if verbose:
