@@ -1,5 +1,5 @@
 """Arrows run one way: cli -> testing -> core; backend -> (smalltext-torch ->) core; backend -> smalltext-cache;
-smalltext-scale -> core.
+cli -> smalltext-scale -> core.
 
 No backend knows another.
 """
@@ -36,7 +36,7 @@ def may_import(name: str) -> set[str]:
     if name in (CACHE, CORE):
         return set()
     if name == CLI:
-        return {CORE, TESTING}
+        return {CORE, SCALE, TESTING}
     return {CORE} if name in (TESTING, TORCH, SCALE) else {CACHE, CORE, TORCH}
 
 

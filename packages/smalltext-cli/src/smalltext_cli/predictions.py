@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 _CHUNK_ROWS = 4_096
 _CHUNK_CHARACTERS = 8_000_000
+
+PredictChunks: TypeAlias = (
+    "Callable[[Iterator[list[str]]], Iterator[tuple[list[str], tuple[Labels, Probabilities]]]]"
+)
 
 WriteRows: TypeAlias = "Callable[[Sequence[Row], DataFrame], None]"
 
@@ -67,10 +72,30 @@ class Predictor:
 
     def table(self, texts: list[str]) -> DataFrame:
         """Predict the labels of texts, in order."""
+        return self._table(*self._model.classifier.predict(TextDataset(texts), return_proba=True))
+
+    def tables(
+        self, chunks: Iterable[list[Row]], predict_chunks: PredictChunks | None = None
+    ) -> Iterator[tuple[list[Row], DataFrame]]:
+        """Predict chunks of rows, in order: in this process, or as `predict_chunks` does, which may read ahead."""
+        if predict_chunks is None:
+            for rows in chunks:
+                yield rows, self.table([row.text for row in rows])
+            return
+        waiting: deque[list[Row]] = deque()
+
+        def texts() -> Iterator[list[str]]:
+            for rows in chunks:
+                waiting.append(rows)
+                yield [row.text for row in rows]
+
+        for _, (labels, proba) in predict_chunks(texts()):
+            yield waiting.popleft(), self._table(labels, proba)
+
+    def _table(self, labels: Labels, proba: Probabilities) -> DataFrame:
         import numpy as np
         import polars as pl
 
-        labels, proba = self._model.classifier.predict(TextDataset(texts), return_proba=True)
         columns: dict[str, Any] = self._labels(labels, proba)
         for number, name in enumerate(self._proba):
             columns[name] = np.ascontiguousarray(proba[:, number])

@@ -143,7 +143,7 @@ def _escaped(character: str, keep: str) -> str:
 
 NEEDED_TOO: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "smalltext-cli": ("smalltext-testing",),
+        "smalltext-cli": ("smalltext-scale", "smalltext-testing"),
         "smalltext-core": (),
         "smalltext-embeddings": ("smalltext-cache",),
         "smalltext-kimcnn": ("smalltext-torch",),

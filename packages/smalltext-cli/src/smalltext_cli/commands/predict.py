@@ -99,6 +99,23 @@ def predict(
     ] = None,
     trust: commands.Trust = None,
     device: commands.Device = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Label in N processes, each with the model. By default one, or one for each of --devices.",
+            show_default=False,
+        ),
+    ] = None,
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Divide the processes among devices: all (GPUs), or a list such as cuda:0,cuda:1.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: commands.Quiet = False,
     verbose: commands.Verbose = False,
 ) -> None:
@@ -122,6 +139,8 @@ def predict(
 
         cat new.jsonl | smalltext predict model - --output-format jsonl
 
+        smalltext predict model new.parquet --output labelled.parquet --workers 4
+
         smalltext predict model 'texts/*.parquet' --output parts --shard 3/16 --resume
     """
     from smalltext_cli import predictions, writers
@@ -131,6 +150,8 @@ def predict(
     from smalltext_cli.readers.inputs import file_openers, input_files, opened_files
     from smalltext_cli.sharding.plan import PART_ROWS, Request
     from smalltext_cli.sharding.shard import Shard
+    from smalltext_scale import BatchScorer
+    from smalltext_scale.workers import worker_devices
 
     set_verbosity(quiet=quiet, verbose=verbose)
     if (not data) == (not texts):
@@ -140,9 +161,16 @@ def predict(
 
     def new_predictor() -> Predictor:
         with working(f"Loading {model} ..."):
-            loaded = load_model(model, trusted=trust, device=device)
+            loaded = load_model(model, trusted=trust, device="cpu" if devices else device)
         return Predictor(loaded, proba=proba, top=top)
 
+    if shard is not None and (workers is not None or devices is not None):
+        option = "--workers" if workers is not None else "--devices"
+        raise UsageError(f"{option} is for one job: with --shard, start more jobs, each with its --device.")
+    predict_chunks = None
+    if worker_devices(workers, devices, device):
+        scorer = BatchScorer(model, device=device, trusted=trust or ())
+        predict_chunks = partial(scorer.predict_chunks, workers=workers, devices=devices)
     if shard is not None:
         part_format = output_format or "parquet"
         request = Request(
@@ -171,8 +199,8 @@ def predict(
         ) as write_rows,
         progress_bar("Labelling") as update,
     ):
-        for rows in predictions.row_chunks(opened.rows):
-            write_rows(rows, predictor.table([row.text for row in rows]))
+        for rows, table in predictor.tables(predictions.row_chunks(opened.rows), predict_chunks):
+            write_rows(rows, table)
             done += len(rows)
             update(done, opened.fraction)
     place = "standard output" if output == writers.STDOUT else output

@@ -1,0 +1,52 @@
+"""``smalltext predict --workers`` and ``--devices``: the output of one process, or an error and no file."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from smalltext_cli import predictions
+from smalltext_scale import workers
+
+
+@pytest.fixture
+def new(tmp_path):
+    path = tmp_path / "new.csv"
+    pl.DataFrame({"text": [f"buy {number} cheap pills" for number in range(40)]}).write_csv(path)
+    return path
+
+
+def test_two_processes_write_what_one_does(smalltext, model, new, tmp_path, monkeypatch):
+    monkeypatch.setattr(predictions, "_CHUNK_ROWS", 7)
+    one, two = tmp_path / "one.csv", tmp_path / "two.csv"
+    assert smalltext("predict", model, new, "--output", one, "--proba").code == 0
+    ended = smalltext("predict", model, new, "--output", two, "--proba", "--workers", 2)
+    assert ended.code == 0, ended.err
+    assert two.read_bytes() == one.read_bytes()
+
+
+def test_a_process_that_dies_is_an_error_and_nothing_is_written(smalltext, model, new, tmp_path, monkeypatch):
+    def die(predictors, batches):
+        next(iter(batches))
+        raise workers.WorkerError("worker 1 of 2 was ended by SIGKILL")
+        yield
+
+    monkeypatch.setattr("smalltext_scale.scorer.predict_in_processes", die)
+    ended = smalltext("predict", model, new, "--output", tmp_path / "out.csv", "--workers", 2)
+    assert ended.code == 2
+    assert "worker 1 of 2 was ended by SIGKILL" in ended.err
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_gpus_are_refused_without_any_before_the_model_is_loaded(smalltext, new, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "_cuda_devices", lambda: 0)
+    ended = smalltext("predict", tmp_path / "no-model", new, "--devices", "all", "--output", tmp_path / "out.csv")
+    assert ended.code != 0
+    assert "there is no CUDA device" in ended.err
+
+
+@pytest.mark.parametrize("option", [("--workers", 2), ("--devices", "cuda:0")])
+def test_shards_take_no_workers(smalltext, model, new, tmp_path, option):
+    ended = smalltext("predict", model, new, "--output", tmp_path / "out", "--shard", "1/2", *option)
+    assert ended.code == 2
+    assert f"{option[0]} is for one job" in ended.err
