@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from smalltext_cli import completion
-from smalltext_cli.console import print_message
 from smalltext_cli.readers.files import InputFormat, Quoting
 from smalltext_cli.writers import OutputFormat
 from smalltext_core.atomic import expanded
@@ -154,45 +150,6 @@ Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", metavar="", help="Print what the classifier logs as well.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON for programs instead of tables.")]
-StudyFolder = Annotated[
-    Path,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FOLDER",
-        help="Where finished trainings are kept, and report.html, results.json and results.csv are written.",
-        show_default=False,
-        callback=expanded,
-    ),
-]
-Classifiers = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME,NAME,...",
-        help="The classifiers; by default all installed ones that need no settings.",
-        show_default=False,
-    ),
-]
-NamedSettings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME.KEY=VALUE",
-        help="A parameter of one classifier, such as setfit.model=./minilm. Repeat for several.",
-        show_default=False,
-    ),
-]
-Repeats = Annotated[
-    int, typer.Option(metavar="N", min=1, max=1000, help="Training sets of each size; intervals need two.")
-]
-MetricOption = Annotated[
-    Literal["accuracy", "macro-f1"] | None,
-    typer.Option(
-        "--metric",
-        help="What decides which is best. By default accuracy; macro-f1 with --multi-label.",
-        show_default=False,
-    ),
-]
 MultiLabel = Annotated[
     bool, typer.Option("--multi-label", metavar="", help="Several classes, or none, may apply to a text.")
 ]
@@ -207,33 +164,3 @@ MaxClasses = Annotated[
         rich_help_panel=COLUMNS_PANEL,
     ),
 ]
-HeldOut = Annotated[
-    float,
-    typer.Option(metavar="SHARE", min=0.01, max=0.9, help="The share of DATA to score on, 2,000 texts at most."),
-]
-StudySeed = Annotated[
-    int,
-    typer.Option("--seed", metavar="N", min=0, help="The random state of split, draws and trainings."),
-]
-Jobs = Annotated[int, typer.Option(metavar="N", min=1, help="Trainings to run at the same time.")]
-ParallelBackend = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="A backend of joblib that distributes the trainings: loky, threading, dask or ray.",
-        show_default=False,
-    ),
-]
-RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", metavar="", help="Run trainings again that failed earlier.")
-]
-
-
-@contextmanager
-def kept_if_interrupted(folder: Path) -> Iterator[None]:
-    """Say what is kept if the block is interrupted."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        print_message(f"Finished trainings are kept in {folder}; the same command goes on from there.")
-        raise

@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smalltext_cli import commands
+from smalltext_cli.commands.study import StudyOptions, with_study_options
 from smalltext_cli.console import (
     new_table,
     plain,
-    print_json,
     print_line,
-    print_message,
     results,
-    set_verbosity,
 )
 
 if TYPE_CHECKING:
@@ -32,35 +29,16 @@ _COLUMNS = {
 }
 
 
+@with_study_options
 def compare(
-    data: commands.Data,
+    options: StudyOptions,
     *,
-    output: commands.StudyFolder,
-    classifiers: commands.Classifiers = None,
     shots: Annotated[
         str,
         typer.Option(
             metavar="N,N,...", help="Training texts of each class; all stands for all that are not held out."
         ),
     ] = "8,32,128,all",
-    repeats: commands.Repeats = 5,
-    settings: commands.NamedSettings = None,
-    metric: commands.MetricOption = None,
-    text_column: commands.TextColumn = "text",
-    label_column: commands.LabelColumn = "label",
-    multi_label: commands.MultiLabel = False,
-    max_classes: commands.MaxClasses = None,
-    separator: commands.Separator = None,
-    file_format: commands.Format = None,
-    quoting: commands.QuotingOption = None,
-    held_out: commands.HeldOut = 0.3,
-    seed: commands.StudySeed = 0,
-    device: commands.Device = None,
-    jobs: commands.Jobs = 1,
-    parallel_backend: commands.ParallelBackend = None,
-    retry_failed: commands.RetryFailed = False,
-    as_json: commands.AsJson = False,
-    quiet: commands.Quiet = False,
 ) -> None:
     """Compare classifiers on your texts: which is best for how many, and what it costs.
 
@@ -76,45 +54,20 @@ def compare(
 
         smalltext compare papers.jsonl --multi-label --repeats 3 --jobs 2 -o comparison
     """
-    from smalltext_cli.compare.comparison import REPORT, RESULTS, Comparison
+    from smalltext_cli.compare.comparison import Comparison
     from smalltext_cli.compare.pages import comparison_page
-    from smalltext_cli.readers import Reader
-    from smalltext_cli.writers import write_file
 
-    set_verbosity(quiet=quiet)
-    print_message(f"Comparing classifiers on {data} ...")
-    run = Comparison(
-        data,
-        Reader(text_column, label_column, None, multi_label, separator, file_format, quoting),
-        output,
-        classifiers=classifiers,
-        shots=shots,
-        repeats=repeats,
-        settings=settings or [],
-        metric=None if metric is None else metric.replace("-", "_"),
-        held_out=held_out,
-        max_classes=max_classes,
-        seed=seed,
-        device=device,
-    )
-    with commands.kept_if_interrupted(run.kept.folder):
-        run.run(jobs=jobs, backend=parallel_backend, retry_failed=retry_failed)
-        write_file(str(output / REPORT), comparison_page(run).encode())
-    if as_json:
-        import json
-
-        print_json(json.loads((output / RESULTS).read_text(encoding="utf-8")))
-    else:
-        _show(run)
+    run = options.new(Comparison, "Comparing classifiers on", shots=shots)
+    options.run(run, comparison_page, _show)
     if not any(place.results for place in run.summary.places.values()):
         raise typer.Exit(1)
 
 
 def _show(run: Comparison) -> None:
-    from smalltext_cli.compare.comparison import REPORT
     from smalltext_cli.compare.intervals import INTERVAL
     from smalltext_cli.compare.pages import figure
     from smalltext_cli.compare.sampling import described_shots
+    from smalltext_cli.compare.study import REPORT
 
     headers = (
         "",

@@ -6,26 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smalltext_cli import commands
+from smalltext_cli.commands.study import StudyOptions, with_study_options
 from smalltext_cli.console import (
     new_table,
     plain,
-    print_json,
     print_line,
-    print_message,
     results,
-    set_verbosity,
 )
 
 if TYPE_CHECKING:
     from smalltext_cli.compare.simulating import Simulation
 
 
+@with_study_options
 def simulate(
-    data: commands.Data,
+    options: StudyOptions,
     *,
-    output: commands.StudyFolder,
-    classifiers: commands.Classifiers = None,
     strategies: Annotated[
         str | None,
         typer.Option(
@@ -37,24 +33,6 @@ def simulate(
     ] = None,
     rounds: Annotated[int, typer.Option(metavar="N", min=1, help="How often texts are chosen and labelled.")] = 20,
     batch: Annotated[int, typer.Option(metavar="N", min=1, help="Texts that are labelled in each round.")] = 20,
-    repeats: commands.Repeats = 5,
-    settings: commands.NamedSettings = None,
-    metric: commands.MetricOption = None,
-    text_column: commands.TextColumn = "text",
-    label_column: commands.LabelColumn = "label",
-    multi_label: commands.MultiLabel = False,
-    max_classes: commands.MaxClasses = None,
-    separator: commands.Separator = None,
-    file_format: commands.Format = None,
-    quoting: commands.QuotingOption = None,
-    held_out: commands.HeldOut = 0.3,
-    seed: commands.StudySeed = 0,
-    device: commands.Device = None,
-    jobs: commands.Jobs = 1,
-    parallel_backend: commands.ParallelBackend = None,
-    retry_failed: commands.RetryFailed = False,
-    as_json: commands.AsJson = False,
-    quiet: commands.Quiet = False,
 ) -> None:
     """Simulate active learning: how many labels each query strategy saves on your texts.
 
@@ -67,47 +45,21 @@ def simulate(
 
         smalltext simulate mails.csv --classifiers sklearn --strategies breaking-ties,typiclust -o simulation
     """
-    from smalltext_cli.compare.comparison import REPORT, RESULTS
     from smalltext_cli.compare.pages import simulation_page
     from smalltext_cli.compare.simulating import Simulation
-    from smalltext_cli.readers import Reader
-    from smalltext_cli.writers import write_file
 
-    set_verbosity(quiet=quiet)
-    print_message(f"Simulating active learning on {data} ...")
-    run = Simulation(
-        data,
-        Reader(text_column, label_column, None, multi_label, separator, file_format, quoting),
-        output,
-        classifiers=classifiers,
-        strategies=strategies,
-        rounds=rounds,
-        batch=batch,
-        repeats=repeats,
-        settings=settings or [],
-        metric=None if metric is None else metric.replace("-", "_"),
-        held_out=held_out,
-        max_classes=max_classes,
-        seed=seed,
-        device=device,
+    run = options.new(
+        Simulation, "Simulating active learning on", strategies=strategies, rounds=rounds, batch=batch
     )
-    with commands.kept_if_interrupted(run.kept.folder):
-        run.run(jobs=jobs, backend=parallel_backend, retry_failed=retry_failed)
-        write_file(str(output / REPORT), simulation_page(run).encode())
-    if as_json:
-        import json
-
-        print_json(json.loads((output / RESULTS).read_text(encoding="utf-8")))
-    else:
-        _show(run)
+    options.run(run, simulation_page, _show)
     if not any(run.learning.runs.values()):
         raise typer.Exit(1)
 
 
 def _show(run: Simulation) -> None:
-    from smalltext_cli.compare.comparison import REPORT
     from smalltext_cli.compare.intervals import INTERVAL
     from smalltext_cli.compare.pages import figure, points_range
+    from smalltext_cli.compare.study import REPORT
 
     learning = run.learning
     for classifier in learning.classifiers:

@@ -1,92 +1,109 @@
-"""One run of `smalltext compare`: choose classifiers and training sets, run the cells, write what they show."""
+"""One run of `smalltext compare`: classifiers that are trained on the same sets of texts and scored on others."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from smalltext_cli.compare.candidates import Candidate, check_class_weights, chosen_candidates
-from smalltext_cli.compare.cells import Cell, CellFolder, Result, cell_key, digest
+from smalltext_cli.compare.candidates import Candidate
+from smalltext_cli.compare.cells import Cell, Result, cell_key, digest
 from smalltext_cli.compare.intervals import DIFFERENCE_INTERVAL, INTERVAL
-from smalltext_cli.compare.runner import run_cells
-from smalltext_cli.compare.sampling import (
-    Texts,
-    described_shots,
-    parse_shots,
-    possible_shots,
-    read_texts,
-    training_rows,
-)
+from smalltext_cli.compare.sampling import described_shots, parse_shots, possible_shots, training_rows
+from smalltext_cli.compare.study import Finished, Study
 from smalltext_cli.compare.summary import FIGURES, METRIC_NAMES, Summary
 from smalltext_cli.console import note
 from smalltext_cli.readers import Reader
-from smalltext_cli.writers import write_file
-
-RESULTS, TABLE, REPORT = "results.json", "results.csv", "report.html"
-"""The files that a comparison or a simulation writes into its folder, next to its cells."""
 
 _COLUMNS = ("classifier", "shots", "repeat", "training_texts")
 
 
-class Comparison:
+class Comparison(Study):
     """A comparison whose options have been checked, before any data is read.
 
-    The parameters are those of the command. `run` sets `texts`, `shots` and `summary`.
+    `run` sets `texts`, `shots` and `summary`. Within a block of ``joblib.parallel_config``, its backend runs the
+    cells.
+
+    Parameters
+    ----------
+    shots : str, default="8,32,128,all"
+        The numbers of training texts of each class.
+    data, reader, output, **options
+        As for `Study`.
 
     Raises
     ------
     SmallTextError
         If options contradict one another, the classifiers or the folder.
+
+    Examples
+    --------
+    >>> import joblib
+    >>> from smalltext_cli.readers import Reader
+    >>> with joblib.parallel_config("dask"):  # doctest: +SKIP
+    ...     Comparison("mails.csv", Reader("text", "label"), Path("comparison")).run()
     """
 
-    texts: Texts
+    cells_folder = "cells"
+    task = "compare"
     shots: list[int | str]
     summary: Summary
 
     def __init__(
-        self,
-        data: str,
-        reader: Reader,
-        output: Path,
-        *,
-        classifiers: str | None = None,
-        shots: str = "8,32,128,all",
-        repeats: int = 5,
-        settings: Sequence[str] = (),
-        metric: str | None = None,
-        held_out: float = 0.3,
-        max_classes: int | None = None,
-        seed: int = 0,
-        device: str | None = None,
+        self, data: str, reader: Reader, output: Path, *, shots: str = "8,32,128,all", **options: Any
     ) -> None:
-        self.kept = CellFolder(output, "cells")
-        self.repeats, self.metric = repeats, metric or ("macro_f1" if reader.multi_label else "accuracy")
         self._given_shots = parse_shots(shots)
-        self.candidates, left_out = chosen_candidates(
-            classifiers, settings, multi_label=reader.multi_label, device=device
-        )
-        for sentence in left_out:
-            note(sentence)
-        self._data, self._reader, self._held_out = data, reader, held_out
-        self._max_classes, self._seed = max_classes, seed
+        super().__init__(data, reader, output, **options)
 
-    def run(self, *, jobs: int = 1, backend: str | None = None, retry_failed: bool = False) -> None:
-        """Run the cells that are missing, and write ``results.json`` and ``results.csv``."""
-        self.texts = read_texts(
-            self._reader, self._data, share=self._held_out, seed=self._seed, max_classes=self._max_classes
-        )
-        check_class_weights(self.candidates, self.texts.names)
+    def prepare(self) -> None:
+        """Leave out the numbers of texts that give the same training sets."""
         self.shots, notes = possible_shots(self.texts, self._given_shots)
         for sentence in notes:
             note(sentence)
-        cells = self._cells()
-        results = run_cells(self.kept, cells, describe_cell, jobs=jobs, backend=backend, retry_failed=retry_failed)
-        finished = [(one.about, results[one.key]) for one in cells]
+
+    def training_texts(self, shots: int | str) -> int:
+        """Return the number of training texts for a number of texts a class; it differs little between repeats."""
+        return len(training_rows(self.texts, shots, seed=self.seed, repeat=0))
+
+    def cells(self) -> list[Cell]:
+        """Return the cells in the order in which they run: a whole curve of each repeat, small sets first."""
+        held_out = self.texts.part(self.texts.held_out.tolist())
+        held_out_digest = digest(held_out)
+        found = []
+        for repeat in range(self.repeats):
+            for shots in self.shots:
+                rows = training_rows(self.texts, shots, seed=self.seed, repeat=repeat)
+                digests = {"train": digest(self.texts.part(rows)), "held_out": held_out_digest}
+                for candidate in self.candidates:
+                    about = {
+                        "classifier": candidate.name,
+                        "shots": shots,
+                        "repeat": repeat,
+                        "training_texts": len(rows),
+                    }
+                    seed = self.seed + repeat
+                    key = cell_key({**self.determining(candidate, seed), **digests})
+                    request = partial(self._request, candidate, rows, seed, held_out)
+                    found.append(Cell(about, len(rows), key, request))
+        return found
+
+    def _request(
+        self, candidate: Candidate, rows: list[int], seed: int, held_out: dict[str, Any]
+    ) -> dict[str, Any]:
+        return {**self.determining(candidate, seed), "train": self.texts.part(rows), "held_out": held_out}
+
+    def describe(self, one: Cell, result: Result) -> str:
+        """Return a line about a finished cell."""
+        about = one.about
+        what = f"{about['classifier']}, {described_shots(about['shots'])}, repeat {about['repeat'] + 1}"
+        if "error" in result:
+            return f"{what}: failed, {result['error']}"
+        scores = ", ".join(f"{words} {result[name]:.3f}" for name, words in METRIC_NAMES.items())
+        return f"{what}: {scores}, {result['seconds']:.0f} s"
+
+    def summarise(self, finished: Finished) -> None:
+        """Compute means with intervals, and which classifiers are best."""
         self.summary = Summary(
             [one.name for one in self.candidates],
             self.shots,
@@ -96,59 +113,16 @@ class Comparison:
             truth=self.texts.numbers(self.texts.held_out.tolist()),
             num_classes=len(self.texts.names),
         )
-        self._write(finished)
 
-    def training_texts(self, shots: int | str) -> int:
-        """Return the number of training texts for a number of texts a class; it differs little between repeats."""
-        return len(training_rows(self.texts, shots, seed=self._seed, repeat=0))
+    def conclusion(self) -> str:
+        """Return which classifier is best for how many texts."""
+        return self.summary.conclusion()
 
-    def _cells(self) -> list[Cell]:
-        """Return the cells in the order in which they run: a whole curve of each repeat, small sets first."""
-        held_out = self.texts.part(self.texts.held_out.tolist())
-        held_out_digest = digest(held_out)
-        found = []
-        for repeat in range(self.repeats):
-            for shots in self.shots:
-                rows = training_rows(self.texts, shots, seed=self._seed, repeat=repeat)
-                digests = {"train": digest(self.texts.part(rows)), "held_out": held_out_digest}
-                for candidate in self.candidates:
-                    about = {
-                        "classifier": candidate.name,
-                        "shots": shots,
-                        "repeat": repeat,
-                        "training_texts": len(rows),
-                    }
-                    seed = self._seed + repeat
-                    key = cell_key({**self._settings(candidate, seed), **digests})
-                    request = partial(self._request, candidate, rows, seed, held_out)
-                    found.append(Cell(about, len(rows), key, request))
-        return found
-
-    def _request(
-        self, candidate: Candidate, rows: list[int], seed: int, held_out: dict[str, Any]
-    ) -> dict[str, Any]:
-        return {**self._settings(candidate, seed), "train": self.texts.part(rows), "held_out": held_out}
-
-    def _settings(self, candidate: Candidate, seed: int) -> dict[str, Any]:
-        """Return what determines the result of a cell, apart from its texts."""
-        return {
-            "task": "compare",
-            **candidate.as_dict(seed),
-            "names": list(self.texts.names.names),
-            "multi_label": self.texts.multi_label,
-        }
-
-    def document(self, finished: Iterable[tuple[Mapping[str, Any], Result]]) -> dict[str, Any]:
-        """Return what ``results.json`` holds: settings, cells, means with intervals, and the conclusion."""
+    def document(self, finished: Finished) -> dict[str, Any]:
+        """Return cells, and means and leads with intervals."""
         summary = self.summary
         return {
-            "conclusion": summary.conclusion(),
-            "metric": self.metric,
             "intervals": {"means": INTERVAL, "leads": DIFFERENCE_INTERVAL},
-            "data": described_data(self.texts),
-            "classifiers": [one.as_dict(self._seed) for one in self.candidates],
-            "repeats": self.repeats,
-            "seed": self._seed,
             "means": [
                 {
                     "classifier": place.classifier,
@@ -171,48 +145,6 @@ class Comparison:
             "cells": [{**about, **result} for about, result in finished],
         }
 
-    def _write(self, finished: list[tuple[dict[str, Any], Result]]) -> None:
-        folder = self.kept.folder
-        write_json(folder / RESULTS, self.document(finished))
-        write_csv(folder / TABLE, (*_COLUMNS, *FIGURES, "seconds", "error"), finished)
-
-
-def describe_cell(one: Cell, result: Result) -> str:
-    """Return a line about a finished cell."""
-    about = one.about
-    what = f"{about['classifier']}, {described_shots(about['shots'])}, repeat {about['repeat'] + 1}"
-    if "error" in result:
-        return f"{what}: failed, {result['error']}"
-    scores = ", ".join(f"{words} {result[name]:.3f}" for name, words in METRIC_NAMES.items())
-    return f"{what}: {scores}, {result['seconds']:.0f} s"
-
-
-def described_data(texts: Texts) -> dict[str, Any]:
-    """Return where texts come from, how many there are, and which are held out, as JSON values."""
-    return {
-        "source": texts.source,
-        "sha256": digest([list(texts.names.names), texts.part(range(len(texts.texts)))]),
-        "texts": len(texts.texts),
-        "classes": list(texts.names.names),
-        "multi_label": texts.multi_label,
-        "held_out_texts": len(texts.held_out),
-        "held_out_rows": texts.held_out.tolist(),
-    }
-
-
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a JSON file completely, or leave the former one."""
-    content = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-    write_file(str(path), f"{content}\n".encode("utf-8", "replace"))
-
-
-def write_csv(
-    path: Path, columns: Sequence[str], cells: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]
-) -> None:
-    """Write a row for each cell, with empty fields for what it has not."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, restval="", extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    for about, result in cells:
-        writer.writerow({**about, **result})
-    write_file(str(path), buffer.getvalue().encode("utf-8", "replace"))
+    def table(self, finished: Finished) -> tuple[Sequence[str], Finished]:
+        """Return a row for each cell."""
+        return (*_COLUMNS, *FIGURES, "seconds", "error"), finished

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +37,15 @@ def run_cells(
     cells: Sequence[Cell],
     describe: Callable[[Cell, Result], str],
     *,
-    jobs: int = 1,
+    jobs: int | None = None,
     backend: str | None = None,
     retry_failed: bool = False,
 ) -> dict[str, Result]:
     """Run the cells that have no result yet, and return the results of all by key.
 
-    joblib distributes them. Without `backend`, it starts the processes of `jobs` cells at a time, unless a block
-    of ``joblib.parallel_config`` around the call chooses one of its backends.
+    joblib distributes them, one by one: a cell is handed out when another one has finished. Without `backend`, it
+    starts the processes of `jobs` cells at a time, unless a block of ``joblib.parallel_config`` around the call
+    chooses one of its backends. Wherever a cell runs, it does so in a new process; this process keeps its result.
 
     Parameters
     ----------
@@ -51,14 +53,16 @@ def run_cells(
     cells : sequence of Cell
     describe : callable
         Returns a line about a cell and its result, for logs.
-    jobs : int, default=1
-        Cells to run at the same time.
+    jobs : int, optional
+        Cells to run at the same time. By default as many as the block of ``joblib.parallel_config`` says, or else
+        one; dask and ray run as many as they have cores.
     backend : str, optional
         A backend of joblib: "loky", "threading", "dask", "ray" or one that was registered.
     retry_failed : bool, default=False
         Whether to run cells again that failed earlier.
     """
     import joblib
+    from joblib.parallel import get_active_backend
 
     kept.create()
     results: dict[str, Result] = {}
@@ -71,22 +75,21 @@ def run_cells(
             results[one.key] = found
     if not waiting:
         return results
-    threads = None if jobs == 1 else max(1, (os.cpu_count() or 1) // jobs)
-    calls = (
-        joblib.delayed(run_in_process)(one.key, one.request(), str(kept.rounds(one.key).absolute()), threads)
-        for one in waiting.values()
-    )
     by_key = {one.key: one for one in cells}
-    progress = CellProgress(len(results), waiting.values(), jobs)
-    for key, result in results.items():
-        progress.learn(by_key[key], result)
     with _joblib_backend(backend):
-        progress.start()
-        parallel = joblib.Parallel(
-            n_jobs=jobs, prefer="threads", return_as="generator_unordered", batch_size=1, pre_dispatch=jobs
+        active, configured = get_active_backend(prefer="threads")
+        at_once = active.effective_n_jobs(configured if jobs is None else jobs)
+        threads = None if at_once == 1 else max(1, (os.cpu_count() or 1) // at_once)
+        calls = (
+            joblib.delayed(run_in_process)(one.key, one.request(), str(kept.rounds(one.key).absolute()), threads)
+            for one in waiting.values()
         )
+        progress = CellProgress(len(results), waiting.values(), at_once)
+        for key, result in results.items():
+            progress.learn(by_key[key], result)
+        progress.start()
         try:
-            for key, result in parallel(calls):
+            for key, result in _in_parallel(calls, jobs, at_once):
                 kept.keep(waiting[key], result)
                 results[key] = result
                 progress.advance(waiting[key], result, describe(waiting[key], result))
@@ -96,6 +99,20 @@ def run_cells(
         finally:
             progress.stop()
     return results
+
+
+def _in_parallel(calls: Iterator[Any], jobs: int | None, at_once: int) -> Iterator[tuple[str, Result]]:
+    """Yield results as they come; of a backend that returns lists alone, as ray's, after each `at_once` calls."""
+    import joblib
+    from joblib.parallel import get_active_backend
+
+    backend, _ = get_active_backend(prefer="threads")
+    options: dict[str, Any] = {"n_jobs": jobs, "prefer": "threads", "batch_size": 1}
+    if backend.supports_return_generator:
+        yield from joblib.Parallel(**options, return_as="generator_unordered", pre_dispatch="n_jobs")(calls)
+        return
+    while group := list(islice(calls, at_once)):
+        yield from joblib.Parallel(**options)(group)
 
 
 def _joblib_backend(name: str | None) -> Any:
@@ -131,11 +148,13 @@ def run_in_process(
 ) -> tuple[str, Result]:
     """Run a cell in a new process; return its key and its result.
 
-    A process that crashes, is killed or runs out of memory gives a result with an ``error``.
+    `rounds` is the file that a simulation keeps its rounds in, if this machine has its folder. A process that
+    crashes, is killed or runs out of memory gives a result with an ``error``.
     """
     with tempfile.TemporaryDirectory(prefix="smalltext-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        (folder / REQUEST).write_text(json.dumps({**request, "rounds_file": rounds}), encoding="utf-8")
+        rounds_file = rounds if Path(rounds).parent.is_dir() else str(folder / "rounds.jsonl")
+        (folder / REQUEST).write_text(json.dumps({**request, "rounds_file": rounds_file}), encoding="utf-8")
         begin = time.perf_counter()
         with (folder / "log.txt").open("w+b") as log:
             # In a new session, so that Ctrl-C reaches this process alone, which then ends the cell.

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from smalltext_cli.compare.candidates import Candidate, check_class_weights, chosen_candidates, parse_names
-from smalltext_cli.compare.cells import Cell, CellFolder, Result, cell_key, digest
-from smalltext_cli.compare.comparison import RESULTS, TABLE, described_data, write_csv, write_json
+from smalltext_cli.compare.candidates import Candidate, parse_names
+from smalltext_cli.compare.cells import Cell, Result, cell_key, digest
 from smalltext_cli.compare.intervals import DIFFERENCE_INTERVAL, INTERVAL, Interval
 from smalltext_cli.compare.learning import Learning
-from smalltext_cli.compare.runner import run_cells
-from smalltext_cli.compare.sampling import Texts, first_rows, read_texts
+from smalltext_cli.compare.sampling import first_rows
 from smalltext_cli.compare.strategies import check_strategies, default_strategies
+from smalltext_cli.compare.study import Finished, Study
 from smalltext_cli.compare.summary import METRIC_NAMES
 from smalltext_cli.console import InputFileError, counted, note
 from smalltext_cli.readers import Reader
@@ -26,10 +25,20 @@ _COLUMNS = (
 )
 
 
-class Simulation:
+class Simulation(Study):
     """A simulation whose options have been checked, before any data is read.
 
-    The parameters are those of the command. `run` sets `texts`, `rounds` and `learning`.
+    `run` sets `texts`, `rounds` and `learning`. Within a block of ``joblib.parallel_config``, its backend runs the
+    cells.
+
+    Parameters
+    ----------
+    strategies : str, optional
+        Names with commas between them; see `smalltext_cli.compare.strategies`.
+    rounds, batch : int, default=20
+        How often texts are chosen, and how many each time.
+    data, reader, output, **options
+        As for `Study`.
 
     Raises
     ------
@@ -37,7 +46,8 @@ class Simulation:
         If options contradict one another, the classifiers, the strategies or the folder.
     """
 
-    texts: Texts
+    cells_folder = "runs"
+    task = "simulate"
     rounds: int
     learning: Learning
 
@@ -47,26 +57,13 @@ class Simulation:
         reader: Reader,
         output: Path,
         *,
-        classifiers: str | None = None,
         strategies: str | None = None,
         rounds: int = 20,
         batch: int = 20,
-        repeats: int = 5,
-        settings: Sequence[str] = (),
-        metric: str | None = None,
-        held_out: float = 0.3,
-        max_classes: int | None = None,
-        seed: int = 0,
-        device: str | None = None,
+        **options: Any,
     ) -> None:
-        self.kept = CellFolder(output, "runs")
-        self.repeats, self.metric = repeats, metric or ("macro_f1" if reader.multi_label else "accuracy")
-        multi_label = reader.multi_label
-        self.candidates, left_out = chosen_candidates(
-            classifiers, settings, multi_label=multi_label, device=device
-        )
-        for sentence in left_out:
-            note(sentence)
+        super().__init__(data, reader, output, **options)
+        multi_label = self.multi_label
         names = (
             default_strategies(multi_label=multi_label)
             if strategies is None
@@ -75,21 +72,13 @@ class Simulation:
         specs = [classifier_spec(one.name) for one in self.candidates]
         self.strategies = check_strategies(names, specs, multi_label=multi_label)
         self.batch, self._given_rounds = batch, rounds
-        self._data, self._reader, self._held_out = data, reader, held_out
-        self._max_classes, self._seed = max_classes, seed
 
-    def run(self, *, jobs: int = 1, backend: str | None = None, retry_failed: bool = False) -> None:
-        """Run the simulations that are missing, and write ``results.json`` and ``results.csv``."""
-        self.texts = read_texts(
-            self._reader, self._data, share=self._held_out, seed=self._seed, max_classes=self._max_classes
-        )
-        check_class_weights(self.candidates, self.texts.names)
+    def prepare(self) -> None:
+        """Determine the first texts, and how many rounds there are texts for."""
         self.rounds = self._possible_rounds()
-        cells = self._cells()
-        results = run_cells(
-            self.kept, cells, self._describe, jobs=jobs, backend=backend, retry_failed=retry_failed
-        )
-        finished = [(one.about, results[one.key]) for one in cells]
+
+    def summarise(self, finished: Finished) -> None:
+        """Compute learning curves."""
         self.learning = Learning(
             [one.name for one in self.candidates],
             [name for name, _ in self.strategies],
@@ -99,7 +88,10 @@ class Simulation:
             truth=self.texts.numbers(self.texts.held_out.tolist()),
             num_classes=len(self.texts.names),
         )
-        self._write(finished)
+
+    def conclusion(self) -> str:
+        """Return which strategies need fewer labels than a random choice."""
+        return self.learning.conclusion()
 
     def _possible_rounds(self) -> int:
         """Return the number of rounds that the pool has texts for."""
@@ -107,7 +99,7 @@ class Simulation:
         most = (len(self.texts.distinct) - first) // self.batch
         if most < 1:
             raise InputFileError(
-                self._data,
+                self.data,
                 f"there are {len(self.texts.distinct):,} different texts to choose from, too few for a round of "
                 f"{self.batch} after the first {first}",
                 "Give more texts, or a smaller --batch.",
@@ -120,9 +112,10 @@ class Simulation:
         return min(most, self._given_rounds)
 
     def _first(self, repeat: int) -> list[int]:
-        return first_rows(self.texts, self.batch, seed=self._seed, repeat=repeat)
+        return first_rows(self.texts, self.batch, seed=self.seed, repeat=repeat)
 
-    def _cells(self) -> list[Cell]:
+    def cells(self) -> list[Cell]:
+        """Return a cell for each repeat, classifier and strategy."""
         pool, held_out = self.texts.distinct.tolist(), self.texts.held_out.tolist()
         places = {row: place for place, row in enumerate(pool)}
         parts = {"train": self.texts.part(pool), "held_out": self.texts.part(held_out)}
@@ -144,19 +137,17 @@ class Simulation:
     ) -> dict[str, Any]:
         """Return what determines the result of a simulation, apart from its texts."""
         return {
-            "task": "simulate",
-            **candidate.as_dict(self._seed + repeat),
+            **self.determining(candidate, self.seed + repeat),
             "strategy": strategy,
             "library": library,
             "rounds": self.rounds,
             "batch": self.batch,
             "first": first,
-            "draw": self._seed + repeat,
-            "names": list(self.texts.names.names),
-            "multi_label": self.texts.multi_label,
+            "draw": self.seed + repeat,
         }
 
-    def _describe(self, one: Cell, result: Result) -> str:
+    def describe(self, one: Cell, result: Result) -> str:
+        """Return a line about a finished simulation."""
         about = one.about
         what = f"{about['classifier']}, {about['strategy']}, repeat {about['repeat'] + 1}"
         if "error" in result:
@@ -165,20 +156,14 @@ class Simulation:
         scores = f"{METRIC_NAMES[self.metric]} {last[self.metric]:.3f} with {last['labelled']:,} labels"
         return f"{what}: {scores}, {result['seconds']:.0f} s"
 
-    def document(self, finished: Iterable[tuple[Mapping[str, Any], Result]]) -> dict[str, Any]:
-        """Return what ``results.json`` holds: settings, runs, curves and areas with intervals, the conclusion."""
+    def document(self, finished: Finished) -> dict[str, Any]:
+        """Return runs, and curves and areas with intervals."""
         learning = self.learning
         return {
-            "conclusion": learning.conclusion(),
-            "metric": self.metric,
             "intervals": {"means": INTERVAL, "differences": DIFFERENCE_INTERVAL},
-            "data": described_data(self.texts),
-            "classifiers": [one.as_dict(self._seed) for one in self.candidates],
             "strategies": [{"strategy": name, "library": library} for name, library in self.strategies],
             "rounds": self.rounds,
             "batch": self.batch,
-            "repeats": self.repeats,
-            "seed": self._seed,
             "labelled": learning.counts(),
             "curves": [
                 {
@@ -199,15 +184,14 @@ class Simulation:
             "runs": [{**about, **result} for about, result in finished],
         }
 
-    def _write(self, finished: list[tuple[dict[str, Any], Result]]) -> None:
-        folder = self.kept.folder
-        write_json(folder / RESULTS, self.document(finished))
+    def table(self, finished: Finished) -> tuple[Sequence[str], Finished]:
+        """Return a row for each round of each simulation."""
         rows = [
             (about, one)
             for about, result in finished
             for one in result.get("rounds", [{"error": result.get("error")}])
         ]
-        write_csv(folder / TABLE, _COLUMNS, rows)
+        return _COLUMNS, rows
 
 
 def _as_dict(one: Interval | None) -> dict[str, float | None] | None:
