@@ -39,12 +39,16 @@ def with_dask(scorer: Any, file: Path, workers: int) -> pd.DataFrame:
 
 
 def with_distributed(scorer: Any, file: Path, workers: int) -> pd.DataFrame:
-    """Dask distributed, in worker processes."""
+    """Dask distributed: several worker processes, or one worker in this process."""
     import dask.dataframe as dd
     from distributed import Client, LocalCluster
 
     cluster = LocalCluster(
-        n_workers=workers, threads_per_worker=1, dashboard_address=None, local_directory=str(file.parent / "dask")
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=workers > 1,
+        dashboard_address=None,
+        local_directory=str(file.parent / "dask"),
     )
     with cluster, Client(cluster):
         frame = dd.from_pandas(pd.read_parquet(file), npartitions=8 * workers)

@@ -17,7 +17,8 @@ from smalltext_scale import BatchScorer, WorkerError, workers
 from smalltext_scale.workers import device_names, predict_in_processes, worker_devices
 
 
-@pytest.mark.parametrize("several", [False, pytest.param(True, marks=pytest.mark.nightly)], ids=["one", "several"])
+@pytest.mark.nightly
+@pytest.mark.parametrize("several", [False, True], ids=["one", "several"])
 def test_a_stream_is_labelled_in_order_by_two_processes(several, model, multi_label_model):
     texts = [f"{'very ' * (number * 7 % 5)}{('good', 'bad')[number % 2]} film" for number in range(60)]
     scorer = BatchScorer(multi_label_model if several else model, proba=True)
