@@ -45,6 +45,9 @@ LIBRARIES = (
     "small_text",
 )
 
+_LIBRARY = Path(os.__file__).parent
+_DYNAMIC = _LIBRARY / "lib-dynload"
+
 seconds = 0.0
 """The CPU seconds of the server and of the processes that were forked from it and have ended."""
 
@@ -57,6 +60,7 @@ def run(
     cwd: Path | str | None = None,
     timeout: int = 0,
     file_size: int | None = None,
+    site: bool = True,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run ``-c CODE ARGUMENT...`` or ``-m MODULE ARGUMENT...`` as Python does, and return how it ended.
 
@@ -74,6 +78,9 @@ def run(
         Seconds after which SIGALRM ends a process that hangs; 0 for no limit.
     file_size : int, optional
         The bytes that a file may have at most, as on a disk that is full.
+    site : bool, default=True
+        Whether the process finds what is installed here; if not, as with the option ``-S`` of Python, it finds
+        what is in `PYTHONPATH`, and what the server has imported.
     """
     job = _Job(
         [str(argument) for argument in arguments],
@@ -81,6 +88,7 @@ def run(
         str(cwd or Path.cwd()),
         timeout,
         file_size,
+        site,
     )
     return _server().run(job, stdin)
 
@@ -92,6 +100,7 @@ class _Job:
     cwd: str
     timeout: int
     file_size: int | None
+    site: bool
 
     def limit(self) -> None:
         """Limit the time, the size of files, and the threads of torch, which read the variable too early."""
@@ -203,6 +212,8 @@ def _do(job: _Job) -> None:
         stream = open(number, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+    if not job.site:
+        sys.path[:] = [folder for folder in sys.path if Path(folder) in (_LIBRARY, _DYNAMIC)]
     sys.path[:0] = [job.cwd, *filter(None, job.env.get("PYTHONPATH", "").split(os.pathsep))]
     kind, what, *rest = job.arguments
     sys.argv[:] = [kind, *rest]

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+import fork_server
+
 DISTRIBUTIONS = Path(__file__).parent / "distributions"
 # One of the distributions leaves the process that imports it; the others are tested where they are installed.
 collect_ignore = ["distributions", "smalltext-bag", "smalltext-naive-bayes"]
@@ -76,19 +78,18 @@ def install(tmp_path_factory: pytest.TempPathFactory, wheels: dict[str, Path]) -
 
 @pytest.fixture
 def ask(core_alone: Path, install: Install) -> Ask:
-    """Run code in a fresh Python that sees the named distributions, and return what it hands to `answer`."""
+    """Run code in a process that finds the named distributions alone, and return what it hands to `answer`."""
 
     def ask(code: str, *distributions: str, folders: tuple[Path, ...] = (), **environment: str) -> Any:
         paths = [*folders, *(install(name) for name in distributions), core_alone]
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SMALLTEXT"))}
         script = PRELUDE + textwrap.dedent(code)
-        finished = subprocess.run(
-            [sys.executable, "-S", "-c", script],  # -S: without the site-packages of this environment
+        finished = fork_server.run(
+            ["-c", script],
             env={**kept, "PYTHONPATH": os.pathsep.join(map(str, paths)), **environment},
-            capture_output=True,
-            encoding="utf-8",
+            site=False,
         )
-        assert finished.returncode == 0, finished.stderr
+        assert finished.returncode == 0, finished.stderr.decode()
         return json.loads(finished.stdout.splitlines()[-1])
 
     return ask

@@ -52,3 +52,8 @@ def test_a_process_has_an_alarm_and_a_file_its_limit(tmp_path):
 def test_nothing_of_the_project_is_imported_beforehand():
     program = "import sys; print(*[name for name in sys.modules if name in ('numpy', 'smalltext_core')])"
     assert fork_server.run(["-c", program]).stdout == b"numpy\n"
+
+
+def test_without_the_site_nothing_is_installed():
+    program = "import importlib.metadata as metadata; print(len(list(metadata.distributions())))"
+    assert fork_server.run(["-c", program], env={}, site=False).stdout == b"0\n"
