@@ -41,6 +41,9 @@ from smalltext_core.errors import SmallTextError
 WARM = (inputs, job, merging, pl, predictions, writers)
 ROWS, SHARDS, PART_ROWS = 67, 3, 6
 FORMATS = ("csv", "parquet", "jsonl", "tsv")
+SEEN = ("jobs that left a hidden file", *(f"killed at a random {how}" for how in ("moment", "call", "event")))
+"""What must have happened before enough jobs have been killed."""
+
 REFUSED = 2
 EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "fcntl.flock"}
 
@@ -264,9 +267,10 @@ def main() -> None:
     loaded.classifier.predict(TextDataset(texts), return_proba=True)  # what is computed once and kept
     evaluation.load_model = lambda *_, **__: loaded
     found: Counter[str] = Counter()
-    folders = [Folder(place, model, data, one) for one in (FORMATS if kills > len(FORMATS) * 20 else FORMATS[:2])]
+    formats = FORMATS if kills >= 100 else ("parquet",)
+    folders = [Folder(place, model, data, one) for one in formats]
     sizes = [folder.measured() for folder in folders]
-    while found["kills"] < kills:
+    while found["kills"] < kills or not all(found[one] for one in SEEN):
         turn = found["folders"] % len(folders)
         kill_until_complete(folders[turn], sizes[turn], draw, found)
         ids, same, left = folders[turn].merged()

@@ -12,7 +12,7 @@ import pytest
 import fork_server
 
 pytestmark = [
-    pytest.mark.parametrize("kills", [20, pytest.param(1000, marks=pytest.mark.nightly)], indirect=True),
+    pytest.mark.parametrize("kills", [6, pytest.param(1000, marks=pytest.mark.nightly)], indirect=True),
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="needs fork, and timers of CPU time"),
 ]
