@@ -20,7 +20,17 @@ KIMCNN = ("-c", "kimcnn", "--seed", "1", "--device", "cpu", *(part for one in SE
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 ACCELERATE = (
     "accelerate.commands.launch",
-    *("--cpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
+    *(
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+    ),
 )
 
 
