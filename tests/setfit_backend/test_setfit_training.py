@@ -19,14 +19,16 @@ from setfit_backend.conftest import QUICK
 from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
 from smalltext_setfit import _trainer
 from smalltext_setfit._model import SentenceClassifier, UniqueTexts, load_pretrained_body, make_network
-from smalltext_setfit._trainer import PairBatches, PairLoss, group_by_length, losses
+from smalltext_setfit._trainer import MAX_BATCH_COST, PairBatches, PairLoss, group_by_length, losses
 from smalltext_setfit.arguments import ModelKwargs, SetFitModelArguments
 from smalltext_setfit.sampler import PairSampler
 from smalltext_torch.device import Precision
 from smalltext_torch.tokenization import SentenceTokenizer
 
 
-def test_the_gradient_is_that_of_the_loss_over_every_text_of_every_pair(topics):
+@pytest.mark.parametrize("max_cost", [MAX_BATCH_COST, 64], ids=["kept", "computed again"])
+def test_the_gradient_is_that_of_the_loss_over_every_text_of_every_pair(topics, monkeypatch, max_cost):
+    monkeypatch.setattr(_trainer, "MAX_BATCH_COST", max_cost)
     body = load_pretrained_body(SetFitModelArguments(tiny_sentence_transformer()), ModelKwargs()).eval()
     tokenizer = SentenceTokenizer.of(body, 64)
     network, texts = make_network(body, tokenizer, 2, normalize=False), UniqueTexts.of(topics, tokenizer)
@@ -45,7 +47,7 @@ def test_the_gradient_is_that_of_the_loss_over_every_text_of_every_pair(topics):
     cpu = Precision(torch.device("cpu"))
     groups = [
         {name.partition("_")[2]: value for name, value in features.items() if name.startswith(f"group{number}_")}
-        for number in range(9)
+        for number in range(len(features))
         if f"group{number}_input_ids" in features
     ]
     ours = gradients(PairLoss(network, "CosineSimilarityLoss", cpu)(groups, features["label"]))
@@ -83,6 +85,13 @@ def test_groups_of_like_length_hold_all_texts_once():
     padded = sum((group.stop - group.start) * lengths[group.stop - 1] for group in groups)
     assert padded < 40 * lengths[-1] / 1.3
     assert group_by_length(np.full(8, 20)) == [slice(0, 8)]
+
+
+def test_groups_of_long_texts_have_few_tokens():
+    lengths = np.array([20] * 8 + [512] * 10 + [10_000])
+    groups = group_by_length(lengths)
+    assert [row for group in groups for row in range(group.start, group.stop)] == list(range(19))
+    assert [group.stop - group.start for group in groups] == [8, 2, 4, 4, 1]
 
 
 class Steps(TrainerCallback):

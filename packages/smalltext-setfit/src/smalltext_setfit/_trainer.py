@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from numpy.typing import NDArray
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
@@ -60,6 +62,12 @@ TRAINING_COST = 3
 
 GROUP_COST = 128
 """The cost of another group of texts in a batch, in tokens."""
+
+MAX_BATCH_COST, MAX_GROUP_COST = 12_288, 6_144
+"""The most memory, as of `memory_cost`, of a batch that is computed once, and of a group of several texts.
+
+Of a small encoder such a batch takes 2 GB, one of 64 texts of 512 tokens would take 17.
+"""
 
 
 @dataclass(frozen=True)
@@ -232,8 +240,12 @@ class PairLoss(nn.Module):
             has the indices, into the texts of all groups, of the first and the second text of every pair.
         labels : Tensor of float32, shape (pairs,)
         """
+        embed: Callable[..., torch.Tensor] = self._embed
+        if sum(memory_cost(*group["input_ids"].shape) for group in groups) > MAX_BATCH_COST:
+            # To save memory, the backward pass computes each group once more, instead of keeping all activations.
+            embed = partial(checkpoint, embed, use_reentrant=False)
         with self._precision.autocast():
-            found = [self._embed(group["input_ids"], group["attention_mask"]) for group in groups]
+            found = [embed(group["input_ids"], group["attention_mask"]) for group in groups]
         embeddings = torch.cat(found)
         columns = [{"sentence_embedding": embeddings[groups[0][side]]} for side in ("first", "second")]
         loss: torch.Tensor = self.compare(columns, labels)
@@ -283,13 +295,26 @@ class PairBatches(IterableDataset[Features]):
         return features
 
 
+def memory_cost(texts: Any, length: Any) -> Any:
+    """Return the memory that the backward pass of a padded group needs, relative to that of a token.
+
+    Attention needs memory for each pair of tokens; with 256 tokens in a text, as much as all the rest.
+    """
+    return texts * length * (1 + length / 256)
+
+
 def group_by_length(ascending: NDArray[np.int64]) -> list[slice]:
-    """Divide texts, sorted by length, into groups such that padding and `GROUP_COST` together cost least."""
+    """Divide texts, sorted by length, into groups such that padding and `GROUP_COST` together cost least.
+
+    No group of several texts takes more memory than `MAX_GROUP_COST`.
+    """
     count = len(ascending)
     cost, start_of = np.full(count + 1, np.inf), np.zeros(count + 1, dtype=np.intp)
     cost[0] = 0
     for stop in range(1, count + 1):
-        costs = cost[:stop] + GROUP_COST + (stop - np.arange(stop)) * ascending[stop - 1]
+        sizes, longest = stop - np.arange(stop), ascending[stop - 1]
+        costs = cost[:stop] + GROUP_COST + sizes * longest
+        costs[(sizes > 1) & (memory_cost(sizes, longest) > MAX_GROUP_COST)] = np.inf
         start_of[stop] = costs.argmin()
         cost[stop] = costs[start_of[stop]]
     groups, stop = [], count
