@@ -11,12 +11,23 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import Ridge
 
 from smalltext_core import TextDataset, load
 from smalltext_core.calibration import prior_temperature
 from smalltext_core.errors import ModelFolderError
+from smalltext_torch.batching import Ragged
+from smalltext_torch.calibration import (
+    HIGHEST_TEMPERATURE,
+    LOWEST_TEMPERATURE,
+    RIDGE,
+    expected_temperature,
+    leave_one_out_accuracy,
+)
 from smalltext_torch.early_stopping import EarlyStopping
 from smalltext_torch.inference import Loss
+from smalltext_torch.split import Examples
 from smalltext_torch.training import Trainer
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_multi_label_texts, some_texts
 
@@ -65,15 +76,53 @@ def test_dropout_samples_are_calibrated_as_well(overtrained: dict[str, BagOfEmbe
     assert sampled["auto"].max(axis=2).mean() < sampled["none"].max(axis=2).mean()
 
 
-def test_without_held_out_texts_the_prior_temperature_is_taken() -> None:
+def test_without_held_out_texts_the_temperature_follows_the_difficulty() -> None:
     class Sure(BagOfEmbeddings):
-        auto_temperature = 4.0
+        auto_temperature = 2.0
 
-    parameters: dict[str, Any] = {"calibration": "auto", "validation_set_size": 0}
+    def temperature(texts: TextDataset) -> float:
+        classifier = Sure(2, calibration="auto", validation_set_size=0, num_epochs=1).fit(texts)
+        assert classifier.calibration_ is not None
+        assert classifier.calibration_.n_texts == 0
+        return classifier.calibration_.temperature
 
-    assert Sure(2, **parameters).fit(some_texts(64, 2)).calibration_ == prior_temperature(4.0)
-    assert Sure(2, **parameters).fit(some_texts(4, 2)).calibration_ == prior_temperature(16.0)
-    assert Sure(4, **parameters).fit(some_texts(64, 4)).calibration_ == prior_temperature(2**0.5)
+    easy, noisy = some_texts(64, 2), noisy_texts(64, 1)
+    hopeless = TextDataset(easy.x, np.random.default_rng(0).integers(2, size=64))
+    assert temperature(easy) < temperature(noisy) < 4 < temperature(hopeless) <= HIGHEST_TEMPERATURE
+    untouched = BagOfEmbeddings(2, calibration="auto", validation_set_size=0).fit(noisy)
+    assert untouched.calibration_ == prior_temperature(1.0)
+
+
+def test_difficulty_hardly_counts_where_texts_are_few() -> None:
+    def examples(texts: TextDataset) -> Examples:
+        words = sorted({word for text in texts.x for word in text.split()})
+        ids = Ragged.from_sequences([[words.index(word) for word in text.split()] for text in texts.x])
+        return Examples(ids, texts.y)
+
+    few, many = (expected_temperature(2.0, examples(some_texts(count, 2)), 2) for count in (4, 200))
+    usual = 2.0 / np.log(0.65 / 0.35)
+    assert abs(np.log(few / usual)) < 0.3
+    assert LOWEST_TEMPERATURE <= many < 0.5 * few
+    assert expected_temperature(2.0, examples(some_texts(40, 40)), 40) <= HIGHEST_TEMPERATURE
+
+
+def test_left_out_texts_are_predicted_as_by_one_ridge_regression_for_each() -> None:
+    texts = noisy_texts(40, 5)
+    counter = TfidfVectorizer(sublinear_tf=True, token_pattern=r"\S+")
+    vectors = counter.fit_transform(texts.x).toarray()
+    words = counter.build_analyzer()
+    ids = Ragged.from_sequences([[counter.vocabulary_[word] for word in words(text)] for text in texts.x])
+    targets = np.eye(2)[texts.y]
+    weights = np.random.default_rng(0).random(40).astype(np.float32)
+    right = []
+    for row in range(40):
+        others = np.arange(40) != row
+        ridge = Ridge(alpha=RIDGE).fit(vectors[others], targets[others])
+        right.append(ridge.predict(vectors[[row]]).argmax() == texts.y[row])
+
+    assert leave_one_out_accuracy(Examples(ids, texts.y)) == pytest.approx(np.mean(right))
+    weighted = leave_one_out_accuracy(Examples(ids, texts.y, weights))
+    assert weighted == pytest.approx(np.average(right, weights=weights))
 
 
 def test_weights_count_in_the_temperature() -> None:

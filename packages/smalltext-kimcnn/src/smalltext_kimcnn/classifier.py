@@ -148,7 +148,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
 
     name, distribution, version = "kimcnn", "smalltext-kimcnn", __version__
     no_improvement_parameter = "early_stopping"
-    auto_min_steps, auto_temperature = 300, 3.0
+    auto_min_steps, auto_temperature = 300, 2.0
 
     def __init__(
         self,

@@ -8,7 +8,6 @@ begins, since importing setfit takes seconds.
 from __future__ import annotations
 
 import os
-import random
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -38,9 +37,9 @@ from smalltext_setfit._model import SentenceClassifier, UniqueTexts, embed_texts
 from smalltext_setfit.sampler import PairBatch, PairSampler
 from smalltext_setfit.training_args import TrainingArgs
 from smalltext_torch.batching import make_batch
-from smalltext_torch.device import Precision, Randomness
+from smalltext_torch.device import Precision, Randomness, keep_global_generators
 from smalltext_torch.inference import DivergedError
-from smalltext_torch.optimization import rows_in_use
+from smalltext_torch.optimization import averaged_with_initial, rows_in_use
 from smalltext_torch.progress import progress_bar
 from smalltext_torch.sentence_transformer import quiet_libraries
 
@@ -66,7 +65,7 @@ GROUP_COST = 128
 MAX_BATCH_COST, MAX_GROUP_COST = 12_288, 6_144
 """The most memory, as of `memory_cost`, of a batch that is computed once, and of a group of several texts.
 
-Of a small encoder such a batch takes 2 GB, one of 64 texts of 512 tokens would take 17.
+With a small encoder such a batch takes about 2 GB; one of 64 texts of 512 tokens would take 15.
 """
 
 
@@ -104,7 +103,7 @@ class FewShotTrainer:
         cost = self.steps * self._cost_of_step + len(self.texts.texts) + seen
         with progress_bar(cost, "train", "text") as bar:
             if self.steps:
-                with self.randomness.network.as_global(), _keep_global_generators():
+                with self.randomness.network.as_global(), keep_global_generators():
                     self._train_contrastively(bar)
             if end_to_end:
                 self._train_end_to_end(bar)
@@ -203,16 +202,6 @@ class FewShotTrainer:
                 lambda count: bar.update(TRAINING_COST * count),
             )
         network.head = with_temperature(head, self.head.temperature).to(device)
-
-
-@contextmanager
-def averaged_with_initial(network: nn.Module, share: float) -> Iterator[None]:
-    """Average the weights after training with those before it, of which `share` is the share; 0 leaves them."""
-    initial = [one.detach().clone() for one in network.parameters()] if share else []
-    yield
-    with torch.no_grad():
-        for weight, before in zip(network.parameters(), initial, strict=bool(initial)):
-            weight.lerp_(before, share)
 
 
 class PairLoss(nn.Module):
@@ -382,20 +371,6 @@ def _setfit_arguments(args: TrainingArgs, steps: int, folder: str, batch_size: i
         logging_first_step=args.logging_first_step,
         logging_steps=args.logging_steps,
     )
-
-
-@contextmanager
-def _keep_global_generators() -> Iterator[None]:
-    """Restore the states of the global generators of Python, numpy and CUDA, which setfit seeds."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
-        if cuda:
-            torch.cuda.set_rng_state_all(cuda)
 
 
 @contextmanager

@@ -128,8 +128,8 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     """The constructor's name for that argument."""
     auto_min_steps: ClassVar[int] = 0
     """The minimum number of training steps for `min_steps` "auto"."""
-    auto_temperature: ClassVar[float] = 1.0
-    """The temperature of `calibration` "auto" for two classes and 64 texts of which none are held out."""
+    auto_temperature: ClassVar[float | None] = None
+    """The scale of `expected_temperature`, where `calibration` is "auto" and no text is held out; None: 1."""
 
     def __init__(
         self,

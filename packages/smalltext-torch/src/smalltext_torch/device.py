@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import itertools
 import os
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -364,3 +365,17 @@ def training_budget(device: torch.device) -> int:
     On a CPU more would be no faster.
     """
     return 512 if device.type == "cpu" else 65536
+
+
+@contextmanager
+def keep_global_generators() -> Iterator[None]:
+    """Restore the states of the global generators of Python, numpy and CUDA, which training libraries seed."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+        if cuda:
+            torch.cuda.set_rng_state_all(cuda)

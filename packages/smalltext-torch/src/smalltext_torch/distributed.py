@@ -272,9 +272,9 @@ class DistributedTrainer(Trainer[E]):
         """Return what the handlers of the main process decide."""
         return self.processes.agreed(partial(super().decide, record, selects=selects))
 
-    def calibrated_loss(self, num_texts: int, held_out: Examples | None) -> Loss:
+    def calibrated_loss(self, examples: Examples, held_out: Examples | None) -> Loss:
         """Return the loss as the main process calibrates it."""
-        return self.processes.agreed(partial(super().calibrated_loss, num_texts, held_out))
+        return self.processes.agreed(partial(super().calibrated_loss, examples, held_out))
 
     def _wrap(self, examples: Examples) -> None:
         """Make the network parallel, and again where other parameters are trained than in the step before."""

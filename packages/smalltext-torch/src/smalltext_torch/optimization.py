@@ -286,3 +286,13 @@ def _lookup(embedding: nn.Embedding, rows: torch.Tensor) -> Callable[[torch.Tens
         )
 
     return forward
+
+
+@contextmanager
+def averaged_with_initial(network: nn.Module, share: float) -> Iterator[None]:
+    """Average the weights after training with those before it, of which `share` is the share; 0 leaves them."""
+    initial = [one.detach().clone() for one in network.parameters()] if share else []
+    yield
+    with torch.no_grad():
+        for weight, before in zip(network.parameters(), initial, strict=bool(initial)):
+            weight.lerp_(before, share)

@@ -33,6 +33,7 @@ from smalltext_torch.batching import (
     training_batches,
     validation_batches,
 )
+from smalltext_torch.calibration import calibrated, with_thresholds
 from smalltext_torch.device import Precision, Randomness, gradients, reproducible, resolve_device, training_budget
 from smalltext_torch.early_stopping import EarlyStoppingHandler
 from smalltext_torch.inference import (
@@ -41,10 +42,7 @@ from smalltext_torch.inference import (
     Loss,
     RunningMetrics,
     advice,
-    calibrated,
     evaluate,
-    expected_temperature,
-    with_thresholds,
 )
 from smalltext_torch.model_selection import BestWeights, ModelSelectionHandler
 from smalltext_torch.optimization import (
@@ -83,7 +81,7 @@ class Trainable(ConfiguresOptimization, Protocol[E]):
     validations_per_epoch: int
     calibration: CalibrationChoice
     auto_min_steps: ClassVar[int]
-    auto_temperature: ClassVar[float]
+    auto_temperature: ClassVar[float | None]
     multi_label_threshold: Threshold
     max_gradient_norm: float
     class_weight: ClassWeight
@@ -165,7 +163,7 @@ def fit(
             precision=classifier.precision_for(network, device),
         )
         history = trainer.fit_loop(examples, held_out)
-        loss = trainer.calibrated_loss(len(examples), held_out)
+        loss = trainer.calibrated_loss(examples, held_out)
     return TorchState(encoder, network, loss, train_set.label_names, history)
 
 
@@ -356,15 +354,15 @@ class Trainer(Generic[E]):
             callback(record.copy())
         return record, bool(self.stopping.check_early_stop(record["epoch"], values))
 
-    def calibrated_loss(self, num_texts: int, held_out: Examples | None) -> Loss:
-        """Return the loss with the calibration and thresholds that the classifier wants, of `num_texts` texts."""
+    def calibrated_loss(self, examples: Examples, held_out: Examples | None) -> Loss:
+        """Return the loss with the calibration and the thresholds that the classifier wants."""
         classifier, loss = self.classifier, self.loss
         calibrates = classifier.calibration == "auto"
         chooses = classifier.multi_label and classifier.multi_label_threshold == "auto"
         logits = self.logits(held_out) if held_out is not None and (calibrates or chooses) else None
         if calibrates:
-            expected = expected_temperature(classifier.auto_temperature, num_texts, classifier.num_classes)
-            loss = calibrated(loss, held_out, logits, expected)
+            scale = classifier.auto_temperature
+            loss = calibrated(loss, examples, held_out, logits, scale, classifier.num_classes)
         return with_thresholds(loss, held_out, logits) if chooses else loss
 
     def logits(self, held_out: Examples) -> NDArray[np.float32]:

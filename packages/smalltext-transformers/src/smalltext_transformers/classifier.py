@@ -137,7 +137,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
     """
 
     name, distribution, version = "transformers", "smalltext-transformers", __version__
-    auto_min_steps, auto_temperature = 100, 3.0
+    auto_min_steps, auto_temperature = 100, 2.5
 
     def __init__(
         self,

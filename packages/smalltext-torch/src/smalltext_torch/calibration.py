@@ -1,0 +1,156 @@
+"""Calibration of a trained network: the temperature, or maps and thresholds of classes, from held-out texts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from smalltext_core.calibration import fit_logistic, fit_temperature, prior_temperature
+from smalltext_core.probabilities import choose_thresholds
+from smalltext_torch.inference import Loss
+from smalltext_torch.split import MIN_HELD_OUT, Examples
+
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.5, 8.0
+
+USUAL_SKILL, USUAL_COUNT = 0.3, 32
+"""The usual accuracy of such a network, from 0 (chance) to 1 (always right), and the texts for which it counts."""
+
+MAX_ESTIMATED = 500
+"""The largest number of texts from which the accuracy is estimated."""
+
+RIDGE = 0.1
+"""The penalty of the ridge regression."""
+
+
+def calibrated(
+    loss: Loss,
+    train: Examples,
+    held_out: Examples | None,
+    logits: NDArray[np.float32] | None,
+    scale: float | None,
+    num_classes: int,
+) -> Loss:
+    """Return a loss whose probabilities are calibrated.
+
+    Without held-out texts, a single-label problem is calibrated by the temperature that is expected of such a
+    network. A multi-label one is not calibrated then; nor with class weights, which are to move probabilities away
+    from the frequencies of labels.
+
+    Parameters
+    ----------
+    loss : Loss
+        The loss that the network was trained with.
+    train : Examples
+        The texts that the network was trained on.
+    held_out : Examples, optional
+        Texts that the network was not trained on. Multi-label, fewer than `MIN_HELD_OUT` do not count.
+    logits : ndarray of float32, shape (len(held_out), num_classes), optional
+        Their logits.
+    scale : float or None
+        Without held-out texts, the temperature is `expected_temperature` with this scale; with None it is 1.
+    num_classes : int
+        The number of classes.
+    """
+    if not loss.multi_label:
+        if held_out is None or logits is None:
+            temperature = 1.0 if scale is None else expected_temperature(scale, train, num_classes)
+            return replace(loss, calibration=prior_temperature(temperature))
+        return replace(loss, calibration=fit_temperature(logits, np.asarray(held_out.y), held_out.weights))
+    if held_out is None or logits is None or len(held_out) < MIN_HELD_OUT or loss.class_weights is not None:
+        return loss
+    return replace(loss, calibration=fit_logistic(logits, held_out.y, held_out.weights))
+
+
+def expected_temperature(scale: float, examples: Examples, num_classes: int) -> float:
+    """Return the temperature expected of a network that was trained until it fits all of a few texts.
+
+    Such a network is as sure of its mistakes as of the rest, so that the temperature follows from its accuracy.
+    That is estimated by a ridge regression on the words of the training texts, leaving out one text at a time;
+    with few texts, it is drawn towards the usual accuracy. The temperature is `scale` for two classes and an
+    accuracy of .73, whose logit is 1.
+
+    Parameters
+    ----------
+    scale : float
+        A property of the kind of network and of how it is trained.
+    examples : Examples
+        The training texts of a single-label problem.
+    num_classes : int
+        The number of classes.
+
+    Returns
+    -------
+    float
+        From `LOWEST_TEMPERATURE` to `HIGHEST_TEMPERATURE`.
+    """
+    chance = 1 / num_classes
+    usual = chance + USUAL_SKILL * (1 - chance)
+    counted = min(len(examples), MAX_ESTIMATED)
+    accuracy = (counted * leave_one_out_accuracy(examples) + USUAL_COUNT * usual) / (counted + USUAL_COUNT)
+    accuracy = min(max(accuracy, chance + 0.02), 0.999)
+    skill = math.log(accuracy / (1 - accuracy)) + math.log(max(num_classes - 1, 1))
+    temperature: float = scale * (2 / num_classes) ** 0.5 / skill
+    return min(max(temperature, LOWEST_TEMPERATURE), HIGHEST_TEMPERATURE)
+
+
+def leave_one_out_accuracy(examples: Examples) -> float:
+    """Return the accuracy of a ridge regression on TF-IDF of token ids, each text predicted from the others.
+
+    Of more than `MAX_ESTIMATED` texts, as many are taken, evenly spaced. The predictions for left-out texts follow
+    from one fit (Allen 1974, https://doi.org/10.1080/00401706.1974.10489157).
+
+    Parameters
+    ----------
+    examples : Examples
+        Texts of a single-label problem.
+
+    Examples
+    --------
+    >>> from smalltext_torch.batching import Ragged
+    >>> texts = Ragged.from_sequences([[1, 2], [1, 3], [4, 2], [4, 3]] * 4)
+    >>> leave_one_out_accuracy(Examples(texts, np.array([0, 0, 1, 1] * 4)))
+    1.0
+    """
+    rows = np.unique(np.linspace(0, len(examples) - 1, min(len(examples), MAX_ESTIMATED)).astype(np.intp))
+    texts = examples.texts.take(rows)
+    _, y = np.unique(np.asarray(examples.y)[rows], return_inverse=True)
+    _, columns = np.unique(texts.tokens, return_inverse=True)
+    counts = csr_matrix((np.ones(len(columns)), columns.reshape(-1), texts.offsets))
+    counts.sum_duplicates()
+    frequency = np.bincount(counts.indices, minlength=counts.shape[1])
+    counts.data = 1 + np.log(counts.data)
+    vectors = counts.multiply(np.log((1 + len(rows)) / (1 + frequency)) + 1).tocsr()
+    lengths = np.sqrt(np.asarray(vectors.multiply(vectors).sum(axis=1)).reshape(-1)).clip(1e-12)
+    similarity = (vectors @ vectors.T).toarray() / np.outer(lengths, lengths)
+    centered = similarity - similarity.mean(axis=0)
+    similarity = centered - centered.mean(axis=1)[:, None]
+    hat = similarity @ np.linalg.inv(similarity + RIDGE * np.eye(len(rows))) + 1 / len(rows)
+    targets = np.eye(y.max() + 1)[y]
+    left_out = targets - (targets - hat @ targets) / (1 - np.diag(hat))[:, None].clip(1e-9)
+    weights = None if examples.weights is None else examples.weights[rows]
+    return float(np.average(left_out.argmax(axis=1) == y, weights=weights))
+
+
+def with_thresholds(loss: Loss, held_out: Examples | None, logits: NDArray[np.float32] | None) -> Loss:
+    """Return a loss with the threshold of each class that is best for F1 on held-out texts.
+
+    With fewer than `MIN_HELD_OUT` held-out texts, all thresholds are 0.5.
+
+    Parameters
+    ----------
+    loss : Loss
+        A multi-label loss, calibrated or not.
+    held_out : Examples, optional
+        Texts that the network was not trained on.
+    logits : ndarray of float32, shape (len(held_out), num_classes), optional
+        Their logits.
+    """
+    if held_out is None or logits is None or len(held_out) < MIN_HELD_OUT:
+        return loss
+    proba = loss.probabilities(torch.from_numpy(logits)).numpy()
+    return replace(loss, threshold=choose_thresholds(proba, held_out.y, held_out.weights))
