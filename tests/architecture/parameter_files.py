@@ -16,12 +16,11 @@ from smalltext_core import plugins
 
 
 def specs():
-    """Return the specs of this project's classifiers, by name."""
+    """Return the specs of this project's classifiers that can be trained, by name."""
     ready = [plugin for plugin in plugins() if plugin.status == "ready"]
     found = [spec for plugin in ready if plugin.distribution.startswith("smalltext-") for spec in plugin.specs]
-    return {
-        spec.name: spec for spec in found if find_spec(package(spec)) and path(spec).parent.parent.name == "src"
-    }
+    trainable = [spec for spec in found if spec.trainable and find_spec(package(spec))]
+    return {spec.name: spec for spec in trainable if path(spec).parent.parent.name == "src"}
 
 
 def package(spec):

@@ -113,7 +113,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         patience of early stopping grows alike. "auto": 300. At least 0.
     calibration : {"auto", "none"}, default="none"
         Whether probabilities are calibrated ("auto"): on the validation texts, by temperature scaling or
-        (multi-label) Platt scaling; with few or no texts, by a temperature that fits such trainings.
+        (multi-label) Platt scaling; with few or no texts, by an estimate of the difficulty.
 
     Other Parameters
     ----------------

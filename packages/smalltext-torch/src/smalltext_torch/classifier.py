@@ -88,7 +88,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         patience of early stopping grows alike. "auto": `auto_min_steps`. At least 0.
     calibration : {"auto", "none"}, default="none"
         Whether probabilities are calibrated ("auto"): on the validation texts, by temperature scaling or
-        (multi-label) Platt scaling; with few or no texts, by a temperature that fits such trainings.
+        (multi-label) Platt scaling; with few or no texts, by an estimate of the difficulty.
 
     Parameters of extension points
     ------------------------------

@@ -103,7 +103,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         patience of early stopping grows alike. "auto": 100. At least 0.
     calibration : {"auto", "none"}, default="none"
         Whether probabilities are calibrated ("auto"): on the validation texts, by temperature scaling or
-        (multi-label) Platt scaling; with few or no texts, by a temperature that fits such trainings.
+        (multi-label) Platt scaling; with few or no texts, by an estimate of the difficulty.
     seed : int, optional
         The random seed: the same seed, data and machine give the same bits. From 0 to 2**32 - 1.
 
