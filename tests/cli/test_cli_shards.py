@@ -406,15 +406,13 @@ def test_a_lock_is_held_by_one_and_ends_with_its_block(tmp_path):
 
 
 @pytest.mark.parametrize("target", [pytest.param("csv", marks=pytest.mark.nightly), "parquet"])
-def test_a_full_disk_keeps_finished_parts_and_says_so(process, smalltext, ran, model, tmp_path, target):
-    import resource
-
+def test_a_full_disk_keeps_finished_parts_and_says_so(process, ran, model, tmp_path, target):
     texts = [os.urandom(40).hex() for _ in range(4_000)]
     data = write(pl.DataFrame({"text": ["buy"] * 500 + texts}), tmp_path / "new.csv")
     command = ("predict", model, data, "-o", tmp_path / "parts", "--shard", "1/1", "--output-format", target)
     command = (*command, "--resume", "--part-rows", "500")
     # The plan fits, and so does the first part; the second does not.
-    ended = process(*command, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)))
+    ended = process(*command, file_size=20_000)
     assert ended.returncode == 2
     second = tmp_path / "parts" / f"shard-00001-of-00001-part-00002.{target}"
     assert ended.stderr.decode().startswith(f"Error: {second}: this could not be written (")

@@ -148,7 +148,7 @@ def model_version(manifest: Manifest) -> str:
     Examples
     --------
     >>> model_version(Manifest("sklearn", "smalltext-sklearn", "0.1.0", files={"model.skops": "1f" * 32}))
-    'sklearn-ff9d4a86b5a1'
+    'sklearn-7049650bd142'
     """
     return f"{manifest.classifier}-{_digest(manifest.files, manifest.label_names or ())}"
 
