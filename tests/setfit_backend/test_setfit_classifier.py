@@ -13,7 +13,7 @@ import torch
 
 from setfit_backend.conftest import BOTH_HEADS
 from setfit_backend.tiny_sentence_transformers import save_tiny_sentence_transformer
-from smalltext_core import TextDataset, list_to_csr
+from smalltext_core import TextDataset, create_factory, list_to_csr, load
 from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_setfit import SetFitClassification, SetFitClassificationFactory, SetFitModelArguments, _model
 from smalltext_setfit._model import load_pretrained_body
@@ -189,6 +189,20 @@ def test_max_seq_len_is_more_than_the_model_was_set_to(make, topics, tmp_path):
     beginning = "goal team match fans goal team match fans"
     proba = classifier.predict_proba(TextDataset([f"{beginning} oven", f"{beginning} star"]))
     assert (proba[0] != proba[1]).any()
+
+
+def test_by_name_max_seq_len_is_what_the_model_is_set_to(make, topics, tmp_path):
+    folder = save_tiny_sentence_transformer(tmp_path / "short")
+    body = load_pretrained_body(SetFitModelArguments(folder), make()._parsed_model_kwargs)
+    body.max_seq_length = 7
+    body.save(str(folder), create_model_card=False)
+    classifier = create_factory("setfit", 2, model=folder, max_steps=1).new()
+    assert classifier.max_seq_len == "auto"
+    assert classifier.fit(topics).model.body.max_seq_length == 7
+    classifier.save(tmp_path / "model")
+    assert load(tmp_path / "model").max_seq_len == "auto"
+    with pytest.raises(InvalidInputError, match="max_seq_len"):
+        make(max_seq_len="longest")
 
 
 def test_max_seq_len_is_no_more_than_the_model_has_positions_for(make, topics):

@@ -69,7 +69,7 @@ class SentenceTransformerEncoder(Encoder):
             num_dimensions,
             prompt_length,
         )
-        from smalltext_torch.tokenization import DEFAULT_WINDOW, SentenceTokenizer
+        from smalltext_torch.tokenization import SentenceTokenizer
 
         device = resolve_device(self.device)
         precision = Precision.of(device, check_precision(self.precision) == "auto")
@@ -88,7 +88,7 @@ class SentenceTransformerEncoder(Encoder):
 
             body = load_pretrained("encoder", self.name, find)
         body = body.to(device).requires_grad_(requires_grad=False).eval()
-        tokenizer = SentenceTokenizer.of(body, body.max_seq_length or DEFAULT_WINDOW)
+        tokenizer = SentenceTokenizer.of(body, "auto")
         left_out, dimensions = prompt_length(body, tokenizer.prompt), num_dimensions(body)
         loaded = LoadedTransformer(content, body, tokenizer, left_out, dimensions, precision)
         with damage_explained(self.name):

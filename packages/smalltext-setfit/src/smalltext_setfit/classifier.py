@@ -60,7 +60,7 @@ from smalltext_torch.device import (
 )
 from smalltext_torch.inference import Loss
 from smalltext_torch.progress import check_one_process
-from smalltext_torch.split import check_fit_data, check_validation_set_size, split_rows
+from smalltext_torch.split import check_fit_data, check_validation_set_size, is_auto, split_rows
 from smalltext_torch.tokenization import SentenceTokenizer
 
 if TYPE_CHECKING:
@@ -79,9 +79,10 @@ class SetFitClassification(SetFitBase):
         The number of classes, including those without a training text. At least 2, or 1 if multi-label.
     multi_label : bool, default=False
         Whether several classes, or none, may apply to a text.
-    max_seq_len : int, default=512
+    max_seq_len : int or "auto", default=512
         The maximum number of tokens of a text, including special tokens; at most the number of positions of the
-        model. A warning says how many texts are longer. At least 1.
+        model. A warning says how many texts are longer. At least 1. "auto" is what the sentence transformer is
+        set to, which is the length that it was trained on.
     use_differentiable_head : bool, default=False
         Whether the head is trained by gradient descent, instead of fitting a logistic regression.
     mini_batch_size : int, default=32
@@ -158,7 +159,7 @@ class SetFitClassification(SetFitBase):
         setfit_model_args: SetFitModelArguments | str | Path,
         num_classes: int,
         multi_label: bool = False,
-        max_seq_len: int = 512,
+        max_seq_len: int | Literal["auto"] = 512,
         use_differentiable_head: bool = False,
         mini_batch_size: int = 32,
         model_kwargs: Mapping[str, Any] | None = None,
@@ -181,7 +182,9 @@ class SetFitClassification(SetFitBase):
         self.setfit_model_args = SetFitModelArguments.of(setfit_model_args)
         self.num_classes = validation.check_num_classes(num_classes, multi_label)
         self.multi_label = validation.check_flag("multi_label", multi_label)
-        self.max_seq_len = check_count("max_seq_len", max_seq_len)
+        self.max_seq_len: int | Literal["auto"] = (
+            AUTO if is_auto(max_seq_len) else check_count("max_seq_len", max_seq_len)
+        )
         self.use_differentiable_head = validation.check_flag("use_differentiable_head", use_differentiable_head)
         self.mini_batch_size = check_count("mini_batch_size", mini_batch_size)
         self.model_kwargs = copy.deepcopy(current_model_kwargs(model_kwargs))

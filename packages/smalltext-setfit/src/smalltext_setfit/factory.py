@@ -60,7 +60,8 @@ class SetFitClassificationFactory(ConstructorFactory[SetFitClassification]):
     *(SetFitModelArguments, SetFitClassification, TrainingArgs, ModelKwargs),
     without=("model_kwargs", "trainer_kwargs", "body_learning_rate", "head_learning_rate"),
     by_name={
-        **dict.fromkeys(("min_steps", "calibration", "validation_set_size", "multi_label_threshold"), AUTO),
+        **dict.fromkeys(("max_seq_len", "min_steps", "calibration"), AUTO),
+        **dict.fromkeys(("validation_set_size", "multi_label_threshold"), AUTO),
         "pretrained_share": PRETRAINED_SHARE,
     },
 )

@@ -8,7 +8,7 @@ import warnings
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -318,12 +318,13 @@ class SentenceTokenizer:
     vocabulary_size: int = _UNLIMITED
 
     @classmethod
-    def of(cls, body: SentenceTransformer, max_seq_len: int) -> SentenceTokenizer:
-        """Return the tokenizer of a sentence transformer, for at most `max_seq_len` tokens."""
+    def of(cls, body: SentenceTransformer, max_seq_len: int | Literal["auto"]) -> SentenceTokenizer:
+        """Return the tokenizer of a sentence transformer, for at most `max_seq_len` tokens, or as it is set."""
         tokenizer, transformer = body.tokenizer, cast("Any", body[0]).auto_model
         frame = Frame.of(tokenizer)
         limit = positions(transformer.config)
-        length = check_length("max_seq_len", max_seq_len, frame)
+        wanted = (body.max_seq_length or DEFAULT_WINDOW) if max_seq_len == "auto" else max_seq_len
+        length = check_length("max_seq_len", wanted, frame)
         return cls(
             tokenizer,
             length if limit is None else min(length, limit),
