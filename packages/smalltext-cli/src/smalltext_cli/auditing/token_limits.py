@@ -88,8 +88,8 @@ def word_counts(texts: Sequence[str]) -> NDArray[np.int64]:
 def limits_of_classifiers(words: NDArray[np.int64]) -> Iterator[TokenLimit]:
     """Yield what each installed classifier reads of the texts by default, given the words of each.
 
-    A classifier with a model to choose splits words into pieces, whose number is estimated; without a limit of
-    its parameters, it reads 512 tokens, as most pretrained encoders do.
+    A classifier with a model to choose splits words into pieces, whose number is estimated; if its limit is that
+    of the model, it reads 512 tokens, as most pretrained encoders do.
     """
     pieces = np.ceil(words * _PIECES_PER_WORD).astype(np.int64) + _SPECIAL_TOKENS
     for name, spec in classifiers().items():
@@ -98,7 +98,8 @@ def limits_of_classifiers(words: NDArray[np.int64]) -> Iterator[TokenLimit]:
             if _LIMIT not in parameters:
                 yield TokenLimit.of(name, None, words, "words")
             elif "model" in parameters:
-                limit = parameters[_LIMIT].default or _OF_MOST_ENCODERS
+                default = parameters[_LIMIT].default
+                limit = default if isinstance(default, int) else _OF_MOST_ENCODERS
                 yield TokenLimit.of(name, limit, pieces, f"estimated: {_PIECES_PER_WORD} tokens a word")
             else:
                 yield TokenLimit.of(name, parameters[_LIMIT].default, words, "words")
