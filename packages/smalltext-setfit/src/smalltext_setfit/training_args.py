@@ -22,7 +22,7 @@ from smalltext_torch.split import is_auto
 
 if TYPE_CHECKING:
     from torch import nn
-    from transformers import TrainerCallback
+    from transformers.trainer_callback import TrainerCallback
 
 LOGGING_STRATEGIES = ("no", "steps", "epoch")
 
@@ -314,7 +314,7 @@ def _as_pair(value: Any) -> tuple[Any, Any]:
 
 
 def _check_callbacks(callbacks: object) -> None:
-    from transformers import TrainerCallback
+    from transformers.trainer_callback import TrainerCallback
 
     several = isinstance(callbacks, (list, tuple))
     if not several or not all(isinstance(one, TrainerCallback) for one in callbacks):  # type: ignore[attr-defined]

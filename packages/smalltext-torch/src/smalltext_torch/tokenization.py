@@ -23,7 +23,8 @@ from smalltext_torch.progress import stacklevel_of_caller
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
-    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+    from transformers.configuration_utils import PretrainedConfig
+    from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 _UNLIMITED = 2**31 - 1
 

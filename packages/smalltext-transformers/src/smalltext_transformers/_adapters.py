@@ -26,7 +26,7 @@ from smalltext_transformers.arguments import FineTuningArguments
 
 if TYPE_CHECKING:
     from peft import PeftConfig
-    from transformers import PreTrainedModel
+    from transformers.modeling_utils import PreTrainedModel
 
 TASK = "SEQ_CLS"
 """What peft calls sequence classification; the head is then trained along, and saved with the adapter."""

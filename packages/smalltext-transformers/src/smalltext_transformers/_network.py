@@ -27,7 +27,7 @@ from smalltext_torch.optimization import trained_parameters
 from smalltext_transformers.arguments import FineTuningArguments
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers.configuration_utils import PretrainedConfig
 
 EmbeddingMethod = Literal["avg", "cls"]
 Layer = list[nn.Parameter]

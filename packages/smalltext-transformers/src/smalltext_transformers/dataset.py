@@ -15,7 +15,7 @@ from smalltext_torch.batching import Ragged, RaggedDataset
 from smalltext_torch.tokenization import Frame, check_length, tokenize, tokenizer_id, within
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers.tokenization_utils_base import PreTrainedTokenizerBase
     from typing_extensions import Self
 
 
