@@ -9,7 +9,21 @@ import pytest
 from architecture import packages
 from docs.pages import PAGES, READMES, blocks, title
 
-GUIDES = [page for page in PAGES if page not in READMES and "```" in page.read_text("utf-8")]
+EXPENSIVE_GUIDES = {
+    "array-jobs.md",  # the shards of a job: tests/cli/test_cli_shards.py
+    "big-files.md",  # workers and shards: tests/cli/test_cli_predict_workers.py and test_cli_shards.py
+    "compare-backends.md",  # tests/cli/test_cli_compare.py
+    "export-to-onnx.md",  # the README of smalltext-onnx, and tests/onnx_backend
+    "label-next.md",  # tests/cli/test_cli_suggest.py and test_cli_simulate.py
+    "score-with-engines.md",  # tests/engines
+}
+"""Pages that take more than five CPU seconds each and run nightly, with what tests the same by default."""
+
+GUIDES = [
+    pytest.param(page, marks=[pytest.mark.nightly] if page.name in EXPENSIVE_GUIDES else [])
+    for page in PAGES
+    if page not in READMES and "```" in page.read_text("utf-8")
+]
 
 
 @pytest.mark.slow

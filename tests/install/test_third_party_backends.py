@@ -103,8 +103,14 @@ QUICKLY = "not repeated_training and not two-classes and not (multi-label and pr
 """Checks that start processes run for one factory; those that train twenty times, and two classes, nightly."""
 
 
-@pytest.mark.parametrize("chosen", [QUICKLY, pytest.param("", marks=pytest.mark.nightly)], ids=["quickly", "all"])
-@each_backend
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        pytest.param("naive-bayes", QUICKLY, id="naive-bayes-quickly"),
+        pytest.param("naive-bayes", "", id="naive-bayes-all", marks=pytest.mark.nightly),
+        pytest.param("bag", "", id="bag-all", marks=pytest.mark.nightly),
+    ],
+)
 def test_its_own_tests_pass_where_it_is_installed(name, environment, chosen):
     folder = PLUGINS / f"smalltext-{name}"
     options = ["-q", "-p", "no:cacheprovider", "--rootdir=.", "-c", "pyproject.toml", "-k", chosen]

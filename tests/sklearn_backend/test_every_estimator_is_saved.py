@@ -90,7 +90,9 @@ def load(folder):
 @pytest.mark.parametrize(
     "estimator", [*with_defaults(), *VARIANTS], ids=lambda estimator: re.sub(r"\s+", "", str(estimator))[:60]
 )
-@pytest.mark.parametrize("problem", ["two classes", "three classes", "multi-label"])
+@pytest.mark.parametrize(
+    "problem", ["two classes", pytest.param("three classes", marks=pytest.mark.nightly), "multi-label"]
+)
 def test_what_was_saved_is_loaded_with_the_same_probabilities(estimator, problem, topics, tagged, tmp_path):
     data = tagged if problem == "multi-label" else topics
     if problem == "two classes":
