@@ -275,7 +275,7 @@ def test_by_default_all_that_work_without_settings_are_compared(requests, monkey
     assert next(one for one in candidates if one.name == "sklearn").distribution == "smalltext-sklearn"
 
 
-@pytest.mark.parametrize("backend", ["threading", "loky"])
+@pytest.mark.parametrize("backend", [pytest.param("threading", marks=pytest.mark.nightly), "loky"])
 def test_backends_of_joblib_run_the_cells(mails, plugin, tmp_path, backend):
     options = ("--shots", "2", "--repeats", 2, "--jobs", 2, "--parallel-backend", backend)
     folder = tmp_path / "comparison"

@@ -277,30 +277,19 @@ def test_a_former_report_stays_whole_when_writing_fails(smalltext, model, data, 
 
 
 @pytest.mark.slow
-def test_a_shell_gets_the_exit_code_and_no_traceback(model, tmp_path):
+def test_a_shell_gets_the_exit_code_and_no_traceback(process, model, tmp_path):
     path = write_csv(tmp_path / "test.csv", [("a", "splendid")])
 
-    done = subprocess.run(
-        [sys.executable, "-m", "smalltext_cli", "evaluate", model, path],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = process("evaluate", model, path)
 
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("Error: ")
-    assert "Traceback" not in done.stderr
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"Error: ")
+    assert b"Traceback" not in done.stderr
 
 
 @pytest.mark.slow
-def test_data_may_come_through_a_pipe(model):
-    done = subprocess.run(
-        [sys.executable, "-m", "smalltext_cli", "evaluate", model, "-", "--json"],
-        input="text,label\na fine film,good\n",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_data_may_come_through_a_pipe(process, model):
+    done = process("evaluate", model, "-", "--json", stdin=b"text,label\na fine film,good\n")
 
     assert json.loads(done.stdout)["data"] == "standard input"
 

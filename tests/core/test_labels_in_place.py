@@ -257,7 +257,7 @@ def test_what_is_no_sequence_of_texts_or_labels_is_refused_with_the_way_out(give
 
 
 def test_an_error_shows_a_part_of_what_was_given():
-    for given in (["x" * 10**6, 3], [["y" * 10**6] * 1000], [{"z" * 10**6: 1}], [b"b" * 10**6], [10**10000]):
+    for given in (["x" * 10**6, 3], [["y" * 10**6] * 10], [{"z" * 10**6: 1}], [b"b" * 10**6], [10**10000]):
         with pytest.raises(InvalidInputError) as caught:
             TextDataset(given)
         assert len(str(caught.value)) < 400

@@ -41,7 +41,7 @@ def test_the_job_of_kubernetes_has_as_many_completions_as_shards():
     assert mounted == {one["name"] for one in JOB["spec"]["template"]["spec"]["volumes"]}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_containers_of_kubernetes_label_all_rows(smalltext, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mails.csv").write_text("text,label\n" + "buy pills,spam\nlunch today,ham\n" * 6)

@@ -16,6 +16,9 @@ EXPENSIVE_GUIDES = {
     "export-to-onnx.md",  # the README of smalltext-onnx, and tests/onnx_backend
     "label-next.md",  # tests/cli/test_cli_suggest.py and test_cli_simulate.py
     "score-with-engines.md",  # tests/engines
+    "use-the-conformance-kit.md",  # tests/conformance_kit
+    "write-a-plugin.md",  # the plugin of README.md
+    "write-a-torch-backend.md",  # tests/plugins/smalltext-bag
 }
 """Pages that take more than five CPU seconds each and run nightly, with what tests the same by default."""
 

@@ -133,7 +133,8 @@ def checked(folder: Path) -> list[dict[str, str]]:
         "typeCheckingMode": "strict",
         "include": ["."],
         "pythonVersion": "3.10",
-        "useLibraryCodeForTypes": False,  # inferring the types of scikit-learn from its code takes most of the time
+        # Inferring the types of scikit-learn from its code would take most of the time.
+        "useLibraryCodeForTypes": False,
     }
     (folder / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
     command = [sys.executable, "-m", "basedpyright", "--outputjson", "--pythonpath", sys.executable]

@@ -37,8 +37,7 @@ def factory(encoder, num_classes, multi_label):
     factory(ENCODERS["static"], 3, multi_label=False),
     factory(ENCODERS["static"], 2, multi_label=True),
     factory(ENCODERS["multilingual"], 3, multi_label=False),
-    factory(ENCODERS["sentence transformer"], 3, multi_label=False),
-    ids=["static, single-label", "static, multi-label", "multilingual", "sentence transformer"],
+    ids=["static, single-label", "static, multi-label", "multilingual"],
 )
 @pytest.mark.usefixtures("forked_checks")
 def test_encoders_that_a_saved_model_holds_or_names_keep_the_rules(check):
@@ -48,10 +47,11 @@ def test_encoders_that_a_saved_model_holds_or_names_keep_the_rules(check):
 @pytest.mark.nightly
 @parametrize_checks(
     factory(ENCODERS["multilingual"], 2, multi_label=True),
+    factory(ENCODERS["sentence transformer"], 3, multi_label=False),
     factory(ENCODERS["sentence transformer"], 2, multi_label=True),
-    ids=["multilingual", "sentence transformer"],
+    ids=["multilingual, multi-label", "sentence transformer, single-label", "sentence transformer, multi-label"],
 )
-def test_other_encoders_keep_the_rules_with_several_labels(check):
+def test_other_encoders_keep_the_rules(check):
     check()
 
 

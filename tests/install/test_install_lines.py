@@ -172,6 +172,7 @@ def test_the_workflow_of_a_new_plugin_runs_in_an_empty_environment(plugin, tmp_p
     assert "votes" in shell.run("smalltext list", plugin)
 
 
+@pytest.mark.nightly
 def test_what_new_plugin_prints_works_where_the_command_is_installed(installed, tmp_path):
     shell = installed(install_lines("README.md"))
     printed = shell.run("smalltext new-plugin votes", tmp_path)

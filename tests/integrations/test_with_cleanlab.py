@@ -23,6 +23,7 @@ def spoiled(news):
     return labels
 
 
+@pytest.mark.nightly
 def test_find_label_issues_finds_most_of_the_wrong_labels(news, spoiled):
     classifier = TextClassifier("sklearn", random_state=1)
     proba = cross_val_predict(classifier, news.pool, spoiled, cv=5, method="predict_proba")

@@ -17,6 +17,7 @@ LONG = {
     "Chinese": "\u4eca",
     "signs": "!",
 }
+BY_DEFAULT = ("words", "one word")
 MEBIBYTES = 1_500
 
 
@@ -26,7 +27,13 @@ def long_text(unit):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux does")
-@pytest.mark.parametrize("unit", LONG.values(), ids=LONG.keys())
+@pytest.mark.parametrize(
+    "unit",
+    [
+        pytest.param(unit, id=name, marks=[] if name in BY_DEFAULT else pytest.mark.nightly)
+        for name, unit in LONG.items()
+    ],
+)
 @pytest.mark.parametrize("name", backends.NAMES)
 def test_a_million_characters_are_trained_on_and_labelled(name, unit):
     """The child is killed, and the test fails, if it is still not there after minutes."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import fork_server
 from robustness import backends
-from robustness.random_calls import HANG_SECONDS
 
 TESTS = Path(__file__).parents[1]
 SHORT = {"sklearn": 60, "kimcnn": 60, "transformers": 30, "setfit": 30}
@@ -26,15 +26,12 @@ def failures(counts: Mapping[str, int], first: int, folder: Path) -> list[str]:
     for name, count in counts.items():
         (folder / name).mkdir(parents=True)
         command += [name, str(first), str(count), str(folder / name)]
-    process = subprocess.run(
-        command,
+    process = fork_server.run(
+        command[1:],
         cwd=TESTS,
         env={**os.environ, "PYTHONPATH": str(TESTS), "HF_HUB_OFFLINE": "1", "HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=HANG_SECONDS
-        * sum(counts.values()),  # a call that hangs ends the process; this is for a stopped one
     )
+    errors = process.stderr.decode("utf-8", "replace")[-2_000:]
     wrong = []
     for name in counts:
         repeat = f"{' '.join(command[1:3])} {name}"
@@ -45,10 +42,10 @@ def failures(counts: Mapping[str, int], first: int, folder: Path) -> list[str]:
         found = [json.loads(line) for line in (folder / name / "found").read_text(encoding="utf-8").splitlines()]
         wrong += [f"{repeat} {one['seed']}: {one['kind']}\n{one['traceback']}" for one in found]
         if now.read_text(encoding="utf-8") != "done":
-            end = f"ended with {process.returncode}\n{process.stderr[-2_000:]}"
+            end = f"ended with {process.returncode}\n{errors}"
             wrong.append(f"{repeat} {now.read_text(encoding='utf-8')}: the process {end}")
     if process.returncode and not wrong:
-        wrong.append(f"after the last call the process ended with {process.returncode}\n{process.stderr[-2_000:]}")
+        wrong.append(f"after the last call the process ended with {process.returncode}\n{errors}")
     return wrong
 
 

@@ -191,7 +191,7 @@ def check_classifier(
     Examples
     --------
     >>> import smalltext_core as st
-    >>> results = check_classifier(st.create_factory("sklearn", num_classes=2, seed=1))
+    >>> results = check_classifier(st.create_factory("sklearn", 2, calibration="none", seed=1))
     >>> {result.status for result in results} <= {"passed", "skipped"}
     True
     """
