@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import hstack
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
@@ -39,6 +40,45 @@ def test_it_counts_what_scikit_learn_counts_in_words_and_within_them(char_ngram_
     assert_array_equal(
         vectorizer.get_feature_names_out(), [*words.get_feature_names_out(), *chars.get_feature_names_out()]
     )
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"ngram_range": (1, 1)},
+        {"ngram_range": (2, 3)},
+        {"binary": True, "sublinear_tf": False},
+        {"use_idf": False, "norm": None},
+        {"stop_words": ["dull"]},
+        {"min_df": 2},
+        {"vocabulary": ["film", "a dull", "none"]},
+        {"dtype": np.float32},
+        {"lowercase": False, "token_pattern": r"[a-z]+"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "texts",
+    [TEXTS, ["", " ", "!"], ["a", "dull a dull a dull"], ["unknown words", "", "Film fılm 电影电影"]],
+    ids=["trained on", "no words", "repeated", "unknown"],
+)
+def test_new_texts_have_the_bits_of_scikit_learn(parameters, texts):
+    vectorizer = WordCharTfidfVectorizer(**parameters).fit(TEXTS)
+    expected = TfidfVectorizer.transform(vectorizer, texts)
+    expected.data /= np.hypot(1.0, vectorizer.char_weight)
+    words, characters = parts(vectorizer, vectorizer.transform(texts))
+    assert (words.dtype, characters.dtype) == (
+        expected.dtype,
+        np.float64 if words.dtype == np.float64 else np.float32,
+    )
+    assert_array_equal(words.toarray(), expected.toarray())
+    assert words.has_sorted_indices
+
+
+def test_before_training_there_are_no_features():
+    with pytest.raises(NotFittedError):
+        WordCharTfidfVectorizer().transform(TEXTS)
 
 
 @pytest.mark.parametrize("char_weight", [0.25, 0.7, 1, 2.0])

@@ -12,8 +12,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from scipy.special import expit
 from sklearn.base import clone
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from smalltext_core.calibration import (
     Calibration,
@@ -25,7 +27,7 @@ from smalltext_core.calibration import (
 from smalltext_core.labels import is_multi_label
 from smalltext_core.probabilities import choose_thresholds
 from smalltext_sklearn._estimators import Training, class_logits, combined_weights, exceeds_memory
-from smalltext_sklearn.word_char_tfidf import split_features
+from smalltext_sklearn.word_char_tfidf import WordCharTfidfVectorizer, weighting_of
 
 Floats: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = NDArray[np.intp]
@@ -117,7 +119,7 @@ def _fold_features(
     """Return a function from the rows of training texts and of held-out texts to the features of both."""
     if texts is None:
         return lambda train, held_out: (x[train], x[held_out])
-    counted_once = split_features(vectorizer, texts)
+    counted_once = _split_features(vectorizer, texts)
     if counted_once is not None:
         return counted_once
 
@@ -129,3 +131,48 @@ def _fold_features(
         )
 
     return vectorized
+
+
+def _split_features(
+    vectorizer: Any, texts: list[str]
+) -> Callable[[Rows, Rows], tuple[csr_matrix, csr_matrix]] | None:
+    """Return a function that computes the features of any training texts and held-out texts among `texts`.
+
+    It takes the rows of both. The texts are counted once. Training texts have the columns that occur in them, and
+    their inverse document frequencies: the features are those of a clone of the vectorizer that is fitted to them.
+
+    Parameters
+    ----------
+    vectorizer : scikit-learn transformer
+        Fitted to the texts.
+    texts : list of str
+
+    Returns
+    -------
+    callable or None
+        None for other vectorizers than TF-IDF, and for one that drops columns, by `max_features` for example.
+    """
+    if type(vectorizer) not in {TfidfVectorizer, WordCharTfidfVectorizer} or vectorizer.vocabulary is not None:
+        return None
+    if vectorizer.max_features is not None or vectorizer.min_df != 1 or vectorizer.max_df != 1.0:
+        return None
+    if isinstance(vectorizer, WordCharTfidfVectorizer):
+        counts = vectorizer.count_terms(texts)
+    else:
+        counts = [CountVectorizer.transform(vectorizer, texts)]
+
+    def features(train: Rows, held_out: Rows) -> tuple[csr_matrix, csr_matrix]:
+        blocks = []
+        for counted in counts:
+            of_train, of_held_out = counted[train], counted[held_out]
+            occurring = np.flatnonzero(np.bincount(of_train.indices, minlength=counted.shape[1]))
+            of_train, of_held_out = of_train[:, occurring], of_held_out[:, occurring]
+            weighting = weighting_of(vectorizer).fit(of_train)
+            blocks.append(
+                [weighting.transform(of_train, copy=False), weighting.transform(of_held_out, copy=False)]
+            )
+        if len(blocks) == 1:
+            return blocks[0][0], blocks[0][1]
+        return vectorizer.joined(blocks[0][0], blocks[1][0]), vectorizer.joined(blocks[0][1], blocks[1][1])
+
+    return features

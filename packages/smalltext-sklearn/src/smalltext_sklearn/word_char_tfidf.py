@@ -1,7 +1,7 @@
 """`WordCharTfidfVectorizer`: TF-IDF of words, and of the character n-grams within them.
 
-The n-grams of a text are the sum of those of its words. So each distinct word is cut into n-grams once, and the
-counts of all texts are one sparse product: of the counts of words, and the n-grams of each word.
+A text is tokenized once. Each distinct word is cut into n-grams once, and the n-grams of all texts are one sparse
+product: of the counts of words, and the n-grams of each word.
 
 Saved models name `normalized` by its path in this module.
 """
@@ -9,13 +9,14 @@ Saved models name `normalized` by its path in this module.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
+from sklearn.utils.validation import check_is_fitted
 
 from smalltext_core.conversion import nfc
 from smalltext_core.errors import InvalidInputError
@@ -190,11 +191,11 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
         words = super().fit_transform(texts, y)
         if not self.counts_characters:
             return words
-        distinct, occurrences = self._count_words(texts)
+        tokens = self._tokens(texts)
         vocabulary: dict[str, int] = {}
-        ngrams = self._cut(distinct, vocabulary, learn=True)
+        ngrams = self._cut(tokens.words, vocabulary, learn=True)
         self.char_vocabulary_ = {ngram: column for column, ngram in enumerate(sorted(vocabulary))}
-        counts = occurrences @ ngrams[:, [vocabulary[ngram] for ngram in self.char_vocabulary_]]
+        counts = tokens.counts() @ ngrams[:, [vocabulary[ngram] for ngram in self.char_vocabulary_]]
         self.char_tfidf_ = weighting_of(self).fit(counts)
         return self.joined(words, self.char_tfidf_.transform(counts, copy=False))
 
@@ -210,11 +211,17 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
         -------
         csr_matrix of float, shape (n, words + n-grams)
         """
-        texts = list(raw_documents)
-        words = super().transform(texts)
         if not self.counts_characters:
-            return words
-        return self.joined(words, self.char_tfidf_.transform(self.count_characters(texts), copy=False))
+            return super().transform(raw_documents)
+        check_is_fitted(self, "char_vocabulary_")
+        words, characters = self.count_terms(raw_documents)
+        weighting = weighting_of(self)
+        weighting.n_features_in_ = words.shape[1]
+        if self.use_idf:
+            weighting.idf_ = self.idf_
+        return self.joined(
+            weighting.transform(words, copy=False), self.char_tfidf_.transform(characters, copy=False)
+        )
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """Return the words and n-grams in the order of the columns.
@@ -233,16 +240,28 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
             return np.asarray(words)
         return np.concatenate([words, np.array(list(self.char_vocabulary_), dtype=object)])
 
-    def count_characters(self, texts: Iterable[str]) -> csr_matrix:
-        """Return how often each n-gram of `char_vocabulary_` occurs: shape (n, n-grams).
+    def count_terms(self, texts: Iterable[str]) -> list[csr_matrix]:
+        """Return how often the entries of `vocabulary_` occur, and those of `char_vocabulary_` if there is one.
 
         Parameters
         ----------
         texts : iterable of str
             Texts.
+
+        Returns
+        -------
+        list of csr_matrix of float, shapes (n, words) and (n, n-grams)
         """
-        distinct, occurrences = self._count_words(texts)
-        return occurrences @ self._cut(distinct, self.char_vocabulary_, learn=False)
+        if not self.counts_characters or self.stop_words is not None:
+            texts = list(texts)
+            counts = [CountVectorizer.transform(self, texts)]
+            return [*counts, self._count_ngrams(self._tokens(texts))] if self.counts_characters else counts
+        tokens = self._tokens(texts)
+        shortest, longest = self.ngram_range
+        words = tokens.sequence_counts(self.vocabulary_, range(shortest, longest + 1)).astype(self.dtype)
+        if self.binary:
+            words.data.fill(1)
+        return [words, self._count_ngrams(tokens)]
 
     def joined(self, words: csr_matrix, characters: csr_matrix) -> csr_matrix:
         """Return the columns of both, weighted so that the vector of a text has a length of 1.
@@ -259,8 +278,7 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
         characters.data *= self.char_weight / length
         return hstack([words, characters], format="csr")
 
-    def _count_words(self, texts: Iterable[str]) -> tuple[list[str], csr_matrix]:
-        """Return the distinct words of texts, known or not, and how often each text has them."""
+    def _tokens(self, texts: Iterable[str]) -> _Tokens:
         preprocess, tokenize = self.build_preprocessor(), self.build_tokenizer()
         number_of: dict[str, int] = {}
         numbers, bounds = array("i"), array("q", [0])
@@ -268,20 +286,22 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
             tokens = tokenize(preprocess(self.decode(text)))
             numbers.extend([number_of.setdefault(token, len(number_of)) for token in tokens])
             bounds.append(len(numbers))
-        return list(number_of), _counts(numbers, bounds, len(number_of))
+        return _Tokens(list(number_of), np.array(numbers, dtype=np.int32), np.array(bounds, dtype=np.int64))
+
+    def _count_ngrams(self, tokens: _Tokens) -> csr_matrix:
+        return tokens.counts() @ self._cut(tokens.words, self.char_vocabulary_, learn=False)
 
     def _cut(self, words: list[str], vocabulary: dict[str, int], *, learn: bool) -> csr_matrix:
         """Return how often each n-gram is in each word; new ones are added to the vocabulary, or dropped."""
-        shortest, longest = self.char_ngram_range
         numbers, bounds = array("i"), array("q", [0])
         for word in words:
-            found = _ngrams(word, shortest, longest)
+            found = _ngrams(word, *self.char_ngram_range)
             if learn:
                 numbers.extend([vocabulary.setdefault(ngram, len(vocabulary)) for ngram in found])
             else:
                 numbers.extend([vocabulary[ngram] for ngram in found if ngram in vocabulary])
             bounds.append(len(numbers))
-        return _counts(numbers, bounds, len(vocabulary))
+        return _counts(np.array(numbers, dtype=np.int32), np.array(bounds), len(vocabulary))
 
     def check_characters(self) -> None:
         """Raise InvalidInputError unless `char_ngram_range` and `char_weight` are within their ranges."""
@@ -305,48 +325,47 @@ def weighting_of(vectorizer: TfidfVectorizer) -> TfidfTransformer:
     return TfidfTransformer(**{name: getattr(vectorizer, name) for name in names})
 
 
-def split_features(
-    vectorizer: Any, texts: list[str]
-) -> Callable[[NDArray[np.intp], NDArray[np.intp]], tuple[csr_matrix, csr_matrix]] | None:
-    """Return a function that computes the features of any training texts and held-out texts among `texts`.
+class _Tokens(NamedTuple):
+    """The distinct words of texts, the number of each token's word, and where the tokens of each text begin."""
 
-    It takes the rows of both. The texts are counted once. Training texts have the columns that occur in them, and
-    their inverse document frequencies: the features are those of a clone of the vectorizer that is fitted to them.
+    words: list[str]
+    numbers: NDArray[np.int32]
+    bounds: NDArray[np.int64]
 
-    Parameters
-    ----------
-    vectorizer : scikit-learn transformer
-        Fitted to the texts.
-    texts : list of str
+    def counts(self) -> csr_matrix:
+        """Return how often each word occurs in each text: shape (texts, words)."""
+        return _counts(self.numbers, self.bounds, len(self.words))
 
-    Returns
-    -------
-    callable or None
-        None for other vectorizers than TF-IDF, and for one that drops columns, by `max_features` for example.
-    """
-    if type(vectorizer) not in {TfidfVectorizer, WordCharTfidfVectorizer} or vectorizer.vocabulary is not None:
-        return None
-    if vectorizer.max_features is not None or vectorizer.min_df != 1 or vectorizer.max_df != 1.0:
-        return None
-    counts = [CountVectorizer.transform(vectorizer, texts)]
-    if isinstance(vectorizer, WordCharTfidfVectorizer) and vectorizer.counts_characters:
-        counts.append(vectorizer.count_characters(texts))
+    def sequence_counts(self, vocabulary: Mapping[str, int], lengths: range) -> csr_matrix:
+        """Return how often each entry of a vocabulary occurs in each text: shape (texts, entries).
 
-    def features(train: NDArray[np.intp], held_out: NDArray[np.intp]) -> tuple[csr_matrix, csr_matrix]:
-        blocks = []
-        for counted in counts:
-            of_train, of_held_out = counted[train], counted[held_out]
-            occurring = np.flatnonzero(np.bincount(of_train.indices, minlength=counted.shape[1]))
-            of_train, of_held_out = of_train[:, occurring], of_held_out[:, occurring]
-            weighting = weighting_of(vectorizer).fit(of_train)
-            blocks.append(
-                [weighting.transform(of_train, copy=False), weighting.transform(of_held_out, copy=False)]
-            )
-        if len(blocks) == 1:
-            return blocks[0][0], blocks[0][1]
-        return vectorizer.joined(blocks[0][0], blocks[1][0]), vectorizer.joined(blocks[0][1], blocks[1][1])
+        Entries are words, or as many words as `lengths` has, joined by spaces.
+        """
+        text_of = np.repeat(np.arange(len(self.bounds) - 1), np.diff(self.bounds))
+        found = []
+        for length, (starts, numbers, names) in enumerate(self._sequences(lengths.stop - 1), 1):
+            if length in lengths:
+                column_of = np.array([vocabulary.get(name, -1) for name in names], dtype=np.int64)
+                columns = column_of[numbers]
+                found.append((text_of[starts][columns >= 0], columns[columns >= 0]))
+        rows, columns = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        order = np.argsort(rows, kind="stable")
+        per_text = np.bincount(rows, minlength=len(self.bounds) - 1)
+        return _counts(columns[order], np.concatenate([[0], np.cumsum(per_text)]), len(vocabulary))
 
-    return features
+    def _sequences(self, longest: int) -> Iterator[tuple[NDArray[Any], NDArray[Any], list[str]]]:
+        """Yield, for each length, where sequences start, which ones they are, and the distinct ones."""
+        ends = np.repeat(self.bounds[1:], np.diff(self.bounds))
+        starts, numbers, names = np.arange(len(self.numbers)), self.numbers.astype(np.int64), self.words
+        yield starts, numbers, names
+        for length in range(2, longest + 1):
+            inside = starts + length <= ends[starts]
+            starts = starts[inside]
+            codes = numbers[inside] * len(self.words) + self.numbers[starts + length - 1]
+            distinct, numbers = np.unique(codes, return_inverse=True)
+            heads, tails = np.divmod(distinct, len(self.words)) if len(distinct) else (distinct, distinct)
+            names = [f"{names[head]} {self.words[tail]}" for head, tail in zip(heads, tails, strict=True)]
+            yield starts, numbers, names
 
 
 def _ngrams(word: str, shortest: int, longest: int) -> Iterator[str]:
@@ -360,14 +379,13 @@ def _ngrams(word: str, shortest: int, longest: int) -> Iterator[str]:
             return
 
 
-def _counts(columns: array[int], bounds: array[int], width: int) -> csr_matrix:
+def _counts(columns: NDArray[Any], bounds: NDArray[Any], width: int) -> csr_matrix:
     """Return how often each column occurs in each row, whose entries lie between two bounds.
 
     In single precision, which holds counts exactly and takes two thirds of the memory.
     """
     matrix = csr_matrix(
-        (np.ones(len(columns), dtype=np.float32), np.array(columns, dtype=np.int32), np.array(bounds)),
-        shape=(len(bounds) - 1, width),
+        (np.ones(len(columns), dtype=np.float32), columns.astype(np.int32), bounds), shape=(len(bounds) - 1, width)
     )
     matrix.sum_duplicates()
     return matrix
