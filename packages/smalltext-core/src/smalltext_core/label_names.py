@@ -17,8 +17,8 @@ from functools import cached_property
 from typing import Any, TypeGuard
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from smalltext_core.conversion import as_sequence, is_whole, nfc
 from smalltext_core.errors import InvalidInputError
@@ -158,7 +158,7 @@ class LabelNames:
         """
         return np.array([self.number(label) for label in as_label_rows(labels)], dtype=np.int32)
 
-    def encode_multi_label(self, labels: Iterable[Iterable[object]]) -> csr_matrix:
+    def encode_multi_label(self, labels: Iterable[Iterable[object]]) -> scipy.sparse.csr_matrix:
         """Convert lists of names to a multi-label matrix of shape (n, num_classes).
 
         Parameters

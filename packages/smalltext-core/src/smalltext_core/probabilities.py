@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_matrix
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels
@@ -76,12 +76,12 @@ def to_labels(
         if isinstance(checked, str):
             raise InvalidInputError("threshold", repr(checked), "a number, or one for each class")
         # In single precision, as probabilities are: otherwise 0.3 would be above itself.
-        return csr_matrix(proba > np.array(checked, dtype=np.float32), dtype=np.int32)
+        return scipy.sparse.csr_matrix(proba > np.array(checked, dtype=np.float32), dtype=np.int32)
     return proba.argmax(axis=1).astype(np.int32)
 
 
 def choose_thresholds(
-    proba: NDArray[np.floating[Any]], y: csr_matrix, weights: ArrayLike | None = None
+    proba: NDArray[np.floating[Any]], y: scipy.sparse.csr_matrix, weights: ArrayLike | None = None
 ) -> NDArray[np.float64]:
     """Choose a threshold for each class of a multi-label problem, for the greatest F1 on held-out texts.
 
@@ -109,22 +109,21 @@ def choose_thresholds(
     >>> choose_thresholds(proba, csr_matrix(np.tile([[0], [1], [0], [1]], (10, 1)))).round(2).tolist()
     [0.24]
     """
-    from scipy.special import expit, logit
-
     targets = np.asarray(y.toarray() > 0, dtype=np.float64)
     weight = checked_weights(weights, len(targets))
     count = weight @ targets
     known = np.flatnonzero(count > 0)
     if len(known) == 0:
         return np.full(proba.shape[1], 0.5)
-    grid = logit(np.linspace(0.01, 0.95, 189))
-    scores = np.array([_f1_at(proba[:, known] > limit, targets[:, known], weight) for limit in expit(grid)])
+    limits = np.linspace(0.01, 0.95, 189)
+    grid = scipy.special.logit(limits)
+    scores = np.array([_f1_at(proba[:, known] > limit, targets[:, known], weight) for limit in limits])
     common = _middle_of_best(grid, scores.mean(axis=1))
     thresholds = np.full(proba.shape[1], common)
     for column, k in enumerate(known):
         own = _middle_of_best(grid, scores[:, column])
         thresholds[k] = (count[k] * own + _COMMON_POSITIVES * common) / (count[k] + _COMMON_POSITIVES)
-    return np.asarray(expit(thresholds))
+    return np.asarray(scipy.special.expit(thresholds))
 
 
 def _f1_at(

@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, vstack
 
+from smalltext_core.calibration import probabilities_of
 from smalltext_core.conversion import is_number
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
@@ -69,14 +70,10 @@ class Head:
 
     def probabilities(self, vectors: NDArray[np.float32], multi_label: bool) -> Probabilities:
         """Return the calibrated probabilities of texts, shape (n, num_classes)."""
-        from scipy.special import expit, softmax
-
         if len(vectors) == 0:
             return empty_probabilities(len(self.intercepts))
         logits = self.logits(vectors)
-        if self.calibration is not None:
-            return np.asarray(self.calibration.probabilities(logits), dtype=np.float32)
-        return np.asarray(expit(logits) if multi_label else softmax(logits, axis=1), dtype=np.float32)
+        return np.asarray(_calibrated(logits, self.calibration, multi_label), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -134,8 +131,8 @@ def with_described(y: Labels, numbers: list[int], num_classes: int, multi_label:
     if not multi_label:
         return np.append(np.asarray(y, dtype=np.int64), numbers)
     ones = np.ones(len(numbers), dtype=np.int32)
-    rows = csr_matrix((ones, (range(len(numbers)), numbers)), shape=(len(numbers), num_classes))
-    return rows if y.shape[0] == 0 or y.ndim == 1 else csr_matrix(vstack([y, rows]), dtype=np.int32)
+    rows = scipy.sparse.csr_matrix((ones, (range(len(numbers)), numbers)), shape=(len(numbers), num_classes))
+    return rows if y.shape[0] == 0 or y.ndim == 1 else scipy.sparse.vstack([y, rows], format="csr", dtype=np.int32)
 
 
 def fit_head(
@@ -159,7 +156,9 @@ def fit_head(
         chosen, logits, fitted = _cross_validated(sample, GRID if isinstance(head, str) else (chosen,), folds)
         calibration = fitted if calibrate else None
         if choose_threshold:
-            thresholds = choose_thresholds(_probabilities(logits, calibration), sample.y, sample.weights)
+            thresholds = choose_thresholds(
+                _calibrated(logits, calibration, multi_label=True), sample.y, sample.weights
+            )
     if start is not None and len(start.coefficients) == problem.vectors.shape[1]:
         initial = np.zeros((len(start.coefficients) + 1, problem.num_classes))
         finite = np.where(np.isfinite(start.intercepts), start.intercepts, 0.0)
@@ -219,10 +218,8 @@ def _text_weights(problem: Problem) -> Floats | None:
     return of_class if problem.weights is None else of_class * problem.weights
 
 
-def _probabilities(logits: Floats, calibration: Calibration | None) -> Floats:
-    from scipy.special import expit
-
-    return np.asarray(expit(logits) if calibration is None else calibration.probabilities(logits))
+def _calibrated(logits: NDArray[Any], calibration: Calibration | None, multi_label: bool) -> Floats:
+    return probabilities_of(logits, multi_label) if calibration is None else calibration.probabilities(logits)
 
 
 def _fit(
@@ -301,9 +298,6 @@ def _minimised(
     tolerance: float,
 ) -> Floats:
     """Return coefficients, and in the last row intercepts, for the least loss."""
-    from scipy.optimize import minimize
-    from scipy.special import expit, log_softmax
-
     scale = 1.0 / (C * weights.sum()) * weights.shape[1]
     shares = C * scale * weights
 
@@ -312,15 +306,15 @@ def _minimised(
         logits = vectors @ found[:-1] + found[-1]
         if multi_label:
             value = float((shares * (np.logaddexp(0.0, logits) - targets * logits)).sum())
-            residuals = shares * (expit(logits) - targets)
+            residuals = shares * (scipy.special.expit(logits) - targets)
         else:
-            logarithms = log_softmax(logits, axis=1)
+            logarithms = scipy.special.log_softmax(logits, axis=1)
             value = -float((shares * targets * logarithms).sum())
             residuals = shares * (np.exp(logarithms) - targets)
         gradient = np.vstack([vectors.T @ residuals + scale * found[:-1], residuals.sum(axis=0)])
         return value + 0.5 * scale * float((found[:-1] ** 2).sum()), gradient.ravel()
 
     options = {"maxiter": 1000, "gtol": tolerance, "ftol": 1e-3 * tolerance**1.5, "maxcor": 20}
-    result = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+    result = scipy.optimize.minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
     minimum: Floats = result.x.reshape(start.shape)
     return minimum

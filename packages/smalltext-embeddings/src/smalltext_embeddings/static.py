@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import chain
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from smalltext_core.errors import ModelFolderError
 from smalltext_core.messages import one_line
 from smalltext_embeddings.encoders import Content, Encoder, Vectors, encodable, hash_of
 
-_MOST_TOKENS = 512
-_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I8": "<i1", "I32": "<i4", "I64": "<i8"}
+_MOST_TOKENS, _BATCH = 512, 1024
 
 
 class StaticEncoder(Encoder):
     """The mean of the vectors of a text's first 512 tokens, from a model that model2vec wrote.
 
-    No file is executed: the tensors are read from the bytes, and of the configuration only ``max_length`` is used.
+    No file is executed: they hold tensors and a tokenizer, and of the configuration only ``max_length`` is used.
     """
 
     kind = "static"
@@ -38,62 +38,54 @@ class StaticEncoder(Encoder):
 
     @cached_property
     def dimensions(self) -> int:
-        return int(self._model[0].embedding.shape[1])
+        return int(self._tokens.model.embedding.shape[1])
 
     def files(self) -> Content:
         return self._content
 
     def encode(self, texts: list[str]) -> Vectors:
-        model, longest = self._model
-        sound = [encodable(text) for text in texts]
-        vectors = model.encode(sound, max_length=longest, use_multiprocessing=False)
-        return np.asarray(vectors, dtype=np.float32)
+        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        for start in range(0, len(texts), _BATCH):
+            batch = [encodable(text) for text in texts[start : start + _BATCH]]
+            vectors[start : start + _BATCH] = _means(self._tokens.model, *self._tokens(batch))
+        return vectors
 
     @cached_property
-    def _model(self) -> tuple[Any, int]:
+    def _tokens(self) -> Tokens:
         try:
-            return _static_model(self._content)
+            model = _static_model(self._content)
+            return Tokens(model, is_wordwise(json.loads(bytes(self._content["tokenizer.json"]))))
         except MemoryError:
             raise
         except BaseException as error:  # tokenizers panics with an exception that is not an Exception
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
-            what = (
-                f"{self.name} is not a static model of model2vec ({type(error).__name__}: {one_line(str(error))})"
-            )
-            raise ModelFolderError(f"{what}. Download it, or save it, again.") from error
+            what = f"{self.name} is not a static model of model2vec ({type(error).__name__}"
+            advice = "Download it, or save it, again."
+            raise ModelFolderError(f"{what}: {one_line(str(error))}). {advice}") from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_content": {name: bytes(value) for name, value in self._content.items()}, "name": self.name}
 
 
-def _static_model(content: Content) -> tuple[Any, int]:
-    """Return a model of model2vec, and where it cuts texts; any error means that a file is damaged."""
+def _static_model(content: Content) -> Any:
+    """Return a model of model2vec, which cuts texts at `max_length`; any error means that a file is damaged."""
     from model2vec import StaticModel
+    from safetensors.numpy import load
     from tokenizers import Tokenizer
 
-    class WordwiseModel(StaticModel):
-        def tokenize(self, sentences: Any) -> Any:
-            ids, whole = tokens_by_word(self.tokenizer, known, sentences, self.unk_token_id, cut)
-            for row, tokens in zip(whole, super().tokenize([sentences[row] for row in whole]), strict=True):
-                ids[row] = tokens
-            return ids
-
-    known: dict[str, list[int]] = {}
-    config, tensors = json.loads(bytes(content["config.json"])), _tensors(content["model.safetensors"])
+    config, tensors = json.loads(bytes(content["config.json"])), load(bytes(content["model.safetensors"]))
     tokenizer = bytes(content["tokenizer.json"]).decode()
-    described = json.loads(tokenizer)
-    _check_growth(described["normalizer"])
+    _check_growth(json.loads(tokenizer)["normalizer"])
     longest = config.get("max_length")
-    cut = min(longest, _MOST_TOKENS) if type(longest) is int and longest > 0 else _MOST_TOKENS
-    vectors = tensors["embeddings" if "embeddings" in tensors else "embedding.weight"]
+    vectors = tensors["embeddings" if "embeddings" in tensors else "embedding.weight"].astype(np.float32)
     weights, mapping = tensors.get("weights"), tensors.get("mapping")
-    model = (WordwiseModel if is_wordwise(described) else StaticModel)(
+    model = StaticModel(
         vectors=vectors,
         tokenizer=Tokenizer.from_str(tokenizer),
         weights=weights,
         token_mapping=mapping,
-        normalize=False,  # vectors are divided by their length in any case
+        max_length=min(longest, _MOST_TOKENS) if type(longest) is int and longest > 0 else _MOST_TOKENS,
     )
     ids = model.tokenizer.get_vocab().values()
     rows = len(vectors) if mapping is None else len(mapping)
@@ -102,9 +94,18 @@ def _static_model(content: Content) -> tuple[Any, int]:
         mapping is None or (mapping.ndim == 1 and 0 <= mapping.min() <= mapping.max() < len(vectors))
     )
     sound = sound and (weights is None or weights.shape == (rows,))
-    if not sound or not all(np.isfinite(each).all() for each in tensors.values()):
+    if not sound or not all(np.isfinite(each).all() for each in (vectors, *tensors.values())):
         raise ValueError("tensors do not fit the tokenizer, or hold NaN or infinity")
-    return model, cut
+    return model
+
+
+def _means(model: Any, ids: NDArray[np.int64], starts: NDArray[np.int64]) -> Vectors:
+    """Return the means of the vectors of tokens, of which those of a text begin at one of `starts`."""
+    factors = np.ones(len(ids), dtype=np.float32) if model.weights is None else model.weights[ids]
+    rows = ids if model.token_mapping is None else model.token_mapping[ids]
+    matrix = scipy.sparse.csr_matrix((factors, rows, starts), shape=(len(starts) - 1, len(model.embedding)))
+    means: Vectors = matrix @ model.embedding / np.maximum(np.diff(starts), 1, dtype=np.float32)[:, None]
+    return means
 
 
 _PER_CHARACTER = frozenset({"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents"})
@@ -137,51 +138,53 @@ def is_wordwise(tokenizer: Any) -> bool:
     )
 
 
-def tokens_by_word(
-    tokenizer: Any, known: dict[str, list[int]], texts: Sequence[str], unknown: int | None, cut: int
-) -> tuple[list[list[int]], list[int]]:
-    """Return the tokens of texts, from those of their words, and the rows that have to be tokenized as a whole.
+class Tokens:
+    """The tokens of texts, from those of their words, which are tokenized once.
 
     A text has the words of others, so that looking words up is several times as fast as tokenizing texts.
 
     Parameters
     ----------
-    tokenizer : tokenizers.Tokenizer
-        One that `is_wordwise`.
-    known : dict of str to list of int
-        The tokens of words, to which those of further words are added.
-    texts : sequence of str
-        Texts.
-    unknown : int or None
-        The token that is left out.
-    cut : int
-        The number of tokens at which texts are cut; texts of fewer characters are not.
+    model : StaticModel
+        What tokenizes.
+    by_word : bool
+        Whether its tokenizer `is_wordwise`; otherwise each text is tokenized as a whole.
     """
-    plain = [len(text) <= cut and text.isascii() and text.isprintable() for text in texts]
-    words = [text.split() if simple else [] for text, simple in zip(texts, plain, strict=True)]
-    distinct = set(chain.from_iterable(words))
-    if len(known) > _MOST_WORDS:  # not emptied, since other threads may be here
-        known = {word: known[word] for word in distinct & known.keys()}
-    fresh = list(distinct - known.keys())
-    for word, found in zip(fresh, tokenizer.encode_batch_fast(fresh, add_special_tokens=False), strict=True):
-        known[word] = [token for token in found.ids if token != unknown]
-    ids = [list(chain.from_iterable(map(known.__getitem__, each))) for each in words]
-    return ids, [row for row, simple in enumerate(plain) if not simple]
 
+    def __init__(self, model: Any, by_word: bool) -> None:
+        self.model, self.by_word = model, by_word
+        self.known: dict[str, list[int]] = {}
 
-def _tensors(content: Any) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a safetensors file without copying them."""
-    data = np.frombuffer(content, dtype=np.uint8)
-    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
-    if not 8 < start <= min(len(data), 2**24):
-        raise ValueError("model.safetensors has no header")
-    tensors: dict[str, NDArray[Any]] = {}
-    for name, entry in json.loads(data[8:start].tobytes()).items():
-        if name != "__metadata__":
-            first, last = entry["data_offsets"]
-            part = data[start + first : start + last] if 0 <= first <= last <= len(data) - start else data[:0]
-            tensors[name] = part.view(_DTYPES[entry["dtype"]]).reshape([int(size) for size in entry["shape"]])
-    return tensors
+    def __call__(self, texts: list[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the tokens of all texts, and where those of each one begin, and the last ones end."""
+        plain = [self.by_word and self._is_plain(text) for text in texts]
+        parts = [text.split() if simple else [text] for text, simple in zip(texts, plain, strict=True)]
+        number_of = {part: number for number, part in enumerate(dict.fromkeys(chain.from_iterable(parts)))}
+        whole = {text for text, simple in zip(texts, plain, strict=True) if not simple}
+        tokens = self._tokens_of(number_of, whole)
+        counts = np.fromiter(map(len, tokens), dtype=np.int64, count=len(tokens))
+        flat = np.fromiter(chain.from_iterable(tokens), dtype=np.int64, count=counts.sum())
+        numbers = np.fromiter(map(number_of.__getitem__, chain.from_iterable(parts)), dtype=np.int64)
+        ends = np.append(0, counts[numbers].cumsum())
+        shifts = (counts.cumsum() - counts)[numbers] - ends[:-1]
+        starts = ends[np.append(0, np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)).cumsum())]
+        return flat[np.arange(ends[-1]) + np.repeat(shifts, counts[numbers])], starts
+
+    def _is_plain(self, text: str) -> bool:
+        """Return whether a text has the tokens of its words; it is so short that it is not cut."""
+        return len(text) <= self.model.max_length and text.isascii() and text.isprintable()
+
+    def _tokens_of(self, parts: Iterable[str], whole: set[str]) -> list[list[int]]:
+        """Return the tokens of words, which are remembered, and of whole texts, which are not."""
+        known = self.known
+        fresh = [part for part in parts if part not in known]
+        longest = self.model.max_length * self.model.median_token_length
+        found = dict(zip(fresh, self.model.tokenize([part[:longest] for part in fresh]), strict=True))
+        tokens = [found[part] if part in found else known[part] for part in parts]
+        known.update((part, ids) for part, ids in found.items() if part not in whole)
+        if len(known) > _MOST_WORDS:
+            self.known = {}  # not emptied, since other threads may be here
+        return tokens
 
 
 def _check_growth(normalizer: Any) -> None:
