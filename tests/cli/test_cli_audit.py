@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from cli.conftest import sentences
-from smalltext_cli.auditing import training_time
+from smalltext_cli.auditing import token_limits, training_time
 from smalltext_cli.auditing.checks import script_of
 from smalltext_cli.auditing.near_duplicates import near_duplicates, similarity
 from smalltext_cli.auditing.token_limits import limit_of_model, word_counts
@@ -153,6 +153,27 @@ def test_times_are_estimated_from_a_sample_or_from_rates(monkeypatch):
     for name in {"kimcnn", "setfit", "transformers"} & set(found):
         assert "measured rates" in found[name].basis
         assert found[name].train_seconds > 1
+
+
+def test_long_texts_cost_no_more_in_training_than_the_classifiers_read_of_them():
+    rule = pytest.importorskip("smalltext_torch.split")
+    assert (token_limits.READ_IN_TRAINING, training_time._TRAINING_TOKENS) == (
+        rule.MIN_TRAINING_LENGTH,
+        rule.TRAINING_TOKENS,
+    )
+    assert training_time._FEW_TEXTS == rule.FEW_TEXTS
+    of_words = (np.full(40, 100), np.full(40, 1_000))
+    for name in ("transformers", "setfit"):
+        short, long = (training_time._RATES[name](40, words)[0] for words in of_words)
+        assert short < long < 1.5 * short
+        assert training_time._RATES[name](40, np.full(40, 20))[0] < short / 3
+
+
+def test_a_limit_of_the_model_is_estimated_and_said_to_be_less_in_training():
+    found = {one.name: one for one in token_limits.limits_of_classifiers(np.array([50, 600]))}
+    for name in {"setfit", "transformers"} & set(found):
+        assert (found[name].max_tokens, found[name].texts) == (512, 1)
+        assert found[name].counted == "estimated: 1.2 tokens a word; training may stop at 128"
 
 
 def test_measured_rates_grow_with_the_texts():

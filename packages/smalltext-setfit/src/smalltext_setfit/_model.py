@@ -37,6 +37,7 @@ from smalltext_torch.sentence_transformer import (
     num_dimensions,
     prompt_length,
 )
+from smalltext_torch.split import TRAINING_TOKENS, tokens_read, training_length
 from smalltext_torch.tokenization import SentenceTokenizer, tokens_of, within
 
 MIN_PROBABILITY = 1e-7
@@ -81,6 +82,15 @@ class UniqueTexts:
         first = np.empty(len(numbers), dtype=np.intp)
         first[of_row[::-1]] = np.arange(len(of_row))[::-1]
         return cls(list(numbers), tokens.take(first), of_row, tokenizer.padding)
+
+    def in_training(self, tokenizer: SentenceTokenizer, passes: float) -> UniqueTexts:
+        """Return the texts as training reads them `passes` times in all, cut where it would take too long."""
+        length = training_length(self.tokens.lengths, passes, tokenizer.max_length)
+        return replace(self, tokens=tokenizer.frame.cut(self.tokens, length))
+
+    def affordable(self, passes: float) -> float:
+        """Return how often training can read `passes` texts until it has read as many tokens as it may."""
+        return TRAINING_TOKENS / max(tokens_read(self.tokens.lengths, passes), 1)
 
 
 class ModelCard(SentenceTransformerModelCardData):

@@ -36,7 +36,7 @@ from smalltext_setfit._head import (
 from smalltext_setfit._model import SentenceClassifier, UniqueTexts, embed_texts
 from smalltext_setfit.sampler import PairBatch, PairSampler
 from smalltext_setfit.training_args import TrainingArgs
-from smalltext_torch.batching import make_batch
+from smalltext_torch.batching import Ragged, make_batch
 from smalltext_torch.device import Precision, Randomness, keep_global_generators
 from smalltext_torch.inference import DivergedError
 from smalltext_torch.optimization import averaged_with_initial, rows_in_use
@@ -73,13 +73,15 @@ With a small encoder such a batch takes about 2 GB; one of 64 texts of 512 token
 class FewShotTrainer:
     """Trains the body of a network in place, for a number of steps, and replaces its head.
 
-    `texts` may hold further texts, of no row, which are only embedded.
+    `texts` are cut to the length of training, `whole` has their tokens for the embeddings that the head is fitted
+    to; there may be further texts, of no row, which are only embedded.
     `randomness` is that of the body, `head_randomness` that of a head that is trained alone; they are separate so
     that `refit_head` gives the same head for the same texts.
     """
 
     network: SentenceClassifier
     texts: UniqueTexts
+    whole: Ragged
     targets: HeadTargets
     sampler: PairSampler
     steps: int
@@ -115,8 +117,7 @@ class FewShotTrainer:
     @property
     def _cost_of_step(self) -> int:
         """The cost of a step, in texts that are embedded: of the expected number of distinct texts of a batch."""
-        count, drawn = len(self.texts.texts), 2 * min(self.head.batch_size, self.sampler.counts.drawn)
-        return max(round(TRAINING_COST * count * (1 - (1 - 1 / count) ** drawn)), 1)
+        return max(round(TRAINING_COST * self.sampler.texts_per_batch(self.head.batch_size)), 1)
 
     def _train_contrastively(self, bar: tqdm[None]) -> None:
         """Train the body to make the texts of positive pairs similar, and those of negative pairs dissimilar."""
@@ -155,8 +156,7 @@ class FewShotTrainer:
 
     def _embed(self, bar: tqdm[None]) -> NDArray[np.float32]:
         self.network.eval()
-        texts = self.texts
-        embeddings = embed_texts(self.network, texts.tokens, self.precision, texts.padding, bar.update)
+        embeddings = embed_texts(self.network, self.whole, self.precision, self.texts.padding, bar.update)
         if not np.isfinite(embeddings).all():
             raise DivergedError(
                 "The embeddings are no longer finite numbers; lower body_learning_rate. "

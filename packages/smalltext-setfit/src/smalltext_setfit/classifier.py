@@ -82,7 +82,8 @@ class SetFitClassification(SetFitBase):
     max_seq_len : int or "auto", default=512
         The maximum number of tokens of a text, including special tokens; at most the number of positions of the
         model. A warning says how many texts are longer. At least 1. "auto" is what the sentence transformer is
-        set to, which is the length that it was trained on.
+        set to, which is the length that it was trained on; but training on pairs reads 128 tokens of a text, or
+        more where these are few: 160,000 in all.
     use_differentiable_head : bool, default=False
         Whether the head is trained by gradient descent, instead of fitting a logistic regression.
     mini_batch_size : int, default=32
@@ -109,7 +110,8 @@ class SetFitClassification(SetFitBase):
         The random seed: the same seed, data and machine give the same bits. From 0 to 2**32 - 1.
     min_steps : int or "auto", default=0
         The minimum number of optimizer steps on pairs, for which further epochs are trained. "auto" takes 40 steps
-        in place of one epoch; a `num_epochs`, `num_iterations` or `max_steps` that is set takes precedence.
+        in place of one epoch, or down to 20 if those would read more than 160,000 tokens; a `num_epochs`,
+        `num_iterations` or `max_steps` that is set takes precedence.
     calibration : {"auto", "none"}, default="none"
         Whether probabilities are calibrated: by a temperature, fitted to held-out texts if there are any;
         multi-label by a logistic map for each class, fitted to out-of-fold predictions of the head.
@@ -261,9 +263,6 @@ class SetFitClassification(SetFitBase):
             pairs_per_text=self.pairs_per_text,
         )
         batches = sampler.batches_per_epoch(self.mini_batch_size)
-        steps = args.num_steps(batches, self.min_steps)
-        if steps == args.epochs[0] * batches:
-            sampler.warn_of_limit()
         kwargs, warm = self._parsed_model_kwargs, self._state if self.warm_start else None
         with gradients(device), randomness.network.as_global():
             if warm is None:
@@ -273,6 +272,11 @@ class SetFitClassification(SetFitBase):
                 body = copy.deepcopy(warm.network).requires_grad_(requires_grad=True).body
                 tokenizer = warm.tokenizer
         texts = UniqueTexts.of(train_set, tokenizer)
+        per_step, steps = sampler.texts_per_batch(self.mini_batch_size), args.num_steps(batches, self.min_steps)
+        in_training = texts.in_training(tokenizer, steps * per_step) if is_auto(self.max_seq_len) else texts
+        steps = args.num_steps(batches, self.min_steps, in_training.affordable(per_step))
+        if steps == args.epochs[0] * batches:
+            sampler.warn_of_limit()
         from smalltext_setfit._trainer import FewShotTrainer  # imports setfit, which takes seconds
 
         targets = self._head_targets(train_set, checked_weights)
@@ -281,7 +285,8 @@ class SetFitClassification(SetFitBase):
             args = args.for_encoder(network.head.in_features)
             trained = FewShotTrainer(
                 network=network,
-                texts=replace(texts, of_row=texts.of_row[rows]),
+                texts=replace(in_training, of_row=texts.of_row[rows]),
+                whole=texts.tokens,
                 targets=targets.take(rows),
                 sampler=sampler,
                 steps=steps,

@@ -238,6 +238,11 @@ class PairSampler:
             stacklevel=stacklevel_of_caller(),
         )
 
+    def texts_per_batch(self, batch_size: int) -> float:
+        """Return the expected number of distinct texts of a batch of pairs."""
+        count, drawn = self._num_texts, 2 * min(batch_size, self.counts.drawn)
+        return count * (1 - (1 - 1 / count) ** drawn)
+
     def batches_per_epoch(self, batch_size: int) -> int:
         """Return the number of batches of an epoch."""
         return -(-self.counts.drawn // batch_size)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import numpy as np
+
 from smalltext_core.conversion import is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
@@ -31,8 +33,8 @@ AUTO: Literal["auto"] = "auto"
 
 MinSteps: TypeAlias = "int | Literal['auto']"
 
-AUTO_STEPS = 40
-"""The number of steps with ``min_steps="auto"``; see decision 37."""
+AUTO_STEPS, MIN_AUTO_STEPS = 40, 20
+"""The number of steps with ``min_steps="auto"``, and of those on many long texts; see decisions 37 and 51."""
 
 LOSSES = ("CosineSimilarityLoss", "ContrastiveLoss", "OnlineContrastiveLoss", "CoSENTLoss", "AnglELoss")
 """The losses of sentence-transformers that compare pairs of texts."""
@@ -239,7 +241,7 @@ class TrainingArgs:
         rate = next(by_size, LEARNING_RATE_OF_LARGE)
         return replace(self, body_learning_rate=(rate, rate / 2))
 
-    def num_steps(self, batches: int, min_steps: MinSteps) -> int:
+    def num_steps(self, batches: int, min_steps: MinSteps, affordable: float = np.inf) -> int:
         """Return the number of optimizer steps of contrastive training.
 
         Parameters
@@ -248,6 +250,8 @@ class TrainingArgs:
             The number of batches of an epoch; 0 if there are no pairs.
         min_steps : int or "auto"
             The parameter of the classifier.
+        affordable : float, optional
+            The number of steps after which "auto" may stop, from `MIN_AUTO_STEPS` on.
         """
         if not batches or (not self.epochs[0] and self.max_steps < 0):
             return 0
@@ -258,7 +262,7 @@ class TrainingArgs:
             return max(steps, min_steps)
         if self.num_iterations is not None or self.epochs != NUM_EPOCHS:
             return steps
-        return AUTO_STEPS
+        return int(min(AUTO_STEPS, max(MIN_AUTO_STEPS, affordable)))
 
     @property
     def head_training(self) -> HeadTrainingArgs:

@@ -94,8 +94,8 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     ------------------------------
     train_set : Dataset
         The training texts.
-    encoder : Any
-        What `make_encoder` returned.
+    encoder, texts : Any, Ragged
+        What `make_encoder` and `encode` returned.
     network : Module
         What `make_network` returned, or a copy of it.
     batch : Batch
@@ -110,8 +110,8 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         The number of batches that training takes at most.
     epoch : int
         The number of the epoch, from 1.
-    validations_per_epoch : int
-        The number of validations in the time of one of the `num_epochs`.
+    validations_per_epoch, num_epochs : int
+        The number of validations in the time of one of the `num_epochs`; the number of epochs to train for.
 
     Raises
     ------
@@ -225,7 +225,6 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         train_set, validation_set, checked_weights = split.check_fit_data(self, train_set, validation_set, weights)
         if self.class_weight is not None:
             by_number(self.class_weight, self.num_classes, train_set.label_names)
-        stopping = self._early_stopping.overruled(early_stopping)
         selection = self.default_model_selection() if model_selection is None else model_selection
         self.check_optimization(optimizer, scheduler)
         train = training.fit if progress.launched_processes() == 1 else distributed.fit
@@ -234,7 +233,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
             train_set,
             validation_set,
             checked_weights,
-            stopping=stopping,
+            stopping=self._early_stopping.overruled(early_stopping),
             selection=as_model_selection_handler(selection),
             optimizer=optimizer,
             scheduler=scheduler,
@@ -301,6 +300,10 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         load_model(network, str(folder / WEIGHTS))
         return network
 
+    def training_texts(self, encoder: E, texts: Ragged, num_epochs: int) -> Ragged:  # noqa: ARG002
+        """Return encoded texts as training reads them, once an epoch; a backend may shorten them to save time."""
+        return texts
+
     def padding(self, encoder: E) -> int:  # noqa: ARG002
         """Return the token id that batches are padded with."""
         return 0
@@ -318,10 +321,8 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         self, state: TorchState[E], data_set: Dataset[Any], description: str | None = "predict"
     ) -> BatchInference:
         """Return the texts of a checked dataset, in batches that pass through the network."""
-        precision = self.precision_for(state.network, state.device)
-        return BatchInference(
-            self.encode(state.encoder, data_set), precision, self.padding(state.encoder), description
-        )
+        precision, texts = self.precision_for(state.network, state.device), self.encode(state.encoder, data_set)
+        return BatchInference(texts, precision, self.padding(state.encoder), description)
 
     def inference_strategy(self, state: TorchState[E], data_set: Dataset[Any]) -> InferenceStrategy:
         """Return how the probabilities of the texts of a checked dataset are computed."""
@@ -386,8 +387,8 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     def compute_metrics(self, state: TorchState[E], validation_set: Dataset[Any]) -> tuple[float, float]:
         texts, y = self.encode(state.encoder, validation_set), validation_set.y
         examples = split.Examples(texts, y, state.loss.text_weights(y))
-        precision, padding = self.precision_for(state.network, state.device), self.padding(state.encoder)
-        forward = partial(self.forward, state.network)
+        forward, padding = partial(self.forward, state.network), self.padding(state.encoder)
+        precision = self.precision_for(state.network, state.device)
         metrics = evaluate(forward, state.network, state.loss, examples, precision, padding)
         return metrics.means("The validation loss")
 

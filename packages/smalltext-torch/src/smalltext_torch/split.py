@@ -1,4 +1,4 @@
-"""The training set and the validation set: checking them, and holding out a part of the training texts."""
+"""The training set: checking it, holding out a part of it, and how much of its long texts training reads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import shown
-from smalltext_torch.batching import Ragged
+from smalltext_torch.batching import Lengths, Ragged
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -31,6 +31,15 @@ ValidationSetSize: TypeAlias = "float | Literal['auto']"
 
 AUTO_SIZE, MIN_HELD_OUT = 0.1, 20
 """The share of held-out texts with the size "auto", and the smallest number of them."""
+
+TRAINING_TOKENS = 160_000
+"""The number of tokens that fine-tuning on a few texts is to read at most, counted each time; see decision 51."""
+
+MIN_TRAINING_LENGTH = 128
+"""The number of tokens that are read of each text even so."""
+
+FEW_TEXTS = 200
+"""Larger training sets are read as they are: what shorter texts cost in accuracy there was not measured."""
 
 LOGGER = logging.getLogger("smalltext")
 
@@ -247,3 +256,46 @@ def _filled_up(
 def _of_label(by_label: Any, label: int) -> RowNumbers:
     rows: RowNumbers = by_label.indices[by_label.indptr[label] : by_label.indptr[label + 1]].astype(np.intp)
     return rows
+
+
+def training_length(lengths: Lengths, passes: float, longest: int) -> int:
+    """Return the maximum length of texts in training, such that it reads no more than `TRAINING_TOKENS`.
+
+    Parameters
+    ----------
+    lengths : ndarray of int64, shape (n,)
+        The number of tokens of each text.
+    passes : float
+        How often training reads a text: the sum over all texts.
+    longest : int
+        The maximum length in inference, which is never exceeded.
+
+    Returns
+    -------
+    int
+        At least `MIN_TRAINING_LENGTH`, or `longest` if that is less.
+
+    Examples
+    --------
+    >>> few, many = np.full(16, 400), np.full(160, 400)
+    >>> training_length(few, 800, 512), training_length(many, 1600, 512)
+    (200, 128)
+    """
+    if tokens_read(lengths, passes, longest) <= TRAINING_TOKENS:
+        return longest
+    low, high = min(MIN_TRAINING_LENGTH, longest), longest
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (
+            (middle, high) if tokens_read(lengths, passes, middle) <= TRAINING_TOKENS else (low, middle - 1)
+        )
+    cut = int((lengths > low).sum())
+    if cut:
+        words = "training reads the first %d tokens of %d of %d texts; set max_seq_len for another length"
+        LOGGER.info(words, low, cut, len(lengths))
+    return low
+
+
+def tokens_read(lengths: Lengths, passes: float, longest: float = np.inf) -> float:
+    """Return the number of tokens that training reads of texts, cut to a maximum length."""
+    return passes * float(np.minimum(lengths, longest).mean())

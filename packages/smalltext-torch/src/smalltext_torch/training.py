@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Generic, Literal, Protocol
 
@@ -36,14 +37,7 @@ from smalltext_torch.batching import (
 from smalltext_torch.calibration import calibrated, with_thresholds
 from smalltext_torch.device import Precision, Randomness, gradients, reproducible, resolve_device, training_budget
 from smalltext_torch.early_stopping import EarlyStoppingHandler
-from smalltext_torch.inference import (
-    BatchInference,
-    DivergedError,
-    Loss,
-    RunningMetrics,
-    advice,
-    evaluate,
-)
+from smalltext_torch.inference import BatchInference, DivergedError, Loss, RunningMetrics, advice, evaluate
 from smalltext_torch.model_selection import BestWeights, ModelSelectionHandler
 from smalltext_torch.optimization import (
     ConfiguresOptimization,
@@ -91,6 +85,7 @@ class Trainable(ConfiguresOptimization, Protocol[E]):
 
     def make_encoder(self, train_set: Dataset[Any]) -> E: ...  # noqa: D102
     def encode(self, encoder: E, data_set: Dataset[Any]) -> Ragged: ...  # noqa: D102
+    def training_texts(self, encoder: E, texts: Ragged, num_epochs: int) -> Ragged: ...  # noqa: D102
     def padding(self, encoder: E) -> int: ...  # noqa: D102
     def make_network(self, encoder: E) -> nn.Module: ...  # noqa: D102
     def forward(self, network: nn.Module, batch: Batch) -> torch.Tensor: ...  # noqa: D102
@@ -136,6 +131,7 @@ def fit(
     validated_after = validation_batches(batches, classifier.validations_per_epoch)
     min_steps = classifier.auto_min_steps if classifier.min_steps == "auto" else classifier.min_steps
     num_epochs = max(classifier.num_epochs, -(-min_steps // batches))
+    examples = replace(examples, texts=classifier.training_texts(encoder, examples.texts, num_epochs))
     # With more epochs, the patience of early stopping remains the same share of the training.
     validations = -(-len(validated_after) * num_epochs // classifier.num_epochs)
     texts = [part.texts for part in (examples, held_out) if part is not None]

@@ -35,6 +35,9 @@ from smalltext_transformers.arguments import TransformerModelArguments
 
 ENCODER = "encoder.json"
 
+SENTENCE_CONFIG = "sentence_bert_config.json"
+"""The file in which sentence-transformers keeps the maximum length of texts."""
+
 ADAPTED = "config"
 """The folder of the configuration beside a saved adapter.
 
@@ -106,6 +109,14 @@ class Pretrained:
             raise InvalidInputError(argument, given, "a configuration and a model that were saved together")
         return network, drawn(network, info)
 
+    def sentence_length(self, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int | None:
+        """Return the maximum length that the model is set to as a sentence transformer; None if it is none."""
+        source = self._arguments.config
+        with self._loading("config", source):
+            path = self._folder("config", source) / SENTENCE_CONFIG
+            length = read_object(path).get("max_seq_length") if path.is_file() else None
+        return min(length, max_tokens(config, tokenizer)) if type(length) is int and length > 0 else None
+
     def _options(self) -> dict[str, Any]:
         return {
             "trust_remote_code": False,
@@ -144,7 +155,11 @@ class Pretrained:
         options = {"cache_dir": self._cache_dir, **self._arguments.model_loading_strategy.arguments()}
         if part == "model":
             return model_loading.fetched_weights(snapshot_download, source, model_loading.CONFIG_FILES, **options)
-        patterns = model_loading.CONFIG_FILES if part == "config" else model_loading.TOKENIZER_PATTERNS
+        patterns = (
+            (*model_loading.CONFIG_FILES, SENTENCE_CONFIG)
+            if part == "config"
+            else model_loading.TOKENIZER_PATTERNS
+        )
         return model_loading.fetched(snapshot_download, source, patterns, **options)
 
 

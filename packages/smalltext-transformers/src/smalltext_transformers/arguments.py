@@ -11,7 +11,7 @@ import numpy as np
 from smalltext_core.conversion import is_number, is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
-from smalltext_core.validation import check_positive
+from smalltext_core.validation import check_count, check_positive
 from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, expanded
 from smalltext_torch.split import is_auto
 
@@ -194,6 +194,13 @@ def check_no_fine_tuning(arguments: FineTuningArguments | None, argument: str) -
             "either fine_tuning_arguments, or an optimizer and a scheduler",
             "fine_tuning_arguments say how fast each layer learns, and so does an optimizer.",
         )
+
+
+def check_max_seq_len(length: object) -> int | Literal["auto"] | None:
+    """Return a maximum length, 1 or above, "auto" or None, or raise InvalidInputError."""
+    if is_auto(length):
+        return "auto"
+    return None if length is None else check_count("max_seq_len", length)
 
 
 def check_memory_fix(epochs: object) -> int:

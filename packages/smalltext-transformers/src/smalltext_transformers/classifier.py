@@ -17,7 +17,7 @@ from smalltext_core import validation
 from smalltext_core.calibration import CalibrationChoice
 from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.probabilities import Probabilities
-from smalltext_core.validation import ClassWeight, Threshold, check_count
+from smalltext_core.validation import ClassWeight, Threshold
 from smalltext_torch.base import TorchState
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.classifier import TorchClassifier
@@ -26,7 +26,7 @@ from smalltext_torch.inference import BatchInference, NetworkInference
 from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice, adamw, linear_decay
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
-from smalltext_torch.split import is_auto
+from smalltext_torch.split import FEW_TEXTS, is_auto, training_length
 from smalltext_torch.tokenization import Encoder
 from smalltext_transformers import __version__, _adapters, _network, arguments
 from smalltext_transformers._network import EmbeddingMethod, WindowInference, prepare
@@ -79,9 +79,10 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         classes inversely to their frequency. A class that is not in the mapping weighs 1.
     cache_dir : str or path, optional
         The folder of downloaded models; by default that of transformers. Nothing else is written there.
-    max_seq_len : int, optional
+    max_seq_len : int or "auto", optional
         The maximum number of tokens of a text, including special tokens; by default as many as the model takes. A
-        warning says how many texts are longer. At least 1.
+        warning says how many texts are longer. At least 1. "auto": as many as a sentence transformer is set to;
+        of fewer than 200 texts, training reads 128 tokens, or more where these are few: 160,000 in all.
     long_texts : {"truncate", "window"}, default="truncate"
         The treatment of texts longer than `max_seq_len`: truncation, or inference over overlapping windows, whose
         results are averaged. Training uses the first window in either case.
@@ -159,7 +160,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         verbosity: int = VERBOSITY_MORE_VERBOSE,
         cache_dir: str | Path | None = None,
         *,
-        max_seq_len: int | None = None,
+        max_seq_len: int | Literal["auto"] | None = None,
         long_texts: Literal["truncate", "window"] = "truncate",
         peft_config: PeftConfig | None = None,
         precision: PrecisionName = "float32",
@@ -199,7 +200,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         self.fine_tuning_arguments = arguments.check_fine_tuning(fine_tuning_arguments)
         self.memory_fix = arguments.check_memory_fix(memory_fix)
         self.cache_dir = cache_dir
-        self.max_seq_len = None if max_seq_len is None else check_count("max_seq_len", max_seq_len)
+        self.max_seq_len = arguments.check_max_seq_len(max_seq_len)
         self.long_texts = long_texts
         self.peft_config = _adapters.check_peft_config(peft_config, fine_tuning_arguments)
 
@@ -259,10 +260,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         data_set = validation.prediction_data(data_set, fitted=True, classifier=self)
         _network.check_embedding(embedding_method, hidden_layer_index, state.encoder.config)
         batches = self.batch_inference(state, data_set, description)
-        embeddings, proba = _network.embed(
-            batches, state.network, state.loss, embedding_method, hidden_layer_index
-        )
-        return (embeddings, proba) if return_proba else embeddings
+        found = _network.embed(batches, state.network, state.loss, embedding_method, hidden_layer_index)
+        return found if return_proba else found[0]
 
     def __repr__(self) -> str:
         """Name the model and the number of classes."""
@@ -274,15 +273,21 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
 
     def make_encoder(self, train_set: Dataset[Any]) -> Encoder:  # noqa: ARG002
         source = self._pretrained()
-        encoder = Encoder.of(
-            source.tokenizer(), source.config(self.num_classes, self.multi_label), self.max_seq_len
-        )
+        tokenizer, config = source.tokenizer(), source.config(self.num_classes, self.multi_label)
+        length = source.sentence_length(config, tokenizer) if is_auto(self.max_seq_len) else self.max_seq_len
+        encoder = Encoder.of(tokenizer, config, length)
         # Decoders find the last token of a text by it.
         encoder.config.pad_token_id = encoder.padding
         return encoder
 
     def encode(self, encoder: Encoder, data_set: Dataset[Any]) -> Ragged:
         return encoder.encode(self._texts(encoder, data_set))
+
+    def training_texts(self, encoder: Encoder, texts: Ragged, num_epochs: int) -> Ragged:
+        if not is_auto(self.max_seq_len) or len(texts) >= FEW_TEXTS:
+            return texts
+        length = training_length(texts.lengths, num_epochs * len(texts), encoder.max_length)
+        return encoder.frame.cut(texts, length)
 
     def _texts(self, encoder: Encoder, data_set: Dataset[Any]) -> TextDataset | Ragged:
         if isinstance(data_set, TextDataset):
@@ -331,9 +336,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
 
     def check_optimization(self, optimizer: OptimizerChoice | None, scheduler: SchedulerChoice | None) -> None:
         if not (optimizer is None and scheduler is None):
-            arguments.check_no_fine_tuning(
-                self.fine_tuning_arguments, "optimizer" if scheduler is None else "scheduler"
-            )
+            given = "optimizer" if scheduler is None else "scheduler"
+            arguments.check_no_fine_tuning(self.fine_tuning_arguments, given)
         super().check_optimization(optimizer, scheduler)
 
     def default_model_selection(self) -> Literal["none"] | None:

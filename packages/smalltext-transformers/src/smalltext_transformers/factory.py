@@ -14,6 +14,7 @@ from smalltext_transformers.classifier import TransformerBasedClassification
 
 BY_NAME = {
     "lr": "auto",
+    "max_seq_len": "auto",
     "min_steps": "auto",
     "validation_set_size": "auto",
     "calibration": "auto",

@@ -23,6 +23,9 @@ _LIMIT = "max_seq_len"
 _OF_MOST_ENCODERS = 512
 """The number of tokens that most pretrained encoders take."""
 
+READ_IN_TRAINING = 128
+"""The number of tokens of each text that training reads at least, if its limit is that of the model."""
+
 _PIECES_PER_WORD = 1.2
 """Measured for English with the tokenizer of BERT: 1.07 (news) to 1.21 (mails)."""
 
@@ -89,7 +92,7 @@ def limits_of_classifiers(words: NDArray[np.int64]) -> Iterator[TokenLimit]:
     """Yield what each installed classifier reads of the texts by default, given the words of each.
 
     A classifier with a model to choose splits words into pieces, whose number is estimated; if its limit is that
-    of the model, it reads 512 tokens, as most pretrained encoders do.
+    of the model, it reads 512 tokens, as most pretrained encoders do, and in training possibly fewer.
     """
     pieces = np.ceil(words * _PIECES_PER_WORD).astype(np.int64) + _SPECIAL_TOKENS
     for name, spec in classifiers().items():
@@ -98,9 +101,11 @@ def limits_of_classifiers(words: NDArray[np.int64]) -> Iterator[TokenLimit]:
             if _LIMIT not in parameters:
                 yield TokenLimit.of(name, None, words, "words")
             elif "model" in parameters:
-                default = parameters[_LIMIT].default
-                limit = default if isinstance(default, int) else _OF_MOST_ENCODERS
-                yield TokenLimit.of(name, limit, pieces, f"estimated: {_PIECES_PER_WORD} tokens a word")
+                limit, counted = parameters[_LIMIT].default, f"estimated: {_PIECES_PER_WORD} tokens a word"
+                if not isinstance(limit, int):
+                    limit = _OF_MOST_ENCODERS
+                    counted += f"; training may stop at {READ_IN_TRAINING}"
+                yield TokenLimit.of(name, limit, pieces, counted)
             else:
                 yield TokenLimit.of(name, parameters[_LIMIT].default, words, "words")
 
@@ -143,6 +148,7 @@ def _max_tokens(folder: Path) -> int | None:
     """Return the least of the limits that the files of a model state."""
     wanted = {
         "smalltext.json": _LIMIT,
+        "encoder.json": "max_length",
         "sentence_bert_config.json": "max_seq_length",
         "tokenizer_config.json": "model_max_length",
         "config.json": "max_position_embeddings",

@@ -11,12 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smalltext_cli.auditing.token_limits import READ_IN_TRAINING
 from smalltext_cli.shipped_parameters import parameters_of
 from smalltext_core import TextDataset, classifiers, create_classifier
 from smalltext_core.messages import one_line
 
 _SAMPLES = (40, 160)
 _PREDICTED = 400
+
+_TRAINING_TOKENS, _FEW_TEXTS = 160_000, 200
+"""What training on fewer texts than the second number reads at most, if they are long; see decision 51."""
 
 MEASURED = "measured rates: one thread of an AMD EPYC, 2026-11-26"
 _WITH_MODEL = f"{MEASURED}, all-MiniLM-L6-v2 (23 million parameters); more parameters take longer"
@@ -133,20 +137,26 @@ def _kimcnn(count: int, words: NDArray[np.int64]) -> tuple[float, float]:
 
 def _transformers(count: int, words: NDArray[np.int64]) -> tuple[float, float]:
     """At least 100 steps of 12 texts, or 10 epochs."""
-    tokens = _tokens(words)
-    return max(100, 10 * math.ceil(count / 12)) * 12 * tokens * 7.8e-4, 1_000 * tokens * 2.7e-4
+    tokens, passes = _tokens(words), 12 * max(100, 10 * math.ceil(count / 12))
+    read = _in_training(words, passes) if count < _FEW_TEXTS else tokens
+    return passes * read * 7.8e-4, 1_000 * tokens * 2.7e-4
 
 
 def _setfit(count: int, words: NDArray[np.int64]) -> tuple[float, float]:
-    """From 20 to 30 steps of 32 pairs, in which each distinct text is encoded once, and the head on all texts."""
-    tokens = _tokens(words)
-    steps = min(max(40 * count / 32, 20), 30)
-    distinct = count * (1 - (1 - 1 / count) ** 64)
-    return (steps * distinct * 1.2e-3 + count * 3e-4) * tokens, 1_000 * tokens * 2.9e-4
+    """From 20 to 40 steps of 32 pairs, in which each distinct text is encoded once, and the head on all texts."""
+    tokens, distinct = _tokens(words), count * (1 - (1 - 1 / count) ** 64)
+    read = _in_training(words, 40 * distinct)
+    steps = min(40, max(20, _TRAINING_TOKENS / (distinct * read)))
+    return steps * distinct * read * 1.2e-3 + count * tokens * 3e-4, 1_000 * tokens * 2.9e-4
 
 
-def _tokens(words: NDArray[np.int64]) -> float:
-    return float(np.minimum(words * 1.2 + 2, 512).mean())
+def _in_training(words: NDArray[np.int64], passes: float) -> float:
+    """Return the mean number of tokens of a text that training reads, if it reads texts `passes` times in all."""
+    return min(_tokens(words), max(_TRAINING_TOKENS / passes, _tokens(words, READ_IN_TRAINING)))
+
+
+def _tokens(words: NDArray[np.int64], longest: int = 256) -> float:
+    return float(np.minimum(words * 1.2 + 2, longest).mean())
 
 
 _RATES: dict[str, Callable[[int, NDArray[np.int64]], tuple[float, float]]] = {
