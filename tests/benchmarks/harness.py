@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,8 @@ class Benchmark:
     """A job and its variants, of which the first one is what the others are compared with.
 
     `prepare` is Python source that runs once, in the folder in which every variant then runs. In a quick run there
-    are `quick_rounds`; by default, the benchmark is left out of it.
+    are `quick_rounds`, of `quick_variants` if there are any, which `quick_note` describes; by default, the
+    benchmark is left out of it.
     """
 
     name: str
@@ -76,6 +77,13 @@ class Benchmark:
     prepare: str = ""
     libraries: tuple[str, ...] = ()
     quick_rounds: int = 0
+    quick_variants: tuple[Variant, ...] = ()
+    quick_note: str = ""
+    note: str = ""
+
+    def quick(self) -> Benchmark:
+        """Return what a quick run measures."""
+        return replace(self, variants=self.quick_variants or self.variants, note=self.quick_note)
 
 
 @dataclass
@@ -134,6 +142,7 @@ def as_json(result: Result) -> dict[str, Any]:
     benchmark = result.benchmark
     return {
         "benchmark": benchmark.name,
+        "note": benchmark.note,
         "machine": {
             "system": platform.platform(),
             "processor": _processor(),
@@ -159,6 +168,7 @@ def as_table(result: Result) -> str:
     width = max(len(variant.name) for variant in benchmark.variants)
     lines = [
         f"{benchmark.name} ({benchmark.rounds} rounds; medians, and medians of the ratios to the first row)",
+        *([f"  {benchmark.note}"] if benchmark.note else []),
         f"  {'':{width}}    seconds         min-max  ratio    CPU s  ratio   peak MiB  ratio  figures",
     ]
     lines += [_row(result, variant.name, width) for variant in benchmark.variants]

@@ -53,7 +53,8 @@ def main() -> None:
             )
             continue
         rounds = arguments.rounds or (arguments.quick and benchmark.quick_rounds) or benchmark.rounds
-        result = measure(replace(benchmark, rounds=rounds))
+        job = benchmark.quick() if arguments.quick else benchmark
+        result = measure(replace(job, rounds=rounds))
         path = RESULTS / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json"
         path.write_text(json.dumps(as_json(result), indent=2) + "\n", encoding="utf-8")
         print(f"{as_table(result)}\n  written to {path.relative_to(HERE.parents[1])}\n", flush=True)

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -89,13 +90,23 @@ class NeedsModel(Tally):
         super().__init__(num_classes, multi_label=multi_label)
 
 
+class Weighted(Tally):
+    """Takes weights, and keeps them and the texts of each training in `given`."""
+
+    given: ClassVar[list] = []
+
+    def fit(self, train_set, weights=None):
+        self.given.append((list(train_set.x), None if weights is None else list(weights)))
+        return super().fit(train_set)
+
+
 @hookimpl
 def smalltext_classifiers():
-    for one in (Tally, Killed, OutOfMemory, Exits, Refuses, NeedsModel):
+    for one in (Tally, Killed, OutOfMemory, Exits, Refuses, NeedsModel, Weighted):
         yield ClassifierSpec(
             name=one.__name__.lower(),
             summary="For tests",
             protocol=1,
             classifier=f"tally_plugin:{one.__name__}",
-            abilities=("multi_label",),
+            abilities=("multi_label", "weights") if one is Weighted else ("multi_label",),
         )

@@ -174,6 +174,60 @@ def test_several_labels_a_text(run, requests, tagged):
     assert all(isinstance(labels, list) for labels in document["cells"][0]["predicted"])
 
 
+@pytest.fixture
+def weighted_mails(tmp_path):
+    """Texts that end in their weight, and have it in a column."""
+    texts, labels = sentences(60)
+    weights = [1 + row % 4 for row in range(60)]
+    path = tmp_path / "weighted.csv"
+    ended = [f"{text} {weight}" for text, weight in zip(texts, weights, strict=True)]
+    pl.DataFrame({"text": ended, "label": labels, "sure": weights}).write_csv(path)
+    return path
+
+
+def test_weights_are_used_in_training(run, requests, weighted_mails, monkeypatch):
+    given = []
+    monkeypatch.setattr(tally_plugin.Weighted, "given", given)
+    options = ("--shots", "4,all", "--repeats", 1, "--weight-column", "sure")
+    ended, document = run(weighted_mails, *options, classifiers="tally,weighted")
+    for texts, weights in given:
+        assert weights == [int(text.removesuffix(" .").split()[-1]) for text in texts]
+    assert len(given) >= 2
+    assert ["weights" in one["train"] for one in requests] == [False, True] * 2
+    assert document["data"]["weighted"]
+    assert "weights of the texts are used in training, except by tally, which cannot use them" in ended.err
+
+
+def test_other_weights_are_other_cells(run, requests, weighted_mails):
+    options = ("--shots", "4", "--repeats", 1)
+    run(weighted_mails, *options, classifiers="tally,weighted")
+    run(weighted_mails, *options, "--weight-column", "sure", classifiers="tally,weighted")
+    assert [one["classifier"] for one in requests] == ["tally", "weighted", "weighted"]
+
+
+def test_agreement_of_annotators_is_a_weight(run, monkeypatch, tmp_path):
+    given = []
+    monkeypatch.setattr(tally_plugin.Weighted, "given", given)
+    texts, labels = sentences(30)
+    answers = [[label, label, "spam"] if row % 2 else [label] for row, label in enumerate(labels)]
+    records = [
+        {
+            "id": str(row),
+            "fields": {"text": text},
+            "responses": {
+                "topic": [
+                    {"user_id": str(user), "value": one, "status": "submitted"} for user, one in enumerate(every)
+                ]
+            },
+        }
+        for row, (text, every) in enumerate(zip(texts, answers, strict=True))
+    ]
+    data = tmp_path / "records.json"
+    data.write_text(json.dumps(records), "utf-8")
+    run(data, "--shots", "all", "--repeats", 1, classifiers="weighted")
+    assert {round(one, 2) for one in given[0][1]} == {0.67, 1.0}
+
+
 EVIL = "<script>alert(1)</script><img src=x onerror='alert(1)'>"
 
 

@@ -6,7 +6,6 @@ import csv
 import datetime as dt
 import gzip
 import json
-import zipfile
 
 import polars as pl
 import pytest
@@ -212,58 +211,3 @@ def test_what_is_replaced_is_said_and_can_be_forbidden(smalltext, model, mails, 
     assert ended.code == 2
     assert "this exists. Leave out --no-clobber to replace it" in ended.err
     assert output.read_bytes() == before
-
-
-def workbook(path, rows):
-    """Write the smallest workbook: one sheet with strings in its cells."""
-    cells = "".join(
-        "<row>" + "".join(f'<c t="inlineStr"><is><t>{cell}</t></is></c>' for cell in row) + "</row>"
-        for row in rows
-    )
-    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    package = "http://schemas.openxmlformats.org/package/2006"
-    relation = (
-        '<Relationships xmlns="{0}/relationships"><Relationship Id="r" Type="{1}/{2}" Target="{3}"/>'
-        "</Relationships>"
-    )
-    parts = {
-        "[Content_Types].xml": f'<Types xmlns="{package}/content-types"></Types>',
-        "_rels/.rels": relation.format(package, office, "officeDocument", "xl/workbook.xml"),
-        "xl/_rels/workbook.xml.rels": relation.format(package, office, "worksheet", "worksheets/sheet1.xml"),
-        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>'
-        '<sheet name="S" sheetId="1" r:id="r"/></sheets></workbook>',
-        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>',
-    }
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in parts.items():
-            archive.writestr(name, content)
-
-
-def test_a_workbook_is_read(smalltext, model, tmp_path):
-    pytest.importorskip("fastexcel")
-    workbook(tmp_path / "new.xlsx", [["id", "text"], ["007", "buy pills"], ["8", "lunch tomorrow"]])
-    ended = predicted(smalltext, model, tmp_path / "new.xlsx")
-    assert [line.rsplit(",", 1)[0] for line in ended.out.splitlines()] == [
-        "id,text,label",
-        "007,buy pills,spam",
-        "8,lunch tomorrow,ham",
-    ]
-    (tmp_path / "new.csv").write_bytes((tmp_path / "new.xlsx").read_bytes())
-    assert "rename the workbook to .xlsx" in smalltext("predict", model, tmp_path / "new.csv").err
-
-
-def test_a_damaged_workbook_is_refused_in_one_line(smalltext, model, tmp_path):
-    pytest.importorskip("fastexcel")
-    (tmp_path / "new.xlsx").write_bytes(b"PK\x03\x04" + b"x" * 100)
-    ended = smalltext("predict", model, tmp_path / "new.xlsx")
-    assert ended.code == 2
-    assert "this is no sound Excel" in ended.err
-
-
-def test_a_workbook_without_its_reader_names_the_extra(smalltext, model, tmp_path, monkeypatch):
-    monkeypatch.setattr("smalltext_cli.readers.binary.find_spec", lambda name: None)
-    workbook(tmp_path / "new.xlsx", [["text"], ["buy pills"]])
-    ended = smalltext("predict", model, tmp_path / "new.xlsx")
-    assert ended.code == 2
-    assert "pip install 'smalltext-cli[excel]'" in ended.err

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import shutil
+from contextlib import nullcontext
 
 import polars as pl
 import pytest
 from rich.console import Console
 
 from smalltext_cli import console
-from smalltext_cli.console import working
+from smalltext_cli.console import UsageError, working
 from smalltext_cli.readers import Reader, given_texts
 
 BARS = "SMALL_TEXT_PROGRESS_BARS"
@@ -42,6 +43,27 @@ def test_quiet_commands_print_results_and_warnings_alone(smalltext, mails, tmp_p
     assert [line.partition(":")[0] for line in evaluated.err.splitlines()] == ["Warning"]
     assert smalltext("predict", tmp_path / "m", mails, "-o", tmp_path / "x.csv", "-q").err == ""
     assert "Labelled" in smalltext("predict", tmp_path / "m", mails, "-o", tmp_path / "x.csv").err
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["info {0}", "evaluate {0} {1}", "predict {0} {1}", "suggest {0} {1}", "export {0} --format onnx -o {2}"],
+    ids=lambda command: command.split()[0],
+)
+def test_a_spinner_turns_before_a_model_is_loaded(smalltext, model, mails, tmp_path, monkeypatch, command):
+    shown = []
+
+    def refuse(*_, **__):
+        raise UsageError("this is where it loads")
+
+    def record(self, message):
+        shown.append(message)
+        return nullcontext()
+
+    monkeypatch.setattr("smalltext_cli.evaluation.load_model", refuse)
+    monkeypatch.setattr(Console, "status", record)
+    assert "this is where it loads" in smalltext(*command.format(model, mails, tmp_path / "onnx").split()).err
+    assert shown == [f"Loading {model} ..."]
 
 
 @pytest.mark.parametrize(("options", "is_logged"), [((), False), (("-v",), True)], ids=["", "-v"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import auc
 from tests.cli import tally_plugin
+from tests.cli.conftest import sentences
 
 import smalltext_core as st
 from smalltext_cli.compare import runner, strategies, worker
@@ -48,6 +49,23 @@ def run(smalltext, requests, tmp_path):
         return ended, json.loads((folder / "results.json").read_text("utf-8"))
 
     return simulate
+
+
+def test_weights_of_the_labelled_texts_are_used_in_each_round(smalltext, requests, monkeypatch, tmp_path):
+    given = []
+    monkeypatch.setattr(tally_plugin.Weighted, "given", given)
+    texts, labels = sentences(60)
+    data = tmp_path / "mails.jsonl"
+    rows = [
+        {"text": f"{text} {row % 4 + 1}", "label": label, "sure": row % 4 + 1}
+        for row, (text, label) in enumerate(zip(texts, labels, strict=True))
+    ]
+    data.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    options = ("--weight-column", "sure", "--rounds", 2, "--batch", 5, "--repeats", 1)
+    ended = smalltext("simulate", data, "--classifiers", "weighted", *options, "-o", tmp_path / "simulation")
+    assert ended.code == 0, ended.err
+    assert all(weights == [int(text.split()[-1]) for text in texts] for texts, weights in given)
+    assert [len(weights) for _, weights in given[:3]] == [5, 10, 15]
 
 
 def test_random_is_always_included_and_all_start_with_the_same_texts(run, requests, mails, tmp_path):

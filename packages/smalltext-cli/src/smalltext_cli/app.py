@@ -175,13 +175,15 @@ def main() -> None:
         _fail("There is not enough memory for this.", 1)
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else "smalltext"
-        _fail(f"{error.format_message()}{_installed(error)} See: {command} --help", error.exit_code)
+        _fail(f"{error.format_message()}{_hint(error)} See: {command} --help", error.exit_code)
     except Exception as error:
         _fail(f"{type(error).__name__}: {error}. Set {TRACEBACK_VARIABLE}=1 to see where it comes from.", 1)
 
 
-def _installed(error: Any) -> str:
-    """Return a sentence on the classifiers that there are, if none is given."""
+def _hint(error: Any) -> str:
+    """Return a sentence on the classifiers that there are, if none is given, or on the files that are too many."""
+    if "unexpected extra argument" in error.format_message():
+        return " DATA is one file. Join several into one first; `smalltext predict` alone reads several."
     if getattr(getattr(error, "param", None), "name", None) != "classifier":
         return ""
     return f" Installed are: {', '.join(classifiers()) or 'none'}."

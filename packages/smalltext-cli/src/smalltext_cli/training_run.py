@@ -291,7 +291,7 @@ class TrainingRun:
         known = known_format(file)
         file_format = None if known else self._reader.file_format
         quoting = self._reader.quoting if (known or file_format) in ("csv", "tsv") else None
-        reader = replace(self._reader, weight_column=None, file_format=file_format, quoting=quoting)
+        reader = replace(self._reader, weight_column=None, file_format=file_format, quoting=quoting, sheet=None)
         validation = reader.read(file)
         labels, notes = data_checks.unify_spellings(validation.labels, file, self.names.names)
         validation = replace(validation, labels=labels)

@@ -119,6 +119,26 @@ OutputFormatOption = Annotated[
         help="The format to write. By default that of the extension of FILE; CSV for standard output.",
     ),
 ]
+Sheet = Annotated[
+    str | None,
+    typer.Option(
+        "--sheet",
+        metavar="NAME",
+        help="The sheet of an Excel workbook to read. By default the first one.",
+        show_default=False,
+        rich_help_panel=COLUMNS_PANEL,
+    ),
+]
+WeightColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--weight-column",
+        metavar="NAME",
+        help="The column, or JSON key, of the weights of the texts.",
+        show_default=False,
+        rich_help_panel=COLUMNS_PANEL,
+    ),
+]
 SkipUnlabelled = Annotated[
     bool,
     typer.Option(

@@ -94,12 +94,11 @@ def audit(
             show_default=False,
         ),
     ] = None,
-    multi_label: Annotated[
-        bool, typer.Option("--multi-label", metavar="", help="Several classes, or none, may apply to a text.")
-    ] = False,
+    multi_label: commands.MultiLabel = False,
     separator: commands.Separator = None,
     file_format: commands.Format = None,
     quoting: commands.QuotingOption = None,
+    sheet: commands.Sheet = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="The random state of samples and folds.")] = 0,
     as_json: commands.AsJson = False,
     quiet: commands.Quiet = False,
@@ -139,6 +138,7 @@ def audit(
         separator,
         file_format,
         quoting,
+        sheet=sheet,
         unlabelled="keep",
         keep_columns=True,
     )

@@ -57,6 +57,7 @@ def evaluate(
     separator: commands.Separator = None,
     file_format: commands.Format = None,
     quoting: commands.QuotingOption = None,
+    sheet: commands.Sheet = None,
     trust: commands.Trust = None,
     device: commands.Device = None,
     as_json: commands.AsJson = False,
@@ -99,6 +100,7 @@ def evaluate(
         separator,
         file_format,
         quoting,
+        sheet=sheet,
         unlabelled="skip" if skip_unlabelled else "refuse",
     )
     with working("Reading ..."), reader.open(data) as opened:

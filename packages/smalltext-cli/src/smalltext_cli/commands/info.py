@@ -18,6 +18,7 @@ from smalltext_cli.console import (
     print_json,
     print_line,
     results,
+    working,
 )
 from smalltext_core import ClassifierSpec, Plugin, classifier_spec, classifiers, plugins
 from smalltext_core.atomic import expanded
@@ -117,7 +118,8 @@ def info(
     if name not in classifiers() and (Path(name).is_dir() or Path(name).name != name):
         from smalltext_cli.evaluation import load_model
 
-        model = load_model(name, trusted=trust)
+        with working(f"Loading {name} ..."):
+            model = load_model(name, trusted=trust)
         content = _model_as_dict(model, name)
         if as_json:
             print_json(content)

@@ -71,6 +71,7 @@ def predict(
     text_column: commands.TextColumn = "text",
     file_format: commands.Format = None,
     quoting: commands.QuotingOption = None,
+    sheet: commands.Sheet = None,
     output_format: commands.OutputFormatOption = None,
     shard: Annotated[
         str | None,
@@ -157,7 +158,7 @@ def predict(
     if (not data) == (not texts):
         raise UsageError("Give DATA, a file of texts (- is standard input), or --text, but not both.")
     files, notes = input_files(data or [], file_format)
-    reader = Reader(text_column, file_format=file_format, quoting=quoting, keep_columns=True)
+    reader = Reader(text_column, file_format=file_format, quoting=quoting, sheet=sheet, keep_columns=True)
 
     def new_predictor() -> Predictor:
         with working(f"Loading {model} ..."):

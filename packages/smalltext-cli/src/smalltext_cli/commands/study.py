@@ -104,11 +104,13 @@ class StudyOptions:
     metric: Metric = None
     text_column: commands.TextColumn = "text"
     label_column: commands.LabelColumn = "label"
+    weight_column: commands.WeightColumn = None
     multi_label: commands.MultiLabel = False
     max_classes: commands.MaxClasses = None
     separator: commands.Separator = None
     file_format: commands.Format = None
     quoting: commands.QuotingOption = None
+    sheet: commands.Sheet = None
     held_out: HeldOut = 0.3
     seed: Seed = 0
     device: commands.Device = None
@@ -127,7 +129,7 @@ class StudyOptions:
         layout = (self.multi_label, self.separator, self.file_format, self.quoting)
         return kind(
             self.data,
-            Reader(self.text_column, self.label_column, None, *layout),
+            Reader(self.text_column, self.label_column, self.weight_column, *layout, sheet=self.sheet),
             self.output,
             classifiers=self.classifiers,
             repeats=self.repeats,

@@ -68,6 +68,7 @@ def suggest(
     label_column: commands.LabelColumn = "label",
     file_format: commands.Format = None,
     quoting: commands.QuotingOption = None,
+    sheet: commands.Sheet = None,
     output_format: commands.OutputFormatOption = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="The random state of the choice.")] = 0,
     trust: commands.Trust = None,
@@ -102,11 +103,12 @@ def suggest(
             f"{output}: this exists, and labels may be filled in. Choose another place, or pass --overwrite."
         )
     replaced = writers.replaced_file(output)
-    loaded = load_model(model, trusted=trust, device=device)
+    with working(f"Loading {model} ..."):
+        loaded = load_model(model, trusted=trust, device=device)
     if strategy is not None:
         suggestions.check_strategy(loaded, strategy)
     left_out = suggestions.LeftOut.of(exclude or [], text_column, model, loaded.manifest)
-    reader = Reader(text_column, file_format=file_format, quoting=quoting, keep_columns=True)
+    reader = Reader(text_column, file_format=file_format, quoting=quoting, sheet=sheet, keep_columns=True)
     begin = time.perf_counter()
     with reader.open(pool) as opened:
         with working("Reading ..."):

@@ -41,32 +41,14 @@ def train(
     settings: commands.Settings = None,
     text_column: commands.TextColumn = "text",
     label_column: commands.LabelColumn = "label",
-    weight_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="The column, or JSON key, of the weights of the texts.",
-            rich_help_panel=commands.COLUMNS_PANEL,
-        ),
-    ] = None,
-    multi_label: Annotated[
-        bool, typer.Option("--multi-label", metavar="", help="Several classes, or none, may apply to a text.")
-    ] = False,
-    max_classes: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Refuse data with more different labels. By default 1,000, or half as many as there are texts if "
-            "that is less, but at least 100.",
-            show_default=False,
-            rich_help_panel=commands.COLUMNS_PANEL,
-        ),
-    ] = None,
+    weight_column: commands.WeightColumn = None,
+    multi_label: commands.MultiLabel = False,
+    max_classes: commands.MaxClasses = None,
     skip_unlabelled: commands.SkipUnlabelled = False,
     separator: commands.Separator = None,
     file_format: commands.Format = None,
     quoting: commands.QuotingOption = None,
+    sheet: commands.Sheet = None,
     validation: Annotated[
         str | None,
         typer.Option(
@@ -165,6 +147,7 @@ def train(
             separator,
             file_format,
             quoting,
+            sheet=sheet,
             unlabelled="skip" if skip_unlabelled else "refuse",
         ),
         settings or [],

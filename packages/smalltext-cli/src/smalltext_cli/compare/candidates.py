@@ -23,6 +23,7 @@ class Candidate:
     version: str
     settings: dict[str, str]
     takes_seed: bool
+    takes_weights: bool = True
 
     def as_dict(self, seed: int) -> dict[str, Any]:
         """Return what determines a trained classifier, apart from its texts, as JSON values."""
@@ -117,7 +118,12 @@ def _candidate(name: str, pairs: list[str], *, multi_label: bool, device: str | 
     settings = _assignments(spec, parameters, pairs, device)
     provider = next(one for one in plugins() if any(provided is spec for provided in one.specs))
     return Candidate(
-        name, provider.distribution or provider.name, provider.version or "", settings, "seed" in parameters.named
+        name,
+        provider.distribution or provider.name,
+        provider.version or "",
+        settings,
+        "seed" in parameters.named,
+        "weights" in spec.abilities,
     )
 
 

@@ -74,7 +74,7 @@ class Comparison(Study):
         for repeat in range(self.repeats):
             for shots in self.shots:
                 rows = training_rows(self.texts, shots, seed=self.seed, repeat=repeat)
-                digests = {"train": digest(self.texts.part(rows)), "held_out": held_out_digest}
+                parts = self.training_parts(rows)
                 for candidate in self.candidates:
                     about = {
                         "classifier": candidate.name,
@@ -83,6 +83,7 @@ class Comparison(Study):
                         "training_texts": len(rows),
                     }
                     seed = self.seed + repeat
+                    digests = {"train": parts[candidate.name][1], "held_out": held_out_digest}
                     key = cell_key({**self.determining(candidate, seed), **digests})
                     request = partial(self._request, candidate, rows, seed, held_out)
                     found.append(Cell(about, len(rows), key, request))
@@ -91,7 +92,8 @@ class Comparison(Study):
     def _request(
         self, candidate: Candidate, rows: list[int], seed: int, held_out: dict[str, Any]
     ) -> dict[str, Any]:
-        return {**self.determining(candidate, seed), "train": self.texts.part(rows), "held_out": held_out}
+        train = self.texts.training_part(rows, weighted=candidate.takes_weights)
+        return {**self.determining(candidate, seed), "train": train, "held_out": held_out}
 
     def describe(self, one: Cell, result: Result) -> str:
         """Return a line about a finished cell."""

@@ -32,6 +32,17 @@ def new_classifier(request: dict[str, Any]) -> AnyClassifier:
     return cast("AnyClassifier", create_classifier(name, len(names), multi_label=request["multi_label"], **values))
 
 
+def fit_classifier(
+    request: dict[str, Any], train: TextDataset, rows: NDArray[np.intp] | None = None
+) -> AnyClassifier:
+    """Train a new classifier on the training texts of a request, or on some rows of them, with their weights."""
+    weights = request["train"].get("weights")
+    if weights is None:
+        return new_classifier(request).fit(train)
+    chosen = np.array(weights)[slice(None) if rows is None else rows]
+    return new_classifier(request).fit(train, weights=chosen)
+
+
 def dataset(request: dict[str, Any], part: str) -> TextDataset:
     """Return the training texts or the held-out texts of a request."""
     names = LabelNames(tuple(request["names"]))

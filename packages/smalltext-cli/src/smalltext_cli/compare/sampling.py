@@ -44,6 +44,8 @@ class Texts:
     multi_label : bool
     held_out : ndarray of int, shape (h,)
         The rows to score on, the same for all cells.
+    weights : list of float, optional
+        Those of the texts in training; scores are not weighted.
     """
 
     source: str
@@ -52,6 +54,7 @@ class Texts:
     names: LabelNames
     multi_label: bool
     held_out: NDArray[np.intp]
+    weights: list[float] | None = None
 
     @cached_property
     def pool(self) -> NDArray[np.intp]:
@@ -80,6 +83,13 @@ class Texts:
     def part(self, rows: Sequence[int]) -> dict[str, Any]:
         """Return rows as JSON values: texts and class numbers."""
         return {"texts": [self.texts[row] for row in rows], "labels": self.numbers(rows)}
+
+    def training_part(self, rows: Sequence[int], *, weighted: bool) -> dict[str, Any]:
+        """Return rows as `part` does, with their weights if there are any and they are asked for."""
+        part = self.part(rows)
+        if weighted and self.weights is not None:
+            part["weights"] = [self.weights[row] for row in rows]
+        return part
 
 
 def read_texts(reader: Reader, data: str, *, share: float, seed: int, max_classes: int | None = None) -> Texts:
@@ -111,7 +121,7 @@ def read_texts(reader: Reader, data: str, *, share: float, seed: int, max_classe
         raise InputFileError(
             data, "no text can be held out, since each class needs one to train on", "Give more texts."
         )
-    texts = Texts(data, labelled.texts, labels, names, multi_label, held)
+    texts = Texts(data, labelled.texts, labels, names, multi_label, held, labelled.weights)
     counts = data_checks.class_counts(labels)
     data_checks.warn_of_unscored(
         counts, data_checks.class_counts([labels[row] for row in held.tolist()]), held_out=True

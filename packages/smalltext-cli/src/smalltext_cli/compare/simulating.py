@@ -118,12 +118,15 @@ class Simulation(Study):
         """Return a cell for each repeat, classifier and strategy."""
         pool, held_out = self.texts.distinct.tolist(), self.texts.held_out.tolist()
         places = {row: place for place, row in enumerate(pool)}
-        parts = {"train": self.texts.part(pool), "held_out": self.texts.part(held_out)}
-        digests = {name: digest(part) for name, part in parts.items()}
+        held_out_part = self.texts.part(held_out)
+        held_out_digest, training = digest(held_out_part), self.training_parts(pool)
         found = []
         for repeat in range(self.repeats):
             first = [places[row] for row in self._first(repeat)]
             for candidate in self.candidates:
+                train, train_digest = training[candidate.name]
+                parts = {"train": train, "held_out": held_out_part}
+                digests = {"train": train_digest, "held_out": held_out_digest}
                 for name, library in self.strategies:
                     about = {"classifier": candidate.name, "strategy": name, "repeat": repeat}
                     settings = self._settings(candidate, name, library, first, repeat)

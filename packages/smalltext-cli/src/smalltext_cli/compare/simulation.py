@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from smalltext_cli.compare import strategies
-from smalltext_cli.compare.measuring import cpu_seconds, dataset, new_classifier, peak_memory, scored, timed
+from smalltext_cli.compare.measuring import cpu_seconds, dataset, fit_classifier, peak_memory, scored, timed
 from smalltext_core import TextDataset
 
 
@@ -43,7 +43,7 @@ def _round(
 ) -> dict[str, Any]:
     rows = np.array(labelled, dtype=np.intp)
     train = pool[rows].clone()
-    classifier, training = timed(lambda: new_classifier(request).fit(train), cpu_seconds)
+    classifier, training = timed(lambda: fit_classifier(request, train, rows), cpu_seconds)
     found = scored(classifier, held_out, classifier.predict_proba(held_out))
     queried: list[int] = []
     choosing = 0.0

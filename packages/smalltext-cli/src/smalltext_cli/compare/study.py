@@ -99,6 +99,7 @@ class Study(ABC):
             self._reader, self.data, share=self._held_out, seed=self.seed, max_classes=self._max_classes
         )
         check_class_weights(self.candidates, self.texts.names)
+        self._note_weights()
         self.prepare()
         cells = self.cells()
         results = run_cells(self.kept, cells, self.describe, jobs=jobs, backend=backend, retry_failed=retry_failed)
@@ -107,6 +108,21 @@ class Study(ABC):
         folder = self.kept.folder
         write_json(folder / RESULTS, {**self.shared_document(), **self.document(finished)})
         write_csv(folder / TABLE, *self.table(finished))
+
+    def _note_weights(self) -> None:
+        if self.texts.weights is None:
+            return
+        without = [one.name for one in self.candidates if not one.takes_weights]
+        exceptions = f", except by {', '.join(without)}, which cannot use them" if without else ""
+        note(f"the weights of the texts are used in training{exceptions}; scores are not weighted.")
+
+    def training_parts(self, rows: Sequence[int]) -> dict[str, tuple[dict[str, Any], str]]:
+        """Return the training texts of each classifier as JSON values, with their digest; some have no weights."""
+        found = {}
+        for weighted in {one.takes_weights for one in self.candidates}:
+            part = self.texts.training_part(rows, weighted=weighted)
+            found[weighted] = part, digest(part)
+        return {one.name: found[one.takes_weights] for one in self.candidates}
 
     @abstractmethod
     def prepare(self) -> None:
@@ -157,6 +173,7 @@ class Study(ABC):
                 "texts": len(texts.texts),
                 "classes": list(texts.names.names),
                 "multi_label": texts.multi_label,
+                "weighted": texts.weights is not None,
                 "held_out_texts": len(texts.held_out),
                 "held_out_rows": texts.held_out.tolist(),
             },

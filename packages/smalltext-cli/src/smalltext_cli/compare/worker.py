@@ -14,7 +14,7 @@ from smalltext_cli.compare.measuring import (
     altered,
     cpu_seconds,
     dataset,
-    new_classifier,
+    fit_classifier,
     peak_memory,
     scored,
     timed,
@@ -61,9 +61,9 @@ def outcome(request: dict[str, Any]) -> dict[str, Any]:
 def _train_and_score(request: dict[str, Any]) -> dict[str, Any]:
     train, held_out = dataset(request, "train"), dataset(request, "held_out")
     begin = time.perf_counter()
-    classifier, training = timed(lambda: new_classifier(request).fit(train), cpu_seconds)
+    classifier, training = timed(lambda: fit_classifier(request, train), cpu_seconds)
     if training < _SHORT_TRAINING:
-        _, training = timed(lambda: new_classifier(request).fit(altered(train)), cpu_seconds)
+        _, training = timed(lambda: fit_classifier(request, altered(train)), cpu_seconds)
     train_seconds = time.perf_counter() - begin
     proba, seconds = timed(lambda: classifier.predict_proba(held_out), time.perf_counter)
     if seconds < _SHORT_PREDICTION:

@@ -104,6 +104,8 @@ class Reader:
     quoting : {"minimal", "none"}, optional
         CSV and TSV: whether double quotes enclose fields. By default they do in CSV, and in TSV whose header has
         them.
+    sheet : str, optional
+        The sheet of an Excel workbook; by default the first.
     keep_columns : bool, default=False
         Whether rows have all columns of the file.
     unlabelled : {"refuse", "skip", "keep"}, default="refuse"
@@ -127,6 +129,7 @@ class Reader:
     separator: str | None = None
     file_format: InputFormat | None = None
     quoting: Quoting | None = None
+    sheet: str | None = None
     keep_columns: bool = False
     unlabelled: Literal["refuse", "skip", "keep"] = "refuse"
 
@@ -165,6 +168,10 @@ class Reader:
         if self.separator == "":
             raise UsageError("--separator: it is empty. Give the character between the labels, such as ';'.")
         with open_source(path, self.file_format) as source:
+            if self.sheet is not None and source.file_format != "xlsx":
+                kind = source.file_format.upper()
+                raise UsageError(f"--sheet is for Excel workbooks; {source.name} is {kind}. Leave it out.")
+            source = replace(source, sheet=self.sheet)
             if self.has_row_numbers(source):
                 source, skip = replace(source, skip=skip), 0
             with closing(self._rows(source, columns)) as rows:

@@ -75,10 +75,14 @@ def records(source: Source, columns: Sequence[str], *, keep_columns: bool = Fals
         _check_excel_reader(source.name)
     with _seekable(source) as seekable:
         kind = "Excel" if is_excel else "Parquet"
-        schema = json.loads(_ask(source.name, kind, open=str(seekable.absolute()), is_excel=is_excel))
+        path = str(seekable.absolute())
+        schema = json.loads(_ask(source.name, kind, open=path, is_excel=is_excel, sheet=source.sheet))
+        left_out = _other_sheets(source, schema["sheets"]) if is_excel else ""
+        if is_excel and not schema["columns"]:
+            raise _empty_sheet(source.name, left_out)
         for number, column in enumerate(columns):
             if column not in schema["columns"]:
-                raise missing_column(source.name, number, columns, schema["columns"])
+                raise missing_column(source.name, number, columns, schema["columns"], left_out)
         source.header[:] = schema["columns"]
         source.types.update(schema["types"])
         source.counts.total_rows = schema["rows"]
@@ -103,6 +107,33 @@ def records(source: Source, columns: Sequence[str], *, keep_columns: bool = Fals
                 yield number, given, FrameRow(batch, row)
             start += batch.height
             count = max(1, min(_MOST_ROWS, _SLICE_BYTES * batch.height // len(content)))
+
+
+def _other_sheets(source: Source, sheets: Sequence[str]) -> str:
+    """Note which sheet of a workbook is read and which are not; return a hint for errors that names these."""
+    from smalltext_cli.console import InputFileError, listed_names
+
+    if source.sheet is not None and source.sheet not in sheets:
+        advice = "Give --sheet one of these, or leave it out to read the first."
+        raise InputFileError(
+            source.name, f"there is no sheet {source.sheet!r}, only {listed_names(sheets)}", advice
+        )
+    chosen = source.sheet or sheets[0]
+    others = [one for one in sheets if one != chosen]
+    if not others:
+        return ""
+    if source.sheet is None:
+        source.counts.remarks.append(
+            f"{source.name}: read the first sheet, {chosen!r}, and left out {listed_names(others)}. --sheet reads "
+            "another one."
+        )
+    return f"This is the sheet {chosen!r}; --sheet reads another one: {listed_names(others)}. "
+
+
+def _empty_sheet(name: str, hint: str) -> InputFileError:
+    from smalltext_cli.console import InputFileError
+
+    return InputFileError(name, "the sheet is empty", hint.rstrip() or "Give one whose first row is the header.")
 
 
 def _check_excel_reader(name: str) -> None:
@@ -209,8 +240,9 @@ class _Worker:
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until there are no more.
 
-    ``{"open": path, "is_excel": false}`` is answered with the names and types of the columns and the number of
-    rows, and ``{"columns": names, "start": row, "rows": count}`` with that part of the file that was opened last.
+    ``{"open": path, "is_excel": false, "sheet": null}`` is answered with the names and types of the columns, the
+    number of rows and the names of the sheets of a workbook. The answer to ``{"columns": names, "start": row,
+    "rows": count}`` is that part of the file that was opened last.
     """
     import polars as pl
     from polars import selectors
@@ -224,10 +256,15 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
         request = json.loads(line)
         try:
             if "open" in request:
-                opened = _workbook(request["open"]) if request["is_excel"] else _parquet(request["open"])
+                sheets: list[str] = []
+                if request["is_excel"]:
+                    opened, sheets = _workbook(request["open"], request["sheet"])
+                else:
+                    opened = pl.scan_parquet(request["open"], glob=False, hive_partitioning=False)
                 rows = opened.select(pl.len()).collect().item()
                 types = {name: str(kind) for name, kind in opened.collect_schema().items()}
-                send(_SCHEMA, json.dumps({"columns": list(types), "types": types, "rows": rows}).encode())
+                schema = {"columns": list(types), "types": types, "rows": rows, "sheets": sheets}
+                send(_SCHEMA, json.dumps(schema).encode())
             elif opened is not None:
                 buffer = io.BytesIO()
                 # By names: a string alone could be taken for a pattern.
@@ -239,17 +276,26 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
             send(_REFUSAL, json.dumps(str(error)).encode())
 
 
-def _parquet(path: str) -> LazyFrame:
+def _workbook(path: str, sheet: str | None) -> tuple[LazyFrame, list[str]]:
+    """Read a sheet of a workbook, by default the first, and the names of all sheets.
+
+    The types of the columns are those of all cells. If there is no such sheet, there are no columns.
+    """
+    import fastexcel  # type: ignore[import-not-found,unused-ignore]
     import polars as pl
 
-    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
-
-
-def _workbook(path: str) -> LazyFrame:
-    """Read the first sheet of a workbook; the types of its columns are those of all cells."""
-    import polars as pl
-
-    return pl.read_excel(path, engine="calamine", infer_schema_length=None, drop_empty_rows=False).lazy()
+    sheets = list(fastexcel.read_excel(path).sheet_names)
+    if sheet is not None and sheet not in sheets:
+        return pl.LazyFrame(), sheets
+    chosen = {"sheet_id": 1} if sheet is None else {"sheet_name": sheet}
+    options = {
+        "engine": "calamine",
+        "infer_schema_length": None,
+        "drop_empty_rows": False,
+        "raise_if_empty": False,
+    }
+    found = pl.read_excel(path, **chosen, **options)  # type: ignore[call-overload]
+    return found.lazy(), sheets
 
 
 if __name__ == "__main__":

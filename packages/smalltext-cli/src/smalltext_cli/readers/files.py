@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from glob import has_magic
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, cast, get_args
 
@@ -154,7 +155,8 @@ class Source:
     `stream` is decompressed if the file `is_compressed`, and `head` are its first bytes. `check_unchanged`
     raises InputFileError if the file was changed since it was opened. `header` is filled with the names of the
     columns once they are read; JSON has none, since each object has its own keys. `types` are those of the columns
-    of Parquet and Excel. `skip` is the number of rows of a Parquet file to leave out at its beginning.
+    of Parquet and Excel. `skip` is the number of rows of a Parquet file to leave out at its beginning, and `sheet`
+    the name of the sheet of a workbook to read; by default the first.
     """
 
     path: str
@@ -168,6 +170,7 @@ class Source:
     header: list[str] = field(default_factory=list)
     types: dict[str, str] = field(default_factory=dict)
     skip: int = 0
+    sheet: str | None = None
     file: BinaryIO | None = None
     size: int = 0
 
@@ -216,6 +219,10 @@ def open_source(path: str, file_format: InputFormat | None = None) -> Iterator[S
         while it is read.
     """
     known = _file_format(file_format)
+    if Path(path).is_dir() or (has_magic(path) and not os.path.lexists(path)):
+        kind = "a folder" if Path(path).is_dir() else "a glob, or a file that does not exist"
+        advice = "Give the path of one file; `smalltext predict` alone takes folders and globs."
+        raise InputFileError(path, f"this is {kind}", advice)
     if path == STDIN:
         with io.BufferedReader(PeekableStream(cast(io.BufferedReader, sys.stdin.buffer))) as stream:
             yield _source(path, "standard input", known, stream)

@@ -97,6 +97,7 @@ class Request:
             "--text-column": self.reader.text_column,
             "--format": self.reader.file_format,
             "--quoting": self.reader.quoting,
+            "--sheet": self.reader.sheet,
             "--proba": self.proba,
             "--top": self.top,
             "--output-format": self.output_format,

@@ -1,0 +1,119 @@
+"""Excel workbooks: which sheet is read, and what is said about the others."""
+
+from __future__ import annotations
+
+import zipfile
+
+import pytest
+
+LABELLED = [["text", "label"], *([f"{word} {n}", word] for n in range(4) for word in ("good", "bad"))]
+
+
+def workbook(path, **sheets):
+    """Write the smallest workbook: sheets with strings in their cells, in the order in which they are given."""
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006"
+
+    def relations(kind, *targets):
+        each = "".join(
+            f'<Relationship Id="r{number}" Type="{office}/{kind}" Target="{target}"/>'
+            for number, target in enumerate(targets)
+        )
+        return f'<Relationships xmlns="{package}/relationships">{each}</Relationships>'
+
+    listed = "".join(
+        f'<sheet name="{name}" sheetId="{number + 1}" r:id="r{number}"/>' for number, name in enumerate(sheets)
+    )
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{package}/content-types"></Types>',
+        "_rels/.rels": relations("officeDocument", "xl/workbook.xml"),
+        "xl/_rels/workbook.xml.rels": relations("worksheet", *(f"worksheets/{name}.xml" for name in sheets)),
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{listed}</sheets></workbook>',
+    }
+    for name, rows in sheets.items():
+        cells = "".join(
+            "<row>" + "".join(f'<c t="inlineStr"><is><t>{cell}</t></is></c>' for cell in row) + "</row>"
+            for row in rows
+        )
+        content = f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>'
+        parts[f"xl/worksheets/{name}.xml"] = content
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+
+
+def test_a_workbook_is_read(smalltext, model, tmp_path):
+    pytest.importorskip("fastexcel")
+    workbook(tmp_path / "new.xlsx", S=[["id", "text"], ["007", "buy pills"], ["8", "lunch tomorrow"]])
+    ended = smalltext("predict", model, tmp_path / "new.xlsx")
+    assert [line.rsplit(",", 1)[0] for line in ended.out.splitlines()] == [
+        "id,text,label",
+        "007,buy pills,spam",
+        "8,lunch tomorrow,ham",
+    ]
+    (tmp_path / "new.csv").write_bytes((tmp_path / "new.xlsx").read_bytes())
+    assert "rename the workbook to .xlsx" in smalltext("predict", model, tmp_path / "new.csv").err
+
+
+def test_a_damaged_workbook_is_refused_in_one_line(smalltext, model, tmp_path):
+    pytest.importorskip("fastexcel")
+    (tmp_path / "new.xlsx").write_bytes(b"PK\x03\x04" + b"x" * 100)
+    ended = smalltext("predict", model, tmp_path / "new.xlsx")
+    assert ended.code == 2
+    assert "this is no sound Excel" in ended.err
+
+
+def test_a_workbook_without_its_reader_names_the_extra(smalltext, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("smalltext_cli.readers.binary.find_spec", lambda name: None)
+    workbook(tmp_path / "new.xlsx", S=[["text"], ["buy pills"]])
+    ended = smalltext("predict", model, tmp_path / "new.xlsx")
+    assert ended.code == 2
+    assert "pip install 'smalltext-cli[excel]'" in ended.err
+
+
+@pytest.fixture
+def three_sheets(tmp_path):
+    pytest.importorskip("fastexcel")
+    path = tmp_path / "mails.xlsx"
+    workbook(path, Data=LABELLED, Notes=[["remark"], ["done"]], Old=LABELLED[:5])
+    return path
+
+
+def test_the_first_sheet_is_read_and_the_others_are_named(smalltext, three_sheets, tmp_path):
+    ended = smalltext("train", three_sheets, "-c", "sklearn", "-o", tmp_path / "m")
+    assert "8 texts in 2 classes" in ended.err
+    assert "read the first sheet, 'Data', and left out 'Notes', 'Old'. --sheet reads another one." in ended.err
+
+
+def test_a_sheet_is_read_by_its_name(smalltext, model, three_sheets):
+    ended = smalltext("predict", model, three_sheets, "--sheet", "Old")
+    assert "Labelled 4 texts" in ended.err
+    assert "left out" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("sheet", "message"),
+    [
+        ("old", "there is no sheet 'old', only 'Data', 'Notes', 'Old'"),
+        ("Notes", "no column 'text', only 'remark'. This is the sheet 'Notes'; --sheet reads another one: 'Data'"),
+    ],
+)
+def test_a_sheet_that_cannot_be_read_names_the_others(smalltext, three_sheets, sheet, message):
+    ended = smalltext("audit", three_sheets, "--sheet", sheet)
+    assert ended.code == 2
+    assert message in ended.err.splitlines()[-1]
+
+
+def test_an_empty_first_sheet_names_the_others(smalltext, model, tmp_path):
+    pytest.importorskip("fastexcel")
+    workbook(tmp_path / "new.xlsx", Readme=[], Data=LABELLED)
+    ended = smalltext("predict", model, tmp_path / "new.xlsx")
+    assert ended.code == 2
+    assert "the sheet is empty. This is the sheet 'Readme'; --sheet reads another one: 'Data'" in ended.err
+
+
+def test_a_sheet_is_for_workbooks(smalltext, model, mails):
+    ended = smalltext("evaluate", model, mails, "--sheet", "Data")
+    assert ended.code == 2
+    assert "--sheet is for Excel workbooks" in ended.err
