@@ -155,8 +155,8 @@ class Source:
     `stream` is decompressed if the file `is_compressed`, and `head` are its first bytes. `check_unchanged`
     raises InputFileError if the file was changed since it was opened. `header` is filled with the names of the
     columns once they are read; JSON has none, since each object has its own keys. `types` are those of the columns
-    of Parquet and Excel. `skip` is the number of rows of a Parquet file to leave out at its beginning, and `sheet`
-    the name of the sheet of a workbook to read; by default the first.
+    of Parquet and Excel. `skip` is the number of rows of a Parquet file to leave out at its beginning, `sheet` the
+    sheet of a workbook.
     """
 
     path: str
@@ -219,10 +219,9 @@ def open_source(path: str, file_format: InputFormat | None = None) -> Iterator[S
         while it is read.
     """
     known = _file_format(file_format)
-    if Path(path).is_dir() or (has_magic(path) and not os.path.lexists(path)):
-        kind = "a folder" if Path(path).is_dir() else "a glob, or a file that does not exist"
+    if (is_folder := Path(path).is_dir()) or (has_magic(path) and not os.path.lexists(path)):
         advice = "Give the path of one file; `smalltext predict` alone takes folders and globs."
-        raise InputFileError(path, f"this is {kind}", advice)
+        raise InputFileError(path, "this is a folder" if is_folder else "there is no such file", advice)
     if path == STDIN:
         with io.BufferedReader(PeekableStream(cast(io.BufferedReader, sys.stdin.buffer))) as stream:
             yield _source(path, "standard input", known, stream)
@@ -339,11 +338,8 @@ def known_format(path: str) -> FileFormat | None:
 
 def is_same_file(path: str, other: str) -> bool:
     """Tell whether two paths lead to one file."""
-    if path == other:
-        return True
-    return (
-        STDIN not in (path, other) and Path(path).exists() and Path(other).exists() and Path(path).samefile(other)
-    )
+    exist = STDIN not in (path, other) and Path(path).exists() and Path(other).exists()
+    return path == other or (exist and Path(path).samefile(other))
 
 
 def _format_of_content(head: bytes) -> FileFormat:
@@ -400,6 +396,4 @@ def _check_content(name: str, file_format: FileFormat, head: bytes) -> None:
 def _reason(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
-    if isinstance(error, IsADirectoryError):
-        return "this is a folder"
     return f"it cannot be read ({error.strerror})"
