@@ -193,6 +193,9 @@ def test_a_model_counts_tokens_by_its_tokenizer(tmp_path):
     found = limit_of_model(str(tmp_path), ["a b c d e", "a"])
     assert (found.max_tokens, found.texts, found.longest) == (3, 1, 5)
     assert found.share == pytest.approx(2 / 6)
+    # What a saved transformer reads, which is less if it was set so as a sentence transformer.
+    (tmp_path / "encoder.json").write_text('{"max_length": 2, "tokenizer_id": "a"}')
+    assert limit_of_model(str(tmp_path), ["a b c d e", "a"]).max_tokens == 2
 
 
 def test_a_folder_without_a_tokenizer_is_refused_before_long(smalltext, mails, tmp_path):

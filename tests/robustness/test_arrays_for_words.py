@@ -20,10 +20,11 @@ VALUES = {
 PARAMETERS = {
     "sklearn": ["calibration", "multi_label_threshold"],
     "kimcnn": ["calibration", "min_steps", "validation_set_size", "embedding_matrix", "precision"],
-    "transformers": ["calibration", "min_steps", "validation_set_size", "lr", "precision"],
+    "transformers": ["calibration", "min_steps", "max_seq_len", "validation_set_size", "lr", "precision"],
     "setfit": [
         "calibration",
         "min_steps",
+        "max_seq_len",
         "validation_set_size",
         "lr",
         "multi_target_strategy",

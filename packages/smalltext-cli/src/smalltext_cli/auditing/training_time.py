@@ -147,7 +147,7 @@ def _setfit(count: int, words: NDArray[np.int64]) -> tuple[float, float]:
     tokens, distinct = _tokens(words), count * (1 - (1 - 1 / count) ** 64)
     read = _in_training(words, 40 * distinct)
     steps = min(40, max(20, _TRAINING_TOKENS / (distinct * read)))
-    return steps * distinct * read * 1.2e-3 + count * tokens * 3e-4, 1_000 * tokens * 2.9e-4
+    return steps * (0.25 + distinct * read * 7.5e-4) + count * tokens * 3e-4, 1_000 * tokens * 2.9e-4
 
 
 def _in_training(words: NDArray[np.int64], passes: float) -> float:
