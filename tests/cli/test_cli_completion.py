@@ -28,12 +28,35 @@ def test_models_come_first_and_other_folders_lead_to_more(model, tmp_path, monke
 
 
 def test_parameters_of_the_classifier_that_is_given_are_completed():
-    context = SimpleNamespace(params={"classifier": "sklearn"})
-    assert [name for name, _ in completion.settings(context, "cal")] == ["calibration="]
-    assert completion.settings(SimpleNamespace(params={"classifier": None}), "") == []
+    for params, arguments in (({"classifier": "sklearn"}, ["mails.csv"]), ({}, ["sklearn"])):
+        context = SimpleNamespace(params=params, args=arguments)
+        assert [name for name, _ in completion.settings(context, "cal")] == ["calibration="]
+    assert completion.settings(SimpleNamespace(params={"classifier": None}, args=[]), "") == []
 
 
-@pytest.mark.parametrize("words", ["train mails.csv -c skl", "info skl", "check skl"])
+def test_the_last_name_of_a_list_is_completed():
+    assert "embeddings,sklearn" in [name for name, _ in completion.listed_classifiers("embeddings,sk")]
+    assert [name for name, _ in completion.listed_classifiers("sklearn,sk")] == []
+    found = [name for name, _ in completion.listed_strategies("random,breaking")]
+    assert found == ["random,breaking-ties"]
+
+
+def test_parameters_of_several_classifiers_are_completed_by_name():
+    assert [name for name, _ in completion.named_settings("skl")] == ["sklearn."]
+    assert [name for name, _ in completion.named_settings("sklearn.cal")] == ["sklearn.calibration="]
+    assert completion.named_settings("nosuch.") == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "compare mails.csv --classifiers skl",
+        "audit mails.csv -c skl",
+        "train mails.csv -c skl",
+        "info skl",
+        "check skl",
+    ],
+)
 def test_the_shell_is_told(process, words):
     environment = {"_SMALLTEXT_COMPLETE": "complete_bash", "COMP_WORDS": f"smalltext {words}"}
     environment["COMP_CWORD"] = str(len(words.split()))

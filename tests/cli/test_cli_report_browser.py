@@ -1,11 +1,15 @@
 """The report in a real browser, as the people see it who get it."""
 
-import json
-import os
-import shutil
-from types import SimpleNamespace
-
 import pytest
+from tests.cli.browsing import (
+    brightness_by_preference,
+    lettering_outside,
+    opened,
+    overflowing_widths,
+    prefer,
+    resize,
+    stays_text,
+)
 from tests.cli.sample_evaluations import multi_label, single_label
 
 from smalltext_cli.report import render_report
@@ -31,28 +35,6 @@ SAMPLES = {
 }
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    programs = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
-    program, driver = next(filter(None, programs), None), shutil.which("chromedriver")
-    if program is None or driver is None:
-        missing = "needs chromium and chromedriver, which are not both installed"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    quiet = ("quic", "gpu", "background-networking", "component-update", "sync")
-    for argument in ("headless", "no-sandbox", "no-first-run", *(f"disable-{what}" for what in quiet)):
-        options.add_argument(f"--{argument}")
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driven = webdriver.Chrome(options=options, service=Service(driver))
-    yield driven
-    driven.quit()
-
-
 @pytest.fixture(scope="module", params=SAMPLES)
 def sample(request):
     return SAMPLES[request.param]
@@ -63,14 +45,7 @@ def opening(browser, sample, tmp_path_factory):
     """The report, opened, and what the browser logged while it opened."""
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_bytes(render_report(sample).encode())
-    for log in ("browser", "performance"):
-        browser.get_log(log)
-    browser.get(path.as_uri())
-    logged = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    sent = [message["params"] for message in logged if message["method"] == "Network.requestWillBeSent"]
-    # The browser's own pages, such as that of a new tab, may still be loading.
-    requests = [one["request"]["url"] for one in sent if not one["documentURL"].startswith("chrome:")]
-    return SimpleNamespace(address=path.as_uri(), console=browser.get_log("browser"), requests=requests)
+    return opened(browser, path)
 
 
 @pytest.fixture
@@ -79,11 +54,6 @@ def page(browser, opening):
     assert browser.current_url == opening.address
     resize(browser, 1200)
     return browser
-
-
-def resize(browser, width):
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
 def text_of(page, selector):
@@ -95,7 +65,7 @@ def test_the_console_stays_empty(opening):
 
 
 def test_nothing_is_requested_but_the_file_itself(opening):
-    assert [url for url in opening.requests if not url.startswith("data:")] == [opening.address]
+    assert opening.requests == [opening.address]
 
 
 def test_the_figures_are_those_of_the_scores(page, sample):
@@ -137,26 +107,11 @@ def test_all_charts_are_there_and_to_be_seen(page, sample):
 
 
 def test_no_lettering_sticks_out_of_its_chart(page):
-    outside = page.execute_script(
-        "return [...document.querySelectorAll('svg.chart text')].filter(text => {"
-        "  const box = text.getBoundingClientRect(), chart = text.ownerSVGElement.getBoundingClientRect();"
-        "  return box.left < chart.left - 3 || box.right > chart.right + 3"
-        "    || box.top < chart.top - 3 || box.bottom > chart.bottom + 3;"
-        "}).map(text => `${text.ownerSVGElement.id}: ${text.textContent}`)"
-    )
-
-    assert outside == []
+    assert lettering_outside(page) == []
 
 
 def test_nothing_overflows_sideways_on_a_phone_or_a_desk(page):
-    overflowing = []
-    page.execute_script("document.querySelectorAll('details').forEach(one => { one.open = true })")
-    for width in (320, 390, 768, 1200):
-        resize(page, width)
-        if page.execute_script("return document.documentElement.scrollWidth") > width:
-            overflowing.append(width)
-
-    assert overflowing == []
+    assert overflowing_widths(page) == []
 
 
 def test_all_charts_but_the_matrix_fit_into_their_room(page):
@@ -173,16 +128,11 @@ def test_all_charts_but_the_matrix_fit_into_their_room(page):
 
 
 def test_what_strangers_wrote_stays_text(page, sample):
-    harmed, made = page.execute_script(
-        "return [window.harmed === true, document.querySelectorAll('script, img, b, iframe').length]"
-    )
-
-    assert (harmed, made) == (False, 0)
+    assert stays_text(page)
 
 
 def test_texts_of_the_cells_are_seen_once_their_cell_is_opened_also_on_a_phone_and_in_the_dark(page, sample):
-    wish = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", wish)
+    prefer(page, "dark")
     resize(page, 390)
     seen = page.execute_script(
         "return [...document.querySelectorAll('.cell')].map(cell => {"
@@ -196,20 +146,14 @@ def test_texts_of_the_cells_are_seen_once_their_cell_is_opened_also_on_a_phone_a
         "  return [closed, cell.open && box.height > 10 && box.right <= innerWidth, contrast > 500];"
         "})"
     )
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    prefer(page, None)
 
     assert seen
     assert all(one == [False, True, True] for one in seen), seen
 
 
 def test_the_page_follows_the_wish_for_light_or_dark(page):
-    brightness = {}
-    for scheme in ("light", "dark"):
-        wish = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-        page.execute_cdp_cmd("Emulation.setEmulatedMedia", wish)
-        colour = page.execute_script("return getComputedStyle(document.body).backgroundColor")
-        brightness[scheme] = sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(",")))
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    brightness = brightness_by_preference(page)
 
     assert brightness["dark"] < 150 < 600 < brightness["light"]
 

@@ -1,7 +1,8 @@
-"""What the shell completes: names of classifiers, folders of models, and parameters of ``--set``."""
+"""What the shell completes: classifiers, folders of models, query strategies, and parameters of ``--set``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,11 +36,46 @@ def classifiers_and_models(incomplete: str) -> list[str | tuple[str, str]]:
     return [*classifier_names(incomplete), *model_folders(incomplete)]
 
 
+def listed_classifiers(incomplete: str) -> list[tuple[str, str]]:
+    """Return classifiers for a list with commas, whose last name is completed; those given before are left out."""
+    return _listed(incomplete, {name: spec.summary for name, spec in classifiers().items()})
+
+
+def listed_strategies(incomplete: str) -> list[tuple[str, str]]:
+    """Return query strategies for a list with commas, or for one name."""
+    from smalltext_cli.compare.strategies import STRATEGIES
+
+    return _listed(incomplete, {name: one.library for name, one in STRATEGIES.items()})
+
+
+def _listed(incomplete: str, known: Mapping[str, str]) -> list[tuple[str, str]]:
+    before, comma, last = incomplete.rpartition(",")
+    given = before.split(",")
+    return [
+        (f"{before}{comma}{name}", meaning)
+        for name, meaning in known.items()
+        if name.startswith(last) and name not in given
+    ]
+
+
+def named_settings(incomplete: str) -> list[tuple[str, str]]:
+    """Return the parameters of all classifiers, as ``NAME.key=``; without a dot, the names with one."""
+    name, dot, key = incomplete.partition(".")
+    if not dot:
+        return [(f"{found}.", meaning) for found, meaning in classifier_names(name)]
+    return [(f"{name}.{found}", meaning) for found, meaning in _parameters(name, key)]
+
+
 def settings(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Return the parameters, as ``name=``, that begin so, of the classifier that is given before."""
+    # An argument is not parsed yet where the value of an option is missing at the end, as it is here.
+    name = next(iter(context.args), None)
+    return _parameters(context.params.get("classifier") or context.params.get("name") or name, incomplete)
+
+
+def _parameters(name: object, incomplete: str) -> list[tuple[str, str]]:
     from smalltext_cli.shipped_parameters import shipped_parameters
 
-    name = context.params.get("classifier") or context.params.get("name")
     with suppress(Exception):  # completion prints no errors
         parameters = shipped_parameters(classifier_spec(str(name)))
         if parameters is not None:

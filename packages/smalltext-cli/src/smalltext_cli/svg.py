@@ -82,7 +82,7 @@ def chart(key: str, title: str, description: str, size: tuple[float, float], *co
         role="img",
         aria_labelledby=f"{key}-title {key}-desc",
         viewBox=f"0 0 {_number(width)} {_number(height)}",
-        style=f"min-width:{_number(round(width * 0.75))}px;max-width:{_number(round(width * 1.25))}px",
+        style=f"min-width:{_number(round(width * 0.65))}px;max-width:{_number(round(width * 1.25))}px",
     )
 
 

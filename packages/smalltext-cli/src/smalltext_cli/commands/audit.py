@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smalltext_cli import commands
+from smalltext_cli import commands, completion
 from smalltext_cli.console import (
     UsageError,
     counted,
@@ -57,6 +57,7 @@ def audit(
             metavar="NAME",
             help="The classifier by which likely wrong labels are found. By default embeddings, or else sklearn.",
             show_default=False,
+            autocompletion=completion.classifier_names,
         ),
     ] = None,
     model: Annotated[

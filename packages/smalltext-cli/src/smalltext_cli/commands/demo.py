@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from smalltext_cli import commands
 from smalltext_cli.console import UsageError, print_line
 from smalltext_core.atomic import expanded
 
@@ -31,9 +32,7 @@ def demo(
             callback=expanded,
         ),
     ] = Path("smalltext-demo"),
-    classifier: Annotated[
-        str, typer.Option("--classifier", "-c", metavar="NAME", help="One of those that `smalltext list` shows.")
-    ] = "sklearn",
+    classifier: commands.ClassifierOption = "sklearn",
 ) -> None:
     """Show train, evaluate and predict on real texts: BBC news articles in five classes.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smalltext_cli import completion
 from smalltext_cli.commands.study import StudyOptions, with_study_options
 from smalltext_cli.console import (
     new_table,
@@ -29,6 +30,7 @@ def simulate(
             help="Query strategies of small-text or scikit-activeml; random is always included. By default "
             "least-confidence and breaking-ties; category-vector-inconsistency with --multi-label.",
             show_default=False,
+            autocompletion=completion.listed_strategies,
         ),
     ] = None,
     rounds: Annotated[int, typer.Option(metavar="N", min=1, help="How often texts are chosen and labelled.")] = 20,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import typer
 
-from smalltext_cli import commands
+from smalltext_cli import commands, completion
 from smalltext_cli.console import print_json, print_message, set_verbosity
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ Classifiers = typing.Annotated[
         metavar="NAME,NAME,...",
         help="The classifiers; by default all installed ones that need no settings.",
         show_default=False,
+        autocompletion=completion.listed_classifiers,
     ),
 ]
 NamedSettings = typing.Annotated[
@@ -49,6 +50,7 @@ NamedSettings = typing.Annotated[
         metavar="NAME.KEY=VALUE",
         help="A parameter of one classifier, such as setfit.model=./minilm. Repeat for several.",
         show_default=False,
+        autocompletion=completion.named_settings,
     ),
 ]
 Repeats = typing.Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smalltext_cli import commands
+from smalltext_cli import commands, completion
 from smalltext_cli.console import OutputError, counted, note, print_message, set_verbosity, working
 from smalltext_cli.readers.files import STDIN
 from smalltext_core.atomic import expanded
@@ -62,6 +62,7 @@ def suggest(
             metavar="NAME",
             help="A query strategy of small-text or scikit-activeml instead, by the name that simulate takes.",
             show_default=False,
+            autocompletion=completion.listed_strategies,
         ),
     ] = None,
     text_column: commands.TextColumn = "text",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from smalltext_cli.compare.intervals import Interval, Metric, difference, t_interval
 from smalltext_cli.compare.strategies import RANDOM
-from smalltext_cli.compare.summary import METRIC_NAMES, counted_points
+from smalltext_cli.compare.summary import METRIC_NAMES, counted_points, sentence
 from smalltext_cli.console import counted
 
 
@@ -153,7 +153,7 @@ class Learning:
             f"{name} failed in {counted(len(errors), 'run')} ({errors[0].rstrip('.')})"
             for name, errors in self.failures.items()
         ]
-        return "; ".join(clauses) + "." if clauses else "No simulation finished."
+        return sentence(clauses, self.strategies) if clauses else "No simulation finished."
 
     def _clauses(self, classifier: str) -> list[str]:
         others = [name for name in self.strategies if name != RANDOM and self.lead(classifier, name) is not None]

@@ -128,13 +128,14 @@ def _over_time(run: Comparison) -> list[Series]:
 def _row(place: Place, summary: Summary) -> dict[str, Any]:
     leaders = summary.leaders(place.shots)
     lead = summary.leads[place.shots].get(place.classifier)
-    behind = ""
+    behind = ("", "")
     if leaders and place.classifier == leaders[0]:
-        behind = "best"
+        behind = ("best", "")
     elif lead is not None:
-        behind = f"{-100 * lead.mean:+.1f}"
+        bounds = ""
         if lead.low is not None and lead.high is not None:
-            behind += f" ({-100 * lead.high:+.1f} to {-100 * lead.low:+.1f})"
+            bounds = f"{_behind(lead.high)} to {_behind(lead.low)}"
+        behind = (_behind(lead.mean), bounds)
     return {
         "classifier": place.classifier,
         "number": list(summary.classifiers).index(place.classifier),
@@ -144,6 +145,11 @@ def _row(place: Place, summary: Summary) -> dict[str, Any]:
         "figures": [figure(name, place.interval(name)) for name in FIGURES],
         "errors": [place.errors[repeat] for repeat in sorted(place.errors)],
     }
+
+
+def _behind(lead: float) -> str:
+    """Return the distance to the best in percentage points; a zero has no minus."""
+    return f"{round(-100 * lead, 1) + 0.0:+.1f}"
 
 
 def figure(name: str, interval: Interval | None) -> tuple[str, str]:

@@ -60,6 +60,20 @@ class Place:
         return t_interval(values, lowest, highest) if values else None
 
 
+def sentence(clauses: Sequence[str], names: Sequence[str]) -> str:
+    """Join clauses to a sentence, which begins with a capital letter unless it begins with one of the names.
+
+    Examples
+    --------
+    >>> sentence(["with setfit, no strategy is better", "random failed"], ["random", "setfit"])
+    'With setfit, no strategy is better; random failed.'
+    >>> sentence(["setfit is best"], ["setfit"])
+    'setfit is best.'
+    """
+    joined = "; ".join(clauses) + "."
+    return joined if joined.startswith(tuple(f"{name} " for name in names)) else joined[0].upper() + joined[1:]
+
+
 class Summary:
     """All cells of a comparison, by classifier and number of texts a class.
 
@@ -166,7 +180,7 @@ class Summary:
             if leaders:
                 clauses.append(self._of_group(self.leaders(shots[0]), shots))
         clauses += [self._failed(name, errors) for name, errors in self.failures.items()]
-        return "; ".join(clauses) + "." if clauses else "No classifier finished."
+        return sentence(clauses, self.classifiers) if clauses else "No classifier finished."
 
     def _of_group(self, leaders: Sequence[str], shots: list[int | str]) -> str:
         where = shots_range(shots)
