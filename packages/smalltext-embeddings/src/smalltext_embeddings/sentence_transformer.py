@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,14 +17,16 @@ if TYPE_CHECKING:
     import torch
 
     from smalltext_torch.device import Precision
+    from smalltext_torch.inference import PackedTransformer
     from smalltext_torch.tokenization import SentenceTokenizer
 
 
 class SentenceTransformerEncoder(Encoder):
     """The embeddings of a sentence transformer, from a folder that is checked before any library reads it.
 
-    In float32 on a CPU, a text is padded to a width that depends on its own length: its vector does not depend on
-    the other texts. Elsewhere it depends on them by rounding errors.
+    In float32 on a CPU, the vector of a text does not depend on the other texts: a BERT reads several as one
+    sequence, and other networks read texts of equal length, without padding. Elsewhere a vector depends on the
+    other texts by rounding errors.
     """
 
     kind = "sentence-transformers"
@@ -62,6 +63,7 @@ class SentenceTransformerEncoder(Encoder):
     def loaded(self) -> LoadedTransformer:
         """The sentence transformer, its tokenizer and its settings; it is read when it is first needed."""
         from smalltext_torch.device import Precision, TorchRandomness, check_precision, resolve_device
+        from smalltext_torch.inference import PackedTransformer
         from smalltext_torch.pretrained_files import temporary_folder
         from smalltext_torch.sentence_transformer import (
             load_pretrained,
@@ -90,7 +92,9 @@ class SentenceTransformerEncoder(Encoder):
         body = body.to(device).requires_grad_(requires_grad=False).eval()
         tokenizer = SentenceTokenizer.of(body, "auto")
         left_out, dimensions = prompt_length(body, tokenizer.prompt), num_dimensions(body)
-        loaded = LoadedTransformer(content, body, tokenizer, left_out, dimensions, precision)
+        exact = device.type == "cpu" and precision.dtype is None
+        packed = PackedTransformer(body) if exact and body[0].auto_model.config.model_type == "bert" else None
+        loaded = LoadedTransformer(content, body, tokenizer, left_out, dimensions, precision, packed)
         with damage_explained(self.name):
             if not np.isfinite(loaded.encode(list(SAMPLE))).all():
                 raise ValueError("its weights give NaN or infinity")
@@ -111,10 +115,9 @@ class LoadedTransformer(NamedTuple):
     prompt_length: int | None
     dimensions: int
     precision: Precision
+    packed: PackedTransformer | None
 
     def encode(self, texts: list[str]) -> Vectors:
-        from torch.nn.functional import pad
-
         from smalltext_torch.batching import make_batch
         from smalltext_torch.device import inference
         from smalltext_torch.tokenization import tokenize
@@ -125,42 +128,38 @@ class LoadedTransformer(NamedTuple):
         tokenizer.check(tokens, "texts")
         further = {} if self.prompt_length is None else {"prompt_length": self.prompt_length}
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        for rows, width in _batches(tokens.lengths, precision, tokenizer.max_length) if texts else ():
-            batch = make_batch(tokens, rows, precision.device, tokenizer.padding, precision.widths)
-            if width > batch.tokens.shape[1]:
-                columns = (0, width - batch.tokens.shape[1])
-                batch = replace(batch, tokens=pad(batch.tokens, columns, value=tokenizer.padding))
-            features = {"input_ids": batch.tokens, "attention_mask": batch.mask.long(), **further}
+        for rows in self._batches(tokens.lengths) if texts else ():
             with inference(self.body, precision):
-                vectors[rows] = self.body(features)["sentence_embedding"].float().cpu().numpy()
+                if self.packed is None:
+                    batch = make_batch(tokens, rows, precision.device, tokenizer.padding, precision.widths)
+                    features = {"input_ids": batch.tokens, "attention_mask": batch.mask.long(), **further}
+                    found = self.body(features)["sentence_embedding"]
+                else:
+                    found = self.packed.embeddings(tokens.take(rows), further)
+                vectors[rows] = found.float().cpu().numpy()
         return vectors
 
+    def _batches(self, lengths: NDArray[np.int64]) -> Iterator[Any]:
+        """Divide texts into batches by their numbers of tokens.
 
-def _batches(lengths: NDArray[np.int64], precision: Precision, longest: int) -> Iterator[tuple[Any, int]]:
-    """Divide texts into batches by their numbers of tokens, and yield to which width each is padded, at least.
+        In float32 on a CPU, nothing is padded, so that a vector depends on the text alone: the texts of a batch
+        are packed, or equally long. A small matrix product adds in another order than a large one, and the size
+        from which on depends on the number of threads: small batches are filled up with texts that they hold.
+        """
+        import torch
 
-    No width is more than `longest`, since the model may have no position for what is beyond.
+        from smalltext_torch.batching import prediction_batches
+        from smalltext_torch.device import token_budget
 
-    In float32 on a CPU the width depends on the text alone, and so does whether there is padding at all, without
-    which libraries compute otherwise. A small matrix product adds in another order than a large one, and the size
-    from which on depends on the number of threads: small batches are filled up with texts that they hold already.
-    """
-    import torch
-
-    from smalltext_torch.batching import prediction_batches
-    from smalltext_torch.device import token_budget
-
-    budget, threads = token_budget(precision.device), torch.get_num_threads()
-    if precision.device.type != "cpu" or precision.dtype is not None:
-        for rows in prediction_batches(lengths, budget, precision.widths):
-            yield rows, 0
-        return
-    least = 32 if threads == 1 else 128 * threads
-    steps = 2.0 ** np.maximum(np.ceil(np.log2(lengths)) - 4, 0)  # widths are at most an eighth too large
-    widths = np.minimum(np.ceil(lengths / steps) * steps, longest).astype(np.int64)
-    keys = 2 * widths + (lengths < widths)
-    order = np.argsort(keys, kind="stable")
-    for group in np.split(order, np.flatnonzero(np.diff(keys[order])) + 1):
-        width = int(widths[group[0]])
-        for rows in np.array_split(group, -(-len(group) * width // budget)):
-            yield np.resize(rows, max(len(rows), -(-least // width))), width
+        budget, threads = token_budget(self.precision.device), torch.get_num_threads()
+        if self.precision.device.type != "cpu" or self.precision.dtype is not None:
+            yield from prediction_batches(lengths, budget, self.precision.widths)
+            return
+        order = np.arange(len(lengths)) if self.packed else np.argsort(lengths, kind="stable")
+        starts = np.diff(lengths[order].cumsum() // budget) > 0
+        if self.packed is None:
+            starts |= np.diff(lengths[order]) > 0
+        for rows in np.split(order, np.flatnonzero(starts) + 1):
+            while 0 < lengths[rows].sum() < (32 if threads == 1 else 128 * threads):
+                rows = np.append(rows, rows)
+            yield rows

@@ -157,7 +157,8 @@ class Tokens:
 
     def __call__(self, texts: list[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the tokens of all texts, and where those of each one begin, and the last ones end."""
-        plain = [self.by_word and self._is_plain(text) for text in texts]
+        longest = self.model.max_length if self.by_word else -1  # in characters, so that no text is cut
+        plain = [len(text) <= longest and text.isascii() and text.isprintable() for text in texts]
         parts = [text.split() if simple else [text] for text, simple in zip(texts, plain, strict=True)]
         number_of = {part: number for number, part in enumerate(dict.fromkeys(chain.from_iterable(parts)))}
         whole = {text for text, simple in zip(texts, plain, strict=True) if not simple}
@@ -169,10 +170,6 @@ class Tokens:
         shifts = (counts.cumsum() - counts)[numbers] - ends[:-1]
         starts = ends[np.append(0, np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)).cumsum())]
         return flat[np.arange(ends[-1]) + np.repeat(shifts, counts[numbers])], starts
-
-    def _is_plain(self, text: str) -> bool:
-        """Return whether a text has the tokens of its words; it is so short that it is not cut."""
-        return len(text) <= self.model.max_length and text.isascii() and text.isprintable()
 
     def _tokens_of(self, parts: Iterable[str], whole: set[str]) -> list[list[int]]:
         """Return the tokens of words, which are remembered, and of whole texts, which are not."""
