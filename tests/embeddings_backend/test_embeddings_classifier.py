@@ -248,6 +248,14 @@ def test_wrong_parameters_are_refused(parameters, message):
         EmbeddingClassifier(HashedWords(), 2, **parameters)
 
 
+@pytest.mark.parametrize("argument", ["device", "precision"])
+@pytest.mark.parametrize("value", [{}, ["cpu"], {"cpu"}, np.zeros(3), np.ma.masked, "cuda"], ids=repr)
+def test_a_static_model_computes_nowhere_else(static_model, argument, value):
+    for encoder in (static_model, HashedWords()):
+        with pytest.raises(InvalidInputError, match=f"{argument}.*Give it with the name or folder of a sentence"):
+            EmbeddingClassifier(encoder, 2, **{argument: value})
+
+
 def test_embeddings_of_another_encoder_are_refused():
     classifier = EmbeddingClassifier(HashedWords(), 3).fit(TRAIN_SET)
     assert classifier.predict(EmbeddingDataset(np.ones((2, 64)))).shape == (2,)

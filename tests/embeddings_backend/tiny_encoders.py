@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,17 @@ def write_static_model(folder: Path, dimensions: int = 32, seed: int = 0) -> Pat
     vectors = np.random.default_rng(seed).normal(size=(len(words) + 1, dimensions)).astype(np.float32)
     StaticModel(vectors, tokenizer, normalize=True).save_pretrained(folder)
     return folder
+
+
+@cache
+def _home() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="tiny-static-model-")
+
+
+@cache
+def tiny_static_model() -> str:
+    """Return the folder of a tiny static model, which is there until the tests end."""
+    return str(write_static_model(Path(_home().name, "model"), dimensions=8))
 
 
 class HashedWords:

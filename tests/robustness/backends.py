@@ -11,6 +11,9 @@ from smalltext_testing.sample_data import training_texts
 NAMES = tuple(
     name for name in ("sklearn", "kimcnn", "transformers", "setfit") if find_spec(f"smalltext_{name}") is not None
 )
+FUZZED = (*NAMES, "embeddings") if find_spec("smalltext_embeddings") and find_spec("model2vec") else NAMES
+"""Those that random calls are made of, and whose saved models are damaged."""
+
 TRAIN_SET = training_texts(3, multi_label=False)
 
 
@@ -23,9 +26,9 @@ def parameters(name: str) -> dict[str, Any]:
 
         return {"num_epochs": 1, "model": tiny_model()}
     if name == "embeddings":
-        from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
+        from embeddings_backend.tiny_encoders import tiny_static_model
 
-        return {"encoder": tiny_sentence_transformer()}
+        return {"encoder": tiny_static_model()}
     return {}
 
 

@@ -54,7 +54,9 @@ HANG_SECONDS = 300
 
 def settings(rng: random.Random, name: str, most: int, hostile_share: float) -> dict[str, Any]:
     """Return some parameters of the builder of a backend, and their values."""
-    known = [parameter for parameter in builder_parameters(name) if parameter not in ("model", "num_classes")]
+    known = [
+        parameter for parameter in builder_parameters(name) if parameter not in ("model", "encoder", "num_classes")
+    ]
     chosen = rng.sample(known, min(rng.randrange(most + 1), len(known)))
     return {
         parameter: hostile(rng) if rng.random() < hostile_share else plausible(rng, parameter)

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_array, csr_matrix
 
 import smalltext_core as core
+from robustness import backends
 
 TEXTS = (
     *(
@@ -107,6 +108,9 @@ def plausible(rng: random.Random, name: str) -> Any:
         "size": (1, 2, 8, 0.2, 0.5),
         "lr": (1e-3, 1e-2, 1.0),
         "heights": ((2,), (2, 3), [1]),
+        "embedding_cache": (0, 1000, 2**20, "cache"),
+        "label_texts": (None, {0: "a fine film"}, {0: ["dull", "bad"], 2: "far too long"}),
+        "head": ("auto", 0.1, 10, 3.0),
         "device": (None, "cpu"),
         "precision": ("float32", "auto"),
         "strategy": ("oversampling", "unique", "undersampling"),
@@ -199,6 +203,10 @@ def encoded(rng: random.Random, name: str, found: list[str] | None = None, y: ob
         from smalltext_transformers import TransformersDataset
 
         return TransformersDataset.from_texts(found, y, tokenizer(), max_length=rng.choice([None, 3, 16]))
+    if name == "embeddings":
+        from smalltext_embeddings import EmbeddingDataset
+
+        return EmbeddingDataset.from_texts(found, y, encoder=backends.parameters(name)["encoder"])
     return core.TextDataset(found, y)
 
 
@@ -217,8 +225,8 @@ def model(name: str) -> dict[str, Any]:
     """Return the parameters that make a classifier of a backend small."""
     if name == "kimcnn":
         return {"num_epochs": 1, "embedding_dim": 4, "out_channels": 2, "kernel_heights": (2,)}
-    if name == "sklearn":
-        return {}
+    if name in ("sklearn", "embeddings"):
+        return backends.parameters(name)
     from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
     from transformers_backend.tiny_models import tiny_model
 

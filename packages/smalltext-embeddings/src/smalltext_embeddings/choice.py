@@ -20,7 +20,6 @@ from smalltext_embeddings.static import StaticEncoder
 if TYPE_CHECKING:
     import torch
 
-SENTENCE_TRANSFORMERS = SentenceTransformerEncoder.kind
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _FILES = ("*.json", "*.txt", "*.model", "*.spm", "bpe.codes", "prophetnet.tokenizer")
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "SMALL_TEXT_OFFLINE")
@@ -73,7 +72,8 @@ def as_encoder(
     """
     found = _found(encoder, device, precision, download)
     for argument, given, default in (("device", device, None), ("precision", precision, "float32")):
-        if given not in (default, getattr(found, argument, default)):
+        known = (default, getattr(found, argument, default))
+        if not any(isinstance(given, type(one)) and given == one for one in known):
             advice = "Give it with the name or folder of a sentence transformer."
             raise InvalidInputError(argument, shown(given), f"{default!r} for {found!r}", advice)
     return found
@@ -99,7 +99,7 @@ def _found(encoder: object, device: Any, precision: Any, download: bool) -> Enco
     if kind is None:
         given = f"{shown(name)}, which is neither a static model of model2vec nor a sentence transformer"
         raise InvalidInputError("encoder", given, WAYS)
-    if kind == SENTENCE_TRANSFORMERS:
+    if kind == SentenceTransformerEncoder.kind:
         require(("sentence_transformers", "smalltext_torch"), kind, name)
         if device is not None or precision != "float32":  # torch is imported to check them
             from smalltext_torch.device import check_device, check_precision
@@ -108,16 +108,16 @@ def _found(encoder: object, device: Any, precision: Any, download: bool) -> Enco
             check_precision(precision)
     else:
         require(("model2vec",), "static", name)
+        device, precision = None, "float32"  # the caller refuses others
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     seen = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
     return _of_folder(kind, folder.resolve(), name, device, precision, seen)
 
 
 @lru_cache(maxsize=4)
-def _of_folder(kind: str, folder: Path, name: str, device: Any, precision: str, seen: object) -> Encoder:
-    """Return the encoder of a folder; `seen` differs if files have changed."""
-    del seen
-    if kind == SENTENCE_TRANSFORMERS:
+def _of_folder(kind: str, folder: Path, name: str, device: Any, precision: str, _seen: object) -> Encoder:
+    """Return the encoder of a folder; `_seen` differs if files have changed."""
+    if kind == SentenceTransformerEncoder.kind:
         return SentenceTransformerEncoder(folder, name, device, precision)
     return StaticEncoder(contents_of(folder, StaticEncoder.FILES), name)
 
@@ -135,12 +135,12 @@ def _kind_of(folder: Path) -> str | None:
             return None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         is_static = False
-    return StaticEncoder.kind if is_static else SENTENCE_TRANSFORMERS
+    return StaticEncoder.kind if is_static else SentenceTransformerEncoder.kind
 
 
 def _from_hub(name: str, download: bool) -> Path:
     """Return the folder of a model of the hub, from the local cache if it is there."""
-    require(("huggingface_hub",), SENTENCE_TRANSFORMERS, name)
+    require(("huggingface_hub",), SentenceTransformerEncoder.kind, name)
     from huggingface_hub import snapshot_download
 
     home = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
