@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -101,26 +98,3 @@ def multi_label_model(tagged: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("models") / "tagged"
     run_here("train", tagged, "-c", "sklearn", "-o", folder, "--multi-label")
     return folder
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Chromium without a window; a test that needs it is skipped where it is not installed, except in CI."""
-    programs = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
-    program, driver = next(filter(None, programs), None), shutil.which("chromedriver")
-    if program is None or driver is None:
-        missing = "needs chromium and chromedriver, which are not both installed"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    quiet = ("quic", "gpu", "background-networking", "component-update", "sync")
-    for argument in ("headless", "no-sandbox", "no-first-run", *(f"disable-{what}" for what in quiet)):
-        options.add_argument(f"--{argument}")
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driven = webdriver.Chrome(options=options, service=Service(driver))
-    yield driven
-    driven.quit()

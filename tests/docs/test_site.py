@@ -7,9 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 import typer
+from tests.cli.browsing import resize
 
 from architecture import packages
 from smalltext_cli.app import app
@@ -47,6 +51,53 @@ def test_every_page_is_built(site):
         for page in pages
     ]
     assert not [str(page) for page in built if not (site / page).is_file()]
+
+
+WIDE = ("", "how-to/which-backend/", "explanation/small-data/", "reference/torch/", "reference/cli/", "tutorial/")
+"""Pages with the widest tables, pictures and code."""
+
+
+@pytest.fixture
+def address(site):
+    """Where the site is served, since pages are folders."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def cut_off(browser, address, pages):
+    """Yield what must be moved sideways to be seen, on a phone and at 1280 px."""
+    for page in pages:
+        browser.get(f"{address}{page}")
+        for width in (390, 1280):
+            resize(browser, width)
+            found = browser.execute_script(
+                "const all = [...document.querySelectorAll('.md-content *')];"
+                "const cut = all.filter(one => one.checkVisibility() && one.clientWidth"
+                "  && one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX != 'visible');"
+                "const wide = document.documentElement.scrollWidth > innerWidth ? [document.body] : [];"
+                "return [...wide, ...cut].map(one => one.textContent.trim().replace(/\\s+/g, ' ').slice(0, 80));"
+            )
+            yield from (f"{page or 'home'} at {width} px: {text}" for text in found)
+
+
+@pytest.mark.browser
+def test_nothing_is_cut_off_on_the_widest_pages(browser, site, address):
+    assert list(cut_off(browser, address, WIDE)) == []
+
+
+@pytest.mark.browser
+@pytest.mark.nightly
+def test_nothing_is_cut_off_on_any_page(browser, site, address):
+    """Marked nightly because a hundred pages are opened at two widths."""
+    pages = [
+        f"{page.parent.relative_to(site).as_posix()}/".removeprefix("./") for page in site.rglob("index.html")
+    ]
+    assert list(cut_off(browser, address, pages)) == []
 
 
 def test_no_page_loads_anything_from_elsewhere(site):
