@@ -49,6 +49,21 @@ def test_vectors_of_a_real_model_are_those_of_the_library():
     np.testing.assert_array_equal(encoder.encode(MIXED), alone)
 
 
+@pytest.mark.parametrize("architecture", ["bert", "mpnet"])
+def test_texts_are_read_without_padding_in_batches_of_many(architecture, monkeypatch):
+    """A BERT reads several texts as one sequence, others read texts of equal length together."""
+    encoder = as_encoder(tiny_sentence_transformer(architecture), device="cpu")
+    assert (encoder.loaded.packed is not None) == (architecture == "bert")
+    together = encoder.encode(MIXED)
+    np.testing.assert_allclose(np.concatenate([encoder.encode([text]) for text in MIXED]), together, atol=1e-6)
+    monkeypatch.setattr("smalltext_torch.device.token_budget", lambda _: 40)
+    lengths = np.array([3, 50, 3, 9, 2, 3, 30])
+    batches = list(encoder.loaded._batches(lengths))
+    assert set(np.concatenate(batches).tolist()) == set(range(7))
+    if architecture == "mpnet":
+        assert all(len(set(lengths[rows])) == 1 for rows in batches)
+
+
 def test_a_prompt_of_the_model_is_put_before_each_text(tmp_path):
     body = SentenceTransformer(tiny_sentence_transformer(), device="cpu")
     body.prompts, body.default_prompt_name = {"classify": "the team "}, "classify"
