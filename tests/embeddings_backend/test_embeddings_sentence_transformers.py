@@ -49,6 +49,16 @@ def test_vectors_of_a_real_model_are_those_of_the_library():
     np.testing.assert_array_equal(encoder.encode(MIXED), alone)
 
 
+def test_where_transformers_cannot_exchange_the_attention_of_bert_the_vectors_are_the_same(monkeypatch):
+    """As before version 5 of transformers."""
+    folder = tiny_sentence_transformer("bert")
+    expected = as_encoder(folder, device="cpu").encode(MIXED)
+    monkeypatch.setattr("transformers.BertPreTrainedModel._supports_attention_backend", False, raising=False)
+    encoder = as_encoder(folder, device="cpu")
+    assert encoder.loaded.packed is None
+    np.testing.assert_allclose(encoder.encode(MIXED), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("architecture", ["bert", "mpnet"])
 def test_texts_are_read_without_padding_in_batches_of_many(architecture, monkeypatch):
     """A BERT reads several texts as one sequence, others read texts of equal length together."""

@@ -93,7 +93,7 @@ class SentenceTransformerEncoder(Encoder):
         tokenizer = SentenceTokenizer.of(body, "auto")
         left_out, dimensions = prompt_length(body, tokenizer.prompt), num_dimensions(body)
         exact = device.type == "cpu" and precision.dtype is None
-        packed = PackedTransformer(body) if exact and body[0].auto_model.config.model_type == "bert" else None
+        packed = PackedTransformer(body) if exact and PackedTransformer.takes(body) else None
         loaded = LoadedTransformer(content, body, tokenizer, left_out, dimensions, precision, packed)
         with damage_explained(self.name):
             if not np.isfinite(loaded.encode(list(SAMPLE))).all():

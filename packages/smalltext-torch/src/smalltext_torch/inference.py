@@ -341,6 +341,15 @@ class PackedTransformer:
         self._network.config._attn_implementation = _PACKED
         self._further = list(body)[1:]
 
+    @staticmethod
+    def takes(body: Any) -> bool:
+        """Return whether a sentence transformer begins with a BERT whose attention can be exchanged.
+
+        Before version 5 of transformers, BERT has its own attention.
+        """
+        network = body[0].auto_model
+        return network.config.model_type == "bert" and getattr(network, "_supports_attention_backend", False)
+
     def embeddings(self, tokens: Ragged, features: Mapping[str, Any]) -> torch.Tensor:
         """Return the embeddings of texts, shape (n, dimensions).
 
