@@ -49,12 +49,12 @@ def test_vectors_of_a_real_model_are_those_of_the_library():
     np.testing.assert_array_equal(encoder.encode(MIXED), alone)
 
 
-def test_where_transformers_cannot_exchange_the_attention_of_bert_the_vectors_are_the_same(monkeypatch):
+def test_where_transformers_cannot_exchange_the_attention_of_bert_the_vectors_are_the_same(tmp_path, monkeypatch):
     """As before version 5 of transformers."""
     folder = tiny_sentence_transformer("bert")
     expected = as_encoder(folder, device="cpu").encode(MIXED)
     monkeypatch.setattr("transformers.BertPreTrainedModel._supports_attention_backend", False, raising=False)
-    encoder = as_encoder(folder, device="cpu")
+    encoder = as_encoder(str(shutil.copytree(folder, tmp_path / "model")), device="cpu")
     assert encoder.loaded.packed is None
     np.testing.assert_allclose(encoder.encode(MIXED), expected, atol=1e-6)
 
