@@ -22,19 +22,19 @@ NIGHTLY, BATCH = 20_000, 1_000
 
 def failures(counts: Mapping[str, int], first: int, folder: Path) -> list[str]:
     """Make random calls of backends in a process; return what went wrong, with the commands that repeat it."""
-    command = [sys.executable, "-m", "robustness.random_calls"]
+    command = ["-m", "robustness.random_calls"]
     for name, count in counts.items():
         (folder / name).mkdir(parents=True)
         command += [name, str(first), str(count), str(folder / name)]
     process = fork_server.run(
-        command[1:],
+        command,
         cwd=TESTS,
         env={**os.environ, "PYTHONPATH": str(TESTS), "HF_HUB_OFFLINE": "1", "HOME": str(folder)},
     )
     errors = process.stderr.decode("utf-8", "replace")[-2_000:]
     wrong = []
     for name in counts:
-        repeat = f"{' '.join(command[1:3])} {name}"
+        repeat = f"{' '.join(command[:2])} {name}"
         now = folder / name / "now"
         if not now.exists():
             wrong.append(f"{repeat}: no call was made")
