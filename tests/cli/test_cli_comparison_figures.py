@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
+from smalltext_cli.compare.cells import Cell
 from smalltext_cli.compare.intervals import Metric, difference, t_interval
-from smalltext_cli.compare.progress import TimeEstimate
+from smalltext_cli.compare.progress import CellProgress, TimeEstimate
 from smalltext_cli.compare.summary import Summary, disagreements
 
 TEXTS = 400
@@ -155,3 +156,26 @@ def test_the_time_left_is_estimated_only_where_a_cell_of_the_classifier_has_fini
     assert estimate.left([("a", 10), ("a", 40)], 1) == (pytest.approx(13.0), True)
     assert estimate.left([("a", 10), ("b", 10)], 1) == (pytest.approx(5.0), False)
     assert estimate.left([("a", 10), ("a", 10)], 2) == (pytest.approx(5.0), True)
+
+
+def running_order(jobs):
+    """Return the cells of three classifiers as they run, when each finishes before the next one is handed out."""
+    seconds = {"sklearn": 1.0, "setfit": 30.0, "kimcnn": 5.0}
+    cells = [
+        Cell({"classifier": name, "repeat": repeat}, 8, f"{name}-{repeat}", dict)
+        for repeat in range(2)
+        for name in seconds
+    ]
+    progress, order = CellProgress(0, cells, jobs), []
+    for one in progress.in_running_order():
+        order.append(one.key)
+        progress.learn(one, {"seconds": seconds[one.about["classifier"]]})
+    return order
+
+
+def test_where_several_cells_run_at_a_time_those_that_take_longest_go_first_once_they_are_known():
+    assert running_order(jobs=2) == ["sklearn-0", "setfit-0", "kimcnn-0", "setfit-1", "kimcnn-1", "sklearn-1"]
+
+
+def test_one_at_a_time_cells_run_in_the_order_of_the_comparison():
+    assert running_order(jobs=1) == ["sklearn-0", "setfit-0", "kimcnn-0", "sklearn-1", "setfit-1", "kimcnn-1"]

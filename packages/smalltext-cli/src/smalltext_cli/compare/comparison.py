@@ -67,7 +67,7 @@ class Comparison(Study):
         return len(training_rows(self.texts, shots, seed=self.seed, repeat=0))
 
     def cells(self) -> list[Cell]:
-        """Return the cells in the order in which they run: a whole curve of each repeat, small sets first."""
+        """Return the cells, a whole curve of each repeat after the other, small sets first."""
         held_out = self.texts.part(self.texts.held_out.tolist())
         held_out_digest = digest(held_out)
         found = []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,15 @@ class TimeEstimate:
 
     A cell takes a constant time, such as for loading libraries, and that of the training. Trainings with as many
     texts take as long as those did on average. For other numbers of texts, a straight line is fitted if two
-    numbers are known, else the time is taken to grow in proportion, and not to shrink.
+    numbers are known, else the time is taken to grow with the square root of the number, since some classifiers
+    take the same number of steps for any number of texts and others more, and not to shrink.
 
     Examples
     --------
     >>> estimate = TimeEstimate()
     >>> estimate.add("setfit", 16, seconds=13.0, training=10.0)
     >>> estimate.of("setfit", 16), estimate.of("setfit", 64), estimate.of("sklearn", 16)
-    (13.0, 43.0, None)
+    (13.0, 23.0, None)
     """
 
     def __init__(self) -> None:
@@ -33,12 +35,12 @@ class TimeEstimate:
 
     def add(self, group: str, size: int, *, seconds: float, training: float) -> None:
         """Take account of a finished cell: its time, and that of its training."""
-        self._training[group][size].append(training)
         self._rest[group].append(seconds - training)
+        self._training[group][size].append(training)
 
     def of(self, group: str, size: int) -> float | None:
         """Return the seconds that a cell will take; None if no cell of its classifier has finished."""
-        known = {one: float(np.mean(seconds)) for one, seconds in self._training[group].items()}
+        known = {one: float(np.mean(seconds)) for one, seconds in tuple(self._training[group].items())}
         if not known:
             return None
         rest = float(np.mean(self._rest[group]))
@@ -46,7 +48,7 @@ class TimeEstimate:
             return rest + known[size]
         nearest = min(known, key=lambda one: (abs(one - size), one))
         if len(known) == 1:
-            return rest + known[nearest] * max(1.0, size / nearest)
+            return rest + known[nearest] * math.sqrt(max(1.0, size / nearest))
         slope, intercept = np.polyfit(list(known), list(known.values()), 1)
         return rest + max(float(intercept + slope * size), min(known.values()))
 
@@ -89,6 +91,23 @@ class CellProgress:
         self._done, self._total, self._jobs, self._failed = finished, finished + len(waiting), jobs, 0
         self._estimate = TimeEstimate()
         self._bar: Any = None
+
+    def in_running_order(self) -> Iterator[Cell]:
+        """Yield the waiting cells, repeat by repeat, as they are to run.
+
+        If several run at a time, those go first that are expected to take longest, or whose time is not known yet,
+        so that no processor is idle while the last one runs.
+        """
+        waiting = list(self._waiting.values())
+        while waiting:
+            repeat = [one for one in waiting if one.about["repeat"] == waiting[0].about["repeat"]]
+            chosen = repeat[0] if self._jobs == 1 else max(repeat, key=self._expected)
+            waiting.remove(chosen)
+            yield chosen
+
+    def _expected(self, one: Cell) -> float:
+        seconds = self._estimate.of(_group(one), one.size)
+        return math.inf if seconds is None else seconds
 
     def start(self) -> None:
         """Show what is finished already."""

@@ -43,9 +43,10 @@ def run_cells(
 ) -> dict[str, Result]:
     """Run the cells that have no result yet, and return the results of all by key.
 
-    joblib distributes them, one by one: a cell is handed out when another one has finished. Without `backend`, it
-    starts the processes of `jobs` cells at a time, unless a block of ``joblib.parallel_config`` around the call
-    chooses one of its backends. Wherever a cell runs, it does so in a new process; this process keeps its result.
+    joblib distributes them, one by one: a cell is handed out when another one has finished, and where several run
+    at a time, the one that is expected to take longest. Without `backend`, it starts the processes of `jobs` cells
+    at a time, unless a block of ``joblib.parallel_config`` around the call chooses one of its backends. Wherever a
+    cell runs, it does so in a new process; this process keeps its result.
 
     Parameters
     ----------
@@ -80,13 +81,13 @@ def run_cells(
         active, configured = get_active_backend(prefer="threads")
         at_once = active.effective_n_jobs(configured if jobs is None else jobs)
         threads = None if at_once == 1 else max(1, (os.cpu_count() or 1) // at_once)
-        calls = (
-            joblib.delayed(run_in_process)(one.key, one.request(), str(kept.rounds(one.key).absolute()), threads)
-            for one in waiting.values()
-        )
         progress = CellProgress(len(results), waiting.values(), at_once)
         for key, result in results.items():
             progress.learn(by_key[key], result)
+        calls = (
+            joblib.delayed(run_in_process)(one.key, one.request(), str(kept.rounds(one.key).absolute()), threads)
+            for one in progress.in_running_order()
+        )
         progress.start()
         try:
             for key, result in _in_parallel(calls, jobs, at_once):
