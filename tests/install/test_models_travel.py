@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from install.environments import empty_environment
+from install.environments import empty_environment, linked
 from robustness.backends import NAMES
 from robustness.freeze import EXPECTED, FROZEN
 from robustness.test_frozen_models import TOLERANCE
@@ -29,8 +29,14 @@ for folder in map(Path, sys.argv[1:]):
         answers[folder.name] = float(abs(proba - expected["probabilities"]).max())
 print(json.dumps(answers))
 """
-HEAVY = {"sklearn": ("torch", "transformers"), "kimcnn": ("scikit-learn", "transformers")}
+HEAVY = {
+    "sklearn": ("torch", "transformers"),
+    "kimcnn": ("scikit-learn", "transformers"),
+    "embeddings": ("torch", "scikit-learn"),
+}
 """What must not be there: the test would otherwise show less than it says."""
+OPTIONAL = {"embeddings": ("model2vec",)}
+"""What the model needs of an extra of its backend."""
 
 
 def model_of(name):
@@ -46,6 +52,7 @@ def answers(tmp_path_factory, wheels):
         if name not in found:
             environment = empty_environment(tmp_path_factory.mktemp(f"only-{name}"), wheels)
             environment.install_offline(f"smalltext-{name}")
+            linked(environment.packages, *OPTIONAL.get(name, ()))
             assert not set(HEAVY.get(name, ())) & environment.distributions()
             ended = environment.run_python(LOAD, *(str(model_of(other)) for other in NAMES))
             assert ended.returncode == 0, ended.stderr

@@ -49,10 +49,12 @@ def freeze(name: str, *, multi_label: bool) -> Path:
         classifier.save(folder / "model")
         os.chdir(FROZEN)
     manifest = read_manifest(folder / "model")
+    labels, proba = classifier.predict(TextDataset(TEXTS), return_proba=True)
     expected = {
         "version": manifest.version,
         "texts": TEXTS,
-        "probabilities": classifier.predict_proba(TextDataset(TEXTS)).astype(float).round(8).tolist(),
+        "probabilities": proba.astype(float).round(8).tolist(),
+        "labels": (labels.toarray() if multi_label else labels).tolist(),
     }
     (folder / EXPECTED).write_text(json.dumps(expected, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return folder

@@ -61,7 +61,7 @@ def expect_known_errors(found: dict[tuple[str, str], str], record_property) -> N
     assert len(kinds) > 1, "no folder was refused at all, so that nothing was tested"
 
 
-DAMAGED = [name for name in backends.FUZZED if name in SHORT]
+DAMAGED = [name for name in backends.NAMES if name in SHORT]
 
 
 @pytest.fixture(scope="module")

@@ -41,10 +41,10 @@ def test_a_frozen_model_says_what_it_said(folder):
     labels, proba = classifier.predict(TextDataset(expected["texts"]), return_proba=True)
     np.testing.assert_allclose(proba, expected["probabilities"], rtol=0, atol=TOLERANCE)
     decided = np.array(expected["probabilities"])
-    if classifier.multi_label:
-        np.testing.assert_array_equal(labels.toarray(), decided > 0.5)
-    else:
-        np.testing.assert_array_equal(labels, decided.argmax(axis=1))
+    # Folders without labels were frozen before there were thresholds that training chooses.
+    of_old = (decided > 0.5).astype(int) if classifier.multi_label else decided.argmax(axis=1)
+    found = labels.toarray() if classifier.multi_label else labels
+    np.testing.assert_array_equal(found, expected.get("labels", of_old.tolist()))
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

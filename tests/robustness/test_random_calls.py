@@ -51,11 +51,11 @@ def failures(counts: Mapping[str, int], first: int, folder: Path) -> list[str]:
 
 def test_random_calls_end_in_results_or_exceptions_for_users(tmp_path):
     """One process imports all backends, which takes longer than the calls; nightly each has its own."""
-    assert failures({name: SHORT[name] for name in backends.FUZZED}, 0, tmp_path / "results") == []
+    assert failures({name: SHORT[name] for name in backends.NAMES}, 0, tmp_path / "results") == []
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("name", backends.FUZZED)
+@pytest.mark.parametrize("name", backends.NAMES)
 def test_twenty_thousand_random_calls_do(name, tmp_path, record_property):
     wrong, verdicts = [], Counter()
     for first in range(0, NIGHTLY, BATCH):
