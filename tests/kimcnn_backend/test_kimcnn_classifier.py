@@ -348,11 +348,12 @@ def test_created_by_name_it_takes_every_parameter_of_the_class():
         assert getattr(st.create_factory("kimcnn", 2, **given).new(), name) == parameters[name].default
 
 
-def test_created_by_name_it_has_the_defaults_of_the_class_but_for_those_that_the_data_decide():
+def test_created_by_name_it_has_the_defaults_of_the_class_but_for_those_that_suit_small_data():
     named, alone = st.create_classifier("kimcnn", 2), KimCNNClassifier(2)
-    decided = {"min_steps", "validation_set_size", "calibration", "multi_label_threshold"}
+    decided = dict.fromkeys(("min_steps", "validation_set_size", "calibration", "multi_label_threshold"), "auto")
+    decided |= {"kernel_heights": (1, 2, 3), "max_seq_len": 500, "lr": 0.003}
     for name in inspect.signature(KimCNNClassifier).parameters:
-        assert getattr(named, name) == ("auto" if name in decided else getattr(alone, name))
+        assert getattr(named, name) == decided.get(name, getattr(alone, name))
 
 
 def test_created_by_name_it_trains_for_the_epochs_that_are_asked_for():

@@ -22,6 +22,7 @@ from smalltext_torch.calibration import (
     HIGHEST_TEMPERATURE,
     LOWEST_TEMPERATURE,
     RIDGE,
+    TemperaturePrior,
     expected_temperature,
     leave_one_out_accuracy,
 )
@@ -30,6 +31,8 @@ from smalltext_torch.inference import Loss
 from smalltext_torch.split import Examples
 from smalltext_torch.training import Trainer
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_multi_label_texts, some_texts
+
+PRIOR = TemperaturePrior(2.0, class_exponent=0.5, skill_exponent=1.0, usual_skill=0.3)
 
 
 def noisy_texts(count: int, seed: int) -> TextDataset:
@@ -78,7 +81,7 @@ def test_dropout_samples_are_calibrated_as_well(overtrained: dict[str, BagOfEmbe
 
 def test_without_held_out_texts_the_temperature_follows_the_difficulty() -> None:
     class Sure(BagOfEmbeddings):
-        auto_temperature = 2.0
+        temperature_prior = PRIOR
 
     def temperature(texts: TextDataset) -> float:
         classifier = Sure(2, calibration="auto", validation_set_size=0, num_epochs=1).fit(texts)
@@ -99,11 +102,23 @@ def test_difficulty_hardly_counts_where_texts_are_few() -> None:
         ids = Ragged.from_sequences([[words.index(word) for word in text.split()] for text in texts.x])
         return Examples(ids, texts.y)
 
-    few, many = (expected_temperature(2.0, examples(some_texts(count, 2)), 2) for count in (4, 200))
+    few, many = (expected_temperature(PRIOR, examples(some_texts(count, 2)), 2) for count in (4, 200))
     usual = 2.0 / np.log(0.65 / 0.35)
     assert abs(np.log(few / usual)) < 0.3
     assert LOWEST_TEMPERATURE <= many < 0.5 * few
-    assert expected_temperature(2.0, examples(some_texts(40, 40)), 40) <= HIGHEST_TEMPERATURE
+    assert expected_temperature(PRIOR, examples(some_texts(40, 40)), 40) <= HIGHEST_TEMPERATURE
+
+
+def test_the_temperature_falls_with_the_accuracy_and_with_the_number_of_classes() -> None:
+    prior = TemperaturePrior(3.0, class_exponent=0.5, skill_exponent=0.5, usual_skill=0.3)
+    accuracies = (0.4, 0.55, 0.7, 0.8, 0.9, 0.99, 1.0)
+    temperatures = [prior.temperature(one, 2) for one in accuracies]
+
+    assert temperatures == sorted(temperatures, reverse=True)
+    assert temperatures[0] == HIGHEST_TEMPERATURE
+    assert prior.temperature(1 / (1 + np.exp(-1)), 2) == pytest.approx(3.0)
+    assert prior.temperature(0.9, 20) < prior.temperature(0.9, 5) < prior.temperature(0.9, 2)
+    assert prior.temperature(0.9, 1) <= HIGHEST_TEMPERATURE
 
 
 def test_left_out_texts_are_predicted_as_by_one_ridge_regression_for_each() -> None:

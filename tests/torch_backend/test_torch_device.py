@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_torch.device import present_or_best, resolve_device
+from smalltext_torch.device import present_or_best, reproducible, resolve_device
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_texts
 
 TEXTS = some_texts()
@@ -39,3 +39,35 @@ def test_a_device_that_is_absent_is_refused_with_those_that_are_there() -> None:
 def test_what_was_made_for_an_absent_device_is_used_on_the_best_there_is() -> None:
     assert present_or_best("cuda:99") == resolve_device(None)
     assert present_or_best("cpu") == torch.device("cpu")
+
+
+def determinism() -> tuple[bool, bool, bool]:
+    """Return whether torch is deterministic, only warns where it is not, and has memory-efficient attention."""
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.backends.cuda.mem_efficient_sdp_enabled(),
+    )
+
+
+def test_with_a_seed_no_operation_of_cuda_adds_in_an_order_that_varies() -> None:
+    before = determinism()
+    with reproducible(torch.device("cuda"), seed=1):
+        assert determinism() == (True, True, False)
+    assert determinism() == before
+
+
+@pytest.mark.parametrize(("device", "seed"), [("cuda", None), ("cpu", 1)])
+def test_without_a_seed_or_on_a_cpu_the_algorithms_of_torch_are_left_alone(device: str, seed: int | None) -> None:
+    before = determinism()
+    with reproducible(torch.device(device), seed):
+        assert determinism() == before
+
+
+def test_whoever_asks_torch_for_errors_gets_them() -> None:
+    torch.use_deterministic_algorithms(True)
+    try:
+        with reproducible(torch.device("cuda"), seed=1):
+            assert determinism() == (True, False, True)
+    finally:
+        torch.use_deterministic_algorithms(False)

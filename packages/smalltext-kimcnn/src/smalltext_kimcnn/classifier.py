@@ -33,6 +33,7 @@ from smalltext_kimcnn.vectors import Vectors, check_source, load_vectors
 from smalltext_kimcnn.vocabulary import Encoder, Vocabulary, random_vectors
 from smalltext_torch.base import TorchState
 from smalltext_torch.batching import Batch, Ragged
+from smalltext_torch.calibration import TemperaturePrior
 from smalltext_torch.classifier import WEIGHTS, TorchClassifier
 from smalltext_torch.device import PrecisionName
 from smalltext_torch.model_loading import abbreviated, check_shapes, shapes_of
@@ -110,7 +111,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         The random seed: the same seed, data and machine give the same bits. From 0 to 2**32 - 1.
     min_steps : int or "auto", default=0
         The minimum number of training steps: there are more epochs if `num_epochs` makes fewer steps, and the
-        patience of early stopping grows alike. "auto": 300. At least 0.
+        patience of early stopping grows alike. "auto": 400. At least 0.
     calibration : {"auto", "none"}, default="none"
         Whether probabilities are calibrated ("auto"): on the validation texts, by temperature scaling or
         (multi-label) Platt scaling; with few or no texts, by an estimate of the difficulty.
@@ -148,7 +149,8 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
 
     name, distribution, version = "kimcnn", "smalltext-kimcnn", __version__
     no_improvement_parameter = "early_stopping"
-    auto_min_steps, auto_temperature = 300, 2.0
+    auto_min_steps = 400
+    temperature_prior = TemperaturePrior(3.2, class_exponent=0.2, skill_exponent=0.8, usual_skill=0.9)
 
     def __init__(
         self,

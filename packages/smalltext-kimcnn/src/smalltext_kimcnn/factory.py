@@ -10,12 +10,15 @@ from smalltext_kimcnn.classifier import KimCNNClassifier
 from smalltext_torch.split import is_auto
 
 BY_NAME = {
+    "kernel_heights": (1, 2, 3),
+    "max_seq_len": 500,
+    "lr": 0.003,
     "min_steps": "auto",
     "validation_set_size": "auto",
     "calibration": "auto",
     "multi_label_threshold": "auto",
 }
-"""Defaults of classifiers created by name: chosen by the training set."""
+"""Defaults of classifiers created by name: chosen for small training sets, or by the training set."""
 
 
 class KimCNNFactory(ConstructorFactory[KimCNNClassifier]):

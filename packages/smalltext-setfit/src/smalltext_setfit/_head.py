@@ -48,17 +48,15 @@ near that of chance; and encoders whose embeddings are not of length 1 differ in
 MIN_VARIANCE = 1e-12
 """Lower bound of that distance before, for embeddings that are equal up to rounding."""
 
-PRIOR_SD = 0.2
-"""Standard deviation of the prior of the logarithm of the temperature."""
-
 FOLDS = 5
 """The number of folds of out-of-fold predictions."""
 
 MAX_LOGIT = 10.0
 """The greatest out-of-fold logit, since that of a label without texts in a fold is infinite."""
 
-USUAL_TEMPERATURE = 1.1
-"""The usual temperature of a logistic regression of two classes with the `C` "auto"; see decision 35."""
+USUAL_TEMPERATURE, CLASS_EXPONENT = 0.9, 0.3
+"""The usual temperature of a logistic regression of two classes with the `C` "auto", and how fast it falls with
+the number of classes; see decision 35."""
 
 BOUNDS = (0.25, 4.0)
 """The lowest and the highest temperature."""
@@ -248,11 +246,11 @@ def calibrate_head(
             return (held_out if isinstance(held_out, Calibration) else None), None
         usual = 1.0
         if is_auto(settings.parameters.get("C")):
-            usual = USUAL_TEMPERATURE * math.sqrt(2 / len(np.unique(targets.y)))
+            usual = USUAL_TEMPERATURE * (2 / len(np.unique(targets.y))) ** CLASS_EXPONENT
         if held_out is None:
             return prior_temperature(usual), None
         found = held_out.logits, held_out.y, held_out.weights
-        return fit_temperature(*found, prior_mean=math.log(usual), prior_sd=PRIOR_SD, bounds=BOUNDS), None
+        return fit_temperature(*found, prior_mean=math.log(usual), bounds=BOUNDS), None
     calibrate = calibrate and targets.loss.class_weights is None
     if not (calibrate or choose) or len(embeddings) < 2 * FOLDS:
         return None, None

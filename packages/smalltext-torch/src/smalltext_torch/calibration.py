@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,10 +15,14 @@ from smalltext_core.probabilities import choose_thresholds
 from smalltext_torch.inference import Loss
 from smalltext_torch.split import MIN_HELD_OUT, Examples
 
-LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.5, 8.0
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.3, 8.0
 
-USUAL_SKILL, USUAL_COUNT = 0.3, 32
-"""The usual accuracy of such a network, from 0 (chance) to 1 (always right), and the texts for which it counts."""
+USUAL_COUNT = 16
+"""The number of texts for which the usual accuracy of a network counts in the estimate of its accuracy."""
+
+HELD_OUT_MEAN, HELD_OUT_SD = 0.1, 0.2
+"""The normal prior of the logarithm of a temperature that is fitted to held-out texts: early stopping selects
+the model by the same texts, so that the temperature that fits them is a little too low."""
 
 MAX_ESTIMATED = 500
 """The largest number of texts from which the accuracy is estimated."""
@@ -27,12 +31,58 @@ RIDGE = 0.1
 """The penalty of the ridge regression."""
 
 
+@dataclass(frozen=True)
+class TemperaturePrior:
+    """The temperature that a kind of network is expected to need, by the classes and the accuracy of a problem.
+
+    The temperature is ``scale * (2 / num_classes) ** class_exponent / skill ** skill_exponent``, where the skill
+    is the logit of the accuracy, counted from that of chance.
+
+    Attributes
+    ----------
+    scale : float
+        The temperature for two classes and an accuracy of .73, whose logit is 1.
+    class_exponent : float
+        How fast it falls with the number of classes.
+    skill_exponent : float
+        How fast it falls with the accuracy.
+    usual_skill : float
+        The usual accuracy, from 0 (chance) to 1 (always right), which counts as much as `USUAL_COUNT` texts.
+
+    Examples
+    --------
+    >>> prior = TemperaturePrior(2.8, class_exponent=1.0, skill_exponent=0.3, usual_skill=0.1)
+    >>> [round(prior.temperature(accuracy, num_classes=2), 1) for accuracy in (0.6, 0.75, 0.9)]
+    [3.7, 2.7, 2.2]
+    """
+
+    scale: float
+    class_exponent: float
+    skill_exponent: float
+    usual_skill: float
+
+    def temperature(self, accuracy: float, num_classes: int) -> float:
+        """Return the temperature, from `LOWEST_TEMPERATURE` to `HIGHEST_TEMPERATURE`.
+
+        Parameters
+        ----------
+        accuracy : float
+            The expected accuracy for texts that the network was not trained on, from 0 to 1.
+        num_classes : int
+            The number of classes. At least 1.
+        """
+        accuracy = min(max(accuracy, 1 / num_classes + 0.02), 0.999)
+        skill = math.log(accuracy / (1 - accuracy)) + math.log(max(num_classes - 1, 1))
+        temperature: float = self.scale * (2 / num_classes) ** self.class_exponent / skill**self.skill_exponent
+        return min(max(temperature, LOWEST_TEMPERATURE), HIGHEST_TEMPERATURE)
+
+
 def calibrated(
     loss: Loss,
     train: Examples,
     held_out: Examples | None,
     logits: NDArray[np.float32] | None,
-    scale: float | None,
+    prior: TemperaturePrior | None,
     num_classes: int,
 ) -> Loss:
     """Return a loss whose probabilities are calibrated.
@@ -51,32 +101,33 @@ def calibrated(
         Texts that the network was not trained on. Multi-label, fewer than `MIN_HELD_OUT` do not count.
     logits : ndarray of float32, shape (len(held_out), num_classes), optional
         Their logits.
-    scale : float or None
-        Without held-out texts, the temperature is `expected_temperature` with this scale; with None it is 1.
+    prior : TemperaturePrior or None
+        Without held-out texts, the temperature is `expected_temperature` by this prior; with None it is 1.
     num_classes : int
         The number of classes.
     """
     if not loss.multi_label:
         if held_out is None or logits is None:
-            temperature = 1.0 if scale is None else expected_temperature(scale, train, num_classes)
+            temperature = 1.0 if prior is None else expected_temperature(prior, train, num_classes)
             return replace(loss, calibration=prior_temperature(temperature))
-        return replace(loss, calibration=fit_temperature(logits, np.asarray(held_out.y), held_out.weights))
+        found = logits, np.asarray(held_out.y), held_out.weights
+        fitted = fit_temperature(*found, prior_mean=HELD_OUT_MEAN, prior_sd=HELD_OUT_SD)
+        return replace(loss, calibration=fitted)
     if held_out is None or logits is None or len(held_out) < MIN_HELD_OUT or loss.class_weights is not None:
         return loss
     return replace(loss, calibration=fit_logistic(logits, held_out.y, held_out.weights))
 
 
-def expected_temperature(scale: float, examples: Examples, num_classes: int) -> float:
+def expected_temperature(prior: TemperaturePrior, examples: Examples, num_classes: int) -> float:
     """Return the temperature expected of a network that was trained until it fits all of a few texts.
 
     Such a network is as sure of its mistakes as of the rest, so that the temperature follows from its accuracy.
     That is estimated by a ridge regression on the words of the training texts, leaving out one text at a time;
-    with few texts, it is drawn towards the usual accuracy. The temperature is `scale` for two classes and an
-    accuracy of .73, whose logit is 1.
+    with few texts, it is drawn towards the usual accuracy.
 
     Parameters
     ----------
-    scale : float
+    prior : TemperaturePrior
         A property of the kind of network and of how it is trained.
     examples : Examples
         The training texts of a single-label problem.
@@ -89,13 +140,10 @@ def expected_temperature(scale: float, examples: Examples, num_classes: int) -> 
         From `LOWEST_TEMPERATURE` to `HIGHEST_TEMPERATURE`.
     """
     chance = 1 / num_classes
-    usual = chance + USUAL_SKILL * (1 - chance)
+    usual = chance + prior.usual_skill * (1 - chance)
     counted = min(len(examples), MAX_ESTIMATED)
     accuracy = (counted * leave_one_out_accuracy(examples) + USUAL_COUNT * usual) / (counted + USUAL_COUNT)
-    accuracy = min(max(accuracy, chance + 0.02), 0.999)
-    skill = math.log(accuracy / (1 - accuracy)) + math.log(max(num_classes - 1, 1))
-    temperature: float = scale * (2 / num_classes) ** 0.5 / skill
-    return min(max(temperature, LOWEST_TEMPERATURE), HIGHEST_TEMPERATURE)
+    return prior.temperature(accuracy, num_classes)
 
 
 def leave_one_out_accuracy(examples: Examples) -> float:

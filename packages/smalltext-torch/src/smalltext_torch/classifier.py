@@ -23,6 +23,7 @@ from smalltext_core.validation import ClassWeight, Threshold, by_number, check_c
 from smalltext_torch import distributed, optimization, progress, saving, split, training
 from smalltext_torch.base import E, TorchModelBase, TorchState
 from smalltext_torch.batching import Batch, Ragged
+from smalltext_torch.calibration import TemperaturePrior
 from smalltext_torch.device import Precision, PrecisionName, TorchRandomness, check_device, check_precision
 from smalltext_torch.early_stopping import ConstructorEarlyStopping, EarlyStoppingHandler
 from smalltext_torch.inference import BatchInference, InferenceStrategy, NetworkInference, evaluate
@@ -106,12 +107,10 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         The optimizer to train with; None is the default one.
     scheduler : scheduler, or function from an Optimizer to a scheduler
         The scheduler to train with, if any.
-    total_steps : int
-        The number of batches that training takes at most.
-    epoch : int
-        The number of the epoch, from 1.
+    total_steps, epoch : int
+        The number of batches that training takes at most, and that of the epoch, from 1.
     validations_per_epoch, num_epochs : int
-        The number of validations in the time of one of the `num_epochs`; the number of epochs to train for.
+        The validations in the time of one of the `num_epochs`; the number of epochs to train for.
 
     Raises
     ------
@@ -128,8 +127,8 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     """The constructor's name for that argument."""
     auto_min_steps: ClassVar[int] = 0
     """The minimum number of training steps for `min_steps` "auto"."""
-    auto_temperature: ClassVar[float | None] = None
-    """The scale of `expected_temperature`, where `calibration` is "auto" and no text is held out; None: 1."""
+    temperature_prior: ClassVar[TemperaturePrior | None] = None
+    """What the temperature follows from where `calibration` is "auto" and no text is held out; None: it is 1."""
 
     def __init__(
         self,

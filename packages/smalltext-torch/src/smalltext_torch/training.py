@@ -34,7 +34,7 @@ from smalltext_torch.batching import (
     training_batches,
     validation_batches,
 )
-from smalltext_torch.calibration import calibrated, with_thresholds
+from smalltext_torch.calibration import TemperaturePrior, calibrated, with_thresholds
 from smalltext_torch.device import Precision, Randomness, gradients, reproducible, resolve_device, training_budget
 from smalltext_torch.early_stopping import EarlyStoppingHandler
 from smalltext_torch.inference import BatchInference, DivergedError, Loss, RunningMetrics, advice, evaluate
@@ -75,7 +75,7 @@ class Trainable(ConfiguresOptimization, Protocol[E]):
     validations_per_epoch: int
     calibration: CalibrationChoice
     auto_min_steps: ClassVar[int]
-    auto_temperature: ClassVar[float | None]
+    temperature_prior: ClassVar[TemperaturePrior | None]
     multi_label_threshold: Threshold
     max_gradient_norm: float
     class_weight: ClassWeight
@@ -357,8 +357,8 @@ class Trainer(Generic[E]):
         chooses = classifier.multi_label and classifier.multi_label_threshold == "auto"
         logits = self.logits(held_out) if held_out is not None and (calibrates or chooses) else None
         if calibrates:
-            scale = classifier.auto_temperature
-            loss = calibrated(loss, examples, held_out, logits, scale, classifier.num_classes)
+            prior = classifier.temperature_prior
+            loss = calibrated(loss, examples, held_out, logits, prior, classifier.num_classes)
         return with_thresholds(loss, held_out, logits) if chooses else loss
 
     def logits(self, held_out: Examples) -> NDArray[np.float32]:

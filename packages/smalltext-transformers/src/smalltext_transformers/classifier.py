@@ -20,6 +20,7 @@ from smalltext_core.probabilities import Probabilities
 from smalltext_core.validation import ClassWeight, Threshold
 from smalltext_torch.base import TorchState
 from smalltext_torch.batching import Batch, Ragged
+from smalltext_torch.calibration import TemperaturePrior
 from smalltext_torch.classifier import TorchClassifier
 from smalltext_torch.device import Precision, PrecisionName, check_precision
 from smalltext_torch.inference import BatchInference, NetworkInference
@@ -138,7 +139,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
     """
 
     name, distribution, version = "transformers", "smalltext-transformers", __version__
-    auto_min_steps, auto_temperature = 100, 2.5
+    auto_min_steps = 100
+    temperature_prior = TemperaturePrior(2.8, class_exponent=1.0, skill_exponent=0.3, usual_skill=0.1)
 
     def __init__(
         self,
