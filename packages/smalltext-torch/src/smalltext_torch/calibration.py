@@ -51,9 +51,9 @@ class TemperaturePrior:
 
     Examples
     --------
-    >>> prior = TemperaturePrior(2.8, class_exponent=1.0, skill_exponent=0.3, usual_skill=0.1)
+    >>> prior = TemperaturePrior(2.6, class_exponent=1.0, skill_exponent=0.3, usual_skill=0.1)
     >>> [round(prior.temperature(accuracy, num_classes=2), 1) for accuracy in (0.6, 0.75, 0.9)]
-    [3.7, 2.7, 2.2]
+    [3.4, 2.5, 2.1]
     """
 
     scale: float

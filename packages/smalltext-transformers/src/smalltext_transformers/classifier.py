@@ -140,7 +140,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
 
     name, distribution, version = "transformers", "smalltext-transformers", __version__
     auto_min_steps = 100
-    temperature_prior = TemperaturePrior(2.8, class_exponent=1.0, skill_exponent=0.3, usual_skill=0.1)
+    temperature_prior = TemperaturePrior(2.6, class_exponent=1.0, skill_exponent=0.3, usual_skill=0.1)
 
     def __init__(
         self,
