@@ -65,12 +65,12 @@ def _refuse_addresses_in_names(items):
 
 
 def _mark_expensive_checks(items):
-    """Run the expensive checks of the conformance kit for the first factory of each test, and nightly for all."""
+    """Run the expensive checks of the conformance kit for the first factory of each file, and nightly for all."""
     first = {}
     for item in items:
         check = item.callspec.params.get("check") if hasattr(item, "callspec") else None
         context = getattr(check, "context", None)
-        if context is None or first.setdefault((item.path, item.originalname), context) is context:
+        if context is None or first.setdefault(item.path, context) is context:
             continue
         if check.check.name in EXPENSIVE_CHECKS:
             item.add_marker(pytest.mark.nightly)

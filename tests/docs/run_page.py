@@ -7,9 +7,12 @@ JSON. The processes are forked, so that they have imported what this one has: te
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import io
 import json
 import os
+import pkgutil
 import re
 import shlex
 import signal
@@ -17,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -25,22 +28,26 @@ from typing import Any
 
 from pages import Block, blocks
 
+_SHELL = set("|&;<>$`*?~#(){}")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"$`\\\\]*\"")
+
 
 def done_in_processes(pages: list[Path]) -> None:
     """Do each page in a process and an empty folder, and print the page, the exit status and the output."""
     top = Path.cwd()
-    for number, page in enumerate(pages):
-        folder = top / str(number)
-        folder.mkdir()
-        with (top / f"{number}.txt").open("w+", encoding="utf-8") as output:
-            status = in_process(page, folder, output)
-            output.seek(0)
-            outcome = {"page": str(page), "status": status, "output": output.read()}
-        sys.stdout.write(json.dumps(outcome) + "\n")
-        sys.stdout.flush()
+    with command_server() if hasattr(os, "fork") else contextlib.nullcontext() as run_command:
+        for number, page in enumerate(pages):
+            folder = top / str(number)
+            folder.mkdir()
+            with (top / f"{number}.txt").open("a+", encoding="utf-8") as output:
+                status = in_process(page, folder, output, run_command)
+                output.seek(0)
+                outcome = {"page": str(page), "status": status, "output": output.read()}
+            sys.stdout.write(json.dumps(outcome) + "\n")
+            sys.stdout.flush()
 
 
-def in_process(page: Path, folder: Path, output: io.TextIOBase) -> int:
+def in_process(page: Path, folder: Path, output: io.TextIOWrapper, run_command: Any) -> int:
     """Do a page in a process that is forked, or started where that is impossible; return its exit status."""
     if not hasattr(os, "fork"):
         command = [sys.executable, __file__, page]
@@ -52,7 +59,7 @@ def in_process(page: Path, folder: Path, output: io.TextIOBase) -> int:
         os.chdir(folder)
         for stream in (1, 2):
             os.dup2(output.fileno(), stream)
-        main(page)
+        main(page, functools.partial(run_command, output=Path(output.name)))
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -62,7 +69,7 @@ def in_process(page: Path, folder: Path, output: io.TextIOBase) -> int:
         os._exit(status)
 
 
-def main(page: Path) -> None:
+def main(page: Path, run_command: Callable[[list[str], Path], int] | None = None) -> None:
     """Do a page in the current folder; its own plugin is installed with ``pip install --target installed``."""
     installed = Path("installed").absolute()
     sys.path.insert(0, str(installed))
@@ -72,7 +79,6 @@ def main(page: Path) -> None:
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(installed),
     }
-    run_commands = command_server() if hasattr(os, "fork") else None
     program = sys.modules["__main__"] = ModuleType("__main__")  # where a page's own classes are found by name
     for block in blocks(page):
         if block.is_exempt:
@@ -82,54 +88,74 @@ def main(page: Path) -> None:
             Path(block.title).write_text(block.content, encoding="utf-8")
         elif block.language == "bash":
             commands = plain_commands(block.command)
-            if commands and run_commands:
-                run_commands(commands)
-            else:
+            if not commands or run_command is None:
                 run_bash(block.command, surroundings)
+                continue
+            for arguments in commands:
+                if arguments[0] != "smalltext":
+                    subprocess.run(arguments, check=True)
+                elif status := run_command(arguments, installed):
+                    raise subprocess.CalledProcessError(status, arguments)
         elif block.language == "python":
             run_python(block, page, vars(program))
 
 
 def plain_commands(command: str) -> list[list[str]]:
-    """Return the arguments of each command of a block, if all are `smalltext` and need no shell, else none."""
+    """Return the arguments of each command of a block where `smalltext` and `cat` are all, and need no shell."""
     lines = [line for line in command.replace("\\\n", " ").splitlines() if line.strip()]
-    if any(character in command for character in "|&;<>$`*?~#(){}"):
+    if any(_SHELL & set(_QUOTED.sub("", line)) for line in lines):
         return []
     commands = [shlex.split(line) for line in lines]
-    return commands if all(words[0] == "smalltext" for words in commands) else []
+    return commands if all(words[0] in ("smalltext", "cat") for words in commands) else []
 
 
-def command_server() -> Callable[[list[list[str]]], None]:
-    """Fork a process that runs commands of `smalltext`, and return the function that has them run.
+@contextlib.contextmanager
+def command_server() -> Iterator[Callable[[list[str], Path, Path], int]]:
+    """Fork a process that runs commands of `smalltext`, and yield the function that has them run.
 
-    It has imported what this process has by now, and no block of Python changes it.
+    It has imported the command and the libraries, and no block of Python changes it.
     """
     here, there = Pipe()
-    if os.fork() == 0:
+    server = os.fork()
+    if server == 0:
         here.close()
+        import_the_command()
         with contextlib.suppress(EOFError):
             while True:
-                arguments, folder = there.recv()
-                os.chdir(folder)
-                there.send(status_of(arguments))
+                there.send(status_of(*there.recv()))
         os._exit(0)
     there.close()
 
-    def run(commands: list[list[str]]) -> None:
-        for arguments in commands:
-            here.send((arguments, Path.cwd()))
-            if status := here.recv():
-                raise subprocess.CalledProcessError(status, arguments)
+    def run(arguments: list[str], installed: Path, output: Path) -> int:
+        here.send((arguments, Path.cwd(), installed, output))
+        return int(here.recv())
 
-    return run
+    yield run
+    here.close()
+    os.waitpid(server, 0)
 
 
-def status_of(arguments: list[str]) -> int:
+def import_the_command() -> None:
+    """Import what a command would import by and by, in each of its processes; no plugin is looked for."""
+    import smalltext_cli
+
+    for module in pkgutil.walk_packages(smalltext_cli.__path__, "smalltext_cli."):
+        if not module.name.endswith("__main__"):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module.name)
+
+
+def status_of(arguments: list[str], folder: Path, installed: Path, output: Path) -> int:
     """Run `smalltext` in a forked process, and return its exit status."""
     child = os.fork()
     if child == 0:
         status = 1
         try:
+            with output.open("a", encoding="utf-8") as stream:
+                for number in (1, 2):
+                    os.dup2(stream.fileno(), number)
+            os.chdir(folder)
+            sys.path.insert(0, str(installed))
             from smalltext_cli import app
             from smalltext_cli.compare import runner
 

@@ -6,6 +6,9 @@ removed. So neither the speed of the machine nor its load decides what is hit. T
 themselves at a call; the others stop at one, are resumed, and are killed from outside a random time later, in the
 middle of a call or of the work of another thread. More are killed until enough were hit while they wrote. The
 signal is SIGKILL each time, so that nothing can clean up. At the end of each task one process is left alone.
+
+Calls are counted from the first moment of the writing on, because counting makes training ten times slower; only
+where a process is to be killed before that, they are counted from its start.
 """
 
 from __future__ import annotations
@@ -35,8 +38,8 @@ from smalltext_core.saving import read_manifest
 Content = dict[str, bytes]
 
 WARM = (console, evaluation, pl, readers, training_run, writers)
-MOMENTS = {"temporary_folder": "begun", "_flush": "written", "fsync": "written"}
-"""The functions that show how far the writing of a result is; an audit hook sees what is opened and removed."""
+MOMENTS = {"_flush": "written", "fsync": "written"}
+"""Functions that show how far the writing of a result is; an audit hook sees what is made, opened and removed."""
 
 SPANS = (
     ("begun", "written"),
@@ -105,7 +108,7 @@ class Counter:
         At which call each moment was reached for the first time.
     """
 
-    def __init__(self, place: Path, since: str = "start", last: int = -1, number: int = signal.SIGKILL) -> None:
+    def __init__(self, place: Path, since: str, last: int = -1, number: int = signal.SIGKILL) -> None:
         self.place = place
         self.since = since
         self.last = last
@@ -113,22 +116,35 @@ class Counter:
         self.calls = 0
         self.moments = {"start": 0}
 
+    def start(self) -> None:
+        """Count calls from now on, or, unless a moment before the writing is wanted, from its beginning on."""
+        sys.addaudithook(self.audit)
+        if self.since == "start":
+            sys.setprofile(self.watch)
+
     def watch(self, frame: FrameType, event: str, argument: Any) -> None:
         self.calls += 1
         if event in ("call", "c_call"):
             name = frame.f_code.co_name if event == "call" else argument.__name__
-            if name in MOMENTS:
+            if name in MOMENTS and "begun" in self.moments:
                 self.moments.setdefault(MOMENTS[name], self.calls)
         if self.since in self.moments and self.calls == self.moments[self.since] + self.last:
             os.kill(os.getpid(), self.number)
 
     def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        path = arguments[0] if event in ("open", "shutil.rmtree") else None
-        if "begun" not in self.moments or not isinstance(path, (str, Path)):
+        path = arguments[0] if event in ("os.mkdir", "open", "shutil.rmtree") else None
+        if not isinstance(path, (str, Path)):
             return
-        if event == "open" and arguments[2] & os.O_CREAT and self.place.parent in Path(path).parents:
+        parent = Path(path).parent
+        if event == "os.mkdir" and parent == self.place.parent and "begun" not in self.moments:
+            self.moments["begun"] = self.calls
+            if self.since != "start":
+                sys.setprofile(self.watch)
+        elif "begun" not in self.moments:
+            return
+        elif event == "open" and arguments[2] & os.O_CREAT and self.place.parent in Path(path).parents:
             self.moments.setdefault("filled", self.calls)
-        elif event == "shutil.rmtree" and Path(path).parent == self.place.parent:
+        elif event == "shutil.rmtree" and parent == self.place.parent:
             self.moments.setdefault("cleared", self.calls)
 
 
@@ -141,17 +157,16 @@ def forked(work: Callable[[], None], counter: Counter | None = None) -> int:
         os.dup2(nowhere, stream)
     try:
         if counter is not None:
-            sys.addaudithook(counter.audit)
-            sys.setprofile(counter.watch)
+            counter.start()
         work()
     finally:
         sys.setprofile(None)
         os._exit(0)
 
 
-def measured(task: Task) -> dict[str, int]:
-    """Let a task come to its end, and return its moments in calls."""
-    counter = Counter(task.place)
+def measured(task: Task, since: str) -> dict[str, int]:
+    """Let a task come to its end, and return its moments in calls, counted from the start or from "begun" on."""
+    counter = Counter(task.place, since)
     read_end, write_end = os.pipe()
 
     def work() -> None:
@@ -206,7 +221,7 @@ def state(task: Task, old: Content, new: Content) -> str:
 def kills(task: Task, spans: list[tuple[str, str] | None], draw: random.Random) -> Iterator[dict[str, str]]:
     """Kill processes of a task, and describe what each left behind; at last leave one alone."""
     old = content(task.place)
-    moments = measured(task)
+    moments = measured(task, "begun")
     new = content(task.place)
 
     def cleared() -> None:
@@ -218,7 +233,8 @@ def kills(task: Task, spans: list[tuple[str, str] | None], draw: random.Random) 
         return {"task": task.name, "how": how, "state": state(task, old, new), "left": left_of(task)}
 
     def span(since: str, until: str) -> int:
-        calls = moments[until] - moments[since]
+        found = measured(task, "start") if since == "start" else moments
+        calls = found[until] - found[since]
         return min(calls, 40) if since == "cleared" else calls  # the old result is removed within some ten calls
 
     bound = ATTEMPTS * task.hits
@@ -227,8 +243,9 @@ def kills(task: Task, spans: list[tuple[str, str] | None], draw: random.Random) 
         if number >= len(at_calls) and hits >= task.hits:
             break
         since, until = at_calls[number] if number < len(at_calls) else ("filled", "written")
+        calls = span(since, until)
         cleared()
-        while not killed_at_a_call(task, since, draw.randint(0, span(since, until))):
+        while not killed_at_a_call(task, since, draw.randint(0, calls)):
             cleared()
         found = described("at a call")
         hits += found["left"] == "half"
