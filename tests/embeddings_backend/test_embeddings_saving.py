@@ -88,7 +88,7 @@ def test_parameters_and_the_choices_of_training_are_restored(static_model, tmp_p
 
 
 def test_an_estimator_as_head_is_restored_from_its_parameters(static_model, tmp_path):
-    head = LogisticRegression(C=np.inf, solver="saga", max_iter=20, tol=0.1)
+    head = LogisticRegression(C=np.inf, solver="saga", max_iter=np.int64(20), tol=np.float64(0.1))
     classifier = trained(static_model, head=head)
     classifier.save(tmp_path / "model")
     loaded = st.load(tmp_path / "model")
@@ -106,8 +106,8 @@ def test_trying_the_parameters_of_an_estimator_takes_a_few_steps(folder, monkeyp
         steps.append(self.max_iter)
         return fit(self, *args, **kwargs)
 
-    endless = {"solver": "saga", "tol": "0.0", "max_iter": 2**31 - 1}
-    edit(folder, lambda state: state["classifier"].update(head=endless))
+    endless = {"solver": "saga", "tol": 0.0, "max_iter": 2**31 - 1}
+    edit(folder, lambda state: state["classifier"].update(head=json.dumps(endless)))
     monkeypatch.setattr(LogisticRegression, "fit", counted)
     assert st.load(folder).head.max_iter == 2**31 - 1
     assert max(steps) <= 2
@@ -163,7 +163,7 @@ def test_the_multilingual_encoder_in_a_folder_equals_the_installed_one(tmp_path)
 
 def test_the_multilingual_encoder_is_used_only_if_it_is_the_known_release(tmp_path):
     with pytest.raises(ModelFolderError, match="known release"):
-        MultilingualEncoder.from_folder(tmp_path, {**FILES, "table.bin": "0" * 64})
+        MultilingualEncoder.from_folder(tmp_path, {**FILES, "arrays.bin": "0" * 64})
 
 
 def test_saving_needs_a_fitted_classifier(static_model, tmp_path):
@@ -174,9 +174,11 @@ def test_saving_needs_a_fitted_classifier(static_model, tmp_path):
 CHANGES = {
     "no C": lambda state: state.pop("C"),
     "a negative C": lambda state: state.update(C=-1.0),
-    "a head that scikit-learn refuses": lambda state: state["classifier"].update(head={"C": "-1.0"}),
-    "a head with another parameter": lambda state: state["classifier"].update(head={"code": "print()"}),
-    "a head with a list": lambda state: state["classifier"].update(head={"C": [1]}),
+    "a head that scikit-learn refuses": lambda state: state["classifier"].update(head='{"C": -1.0}'),
+    "a head with another parameter": lambda state: state["classifier"].update(head='{"code": "print()"}'),
+    "a head with a list": lambda state: state["classifier"].update(head='{"C": [1]}'),
+    "a head that is no JSON": lambda state: state["classifier"].update(head="{"),
+    "a head as an object": lambda state: state["classifier"].update(head={"C": 1.0}),
     "another field": lambda state: state.update(code="print()"),
     "no parameters": lambda state: state.update(classifier=None),
     "a text for a number": lambda state: state["classifier"].update(num_classes="3"),

@@ -91,6 +91,17 @@ class Problem:
     def multi_label(self) -> bool:
         return is_multi_label(self.y)
 
+    @property
+    def text_weights(self) -> Floats:
+        """How much each text counts, shape (n,): single-label with the weight of its class.
+
+        The calibration takes these too; the weights of multi-label classes change their frequencies on purpose.
+        """
+        weights = np.ones(len(self.vectors)) if self.weights is None else self.weights
+        if self.multi_label or self.weight_of_class is None:
+            return weights
+        return np.asarray(weights * self.weight_of_class[self.y])
+
     def rows(self, selected: NDArray[Any]) -> Problem:
         """Return the problem of some of the texts."""
         weights = None if self.weights is None else self.weights[selected]
@@ -156,16 +167,14 @@ def fit_head(
         chosen, logits, fitted = _cross_validated(sample, GRID if isinstance(head, str) else (chosen,), folds)
         calibration = fitted if calibrate else None
         if choose_threshold:
-            thresholds = choose_thresholds(
-                _calibrated(logits, calibration, multi_label=True), sample.y, sample.weights
-            )
+            proba = _calibrated(logits, calibration, multi_label=True)
+            thresholds = choose_thresholds(proba, sample.y, sample.weights)
     if start is not None and len(start.coefficients) == problem.vectors.shape[1]:
         initial = np.zeros((len(start.coefficients) + 1, problem.num_classes))
-        finite = np.where(np.isfinite(start.intercepts), start.intercepts, 0.0)
-        initial[:, : len(finite)] = np.vstack([start.coefficients, finite])
-    coefficients, intercepts = _fit(problem, chosen, initial)
+        initial[:, : len(start.intercepts)] = np.vstack([start.coefficients, start.intercepts])
+    found = _fit(problem, chosen, initial).astype(np.float32)
     C = chosen if isinstance(chosen, float) else None
-    return Head(coefficients.astype(np.float32), intercepts.astype(np.float32), C, calibration, thresholds)
+    return Head(np.ascontiguousarray(found[:-1]), found[-1], C, calibration, thresholds)
 
 
 def _folds(y: Labels, rng: np.random.Generator) -> NDArray[np.intp] | None:
@@ -191,16 +200,13 @@ def _cross_validated(
 
     held_out = np.empty((len(grid), len(folds), problem.num_classes))
     for fold in np.unique(folds):
-        training = problem.rows(folds != fold)
+        training, start = problem.rows(folds != fold), None
         tested = problem.vectors[folds == fold]
-        start = None
         for number, C in enumerate(grid):
-            coefficients, intercepts = _fit(training, C, start, tolerance=1e-4)
-            held_out[number, folds == fold] = tested @ coefficients + intercepts
-            start = np.vstack([coefficients, np.where(np.isfinite(intercepts), intercepts, 0.0)])
+            start = _fit(training, C, start, tolerance=1e-4)
+            held_out[number, folds == fold] = tested @ start[:-1] + start[-1]
     fit_calibration = fit_logistic if problem.multi_label else fit_temperature
-    weights = _text_weights(problem)
-    fitted = [fit_calibration(logits, problem.y, weights) for logits in held_out]
+    fitted = [fit_calibration(logits, problem.y, problem.text_weights) for logits in held_out]
     losses = [np.inf if one.log_loss is None else one.n_texts * one.log_loss[1] for one in fitted]
     if problem.multi_label:  # a mean over the classes, each of which is a problem
         losses = [problem.num_classes * loss for loss in losses]
@@ -210,51 +216,36 @@ def _cross_validated(
     return grid[best], held_out[best], fitted[best]
 
 
-def _text_weights(problem: Problem) -> Floats | None:
-    """Return how much each text counts for the calibration; class weights change the frequencies on purpose."""
-    if problem.multi_label or problem.weight_of_class is None:
-        return problem.weights
-    of_class: Floats = problem.weight_of_class[problem.y]
-    return of_class if problem.weights is None else of_class * problem.weights
-
-
 def _calibrated(logits: NDArray[Any], calibration: Calibration | None, multi_label: bool) -> Floats:
     return probabilities_of(logits, multi_label) if calibration is None else calibration.probabilities(logits)
 
 
 def _fit(
     problem: Problem, C: float | LogisticRegression, start: Floats | None = None, tolerance: float = 1e-7
-) -> tuple[Floats, Floats]:
-    """Return coefficients, shape (dimensions, num_classes), and intercepts."""
+) -> Floats:
+    """Return coefficients, and in the last row intercepts, shape (dimensions + 1, num_classes)."""
     targets, weights = _targets(problem)
-    count = weights.T @ targets if not problem.multi_label else (weights * targets).sum(axis=0)
-    total = weights.sum(axis=0)
-    empty, full = count == 0, problem.multi_label & (count == total)
-    learned = np.flatnonzero(~(empty | full))
-    intercepts = np.where(full, np.inf, np.where(empty, -np.inf, 0.0))
-    coefficients = np.zeros((problem.vectors.shape[1], problem.num_classes))
+    count = (weights * targets).sum(axis=0)
+    full = problem.multi_label & (count == weights.sum(axis=0))
+    found = np.zeros((problem.vectors.shape[1] + 1, problem.num_classes))
+    found[-1] = np.where(full, np.inf, np.where(count == 0, -np.inf, 0.0))
+    learned = np.flatnonzero(np.isfinite(found[-1]))
     if len(learned) == 0 or (len(learned) == 1 and not problem.multi_label):
-        intercepts[learned] = 0.0
-        return coefficients, intercepts
-    vectors = problem.vectors.astype(np.float64)
+        return found
+    vectors, targets, weights = problem.vectors.astype(np.float64), targets[:, learned], weights[:, learned]
     if not isinstance(C, float):
-        of_each = weights[:, learned] if problem.multi_label else weights
-        found = _fitted_by(C, vectors, targets[:, learned], of_each, problem.multi_label)
-        coefficients[:, learned], intercepts[learned] = found[:-1], found[-1]
-        return coefficients, intercepts
-    basis = None
+        found[:, learned] = _fitted_by(C, vectors, targets, weights, problem.multi_label)
+        return found
+    initial = np.zeros_like(found) if start is None else np.where(np.isfinite(start), start, 0.0)
+    basis = np.eye(len(found))
     if len(vectors) < vectors.shape[1]:  # the coefficients are combinations of the vectors: fewer numbers to find
-        basis, triangle = np.linalg.qr(vectors.T)
-        vectors = triangle.T
-    initial = np.zeros((vectors.shape[1] + 1, len(learned)))
-    if start is not None:
-        initial[:-1] = start[:-1, learned] if basis is None else basis.T @ start[:-1, learned]
-        initial[-1] = start[-1, learned]
-    of_each = weights[:, learned] if problem.multi_label else weights[:, None]
-    found = _minimised(vectors, targets[:, learned], of_each, C, initial, problem.multi_label, tolerance)
-    coefficients[:, learned] = found[:-1] if basis is None else basis @ found[:-1]
-    intercepts[learned] = found[-1]
-    return coefficients, intercepts
+        orthogonal, triangle = np.linalg.qr(vectors.T)
+        vectors, basis = triangle.T, scipy.linalg.block_diag(orthogonal, 1.0)
+    minimum = _minimised(
+        vectors, targets, weights, C, basis.T @ initial[:, learned], problem.multi_label, tolerance
+    )
+    found[:, learned] = basis @ minimum
+    return found
 
 
 def _fitted_by(estimator: Any, vectors: Floats, targets: Floats, weights: Floats, multi_label: bool) -> Floats:
@@ -270,22 +261,20 @@ def _fitted_by(estimator: Any, vectors: Floats, targets: Floats, weights: Floats
 
     if multi_label:
         return np.hstack([fitted(y, w) for y, w in zip(targets.T, weights.T, strict=True)])
-    found = fitted(targets.argmax(axis=1), weights)
+    found = fitted(targets.argmax(axis=1), weights[:, 0])
     return found if found.shape[1] > 1 else np.hstack([np.zeros_like(found), found])
 
 
 def _targets(problem: Problem) -> tuple[Floats, Floats]:
-    """Return targets, shape (n, num_classes), and weights, shape (n,) or (multi-label) (n, num_classes)."""
-    texts = np.ones(len(problem.vectors)) if problem.weights is None else problem.weights
+    """Return targets and weights of the classes of each text, shape (n, num_classes); single-label all equal."""
+    weights = np.repeat(problem.text_weights[:, None], problem.num_classes, axis=1)
     if not problem.multi_label:
-        of_class = problem.weight_of_class
-        weights = texts if of_class is None else texts * of_class[problem.y]
         return np.eye(problem.num_classes)[problem.y], weights
     y: Any = problem.y
     targets = np.asarray(y.toarray() > 0, dtype=np.float64)
-    if problem.weight_of_class is None:
-        return targets, np.repeat(texts[:, None], problem.num_classes, axis=1)
-    return targets, texts[:, None] * np.where(targets > 0, problem.weight_of_class, 1.0)
+    if problem.weight_of_class is not None:
+        weights *= np.where(targets > 0, problem.weight_of_class, 1.0)
+    return targets, weights
 
 
 def _minimised(

@@ -6,10 +6,11 @@ files were checked. One by name has to have the fingerprint that the folder says
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +21,13 @@ from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.label_names import LabelNames
 from smalltext_core.messages import shown
 from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest
+from smalltext_core.validation import check_positive, check_thresholds
 from smalltext_embeddings import __version__
 from smalltext_embeddings._head import Head
-from smalltext_embeddings.choice import as_encoder
-from smalltext_embeddings.encoders import Encoder, contents_of, require
+from smalltext_embeddings.choice import as_encoder, encoder_in
+from smalltext_embeddings.encoders import Encoder
 from smalltext_embeddings.multilingual import MULTILINGUAL, MultilingualEncoder
 from smalltext_embeddings.sentence_transformer import SentenceTransformerEncoder
-from smalltext_embeddings.static import StaticEncoder
 
 MOST_BYTES_WITH_ENCODER = 100_000_000
 """The size of an encoder from which it is saved by name, unless `with_encoder` is True."""
@@ -37,9 +38,14 @@ PARAMETERS = (
 )
 """The arguments of the constructor that are saved."""
 
+_BY_CLASS = ("class_weight", "label_texts")
+"""Those that may be mappings from classes, whose numbers are no keys in JSON: pairs are saved."""
+
 _HEAD_FILES = ("coefficients.npy", "intercepts.npy")
 _ENCODER = "encoder"
 _FIELDS = frozenset({"classifier", "encoder", "C", "calibration", "thresholds"})
+
+C = TypeVar("C")
 
 
 def save(
@@ -51,34 +57,21 @@ def save(
     with_encoder: bool | None,
 ) -> None:
     """Write a fitted classifier, with these attributes, to a folder, whole or not at all."""
-    parameters = {name: attributes[name] for name in PARAMETERS}
     wanted = encoder.in_saved_models if with_encoder is None else with_encoder
-    content = encoder.files() if wanted else None
-    if with_encoder is True and content is None:
+    content = (encoder.files() if wanted else None) or {}
+    if with_encoder and not content:
         advice = "Save it by name (with_encoder=False), and keep it where it is."
         raise InvalidInputError("with_encoder", "True", f"False or None for {encoder!r}", advice)
-    if content is not None and with_encoder is None:
-        size = sum(map(len, content.values()))
-        content = content if size < MOST_BYTES_WITH_ENCODER else None
-    for name in ("class_weight", "label_texts"):
-        if isinstance(parameters[name], Mapping):  # numbers are no keys in JSON
-            pairs = [
-                (label if isinstance(label, str) else int(label), value)
-                for label, value in parameters[name].items()
-            ]
-            parameters[name] = [
-                [label, value if isinstance(value, list) else float(value)] for label, value in pairs
-            ]
-    if not isinstance(parameters["head"], (str, float)):
-        parameters["head"] = _estimator_to_json(parameters["head"])
+    if with_encoder is None and sum(map(len, content.values())) >= MOST_BYTES_WITH_ENCODER:
+        content = {}
     state = {
-        "classifier": parameters,
+        "classifier": {name: _as_json(attributes[name]) for name in PARAMETERS},
         "encoder": {
             "kind": encoder.kind,
-            "name": _saved_name(encoder.name, in_folder=content is not None),
+            "name": _saved_name(encoder.name, in_folder=bool(content)),
             "fingerprint": encoder.fingerprint,
             "dimensions": encoder.dimensions,
-            "files": sorted(content or ()),
+            "files": sorted(content),
         },
         "C": head.C,
         "calibration": None if head.calibration is None else head.calibration.to_json(),
@@ -92,12 +85,11 @@ def save(
         parameters=state,
         label_names=label_names,
     ) as staging:
-        np.save(staging / "coefficients.npy", head.coefficients, allow_pickle=False)
-        np.save(staging / "intercepts.npy", head.intercepts, allow_pickle=False)
-        if content is not None:
-            for name, each in content.items():
-                (staging / _ENCODER / name).parent.mkdir(parents=True, exist_ok=True)
-                (staging / _ENCODER / name).write_bytes(each)
+        for name, array in zip(_HEAD_FILES, (head.coefficients, head.intercepts), strict=True):
+            np.save(staging / name, array, allow_pickle=False)
+        for name, each in content.items():
+            (staging / _ENCODER / name).parent.mkdir(parents=True, exist_ok=True)
+            (staging / _ENCODER / name).write_bytes(each)
 
 
 def _saved_name(name: str, *, in_folder: bool) -> str:
@@ -112,174 +104,122 @@ def _saved_name(name: str, *, in_folder: bool) -> str:
     return name
 
 
-def _estimator_to_json(estimator: Any) -> dict[str, Any]:
-    """Return the parameters of a LogisticRegression that are not the defaults, which versions may change."""
-    defaults = type(estimator)().get_params()
-    changed = {name: value for name, value in estimator.get_params().items() if value != defaults[name]}
-    return {
-        name: repr(float(value)) if isinstance(value, (float, np.floating)) else value
-        for name, value in changed.items()
-    }
+def _as_json(value: Any) -> Any:
+    """Return a parameter as JSON can hold it; of a LogisticRegression, a text with those that are no defaults."""
+    if isinstance(value, Mapping):
+        pairs = [(label if isinstance(label, str) else int(label), held) for label, held in value.items()]
+        return [[label, held if isinstance(held, list) else float(held)] for label, held in pairs]
+    if not hasattr(value, "get_params"):
+        return value
+    defaults = type(value)().get_params()
+    changed = {name: held for name, held in value.get_params().items() if held != defaults[name]}
+    return json.dumps(changed, default=lambda number: number.item())
 
 
-def load(
-    folder: str | Path, encoder: object, device: Any, create: Callable[..., Any]
-) -> tuple[dict[str, Any], Head, Encoder, LabelNames | None]:
-    """Return the parameters of the constructor, the head, the encoder and the label names, all of them checked."""
+def load(folder: str | Path, encoder: object, device: Any, create: Callable[..., C]) -> tuple[C, Head, Manifest]:
+    """Return a classifier that was created with the saved parameters, its head, and the manifest, all checked."""
     folder = as_path(folder)
     manifest = read_manifest(folder)
     if manifest.classifier != "embeddings":
         raise ModelFolderError(f"{folder} holds a {shown(manifest.classifier)} classifier, not 'embeddings'.")
-    with damage_explained(folder):
-        state = manifest.parameters
-        with _as_damage(folder):
-            _expect(set(state) == _FIELDS, "its fields are not those of this version")
-            parameters = _parameters(state["classifier"])
-            create(_Nothing(), **{**parameters, "precision": "float32"})  # checks them all
-            head = _head(folder, manifest, parameters)
-        options = {"device": device, "precision": parameters.pop("precision")}
-        found = _encoder(folder, manifest, encoder, len(head.coefficients), options)
-        return parameters, head, found, manifest.names
+    state = manifest.parameters
+    with _damage_explained(folder):
+        _expect(set(state) == _FIELDS, "its fields are not those of this version")
+        parameters = {name: state["classifier"][name] for name in PARAMETERS}
+        for name in _BY_CLASS:
+            if isinstance(parameters[name], list):
+                parameters[name] = dict(parameters[name])
+        if str(parameters["head"]).startswith("{"):
+            from sklearn.linear_model import LogisticRegression
+
+            parameters["head"] = LogisticRegression(**json.loads(parameters["head"]))
+    found = _encoder(folder, manifest, encoder, device=device, precision=parameters.pop("precision"))
+    with _damage_explained(folder):
+        classifier = create(found, **parameters)
+        head = _head(folder, manifest, parameters["num_classes"], parameters["multi_label"])
+    return classifier, head, manifest
 
 
 @contextmanager
-def _as_damage(folder: Path) -> Iterator[None]:
+def _damage_explained(folder: Path) -> Iterator[None]:
     """Turn errors about values in a folder into ModelFolderError."""
-    try:
-        yield
-    except ModelFolderError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError) as error:
-        what = f"{folder} is no whole classifier of smalltext-embeddings ({type(error).__name__}: {error})"
-        raise ModelFolderError(f"{what}. Copy it again, or save the model again.") from error
+    with damage_explained(folder):
+        try:
+            yield
+        except InvalidInputError as error:
+            if isinstance(error, ModelFolderError):
+                raise
+            raise ValueError(str(error)) from error
 
 
-def _parameters(saved: Any) -> dict[str, Any]:
-    parameters = {name: saved[name] for name in PARAMETERS}
-    for name in ("class_weight", "label_texts"):
-        if isinstance(parameters[name], list):
-            parameters[name] = {
-                label if isinstance(label, str) else int(label): value for label, value in parameters[name]
-            }
-    if isinstance(parameters["head"], dict):
-        from sklearn.linear_model import LogisticRegression
-
-        allowed = (str, bool, int, type(None))
-        _expect(all(isinstance(value, allowed) for value in parameters["head"].values()), "wrong head")
-        given = {name: _number(value) for name, value in parameters["head"].items()}
-        parameters["head"] = LogisticRegression(**given)
-    return parameters
-
-
-def _number(value: str | float | None) -> str | float | None:
-    """Return the number that a text stands for, such as infinity, which JSON has not; other values unchanged."""
-    with suppress(ValueError):
-        return float(value) if isinstance(value, str) else value
-    return value
-
-
-class _Nothing:
-    """An encoder that is never used, to check the other parameters."""
-
-    def encode(self, texts: list[str]) -> NDArray[Any]:
-        return np.zeros((len(texts), 1))
-
-
-def _head(folder: Path, manifest: Manifest, parameters: Mapping[str, Any]) -> Head:
-    state, num_classes = manifest.parameters, parameters["num_classes"]
+def _head(folder: Path, manifest: Manifest, num_classes: int, multi_label: bool) -> Head:
+    state = manifest.parameters
     _expect(set(_HEAD_FILES) <= set(manifest.files), "the manifest does not list the head")
-    coefficients, intercepts = (_array(folder / name) for name in _HEAD_FILES)
-    _expect(coefficients.shape == (state["encoder"]["dimensions"], num_classes), "the head has another shape")
-    _expect(intercepts.shape == (num_classes,), "the head has another shape")
-    allowed = (
-        np.isfinite(intercepts) | (intercepts == -np.inf) | (parameters["multi_label"] & (intercepts == np.inf))
+    shapes = (state["encoder"]["dimensions"], num_classes), (num_classes,)
+    coefficients, intercepts = (
+        _array(folder / name, *shape) for name, shape in zip(_HEAD_FILES, shapes, strict=True)
     )
-    sound = (
-        np.isfinite(coefficients).all()
-        and allowed.all()
-        and np.isfinite(intercepts).any() | parameters["multi_label"]
-    )
+    finite = np.isfinite(intercepts)
+    allowed = finite | (intercepts == -np.inf) | (multi_label & (intercepts == np.inf))
+    sound = np.isfinite(coefficients).all() and allowed.all() and (multi_label or finite.any())
     _expect(bool(sound), "the head holds NaN or infinity")
-    C = state["C"]
-    _expect(C is None or (type(C) in (int, float) and C > 0), "C is no number above 0")
-    calibration = Calibration.from_json(state["calibration"], num_classes, parameters["multi_label"])
+    regularisation = None if state["C"] is None else check_positive("C", state["C"])
+    calibration = Calibration.from_json(state["calibration"], num_classes, multi_label)
     thresholds = None
     if state["thresholds"] is not None:
-        given = state["thresholds"]
-        numbers = isinstance(given, list) and all(type(one) is float and 0 <= one < 1 for one in given)
-        _expect(
-            numbers and len(given) == num_classes and parameters["multi_label"], "thresholds are no thresholds"
-        )
-        thresholds = np.array(given)
-    return Head(coefficients, intercepts, None if C is None else float(C), calibration, thresholds)
+        _expect(multi_label and isinstance(state["thresholds"], list), "it has thresholds where there are none")
+        thresholds = np.array(check_thresholds(state["thresholds"], num_classes))
+    return Head(coefficients, intercepts, regularisation, calibration, thresholds)
 
 
-def _array(path: Path) -> NDArray[np.float32]:
+def _array(path: Path, *shape: int) -> NDArray[np.float32]:
     array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, so that no size is believed
-    _expect(array.dtype == np.float32, f"{path.name} holds {array.dtype}")
+    _expect(array.dtype == np.float32 and array.shape == shape, f"{path.name} has another shape or type")
     return np.array(array, order="C")
 
 
-def _encoder(folder: Path, manifest: Manifest, given: object, dimensions: int, options: dict[str, Any]) -> Encoder:
-    with _as_damage(folder):
+def _encoder(folder: Path, manifest: Manifest, given: object, **options: Any) -> Encoder:
+    """Return the encoder that is given, or in the folder, or of the saved name, if it is the one of training."""
+    place = folder / _ENCODER
+    with _damage_explained(folder):
         saved = manifest.parameters["encoder"]
         kind, name, fingerprint = (saved[key] for key in ("kind", "name", "fingerprint"))
         texts = all(isinstance(one, str) for one in (kind, name, fingerprint))
         _expect(texts and isinstance(saved["files"], list), "what it says of the encoder is no text")
-        files = {one: manifest.files[f"{_ENCODER}/{one}"] for one in saved["files"]}
+        digests = {one: manifest.files[f"{_ENCODER}/{one}"] for one in saved["files"]}
     if given is not None:
         encoder = as_encoder(given, **options)
-    elif files:
-        encoder = _from_files(folder, kind, name, files, options)
+    elif kind == "object":
+        what = f"{folder} was trained with an object of the class {shown(name)} as encoder, which it does not hold"
+        raise ModelFolderError(f"{what}. Give it: load(folder, encoder=...).")
     else:
-        encoder = _from_name(folder, kind, name, options)
-    if encoder.fingerprint != fingerprint or encoder.dimensions != dimensions:
+        with _damage_explained(place if digests else folder):
+            encoder = _stored(folder, digests, kind, name, options)
+    if encoder.fingerprint != fingerprint or encoder.dimensions != saved["dimensions"]:
         what = f"{folder} was trained with the encoder {shown(name)}, and {encoder!r} is another one"
         raise ModelFolderError(f"{what} (its fingerprint differs). Give the right one: load(folder, encoder=...).")
     return encoder
 
 
-def _from_files(folder: Path, kind: str, name: str, digests: dict[str, str], options: dict[str, Any]) -> Encoder:
+def _stored(folder: Path, digests: Mapping[str, str], kind: str, name: str, options: Mapping[str, Any]) -> Encoder:
+    """Return the encoder whose files, with these SHA-256, are in the folder, or that of a name."""
     place = folder / _ENCODER
-    if kind == MULTILINGUAL:
-        return MultilingualEncoder.from_folder(place, digests)
-    if kind == SentenceTransformerEncoder.kind:
-        return _sentence_transformer(folder, name, digests, options)
-    if kind != StaticEncoder.kind or set(digests) != set(StaticEncoder.FILES):
-        raise ModelFolderError(f"{place} does not hold an encoder of a kind that is known here. Save it again.")
-    return StaticEncoder(contents_of(place, StaticEncoder.FILES), name)
-
-
-def _sentence_transformer(
-    folder: Path, name: str, digests: dict[str, str], options: dict[str, Any]
-) -> SentenceTransformerEncoder:
-    require(("sentence_transformers", "smalltext_torch"), SentenceTransformerEncoder.kind, name)
-    from smalltext_torch.pretrained_files import check_files
-
-    check_files(folder, _HEAD_FILES)
-    encoder = SentenceTransformerEncoder(folder / _ENCODER, name, **options)
-    try:
-        whole = set(encoder.files() or ()) == set(digests)
-    except ModelFolderError:
-        raise
-    except InvalidInputError as error:
-        raise ModelFolderError(f"{folder / _ENCODER} is damaged ({error}). Save the model again.") from error
-    if not whole:
-        what = f"{folder / _ENCODER} does not hold the files of a sentence transformer, weights as safetensors"
-        raise ModelFolderError(f"{what}. Save the model again.")
-    encoder.in_saved_models = True  # there may be no other copy
-    return encoder
-
-
-def _from_name(folder: Path, kind: str, name: str, options: dict[str, Any]) -> Encoder:
-    if kind != "object":
+    if not digests:
         try:
             return as_encoder(name, download=False, **options)
         except InvalidInputError as error:
             what = f"{folder} needs the encoder {shown(name)}, which is not on this computer"
             raise ModelFolderError(f"{what}. Give it: load(folder, encoder=...).") from error
-    what = f"{folder} was trained with an object of the class {shown(name)} as encoder, which it does not hold"
-    raise ModelFolderError(f"{what}. Give it: load(folder, encoder=...).")
+    if kind == MULTILINGUAL:
+        return MultilingualEncoder.from_folder(place, digests)
+    encoder = encoder_in(place, kind, name, **options)
+    if kind == SentenceTransformerEncoder.kind:
+        from smalltext_torch.pretrained_files import check_files
+
+        check_files(folder, _HEAD_FILES)
+        encoder.in_saved_models = True  # there may be no other copy
+    _expect(set(encoder.files() or ()) == set(digests), f"it does not hold the files of an encoder, {kind}")
+    return encoder
 
 
 def _expect(holds: bool, problem: str) -> None:

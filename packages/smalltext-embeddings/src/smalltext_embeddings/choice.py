@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from smalltext_core.atomic import expanded
-from smalltext_core.errors import InvalidInputError
+from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.messages import one_line, shown
 from smalltext_embeddings.encoders import WAYS, Encoder, ObjectEncoder, contents_of, require
 from smalltext_embeddings.multilingual import MULTILINGUAL, installed_encoder
@@ -99,26 +99,33 @@ def _found(encoder: object, device: Any, precision: Any, download: bool) -> Enco
     if kind is None:
         given = f"{shown(name)}, which is neither a static model of model2vec nor a sentence transformer"
         raise InvalidInputError("encoder", given, WAYS)
-    if kind == SentenceTransformerEncoder.kind:
-        require(("sentence_transformers", "smalltext_torch"), kind, name)
-        if device is not None or precision != "float32":  # torch is imported to check them
-            from smalltext_torch.device import check_device, check_precision
-
-            check_device(device)
-            check_precision(precision)
-    else:
-        require(("model2vec",), "static", name)
+    if kind != SentenceTransformerEncoder.kind:
         device, precision = None, "float32"  # the caller refuses others
+    elif device is not None or precision != "float32":  # torch is imported to check them
+        require(("smalltext_torch",), kind, name)
+        from smalltext_torch.device import check_device, check_precision
+
+        check_device(device)
+        check_precision(precision)
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     seen = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
-    return _of_folder(kind, folder.resolve(), name, device, precision, seen)
+    return _remembered(folder.resolve(), kind, name, device, precision, seen)
 
 
 @lru_cache(maxsize=4)
-def _of_folder(kind: str, folder: Path, name: str, device: Any, precision: str, _seen: object) -> Encoder:
+def _remembered(folder: Path, kind: str, name: str, device: Any, precision: str, _seen: object) -> Encoder:
     """Return the encoder of a folder; `_seen` differs if files have changed."""
+    return encoder_in(folder, kind, name, device, precision)
+
+
+def encoder_in(folder: Path, kind: str, name: str, device: Any, precision: str) -> Encoder:
+    """Return an encoder from the files in a folder: a sentence transformer, or a static model."""
     if kind == SentenceTransformerEncoder.kind:
+        require(("sentence_transformers", "smalltext_torch"), kind, name)
         return SentenceTransformerEncoder(folder, name, device, precision)
+    if kind != StaticEncoder.kind:
+        raise ModelFolderError(f"{folder} does not hold an encoder of a kind that is known here. Save it again.")
+    require(("model2vec",), kind, name)
     return StaticEncoder(contents_of(folder, StaticEncoder.FILES), name)
 
 

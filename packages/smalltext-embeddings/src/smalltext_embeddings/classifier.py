@@ -139,9 +139,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         self.warm_start = validation.check_flag("warm_start", warm_start)
         self.seed = validation.check_seed(seed)
         self.embedding_cache_size = validation.check_count("embedding_cache_size", embedding_cache_size, minimum=0)
-        self.embedding_cache_dir = (
-            None if embedding_cache_dir is None else as_path(embedding_cache_dir, "embedding_cache_dir")
-        )
+        self.embedding_cache_dir = _as_cache_dir(embedding_cache_dir)
         self.encoder = as_encoder(encoder, device=device, precision=precision)
         self.device = getattr(self.encoder, "device", None)
         self.precision = getattr(self.encoder, "precision", "float32")
@@ -299,9 +297,10 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
             Fitted; its probabilities equal those of the saved one bit for bit. ModelFolderError is raised if the
             folder is not a saved model, is damaged, or the encoder is another one.
         """
-        parameters, head, found, names = _saving.load(folder, encoder, device, cls)
-        classifier = cls(found, **parameters, embedding_cache_dir=embedding_cache_dir)
-        classifier._restore(head, names)
+        cache_dir = _as_cache_dir(embedding_cache_dir)
+        classifier, head, manifest = _saving.load(folder, encoder, device, cls)
+        classifier.embedding_cache_dir = cache_dir
+        classifier._restore(head, manifest.names)
         return classifier
 
     def __repr__(self) -> str:
@@ -378,6 +377,10 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
             raise InvalidInputError("train_set.y", given, "texts of two or more classes", "Label another text.")
         of_class = class_weights(self.class_weight, y, num_classes, train_set.label_names)
         return Problem(vectors, y, num_classes, weights, of_class)
+
+
+def _as_cache_dir(folder: str | Path | None) -> Path | None:
+    return None if folder is None else as_path(folder, "embedding_cache_dir")
 
 
 def _checked_label_texts(label_texts: LabelTexts, num_classes: int) -> dict[Any, list[str]] | None:

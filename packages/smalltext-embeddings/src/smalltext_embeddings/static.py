@@ -12,8 +12,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from smalltext_core.errors import ModelFolderError
-from smalltext_core.messages import one_line
+from smalltext_core.saving import damage_explained
 from smalltext_embeddings.encoders import Content, Encoder, Vectors, encodable, hash_of
 
 _MOST_TOKENS, _BATCH = 512, 1024
@@ -52,17 +51,9 @@ class StaticEncoder(Encoder):
 
     @cached_property
     def _tokens(self) -> Tokens:
-        try:
+        with damage_explained(self.name):
             model = _static_model(self._content)
             return Tokens(model, is_wordwise(json.loads(bytes(self._content["tokenizer.json"]))))
-        except MemoryError:
-            raise
-        except BaseException as error:  # tokenizers panics with an exception that is not an Exception
-            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-                raise
-            what = f"{self.name} is not a static model of model2vec ({type(error).__name__}"
-            advice = "Download it, or save it, again."
-            raise ModelFolderError(f"{what}: {one_line(str(error))}). {advice}") from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_content": {name: bytes(value) for name, value in self._content.items()}, "name": self.name}
@@ -89,10 +80,9 @@ def _static_model(content: Content) -> Any:
     )
     ids = model.tokenizer.get_vocab().values()
     rows = len(vectors) if mapping is None else len(mapping)
+    targets = np.arange(len(vectors)) if mapping is None else mapping
     sound = vectors.ndim == 2 and vectors.shape[1] > 0 and min(ids) == 0 and max(ids) < rows
-    sound = sound and (
-        mapping is None or (mapping.ndim == 1 and 0 <= mapping.min() <= mapping.max() < len(vectors))
-    )
+    sound = sound and targets.ndim == 1 and 0 <= targets.min() <= targets.max() < len(vectors)
     sound = sound and (weights is None or weights.shape == (rows,))
     if not sound or not all(np.isfinite(each).all() for each in (vectors, *tensors.values())):
         raise ValueError("tensors do not fit the tokenizer, or hold NaN or infinity")
@@ -160,24 +150,19 @@ class Tokens:
         longest = self.model.max_length if self.by_word else -1  # in characters, so that no text is cut
         plain = [len(text) <= longest and text.isascii() and text.isprintable() for text in texts]
         parts = [text.split() if simple else [text] for text, simple in zip(texts, plain, strict=True)]
-        number_of = {part: number for number, part in enumerate(dict.fromkeys(chain.from_iterable(parts)))}
         whole = {text for text, simple in zip(texts, plain, strict=True) if not simple}
-        tokens = self._tokens_of(number_of, whole)
-        counts = np.fromiter(map(len, tokens), dtype=np.int64, count=len(tokens))
-        flat = np.fromiter(chain.from_iterable(tokens), dtype=np.int64, count=counts.sum())
-        numbers = np.fromiter(map(number_of.__getitem__, chain.from_iterable(parts)), dtype=np.int64)
-        ends = np.append(0, counts[numbers].cumsum())
-        shifts = (counts.cumsum() - counts)[numbers] - ends[:-1]
-        starts = ends[np.append(0, np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)).cumsum())]
-        return flat[np.arange(ends[-1]) + np.repeat(shifts, counts[numbers])], starts
+        tokens_of = self._tokens_of(dict.fromkeys(chain.from_iterable(parts)), whole).__getitem__
+        tokens = [list(chain.from_iterable(map(tokens_of, words))) for words in parts]
+        starts = np.append(0, np.cumsum(list(map(len, tokens)), dtype=np.int64))
+        return np.fromiter(chain.from_iterable(tokens), dtype=np.int64, count=starts[-1]), starts
 
-    def _tokens_of(self, parts: Iterable[str], whole: set[str]) -> list[list[int]]:
+    def _tokens_of(self, parts: Iterable[str], whole: set[str]) -> dict[str, list[int]]:
         """Return the tokens of words, which are remembered, and of whole texts, which are not."""
         known = self.known
         fresh = [part for part in parts if part not in known]
         longest = self.model.max_length * self.model.median_token_length
         found = dict(zip(fresh, self.model.tokenize([part[:longest] for part in fresh]), strict=True))
-        tokens = [found[part] if part in found else known[part] for part in parts]
+        tokens = {part: found[part] if part in found else known[part] for part in parts}
         known.update((part, ids) for part, ids in found.items() if part not in whole)
         if len(known) > _MOST_WORDS:
             self.known = {}  # not emptied, since other threads may be here
