@@ -19,7 +19,13 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from smalltext_core.calibration import probabilities_of
+from smalltext_core.calibration import (
+    Calibration,
+    fit_logistic,
+    fit_temperature,
+    probabilities_of,
+    stratified_folds,
+)
 from smalltext_core.conversion import is_number
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
@@ -28,8 +34,6 @@ from smalltext_core.probabilities import Probabilities, choose_thresholds, empty
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
-
-    from smalltext_core.calibration import Calibration
 
 Floats: TypeAlias = "NDArray[np.float64]"
 HeadChoice: TypeAlias = "float | Literal['auto'] | LogisticRegression"
@@ -112,13 +116,12 @@ def check_head(head: object) -> HeadChoice:
     """Return how a head is fitted, or raise InvalidInputError."""
     if isinstance(head, str) and head == "auto":
         return "auto"
-    kind = type(head)
-    if kind.__name__ != "LogisticRegression" or not kind.__module__.startswith("sklearn."):
-        if is_number(head) and 0 < head < np.inf:
-            return float(head)
+    if is_number(head) and 0 < head < np.inf:
+        return float(head)
+    estimator: Any = head
+    if type(head).__name__ != "LogisticRegression" or not type(head).__module__.startswith("sklearn."):
         allowed = "'auto', the C of a logistic regression (above 0), or a LogisticRegression of scikit-learn"
         raise InvalidInputError("head", shown(head), allowed)
-    estimator: Any = head
     from sklearn.base import clone
 
     several = estimator.solver == "liblinear" or getattr(estimator, "multi_class", None) == "ovr"
@@ -157,9 +160,8 @@ def fit_head(
 ) -> Head:
     """Fit a head, from the coefficients of a former one if there is one."""
     calibration = thresholds = folds = initial = None
-    chosen = FIXED_C if isinstance(head, str) else head
+    chosen, sample = FIXED_C if isinstance(head, str) else head, problem
     if isinstance(head, str) or calibrate or choose_threshold:
-        sample = problem
         if len(problem.vectors) > _MOST_TEXTS:
             sample = problem.rows(np.sort(rng.permutation(len(problem.vectors))[:_MOST_TEXTS]))
         folds = _folds(sample.y, rng)
@@ -179,8 +181,6 @@ def fit_head(
 
 def _folds(y: Labels, rng: np.random.Generator) -> NDArray[np.intp] | None:
     """Return the fold of each text, or None if most texts are of classes that are too small to be divided."""
-    from smalltext_core.calibration import stratified_folds
-
     if is_multi_label(y):
         counts = np.asarray((y.toarray() > 0).sum(axis=0))
         enough = y.shape[0] >= 2 * _LEAST_TEXTS and (counts >= _LEAST_TEXTS).any()
@@ -196,8 +196,6 @@ def _cross_validated(
     problem: Problem, grid: tuple[Any, ...], folds: NDArray[np.intp]
 ) -> tuple[Any, Floats, Calibration]:
     """Return the C with the least calibrated loss on held-out texts, the logits of these, and the calibration."""
-    from smalltext_core.calibration import fit_logistic, fit_temperature
-
     held_out = np.empty((len(grid), len(folds), problem.num_classes))
     for fold in np.unique(folds):
         training, start = problem.rows(folds != fold), None
@@ -207,9 +205,8 @@ def _cross_validated(
             held_out[number, folds == fold] = tested @ start[:-1] + start[-1]
     fit_calibration = fit_logistic if problem.multi_label else fit_temperature
     fitted = [fit_calibration(logits, problem.y, problem.text_weights) for logits in held_out]
-    losses = [np.inf if one.log_loss is None else one.n_texts * one.log_loss[1] for one in fitted]
-    if problem.multi_label:  # a mean over the classes, each of which is a problem
-        losses = [problem.num_classes * loss for loss in losses]
+    terms = problem.num_classes if problem.multi_label else 1  # of each text: the log loss is a mean over them
+    losses = [np.inf if one.log_loss is None else terms * one.n_texts * one.log_loss[1] for one in fitted]
     if len(grid) > 1:
         losses += 0.5 * (np.log(np.array(grid) / FIXED_C) / _SD_OF_LOG_C) ** 2
     best = int(np.argmin(losses))

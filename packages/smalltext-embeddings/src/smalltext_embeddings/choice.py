@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -132,17 +133,17 @@ def encoder_in(folder: Path, kind: str, name: str, device: Any, precision: str) 
 def _kind_of(folder: Path) -> str | None:
     """Return which kind of model is in a folder, by modules.json or config.json; None if there is none."""
     modules, config = folder / "modules.json", folder / "config.json"
-    try:
+    if not modules.is_file() and not config.is_file():
+        return None
+    with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         if modules.is_file():
             is_static = str(json.loads(modules.read_bytes())[0]["type"]).endswith(".StaticEmbedding")
-        elif config.is_file():
+        else:
             content = json.loads(config.read_bytes())
             is_static = content.get("model_type") == "model2vec" or "embedding_dtype" in content
-        else:
-            return None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        is_static = False
-    return StaticEncoder.kind if is_static else SentenceTransformerEncoder.kind
+        if is_static:
+            return StaticEncoder.kind
+    return SentenceTransformerEncoder.kind
 
 
 def _from_hub(name: str, download: bool) -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
@@ -143,7 +145,6 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         self.encoder = as_encoder(encoder, device=device, precision=precision)
         self.device = getattr(self.encoder, "device", None)
         self.precision = getattr(self.encoder, "precision", "float32")
-        self._cache: EmbeddingCache | None = None
 
     def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
         """Train the head.
@@ -161,17 +162,23 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         EmbeddingClassifier
             This object. If it raises InvalidInputError, the previous model is kept.
         """
-        num_classes = self._num_classes_with(train_set)
-        described = self._descriptions(train_set, num_classes)
-        if described[0] and isinstance(train_set, Dataset) and len(train_set) == 0:
-            text_weights = None
-        else:
+        num_classes, text_weights = self._num_classes_with(train_set), None
+        described, numbers = self._descriptions(train_set, num_classes)
+        if not described or not isinstance(train_set, Dataset) or len(train_set) > 0:
             train_set, text_weights = validation.training_data(
                 train_set, weights, num_classes=num_classes, multi_label=self.multi_label
             )
-        problem = self._problem(train_set, text_weights, described, num_classes)
+        vectors, y = self._vectors(train_set, "train_set"), train_set.y
+        if described:
+            vectors = np.concatenate([vectors, self._cache.vectors(described, self.encoder)])
+            y = with_described(y, numbers, num_classes, self.multi_label)
+            text_weights = None if text_weights is None else np.append(text_weights, np.ones(len(described)))
+        if not self.multi_label and len(np.unique(y)) < 2:
+            given = f"one class only, {y[0]}"
+            raise InvalidInputError("train_set.y", given, "texts of two or more classes", "Label another text.")
+        of_class = class_weights(self.class_weight, y, num_classes, train_set.label_names)
         head = fit_head(
-            problem,
+            Problem(vectors, y, num_classes, text_weights, of_class),
             self.head,
             calibrate=self.calibration == "auto",
             choose_threshold=self.multi_label and self.multi_label_threshold == "auto",
@@ -249,7 +256,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         CacheInfo
             Hits and misses are those of this object; texts and sizes those of the memory of the process.
         """
-        return self._embeddings().info()
+        return self._cache.info()
 
     def save(self, folder: str | Path, *, with_encoder: bool | None = None) -> None:
         """Save the classifier to a folder.
@@ -308,7 +315,8 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         return f"{type(self).__name__}({self.encoder.name!r}, num_classes={self.num_classes}{kind})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_cache": None}  # embeddings stay in the process that computed them
+        # Embeddings stay in the process that computed them.
+        return {name: value for name, value in vars(self).items() if name != "_cache"}
 
     def _restore(self, head: Head, label_names: LabelNames | None) -> None:
         self.head_ = head
@@ -316,14 +324,13 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         self.multi_label_threshold_ = head.thresholds
         self.label_names_ = label_names
 
-    def _embeddings(self) -> EmbeddingCache:
-        if self._cache is None:
-            self._cache = EmbeddingCache(self.embedding_cache_size, self.embedding_cache_dir)
-        return self._cache
+    @cached_property
+    def _cache(self) -> EmbeddingCache:
+        return EmbeddingCache(self.embedding_cache_size, self.embedding_cache_dir)
 
     def _vectors(self, data_set: Dataset[Any], argument: str) -> Vectors:
         if isinstance(data_set, TextDataset):
-            return self._embeddings().vectors(data_set.x, self.encoder)
+            return self._cache.vectors(data_set.x, self.encoder)
         if not isinstance(data_set, EmbeddingDataset):
             allowed = "a TextDataset or an EmbeddingDataset"
             raise InvalidInputError(argument, type(data_set).__name__, allowed, "Give the texts themselves.")
@@ -346,37 +353,14 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
 
     def _descriptions(self, train_set: object, num_classes: int) -> tuple[list[str], list[int]]:
         """Return the texts of `label_texts`, and their class numbers."""
-        texts: list[str] = []
-        numbers: list[int] = []
+        described = self.label_texts or {}
         names = train_set.label_names if isinstance(train_set, Dataset) else None
-        for label, described in (self.label_texts or {}).items():
-            try:
-                (number,) = dict[int, Any](by_number({label: 1.0}, num_classes, names))  # type: ignore[arg-type]
-            except InvalidInputError as error:
-                raise InvalidInputError("label_texts", error.given, error.allowed, error.next_step) from None
-            texts += described
-            numbers += [number] * len(described)
-        return texts, numbers
-
-    def _problem(
-        self,
-        train_set: Dataset[Any],
-        weights: NDArray[np.float64] | None,
-        described: tuple[list[str], list[int]],
-        num_classes: int,
-    ) -> Problem:
-        """Return vectors, labels and weights of the training set and of the descriptions of classes."""
-        texts, numbers = described
-        vectors, y = self._vectors(train_set, "train_set"), train_set.y
-        if texts:
-            vectors = np.concatenate([vectors, self._embeddings().vectors(texts, self.encoder)])
-            y = with_described(y, numbers, num_classes, self.multi_label)
-            weights = None if weights is None else np.append(weights, np.ones(len(texts)))
-        if not self.multi_label and len(np.unique(y)) < 2:
-            given = f"one class only, {y[0]}"
-            raise InvalidInputError("train_set.y", given, "texts of two or more classes", "Label another text.")
-        of_class = class_weights(self.class_weight, y, num_classes, train_set.label_names)
-        return Problem(vectors, y, num_classes, weights, of_class)
+        try:
+            numbers: Any = by_number(dict.fromkeys(described, 1.0), num_classes, names)
+        except InvalidInputError as error:
+            raise InvalidInputError("label_texts", error.given, error.allowed, error.next_step) from None
+        texts = list(chain.from_iterable(described.values()))
+        return texts, np.repeat([*numbers], [*map(len, described.values())]).tolist()
 
 
 def _as_cache_dir(folder: str | Path | None) -> Path | None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from smalltext_cache import EmbeddingCache
-from smalltext_core.conversion import Rows, positions
+from smalltext_core.conversion import Rows, as_array, positions
 from smalltext_core.dataset import Dataset, as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
@@ -128,10 +128,7 @@ class EmbeddingDataset(Dataset[Vectors]):
 
 def _as_vectors(x: ArrayLike) -> Vectors:
     allowed = "finite numbers, shape (n, dimensions)"
-    try:
-        given = np.asarray(x)
-    except (TypeError, ValueError, RuntimeError):
-        raise InvalidInputError("x", shown(x), allowed) from None
+    given = as_array(x, "x", allowed, "vector")
     if given.ndim != 2 or given.dtype.kind not in "biuf" or given.shape[1] == 0:
         advice = "For plain texts, use smalltext_core.TextDataset."
         raise InvalidInputError("x", f"an array of {given.dtype}, shape {given.shape}", allowed, advice)

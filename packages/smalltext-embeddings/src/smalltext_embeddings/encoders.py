@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -161,7 +161,7 @@ def hash_of(*parts: Any) -> str:
     return hashlib.sha256(b"".join(hashes)).hexdigest()
 
 
-def contents_of(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
+def contents_of(folder: Path, names: Iterable[str]) -> dict[str, Any]:
     """Return the content of files by name; large ones are memory-mapped, and stay if the folder is removed."""
     content: dict[str, Any] = {}
     for name in names:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 from array import array
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -59,7 +60,7 @@ class MultilingualEncoder(Encoder):
         self._content = content  # of a saved classifier; None for the installed package
 
     @classmethod
-    def from_folder(cls, folder: Path, digests: dict[str, str]) -> Self:
+    def from_folder(cls, folder: Path, digests: Mapping[str, str]) -> Self:
         """Return the encoder of a saved classifier, whose files have these SHA-256."""
         if digests != FILES:
             what = f"{folder} does not hold the encoder {MULTILINGUAL!r} of a known release"

@@ -75,20 +75,15 @@ class SentenceTransformerEncoder(Encoder):
 
         device = resolve_device(self.device)
         precision = Precision.of(device, check_precision(self.precision) == "auto")
-        content = dict(self._content)
         with temporary_folder() as place, TorchRandomness(0, device).as_global():
-
-            def find() -> Path:
-                for name, part in content.items():
-                    (place / name).parent.mkdir(parents=True, exist_ok=True)
-                    (place / name).write_bytes(part)
-                if self._folder is not None:
-                    for name, part in model_files(self._folder).items():
-                        is_path = isinstance(part, Path)
-                        content[name] = contents_of(self._folder, (name,))[name] if is_path else part
-                return self._folder or place
-
-            body = load_pretrained("encoder", self.name, find)
+            folder = self._folder or place
+            for name, part in self._content.items():
+                (place / name).parent.mkdir(parents=True, exist_ok=True)
+                (place / name).write_bytes(part)
+            body = load_pretrained("encoder", self.name, lambda: folder)
+            found = self._content or model_files(folder)
+            as_bytes = {name: part for name, part in found.items() if not isinstance(part, Path)}
+            content = {**contents_of(folder, found.keys() - as_bytes.keys()), **as_bytes}
         body = body.to(device).requires_grad_(requires_grad=False).eval()
         tokenizer = SentenceTokenizer.of(body, "auto")
         left_out, dimensions = prompt_length(body, tokenizer.prompt), num_dimensions(body)
