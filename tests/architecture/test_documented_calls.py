@@ -14,7 +14,7 @@ from smalltext_core import AnyClassifier, Classifier, ProbabilisticClassifier, S
 from smalltext_core.errors import InvalidInputError
 
 TEXTS = TextDataset(["a stew with onions", "the striker scored"])
-NETWORKS = tuple(name for name in backends.NAMES if name != "sklearn")
+NETWORKS = backends.NETWORKS
 WEIGHTS = np.ones(len(backends.TRAIN_SET))
 
 each = pytest.mark.parametrize("name", backends.NAMES)

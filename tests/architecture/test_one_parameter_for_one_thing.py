@@ -9,7 +9,7 @@ import smalltext_core as st
 from robustness import backends
 from smalltext_core.errors import InvalidInputError
 
-NETWORKS = tuple(name for name in backends.NAMES if name != "sklearn")
+NETWORKS = backends.NETWORKS
 
 each_network = pytest.mark.parametrize("name", NETWORKS)
 

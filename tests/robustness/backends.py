@@ -21,6 +21,9 @@ NAMES = tuple(
 )
 """The backend of embeddings has a tiny static encoder here, which needs no torch."""
 
+NETWORKS = tuple(name for name in NAMES if name not in ("sklearn", "embeddings"))
+"""Those that train a network."""
+
 TRAIN_SET = training_texts(3, multi_label=False)
 
 

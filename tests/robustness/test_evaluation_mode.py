@@ -15,9 +15,8 @@ from smalltext_core import TextDataset, create_classifier, load
 from smalltext_testing.sample_data import training_texts, unseen_texts
 
 NETWORKS = [
-    name
-    for name in backends.NAMES
-    if name != "sklearn" and (name != "embeddings" or find_spec("sentence_transformers") is not None)
+    *backends.NETWORKS,
+    *["embeddings"] * ("embeddings" in backends.NAMES and find_spec("sentence_transformers") is not None),
 ]
 VARIANTS = [
     *[(name, {}) for name in NETWORKS],
