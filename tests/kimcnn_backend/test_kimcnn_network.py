@@ -113,8 +113,9 @@ def test_words_after_max_seq_len_are_not_seen():
     torch.testing.assert_close(cnn.pool(ids), cnn.pool(ids[:, :4]))
 
 
-def test_gradients_are_those_of_full_padding():
-    cnn = network().train()
+@pytest.mark.parametrize("out_channels", [1, 7], ids=["fewer maxima than words", "more maxima than words"])
+def test_gradients_are_those_of_full_padding(out_channels):
+    cnn = network(out_channels=out_channels).train()
     ids = torch.tensor([[1, 2, 3, 0], [4, 0, 0, 0]])
     cnn.pool(ids).sum().backward()
     ours = [parameter.grad.clone() for parameter in (cnn.embedding.weight, *cnn.filters.parameters())]
