@@ -93,6 +93,15 @@ def test_calibration_needs_held_out_texts():
     assert head_of(noisy_problem().rows(np.arange(6)), calibrate=True).calibration is None
 
 
+@pytest.mark.parametrize("n", [39, 40])
+def test_few_texts_move_the_temperature_less(monkeypatch, n):
+    problem = noisy_problem().rows(np.arange(n))
+    temperature = head_of(problem, calibrate=True).calibration.temperature
+    monkeypatch.setattr("smalltext_embeddings._head._FEW_TEXTS", 0)
+    as_many = head_of(problem, calibrate=True).calibration.temperature
+    assert abs(np.log(temperature)) < abs(np.log(as_many)) if n < 40 else temperature == as_many
+
+
 def test_thresholds_are_chosen_for_each_class():
     head = head_of(noisy_problem(multi_label=True), head="auto", calibrate=True, choose_threshold=True)
     assert head.thresholds.shape == (4,)

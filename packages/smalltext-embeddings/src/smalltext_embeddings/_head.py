@@ -48,6 +48,9 @@ FIXED_C = 10.0
 _SD_OF_LOG_C = 2.3
 """A normal prior around `FIXED_C` decides where a few held-out texts do not."""
 
+_PRIOR_SD, _PRIOR_SD_OF_FEW, _FEW_TEXTS = 0.3, 0.25, 40
+"""The standard deviation of the prior of the logarithm of the temperature, and that of few texts (decision 35)."""
+
 _FOLDS = 5
 _LEAST_TEXTS = 3
 _MOST_TEXTS = 5000
@@ -175,8 +178,8 @@ def fit_head(
         initial = np.zeros((len(start.coefficients) + 1, problem.num_classes))
         initial[:, : len(start.intercepts)] = np.vstack([start.coefficients, start.intercepts])
     found = _fit(problem, chosen, initial).astype(np.float32)
-    C = chosen if isinstance(chosen, float) else None
-    return Head(np.ascontiguousarray(found[:-1]), found[-1], C, calibration, thresholds)
+    C, coefficients = chosen if isinstance(chosen, float) else None, np.ascontiguousarray(found[:-1])
+    return Head(coefficients, found[-1], C, calibration, thresholds)
 
 
 def _folds(y: Labels, rng: np.random.Generator) -> NDArray[np.intp] | None:
@@ -203,8 +206,9 @@ def _cross_validated(
         for number, C in enumerate(grid):
             start = _fit(training, C, start, tolerance=1e-4)
             held_out[number, folds == fold] = tested @ start[:-1] + start[-1]
-    fit_calibration = fit_logistic if problem.multi_label else fit_temperature
-    fitted = [fit_calibration(logits, problem.y, problem.text_weights) for logits in held_out]
+    prior = {} if problem.multi_label else {"prior_sd": _PRIOR_SD_OF_FEW if len(folds) < _FEW_TEXTS else _PRIOR_SD}
+    fit_calibration: Any = fit_logistic if problem.multi_label else fit_temperature
+    fitted = [fit_calibration(logits, problem.y, problem.text_weights, **prior) for logits in held_out]
     terms = problem.num_classes if problem.multi_label else 1  # of each text: the log loss is a mean over them
     losses = [np.inf if one.log_loss is None else terms * one.n_texts * one.log_loss[1] for one in fitted]
     if len(grid) > 1:
@@ -238,10 +242,8 @@ def _fit(
     if len(vectors) < vectors.shape[1]:  # the coefficients are combinations of the vectors: fewer numbers to find
         orthogonal, triangle = np.linalg.qr(vectors.T)
         vectors, basis = triangle.T, scipy.linalg.block_diag(orthogonal, 1.0)
-    minimum = _minimised(
-        vectors, targets, weights, C, basis.T @ initial[:, learned], problem.multi_label, tolerance
-    )
-    found[:, learned] = basis @ minimum
+    begin = basis.T @ initial[:, learned]
+    found[:, learned] = basis @ _minimised(vectors, targets, weights, C, begin, problem.multi_label, tolerance)
     return found
 
 
