@@ -184,15 +184,13 @@ def fit_head(
 
 def _folds(y: Labels, rng: np.random.Generator) -> NDArray[np.intp] | None:
     """Return the fold of each text, or None if most texts are of classes that are too small to be divided."""
-    if is_multi_label(y):
-        counts = np.asarray((y.toarray() > 0).sum(axis=0))
-        enough = y.shape[0] >= 2 * _LEAST_TEXTS and (counts >= _LEAST_TEXTS).any()
-        return stratified_folds(y, min(_FOLDS, y.shape[0] // _LEAST_TEXTS), rng) if enough else None
-    counts = np.bincount(y)
+    counts = np.asarray((y.toarray() > 0).sum(axis=0)) if is_multi_label(y) else np.bincount(y)
     large = counts[counts >= _LEAST_TEXTS]
-    if len(large) < 2 or large.sum() < 0.8 * len(y):
-        return None
-    return stratified_folds(y, int(min(_FOLDS, large.min())), rng)
+    if is_multi_label(y):
+        enough, most = y.shape[0] >= 2 * _LEAST_TEXTS and len(large) > 0, y.shape[0] // _LEAST_TEXTS
+    else:
+        enough, most = len(large) > 1 and large.sum() >= 0.8 * len(y), large.min(initial=_FOLDS)
+    return stratified_folds(y, int(min(_FOLDS, most)), rng) if enough else None
 
 
 def _cross_validated(

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from smalltext_core.atomic import as_path, expanded
 from smalltext_core.calibration import Calibration
 from smalltext_core.errors import InvalidInputError, ModelFolderError
-from smalltext_core.label_names import LabelNames
 from smalltext_core.messages import shown
 from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest
 from smalltext_core.validation import check_positive, check_thresholds
@@ -48,15 +47,9 @@ _FIELDS = frozenset({"classifier", "encoder", "C", "calibration", "thresholds"})
 C = TypeVar("C")
 
 
-def save(
-    folder: str | Path,
-    attributes: Mapping[str, Any],
-    head: Head,
-    encoder: Encoder,
-    label_names: LabelNames | None,
-    with_encoder: bool | None,
-) -> None:
-    """Write a fitted classifier, with these attributes, to a folder, whole or not at all."""
+def save(folder: str | Path, classifier: Any, with_encoder: bool | None) -> None:
+    """Write a fitted EmbeddingClassifier to a folder, whole or not at all."""
+    encoder, head = classifier.encoder, classifier.head_
     wanted = encoder.in_saved_models if with_encoder is None else with_encoder
     content = (encoder.files() if wanted else None) or {}
     if with_encoder and not content:
@@ -65,7 +58,7 @@ def save(
     if with_encoder is None and sum(map(len, content.values())) >= MOST_BYTES_WITH_ENCODER:
         content = {}
     state = {
-        "classifier": {name: _as_json(attributes[name]) for name in PARAMETERS},
+        "classifier": {name: _as_json(getattr(classifier, name)) for name in PARAMETERS},
         "encoder": {
             "kind": encoder.kind,
             "name": _saved_name(encoder.name, in_folder=bool(content)),
@@ -83,7 +76,7 @@ def save(
         distribution="smalltext-embeddings",
         version=__version__,
         parameters=state,
-        label_names=label_names,
+        label_names=classifier.label_names_,
     ) as staging:
         for name, array in zip(_HEAD_FILES, (head.coefficients, head.intercepts), strict=True):
             np.save(staging / name, array, allow_pickle=False)

@@ -273,7 +273,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         """
         if not hasattr(self, "head_"):
             raise NotFittedError(self)
-        _saving.save(folder, vars(self), self.head_, self.encoder, self.label_names_, with_encoder)
+        _saving.save(folder, self, with_encoder)
 
     @classmethod
     def load(
