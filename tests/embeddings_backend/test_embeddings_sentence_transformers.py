@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from smalltext_core.errors import InvalidInputError, ModelFolderError, PluginErr
 from smalltext_embeddings import EmbeddingClassifier, EmbeddingDataset, as_encoder
 from smalltext_testing import training_texts, unseen_texts
 from smalltext_torch.model_loading import OFFLINE
+from smalltext_torch.sentence_transformer import model_files
 
 TRAIN_SET, TEXTS = training_texts(3, multi_label=False), unseen_texts(3)
 MIXED = [*TEXTS.x, "", "one", "a much longer text about the team and its goal " * 5, "short text"]
@@ -164,6 +166,19 @@ def test_precision_is_saved_and_is_part_of_the_fingerprint(tiny, tmp_path):
     assert classifier.encoder.fingerprint != as_encoder(tiny).fingerprint
     with pytest.raises(InvalidInputError, match="precision"):
         EmbeddingClassifier(classifier.encoder, 3, precision="float16")
+
+
+@pytest.mark.nightly
+def test_the_fingerprint_is_the_same_in_every_process():
+    code = "import sys; from smalltext_embeddings import as_encoder; print(as_encoder(sys.argv[1]).fingerprint)"
+    command = [sys.executable, "-c", code, tiny_sentence_transformer()]
+    environments = [{**os.environ, "PYTHONHASHSEED": seed} for seed in ("1", "2")]
+    found = {subprocess.check_output(command, env=one, text=True) for one in environments}
+    assert found == {as_encoder(tiny_sentence_transformer()).fingerprint + "\n"}
+
+
+def test_the_files_of_an_encoder_have_the_order_of_its_modules(tiny):
+    assert list(as_encoder(tiny).files()) == list(model_files(tiny))
 
 
 def test_changed_files_are_another_encoder(tiny):

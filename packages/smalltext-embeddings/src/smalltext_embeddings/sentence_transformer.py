@@ -82,8 +82,8 @@ class SentenceTransformerEncoder(Encoder):
                 (place / name).write_bytes(part)
             body = load_pretrained("encoder", self.name, lambda: folder)
             found = self._content or model_files(folder)
-            as_bytes = {name: part for name, part in found.items() if not isinstance(part, Path)}
-            content = {**contents_of(folder, found.keys() - as_bytes.keys()), **as_bytes}
+            paths = [name for name, part in found.items() if isinstance(part, Path)]
+            content = {**found, **contents_of(folder, paths)}  # in this order: the fingerprint depends on it
         body = body.to(device).requires_grad_(requires_grad=False).eval()
         tokenizer = SentenceTokenizer.of(body, "auto")
         left_out, dimensions = prompt_length(body, tokenizer.prompt), num_dimensions(body)
