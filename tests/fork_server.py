@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -24,7 +25,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 LIBRARIES = (
     "numpy",
@@ -103,6 +107,78 @@ def run(
     return _server().run(job, stdin)
 
 
+class Process:
+    """A process that runs beside this one, with pipes for all streams; what tests need of `subprocess.Popen`.
+
+    Parameters
+    ----------
+    arguments : sequence of object
+        As those of `run`.
+    env : mapping of str to str, optional
+        By default that of this process.
+
+    Attributes
+    ----------
+    stdin, stdout, stderr : binary file
+    pid : int
+    returncode : int or None
+        As of `subprocess.Popen`.
+    """
+
+    def __init__(self, arguments: Sequence[object], env: Mapping[str, str] | None = None) -> None:
+        self.args = [str(argument) for argument in arguments]
+        job = _Job(self.args, dict(os.environ if env is None else env), str(Path.cwd()), 0, None, True)
+        (stdin, to_stdin), (from_stdout, stdout), (from_stderr, stderr), (report, to_report) = (
+            os.pipe() for _ in range(4)
+        )
+        _server().send(job, stdin, stdout, stderr, to_report)
+        self.stdin = os.fdopen(to_stdin, "wb")
+        self.stdout = os.fdopen(from_stdout, "rb")
+        self.stderr = os.fdopen(from_stderr, "rb")
+        self.returncode: int | None = None
+        self._report = os.fdopen(report, "r", encoding="utf-8")
+        self.pid = int(self._report.readline())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stream in (self.stdout, self.stderr, self.stdin):
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+        self.wait()
+
+    def poll(self) -> int | None:
+        if self.returncode is None and select.select([self._report], [], [], 0)[0]:
+            self.wait()
+        return self.returncode
+
+    def wait(self) -> int:
+        global seconds
+        if self.returncode is None:
+            answer = json.loads(self._report.readline())
+            seconds += answer["seconds"]
+            self.returncode = answer["status"]
+            self._report.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self) -> tuple[bytes, bytes]:
+        """Close the standard input, and return what is still written to the other streams until the end."""
+        with contextlib.suppress(BrokenPipeError):
+            self.stdin.close()
+        with contextlib.ExitStack() as stack:
+            outputs = [_thread(stack, stream.read) for stream in (self.stdout, self.stderr)]
+        self.wait()
+        return outputs[0][0], outputs[1][0]
+
+
 @dataclass(frozen=True)
 class _Job:
     arguments: list[str]
@@ -148,10 +224,8 @@ class _Server:
     def run(self, job: _Job, content: bytes | None) -> subprocess.CompletedProcess[bytes]:
         pipes = [os.pipe() for _ in range(3)]
         (stdin, to_stdin), (from_stdout, stdout), (from_stderr, stderr) = pipes
-        request = json.dumps(asdict(job)).encode()
         with self._lock:
-            self._socket.sendall(len(request).to_bytes(8, "big") + request)
-            socket.send_fds(self._socket, [b"."], [0 if content is None else stdin, stdout, stderr])
+            self._send(job, 0 if content is None else stdin, stdout, stderr)
             for end in (stdin, stdout, stderr):
                 os.close(end)
             with contextlib.ExitStack() as stack:
@@ -161,6 +235,18 @@ class _Server:
             del writer
         self._count(answer)
         return subprocess.CompletedProcess(job.arguments, answer["status"], *(found[0] for found in outputs))
+
+    def send(self, job: _Job, *streams: int) -> None:
+        """Have a job done beside others, which reports to the last of the streams, and close them here."""
+        with self._lock:
+            self._send(job, *streams)
+        for stream in streams:
+            os.close(stream)
+
+    def _send(self, job: _Job, *streams: int) -> None:
+        request = json.dumps(asdict(job)).encode()
+        self._socket.sendall(len(request).to_bytes(8, "big") + request)
+        socket.send_fds(self._socket, [b"."], streams)
 
 
 def _thread(stack: contextlib.ExitStack, work: Callable[[], bytes]) -> list[bytes]:
@@ -191,9 +277,11 @@ def _serve(connection: socket.socket) -> _Job:
     _answer(answers, seconds=sum(os.times()[:2]))
     while size := connection.recv(8, socket.MSG_WAITALL):
         job = _Job(**json.loads(connection.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL)))
-        _, streams, _, _ = socket.recv_fds(connection, 1, 3)
+        _, streams, _, _ = socket.recv_fds(connection, 1, 4)
         child = os.fork()
         if child == 0:
+            if len(streams) == 4:
+                _supervise(streams)
             for number, stream in enumerate(streams):
                 os.dup2(stream, number)
                 os.close(stream)
@@ -202,6 +290,25 @@ def _serve(connection: socket.socket) -> _Job:
             return job
         for stream in streams:
             os.close(stream)
+        if len(streams) == 3:
+            _, status, usage = os.wait4(child, 0)
+            _answer(answers, status=os.waitstatus_to_exitcode(status), seconds=usage.ru_utime + usage.ru_stime)
+    os._exit(0)
+
+
+def _supervise(streams: list[int]) -> None:
+    """Fork once more: one process does the job, the other one reports its number, and how it ended."""
+    report = streams.pop()
+    child = os.fork()
+    if child == 0:
+        os.close(report)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
+        return
+    for stream in streams:
+        os.close(stream)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(report, "w", encoding="utf-8") as answers:
+        answers.write(f"{child}\n")
+        answers.flush()
         _, status, usage = os.wait4(child, 0)
         _answer(answers, status=os.waitstatus_to_exitcode(status), seconds=usage.ru_utime + usage.ru_stime)
     os._exit(0)
@@ -228,6 +335,7 @@ def _do(job: _Job) -> None:
     kind, what, *rest = job.arguments
     sys.argv[:] = [kind, *rest]
     status: Any = 0
+    interrupted = False
     job.limit()
     try:
         if kind == "-m":
@@ -237,8 +345,9 @@ def _do(job: _Job) -> None:
             exec(compile(what, "<string>", "exec"), vars(program))
     except SystemExit as end:
         status = end.code
-    except BaseException:
+    except BaseException as error:
         traceback.print_exc()
+        interrupted = isinstance(error, KeyboardInterrupt)
         status = 1
     if not isinstance(status, int | None):
         sys.stderr.write(f"{status}\n")
@@ -247,6 +356,9 @@ def _do(job: _Job) -> None:
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
+    if interrupted:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
     os._exit(status or 0)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import fork_server
 import smalltext_core as st
 from smalltext_cli.evaluation import load_model
 from smalltext_cli.predictions import row_chunks
@@ -101,8 +102,7 @@ def test_standard_output_is_utf8_whatever_the_locale(new_process, model):
 def test_a_reader_that_has_seen_enough_is_no_error(model, tmp_path):
     data = tmp_path / "many.csv"
     pl.DataFrame({"text": ["buy pills"] * 50_000}).write_csv(data)
-    command = [sys.executable, "-m", "smalltext_cli", "predict", model, data, "-o", "-"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+    with fork_server.Process(["-m", "smalltext_cli", "predict", model, data, "-o", "-"]) as running:
         assert running.stdout.readline() == b"text,label,score\n"
         running.stdout.close()
         assert b"Traceback" not in running.stderr.read()
@@ -167,14 +167,8 @@ def test_a_broken_line_far_down_leaves_the_former_output_and_nothing_else(
 )
 def test_an_interrupted_run_leaves_nothing(model, tmp_path, number, ending):
     output = tmp_path / f"out.{ending}"
-    command = [sys.executable, "-m", "smalltext_cli", "predict", model, "-", "--format", "csv", "-o", output]
-
-    def interruptible():
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=interruptible
-    ) as running:
+    command = ["-m", "smalltext_cli", "predict", model, "-", "--format", "csv", "-o", output]
+    with fork_server.Process(command) as running:
         running.stdin.write(b"text\n" + b"buy pills\n" * 5_000)
         running.stdin.flush()
         while running.poll() is None and not any(path.is_file() for path in tmp_path.rglob("*")):

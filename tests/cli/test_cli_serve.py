@@ -8,12 +8,12 @@ import json
 import re
 import signal
 import socket
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+import fork_server
 from cli.conftest import sentences
 from smalltext_cli.evaluation import load_model
 from smalltext_cli.serving.server import listening_socket
@@ -42,12 +42,7 @@ class Service:
     """The command in a process, and connections to it."""
 
     def __init__(self, *arguments: object) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, "serve", *map(str, arguments), "--port", "0"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        self.process = fork_server.Process(["-c", PROGRAM, "serve", *arguments, "--port", 0])
         self.url = self.process.stdout.readline().decode().strip()
         assert self.url.startswith("http://"), self.process.stderr.read().decode()
         self.host, _, self.port = self.url.removeprefix("http://").rpartition(":")

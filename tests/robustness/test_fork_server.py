@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -57,3 +58,19 @@ def test_nothing_of_the_project_is_imported_beforehand():
 def test_without_the_site_nothing_is_installed():
     program = "import importlib.metadata as metadata; print(len(list(metadata.distributions())))"
     assert fork_server.run(["-c", program], env={}, site=False).stdout == b"0\n"
+
+
+def test_processes_run_beside_one_another_and_are_told_apart():
+    echo = "import sys; print(sys.stdin.readline().strip(), flush=True); sys.exit(len(sys.stdin.read()))"
+    with fork_server.Process(["-c", echo]) as first, fork_server.Process(["-c", echo]) as second:
+        for process, said in ((second, b"two\n"), (first, b"one\n")):
+            process.stdin.write(said)
+            process.stdin.flush()
+            assert process.stdout.readline() == said
+        assert fork_server.run(["-c", "print(3)"]).stdout == b"3\n"
+        second.stdin.write(b"abc")
+        assert second.communicate() == (b"", b"")
+        assert (first.poll(), second.poll()) == (None, 3)
+        first.send_signal(signal.SIGINT)
+        assert b"KeyboardInterrupt" in first.stderr.read()
+        assert first.wait() == -signal.SIGINT
