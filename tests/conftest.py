@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -55,6 +56,12 @@ def pytest_collection_modifyitems(config, items):
     if not config.getoption("nightly"):
         _deselect_nightly_tests(config, items)
     return result
+
+
+def pytest_collection_finish():
+    """Let no later garbage collection look at what imports and the collection made, which is never garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def _refuse_addresses_in_names(items):

@@ -108,15 +108,21 @@ def numbered(tmp_path_factory):
     return folder, {name: table(folder, name, labels, **options) for name, (labels, options) in FILES.items()}
 
 
+def evaluated(smalltext, model, path):
+    ended = smalltext("evaluate", model, path, "--json")
+    assert ended.code == 0, ended.err
+    return json.loads(ended.out)["accuracy"]
+
+
 @pytest.mark.parametrize("trained", ["texts.csv", "floats.csv", "ints.jsonl", "floats.parquet"])
-def test_a_number_is_one_class_in_every_format(smalltext, numbered, trained):
+def test_a_number_is_one_class_in_every_format(smalltext, numbered, trained, pytestconfig):
+    """By default one model reads all files, and the others one of each of the names that polars writes."""
     folder, paths = numbered
     model = folder / f"model-{trained}"
     assert smalltext("train", paths[trained], "-c", "sklearn", "-o", model, "--held-out", 0).code == 0
-    for path in paths.values():
-        ended = smalltext("evaluate", model, path, "--json")
-        assert ended.code == 0, ended.err
-        assert json.loads(ended.out)["accuracy"] == 1.0
+    every = trained == "texts.csv" or pytestconfig.getoption("nightly")
+    for path in paths.values() if every else [paths["texts.csv"], paths["floats.csv"]]:
+        assert evaluated(smalltext, model, path) == 1.0
 
 
 @pytest.mark.parametrize("validation", ["floats.csv", "ints.jsonl", "floats.parquet"])

@@ -34,7 +34,8 @@ def parameters(name: str) -> dict[str, Any]:
     if name in ("transformers", "setfit"):
         from transformers_backend.tiny_models import tiny_model
 
-        return {"num_epochs": 1, "model": tiny_model()}
+        few_steps = {"pairs_per_text": 2, "min_steps": 5} if name == "setfit" else {}
+        return {"num_epochs": 1, "model": tiny_model(), **few_steps}
     if name == "embeddings":
         from embeddings_backend.tiny_encoders import tiny_static_model
 

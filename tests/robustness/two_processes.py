@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+import fork_server
 import smalltext_core as st
 from smalltext_kimcnn import KimCNNClassifier
 from smalltext_testing.sample_data import training_texts
@@ -33,9 +33,12 @@ WITH_DROPOUT = {"hidden_dropout_prob": 0.3}
 
 def results(folder: Path, *tasks: str) -> list[dict[str, Any]]:
     """Do tasks in two processes, and return for each process what came out of each task."""
-    command = [sys.executable, "-m", "robustness.two_processes", str(folder), *tasks]
-    tests = Path(__file__).parents[1]
-    subprocess.run(command, check=True, cwd=tests, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = fork_server.run(
+        ["-m", "robustness.two_processes", folder, *tasks],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr.decode()
     return [pickle.loads((folder / f"{number}.pickle").read_bytes()) for number in range(COUNT)]
 
 
