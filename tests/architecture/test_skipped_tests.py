@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
 
+import fork_server
 from architecture import packages
 
 COMMAND = "apt-get install --yes --no-install-recommends chromium chromium-driver"
@@ -25,20 +24,18 @@ TESTS = "tests/cli/test_cli_report_browser.py"
 def test_tests_without_a_browser_are_counted_once_with_the_command_that_installs_one(tmp_path, workers):
     pytest.importorskip("selenium")
     surroundings = {name: value for name, value in os.environ.items() if name not in ("CI", "PATH")}
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-c", "tests/pytest.ini", "--rootdir=.", "-q", *workers, TESTS],
+    ended = fork_server.run(
+        ["-m", "pytest", "-c", "tests/pytest.ini", "--rootdir=.", "-q", *workers, TESTS],
         cwd=packages.TOP,
         env={**surroundings, "PATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
     )
-    assert ended.returncode == 0, ended.stdout
-    last_line = ended.stdout.splitlines()[-1]
+    said = ended.stdout.decode()
+    assert ended.returncode == 0, said
+    last_line = said.splitlines()[-1]
     count = last_line.partition(" skipped")[0].strip("= ")
     assert int(count) > 50
-    assert ended.stdout.count(f"{count} tests were skipped because Chromium and chromedriver") == 1
-    assert ended.stdout.count(COMMAND) == 1
+    assert said.count(f"{count} tests were skipped because Chromium and chromedriver") == 1
+    assert said.count(COMMAND) == 1
 
 
 def test_ci_installs_the_same_browser():

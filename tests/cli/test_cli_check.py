@@ -68,6 +68,7 @@ def in_words(text):
     return " ".join(text.split())
 
 
+@pytest.mark.usefixtures("forked_checks")
 def test_every_rule_is_printed_with_what_became_of_it(smalltext):
     ended = smalltext("check", "sklearn", "--set", "class_weight=balanced", "--single-label")
     assert ended.code == 0, ended.out
@@ -98,7 +99,7 @@ def test_settings_reach_the_classifier(smalltext):
     assert ended.code == 0
 
 
-@pytest.mark.usefixtures("installed")
+@pytest.mark.usefixtures("installed", "forked_checks")
 def test_json_says_all_of_it_whatever_the_classifier_prints(smalltext):
     ended = smalltext("check", "modest", "--set", "noisy=yes", "--classes", 4, "--json")
     said = json.loads(ended.out)

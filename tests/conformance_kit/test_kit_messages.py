@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+import fork_server
 from smalltext_core.errors import InvalidInputError
 from smalltext_testing import ConformanceError, check_classifier, checks, run_checks
 
@@ -196,13 +195,10 @@ def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("third_party")
     (folder / "test_third_party.py").write_text(MODULE.format(plugin=str(PLUGIN)), encoding="utf-8")
     chosen = "rows_sum_to_one or dense_float32 or multi_label_predictions or one_text_works"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "-k", chosen, "test_third_party.py"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
+    done = fork_server.run(
+        ["-m", "pytest", "-rA", "-p", "no:cacheprovider", "-k", chosen, "test_third_party.py"], cwd=folder
     )
-    return done.stdout
+    return done.stdout.decode()
 
 
 @pytest.mark.parametrize(

@@ -50,12 +50,12 @@ def test_every_classifier_is_trained_from_strings(backend, news, labels):
 @pytest.mark.parametrize("as_x", [list, np.array], ids=["list", "array"])
 def test_cross_val_score(news, labels, as_x):
     classifier = TextClassifier("sklearn", random_state=1)  # with all defaults, calibration among them
-    assert cross_val_score(classifier, as_x(news.pool), labels, cv=3).mean() > 0.6
+    assert cross_val_score(classifier, as_x(news.pool), labels, cv=2).mean() > 0.6
 
 
 def test_cross_val_score_of_several_labels_a_text(classifier, news):
     y = MultiLabelBinarizer().fit_transform([[label, "any"] for label in news.pool_labels.astype(str)])
-    assert cross_val_score(classifier, news.pool, y, cv=3, scoring="f1_micro").mean() > 0.6
+    assert cross_val_score(classifier, news.pool, y, cv=2, scoring="f1_micro").mean() > 0.6
 
 
 @pytest.mark.filterwarnings("ignore:Number of classes in training fold")

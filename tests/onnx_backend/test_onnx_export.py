@@ -39,8 +39,7 @@ ENCODERS = (
     "modernbert",
     "electra",
     "deberta-v2",
-    "camembert",
-    "xlm-roberta",
+    *(pytest.param(kin, marks=pytest.mark.nightly) for kin in ("camembert", "xlm-roberta")),  # built like roberta
 )
 pytestmark = pytest.mark.filterwarnings("ignore:.* have more than .* tokens")
 

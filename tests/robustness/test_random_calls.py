@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -95,11 +93,8 @@ def test_a_process_that_crashes_is_found(tmp_path, monkeypatch):
     folder.mkdir()
     crash = "import os, robustness.random_calls as calls\ncalls.call = lambda name, seed: os.abort()\n"
     (folder / "crashing.py").write_text(f"{crash}calls.main('sklearn', 7, 1, __import__('pathlib').Path.cwd())\n")
-    process = subprocess.run(
-        [sys.executable, "-m", "crashing"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{TESTS}"},
-        capture_output=True,
+    process = fork_server.run(
+        ["-m", "crashing"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{TESTS}"}
     )
     assert process.returncode != 0
     assert (tmp_path / "now").read_text() == "7"

@@ -37,6 +37,10 @@ NOT_FOR_THESE_TEXTS = {
 }
 
 
+ITERATIVE = {"HistGradientBoostingClassifier", "MLPClassifier"}
+"""What takes longest to train; a few iterations are saved as many are."""
+
+
 def with_defaults():
     """Return the classifiers of scikit-learn that can be made without arguments."""
     found = []
@@ -47,6 +51,8 @@ def with_defaults():
             continue
         if hasattr(made, "n_estimators"):
             made.set_params(n_estimators=4)  # a hundred trees only take longer
+        if name in ITERATIVE:
+            made.set_params(max_iter=4)
         if name not in NOT_FOR_THESE_TEXTS:
             found.append(pytest.param(made, id=name))
     return found
