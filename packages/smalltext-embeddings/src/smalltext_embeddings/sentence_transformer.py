@@ -32,13 +32,7 @@ class SentenceTransformerEncoder(Encoder):
     kind = "sentence-transformers"
     in_saved_models = False
 
-    def __init__(
-        self,
-        folder: Path,
-        name: str,
-        device: str | torch.device | None = None,
-        precision: str = "float32",
-    ) -> None:
+    def __init__(self, folder: Path, name: str, device: str | torch.device | None, precision: str) -> None:
         self.name, self.device, self.precision = name, device, precision
         self._folder: Path | None = folder
         self._content: Content = {}
