@@ -12,19 +12,21 @@ INDEPENDENT = (
 LONG = (
     "tests/install/",
     "tests/docs/test_pages.py",
+    "tests/docs/test_readmes.py",
     "tests/setfit_backend/test_setfit_contract.py",
-    "tests/cli/test_cli_predict.py",
-    "tests/docs/test_types_of_snippets.py",
-    "tests/sklearn_backend/test_every_estimator_is_saved.py",
-    "tests/transformers_backend/test_transformers_classifier.py",
+    "tests/cli/test_cli_shards.py",
+    "tests/onnx_backend/test_onnx_export.py",
     "tests/robustness/test_crashes.py",
-    "tests/robustness/test_long_texts.py",
+    "tests/sklearn_backend/test_every_estimator_is_saved.py",
+    "tests/embeddings_backend/test_embeddings_contract.py",
+    "tests/conformance_kit/test_kit_sklearn.py",
     "tests/security/test_attacks_sklearn.py",
     "tests/transformers_backend/test_transformers_contract.py",
+    "tests/robustness/test_damaged_folders.py",
+    "tests/cli/test_cli_predict.py",
     "tests/integrations/test_with_scikit_learn.py",
-    "tests/robustness/test_worker_processes.py",
 )
-"""What takes 15 CPU seconds or more, longest first, by `--cpu-times`: begun early, so that no worker ends late."""
+"""What takes 12 CPU seconds or more, longest first, by `--cpu-times`: begun early, so that no worker ends late."""
 
 
 def work_unit(nodeid: str) -> str:
