@@ -91,7 +91,7 @@ def test_the_table_names_lines_and_ids_and_the_file_holds_all(smalltext, dirty, 
     limits = {one["classifier"]: one for one in content["truncation"]}
     assert limits["sklearn"]["max_tokens"] is None
     if "kimcnn" in limits:
-        assert (limits["kimcnn"]["max_tokens"], limits["kimcnn"]["texts"]) == (60, 1)
+        assert (limits["kimcnn"]["max_tokens"], limits["kimcnn"]["texts"]) == (500, 1)
 
 
 def test_with_strict_findings_end_with_1(smalltext, dirty, tmp_path):

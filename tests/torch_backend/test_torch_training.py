@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from smalltext_core import TextDataset
-from smalltext_torch import DivergedError, EarlyStopping, HistoryRecord, Metric, ModelSelection, training
+from smalltext_torch import DivergedError, EarlyStopping, HistoryRecord, Metric, ModelSelection
 from smalltext_torch.batching import validation_batches
 from smalltext_torch.device import Precision, Randomness
 from smalltext_torch.inference import Loss
@@ -407,7 +407,7 @@ def test_weights_of_texts_count_in_the_loss() -> None:
 def test_a_batch_in_parts_takes_the_step_of_the_whole_batch(monkeypatch, weights) -> None:
     def trained(budget: int) -> tuple[dict[str, torch.Tensor], int]:
         passes: list[int] = []
-        monkeypatch.setattr(training, "training_budget", lambda device: budget)
+        monkeypatch.setattr(BagOfEmbeddings, "training_tokens", budget)
 
         class Counting(BagOfEmbeddings):
             def make_network(self, encoder: Any) -> nn.Module:

@@ -149,7 +149,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
 
     name, distribution, version = "kimcnn", "smalltext-kimcnn", __version__
     no_improvement_parameter = "early_stopping"
-    auto_min_steps = 400
+    auto_min_steps, training_tokens = 400, 65536  # Each pass has a gradient of the whole embedding matrix.
     temperature_prior = TemperaturePrior(3.2, class_exponent=0.2, skill_exponent=0.8, usual_skill=0.9)
 
     def __init__(

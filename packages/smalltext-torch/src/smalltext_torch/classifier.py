@@ -63,8 +63,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     validations_per_epoch : int, default=1
         The number of validations in an epoch, evenly spaced, with the last at its end. At least 1.
     early_stopping_no_improvement : int, default=5
-        Deprecated, use ``fit(early_stopping=...)``: the early stopping patience on the validation loss, in epochs;
-        0 for no early stopping.
+        Deprecated, use ``fit(early_stopping=...)``: the early stopping patience, in epochs; 0 for none.
     early_stopping_acc : float, default=-1
         Deprecated, use ``fit(early_stopping=...)``: the training accuracy above which training stops; -1 for none.
     class_weight : "balanced" or mapping of str (or int) to float, optional
@@ -127,6 +126,8 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     """The constructor's name for that argument."""
     auto_min_steps: ClassVar[int] = 0
     """The minimum number of training steps for `min_steps` "auto"."""
+    training_tokens: ClassVar[int] = 512
+    """How many tokens one pass of training takes at most on a CPU."""
     temperature_prior: ClassVar[TemperaturePrior | None] = None
     """What the temperature follows from where `calibration` is "auto" and no text is held out; None: it is 1."""
 

@@ -75,6 +75,7 @@ class Trainable(ConfiguresOptimization, Protocol[E]):
     validations_per_epoch: int
     calibration: CalibrationChoice
     auto_min_steps: ClassVar[int]
+    training_tokens: ClassVar[int]
     temperature_prior: ClassVar[TemperaturePrior | None]
     multi_label_threshold: Threshold
     max_gradient_norm: float
@@ -260,8 +261,9 @@ class Trainer(Generic[E]):
 
     def parts(self, examples: Examples, rows: RowNumbers) -> Iterator[RowNumbers]:
         """Divide a batch into parts that take no more memory than is meant for one."""
-        lengths, device = examples.texts.lengths[rows], self.precision.device
-        return (rows[part] for part in prediction_batches(lengths, training_budget(device), self.precision.widths))
+        budget = training_budget(self.precision.device, self.classifier.training_tokens)
+        batches = prediction_batches(examples.texts.lengths[rows], budget, self.precision.widths)
+        return (rows[part] for part in batches)
 
     def backward(self, examples: Examples, rows: RowNumbers, count: float, metrics: RunningMetrics) -> None:
         """Add the gradient of a part of a batch of `count` texts, and what is measured of these texts."""

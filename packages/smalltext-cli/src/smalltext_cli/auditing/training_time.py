@@ -129,10 +129,10 @@ def _fitted(
 
 
 def _kimcnn(count: int, words: NDArray[np.int64]) -> tuple[float, float]:
-    """At least 300 steps of 25 texts, or 10 epochs, of which each has a part that does not depend on the texts."""
-    read = float(np.minimum(words, 60).mean())
-    steps = max(300, 10 * math.ceil(count / 25))
-    return steps * (0.018 + 25 * read * 1.75e-5), 1_000 * read * 8e-6
+    """At least 400 steps of 25 texts, or 10 epochs, of which each has a part that does not depend on the texts."""
+    read = float(np.minimum(words, 500).mean())
+    steps = max(400, 10 * math.ceil(count / 25))
+    return steps * (0.007 + 25 * read * 5e-6), 1_000 * read * 3e-6
 
 
 def _transformers(count: int, words: NDArray[np.int64]) -> tuple[float, float]:
