@@ -77,10 +77,10 @@ def test_an_unknown_parameter_is_answered_with_the_near_one():
         st.create_factory("shy", num_classes=2, volumes=1)
 
 
-def test_a_parameter_that_is_missing_is_named_with_the_call_that_gives_it():
+def test_a_parameter_that_is_missing_is_named_whichever_function_was_called():
     pytest.importorskip("smalltext_setfit")
     with pytest.raises(
-        InvalidInputError, match=r"model: got nothing; .*create_classifier\('setfit', 2, model=\.\.\.\)"
+        InvalidInputError, match=r"model: got nothing; .*Pass model=\.\.\.; `smalltext info setfit`"
     ):
         st.create_factory("setfit", num_classes=2)
 

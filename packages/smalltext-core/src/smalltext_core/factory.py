@@ -211,7 +211,7 @@ def create_factory(
     check_parameters(name, parameters)
     for parameter, one in builder_parameters(name).items():
         if one.default is one.empty and one.kind is one.KEYWORD_ONLY and parameter not in parameters:
-            advice = f"Write create_classifier({name!r}, {num_classes}, {parameter}=...)."
+            advice = f"Pass {parameter}=...; `smalltext info {name}` describes it."
             raise InvalidInputError(parameter, "nothing", f"a value, which {name!r} needs", advice)
     if spec.builder is None:
         return ConstructorFactory(builder, num_classes, multi_label=bool(multi_label), **parameters)
