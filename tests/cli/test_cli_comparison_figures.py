@@ -73,6 +73,23 @@ def test_a_classifier_with_a_failed_cell_is_not_ranked_and_the_failure_is_said()
     )
 
 
+def test_a_classifier_that_varies_is_not_best_where_another_one_in_between_is_certainly_worse():
+    each = {"setfit": [0.96, 0.95, 0.95], "embeddings": [0.91, 0.90, 0.90], "kimcnn": [0.97, 0.60, 0.96]}
+    cells = []
+    for name, accuracies in each.items():
+        for repeat, accuracy in enumerate(accuracies):
+            predicted = predictions(accuracy, (len(name), repeat))
+            result = {
+                "accuracy": accuracy_score(TRUTH, predicted),
+                "predicted": predicted,
+                "train_cpu_seconds": 1.0,
+            }
+            cells.append(({"classifier": name, "shots": 8, "repeat": repeat}, result))
+    found = Summary(list(each), (8,), 3, cells, metric="accuracy", truth=TRUTH, num_classes=2)
+    assert found.leads[8]["kimcnn"].contains(0.0)
+    assert found.leaders(8) == ("setfit",)
+
+
 def test_nothing_is_concluded_from_nothing():
     found = summary({"a": [0.9, 0.9]}, {"a": 1.0}, repeats=1, failed={("a", 0)})
     assert found.conclusion() == "a failed in 2 of 2 cells (it broke)."

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any
 
 import numpy as np
@@ -149,10 +149,14 @@ class Summary:
         return found
 
     def leaders(self, shots: int | str) -> tuple[str, ...]:
-        """Return the best classifier, and those whose difference to it may be zero."""
+        """Return the best classifier, and those after it whose difference to it may be zero.
+
+        They end before the first one that is certainly worse: a classifier that is worse than that one on average,
+        and varies so much that nothing is certain, is not among the best.
+        """
         ranked = self.ranked(shots)
         leads = self.leads[shots]
-        return tuple(name for name in ranked if name == ranked[0] or leads[name].contains(0.0))
+        return (*ranked[:1], *takewhile(lambda name: leads[name].contains(0.0), ranked[1:]))
 
     def seconds(self, name: str, shots: Iterable[int | str]) -> float:
         """Return the mean CPU time of the trainings of a classifier."""
@@ -171,7 +175,7 @@ class Summary:
     def conclusion(self) -> str:
         """Return what the comparison shows in a few clauses: which classifier is best where, and what is cheaper.
 
-        A classifier is called best only where the intervals of its lead over all others exclude zero.
+        A classifier is called best only where the interval of its lead over the next one excludes zero.
         """
         clauses: list[str] = []
         by_leaders = groupby(self.shots, key=lambda shots: frozenset(self.leaders(shots)))
