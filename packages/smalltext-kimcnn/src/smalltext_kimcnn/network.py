@@ -250,22 +250,25 @@ class _LargestSums(torch.autograd.Function):
         return largest
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        """Return the gradients with respect to the vectors and the weights."""
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+        """Return the gradients with respect to the vectors, unless they are frozen, and the weights."""
         vectors, weight, places, where = ctx.saved_tensors
         gradient = gradient.to(vectors.dtype)
         at = weight.view(len(weight), ctx.height, -1)
-        by_vectors, by_weight = torch.zeros_like(vectors), torch.empty_like(at)
+        by_vectors = torch.zeros_like(vectors) if ctx.needs_input_grad[0] else None
+        by_weight = torch.empty_like(at)
         for position in range(ctx.height):
             words = places.gather(1, where + position)
             if len(vectors) < gradient.numel():
                 by_terms = gradient.new_zeros(len(vectors), len(weight)).scatter_add_(0, words, gradient)
                 by_weight[:, position] = by_terms.T @ vectors
-                by_vectors.addmm_(by_terms, at[:, position])
+                if by_vectors is not None:
+                    by_vectors.addmm_(by_terms, at[:, position])
             else:  # Most of the terms are behind no maximum.
                 by_weight[:, position] = torch.einsum("nf,nfd->fd", gradient, vectors[words])
-                of_words = gradient.unsqueeze(2) * at[:, position]
-                by_vectors.index_add_(0, words.flatten(), of_words.flatten(0, 1))
+                if by_vectors is not None:
+                    of_words = gradient.unsqueeze(2) * at[:, position]
+                    by_vectors.index_add_(0, words.flatten(), of_words.flatten(0, 1))
         return by_vectors, by_weight.view_as(weight), None, None
 
 
