@@ -175,13 +175,11 @@ def reproducible(device: torch.device, seed: int | None) -> Iterator[None]:
     Memory-efficient attention adds up gradients in an order that varies, unless torch is asked to raise errors; it
     is switched off. If the caller asked for errors already, nothing is changed.
     """
-    strict = (
-        torch.are_deterministic_algorithms_enabled() and not torch.is_deterministic_algorithms_warn_only_enabled()
-    )
+    before = torch.are_deterministic_algorithms_enabled()
+    strict = before and not torch.is_deterministic_algorithms_warn_only_enabled()
     if seed is None or device.type != "cuda" or strict:
         yield
         return
-    before = torch.are_deterministic_algorithms_enabled()
     memory_efficient = torch.backends.cuda.mem_efficient_sdp_enabled()  # type: ignore[no-untyped-call]
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     torch.backends.cuda.enable_mem_efficient_sdp(enabled=False)

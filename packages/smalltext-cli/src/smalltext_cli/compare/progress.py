@@ -35,6 +35,7 @@ class TimeEstimate:
 
     def add(self, group: str, size: int, *, seconds: float, training: float) -> None:
         """Take account of a finished cell: its time, and that of its training."""
+        # In this order: joblib asks for the next cell in another thread, which may read in between.
         self._rest[group].append(seconds - training)
         self._training[group][size].append(training)
 
