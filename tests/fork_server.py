@@ -207,7 +207,7 @@ class _Job:
 
 @contextlib.contextmanager
 def share() -> Iterator[None]:
-    """Have the processes that are started meanwhile share a server, which imports the libraries when first needed."""
+    """Have the processes started meanwhile share one server, which imports the libraries when first needed."""
     here, there = socket.socketpair()
     with tempfile.TemporaryDirectory(prefix="fork-server-") as folder, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(Path(folder, "socket")))
