@@ -6,6 +6,7 @@ as saved by another one.
 
 from __future__ import annotations
 
+import functools
 import html
 import io
 import json
@@ -408,15 +409,27 @@ def old_protocol(folder):
     change_schema(folder, lambda schema: schema.update(protocol=0))
 
 
-def bomb(folder):
-    zeros = bytes(2**20)
-    path = folder / "model.skops"
+@functools.cache
+def zeros():
+    """Return an archive of more than two gigabytes of zeros."""
+    file = io.BytesIO()
     with (
-        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        archive.open("zeros", "w", force_zip64=True) as f,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("data.npy", "w", force_zip64=True) as member,
     ):
-        for _ in range(2**11 + 1):
-            f.write(zeros)
+        for _ in range(2**11 // 64 + 1):
+            member.write(bytes(2**26))
+    return file.getvalue()
+
+
+def bomb(folder):
+    path = folder / "model.skops"
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    path.write_bytes(zeros())
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
 
 
 def array(descr, shape, data=b""):
@@ -439,20 +452,13 @@ def elements_of_no_size(folder):
 
 def matrix_that_is_a_bomb(folder):
     """Compress zeros twice: within the archive of a matrix, and within that of the model."""
-    inner = io.BytesIO()
-    with (
-        zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        archive.open("data.npy", "w", force_zip64=True) as file,
-    ):
-        for _ in range(2**11 // 64 + 1):
-            file.write(bytes(2**26))
 
     def change(schema):
         matrix = node("SparseMatrixNode", "scipy.sparse._csr.csr_matrix", type="scipy", file="bomb.npz")
         schema["content"]["model_"]["content"]["content"]["coef_"] = matrix
 
     change_schema(folder, change)
-    rewrite(folder / "model.skops", {"bomb.npz": inner.getvalue()})
+    rewrite(folder / "model.skops", {"bomb.npz": zeros()})
 
 
 def pipe_in_place_of(name, folder):

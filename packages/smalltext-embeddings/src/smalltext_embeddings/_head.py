@@ -87,7 +87,7 @@ class Head:
 class Problem:
     """What a head is fitted to."""
 
-    vectors: NDArray[np.float32]
+    vectors: NDArray[np.float32] | Floats
     y: Labels
     num_classes: int
     weights: Floats | None = None
@@ -163,7 +163,13 @@ def fit_head(
 ) -> Head:
     """Fit a head, from the coefficients of a former one if there is one."""
     calibration = thresholds = folds = initial = None
-    chosen, sample = FIXED_C if isinstance(head, str) else head, problem
+    dimensions, basis = problem.vectors.shape[1], None
+    if len(problem.vectors) < dimensions and isinstance(head, str | float):
+        # The coefficients are combinations of the vectors: in a basis of these, there are fewer numbers to find.
+        basis, triangle = np.linalg.qr(problem.vectors.T.astype(np.float64))
+        problem = replace(problem, vectors=triangle.T)
+    sample = problem
+    chosen = FIXED_C if isinstance(head, str) else head
     if isinstance(head, str) or calibrate or choose_threshold:
         if len(problem.vectors) > _MOST_TEXTS:
             sample = problem.rows(np.sort(rng.permutation(len(problem.vectors))[:_MOST_TEXTS]))
@@ -174,12 +180,14 @@ def fit_head(
         if choose_threshold:
             proba = _calibrated(logits, calibration, multi_label=True)
             thresholds = choose_thresholds(proba, sample.y, sample.weights)
-    if start is not None and len(start.coefficients) == problem.vectors.shape[1]:
-        initial = np.zeros((len(start.coefficients) + 1, problem.num_classes))
-        initial[:, : len(start.intercepts)] = np.vstack([start.coefficients, start.intercepts])
-    found = _fit(problem, chosen, initial).astype(np.float32)
-    C, coefficients = chosen if isinstance(chosen, float) else None, np.ascontiguousarray(found[:-1])
-    return Head(coefficients, found[-1], C, calibration, thresholds)
+    if start is not None and len(start.coefficients) == dimensions:
+        initial = np.zeros((problem.vectors.shape[1] + 1, problem.num_classes))
+        known = start.coefficients if basis is None else basis.T @ start.coefficients
+        initial[:, : len(start.intercepts)] = np.vstack([known, start.intercepts])
+    found = _fit(problem, chosen, initial)
+    coefficients = found[:-1] if basis is None else basis @ found[:-1]
+    C = chosen if isinstance(chosen, float) else None
+    return Head(coefficients.astype(np.float32, "C"), found[-1].astype(np.float32), C, calibration, thresholds)
 
 
 def _folds(y: Labels, rng: np.random.Generator) -> NDArray[np.intp] | None:
@@ -236,12 +244,9 @@ def _fit(
         found[:, learned] = _fitted_by(C, vectors, targets, weights, problem.multi_label)
         return found
     initial = np.zeros_like(found) if start is None else np.where(np.isfinite(start), start, 0.0)
-    basis = np.eye(len(found))
-    if len(vectors) < vectors.shape[1]:  # the coefficients are combinations of the vectors: fewer numbers to find
-        orthogonal, triangle = np.linalg.qr(vectors.T)
-        vectors, basis = triangle.T, scipy.linalg.block_diag(orthogonal, 1.0)
-    begin = basis.T @ initial[:, learned]
-    found[:, learned] = basis @ _minimised(vectors, targets, weights, C, begin, problem.multi_label, tolerance)
+    found[:, learned] = _minimised(
+        vectors, targets, weights, C, initial[:, learned], problem.multi_label, tolerance
+    )
     return found
 
 
