@@ -7,9 +7,9 @@ https://proceedings.mlr.press/v48/gal16.html
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -26,7 +26,6 @@ from smalltext_torch.batching import Batch, Ragged, RowNumbers, make_batch, pred
 from smalltext_torch.device import (
     Precision,
     TorchRandomness,
-    copy_sharing_weights,
     inference,
     token_budget,
     with_dropout,
@@ -318,82 +317,3 @@ class NetworkInference:
 
     def _function(self, network: nn.Module) -> Callable[[Batch], torch.Tensor]:
         return lambda batch: self.loss.probabilities(self.forward(network, batch))
-
-
-class PackedTransformer:
-    """A sentence transformer whose BERT reads several texts as one sequence: nothing is padded.
-
-    Each text attends to itself alone.
-
-    Parameters
-    ----------
-    body : SentenceTransformer
-        It begins with a BERT. Its weights are shared, and it is not changed.
-    """
-
-    def __init__(self, body: Any) -> None:
-        from transformers import AttentionInterface
-        from transformers.masking_utils import AttentionMaskInterface
-
-        AttentionInterface.register(_PACKED, _attend_within_texts)
-        AttentionMaskInterface.register(_PACKED, lambda *_, **__: None)
-        self._network: Any = copy_sharing_weights(body[0].auto_model)
-        self._network.config._attn_implementation = _PACKED
-        self._further = list(body)[1:]
-
-    @staticmethod
-    def takes(body: Any) -> bool:
-        """Return whether a sentence transformer begins with a BERT whose attention can be exchanged.
-
-        Before version 5 of transformers, BERT has its own attention.
-        """
-        network = body[0].auto_model
-        return network.config.model_type == "bert" and getattr(network, "_supports_attention_backend", False)
-
-    def embeddings(self, tokens: Ragged, features: Mapping[str, Any]) -> torch.Tensor:
-        """Return the embeddings of texts, shape (n, dimensions).
-
-        Parameters
-        ----------
-        tokens : Ragged
-            The token ids of the texts, with those at the beginning and the end.
-        features : mapping of str to Any
-            What the modules after the BERT are given besides its hidden states, such as the length of a prompt.
-        """
-        lengths = tokens.lengths.tolist()
-        found = self._network(
-            input_ids=torch.from_numpy(tokens.tokens.astype(np.int64))[None],
-            position_ids=torch.cat([torch.arange(length) for length in lengths])[None],
-            lengths=lengths,
-        )
-        return torch.cat([self._pooled(part, features) for part in found.last_hidden_state.split(lengths, dim=1)])
-
-    def _pooled(self, states: torch.Tensor, features: Mapping[str, Any]) -> torch.Tensor:
-        """Return the embedding of a text, shape (1, dimensions)."""
-        mask = torch.ones(states.shape[:2], dtype=torch.int64)
-        given: dict[str, Any] = {"token_embeddings": states, "attention_mask": mask, **features}
-        for module in self._further:
-            given = module(given)
-        pooled: torch.Tensor = given["sentence_embedding"]
-        return pooled
-
-
-_PACKED = "smalltext_packed"
-"""The name under which transformers knows this attention."""
-
-
-def _attend_within_texts(
-    _module: nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    _mask: None,
-    *,
-    scaling: float,
-    lengths: list[int],
-    **_: Any,
-) -> tuple[torch.Tensor, None]:
-    """Return the attention within each text, shape (1, tokens, heads, dimensions), and no weights."""
-    parts = zip(*(torch.split(part, lengths, dim=2) for part in (query, key, value)), strict=True)
-    attended = [functional.scaled_dot_product_attention(q, k, v, scale=scaling) for q, k, v in parts]
-    return torch.cat([part.transpose(1, 2) for part in attended], dim=1), None
