@@ -18,7 +18,7 @@ TEXTS = TextDataset(["a fine plot", "acting"])
 
 FILES = {
     "sklearn": {"fit": 9, "predict_proba": 7},
-    "kimcnn": {"fit": 19, "predict_proba": 13},
+    "kimcnn": {"fit": 20, "predict_proba": 13},
     "setfit": {"fit": 22, "predict_proba": 14},
     "transformers": {"fit": 23, "predict_proba": 12},
 }

@@ -351,7 +351,7 @@ def test_created_by_name_it_takes_every_parameter_of_the_class():
 def test_created_by_name_it_has_the_defaults_of_the_class_but_for_those_that_suit_small_data():
     named, alone = st.create_classifier("kimcnn", 2), KimCNNClassifier(2)
     decided = dict.fromkeys(("min_steps", "validation_set_size", "calibration", "multi_label_threshold"), "auto")
-    decided |= {"kernel_heights": (1, 2, 3), "max_seq_len": 500, "lr": 0.003}
+    decided |= {"kernel_heights": (1, 2, 3), "max_seq_len": 500, "lr": 0.003, "embedding_init": "lsa"}
     for name in inspect.signature(KimCNNClassifier).parameters:
         assert getattr(named, name) == decided.get(name, getattr(alone, name))
 

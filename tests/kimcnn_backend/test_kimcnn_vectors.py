@@ -5,9 +5,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_kimcnn.classifier import RANDOM_RANGE
+from smalltext_kimcnn.initialization import RANDOM_RANGE, random_vectors
 from smalltext_kimcnn.vectors import Vectors, read_vectors
-from smalltext_kimcnn.vocabulary import Vocabulary, random_vectors
+from smalltext_kimcnn.vocabulary import Vocabulary
 
 MATRIX = np.array([[0.5, -1.0, 2.0], [0.25, 0.0, -0.125]], dtype=np.float32)
 LINES = "good 0.5 -1 2\nbad 0.25 0 -1.25e-1\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from smalltext_core.validation import ClassWeight, Threshold, check_count
 from smalltext_kimcnn import __version__
 from smalltext_kimcnn.dataset import PytorchTextClassificationDataset
 from smalltext_kimcnn.inference import EmbeddingMethod, TableInference
+from smalltext_kimcnn.initialization import RANDOM_RANGE, EmbeddingInit, mix_in_semantics, random_vectors
 from smalltext_kimcnn.network import (
     KimCNN,
     check_dropout,
@@ -30,7 +31,7 @@ from smalltext_kimcnn.network import (
     check_saved_padding,
 )
 from smalltext_kimcnn.vectors import Vectors, check_source, load_vectors
-from smalltext_kimcnn.vocabulary import Encoder, Vocabulary, random_vectors
+from smalltext_kimcnn.vocabulary import Encoder, Vocabulary
 from smalltext_torch.base import TorchState
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.calibration import TemperaturePrior
@@ -38,9 +39,6 @@ from smalltext_torch.classifier import WEIGHTS, TorchClassifier
 from smalltext_torch.device import PrecisionName
 from smalltext_torch.model_loading import abbreviated, check_shapes, shapes_of
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
-
-RANDOM_RANGE = 0.25
-"""Without pretrained vectors, word vectors are drawn from [-0.25, 0.25], as Kim (2014) did."""
 
 _NOT_SAVED = "vectors that were handed over as an object, and not saved with the model"
 
@@ -66,8 +64,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     lr : float, default=0.001
         The learning rate of the default optimizer, Adam. Above 0.
     max_seq_len : int, default=60
-        The maximum number of tokens of a text, including filter padding; longer texts are truncated. More than
-        twice `filter_padding`.
+        The maximum number of tokens of a text and its filter padding (less than half); longer texts are truncated.
     out_channels : int, default=100
         The number of filters for each kernel height. At least 1.
     filter_padding : int, default=0
@@ -89,6 +86,9 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         vocabulary, whether or not it is in a training text. See `read_vectors`.
     embedding_dim : int, default=300
         The dimension of word vectors that are learned from scratch. At least 1.
+    embedding_init : {"random", "lsa"}, default="random"
+        The initial word vectors, if they are learned from scratch: random, or mixed with those of latent semantic
+        analysis of the training texts.
     static : bool, default=False
         Whether word vectors are kept fixed during training (CNN-static).
     max_norm : float or None, default=3.0
@@ -150,7 +150,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     name, distribution, version = "kimcnn", "smalltext-kimcnn", __version__
     no_improvement_parameter = "early_stopping"
     auto_min_steps, training_tokens = 400, 65536  # Each pass has a gradient of the whole embedding matrix.
-    temperature_prior = TemperaturePrior(3.2, class_exponent=0.2, skill_exponent=0.8, usual_skill=0.9)
+    temperature_prior = TemperaturePrior(4.0, class_exponent=0.3, skill_exponent=0.9, usual_skill=0.95)
 
     def __init__(
         self,
@@ -175,6 +175,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         *,
         embeddings: str | Path | Vectors | None = None,
         embedding_dim: int = 300,
+        embedding_init: EmbeddingInit = "random",
         static: bool = False,
         max_norm: float | None = 3.0,
         max_gradient_norm: float = 3.0,
@@ -218,6 +219,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         self.embedding_matrix = check_matrix(embedding_matrix)
         self.embeddings = check_source(embeddings, embedding_matrix)
         self.embedding_dim = check_count("embedding_dim", embedding_dim)
+        self.embedding_init = validation.check_choice("embedding_init", embedding_init, ("random", "lsa"))
         self.static = validation.check_flag("static", static)
         self.max_norm = check_max_norm(max_norm)
         self.min_frequency = check_count("min_frequency", min_frequency)
@@ -279,11 +281,11 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         ((20, 4), (20, 16))
         """
         validation.check_choice("embedding_method", embedding_method, ("pooled", "gradient"))
-        description = described("embed", pbar)
         validation.check_flag("return_proba", return_proba)
         state = self.require_fitted()
         data_set = validation.prediction_data(data_set, fitted=True, classifier=self)
-        embeddings, proba = self.inference_strategy(state, data_set, description).embeddings(embedding_method)
+        strategy = self.inference_strategy(state, data_set, described("embed", pbar))
+        embeddings, proba = strategy.embeddings(embedding_method)
         return (embeddings, proba) if return_proba else embeddings
 
     def __repr__(self) -> str:
@@ -325,12 +327,17 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         if self.embedding_matrix is not None:
             return self._network_of(self.embedding_matrix)
         generator = np.random.default_rng(int(torch.randint(2**62, (1,))))
-        vocabulary = encoder.vocabulary
         if self.embeddings is None:
-            return self._network_of(random_vectors(vocabulary, self.embedding_dim, RANDOM_RANGE, generator))
+            matrix = random_vectors(encoder.vocabulary, self.embedding_dim, RANDOM_RANGE, generator)
+            return self._network_of(matrix)
         vectors = load_vectors(self.embeddings)
         matrix, further = vectors.lay_out(encoder.trained_vocabulary(), generator), encoder.further_words
         return self._network_of(matrix, torch.from_numpy(vectors.of(further)) if further else None)
+
+    def initialize(self, network: Any, texts: Ragged) -> None:
+        if self.embedding_init == "lsa" and self.embeddings is None and self.embedding_matrix is None:
+            generator = np.random.default_rng(int(torch.randint(2**62, (1,))))
+            mix_in_semantics(network.embedding.weight.detach().numpy(), texts, generator)
 
     def make_empty_network(self, encoder: Encoder) -> KimCNN:
         further = len(encoder.further_words)
@@ -368,8 +375,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         return TableInference(state.network, state.loss, self.encode(state.encoder, data_set), description)
 
     def forward(self, network: nn.Module, batch: Batch) -> Tensor:
-        logits: Tensor = network(batch.tokens)
-        return logits
+        return cast("Tensor", network(batch.tokens))
 
     def padding(self, encoder: Encoder) -> int:
         return encoder.vocabulary.padding_idx

@@ -11,6 +11,7 @@ from smalltext_torch.split import is_auto
 
 BY_NAME = {
     "kernel_heights": (1, 2, 3),
+    "embedding_init": "lsa",
     "max_seq_len": 500,
     "lr": 0.003,
     "min_steps": "auto",

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from smalltext_core.atomic import as_path
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
-from smalltext_kimcnn.vocabulary import Vocabulary, random_vectors
+from smalltext_kimcnn.initialization import random_vectors
+from smalltext_kimcnn.vocabulary import Vocabulary
 
 _LINES_AT_ONCE = 1_024
 _ALLOWED = "GloVe or word2vec text, or a .npy or .safetensors matrix with a list of words"

@@ -285,17 +285,6 @@ class Vocabulary:
         return {key: value for key, value in vars(self).items() if key not in ("numbers", "_tokenizer")}
 
 
-def random_vectors(
-    vocabulary: Vocabulary, dimensions: int, a: float, generator: np.random.Generator
-) -> NDArray[np.float32]:
-    """Draw word vectors uniformly from [-a, a], shape (words, dimensions); that of the padding is zero."""
-    matrix = generator.random((len(vocabulary), dimensions), dtype=np.float32)
-    matrix *= 2 * a
-    matrix -= a
-    matrix[vocabulary.padding_idx] = 0
-    return matrix
-
-
 def _splitter(model: models.Model, lowercase: bool) -> Tokenizer:
     # The reserved words are words of the model, not special tokens: a text that says "[PAD]" is split like
     # any other, into words that are never one of them.

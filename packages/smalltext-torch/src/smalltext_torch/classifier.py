@@ -96,12 +96,10 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         The training texts.
     encoder, texts : Any, Ragged
         What `make_encoder` and `encode` returned.
-    network : Module
-        What `make_network` returned, or a copy of it.
+    network, device : Module, torch.device
+        What `make_network` returned, or a copy of it, and its device.
     batch : Batch
         Token ids, padded to the longest text.
-    device : torch.device
-        The device of the network.
     optimizer : Optimizer, or function from a Module to an Optimizer
         The optimizer to train with; None is the default one.
     scheduler : scheduler, or function from an Optimizer to a scheduler
@@ -176,9 +174,8 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         self.min_steps = min_steps if is_auto(min_steps) else validation.check_count("min_steps", min_steps, 0)
         self.calibration = check_calibration(calibration)
         self._state: TorchState[E] | None = None
-        self._early_stopping = ConstructorEarlyStopping(
-            early_stopping_no_improvement, early_stopping_acc, self.no_improvement_parameter
-        )
+        patience = early_stopping_no_improvement, early_stopping_acc, self.no_improvement_parameter
+        self._early_stopping = ConstructorEarlyStopping(*patience)
         for parameter in self._early_stopping.used():
             progress.warn_deprecated(parameter, "fit(early_stopping=...)")
 
@@ -277,6 +274,9 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     @abstractmethod
     def make_network(self, encoder: E) -> nn.Module:
         """Return a new network on the CPU, which shares no memory; torch is seeded for its initial weights."""
+
+    def initialize(self, network: nn.Module, texts: Ragged) -> None:
+        """Adapt the initial weights of a new network, on the CPU, to the encoded texts to train on."""
 
     @abstractmethod
     def save_encoder(self, encoder: E, folder: Path) -> None:

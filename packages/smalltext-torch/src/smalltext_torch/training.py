@@ -89,6 +89,7 @@ class Trainable(ConfiguresOptimization, Protocol[E]):
     def training_texts(self, encoder: E, texts: Ragged, num_epochs: int) -> Ragged: ...  # noqa: D102
     def padding(self, encoder: E) -> int: ...  # noqa: D102
     def make_network(self, encoder: E) -> nn.Module: ...  # noqa: D102
+    def initialize(self, network: nn.Module, texts: Ragged) -> None: ...  # noqa: D102
     def forward(self, network: nn.Module, batch: Batch) -> torch.Tensor: ...  # noqa: D102
     def precision_for(self, network: nn.Module, device: torch.device) -> Precision: ...  # noqa: D102
     def get_input_embeddings(self, network: nn.Module) -> nn.Embedding | None: ...  # noqa: D102
@@ -124,6 +125,8 @@ def fit(
     examples, held_out, loss = _examples(classifier, encoder, train_set, weights, validation_set, randomness)
     with gradients(device), randomness.network.as_global():
         network = classifier.make_network(encoder) if previous is None else copy.deepcopy(previous.network)
+        if previous is None:
+            classifier.initialize(network, examples.texts)
         network.to(device)
     if previous is not None and not trained_parameters(network):
         given, advice = "a model of which every parameter is frozen", "classifier.model.requires_grad_(True)"

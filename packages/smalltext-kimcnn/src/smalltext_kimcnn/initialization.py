@@ -1,0 +1,96 @@
+"""The initial vectors of words that are learned from scratch: random numbers, or latent semantic analysis.
+
+Latent semantic analysis (Deerwester et al. 1990, https://doi.org/10.1002/(SICI)1097-4571(199009)41:6%3C391::AID-ASI1%3E3.0.CO;2-9)
+gives words that occur in the same training texts similar vectors. A network that begins with such vectors learns
+from a word what others of its topic mean, which a few dozen texts do not show it one by one.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from smalltext_kimcnn.vocabulary import Vocabulary
+from smalltext_torch.batching import Ragged
+
+EmbeddingInit: TypeAlias = Literal["random", "lsa"]
+
+RANDOM_RANGE = 0.25
+"""Without pretrained vectors, word vectors are drawn from [-0.25, 0.25], as Kim (2014) did."""
+
+_LEAST_TEXTS = 2
+_RANK = 64
+_LSA_SHARE = 0.7
+"""The weight of the vectors of latent semantic analysis in a mixture of the same variance as the random ones."""
+
+_MORE_COLUMNS, _ITERATIONS = 10, 4
+"""Of the randomized decomposition: the usual choices, with which it is exact for what matters."""
+
+
+def random_vectors(
+    vocabulary: Vocabulary, dimensions: int, a: float, generator: np.random.Generator
+) -> NDArray[np.float32]:
+    """Draw word vectors uniformly from [-a, a], shape (words, dimensions); that of the padding is zero."""
+    matrix = generator.random((len(vocabulary), dimensions), dtype=np.float32)
+    matrix *= 2 * a
+    matrix -= a
+    matrix[vocabulary.padding_idx] = 0
+    return matrix
+
+
+def mix_in_semantics(matrix: NDArray[np.float32], texts: Ragged, generator: np.random.Generator) -> None:
+    """Mix vectors of latent semantic analysis into random ones, in place.
+
+    Words of a single text keep their random vectors: they would all get that of their text.
+
+    Parameters
+    ----------
+    matrix : ndarray of float32, shape (words, dimensions)
+        Random word vectors.
+    texts : Ragged
+        The token ids of the training texts.
+    generator : Generator
+        The source of the random projection to `dimensions`.
+    """
+    ones, shape = np.ones(len(texts.tokens), dtype=np.float32), (len(texts), len(matrix))
+    counts = csr_matrix((ones, texts.tokens, texts.offsets), shape=shape, copy=True)
+    counts.sum_duplicates()  # in place
+    texts_of_word = np.bincount(counts.indices, minlength=len(matrix))
+    frequent = np.flatnonzero(texts_of_word >= _LEAST_TEXTS)
+    if len(frequent) == 0:
+        return
+    weights = _tfidf(counts, texts_of_word)[:, frequent]
+    semantics = _left_singular_vectors(csr_matrix(weights.T), generator)
+    semantics = semantics @ generator.standard_normal((semantics.shape[1], matrix.shape[1]), dtype=np.float32)
+    semantics *= _LSA_SHARE * RANDOM_RANGE / np.sqrt(3) / semantics.std()
+    matrix[frequent] = np.sqrt(1 - _LSA_SHARE**2) * matrix[frequent] + semantics
+
+
+def _tfidf(counts: csr_matrix, texts_of_word: NDArray[np.intp]) -> csr_matrix:
+    """Return weights of the words of each text, whose squares have the sum 1."""
+    weights = counts.copy()
+    idf = (np.log((1 + counts.shape[0]) / (1 + texts_of_word)) + 1).astype(np.float32)
+    weights.data = (np.log(counts.data) + 1) * idf[counts.indices]
+    squares = np.asarray(weights.multiply(weights).sum(axis=1)).ravel()
+    weights.data /= np.repeat(np.sqrt(squares), np.diff(weights.indptr))
+    return weights
+
+
+def _left_singular_vectors(matrix: csr_matrix, generator: np.random.Generator) -> NDArray[np.float32]:
+    """Return the rows of a matrix in the space of its greatest singular vectors, each divided by its length.
+
+    The decomposition is randomized (Halko et al. 2011, https://arxiv.org/abs/0909.4061).
+    """
+    rank = min(_RANK, *matrix.shape)
+    columns = min(rank + _MORE_COLUMNS, *matrix.shape)
+    basis = matrix @ generator.standard_normal((matrix.shape[1], columns), dtype=np.float32)
+    for _ in range(_ITERATIONS):
+        basis = matrix @ (matrix.T @ np.linalg.qr(basis)[0])
+    basis = np.linalg.qr(basis)[0]
+    left, values, _ = np.linalg.svd((matrix.T @ basis).T, full_matrices=False)
+    scores = basis @ (left * values)[:, :rank]
+    lengths = np.linalg.norm(scores, axis=1, keepdims=True)
+    return np.asarray(scores / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
