@@ -57,7 +57,7 @@ def test_where_transformers_cannot_exchange_the_attention_of_bert_the_vectors_ar
     expected = as_encoder(folder, device="cpu").encode(MIXED)
     monkeypatch.setattr("transformers.BertPreTrainedModel._supports_attention_backend", False, raising=False)
     encoder = as_encoder(str(shutil.copytree(folder, tmp_path / "model")), device="cpu")
-    assert encoder.loaded[0].packed is None
+    assert encoder.loaded.packed is None
     np.testing.assert_allclose(encoder.encode(MIXED), expected, atol=1e-6)
 
 
@@ -65,12 +65,12 @@ def test_where_transformers_cannot_exchange_the_attention_of_bert_the_vectors_ar
 def test_texts_are_read_without_padding_in_batches_of_many(architecture, monkeypatch):
     """A BERT reads several texts as one sequence, others read texts of equal length together."""
     encoder = as_encoder(tiny_sentence_transformer(architecture), device="cpu")
-    assert (encoder.loaded[0].packed is not None) == (architecture == "bert")
+    assert (encoder.loaded.packed is not None) == (architecture == "bert")
     together = encoder.encode(MIXED)
     np.testing.assert_allclose(np.concatenate([encoder.encode([text]) for text in MIXED]), together, atol=1e-6)
     monkeypatch.setattr("smalltext_torch.device.token_budget", lambda _: 40)
     lengths = np.array([3, 50, 3, 9, 2, 3, 30])
-    batches = list(encoder.loaded[0]._batches(lengths))
+    batches = list(encoder.loaded._batches(lengths))
     assert set(np.concatenate(batches).tolist()) == set(range(7))
     if architecture == "mpnet":
         assert all(len(set(lengths[rows])) == 1 for rows in batches)

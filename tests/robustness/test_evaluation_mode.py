@@ -42,7 +42,7 @@ def trained(name, parameters):
 
 def network(classifier):
     """Return the network of a classifier, or of its frozen encoder."""
-    return classifier.model if hasattr(classifier, "model") else classifier.encoder.loaded[0].body
+    return classifier.model if hasattr(classifier, "model") else classifier.encoder.loaded.body
 
 
 @pytest.fixture(scope="module", params=VARIANTS, ids=lambda variant: "-".join([variant[0], *variant[1]]))

@@ -34,23 +34,23 @@ class SentenceTransformerEncoder(Encoder):
 
     @cached_property
     def fingerprint(self) -> str:
-        content = self.loaded[1]
+        content = self._loaded_files()
         return hash_of(self.kind, self.precision, *content, *content.values())
 
     @cached_property
     def dimensions(self) -> int:
-        return self.loaded[0].dimensions
+        return self.loaded.dimensions
 
     def files(self) -> Content | None:
-        content = self.loaded[1]
+        content = self._loaded_files()
         return None if any(name.endswith(".bin") for name in content) else content
 
     def encode(self, texts: list[str]) -> Vectors:
-        return self.loaded[0].encode(texts)
+        return self.loaded.encode(texts)
 
     @cached_property
-    def loaded(self) -> tuple[SentenceEncoder, Content]:
-        """The sentence transformer in memory, and the files that it consists of; read when it is first needed."""
+    def loaded(self) -> SentenceEncoder:
+        """The sentence transformer in memory; it is read when it is first needed."""
         from smalltext_torch.device import Precision, TorchRandomness, check_precision, resolve_device
         from smalltext_torch.pretrained_files import temporary_folder
         from smalltext_torch.sentence_encoder import SentenceEncoder
@@ -66,14 +66,19 @@ class SentenceTransformerEncoder(Encoder):
             body = load_pretrained("encoder", self.name, lambda: folder)
             found = self._content or model_files(folder)
             paths = [name for name, part in found.items() if isinstance(part, Path)]
-            content = {**found, **contents_of(folder, paths)}  # in this order: the fingerprint depends on it
+            self._content = {**found, **contents_of(folder, paths)}  # the fingerprint depends on their order
         encoder = SentenceEncoder(body, precision)
         with damage_explained(self.name):
             if not np.isfinite(encoder.encode(list(SAMPLE))).all():
                 raise ValueError("its weights give NaN or infinity")
-        return encoder, content
+        return encoder
+
+    def _loaded_files(self) -> Content:
+        """Return the files that the sentence transformer consists of, which are known once it is loaded."""
+        _ = self.loaded
+        return self._content
 
     def __getstate__(self) -> dict[str, Any]:
-        content = {name: bytes(part) for name, part in self.loaded[1].items()}
+        content = {name: bytes(part) for name, part in self._loaded_files().items()}
         kept = {name: held for name, held in vars(self).items() if name != "loaded"}
         return {**kept, "_folder": None, "_content": content}

@@ -39,6 +39,9 @@ class SentenceEncoder:
     Attributes
     ----------
     body : SentenceTransformer
+    tokenizer : SentenceTokenizer
+    prompt_length : int or None
+        How many tokens at the beginning of each text are left out of the pooling, if any.
     dimensions : int
         The length of a vector.
     packed : PackedTransformer or None
@@ -48,9 +51,8 @@ class SentenceEncoder:
     def __init__(self, body: SentenceTransformer, precision: Precision) -> None:
         self.dimensions = num_dimensions(body)
         self._precision = precision
-        self._tokenizer = SentenceTokenizer.of(body, "auto")
-        left_out = prompt_length(body, self._tokenizer.prompt)
-        self._further = {} if left_out is None else {"prompt_length": left_out}
+        self.tokenizer = SentenceTokenizer.of(body, "auto")
+        self.prompt_length = prompt_length(body, self.tokenizer.prompt)
         self.body: Any = body.to(precision.device).requires_grad_(requires_grad=False).eval()
         self._unpadded = precision.device.type == "cpu" and precision.dtype is None
         packed = self._unpadded and PackedTransformer.takes(self.body)
@@ -58,19 +60,20 @@ class SentenceEncoder:
 
     def encode(self, texts: list[str]) -> NDArray[np.float32]:
         """Return the vectors of texts, shape (len(texts), dimensions); texts that are too long are truncated."""
-        tokenizer, precision = self._tokenizer, self._precision
+        tokenizer, precision = self.tokenizer, self._precision
         tokens = tokenize(tokenizer.prompted(texts), tokenizer.tokenizer)
         tokens = tokenizer.frame.cut(tokens, tokenizer.max_length)
         tokenizer.check(tokens, "texts")
+        further = {} if self.prompt_length is None else {"prompt_length": self.prompt_length}
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         for rows in self._batches(tokens.lengths) if texts else ():
             with inference(self.body, precision):
                 if self.packed is None:
                     batch = make_batch(tokens, rows, precision.device, tokenizer.padding, precision.widths)
-                    features = {"input_ids": batch.tokens, "attention_mask": batch.mask.long(), **self._further}
+                    features = {"input_ids": batch.tokens, "attention_mask": batch.mask.long(), **further}
                     found = self.body(features)["sentence_embedding"]
                 else:
-                    found = self.packed.embeddings(tokens.take(rows), self._further)
+                    found = self.packed.embeddings(tokens.take(rows), further)
                 vectors[rows] = found.float().cpu().numpy()
         return vectors
 
