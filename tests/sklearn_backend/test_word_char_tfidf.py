@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -13,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 import smalltext_core as st
 from smalltext_core.errors import InvalidInputError, ModelFolderError
-from smalltext_sklearn import SklearnClassifier, _saving
+from smalltext_sklearn import SklearnClassifier, _saving, word_char_tfidf
 from smalltext_sklearn.word_char_tfidf import WordCharTfidfVectorizer
 
 TEXTS = ["a fine film", "the finest films", "dull acting", "a dull, dull plot", "no", "filming"]
@@ -74,6 +76,31 @@ def test_new_texts_have_the_bits_of_scikit_learn(parameters, texts):
     )
     assert_array_equal(words.toarray(), expected.toarray())
     assert words.has_sorted_indices
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"use_idf": False}, {"smooth_idf": False}, {"dtype": np.float32}], ids=str
+)
+@pytest.mark.parametrize("at_once", [1, 4, 6, 100])
+def test_features_of_training_texts_are_those_of_the_same_texts_later(monkeypatch, parameters, at_once):
+    monkeypatch.setattr(word_char_tfidf, "_TEXTS_AT_ONCE", at_once)
+    vectorizer = WordCharTfidfVectorizer(**parameters)
+    learned, later = vectorizer.fit_transform(TEXTS), vectorizer.transform(TEXTS)
+    assert learned.dtype == later.dtype
+    assert_array_equal(learned.toarray(), later.toarray())
+
+
+def test_training_takes_at_most_twice_the_memory_of_words_alone():
+    rng = np.random.default_rng(0)
+    words = np.array(["".join(rng.choice(list("etaoinshrdlu"), 3 + number % 7)) for number in range(5_000)])
+    texts = [" ".join(words[rng.zipf(1.1, 100) % len(words)]) for _ in range(2_000)]
+    peaks = []
+    for weight in (0.0, 0.7):
+        tracemalloc.start()
+        WordCharTfidfVectorizer(char_weight=weight).fit_transform(texts)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] <= 2 * peaks[0]
 
 
 def test_before_training_there_are_no_features():

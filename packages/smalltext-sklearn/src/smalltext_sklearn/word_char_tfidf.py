@@ -31,6 +31,9 @@ LONGEST_NGRAM = 50
 _LONGEST_WORD = 100
 """The maximum length of a word; longer ones, such as encoded data, are truncated before n-grams are counted."""
 
+_TEXTS_AT_ONCE = 64
+"""How many texts have their n-grams counted together in training: those of all take as much memory as features."""
+
 
 def normalized(text: str) -> str:
     r"""Normalise a text to NFC and remove emoji variation selectors.
@@ -195,9 +198,8 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
         vocabulary: dict[str, int] = {}
         ngrams = self._cut(tokens.words, vocabulary, learn=True)
         self.char_vocabulary_ = {ngram: column for column, ngram in enumerate(sorted(vocabulary))}
-        counts = tokens.counts() @ ngrams[:, [vocabulary[ngram] for ngram in self.char_vocabulary_]]
-        self.char_tfidf_ = weighting_of(self).fit(counts)
-        return self.joined(words, self.char_tfidf_.transform(counts, copy=False))
+        ngrams = ngrams[:, [vocabulary[ngram] for ngram in self.char_vocabulary_]]
+        return self._fit_ngrams(words, tokens.counts(), ngrams)
 
     def transform(self, raw_documents: Iterable[str]) -> csr_matrix:
         """Return the features of texts.
@@ -277,6 +279,32 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
         words.data /= length
         characters.data *= self.char_weight / length
         return hstack([words, characters], format="csr")
+
+    def _fit_ngrams(self, words: csr_matrix, counts: csr_matrix, ngrams: csr_matrix) -> csr_matrix:
+        """Learn the inverse document frequencies of n-grams, and return the features of the texts.
+
+        `words` are the TF-IDF of words, `counts` how often each word occurs in each text, `ngrams` each n-gram in
+        each word.
+        """
+        parts = [slice(start, start + _TEXTS_AT_ONCE) for start in range(0, counts.shape[0], _TEXTS_AT_ONCE)]
+        frequencies, size = np.zeros(ngrams.shape[1], dtype=np.float32), words.nnz
+        for part in parts:
+            found = (counts[part] @ ngrams).indices
+            frequencies += np.bincount(found, minlength=len(frequencies))
+            size += len(found)
+        weighting = self.char_tfidf_ = weighting_of(self)
+        weighting.n_features_in_ = len(frequencies)
+        if self.use_idf:
+            one, smooth = np.float32(1), np.float32(self.smooth_idf)
+            weighting.idf_ = np.log((np.float32(counts.shape[0]) + smooth) / (frequencies + smooth)) + one
+        data, columns = np.empty(size, np.result_type(words, np.float32)), np.empty(size, np.int32)
+        bounds = np.zeros(counts.shape[0] + 1, dtype=np.int64)
+        for part in parts:
+            rows = self.joined(words[part], weighting.transform(counts[part] @ ngrams, copy=False))
+            start = bounds[part.start]
+            bounds[part.start + 1 : part.stop + 1] = start + rows.indptr[1:]
+            data[start : start + rows.nnz], columns[start : start + rows.nnz] = rows.data, rows.indices
+        return csr_matrix((data, columns, bounds), shape=(counts.shape[0], words.shape[1] + len(frequencies)))
 
     def _tokens(self, texts: Iterable[str]) -> _Tokens:
         preprocess, tokenize = self.build_preprocessor(), self.build_tokenizer()
