@@ -20,7 +20,7 @@ LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.3, 8.0
 USUAL_COUNT = 16
 """The number of texts for which the usual accuracy of a network counts in the estimate of its accuracy."""
 
-HELD_OUT_MEAN, HELD_OUT_SD = 0.1, 0.2
+HELD_OUT_MEAN, HELD_OUT_SD = 0.07, 0.2
 """The normal prior of the logarithm of a temperature that is fitted to held-out texts: early stopping selects
 the model by the same texts, so that the temperature that fits them is a little too low."""
 
