@@ -12,7 +12,7 @@ from smalltext_kimcnn import KimCNNClassifier
 from smalltext_kimcnn.initialization import (
     RANDOM_RANGE,
     _left_singular_vectors,
-    mix_in_semantics,
+    mix_with_lsa,
     random_vectors,
 )
 from smalltext_kimcnn.vectors import Vectors
@@ -36,7 +36,7 @@ def random():
 
 def mixed():
     matrix = random()
-    mix_in_semantics(matrix, encoded(), np.random.default_rng(1))
+    mix_with_lsa(matrix, encoded(), np.random.default_rng(1))
     return matrix
 
 
@@ -67,14 +67,14 @@ def test_the_mixture_has_the_variance_of_random_vectors():
 
 def test_the_texts_are_left_as_they_are():
     texts = encoded()
-    mix_in_semantics(random(), texts, np.random.default_rng(1))
+    mix_with_lsa(random(), texts, np.random.default_rng(1))
     assert np.array_equal(texts.tokens, encoded().tokens)
 
 
 @pytest.mark.parametrize("texts", [[], [[]], [[2, 2, 2]], [[2], [3]]])
 def test_without_a_word_in_two_texts_all_vectors_stay_random(texts):
     matrix = random()
-    mix_in_semantics(matrix, Ragged.from_sequences(texts), np.random.default_rng(1))
+    mix_with_lsa(matrix, Ragged.from_sequences(texts), np.random.default_rng(1))
     assert np.array_equal(matrix, random())
 
 

@@ -20,7 +20,7 @@ from smalltext_core.validation import ClassWeight, Threshold, check_count
 from smalltext_kimcnn import __version__
 from smalltext_kimcnn.dataset import PytorchTextClassificationDataset
 from smalltext_kimcnn.inference import EmbeddingMethod, TableInference
-from smalltext_kimcnn.initialization import RANDOM_RANGE, EmbeddingInit, mix_in_semantics, random_vectors
+from smalltext_kimcnn.initialization import RANDOM_RANGE, EmbeddingInit, mix_with_lsa, random_vectors
 from smalltext_kimcnn.network import (
     KimCNN,
     check_dropout,
@@ -337,7 +337,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     def initialize(self, network: Any, texts: Ragged) -> None:
         if self.embedding_init == "lsa" and self.embeddings is None and self.embedding_matrix is None:
             generator = np.random.default_rng(int(torch.randint(2**62, (1,))))
-            mix_in_semantics(network.embedding.weight.detach().numpy(), texts, generator)
+            mix_with_lsa(network.embedding.weight.detach().numpy(), texts, generator)
 
     def make_empty_network(self, encoder: Encoder) -> KimCNN:
         further = len(encoder.further_words)

@@ -1,8 +1,8 @@
 """The initial vectors of words that are learned from scratch: random numbers, or latent semantic analysis.
 
 Latent semantic analysis (Deerwester et al. 1990, https://doi.org/10.1002/(SICI)1097-4571(199009)41:6%3C391::AID-ASI1%3E3.0.CO;2-9)
-gives words that occur in the same training texts similar vectors. A network that begins with such vectors learns
-from a word what others of its topic mean, which a few dozen texts do not show it one by one.
+gives words that occur in the same training texts similar vectors. What a network that begins with such vectors learns
+of a word, it learns of others of the same topic too.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ EmbeddingInit: TypeAlias = Literal["random", "lsa"]
 RANDOM_RANGE = 0.25
 """Without pretrained vectors, word vectors are drawn from [-0.25, 0.25], as Kim (2014) did."""
 
-_LEAST_TEXTS = 2
-_RANK = 64
+_LEAST_TEXTS, _RANK = 2, 64
+"""The fewest texts of a word that is analysed, and the number of singular vectors."""
+
 _LSA_SHARE = 0.7
 """The weight of the vectors of latent semantic analysis in a mixture of the same variance as the random ones."""
 
-_MORE_COLUMNS, _ITERATIONS = 10, 4
-"""Of the randomized decomposition: the usual choices, with which it is exact for what matters."""
+_OVERSAMPLING, _POWER_ITERATIONS = 10, 4
+"""The usual settings of a randomized singular value decomposition."""
 
 
 def random_vectors(
@@ -41,7 +42,7 @@ def random_vectors(
     return matrix
 
 
-def mix_in_semantics(matrix: NDArray[np.float32], texts: Ragged, generator: np.random.Generator) -> None:
+def mix_with_lsa(matrix: NDArray[np.float32], texts: Ragged, generator: np.random.Generator) -> None:
     """Mix vectors of latent semantic analysis into random ones, in place.
 
     Words of a single text keep their random vectors: they would all get that of their text.
@@ -85,9 +86,9 @@ def _left_singular_vectors(matrix: csr_matrix, generator: np.random.Generator) -
     The decomposition is randomized (Halko et al. 2011, https://arxiv.org/abs/0909.4061).
     """
     rank = min(_RANK, *matrix.shape)
-    columns = min(rank + _MORE_COLUMNS, *matrix.shape)
+    columns = min(rank + _OVERSAMPLING, *matrix.shape)
     basis = matrix @ generator.standard_normal((matrix.shape[1], columns), dtype=np.float32)
-    for _ in range(_ITERATIONS):
+    for _ in range(_POWER_ITERATIONS):
         basis = matrix @ (matrix.T @ np.linalg.qr(basis)[0])
     basis = np.linalg.qr(basis)[0]
     left, values, _ = np.linalg.svd((matrix.T @ basis).T, full_matrices=False)
