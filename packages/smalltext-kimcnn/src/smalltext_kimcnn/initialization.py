@@ -1,8 +1,8 @@
 """The initial vectors of words that are learned from scratch: random numbers, or latent semantic analysis.
 
 Latent semantic analysis (Deerwester et al. 1990, https://doi.org/10.1002/(SICI)1097-4571(199009)41:6%3C391::AID-ASI1%3E3.0.CO;2-9)
-gives words that occur in the same training texts similar vectors. What a network that begins with such vectors learns
-of a word, it learns of others of the same topic too.
+gives words that occur in the same training texts similar vectors. What a network that begins with such vectors
+learns of a word, it learns of others of the same topic too.
 """
 
 from __future__ import annotations
