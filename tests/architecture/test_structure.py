@@ -37,7 +37,7 @@ EXPORT, EXPORT_FILES = "smalltext-onnx", 9
 
 SCALE, SCALE_FILES = "smalltext-scale", 5
 
-NEWEST, NEWEST_FILES, NEWEST_LINES = "smalltext-embeddings", 12, 1270
+NEWEST, NEWEST_FILES, NEWEST_LINES = "smalltext-embeddings", 12, 1268
 """The backend that was built as a plugin of others would be, and upper bounds on it; 1,200 lines are asked for."""
 
 CLASS_DEPTH = 4

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -150,23 +149,20 @@ class Tokens:
         longest = self.model.max_length if self.by_word else -1  # in characters, so that no text is cut
         plain = [len(text) <= longest and text.isascii() and text.isprintable() for text in texts]
         parts = [text.split() if simple else [text] for text, simple in zip(texts, plain, strict=True)]
-        whole = {text for text, simple in zip(texts, plain, strict=True) if not simple}
-        tokens_of = self._tokens_of(dict.fromkeys(chain.from_iterable(parts)), whole).__getitem__
-        tokens = [list(chain.from_iterable(map(tokens_of, words))) for words in parts]
-        starts = np.append(0, np.cumsum(list(map(len, tokens)), dtype=np.int64))
-        return np.fromiter(chain.from_iterable(tokens), dtype=np.int64, count=starts[-1]), starts
-
-    def _tokens_of(self, parts: Iterable[str], whole: set[str]) -> dict[str, list[int]]:
-        """Return the tokens of words, which are remembered, and of whole texts, which are not."""
         known = self.known
-        fresh = [part for part in parts if part not in known]
-        longest = self.model.max_length * self.model.median_token_length
-        found = dict(zip(fresh, self.model.tokenize([part[:longest] for part in fresh]), strict=True))
-        tokens = {part: found[part] if part in found else known[part] for part in parts}
+        fresh = sorted(set(chain.from_iterable(parts)).difference(known))
+        most = self.model.max_length * self.model.median_token_length
+        found = dict(zip(fresh, self.model.tokenize([part[:most] for part in fresh]), strict=True))
+        whole = {text for text, simple in zip(texts, plain, strict=True) if not simple}
         known.update((part, ids) for part, ids in found.items() if part not in whole)
+        tokens = [
+            list(chain.from_iterable(map(known.__getitem__, words))) if simple else found[words[0]]
+            for words, simple in zip(parts, plain, strict=True)
+        ]
         if len(known) > _MOST_WORDS:
             self.known = {}  # not emptied, since other threads may be here
-        return tokens
+        starts = np.append(0, np.cumsum(list(map(len, tokens)), dtype=np.int64))
+        return np.fromiter(chain.from_iterable(tokens), dtype=np.int64, count=starts[-1]), starts
 
 
 def _check_growth(normalizer: Any) -> None:
