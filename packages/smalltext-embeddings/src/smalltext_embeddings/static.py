@@ -150,7 +150,7 @@ class Tokens:
         plain = [len(text) <= longest and text.isascii() and text.isprintable() for text in texts]
         parts = [text.split() if simple else [text] for text, simple in zip(texts, plain, strict=True)]
         known = self.known
-        fresh = sorted(set(chain.from_iterable(parts)).difference(known))
+        fresh = [part for part in dict.fromkeys(chain.from_iterable(parts)) if part not in known]
         most = self.model.max_length * self.model.median_token_length
         found = dict(zip(fresh, self.model.tokenize([part[:most] for part in fresh]), strict=True))
         whole = {text for text, simple in zip(texts, plain, strict=True) if not simple}
