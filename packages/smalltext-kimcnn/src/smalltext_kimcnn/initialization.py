@@ -63,21 +63,19 @@ def mix_with_lsa(matrix: NDArray[np.float32], texts: Ragged, generator: np.rando
     frequent = np.flatnonzero(texts_of_word >= _LEAST_TEXTS)
     if len(frequent) == 0:
         return
-    weights = _tfidf(counts, texts_of_word)[:, frequent]
-    semantics = _left_singular_vectors(csr_matrix(weights.T), generator)
+    _weigh(counts, texts_of_word)
+    semantics = _left_singular_vectors(csr_matrix(counts[:, frequent].T), generator)
     semantics = semantics @ generator.standard_normal((semantics.shape[1], matrix.shape[1]), dtype=np.float32)
     semantics *= _LSA_SHARE * RANDOM_RANGE / np.sqrt(3) / semantics.std()
     matrix[frequent] = np.sqrt(1 - _LSA_SHARE**2) * matrix[frequent] + semantics
 
 
-def _tfidf(counts: csr_matrix, texts_of_word: NDArray[np.intp]) -> csr_matrix:
-    """Return weights of the words of each text, whose squares have the sum 1."""
-    weights = counts.copy()
+def _weigh(counts: csr_matrix, texts_of_word: NDArray[np.intp]) -> None:
+    """Turn counts into TF-IDF in place; the squares of each text have the sum 1."""
     idf = (np.log((1 + counts.shape[0]) / (1 + texts_of_word)) + 1).astype(np.float32)
-    weights.data = (np.log(counts.data) + 1) * idf[counts.indices]
-    squares = np.asarray(weights.multiply(weights).sum(axis=1)).ravel()
-    weights.data /= np.repeat(np.sqrt(squares), np.diff(weights.indptr))
-    return weights
+    counts.data = (np.log(counts.data) + 1) * idf[counts.indices]
+    squares = np.asarray(counts.multiply(counts).sum(axis=1)).ravel()
+    counts.data /= np.repeat(np.sqrt(squares), np.diff(counts.indptr))
 
 
 def _left_singular_vectors(matrix: csr_matrix, generator: np.random.Generator) -> NDArray[np.float32]:
