@@ -284,7 +284,7 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
         """Learn the inverse document frequencies of n-grams, and return the features of the texts.
 
         `words` are the TF-IDF of words, `counts` how often each word occurs in each text, `ngrams` each n-gram in
-        each word.
+        each word. `TfidfTransformer.fit` would need the n-grams of all texts at once; a part is counted twice.
         """
         parts = [slice(start, start + _TEXTS_AT_ONCE) for start in range(0, counts.shape[0], _TEXTS_AT_ONCE)]
         frequencies, size = np.zeros(ngrams.shape[1], dtype=np.float32), words.nnz
