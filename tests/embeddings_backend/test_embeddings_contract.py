@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -91,6 +94,19 @@ def test_the_vector_of_a_text_does_not_depend_on_the_others(encoder):
     together = classifier.encoder.encode(texts)
     alone = np.concatenate([classifier.encoder.encode([text]) for text in texts[::-1]])[::-1]
     np.testing.assert_array_equal(together, alone)
+
+
+def test_the_vector_of_a_text_does_not_depend_on_the_others_without_avx_512():
+    """Without it, OpenBLAS adds the products of a row in an order that depends on the number of the row."""
+    code = """if True:
+        import numpy as np
+        from smalltext_embeddings import EmbeddingClassifier
+        encode = EmbeddingClassifier("use-multilingual", 2).encoder.encode
+        texts = [f"a film with {number} scenes" for number in range(20)]
+        np.testing.assert_array_equal(encode(texts), np.concatenate([encode([text]) for text in texts]))
+    """
+    older = {**os.environ, "OPENBLAS_CORETYPE": "Haswell"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=older)
 
 
 def test_by_name_probabilities_are_calibrated_and_thresholds_chosen():

@@ -255,9 +255,7 @@ def _fitted_by(estimator: Any, vectors: Floats, targets: Floats, weights: Floats
     from sklearn.base import clone
 
     def fitted(y: NDArray[Any], w: Floats) -> Floats:
-        copy = clone(estimator)
-        if copy.random_state is None:
-            copy.set_params(random_state=0)  # not from the global generator
+        copy = clone(estimator).set_params(random_state=estimator.random_state or 0)  # not the global generator
         copy.fit(vectors, y, sample_weight=w)
         return np.vstack([copy.coef_.T, copy.intercept_])
 
@@ -280,13 +278,7 @@ def _targets(problem: Problem) -> tuple[Floats, Floats]:
 
 
 def _minimised(
-    vectors: Floats,
-    targets: Floats,
-    weights: Floats,
-    C: float,
-    start: Floats,
-    multi_label: bool,
-    tolerance: float,
+    vectors: Floats, targets: Floats, weights: Floats, C: float, start: Floats, multi_label: bool, tolerance: float
 ) -> Floats:
     """Return coefficients, and in the last row intercepts, for the least loss."""
     scale = 1.0 / (C * weights.sum()) * weights.shape[1]
