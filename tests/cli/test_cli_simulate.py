@@ -146,6 +146,21 @@ def test_several_labels_a_text(run, tagged):
     assert all(isinstance(labels, list) for labels in document["runs"][0]["rounds"][0]["predicted"])
 
 
+def test_several_labels_a_text_all_repeats_have_as_many_texts_in_each_round(run, tmp_path):
+    rng = np.random.default_rng(1)
+    names = [f"tag{number}" for number in range(12)]
+    rows = [
+        {"text": f"{' '.join(tags)} {row}", "label": tags}
+        for row in range(120)
+        for tags in [rng.choice(names, rng.integers(0, 6), replace=False).tolist()]
+    ]
+    data = tmp_path / "tags.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    _, document = run(data, "--multi-label", "--strategies", "random", rounds=2, repeats=5)
+    counts = [[one["labelled"] for one in each["rounds"]] for each in document["runs"]]
+    assert counts == [document["labelled"]] * 5  # where the curves and the areas have them
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
