@@ -155,6 +155,29 @@ def test_times_are_estimated_from_a_sample_or_from_rates(monkeypatch):
         assert found[name].train_seconds > 1
 
 
+def test_no_text_is_timed_that_a_classifier_may_have_encoded_before(monkeypatch):
+    given = []
+
+    class Recorder:
+        def fit(self, data):
+            given.append(set(data.x))
+            return self
+
+        def predict_proba(self, data):
+            given.append(set(data.x))
+
+    spec = training_time.classifiers()["sklearn"]
+    monkeypatch.setattr(training_time, "classifiers", lambda: {"sklearn": spec})
+    monkeypatch.setattr(training_time, "create_classifier", lambda name, num_classes: Recorder())
+    texts = [f"text {number}" for number in range(200)]
+    y = np.arange(200, dtype=np.int32) % 2
+    (found,) = training_time.estimates(texts, y, 2, word_counts(texts))
+    assert found.basis == "timed on 40 and 160 of these texts"
+    timed = given[-3:]
+    assert [len(some) for some in timed] == [40, 160, 100]
+    assert len(set().union(texts, *timed)) == 200 + 40 + 160 + 100
+
+
 def test_long_texts_cost_no_more_in_training_than_the_classifiers_read_of_them():
     rule = pytest.importorskip("smalltext_torch.split")
     assert (token_limits.READ_IN_TRAINING, training_time._TRAINING_TOKENS) == (
