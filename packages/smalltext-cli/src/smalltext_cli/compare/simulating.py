@@ -113,7 +113,7 @@ class Simulation(Study):
         return min(most, self._given_rounds)
 
     def _first(self, repeat: int) -> list[int]:
-        """Return the texts of the first round: in all repeats as many, so that means are of equal training sets."""
+        """Return the texts of the first round: in all repeats as many, so that means are of equal sizes."""
         labels = [label_set(self.texts.labels[row]) or (None,) for row in self.texts.distinct.tolist()]
         kinds = len({name for classes in labels for name in classes})
         return first_rows(self.texts, max(self.batch, kinds), seed=self.seed, repeat=repeat)
