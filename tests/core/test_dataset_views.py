@@ -46,6 +46,8 @@ INDICES = {
     "range": (range(6, 2, -2), [6, 4]),
     "int array": (np.array([5, 1]), [5, 1]),
     "unsigned array": (np.array([5, 1], dtype=np.uint8), [5, 1]),
+    "small signed array": (np.array([-1, 5], dtype=np.int8), [9, 5]),
+    "unsigned scalar": (np.uint64(5), [5]),
     "boolean mask": (NUMBERS % 2 == 0, [0, 2, 4, 6, 8]),
     "boolean list": ([True] + [False] * 9, [0]),
     "mask of nothing": (np.zeros(10, dtype=bool), []),
@@ -72,7 +74,10 @@ def test_an_int_gives_a_view_of_one_text_whose_labels_keep_their_dimension():
     assert multi()[3].y.shape == (1, 3)
 
 
-@pytest.mark.parametrize("index", [10, -11, [0, 10], np.array([-11])])
+@pytest.mark.parametrize(
+    "index",
+    [10, -11, [0, 10], np.array([-11]), np.array([2**64 - 1], dtype=np.uint64), np.uint64(2**63), np.int8(-11)],
+)
 def test_a_row_that_does_not_exist_raises_index_error(index):
     with pytest.raises(IndexError, match="out of range for a dataset of 10 texts"):
         single()[index]

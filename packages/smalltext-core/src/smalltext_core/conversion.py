@@ -162,10 +162,10 @@ def as_rows(indices: object, length: int) -> Rows:
         return range(0)
     if array.ndim > 1 or not are_whole(array):
         raise InvalidInputError("indices", f"an array of {array.dtype}, shape {array.shape}", _INDICES)
-    numbers = np.atleast_1d(array).astype(np.intp)
-    outside = (numbers < -length) | (numbers >= length)
+    outside = (array < -length) | (array >= length)  # before unsigned numbers could wrap round
     if outside.any():
-        raise IndexError(f"row {numbers[outside][0]} is out of range for a dataset of {length} texts")
+        raise IndexError(f"row {array[outside].flat[0]} is out of range for a dataset of {length} texts")
+    numbers = np.atleast_1d(array).astype(np.intp)
     rows = np.where(numbers < 0, numbers + length, numbers)
     return range(int(rows[0]), int(rows[0]) + 1) if array.ndim == 0 else rows
 
