@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 
+import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 from robustness import backends
 from smalltext_core import TextDataset, create_classifier
+from smalltext_core.errors import InvalidInputError
 
 TOKENIZED_BY_US = [name for name in ("sklearn", "kimcnn") if name in backends.NAMES]
 """The other backends leave it to the tokenizer of the pretrained model."""
@@ -64,3 +66,16 @@ def test_the_form_of_the_training_texts_does_not_matter(name):
 def test_long_texts_in_any_script_are_labelled(name, unit, fitted):
     proba = fitted(name).predict_proba(TextDataset([unit * 20_000]))
     assert proba.shape == (1, 3)
+
+
+@pytest.mark.parametrize("name", backends.NAMES)
+@pytest.mark.parametrize("weights", [None, [1, 2, 3, 4]], ids=["equal", "weighted"])
+@pytest.mark.parametrize("text", ["", "  ", "\u200b", "!", "\N{COMBINING ACUTE ACCENT}"], ids=ascii)
+def test_training_texts_without_a_word_are_learned_from_or_refused(name, weights, text):
+    classifier = backends.factory(name).new()
+    try:
+        classifier.fit(TextDataset([text] * 4, [0, 1, 2, 0]), weights=weights)
+    except InvalidInputError:
+        assert name == "sklearn", "the others have no need of words"
+    else:
+        assert np.isfinite(classifier.predict_proba(TextDataset([text, "a word"]))).all()

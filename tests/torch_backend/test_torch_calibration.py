@@ -140,6 +140,10 @@ def test_left_out_texts_are_predicted_as_by_one_ridge_regression_for_each() -> N
     assert weighted == pytest.approx(np.average(right, weights=weights))
 
 
+def test_texts_without_a_token_are_predicted_as_the_most_frequent_other_class() -> None:
+    assert leave_one_out_accuracy(Examples(Ragged.from_sequences([[]] * 5), np.array([0, 0, 0, 0, 1]))) == 0.8
+
+
 def test_weights_count_in_the_temperature() -> None:
     texts = noisy_texts(300, 1)
     parameters: dict[str, Any] = {"calibration": "auto", "num_epochs": 20, "lr": 0.05}

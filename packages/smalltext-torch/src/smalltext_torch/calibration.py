@@ -167,8 +167,9 @@ def leave_one_out_accuracy(examples: Examples) -> float:
     rows = np.unique(np.linspace(0, len(examples) - 1, min(len(examples), MAX_ESTIMATED)).astype(np.intp))
     texts = examples.texts.take(rows)
     _, y = np.unique(np.asarray(examples.y)[rows], return_inverse=True)
-    _, columns = np.unique(texts.tokens, return_inverse=True)
-    counts = csr_matrix((np.ones(len(columns)), columns.reshape(-1), texts.offsets))
+    distinct, columns = np.unique(texts.tokens, return_inverse=True)
+    shape = (len(rows), max(len(distinct), 1))  # there may be no token at all
+    counts = csr_matrix((np.ones(len(columns)), columns.reshape(-1), texts.offsets), shape=shape)
     counts.sum_duplicates()
     frequency = np.bincount(counts.indices, minlength=counts.shape[1])
     counts.data = 1 + np.log(counts.data)
