@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 import smalltext_core as st
 from embeddings_backend.tiny_encoders import HashedWords, write_static_model
+from security.attacks import LENGTHENING_NORMALIZERS, SOUND_NORMALIZERS, edit_json
 from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError
 from smalltext_embeddings import EmbeddingClassifier
 from smalltext_embeddings.multilingual import FILES, MultilingualEncoder
@@ -254,15 +255,30 @@ def test_a_changed_encoder_is_refused(folder, static_model, name, content):
         EmbeddingClassifier(damaged, 3).fit(TRAIN_SET)
 
 
-def test_a_normalizer_that_makes_texts_longer_is_refused(static_model, tmp_path):
-    folder = tmp_path / "static"
+def with_normalizer(static_model, folder, normalizer):
     shutil.copytree(static_model, folder)
-    tokenizer = json.loads((folder / "tokenizer.json").read_bytes())
-    step = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 100}
-    tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [step, step]}
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    edit_json(folder / "tokenizer.json", lambda tokenizer: {**tokenizer, "normalizer": normalizer})
+    return EmbeddingClassifier(folder, 3)
+
+
+GROWING = {
+    "type": "Sequence",
+    "normalizers": [{"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 100}] * 2,
+}
+
+
+@pytest.mark.parametrize(
+    "normalizer", [GROWING, *LENGTHENING_NORMALIZERS.values()], ids=["less so", *LENGTHENING_NORMALIZERS]
+)
+def test_a_normalizer_that_makes_texts_longer_is_refused(static_model, tmp_path, normalizer):
+    classifier = with_normalizer(static_model, tmp_path / "static", normalizer)
     with pytest.raises(ModelFolderError, match="a thousand times as long"):
-        EmbeddingClassifier(folder, 3).fit(TRAIN_SET)
+        classifier.fit(TRAIN_SET)
+
+
+@pytest.mark.parametrize("normalizer", SOUND_NORMALIZERS.values(), ids=SOUND_NORMALIZERS)
+def test_normalizers_of_well_known_models_are_not_refused(static_model, tmp_path, normalizer):
+    with_normalizer(static_model, tmp_path / "static", normalizer).fit(TRAIN_SET)
 
 
 def test_a_model_of_another_backend_is_refused(tmp_path):

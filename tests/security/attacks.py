@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import pickle
+import string
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,67 @@ import pytest
 
 from smalltext_core.errors import ModelFolderError
 from smalltext_core.saving import MANIFEST
+
+
+def _sequence(*steps: Any) -> dict[str, Any]:
+    return {"type": "Sequence", "normalizers": list(steps)}
+
+
+def _replace(pattern: dict[str, str], content: str) -> dict[str, Any]:
+    return {"type": "Replace", "pattern": pattern, "content": content}
+
+
+_CHARSMAP = (0).to_bytes(4, "little") + b"a" * 20_000 + b"\0"
+_TEXT, _MARK = {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "mark", "type_id": 0}}
+_MARKS = {"mark": {"id": "mark", "ids": [0] * 200, "tokens": ["mark"] * 200}}
+
+LENGTHENING_NORMALIZERS: dict[str, Any] = {
+    "replacements that grow": _sequence(*[_replace({"String": "a"}, "a" * 10)] * 5),
+    "replacements that take turns": _sequence(
+        *[_replace({"String": "a"}, "bb"), _replace({"String": "b"}, "aa")] * 8
+    ),
+    "an empty pattern": _sequence(*[_replace({"String": ""}, "a")] * 15),
+    "a pattern between characters": _sequence(*[_replace({"Regex": "(?=.)"}, "a")] * 15),
+    "one character that is decomposed": _sequence(
+        *[_replace({"Regex": "."}, "\N{ARABIC LIGATURE SALLALLAHOU ALAYHE WASALLAM}"), {"type": "NFKD"}] * 4
+    ),
+    "bytes of bytes": _sequence(*[{"type": "ByteLevel"}] * 15),
+    "a map of characters": {
+        "type": "Precompiled",
+        "precompiled_charsmap": base64.b64encode(_CHARSMAP).decode(),
+    },
+    "steps without their type": {"normalizers": [{"pattern": {"String": "a"}, "content": "a" * 10}] * 5},
+    "lists in place of objects": [[[{"String": "a"}, "a" * 10]] * 5],
+    "a list in place of a step": ["a" * 20_000],
+}
+"""Normalizers of a tokenizer.json that make a text more than ten thousand times as long."""
+
+LENGTHENING_PROCESSORS: dict[str, Any] = {
+    "many special tokens": {
+        "type": "TemplateProcessing",
+        "single": [_TEXT, *[_MARK] * 100],
+        "pair": [_TEXT],
+        "special_tokens": _MARKS,
+    },
+    "lists in place of objects": [[_TEXT, *[_MARK] * 100], [_TEXT], _MARKS],
+}
+"""Post-processors that put more than ten thousand tokens around a text."""
+
+SOUND_NORMALIZERS: dict[str, Any] = {
+    "none": None,
+    "of BERT, with spaces around punctuation": _sequence(  # as model2vec wrote it
+        {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "lowercase": True},
+        *[_replace({"String": mark}, f" {mark} ") for mark in string.punctuation],
+        _replace({"Regex": r"\s+"}, " "),
+        {"type": "Strip", "strip_left": False, "strip_right": True},
+    ),
+    "of ALBERT": _sequence(
+        _replace({"String": "``"}, '"'),
+        *[{"type": "NFKD"}, {"type": "StripAccents"}, {"type": "Lowercase"}],
+        _replace({"Regex": " {2,}"}, "\N{LOWER ONE EIGHTH BLOCK}"),
+    ),
+}
+"""Normalizers of well-known models."""
 
 
 class Payload:

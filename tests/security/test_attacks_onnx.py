@@ -18,7 +18,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 import smalltext_core as st
 from robustness import backends
-from security.attacks import edit_json, payload_pickle, sign
+from security.attacks import (
+    LENGTHENING_NORMALIZERS,
+    LENGTHENING_PROCESSORS,
+    SOUND_NORMALIZERS,
+    edit_json,
+    payload_pickle,
+    sign,
+)
 from smalltext_core.errors import ModelFolderError
 from smalltext_core.saving import MANIFEST
 from smalltext_onnx import export
@@ -321,3 +328,29 @@ def test_a_random_value_anywhere_in_the_manifest_gives_an_error_or_a_model_that_
         (folder / MANIFEST).write_text(json.dumps(manifest))
         with suppress(ModelFolderError):
             st.load(folder).predict_proba(TEXTS)
+
+
+@pytest.mark.parametrize("normalizer", LENGTHENING_NORMALIZERS.values(), ids=LENGTHENING_NORMALIZERS)
+def test_a_normalizer_that_makes_texts_longer_is_refused(normalizer, folder):
+    edit_json(folder / "tokenizer.json", lambda tokenizer: {**tokenizer, "normalizer": normalizer})
+    refused(folder, "a normalizer makes texts longer by a factor of")
+
+
+@pytest.mark.parametrize("processor", LENGTHENING_PROCESSORS.values(), ids=LENGTHENING_PROCESSORS)
+def test_special_tokens_that_make_texts_longer_are_refused(processor, folder):
+    edit_json(folder / "tokenizer.json", lambda tokenizer: {**tokenizer, "post_processor": processor})
+    refused(folder, "the number of tokens around a text is")
+
+
+@pytest.mark.parametrize("normalizer", SOUND_NORMALIZERS.values(), ids=SOUND_NORMALIZERS)
+def test_normalizers_of_well_known_models_are_not_refused(normalizer, folder):
+    edit_json(folder / "tokenizer.json", lambda tokenizer: {**tokenizer, "normalizer": normalizer})
+    sign(folder)
+    st.load(folder)
+
+
+def test_a_tokenizer_with_a_key_twice_is_refused(folder):
+    path = folder / "tokenizer.json"
+    twice = path.read_text(encoding="utf-8").replace('"normalizer":', '"normalizer": null, "normalizer":', 1)
+    path.write_text(twice, encoding="utf-8")
+    refused(folder, "the same key twice")

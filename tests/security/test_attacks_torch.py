@@ -17,7 +17,15 @@ from safetensors.torch import load_file
 import smalltext_core as st
 from robustness import backends
 from security import torch_attacks
-from security.attacks import edit_json, payload_module, refused, sign
+from security.attacks import (
+    LENGTHENING_NORMALIZERS,
+    LENGTHENING_PROCESSORS,
+    SOUND_NORMALIZERS,
+    edit_json,
+    payload_module,
+    refused,
+    sign,
+)
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_testing.sample_data import training_texts
 
@@ -287,3 +295,37 @@ def test_a_token_id_for_which_a_table_would_take_all_memory_is_refused(name, sav
     sign(folder)
     with pytest.raises(ModelFolderError, match=r"tokenizer\.json: a token has the id 2147483648"):
         st.load(folder)
+
+
+def with_tokenizer(folder, **parts):
+    edit_json(folder / "tokenizer.json", lambda tokenizer: {**tokenizer, **parts})
+    sign(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["transformers", "setfit"])
+@pytest.mark.parametrize("normalizer", LENGTHENING_NORMALIZERS.values(), ids=LENGTHENING_NORMALIZERS)
+def test_a_normalizer_that_makes_texts_longer_is_refused(name, normalizer, saved):
+    folder = with_tokenizer(saved(name), normalizer=normalizer)
+    with pytest.raises(ModelFolderError, match="it makes texts more than 10000 times as long"):
+        st.load(folder)
+
+
+@pytest.mark.parametrize("name", ["transformers", "setfit"])
+@pytest.mark.parametrize("processor", LENGTHENING_PROCESSORS.values(), ids=LENGTHENING_PROCESSORS)
+def test_special_tokens_that_make_texts_longer_are_refused(name, processor, saved):
+    folder = with_tokenizer(saved(name), post_processor=processor)
+    with pytest.raises(ModelFolderError, match="it puts more than 10000 tokens around a text"):
+        st.load(folder)
+
+
+@pytest.mark.parametrize("name", ["transformers", "setfit"])
+@pytest.mark.parametrize("normalizer", SOUND_NORMALIZERS.values(), ids=SOUND_NORMALIZERS)
+def test_normalizers_of_well_known_models_are_not_refused(name, normalizer, saved):
+    st.load(with_tokenizer(saved(name), normalizer=normalizer))
+
+
+@pytest.mark.parametrize("part", [{"normalizer": {"type": "Evil"}}, {"normalizer": 5}, {"post_processor": []}])
+def test_a_tokenizer_that_cannot_be_read_is_refused_by_name(part, saved):
+    with pytest.raises(ModelFolderError, match=r"tokenizer\.json: the tokenizers library cannot read it"):
+        st.load(with_tokenizer(saved("transformers"), **part))

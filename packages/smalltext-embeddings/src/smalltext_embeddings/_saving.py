@@ -70,14 +70,8 @@ def save(folder: str | Path, classifier: Any, with_encoder: bool | None) -> None
         "calibration": None if head.calibration is None else head.calibration.to_json(),
         "thresholds": None if head.thresholds is None else head.thresholds.tolist(),
     }
-    with model_folder(
-        folder,
-        classifier="embeddings",
-        distribution="smalltext-embeddings",
-        version=__version__,
-        parameters=state,
-        label_names=classifier.label_names_,
-    ) as staging:
+    writer = {"classifier": "embeddings", "distribution": "smalltext-embeddings", "version": __version__}
+    with model_folder(folder, **writer, parameters=state, label_names=classifier.label_names_) as staging:
         for name, array in zip(_HEAD_FILES, (head.coefficients, head.intercepts), strict=True):
             np.save(staging / name, array, allow_pickle=False)
         for name, each in content.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -65,18 +66,16 @@ def _static_model(content: Content) -> Any:
     from tokenizers import Tokenizer
 
     config, tensors = json.loads(bytes(content["config.json"])), load(bytes(content["model.safetensors"]))
-    tokenizer = bytes(content["tokenizer.json"]).decode()
-    _check_growth(json.loads(tokenizer)["normalizer"])
+    tokenizer = json.loads(bytes(content["tokenizer.json"]))
+    # The library takes lists in place of objects, too; what it writes is in one form.
+    bare = {"normalizer": tokenizer["normalizer"], "model": {"type": "WordLevel", "vocab": {}, "unk_token": ""}}
+    _check_growth(json.loads(Tokenizer.from_str(json.dumps(bare)).to_str())["normalizer"])
     longest = config.get("max_length")
+    longest = min(longest, _MOST_TOKENS) if type(longest) is int and longest > 0 else _MOST_TOKENS
     vectors = tensors["embeddings" if "embeddings" in tensors else "embedding.weight"].astype(np.float32)
     weights, mapping = tensors.get("weights"), tensors.get("mapping")
-    model = StaticModel(
-        vectors=vectors,
-        tokenizer=Tokenizer.from_str(tokenizer),
-        weights=weights,
-        token_mapping=mapping,
-        max_length=min(longest, _MOST_TOKENS) if type(longest) is int and longest > 0 else _MOST_TOKENS,
-    )
+    read = Tokenizer.from_str(json.dumps(tokenizer))  # not the file, in which a key may be there twice
+    model = StaticModel(vectors, read, weights=weights, token_mapping=mapping, max_length=longest)
     ids = model.tokenizer.get_vocab().values()
     rows = len(vectors) if mapping is None else len(mapping)
     targets = np.arange(len(vectors)) if mapping is None else mapping
@@ -111,12 +110,8 @@ def is_wordwise(tokenizer: Any) -> bool:
     tokenizer : dict
         The content of a tokenizer.json.
     """
-
-    def steps(name: str, inside: str) -> list[Any]:
-        step = tokenizer.get(name)
-        return [] if step is None else step[inside] if step["type"] == "Sequence" else [step]
-
-    normalizers, pretokenizers = steps("normalizer", "normalizers"), steps("pre_tokenizer", "pretokenizers")
+    normalizers = _steps(tokenizer.get("normalizer"), "normalizers")
+    pretokenizers = _steps(tokenizer.get("pre_tokenizer"), "pretokenizers")
     added = tokenizer.get("added_tokens") or []
     return (
         all(step["type"] in _PER_CHARACTER for step in normalizers)
@@ -165,14 +160,33 @@ class Tokens:
         return np.fromiter(chain.from_iterable(tokens), dtype=np.int64, count=starts[-1]), starts
 
 
+_GROWTH = {"BertNormalizer": 3, "ByteLevel": 4, "Lowercase": 2, "NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18}
+"""By how many times the steps of normalizers make a text longer at most, in characters; others do not."""
+
+
+def _steps(step: Any, inside: str) -> list[Any]:
+    """Return the steps of a part of a tokenizer, in their order."""
+    if step is None or step["type"] != "Sequence":
+        return [step] if step else []
+    return [one for inner in step[inside] for one in _steps(inner, inside)]
+
+
 def _check_growth(normalizer: Any) -> None:
-    """Raise ValueError for a normalizer that makes texts a thousand times as long."""
-    growth, waiting = 1, [normalizer]
-    while waiting:
-        step = waiting.pop()
-        if isinstance(step, (list, dict)):
-            waiting.extend(step if isinstance(step, list) else step.values())
-        if isinstance(step, dict):
-            growth *= max(1, *(len(text) for text in (step.get("content"), step.get("prepend")) if text), 0)
-    if growth > 1000:
-        raise ValueError("its normalizer makes texts a thousand times as long")
+    """Raise ValueError for a normalizer that makes texts a thousand times as long.
+
+    From the last step to the first, it is computed how long a character can become in the steps from there on.
+    """
+    of_character: dict[str, int] = {}
+    of_others = 1
+    for step in reversed(_steps(normalizer, "normalizers")):
+        inserted = sum(of_character.get(one, of_others) for one in step.get("content", step.get("prepend", "")))
+        if literal := step.get("pattern", {}).get("String"):
+            of_character |= {one: max(inserted, of_character.get(one, of_others)) for one in literal}
+        else:  # a regular expression can match between any two characters
+            factor, charsmap = _GROWTH.get(step["type"], 1), b64decode(step.get("precompiled_charsmap") or "")
+            if charsmap:  # the size of a trie, the trie, and replacements, each of which ends in a zero
+                factor = max(map(len, charsmap[4 + int.from_bytes(charsmap[:4], "little") :].split(b"\0")))
+            of_others = inserted + factor * max(of_others, *of_character.values(), 0)
+            of_character = {}
+        if max(inserted, of_others) > 1000:
+            raise ValueError("its normalizer makes texts a thousand times as long")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,8 @@ _TOKENS = 640
 
 _MOST_TOKENS = 10_000_000
 _MOST_GROWTH = 10_000
+_GROWTH = {"BertNormalizer": 3, "ByteLevel": 4, "Lowercase": 2, "NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18}
+"""By how many times the steps of normalizers make a text longer at most, in characters; others do not."""
 
 
 class TextEncoder:
@@ -143,7 +147,7 @@ def check_tokenizer(content: str) -> None:
     Token ids, replacements in texts, and special tokens around a text are limited. No tokenizer runs code.
     """
     try:
-        loaded = json.loads(content)
+        loaded = json.loads(content, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         raise ModelFolderError(
             f"{TOKENIZER} is damaged: it is not JSON ({error}). Copy the folder again."
@@ -157,12 +161,12 @@ def check_tokenizer(content: str) -> None:
     for number in ids:
         if type(number) is not int or not 0 <= number <= _MOST_TOKENS:
             raise _refused("a token has the id", number, f"whole numbers up to {_MOST_TOKENS}")
-    growth = 1
-    for step in _steps(loaded.get("normalizer"), "normalizers"):
-        growth *= max(1, *(len(step[key]) for key in ("content", "prepend") if isinstance(step.get(key), str)), 0)
-        if growth > _MOST_GROWTH:
-            raise _refused("a normalizer makes texts longer by a factor of", growth, f"up to {_MOST_GROWTH}")
-    for step in _steps(loaded.get("post_processor"), "processors"):
+    # The library takes lists in place of objects, too; what it writes is in one form.
+    parts = {name: loaded.get(name) for name in ("normalizer", "post_processor")}
+    bare = {**parts, "model": {"type": "WordLevel", "vocab": {}, "unk_token": ""}}
+    read = json.loads(Tokenizer.from_str(json.dumps(bare)).to_str())
+    _check_growth(read["normalizer"])
+    for step in _steps(read["post_processor"], "processors"):
         pieces, special = step.get("single"), step.get("special_tokens")
         tokens = _objects(list(special.values())) if isinstance(special, dict) else []
         count = sum(len(token["ids"]) for token in tokens if isinstance(token.get("ids"), list))
@@ -171,20 +175,53 @@ def check_tokenizer(content: str) -> None:
             raise _refused("the number of tokens around a text is", around, f"up to {_MOST_GROWTH}")
 
 
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key that occurs twice, of which the tokenizers library may take another value."""
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("an object has the same key twice")
+    return dict(pairs)
+
+
+def _check_growth(normalizer: Any) -> None:
+    """Reject a normalizer that makes texts thousands of times as long.
+
+    From the last step to the first, it is computed how long a character can become in the steps from there on.
+    """
+    of_character: dict[str, int] = {}
+    of_others = 1
+    for step in reversed([*_steps(normalizer, "normalizers")]):
+        inserted = sum(of_character.get(one, of_others) for one in step.get("content", step.get("prepend", "")))
+        literal = step.get("pattern", {}).get("String")
+        if literal:
+            of_character |= {one: max(inserted, of_character.get(one, of_others)) for one in literal}
+        else:  # a regular expression can match between any two characters
+            of_others = inserted + _factor(step) * max(of_others, *of_character.values(), 0)
+            of_character = {}
+        if max(inserted, of_others) > _MOST_GROWTH:
+            growth = max(inserted, of_others)
+            raise _refused("a normalizer makes texts longer by a factor of", growth, f"up to {_MOST_GROWTH}")
+
+
+def _factor(step: dict[str, Any]) -> int:
+    """Return by how many times a step of a normalizer makes a text longer at most, but for what it inserts."""
+    charsmap = base64.b64decode(step.get("precompiled_charsmap") or "")
+    if not charsmap:
+        return _GROWTH.get(step["type"], 1)
+    # The size of a trie, the trie, and then replacements of characters, each of which ends in a zero.
+    replacements = charsmap[4 + int.from_bytes(charsmap[:4], "little") :]
+    return max(map(len, replacements.split(b"\0")))
+
+
 def _objects(value: object) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-def _steps(step: object, nested: str) -> Iterable[dict[str, Any]]:
-    """Yield a step of a tokenizer, and those that it consists of."""
-    waiting = [step]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, list):
-            waiting.extend(one)
-        elif isinstance(one, dict):
-            yield one
-            waiting.append(one.get(nested))
+def _steps(step: Any, nested: str) -> Iterator[dict[str, Any]]:
+    """Yield a step of a tokenizer, or those that it consists of, in their order."""
+    if step and step["type"] == "Sequence":
+        yield from chain.from_iterable(_steps(inner, nested) for inner in step[nested])
+    elif step:
+        yield step
 
 
 def _refused(what: str, value: object, allowed: str) -> ModelFolderError:

@@ -7,6 +7,7 @@ libraries load only that folder.
 
 from __future__ import annotations
 
+import base64
 import inspect
 import json
 import os
@@ -18,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
-from smalltext_core.messages import shown
+from smalltext_core.messages import one_line, shown
 from smalltext_torch.model_loading import place
 from smalltext_torch.untrusted_json import (
     ATTENTION,
@@ -45,6 +46,8 @@ _MOST_GROWTH = 10_000
 _BY_OTHER_LIBRARIES = "timm"
 """The prefix of model types that another library creates from an arbitrary name, such as that of a file."""
 _VOCABULARIES = frozenset({"added_tokens.json", "vocab.json"})
+_GROWTH = {"BertNormalizer": 3, "ByteLevel": 4, "Lowercase": 2, "NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18}
+"""By how many times the steps of normalizers make a text longer at most, in characters; others do not."""
 _COUNTS = ("layer", "block", "depth", "stage", "expert", "group")
 _ATTENTION_KEYS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
 _MECAB = frozenset({"ipadic", "unidic", "unidic_lite"})
@@ -217,8 +220,25 @@ def _check_tokenizer(path: Path) -> None:
     ids: list[Any] = [*vocabulary.values()] if isinstance(vocabulary, dict) else []
     ids += [token.get("id") for token in added or () if isinstance(token, dict)] if isinstance(added, list) else []
     _check_ids(path, ids)
-    _check_growth(path, content.get("normalizer"))
-    _check_templates(path, content.get("post_processor"))
+    normalizer, processor = _as_read(path, content)
+    _check_growth(path, normalizer)
+    _check_templates(path, processor)
+
+
+def _as_read(path: Path, content: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return the normalizer and the post-processor of a tokenizer as the tokenizers library writes them.
+
+    It reads other forms too, such as lists in place of objects.
+    """
+    from tokenizers import Tokenizer
+
+    parts = {name: content.get(name) for name in ("normalizer", "post_processor")}
+    model = {"type": "WordLevel", "vocab": {}, "unk_token": ""}
+    try:
+        read = json.loads(Tokenizer.from_str(json.dumps({**parts, "model": model})).to_str())
+    except Exception as error:  # the library raises nothing more specific
+        refuse(path, "", f"the tokenizers library cannot read it ({one_line(str(error))})")
+    return read["normalizer"], read["post_processor"]
 
 
 def _check_ids(path: Path, ids: Iterable[Any]) -> None:
@@ -229,18 +249,41 @@ def _check_ids(path: Path, ids: Iterable[Any]) -> None:
 
 
 def _check_growth(path: Path, normalizer: Any) -> None:
-    """Reject replacements that together make a text thousands of times as long."""
-    growth, waiting = 1, [normalizer]
-    while waiting:
-        step = waiting.pop()
-        if isinstance(step, list):
-            waiting.extend(step)
-        elif isinstance(step, dict):
-            waiting.append(step.get("normalizers"))
-            texts = (step.get("content"), step.get("prepend"))
-            growth *= max(1, *(len(text) for text in texts if isinstance(text, str)), 0)
-            if growth > _MOST_GROWTH:
-                refuse(path, "normalizer", f"it makes texts more than {_MOST_GROWTH} times as long")
+    """Reject a normalizer that makes texts thousands of times as long.
+
+    From the last step to the first, it is computed how long a character can become in the steps from there on.
+    """
+    of_character: dict[str, int] = {}
+    of_others = 1
+    for step in reversed(_steps(normalizer)):
+        inserted = sum(of_character.get(one, of_others) for one in step.get("content", step.get("prepend", "")))
+        literal = step.get("pattern", {}).get("String")
+        if literal:
+            of_character |= {one: max(inserted, of_character.get(one, of_others)) for one in literal}
+        else:  # a regular expression can match between any two characters
+            of_others = inserted + _factor(step) * max(of_others, *of_character.values(), 0)
+            of_character = {}
+        if max(inserted, of_others) > _MOST_GROWTH:
+            refuse(path, "normalizer", f"it makes texts more than {_MOST_GROWTH} times as long")
+
+
+def _steps(step: Any) -> list[dict[str, Any]]:
+    """Return the steps of a normalizer in their order."""
+    if not isinstance(step, dict):
+        return []
+    if step["type"] != "Sequence":
+        return [step]
+    return [inner for one in step["normalizers"] for inner in _steps(one)]
+
+
+def _factor(step: Mapping[str, Any]) -> int:
+    """Return by how many times a step of a normalizer makes a text longer at most, but for what it inserts."""
+    charsmap = base64.b64decode(step.get("precompiled_charsmap") or "")
+    if not charsmap:
+        return _GROWTH.get(step["type"], 1)
+    # The size of a trie, the trie, and then replacements of characters, each of which ends in a zero.
+    replacements = charsmap[4 + int.from_bytes(charsmap[:4], "little") :]
+    return max(map(len, replacements.split(b"\0")))
 
 
 def _check_templates(path: Path, processor: Any) -> None:
