@@ -106,32 +106,30 @@ def _timed(
     name: str, texts: Sequence[str], y: NDArray[np.int32], num_classes: int, sample: NDArray[np.intp]
 ) -> TimeEstimate:
     sizes = sorted({min(size, len(sample)) for size in _SAMPLES})
-    classifier = _fitted(name, texts, y, num_classes, sample[: sizes[0]])  # imports what it needs
+    first = sample[: sizes[0]]
+    classifier = _fitted(name, _altered(texts, first, 0), y[first], num_classes)  # imports what it needs
     seconds = []
     for run, size in enumerate(sizes, start=1):
-        unseen = _altered(texts, run)
+        unseen = _altered(texts, sample[:size], run)
         begin = time.process_time()
-        classifier = _fitted(name, unseen, y, num_classes, sample[:size])
+        classifier = _fitted(name, unseen, y[sample[:size]], num_classes)
         seconds.append(time.process_time() - begin)
     slope = max((seconds[-1] - seconds[0]) / max(sizes[-1] - sizes[0], 1), seconds[-1] / sizes[-1] / 10)
     train = max(seconds[-1] + slope * (len(texts) - sizes[-1]), seconds[-1])
-    unseen = _altered(texts, len(sizes) + 1)
-    asked = TextDataset([unseen[row] for row in sample[-_PREDICTED:]])
+    asked = TextDataset(_altered(texts, sample[-_PREDICTED:], len(sizes) + 1))
     begin = time.process_time()
     classifier.predict_proba(asked)
     predict = (time.process_time() - begin) / len(asked) * 1_000
     return TimeEstimate(name, train, predict, f"timed on {' and '.join(map(str, sizes))} of these texts")
 
 
-def _altered(texts: Sequence[str], run: int) -> list[str]:
+def _altered(texts: Sequence[str], rows: NDArray[np.intp], run: int) -> list[str]:
     """Return texts with another end in each run, since a classifier may have kept what it computed of a text."""
-    return [text + " ." * run for text in texts]
+    return [texts[row] + " ." * run for row in rows]
 
 
-def _fitted(
-    name: str, texts: Sequence[str], y: NDArray[np.int32], num_classes: int, rows: NDArray[np.intp]
-) -> Any:
-    data = TextDataset([texts[row] for row in rows], y[rows], target_labels=np.arange(num_classes))
+def _fitted(name: str, texts: list[str], y: NDArray[np.int32], num_classes: int) -> Any:
+    data = TextDataset(texts, y, target_labels=np.arange(num_classes))
     return create_classifier(name, num_classes).fit(data)
 
 

@@ -194,11 +194,16 @@ def training_rows(texts: Texts, shots: int | str, *, seed: int, repeat: int) -> 
 
 
 def first_rows(texts: Texts, count: int, *, seed: int, repeat: int) -> list[int]:
-    """Draw the texts that a simulation starts with: one of each class, and random ones up to `count`."""
+    """Draw the texts that a simulation starts with: one of each class, and random ones up to `count`.
+
+    If there are more classes than that, as many texts as classes are drawn, also where a text with several classes
+    stands for more than one: means over repeats need training sets of one size.
+    """
     drawn = training_rows(texts, 1, seed=seed, repeat=repeat)
+    classes = {name for row in drawn for name in label_set(texts.labels[row]) or (None,)}
     rng = np.random.default_rng([seed, repeat, 1])
     others = np.setdiff1d(texts.distinct, drawn)
-    return [*drawn, *rng.permutation(others)[: max(count - len(drawn), 0)].tolist()]
+    return [*drawn, *rng.permutation(others)[: max(count, len(classes)) - len(drawn)].tolist()]
 
 
 def described_shots(shots: int | str) -> str:

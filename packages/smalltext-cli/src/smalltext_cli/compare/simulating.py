@@ -16,7 +16,6 @@ from smalltext_cli.compare.strategies import check_strategies, default_strategie
 from smalltext_cli.compare.study import Finished, Study
 from smalltext_cli.compare.summary import METRIC_NAMES
 from smalltext_cli.console import InputFileError, counted, note
-from smalltext_cli.data_checks import label_set
 from smalltext_cli.readers import Reader
 from smalltext_core import classifier_spec
 
@@ -113,10 +112,7 @@ class Simulation(Study):
         return min(most, self._given_rounds)
 
     def _first(self, repeat: int) -> list[int]:
-        """Return the texts of the first round: in all repeats as many, so that means are of equal sizes."""
-        labels = [label_set(self.texts.labels[row]) or (None,) for row in self.texts.distinct.tolist()]
-        kinds = len({name for classes in labels for name in classes})
-        return first_rows(self.texts, max(self.batch, kinds), seed=self.seed, repeat=repeat)
+        return first_rows(self.texts, self.batch, seed=self.seed, repeat=repeat)
 
     def cells(self) -> list[Cell]:
         """Return a cell for each repeat, classifier and strategy."""
