@@ -197,8 +197,8 @@ def _check_growth(normalizer: Any) -> None:
         else:  # a regular expression can match between any two characters
             of_others = inserted + _factor(step) * max(of_others, *of_character.values(), 0)
             of_character = {}
-        if max(inserted, of_others) > _MOST_GROWTH:
-            growth = max(inserted, of_others)
+        growth = max(inserted, of_others)
+        if growth > _MOST_GROWTH:
             raise _refused("a normalizer makes texts longer by a factor of", growth, f"up to {_MOST_GROWTH}")
 
 
