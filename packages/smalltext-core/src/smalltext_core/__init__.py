@@ -1,7 +1,7 @@
-"""smalltext: text classifiers for small data, found by name.
+"""smalltext: text classifiers for small data, discovered by name.
 
-This package says what a classifier is and finds the ones that are installed; see ``smalltext_testing``
-for the rules that each one keeps.
+This package defines the protocol of classifiers and finds the installed ones; ``smalltext_testing`` has the rules
+that every classifier follows.
 """
 
 from smalltext_core.array_classifier import ArrayClassifier, Arrays, Floats

@@ -37,14 +37,14 @@ _BATCH = 1000
 
 
 class ArrayClassifier(ProbabilisticClassifier, Classifier):
-    """A classifier whose model is a few numpy arrays; a backend writes `learn` and `probabilities`.
+    """A classifier whose model is a few numpy arrays; a subclass implements `learn` and `probabilities`.
 
-    This class does what every smalltext classifier has to do: it checks input before any work, supports weights,
-    single-label and multi-label problems, label names and empty datasets, saves and loads without pickle, and
-    keeps the former model if `fit` fails.
+    This class does what every smalltext classifier must do: it validates its input before any work, supports
+    weights, single-label and multi-label problems, label names and empty datasets, saves and loads without pickle,
+    and keeps the previous model if `fit` fails.
 
     A subclass sets the class attributes `name` and `distribution`, passes `num_classes` and `multi_label` to this
-    constructor, and keeps each argument that it adds as an attribute of the same name, which JSON can represent.
+    constructor, and stores each further argument as an attribute of the same name with a JSON-serialisable value.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
     """
 
     name: ClassVar[str]
-    """The name that the backend's plugin registers."""
+    """The name under which the backend's plugin registers the classifier."""
     distribution: ClassVar[str]
     """The name of the backend's distribution, as pip installs it."""
 
@@ -88,16 +88,16 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
 
     @abstractmethod
     def learn(self, texts: list[str], targets: Floats, weights: Floats) -> Arrays:
-        """Return the model of labelled texts, without changing this object.
+        """Return a model trained on labelled texts, without changing this object.
 
         Parameters
         ----------
         texts : list of str
-            One at least.
+            At least one text.
         targets : ndarray of float64, shape (len(texts), num_classes)
-            1 where a class applies to a text, else 0; in single-label problems there is a single 1 in each row.
+            1 if a class applies to a text, else 0; in single-label problems each row has exactly one 1.
         weights : ndarray of float64, shape (len(texts),)
-            How much each text counts, above 0; ones if the caller gave none.
+            The weight of each text, above 0; all ones if the caller passed none.
         """
 
     @abstractmethod
@@ -107,13 +107,13 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         Parameters
         ----------
         learned : mapping of str to ndarray
-            The return value of `learn`, or what was loaded.
+            The return value of `learn`, or the same arrays loaded from a saved model.
         texts : list of str
-            One at least, and not too many at once.
+            At least one text; long inputs arrive in batches.
         """
 
     def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
-        """Train the classifier; if an argument is invalid or `learn` raises, the former model is kept.
+        """Train the classifier; if an argument is invalid or `learn` raises, the previous model is kept.
 
         See `AnyClassifier.fit`; the training set is a TextDataset.
         """
@@ -156,10 +156,10 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         return dict(learned)
 
     def save(self, folder: str | Path) -> None:
-        """Write the fitted classifier to a folder, whole or not at all: each array as .npy, the rest as JSON.
+        """Write the fitted classifier to a folder atomically: each array as .npy, the rest as JSON.
 
-        See `Saving.save`. NotFittedError is raised before `fit`, and ModelFolderError if the folder holds other
-        things than a saved model.
+        See `Saving.save`. NotFittedError is raised before `fit`, and ModelFolderError if the folder contains
+        anything but a saved model.
         """
         if self.learned_ is None:
             raise NotFittedError(self)
@@ -181,7 +181,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
     def load(cls, folder: str | Path) -> Self:
         """Load a classifier from a folder that `save` wrote; no code in the folder is run.
 
-        See `Saving.load`. ModelFolderError is raised if the folder is no saved model of this class, or is damaged.
+        See `Saving.load`. ModelFolderError is raised if the folder is damaged or not a saved model of this class.
         """
         folder = as_path(folder)
         manifest = read_manifest(folder)
@@ -194,7 +194,7 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
         return classifier
 
     def _parameters(self) -> dict[str, Any]:
-        """Return the constructor's arguments, with which `load` calls it again."""
+        """Return the constructor's arguments, which `load` passes to it again."""
         parameters = {}
         for name in inspect.signature(type(self)).parameters:
             if not hasattr(self, name):

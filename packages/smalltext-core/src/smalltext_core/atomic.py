@@ -1,8 +1,8 @@
 """Paths, and folders that are replaced atomically.
 
-A folder is written next to its destination and then moved there. Where the operating system can exchange two
-folders (Linux and macOS), a reader sees the old one or the new one at any time, even if the process is killed;
-elsewhere there is a moment between two renames, and the first one is undone if the second one fails.
+A folder is written next to its destination and then moved there. On systems that can exchange two folders (Linux
+and macOS), a reader always sees either the old folder or the new one, even if the process is killed. On others,
+there is a short gap between two renames, and the first one is undone if the second one fails.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def staged_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
 def temporary_folder(target: Path) -> Iterator[Path]:
     """Yield a hidden folder next to a path, which is removed at the end.
 
-    It is locked until then, where the system supports it. Folders that a killed process left are removed.
+    It is locked until then if the system supports it. Folders left behind by killed processes are removed.
     """
     prefix = os.fsdecode(b".%b." % os.fsencode(target.name)[:200])
     _remove_leftovers(prefix, target.parent)
@@ -135,7 +135,7 @@ def _lock(folder: Path, *, wait: bool = False) -> int | None:
 
 
 def replace_folder(source: Path, target: Path) -> None:
-    """Move `source` to `target`; if `target` existed, its former content is at `source` afterwards."""
+    """Move `source` to `target`; if `target` existed, its old content is at `source` afterwards."""
     if not target.exists():
         source.rename(target)
     elif not target.is_dir():
@@ -153,7 +153,7 @@ def replace_folder(source: Path, target: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Swap two paths in one step; False where the system or the file system cannot."""
+    """Swap two paths atomically; return False if the system or the file system does not support it."""
     try:
         libc = ctypes.CDLL(None)
         if sys.platform == "darwin":
@@ -164,7 +164,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _flush(path: Path) -> None:
-    """Flush a file, or the entries of a folder, to the disk, where the system supports it."""
+    """Flush a file, or the entries of a folder, to disk if the system supports it."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)

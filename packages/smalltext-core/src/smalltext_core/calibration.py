@@ -1,8 +1,8 @@
 """Calibration of probabilities on held-out texts: temperature scaling and Platt scaling.
 
-A classifier computes logits for texts that it was not trained on, fits a `Calibration` to them, and from then on
-applies it to all logits before they become probabilities. What is fitted on the texts of the training itself is
-wrong, since a classifier is surer of those than of others.
+A classifier computes logits for texts that it was not trained on, fits a `Calibration` to them, and then applies
+it to all logits before they become probabilities. A calibration fitted to the training texts would be wrong, since
+a classifier is more confident about them than about new texts.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ CalibrationChoice: TypeAlias = Literal["auto", "none"]
 Floats: TypeAlias = "NDArray[np.floating[Any]]"
 
 TEMPERATURES = (0.2, 20.0)
-"""The lowest and the highest temperature that is fitted."""
+"""The bounds of fitted temperatures."""
 
 _SCALE_SD, _OFFSET_SD = 0.5, 1.0
-"""Standard deviations of the prior of a logistic map: of the logarithm of its scale, and of its offset."""
+"""Standard deviations of the priors on the log scale and the offset of a logistic map."""
 
 _BOUND = 1e4
 """The largest scale or offset that a saved calibration may have."""
@@ -52,11 +52,11 @@ class Calibration:
         al. 2017, https://arxiv.org/abs/1706.04599). "logistic" has a scale above 0 and an offset for each class of
         a multi-label problem (Platt scaling, https://scikit-learn.org/stable/modules/calibration.html).
     scale : tuple of float
-        One number, 1 / temperature; or one for each class. Above 0.
+        Above 0. A single number, 1 / temperature, or one per class.
     offset : tuple of float
-        Zero; or one number for each class.
+        A single zero, or one number per class.
     n_texts : int
-        The number of held-out texts that it was fitted to; 0 if it is a prior alone.
+        The number of held-out texts it was fitted on; 0 if only a prior was used.
     log_loss : (float, float), optional
         The mean log loss on these texts, without and with the calibration, in nats.
     calibration_error : (float, float), optional
@@ -80,7 +80,7 @@ class Calibration:
 
     @property
     def temperature(self) -> float:
-        """The temperature, above 1 for an overconfident classifier; the mean one of a logistic map."""
+        """The temperature, above 1 for an overconfident classifier; for a logistic map, the geometric mean."""
         return 1.0 / math.exp(sum(map(math.log, self.scale)) / len(self.scale))
 
     def apply(self, logits: Floats) -> NDArray[np.float64]:
@@ -104,7 +104,7 @@ class Calibration:
         return probabilities_of(self.apply(logits), multi_label=self.method == "logistic")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the attributes as a dict that JSON can hold."""
+        """Return the attributes as a JSON-serialisable dict."""
         return {
             "method": self.method,
             "scale": list(self.scale),
@@ -116,12 +116,12 @@ class Calibration:
 
     @classmethod
     def from_json(cls, value: object, num_classes: int, multi_label: bool) -> Calibration | None:
-        """Return what `to_json` gave, or None for None.
+        """Restore a calibration from the output of `to_json`; None stays None.
 
         Parameters
         ----------
         value : dict or None
-            The part of a saved model.
+            The value in a saved model.
         num_classes : int
             The number of classes of the classifier.
         multi_label : bool
@@ -154,7 +154,7 @@ class Calibration:
 
 
 def prior_temperature(temperature: float) -> Calibration:
-    """Return the calibration of a classifier without held-out texts: a temperature that is known beforehand.
+    """Return the calibration of a classifier without held-out texts: a temperature known in advance.
 
     Parameters
     ----------
@@ -173,10 +173,10 @@ def fit_temperature(
     prior_sd: float = 0.3,
     bounds: tuple[float, float] = TEMPERATURES,
 ) -> Calibration:
-    """Fit a temperature to held-out texts by maximum likelihood, with a normal prior of its logarithm.
+    """Fit a temperature to held-out texts by maximum a posteriori, with a normal prior on its logarithm.
 
-    The prior holds the temperature where there are few texts: with the default, it weighs about as much
-    as 30 texts. Texts of a class whose logit is -inf are left out, since no temperature changes their probability.
+    The prior keeps the temperature stable if there are few texts: with the defaults, it weighs about as much as
+    30 texts. Texts of a class whose logit is -inf are ignored, since no temperature changes their probability.
 
     Parameters
     ----------
@@ -187,16 +187,16 @@ def fit_temperature(
     weights : array-like of float, shape (n,), optional
         The weight of each text, 0 or greater; only ratios matter.
     prior_mean : float, default=0.0
-        The mean of the logarithm of the temperature.
+        The prior mean of the log temperature.
     prior_sd : float, default=0.3
-        Its standard deviation. Above 0.
+        The prior standard deviation of the log temperature. Above 0.
     bounds : (float, float), default=TEMPERATURES
-        The lowest and the highest temperature.
+        The minimum and maximum temperature.
 
     Examples
     --------
-    >>> logits = np.tile([[0.0, 6.0]], (2000, 1))  # very sure
-    >>> y = np.arange(2000) % 5 > 0  # and right four times in five
+    >>> logits = np.tile([[0.0, 6.0]], (2000, 1))  # very confident
+    >>> y = np.arange(2000) % 5 > 0  # but correct four times in five
     >>> round(float(fit_temperature(logits, y.astype(int)).probabilities(logits)[0, 1]), 2)
     0.81
     """
@@ -219,15 +219,15 @@ def fit_temperature(
 
 
 def fit_logistic(logits: Floats, y: scipy.sparse.csr_matrix, weights: ArrayLike | None = None) -> Calibration:
-    """Fit a logistic map for each class of a multi-label problem to held-out texts, by maximum likelihood.
+    """Fit a logistic map per class of a multi-label problem to held-out texts, by maximum a posteriori.
 
-    First one map for all classes is fitted, then one for each class with a normal prior around the common one,
-    so that a class with few texts moves little from it.
+    First, a common map for all classes is fitted, then one per class with a normal prior centred on the common
+    one, so that the map of a class with few texts stays close to it.
 
     Parameters
     ----------
     logits : ndarray of float, shape (n, num_classes)
-        Logits of texts that the classifier was not trained on. Infinite ones count as 30.
+        Logits of texts that the classifier was not trained on, clipped to [-30, 30].
     y : csr_matrix of int, shape (n, num_classes)
         The classes of these texts.
     weights : array-like of float, shape (n,) or (n, num_classes), optional
@@ -244,9 +244,9 @@ def fit_logistic(logits: Floats, y: scipy.sparse.csr_matrix, weights: ArrayLike 
 
 
 def stratified_folds(y: Labels, n_splits: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Return the fold of each text, from 0 to ``n_splits - 1``, so that folds have equal shares of each class.
+    """Return the fold of each text, from 0 to ``n_splits - 1``, stratified by class.
 
-    Multi-label texts are dealt by the rarest of their classes.
+    Multi-label texts are stratified by the rarest of their classes.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ def stratified_folds(y: Labels, n_splits: int, rng: np.random.Generator) -> NDAr
     n_splits : int
         The number of folds, 2 or above.
     rng : numpy Generator
-        It shuffles the texts of each class.
+        The generator that shuffles the texts of each class.
     """
     if is_multi_label(y):
         targets = _targets(y)
@@ -273,11 +273,11 @@ def stratified_folds(y: Labels, n_splits: int, rng: np.random.Generator) -> NDAr
 def expected_calibration_error(
     proba: Floats, y: Labels, bins: int = 15, weights: ArrayLike | None = None
 ) -> float:
-    """Return the expected calibration error: how far confidence is from accuracy, on average.
+    """Return the expected calibration error: the mean absolute gap between confidence and accuracy.
 
-    Single-label: the probability of the most probable class, in bins of equal width, against the share of right
-    labels (Guo et al. 2017, https://arxiv.org/abs/1706.04599). Multi-label: every probability against the share
-    of texts to which the class applies.
+    Single-label: the probability of the predicted class is compared, in bins of equal width, with the accuracy
+    (Guo et al. 2017, https://arxiv.org/abs/1706.04599). Multi-label: every probability is compared with the share
+    of texts that the class applies to.
 
     Parameters
     ----------
@@ -288,7 +288,7 @@ def expected_calibration_error(
     bins : int, default=15
         The number of bins.
     weights : array-like of float, shape (n,), optional
-        The weight of each text; if multi-label, also those of each text for each class, shape (n, num_classes).
+        The weight of each text; if multi-label, also one per text and class, shape (n, num_classes).
 
     Examples
     --------
@@ -308,7 +308,7 @@ def expected_calibration_error(
 
 
 def _measured(fitted: Calibration, logits: Floats, y: Labels, weight: NDArray[np.float64]) -> Calibration:
-    """Return a calibration with log loss and calibration error before and after it."""
+    """Add the log loss and calibration error, without and with the calibration, to a fitted calibration."""
     multi_label = fitted.method == "logistic"
     both = [probabilities_of(np.asarray(logits, dtype=np.float64), multi_label), fitted.probabilities(logits)]
     losses = [_log_loss(proba, y, weight) for proba in both]

@@ -1,7 +1,7 @@
 """The protocols of classifiers and factories, and those of the optional abilities.
 
-A class implements a protocol by having its methods; if it is a subclass, Python raises TypeError where one is
-missing. The rules for classifiers are tests: see `smalltext_testing`.
+A class implements a protocol by defining its methods. If it subclasses the protocol, Python raises TypeError for a
+missing one. The rules for classifiers are tests: see `smalltext_testing`.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from smalltext_core.calibration import Calibration
 
 PROTOCOL_VERSION = 1
-"""The version of this protocol, which the specs of a plugin name."""
+"""The version of this protocol; each ClassifierSpec states the version it was written for."""
 
 
 @runtime_checkable
 class AnyClassifier(Protocol):
-    """Any text classifier, as seen by callers who swap one for another: the type to annotate with.
+    """Any text classifier: the type for annotations in code that works with every backend.
 
-    `weights` is keyword-only here, because backends disagree about the second position of `fit`: it is `weights`
-    for the documented `Classifier`, and `validation_set` for classifiers that train a network.
+    `weights` is keyword-only here, because the second positional argument of `fit` differs between backends: it is
+    `weights` for `Classifier`, and `validation_set` for classifiers that train a network.
 
     Examples
     --------
@@ -53,7 +53,7 @@ class AnyClassifier(Protocol):
         train_set : Dataset
             Labelled texts.
         weights : array-like of float, shape (n,), optional
-            How much each text counts: 0 or more, finite, not all zero.
+            The weight of each text: finite, 0 or greater, not all zero.
         """
 
     @overload
@@ -79,7 +79,7 @@ class AnyClassifier(Protocol):
 
     @abstractmethod
     def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
-        """Return how probable each class is for each text: float32, shape (n, num_classes).
+        """Return the probability of each class for each text: float32, shape (n, num_classes).
 
         Column k is class k. Rows sum to 1 unless the problem is multi-label.
 
@@ -92,11 +92,11 @@ class AnyClassifier(Protocol):
 
 @runtime_checkable
 class Classifier(AnyClassifier, Protocol):
-    """A text classifier whose `fit` takes weights in second place: trained on a dataset, it labels others.
+    """A text classifier whose `fit` takes `weights` as its second positional argument.
 
-    A classifier also carries ``num_classes`` (int) and ``multi_label`` (bool), its parameters. Every `Classifier`
-    is an `AnyClassifier`; classifiers that train a network have further arguments before `weights`, and are the
-    latter only.
+    A classifier also has its parameters ``num_classes`` (int) and ``multi_label`` (bool) as attributes. Every
+    `Classifier` is an `AnyClassifier`. Classifiers that train a network have further arguments before `weights`,
+    so they are an `AnyClassifier` only.
     """
 
     @abstractmethod
@@ -105,11 +105,11 @@ class Classifier(AnyClassifier, Protocol):
 
 @runtime_checkable
 class Saving(Protocol):
-    """The ability ``save``: a folder that `smalltext_core.load` reads."""
+    """The ability ``save``: saving to a folder that `smalltext_core.load` reads."""
 
     @abstractmethod
     def save(self, folder: str | Path) -> None:
-        """Write the fitted classifier to a folder, whole or not at all.
+        """Write the fitted classifier to a folder atomically.
 
         Parameters
         ----------
@@ -130,11 +130,11 @@ class Saving(Protocol):
 
 
 class SavingClassifier(AnyClassifier, Saving, Protocol):
-    """A classifier that can be saved, as all of this project's can: what `smalltext_core.load` returns."""
+    """A classifier that can be saved: the return type of `smalltext_core.load`."""
 
     @property
     def num_classes(self) -> int:
-        """The number of classes, those without a training text included."""
+        """The number of classes, including those without training texts."""
 
     @property
     def multi_label(self) -> bool:
@@ -146,7 +146,7 @@ class SavingClassifier(AnyClassifier, Saving, Protocol):
 
 
 class ProbabilisticClassifier(ABC):
-    """A classifier whose labels follow from its probabilities; a backend writes `fit` and `predict_proba`.
+    """A classifier whose labels follow from its probabilities; a subclass implements `fit` and `predict_proba`.
 
     Attributes
     ----------
@@ -155,7 +155,7 @@ class ProbabilisticClassifier(ABC):
     multi_label : bool
         Whether several classes, or none, may apply to a text.
     multi_label_threshold : float, tuple of float or "auto", default=0.5
-        In multi-label problems a class applies if its probability is greater than this, or than its number in it.
+        In multi-label problems, a class applies if its probability exceeds this threshold, or its own one.
     multi_label_threshold_ : ndarray of float64, shape (num_classes,), optional
         The thresholds that `fit` chose; they take precedence over the parameter.
     calibration_ : Calibration, optional
@@ -208,7 +208,7 @@ class ProbabilisticClassifier(ABC):
         return (labels, proba) if return_proba else labels
 
     def decision_threshold(self) -> float | NDArray[np.float64]:
-        """Return the multi-label threshold: chosen by `fit`, or the parameter, for which "auto" is 0.5.
+        """Return the multi-label threshold: the one chosen by `fit`, else the parameter, where "auto" means 0.5.
 
         Returns
         -------

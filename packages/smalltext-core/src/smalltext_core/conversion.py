@@ -22,7 +22,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief
 
 Rows = range | NDArray[np.intp]
-"""The rows of the storage that a view shows. A view of a view has one selection too, so nesting costs nothing."""
+"""The rows of the storage that a view selects. A view of a view has a single selection, so nesting is free."""
 
 _INDICES = "an int, a slice, a list or array of ints, or a boolean mask with one entry a text"
 
@@ -45,12 +45,12 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def are_whole(array: NDArray[Any]) -> bool:
-    """Return whether the type of an array is an integer type; that of booleans or time spans is not."""
+    """Return whether an array has an integer dtype; booleans and time spans do not count."""
     return array.dtype.kind in "iu"
 
 
 def columns_of(given: object) -> list[Any] | None:
-    """Return the names of the columns of a table (of pandas, polars, pyarrow, datasets), or None if it is none."""
+    """Return the column names of a table (pandas, polars, pyarrow, datasets), or None for anything else."""
     if isinstance(given, (type, list, tuple, np.ndarray)):
         return None
     for attribute in ("column_names", "columns"):
@@ -61,7 +61,7 @@ def columns_of(given: object) -> list[Any] | None:
 
 
 def check_ordered(given: object, argument: str, allowed: str, one: str) -> None:
-    """Reject what holds no value for each text in an order: a table, a mapping, a set, a single string.
+    """Reject anything but one value per text in a fixed order: a table, a mapping, a set, a single string.
 
     Errors name the `argument`, say what is `allowed`, and call a single value `one`, such as "text" or "label".
     """
@@ -107,12 +107,12 @@ def as_array(given: Any, argument: str, allowed: str, one: str, advice: str = ""
         given = as_sequence(given, argument, allowed, one)
     try:
         return np.asarray(given)
-    except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # lists of several lengths, say
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # such as lists of several lengths
         raise InvalidInputError(argument, f"{brief(given)} ({error})", allowed, advice) from None
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array that cannot be changed: this one if its memory is read-only already, else a copy."""
+    """Return a read-only array: a view if its memory is read-only already, else a copy."""
     owner: Any = array
     while isinstance(owner, np.ndarray):
         if owner.flags.writeable:
@@ -125,7 +125,7 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def nfc(text: str) -> str:
-    r"""Return a text in the composed form of Unicode, NFC, in linear time; halves of surrogate pairs are kept.
+    r"""Normalise a text to NFC in linear time; halves of surrogate pairs are kept.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def _sorted_marks(run: re.Match[str]) -> str:
 
 
 def as_rows(indices: object, length: int) -> Rows:
-    """Convert an index to rows of a sequence of this length; IndexError if one is out of range."""
+    """Convert an index to rows of a sequence of the given length; IndexError if one is out of range."""
     if isinstance(indices, slice):
         return range(length)[indices]
     if isinstance(indices, bool) or not isinstance(indices, (int, np.integer, list, tuple, range, np.ndarray)):
@@ -162,7 +162,7 @@ def as_rows(indices: object, length: int) -> Rows:
         return range(0)
     if array.ndim > 1 or not are_whole(array):
         raise InvalidInputError("indices", f"an array of {array.dtype}, shape {array.shape}", _INDICES)
-    outside = (array < -length) | (array >= length)  # before unsigned numbers could wrap round
+    outside = (array < -length) | (array >= length)  # checked first: unsigned numbers could overflow
     if outside.any():
         raise IndexError(f"row {array[outside].flat[0]} is out of range for a dataset of {length} texts")
     numbers = np.atleast_1d(array).astype(np.intp)
@@ -171,7 +171,7 @@ def as_rows(indices: object, length: int) -> Rows:
 
 
 def compose_rows(outer: Rows | None, inner: Rows) -> Rows:
-    """Return the rows at `inner` of the rows `outer`, where None stands for all."""
+    """Return the rows that `inner` selects from the rows `outer`; None means all rows."""
     if outer is None:
         return inner
     if isinstance(outer, range):

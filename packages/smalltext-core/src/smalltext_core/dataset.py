@@ -41,7 +41,7 @@ from smalltext_core.messages import brief
 if TYPE_CHECKING:
     from typing_extensions import Self, TypeVar
 
-    # Type checkers know whether names were given: after from_labels, say, no check for None is needed.
+    # Type checkers know whether names were given: after from_labels, for example, no check for None is needed.
     N = TypeVar("N", bound="LabelNames | None", default="LabelNames | Any", covariant=True)
 else:
     from typing import TypeVar
@@ -67,24 +67,24 @@ class _Storage(Generic[X]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.__post_init__()  # arrays are writable after they were pickled or copied
+        self.__post_init__()  # unpickled and copied arrays are writable
 
 
 class Dataset(ABC, Generic[X]):
-    """A sequence of texts, in any form that a backend needs, and their labels.
+    """A sequence of texts, in the form that a backend needs, and their labels.
 
     Subclasses implement `_select` (rows) and `_count` (their number). InvalidInputError is raised if the lengths
-    differ, or the labels are not as described here.
+    differ or the labels are invalid.
 
     Parameters
     ----------
     x : Any
-        The texts, or what a backend computed from them.
+        The texts, or a representation of them, such as token ids.
     y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), optional
         Class numbers; by default every text is `LABEL_UNLABELED`.
     target_labels : array-like of int, optional
-        The class numbers that may occur, below 1,000,000. By default these are 0 to the greatest one that occurs,
-        that has a name, or that the matrix has a column for; they follow `y` when it is set.
+        The class numbers that may occur, below 1,000,000. By default, they range from 0 to the last class that has
+        a name, a column in the matrix, or a text, and are updated when `y` is set.
     label_names : LabelNames or iterable of str, optional
         The names of the classes, in the order of their numbers.
 
@@ -116,7 +116,7 @@ class Dataset(ABC, Generic[X]):
     @staticmethod
     @abstractmethod
     def _count(x: Any) -> int:
-        """Return how many texts `x` holds."""
+        """Return the number of texts in `x`."""
 
     @staticmethod
     @abstractmethod
@@ -130,12 +130,12 @@ class Dataset(ABC, Generic[X]):
 
     @staticmethod
     def _handed_out(x: Any) -> Any:
-        """Return `x` for callers; if it holds arrays, as a new object over the same read-only memory."""
+        """Return `x` for callers; arrays are returned as new objects over the same read-only memory."""
         return x
 
     @property
     def x(self) -> X:
-        """The texts, or what a backend computed from them; of a view, its rows."""
+        """The texts, or a representation of them; for a view, only its rows."""
         x, rows = self._storage.x, self._rows
         found: X = self._handed_out(x) if rows is None else self._select(x, rows)
         return found
@@ -144,8 +144,8 @@ class Dataset(ABC, Generic[X]):
     def y(self) -> Labels:
         """Class numbers: int array of shape (n,), or csr_matrix of shape (n, num_classes); read-only.
 
-        It can be set, except on a view; labels are checked and copied. Whole numbers may be floats then, as active
-        learners leave them that mark rows by minus infinity. To change some labels, set a changed copy.
+        It can be set, except on a view; labels are checked and copied. Floats are accepted if all are whole
+        numbers, since some active learners produce them. To change some labels, set a modified copy.
         """
         if self._rows is None:
             return handed_out(self._storage.y)
@@ -189,13 +189,13 @@ class Dataset(ABC, Generic[X]):
 
     @property
     def is_view(self) -> bool:
-        """Whether this shows rows of another dataset, and so cannot be changed."""
+        """Whether this is a read-only view of another dataset."""
         return self._rows is not None
 
     def clone(self) -> Self:
-        """Return an independent copy, whose `y` can be set, of a dataset or a view.
+        """Return an independent copy of a dataset or a view, whose `y` can be set.
 
-        Target labels that were inferred are inferred again from the rows of the copy; given ones are kept.
+        Inferred target labels are inferred again from the rows of the copy; explicit ones are kept.
         """
         cloned = copy.copy(self)
         cloned._storage = _Storage(
@@ -227,7 +227,7 @@ class Dataset(ABC, Generic[X]):
 
 
 class TextDataset(Dataset[list[str]], Generic[N]):
-    """Texts and their labels; every classifier accepts it.
+    """A dataset of texts and their labels, accepted by every classifier.
 
     Parameters
     ----------
@@ -298,11 +298,11 @@ class TextDataset(Dataset[list[str]], Generic[N]):
         texts : iterable of str
             The texts, which may be empty strings.
         labels : iterable of (str, int, float or bool), or of lists of these
-            The name of each text's class or, for multi-label problems, a list of names for each text. Names are
-            stripped of white space around them and made NFC; 1 and 1.0 are the name "1", True is "true".
+            The class name of each text or, for multi-label problems, a list of names per text. Names are stripped
+            of surrounding white space and normalised to NFC; 1 and 1.0 become "1", True becomes "true".
         label_names : LabelNames or sequence of names, optional
-            The classes in the order of their numbers; by default the names that occur, sorted. A warning says
-            which of these look alike, or differ in case alone.
+            The names of the classes, in the order of their numbers; by default the names that occur, sorted, with
+            a warning about names that look alike or differ only in case.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The exceptions of smalltext, which are built-in ones as well. Messages are one printable line."""
+"""The exceptions of smalltext. They also derive from built-in ones; messages are a single printable line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class InvalidInputError(SmallTextError, ValueError):
     allowed : str
         The values that are allowed.
     next_step : str, default=""
-        A sentence that says what to do, unless that is obvious.
+        A sentence that tells the user what to do, unless that is obvious.
 
     Examples
     --------
@@ -91,7 +91,7 @@ class ProtocolVersionError(PluginError):
 
 
 class ModelFolderError(SmallTextError, ValueError):
-    """A folder is no saved model, is damaged, or may not be written to."""
+    """A folder is not a saved model, is damaged, or must not be written to."""
 
 
 class ModelNotSavedError(OSError, ModelFolderError):
@@ -106,4 +106,4 @@ class ModelNotSavedError(OSError, ModelFolderError):
 
 
 class UntrustedModelError(ModelFolderError):
-    """A saved model has types that are loaded only if they are named as trusted."""
+    """A saved model contains types that are loaded only if they are listed in `trusted`."""

@@ -1,7 +1,7 @@
-"""Factories of classifiers: by name, and by class.
+"""Factories of classifiers, by name and by class.
 
-A class declares its parameters once, in its signature and its docstring. Whatever else takes them (a factory, a
-builder, ``smalltext info``) reads them from there.
+A class declares its parameters once, in its signature and docstring. Everything else that takes them (factories,
+builders, ``smalltext info``) reads them from there.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class ConstructorFactory(ClassifierFactory, Generic[C]):
     Parameters
     ----------
     classifier : type
-        The class, or any callable that returns a classifier. What it raises for an invalid argument is raised now,
-        not when the first classifier is needed.
+        The class, or any callable that returns a classifier. It is called once at construction, so that errors
+        about invalid arguments are raised immediately.
     num_classes : int
         The number of classes, passed as the first argument.
     multi_label : bool, default=False
-        Whether several classes, or none, may apply to a text. Passed on unless it is False, so that a class for
+        Whether several classes, or none, may apply to a text. It is passed on only if True, so that a class for
         single-label problems does not need the parameter.
     **parameters
         Passed on by keyword.
@@ -111,22 +111,22 @@ def checked_keywords(
 def with_parameters_of(
     *sources: Callable[..., Any], without: Collection[str] = (), by_name: Mapping[str, Any] | None = None
 ) -> Callable[[B], B]:
-    """Declare that a builder passes keyword arguments on to other callables, and so has their parameters.
+    """Declare that a builder forwards keyword arguments to other callables, and so has their parameters.
 
-    The builder declares what it adds or converts, and takes the rest as ``**parameters``. Its signature, as
-    `inspect.signature` returns it, becomes that of all of them. ``builder.parameter_sources`` maps the name of
-    each parameter that it does not declare itself to the source, whose docstring describes it, and
-    ``builder.by_name`` the defaults that are not those of the sources.
+    The builder declares the parameters that it adds or converts, and takes the rest as ``**parameters``. Its
+    signature, as returned by `inspect.signature`, combines all of them. ``builder.parameter_sources`` maps the
+    name of each forwarded parameter to its source, whose docstring describes it, and ``builder.by_name`` has the
+    defaults that differ from those of the sources.
 
     Parameters
     ----------
     *sources : callable
-        The classes, or functions. Where several have a parameter of one name, that of the first counts; where the
-        builder has, its own. Parameters without a default are left to the builder.
+        The classes or functions. If several have a parameter of the same name, the first one counts; a parameter
+        of the builder takes precedence. Parameters without a default are not forwarded.
     without : collection of str, default=()
-        Further parameters of the sources that the builder does not take.
+        Further parameters of the sources that are not forwarded.
     by_name : mapping of str to Any, optional
-        Defaults of a classifier created by name, in place of those of the sources. The builder always gets them.
+        Defaults for classifiers created by name, which replace those of the sources.
 
     Examples
     --------
@@ -166,7 +166,7 @@ def with_parameters_of(
 
 
 def pop_keywords(source: Callable[..., Any], keywords: dict[str, Any]) -> dict[str, Any]:
-    """Remove from keyword arguments those that a callable has a parameter for, and return them.
+    """Remove and return the keyword arguments that a callable has a parameter for.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def create_factory(
     multi_label : bool, default=False
         Whether several classes, or none, may apply to a text.
     **parameters
-        What the classifier's builder takes; ``smalltext info NAME`` lists it. InvalidInputError names a wrong one.
+        The parameters of the classifier, listed by ``smalltext info NAME``. InvalidInputError names a wrong one.
 
     Examples
     --------
@@ -260,7 +260,7 @@ def builder_parameters(name: str) -> Mapping[str, inspect.Parameter]:
 
 
 def check_parameters(name: str, parameters: Iterable[str]) -> None:
-    """Raise InvalidInputError, which names those that there are, if a classifier has no such parameter."""
+    """Raise InvalidInputError, which lists the existing ones, if a classifier lacks one of the parameters."""
     known = builder_parameters(name)
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values()):
         return

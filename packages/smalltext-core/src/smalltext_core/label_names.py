@@ -99,7 +99,7 @@ class LabelNames:
     def saved(cls, names: Iterable[str]) -> LabelNames:
         """Return the names of a saved model unchanged, even if an earlier version normalised names differently.
 
-        They are also found in their present normal form, unless that is the name of another class.
+        Names are also found by their current normal form, unless that is the name of another class.
 
         Parameters
         ----------
@@ -196,7 +196,7 @@ def as_label_rows(labels: object) -> list[Any]:
 
 
 def is_row(label: object) -> TypeGuard[Iterable[object]]:
-    """Return whether this is a list of labels, of which multi-label problems have one for each text."""
+    """Return whether a value is a list of labels; multi-label problems have one list per text."""
     several = isinstance(label, Iterable) and not isinstance(label, (str, bytes, bytearray, Mapping))
     return several and getattr(label, "ndim", 1) != 0
 
@@ -227,9 +227,9 @@ def class_name(label: object, argument: str = "labels") -> str:
     Parameters
     ----------
     label : str, int, float, bool, Decimal, or the scalar of numpy for one of these
-        Whole numbers have one name, however they are held: 1 and 1.0 are both "1".
+        Whole numbers have one name, whatever their type: 1 and 1.0 are both "1".
     argument : str, default="labels"
-        What the label is called in errors.
+        The name of the argument in errors.
 
     Returns
     -------
@@ -319,10 +319,10 @@ def _skeleton(name: str) -> str:
 
 
 def alike_names(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Return the groups of names that look alike or differ in case alone, each sorted.
+    """Return the groups of names that look alike or differ only in case, each sorted.
 
-    Names are alike that differ in white space, in characters that cannot be seen, in forms that Unicode counts as
-    compatible, or in letters of other alphabets that look the same.
+    Names are alike if they differ only in white space, invisible characters, forms that Unicode considers
+    compatible, or letters of other alphabets that look the same.
 
     Examples
     --------

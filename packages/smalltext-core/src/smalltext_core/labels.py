@@ -16,13 +16,13 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief
 
 LABEL_UNLABELED = -1
-"""Marks a text that has no label yet. In a multi-label matrix: an entry of this value in its row."""
+"""Marks a text that has no label yet; in a multi-label matrix, by an entry of this value in its row."""
 
 MOST_CLASSES = 1_000_000
-"""Class numbers are less: a greater one is an identifier by mistake, and arrays over all classes would be huge."""
+"""Class numbers are below this: larger ones are usually identifiers, and arrays over all classes would be huge."""
 
 LABEL_IGNORED = -2
-"""Marks a text that is ignored. In a multi-label matrix: an entry of this value in its row."""
+"""Marks a text that is ignored; in a multi-label matrix, by an entry of this value in its row."""
 
 _CLASS_NUMBERS = f"class numbers from 0 to {MOST_CLASSES - 1:,}, or LABEL_UNLABELED"
 _LABELS = "an int array of shape (n,), or a scipy.sparse.csr_matrix of shape (n, num_classes)"
@@ -32,7 +32,7 @@ _FOR_NAMES = "For identifiers or names, use TextDataset.from_labels."
 Labels: TypeAlias = "NDArray[np.int32] | NDArray[np.int64] | Any"
 """Class numbers: an int array of shape (n,), or a csr_matrix of shape (n, num_classes).
 
-The latter is Any to type checkers: scipy has no types, and few callers have to tell the two apart.
+The matrix is Any for type checkers: scipy is untyped, and few callers need to distinguish the two.
 """
 
 
@@ -103,7 +103,7 @@ def frozen(y: Labels) -> Labels:
 
 
 def handed_out(y: Labels) -> Labels:
-    """Return frozen labels as another object over the same memory; changes of its attributes do not affect `y`."""
+    """Return read-only labels as a new object over the same memory, so that setting its attributes is safe."""
     if not is_multi_label(y):
         return y.view()
     matrix = scipy.sparse.csr_matrix((y.data.view(), y.indices.view(), y.indptr.view()), shape=y.shape, copy=False)
@@ -150,7 +150,7 @@ def list_to_csr(
         The class numbers of each text, in [0, num_classes). None (or `LABEL_UNLABELED`) marks a text without
         labels yet, which is not the same as ``[]``, a text that no class applies to.
     num_classes : int or (int, int), optional
-        The number of classes; or the shape of the matrix, (n, num_classes), as small-text has it.
+        The number of classes, or the shape of the matrix, (n, num_classes), as in small-text.
     shape : (int, int), optional
         The shape of the matrix, in place of `num_classes`.
 
@@ -161,7 +161,7 @@ def list_to_csr(
     Raises
     ------
     InvalidInputError
-        If a row is no list of class numbers, or there are not as many rows as the shape says.
+        If a row is not a list of class numbers, or the number of rows does not match the shape.
 
     Examples
     --------
@@ -200,7 +200,7 @@ def list_to_csr(
 
 
 def _columns_and_rows(num_classes: Any, shape: Any) -> tuple[int, int | None]:
-    """Return the number of columns, and that of rows if it is given."""
+    """Return the number of columns, and the number of rows if given."""
     allowed = f"the number of classes, from 0 to {MOST_CLASSES:,}, or the shape (n, num_classes)"
     if (num_classes is None) == (shape is None):
         given = "neither num_classes nor shape" if shape is None else "num_classes and shape"

@@ -1,4 +1,4 @@
-"""Imports of backends on first use: the global random state is unchanged, and signals may arrive meanwhile."""
+"""Lazy imports that leave the global random state unchanged and let signals interrupt them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ import numpy as np
 def random_state_kept(module: str) -> Iterator[None]:
     """Restore the state of the global generators of random, numpy and torch after a module is imported.
 
-    Some libraries draw random numbers while they are imported: scikit-learn imports rich, which does. Nothing is
-    done if the module was imported before, since other threads may draw, nor for torch if that was not imported.
+    Some libraries draw random numbers while they are imported, such as rich, which scikit-learn imports. Nothing
+    is done if the module is already imported, since other threads may draw, nor for torch if it is not imported.
 
     Parameters
     ----------
@@ -73,10 +73,10 @@ def lazy_attributes(
 
 
 def raised_by_signal(error: BaseException) -> bool:
-    """Return whether an exception, which is being handled, comes from the handler of a signal.
+    """Return whether an exception that is being handled was raised by a signal handler.
 
-    Ctrl-C, SIGTERM or an alarm may arrive while a plugin is imported or a model is read, and is no failure of it.
-    The code of an installed handler is then in the traceback. The default handler of Ctrl-C is not written in
+    Ctrl-C, SIGTERM or an alarm may arrive while a plugin is imported or a model is read, which is not its failure.
+    The traceback then contains the code of an installed handler. The default handler of Ctrl-C is not written in
     Python; its KeyboardInterrupt is recognised by the missing ``raise``.
     """
     codes, last, traceback = set(), None, error.__traceback__
@@ -90,7 +90,7 @@ def raised_by_signal(error: BaseException) -> bool:
 
 
 def _code(handler: Any) -> Any:
-    """Return the code of a signal handler that is written in Python, else None."""
+    """Return the code object of a signal handler written in Python, else None."""
     while isinstance(handler, functools.partial):
         handler = handler.func
     call = handler if hasattr(handler, "__code__") else getattr(type(handler), "__call__", None)  # noqa: B004

@@ -1,6 +1,6 @@
-"""The manifest of a saved model, whose fields are checked for type, range and size before any of them is used.
+"""The manifest of a saved model. All fields are checked for type, range and size before any of them is used.
 
-The folder may come from an untrusted source. Backends check the values of their parameters.
+The folder may come from an untrusted source. Backends validate the values of their own parameters.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from smalltext_core.messages import install_command, shown
 from smalltext_core.spec import CLASSIFIER_NAME
 
 MANIFEST = "smalltext.json"
-"""The file that makes a folder a saved model."""
+"""The name of the manifest file; a folder with it is a saved model."""
 
 FORMAT_VERSION = 1
 
@@ -64,9 +64,9 @@ class Manifest:
     Parameters
     ----------
     classifier, distribution, version : str
-        The name that its plugin registers it under, and the distribution that wrote the folder.
+        The registered name of the classifier, and the distribution and version that wrote the folder.
     parameters : mapping of str to JSON values, optional
-        What the backend needs to create the classifier again.
+        The values that the backend needs to create the classifier again.
     label_names : tuple of str, optional
         The names of the classes.
     files : mapping of str to str, optional
@@ -90,7 +90,7 @@ class Manifest:
 
     @property
     def names(self) -> LabelNames | None:
-        """What the classes are called, as LabelNames."""
+        """The names of the classes as LabelNames."""
         return None if self.label_names is None else LabelNames.saved(self.label_names)
 
 
@@ -142,7 +142,7 @@ def check_writer(**writer: str) -> None:
 
 
 def _problems(fields: dict[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the fields of a manifest; what follows the first problem may be wrong as well."""
+    """Yield the problems of a manifest's fields; those after the first one may be consequences of it."""
     version = fields.get("format_version")
     if type(version) is not int or version != FORMAT_VERSION:
         yield f"format_version is {shown(version)}"
@@ -185,6 +185,6 @@ def _problems_of_values(parameters: dict[str, Any]) -> Iterator[str]:
 
 
 def _num_classes(parameters: dict[str, Any]) -> object:
-    """Return the number of classes, which backends keep among their parameters or those of the constructor."""
+    """Return the number of classes, which backends store in their parameters or those of the constructor."""
     places = [parameters, *(value for value in parameters.values() if isinstance(value, dict))]
     return next((place["num_classes"] for place in places if "num_classes" in place), None)

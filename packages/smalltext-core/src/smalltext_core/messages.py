@@ -124,7 +124,7 @@ def _listed(value: object, brackets: str, entries: Iterable[str], depth: int) ->
 
 
 def one_line(text: str, limit: int | None = LIMIT) -> str:
-    """Return a text of several lines, such as the message of another library, as one printable line."""
+    """Return a multi-line text, such as the message of another library, as one printable line."""
     return printable(re.sub(r"[ \t]*[\r\n]+\s*", " ", text.strip()), limit)
 
 

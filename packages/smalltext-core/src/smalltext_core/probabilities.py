@@ -1,4 +1,4 @@
-"""Probabilities, and the labels that follow from them."""
+"""Probabilities, and the labels and thresholds derived from them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Probabilities = NDArray[np.float32]
 
 
 _COMMON_POSITIVES = 10.0
-"""The weight of the common threshold, as a number of texts in a class."""
+"""The weight of the common threshold, expressed as a number of positive texts."""
 
 
 def empty_probabilities(num_classes: int) -> Probabilities:
-    """Return the probabilities of no texts at all, shape (0, num_classes)."""
+    """Return the probabilities of an empty dataset, shape (0, num_classes)."""
     return np.empty((0, num_classes), dtype=np.float32)
 
 
 def place_columns(
     scores: NDArray[np.floating[Any]], classes: NDArray[np.integer[Any]], num_classes: int
 ) -> Probabilities:
-    """Return probabilities with a column for every class; classes that the model does not know have zeros.
+    """Return probabilities with a column for every class, with zeros for classes unknown to the model.
 
     `scores` has shape (n, len(classes)); column k is that of class ``classes[k]``.
 
@@ -64,7 +64,7 @@ def to_labels(
     Raises
     ------
     InvalidInputError
-        If several classes may apply and a threshold is not from 0 to below 1, or there are not as many as classes.
+        In multi-label problems, if a threshold is not in [0, 1), or if there is not one threshold per class.
 
     Examples
     --------
@@ -83,10 +83,10 @@ def to_labels(
 def choose_thresholds(
     proba: NDArray[np.floating[Any]], y: scipy.sparse.csr_matrix, weights: ArrayLike | None = None
 ) -> NDArray[np.float64]:
-    """Choose a threshold for each class of a multi-label problem, for the greatest F1 on held-out texts.
+    """Choose the threshold of each class of a multi-label problem that maximises F1 on held-out texts.
 
-    Each threshold is a weighted mean, in logits, of the best threshold for the class and the best common threshold
-    for all classes. The weights are the number of texts of the class, and ten texts.
+    Each threshold is a weighted mean, on the logit scale, of the best threshold for the class and the best common
+    threshold for all classes. The weights are the number of texts of the class and a constant of ten texts.
 
     Parameters
     ----------

@@ -34,17 +34,17 @@ from smalltext_core.messages import NEEDED_TOO, install_command, printable, show
 from smalltext_core.spec import PROJECT, ClassifierSpec
 
 FirstPartyName: TypeAlias = Literal["kimcnn", "setfit", "sklearn", "transformers"]
-"""The names that belong to this project, as a type: their classifiers can be saved."""
+"""The classifier names reserved for this project, as a type: these classifiers can be saved."""
 
 FIRST_PARTY: Mapping[str, str] = MappingProxyType({name: f"smalltext-{name}" for name in get_args(FirstPartyName)})
-"""The names that belong to this project, and their distributions."""
+"""The classifier names reserved for this project, and their distributions."""
 
 ALLOW_VARIABLE = "SMALLTEXT_PLUGINS"
 FORBID_VARIABLE = "SMALLTEXT_DISABLE_PLUGINS"
 TRACE_VARIABLE = "SMALLTEXT_TRACE_PLUGINS"
 
 IN_PROCESS = "in-process"
-"""The distribution of plugins that a program registers itself."""
+"""The distribution name of plugins that a program registers itself."""
 
 plugin_manager = pluggy.PluginManager(PROJECT)
 """The plugins of this process. ``plugin_manager.register(plugin)`` adds one that is not installed."""
@@ -118,8 +118,8 @@ def canonical(distribution: str) -> str:
 def discover() -> list[Plugin]:
     """Load every installed plugin that the environment allows, sorted by distribution and name.
 
-    ``SMALLTEXT_PLUGINS`` names the only distributions that are loaded, separated by commas (set but empty, it
-    allows none); ``SMALLTEXT_DISABLE_PLUGINS`` names some that are not. Neither imports anything.
+    ``SMALLTEXT_PLUGINS`` is an allowlist of distributions, separated by commas (set but empty, it allows none);
+    ``SMALLTEXT_DISABLE_PLUGINS`` lists distributions that are not loaded. Blocked plugins are not imported.
     """
     found = [(*_distribution(entry), entry) for entry in entry_points(group=PROJECT)]
     return [_load(*one) for one in sorted(found, key=lambda one: (one[0], one[2].name))]
@@ -129,7 +129,7 @@ def _distribution(entry: EntryPoint) -> tuple[str, str]:
     """Return name and version of the distribution of an entry point, if its metadata is complete."""
     try:
         return canonical(entry.dist.name), entry.dist.version  # type: ignore[union-attr]
-    except Exception:  # half removed by hand, say; each version of Python fails in another way
+    except Exception:  # for example, partly deleted; the exception depends on the version of Python
         return "unknown", "unknown"
 
 
@@ -150,7 +150,7 @@ def _imported(entry: EntryPoint) -> object:
 def _with_specs(
     plugin: Plugin, name: str, *, entry: EntryPoint | None = None, registered: object = None
 ) -> Plugin:
-    """Import what an entry point names, call the hook, and add the specs, or the error that was raised."""
+    """Import the object of an entry point, call its hook, and add the specs, or the error that was raised."""
     try:
         if entry is not None:  # of importlib_metadata, not of importlib.metadata, once that has been imported
             registered = _imported(entry)
@@ -201,9 +201,9 @@ def _protocol_error(spec: ClassifierSpec, plugin: Plugin) -> ProtocolVersionErro
 
 
 def _with_registered(former: Iterable[Plugin]) -> list[Plugin]:
-    """Bring a list of plugins up to date with what the program has registered or unregistered since.
+    """Update a list of plugins with those that the program has registered or unregistered since.
 
-    Of two plugins of the program that register one name, the later one comes first. Broken ones stay listed until
+    If two plugins of the program register the same name, the later one comes first. Broken ones stay listed until
     they are registered again, or until `refresh`.
     """
     plugins = [one for one in former if _is_current(one)]
@@ -215,13 +215,13 @@ def _with_registered(former: Iterable[Plugin]) -> list[Plugin]:
 
 
 def _is_current(plugin: Plugin) -> bool:
-    if plugin.distribution == IN_PROCESS:  # those that are registered are asked again
+    if plugin.distribution == IN_PROCESS:  # those that are registered are queried again
         return plugin.registered is None and not plugin_manager.has_plugin(plugin.name)
     return plugin.registered is None or plugin_manager.is_registered(plugin.registered)
 
 
 class Registry:
-    """The plugins at one moment, and the classifiers that they register."""
+    """A snapshot of the plugins and of the classifiers that they register."""
 
     def __init__(self, plugins: Iterable[Plugin]) -> None:
         self.plugins = tuple(plugins)
@@ -238,17 +238,17 @@ class Registry:
             if spec.protocol == PROTOCOL_VERSION and spec.trainable
         }
         self.classifiers: Mapping[str, ClassifierSpec] = MappingProxyType(dict(sorted(usable.items())))
-        """The classifiers that can be trained, by the shortest name that finds them, sorted."""
+        """The classifiers that can be trained, by the shortest unambiguous name, sorted."""
 
     def _owner(self, name: str) -> str | None:
-        """Return the distribution that a bare name stands for; None if there is none, or several claim it."""
+        """Return the distribution that a bare name refers to; None if no distribution or several register it."""
         claims = self._claims.get(name, {})
         if name in FIRST_PARTY:
             return FIRST_PARTY[name] if FIRST_PARTY[name] in claims else None
         return next(iter(claims)) if len(claims) == 1 else None
 
     def spec(self, name: str) -> ClassifierSpec:
-        """Return the spec of a name, or raise an error that says what to do instead."""
+        """Return the spec of a name, or raise an error with advice."""
         if not isinstance(name, str):
             raise InvalidInputError("name", shown(name), "the name of a classifier, a str")
         distribution, _, bare = name.rpartition(":")
@@ -262,7 +262,7 @@ class Registry:
         return spec
 
     def _refuse(self, name: str, bare: str, owner: str | None) -> NoReturn:
-        """Say why no classifier has a name: its plugin is blocked or broken, or several claim it, or none."""
+        """Explain why a name is not usable: its plugin is blocked, broken or missing, or the name is ambiguous."""
         expected = owner or FIRST_PARTY.get(bare)
         for plugin in self.plugins:
             if plugin.distribution == expected or (expected is None and plugin.name == bare):
@@ -309,8 +309,8 @@ if hasattr(os, "register_at_fork"):  # a child process has the lock, but not the
 def registry() -> Registry:
     """Return the registry of this process, which is created on first use and kept until `refresh`.
 
-    It follows what a program registers with `plugin_manager`, or unregisters, without reading the installed
-    distributions again.
+    Plugins that a program registers with `plugin_manager`, or unregisters, are taken into account without reading
+    the installed distributions again.
     """
     global _registry, _loading
     with _lock:
@@ -352,7 +352,7 @@ def refresh() -> None:
 
 
 def classifiers() -> Mapping[str, ClassifierSpec]:
-    """Return the classifiers that are installed and can be used, by name; imports no backend.
+    """Return the usable classifiers by name, without importing a backend.
 
     Examples
     --------
@@ -364,7 +364,7 @@ def classifiers() -> Mapping[str, ClassifierSpec]:
 
 
 def plugins() -> tuple[Plugin, ...]:
-    """Return every plugin that is installed, the broken and the blocked ones too, with their errors."""
+    """Return every installed plugin, including broken and blocked ones with their errors."""
     return registry().plugins
 
 

@@ -1,6 +1,6 @@
 """Saving and loading of classifiers: folders with a manifest, replaced atomically and checked before use.
 
-The `save` of a backend writes its files into `model_folder`; its `load` begins with `read_manifest`.
+A backend's `save` writes its files into `model_folder`; its `load` starts with `read_manifest`.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ __all__ = [
 ]
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
-"""How libraries written in Rust report an error of the operating system."""
+"""The format in which libraries written in Rust report errors of the operating system."""
 
 _staged: ContextVar[Path | None] = ContextVar("staged", default=None)
-"""The folder that `save_with_files` has staged, into which the classifier writes without staging another one."""
+"""The folder staged by `save_with_files`; the classifier writes into it instead of staging another one."""
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def model_folder(
 ) -> Iterator[Path]:
     """Yield a folder to write the files of a classifier into; they and a manifest appear in `folder` at the end.
 
-    A saved model that is there already is replaced, except for files that it does not list. ModelFolderError is
+    An existing saved model is replaced, except for files that its manifest does not list. ModelFolderError is
     raised as by `check_destination`, and ModelNotSavedError if the files cannot be written.
     """
     check_writer(classifier=classifier, distribution=distribution, version=version)
@@ -90,7 +90,7 @@ def save_with_files(classifier: Saving, folder: str | Path, files: Mapping[str, 
     ----------
     classifier : Saving
     folder : path
-        The folder, which appears whole or not at all.
+        The folder, which is written atomically.
     files : mapping of str to bytes
         The content of each further file, by its name.
     """
@@ -140,7 +140,7 @@ def _of_the_disk(error: Exception) -> tuple[int | None, str]:
 def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:
     """Read and check the manifest of a saved model, and by default the SHA-256 of every file in it.
 
-    ModelFolderError is raised if it is missing, damaged or of a newer version, or if a file is not the saved one.
+    ModelFolderError is raised if it is missing, damaged or of a newer version, or if a file has changed.
     """
     folder = as_path(folder)
     manifest = _read(folder)
@@ -155,19 +155,19 @@ def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:
 
 
 def load(folder: str | Path, **options: Any) -> SavingClassifier:
-    """Load a saved classifier, whatever its class; its probabilities are the same to the last bit.
+    """Load a saved classifier of any class; its probabilities are bit for bit the same.
 
     Parameters
     ----------
     folder : path
-        A folder that a classifier's `save` wrote; no code in it is run.
+        A folder written by a classifier's `save`; no code in it is run.
     **options
-        What the backend's own `load` takes, such as ``trusted`` (smalltext-sklearn) or ``device``.
+        Further arguments of the backend's own `load`, such as ``trusted`` (smalltext-sklearn) or ``device``.
 
     Raises
     ------
     ModelFolderError
-        If the folder is no saved model, is damaged, or needs a distribution that is not installed.
+        If the folder is not a saved model, is damaged, or needs a distribution that is not installed.
 
     Examples
     --------
@@ -210,10 +210,10 @@ def load(folder: str | Path, **options: Any) -> SavingClassifier:
 
 @contextmanager
 def damage_explained(folder: str | Path) -> Iterator[None]:
-    """Convert exceptions that are raised while a saved model is read to ModelFolderError, with the cause chained.
+    """Convert exceptions raised while a saved model is read to ModelFolderError, with the cause chained.
 
-    `load` does this for every backend. Exceptions of smalltext pass, and those that the folder does not cause:
-    MemoryError, KeyboardInterrupt, SystemExit, warnings as errors, and exceptions of signal handlers.
+    `load` does this for every backend. Exceptions of smalltext pass through, and so do those that the folder does
+    not cause: MemoryError, KeyboardInterrupt, SystemExit, warnings as errors, and exceptions of signal handlers.
     """
     try:
         yield
@@ -235,12 +235,12 @@ def check_destination(folder: str | Path) -> list[Path]:
     Returns
     -------
     list of Path
-        The files in it that are kept: those that the manifest of the saved model does not list.
+        The files in it that will be kept, since the manifest of the saved model does not list them.
 
     Raises
     ------
     ModelFolderError
-        If there is a file, or a folder without a saved model, or no permission to write.
+        If the path is a file or a folder without a saved model, or is not writable.
     """
     folder = as_path(folder)
     place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
@@ -282,7 +282,7 @@ def _read(folder: Path) -> Manifest:
 
 
 def _check_file(folder: Path, name: str, digest: str | None) -> None:
-    """Reject a file that lies outside the folder, is missing, or is not the one that was saved."""
+    """Reject a file that is outside the folder, is missing, or differs from the saved one."""
     relative = PurePosixPath(name)
     climbs = relative.is_absolute() or ".." in relative.parts or "\\" in name or "\0" in name or not name
     path = folder / relative

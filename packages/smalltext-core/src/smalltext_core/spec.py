@@ -22,7 +22,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a plugin's implementation of a hook."""
 
 ABILITIES = ("multi_label", "weights", "validate", "embed", "dropout_sampling", "save", "distributed")
-"""What a spec may declare beyond the three methods of the protocol."""
+"""The optional abilities that a spec may declare, beyond the three methods of the protocol."""
 
 CLASSIFIER_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -30,7 +30,7 @@ _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*
 
 @dataclass(frozen=True)
 class ClassifierSpec:
-    """The description of a classifier of a plugin, which imports nothing.
+    """The description of a plugin's classifier; creating one imports nothing.
 
     Parameters
     ----------
@@ -39,21 +39,21 @@ class ClassifierSpec:
     summary : str
         One line for the list of classifiers.
     protocol : int
-        The `smalltext_core.PROTOCOL_VERSION` that the classifier was written for: a number, not the
-        constant, which would always agree with whatever core is installed.
+        The `smalltext_core.PROTOCOL_VERSION` that the classifier was written for, as a literal: the constant would
+        always match the installed core.
     classifier : str
         The location of the class, as ``"module:attribute"``.
     factory : str, default="smalltext_core.factory:ConstructorFactory"
-        The location of its factory class, likewise.
+        The location of its factory class, in the same form.
     builder : str, optional
-        The location of a function from a number of classes and keyword arguments to a factory; by default the
-        class is called with them. ``smalltext info`` shows the parameters of the function, or else of the class.
+        The location of a function that takes the number of classes and keyword arguments and returns a factory; by
+        default, the class is called with them. ``smalltext info`` lists the parameters of the function or class.
     dataset : str, optional
-        The location of the class of encoded datasets, if the backend has one.
+        The location of the backend's class of encoded datasets, if it has one.
     abilities : tuple of str, default=()
-        Those of `ABILITIES` that the classifier has.
+        The `ABILITIES` that the classifier has.
     trainable : bool, default=True
-        False for one that is only loaded, such as an exported model: `classifiers` does not list it.
+        False for a classifier that can only be loaded, such as an exported model; `classifiers` omits it.
 
     Examples
     --------
@@ -123,7 +123,7 @@ class ClassifierSpec:
 
 @hookspec
 def smalltext_classifiers() -> Iterable[ClassifierSpec]:  # type: ignore[empty-body]
-    """Return the specs of the classifiers that this plugin brings.
+    """Return the specs of the classifiers that this plugin provides.
 
     The module that implements it is named by an entry point of the group ``smalltext`` and imports only
     smalltext_core, so that listing classifiers is quick. Added in protocol version 1.

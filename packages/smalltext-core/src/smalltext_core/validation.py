@@ -1,6 +1,6 @@
-"""Checks of arguments, which every backend makes before it does any work.
+"""Validation of arguments, which every backend does before any work.
 
-The `fit` of a backend begins with `training_data`, its `predict_proba` with `prediction_data`.
+A backend's `fit` starts with `training_data`, its `predict_proba` with `prediction_data`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ A class that is not in the mapping weighs 1.
 _LEAST, _GREATEST = 1e-9, 1e9
 
 Threshold: TypeAlias = "float | tuple[float, ...] | Literal['auto']"
-"""A multi-label threshold for all classes, one for each, or "auto": chosen in training on held-out texts."""
+"""One multi-label threshold for all classes, one per class, or "auto": chosen on held-out texts in training."""
 
 
 def training_data(
@@ -84,7 +84,7 @@ def checked_weights(weights: ArrayLike | None, count: int) -> NDArray[np.float64
 
 
 def validation_data(validation_set: D, *, num_classes: int, multi_label: bool) -> D:
-    """Check a labelled dataset that a classifier is validated on; the rules are those of training."""
+    """Check a validation set; the same rules as for training sets apply."""
     checked, _ = training_data(
         validation_set, num_classes=num_classes, multi_label=multi_label, argument="validation_set"
     )
@@ -158,7 +158,7 @@ def check_within(argument: str, value: object, least: float, most: float = float
 
 
 def check_choice(argument: str, value: S, choices: Sequence[str]) -> S:
-    """Return one of several words, or raise InvalidInputError, which lists them."""
+    """Return a value that is one of `choices`, or raise InvalidInputError, which lists them."""
     if not isinstance(value, str) or value not in choices:
         allowed = " or ".join(map(repr, choices)) if len(choices) == 2 else f"one of {', '.join(choices)}"
         raise InvalidInputError(argument, shown(value), allowed)
@@ -166,7 +166,7 @@ def check_choice(argument: str, value: S, choices: Sequence[str]) -> S:
 
 
 def check_flag(argument: str, value: object) -> bool:
-    """Return True or False, or raise InvalidInputError: any text would count as True."""
+    """Return True or False, or raise InvalidInputError, since any string would count as True."""
     if not isinstance(value, (bool, np.bool_)):
         raise InvalidInputError(argument, brief(value), "True or False")
     return bool(value)
@@ -236,7 +236,8 @@ def by_number(
     """Return class weights by class number, as `fit` does before any work.
 
     InvalidInputError is raised if classes have names and a key is not one of them, even if it is a class number:
-    with the names "1" and "2", the number 1 could be either class. So it is if they have none and a key is a name.
+    with the names "1" and "2", the number 1 could be either class. It is also raised for a name as a key if
+    classes have no names.
 
     Examples
     --------
@@ -283,9 +284,8 @@ def class_weights(
     -------
     ndarray of float64, shape (num_classes,), or None
         Single-label: the weight of a text of this class; "balanced" is n / (classes present * count of the
-        class), as in scikit-learn. Multi-label: the weight of a text that the class applies to, against 1 for
-        one that it does not apply to; "balanced" is negatives / positives. A class that does not occur
-        weighs 1.
+        class), as in scikit-learn. Multi-label: the weight of a positive text of this class, relative to 1 for a
+        negative one; "balanced" is negatives / positives. The weight of a class that does not occur is 1.
 
     Examples
     --------
