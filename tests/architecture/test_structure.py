@@ -21,7 +21,7 @@ def module(name: str, path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-CORE_LINES = 4478
+CORE_LINES = 4473
 CORE_FILES = 19
 SOURCE_FILES = 97
 """Upper bounds, which only become smaller: 2,000 lines, 15 files and 110 files are what the design asks for."""

@@ -85,7 +85,21 @@ def test_a_row_that_does_not_exist_raises_index_error(index):
 
 @pytest.mark.parametrize(
     "index",
-    [None, "0", 1.0, True, ..., {0}, [0.5], ["a"], np.zeros(3, dtype=bool), np.array([[0, 1]]), np.array([0.0])],
+    [
+        None,
+        "0",
+        1.0,
+        True,
+        ...,
+        {0},
+        [0.5],
+        ["a"],
+        [True, 2],
+        (3, np.True_),
+        np.zeros(3, dtype=bool),
+        np.array([[0, 1]]),
+        np.array([0.0]),
+    ],
     ids=repr,
 )
 def test_what_selects_no_rows_is_refused_by_name(index):

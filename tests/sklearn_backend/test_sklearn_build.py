@@ -52,7 +52,9 @@ def test_a_list_stands_for_a_tuple_since_json_has_none(topics):
     ("parameters", "message"),
     [
         ({"estimator": "sklearn.svm.LinearSCV"}, "estimator: got 'sklearn.svm.LinearSCV'"),
-        ({"estimator": "LinearSVC"}, "estimator: got 'LinearSVC'"),
+        ({"estimator": "LinearSVC"}, "such as 'sklearn.svm.LinearSVC'.$"),
+        ({"estimator": ""}, "such as 'sklearn.svm.LinearSVC'.$"),
+        ({"estimator": "..svm.LinearSVC"}, "such as 'sklearn.svm.LinearSVC'.$"),
         ({"estimator": "os.system"}, "estimator: got 'os.system'"),
         ({"estimator": "sklearn.ensemble.VotingClassifier"}, "Give an object instead"),
         ({"estimator_parameters": {"c": 1}}, "parameters of LogisticRegression: C, "),

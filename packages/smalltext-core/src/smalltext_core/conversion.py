@@ -154,6 +154,8 @@ def as_rows(indices: object, length: int) -> Rows:
     if isinstance(indices, bool) or not isinstance(indices, (int, np.integer, list, tuple, range, np.ndarray)):
         raise InvalidInputError("indices", f"{type(indices).__name__}", _INDICES)
     array = np.asarray(indices)
+    if isinstance(indices, (list, tuple)) and {bool, np.bool_} & set(map(type, indices)) and are_whole(array):
+        raise InvalidInputError("indices", f"{brief(indices)}, booleans among integers", _INDICES)
     if array.dtype == np.bool_:
         if array.shape != (length,):
             raise InvalidInputError("indices", f"a boolean mask of shape {array.shape}", f"shape ({length},)")

@@ -27,16 +27,9 @@ _DOTS = "..."
 _LISTED, _DEPTH = 4, 3
 """The maximum number of entries of a collection, and the maximum depth of nested collections."""
 
-_BRACKETS = {
-    list: "[]",
-    tuple: "()",
-    set: "{}",
-    frozenset: "{}",
-    deque: "[]",
-    UserList: "[]",
-    array: "[]",
-    MappingView: "[]",
-}
+_BRACKETS = {tuple: "()", set: "{}", frozenset: "{}"} | dict.fromkeys(
+    (list, deque, UserList, array, MappingView), "[]"
+)
 
 
 def printable(text: str, limit: int | None = LIMIT, *, keep: str = "") -> str:

@@ -96,8 +96,9 @@ def _as_object(given: BaseEstimator | str, argument: str) -> BaseEstimator:
         return clone(given) if isinstance(given, BaseEstimator) else given
     module, _, name = given.rpartition(".")
     allowed = "the dotted name of a scikit-learn class, such as 'sklearn.svm.LinearSVC'"
+    is_dotted = module and all(map(str.isidentifier, given.split(".")))
     try:
-        found = getattr(importlib.import_module(module), name)
+        found = getattr(importlib.import_module(module), name) if is_dotted else None
     except (ImportError, AttributeError, ValueError) as error:
         raise InvalidInputError(argument, shown(given), allowed, f"{type(error).__name__}: {error}") from error
     if not isinstance(found, type) or not issubclass(found, BaseEstimator):

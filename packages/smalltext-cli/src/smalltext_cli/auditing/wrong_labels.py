@@ -115,7 +115,7 @@ def find_wrong_labels(
         findings.append(
             row_finding(
                 "outliers",
-                f"texts unlike all others (cleanlab, embeddings of {classifier})",
+                f"texts unlike all others (cleanlab, vectors of {classifier})",
                 data,
                 found.rows[odd.index.to_numpy()].tolist(),
                 "Look at them: they may belong to no class, or to a new one.",
