@@ -1,12 +1,12 @@
-"""The linear head: logistic regression on unit vectors, its regularisation chosen by cross-validation.
+"""The linear head: logistic regression on unit vectors, with the regularisation chosen by cross-validation.
 
-The loss is that of scikit-learn's LogisticRegression,
-``0.5 * sum(coefficients**2) + C * sum(weights * losses)``, with an intercept that is not regularised. It is
-minimised here, since all classes of a multi-label problem are then fitted at once, several C share their starting
-points, and neither training nor loading imports scikit-learn.
+The loss is that of scikit-learn's LogisticRegression, ``0.5 * sum(coefficients**2) + C * sum(weights * losses)``,
+with an intercept that is not regularised. It is minimised here rather than by scikit-learn, so that all classes of
+a multi-label problem are fitted at once, each C starts from the solution of the one before it, and neither
+training nor loading imports scikit-learn.
 
-The logits that cross-validation gives for held-out texts choose C, calibrate the probabilities, and choose the
-thresholds of a multi-label problem.
+The out-of-fold logits from cross-validation are used to choose C, to calibrate the probabilities, and to choose
+the thresholds of a multi-label problem.
 """
 
 from __future__ import annotations
@@ -37,24 +37,26 @@ if TYPE_CHECKING:
 
 Floats: TypeAlias = "NDArray[np.float64]"
 HeadChoice: TypeAlias = "float | Literal['auto'] | LogisticRegression"
-"""How a head is fitted: C, "auto" for cross-validation, or an estimator of scikit-learn."""
+"""How a head is fitted: with a given C, with "auto" for cross-validation, or by a scikit-learn estimator."""
 
 GRID = (1.0, 3.0, 10.0, 30.0, 100.0)
-"""The values of C among which cross-validation chooses."""
+"""The values of C that cross-validation chooses from."""
 
 FIXED_C = 10.0
-"""The C where there are too few texts for cross-validation."""
+"""The C used if there are too few texts for cross-validation."""
 
 _SD_OF_LOG_C = 2.3
-"""A normal prior around `FIXED_C` decides where a few held-out texts do not."""
+"""The standard deviation of a normal prior on log(C) around `FIXED_C`, which decides if held-out texts are too few
+to.
+"""
 
 _PRIOR_SD, _PRIOR_SD_OF_FEW, _FEW_TEXTS = 0.3, 0.25, 40
-"""The standard deviation of the prior of the logarithm of the temperature, and that of few texts (decision 35)."""
+"""The standard deviation of the prior on the log temperature, in general and with few texts (decision 35)."""
 
 _FOLDS = 5
 _LEAST_TEXTS = 3
 _MOST_TEXTS = 5000
-"""Cross-validation takes a sample of larger training sets."""
+"""Cross-validation uses a sample of training sets larger than this."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,10 @@ class Head:
     intercepts: NDArray[np.float32]
     """-inf for a class without a text, inf for a class that applies to all texts of a multi-label problem."""
     C: float | None
-    """None if the head was fitted by an estimator that the caller gave."""
+    """None if the head was fitted by an estimator passed by the caller."""
     calibration: Calibration | None = None
     thresholds: Floats | None = None
-    """Those of a multi-label problem, where they were chosen on held-out texts."""
+    """The thresholds of a multi-label problem, if they were chosen on held-out texts."""
 
     def logits(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the logits of texts, shape (n, num_classes); the vectors have shape (n, dimensions)."""
@@ -85,14 +87,14 @@ class Head:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a head is fitted to."""
+    """The training data and weights that a head is fitted to."""
 
     vectors: NDArray[np.float32] | Floats
     y: Labels
     num_classes: int
     weights: Floats | None = None
     weight_of_class: Floats | None = None
-    """Single-label: the weight of a text of each class. Multi-label: that of a text that the class applies to."""
+    """The class weights. In a multi-label problem, they apply to the texts that the class applies to."""
 
     @property
     def multi_label(self) -> bool:
@@ -100,9 +102,10 @@ class Problem:
 
     @property
     def text_weights(self) -> Floats:
-        """How much each text counts, shape (n,): single-label with the weight of its class.
+        """The weight of each text, shape (n,); in a single-label problem, multiplied by the weight of its class.
 
-        The calibration takes these too; the weights of multi-label classes change their frequencies on purpose.
+        The calibration uses these weights, too. Those of multi-label classes are left out of it, since they are
+        meant to change how often a class is predicted.
         """
         weights = np.ones(len(self.vectors)) if self.weights is None else self.weights
         if self.multi_label or self.weight_of_class is None:
@@ -144,7 +147,7 @@ def check_head(head: object) -> HeadChoice:
 
 
 def with_described(y: Labels, numbers: list[int], num_classes: int, multi_label: bool) -> Labels:
-    """Append the class numbers of descriptions to labels."""
+    """Append the class numbers of class descriptions to labels."""
     if not multi_label:
         return np.append(np.asarray(y, dtype=np.int64), numbers)
     ones = np.ones(len(numbers), dtype=np.int32)
@@ -161,11 +164,12 @@ def fit_head(
     rng: np.random.Generator,
     start: Head | None = None,
 ) -> Head:
-    """Fit a head, from the coefficients of a former one if there is one."""
+    """Fit a head, starting from the coefficients of a previous one if it is given."""
     calibration = thresholds = folds = initial = None
     dimensions, basis = problem.vectors.shape[1], None
     if len(problem.vectors) < dimensions and isinstance(head, str | float):
-        # The coefficients are combinations of the vectors: in a basis of these, there are fewer numbers to find.
+        # The coefficients are linear combinations of the vectors, so in a basis of the vectors there are fewer of
+        # them to fit.
         basis, triangle = np.linalg.qr(problem.vectors.T.astype(np.float64))
         problem = replace(problem, vectors=triangle.T)
     sample = problem
@@ -191,7 +195,7 @@ def fit_head(
 
 
 def _folds(y: Labels, rng: np.random.Generator) -> NDArray[np.intp] | None:
-    """Return the fold of each text, or None if most texts are of classes that are too small to be divided."""
+    """Return the fold of each text, or None if most texts belong to classes that are too small to be split."""
     counts = np.asarray((y.toarray() > 0).sum(axis=0)) if is_multi_label(y) else np.bincount(y)
     large = counts[counts >= _LEAST_TEXTS]
     if is_multi_label(y):
@@ -204,7 +208,7 @@ def _folds(y: Labels, rng: np.random.Generator) -> NDArray[np.intp] | None:
 def _cross_validated(
     problem: Problem, grid: tuple[Any, ...], folds: NDArray[np.intp]
 ) -> tuple[Any, Floats, Calibration]:
-    """Return the C with the least calibrated loss on held-out texts, the logits of these, and the calibration."""
+    """Return the C with the lowest calibrated loss on held-out texts, their logits, and the calibration."""
     held_out = np.empty((len(grid), len(folds), problem.num_classes))
     for fold in np.unique(folds):
         training, start = problem.rows(folds != fold), None
@@ -215,7 +219,7 @@ def _cross_validated(
     prior = {} if problem.multi_label else {"prior_sd": _PRIOR_SD_OF_FEW if len(folds) < _FEW_TEXTS else _PRIOR_SD}
     fit_calibration: Any = fit_logistic if problem.multi_label else fit_temperature
     fitted = [fit_calibration(logits, problem.y, problem.text_weights, **prior) for logits in held_out]
-    terms = problem.num_classes if problem.multi_label else 1  # of each text: the log loss is a mean over them
+    terms = problem.num_classes if problem.multi_label else 1  # per text: the log loss is a mean over them
     losses = [np.inf if one.log_loss is None else terms * one.n_texts * one.log_loss[1] for one in fitted]
     if len(grid) > 1:
         losses += 0.5 * (np.log(np.array(grid) / FIXED_C) / _SD_OF_LOG_C) ** 2
@@ -230,7 +234,7 @@ def _calibrated(logits: NDArray[Any], calibration: Calibration | None, multi_lab
 def _fit(
     problem: Problem, C: float | LogisticRegression, start: Floats | None = None, tolerance: float = 1e-7
 ) -> Floats:
-    """Return coefficients, and in the last row intercepts, shape (dimensions + 1, num_classes)."""
+    """Return the fitted coefficients, with intercepts in the last row, shape (dimensions + 1, num_classes)."""
     targets, weights = _targets(problem)
     count = (weights * targets).sum(axis=0)
     full = problem.multi_label & (count == weights.sum(axis=0))
@@ -251,7 +255,7 @@ def _fit(
 
 
 def _fitted_by(estimator: Any, vectors: Floats, targets: Floats, weights: Floats, multi_label: bool) -> Floats:
-    """Return coefficients, and in the last row intercepts, that an estimator of scikit-learn finds."""
+    """Return the coefficients that a scikit-learn estimator finds, with intercepts in the last row."""
     from sklearn.base import clone
 
     def fitted(y: NDArray[Any], w: Floats) -> Floats:
@@ -266,7 +270,7 @@ def _fitted_by(estimator: Any, vectors: Floats, targets: Floats, weights: Floats
 
 
 def _targets(problem: Problem) -> tuple[Floats, Floats]:
-    """Return targets and weights of the classes of each text, shape (n, num_classes); single-label all equal."""
+    """Return targets and weights, shape (n, num_classes); single-label: weights are equal in a row."""
     weights = np.repeat(problem.text_weights[:, None], problem.num_classes, axis=1)
     if not problem.multi_label:
         return np.eye(problem.num_classes)[problem.y], weights
@@ -280,7 +284,7 @@ def _targets(problem: Problem) -> tuple[Floats, Floats]:
 def _minimised(
     vectors: Floats, targets: Floats, weights: Floats, C: float, start: Floats, multi_label: bool, tolerance: float
 ) -> Floats:
-    """Return coefficients, and in the last row intercepts, for the least loss."""
+    """Return the coefficients that minimise the loss, with intercepts in the last row."""
     scale = 1.0 / (C * weights.sum()) * weights.shape[1]
     shares = C * scale * weights
 

@@ -1,7 +1,7 @@
-"""Saving and loading of `EmbeddingClassifier`: the head as arrays, and the encoder as files or by name.
+"""Saving and loading of `EmbeddingClassifier`, with the head as arrays and the encoder as files or by name.
 
-No code in the folder is run: an encoder in it is read as arrays and a tokenizer, a sentence transformer after its
-files were checked. One by name has to have the fingerprint that the folder says, and nothing is downloaded.
+No code in the folder is run: a saved encoder is read as arrays and a tokenizer, and a sentence transformer only
+after its files were checked. An encoder saved by name must have the saved fingerprint, and nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -29,16 +29,18 @@ from smalltext_embeddings.multilingual import MULTILINGUAL, MultilingualEncoder
 from smalltext_embeddings.sentence_transformer import SentenceTransformerEncoder
 
 MOST_BYTES_WITH_ENCODER = 100_000_000
-"""The size of an encoder from which it is saved by name, unless `with_encoder` is True."""
+"""An encoder of this size or larger is saved by name only, unless `with_encoder` is True."""
 
 PARAMETERS = (
     *("num_classes", "multi_label", "head", "class_weight", "calibration", "multi_label_threshold", "label_texts"),
     *("warm_start", "seed", "precision", "embedding_cache_size"),
 )
-"""The arguments of the constructor that are saved."""
+"""The constructor arguments that are saved."""
 
 _BY_CLASS = ("class_weight", "label_texts")
-"""Those that may be mappings from classes, whose numbers are no keys in JSON: pairs are saved."""
+"""Parameters that may be mappings by class. They are saved as pairs, since class numbers cannot be keys in
+JSON.
+"""
 
 _HEAD_FILES = ("coefficients.npy", "intercepts.npy")
 _ENCODER = "encoder"
@@ -48,7 +50,7 @@ C = TypeVar("C")
 
 
 def save(folder: str | Path, classifier: Any, with_encoder: bool | None) -> None:
-    """Write a fitted EmbeddingClassifier to a folder, whole or not at all."""
+    """Write a fitted EmbeddingClassifier to a folder atomically."""
     encoder, head = classifier.encoder, classifier.head_
     wanted = encoder.in_saved_models if with_encoder is None else with_encoder
     content = (encoder.files() if wanted else None) or {}
@@ -80,19 +82,19 @@ def save(folder: str | Path, classifier: Any, with_encoder: bool | None) -> None
 
 
 def _saved_name(name: str, *, in_folder: bool) -> str:
-    """Return the name of an encoder without what a path says about this machine, if it is not needed."""
+    """Return the name of an encoder, without the machine-specific part of a path where possible."""
     path = expanded(Path(name))
     if not path.is_absolute():
         return name
     if in_folder:
         return path.name
-    with suppress(RuntimeError, ValueError):  # there is no home folder, or it is elsewhere
+    with suppress(RuntimeError, ValueError):  # there is no home folder, or the encoder is not in it
         return f"~/{path.relative_to(Path.home()).as_posix()}"
     return name
 
 
 def _as_json(value: Any) -> Any:
-    """Return a parameter as JSON can hold it; of a LogisticRegression, a text with those that are no defaults."""
+    """Return a parameter as a JSON value; a LogisticRegression becomes a string of non-default parameters."""
     if isinstance(value, Mapping):
         pairs = [(label if isinstance(label, str) else int(label), held) for label, held in value.items()]
         return [[label, held if isinstance(held, list) else float(held)] for label, held in pairs]
@@ -104,7 +106,7 @@ def _as_json(value: Any) -> Any:
 
 
 def load(folder: str | Path, encoder: object, device: Any, create: Callable[..., C]) -> tuple[C, Head, Manifest]:
-    """Return a classifier that was created with the saved parameters, its head, and the manifest, all checked."""
+    """Return a classifier created with the saved parameters, its head, and the manifest, all validated."""
     folder = as_path(folder)
     manifest = read_manifest(folder)
     if manifest.classifier != "embeddings":
@@ -160,13 +162,13 @@ def _head(folder: Path, manifest: Manifest, num_classes: int, multi_label: bool)
 
 
 def _array(path: Path, *shape: int) -> NDArray[np.float32]:
-    array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, so that no size is believed
+    array = np.load(path, mmap_mode="r", allow_pickle=False)  # memory-mapped: a forged size allocates nothing
     _expect(array.dtype == np.float32 and array.shape == shape, f"{path.name} has another shape or type")
     return np.array(array, order="C")
 
 
 def _encoder(folder: Path, manifest: Manifest, given: object, **options: Any) -> Encoder:
-    """Return the encoder that is given, or in the folder, or of the saved name, if it is the one of training."""
+    """Return the encoder that is given, in the folder, or of the saved name; it must be the one of training."""
     place = folder / _ENCODER
     with _damage_explained(folder):
         saved = manifest.parameters["encoder"]
@@ -189,7 +191,7 @@ def _encoder(folder: Path, manifest: Manifest, given: object, **options: Any) ->
 
 
 def _stored(folder: Path, digests: Mapping[str, str], kind: str, name: str, options: Mapping[str, Any]) -> Encoder:
-    """Return the encoder whose files, with these SHA-256, are in the folder, or that of a name."""
+    """Return the encoder whose files are in the folder, with their SHA-256 digests, or else the one of a name."""
     place = folder / _ENCODER
     if not digests:
         try:

@@ -1,4 +1,4 @@
-"""Choosing an encoder: from a name, a folder or an object to an `Encoder`."""
+"""Choice of the encoder: a name, a folder or an object becomes an `Encoder`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WEIGHTS = {
     "*.safetensors*": ("model.safetensors", "model-*.safetensors", "*/model.safetensors"),
     "*.bin*": ("pytorch_model*.bin", "*/pytorch_model.bin"),
 }
-"""The patterns of weights or their index, and of what is downloaded; pickled ones only if there are no others."""
+"""Patterns of weight files or their index, and of what is downloaded; pickled weights are the last resort."""
 
 
 def as_encoder(
@@ -39,7 +39,7 @@ def as_encoder(
     precision: Literal["float32", "auto"] = "float32",
     download: bool = True,
 ) -> Encoder:
-    """Return an encoder from what may be given as one.
+    """Return an encoder for anything that can be passed as one.
 
     Parameters
     ----------
@@ -47,17 +47,19 @@ def as_encoder(
         "use-multilingual"; the folder or hub name of a static model or of a sentence transformer; or an object
         with ``encode(list of str)``.
     device : str or torch.device, optional
-        Where a sentence transformer computes; by default on the best device there is.
+        The device that a sentence transformer runs on; by default the best one available.
     precision : {"float32", "auto"}, default="float32"
-        The precision of a sentence transformer; "auto" takes a narrower type if the device is faster with it.
+        The floating-point precision of a sentence transformer; "auto" is bfloat16 or float16 on devices that are
+        faster with it.
     download : bool, default=True
-        Whether a model of the hub that is not on this computer is downloaded. None is if an environment variable
-        forbids it: HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE or SMALL_TEXT_OFFLINE.
+        Whether to download a hub model that is not on this computer. Nothing is downloaded if an environment
+        variable forbids it: HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE or SMALL_TEXT_OFFLINE.
 
     Raises
     ------
     InvalidInputError
-        If it is none of these, or `device` or `precision` are given for anything but a sentence transformer.
+        If `encoder` is none of these, or `device` or `precision` are given for anything but a sentence
+        transformer.
     ModelFolderError
         If a file of the model is missing or damaged.
     PluginError
@@ -101,7 +103,7 @@ def _found(encoder: object, device: Any, precision: Any, download: bool) -> Enco
         given = f"{shown(name)}, which is neither a static model of model2vec nor a sentence transformer"
         raise InvalidInputError("encoder", given, WAYS)
     if kind != SentenceTransformerEncoder.kind:
-        device, precision = None, "float32"  # the caller refuses others
+        device, precision = None, "float32"  # the caller rejects other values
     elif device is not None or precision != "float32":  # torch is imported to check them
         require(("smalltext_torch",), kind, name)
         from smalltext_torch.device import check_device, check_precision
@@ -115,7 +117,7 @@ def _found(encoder: object, device: Any, precision: Any, download: bool) -> Enco
 
 @lru_cache(maxsize=4)
 def _remembered(folder: Path, kind: str, name: str, device: Any, precision: str, _seen: object) -> Encoder:
-    """Return the encoder of a folder; `_seen` differs if files have changed."""
+    """Return the cached encoder of a folder; `_seen` differs if files have changed."""
     return encoder_in(folder, kind, name, device, precision)
 
 
@@ -131,7 +133,7 @@ def encoder_in(folder: Path, kind: str, name: str, device: Any, precision: str) 
 
 
 def _kind_of(folder: Path) -> str | None:
-    """Return which kind of model is in a folder, by modules.json or config.json; None if there is none."""
+    """Return the kind of model in a folder, according to modules.json or config.json; None if there is none."""
     modules, config = folder / "modules.json", folder / "config.json"
     if not modules.is_file() and not config.is_file():
         return None
@@ -147,7 +149,7 @@ def _kind_of(folder: Path) -> str | None:
 
 
 def _from_hub(name: str, download: bool) -> Path:
-    """Return the folder of a model of the hub, from the local cache if it is there."""
+    """Return the folder of a hub model, in the local cache if possible."""
     require(("huggingface_hub",), SentenceTransformerEncoder.kind, name)
     from huggingface_hub import snapshot_download
 
@@ -161,7 +163,7 @@ def _from_hub(name: str, download: bool) -> Path:
             patterns = [*_FILES, *files]
             try:
                 found = snapshot_download(name, cache_dir=cache, allow_patterns=patterns, local_files_only=local)
-            except Exception as error:  # of several libraries
+            except Exception as error:  # of any of several libraries
                 reason = reason if local else f"it cannot be downloaded ({one_line(str(error))})"
                 break
             if any(path.is_file() for path in Path(found).rglob(weights)):

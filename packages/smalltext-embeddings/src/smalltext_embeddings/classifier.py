@@ -33,73 +33,73 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 NEW_CLASS_THRESHOLD = 0.5
-"""The threshold of classes that a warm start adds, where each class has one."""
+"""The threshold of classes that a warm start adds, if each class has its own threshold."""
 
 LabelTexts: TypeAlias = "Mapping[str, str | Sequence[str]] | Mapping[int, str | Sequence[str]] | None"
-"""Descriptions of classes, by name, or by number where classes have no names."""
+"""Descriptions of classes, by class name, or by class number if classes have no names."""
 
 
 class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
-    """Text classifier of a frozen encoder and logistic regression on its vectors.
+    """Text classifier with a frozen encoder and logistic regression on its embeddings.
 
     Parameters
     ----------
     encoder : str, path, Encoder or object
-        "use-multilingual" (16 languages, numpy alone, no download); the folder or hub name of a static model as
-        model2vec stores it, or of a sentence transformer; or any object with ``encode(list of str)`` that returns
-        an array of shape (n, dimensions).
+        "use-multilingual" (16 languages, needs only numpy, no download); the folder or hub name of a model2vec
+        static model or of a sentence transformer; or any object with ``encode(list of str)`` that returns an array
+        of shape (n, dimensions).
     num_classes : int
-        The number of classes, including those without a training text. At least 2, or 1 if multi-label.
+        The number of classes, including those without training texts. At least 2, or 1 if multi-label.
     multi_label : bool, default=False
         Whether several classes, or none, may apply to a text.
     head : float, "auto" or LogisticRegression, default="auto"
-        The logistic regression on the vectors: its `C`, the inverse strength of the regularisation; "auto" chooses
-        it by stratified cross-validation, or takes 10 where classes have fewer than three texts. Or an unfitted
-        LogisticRegression of scikit-learn, for another penalty or solver.
+        The logistic regression on the embeddings: its `C`, the inverse regularisation strength; "auto" chooses it
+        by stratified cross-validation, or uses 10 if classes have fewer than three texts. For another penalty or
+        solver, pass an unfitted scikit-learn LogisticRegression.
     class_weight : "balanced" or mapping of str (or int) to float, optional
-        The weight of each class in the loss, by name (by number where classes have no names); "balanced" weights
-        classes inversely to their frequency. A class that is not in the mapping weighs 1.
+        The weight of each class in the loss, by class name (by number if classes have no names); "balanced"
+        weights classes inversely to their frequency. A class that is not in the mapping has a weight of 1.
     calibration : {"auto", "none"}, default="none"
         Whether probabilities are calibrated on held-out texts, by cross-validation of the head.
     multi_label_threshold : float, sequence of float or "auto", default=0.5
-        In multi-label problems, the probability above which a class applies, or one for each class, from 0 to
-        below 1; "auto" chooses them on held-out texts.
+        In multi-label problems, the probability above which a class applies, or one probability per class, from 0
+        to below 1; "auto" chooses one per class on held-out texts.
     label_texts : mapping of str (or int) to str or list of str, optional
-        Descriptions of classes, by name (by number where classes have no names). They count as training texts, so
-        that few or no labelled texts are needed for a first ranking.
+        Descriptions of classes, by class name (by number if classes have no names). They are used as additional
+        training texts, so that a first ranking needs few labelled texts, or none.
     warm_start : bool, default=False
-        Whether `fit` starts from the head of the fit before, and takes further classes: `num_classes` grows where
-        the labels, or their names, are more. Where `multi_label_threshold` has one for each class, that of a new
-        one is 0.5.
+        Whether `fit` starts from the coefficients of the previous fit and accepts new classes: `num_classes` grows
+        if the labels or label names require it. If `multi_label_threshold` has one threshold per class, new
+        classes get 0.5.
     seed : int, optional
         The random seed for the folds of cross-validation, from 0 to 2**32 - 1.
     device : str or torch.device, optional
-        Where a sentence transformer computes, such as "cpu" or "cuda"; by default the best that is available.
+        The device that a sentence transformer runs on, such as "cpu" or "cuda"; by default the best one available.
     precision : {"float32", "auto"}, default="float32"
-        The precision of a sentence transformer; "auto" is bfloat16 or float16 where the device computes faster
-        with it.
+        The floating-point precision of a sentence transformer; "auto" is bfloat16 or float16 on devices that are
+        faster with it.
     embedding_cache_size : int, default=536870912
-        The most bytes of the embeddings that are kept in memory, for all classifiers of the process.
+        The maximum size in bytes of the embeddings kept in memory, shared by all classifiers of the process.
     embedding_cache_dir : path, optional
-        A folder in which embeddings are kept for later processes; by default they are kept in memory alone.
+        A folder in which embeddings are stored for later processes; by default they are kept only in memory.
 
     Attributes
     ----------
     head_ : Head
-        The fitted coefficients and intercepts, and the C that was chosen.
+        The fitted coefficients and intercepts, and the chosen C.
     calibration_ : Calibration or None
         The calibration of the probabilities.
     multi_label_threshold_ : ndarray of float64, shape (num_classes,), or None
-        The thresholds that were chosen.
+        The chosen thresholds.
     label_names_ : LabelNames or None
         The names of the classes, if the training set has any.
 
     Raises
     ------
     InvalidInputError
-        If a parameter has another type or is out of range; the message names it, its value and what is allowed.
+        If a parameter has the wrong type or is out of range; the message names it, its value and what is allowed.
     PluginError
-        If the package of the encoder is not installed; the message has the command.
+        If the package of the encoder is not installed; the message contains the command that installs it.
 
     Examples
     --------
@@ -152,15 +152,14 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         Parameters
         ----------
         train_set : TextDataset or EmbeddingDataset
-            Labelled texts, or their embeddings; at least two classes. None are needed for classes with
-            `label_texts`.
+            Labelled texts, or their embeddings, of at least two classes. Classes with `label_texts` need none.
         weights : array-like of float, shape (n,), optional
             The weight of each text, 0 or greater; all equal by default.
 
         Returns
         -------
         EmbeddingClassifier
-            This object. If it raises InvalidInputError, the previous model is kept.
+            This object. If InvalidInputError is raised, the previous model is kept.
         """
         num_classes, text_weights = self._num_classes_with(train_set), None
         described, numbers = self._descriptions(train_set, num_classes)
@@ -203,7 +202,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         Returns
         -------
         ndarray of float32, shape (n, num_classes)
-            Classes without a training text have zeros.
+            The columns of classes without training texts are zero.
         """
         return self.embed(data_set, return_proba=True)[1]
 
@@ -226,7 +225,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         *,
         pbar: Literal["tqdm"] | None = "tqdm",  # noqa: ARG002 - active learners pass it to every classifier
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
-        """Compute the embeddings of texts: the encoder's vectors, divided by their length.
+        """Compute the embeddings of texts: the encoder's vectors, scaled to unit length.
 
         Parameters
         ----------
@@ -249,12 +248,13 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         return (vectors, self.head_.probabilities(vectors, self.multi_label)) if return_proba else vectors
 
     def cache_info(self) -> CacheInfo:
-        """Return how often texts were found in the cache of embeddings, and how full it is.
+        """Return the hits, misses and size of the embedding cache.
 
         Returns
         -------
         CacheInfo
-            Hits and misses are those of this object; texts and sizes those of the memory of the process.
+            Hits and misses are counted per classifier; texts and sizes are those of the memory cache of the
+            process.
         """
         return self._cache.info()
 
@@ -266,10 +266,10 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         folder : str or path
             A new folder, or a saved model, which is replaced.
         with_encoder : bool, optional
-            Whether the folder holds the encoder too, or its name alone. By default it does if the encoder is a
-            static model or "use-multilingual" and takes less than 100 MB; a sentence transformer is saved by name,
-            and with True as files if its weights are safetensors. Either way the folder holds the encoder's
-            fingerprint, and loading refuses another one.
+            Whether to save the encoder itself rather than just its name. By default, static models and
+            "use-multilingual" are saved if they take less than 100 MB. Sentence transformers are saved by name, or
+            with True as files if their weights are safetensors. In any case the encoder's fingerprint is saved,
+            and loading rejects an encoder with another one.
         """
         if not hasattr(self, "head_"):
             raise NotFittedError(self)
@@ -291,18 +291,18 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         folder : str or path
             A saved model.
         encoder : str, path, Encoder or object, optional
-            The encoder it was trained with, where the folder does not hold it. By default the one in the folder,
-            or of the name that the folder has.
+            The encoder that the classifier was trained with, if it is not in the folder. By default, the saved
+            encoder or the one with the saved name.
         device : str or torch.device, optional
-            Where a sentence transformer computes; by default on the best device there is.
+            The device that a sentence transformer runs on; by default the best one available.
         embedding_cache_dir : path, optional
-            A folder in which embeddings are kept; a saved model does not name it.
+            A folder in which embeddings are stored; it is not part of a saved model.
 
         Returns
         -------
         EmbeddingClassifier
-            Fitted; its probabilities equal those of the saved one bit for bit. ModelFolderError is raised if the
-            folder is not a saved model, is damaged, or the encoder is another one.
+            A fitted classifier, whose probabilities equal those of the saved one bit for bit. ModelFolderError is
+            raised if the folder is not a saved model or is damaged, or if the encoder differs.
         """
         cache_dir = _as_cache_dir(embedding_cache_dir)
         classifier, head, manifest = _saving.load(folder, encoder, device, cls)
@@ -344,7 +344,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         return vectors
 
     def _num_classes_with(self, train_set: object) -> int:
-        """Return the number of classes; with a warm start, a training set may have more than before."""
+        """Return the number of classes, which a training set may increase with a warm start."""
         if not self.warm_start or not isinstance(train_set, Dataset):
             return self.num_classes
         names = 0 if train_set.label_names is None else len(train_set.label_names)
@@ -352,7 +352,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         return max(self.num_classes, names, columns)
 
     def _descriptions(self, train_set: object, num_classes: int) -> tuple[list[str], list[int]]:
-        """Return the texts of `label_texts`, and their class numbers."""
+        """Return the class descriptions of `label_texts`, and their class numbers."""
         described = self.label_texts or {}
         names = train_set.label_names if isinstance(train_set, Dataset) else None
         try:
@@ -368,7 +368,7 @@ def _as_cache_dir(folder: str | Path | None) -> Path | None:
 
 
 def _checked_label_texts(label_texts: LabelTexts, num_classes: int) -> dict[Any, list[str]] | None:
-    """Return lists of descriptions by class; InvalidInputError unless all are texts."""
+    """Return lists of descriptions by class; raise InvalidInputError unless all are strings."""
     if label_texts is None:
         return None
     allowed = "a mapping from names (or numbers) of classes to a description, or a list of descriptions"

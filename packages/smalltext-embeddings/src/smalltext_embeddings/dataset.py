@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class EmbeddingDataset(Dataset[Vectors]):
-    """The embeddings of texts, divided by their length, and their labels.
+    """The embeddings of texts, scaled to unit length, and their labels.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ class EmbeddingDataset(Dataset[Vectors]):
     target_labels : array-like of int, optional
         The class numbers that may occur; those in `y` by default.
     fingerprint : str, optional
-        That of the encoder; a classifier with another one refuses the dataset. By default only the length of the
-        vectors is compared.
+        The fingerprint of the encoder; a classifier with another encoder rejects the dataset. By default, only the
+        number of dimensions is compared.
     label_names : LabelNames or sequence of str, optional
         The names of the classes in the order of their numbers; no names by default.
 
@@ -96,7 +96,7 @@ class EmbeddingDataset(Dataset[Vectors]):
         Raises
         ------
         InvalidInputError
-            If `encoder` is none, or the texts or labels are invalid.
+            If `encoder` is not an encoder, or the texts or labels are invalid.
         """
         found = as_encoder(encoder)
         vectors = EmbeddingCache().vectors(as_texts(texts, "texts"), found)
@@ -123,7 +123,7 @@ class EmbeddingDataset(Dataset[Vectors]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._storage.x.flags.writeable = False  # arrays are writable after they were pickled or copied
+        self._storage.x.flags.writeable = False  # arrays become writable when they are pickled or copied
 
 
 def _as_vectors(x: ArrayLike) -> Vectors:
@@ -136,7 +136,7 @@ def _as_vectors(x: ArrayLike) -> Vectors:
     if not np.isfinite(vectors).all():
         raise InvalidInputError("x", "NaN, infinity, or numbers beyond single precision", allowed)
     lengths = np.einsum("ij,ij->i", vectors, vectors)
-    other = ~(np.abs(lengths - 1) < 1e-5)  # vectors of length 1 keep their bits
+    other = ~(np.abs(lengths - 1) < 1e-5)  # vectors of length 1 stay unchanged, bit for bit
     vectors[other] = unit_vectors(vectors[other])
     vectors.flags.writeable = False
     return vectors

@@ -1,7 +1,7 @@
-"""Encoders: what turns texts into vectors, and stays as it is while a classifier is trained.
+"""Encoders, which turn texts into vectors and are not changed by training.
 
-The vector of a text depends on the text alone, not on the texts that are encoded with it, so that vectors from a
-cache equal those that are computed again.
+The vector of a text depends on that text only, not on the other texts of the batch, so that cached vectors equal
+recomputed ones.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WAYS = (
     "model2vec wrote (pip install 'smalltext-embeddings[static]') or of a sentence transformer "
     "(pip install 'smalltext-embeddings[sentence-transformers]'), or an object with encode(list of str)"
 )
-"""What may be given as an encoder, for messages."""
+"""The allowed values of `encoder`, for error messages."""
 
 
 class Encoder(ABC):
@@ -44,11 +44,12 @@ class Encoder(ABC):
     Attributes
     ----------
     kind, name : str
-        How it is stored, and the string that it was made of.
+        How it is stored, and the string that it was created from.
     fingerprint : str
-        A hash of weights and settings, 64 hexadecimal digits; encoders with equal ones give equal vectors.
+        A hash of weights and settings, 64 hexadecimal digits; encoders with equal fingerprints return equal
+        vectors.
     dimensions : int
-        The length of a vector.
+        The number of dimensions of a vector.
 
     Examples
     --------
@@ -78,7 +79,7 @@ class Encoder(ABC):
         """
 
     def embed(self, texts: list[str]) -> Vectors:
-        """Return the vectors of texts, divided by their length, shape (len(texts), dimensions).
+        """Return the vectors of texts, scaled to unit length, shape (len(texts), dimensions).
 
         Parameters
         ----------
@@ -92,7 +93,7 @@ class Encoder(ABC):
         return None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self  # it never changes, and may be large
+        return self  # it is immutable, and may be large
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -101,7 +102,8 @@ class Encoder(ABC):
 class ObjectEncoder(Encoder):
     """Any Python object with ``encode(list of str)``, which must not change while it is used.
 
-    Its attribute ``fingerprint``, a string, identifies it; without one, its vectors of a few sample texts do.
+    It is identified by its attribute ``fingerprint``, a string, or else by the vectors it returns for a few sample
+    texts.
     """
 
     kind = "object"
@@ -134,7 +136,7 @@ class ObjectEncoder(Encoder):
 
 
 def unit_vectors(vectors: Vectors) -> Vectors:
-    """Return vectors divided by their length; zeros stay zeros.
+    """Return vectors scaled to unit length; zero vectors stay zero.
 
     Examples
     --------
@@ -148,7 +150,7 @@ def unit_vectors(vectors: Vectors) -> Vectors:
 
 
 def require(modules: tuple[str, ...], extra: str, name: str) -> None:
-    """Raise PluginError, with the ways out, if a package for an encoder is missing."""
+    """Raise PluginError, which says what to do, if a package for an encoder is missing."""
     for module in (module for module in modules if find_spec(module) is None):
         command = f"pip install 'smalltext-embeddings[{extra}]'"
         what = f"The encoder {shown(name)} needs the package {module}. Install it: {command}"
@@ -156,13 +158,13 @@ def require(modules: tuple[str, ...], extra: str, name: str) -> None:
 
 
 def hash_of(*parts: Any) -> str:
-    """Return a hash of strings and bytes, each hashed separately, so that their order and bounds count."""
+    """Return a hash of strings and bytes; each is hashed separately, so that their order and boundaries matter."""
     hashes = [hashlib.sha256(part.encode() if isinstance(part, str) else part).digest() for part in parts]
     return hashlib.sha256(b"".join(hashes)).hexdigest()
 
 
 def contents_of(folder: Path, names: Iterable[str]) -> dict[str, Any]:
-    """Return the content of files by name; large ones are memory-mapped, and stay if the folder is removed."""
+    """Return the content of files by name; large ones are memory-mapped, and outlive the folder."""
     content: dict[str, Any] = {}
     for name in names:
         path = folder / name
@@ -176,5 +178,5 @@ def contents_of(folder: Path, names: Iterable[str]) -> dict[str, Any]:
 
 
 def encodable(text: str) -> str:
-    """Return a text with question marks in place of halves of surrogate pairs, which have no encoding."""
+    """Return a text with question marks in place of lone surrogates, which cannot be encoded."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

