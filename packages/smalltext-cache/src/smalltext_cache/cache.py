@@ -1,7 +1,7 @@
-"""A cache of embeddings by encoder and text, in memory and, if one is given, in a folder.
+"""A cache of embeddings by encoder and text, in memory and optionally in a folder.
 
-The memory is shared by all classifiers of the process. In a folder, each call adds one file of the vectors that it
-had to compute, which appears under its final name whole or not at all; several processes may share the folder.
+The memory is shared by all classifiers of the process. In a folder, each call atomically adds one file with the
+vectors that it had to compute; several processes may share the folder.
 """
 
 from __future__ import annotations
@@ -24,27 +24,28 @@ from numpy.typing import NDArray
 Vectors: TypeAlias = "NDArray[np.float32]"
 
 CACHE_SIZE = 512 * 2**20
-"""The default limit of the memory in bytes."""
+"""The default limit on the embeddings in memory, in bytes."""
 
 _ENTRY = 250
-"""The bytes that a text takes besides its vector and its characters: in a dict and in arrays."""
+"""The overhead of a text in bytes, besides its vector and its characters: entries of a dict and of arrays."""
 
 _MAGIC = b"smalltext embeddings 1\n"
 _KEY, _CHECK = 16, 32
 _HEADER = len(_MAGIC) + 32 + 2 * 8
 _MOST_FILES = 32
-"""When there are more files of one encoder, they are merged."""
+"""The files of an encoder are merged once there are this many."""
 
 
 class Embedder(Protocol):
-    """An encoder of texts, as the cache calls it.
+    """The interface of encoders that the cache calls.
 
     Attributes
     ----------
     fingerprint : str
-        A hash of weights and settings, 64 hexadecimal digits; embedders with equal ones give equal vectors.
+        A hash of weights and settings, 64 hexadecimal digits; embedders with equal fingerprints return equal
+        vectors.
     dimensions : int
-        The length of a vector.
+        The number of dimensions of a vector.
 
     Examples
     --------
@@ -74,17 +75,17 @@ class Embedder(Protocol):
 
 
 class CacheInfo(NamedTuple):
-    """How a cache of embeddings was used: what ``cache_info`` of a classifier returns.
+    """Statistics of an embedding cache, returned by ``cache_info`` of a classifier.
 
     Parameters
     ----------
     hits, misses : int
-        How many texts this classifier found in memory, in the folder or earlier in the same call, and how many it
-        had to encode.
+        The number of texts that this classifier found in memory, in the folder or earlier in the same call, and
+        the number that it had to encode.
     texts : int
-        The number of texts in memory, of all encoders and classifiers of the process.
+        The number of texts in memory, for all encoders and classifiers of the process.
     size, limit : int
-        The number of bytes that these take, and the most that they may take.
+        Their size and the maximum size, in bytes.
 
     Examples
     --------
@@ -100,15 +101,15 @@ class CacheInfo(NamedTuple):
 
 
 class MemoryCache:
-    """Vectors in memory, up to a limit in bytes; those that were used last are kept."""
+    """Vectors in memory, up to a limit in bytes; the least recently used ones are evicted."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._tables: dict[str, _Table] = {}  # by encoder; the last one is the one used last
+        self._tables: dict[str, _Table] = {}  # by encoder, the most recently used one last
         self.lock = threading.RLock()
 
     def find(self, encoder: str, texts: list[str], out: Vectors) -> NDArray[np.intp]:
-        """Write the vectors of known texts into `out`, and return the rows of the others."""
+        """Write the vectors of cached texts into `out`, and return the rows of the missing ones."""
         with self.lock:
             table = self._tables.pop(encoder, None)
             if table is None:
@@ -117,7 +118,7 @@ class MemoryCache:
             return table.find(texts, out)
 
     def add(self, encoder: str, texts: list[str], vectors: Vectors) -> None:
-        """Keep vectors of distinct texts, as many as the limit allows."""
+        """Store vectors of distinct texts, as many as the limit allows."""
         with self.lock:
             table = self._tables.setdefault(encoder, _Table(vectors.shape[1]))
             table.add(texts, vectors)
@@ -135,7 +136,7 @@ class MemoryCache:
 
 
 class _Table:
-    """The vectors of one encoder: a row for each text, and the number of the call that used it last."""
+    """The vectors of one encoder: a row per text, and the number of the call that last used it."""
 
     def __init__(self, dimensions: int) -> None:
         self.rows: dict[str, int] = {}
@@ -173,7 +174,7 @@ class _Table:
         self.characters += sum(getsizeof(texts[number]) for number in fresh)
 
     def shrink(self, size: int) -> None:
-        """Keep the vectors that were used last, in at most `size` bytes."""
+        """Keep the most recently used vectors, in at most `size` bytes."""
         texts = list(self.rows)  # in the order of their rows
         sizes = np.array([4 * self.vectors.shape[1] + _ENTRY + getsizeof(text) for text in texts])
         latest = np.argsort(-self.used[: len(texts)], kind="stable")
@@ -186,8 +187,8 @@ class _Table:
 class FolderCache:
     """Vectors in the memory-mapped files of a folder.
 
-    A file holds a header, the hashes of texts, their vectors, and a checksum of all that. One that is damaged, cut
-    short or of another encoder is not used, with a warning.
+    A file holds a header, the hashes of texts, their vectors, and a checksum over everything. A file that is
+    damaged, truncated or of another encoder is ignored, with a warning.
     """
 
     def __init__(self, folder: Path, encoder: str, dimensions: int) -> None:
@@ -197,11 +198,11 @@ class FolderCache:
         self._places: dict[bytes, tuple[str, int]] = {}
 
     def is_of(self, encoder: str, dimensions: int) -> bool:
-        """Return whether these are the vectors of an encoder."""
+        """Return whether this folder holds the vectors of an encoder."""
         return self._encoder.hex() == encoder and self._dimensions == dimensions
 
     def find(self, keys: list[bytes], out: Vectors) -> NDArray[np.intp]:
-        """Write the vectors of known texts, given by `key_of`, into `out`, and return the rows of the others."""
+        """Write the vectors of cached texts (by `key_of`) into `out`, and return the rows of the missing ones."""
         self._read_new_files()
         places = [self._places.get(key) for key in keys]
         for row, place in enumerate(places):
@@ -210,7 +211,7 @@ class FolderCache:
         return np.array([row for row, place in enumerate(places) if place is None], dtype=np.intp)
 
     def add(self, keys: list[bytes], vectors: Vectors) -> None:
-        """Write vectors as a file that other processes find, or warn that they cannot be written."""
+        """Write vectors to a new file that other processes can find, or warn if that fails."""
         if keys and self._write(keys, vectors) and len(self._vectors) >= _MOST_FILES:
             self._read_new_files()
             merged = np.array([self._vectors[name][row] for name, row in self._places.values()])
@@ -251,7 +252,7 @@ class FolderCache:
                     self._places.setdefault(keys[row * _KEY : (row + 1) * _KEY], (name, row))
 
     def _read(self, path: Path) -> tuple[bytes, Vectors]:
-        """Return the keys and the vectors of a file; none if it is not whole or of another encoder."""
+        """Return the keys and the vectors of a file; none if it is incomplete or of another encoder."""
         nothing = (b"", np.empty((0, self._dimensions), dtype=np.float32))
         data: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
         try:
@@ -266,39 +267,39 @@ class FolderCache:
         whole = head[:-16] == _MAGIC + self._encoder and dimensions == self._dimensions
         whole = whole and 0 <= count < 2**40 and len(data) == stop + 4 * count * dimensions + _CHECK
         if not whole or blake2b(data[:-_CHECK].data, digest_size=_CHECK).digest() != data[-_CHECK:].tobytes():
-            warnings.warn(f"{path} is damaged, or of another encoder, and is not used.", stacklevel=2)
+            warnings.warn(f"{path} is damaged, or of another encoder, and is ignored.", stacklevel=2)
             return nothing
         vectors = np.frombuffer(data.data, dtype="<f4", count=count * dimensions, offset=stop)
         return data[_HEADER:stop].tobytes(), vectors.reshape(count, dimensions)
 
 
 def key_of(text: str) -> bytes:
-    """Return the hash by which a folder knows a text."""
+    """Return the hash that identifies a text in a folder."""
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_KEY).digest()
 
 
 @cache
 def memory_cache(limit: int) -> MemoryCache:
-    """Return the memory of this process with a limit in bytes."""
+    """Return the memory cache of this process with a limit in bytes."""
     memory = MemoryCache(limit)
-    if hasattr(os, "register_at_fork"):  # a child inherits locks, but not the threads that would release them
+    if hasattr(os, "register_at_fork"):  # a child inherits locks, but no thread to release them
         acquire, release = memory.lock.acquire, memory.lock.release
         os.register_at_fork(before=acquire, after_in_parent=release, after_in_child=release)
     return memory
 
 
 class EmbeddingCache:
-    """A cache of embeddings: from memory, from a folder if one is given, or computed.
+    """A cache of embeddings, which are taken from memory or a folder, or else computed.
 
     Parameters
     ----------
     limit : int, default=536870912
-        The most bytes that are kept in memory, which all caches of the process with this limit share; 0 keeps
-        nothing.
+        The maximum size in bytes of the embeddings kept in memory, shared by all caches of the process with this
+        limit; 0 keeps nothing.
     folder : path, optional
-        Where embeddings are kept for later processes; by default they are kept in memory alone.
+        A folder in which embeddings are stored for later processes; by default they are kept only in memory.
     portion : int, default=2048
-        The most texts that an encoder gets at once.
+        The maximum number of texts passed to an encoder at once.
 
     Examples
     --------
@@ -315,14 +316,14 @@ class EmbeddingCache:
         self._hits = self._misses = 0
 
     def vectors(self, texts: list[str], encoder: Embedder) -> Vectors:
-        """Return the vectors of texts; those that are not known yet are computed, each distinct text once.
+        """Return the vectors of texts; those that are not cached are computed, once per distinct text.
 
         Parameters
         ----------
         texts : list of str
             Texts.
         encoder : Embedder
-            What computes vectors, and whose fingerprint tells which ones are known.
+            The encoder that computes missing vectors; cached vectors are identified by its fingerprint.
 
         Returns
         -------
@@ -340,7 +341,7 @@ class EmbeddingCache:
         return vectors
 
     def info(self) -> CacheInfo:
-        """Return how the cache was used.
+        """Return the hits, misses and size of the cache.
 
         Returns
         -------
@@ -350,7 +351,7 @@ class EmbeddingCache:
         return CacheInfo(self._hits, self._misses, len(memory), memory.size, memory.limit)
 
     def _computed(self, texts: list[str], encoder: Embedder) -> Vectors:
-        """Return the vectors of distinct texts that are not in memory, and keep them."""
+        """Return the vectors of distinct texts that are not in memory, and store them."""
         vectors = np.empty((len(texts), encoder.dimensions), dtype=np.float32)
         missing, keys = np.arange(len(texts)), []
         if self._folder is not None:
@@ -372,5 +373,5 @@ class EmbeddingCache:
         return vectors
 
     def _keep(self, texts: list[str], vectors: Vectors, encoder: Embedder) -> None:
-        if self._memory.limit:  # else nothing is kept, and no fingerprint is needed, which may take a while
+        if self._memory.limit:  # otherwise skip the fingerprint, which may be slow to compute
             self._memory.add(encoder.fingerprint, texts, vectors)
