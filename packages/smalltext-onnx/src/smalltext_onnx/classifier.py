@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 OPSET = 17
-"""The version of the operators of ONNX, by default."""
+"""The default ONNX opset version."""
 
 LARGEST_DIFFERENCE = 1e-4
-"""By how much the probabilities of an exported classifier may differ from its own."""
+"""The maximum allowed difference between the probabilities of the exported model and of the classifier."""
 
 TRIALS = (
     (
@@ -45,7 +45,7 @@ TRIALS = (
     ("",),
     ("a b",),
 )
-"""Batches of texts of several scripts and lengths, with which exported and loaded models are tried out."""
+"""Batches of texts of several scripts and lengths, on which loaded models are tested."""
 
 _LARGEST_TOKENIZER = 256 * 2**20
 _CANNOT_TRAIN = (
@@ -55,33 +55,33 @@ _CANNOT_TRAIN = (
 
 
 class OnnxClassifier(ProbabilisticClassifier, Classifier):
-    """A trained text classifier that onnxruntime computes on the CPU, without torch and transformers.
+    """A trained text classifier that runs in onnxruntime on the CPU, without torch and transformers.
 
-    `smalltext_onnx.export` creates it, and `smalltext_core.load` loads it from a folder. Its probabilities are
-    those of the exported classifier, calibration included, up to rounding. It cannot be trained.
+    `smalltext_onnx.export` creates it, and `smalltext_core.load` loads it from a folder. Its probabilities equal
+    those of the original classifier up to rounding, including calibration. It cannot be trained.
 
     Parameters
     ----------
     model : bytes
-        The ONNX graph from token ids and attention mask to calibrated probabilities.
+        The ONNX graph that maps token ids and attention mask to calibrated probabilities.
     tokenizer : str
-        The tokenizer, as JSON of the tokenizers library.
+        The tokenizer, in the JSON format of the tokenizers library.
     settings : Settings
         Number of classes, thresholds, and how texts become token ids.
     label_names : LabelNames or None, default=None
         The names of the classes.
     threads : int, optional
-        The number of threads to compute with. By default that of the environment variable OMP_NUM_THREADS, if it
-        is set, or else what onnxruntime takes: one for each core.
+        The number of inference threads. By default the value of the environment variable OMP_NUM_THREADS, if it is
+        set, or else the default of onnxruntime: one per core.
 
     Attributes
     ----------
     label_names_ : LabelNames or None
         The names of the classes, if they have any.
     calibration_ : Calibration or None
-        How the probabilities are calibrated, by the graph.
+        The calibration of the probabilities, which is part of the graph.
     settings : Settings
-        ``settings.export`` tells what was exported, and with which versions.
+        ``settings.export`` records what was exported, and with which versions.
 
     Examples
     --------
@@ -111,16 +111,13 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
 
     @classmethod
     def from_classifier(cls, classifier: Any, *, opset: int = OPSET) -> Self:
-        """Export a fitted classifier; torch is needed, see `export`.
+        """Export a fitted classifier; this needs torch, see `export`.
 
         Parameters
         ----------
         classifier : AnyClassifier
-            A fitted classifier of transformers or setfit, or of embeddings with a sentence transformer.
-        opset : int, default=17
-            The version of the operators of ONNX.
-
-        Raises
+            A fitted classifier of transformers or setfit, or of embeddings with a sentence transformer. opset :
+            int, default=17 The ONNX opset version. Raises
         ------
         UnsupportedError
             If the classifier cannot be exported, or the exported one would not give the same probabilities.
@@ -167,7 +164,7 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         return made
 
     def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> NoReturn:  # noqa: ARG002
-        """Raise UnsupportedError: train the classifier that was exported.
+        """Raise UnsupportedError, since only the original classifier can be trained.
 
         Parameters
         ----------
@@ -193,7 +190,7 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         Raises
         ------
         InvalidInputError
-            If the dataset is no TextDataset, or the model has no embedding for a token.
+            If the dataset is not a TextDataset, or the model has no embedding for a token.
         """
         validation.prediction_data(data_set, fitted=True, classifier=self)
         if not isinstance(data_set, TextDataset):
@@ -202,7 +199,7 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         return self._probabilities(list(data_set.x))
 
     def save(self, folder: str | Path) -> None:
-        """Write the model to a folder, whole or not at all: the graph, the tokenizer, and the rest as JSON.
+        """Write the model to a folder atomically: the graph, the tokenizer, and the settings as JSON.
 
         Parameters
         ----------
@@ -229,20 +226,20 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
     def load(cls, folder: str | Path, *, threads: int | None = None) -> Self:
         """Load a model from a folder that `save` wrote; no code in the folder is run.
 
-        The folder may be untrusted: the graph may hold operators of the standard alone, and all weights have to be
-        in it. A few texts are classified, so that a folder that cannot be used is refused here.
+        The folder may be untrusted: the graph may only contain standard operators, and must contain all weights. A
+        few texts are classified, so that an unusable model is rejected here.
 
         Parameters
         ----------
         folder : path
             A folder that `save` or `export` wrote.
         threads : int, optional
-            The number of threads to compute with; see `OnnxClassifier`.
+            The number of inference threads; see `OnnxClassifier`.
 
         Raises
         ------
         ModelFolderError
-            If the folder is no exported model, is damaged, or holds what is not allowed.
+            If the folder is not an exported model, is damaged, or contains something that is not allowed.
         """
         folder = as_path(folder)
         manifest = read_manifest(folder)
@@ -278,22 +275,22 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         return mean_of_windows(proba, counts)
 
     def _try_out(self) -> None:
-        """Classify a few texts; raise ModelFolderError if that gives no probabilities."""
+        """Classify a few texts; raise ModelFolderError if the results are not probabilities."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for texts in TRIALS:
                 try:
                     proba = self._probabilities(list(texts))
-                except InvalidInputError as error:  # about the token ids, which the folder decides
+                except InvalidInputError as error:  # about token ids, which come from the folder
                     raise ModelFolderError(f"The exported model cannot be used: {error}") from error
                 sums = proba.sum(axis=1)
                 valid = np.isfinite(proba).all() and proba.min() >= 0 and proba.max() <= 1
                 if not valid or not (self.multi_label or np.allclose(sums, 1, atol=1e-3)):
-                    raise ModelFolderError("The exported model gives no probabilities. Export it again.")
+                    raise ModelFolderError("The exported model does not return probabilities. Export it again.")
 
 
 def _origin(classifier: Any, opset: int) -> dict[str, Any]:
-    """Return what was exported, with which versions: no paths and no names of models."""
+    """Return what was exported and with which versions, without paths and model names."""
     libraries = {"torch", "transformers", "sentence-transformers", "tokenizers", "onnxruntime"}
     versions = {name: version(name) for name in sorted(libraries) if find_spec(name.replace("-", "_"))}
     return {"classifier": type(classifier).__name__, "opset": opset, "versions": versions}
@@ -312,7 +309,7 @@ def export(classifier: Any, folder: str | Path, *, opset: int = OPSET) -> OnnxCl
     folder : path
         The folder to write to: one that does not exist, is empty, or holds a saved model.
     opset : int, default=17
-        The version of the operators of ONNX, from 14 to 20.
+        The ONNX opset version, from 14 to 20.
 
     Returns
     -------

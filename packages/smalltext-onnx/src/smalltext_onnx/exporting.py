@@ -1,4 +1,4 @@
-"""From a network to an ONNX graph, with torch."""
+"""Export of a network to an ONNX graph, with torch."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from smalltext_torch.progress import no_progress_bars
 from smalltext_torch.saving import TRIALS
 
 OPSETS = (14, 20)
-"""The lowest and the highest version of the operators of the standard."""
+"""The lowest and the highest supported ONNX opset version."""
 
 _LARGEST_FILE = 2**31 - 2**24
-"""What fits into one file of protocol buffers, which ends at 2 GiB, with room for the graph."""
+"""The maximum size of the weights in bytes: a protocol buffers file holds up to 2 GiB, including the graph."""
 
 
 def check_opset(opset: object) -> int:
-    """Return the version of the operators, or raise InvalidInputError."""
+    """Return the opset version, or raise InvalidInputError."""
     if not is_whole(opset) or not OPSETS[0] <= opset <= OPSETS[1]:
         raise InvalidInputError("opset", brief(opset), f"a whole number from {OPSETS[0]} to {OPSETS[1]}")
     return int(opset)
@@ -37,13 +37,13 @@ def check_opset(opset: object) -> int:
 def traced(exported: Exportable, opset: int) -> bytes:
     """Return the ONNX graph of a network, for batches of any size and texts of any length.
 
-    The network is traced with a batch of padded texts. Results do not depend on its size and its lengths; that
-    this is so is checked afterwards, with others.
+    The network is traced with a batch of padded texts. The graph must not depend on the size and lengths of this
+    batch, which is checked afterwards on other batches.
 
     Raises
     ------
     UnsupportedError
-        If its weights are too large, or it does what cannot be exported.
+        If its weights are too large, or it contains an operation that cannot be exported.
     """
     size = sum(tensor.numel() * tensor.element_size() for tensor in exported.network.state_dict().values())
     if size > _LARGEST_FILE:
@@ -53,11 +53,11 @@ def traced(exported: Exportable, opset: int) -> bytes:
     lengths = torch.tensor([length, max(length - 3, 1), max(length - 5, 1)])
     mask = (torch.arange(length) < lengths[:, None]).long()
     tokens = torch.where(mask.bool(), exported.text.filler, exported.text.padding)
-    target: Any = io.BytesIO()  # which the annotations of torch do not admit
+    target: Any = io.BytesIO()  # not allowed by the type annotations of torch
     axes = {name: {0: "texts", 1: "tokens"} for name in INPUTS}
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of the tracer, about numbers that it takes for constants
+            warnings.simplefilter("ignore")  # the tracer warns about numbers that it treats as constants
             torch.onnx.export(
                 exported.network,
                 (tokens, mask),
@@ -80,7 +80,7 @@ def largest_difference(classifier: Any, exported: Exportable, run: Any) -> float
     Parameters
     ----------
     classifier : TorchModelBase or EmbeddingClassifier
-        What was exported. Where it does not compute in float32 on the CPU, its network does, instead of it.
+        The original classifier. If it does not run in float32 on the CPU, its copied network is used instead.
     exported : Exportable
     run : callable
         Returns the probabilities that the graph gives for a list of texts.
@@ -101,7 +101,7 @@ def largest_difference(classifier: Any, exported: Exportable, run: Any) -> float
 
 
 def _is_elsewhere(classifier: Any) -> bool:
-    """Return whether a classifier computes on an accelerator or in another precision than float32."""
+    """Return whether a classifier runs on an accelerator or in a precision other than float32."""
     body = getattr(getattr(getattr(classifier, "encoder", None), "loaded", None), "body", None)
     device = classifier.require_fitted().device if body is None else next(body.parameters()).device
     return getattr(classifier, "precision", "float32") != "float32" or device.type != "cpu"

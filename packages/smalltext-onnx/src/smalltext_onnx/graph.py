@@ -1,9 +1,8 @@
-"""The check of a graph from an untrusted folder, before onnxruntime gets to see it.
+"""The check of a graph from an untrusted folder, before onnxruntime reads it.
 
-An ONNX file may name other files that weights are read from, operators of plugins, and functions and
-loops. None of it is needed by a text classifier, and all of it is refused: what remains are operators of the
-standard that compute with tensors, each of which runs at most once. Every field of the file has to be one of those
-that are listed here.
+An ONNX file may refer to other files with weights, and to custom operators, functions and loops. A text classifier
+needs none of these, so all of them are rejected. What remains are standard operators on tensors, each of which
+runs at most once. Every field of the file has to be on an allowlist in this module.
 
 The file is a message of protocol buffers: a sequence of fields, each with a number, a type and a value.
 https://protobuf.dev/programming-guides/encoding/ and
@@ -28,7 +27,7 @@ MODEL = "model.onnx"
 """The file of the graph, weights included."""
 
 DOMAINS = ("", "ai.onnx")
-"""Where operators may come from: both are names of the standard."""
+"""The allowed domains of operators: both names stand for the ONNX standard."""
 
 OPERATORS = _words(
     """
@@ -42,14 +41,14 @@ OPERATORS = _words(
     Squeeze Sub Sum Tan Tanh Tile TopK Transpose Trilu Unsqueeze Where Xor
     """
 )
-"""Operators that compute tensors of tensors: no loops, no random numbers, no strings, no files."""
+"""The allowed operators, which compute tensors from tensors: no loops, no random numbers, no strings, no files."""
 
 _LONGEST_NUMBER = 70
-"""Bits of a number of ten bytes, which are the most there may be."""
+"""The maximum number of bits of a varint, which takes up to ten bytes."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
-# The numbers of fields, by message, as onnx.proto3 assigns them.
+# The field numbers of each message in onnx.proto3.
 _MODEL = {"ir_version": 1, "producer": 2, "producer_version": 3, "domain": 4, "version": 5, "doc": 6, "graph": 7}
 _OPSETS = 8
 _GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
@@ -73,7 +72,7 @@ _REASONS = {
 
 
 def check_graph(content: bytes) -> None:
-    """Reject a graph that holds anything but standard operators, with all weights inside.
+    """Reject a graph that contains anything but standard operators and its own weights.
 
     Parameters
     ----------
@@ -83,7 +82,7 @@ def check_graph(content: bytes) -> None:
     Raises
     ------
     ModelFolderError
-        If it is none, or anything in it is not allowed.
+        If the content is not an ONNX file, or contains anything that is not allowed.
     """
     graphs = []
     for number, value in _fields(memoryview(content)):
@@ -137,7 +136,7 @@ def _check_tensor(tensor: memoryview) -> None:
         _check_field("tensor", number, _TENSOR)
         if number == _TENSOR_DIMS:
             dims += [value] if isinstance(value, int) else _varints(value)
-    if math.prod(dims) > len(tensor):  # each number takes a byte at least
+    if math.prod(dims) > len(tensor):  # each number takes at least one byte
         _refuse(f"it has weights of the shape {brief(dims)}, but not that many numbers")
 
 
@@ -175,7 +174,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """Return a number of variable length, and where it ends."""
+    """Return a number of variable length, and the position after it."""
     value = shift = 0
     while at < len(message) and shift < _LONGEST_NUMBER:
         byte = message[at]

@@ -1,8 +1,8 @@
-"""The networks of classifiers as one function, from token ids and attention mask to calibrated probabilities.
+"""The networks of classifiers as one module that maps token ids and attention mask to calibrated probabilities.
 
-Classifiers are recognised by what they consist of, not by their class: one that is derived from
-`smalltext_torch.base.TorchModelBase`, has a method ``forward(network, batch)`` that returns logits, and whose
-state holds an `Encoder` or a `SentenceTokenizer`; or one with a linear head on the vectors of a sentence
+Classifiers are recognised by their parts, not by their class. Those that can be exported are derived from
+`smalltext_torch.base.TorchModelBase`, with a method ``forward(network, batch)`` that returns logits and a state
+that holds an `Encoder` or a `SentenceTokenizer`, or have a linear head on the embeddings of a sentence
 transformer.
 """
 
@@ -27,7 +27,7 @@ _TOO_SMALL = 1e-30
 
 @dataclass(frozen=True)
 class Exportable:
-    """What is exported: a network from token ids and mask to probabilities, and how texts become token ids."""
+    """What is exported: a network from token ids and mask to probabilities, and the tokenizer and its settings."""
 
     network: nn.Module
     tokenizer: str
@@ -35,7 +35,7 @@ class Exportable:
 
 
 class _Probabilities(nn.Module):
-    """A network with its loss, as one function."""
+    """A network followed by the conversion of logits to probabilities."""
 
     def __init__(self, network: nn.Module, classifier: Any, loss: Loss) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class _Probabilities(nn.Module):
 
 
 class _HeadOnVectors(nn.Module):
-    """A linear head on the vectors of a sentence transformer, which are divided by their length."""
+    """A linear head on the embeddings of a sentence transformer, scaled to unit length."""
 
     def __init__(self, body: nn.Module, head: Any, multi_label: bool, prompt_length: int | None) -> None:
         super().__init__()
@@ -69,12 +69,12 @@ class _HeadOnVectors(nn.Module):
 
 
 def exportable(classifier: Any) -> Exportable:
-    """Return what is to be exported of a fitted classifier.
+    """Return the parts of a fitted classifier that are exported.
 
     Raises
     ------
     UnsupportedError
-        If it has no network that reads token ids, or its tokenizer is not one of the tokenizers library.
+        If it has no network that reads token ids, or its tokenizer is not from the tokenizers library.
     NotFittedError
         If `fit` was not called.
     """
@@ -118,7 +118,7 @@ def _of_vectors(classifier: Any, encoder: Any, name: str) -> Exportable:
 
 
 def _on_cpu(network: nn.Module) -> nn.Module:
-    """Return a copy of a network on the CPU, in float32, in which adapters are merged into the weights."""
+    """Return a copy of a network on the CPU, in float32, with adapters merged into the weights."""
     copied: Any = copy.deepcopy(network).cpu().float()
     if hasattr(copied, "merge_and_unload"):
         copied = copied.merge_and_unload()

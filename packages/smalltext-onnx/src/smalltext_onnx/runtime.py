@@ -1,4 +1,4 @@
-"""The session of onnxruntime that computes a graph, created when it is needed."""
+"""The onnxruntime session that runs a graph, created on first use."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from smalltext_core.errors import ModelFolderError
 from smalltext_core.messages import one_line
 
 INPUTS = ("input_ids", "attention_mask")
-"""The inputs of a graph, int64 of shape (texts, longest)."""
+"""The inputs of a graph, int64 of shape (texts, tokens)."""
 
 OUTPUT = "probabilities"
-"""Its output, float32 of shape (texts, num_classes)."""
+"""The output of a graph, float32 of shape (texts, num_classes)."""
 
 _THREADS_VARIABLE = "OMP_NUM_THREADS"
 
 
 class Runtime:
-    """A graph, and the session that computes it; pickles and copies of it hold the graph alone.
+    """A graph, and the session that runs it; pickles and copies contain only the graph.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Runtime:
         The content of an ONNX file, which has been checked if it is not trusted.
     num_classes : int
     threads : int or None
-        The number of threads; None takes that of the environment, or leaves it to onnxruntime.
+        The number of threads; None means that of the environment, or else the default of onnxruntime.
     """
 
     def __init__(self, model: bytes, num_classes: int, threads: int | None) -> None:
@@ -41,7 +41,7 @@ class Runtime:
 
     @property
     def threads(self) -> int:
-        """The number of threads; 0 leaves it to onnxruntime."""
+        """The number of threads; 0 means the default of onnxruntime."""
         if self._threads is not None:
             return self._threads
         given = os.environ.get(_THREADS_VARIABLE, "").partition(",")[0].strip()
@@ -52,17 +52,17 @@ class Runtime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what is wrong is raised as well
+        options.log_severity_level = 4  # errors are raised as exceptions anyway
         options.use_deterministic_compute = True
-        # Threads that wait busily would slow down everything else on a machine that is shared.
+        # Busy-waiting threads would slow down everything else on a shared machine.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return onnxruntime.InferenceSession(self.model, options, providers=["CPUExecutionProvider"])
 
     def run(self, tokens: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the probabilities of a batch, shape (texts, num_classes); ModelFolderError if there are none."""
+        """Return the probabilities of a batch, shape (texts, num_classes), or raise ModelFolderError."""
         try:
             (proba,) = self._session.run([OUTPUT], dict(zip(INPUTS, (tokens, mask), strict=True)))
-        except Exception as error:  # the classes of onnxruntime's exceptions have no other base
+        except Exception as error:  # onnxruntime's exceptions have no more specific base class
             what = f"onnxruntime cannot compute the exported model: {one_line(str(error))}"
             raise ModelFolderError(f"{what}. It is damaged: export it again.") from error
         if proba.shape != (len(tokens), self._num_classes) or proba.dtype != np.float32:

@@ -1,4 +1,4 @@
-"""What an exported model consists of besides its graph: classes, thresholds, and how texts become token ids."""
+"""The settings of an exported model: classes, thresholds, and how texts become token ids."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ class TextSettings:
     max_length : int
         The maximum number of tokens of a text, special tokens included.
     before, after : int
-        The numbers of special tokens before and after a text.
+        The number of special tokens before and after a text.
     padding, filler : int
-        The ids of the tokens that pad a batch, and that stand for a text without any token.
+        The ids of the padding token, and of the token that represents a text without tokens.
     vocabulary_size : int
         The number of tokens that the model has an embedding for.
     prompt : str
-        What is put before each text.
+        A prefix of each text.
     windows : bool
-        Whether longer texts are divided into windows, whose probabilities are averaged, instead of truncated.
+        Whether longer texts are divided into windows, whose probabilities are averaged, instead of being
+        truncated.
     """
 
     max_length: int
@@ -51,19 +52,19 @@ class TextSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of an exported model, all of which its manifest holds.
+    """The settings of an exported model, which are stored in its manifest.
 
     Parameters
     ----------
     num_classes : int
     multi_label : bool
     threshold : float or tuple of float
-        The multi-label threshold of all classes, or of each.
+        The multi-label threshold of all classes, or one per class.
     calibration : Calibration or None
-        How the probabilities are calibrated; the graph does it.
+        The calibration of the probabilities, which is part of the graph.
     text : TextSettings
     export : mapping of str to JSON values
-        What was exported, with which versions and options, and the largest difference of probabilities.
+        What was exported, with which versions and options, and the largest difference between probabilities.
     """
 
     num_classes: int
@@ -74,7 +75,7 @@ class Settings:
     export: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a manifest holds."""
+        """Return the settings as stored in a manifest."""
         threshold = list(self.threshold) if isinstance(self.threshold, tuple) else self.threshold
         return {
             "num_classes": self.num_classes,
@@ -87,12 +88,12 @@ class Settings:
 
     @classmethod
     def from_manifest(cls, manifest: Manifest) -> Settings:
-        """Return the settings that a manifest holds; raise ModelFolderError if one is missing or out of range."""
+        """Return the settings in a manifest; raise ModelFolderError if one is missing or out of range."""
         saved = manifest.parameters
         multi_label = _flag(saved, "multi_label")
         num_classes = _number(saved, "num_classes", 1 if multi_label else 2, _MOST_CLASSES)
         if manifest.label_names is not None and len(manifest.label_names) != num_classes:
-            raise _refused("label_names", f"{len(manifest.label_names)} names", f"{num_classes}, one a class")
+            raise _refused("label_names", f"{len(manifest.label_names)} names", f"{num_classes}, one per class")
         given = saved.get("multi_label_threshold")
         try:
             threshold = check_thresholds(given, num_classes)

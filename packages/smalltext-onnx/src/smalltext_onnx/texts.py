@@ -1,4 +1,4 @@
-"""Texts as token ids, with the tokenizers library, and batches of them, with numpy."""
+"""Tokenization of texts with the tokenizers library, and batches of token ids in numpy."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from smalltext_core.messages import brief
 from smalltext_onnx.settings import TextSettings
 
 TOKENIZER = "tokenizer.json"
-"""The file of the tokenizer, in the format of the tokenizers library."""
+"""The tokenizer file, in the format of the tokenizers library."""
 
 Ids = NDArray[np.int64]
 
 _AT_ONCE = 256
-"""The number of texts tokenized in one call, whose output takes far more memory than the token ids."""
+"""The number of texts tokenized per call: the output of a call takes far more memory than the token ids."""
 
 _TOKENS = 640
-"""The maximum number of tokens in a batch, padding included: more is no faster on a CPU, and takes more memory."""
+"""The maximum number of tokens per batch, including padding: more are no faster on a CPU, and take more memory."""
 
 _MOST_TOKENS = 10_000_000
 _MOST_GROWTH = 10_000
 _GROWTH = {"BertNormalizer": 3, "ByteLevel": 4, "Lowercase": 2, "NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18}
-"""By how many times the steps of normalizers make a text longer at most, in characters; others do not."""
+"""The factor by which normalizer steps can lengthen a text at most, in characters; 1 for other steps."""
 
 
 class TextEncoder:
-    """Turns texts into token ids as the exported classifier did.
+    """Turns texts into token ids in the same way as the exported classifier.
 
     Parameters
     ----------
     tokenizer : str
-        The tokenizer as JSON, as the tokenizers library writes it. It has been checked if it is not trusted.
+        The tokenizer, in the JSON format of the tokenizers library. An untrusted one must have been checked.
     settings : TextSettings
     """
 
@@ -59,7 +59,7 @@ class TextEncoder:
     def encode(self, texts: Sequence[str]) -> tuple[list[Ids], NDArray[np.int64]]:
         """Return the token ids of texts, or of their windows, and the number of windows of each text.
 
-        InvalidInputError is raised if the model has no embedding for a token.
+        Raises InvalidInputError if the model has no embedding for a token.
         """
         settings = self.settings
         encoded = list(self._ids(texts))
@@ -88,12 +88,12 @@ class TextEncoder:
                 yield np.array(encoding.ids or [filler], dtype=np.int64)
 
     def _cut(self, ids: Ids) -> Ids:
-        """Truncate a text; special tokens at the end stay there."""
+        """Truncate a text, keeping the special tokens at its end."""
         most, after = self.settings.max_length, self.settings.after
         return ids if len(ids) <= most else np.concatenate([ids[: most - after], ids[len(ids) - after :]])
 
     def _windows(self, ids: Ids) -> list[Ids]:
-        """Divide a text into windows, each of which begins in the middle of the one before."""
+        """Divide a text into windows, each of which begins in the middle of the previous one."""
         settings = self.settings
         if len(ids) <= settings.max_length:
             return [ids]
@@ -104,7 +104,7 @@ class TextEncoder:
         return [np.concatenate([begin, inner[start : start + room], end]) for start in starts]
 
     def batches(self, encoded: Sequence[Ids]) -> Iterator[tuple[NDArray[np.intp], Ids, Ids]]:
-        """Yield row numbers, token ids and attention mask of batches of texts of similar length.
+        """Yield the row numbers, token ids and attention masks of batches of texts of similar length.
 
         Token ids and mask have the shape (texts, longest); texts are padded on the right.
         """
@@ -112,7 +112,7 @@ class TextEncoder:
         rows = np.argsort(lengths, kind="stable")
         start = 0
         while start < len(rows):
-            # Lengths ascend: the last text of a batch decides how many tokens the batch has with its padding.
+            # Lengths are ascending, so the last text of a batch determines its number of tokens including padding.
             candidates = lengths[rows[start : start + _TOKENS]]
             fitting = candidates * np.arange(1, len(candidates) + 1) <= _TOKENS
             stop = start + max(int(np.argmin(fitting)) if not fitting.all() else len(fitting), 1)
@@ -125,7 +125,7 @@ class TextEncoder:
 
 
 def mean_of_windows(proba: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the mean over the windows of each text, given how many windows each has."""
+    """Return the mean over the windows of each text, given the number of windows per text."""
     if len(proba) == len(counts):
         return proba
     sums = np.add.reduceat(proba, np.cumsum(counts) - counts, axis=0, dtype=np.float64)
@@ -133,7 +133,7 @@ def mean_of_windows(proba: NDArray[np.float32], counts: NDArray[np.int64]) -> ND
 
 
 def _encodable(text: str) -> str:
-    """Return a text in which half a surrogate pair, which no tokenizer takes, is the replacement character."""
+    """Return a text with the replacement character in place of lone surrogates, which no tokenizer accepts."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -144,7 +144,7 @@ def _encodable(text: str) -> str:
 def check_tokenizer(content: str) -> None:
     """Reject a tokenizer from an untrusted folder that would exhaust memory; raise ModelFolderError.
 
-    Token ids, replacements in texts, and special tokens around a text are limited. No tokenizer runs code.
+    Token ids, text replacements, and special tokens around a text are limited. A tokenizer cannot run code.
     """
     try:
         loaded = json.loads(content, object_pairs_hook=_without_duplicates)
@@ -161,7 +161,7 @@ def check_tokenizer(content: str) -> None:
     for number in ids:
         if type(number) is not int or not 0 <= number <= _MOST_TOKENS:
             raise _refused("a token has the id", number, f"whole numbers up to {_MOST_TOKENS}")
-    # The library takes lists in place of objects, too; what it writes is in one form.
+    # The tokenizers library also accepts lists in place of objects, but writes objects only.
     parts = {name: loaded.get(name) for name in ("normalizer", "post_processor")}
     bare = {**parts, "model": {"type": "WordLevel", "vocab": {}, "unk_token": ""}}
     read = json.loads(Tokenizer.from_str(json.dumps(bare)).to_str())
@@ -176,16 +176,16 @@ def check_tokenizer(content: str) -> None:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a key that occurs twice, of which the tokenizers library may take another value."""
+    """Reject duplicate keys, for which the tokenizers library may use another value."""
     if len(dict(pairs)) < len(pairs):
         raise ValueError("an object has the same key twice")
     return dict(pairs)
 
 
 def _check_growth(normalizer: Any) -> None:
-    """Reject a normalizer that makes texts thousands of times as long.
+    """Reject a normalizer that can make texts thousands of times as long.
 
-    From the last step to the first, it is computed how long a character can become in the steps from there on.
+    From the last step to the first, the length that a character can reach in the remaining steps is computed.
     """
     of_character: dict[str, int] = {}
     of_others = 1
@@ -203,11 +203,11 @@ def _check_growth(normalizer: Any) -> None:
 
 
 def _factor(step: dict[str, Any]) -> int:
-    """Return by how many times a step of a normalizer makes a text longer at most, but for what it inserts."""
+    """Return the factor by which a normalizer step can lengthen a text at most, apart from inserted text."""
     charsmap = base64.b64decode(step.get("precompiled_charsmap") or "")
     if not charsmap:
         return _GROWTH.get(step["type"], 1)
-    # The size of a trie, the trie, and then replacements of characters, each of which ends in a zero.
+    # The size of a trie, the trie, and zero-terminated replacements of characters.
     replacements = charsmap[4 + int.from_bytes(charsmap[:4], "little") :]
     return max(map(len, replacements.split(b"\0")))
 
@@ -217,7 +217,7 @@ def _objects(value: object) -> list[dict[str, Any]]:
 
 
 def _steps(step: Any, nested: str) -> Iterator[dict[str, Any]]:
-    """Yield a step of a tokenizer, or those that it consists of, in their order."""
+    """Yield a tokenizer step, or the steps of a sequence, in order."""
     if step and step["type"] == "Sequence":
         yield from chain.from_iterable(_steps(inner, nested) for inner in step[nested])
     elif step:
