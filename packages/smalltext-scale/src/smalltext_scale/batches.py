@@ -1,6 +1,6 @@
-"""The batches that engines pass: texts are read from one of their columns, and columns are added.
+"""The batches that engines pass: texts are read from one column, and the predictions are added as columns.
 
-A library is used only if the type of a batch comes from it, so that it has been imported already.
+A library is used only if the type of a batch comes from it, in which case it has already been imported.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Columns = Mapping[str, "Column"]
 
 
 class Column:
-    """Values of a column to add: names, numbers, or a list of either for each text."""
+    """The values of a column to add: names, numbers, or a list of either for each text."""
 
     def __init__(self, values: Any, *, kind: type, is_list: bool = False) -> None:
         self.values = values
@@ -49,7 +49,7 @@ class Column:
         return list(self.values.tolist() if isinstance(self.values, np.ndarray) else self.values)
 
     def as_array(self) -> Any:
-        """Return the values as an array of shape (n,): strings, float32, or objects where they are lists."""
+        """Return the values as an array of shape (n,): strings or float32, or objects if they are lists."""
         if self.kind is float and not self.is_list:
             return np.asarray(self.values, dtype=np.float32)
         values = self.as_list()
@@ -63,7 +63,7 @@ class Column:
 
 
 def read_texts(batch: Any, column: str) -> list[str]:
-    """Return the texts of a batch; InvalidInputError is raised for missing ones, and other kinds of batches."""
+    """Return the texts of a batch; raise InvalidInputError for missing texts and unsupported kinds of batches."""
     if isinstance(batch, Mapping):
         names = list(batch)
         if column not in names:
@@ -92,9 +92,9 @@ def column_names(batch: Any) -> list[Any]:
 
 
 def with_columns(batch: Any, added: Columns, text: str) -> Any:
-    """Return a batch of the same kind with columns added; the types of arrays follow those of the texts."""
+    """Return a batch of the same kind with columns added; their array types follow that of the text column."""
     if isinstance(batch, Mapping):
-        # A copy of a batch of datasets does not decode the columns that it has.
+        # Copying a batch of datasets does not decode its columns.
         extended = copy.copy(batch) if isinstance(batch, MutableMapping) else dict(batch)
         arrays = isinstance(batch[text], np.ndarray)
         for name, column in added.items():
@@ -141,7 +141,7 @@ def _with_arrow_arrays(pyarrow: Any, batch: Any, added: Columns) -> Any:
 
 
 def _kind(batch: Any) -> str:
-    """Return the library that a table comes from; InvalidInputError is raised for anything else."""
+    """Return the library that a table comes from; raise InvalidInputError for anything else."""
     roots = [base.__module__.partition(".")[0] for base in type(batch).__mro__]
     for library, names in (
         ("pandas", ("DataFrame",)),

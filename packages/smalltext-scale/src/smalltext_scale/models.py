@@ -1,4 +1,4 @@
-"""Saved models in a process: loaded once, however often the scorers that use them are unpickled."""
+"""The saved models of a process, each loaded once, however often the scorers that use it are unpickled."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class LoadedModel:
     digest: str | None
 
     def predict(self, texts: list[str], batch_size: int) -> tuple[Labels, Probabilities]:
-        """Return the class numbers and probabilities of texts, in order.
+        """Return the class numbers and probabilities of texts, in input order.
 
-        Several batches are made of texts of similar length, since a batch takes the time of its longest text.
+        Batches consist of texts of similar length, since the time of a batch depends on its longest text.
         """
         if len(texts) <= batch_size and sum(map(len, texts)) <= BATCH_CHARACTERS:
             return self._predict(texts)
@@ -74,7 +74,7 @@ class LoadedModel:
 
 
 def _batches(texts: Sequence[str], order: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Divide rows, which are sorted by length, into batches bounded in number and in length."""
+    """Divide rows, which are sorted by length, into batches with a limited number of texts and of characters."""
     batch: list[int] = []
     characters = 0
     for row in order:
@@ -92,7 +92,7 @@ _lock = threading.Lock()
 
 
 def _forget() -> None:
-    """Begin a forked process without models, which may be on a GPU, and with a lock that no thread holds."""
+    """Clear the models, which may be on a GPU, and the lock, which a thread may hold, in a forked process."""
     global _lock
     _loaded.clear()
     _lock = threading.Lock()
@@ -103,13 +103,13 @@ if hasattr(os, "register_at_fork"):
 
 
 def loaded_model(source: ModelSource, digest: str | None = None) -> LoadedModel:
-    """Return the model of a folder, which is loaded once a process, and again after it was saved again.
+    """Return the model in a folder, which is loaded once per process, and again if another model was saved there.
 
     Parameters
     ----------
     source : ModelSource
     digest : str, optional
-        The digest of the manifest that is expected; ModelFolderError is raised for another one.
+        The expected digest of the manifest; ModelFolderError is raised if it differs.
     """
     with _lock:
         present = source.digest()
@@ -128,7 +128,7 @@ def loaded_model(source: ModelSource, digest: str | None = None) -> LoadedModel:
 
 
 def class_names(source: ModelSource, num_classes: int) -> LabelNames:
-    """Return the names of the classes of a model, which are their numbers if it has none."""
+    """Return the class names of a model; if it has none, the class numbers as strings."""
     names = read_manifest(source.folder, verify=False).names
     return names or LabelNames(tuple(str(number) for number in range(num_classes)))
 
@@ -147,6 +147,6 @@ def _load(source: ModelSource) -> LoadedModel:
         options[name] = value
     classifier = load(source.folder, **options)
     if source.digest() != digest:
-        return _load(source)  # another model was saved meanwhile
+        return _load(source)  # another model was saved in the meantime
     names = class_names(source, classifier.num_classes)
     return LoadedModel(classifier, names, bool(classifier.multi_label), digest)

@@ -1,4 +1,4 @@
-"""`BatchScorer`: labels batches of texts with a saved model, in any engine that maps a callable over batches."""
+"""`BatchScorer`, which labels batches of texts with a saved model in any engine that maps a callable over them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Prediction(NamedTuple):
     Parameters
     ----------
     label : str or list of str
-        The name of its class; of a multi-label model a list, which may be empty.
+        The name of the predicted class; for multi-label models a list of names, which may be empty.
     score : float or list of float
         The probability of the label, or of each label.
     proba : dict of str to float, optional
@@ -56,9 +56,10 @@ class Prediction(NamedTuple):
 class BatchScorer:
     """Label batches of texts with a saved model, in an engine that maps a callable over batches.
 
-    A scorer holds its arguments alone. The model is loaded by the first call in a process, once for all scorers of
-    this model there, and is never pickled: engines send a few hundred bytes to a worker. If another model was
-    saved to the folder since a scorer was pickled, workers raise an error instead of mixing the two.
+    A scorer holds only its arguments. The first call in a process loads the model, which all scorers of the
+    process share. The model is never pickled, so engines send only a few hundred bytes to a worker. If another
+    model has been saved to the folder since a scorer was pickled, workers raise an error instead of mixing the
+    two.
 
     Parameters
     ----------
@@ -70,22 +71,22 @@ class BatchScorer:
         The columns to add: the name of the class, and its probability as float32. Both hold lists if the model is
         multi-label.
     proba : bool, default=False
-        Whether to add a column ``proba_<class>`` of float32 for each class, too.
+        Whether to also add a float32 column ``proba_<class>`` for each class.
     device : str, optional
-        The device to compute on, such as "cuda", for backends that offer the choice; by default the best one.
+        The inference device, such as "cuda", for backends that support several; by default the best one available.
     batch_size : int, optional
-        The maximum number of texts that are predicted at a time, by default 4,096; and 8,000,000 characters at
-        most. Larger batches are divided, sorted by length.
+        The maximum number of texts predicted at a time, by default 4,096, with at most 8,000,000 characters.
+        Larger batches are sorted by length and divided.
     trusted : sequence of str, default=()
-        Types in the model that are loaded although they are not known to be safe, as for `SklearnClassifier.load`.
+        Types in the model to load although they are not known to be safe, as for `SklearnClassifier.load`.
 
     Raises
     ------
     InvalidInputError
-        If an argument is not allowed. When called: if the batch has no column of texts, has a column to add
-        already, or has a text that is not a string (None, NaN).
+        If an argument is invalid. When called: if the text column is missing, a column to add already exists, or a
+        text is not a string (None, NaN).
     ModelFolderError
-        When called: if the folder is no saved model, is damaged, or holds another model than it did.
+        When called: if the folder is not a saved model, is damaged, or holds a different model than before.
 
     Examples
     --------
@@ -129,7 +130,7 @@ class BatchScorer:
             object.__setattr__(self, name, value)
 
     def __call__(self, batch: Any) -> Any:
-        """Return a batch with the predictions for its texts as further columns.
+        """Return a batch with the predictions for its texts as additional columns.
 
         Parameters
         ----------
@@ -167,20 +168,20 @@ class BatchScorer:
     ) -> Iterator[Prediction]:
         """Label a stream of texts, which may be infinite, in constant memory.
 
-        Texts are read in windows: 16 batches each, by default 1,024 texts, and 8,000,000 characters at most.
-        Within a window they are predicted by length, since a batch takes the time of its longest text.
+        Texts are read in windows of 16 batches, by default of 1,024 texts, with at most 8,000,000 characters.
+        Within a window they are sorted by length, since the time of a batch depends on its longest text.
 
         Parameters
         ----------
         texts : iterable of str
             A list, a generator, a column of a table: anything that yields texts one by one.
         batch_size : int, optional
-            The maximum number of texts that are predicted at a time; by default that of the scorer, else a window.
+            The maximum number of texts predicted at a time; by default that of the scorer, or else a whole window.
         workers : int, optional
-            The number of processes that predict; by default this one alone, or one for each device. Each loads the
-            model, and gets a window at a time.
+            The number of worker processes; by default only the current process, or one per device. Each worker
+            loads the model and gets one window at a time.
         devices : str or sequence of str, optional
-            The devices to divide the processes among: "all" CUDA devices, or "cuda:0,cuda:1".
+            The devices to distribute the workers over: "all" CUDA devices, or "cuda:0,cuda:1".
 
         Yields
         ------
@@ -190,9 +191,9 @@ class BatchScorer:
         Raises
         ------
         InvalidInputError
-            If a text is not a string, or an argument is not allowed.
+            If a text is not a string, or an argument is invalid.
         WorkerError
-            If a process ends early, for example because memory runs out. No prediction is skipped.
+            If a worker process ends early, for example because memory runs out. No prediction is skipped.
 
         Examples
         --------
@@ -220,16 +221,16 @@ class BatchScorer:
         workers: int | None = None,
         devices: str | Sequence[str] | None = None,
     ) -> Iterator[tuple[list[str], tuple[Labels, Probabilities]]]:
-        """Predict class numbers and probabilities of lists of texts, for programs that write them in other forms.
+        """Predict class numbers and probabilities for lists of texts, for programs with their own output format.
 
         Parameters
         ----------
         chunks : iterable of list of str
-            The texts, in lists that fit into memory. With several processes, two for each are read ahead.
+            The texts, in lists that fit into memory. With several workers, two lists per worker are read ahead.
         workers : int, optional
-            The number of processes that predict, as for `predict_iter`.
+            The number of worker processes, as for `predict_iter`.
         devices : str or sequence of str, optional
-            The devices to divide the processes among, as for `predict_iter`.
+            The devices to distribute the workers over, as for `predict_iter`.
 
         Yields
         ------
@@ -277,7 +278,7 @@ class BatchScorer:
     ) -> Iterator[Prediction]:
         classes: LabelNames | None = None
         for _, (labels, proba) in scored:
-            classes = classes or class_names(self._source(), proba.shape[1])  # not of a model that is loaded here
+            classes = classes or class_names(self._source(), proba.shape[1])  # without loading the model here
             names, scores = _labels_and_scores(classes, labels, proba)
             for name, score, row in zip(names, _as_list(scores), proba, strict=True):
                 by_name = dict(zip(classes.names, row.tolist(), strict=True)) if self.proba else None
@@ -304,13 +305,13 @@ class BatchScorer:
                 raise InvalidInputError("output", given, "names of columns that the batch does not have", advice)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled: the arguments, and a hash that identifies the model."""
+        """Return the state to pickle: the arguments, and a hash that identifies the model."""
         model: LoadedModel | None = self.__dict__["_model"]
         digest = self.__dict__["_digest"] or (self._source().digest() if model is None else model.digest)
         return {**self.__dict__, "_model": None, "_digest": digest}
 
     def __dask_tokenize__(self) -> object:
-        """Return what identifies the results for Dask, which reuses those of an equal token."""
+        """Return a token that identifies the results for Dask, which reuses results with equal tokens."""
         return type(self).__qualname__, sorted(self.__getstate__().items())
 
 
@@ -331,7 +332,7 @@ def _positive(value: int) -> int:
 
 
 def _labels_and_scores(classes: LabelNames, labels: Labels, proba: Probabilities) -> tuple[list[Any], Any]:
-    """Return the name or names of each text's label, and their probabilities."""
+    """Return the class name or names predicted for each text, and their probabilities."""
     names = classes.decode(labels)
     if not is_multi_label(labels):
         return names, proba[np.arange(len(proba)), labels]
@@ -343,7 +344,7 @@ def _as_list(scores: Any) -> list[Any]:
 
 
 def _windows(texts: Iterable[str], size: int) -> Iterator[list[str]]:
-    """Divide a stream into windows that are bounded in number and in length."""
+    """Divide a stream into windows with a limited number of texts and of characters."""
     window: list[str] = []
     characters = 0
     for row, text in enumerate(texts):

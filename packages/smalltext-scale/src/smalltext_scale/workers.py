@@ -1,4 +1,4 @@
-"""Several processes that predict with one model each, for one machine with several cores or GPUs."""
+"""Worker processes that predict with one model each, for a machine with several cores or GPUs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SECONDS_TO_END = 5.0
 
 
 class WorkerError(SmallTextError, RuntimeError):
-    """A worker process ended before it had returned its predictions; nothing of its batch was yielded.
+    """A worker process ended before it returned its predictions; no prediction of its batch was yielded.
 
     Examples
     --------
@@ -40,7 +40,7 @@ class WorkerError(SmallTextError, RuntimeError):
 
 
 def device_names(devices: str | Sequence[str] | None) -> list[str] | None:
-    """Return the devices of ``"all"`` (each CUDA device), of ``"cuda:0,cuda:1"`` or of a sequence of names.
+    """Return the devices given as ``"all"`` (each CUDA device), as ``"cuda:0,cuda:1"`` or as a sequence of names.
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ def _cuda_devices() -> int:
 def worker_devices(
     workers: int | None, devices: str | Sequence[str] | None, device: str | None
 ) -> list[str | None]:
-    """Return the device of each worker process; an empty list if this process is to do the work.
+    """Return the device of each worker process; an empty list if the current process does the work.
 
-    Without `workers`, there is one for each of `devices`; without `devices`, all use `device`.
+    Without `workers`, there is one worker per device; without `devices`, all use `device`.
     """
     if workers is not None and (not is_whole(workers) or workers < 1):
         raise InvalidInputError("workers", brief(workers), "an int, 1 or above, or None")
@@ -90,7 +90,7 @@ def worker_devices(
 
 @dataclass
 class _Worker:
-    """A process, and the number of the batch that it works on."""
+    """A process, and the number of the batch that it is working on."""
 
     process: BaseProcess
     connection: Connection
@@ -103,18 +103,18 @@ def predict_in_processes(
 ) -> Iterator[tuple[list[str], Scores]]:
     """Yield each batch of texts with its predictions, in order.
 
-    Processes are spawned. Each gets a batch at a time, and at most two batches a process are held here.
+    Processes are spawned. Each gets one batch at a time, and at most two batches per process are held in memory.
 
     Parameters
     ----------
     predictors : sequence of callable
-        What each process calls; it is pickled.
+        The function that each process calls; it is pickled.
     batches : iterable of list of str
 
     Raises
     ------
     WorkerError
-        If a process ends early. Its other exceptions are raised as they are.
+        If a process ends early. Exceptions raised in a process are reraised unchanged.
     """
     workers = _started(predictors)
     waiting = enumerate(batches)
@@ -163,9 +163,9 @@ def _started(predictors: Sequence[Predict]) -> list[_Worker]:
 
 @contextmanager
 def _threads_of_children(threads: int) -> Iterator[None]:
-    """Limit the threads of processes that are started meanwhile, unless the user has chosen a number.
+    """Limit the threads of processes started within this context, unless the user has set a number.
 
-    Libraries read these variables when they are imported, which is before any code of this package runs there.
+    Libraries read these variables on import, before any code of this package runs in the process.
     """
     if any(name in os.environ for name in _THREADS):
         yield
@@ -187,7 +187,7 @@ def _send(worker: _Worker, number: int, batch: list[str]) -> None:
 
 
 def _receive(workers: Sequence[_Worker], scores: dict[int, Scores]) -> None:
-    """Wait until a worker answers, and take the answers that are there."""
+    """Wait until at least one worker answers, and receive all available answers."""
     ready = wait([one.connection for one in workers if one.batch is not None])
     for worker in workers:
         if worker.batch is None or worker.connection not in ready:
@@ -221,8 +221,8 @@ def _died(worker: _Worker) -> WorkerError:
 
 
 def _work(connection: Connection, pickled: bytes) -> None:
-    """Answer batches until the connection is closed: (True, scores) or (False, the exception)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the parent, too, which ends this
+    """Answer batches with (True, scores) or (False, exception) until the connection is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C also reaches the parent, which ends this process
     predict = cast("Predict", pickle.loads(pickled))  # noqa: S301 - from the process that started this one
     with suppress(EOFError, OSError):
         while True:
