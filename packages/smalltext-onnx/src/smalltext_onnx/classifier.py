@@ -116,8 +116,11 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         Parameters
         ----------
         classifier : AnyClassifier
-            A fitted classifier of transformers or setfit, or of embeddings with a sentence transformer. opset :
-            int, default=17 The ONNX opset version. Raises
+            A fitted classifier of transformers or setfit, or of embeddings with a sentence transformer.
+        opset : int, default=17
+            The ONNX opset version.
+
+        Raises
         ------
         UnsupportedError
             If the classifier cannot be exported, or the exported one would not give the same probabilities.
