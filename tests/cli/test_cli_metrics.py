@@ -220,7 +220,7 @@ def test_scores_become_json_without_nan_and_without_warnings(multi_label):
 
 
 def test_as_dict_refuses_a_wrong_number_of_names():
-    with pytest.raises(InvalidInputError, match="names: got 1 names; allowed: 2, one a class"):
+    with pytest.raises(InvalidInputError, match="names: got 1 names; allowed: 2, one per class"):
         score(np.array([0]), np.array([[1.0, 0.0]]), multi_label=False).as_dict(["a"])
 
 

@@ -1,4 +1,4 @@
-"""``python -m smalltext_cli`` is the `smalltext` command."""
+"""Run the `smalltext` command as ``python -m smalltext_cli``."""
 
 from smalltext_cli.app import main
 

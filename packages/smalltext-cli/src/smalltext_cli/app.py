@@ -1,4 +1,4 @@
-"""The `smalltext` command: its sub-commands, its exit codes and error messages."""
+"""The `smalltext` command: its subcommands, exit codes and error messages."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ _LONGEST_MESSAGE = 4000
 _INTERRUPTED = 128 + signal.SIGINT
 
 TRACEBACK_VARIABLE = "SMALLTEXT_TRACEBACK"
-"""If this environment variable is set, an error ends in a traceback, which shows its cause."""
+"""If this environment variable is set, errors are shown with a traceback."""
 
-# What typer raises for options that it cannot read; depending on its version it is click's or its own.
+# What typer raises for invalid options: a class of click or of its own, depending on its version.
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
 _COMMANDS: dict[str, dict[str, tuple[Callable[..., None], str]]] = {
@@ -71,18 +71,18 @@ _COMMANDS: dict[str, dict[str, tuple[Callable[..., None], str]]] = {
         "new-plugin": (new_plugin, "Write a plugin with a working classifier and its tests."),
     },
 }
-"""The commands by the heading that help lists them under, each with a line that fits into 80 columns."""
+"""The commands by their heading in the help, each with a description that fits into 80 columns."""
 
 
 _ONE_PROCESS = ("audit", "check", "compare", "demo", "simulate", "suggest")
-"""The commands that train classifiers, which the processes of a launcher would do at cross purposes."""
+"""Commands that train classifiers in one process, and must not be started in several by a launcher."""
 
 
 class _Command(typer.core.TyperCommand):
-    """A command whose help shows its own option as the flag that it is."""
+    """A command that shows ``--help`` without a type in its help."""
 
     def get_help_option(self, ctx: Any) -> Any:
-        """Return the option without a type."""
+        """Return the help option without a type."""
         option = super().get_help_option(ctx)
         if option is not None:
             option.metavar = ""
@@ -90,10 +90,10 @@ class _Command(typer.core.TyperCommand):
 
 
 class _TableOfContents(typer.core.TyperGroup):
-    """The command, whose help fits on a screen of 24 lines and 80 columns."""
+    """The `smalltext` command, with help that fits on a screen of 24 lines and 80 columns."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
-        """Write the help: usage, the commands under their headings, and the options."""
+        """Write the help: usage, commands by heading, and options."""
         lines = ["Usage: smalltext COMMAND [OPTIONS]    Text classifiers for small data."]
         for panel, commands in _COMMANDS.items():
             lines.append(typer.style(panel, bold=True))
@@ -154,13 +154,13 @@ def _common(
 
 
 def main() -> None:
-    """Run the command, and end with exit code 2 and one line on standard error if the user can set it right."""
+    """Run the command; errors that the user can fix end with exit code 2 and one line on standard error."""
     _write_utf8(sys.stdout)
     signal.signal(signal.SIGTERM, _leave)
     warnings.showwarning = _show_warning
     try:
         code = app(standalone_mode=False, prog_name="smalltext")
-        if code == _INTERRUPTED:  # as newer versions of typer return it
+        if code == _INTERRUPTED:  # returned by newer versions of typer
             raise typer.Abort
         raise SystemExit(code)
     except SmallTextError as error:
@@ -181,7 +181,7 @@ def main() -> None:
 
 
 def _hint(error: Any) -> str:
-    """Return a sentence on the classifiers that there are, if none is given, or on the files that are too many."""
+    """Return a hint: the installed classifiers, if none was given, or what to do about extra files."""
     if "unexpected extra argument" in error.format_message():
         return " DATA is one file. Join several into one first; `smalltext predict` alone reads several."
     if getattr(getattr(error, "param", None), "name", None) != "classifier":
@@ -190,13 +190,13 @@ def _hint(error: Any) -> str:
 
 
 def _write_utf8(stream: TextIO) -> None:
-    """Let results be UTF-8 in a file or a pipe, whatever the locale is."""
+    """Write results to files and pipes as UTF-8, regardless of the locale."""
     if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
         stream.reconfigure(encoding="utf-8")
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
-    """End like an exception, so that temporary files are removed."""
+    """Exit by raising an exception, so that temporary files are removed."""
     raise SystemExit(128 + number)
 
 
@@ -222,7 +222,7 @@ def _fail(message: str, code: int) -> NoReturn:
 
 
 def _say(message: str) -> None:
-    """Write one line to standard error, in which nothing controls the terminal."""
+    """Write one line to standard error, with control characters escaped."""
     sys.stderr.write(one_line(re.sub(r"[ \t\r\n]+", " ", message), _LONGEST_MESSAGE) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""The charts of the report: accuracy, scores of each class, confusion matrix and calibration."""
+"""The charts of the report: accuracy, scores per class, confusion matrix and calibration."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from smalltext_cli.svg import (
 )
 
 MAX_BARS = 30
-"""A bar chart shows this many classes; the table beside it shows all."""
+"""The maximum number of classes in a bar chart; the table next to it shows all."""
 
 MAX_MATRIX_CLASSES = 20
-"""A confusion matrix of more classes is not legible."""
+"""The maximum number of classes in a confusion matrix, which is illegible with more."""
 
 _OUTCOMES = (("found", "true positives"), ("missed", "false negatives"), ("false-alarms", "false positives"))
 _WIDTH = 426.0
@@ -38,7 +38,7 @@ _FONT = 12.0
 _MAX_BAR_LABEL = 120.0
 _MAX_MATRIX_LABEL = 108.0
 _SIN_45 = 1 / sqrt(2)  # the column labels of the confusion matrix are rotated by 45 degrees
-_DARK_CELL = 0.6  # from this share on, a cell is so dark that its number is written in the page's colour
+_DARK_CELL = 0.6  # from this share on, cells are so dark that their numbers are written in the background colour
 _TOP, _BOTTOM, _LEFT, _RIGHT = 46.0, 350.0, 52.0, 408.0  # the plotting area of the calibration charts
 _CONFIDENCE = Scale(0, 1, _LEFT, _RIGHT)
 
@@ -65,13 +65,13 @@ def accuracy_chart(accuracy: float, interval: tuple[float, float], baseline: flo
 
 
 def lowest_f1_first(per_class: Sequence[ClassScores]) -> list[int]:
-    """Return the numbers of the classes that occur, by F1, the lowest first; `MAX_BARS` at most."""
+    """Return the numbers of the classes that occur, at most `MAX_BARS`, in ascending order of F1."""
     occurring = [k for k, one in enumerate(per_class) if one.support or one.predicted]
     return sorted(occurring, key=lambda k: (per_class[k].f1, k))[:MAX_BARS]
 
 
 def class_scores_chart(per_class: Sequence[ClassScores], names: Sequence[str]) -> Markup:
-    """Draw precision, recall and F1 of each class, the lowest F1 first."""
+    """Draw precision, recall and F1 of each class, in ascending order of F1."""
     order = lowest_f1_first(per_class)
     left = _label_column(names, order)
     scale = Scale(0, 1, left, _WIDTH - 46)
@@ -99,7 +99,7 @@ def decisions_chart(
 ) -> Markup:
     """Draw the true positives, false negatives and false positives of each class of a multi-label problem.
 
-    `confusion` has shape (C, 2, 2): for each class, rows are the truth and columns the prediction.
+    `confusion` has shape (C, 2, 2): for each class, rows are true labels and columns predicted ones.
     """
     order = lowest_f1_first(per_class)
     left = _label_column(names, order)
@@ -137,14 +137,15 @@ def _row_label(name: str, left: float, middle: float) -> Markup:
 
 
 def confusion_heatmap(matrix: NDArray[np.int64], names: Sequence[str], totals: NDArray[np.int64]) -> Markup:
-    """Draw a confusion matrix: rows are the truth, columns the prediction, colours the share of the row.
+    """Draw a confusion matrix: rows are true classes, columns predicted ones, and colours the share of the row.
 
     Parameters
     ----------
     matrix : ndarray of int64, shape (C, C)
     names : sequence of str
     totals : ndarray of int64, shape (C,)
-        Texts of each true class; more than the row sums if the matrix is part of a larger one.
+        The number of texts of each true class, which is more than the row sum if the matrix is part of a larger
+        one.
     """
     count = len(matrix)
     side = 84.0 if count <= 3 else 56.0 if count <= 6 else 40.0 if count <= 10 else 34.0
@@ -186,7 +187,7 @@ def _matrix_cell(
 
 
 def reliability_diagram(bins: Sequence[ReliabilityBin], error: float, *, multi_label: bool) -> Markup:
-    """Draw the accuracy of predictions by their confidence, with 95 % intervals and the calibration error.
+    """Draw the accuracy of predictions by confidence, with 95 % confidence intervals and the calibration error.
 
     With `multi_label`, the confidence is the probability of each class rather than of the predicted one.
     """
@@ -211,7 +212,7 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], error: float, *, multi_l
 
 
 def confidence_histogram(bins: Sequence[ReliabilityBin], *, multi_label: bool) -> Markup:
-    """Draw how many predictions have each confidence, the right ones apart from the wrong ones."""
+    """Draw a histogram of the confidence of predictions, with correct and wrong ones in separate colours."""
     highest = max(one.count for one in bins)
     ticks = nice_ticks(highest)
     counts = Scale(0, max(ticks[-1], highest), _BOTTOM, _TOP)

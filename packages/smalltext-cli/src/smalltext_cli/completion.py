@@ -1,4 +1,4 @@
-"""What the shell completes: classifiers, folders of models, query strategies, and parameters of ``--set``."""
+"""Shell completion of classifiers, model folders, query strategies, and parameters of ``--set``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from smalltext_core.saving import MANIFEST
 
 
 def classifier_names(incomplete: str) -> list[tuple[str, str]]:
-    """Return the classifiers whose names begin so, with what they are."""
+    """Return the classifiers whose names begin with `incomplete`, with their summaries."""
     return [(name, spec.summary) for name, spec in classifiers().items() if name.startswith(incomplete)]
 
 
 def model_folders(incomplete: str) -> list[str]:
-    """Return the model folders whose paths begin so, and the other folders, which may hold some."""
+    """Return the folders whose paths begin with `incomplete`: models, and others that may contain models."""
     folder, slash, name = incomplete.rpartition("/")
     try:
         found = sorted(path for path in Path(folder or (slash or ".")).expanduser().iterdir() if path.is_dir())
@@ -32,17 +32,17 @@ def model_folders(incomplete: str) -> list[str]:
 
 
 def classifiers_and_models(incomplete: str) -> list[str | tuple[str, str]]:
-    """Return what `smalltext info` takes."""
+    """Return classifiers and model folders, both of which `smalltext info` accepts."""
     return [*classifier_names(incomplete), *model_folders(incomplete)]
 
 
 def listed_classifiers(incomplete: str) -> list[tuple[str, str]]:
-    """Return classifiers for a list with commas, whose last name is completed; those given before are left out."""
+    """Return completions of the last name in a comma-separated list of classifiers, except listed ones."""
     return _listed(incomplete, {name: spec.summary for name, spec in classifiers().items()})
 
 
 def listed_strategies(incomplete: str) -> list[tuple[str, str]]:
-    """Return query strategies for a list with commas, or for one name."""
+    """Return completions of a query strategy, or of the last one in a comma-separated list."""
     from smalltext_cli.compare.strategies import STRATEGIES
 
     return _listed(incomplete, {name: one.library for name, one in STRATEGIES.items()})
@@ -59,7 +59,7 @@ def _listed(incomplete: str, known: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def named_settings(incomplete: str) -> list[tuple[str, str]]:
-    """Return the parameters of all classifiers, as ``NAME.key=``; without a dot, the names with one."""
+    """Return the parameters of a classifier as ``NAME.key=``, or all classifiers as ``NAME.`` before the dot."""
     name, dot, key = incomplete.partition(".")
     if not dot:
         return [(f"{found}.", meaning) for found, meaning in classifier_names(name)]
@@ -67,8 +67,8 @@ def named_settings(incomplete: str) -> list[tuple[str, str]]:
 
 
 def settings(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """Return the parameters, as ``name=``, that begin so, of the classifier that is given before."""
-    # An argument is not parsed yet where the value of an option is missing at the end, as it is here.
+    """Return the parameters that begin with `incomplete`, as ``name=``, of the classifier on the command line."""
+    # Arguments are not parsed yet if the value of the last option is missing, as it is here.
     name = next(iter(context.args), None)
     return _parameters(context.params.get("classifier") or context.params.get("name") or name, incomplete)
 

@@ -1,4 +1,4 @@
-"""The errors of the command, and its output: results to standard output, messages to standard error."""
+"""The errors and the output of the command: results go to standard output, messages to standard error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MAX_GUESS = 1_000
 
 
 class InputFileError(SmallTextError, ValueError):
-    """A file of texts cannot be read: the file and line, the problem there, and the next step.
+    """A file of texts cannot be read; the message has the file and line, the problem, and the next step.
 
     Examples
     --------
@@ -48,7 +48,7 @@ class InputFileError(SmallTextError, ValueError):
 
 
 class MissingColumnError(InputFileError):
-    """A file has no column, or key, of a name; `column` is that name."""
+    """A file lacks a column or key; `column` is its name."""
 
     def __init__(self, place: str, problem: str, next_step: str, column: str) -> None:
         super().__init__(place, problem, next_step)
@@ -60,15 +60,15 @@ class OutputError(SmallTextError, OSError):
 
 
 class UsageError(SmallTextError, ValueError):
-    """Options contradict one another, or the classifier or data that they are for."""
+    """Options contradict one another, or do not apply to the classifier or the data."""
 
 
 def missing_column(
     name: str, number: int, columns: Sequence[str], found: Iterable[str], hint: str = ""
 ) -> MissingColumnError:
-    """Return the error for a file without one of the columns to read, naming those that it has and the nearest.
+    """Return the error for a missing column, which lists the existing columns and the most similar name.
 
-    `columns` are those of the texts, the labels and the weights, or the first of these; `number` is that of the
+    `columns` are the columns of the texts, labels and weights, or the first of these; `number` is the index of the
     missing one.
     """
     column, option = columns[number], ("--text-column", "--label-column", "--weight-column")[number]
@@ -85,7 +85,7 @@ def missing_column(
 
 @contextmanager
 def errors_of_classifier(name: str) -> Iterator[None]:
-    """Name the classifier that refused a value, in one line."""
+    """Turn an error of a classifier into one line that names the classifier."""
     try:
         yield
     except SmallTextError:
@@ -108,7 +108,7 @@ def counted(count: int, unit: str) -> str:
 
 
 def listed_names(names: Sequence[str], most: int = 20) -> str:
-    """List the first names of columns or classes."""
+    """List up to `most` names of columns or classes."""
     return ", ".join(map(shown_name, names[:most])) + (", ..." if len(names) > most else "")
 
 
@@ -132,7 +132,7 @@ def _printable_console(*, stderr: bool) -> Console:
     class PrintableConsole(Console):
         def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
             for segment in super().render(renderable, options):
-                # Segments with a control are the console's own: they hide the cursor, or move it.
+                # Control segments come from the console itself, and hide or move the cursor.
                 safe = segment.text if segment.control else printable(segment.text, None, keep="\n")
                 yield Segment(safe, segment.style, segment.control)
 
@@ -140,14 +140,14 @@ def _printable_console(*, stderr: bool) -> Console:
 
 
 def plain(text: str, limit: int = LIMIT, *, style: str = "") -> Text:
-    """Return a text for a cell or a line, escaped and shortened before rich measures its width for the column."""
+    """Return a text for a cell or a line, escaped and shortened before rich measures the column width."""
     from rich.text import Text
 
     return Text(printable(text, limit), style=style)
 
 
 def new_table(*headers: str, left: tuple[int, ...] = (0,), **options: Any) -> Table:
-    """Return an empty table without borders, whose columns are aligned to the right except for some."""
+    """Return an empty table without borders, with right-aligned columns except for those in `left`."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, **{"padding": (0, 2, 0, 0), **options})
@@ -157,10 +157,10 @@ def new_table(*headers: str, left: tuple[int, ...] = (0,), **options: Any) -> Ta
 
 
 def print_columns(headers: Sequence[str], rows: Sequence[Sequence[str]], *, names: int = 1) -> None:
-    """Print a result as columns, the first of which are names to be typed, which are never cut or broken.
+    """Print a result as columns; the first `names` columns hold names to type, and are never cut or wrapped.
 
-    On a terminal, the last column is wrapped; where that leaves it less than half of the width, it is printed
-    below. Elsewhere, a row is a line, for programs such as grep.
+    On a terminal, the last column is wrapped, or printed on lines of its own if it gets less than half of the
+    width. Otherwise, each row is one line, for programs such as grep.
     """
     console = results()
     shown = [[printable(cell, 4 * LIMIT) for cell in row] for row in rows]
@@ -183,13 +183,13 @@ def print_columns(headers: Sequence[str], rows: Sequence[Sequence[str]], *, name
 
 
 def launched_processes() -> int:
-    """Return the number of processes that a launcher such as torchrun started to train together; 1 without one."""
+    """Return the number of training processes that a launcher such as torchrun started; 1 without a launcher."""
     count = os.environ.get("WORLD_SIZE", "")
     return max(int(count), 1) if count.isdecimal() else 1
 
 
 def process_number() -> int:
-    """Return the number of this one of the `launched_processes`; that of the main one, which reports, is 0."""
+    """Return the rank of this process among the `launched_processes`; the main process, which reports, has 0."""
     number = os.environ.get("RANK", "")
     return int(number) if launched_processes() > 1 and number.isdecimal() else 0
 
@@ -202,9 +202,9 @@ def check_one_process(command: str) -> None:
 
 
 def set_verbosity(*, quiet: bool = False, verbose: bool = False) -> None:
-    """Leave out progress and notes, or print the log of the packages to standard error as well.
+    """Omit progress and notes, or also print the log of the packages to standard error.
 
-    UsageError is raised if both are asked for. A process that is not the main one prints nothing.
+    UsageError is raised if both are given. Processes other than the main one print nothing.
     """
     if quiet and verbose:
         raise UsageError("--quiet and --verbose contradict each other. Give one of them.")
@@ -220,12 +220,12 @@ def set_verbosity(*, quiet: bool = False, verbose: bool = False) -> None:
 
 
 def print_message(text: str) -> None:
-    """Print a line to standard error as it is: neither markup nor wrapped."""
+    """Print a line to standard error verbatim, without markup and wrapping."""
     messages().print(text, markup=False, soft_wrap=True)
 
 
 def print_line(text: str = "", *, style: str = "") -> None:
-    """Print a line of a result as it is: neither markup nor wrapped."""
+    """Print a line of a result verbatim, without markup and wrapping."""
     results().print(text, markup=False, soft_wrap=True, style=style)
 
 
@@ -233,12 +233,12 @@ _kept: list[str] = []
 
 
 def say_if_interrupted(sentence: str) -> None:
-    """Remember what to say if the command is interrupted from now on: what is kept, or as it was."""
+    """Set the sentence to print if the command is interrupted from now on: what is kept or unchanged."""
     _kept[:] = [sentence]
 
 
 def kept_if_interrupted() -> str:
-    """Return what `say_if_interrupted` was given last; empty if nothing was."""
+    """Return the last sentence given to `say_if_interrupted`, or an empty string."""
     return "".join(_kept)
 
 
@@ -248,7 +248,7 @@ def note(message: str) -> None:
 
 
 def warn(message: str) -> None:
-    """Print a warning about a result to standard error, however quiet the command is."""
+    """Print a warning about a result to standard error, even with ``--quiet``."""
     console = messages()
     is_quiet, console.quiet = console.quiet, process_number() > 0
     print_message(printable(f"Warning: {message}", None))
@@ -261,7 +261,7 @@ def result_bytes() -> BinaryIO:
 
 
 class _Terminal(io.RawIOBase):
-    """Writes UTF-8 to the terminal behind standard output, printable."""
+    """Writes UTF-8 to the terminal, with control characters escaped."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -276,9 +276,9 @@ class _Terminal(io.RawIOBase):
 
 @contextmanager
 def working(message: str, console: Console | None = None) -> Iterator[Status]:
-    """Show a spinner on a terminal, in place of the progress bars of backends.
+    """Show a spinner on a terminal instead of the progress bars of backends.
 
-    The console is the one that is printed to meanwhile; by default, that of standard error.
+    `console` is the one that the block prints to; by default, that of standard error.
     """
     with no_progress_bars(), (console or messages()).status(message) as status:
         yield status
@@ -286,7 +286,7 @@ def working(message: str, console: Console | None = None) -> Iterator[Status]:
 
 @contextmanager
 def no_progress_bars() -> Iterator[None]:
-    """Leave out the progress bars of backends."""
+    """Switch off the progress bars of backends."""
     before = os.environ.get(_BARS)
     os.environ[_BARS] = "0"
     try:
@@ -300,9 +300,9 @@ def no_progress_bars() -> Iterator[None]:
 
 @contextmanager
 def progress_bar(message: str) -> Iterator[Callable[[int, float | None], None]]:
-    """Show how far a command is, on a terminal; a bar with the time that is left once a share is known.
+    """Show the progress of a command on a terminal, as a bar with the remaining time once a share is known.
 
-    The function that it yields takes the number of texts that are done, and their share of all, or None.
+    Yields a function that takes the number of processed texts, and their share of all texts or None.
     """
     with working(f"{message} ...") as status:
         bar: Progress | None = None
@@ -345,7 +345,7 @@ def jsonable(value: object) -> Any:
 
 
 def print_json(content: Mapping[str, object] | list[object]) -> None:
-    """Print JSON, neither coloured nor wrapped, with control characters escaped."""
+    """Print JSON without colours and wrapping, with control characters escaped."""
     text = json.dumps(content, indent=2, ensure_ascii=False)
     sys.stdout.write("".join(map(_json_character, text)) + "\n")
 

@@ -1,4 +1,4 @@
-"""Checks of labelled data: class names, spellings of labels, duplicates, contradictions, and overlap."""
+"""Checks of labelled data: class names, spellings of labels, duplicates, contradictory labels, and overlap."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BOOLEANS = {
 
 
 def label_set(label: Label | None) -> tuple[str, ...]:
-    """Return the names in a label: one, or several (multi-label)."""
+    """Return the class names in a label: one, or several (multi-label)."""
     assert label is not None
     return (label,) if isinstance(label, str) else label
 
@@ -41,10 +41,10 @@ def class_counts(labels: Iterable[Label]) -> Counter[str]:
 def class_names(
     labels: Sequence[Label], file: str, column: str, *, multi_label: bool, max_classes: int | None = None
 ) -> LabelNames:
-    """Return the classes that occur, or refuse labels of fewer than two classes, or of too many.
+    """Return the classes that occur, or reject labels of fewer than two classes, or of too many.
 
-    Too many are more than `max_classes`, by default 1,000, or half as many as there are texts if that is less, but
-    at least 100: then the column holds ids or titles rather than labels.
+    Too many are more than `max_classes`, by default 1,000 or half the number of texts if that is less, but at
+    least 100: then the column probably holds ids or titles rather than labels.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def class_names(
 
 
 def similar_name_hint(unknown: Iterable[str], known: Iterable[str]) -> str:
-    """Return a sentence on the first unknown name that looks like a known one, and a space; empty if none does."""
+    """Return a hint and a space for the first unknown name that resembles a known one; empty if none does."""
     for name in unknown:
         for group in alike_names([name, *known]):
             if name in group:
@@ -85,13 +85,13 @@ def similar_name_hint(unknown: Iterable[str], known: Iterable[str]) -> str:
 def unify_spellings(
     labels: Sequence[Label], file: str, known: Iterable[str] | None = None
 ) -> tuple[list[Label], list[str]]:
-    """Give labels that are the same whole number or boolean one name.
+    """Merge labels that are spellings of the same whole number or boolean.
 
-    pandas writes ``1.0`` into a CSV file where JSON lines have ``1``, and ``True`` where they have ``true``. Other
-    names are never unified: ``007`` is not ``7``, and ``1.10`` is not ``1.1``.
+    pandas may write ``1.0`` to a CSV file where JSON Lines have ``1``, and ``True`` where they have ``true``.
+    Other names are never merged: ``007`` is not ``7``, and ``1.10`` is not ``1.1``.
 
-    Names that are not `known` (by default, all but one of each value) are replaced by a known one. A note for each
-    names the `file` and counts its labels.
+    Names that are not `known` (by default, all but one of each value) are replaced by a known one. There is a note
+    on each of them, with the `file` and the number of labels.
 
     Examples
     --------
@@ -132,7 +132,7 @@ def _renamed(counts: Mapping[str, int], known: Iterable[str] | None) -> dict[str
 
 
 def _value(name: str) -> str | None:
-    """Return the usual spelling of a whole number or a boolean; None for any other name."""
+    """Return the canonical spelling of a whole number or boolean; None for any other name."""
     if name in _BOOLEANS:
         return _BOOLEANS[name]
     found = _WHOLE_NUMBER.fullmatch(name)
@@ -141,9 +141,9 @@ def _value(name: str) -> str | None:
 
 @dataclass(frozen=True)
 class DataSummary:
-    """Counts of labelled texts: in all, of each class, copies of an earlier text, blank, and without any class.
+    """Counts of labelled texts: all, by class, copies of an earlier text, blank texts, and texts without a class.
 
-    `contradictions` are the texts that occur with different labels.
+    `contradictions` are texts that occur with different labels.
     """
 
     texts: int
@@ -196,13 +196,13 @@ class DataSummary:
 
 
 def warn_of_names(counts: Mapping[str, int]) -> None:
-    """Warn on standard error of names of classes that may be mistakes."""
+    """Warn on standard error about class names that may be mistakes."""
     for sentence in suspicious_names(counts):
         warn(sentence)
 
 
 def suspicious_names(counts: Mapping[str, int]) -> list[str]:
-    """Return a sentence for each reason to doubt the names of classes, given the number of texts of each.
+    """Return a sentence on each suspicious class name, given the number of texts of each class.
 
     Examples
     --------
@@ -226,14 +226,14 @@ def suspicious_names(counts: Mapping[str, int]) -> list[str]:
 
 
 def warn_of_overlap(data: Labelled, validation: Labelled, file: str) -> None:
-    """Warn on standard error of validation texts that are in the training data as well."""
+    """Warn on standard error about validation texts that are also in the training data."""
     seen = int(TrainingTexts.of(data.texts).contain(validation.texts).sum())
     if seen:
         warn(trained_on_warning(seen, len(validation.texts), file))
 
 
 def trained_on_warning(seen: int, texts: int, file: str) -> str:
-    """Return the warning of texts to score on that a model was trained on.
+    """Return the warning that a model was trained on some of the texts to score.
 
     Examples
     --------
@@ -247,10 +247,10 @@ def trained_on_warning(seen: int, texts: int, file: str) -> str:
 
 
 def warn_of_unscored(counts: Mapping[str, int], scored: Mapping[str, int], *, held_out: bool) -> None:
-    """Warn on standard error of classes without texts to score on.
+    """Warn on standard error about classes without texts to score.
 
-    `counts` has the number of all texts of each class, and `scored` that of the texts to score on, which are a
-    part of all if `held_out`.
+    `counts` is the total number of texts of each class, and `scored` the number of texts to score, which are part
+    of the former if `held_out`.
     """
     missing = [name for name in counts if not scored.get(name)]
     single = [name for name in missing if held_out and counts[name] == 1]

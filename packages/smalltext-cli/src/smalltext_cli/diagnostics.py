@@ -1,4 +1,4 @@
-"""What a model gets wrong, and how its probabilities were calibrated: confusions, warnings and sentences."""
+"""Diagnostics of a model: confusions, warnings, and descriptions of its scores and calibration."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from smalltext_core.label_names import shown_name
 
 _MAX_NAMES = 5
 _GAP = 0.05
-"""Single-label: how far mean confidence and accuracy may be apart without a warning."""
+"""Single-label: the maximum difference of mean confidence and accuracy without a warning."""
 
 _RATIO = 1.25
-"""Multi-label: by which factor the expected and the true number of classes may differ without a warning."""
+"""Multi-label: the maximum ratio of the expected and the true number of classes without a warning."""
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """A class that is predicted in place of the true one: texts, and their share of the true class."""
+    """A true class confused with a predicted one: the number of texts, and their share of the true class."""
 
     truth: str
     predicted: str
@@ -34,7 +34,7 @@ class Confusion:
 
 
 def top_confusions(matrix: NDArray[np.int64], names: Sequence[str], most: int = 10) -> list[Confusion]:
-    """Return the most frequent confusions, the most frequent first; equals in the order of the classes.
+    """Return the most frequent confusions in descending order; ties are in the order of the classes.
 
     Examples
     --------
@@ -53,13 +53,13 @@ def top_confusions(matrix: NDArray[np.int64], names: Sequence[str], most: int = 
 
 
 def most_confused_classes(matrix: NDArray[np.int64], most: int) -> list[int]:
-    """Return the classes with the most false positives and false negatives, in the order of their numbers."""
+    """Return the classes with the most false positives and false negatives, in ascending order."""
     mistakes = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * np.diag(matrix)
     return sorted(np.argsort(-mistakes, kind="stable")[:most].tolist())
 
 
 def print_diagnostics(classifier: AnyClassifier, scores: Scores, names: Sequence[str]) -> None:
-    """Print what `warnings_of` and `without_class_note` return to standard error."""
+    """Print the warnings and the note on texts without a class to standard error."""
     for sentence in warnings_of(classifier, scores, names):
         warn(sentence)
     if sentence := without_class_note(scores):
@@ -67,10 +67,10 @@ def print_diagnostics(classifier: AnyClassifier, scores: Scores, names: Sequence
 
 
 def warnings_of(classifier: AnyClassifier, scores: Scores, names: Sequence[str]) -> list[str]:
-    """Return one sentence for each problem that scores show, with the parameter that may solve it.
+    """Return a warning for each problem that the scores reveal, with a parameter that may solve it.
 
-    The problems are a model that is no better than always predicting the most frequent class, classes that are
-    never predicted, and probabilities that are too high or too low.
+    The problems are a model that is no better than the majority baseline, classes that are never predicted, and
+    overconfident or underconfident probabilities.
     """
     found = [_majority(classifier, scores, names) or _never_predicted(classifier, scores, names)]
     found.append(_miscalibrated(classifier, scores))
@@ -132,14 +132,14 @@ def _is_balanced(classifier: AnyClassifier) -> bool:
 
 
 def _more_weight(classifier: AnyClassifier, texts: str) -> str:
-    """Advise to weight classes if the classifier can and does not yet, else to label more texts."""
+    """Return the advice to weight classes if the classifier can but does not, or else to label more texts."""
     if hasattr(classifier, "class_weight") and not _is_balanced(classifier):
         return f"Train with --set class_weight=balanced, or label more texts {texts}."
     return f"Label more texts {texts}."
 
 
 def without_class_note(scores: Scores) -> str:
-    """Return a sentence on the texts for which no class is above its threshold; empty if there are none."""
+    """Return a note on the texts for which no class is above its threshold; empty if there are none."""
     one = scores.without_class
     if one is None or not one.texts:
         return ""
@@ -154,7 +154,7 @@ def without_class_note(scores: Scores) -> str:
 
 
 def left_out_text(scores: Scores, names: Sequence[str]) -> str:
-    """Name the classes that the macro F1 leaves out, in words that follow it; empty if there are none."""
+    """Return a parenthesis on the classes that are excluded from the macro F1; empty if there are none."""
     return _left_out([names[k] for k in scores.unscored], len(names))
 
 
@@ -167,7 +167,7 @@ def _left_out(missing: Sequence[str], classes: int) -> str:
 
 
 def scores_text(scores: Mapping[str, Any]) -> str:
-    """Describe the main scores, given as `Scores.as_dict` returns them and ``scores.json`` holds them."""
+    """Describe the main scores, in the form of `Scores.as_dict` and ``scores.json``."""
     low, high = scores["accuracy_interval"]
     left_out = _left_out(scores.get("macro_leaves_out", ()), scores["classes"])
     return (
@@ -178,7 +178,7 @@ def scores_text(scores: Mapping[str, Any]) -> str:
 
 
 def calibration_text(calibration: Calibration | None) -> str:
-    """Describe a calibration: the map, the texts that it was fitted on, and its effect on them.
+    """Describe a calibration: its kind, the number of texts it was fitted on, and its effect on them.
 
     Examples
     --------
@@ -202,7 +202,7 @@ def calibration_text(calibration: Calibration | None) -> str:
 
 
 def threshold_text(thresholds: Mapping[str, float]) -> str:
-    """Describe multi-label thresholds: one number if they are equal, else that of each class, or their range.
+    """Describe multi-label thresholds: by one number if all are equal, or else by class, or by their range.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Load a saved model and evaluate it on labelled texts."""
+"""Loading of a saved model, and its evaluation on labelled texts."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ class Model:
 
     @property
     def probabilities(self) -> Probabilities:
-        """How its probabilities are calibrated, and its thresholds."""
+        """The calibration of its probabilities, and its thresholds."""
         return Probabilities.of(self.classifier, self.names.names)
 
 
 def model_parameters(manifest: Manifest, limit: int | None = _MAX_VALUE) -> dict[str, str]:
-    """Return the parameters that a saved model was created with as JSON.
+    """Return the parameters that a saved model was created with, as JSON.
 
-    Long values are cut to `limit` characters. What the classifier does not take as parameters, such as what
-    training determined, is left out.
+    Long values are truncated to `limit` characters. Values that are not parameters of the classifier, such as
+    those determined by training, are left out.
     """
     saved = manifest.parameters
     given = saved["constructor"] if isinstance(saved.get("constructor"), dict) else saved
@@ -66,7 +66,7 @@ def model_parameters(manifest: Manifest, limit: int | None = _MAX_VALUE) -> dict
 
 
 def _constructor_parameters(manifest: Manifest) -> set[str] | None:
-    """Return the names of the parameters of the classifier of a saved model; None if they are not known."""
+    """Return the names of the constructor parameters of a saved model's classifier; None if unknown."""
     try:
         spec = classifier_spec(f"{manifest.distribution}:{manifest.classifier}")
         parameters = inspect.signature(spec.resolve("classifier")).parameters.values()
@@ -77,9 +77,9 @@ def _constructor_parameters(manifest: Manifest) -> set[str] | None:
 
 @dataclass(frozen=True)
 class Probabilities:
-    """How the probabilities of a fitted classifier are calibrated, and multi-label: the threshold of each class.
+    """The calibration of a fitted classifier's probabilities, and (multi-label) the threshold of each class.
 
-    `calibration` is None if they are not calibrated, and `thresholds` if there is one class a text.
+    `calibration` is None if they are not calibrated, and `thresholds` is None if single-label.
     """
 
     calibration: Calibration | None
@@ -87,7 +87,7 @@ class Probabilities:
 
     @classmethod
     def of(cls, classifier: AnyClassifier, names: Sequence[str]) -> Probabilities:
-        """Read them from the attributes of a classifier, which need not have them."""
+        """Read both from the attributes of a classifier, if it has them."""
         calibration = getattr(classifier, "calibration_", None)
         if not getattr(classifier, "multi_label", False):
             return cls(calibration, None)
@@ -100,7 +100,7 @@ class Probabilities:
         return {"calibration": calibration, "thresholds": self.thresholds}
 
     def as_text(self) -> dict[str, str]:
-        """Return both in words, by name.
+        """Return descriptions of both, by name.
 
         Examples
         --------
@@ -113,7 +113,7 @@ class Probabilities:
 
 
 def load_model(folder: str, *, trusted: list[str] | None = None, device: str | None = None) -> Model:
-    """Load a model folder, with what ``--trust`` and ``--device`` gave, or refuse options that do not apply."""
+    """Load a model folder with the values of ``--trust`` and ``--device``, or reject options that do not apply."""
     if not Path(folder).is_dir():
         what = "it is a file" if Path(folder).exists() else "there is no such folder"
         problem = f"this is not a saved model: {what}"
@@ -145,7 +145,7 @@ class Evaluation:
     ----------
     manifest : Manifest
     probabilities : Probabilities
-        How they are calibrated.
+        The calibration and the thresholds of the model.
     data_name : str
         The name of the file.
     names : tuple of str
@@ -155,15 +155,15 @@ class Evaluation:
         The line (or row) of each text in the file.
     line_unit : {"line", "row"}
     y : Labels
-        The truth: int array of shape (n,), or csr_matrix of shape (n, num_classes).
+        The true labels: int array of shape (n,), or csr_matrix of shape (n, num_classes).
     proba : ndarray of float32, shape (n, num_classes)
     scores : Scores
     notes : tuple of str
-        A sentence for each label that was taken for another with the same value.
+        A sentence on each label that was merged with another spelling of the same value.
     seen : int, optional
         The number of texts that the model was trained on; None if that is not known.
     scored_model : str, default=""
-        A sentence on the model that the scores are of, if that is not the saved one.
+        A sentence on the model that was scored, if it is not the saved one.
     """
 
     manifest: Manifest
@@ -189,15 +189,16 @@ def evaluate_model(
     known: TrainingTexts | None = None,
     on_progress: Callable[[int, float], None] = lambda *_: None,
 ) -> Evaluation:
-    """Predict the classes of the labelled rows of a file (``-`` is standard input), and score the predictions.
+    """Predict and score the labelled rows of a file (``-`` is standard input).
 
-    `known` holds the texts that the model was trained on. `on_progress` gets the number of texts that are done,
-    and their share.
+    `known` holds the texts that the model was trained on. `on_progress` is called with the number of processed
+    texts and their share.
 
     Raises
     ------
     InputFileError
-        If there are no texts, or labels are none of the model's, naming the first such line and all such labels.
+        If there are no texts, or labels are unknown to the model; the message has the first such line and the
+        labels.
     """
     place = "standard input" if source == STDIN else source
     if not rows:
@@ -233,7 +234,7 @@ def evaluate_model(
 
 
 def thresholds_of(classifier: AnyClassifier) -> ArrayLike:
-    """Return the multi-label thresholds that a fitted classifier predicts with; 0.5 if it declares none."""
+    """Return the multi-label thresholds that a fitted classifier predicts with; 0.5 if it has none."""
     fitted = getattr(classifier, "multi_label_threshold_", None)
     given = getattr(classifier, "multi_label_threshold", 0.5)
     return fitted if fitted is not None else cast("ArrayLike", 0.5 if given == "auto" else given)
@@ -261,7 +262,7 @@ def _check_labels(
 
 
 def is_class(names: LabelNames, name: str) -> bool:
-    """Return whether a name is that of a class, in any form that the rule for names accepts."""
+    """Return whether a name is that of a class, in any accepted form."""
     try:
         names.number(name)
     except InvalidInputError:

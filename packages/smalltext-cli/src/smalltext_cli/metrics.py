@@ -30,15 +30,15 @@ _Z_95 = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Precision, recall and F1 of one class; 0.0 where the denominator is zero.
+    """Precision, recall and F1 of one class; 0.0 if the denominator is zero.
 
     Parameters
     ----------
     precision, recall, f1 : float
     support : int
-        Texts that have this class.
+        The number of texts with this class.
     predicted : int
-        Texts for which it was predicted.
+        The number of texts for which it was predicted.
     """
 
     precision: float
@@ -52,7 +52,7 @@ class ClassScores:
 class ReliabilityBin:
     """The predictions with a confidence in (lower, upper]; the first bin includes 0.
 
-    `confidence` is their mean confidence and `accuracy` the share that is right; both are None in an empty bin.
+    `confidence` is their mean confidence and `accuracy` their accuracy; both are None in an empty bin.
     """
 
     lower: float
@@ -64,16 +64,16 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class WithoutClass:
-    """Multi-label: the texts for which no class is above its threshold, and what that costs.
+    """Multi-label: the texts for which no class is above its threshold, and their effect on the scores.
 
     Parameters
     ----------
     texts : int
-        How many there are.
+        The number of these texts.
     right : int
-        Those to which no class applies.
+        The number of these texts to which indeed no class applies.
     missed : int
-        The classes that apply to the others, all of which are missed.
+        The number of true labels of the other ones, all of which are missed.
     micro_f1_with_top, macro_f1_with_top : float
         The F1 if the most probable class were predicted for each of these texts.
     """
@@ -96,31 +96,31 @@ class Scores:
         Multi-label: for each class, the probability above which it is predicted.
     num_texts : int
     accuracy : float
-        The share of texts with the right class, or exactly the right classes.
+        The share of texts whose predicted class is correct, or whose classes all are.
     hamming_loss : float or None
         Multi-label: the share of wrong decisions among all pairs of a text and a class.
     macro_f1 : float
-        The mean F1 of the classes that occur in the truth or in the predictions.
+        The mean F1 of the classes that occur in the true or in the predicted labels.
     micro_f1 : float
-        The F1 of all decisions together; single-label: the accuracy.
+        The F1 over all decisions; single-label: equal to the accuracy.
     log_loss : float
-        The mean of -log p(truth), p clipped to the epsilon of float32 as by scikit-learn; multi-label: over all
+        The mean of -log p(truth), with p clipped to the float32 epsilon as in scikit-learn; multi-label: over all
         pairs of a text and a class.
     zero_probability_truths : int
-        Texts (multi-label: pairs) whose truth had a probability of exactly zero.
+        The number of texts (multi-label: pairs) whose true label has a probability of exactly zero.
     expected_calibration_error : float
-        The mean distance of confidence and accuracy over `reliability`, weighted by count.
+        The mean difference of confidence and accuracy over the bins of `reliability`, weighted by count.
     brier : float
-        The mean over texts of the squared distance to the truth, summed over the classes, 0 to 2; multi-label: the
-        mean over all pairs, 0 to 1.
+        The Brier score: the mean squared error of the probabilities, summed over classes (0 to 2), or multi-label
+        over all pairs (0 to 1).
     per_class : tuple of ClassScores
         In the order of the class numbers.
     confusion_matrix : ndarray of int64
-        Single-label: shape (C, C), rows the truth and columns the prediction. Multi-label: shape (C, 2, 2), for
-        each class [[true negatives, false positives], [false negatives, true positives]].
+        Single-label: shape (C, C), rows are true classes and columns predicted ones. Multi-label: shape (C, 2, 2),
+        for each class [[true negatives, false positives], [false negatives, true positives]].
     reliability : tuple of ReliabilityBin
-        Single-label: the confidence is the probability of the predicted class. Multi-label: each probability of
-        each class is a confidence, and is right if the class applies.
+        Single-label: the confidence is the probability of the predicted class. Multi-label: the probability of
+        each class is a confidence, which is correct if the class applies.
     without_class : WithoutClass or None
         Multi-label: the texts for which no class is predicted.
     """
@@ -158,12 +158,12 @@ class Scores:
 
     @property
     def mean_correctness(self) -> float:
-        """The share of them that is right: the accuracy; multi-label, the share of pairs whose class applies."""
+        """The accuracy over the reliability bins; multi-label, the share of pairs whose class applies."""
         return self._mean_over_bins("accuracy")
 
     @property
     def miscalibration(self) -> str:
-        """``"over"`` or ``"under"`` if the mean confidence is outside the interval of that share, else empty."""
+        """``"over"`` or ``"under"`` if the mean confidence is outside the interval of the accuracy, else empty."""
         low, high = wilson_interval(self.mean_correctness, self.num_texts)
         return "over" if self.mean_confidence > high else "under" if self.mean_confidence < low else ""
 
@@ -173,16 +173,16 @@ class Scores:
 
     @property
     def unscored(self) -> tuple[int, ...]:
-        """The numbers of the classes that neither texts nor predictions have, which the macro F1 leaves out."""
+        """The classes that neither texts nor predictions have, which are excluded from the macro F1."""
         return tuple(k for k, one in enumerate(self.per_class) if not one.support and not one.predicted)
 
     def as_dict(self, names: Sequence[str]) -> dict[str, Any]:
         """Return the scores as JSON values, with ``per_class`` keyed by the names of the classes.
 
-        InvalidInputError is raised if there is not one name for each class.
+        InvalidInputError is raised unless there is one name per class.
         """
         if len(names) != len(self.per_class):
-            raise InvalidInputError("names", f"{len(names)} names", f"{len(self.per_class)}, one a class")
+            raise InvalidInputError("names", f"{len(names)} names", f"{len(self.per_class)}, one per class")
         multi_label = {
             "hamming_loss": self.hamming_loss,
             "thresholds": dict(zip(names, self.thresholds or (), strict=False)),
@@ -203,16 +203,16 @@ class Scores:
 
 
 def score(y: Labels, proba: ArrayLike, *, multi_label: bool, threshold: ArrayLike = 0.5) -> Scores:
-    """Compare probabilities with the truth.
+    """Score probabilities against the true labels.
 
     Parameters
     ----------
     y : ndarray of int, shape (n,), or csr_matrix, shape (n, num_classes)
-        The class numbers, or (multi-label) a matrix of ones.
+        The class numbers, or (multi-label) an indicator matrix.
     proba : array-like of float, shape (n, num_classes)
     multi_label : bool
     threshold : float or array-like of float, shape (num_classes,), default=0.5
-        Multi-label: the probability above which a class is predicted, for all classes or for each.
+        Multi-label: the probability above which a class is predicted, for all classes or one per class.
 
     Raises
     ------
@@ -226,7 +226,7 @@ def score(y: Labels, proba: ArrayLike, *, multi_label: bool, threshold: ArrayLik
     >>> round(scores.accuracy, 3), scores.confusion_matrix.tolist()
     (0.667, [[1, 1], [0, 1]])
     """
-    # Decided in the precision that the probabilities came in, as the classifier's own predict() does.
+    # Thresholds are applied in the precision of the given probabilities, as in the classifier's own predict().
     given = np.asarray(proba)
     p = _checked_probabilities(given)
     _check_truth(y, p, multi_label)
@@ -241,7 +241,7 @@ def score(y: Labels, proba: ArrayLike, *, multi_label: bool, threshold: ArrayLik
 def wilson_interval(share: float, count: int) -> tuple[float, float]:
     """Return the 95 % confidence interval of a share of `count` texts (Wilson, 1927).
 
-    Unlike the normal approximation it is within [0, 1] and no point at 0 and 1.
+    Unlike the normal approximation, it is within [0, 1], and has a width above zero for shares of 0 and 1.
 
     Examples
     --------
@@ -280,7 +280,7 @@ def _score_single_label(
     from sklearn import metrics
 
     num_classes = p.shape[1]
-    labels = np.arange(max(num_classes, 2))  # of which scikit-learn needs two
+    labels = np.arange(max(num_classes, 2))  # scikit-learn needs at least two
     accuracy = float(metrics.accuracy_score(y, predicted))
     confusion = metrics.confusion_matrix(y, predicted, labels=labels)[:num_classes, :num_classes]
     per_class = _class_scores(y, predicted, labels[:num_classes], confusion.sum(axis=0))
@@ -349,7 +349,7 @@ def _without_class(truth: NDArray[np.int32], predicted: NDArray[np.int32], p: ND
 
 
 def _indicators(truth: NDArray[Any], predicted: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Add a column of zeros to a single one, which scikit-learn would take for a single-label problem."""
+    """Add a column of zeros to a single column, which scikit-learn would treat as a single-label problem."""
     columns = ((0, 0), (0, int(truth.shape[1] == 1)))
     return np.pad(truth, columns), np.pad(predicted, columns)
 

@@ -19,11 +19,11 @@ _EXACT_IN_FLOATS = 2**53
 _LARGEST_INTEGER = 2**63
 
 PREFIX = "predicted_"
-"""Begins the name of a column of predictions where the file has a column of its plain name."""
+"""The prefix of a column of predictions if the file already has a column of that name."""
 
 
 def added_names(added: Iterable[str], taken: Collection[str]) -> dict[str, str]:
-    """Return the name of each column of predictions in a table with other columns, which keep theirs.
+    """Return the name of each column of predictions, different from the existing columns of a table.
 
     Examples
     --------
@@ -41,12 +41,12 @@ def added_names(added: Iterable[str], taken: Collection[str]) -> dict[str, str]:
 
 
 class ObjectColumns(Collection[str]):
-    """The keys of JSON objects, with the kinds of their values: together they determine the columns of a table.
+    """The keys of JSON objects and the kinds of their values, which determine the columns of a table.
 
     Parameters
     ----------
     kinds : mapping of str to iterable of str, optional
-        What `as_json` returned for objects that were learned before.
+        The result of `as_json` for the objects seen before.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class ObjectColumns(Collection[str]):
         return len(self._kinds)
 
     def learn(self, one: Mapping[str, object]) -> None:
-        """Take account of an object."""
+        """Add the keys and kinds of values of an object."""
         for name, value in one.items():
             self._kinds.setdefault(name, set()).add(_kind(value))
 
@@ -81,7 +81,7 @@ class ObjectColumns(Collection[str]):
     def table(
         self, objects: Sequence[Mapping[str, object]], added: DataFrame, file_format: OutputFormat
     ) -> DataFrame | bytes:
-        """Return objects and their predictions: a table of all keys, or lines of JSON with the keys of each."""
+        """Return objects and predictions: a table of all keys, or JSON Lines with the keys of each object."""
         import polars as pl
 
         if file_format == "jsonl":
@@ -92,7 +92,7 @@ class ObjectColumns(Collection[str]):
 
 
 class SpooledObjects:
-    """JSON objects with their predictions, in a temporary file: a line for each object, then one for these."""
+    """JSON objects with their predictions in a temporary file, alternately one line for each."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
@@ -127,12 +127,12 @@ class SpooledObjects:
 
 
 def json_lines(objects: Iterable[Mapping[str, object]]) -> bytes:
-    """Return a line of JSON for each object."""
+    """Return one line of JSON per object."""
     return "".join(f"{_encoded(one)}\n" for one in objects).encode()
 
 
 def exact_singles(frame: DataFrame) -> DataFrame:
-    """Return floats of single precision by their digits, also in lists."""
+    """Return single-precision floats as decimals with the same digits, also in lists."""
     import polars as pl
 
     kinds: dict[Any, tuple[Any, Any]] = {
@@ -150,7 +150,7 @@ def _encoded(value: Mapping[str, object]) -> str:
     text = json.dumps(value, ensure_ascii=False)
     try:
         text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair
+    except UnicodeEncodeError:  # a lone surrogate
         return json.dumps(value)
     return text
 

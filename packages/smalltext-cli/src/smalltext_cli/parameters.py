@@ -1,4 +1,4 @@
-"""The parameters of classifiers: read from signatures and docstrings, and parsed from ``--set key=value``."""
+"""The parameters of classifiers, read from signatures and docstrings, and parsed from ``--set key=value``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CLASS_WEIGHT = "class_weight"
 _FROM_THE_DATA = ("num_classes", "multi_label")
 
 REQUIRED = inspect.Parameter.empty
-"""The default of a parameter that has none."""
+"""The default of a required parameter."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Parameter:
     ----------
     name : str
     type_text : str
-        Its type, as ``smalltext info`` shows it.
+        The type, as shown by ``smalltext info``.
     types : tuple
-        The members of its type, if that is a union, else the type.
+        The members of a union type, or else the type itself.
     default : Any
-        `REQUIRED` if there is none.
+        The default value, or `REQUIRED`.
     meaning : str
-        The first sentence of its description; also the one on "auto", if that is the default.
+        The first sentence of the description, and the one on "auto" if that is the default.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Parameter:
 
     @property
     def is_required(self) -> bool:
-        """Whether it has no default."""
+        """Whether the parameter has no default."""
         return self.default is REQUIRED
 
 
@@ -64,7 +64,7 @@ class Parameters:
     ----------
     named : dict of str to Parameter
     open_ended : bool
-        Whether it takes others as well, as ``**parameters``.
+        Whether the classifier accepts other parameters, too, as ``**parameters``.
     """
 
     named: dict[str, Parameter]
@@ -72,7 +72,7 @@ class Parameters:
 
 
 def builder_parameters(builder: Callable[..., Any]) -> Parameters:
-    """Read the parameters of a builder, or of a class that has none, except for those that the data decides.
+    """Read the parameters of a builder, or of a class without one, except those determined by the data.
 
     The signature declares the name, type and default, the numpy docstring the description. What the builder takes
     from other callables (see `smalltext_core.factory.with_parameters_of`) is read from these. Parameters that are
@@ -119,10 +119,10 @@ def _parameter(parameter: inspect.Parameter, source: Callable[..., Any], descrip
 
 
 def _writable(parameter: Parameter) -> dict[str, Parameter]:
-    """Limit a parameter of a class, which is for Python, to values that text can express.
+    """Limit a parameter of a Python class to values that can be written as text.
 
-    Objects such as tensors are left out of its type, and so is an enumeration whose values may be given as
-    strings. A parameter that takes nothing else is left out, unless it has to be given.
+    Objects such as tensors are removed from its type, and so are enumerations whose values may be given as
+    strings. A parameter without any other type is left out, unless it is required.
     """
     text_alone = str in parameter.types
     types = tuple(
@@ -134,7 +134,7 @@ def _writable(parameter: Parameter) -> dict[str, Parameter]:
 
 
 def _descriptions(docstring: str) -> dict[str, str | None]:
-    """Return the first paragraph on each parameter of a docstring, None for those in "Other Parameters"."""
+    """Return the first paragraph on each parameter in a docstring; None for those in "Other Parameters"."""
     import docstring_parser
 
     try:
@@ -164,7 +164,7 @@ def parse_assignments(
     seed: int | None = None,
     device: str | None = None,
 ) -> dict[str, str]:
-    """Split ``key=value`` pairs, add ``--seed`` and ``--device``, and check the keys; values are not parsed yet.
+    """Split ``key=value`` pairs, add ``--seed`` and ``--device``, and check the keys without parsing values.
 
     Raises
     ------
@@ -202,9 +202,9 @@ def parse_assignments(
 def parse_values(
     parameters: Parameters, assignments: Mapping[str, str], names: LabelNames | None = None
 ) -> dict[str, Any]:
-    """Parse the values of `parse_assignments` by the types of their parameters, or raise UsageError.
+    """Parse the values of `parse_assignments` by the parameter types, or raise UsageError.
 
-    The keys of a JSON object for ``class_weight`` are the names of classes; it is left out without `names`.
+    The keys of a JSON object for ``class_weight`` are class names; without `names`, it is left out.
 
     Examples
     --------
@@ -219,7 +219,7 @@ def parse_values(
             values[name] = _parse_value(parameter, text)
         elif names is not None:
             weights: Mapping[Any, Any] = _parse_value(parameter, _with_class_numbers(text, names))
-            if any(typing.get_args(kind)[:1] == (str,) for kind in parameter.types):  # keyed by name
+            if any(typing.get_args(kind)[:1] == (str,) for kind in parameter.types):  # keyed by class name
                 weights = {names.names[int(number)]: weight for number, weight in weights.items()}
             values[name] = weights
     return values
@@ -243,7 +243,7 @@ def _parse_value(parameter: Parameter, text: str) -> Any:
 def _unknown(classifier: str, parameters: Parameters, name: str) -> UsageError:
     if name in ("num_classes", "multi_label"):
         source = "The data determines the number of classes." if name == "num_classes" else "Pass --multi-label."
-        return UsageError(f"--set {name}: this is not set so. {source}")
+        return UsageError(f"--set {name}: this cannot be set. {source}")
     near = difflib.get_close_matches(name, parameters.named, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     listed = ", ".join(parameters.named) or "none"
@@ -253,7 +253,7 @@ def _unknown(classifier: str, parameters: Parameters, name: str) -> UsageError:
 
 
 def _with_class_numbers(text: str, names: LabelNames) -> str:
-    """Replace the names of classes by their numbers in a JSON object; a number is taken for a name."""
+    """Replace class names by class numbers in a JSON object; keys that are numbers count as names."""
     try:
         given = json.loads(text, object_pairs_hook=tuple)
     except (ValueError, RecursionError):

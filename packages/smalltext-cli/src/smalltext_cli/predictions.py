@@ -1,4 +1,4 @@
-"""Predictions for rows of a file, and tables of them with the columns of the file."""
+"""Predictions for the rows of a file, and tables of predictions with the columns of the file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WriteRows: TypeAlias = "Callable[[Sequence[Row], DataFrame], None]"
 
 
 def row_chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Yield rows in chunks, bounded in number and in length; without any row, one chunk that is empty."""
+    """Yield rows in chunks limited by number and length; if there are no rows, a single empty chunk."""
     chunk: list[Row] = []
     length = 0
     is_first = True
@@ -50,12 +50,12 @@ def row_chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 class Predictor:
-    """Makes tables of predictions: label, score, and on request more probabilities.
+    """Creates tables of predictions: label, score, and optionally further probabilities.
 
-    The score is the probability of the label; of several labels a text, both are lists. `proba` adds a column
+    The score is the probability of the label; both are lists if multi-label. `proba` adds a column
     ``proba_<name>`` for each class, and `top` the most probable classes, as ``label_1``, ``proba_1`` and so on.
-    UsageError is raised if two columns would have one name. `without_class` counts the texts that got no label,
-    which only multi-label ones can.
+    UsageError is raised if two columns would have the same name. `without_class` counts the texts without a
+    predicted label, which only occur if multi-label.
     """
 
     def __init__(self, model: Model, *, proba: bool, top: int) -> None:
@@ -71,13 +71,13 @@ class Predictor:
             )
 
     def table(self, texts: list[str]) -> DataFrame:
-        """Predict the labels of texts, in order."""
+        """Predict the labels of texts, in input order."""
         return self._table(*self._model.classifier.predict(TextDataset(texts), return_proba=True))
 
     def tables(
         self, chunks: Iterable[list[Row]], predict_chunks: PredictChunks | None = None
     ) -> Iterator[tuple[list[Row], DataFrame]]:
-        """Predict chunks of rows, in order: in this process, or as `predict_chunks` does, which may read ahead."""
+        """Predict chunks of rows in order, in this process or with `predict_chunks`, which may read ahead."""
         if predict_chunks is None:
             for rows in chunks:
                 yield rows, self.table([row.text for row in rows])
@@ -130,14 +130,14 @@ class Predictor:
 
 
 def renamed_notes(names: Mapping[str, str], repeated: Sequence[str] = ()) -> Iterator[str]:
-    """Yield a sentence on columns of predictions with another name, and on `repeated` names in the file."""
+    """Yield notes on renamed columns of predictions, and on `repeated` column names in the file."""
     changed = {plain: name for plain, name in names.items() if plain != name}
     if changed:
         listed = ", ".join(f"{shown_name(name)} instead of {shown_name(plain)}" for plain, name in changed.items())
-        yield f"the input has columns that predictions are usually called by, so these are called {listed}."
+        yield f"the input has columns with the usual names of predictions, so predictions are called {listed}."
     if repeated:
         listed = ", ".join(map(shown_name, repeated))
-        yield f"several columns are called {listed}; the second of one name has _2 after it, and so on."
+        yield f"several columns are called {listed}; the second one of a name ends in _2, and so on."
 
 
 @contextmanager
@@ -150,7 +150,7 @@ def row_writer(
     is_json: bool = False,
     columns: ObjectColumns | None = None,
 ) -> Iterator[WriteRows]:
-    """Yield a function that appends rows of a file with their predictions to a table.
+    """Yield a function that appends rows of a file and their predictions to a table.
 
     Parameters
     ----------
@@ -160,11 +160,11 @@ def row_writer(
         Appends to the table; see `smalltext_cli.writers.table_writer`.
     file_format : {"csv", "tsv", "jsonl", "parquet"}
     on_names : callable, optional
-        Gets the names of the columns of predictions.
+        Called with the names of the columns of predictions.
     is_json : bool, default=False
         Whether the rows are JSON objects, whose keys differ.
     columns : ObjectColumns, optional
-        The keys of all objects. By default, objects are gathered on the disk until all are known.
+        The keys of all objects. By default, objects are collected on disk until all keys are known.
     """
     if is_json and columns is None:
         with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n", prefix="smalltext-") as spooled:
@@ -188,7 +188,7 @@ def row_writer(
 
 
 def _kept_columns(rows: Sequence[Row], header: Sequence[str]) -> DataFrame:
-    """Return the columns of rows of a table; those of a binary format keep their types."""
+    """Return the columns of table rows; those of a binary format keep their types."""
     import polars as pl
 
     if rows and isinstance(rows[0].columns, FrameRow):

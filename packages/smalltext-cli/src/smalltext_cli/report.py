@@ -1,4 +1,4 @@
-"""The evaluation report: one HTML page of scores, charts and tables that needs no other file."""
+"""The evaluation report: a self-contained HTML page with scores, charts and tables."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from smalltext_core.messages import printable
 def render_report(evaluation: Evaluation) -> str:
     """Return the report as one HTML page, to be written as UTF-8.
 
-    It loads no script, font or image. Texts and names are escaped, and the page forbids scripts. The same
-    evaluation gives the same page.
+    The page loads no script, font or image. Texts and names are escaped, and a policy forbids scripts. The output
+    is deterministic.
     """
     scores = evaluation.scores
-    # A browser shows a tab, a line break or a non-breaking space as a space, and two names as one.
+    # A browser shows tabs, line breaks and non-breaking spaces as spaces, so different names could look the same.
     evaluation = replace(evaluation, names=tuple(printable(name, None) for name in evaluation.names))
     page = (
         environment()
@@ -47,7 +47,7 @@ def render_report(evaluation: Evaluation) -> str:
             **({} if scores.multi_label else _confusions(evaluation)),
         )
     )
-    # A lone surrogate, which JSON can hold, has no UTF-8.
+    # A lone surrogate, which JSON can contain, cannot be encoded in UTF-8.
     return page.encode("utf-8", errors="replace").decode("utf-8")
 
 
@@ -68,7 +68,7 @@ def _charts(evaluation: Evaluation) -> dict[str, Markup]:
 
 
 def _confusions(evaluation: Evaluation) -> dict[str, Any]:
-    """Draw the confusion matrix of a single-label problem; of many classes, the most confused ones."""
+    """Draw the confusion matrix of a single-label problem, limited to the most confused of many classes."""
     matrix, names = evaluation.scores.confusion_matrix, evaluation.names
     shown = most_confused_classes(matrix, charts.MAX_MATRIX_CLASSES)
     part, part_names = matrix[np.ix_(shown, shown)], [names[k] for k in shown]
@@ -81,7 +81,7 @@ def _confusions(evaluation: Evaluation) -> dict[str, Any]:
 
 @cache
 def environment() -> Environment:
-    """Return the templates of reports; values are escaped."""
+    """Return the Jinja environment of report templates, which escapes values."""
     templates = Environment(
         loader=PackageLoader("smalltext_cli", "templates/report"),
         autoescape=True,
@@ -96,7 +96,7 @@ def environment() -> Environment:
 
 
 def text_statistics(texts: Sequence[str]) -> dict[str, int]:
-    """Count exact duplicates of an earlier text and blank texts, and return the median length in characters."""
+    """Return the number of exact duplicates and of blank texts, and the median length in characters."""
     return {
         "duplicates": len(texts) - len(set(texts)),
         "empty": sum(not text.strip() for text in texts),

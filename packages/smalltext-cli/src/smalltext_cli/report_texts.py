@@ -1,4 +1,4 @@
-"""The texts that the report shows: mistakes, right predictions that were close, and texts of each confusion."""
+"""The texts that the report shows: errors, least confident correct predictions, and texts of each confusion."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _TEXTS_OF_A_CELL = 3
 
 @dataclass(frozen=True)
 class ShownText:
-    """A text with its prediction: its number in the file, its beginning, its classes and the confidence.
+    """A text and its prediction: its number in the file, its beginning, its classes and the confidence.
 
-    The confidence is the probability of the predicted class; multi-label, that of the decision that the text is
-    shown for.
+    The confidence is the probability of the predicted class; multi-label, of the decision for which the text is
+    shown.
     """
 
     line: int
@@ -36,7 +36,7 @@ class ShownText:
 class Cell:
     """A cell of the confusion matrix, its number of texts, and some of them.
 
-    Multi-label, it is a kind of wrong decisions on a class: `predicted` or `truth` is empty.
+    Multi-label, it is the false negatives or false positives of a class: `predicted` or `truth` is empty.
     """
 
     truth: str
@@ -46,14 +46,14 @@ class Cell:
 
     @property
     def is_right(self) -> bool:
-        """Whether its predictions are right."""
+        """Whether the predictions of this cell are correct."""
         return self.truth == self.predicted
 
 
 def most_confident_mistakes(evaluation: Evaluation, most: int = 10) -> list[ShownText]:
-    """Return the `most` mistakes with the highest confidence; equals in the order of the data.
+    """Return the `most` errors with the highest confidence; ties are in the order of the data.
 
-    Multi-label, the confidence is that of the worst wrong decision.
+    Multi-label, the confidence is that of the most confident wrong decision.
     """
     proba, y, predicted = evaluation.proba, evaluation.y, _predicted(evaluation)
     confidence, wrong = _confidence_of_mistakes(proba, y, predicted)
@@ -62,9 +62,9 @@ def most_confident_mistakes(evaluation: Evaluation, most: int = 10) -> list[Show
 
 
 def least_confident_right(evaluation: Evaluation, most: int = 10) -> list[ShownText]:
-    """Return the `most` right predictions with the lowest confidence; equals in the order of the data.
+    """Return the `most` correct predictions with the lowest confidence; ties are in the order of the data.
 
-    Multi-label, the confidence is that of the decision that was closest to being wrong.
+    Multi-label, the confidence is that of the decision closest to being wrong.
     """
     proba, y, predicted = evaluation.proba, evaluation.y, _predicted(evaluation)
     if is_multi_label(predicted):
@@ -78,10 +78,11 @@ def least_confident_right(evaluation: Evaluation, most: int = 10) -> list[ShownT
 
 
 def texts_of_cells(evaluation: Evaluation, most: int = _MAX_CELLS) -> list[Cell]:
-    """Return texts of the cells of the confusion matrix: first the `most` largest wrong ones, then the right ones.
+    """Return texts of cells of the confusion matrix: the `most` largest confusions, then the diagonal.
 
-    Of a wrong cell these are the surest predictions, of a right one the least sure. Multi-label, there are two
-    cells for each class, of its false negatives and its false positives, and none for right decisions.
+    These are the most confident predictions of a confusion, and the least confident ones of the diagonal.
+    Multi-label, each class has two cells, for its false negatives and its false positives, and none for correct
+    decisions.
     """
     predicted = _predicted(evaluation)
     if is_multi_label(predicted):
@@ -131,7 +132,7 @@ def _dense(labels: Labels) -> NDArray[np.bool_]:
 def _confidence_of_mistakes(
     proba: NDArray[np.float32], y: Labels, predicted: Labels
 ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Return the confidence of each text's worst decision, and the rows where that decision is wrong."""
+    """Return the confidence of the worst decision on each text, and the rows in which it is wrong."""
     if is_multi_label(y) and is_multi_label(predicted):
         truth = y.toarray()
         wrong = truth != predicted.toarray()

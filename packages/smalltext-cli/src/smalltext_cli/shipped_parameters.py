@@ -1,4 +1,4 @@
-"""The parameters of a classifier as its package ships them, so that they are read without importing its libraries.
+"""The parameters of a classifier as shipped by its package, to be read without importing its libraries.
 
 A package may hold a file ``parameters.json``, an object with an entry for each of its classifiers::
 
@@ -17,8 +17,7 @@ A package may hold a file ``parameters.json``, an object with an entry for each 
         }
     }
 
-The parameters are those that ``smalltext info kimcnn --json`` prints. Without the file, the classifier is
-imported.
+They are the parameters that ``smalltext info kimcnn --json`` prints. Without the file, the classifier is imported.
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ _LARGEST_FILE = 1_000_000
 
 
 def parameters_of(spec: ClassifierSpec) -> Parameters:
-    """Return the parameters of a classifier: those that its package ships, or else those of its signature."""
+    """Return the parameters of a classifier: shipped by its package, or else read from its signature."""
     return shipped_parameters(spec) or builder_parameters(spec.resolve("builder"))
 
 
 def shipped_parameters(spec: ClassifierSpec) -> Parameters | None:
-    """Return the parameters of a classifier that its package ships; None if there are no sound ones.
+    """Return the parameters of a classifier shipped by its package; None if they are missing or invalid.
 
-    They have no types, so values cannot be parsed by them.
+    They have no Python types, so they cannot be used to parse values.
     """
     package = (spec.builder or spec.classifier).partition(":")[0].partition(".")[0]
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, ImportError):

@@ -1,4 +1,4 @@
-"""Splitting labelled texts: a held-out part, or the folds of a cross-validation, stratified by class."""
+"""Stratified splits of labelled texts: a held-out set, or the folds of cross-validation."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from smalltext_cli.training_texts import normalised
 def held_out_rows(texts: Sequence[str], labels: Sequence[Label], share: float, seed: int) -> NDArray[np.intp]:
     """Choose the rows to hold out, stratified by class.
 
-    Copies of one text, which may differ in case and whitespace, stay on one side, even if their labels differ.
-    Each class keeps at least one text to train on; if there are too few texts, none is held out. `share` is that
-    of the texts, from 0 to below 1.
+    Copies of a text, which may differ in case and whitespace, stay on one side of the split, even if their labels
+    differ. Each class keeps at least one training text; if there are too few texts, none is held out. `share` is
+    the share of the texts to hold out, from 0 to below 1.
 
     Examples
     --------
@@ -37,13 +37,13 @@ def held_out_rows(texts: Sequence[str], labels: Sequence[Label], share: float, s
 def folds_of_rows(texts: Sequence[str], labels: Sequence[Label], count: int, seed: int) -> list[NDArray[np.intp]]:
     """Split rows into the folds of a cross-validation, stratified by class.
 
-    Copies of one text are in one fold. A text that is the only one of its class is in no fold, and neither is one
-    without which a class would be missing from the training of its fold.
+    Copies of a text are in the same fold. The only text of a class is in no fold, and neither is a text without
+    which a class would be missing from the training set of its fold.
 
     Raises
     ------
     UsageError
-        If there are not as many different texts as folds.
+        If there are fewer different texts than folds.
 
     Examples
     --------
@@ -88,14 +88,14 @@ def _rows(numbers: list[int], groups: list[list[int]]) -> NDArray[np.intp]:
 
 
 def _rarest_class(label: Label, frequency: Counter[str]) -> str | None:
-    """Return the class that decides on the stratum of a text."""
+    """Return the rarest class of a text, which determines its stratum."""
     return min(label_set(label), key=lambda name: (frequency[name], name), default=None)
 
 
 def _drawn_groups(
     strata: list[list[int]], sizes: NDArray[np.intp], share: float, rng: np.random.Generator
 ) -> list[int]:
-    """Draw groups of each stratum, up to its share; the remainder of rounding is added to the next stratum."""
+    """Draw groups of each stratum, up to its share; rounding remainders carry over to the next stratum."""
     drawn: list[int] = []
     wanted = 0.0
     for stratum in sorted(strata, key=len):
@@ -110,9 +110,9 @@ def _drawn_groups(
 
 
 def _keep_all_classes_in_training(held: list[int], groups: list[list[int]], labels: Sequence[Label]) -> None:
-    """Return groups to training until each class has a text there.
+    """Move groups back to the training set until it has a text of each class.
 
-    Only several labels a text, or contradictory ones, can make that necessary.
+    This can only be necessary if texts have several labels, or contradictory ones.
     """
     held_rows = {row for number in held for row in groups[number]}
     trained = {name for row, label in enumerate(labels) if row not in held_rows for name in label_set(label)}

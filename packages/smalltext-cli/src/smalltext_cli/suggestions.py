@@ -1,4 +1,4 @@
-"""Which texts to label next: uncertain ones, spread out over the embeddings of the classifier."""
+"""Selection of texts to label next: uncertain ones, spread out over the embeddings of the classifier."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from polars import DataFrame
 
 SHORTLIST = 10
-"""How many times as many uncertain texts are clustered as are suggested."""
+"""The number of uncertain texts that are clustered, as a multiple of the number of suggested ones."""
 
 _LEAST_WEIGHT = 1e-6
 
@@ -29,15 +29,15 @@ _LEAST_WEIGHT = 1e-6
 def uncertainty(proba: NDArray[np.float32], thresholds: ArrayLike | None = None) -> NDArray[np.float64]:
     """Return how uncertain the prediction for each text is, from 0 to 1.
 
-    With one class a text, this is one minus the margin between the two most probable classes (margin sampling,
-    also called breaking ties) [1]_. With several, it is that of the most uncertain class: 1 where its probability
-    is its threshold, and 0 where it is 0 or 1.
+    Single-label, this is one minus the margin between the two most probable classes (margin sampling, also called
+    breaking ties) [1]_. Multi-label, it is that of the most uncertain class: 1 if its probability equals its
+    threshold, and 0 if it is 0 or 1.
 
     Parameters
     ----------
     proba : ndarray, shape (n, num_classes)
     thresholds : float or array-like of float, shape (num_classes,), optional
-        The thresholds of a multi-label classifier; by default, there is one class a text.
+        The thresholds of a multi-label classifier; by default, the classifier is single-label.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def uncertainty(proba: NDArray[np.float32], thresholds: ArrayLike | None = None)
 
 
 def most_uncertain(scores: NDArray[np.float64], count: int) -> NDArray[np.intp]:
-    """Return the texts with the highest uncertainty, the most uncertain first; equals in their order."""
+    """Return the texts with the highest uncertainty in descending order; ties are in the order of the texts."""
     return np.argsort(-scores, kind="stable")[:count]
 
 
@@ -80,15 +80,15 @@ def spread_out(
 ) -> NDArray[np.intp]:
     """Choose uncertain texts that differ from one another (diverse mini-batch active learning) [1]_.
 
-    The `SHORTLIST` times `count` most uncertain texts are clustered by k-means, in which they weigh as much as
-    they are uncertain, into `count` clusters. Of each, the text nearest to the centre is chosen.
+    The `SHORTLIST` times `count` most uncertain texts, weighted by their uncertainty, are grouped into `count`
+    clusters by k-means. The text nearest to each cluster centre is chosen.
 
     Parameters
     ----------
     scores : ndarray of float64, shape (n,)
         The uncertainty of each text.
     embed : callable
-        Returns the embeddings of the texts whose numbers it gets.
+        Returns the embeddings of the texts with the given row numbers.
     count : int
     seed : int, default=0
         The random state of k-means.
@@ -96,7 +96,7 @@ def spread_out(
     Returns
     -------
     ndarray of int, shape (min(count, n),)
-        The numbers of the texts, the most uncertain first.
+        The row numbers of the chosen texts, the most uncertain first.
 
     References
     ----------
@@ -115,7 +115,7 @@ def spread_out(
 def _nearest_to_centres(
     vectors: NDArray[np.float64], weights: NDArray[np.float64], count: int, seed: int
 ) -> list[int]:
-    """Return one row for each of `count` clusters; where clusters are fewer, the heaviest of the other rows."""
+    """Return one row per cluster, plus the rows of largest weight if there are fewer than `count` clusters."""
     import warnings
 
     from sklearn.cluster import KMeans
@@ -134,14 +134,14 @@ def _nearest_to_centres(
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Texts that are not suggested, whatever the model says of them.
+    """Texts that are not suggested, regardless of the model.
 
     Parameters
     ----------
     excluded : mapping of str to str
-        Texts, by the form of each that `normalized` returns.
+        Texts by their normalised form.
     trained_on : TrainingTexts, optional
-        The hashes of the texts that the model was trained on, if it has them.
+        The hashes of the texts that the model was trained on, if they were saved.
     """
 
     excluded: Mapping[str, str]
@@ -156,9 +156,9 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Pool:
-    """The rows of a file that may be suggested, the numbers of the others by the reason, and known texts.
+    """The rows of a file that may be suggested, counts of the other rows by reason, and known texts.
 
-    `known` are different texts that need no label: those that have one, and those of the files to exclude.
+    `known` are distinct texts that need no label: those that have one, and those of the files to exclude.
     """
 
     rows: list[Row]
@@ -172,10 +172,10 @@ class Pool:
 
     @classmethod
     def of(cls, rows: Iterable[Row], label_column: str, left_out: LeftOut) -> Pool:
-        """Keep the first of equal texts that are not empty, not excluded, and not labelled yet.
+        """Keep the first copy of each text that is not empty, not excluded, and not labelled yet.
 
-        Texts are equal if they differ in case, spaces and Unicode variants alone. A copy of a labelled text is
-        labelled already.
+        Texts are copies if they differ only in case, whitespace and Unicode variants. Copies of a labelled text
+        count as labelled.
         """
         counts = dict.fromkeys(("labelled already", "trained on", "excluded", "empty", "copies of others"), 0)
         first: dict[str, Row] = {}
@@ -226,7 +226,7 @@ def choose(model: Model, pool: Pool, count: int, *, strategy: str | None = None,
     model : Model
     pool : Pool
     count : int
-        The number of rows to choose; fewer if there are fewer.
+        The number of rows to choose, or all if there are fewer.
     strategy : str, optional
         The name of a query strategy of small-text or scikit-activeml. By default, uncertain texts are spread out
         over the embeddings, if the classifier has any.
@@ -263,7 +263,7 @@ def check_strategy(model: Model, strategy: str) -> str:
 def _queried(
     model: Model, texts: list[str], known: list[str], count: int, strategy: str, seed: int
 ) -> NDArray[np.intp]:
-    """Return the rows that a strategy chooses; it takes the predicted labels of known texts for their labels."""
+    """Return the rows that a strategy chooses; predicted labels of known texts are passed as their labels."""
     from smalltext_cli.compare.strategies import query
 
     if not count:

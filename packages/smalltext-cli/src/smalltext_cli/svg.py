@@ -20,7 +20,7 @@ _WIDE_LATIN = frozenset("MW@%mw—")
 def element(name: str, *content: str | Markup, **attributes: Attribute) -> Markup:
     """Return one SVG element. Attributes that are None are left out; strings are escaped, Markup is not.
 
-    An underscore in the name of an attribute stands for a dash; one at its end (``class_``) is dropped.
+    Underscores in attribute names become dashes; a trailing underscore (``class_``) is dropped.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def text(
 
 
 def rotated_text(content: str, style: str, x: float, y: float, angle: int, anchor: str | None = None) -> Markup:
-    """Return a line of text that is turned around its point by an angle in degrees."""
+    """Return a line of text rotated around its point by an angle in degrees."""
     place = f"translate({_number(x)} {_number(y)}) rotate({angle})"
     return element("text", content, text_anchor=anchor, class_=style, transform=place)
 
@@ -61,14 +61,14 @@ def rect(
 
 
 def dot(x: float, y: float, radius: float) -> Markup:
-    """Return a point of data."""
+    """Return a data point."""
     return element("circle", cx=x, cy=y, r=radius, class_="dot")
 
 
 def chart(key: str, title: str, description: str, size: tuple[float, float], *content: Markup) -> Markup:
     """Return a chart as an inline SVG that scales with the page, from 75 % to 125 % of its size in pixels.
 
-    The key is an id that no other chart of the page has; a screen reader reads the title and the description.
+    The key is an id that is unique on the page; screen readers read the title and the description.
     """
     width, height = size
     return element(
@@ -91,7 +91,7 @@ def _join(parts: Iterable[str | Markup]) -> Markup:
 
 
 def _number(value: str | float) -> str:
-    """Write a number with two decimals at most and no more digits than it needs."""
+    """Format a number with at most two decimals and no trailing zeros."""
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
@@ -159,7 +159,7 @@ def text_width(content: str, font_size: float) -> float:
 
 
 def shorten(content: str, width: float, font_size: float) -> str:
-    """Cut a text to a width and mark the cut with an ellipsis; combining marks stay with their letters.
+    """Truncate a text to a width, with an ellipsis; combining marks stay with their letters.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What `smalltext train` records in a model folder beside the model: when, on which texts, with which versions."""
+"""The record of a training in a model folder: when, on which texts, and with which versions."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from smalltext_cli.readers import Label
 from smalltext_core.saving import Manifest
 
 TRAINING = "training.json"
-"""The name of the file in a model folder."""
+"""The name of the record in a model folder."""
 
 SCORES = "scores.json"
-"""The name of the file in a model folder that holds its scores."""
+"""The name of the file with the scores in a model folder."""
 
 _LIBRARIES = {
     "numpy": "numpy",
@@ -32,14 +32,13 @@ _LIBRARIES = {
     "setfit": "setfit",
     "model2vec": "model2vec",
 }
-"""Libraries whose versions are recorded if they were used, by the names of their modules."""
+"""Libraries whose versions are recorded if they were used, by module name."""
 
 
 def training_record(distribution: str, labels: Iterable[Label], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record of a training: date, texts of each class, settings and versions.
+    """Return the record of a training: date, number of texts per class, settings and versions.
 
-    The date is that of the environment variable SOURCE_DATE_EPOCH, if that is set, for
-    builds that are repeated.
+    For reproducible builds, the date is taken from the environment variable SOURCE_DATE_EPOCH if it is set.
     """
     given = list(labels)
     now = os.environ.get("SOURCE_DATE_EPOCH")
@@ -58,19 +57,19 @@ def training_record(distribution: str, labels: Iterable[Label], settings: Mappin
 def _version(distribution: str) -> str:
     try:
         return version(distribution)
-    except PackageNotFoundError:  # a plugin that a program has registered
+    except PackageNotFoundError:  # a plugin registered by a program
         return "unknown"
 
 
 def as_json_file(content: Mapping[str, Any]) -> bytes:
-    """Return the content of a file of JSON."""
+    """Return the content of a JSON file."""
     return f"{json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)}\n".encode()
 
 
 def json_in_model(folder: str, manifest: Manifest, name: str) -> Any:
-    """Return what `train` has recorded in a file of a model folder; None if there is no such file.
+    """Return the content of a JSON file that `train` wrote to a model folder; None if there is none.
 
-    InputFileError is raised if it does not hold a JSON object.
+    InputFileError is raised if the file does not hold a JSON object.
     """
     if name not in manifest.files:
         return None

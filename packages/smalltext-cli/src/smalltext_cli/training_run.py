@@ -52,12 +52,12 @@ from smalltext_core.labels import Labels
 from smalltext_core.saving import MANIFEST, check_destination, read_manifest, save_with_files
 
 DEFAULT_HELD_OUT = 0.2
-"""The share of the texts that is held out."""
+"""The default share of texts to hold out."""
 
 
 @dataclass(frozen=True)
 class ScoredTexts:
-    """Labelled texts that were scored, with the probabilities that models gave which were not trained on them.
+    """Labelled texts that were scored, with probabilities from models that were not trained on them.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ class ScoredTexts:
     proba : ndarray of float32, shape (n, num_classes)
     scores : Scores
     scored_on : dict
-        Their origin, as JSON values.
+        The origin of the texts, as JSON values.
     trained_on : int
-        The number of texts that the scored model was trained on; of several, the mean.
+        The number of texts that the scored model was trained on, or the mean of several models.
     line_unit : {"line", "row"}
     """
 
@@ -85,17 +85,17 @@ class ScoredTexts:
 
 
 class TrainingRun:
-    """A training run whose options have been checked, before any data is read.
+    """A training run, whose options are checked before any data is read.
 
-    The parameters are the options of the command. `values` are the parameters of the classifier; the other
-    attributes are set by `run`: `summary` counts the texts, `seconds` is the duration of the training of the saved
-    model and `trained_on` its number of texts, `probabilities` says how it is calibrated, `scored` holds the texts
-    that were scored, and `document` is what ``scores.json`` holds.
+    The parameters are the options of the command. `values` are the parameters of the classifier. The other
+    attributes are set by `run`: `summary` counts the texts, `seconds` is the training time of the saved model and
+    `trained_on` its number of texts, `probabilities` is its calibration, `scored` holds the scored texts, and
+    `document` is the content of ``scores.json``.
 
     Raises
     ------
     SmallTextError
-        If options contradict one another, or the classifier or the folder.
+        If options contradict one another, or do not fit the classifier or the folder.
     """
 
     summary: data_checks.DataSummary
@@ -137,7 +137,7 @@ class TrainingRun:
         _check_abilities(classifier, spec, reader)
         self._takes_weights = "weights" in spec.abilities
         self._distribution = next(one.distribution for one in plugins() if any(it is spec for it in one.specs))
-        # Before the libraries of the classifier are imported.
+        # Check the options before importing the libraries of the classifier.
         parse_assignments(classifier, parameters_of(spec), settings, seed=seed, device=device)
         with working(f"Loading {classifier} ..."):
             self._parameters = builder_parameters(spec.resolve("builder"))
@@ -200,12 +200,12 @@ class TrainingRun:
 
     @property
     def is_scored_model_saved(self) -> bool:
-        """Whether the scores are those of the model that is saved, and not of one trained on fewer texts."""
+        """Whether the scored model is the saved one, and not one trained on fewer texts."""
         return self._validation is not None or not self._refit
 
     @property
     def scored_model(self) -> str:
-        """A sentence on which model the scores are of, and on the saved one; empty without scores."""
+        """A description of the scored and the saved model; empty without scores."""
         if self.scored is None:
             return ""
         trained, saved = f"{self.scored.trained_on:,}", counted(self.trained_on, "text")
@@ -219,7 +219,7 @@ class TrainingRun:
 
     @property
     def described(self) -> str:
-        """The texts that were scored, in words that follow "On 20 texts"."""
+        """A description of the scored texts, to follow "On 20 texts"."""
         if self._validation is not None:
             return f"of {self._validation}"
         return "that were held out" if self._cv is None else f"in {self._cv} folds"
@@ -242,14 +242,14 @@ class TrainingRun:
         self.summary.show(self._data)
         for sentence in (*labelled.notes, *notes):
             note(sentence)
-        if CLASS_WEIGHT in self._settings:  # whose keys are names of classes
+        if CLASS_WEIGHT in self._settings:  # its keys are class names
             weights = {CLASS_WEIGHT: self._settings[CLASS_WEIGHT]}
             values = self.values | parse_values(self._parameters, weights, names)
             self.values = {name: values[name] for name in self._settings}
         return labelled, names
 
     def _score_held_out(self, data: Labelled, texts: TextDataset) -> tuple[AnyClassifier, NDArray[np.intp]]:
-        """Score a model on held-out texts; return the one to save, and the rows that it was trained on."""
+        """Score a model on held-out texts; return the model to save, and the rows it was trained on."""
         seed = self._seed or 0
         every = np.arange(len(texts))
         held = splitting.held_out_rows(data.texts, data.labels, self._held_out, seed)
@@ -266,7 +266,7 @@ class TrainingRun:
         return (self._fit(texts, data.weights), every) if self._refit else (classifier, rest)
 
     def _cross_validate(self, data: Labelled, texts: TextDataset, count: int) -> AnyClassifier:
-        """Score out-of-fold predictions; return a model that is trained on all texts."""
+        """Score out-of-fold predictions; return a model trained on all texts."""
         seed = self._seed or 0
         folds = splitting.folds_of_rows(data.texts, data.labels, count, seed)
         rows = np.sort(np.concatenate(folds))
@@ -350,8 +350,8 @@ class TrainingRun:
         *,
         validation_set: TextDataset | None = None,
     ) -> AnyClassifier:
-        """Train a new classifier, and measure how long that takes; `heading` begins the line that says so."""
-        # No spinner: a backend with a progress bar would draw it over this line.
+        """Train a new classifier and measure the time; `heading` is the start of the message about it."""
+        # No spinner, since the progress bar of a backend would overwrite it.
         what = f"{self._classifier} on {counted(len(texts), 'text')} ..."
         print_message(f"{heading}: training {what}" if heading else f"Training {what}")
         with errors_of_classifier(self._classifier):
@@ -374,7 +374,7 @@ class TrainingRun:
             files[SCORES] = as_json_file(self.document)
         if process_number() == 0:
             save_with_files(cast("Saving", classifier), self.output, files)
-        else:  # waits until the main process has written it
+        else:  # wait until the main process has written the folder
             cast("Saving", classifier).save(self.output)
 
 
@@ -383,13 +383,13 @@ def _chosen(weights: list[float] | None, rows: NDArray[np.intp]) -> list[float] 
 
 
 def takes_validation_set(classifier: AnyClassifier) -> bool:
-    """Tell whether training uses a validation set, such as for early stopping; its scores are then optimistic."""
+    """Return whether training uses a validation set, e.g. for early stopping, whose scores are then optimistic."""
     return "validation_set" in inspect.signature(classifier.fit).parameters
 
 
 def _check_abilities(name: str, spec: ClassifierSpec, reader: Reader) -> None:
     if reader.multi_label and "multi_label" not in spec.abilities:
-        raise UsageError(f"The classifier {name!r} gives one label a text. Leave --multi-label out.")
+        raise UsageError(f"The classifier {name!r} gives one label per text. Leave --multi-label out.")
     if reader.weight_column is not None and "weights" not in spec.abilities:
         raise UsageError(f"The classifier {name!r} takes no weights. Leave --weight-column out.")
     if "distributed" not in spec.abilities:

@@ -1,7 +1,7 @@
-"""The texts that a model was trained on, kept in its folder as hashes, so that scores on them can be recognised.
+"""Hashes of the training texts in a model folder, to recognise scores on texts that the model was trained on.
 
 The file holds a line that names its format, 16 bytes of salt, and the first 8 bytes of the SHA-256 of the salt and
-each normalised text, in ascending order. The salt depends on all texts, so that the same data gives the same file.
+each normalised text, in ascending order. The salt depends on all texts, so that the file is deterministic.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from smalltext_cli.console import InputFileError
 from smalltext_core.saving import Manifest
 
 TRAINING_TEXTS = "training-texts.sha256"
-"""The name of the file in a model folder."""
+"""The name of the hash file in a model folder."""
 
 _MAGIC = b"smalltext training texts 1\n"
 _SALT_BYTES = 16
@@ -27,7 +27,7 @@ _HASH_BYTES = 8
 
 
 def normalised(text: str) -> str:
-    """Return a text in composed form and lower case, with one space for any whitespace.
+    """Return a text in composed Unicode form and lower case, with runs of whitespace replaced by one space.
 
     Examples
     --------
@@ -39,13 +39,13 @@ def normalised(text: str) -> str:
 
 @dataclass(frozen=True)
 class TrainingTexts:
-    """The hashes of texts.
+    """A set of hashes of texts.
 
     Parameters
     ----------
     salt : bytes
     hashes : ndarray of uint64
-        Different ones, in ascending order.
+        Distinct hashes, in ascending order.
 
     Examples
     --------
@@ -66,12 +66,12 @@ class TrainingTexts:
 
     @classmethod
     def from_model(cls, folder: str, manifest: Manifest) -> TrainingTexts | None:
-        """Read the hashes in a model folder; None if there are none, as in models that Python code has saved.
+        """Read the hashes in a model folder; None if there are none, as in models saved from Python.
 
         Raises
         ------
         InputFileError
-            If the file holds something else.
+            If the file does not contain hashes.
         """
         if TRAINING_TEXTS not in manifest.files:
             return None
@@ -91,12 +91,12 @@ class TrainingTexts:
         return _MAGIC + self.salt + self.hashes.astype(">u8").tobytes()
 
     def contain(self, texts: Sequence[str]) -> NDArray[np.bool_]:
-        """Tell which of some texts are among them."""
+        """Return which of the given texts are in the set."""
         return np.isin(_hashes([normalised(text) for text in texts], self.salt), self.hashes)
 
 
 def _hashes(texts: Sequence[str], salt: bytes) -> NDArray[np.uint64]:
-    """Return the first bytes of the hash of each text, in which JSON may leave halves of surrogate pairs."""
+    """Return the first bytes of the hash of each text; texts from JSON may contain lone surrogates."""
     salted = hashlib.sha256(salt)
     found = bytearray()
     for text in texts:

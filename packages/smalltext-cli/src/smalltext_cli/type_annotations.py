@@ -1,4 +1,4 @@
-"""Parse a text by a type annotation, such as ``3,4`` by ``list[int]``, and describe what is allowed."""
+"""Parsing of strings by type annotation, such as ``3,4`` by ``list[int]``, and descriptions of allowed values."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 
 
 def members(annotation: object, namespace: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the types that an annotation admits: the members of a union, else one.
+    """Return the types that an annotation allows: the members of a union, or else the type itself.
 
-    Names in its source are looked up in the namespace; those that are missing there, often because they are
-    imported for type checkers only, are left out.
+    Names in its source are looked up in the namespace; missing names, often imported for type checkers only, are
+    left out.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def _from_source(source: str, namespace: Mapping[str, Any]) -> tuple[Any, ...]:
         return tuple(one for part in parts for one in _from_source(part, namespace))
     known = {**vars(collections.abc), **vars(typing), "np": None, **namespace}
     try:
-        # The annotation comes from a module that is installed and has just been imported.
+        # Safe, since the annotation comes from an installed module that has just been imported.
         found = eval(compile(ast.Expression(tree), "annotation", "eval"), known)  # noqa: S307
     except Exception:
         return ()
@@ -67,9 +67,9 @@ def _from_source(source: str, namespace: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def parse(text: str, admitted: Sequence[Any]) -> Any:
-    """Parse a text as one of the admitted types.
+    """Parse a string as one of the allowed types.
 
-    The narrowest type wins: ``3`` is a number if numbers are admitted, else a string.
+    The most specific type wins: ``3`` is a number if numbers are allowed, or else a string.
 
     Raises
     ------
@@ -99,14 +99,14 @@ def parse(text: str, admitted: Sequence[Any]) -> Any:
 
 
 def _precedence(annotation: Any) -> int:
-    """Return the order in which types are tried: None, booleans, numbers, choices, and then all others."""
+    """Return the rank of a type in the order of trial: None, booleans, numbers, choices, and then all others."""
     if typing.get_origin(annotation) is typing.Literal or isinstance(annotation, enum.EnumMeta):
         return 4
     return next((k for k, kind in enumerate((type(None), bool, int, float)) if annotation is kind), 5)
 
 
 def _parse_as(text: str, annotation: Any, *, numbers: bool) -> Any:
-    """Parse a text as one type, or raise ValueError; 0 and 1 are booleans unless `numbers` are admitted."""
+    """Parse a string as one type, or raise ValueError; 0 and 1 are booleans unless `numbers` are allowed."""
     lower = text.lower()
     if annotation is type(None) and lower in ("none", "null"):
         return None
@@ -168,7 +168,7 @@ def _item(value: Any, annotation: Any) -> Any:
 
 
 def _anything(text: str) -> Any:
-    """Parse a text without a type: as JSON, or else as a string."""
+    """Parse a string of unknown type: as JSON, or else as a string."""
     literal = {"None": "null", "True": "true", "False": "false"}.get(text, text)
     try:
         return json.loads(literal)
@@ -177,7 +177,7 @@ def _anything(text: str) -> Any:
 
 
 def written(annotation: Any) -> str:
-    """Return a type as source code has it, without the modules of names.
+    """Return a type as written in source code, without module names.
 
     Examples
     --------
@@ -196,7 +196,7 @@ def written(annotation: Any) -> str:
 
 
 def described(admitted: Sequence[Any]) -> str:
-    """Describe the texts that `parse` takes; empty if there are none.
+    """Describe the strings that `parse` accepts; empty if there are none.
 
     Examples
     --------

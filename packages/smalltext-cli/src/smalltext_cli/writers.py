@@ -1,4 +1,4 @@
-"""Writers of CSV, TSV, JSON lines and Parquet, chunk by chunk; a file appears only once it is complete."""
+"""Chunkwise writers of CSV, TSV, JSON Lines and Parquet; files appear only once they are complete."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Write: TypeAlias = "Callable[[DataFrame | bytes], None]"
 
 
 def output_format(output: str) -> OutputFormat:
-    """Return the format of a file to write, by its extension; CSV for standard output.
+    """Return the output format by file extension; CSV for standard output.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def output_format(output: str) -> OutputFormat:
 
 
 def output_ending(output: str) -> str:
-    """Return the ending of a file that `output_format` knows the format of; empty if it knows none.
+    """Return the file extension if `output_format` knows it, or else an empty string.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def output_ending(output: str) -> str:
 
 
 def default_model_folder(data: str) -> Path:
-    """Return the folder in the working directory that a model is saved to if no other is given.
+    """Return the default folder to save a model to, in the working directory.
 
     Examples
     --------
@@ -77,10 +77,10 @@ def default_model_folder(data: str) -> Path:
 
 @contextmanager
 def table_writer(output: str, file_format: OutputFormat) -> Iterator[Write]:
-    """Open a table; the function that it yields appends a DataFrame, always of the same columns.
+    """Open a table, and yield a function that appends a DataFrame, always with the same columns.
 
-    Lists and objects become JSON in CSV and TSV. To JSON lines, lines may be appended as bytes, too. If the block
-    raises, the former file stays, and nothing else is left behind.
+    Lists and objects become JSON in CSV and TSV. To JSON Lines, lines may also be appended as bytes. If the block
+    raises an exception, an existing file is left unchanged.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def table_writer(output: str, file_format: OutputFormat) -> Iterator[Write]:
 
 @contextmanager
 def staged_table(target: Path, staging: Path, file_format: OutputFormat) -> Iterator[Write]:
-    """Open a table as `table_writer` does, which is the new file `staging` until the end of the block."""
+    """Open a table like `table_writer`, written to the new file `staging` until the end of the block."""
     with _explained(str(target)):
         with staging.open("xb") as file:
             with _chunks(file, file_format) as write:
@@ -113,12 +113,12 @@ def staged_table(target: Path, staging: Path, file_format: OutputFormat) -> Iter
 
 
 def join_parquet(output: str, parts: Sequence[Path]) -> None:
-    """Write the rows of Parquet files of the same columns to one, in order.
+    """Concatenate Parquet files with the same columns, in order.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If the file cannot be written.
     """
     with _explained(output):
         if output == STDOUT or (Path(output).exists() and not Path(output).is_file()):
@@ -140,10 +140,10 @@ def join_parquet(output: str, parts: Sequence[Path]) -> None:
 def check_output(
     output: str, data: str | Sequence[str] | None, model: str | None, *, overwrite: bool = True
 ) -> None:
-    """Refuse an output, before any work is done, that is not writable, the input, or a file of the model.
+    """Reject an output that is not writable, the input, or a file of the model, before any work is done.
 
-    `data` are the paths of the input and `model` that of the model, if there are any. Without `overwrite`, a file
-    that exists is refused as well.
+    `data` are the input paths and `model` is the model path, if any. Without `overwrite`, existing files are
+    rejected, too.
     """
     if output == STDOUT:
         return
@@ -167,7 +167,7 @@ def check_output(
 
 
 def _is_input(path: Path, data: str) -> bool:
-    """Tell whether a file is where the texts come from, by whatever name, or as standard input."""
+    """Return whether a file is the input, under any name or as standard input."""
     try:
         given = os.fstat(sys.stdin.fileno()) if data == STDIN else Path(data).stat()
     except (OSError, ValueError, AttributeError):
@@ -176,19 +176,19 @@ def _is_input(path: Path, data: str) -> bool:
 
 
 def _files_of(model: Path) -> list[Path]:
-    """Return the files that a model folder is made of."""
+    """Return the files of a model folder."""
     return [model / MANIFEST, *(model / name for name in read_manifest(model).files)]
 
 
 def check_file_output(output: str, data: str, model: str | None, *, overwrite: bool = True) -> None:
-    """Refuse standard output, which is for the results, and what `check_output` refuses."""
+    """Reject standard output, which is for the results, and everything that `check_output` rejects."""
     if output == STDOUT:
         raise OutputError("standard output is for the results. Give the path of a file to write.")
     check_output(output, data, model, overwrite=overwrite)
 
 
 def replaced_file(output: str) -> str:
-    """Describe the file that will be replaced, in words that follow its name; empty if there is none.
+    """Return a parenthesis on the file that will be replaced; empty if there is none.
 
     Examples
     --------
@@ -204,7 +204,7 @@ def replaced_file(output: str) -> str:
 
 
 def write_file(output: str, content: bytes) -> None:
-    """Write a file completely, or leave the former one and raise OutputError."""
+    """Write a file atomically; raise OutputError and keep the existing file if that fails."""
     with _explained(output):
         if Path(output).exists() and not Path(output).is_file():
             Path(output).write_bytes(content)  # a device or a named pipe
@@ -215,7 +215,7 @@ def write_file(output: str, content: bytes) -> None:
 
 @contextmanager
 def staged_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a new file that replaces `target` at the end of the block, unless that raises."""
+    """Open a new file that replaces `target` at the end of the block, unless the block raises an exception."""
     final = Path(os.path.realpath(target))
     with temporary_folder(final) as folder:
         staging = folder / "new"
@@ -252,7 +252,7 @@ def _text_chunks(file: BinaryIO, file_format: OutputFormat) -> Iterator[Write]:
 
 
 def _as_text(frame: DataFrame, *, nested: bool = True) -> DataFrame:
-    """Return a table whose values text can hold: bytes as base64, and lists and objects (if `nested`) as JSON."""
+    """Return a table of text values: bytes become base64, and lists and objects (if `nested`) JSON."""
     import polars as pl
 
     changed = []
@@ -272,7 +272,7 @@ def _as_text(frame: DataFrame, *, nested: bool = True) -> DataFrame:
 
 @contextmanager
 def _tsv_chunks(file: BinaryIO) -> Iterator[Write]:
-    """Write TSV whose header is in double quotes if any field is, which tells the reader that some are."""
+    """Write TSV with a quoted header if any field is quoted, which tells the reader about it."""
     header: list[str] = []
     quoted = False
     with tempfile.TemporaryFile(dir=_folder_of(file)) as body:
@@ -294,14 +294,14 @@ def _tsv_chunks(file: BinaryIO) -> Iterator[Write]:
 
 
 def _folder_of(file: BinaryIO) -> Path | None:
-    """Return the folder that a file is written in; None for a stream."""
+    """Return the folder of a file that is written; None for a stream."""
     path = Path(str(getattr(file, "name", "")))
     return path.parent if path.is_file() else None
 
 
 @contextmanager
 def _parquet_chunks(file: BinaryIO) -> Iterator[Write]:
-    """Gather the chunks on the disk, and make one file of them at the end: a Parquet file cannot grow."""
+    """Collect chunks on disk and join them at the end, since Parquet files cannot be appended to."""
     with tempfile.TemporaryDirectory(prefix="smalltext-", dir=_folder_of(file)) as folder:
         parts: list[Path] = []
 
@@ -338,7 +338,7 @@ def _polars_errors_as_os_errors() -> Iterator[None]:
 
 @contextmanager
 def _explained(output: str) -> Iterator[None]:
-    """Turn the error of a failed write into one line."""
+    """Turn the error of a failed write into a one-line message."""
     try:
         yield
     except (SmallTextError, BrokenPipeError):
