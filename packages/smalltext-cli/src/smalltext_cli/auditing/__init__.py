@@ -1,1 +1,1 @@
-"""Checks of labelled texts for `smalltext audit`, one subject a file."""
+"""Checks of labelled texts for `smalltext audit`, one subject per file."""

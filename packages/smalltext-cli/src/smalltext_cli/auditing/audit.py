@@ -29,8 +29,8 @@ _MAX_SCRIPTS = 5
 class Audit:
     """An audit, whose options are checked before any data is read.
 
-    The parameters are the options of the command. `run` sets the results: `findings`, `limits` and `times`, and
-    sentences on what was read (`notes`) and on what could not be checked (`not_checked`).
+    The parameters are the options of the command. `run` sets the results: `findings`, `limits` and `times`, notes
+    on the data (`notes`), and the checks that could not be run (`not_checked`).
 
     Raises
     ------
@@ -70,7 +70,7 @@ class Audit:
         wrong_labels: bool = True,
         times: bool = True,
     ) -> None:
-        """Read the texts and run the checks; `on_progress` gets a line on what is done next."""
+        """Read the texts and run the checks; `on_progress` is called with a line on each step."""
         self.data = self._read()
         on_progress(f"Checking {counted(self.count, 'text')} ...")
         self.findings += checks_of(self.data, is_labelled=self.is_labelled, threshold=self._similarity)
@@ -96,7 +96,7 @@ class Audit:
 
     @property
     def described(self) -> str:
-        """The texts in two lines: how many, of which classes, how long, and in which scripts."""
+        """A description of the texts in two lines: number, classes, lengths and scripts."""
         kinds = f" in {len(self.classes):,} classes" if self.is_labelled else ""
         scripts = list(script_counts(self.data.texts).items())
         listed = ", ".join(f"{name} {count:,}" for name, count in scripts[:_MAX_SCRIPTS])
@@ -140,7 +140,7 @@ class Audit:
         }
 
     def _read(self) -> AuditedTexts:
-        """Read the file; if it has no column of labels, without them."""
+        """Read the file, without labels if it has no label column."""
         try:
             rows, source = self._rows(self._reader)
         except MissingColumnError as error:
@@ -169,7 +169,7 @@ class Audit:
             return list(opened.rows), opened.source
 
     def _ids(self, rows: Sequence[Row]) -> list[str] | None:
-        """Return the ids of rows; None if no column was named, and none is called id."""
+        """Return the ids of rows; None if no column was given, and none is called id."""
         columns = list(rows[0].columns)
         name = self._id_column or next((one for one in columns if one.lower() == _ID), None)
         if name is None:

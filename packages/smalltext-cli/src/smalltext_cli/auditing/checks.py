@@ -26,15 +26,15 @@ _SCRIPTS = {"CJK": _HAN, "IDEOGRAPHIC": _HAN, "HIRAGANA": _KANA, "KATAKANA": _KA
 
 
 def checks_of(data: AuditedTexts, *, is_labelled: bool = True, threshold: float = 0.8) -> Iterator[Finding]:
-    """Yield the finding of each check; those of labels are left out unless the texts are labelled.
+    """Yield the finding of each check; checks of labels are skipped unless the texts are labelled.
 
     Parameters
     ----------
     data : AuditedTexts
     is_labelled : bool, default=True
-        Whether the file has a column of labels.
+        Whether the file has a label column.
     threshold : float, default=0.8
-        The least similarity of near duplicates.
+        The minimum similarity of near duplicates.
     """
     if is_labelled:
         yield from label_checks(data)
@@ -46,7 +46,7 @@ def checks_of(data: AuditedTexts, *, is_labelled: bool = True, threshold: float 
 
 
 def label_checks(data: AuditedTexts) -> Iterator[Finding]:
-    """Yield the findings on labels: missing or contradictory ones, names, and classes of one text."""
+    """Yield the findings on labels: missing and contradictory labels, class names, and classes with one text."""
     missing = [row for row, label in enumerate(data.labels) if label is None]
     yield row_finding("missing_labels", "texts without a label", data, missing, "Label them, or leave them out.")
     yield contradictory_labels(data)
@@ -64,7 +64,7 @@ def label_checks(data: AuditedTexts) -> Iterator[Finding]:
 
 
 def contradictory_labels(data: AuditedTexts) -> Finding:
-    """Find texts with different labels that are equal but for case, spaces and Unicode variants."""
+    """Find texts with different labels that differ only in case, whitespace and Unicode variants."""
     copies: dict[str, list[int]] = defaultdict(list)
     for row, label in enumerate(data.labels):
         if label is not None:
@@ -80,7 +80,7 @@ def contradictory_labels(data: AuditedTexts) -> Finding:
 
 
 def single_text_classes(data: AuditedTexts, counts: Counter[str]) -> Finding:
-    """Find classes that have one text, which can be trained on or scored, but not both."""
+    """Find classes with one text, which can be used for training or for scoring, but not both."""
     single = {name for name, count in counts.items() if count == 1}
     rows = {name: row for row in range(len(data.texts)) for name in single.intersection(_names(data, row))}
     return Finding(
@@ -94,7 +94,7 @@ def single_text_classes(data: AuditedTexts, counts: Counter[str]) -> Finding:
 
 
 def exact_duplicates(data: AuditedTexts) -> Finding:
-    """Find texts that occur more than once; all but the first of each are counted."""
+    """Find texts that occur more than once; all copies but the first are counted."""
     copies: dict[str, list[int]] = defaultdict(list)
     for row, text in enumerate(data.texts):
         if text.strip():
@@ -111,7 +111,7 @@ def exact_duplicates(data: AuditedTexts) -> Finding:
 
 
 def near_duplicate_groups(data: AuditedTexts, threshold: float) -> Finding:
-    """Find groups of texts that are nearly the same; all but one of each group are counted."""
+    """Find groups of near-duplicate texts; all but one text per group are counted."""
     first: dict[str, int] = {}
     for row, text in enumerate(data.texts):
         if text.strip():
@@ -139,13 +139,13 @@ def near_duplicate_groups(data: AuditedTexts, threshold: float) -> Finding:
 
 
 def empty_texts(data: AuditedTexts) -> Finding:
-    """Find texts of white space alone."""
+    """Find texts that contain only whitespace."""
     rows = [row for row, text in enumerate(data.texts) if not text.strip()]
     return row_finding("empty_texts", "empty texts", data, rows, "Leave them out.")
 
 
 def long_texts(data: AuditedTexts) -> Finding:
-    """Find texts far longer than most: above 2,000 characters, and above ten times the median."""
+    """Find texts with more than 2,000 characters and more than ten times the median length."""
     lengths = np.array([len(text) for text in data.texts])
     limit = max(_LONG, _TIMES_THE_MEDIAN * float(np.median(lengths))) if len(lengths) else _LONG
     rows = sorted(np.flatnonzero(lengths > limit).tolist(), key=lambda row: -lengths[row])
@@ -160,7 +160,7 @@ def long_texts(data: AuditedTexts) -> Finding:
 
 
 def rare_scripts(data: AuditedTexts) -> Finding:
-    """Find texts in a script that fewer than a tenth of the texts are in, and texts without any letter."""
+    """Find texts in a script that fewer than a tenth of the texts use, and texts without letters."""
     scripts = [script_of(text) for text in data.texts]
     counts = Counter(scripts)
     rare = {name for name, count in counts.items() if count < _RARE_SCRIPT * len(scripts) or name == NO_LETTERS}
@@ -192,7 +192,7 @@ def _names(data: AuditedTexts, row: int) -> tuple[str, ...]:
 
 
 def script_of(text: str) -> str:
-    """Return the script of most letters of a text; Japanese, which mixes them, is "Kana".
+    """Return the most frequent script among the letters of a text; Japanese, which mixes scripts, is "Kana".
 
     Examples
     --------
@@ -212,7 +212,7 @@ def script_of(text: str) -> str:
 
 @cache
 def _script_of_letter(letter: str) -> str:
-    """Return the first word of the name of a letter, after compatibility variants are replaced."""
+    """Return the first word of a letter's Unicode name, after replacing compatibility variants."""
     plain = unicodedata.normalize("NFKC", letter)[:1]
     word = unicodedata.name(plain, "UNKNOWN").split(" ")[0]
     return _SCRIPTS.get(word, word.capitalize())

@@ -1,4 +1,4 @@
-"""Find texts that are nearly the same, by MinHash: the time grows with the number of characters, not of pairs."""
+"""Near-duplicate detection by MinHash, in time linear in the number of characters rather than of pairs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SHINGLE = 5
-"""The length of a shingle, in characters: words differ between scripts, characters do not."""
+"""The length of a shingle in characters, which unlike words exist in every script."""
 
 _BINS = 64
 _ROWS_PER_BAND = 4
 _CHARACTERS_AT_ONCE = 2_000_000
 _TEXTS_KEPT = 4_096
 _TOLERANCE = 0.2
-"""How far the similarity of two signatures may be below the threshold: four standard deviations at least."""
+"""How far the similarity of two signatures may be below the threshold: at least four standard deviations."""
 
 _EMPTY = np.uint32(0xFFFFFFFF)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -25,7 +25,7 @@ _MIX = np.uint64(0xBF58476D1CE4E5B9)
 
 
 def normalized(text: str) -> str:
-    r"""Return a text in which spelling variants are equal: Unicode (NFKC), upper and lower case, and spaces.
+    r"""Return a text normalised in Unicode form (NFKC), case and whitespace.
 
     Examples
     --------
@@ -39,21 +39,21 @@ def near_duplicates(texts: Sequence[str], threshold: float = 0.8) -> list[list[i
     """Return groups of similar texts: each is similar to at least one other text of its group.
 
     The similarity of two texts is the Jaccard index of their sets of shingles: runs of five characters, after
-    `normalized`. Candidates share four neighbouring values of their MinHash signatures, which are made by one
-    permutation with densification [1]_, and are then compared exactly. Two texts with a similarity of 0.8 are
-    candidates with a probability above 0.999.
+    `normalized`. Candidates share four consecutive values of their MinHash signatures, which are computed with one
+    permutation and densification [1]_. Candidates are then compared exactly. Two texts with a similarity of 0.8
+    are candidates with a probability above 0.999.
 
     Parameters
     ----------
     texts : sequence of str
-        Different texts; empty ones are in no group.
+        Distinct texts; empty ones are in no group.
     threshold : float, default=0.8
-        The least similarity of two near duplicates, from 0.5 to 1.
+        The minimum similarity of two near duplicates, from 0.5 to 1.
 
     Returns
     -------
     list of list of int
-        The positions of the texts of each group, in order; the largest group first.
+        The positions of the texts in each group, in ascending order; the largest group comes first.
 
     References
     ----------
@@ -90,13 +90,13 @@ def _jaccard(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> float:
 
 
 def _shingles(text: str) -> NDArray[np.uint64]:
-    """Return the hashes of the shingles of a normalized text, each once."""
+    """Return the distinct hashes of the shingles of a normalized text."""
     hashes, _ = _hashes([text])
     return np.unique(hashes)
 
 
 def _hashes(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
-    """Return a hash for each shingle of texts, and the position of its text; a shorter text is one shingle."""
+    """Return the hash of each shingle, and the position of its text; a shorter text is a single shingle."""
     padded = [text.ljust(_SHINGLE, "\0") for text in texts]
     lengths = np.array([len(text) for text in padded], dtype=np.intp)
     codes = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
@@ -129,7 +129,7 @@ def _signatures(texts: Sequence[str]) -> NDArray[np.uint32]:
 
 
 def _fill_empty_bins(signatures: NDArray[np.uint32]) -> None:
-    """Give each empty bin the value of another, in an order that is the same for all texts."""
+    """Fill each empty bin with the value of another bin, in the same order for all texts."""
     rng = np.random.default_rng(0)
     given = signatures != _EMPTY
     rows = np.flatnonzero(~given.all(axis=1))
@@ -142,13 +142,13 @@ def _fill_empty_bins(signatures: NDArray[np.uint32]) -> None:
         rest = (filled == _EMPTY).any(axis=1)
         if not rest.any():
             break
-    # What is still empty takes the value of the first bin that is not.
+    # Bins that are still empty take the value of the first non-empty bin.
     first = np.take_along_axis(signatures[rows], given.argmax(axis=1)[:, None], axis=1)
     signatures[rows] = np.where(filled == _EMPTY, first, filled)
 
 
 def _candidates(signatures: NDArray[np.uint32], threshold: float) -> NDArray[np.intp]:
-    """Return pairs of texts that agree in a band and about as often as similar texts do; shape (pairs, 2)."""
+    """Return candidates, shape (pairs, 2): texts that agree in a band and have sufficiently similar signatures."""
     found = [np.empty((0, 2), dtype=np.intp)]
     for band in range(0, _BINS, _ROWS_PER_BAND):
         columns = np.ascontiguousarray(signatures[:, band : band + _ROWS_PER_BAND])
@@ -157,7 +157,7 @@ def _candidates(signatures: NDArray[np.uint32], threshold: float) -> NDArray[np.
         order = np.argsort(bucket, kind="stable")
         is_first = np.diff(bucket[order], prepend=-1) != 0
         leader = order[np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))]
-        # In a large bucket each text is compared with the first and the previous one, not with all others.
+        # In a large bucket, each text is only compared with the first and the previous one.
         found.append(np.stack([leader, order], axis=1)[~is_first])
         found.append(np.stack([np.roll(order, 1), order], axis=1)[~is_first])
     pairs = np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
@@ -169,7 +169,7 @@ def _candidates(signatures: NDArray[np.uint32], threshold: float) -> NDArray[np.
 
 
 def _connected(texts: Sequence[str], pairs: NDArray[np.intp], threshold: float) -> list[int]:
-    """Return a text that stands for the group of each; pairs that other pairs connect already are not compared."""
+    """Return the representative of each text's group; pairs that are already connected are not compared."""
     shingles = lru_cache(maxsize=_TEXTS_KEPT)(lambda row: _shingles(texts[row]))
     parents = list(range(len(texts)))
 

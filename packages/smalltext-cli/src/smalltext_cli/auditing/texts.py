@@ -1,4 +1,4 @@
-"""The texts of an audit, with their labels and places, and the findings of its checks."""
+"""The texts of an audit with their labels and locations, and the findings of its checks."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class AuditedTexts:
     ----------
     texts : sequence of str
     labels : sequence of Label or None
-        None where a label is missing.
+        None if a label is missing.
     lines : sequence of int
         The line (or row) on which each text begins.
     ids : sequence of str, optional
-        The value of the column of ids, if there is one.
+        The values of the id column, if there is one.
     unit : str, default="line"
-        What is counted in `lines`.
+        The unit of `lines`.
 
     Examples
     --------
@@ -46,11 +46,11 @@ class AuditedTexts:
         return f"{self.unit} {self.lines[row]}{identity}"
 
     def excerpt(self, row: int, length: int = _EXCERPT) -> str:
-        """Return the beginning of a text on one line, printable."""
+        """Return the beginning of a text as one printable line."""
         return shown(self.texts[row], length)[1:-1]
 
     def as_dict(self, row: int, **more: Any) -> dict[str, Any]:
-        """Return where a text is, its label and how it begins, as JSON values; `more` is added."""
+        """Return the location, label and beginning of a text as JSON values, with `more` added."""
         identity = {} if self.ids is None else {"id": self.ids[row]}
         label = self.labels[row]
         return {
@@ -69,17 +69,17 @@ class Finding:
     Parameters
     ----------
     check : str
-        The name of the check, as JSON has it.
+        The name of the check in JSON.
     title : str
-        What was looked for, in words.
+        A description of the problem.
     count : int
         The number of texts (or classes) with the problem; 0 if there is none.
     examples : sequence of str, default=()
-        Where the problem is, the worst or first places first.
+        Examples of the problem, the worst or first ones first.
     advice : str, default=""
         What to do about it.
     details : list, default=[]
-        All places, as JSON values.
+        All occurrences, as JSON values.
     """
 
     check: str
@@ -103,7 +103,7 @@ class Finding:
 def row_finding(
     check: str, title: str, data: AuditedTexts, rows: Iterable[int], advice: str, **columns: Sequence[Any]
 ) -> Finding:
-    """Return a finding of single texts; `columns` are added to the details of each."""
+    """Return a finding on single texts; `columns` are added to the details of each text."""
     rows = list(rows)
     details = [
         data.as_dict(row, **{name: values[number] for name, values in columns.items()})
@@ -122,7 +122,7 @@ def group_finding(
     count: int | None = None,
     more: Sequence[dict[str, Any]] | None = None,
 ) -> Finding:
-    """Return a finding of groups of texts; by default, `count` is the number of texts in them."""
+    """Return a finding on groups of texts; by default, `count` is the number of texts in them."""
     details = [
         {"rows": [data.as_dict(row) for row in group], **({} if more is None else more[number])}
         for number, group in enumerate(groups)

@@ -1,4 +1,4 @@
-"""How many texts are longer than what the installed classifiers, or a given model, read of a text."""
+"""The number of texts that exceed the token limit of the installed classifiers or of a given model."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from smalltext_core.errors import SmallTextError
 _LIMIT = "max_seq_len"
 
 _OF_MOST_ENCODERS = 512
-"""The number of tokens that most pretrained encoders take."""
+"""The token limit of most pretrained encoders."""
 
 READ_IN_TRAINING = 128
-"""The number of tokens of each text that training reads at least, if its limit is that of the model."""
+"""The minimum token limit in training, for classifiers whose limit is that of the model."""
 
 _PIECES_PER_WORD = 1.2
-"""Measured for English with the tokenizer of BERT: 1.07 (news) to 1.21 (mails)."""
+"""The number of tokens per word, measured on English with BERT's tokenizer: 1.07 (news) to 1.21 (emails)."""
 
 _SPECIAL_TOKENS = 2
 
-# Scripts without spaces: a character is about a token.
+# In scripts without spaces, a character is about one token.
 _WORD = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
     r"|[^\W\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+|[^\w\s]"
@@ -40,20 +40,20 @@ _WORD = re.compile(
 
 @dataclass(frozen=True)
 class TokenLimit:
-    """What a classifier reads of the texts.
+    """The token limit of a classifier, and its effect on the texts.
 
     Parameters
     ----------
     name : str
         The name of the classifier, or the folder of the model.
     max_tokens : int or None
-        The most tokens that it reads of a text; None for no limit.
+        The maximum number of tokens it reads per text; None if there is no limit.
     texts : int
-        The number of texts that are longer.
+        The number of longer texts.
     share : float
-        The share of all tokens that is cut off, from 0 to 1.
+        The share of all tokens that are truncated, from 0 to 1.
     longest : int
-        The tokens of the longest text.
+        The number of tokens of the longest text.
     counted : str
         How tokens were counted.
     """
@@ -78,7 +78,7 @@ class TokenLimit:
 
 
 def word_counts(texts: Sequence[str]) -> NDArray[np.int64]:
-    """Return the number of words and punctuation marks in each text; of scripts without spaces, of characters.
+    """Return the number of words and punctuation marks in each text, or of characters in scripts without spaces.
 
     Examples
     --------
@@ -89,19 +89,20 @@ def word_counts(texts: Sequence[str]) -> NDArray[np.int64]:
 
 
 def limits_of_classifiers(words: NDArray[np.int64]) -> Iterator[TokenLimit]:
-    """Yield what each installed classifier reads of the texts by default, given the words of each.
+    """Yield the default token limit of each installed classifier, given the number of words of each text.
 
-    A classifier with a model to choose splits words into pieces, whose number is estimated; if its limit is that
-    of the model, it reads 512 tokens, as most pretrained encoders do, and in training possibly fewer.
+    Classifiers with a pretrained model split words into subwords, whose number is estimated. If their limit is
+    that of the model, it is assumed to be 512 tokens, as for most pretrained encoders, and possibly lower in
+    training.
     """
     pieces = np.ceil(words * _PIECES_PER_WORD).astype(np.int64) + _SPECIAL_TOKENS
     for name, spec in classifiers().items():
-        with suppress(SmallTextError):  # a broken plugin, which `smalltext list` shows
+        with suppress(SmallTextError):  # a broken plugin, which `smalltext list` reports
             parameters = parameters_of(spec).named
             if _LIMIT not in parameters:
                 yield TokenLimit.of(name, None, words, "words")
             elif "model" in parameters:
-                limit, counted = parameters[_LIMIT].default, f"estimated: {_PIECES_PER_WORD} tokens a word"
+                limit, counted = parameters[_LIMIT].default, f"estimated: {_PIECES_PER_WORD} tokens per word"
                 if not isinstance(limit, int):
                     limit = _OF_MOST_ENCODERS
                     counted += f"; training may stop at {READ_IN_TRAINING}"
@@ -111,7 +112,7 @@ def limits_of_classifiers(words: NDArray[np.int64]) -> Iterator[TokenLimit]:
 
 
 def limit_of_model(folder: str, texts: Sequence[str]) -> TokenLimit:
-    """Return what a model reads of the texts, counted with its own tokenizer.
+    """Return the token limit of a model, with tokens counted by its own tokenizer.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ def limit_of_model(folder: str, texts: Sequence[str]) -> TokenLimit:
 
 
 def _max_tokens(folder: Path) -> int | None:
-    """Return the least of the limits that the files of a model state."""
+    """Return the lowest token limit in the files of a model."""
     wanted = {
         "smalltext.json": _LIMIT,
         "encoder.json": "max_length",
@@ -162,7 +163,7 @@ def _max_tokens(folder: Path) -> int | None:
 
 
 def _numbers(content: Any, key: str) -> list[int]:
-    """Return the positive numbers with a key, however deep."""
+    """Return the positive numbers with a given key, at any depth."""
     if not isinstance(content, dict):
         return []
     found = [number for value in content.values() for number in _numbers(value, key)]

@@ -1,4 +1,4 @@
-"""Estimates of how long the installed classifiers take, from a timed sample or from measured rates."""
+"""Estimates of the training and prediction times of classifiers, from a timed sample or measured rates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SAMPLES = (40, 160)
 _PREDICTED = 100
 
 _TRAINING_TOKENS, _FEW_TEXTS = 160_000, 200
-"""What training on fewer texts than the second number reads at most, if they are long; see decision 51."""
+"""The maximum number of tokens that training reads of long texts, if they are few (decision 51)."""
 
 MEASURED = "measured rates: one thread of an AMD EPYC, 2026-11-26"
 _WITH_MODEL = f"{MEASURED}, all-MiniLM-L6-v2 (23 million parameters); more parameters take longer"
@@ -28,18 +28,18 @@ _WITH_MODEL = f"{MEASURED}, all-MiniLM-L6-v2 (23 million parameters); more param
 
 @dataclass(frozen=True)
 class TimeEstimate:
-    """How long a classifier takes.
+    """The estimated training and prediction time of a classifier.
 
     Parameters
     ----------
     name : str
         The name of the classifier.
     train_seconds : float or None
-        The CPU seconds of training on all texts; None if that is unknown.
+        The CPU seconds of training on all texts; None if unknown.
     predict_seconds : float or None
-        The CPU seconds of predicting 1,000 texts like these.
+        The CPU seconds of predicting 1,000 texts of this kind.
     basis : str
-        What the estimate is from, or why there is none.
+        The basis of the estimate, or why there is none.
     """
 
     name: str
@@ -64,17 +64,17 @@ def estimates(
 ) -> Iterator[TimeEstimate]:
     """Yield an estimate for each installed classifier with its defaults.
 
-    Networks take minutes on a sample, so theirs are computed from rates that were measured. All others are timed
-    on two samples of the texts, from which the time on all is extrapolated.
+    Networks would take minutes on a sample, so their times are computed from previously measured rates. All others
+    are timed on two samples of the texts, from which the time on all texts is extrapolated.
 
     Parameters
     ----------
     texts : sequence of str
     y : ndarray of int32, shape (n,)
-        A class number for each text; of several labels, any.
+        A class number for each text; any of them if multi-label.
     num_classes : int
     words : ndarray of int64, shape (n,)
-        The number of words of each text.
+        The number of words in each text.
     seed : int, default=0
         The random state of the samples.
     """
@@ -90,13 +90,13 @@ def estimates(
                 yield TimeEstimate(name, None, None, f"unknown: it needs --set {required[0]}")
                 continue
             yield _timed(name, texts, y, num_classes, sample)
-        except Exception as error:  # of any plugin
+        except Exception as error:  # plugins may raise anything
             reason = one_line(f"{type(error).__name__}: {error}", 120)
             yield TimeEstimate(name, None, None, f"unknown: {reason}")
 
 
 def _sample(y: NDArray[np.int32], seed: int) -> NDArray[np.intp]:
-    """Return the rows in random order, but with the first two texts of two classes."""
+    """Return the rows in random order, starting with two texts of different classes."""
     order = np.random.default_rng(seed).permutation(len(y))
     other = np.flatnonzero(y[order] != y[order[0]])[:1]
     return np.concatenate([order[:1], order[other], np.delete(order, [0, *other.tolist()])])
@@ -107,7 +107,7 @@ def _timed(
 ) -> TimeEstimate:
     sizes = sorted({min(size, len(sample)) for size in _SAMPLES})
     first = sample[: sizes[0]]
-    classifier = _fitted(name, _altered(texts, first, 0), y[first], num_classes)  # imports what it needs
+    classifier = _fitted(name, _altered(texts, first, 0), y[first], num_classes)  # a first run, for imports
     seconds = []
     for run, size in enumerate(sizes, start=1):
         unseen = _altered(texts, sample[:size], run)
@@ -124,7 +124,7 @@ def _timed(
 
 
 def _altered(texts: Sequence[str], rows: NDArray[np.intp], run: int) -> list[str]:
-    """Return texts with another end in each run, since a classifier may have kept what it computed of a text."""
+    """Return texts with a different ending in each run, so that a classifier cannot use cached results."""
     return [texts[row] + " ." * run for row in rows]
 
 
@@ -134,7 +134,7 @@ def _fitted(name: str, texts: list[str], y: NDArray[np.int32], num_classes: int)
 
 
 def _kimcnn(count: int, words: NDArray[np.int64]) -> tuple[float, float]:
-    """At least 400 steps of 25 texts, or 10 epochs, of which each has a part that does not depend on the texts."""
+    """At least 400 steps of 25 texts, or 10 epochs, each with a constant overhead."""
     read = float(np.minimum(words, 500).mean())
     steps = max(400, 10 * math.ceil(count / 25))
     return steps * (0.007 + 25 * read * 5e-6), 1_000 * read * 3e-6
@@ -148,7 +148,7 @@ def _transformers(count: int, words: NDArray[np.int64]) -> tuple[float, float]:
 
 
 def _setfit(count: int, words: NDArray[np.int64]) -> tuple[float, float]:
-    """From 20 to 40 steps of 32 pairs, in which each distinct text is encoded once, and the head on all texts."""
+    """From 20 to 40 steps of 32 pairs, encoding each distinct text once, and a head fitted on all texts."""
     tokens, distinct = _tokens(words), count * (1 - (1 - 1 / count) ** 64)
     read = _in_training(words, 40 * distinct)
     steps = min(40, max(20, _TRAINING_TOKENS / (distinct * read)))
@@ -156,7 +156,7 @@ def _setfit(count: int, words: NDArray[np.int64]) -> tuple[float, float]:
 
 
 def _in_training(words: NDArray[np.int64], passes: float) -> float:
-    """Return the mean number of tokens of a text that training reads, if it reads texts `passes` times in all."""
+    """Return the mean number of tokens that training reads per text, given its number of passes over them."""
     return min(_tokens(words), max(_TRAINING_TOKENS / passes, _tokens(words, READ_IN_TRAINING)))
 
 
@@ -169,4 +169,4 @@ _RATES: dict[str, Callable[[int, NDArray[np.int64]], tuple[float, float]]] = {
     "setfit": _setfit,
     "transformers": _transformers,
 }
-"""CPU seconds of training on a number of texts, given their words, and of predicting 1,000."""
+"""Functions that return the CPU seconds of training on a number of texts and of predicting 1,000 texts."""

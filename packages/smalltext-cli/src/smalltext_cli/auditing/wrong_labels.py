@@ -1,4 +1,4 @@
-"""Labels that are probably wrong, found by cleanlab on out-of-fold probabilities and embeddings."""
+"""Detection of label noise with cleanlab, on out-of-fold probabilities and embeddings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PREFERRED = ("embeddings", "sklearn")
 
 
 def missing_package() -> str:
-    """Return what to install for this check; empty if it is there."""
+    """Return a sentence on what to install for this check; empty if nothing is missing."""
     has_all = find_spec("cleanlab") is not None and find_spec("datasets") is not None
     return "" if has_all else f"likely wrong labels are found by cleanlab, which is not installed: {INSTALL}"
 
@@ -51,7 +51,7 @@ class OutOfFold:
     Parameters
     ----------
     rows : ndarray of int, shape (n,)
-        The texts that are checked: labelled ones, whose class has another text.
+        The texts that are checked: those with a label whose class has at least two texts.
     names : tuple of str
         The names of the classes.
     labels : list
@@ -75,9 +75,9 @@ def find_wrong_labels(
     seed: int = 0,
     on_fold: Callable[[int, int], None] = lambda _, __: None,
 ) -> list[Finding]:
-    """Return labels that are probably wrong, the least credible first, and texts unlike all others.
+    """Return labels that are probably wrong, the least credible first, and outlier texts.
 
-    The folds are stratified, and copies of a text are in one fold. Classes of one text are left out.
+    The folds are stratified, and copies of a text are in the same fold. Classes with one text are skipped.
 
     Parameters
     ----------
@@ -88,13 +88,13 @@ def find_wrong_labels(
     seed : int, default=0
         The random state of the folds and the classifier.
     on_fold : callable, optional
-        Called with the number of the fold, from 1, and that of all folds, before each.
+        Called before each fold with its number, from 1, and the number of folds.
     """
     found = _out_of_fold(data, classifier, multi_label=multi_label, seed=seed, on_fold=on_fold)
     if found is None:
         return []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of pandas and cleanlab, on internals
+        warnings.simplefilter("ignore")  # internal ones of pandas and cleanlab
         label_issues, outliers = _issues(found, multi_label=multi_label)
     suspects = label_issues[label_issues["is_label_issue"]].sort_values("label_score", kind="stable")
     places = suspects.index.to_numpy()
@@ -166,7 +166,8 @@ def _names(data: AuditedTexts, row: int) -> Iterable[str]:
 
 
 def _new(classifier: str, num_classes: int, multi_label: bool, seed: int) -> Any:
-    # Uncalibrated: cleanlab compares probabilities with their means by class, and calibration has folds too.
+    # Uncalibrated, since cleanlab compares probabilities with their means by class, and calibration would add
+    # folds.
     wanted = {"seed": seed, "calibration": "none"}
     known = parameters_of(classifiers()[classifier]).named
     options: dict[str, Any] = {name: value for name, value in wanted.items() if name in known}
@@ -174,7 +175,7 @@ def _new(classifier: str, num_classes: int, multi_label: bool, seed: int) -> Any
 
 
 def _folds(texts: Sequence[str], strata: Sequence[int], seed: int) -> list[NDArray[np.intp]]:
-    """Return the rows of each fold: copies of a text are in one, and each has its share of each class."""
+    """Return the rows of stratified folds, in which copies of a text stay together."""
     rng = np.random.default_rng(seed)
     count = _FOLDS if len(texts) <= _MANY else _FOLDS_OF_MANY
     group = {text: number for number, text in enumerate(dict.fromkeys(texts))}
@@ -189,7 +190,7 @@ def _folds(texts: Sequence[str], strata: Sequence[int], seed: int) -> list[NDArr
 
 
 def _issues(found: OutOfFold, *, multi_label: bool) -> tuple[Any, Any]:
-    """Return the tables of cleanlab on labels, and on outliers if there are embeddings."""
+    """Return cleanlab's tables of label issues, and of outliers if there are embeddings."""
     from cleanlab import Datalab
 
     task = "multilabel" if multi_label else "classification"
