@@ -1,4 +1,4 @@
-"""The commands, one a file, and the arguments and options that several of them share."""
+"""The commands, one per file, and the arguments and options that several of them share."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Settings = Annotated[
     ),
 ]
 _FORMATS = (
-    "CSV, TSV, JSON, JSON lines, Parquet, Excel, or plain text with a text a line; also compressed, as .gz. "
+    "CSV, TSV, JSON, JSON Lines, Parquet, Excel, or plain text with one text per line; also compressed (.gz). "
     "- is standard input."
 )
 _DATA = typer.Argument(
@@ -64,9 +64,7 @@ DataFiles = Annotated[
 ]
 Overwrite = Annotated[
     bool,
-    typer.Option(
-        "--overwrite/--no-clobber", metavar="", help="Whether what is there already is replaced, or an error."
-    ),
+    typer.Option("--overwrite/--no-clobber", metavar="", help="Whether to replace existing output, or to stop."),
 ]
 ModelFolder = Annotated[
     str,
@@ -89,7 +87,7 @@ Separator = Annotated[
     str | None,
     typer.Option(
         metavar="CHAR",
-        help="The character between several labels of one text. By default |, unless it is a JSON list.",
+        help="The character between the labels of a text. By default |, unless labels are a JSON list.",
         rich_help_panel=COLUMNS_PANEL,
     ),
 ]
@@ -97,7 +95,7 @@ Format = Annotated[
     InputFormat | None,
     typer.Option(
         "--format",
-        help="The format of the file, or the tool that it is an export of. By default by its extension and shape.",
+        help="The format of the file, or the tool that exported it. Recognised automatically by default.",
         rich_help_panel=COLUMNS_PANEL,
     ),
 ]
@@ -116,7 +114,7 @@ OutputFormatOption = Annotated[
     OutputFormat | None,
     typer.Option(
         "--output-format",
-        help="The format to write. By default that of the extension of FILE; CSV for standard output.",
+        help="The output format. By default according to the extension of FILE; CSV for standard output.",
     ),
 ]
 Sheet = Annotated[
@@ -144,7 +142,7 @@ SkipUnlabelled = Annotated[
     typer.Option(
         "--skip-unlabelled",
         metavar="",
-        help="Leave out texts without a label, instead of refusing them.",
+        help="Skip texts without a label, instead of stopping with an error.",
         rich_help_panel=COLUMNS_PANEL,
     ),
 ]
@@ -152,22 +150,22 @@ Trust = Annotated[
     list[str] | None,
     typer.Option(
         metavar="TYPE",
-        help="A type that the model may hold although it is not known to be safe. Repeat for several.",
+        help="A type to load from the model although it is not known to be safe. Repeat for several.",
         show_default=False,
     ),
 ]
 Device = Annotated[
     str | None,
-    typer.Option(metavar="DEVICE", help="The device to compute on, such as cpu or cuda.", show_default=False),
+    typer.Option(metavar="DEVICE", help="The device to run on, such as cpu or cuda.", show_default=False),
 ]
 Quiet = Annotated[
     bool,
     typer.Option(
-        "--quiet", "-q", metavar="", help="Print results and warnings alone: no progress, notes or counts."
+        "--quiet", "-q", metavar="", help="Print only results and warnings: no progress, notes or counts."
     ),
 ]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", metavar="", help="Print what the classifier logs as well.")
+    bool, typer.Option("--verbose", "-v", metavar="", help="Also print the log of the classifier.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON for programs instead of tables.")]
 MultiLabel = Annotated[
@@ -178,8 +176,8 @@ MaxClasses = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="Refuse data with more different labels. By default 1,000, or half as many as there are texts if "
-        "that is less, but at least 100.",
+        help="Reject data with more classes. By default 1,000, or half the number of texts if that is less, but "
+        "at least 100.",
         show_default=False,
         rich_help_panel=COLUMNS_PANEL,
     ),

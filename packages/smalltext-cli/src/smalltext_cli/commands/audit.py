@@ -1,4 +1,4 @@
-"""``smalltext audit``: what is wrong with labelled texts, before anything is trained."""
+"""``smalltext audit``: find problems in labelled texts before training."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def audit(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write all findings, with each of their rows, to this JSON file as well.",
+            help="Also write all findings, with every affected row, to this JSON file.",
             callback=expanded,
             show_default=False,
         ),
@@ -55,7 +55,7 @@ def audit(
             "--classifier",
             "-c",
             metavar="NAME",
-            help="The classifier by which likely wrong labels are found. By default embeddings, or else sklearn.",
+            help="The classifier to find wrong labels with. By default embeddings, or else sklearn.",
             show_default=False,
             autocompletion=completion.classifier_names,
         ),
@@ -64,14 +64,14 @@ def audit(
         str | None,
         typer.Option(
             metavar="FOLDER",
-            help="A pretrained or saved model, by whose tokenizer the tokens that it cuts off are counted.",
+            help="A pretrained or saved model, whose tokenizer is used to count truncated tokens.",
             callback=expanded,
             show_default=False,
         ),
     ] = None,
     similarity: Annotated[
         float,
-        typer.Option(metavar="SHARE", min=0.5, max=1, help="From which similarity on texts are near duplicates."),
+        typer.Option(metavar="SHARE", min=0.5, max=1, help="The minimum similarity of near duplicates."),
     ] = 0.8,
     wrong_labels: Annotated[
         bool,
@@ -90,7 +90,7 @@ def audit(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The column of ids, by which rows are named beside their lines. By default id, if there is one.",
+            help="The column of ids, which are shown next to line numbers. By default id, if there is one.",
             rich_help_panel=commands.COLUMNS_PANEL,
             show_default=False,
         ),
@@ -107,12 +107,11 @@ def audit(
 ) -> None:
     """Check labelled texts for problems before training.
 
-    Looks for missing, contradictory and probably wrong labels, names that look alike, classes of one text, exact
-    and near duplicates, empty and very long texts, and rare scripts; counts what classifiers cut off, and
-    estimates how long they take. Rows are named by their line and id. A file without labels is checked as well.
+    Looks for missing, contradictory and probably wrong labels, similar class names, classes with one text, exact
+    and near duplicates, empty and very long texts, and rare scripts. Counts the tokens that classifiers truncate,
+    and estimates training times. Rows are identified by line and id. Files without labels can be checked, too.
 
-    Ends with exit code 0, whatever is found; with --strict, with 1 if anything is found; and with 2 if DATA cannot
-    be read.
+    The exit code is 0 regardless of findings, or with --strict 1 if there are any; it is 2 if DATA cannot be read.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""``smalltext check NAME``: run the conformance kit over an installed classifier."""
+"""``smalltext check NAME``: run the conformance kit on an installed classifier."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check(
         typer.Option(
             "--multi-label/--single-label",
             metavar="",
-            help="Check problems of this kind alone. By default, all that the classifier supports.",
+            help="Only check problems of this kind. By default, all kinds that the classifier supports.",
             show_default=False,
         ),
     ] = None,
@@ -44,11 +44,12 @@ def check(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CHECK", help="Run this check alone, by its name. Repeat for several.", show_default=False
+            metavar="CHECK", help="Run only the check with this name. Repeat for several.", show_default=False
         ),
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", metavar="", help="Explain why each rule exists, and how to keep it.")
+        bool,
+        typer.Option("--explain", metavar="", help="Explain why each rule exists, and how to comply with it."),
     ] = False,
     seed: Annotated[
         int | None,
@@ -62,11 +63,11 @@ def check(
     device: commands.Device = None,
     as_json: commands.AsJson = False,
 ) -> None:
-    """Check that an installed classifier keeps the rules of smalltext, and that its plugin declares it correctly.
+    """Check that an installed classifier follows the rules of smalltext, and is correctly declared by its plugin.
 
-    The classifier is trained many times, on a few dozen short texts. Let it learn from them within seconds: for a
-    neural network, with more epochs and fewer units than usual. Ends with exit code 1 if a check fails, or if no
-    check could be run.
+    The classifier is trained many times on a few dozen short texts. Set its parameters so that it learns them
+    within seconds: a neural network with more epochs and fewer units than usual. The exit code is 1 if a check
+    fails or no check could be run.
 
     Examples
     --------
@@ -108,9 +109,9 @@ def check(
 
 @dataclass(frozen=True)
 class Part:
-    """Checks of one kind that have not run yet, and an iterator that runs them.
+    """A group of checks that have not run yet, and an iterator that runs them.
 
-    The iterator yields a result for each, and one more for a check on which they depend and which fails.
+    The iterator yields a result for each of them, and another one if a check that they depend on fails.
     """
 
     kind: Kind
@@ -119,11 +120,11 @@ class Part:
 
     @property
     def title(self) -> str:
-        """The heading above the results."""
+        """The heading of the results."""
         return "The plugin" if self.kind == "plugin" else f"{self.kind.capitalize()} problems"
 
     def run(self, *, silently: bool) -> Iterator[Check | Outcome]:
-        """Yield each check before it runs, and then its outcome; `silently`, prints go to standard error."""
+        """Yield each check before it runs, and then its outcome; with `silently`, prints go to standard error."""
         waiting = iter(self.checks)
         while True:
             check = next(waiting, None)
@@ -165,9 +166,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """A classifier, the parameters that it is built with, and the checks to run.
+    """A classifier, the parameters to build it with, and the checks to run.
 
-    The checks of the rules are missing if the classifier cannot be built; then a check of the plugin fails.
+    If the classifier cannot be built, there are no checks of the rules, and a check of the plugin fails.
     """
 
     name: str
@@ -176,12 +177,12 @@ class Plan:
 
     @property
     def rules_are_checked(self) -> bool:
-        """Whether the classifier can be built, and so be checked."""
+        """Whether the classifier can be built and checked."""
         return any(part.kind != "plugin" for part in self.parts)
 
     @property
     def described(self) -> str:
-        """The classifier and its parameters, in words."""
+        """A description of the classifier and its parameters."""
         given = ", ".join(f"{name}={jsonable(value)!r}" for name, value in self.parameters.items())
         return f"{self.name} with {given}" if given else self.name
 
@@ -196,14 +197,14 @@ def plan(
     seed: int | None = None,
     device: str | None = None,
 ) -> Plan:
-    """Select the checks to run, and validate the options of the command; nothing is trained yet.
+    """Select the checks to run and validate the options of the command, without training.
 
     Raises
     ------
     UnknownClassifierError, AmbiguousNameError
         If no plugin registers the name, or several do.
     UsageError, InvalidInputError
-        If a setting, or the name of a check, is wrong.
+        If a setting or the name of a check is invalid.
     """
     from smalltext_cli.parameters import builder_parameters
     from smalltext_testing import find_check, plugin_checks
@@ -213,7 +214,7 @@ def plan(
     try:
         spec = classifier_spec(name)
         parameters = builder_parameters(spec.resolve("builder"))
-    except PluginError:  # which the checks of the plugin report
+    except PluginError:  # reported by the checks of the plugin
         return Plan(name, {}, _plugin_part(name, max(num_classes, 2), {}, chosen, broken=True))
     values = _values(name, parameters, settings, num_classes, seed, device)
     kinds: list[Kind] = ["single-label", "multi-label"] if "multi_label" in spec.abilities else ["single-label"]
@@ -237,14 +238,14 @@ def _values(
 
     given = parse_assignments(name, parameters, settings, seed=seed, device=device)
     if "seed" in parameters.named:
-        given.setdefault("seed", "1")  # without one, the rules on seeds could not be checked
+        given.setdefault("seed", "1")  # without a seed, the rules on seeds could not be checked
     return parse_values(parameters, given, LabelNames(tuple(class_names(num_classes))))
 
 
 def _plugin_part(
     name: str, num_classes: int, values: dict[str, Any], chosen: list[Check], *, broken: bool
 ) -> list[Part]:
-    """Return the checks of the plugin that were chosen; if it is `broken`, also those that fail."""
+    """Return the selected checks of the plugin; if it is `broken`, also those that fail."""
     from smalltext_testing import plugin_checks, run_plugin_checks
 
     wanted = [check for check in plugin_checks() if not chosen or check in chosen]
@@ -270,12 +271,12 @@ def _rules_part(
 
 
 def _factory(name: str, num_classes: int, multi_label: bool, values: dict[str, Any]) -> ClassifierFactory | None:
-    """Return a factory; None if the plugin fails to make one, which the checks of the plugin report."""
+    """Return a factory; None if the plugin fails to create one, which the checks of the plugin report."""
     try:
         return create_factory(name, num_classes, multi_label=multi_label, **values)
     except PluginError:
         return None
-    except SmallTextError:  # a setting that it does not allow
+    except SmallTextError:  # an invalid setting
         raise
     except (Exception, SystemExit) as error:
         if raised_by_signal(error):
@@ -284,7 +285,7 @@ def _factory(name: str, num_classes: int, multi_label: bool, values: dict[str, A
 
 
 def _run(planned: Plan, *, shown: bool, explain: bool) -> list[Outcome]:
-    """Run all checks; results are shown as they come, and on a terminal the check that is running."""
+    """Run all checks, showing results as they arrive, and on a terminal also the running check."""
     live = shown and results().is_terminal
     outcomes = []
     if shown:

@@ -1,4 +1,4 @@
-"""``smalltext compare``: train several classifiers on the same texts, and show which is best for how many."""
+"""``smalltext compare``: train several classifiers on the same texts, and show which is best at each size."""
 
 from __future__ import annotations
 
@@ -36,15 +36,17 @@ def compare(
     shots: Annotated[
         str,
         typer.Option(
-            metavar="N,N,...", help="Training texts of each class; all stands for all that are not held out."
+            metavar="N,N,...",
+            help="Numbers of training texts per class; all means all texts that are not held out.",
         ),
     ] = "8,32,128,all",
 ) -> None:
-    """Compare classifiers on your texts: which is best for how many, and what it costs.
+    """Compare classifiers on your texts: which one is best for how many labels, and what it costs.
 
-    All are trained on the same texts and scored on the same held-out ones, each training in a separate process.
-    The folder keeps each finished one: the same command goes on where it was interrupted. It gets report.html,
-    results.json and results.csv. By default, all installed classifiers that need no settings are compared.
+    All classifiers are trained on the same training sets and scored on the same held-out set, each in a separate
+    process. Finished trainings are kept in the folder: run the same command again to resume after an interruption.
+    The folder gets report.html, results.json and results.csv. By default, all installed classifiers that need no
+    settings are compared.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""``smalltext demo``: train, evaluate and predict on 2,225 news articles, by the commands themselves."""
+"""``smalltext demo``: run the commands train, evaluate and predict on 2,225 news articles."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def demo(
             "--output",
             "-o",
             metavar="FOLDER",
-            help="Where data, model and report are to be.",
+            help="The folder for data, model and report.",
             callback=expanded,
         ),
     ] = Path("smalltext-demo"),
@@ -36,8 +36,8 @@ def demo(
 ) -> None:
     """Show train, evaluate and predict on real texts: BBC news articles in five classes.
 
-    Each step is a command that you could type, and is printed before it runs. What an earlier run made in the
-    same folder is replaced.
+    Each step is a command that you could type, and is printed before it runs. Files of an earlier run in the same
+    folder are replaced.
     """
     texts, labels = articles()
     if output.exists() and not output.is_dir():
@@ -57,7 +57,7 @@ def demo(
 
 
 def articles() -> tuple[list[str], list[str]]:
-    """Return the texts and labels of the corpus, read without running any of its code.
+    """Return the texts and labels of the corpus, without running any of its code.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def articles() -> tuple[list[str], list[str]]:
 
 
 def _decoded(content: bytes) -> str:
-    """Decode an article: nearly all are UTF-8, and the others have a pound sign in Latin-1."""
+    """Decode an article: nearly all are UTF-8, and the others contain a pound sign in Latin-1."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from smalltext_cli.metrics import Scores
 
 MAX_COLUMNS = 8
-"""A confusion matrix of more classes does not fit into a terminal; the most frequent confusions do."""
+"""The maximum number of classes in a printed confusion matrix; with more, top confusions are listed."""
 
 
 def evaluate(
@@ -45,7 +45,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Write a report with charts to this file, one HTML page.",
+            help="Write an HTML report with charts to this file.",
             show_default=False,
             callback=expanded,
         ),
@@ -66,8 +66,8 @@ def evaluate(
 ) -> None:
     """Score a model on labelled texts.
 
-    The model decides whether a text may have several labels. DATA should hold texts that the model was not trained
-    on; how many it was trained on is reported, if `smalltext train` wrote the model.
+    Whether a text may have several labels depends on the model. DATA should be texts that the model was not
+    trained on. If `smalltext train` wrote the model, the number of texts that it was trained on is reported.
 
     Examples
     --------
@@ -155,7 +155,7 @@ def _show(evaluation: Evaluation) -> None:
 
 
 def score_tables(scores: Scores, names: Sequence[str]) -> Iterator[Table]:
-    """Yield the tables of the scores, of the classes, and of the confusions (multi-label: the decisions)."""
+    """Yield the tables of overall scores, scores per class, and confusions (multi-label: decisions)."""
     yield _overall_scores(scores, names)
     yield _class_scores(scores, names)
     if scores.multi_label:

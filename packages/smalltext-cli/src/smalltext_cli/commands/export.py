@@ -1,4 +1,4 @@
-"""``smalltext export``: write a trained model in a form that runs without the library that trained it."""
+"""``smalltext export``: write a trained model in a format that runs without the library that trained it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ExportFormat = Literal["onnx"]
 
 _PACKAGES = {"onnx": "smalltext-onnx[export]"}
-"""The package, and its extra, that writes each format."""
+"""The package and extra that writes each format."""
 
 
 def export(
@@ -39,7 +39,7 @@ def export(
             "--output",
             "-o",
             metavar="FOLDER",
-            help="The folder to write, which predict, evaluate and info take like any other model.",
+            help="The folder to write, which predict, evaluate and info accept like any other model.",
             show_default=False,
             callback=expanded,
         ),
@@ -51,7 +51,7 @@ def export(
         int | None,
         typer.Option(
             metavar="N",
-            help="The version of the operators of ONNX, 14 to 20; by default 17. Older runtimes need a lower one.",
+            help="The ONNX opset version, 14 to 20; by default 17. Older runtimes need a lower one.",
             show_default=False,
         ),
     ] = None,
@@ -63,10 +63,10 @@ def export(
 ) -> None:
     """Export a model so that it runs without torch.
 
-    Models of transformers and setfit, and of embeddings with a sentence transformer, become an ONNX graph with
-    their calibration inside, a tokenizer.json, and a JSON of labels and thresholds. What is exported is compared
-    with the model on texts of many scripts and lengths before it is written. Where it is to run, smalltext-cli and
-    smalltext-onnx have to be installed: no torch, no transformers.
+    Models of transformers and setfit, and of embeddings with a sentence transformer, become an ONNX graph that
+    includes calibration, a tokenizer.json, and a JSON file with labels and thresholds. Before the exported model
+    is written, it is compared with the original on texts of many scripts and lengths. To run it, install
+    smalltext-cli and smalltext-onnx: neither torch nor transformers is needed.
 
     Examples
     --------
@@ -103,9 +103,9 @@ def export(
 
 
 def _exporter(file_format: ExportFormat) -> Any:
-    """Return the function from a fitted classifier to an exported one.
+    """Return the function that exports a fitted classifier.
 
-    UsageError, with the command that installs it, is raised if the package of the format is missing.
+    UsageError, with the install command, is raised if the package of the format is missing.
     """
     from smalltext_core import classifier_spec
     from smalltext_core.errors import UnknownClassifierError
@@ -121,7 +121,7 @@ def _exporter(file_format: ExportFormat) -> Any:
 
 
 def _check_place(output: Path, model: str, *, overwrite: bool) -> None:
-    """Refuse the folder of the model itself, and without `overwrite` one that has something in it."""
+    """Reject the folder of the model itself, and without `overwrite` any folder that is not empty."""
     if output.resolve() == Path(model).resolve():
         raise OutputError(f"{output}: this is the model that is exported. Choose another folder.")
     if not overwrite and output.is_dir() and any(output.iterdir()):
@@ -129,7 +129,7 @@ def _check_place(output: Path, model: str, *, overwrite: bool) -> None:
 
 
 def _records(model: str, manifest: Manifest) -> dict[str, bytes]:
-    """Return what `train` recorded beside the model, which holds for the exported one as well."""
+    """Return the records of `train` in the model folder, which apply to the exported model, too."""
     from smalltext_cli.training_record import SCORES, TRAINING
     from smalltext_cli.training_texts import TRAINING_TEXTS
 
@@ -138,7 +138,7 @@ def _records(model: str, manifest: Manifest) -> dict[str, bytes]:
 
 
 def _exported(exported: Any) -> dict[str, Any]:
-    """Return what the export says about itself, if it does."""
+    """Return the information of the exported model about the export, if there is any."""
     told = getattr(getattr(exported, "settings", None), "export", {})
     return {name: told[name] for name in ("opset", "largest_difference") if name in told}
 
@@ -146,7 +146,7 @@ def _exported(exported: Any) -> dict[str, Any]:
 def _show(facts: dict[str, Any], *, is_replaced: bool) -> None:
     print_line(f"Exported {facts['exported_from']} to {facts['format']} in {facts['seconds']:.1f} s")
     if "largest_difference" in facts:
-        print_line(f"Largest difference of probabilities on trial texts: {facts['largest_difference']:.1g}")
+        print_line(f"Largest difference between probabilities on test texts: {facts['largest_difference']:.1g}")
     replaced = " (replaced the one that was there)" if is_replaced else ""
     print_line(f"Model: {facts['model']}, {facts['bytes'] / 1e6:,.1f} MB{replaced}")
     print_message(f"Label texts with it, without torch: smalltext predict {facts['model']} DATA")

@@ -36,8 +36,8 @@ _MOST = 50
 def list_classifiers(*, as_json: commands.AsJson = False) -> None:
     """List the classifiers that are installed.
 
-    Plugins that are broken, or blocked by SMALLTEXT_PLUGINS or SMALLTEXT_DISABLE_PLUGINS, are listed with
-    the reason.
+    Plugins that are broken, or blocked by SMALLTEXT_PLUGINS or SMALLTEXT_DISABLE_PLUGINS, are listed with a
+    reason.
     """
     providers = {id(spec): plugin for plugin in plugins() for spec in plugin.specs}
     found = [
@@ -105,7 +105,7 @@ def info(
     trust: commands.Trust = None,
     as_json: commands.AsJson = False,
 ) -> None:
-    """Show what a classifier can do and the parameters that `train --set` takes; or what a saved model is.
+    """Show the abilities and parameters (for `train --set`) of a classifier, or describe a saved model.
 
     Examples
     --------
@@ -179,7 +179,7 @@ def _show_info(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Pa
 
 
 def _model_as_dict(model: Model, folder: str) -> dict[str, Any]:
-    """Return what a model folder holds, as JSON values; its scores and counts are those that `train` recorded."""
+    """Return a description of a model folder as JSON values, with scores and counts recorded by `train`."""
     from smalltext_cli.evaluation import model_parameters
     from smalltext_cli.training_record import SCORES, TRAINING, json_in_model
 
@@ -204,7 +204,7 @@ def _show_model(model: Model, content: dict[str, Any]) -> None:
     from smalltext_cli.evaluation import model_parameters
 
     names, scores, training = content["labels"], content["scores"], content["training"] or {}
-    kind = "any number of them a text" if model.multi_label else "one a text"
+    kind = "any number per text" if model.multi_label else "one per text"
     counts = training.get("classes", {})
     labels = [
         f"{shown_name(one)} ({counts[one]:,})" if one in counts else shown_name(one) for one in names[:_MOST]

@@ -1,4 +1,4 @@
-"""``smalltext merge``: join the parts that the jobs of a prediction in shards wrote."""
+"""``smalltext merge``: join the output of sharded prediction jobs."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def merge(
     output_format: commands.OutputFormatOption = None,
     quiet: commands.Quiet = False,
 ) -> None:
-    """Join the parts of a prediction in shards to one file, in the order of the input.
+    """Join the parts of a sharded prediction into one file, in the order of the input.
 
-    FILE is what `smalltext predict` without shards would have written. If a shard is not complete, nothing is
-    written; the error names it, and the command that completes it. The parts stay where they are.
+    FILE is the same as without shards. If a shard is incomplete, nothing is written, and the error says which one
+    and how to complete it. The parts are kept.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""``smalltext new-plugin NAME``: write a package with a working classifier from the plugin template."""
+"""``smalltext new-plugin NAME``: create a package with a working classifier from the plugin template."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def new_plugin(
             "--output",
             "-o",
             metavar="FOLDER",
-            help="A folder that does not exist yet. By default smalltext-NAME, here.",
+            help="The folder to create. By default smalltext-NAME in the current folder.",
             show_default=False,
             callback=expanded,
         ),
     ] = None,
     as_json: commands.AsJson = False,
 ) -> None:
-    """Write a plugin: a package with a working classifier, its tests, and workflows that publish it.
+    """Create a plugin: a package with a working classifier, tests, and a workflow that publishes it.
 
-    The classifier is a small real one. Replace it with your own, and run the tests to see what is missing. The
-    plugin passes its own tests, ruff, and strict mypy. An existing folder is never touched.
+    The classifier is small, but works. Replace it with your own, and run the tests to see what is missing. The
+    plugin passes its own tests, ruff, and strict mypy. Existing folders are never changed.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def _show(plugin: PluginName, folder: Path, written: list[str]) -> None:
     meanings = {
         f"{source}/classifier.py": f"{plugin.classifier}, a working classifier: replace it with yours",
         f"{source}/plugin.py": "the specs: the name, the summary, the abilities",
-        "tests/test_rules.py": "the rules that every classifier keeps, one test each",
+        "tests/test_rules.py": "the rules that every classifier follows, one test each",
         "tests/test_classifier.py": "tests of this classifier",
         "pyproject.toml": "the metadata and the dependencies",
     }
@@ -95,7 +95,7 @@ def _show(plugin: PluginName, folder: Path, written: list[str]) -> None:
 
 @dataclass(frozen=True)
 class PluginName:
-    """The names of a new plugin, which follow from that of its classifier.
+    """The names of a new plugin, derived from the name of its classifier.
 
     Examples
     --------
@@ -123,7 +123,7 @@ class PluginName:
 
 
 def parse_plugin_name(given: str) -> PluginName:
-    """Normalize the name of a plugin, or refuse one that is invalid or taken.
+    """Normalize the name of a plugin, or reject a name that is invalid or taken.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def _check_is_free(found: PluginName) -> None:
 
 
 def render_plugin(plugin: PluginName) -> dict[str, str]:
-    """Return the files of a new plugin: their content, by path.
+    """Return the contents of the files of a new plugin, by path.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def _templates(folder: Traversable, at: PurePosixPath) -> Iterator[tuple[PurePos
 
 
 def _destination(path: PurePosixPath, plugin: PluginName) -> str:
-    """Return the path that a template is written to: without its suffix, hidden if it begins with "dot_"."""
+    """Return the output path of a template: without its suffix, and with "dot_" replaced by a dot."""
     parts = [plugin.package if part == "package" else re.sub(r"^dot_", ".", part) for part in path.parts]
     return "/".join(parts).removesuffix(_TEMPLATE_SUFFIX)
 
@@ -203,7 +203,7 @@ def write_plugin(plugin: PluginName, folder: Path) -> list[str]:
     Raises
     ------
     OutputError
-        If there is something at `folder` already, which is left as it is.
+        If `folder` already exists; it is left unchanged.
     """
     if folder.is_symlink() or folder.exists():
         raise _exists(folder)
@@ -223,7 +223,7 @@ def write_plugin(plugin: PluginName, folder: Path) -> list[str]:
         try:
             (staging / folder.name).rename(folder)
         except OSError as error:
-            if folder.exists():  # another process was faster
+            if folder.exists():  # created by another process in the meantime
                 raise _exists(folder) from error
             raise
     finally:

@@ -1,4 +1,4 @@
-"""``smalltext predict``: label new texts with a saved model, however many there are."""
+"""``smalltext predict``: label any number of new texts with a saved model."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def predict(
         str | None,
         typer.Option(
             metavar="N/COUNT",
-            help="Label one of several equal shares of the rows, such as 3/16, into the folder FILE.",
+            help="Label one of several equal shares of the rows, such as 3/16, and write it to the folder FILE.",
             show_default=False,
             rich_help_panel=_SHARDS_PANEL,
         ),
@@ -85,7 +85,7 @@ def predict(
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", metavar="", help="Go on with the parts that are missing.", rich_help_panel=_SHARDS_PANEL
+            "--resume", metavar="", help="Continue with the missing parts.", rich_help_panel=_SHARDS_PANEL
         ),
     ] = False,
     part_rows: Annotated[
@@ -93,7 +93,7 @@ def predict(
         typer.Option(
             metavar="N",
             min=1,
-            help="Rows of a part, which a job that is killed loses at most. By default 8,192.",
+            help="Rows per part: at most one part is lost if a job is killed. By default 8,192.",
             show_default=False,
             rich_help_panel=_SHARDS_PANEL,
         ),
@@ -105,7 +105,7 @@ def predict(
         typer.Option(
             metavar="N",
             min=1,
-            help="Label in N processes, each with the model. By default one, or one for each of --devices.",
+            help="Label in N processes, each with its own copy of the model. By default one, or one per device.",
             show_default=False,
         ),
     ] = None,
@@ -113,7 +113,7 @@ def predict(
         str | None,
         typer.Option(
             metavar="LIST",
-            help="Divide the processes among devices: all (GPUs), or a list such as cuda:0,cuda:1.",
+            help="Distribute the processes over devices: all (GPUs), or a list such as cuda:0,cuda:1.",
             show_default=False,
         ),
     ] = None,
@@ -122,13 +122,13 @@ def predict(
 ) -> None:
     """Label new texts with a trained model.
 
-    All columns of DATA are kept, and the columns label and score, the probability of the label, are added; they
-    are called predicted_label and predicted_score if DATA has columns of these names. The rows come in order.
-    Memory does not grow with the file, and FILE appears only once it is complete. Several files, folders of files
+    All columns of DATA are kept, and the columns label and score (the probability of the label) are added. They
+    are called predicted_label and predicted_score if DATA already has such columns. Rows keep their order. Memory
+    use does not depend on the size of the file, and FILE appears only once it is complete. Several files, folders
     and globs are read as one file, sorted by path.
 
-    With --shard, each of several jobs labels a share of the rows into one folder; `smalltext merge` joins them. A
-    job that was killed goes on with --resume: its finished parts are kept.
+    With --shard, each of several jobs labels a share of the rows and writes it to a common folder; `smalltext
+    merge` joins the shares. Finished parts of a killed job are kept; use --resume to continue.
 
     Examples
     --------

@@ -25,16 +25,19 @@ def serve(
     model: commands.ModelFolder,
     *,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="The address to listen on; 0.0.0.0 is all of this machine.")
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="The address to listen on; 0.0.0.0 means all addresses of this machine."
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="The port; 0 picks a free one.")] = 8000,
     api_key: Annotated[
         str | None,
         typer.Option(
             metavar="KEY",
             envvar=_VARIABLE,
-            help="What requests must give as Authorization: Bearer KEY, or as a password. Prefer the environment "
-            "variable: others can see arguments.",
+            help="The key that requests must send as Authorization: Bearer KEY or as password. Prefer the "
+            "environment variable: other users can see arguments.",
             show_default=False,
         ),
     ] = None,
@@ -42,31 +45,46 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A name that requests may call this service by. By default those of this machine if ADDRESS is "
-            "local, or else any. Repeat for several.",
+            help="A host name that requests may use for this service. By default the names of this machine if "
+            "ADDRESS is local, or else any. Repeat for several.",
             show_default=False,
         ),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Texts of concurrent requests that are predicted together.")
+        int,
+        typer.Option(
+            metavar="N", min=1, help="The maximum number of texts of concurrent requests to predict together."
+        ),
     ] = 64,
     batch_wait: Annotated[
         float,
-        typer.Option(metavar="MS", min=0, max=1000, help="How long a batch that is not full waits for texts."),
+        typer.Option(metavar="MS", min=0, max=1000, help="How long an incomplete batch waits for more texts."),
     ] = 0,
     max_body_bytes: Annotated[
-        int, typer.Option(metavar="N", min=1, help="The size of a request.", rich_help_panel=_LIMITS_PANEL)
+        int,
+        typer.Option(
+            metavar="N", min=1, help="The maximum size of a request in bytes.", rich_help_panel=_LIMITS_PANEL
+        ),
     ] = 2_000_000,
     max_texts: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Texts in a request.", rich_help_panel=_LIMITS_PANEL)
+        int,
+        typer.Option(
+            metavar="N", min=1, help="The maximum number of texts in a request.", rich_help_panel=_LIMITS_PANEL
+        ),
     ] = 1_000,
     max_text_length: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Characters of a text.", rich_help_panel=_LIMITS_PANEL)
+        int,
+        typer.Option(
+            metavar="N", min=1, help="The maximum number of characters of a text.", rich_help_panel=_LIMITS_PANEL
+        ),
     ] = 100_000,
     max_requests: Annotated[
         int,
         typer.Option(
-            metavar="N", min=1, help="Requests in progress; more are refused.", rich_help_panel=_LIMITS_PANEL
+            metavar="N",
+            min=1,
+            help="The maximum number of concurrent requests; further ones are rejected.",
+            rich_help_panel=_LIMITS_PANEL,
         ),
     ] = 256,
     timeout: Annotated[
@@ -75,7 +93,7 @@ def serve(
             metavar="SECONDS",
             min=0.001,
             max=86_400,
-            help="How long a body may take to arrive, a prediction to be made, and the end after SIGTERM.",
+            help="The time limit for receiving a body, for a prediction, and for shutting down after SIGTERM.",
             rich_help_panel=_LIMITS_PANEL,
         ),
     ] = 30,
@@ -86,13 +104,13 @@ def serve(
 ) -> None:
     """Serve a trained model over HTTP.
 
-    POST /predict takes JSON such as {"texts": ["..."]} and returns labels and scores; with "proba": true also
-    the probability of each class. Tasks of Label Studio are answered too, so that the address can be given to it
-    as an ML backend. GET /health, /metrics (Prometheus), /model and /openapi.json describe the service.
+    POST /predict takes JSON such as {"texts": ["..."]} and returns labels and scores; with "proba": true also the
+    probability of each class. The service can also be used as an ML backend of Label Studio. GET /health, /metrics
+    (Prometheus), /model and /openapi.json describe the service.
 
-    Texts of concurrent requests are predicted together, and each gets its own answer. The model is loaded once:
-    restart the service after another training. SIGTERM finishes the requests that were accepted. Texts are not
-    logged; --verbose logs the path, status and duration of each request.
+    Texts of concurrent requests are predicted in one batch. The model is loaded once: restart the service after
+    retraining. On SIGTERM, accepted requests are finished. Texts are not logged; --verbose logs the path, status
+    and duration of each request.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""``smalltext simulate``: active learning on labelled texts, to see which strategy needs the fewest labels."""
+"""``smalltext simulate``: simulate active learning, to find the strategy that needs the fewest labels."""
 
 from __future__ import annotations
 
@@ -33,13 +33,16 @@ def simulate(
             autocompletion=completion.listed_strategies,
         ),
     ] = None,
-    rounds: Annotated[int, typer.Option(metavar="N", min=1, help="How often texts are chosen and labelled.")] = 20,
-    batch: Annotated[int, typer.Option(metavar="N", min=1, help="Texts that are labelled in each round.")] = 20,
+    rounds: Annotated[
+        int, typer.Option(metavar="N", min=1, help="The number of rounds of choosing and labelling texts.")
+    ] = 20,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, help="The number of texts labelled per round.")] = 20,
 ) -> None:
-    """Simulate active learning: how many labels each query strategy saves on your texts.
+    """Simulate active learning, to see how many labels each query strategy saves on your texts.
 
-    The labels of DATA play the annotator. Each simulation starts with a few texts, and in each round a strategy
-    chooses the next ones. The folder keeps finished simulations and rounds: the same command goes on from there.
+    The labels of DATA take the place of an annotator. Each simulation starts with a few labelled texts, and a
+    strategy chooses the next ones in each round. Finished simulations and rounds are kept in the folder: run the
+    same command again to resume after an interruption.
 
     Examples
     --------

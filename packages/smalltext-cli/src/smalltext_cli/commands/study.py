@@ -1,4 +1,4 @@
-"""The arguments and options that `smalltext compare` and `smalltext simulate` share, and how both run."""
+"""The arguments and options that `smalltext compare` and `smalltext simulate` share, and how they are run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Folder = typing.Annotated[
         "--output",
         "-o",
         metavar="FOLDER",
-        help="Where finished trainings are kept, and report.html, results.json and results.csv are written.",
+        help="The folder for finished trainings, report.html, results.json and results.csv.",
         show_default=False,
         callback=commands.expanded,
     ),
@@ -38,7 +38,7 @@ Classifiers = typing.Annotated[
     str | None,
     typer.Option(
         metavar="NAME,NAME,...",
-        help="The classifiers; by default all installed ones that need no settings.",
+        help="The classifiers, comma-separated; by default all installed ones that need no settings.",
         show_default=False,
         autocompletion=completion.listed_classifiers,
     ),
@@ -54,30 +54,35 @@ NamedSettings = typing.Annotated[
     ),
 ]
 Repeats = typing.Annotated[
-    int, typer.Option(metavar="N", min=1, max=1000, help="Training sets of each size; intervals need two.")
+    int,
+    typer.Option(
+        metavar="N", min=1, max=1000, help="The number of training sets of each size; intervals need at least two."
+    ),
 ]
 Metric = typing.Annotated[
     Literal["accuracy", "macro-f1"] | None,
     typer.Option(
         "--metric",
-        help="What decides which is best. By default accuracy; macro-f1 with --multi-label.",
+        help="The metric that determines the best one. By default accuracy; macro-f1 with --multi-label.",
         show_default=False,
     ),
 ]
 HeldOut = typing.Annotated[
     float,
-    typer.Option(metavar="SHARE", min=0.01, max=0.9, help="The share of DATA to score on, 2,000 texts at most."),
+    typer.Option(
+        metavar="SHARE", min=0.01, max=0.9, help="The share of DATA to hold out for scoring, at most 2,000 texts."
+    ),
 ]
 Seed = typing.Annotated[
     int,
-    typer.Option("--seed", metavar="N", min=0, help="The random state of split, draws and trainings."),
+    typer.Option("--seed", metavar="N", min=0, help="The random state of splitting, sampling and training."),
 ]
 Jobs = typing.Annotated[
     int | None,
     typer.Option(
         metavar="N",
         min=1,
-        help="Trainings to run at the same time. By default one; with dask and ray, one for each core.",
+        help="The number of trainings to run in parallel. By default one; with dask and ray, one per core.",
         show_default=False,
     ),
 ]
@@ -85,18 +90,18 @@ ParallelBackend = typing.Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="A backend of joblib that distributes the trainings: loky, threading, dask or ray.",
+        help="The joblib backend that distributes trainings: loky, threading, dask or ray.",
         show_default=False,
     ),
 ]
 RetryFailed = typing.Annotated[
-    bool, typer.Option("--retry-failed", metavar="", help="Run trainings again that failed earlier.")
+    bool, typer.Option("--retry-failed", metavar="", help="Repeat trainings that failed earlier.")
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions:
-    """The arguments and options of a study: a field for each, with its default."""
+    """The arguments and options of a study, as fields with defaults."""
 
     data: commands.Data
     output: Folder
@@ -123,7 +128,7 @@ class StudyOptions:
     quiet: commands.Quiet = False
 
     def new(self, kind: Callable[..., S], message: str, **more: Any) -> S:
-        """Create a study, and say what it does; `more` are the parameters that only this kind has."""
+        """Create a study and print what it does; `more` are the parameters specific to its kind."""
         from smalltext_cli.readers import Reader
 
         set_verbosity(quiet=self.quiet)
@@ -159,7 +164,7 @@ class StudyOptions:
 
 
 def with_study_options(command: Callable[Concatenate[StudyOptions, P], None]) -> Callable[..., None]:
-    """Return a command with the shared options besides those that a function has after its first parameter."""
+    """Return a command with the shared options and the function's own ones after its first parameter."""
     shared = {field.name: field for field in fields(StudyOptions)}
     types = typing.get_type_hints(StudyOptions, include_extras=True)
     own_types = typing.get_type_hints(command, include_extras=True, localns={"StudyOptions": StudyOptions})
@@ -191,7 +196,7 @@ def with_study_options(command: Callable[Concatenate[StudyOptions, P], None]) ->
 
 @contextmanager
 def _kept_if_interrupted(folder: Path) -> Iterator[None]:
-    """Say what is kept if the block is interrupted."""
+    """Print what is kept if the block is interrupted."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):

@@ -1,4 +1,4 @@
-"""``smalltext suggest``: which texts of a pool to label next, as a file to fill in."""
+"""``smalltext suggest``: write the texts of a pool to label next to a file to fill in."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def suggest(
     ],
     *,
     number: Annotated[
-        int, typer.Option("--number", "-n", metavar="N", min=1, help="How many texts to suggest.")
+        int, typer.Option("--number", "-n", metavar="N", min=1, help="The number of texts to suggest.")
     ] = 20,
     output: Annotated[
         str,
@@ -45,14 +45,14 @@ def suggest(
         typer.Option(
             "--overwrite/--no-clobber",
             metavar="",
-            help="Whether FILE, in which labels may have been filled in, is replaced if it exists.",
+            help="Whether to replace FILE if it exists; it may contain labels that were filled in.",
         ),
     ] = False,
     exclude: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FILE",
-            help="Suggest no text of this file, such as those that are labelled already. Repeat for several.",
+            help="Do not suggest texts of this file, such as texts that are already labelled. Repeat for several.",
             show_default=False,
         ),
     ] = None,
@@ -60,7 +60,7 @@ def suggest(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A query strategy of small-text or scikit-activeml instead, by the name that simulate takes.",
+            help="Use a query strategy of small-text or scikit-activeml instead, by its name in simulate.",
             show_default=False,
             autocompletion=completion.listed_strategies,
         ),
@@ -77,13 +77,12 @@ def suggest(
     quiet: commands.Quiet = False,
     verbose: commands.Verbose = False,
 ) -> None:
-    """Suggest which texts to label next: uncertain ones that differ from one another.
+    """Suggest the texts to label next: uncertain ones that differ from one another.
 
     The suggested rows are written with all their columns, an empty column label, and a column uncertainty. Fill in
-    labels and give the file to `smalltext train`, which leaves out rows that are still empty. The ten times N
-    texts that the model is least sure of are clustered by their embeddings, if the model has any, and one of each
-    cluster is suggested. Texts that have a label already, that the model was trained on, or that are copies of
-    others are not.
+    the labels and pass the file to `smalltext train`, which skips rows that are still empty. The 10 N most
+    uncertain texts are clustered by their embeddings, if the model has any, and one text per cluster is suggested.
+    Texts that are already labelled, that the model was trained on, or that are copies of others are not suggested.
 
     Examples
     --------

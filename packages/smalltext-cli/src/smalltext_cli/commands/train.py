@@ -1,4 +1,4 @@
-"""``smalltext train``: train a classifier on labelled texts, and save it with its scores."""
+"""``smalltext train``: train a classifier on labelled texts, score it and save it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def train(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Score on these texts instead of a held-out part of DATA.",
+            help="Score on these texts instead of a held-out set of DATA.",
             show_default=False,
             callback=expanded,
             rich_help_panel=commands.SCORING_PANEL,
@@ -65,7 +65,7 @@ def train(
             metavar="SHARE",
             min=0,
             max=0.9,
-            help="The share of DATA that is held out to score on; by default 0.2.",
+            help="The share of DATA to hold out for scoring; by default 0.2.",
             show_default=False,
             rich_help_panel=commands.SCORING_PANEL,
         ),
@@ -76,7 +76,7 @@ def train(
             "--cv",
             metavar="FOLDS",
             min=2,
-            help="Score by cross-validation with this number of folds, and train the saved model on all texts.",
+            help="Score by cross-validation with N folds, and train the saved model on all texts.",
             show_default=False,
             rich_help_panel=commands.SCORING_PANEL,
         ),
@@ -86,7 +86,7 @@ def train(
         typer.Option(
             "--refit/--no-refit",
             metavar="",
-            help="Whether the saved model is trained on all texts, or is the one that was scored.",
+            help="Whether to train the saved model on all texts, or to save the one that was scored.",
             rich_help_panel=commands.SCORING_PANEL,
         ),
     ] = True,
@@ -94,7 +94,7 @@ def train(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Write a report on the scored texts to this file, one HTML page.",
+            help="Write an HTML report on the scored texts to this file.",
             show_default=False,
             callback=expanded,
             rich_help_panel=commands.SCORING_PANEL,
@@ -114,10 +114,10 @@ def train(
 ) -> None:
     """Train a classifier on labelled texts.
 
-    A model is scored on a part of the texts that is held out, and then a model is trained on all texts and saved;
-    copies of a text are never on both sides. The model folder appears only once it is complete.
+    A model is scored on a held-out set, and then a model is trained on all texts and saved. Copies of a text are
+    never split between training and held-out set. The model folder appears only once it is complete.
 
-    Under torchrun or accelerate launch, kimcnn and transformers are trained by all processes together.
+    Under torchrun or accelerate launch, kimcnn and transformers are trained by all processes jointly.
 
     Examples
     --------
