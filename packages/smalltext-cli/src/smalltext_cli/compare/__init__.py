@@ -1,1 +1,1 @@
-"""What ``smalltext compare`` and ``smalltext simulate`` share: data, candidates, cells in processes, and pages."""
+"""The shared parts of ``smalltext compare`` and ``smalltext simulate``: data, candidates, cells and pages."""

@@ -1,4 +1,4 @@
-"""The classifiers to compare, with their settings: those that were named, or all that work without settings."""
+"""The classifiers to compare with their settings: the given ones, or all that work without settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from smalltext_core.messages import install_command, shown
 
 @dataclass(frozen=True)
 class Candidate:
-    """A classifier to compare: its name, where it comes from, and its parameters as text, parsed in each cell."""
+    """A classifier to compare: its name, its origin, and its unparsed parameters, which each cell parses."""
 
     name: str
     distribution: str
@@ -26,7 +26,7 @@ class Candidate:
     takes_weights: bool = True
 
     def as_dict(self, seed: int) -> dict[str, Any]:
-        """Return what determines a trained classifier, apart from its texts, as JSON values."""
+        """Return everything that determines a trained classifier, except the training texts, as JSON values."""
         settings = dict(self.settings)
         if self.takes_seed:
             settings.setdefault("seed", str(seed))
@@ -39,7 +39,7 @@ class Candidate:
 
 
 def parse_names(option: str, given: str) -> list[str]:
-    """Split the value of an option at its commas; UsageError if a name is empty or there twice."""
+    """Split the value of an option at commas; raise UsageError for empty and duplicate names."""
     names = [name.strip() for name in given.split(",")]
     if "" in names:
         raise UsageError(f"{option}: got {shown(given)}; allowed: names with commas between them.")
@@ -52,23 +52,24 @@ def parse_names(option: str, given: str) -> list[str]:
 def chosen_candidates(
     named: str | None, pairs: Sequence[str], *, multi_label: bool, device: str | None = None
 ) -> tuple[list[Candidate], list[str]]:
-    """Return the candidates, and a sentence on each installed classifier that is left out.
+    """Return the candidates, and a note on each installed classifier that is left out.
 
     Parameters
     ----------
     named : str or None
-        The value of ``--classifiers``; None for all that work without further settings.
+        The value of ``--classifiers``; None for all that work without settings.
     pairs : sequence of str
         The values of ``--set``: ``NAME.key=value``.
     multi_label : bool
-        Whether the labels are.
+        Whether the labels are multi-label.
     device : str, optional
-        Set on each candidate that has such a parameter.
+        The device of each candidate that has such a parameter.
 
     Raises
     ------
     UsageError
-        If a name is unknown, a setting is for no candidate, a named classifier lacks a parameter, or none is left.
+        If a name is unknown, a setting matches no candidate, a given classifier lacks a required parameter, or no
+        candidate is left.
     """
     names = list(classifiers()) if named is None else parse_names("--classifiers", named)
     by_name = _by_name(names, pairs)
@@ -102,7 +103,7 @@ def _by_name(names: Sequence[str], pairs: Sequence[str]) -> dict[str, list[str]]
 
 
 def _candidate(name: str, pairs: list[str], *, multi_label: bool, device: str | None) -> Candidate | str:
-    """Return a candidate, or the reason why the classifier cannot take part."""
+    """Return a candidate, or the reason why the classifier cannot be compared."""
     spec = classifier_spec(name)
     if multi_label and "multi_label" not in spec.abilities:
         return "it gives one label a text."
@@ -130,7 +131,7 @@ def _candidate(name: str, pairs: list[str], *, multi_label: bool, device: str | 
 def _assignments(
     spec: ClassifierSpec, parameters: Parameters, pairs: list[str], device: str | None
 ) -> dict[str, str]:
-    """Check settings; a backend is imported only if it has some, since values are parsed by its types."""
+    """Check settings; a backend is only imported if it has settings, to parse them by their types."""
     has_device = "device" in parameters.named
     try:
         settings = parse_assignments(spec.name, parameters, pairs, device=device if has_device else None)
@@ -142,7 +143,7 @@ def _assignments(
 
 
 def check_class_weights(candidates: Sequence[Candidate], names: LabelNames) -> None:
-    """Refuse settings that name classes which the data does not have."""
+    """Reject settings with classes that do not occur in the data."""
     for one in candidates:
         weights = {key: value for key, value in one.settings.items() if key == "class_weight"}
         if weights:

@@ -1,4 +1,4 @@
-"""Cells: one training each, whose results are kept in a folder by the hash of what determines them."""
+"""Cells, each of which is one training; results are stored in a folder by the hash of their inputs."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from smalltext_cli.writers import write_file
 
 _FORMAT = 1
 Result = dict[str, Any]
-"""What a cell measured, or an ``error``; and the ``seconds`` that it took."""
+"""The measurements of a cell, or an ``error``, and the ``seconds`` that it took."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One training: what describes it, and what determines its result.
+    """One training: its description and the inputs that determine its result.
 
     Parameters
     ----------
     about : dict
-        The classifier, the repeat, ... for tables and files, as JSON values.
+        A description for tables and files (classifier, repeat, ...), as JSON values.
     size : int
-        The number of training texts, for estimates of the time.
+        The number of training texts, for time estimates.
     key : str
-        The hash of all that determines the result: see `cell_key`.
+        The hash of everything that determines the result; see `cell_key`.
     request : callable
-        Returns what the process of the cell is given; called when the cell runs, since texts take memory.
+        Returns the input of the cell's process; only called when the cell runs, to save memory.
     """
 
     about: dict[str, Any]
@@ -42,7 +42,7 @@ class Cell:
 
 
 def cell_key(determining: Mapping[str, Any]) -> str:
-    """Return the hash of what determines a result, and of the versions of the packages that measure.
+    """Return the hash of everything that determines a result, including the versions of the packages involved.
 
     Examples
     --------
@@ -59,19 +59,19 @@ def digest(value: Any) -> str:
 
 
 class CellFolder:
-    """The results of cells in a folder, one file each; those of other data or settings are left alone.
+    """The results of cells in a folder, one file each; results of other data or settings are kept.
 
     Parameters
     ----------
     folder : Path
-        The folder of the comparison. It may be missing, empty, or an earlier one.
+        The folder of the comparison: missing, empty, or of an earlier run.
     kind : str
-        The name of the folder in it that holds the results.
+        The name of the subfolder for the results.
 
     Raises
     ------
     OutputError
-        If it is a file, or holds something else.
+        If the folder is a file, or contains anything else.
     """
 
     def __init__(self, folder: Path, kind: str) -> None:
@@ -112,5 +112,5 @@ class CellFolder:
         self.rounds(one.key).unlink(missing_ok=True)
 
     def rounds(self, key: str) -> Path:
-        """Return the file for the finished rounds of a simulation that is not finished."""
+        """Return the file for the finished rounds of an unfinished simulation."""
         return self._cells / f"{key}.rounds.jsonl"

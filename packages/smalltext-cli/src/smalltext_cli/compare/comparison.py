@@ -1,4 +1,4 @@
-"""One run of `smalltext compare`: classifiers that are trained on the same sets of texts and scored on others."""
+"""One run of `smalltext compare`: classifiers trained on the same training sets, scored on a held-out set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLUMNS = ("classifier", "shots", "repeat", "training_texts")
 
 
 class Comparison(Study):
-    """A comparison whose options have been checked, before any data is read.
+    """A comparison, whose options are checked before any data is read.
 
     `run` sets `texts`, `shots` and `summary`. Within a block of ``joblib.parallel_config``, its backend runs the
     cells.
@@ -28,14 +28,14 @@ class Comparison(Study):
     Parameters
     ----------
     shots : str, default="8,32,128,all"
-        The numbers of training texts of each class.
+        The numbers of training texts per class.
     data, reader, output, **options
         As for `Study`.
 
     Raises
     ------
     SmallTextError
-        If options contradict one another, the classifiers or the folder.
+        If options contradict one another, or do not fit the classifiers or the folder.
 
     Examples
     --------
@@ -57,17 +57,17 @@ class Comparison(Study):
         super().__init__(data, reader, output, **options)
 
     def prepare(self) -> None:
-        """Leave out the numbers of texts that give the same training sets."""
+        """Drop numbers of texts that result in the same training sets."""
         self.shots, notes = possible_shots(self.texts, self._given_shots)
         for sentence in notes:
             note(sentence)
 
     def training_texts(self, shots: int | str) -> int:
-        """Return the number of training texts for a number of texts a class; it differs little between repeats."""
+        """Return the number of training texts for a number per class; it varies little between repeats."""
         return len(training_rows(self.texts, shots, seed=self.seed, repeat=0))
 
     def cells(self) -> list[Cell]:
-        """Return the cells, a whole curve of each repeat after the other, small sets first."""
+        """Return the cells, repeat by repeat, with small training sets first."""
         held_out = self.texts.part(self.texts.held_out.tolist())
         held_out_digest = digest(held_out)
         found = []
@@ -105,7 +105,7 @@ class Comparison(Study):
         return f"{what}: {scores}, {result['seconds']:.0f} s"
 
     def summarise(self, finished: Finished) -> None:
-        """Compute means with intervals, and which classifiers are best."""
+        """Compute means with confidence intervals, and rank the classifiers."""
         self.summary = Summary(
             [one.name for one in self.candidates],
             self.shots,
@@ -117,11 +117,11 @@ class Comparison(Study):
         )
 
     def conclusion(self) -> str:
-        """Return which classifier is best for how many texts."""
+        """Return a conclusion about which classifier is best at each training set size."""
         return self.summary.conclusion()
 
     def document(self, finished: Finished) -> dict[str, Any]:
-        """Return cells, and means and leads with intervals."""
+        """Return cells, and means and leads with confidence intervals."""
         summary = self.summary
         return {
             "intervals": {"means": INTERVAL, "leads": DIFFERENCE_INTERVAL},

@@ -1,4 +1,4 @@
-"""The charts of a comparison: learning curves with error bars, and quality against time."""
+"""The charts of a comparison: learning curves with error bars, and scores against training time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from smalltext_cli.compare.intervals import Interval
 from smalltext_cli.svg import Scale, chart, element, line, rotated_text, text
 
 MAX_SERIES = 8
-"""There are as many colours and shapes; further series take them again, with dashed lines."""
+"""The number of colours and shapes; further series reuse them with dashed lines."""
 
 _WIDTH, _HEIGHT = 460.0, 340.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 446.0, 16.0, 288.0
@@ -21,7 +21,7 @@ _SHIFT = 3.0  # between the error bars of neighbouring series, in pixels
 
 @dataclass(frozen=True)
 class Point:
-    """A mean with its interval at a place on the x axis, and the words that a pointer shows."""
+    """A mean with its interval at a position on the x axis, and the text of its tooltip."""
 
     x: float
     y: Interval
@@ -30,7 +30,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """The points of one classifier, from left to right; `number` decides on its colour and shape."""
+    """The points of one classifier, from left to right; `number` determines its colour and shape."""
 
     name: str
     number: int
@@ -40,13 +40,13 @@ class Series:
 def learning_curves(
     key: str, series: Sequence[Series], ticks: Sequence[tuple[float, str]], x_title: str, y_title: str
 ) -> Markup:
-    """Draw means over numbers of training texts, on a logarithmic scale, with error bars."""
+    """Draw means against numbers of training texts, on a logarithmic scale, with error bars."""
     xs = [x for x, _ in ticks]
     return _curves(key, series, ticks, (min(xs), max(xs)), x_title, y_title, "Learning curves")
 
 
 def quality_against_time(key: str, series: Sequence[Series], y_title: str) -> Markup:
-    """Draw means over the CPU seconds of the training, on a logarithmic scale."""
+    """Draw means against the CPU seconds of training, on a logarithmic scale."""
     xs = [point.x for one in series for point in one.points] or [1.0]
     low, high = math.floor(math.log10(min(xs))), math.ceil(math.log10(max(xs) * 1.0001))
     ticks = [(10.0**power, _seconds(power)) for power in range(low, max(high, low + 1) + 1)]
@@ -55,7 +55,7 @@ def quality_against_time(key: str, series: Sequence[Series], y_title: str) -> Ma
 
 
 def swatch(number: int) -> Markup:
-    """Return a small picture of the line and shape of a series, for tables and keys."""
+    """Return a sample of the line and shape of a series, for tables and legends."""
     marks = (_line_of(number, [(1.0, 7.0), (25.0, 7.0)]), _mark(number, 13.0, 7.0))
     return element(
         "svg", *marks, class_="chart swatch", viewBox="0 0 26 14", width=26, height=14, aria_hidden="true"
@@ -120,7 +120,7 @@ def _line_of(number: int, places: Sequence[tuple[float, float]]) -> Markup:
 
 
 def _mark(number: int, x: float, y: float) -> Markup:
-    """Return the mark of a point: of eight series, no two have the same shape and filling."""
+    """Return the marker of a point; eight series have different shapes and fillings."""
     style = f"mark series-{number % MAX_SERIES}{' hollow' if number % MAX_SERIES >= 4 else ''}"
     shape = number % 4
     if shape == 0:
@@ -139,7 +139,7 @@ def _bounds(one: Interval) -> list[float]:
 
 
 def _range(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the ends of an axis from 0 to 1 that shows values, and the step between its ticks."""
+    """Return the limits of an axis within 0 to 1 that contains the values, and the step between its ticks."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     step = next((one for one in (0.02, 0.05, 0.1) if (high - low) / one <= 6), 0.2)
     bottom = max(0.0, math.floor(low / step + 1e-9) * step)

@@ -1,4 +1,4 @@
-"""Means over repeats with their intervals, and how certain it is that one classifier is better than another."""
+"""Means over repeats with confidence intervals, and paired differences between classifiers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DIFFERENCE_INTERVAL = (
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its 95 % interval; the bounds are None where there is a single value.
+    """A mean and its 95 % confidence interval; the bounds are None for a single value.
 
     Examples
     --------
@@ -36,7 +36,7 @@ class Interval:
     high: float | None = None
 
     def contains(self, value: float) -> bool:
-        """Tell whether a value is in the interval; without bounds, any may be."""
+        """Return whether a value is in the interval; True if there are no bounds."""
         return self.low is None or self.high is None or self.low <= value <= self.high
 
     def as_dict(self) -> dict[str, float | None]:
@@ -45,7 +45,7 @@ class Interval:
 
 
 def t_interval(values: Sequence[float], lowest: float = -math.inf, highest: float = math.inf) -> Interval:
-    """Return the mean of values and its 95 % interval by Student's t, cut where no value can be.
+    """Return the mean and its 95 % confidence interval by Student's t, clipped to the possible values.
 
     Examples
     --------
@@ -66,13 +66,13 @@ def _t_quantile(degrees_of_freedom: float) -> float:
 
 
 class Metric:
-    """A metric of predictions on the held-out texts, also without each of these texts.
+    """A metric of predictions on the held-out texts, including its leave-one-out values.
 
     Parameters
     ----------
     name : {"accuracy", "macro_f1"}
     truth : sequence of int or of list of int
-        The class numbers of each text; of several labels a text, lists.
+        The class number of each text, or lists of class numbers if multi-label.
     num_classes : int
 
     Examples
@@ -95,7 +95,7 @@ class Metric:
         return float(_mean_f1(counts[:, None, :])[0])
 
     def without_each(self, predicted: Sequence[Any]) -> NDArray[np.float64]:
-        """Return the metric without the first text, without the second, ...: an array of shape (n,)."""
+        """Return the metric with each text left out in turn, shape (n,)."""
         marked = _indicators(predicted, self._truth.shape[1])
         if self.name == "accuracy":
             right = (marked == self._truth).all(axis=1)
@@ -130,14 +130,14 @@ def difference(
     first_without: Mapping[int, NDArray[np.float64]],
     second_without: Mapping[int, NDArray[np.float64]],
 ) -> Interval:
-    """Return how much higher the first of two metrics is on average, over the repeats that both have.
+    """Return the mean difference between two metrics over the repeats that both have.
 
     Parameters
     ----------
     first, second : mapping of int to float
         The metric of each repeat.
     first_without, second_without : mapping of int to ndarray, shape (n,)
-        The same without each held-out text, as `Metric.without_each` returns it.
+        The leave-one-out values of each repeat, as returned by `Metric.without_each`.
     """
     repeats = sorted(first.keys() & second.keys())
     each = np.array([first[one] - second[one] for one in repeats])

@@ -1,4 +1,4 @@
-"""The figures of a simulation: learning curves, areas under them, and strategies against random sampling."""
+"""The results of a simulation: learning curves, areas under them, and leads over random sampling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from smalltext_cli.console import counted
 
 
 def area(counts: Sequence[int], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the area under learning curves, divided by the width: the mean height.
+    """Return the area under learning curves divided by the width, i.e. the mean height.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Learning:
     classifiers, strategies : sequence of str
     repeats : int
     cells : iterable of (dict, dict)
-        What describes each run, and its result.
+        The description and the result of each run.
     metric : {"accuracy", "macro_f1"}
     truth : sequence
         The class numbers of the held-out texts.
@@ -81,7 +81,7 @@ class Learning:
         return [one["labelled"] for one in rounds]
 
     def curve(self, classifier: str, strategy: str) -> list[Interval]:
-        """Return the metric after each round: the mean over repeats with its interval."""
+        """Return the mean metric over repeats after each round, with its confidence interval."""
         runs = self.runs[classifier, strategy].values()
         return [t_interval([one[self.metric] for one in each], 0.0, 1.0) for each in zip(*runs, strict=True)]
 
@@ -101,7 +101,7 @@ class Learning:
         return t_interval(means, 0.0) if means else None
 
     def lead(self, classifier: str, strategy: str) -> Interval | None:
-        """Return how much larger the area is than that of random sampling, with the interval of the difference."""
+        """Return the difference between the area and that of random sampling, with its confidence interval."""
         key = classifier, strategy
         if key not in self._leads:
             ours, theirs = self._areas(*key), self._areas(classifier, RANDOM)
@@ -126,7 +126,7 @@ class Learning:
         }
 
     def needed(self, classifier: str, strategy: str) -> int | None:
-        """Return how many labels reach the mean that random sampling has at the end; None if none do."""
+        """Return the number of labels that reach the final mean of random sampling; None if it is not reached."""
         target = self.curve(classifier, RANDOM)
         if not target:
             return None
@@ -145,7 +145,7 @@ class Learning:
         }
 
     def conclusion(self) -> str:
-        """Return which strategies are better or worse than random sampling, as far as intervals exclude zero."""
+        """Return which strategies are better or worse than random sampling, if intervals exclude zero."""
         clauses = [
             clause for name in self.classifiers if self._areas(name, RANDOM) for clause in self._clauses(name)
         ]

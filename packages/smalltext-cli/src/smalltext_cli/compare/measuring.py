@@ -1,4 +1,4 @@
-"""What cells measure: scores, CPU time and memory of the classifier of a request."""
+"""Measurements of cells: scores, CPU time and memory of the classifier of a request."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from smalltext_core.labels import Labels, is_multi_label, list_to_csr
 from smalltext_core.probabilities import to_labels
 
 MEASURES = ("accuracy", "macro_f1", "micro_f1", "log_loss", "expected_calibration_error", "brier")
-"""The scores that are kept of each training, as in `smalltext_cli.metrics.Scores`."""
+"""The scores stored for each training, as in `smalltext_cli.metrics.Scores`."""
 
 T = TypeVar("T")
 
 
 def new_classifier(request: dict[str, Any]) -> AnyClassifier:
-    """Create the classifier of a request; its parameters are parsed from text."""
+    """Create the classifier of a request, parsing its parameters."""
     name, names = request["classifier"], LabelNames(tuple(request["names"]))
     parameters = builder_parameters(classifier_spec(name).resolve("builder"))
     values = parse_values(parameters, request["settings"], names)
@@ -35,7 +35,7 @@ def new_classifier(request: dict[str, Any]) -> AnyClassifier:
 def fit_classifier(
     request: dict[str, Any], train: TextDataset, rows: NDArray[np.intp] | None = None
 ) -> AnyClassifier:
-    """Train a new classifier on the training texts of a request, or on some rows of them, with their weights."""
+    """Train a new classifier on the training texts of a request or some of their rows, with their weights."""
     weights = request["train"].get("weights")
     if weights is None:
         return new_classifier(request).fit(train)
@@ -65,7 +65,7 @@ def scored(classifier: AnyClassifier, held_out: TextDataset, proba: NDArray[np.f
 
 
 def class_numbers(labels: Labels) -> list[Any]:
-    """Return labels as JSON values: class numbers, multi-label: a list of them for each text."""
+    """Return labels as JSON values: class numbers, or (multi-label) lists of class numbers."""
     if is_multi_label(labels):
         return [
             sorted(labels.indices[labels.indptr[row] : labels.indptr[row + 1]].tolist())
@@ -75,26 +75,26 @@ def class_numbers(labels: Labels) -> list[Any]:
 
 
 def timed(action: Callable[[], T], clock: Callable[[], float]) -> tuple[T, float]:
-    """Call a function; return its result and how far a clock went meanwhile."""
+    """Call a function; return its result and the time that elapsed on a clock."""
     begin = clock()
     result = action()
     return result, clock() - begin
 
 
 def altered(data: TextDataset) -> TextDataset:
-    """Return texts that differ in one character from others, which a classifier may have encoded already."""
+    """Return texts that differ in one character from the originals, which a classifier may have cached."""
     return TextDataset([f"{text} ." for text in data.x], data.y, label_names=data.label_names)
 
 
 def cpu_seconds() -> float:
-    """Return the CPU time of this process and of those that it started and that have ended."""
+    """Return the CPU time of this process and of its child processes that have ended."""
     return sum(os.times()[:4])
 
 
 def peak_memory() -> int | None:
-    """Return the highest resident memory of this process in bytes; None if the system does not tell.
+    """Return the peak resident memory of this process in bytes; None if unavailable.
 
-    On Linux, getrusage() also counts what the parent process had when it started this one; /proc does not.
+    On Linux, getrusage() also counts the memory of the parent process at the time of the fork; /proc does not.
     """
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()

@@ -1,4 +1,4 @@
-"""The pages of comparisons and simulations: one HTML file each, which loads nothing and runs nothing."""
+"""The pages of comparisons and simulations: self-contained HTML files without scripts."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def comparison_page(run: Comparison) -> str:
 
 def _rendered(template: str, **values: Any) -> str:
     page = environment().get_template(template).render(**values)
-    # A lone surrogate, which JSON can hold, has no UTF-8.
+    # A lone surrogate, which JSON can contain, cannot be encoded in UTF-8.
     return page.encode("utf-8", errors="replace").decode("utf-8")
 
 
@@ -94,7 +94,7 @@ def _data_facts(texts: Texts) -> str:
 
 
 def _series(run: Comparison) -> tuple[list[Series], list[tuple[float, str]]]:
-    """Return the learning curves, and the ticks of their x axis: the mean numbers of training texts."""
+    """Return the learning curves, and the ticks of their x axis at the mean numbers of training texts."""
     sizes = {one: run.training_texts(one) for one in run.shots}
     summary = run.summary
     series = [
@@ -148,12 +148,12 @@ def _row(place: Place, summary: Summary) -> dict[str, Any]:
 
 
 def _behind(lead: float) -> str:
-    """Return the distance to the best in percentage points; a zero has no minus."""
+    """Return the distance to the best in percentage points, without negative zero."""
     return f"{round(-100 * lead, 1) + 0.0:+.1f}"
 
 
 def figure(name: str, interval: Interval | None) -> tuple[str, str]:
-    """Return a mean and its interval as a table shows them; empty if there is none.
+    """Return a mean and its interval, formatted for a table; empty if there is none.
 
     Examples
     --------
@@ -229,7 +229,7 @@ def _learning_series(learning: Learning, classifier: str, counts: Sequence[int])
 
 
 def _round_ticks(counts: Sequence[int]) -> list[tuple[float, str]]:
-    """Return about six ticks: numbers of labels that about double from one to the next, and the last."""
+    """Return about six ticks: numbers of labels that roughly double, and the last one."""
     chosen = [counts[0]]
     for count in counts[1:]:
         if count >= 1.7 * chosen[-1]:

@@ -1,4 +1,4 @@
-"""How far a comparison is: one bar on a terminal, else a line for each cell; and an estimate of the time left."""
+"""Progress of a comparison: a bar on a terminal, or else a line per cell, with the estimated time left."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from smalltext_cli.console import counted, messages, print_message
 
 
 class TimeEstimate:
-    """Estimates how long cells take, from finished cells of the same classifier.
+    """Estimates the duration of cells from finished cells of the same classifier.
 
-    A cell takes a constant time, such as for loading libraries, and that of the training. Trainings with as many
-    texts take as long as those did on average. For other numbers of texts, a straight line is fitted if two
-    numbers are known, else the time is taken to grow with the square root of the number, since some classifiers
-    take the same number of steps for any number of texts and others more, and not to shrink.
+    The duration of a cell is a constant, such as for loading libraries, plus the training time. The training time
+    for a known number of texts is the mean of earlier trainings. For other numbers, a straight line is fitted if
+    two numbers are known. Otherwise, the time is assumed to grow with the square root of the number, as a
+    compromise between classifiers with a constant and with a growing number of steps, and not to shrink.
 
     Examples
     --------
@@ -34,13 +34,13 @@ class TimeEstimate:
         self._rest: dict[str, list[float]] = defaultdict(list)
 
     def add(self, group: str, size: int, *, seconds: float, training: float) -> None:
-        """Take account of a finished cell: its time, and that of its training."""
-        # In this order: joblib asks for the next cell in another thread, which may read in between.
+        """Add the duration of a finished cell and of its training."""
+        # The order matters: joblib requests the next cell in another thread, which may read in between.
         self._rest[group].append(seconds - training)
         self._training[group][size].append(training)
 
     def of(self, group: str, size: int) -> float | None:
-        """Return the seconds that a cell will take; None if no cell of its classifier has finished."""
+        """Return the estimated seconds of a cell; None if no cell of its classifier has finished."""
         known = {one: float(np.mean(seconds)) for one, seconds in tuple(self._training[group].items())}
         if not known:
             return None
@@ -54,14 +54,14 @@ class TimeEstimate:
         return rest + max(float(intercept + slope * size), min(known.values()))
 
     def left(self, waiting: Iterable[tuple[str, int]], jobs: int) -> tuple[float, bool]:
-        """Return the seconds that cells will take together, and whether all of them could be estimated."""
+        """Return the estimated seconds of all waiting cells, and whether all of them could be estimated."""
         each = [self.of(group, size) for group, size in waiting]
         known = [seconds for seconds in each if seconds is not None]
         return sum(known) / max(1, min(jobs, len(each) or 1)), len(known) == len(each)
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in words, no more exact than an estimate is.
+    """Format a duration with the precision of an estimate.
 
     Examples
     --------
@@ -76,15 +76,15 @@ def duration(seconds: float) -> str:
 
 
 class CellProgress:
-    """Shows finished cells on standard error, and how long the others will take.
+    """Shows finished cells on standard error, and the time left.
 
     Parameters
     ----------
     finished : int
-        Cells that were finished before.
+        The number of cells that were finished before.
     waiting : collection of Cell
     jobs : int
-        Cells that run at the same time.
+        The number of cells that run in parallel.
     """
 
     def __init__(self, finished: int, waiting: Collection[Cell], jobs: int) -> None:
@@ -94,10 +94,10 @@ class CellProgress:
         self._bar: Any = None
 
     def in_running_order(self) -> Iterator[Cell]:
-        """Yield the waiting cells, repeat by repeat, as they are to run.
+        """Yield the waiting cells in the order in which to run them, repeat by repeat.
 
-        If several run at a time, those go first that are expected to take longest, or whose time is not known yet,
-        so that no processor is idle while the last one runs.
+        If several run in parallel, the cells with the longest or an unknown expected duration run first, so that
+        no processor is idle at the end.
         """
         waiting = list(self._waiting.values())
         while waiting:
@@ -111,7 +111,7 @@ class CellProgress:
         return math.inf if seconds is None else seconds
 
     def start(self) -> None:
-        """Show what is finished already."""
+        """Show the number of cells that are already finished."""
         if self._done:
             print_message(f"{counted(self._done, 'cell')} of {self._total:,} were finished before and are kept.")
         if messages().is_terminal and not messages().quiet:
@@ -128,7 +128,7 @@ class CellProgress:
             self._bar.stop()
 
     def learn(self, one: Cell, result: Mapping[str, Any]) -> None:
-        """Estimate by a cell, unless it failed."""
+        """Update the estimates with a cell, unless it failed."""
         if "error" not in result:
             seconds = float(result["seconds"])
             training = float(result.get("train_seconds", seconds))

@@ -1,4 +1,4 @@
-"""Running cells: each in a new process, several at a time, distributed by joblib."""
+"""Running of cells, each in a new process, several in parallel, distributed by joblib."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ def run_cells(
     backend: str | None = None,
     retry_failed: bool = False,
 ) -> dict[str, Result]:
-    """Run the cells that have no result yet, and return the results of all by key.
+    """Run the cells without a result, and return the results of all cells by key.
 
-    joblib distributes them, one by one: a cell is handed out when another one has finished, and where several run
-    at a time, the one that is expected to take longest. Without `backend`, it starts the processes of `jobs` cells
-    at a time, unless a block of ``joblib.parallel_config`` around the call chooses one of its backends. Wherever a
-    cell runs, it does so in a new process; this process keeps its result.
+    joblib dispatches cells one by one, whenever another one has finished; if several run in parallel, the longest
+    ones first. Without `backend`, the processes of `jobs` cells run in parallel on this machine, unless the call
+    is within a block of ``joblib.parallel_config`` that sets a backend. Every cell runs in a new process, and its
+    result is stored by the calling process.
 
     Parameters
     ----------
     kept : CellFolder
     cells : sequence of Cell
     describe : callable
-        Returns a line about a cell and its result, for logs.
+        Returns a log line about a cell and its result.
     jobs : int, optional
-        Cells to run at the same time. By default as many as the block of ``joblib.parallel_config`` says, or else
-        one; dask and ray run as many as they have cores.
+        The number of cells to run in parallel. By default that of the block of ``joblib.parallel_config``, or else
+        one; with dask and ray, one per core.
     backend : str, optional
-        A backend of joblib: "loky", "threading", "dask", "ray" or one that was registered.
+        A joblib backend: "loky", "threading", "dask", "ray" or a registered one.
     retry_failed : bool, default=False
-        Whether to run cells again that failed earlier.
+        Whether to repeat cells that failed earlier.
     """
     import joblib
     from joblib.parallel import get_active_backend
@@ -103,7 +103,7 @@ def run_cells(
 
 
 def _in_parallel(calls: Iterator[Any], jobs: int | None, at_once: int) -> Iterator[tuple[str, Result]]:
-    """Yield results as they come; of a backend that returns lists alone, as ray's, after each `at_once` calls."""
+    """Yield results as they arrive, or every `at_once` calls if the backend only returns lists, as ray does."""
     import joblib
     from joblib.parallel import get_active_backend
 
@@ -139,7 +139,7 @@ _running: set[subprocess.Popen[bytes]] = set()
 
 
 def _stop() -> None:
-    """End the processes of cells that run in this process' threads."""
+    """Terminate the processes of cells that were started by threads of this process."""
     for process in list(_running):
         process.kill()
 
@@ -149,8 +149,8 @@ def run_in_process(
 ) -> tuple[str, Result]:
     """Run a cell in a new process; return its key and its result.
 
-    `rounds` is the file that a simulation keeps its rounds in, if this machine has its folder. A process that
-    crashes, is killed or runs out of memory gives a result with an ``error``.
+    `rounds` is the file for the rounds of a simulation, if its folder exists on this machine. If the process
+    crashes, is killed or runs out of memory, the result has an ``error``.
     """
     with tempfile.TemporaryDirectory(prefix="smalltext-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -158,7 +158,7 @@ def run_in_process(
         (folder / REQUEST).write_text(json.dumps({**request, "rounds_file": rounds_file}), encoding="utf-8")
         begin = time.perf_counter()
         with (folder / "log.txt").open("w+b") as log:
-            # In a new session, so that Ctrl-C reaches this process alone, which then ends the cell.
+            # In a new session, so that Ctrl-C only reaches this process, which then terminates the cell.
             process = subprocess.Popen(  # noqa: S603 - this Python, and code of this package
                 [sys.executable, "-c", _BOOT, str(folder), *sys.path],
                 stdin=subprocess.PIPE,
@@ -196,7 +196,7 @@ def _environment(threads: int | None) -> dict[str, str]:
 
 
 def _reason(code: int, log: Path) -> str:
-    """Say how a process ended that left no result."""
+    """Describe how a process without a result ended."""
     lines: list[str] = []
     with suppress(OSError):
         lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""The texts of a comparison: those held out for all cells, and the seeded training sets of each repeat."""
+"""The texts of a comparison: a held-out set for all cells, and seeded training sets for each repeat."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from smalltext_core.labels import Labels
 from smalltext_core.messages import shown
 
 MAX_HELD_OUT = 2_000
-"""More held-out texts would cost time in every cell, and narrow the intervals little."""
+"""The maximum size of the held-out set: more would cost time in every cell, and hardly narrow the intervals."""
 
 ALL = "all"
-"""The number of texts a class that stands for all texts that are not held out."""
+"""The value of ``--shots`` for all texts that are not held out."""
 
 _FEWEST = 10
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Labelled texts, the names of their classes, and the rows that are held out; copies are on one side.
+    """Labelled texts, their class names, and the held-out rows; copies of a text are on the same side.
 
     Parameters
     ----------
     source : str
-        The file, as it was given.
+        The file, as given by the user.
     texts : list of str
     labels : list of str or tuple of str
     names : LabelNames
     multi_label : bool
     held_out : ndarray of int, shape (h,)
-        The rows to score on, the same for all cells.
+        The rows of the held-out set, which is the same for all cells.
     weights : list of float, optional
-        Those of the texts in training; scores are not weighted.
+        The training weights of the texts; scores are not weighted.
     """
 
     source: str
@@ -58,7 +58,7 @@ class Texts:
 
     @cached_property
     def pool(self) -> NDArray[np.intp]:
-        """The rows to train on: those that are not held out."""
+        """The rows that are not held out, which training sets are drawn from."""
         return np.setdiff1d(np.arange(len(self.texts)), self.held_out)
 
     @cached_property
@@ -68,13 +68,13 @@ class Texts:
         return np.array(sorted(first.values()), dtype=np.intp)
 
     def numbers(self, rows: Sequence[int]) -> list[Any]:
-        """Return the class numbers of rows, multi-label: a list of them for each."""
+        """Return the class numbers of rows, or (multi-label) lists of class numbers."""
         known = {name: number for number, name in enumerate(self.names.names)}
         numbers = [sorted(known[name] for name in label_set(self.labels[row])) for row in rows]
         return numbers if self.multi_label else [number for (number,) in numbers]
 
     def encoded(self, rows: Sequence[int]) -> Labels:
-        """Return the labels of rows as classifiers take them."""
+        """Return the labels of rows in the form that classifiers accept."""
         chosen = [self.labels[row] for row in rows]
         if self.multi_label:
             return self.names.encode_multi_label(cast("Sequence[tuple[str, ...]]", chosen))
@@ -85,7 +85,7 @@ class Texts:
         return {"texts": [self.texts[row] for row in rows], "labels": self.numbers(rows)}
 
     def training_part(self, rows: Sequence[int], *, weighted: bool) -> dict[str, Any]:
-        """Return rows as `part` does, with their weights if there are any and they are asked for."""
+        """Return rows like `part`, with their weights if there are any and `weighted` is True."""
         part = self.part(rows)
         if weighted and self.weights is not None:
             part["weights"] = [self.weights[row] for row in rows]
@@ -93,10 +93,10 @@ class Texts:
 
 
 def read_texts(reader: Reader, data: str, *, share: float, seed: int, max_classes: int | None = None) -> Texts:
-    """Read labelled texts, print what is in them to standard error, and hold a part out.
+    """Read labelled texts, print a summary to standard error, and hold out a part.
 
-    The part is stratified by class and has at most `MAX_HELD_OUT` texts. Copies of a text stay on one side, also
-    if they differ in spaces, capital letters or Unicode variants.
+    The held-out set is stratified by class and has at most `MAX_HELD_OUT` texts. Copies of a text stay on one side
+    of the split, even if they differ in whitespace, case or Unicode variants.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def read_texts(reader: Reader, data: str, *, share: float, seed: int, max_classe
 
 
 def parse_shots(given: str) -> list[int | str]:
-    """Parse ``--shots``: numbers of texts a class in ascending order, and ``all`` at the end.
+    """Parse ``--shots``: numbers of texts per class, which are sorted, and optionally ``all``.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def parse_shots(given: str) -> list[int | str]:
 
 
 def possible_shots(texts: Texts, shots: Sequence[int | str]) -> tuple[list[int | str], list[str]]:
-    """Return the numbers of texts a class that give different training sets, and a sentence on those left out."""
+    """Return the numbers of texts per class that give different training sets, and notes on the others."""
     counts = _class_counts(texts)
     largest = max(counts.values())
     kept: list[int | str] = [one for one in shots if one == ALL or int(one) < largest]
@@ -177,8 +177,9 @@ def possible_shots(texts: Texts, shots: Sequence[int | str]) -> tuple[list[int |
 def training_rows(texts: Texts, shots: int | str, *, seed: int, repeat: int) -> list[int]:
     """Draw the training set of a repeat: up to `shots` different texts of each class, or all texts, shuffled.
 
-    The sets of one repeat contain one another, the smaller the larger (multi-label: nearly). Multi-label, a text
-    is drawn if one of its classes has too few texts so far; texts without any class count as a class.
+    The training sets of a repeat are nested: smaller sets are subsets of larger ones (multi-label: nearly).
+    Multi-label, a text is drawn if one of its classes has too few texts so far; texts without a class count as a
+    class of their own.
     """
     rng = np.random.default_rng([seed, repeat])
     if shots == ALL:
@@ -194,10 +195,10 @@ def training_rows(texts: Texts, shots: int | str, *, seed: int, repeat: int) -> 
 
 
 def first_rows(texts: Texts, count: int, *, seed: int, repeat: int) -> list[int]:
-    """Draw the texts that a simulation starts with: one of each class, and random ones up to `count`.
+    """Draw the initial texts of a simulation: one per class, and random ones up to `count`.
 
-    If there are more classes than that, as many texts as classes are drawn, also where a text with several classes
-    stands for more than one: means over repeats need training sets of one size.
+    If there are more classes than `count`, as many texts as classes are drawn, even if some texts have several
+    classes, since means over repeats need training sets of the same size.
     """
     drawn = training_rows(texts, 1, seed=seed, repeat=repeat)
     classes = {name for row in drawn for name in label_set(texts.labels[row]) or (None,)}

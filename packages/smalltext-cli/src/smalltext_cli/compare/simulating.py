@@ -1,4 +1,4 @@
-"""One run of `smalltext simulate`: choose classifiers and strategies, run the simulations, write the results."""
+"""One run of `smalltext simulate`: select classifiers and strategies, run the simulations, write the results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COLUMNS = (
 
 
 class Simulation(Study):
-    """A simulation whose options have been checked, before any data is read.
+    """A simulation, whose options are checked before any data is read.
 
     `run` sets `texts`, `rounds` and `learning`. Within a block of ``joblib.parallel_config``, its backend runs the
     cells.
@@ -34,16 +34,16 @@ class Simulation(Study):
     Parameters
     ----------
     strategies : str, optional
-        Names with commas between them; see `smalltext_cli.compare.strategies`.
+        Comma-separated names; see `smalltext_cli.compare.strategies`.
     rounds, batch : int, default=20
-        How often texts are chosen, and how many each time.
+        The number of rounds, and the number of texts chosen in each round.
     data, reader, output, **options
         As for `Study`.
 
     Raises
     ------
     SmallTextError
-        If options contradict one another, the classifiers, the strategies or the folder.
+        If options contradict one another, or do not fit the classifiers, the strategies or the folder.
     """
 
     cells_folder = "runs"
@@ -74,7 +74,7 @@ class Simulation(Study):
         self.batch, self._given_rounds = batch, rounds
 
     def prepare(self) -> None:
-        """Determine the first texts, and how many rounds there are texts for."""
+        """Determine the initial texts and the number of possible rounds."""
         self.rounds = self._possible_rounds()
 
     def summarise(self, finished: Finished) -> None:
@@ -90,11 +90,11 @@ class Simulation(Study):
         )
 
     def conclusion(self) -> str:
-        """Return which strategies need fewer labels than a random choice."""
+        """Return a conclusion about which strategies need fewer labels than random sampling."""
         return self.learning.conclusion()
 
     def _possible_rounds(self) -> int:
-        """Return the number of rounds that the pool has texts for."""
+        """Return the number of rounds for which the pool has enough texts."""
         first = len(self._first(0))
         most = (len(self.texts.distinct) - first) // self.batch
         if most < 1:
@@ -138,7 +138,7 @@ class Simulation(Study):
     def _settings(
         self, candidate: Candidate, strategy: str, library: str, first: list[int], repeat: int
     ) -> dict[str, Any]:
-        """Return what determines the result of a simulation, apart from its texts."""
+        """Return everything that determines the result of a simulation, except its texts."""
         return {
             **self.determining(candidate, self.seed + repeat),
             "strategy": strategy,
@@ -160,7 +160,7 @@ class Simulation(Study):
         return f"{what}: {scores}, {result['seconds']:.0f} s"
 
     def document(self, finished: Finished) -> dict[str, Any]:
-        """Return runs, and curves and areas with intervals."""
+        """Return runs, and learning curves and areas with confidence intervals."""
         learning = self.learning
         return {
             "intervals": {"means": INTERVAL, "differences": DIFFERENCE_INTERVAL},

@@ -1,4 +1,4 @@
-"""What runs in the process of a simulation: rounds of training, scoring and choosing the next texts to label."""
+"""The process of a simulation: rounds of training, scoring and choosing the next texts to label."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from smalltext_core import TextDataset
 
 
 def simulate_rounds(request: dict[str, Any]) -> dict[str, Any]:
-    """Run an active learner on a pool whose labels are known; return the scores after each round.
+    """Run active learning on a pool with known labels; return the scores after each round.
 
-    Finished rounds are appended to the file ``rounds_file`` of the request; those that it holds are not repeated.
-    The classifier is trained anew in each round, and each round has a seed, so that a simulation that was
-    interrupted ends as it would have.
+    Finished rounds are appended to the file ``rounds_file`` of the request, and are not repeated. The classifier
+    is trained from scratch in each round, and each round has its own seed, so that a resumed simulation has the
+    same results as an uninterrupted one.
     """
     file = Path(request["rounds_file"])
     pool, held_out = dataset(request, "train"), dataset(request, "held_out")
@@ -71,7 +71,7 @@ def _round(
 
 
 def _finished_rounds(file: Path) -> list[dict[str, Any]]:
-    """Read the rounds that an interrupted simulation finished; an incomplete last line is dropped."""
+    """Read the finished rounds of an interrupted simulation, dropping an incomplete last line."""
     if not file.exists():
         return []
     whole, _, rest = file.read_text(encoding="utf-8").rpartition("\n")

@@ -1,4 +1,4 @@
-"""The query strategies of small-text and scikit-activeml by name; a library is imported when it is used."""
+"""The query strategies of small-text and scikit-activeml by name; libraries are imported on use."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Strategy:
     ----------
     library : {"small-text", "scikit-activeml"}
     class_name : str
-        Its class in the library.
+        The name of the class in the library.
     labels : {"single", "multi", "any"}, default="single"
-        The kind of labels that it is for.
+        The kind of labels that the strategy supports.
     ability : str, optional
-        What the classifier has to be able to do, as in `smalltext_core.ClassifierSpec.abilities`.
+        The ability that the classifier must have, as in `smalltext_core.ClassifierSpec.abilities`.
     parameters : mapping, default={}
-        Its parameters.
+        The parameters of the strategy.
     """
 
     library: Library
@@ -67,11 +67,11 @@ STRATEGIES: Mapping[str, Strategy] = {
     "prob-cover": Strategy("scikit-activeml", "ProbCover", "any", "embed"),
     "max-herding": Strategy("scikit-activeml", "MaxHerding", "any", "embed"),
 }
-"""The strategies by the name that ``--strategies`` takes."""
+"""The strategies by their names in ``--strategies``."""
 
 
 def default_strategies(*, multi_label: bool) -> list[str]:
-    """Return the strategies that are compared if none are named."""
+    """Return the strategies that are compared by default."""
     return (
         [RANDOM, "category-vector-inconsistency"] if multi_label else [RANDOM, "least-confidence", "breaking-ties"]
     )
@@ -80,12 +80,12 @@ def default_strategies(*, multi_label: bool) -> list[str]:
 def check_strategies(
     names: Sequence[str], specs: Sequence[ClassifierSpec], *, multi_label: bool
 ) -> list[tuple[str, str]]:
-    """Return the names with ``random`` before them, each with the library that it comes from.
+    """Return ``random`` and the given names, each with the library it comes from.
 
     Raises
     ------
     UsageError
-        If a name is unknown, is for other labels or for other classifiers, or its library is not installed.
+        If a name is unknown, does not support the labels or the classifiers, or its library is not installed.
     """
     known = ", ".join(
         name for name, one in STRATEGIES.items() if one.labels != ("single" if multi_label else "multi")
@@ -108,7 +108,7 @@ def check_strategies(
 
 
 def _installed_library(name: str) -> str:
-    """Return the library of a strategy; random sampling is taken from either."""
+    """Return the library of a strategy; random sampling is available in both."""
     wanted = STRATEGIES[name].library
     libraries = list(_MODULES) if name == RANDOM else [wanted]
     for library in libraries:
@@ -131,23 +131,23 @@ def query(
     count: int,
     seed: int,
 ) -> list[int]:
-    """Choose the texts of a pool to be labelled next.
+    """Choose the texts of a pool to label next.
 
     Parameters
     ----------
     name, library : str
-        As `check_strategies` returns them.
+        A pair returned by `check_strategies`.
     classifier : AnyClassifier
-        Trained on the labelled texts.
+        A classifier trained on the labelled texts.
     pool : TextDataset
         All texts, without labels.
     labelled : ndarray of int, shape (k,)
-        The rows that have labels.
+        The labelled rows.
     y : ndarray of int or csr_matrix
         Their labels.
     count : int
     seed : int
-        small-text draws from the global random state of numpy, which is set to it.
+        The random state; the global one of numpy is set to it, since small-text uses that.
 
     Returns
     -------
@@ -168,7 +168,7 @@ def query(
     parameters = {} if name == RANDOM else one.parameters
     strategy = getattr(strategies, class_name)(random_state=seed % 2**32, **parameters)
     known = np.full(len(pool), np.nan)
-    # Strategies by embeddings look only at which texts have a label: with several labels a text, any will do.
+    # Strategies based on embeddings only look at which texts are labelled, so if multi-label, any label will do.
     known[labelled] = y if isinstance(y, np.ndarray) else 0
     options: dict[str, Any] = {}
     x: Any = np.arange(len(pool))[:, None]
@@ -180,7 +180,7 @@ def query(
 
 
 def _known_probabilities(proba: NDArray[np.float32]) -> Any:
-    """Return a classifier of scikit-activeml that looks the probabilities of rows up by their numbers."""
+    """Return a scikit-activeml classifier that looks up the probabilities of rows by row number."""
     from skactiveml.base import SkactivemlClassifier
 
     class KnownProbabilities(SkactivemlClassifier):  # type: ignore[misc]

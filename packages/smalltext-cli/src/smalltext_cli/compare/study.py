@@ -1,4 +1,4 @@
-"""What a comparison and a simulation have in common: classifiers, texts, cells, and the files of results."""
+"""The common base of comparisons and simulations: classifiers, texts, cells, and result files."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from smalltext_cli.readers import Reader
 from smalltext_cli.writers import write_file
 
 RESULTS, TABLE, REPORT = "results.json", "results.csv", "report.html"
-"""The files that a study writes into its folder, next to its cells."""
+"""The files that a study writes to its folder, in addition to its cells."""
 
 Finished = list[tuple[dict[str, Any], Result]]
-"""What describes each cell, and its result, in the order of the cells."""
+"""The description and the result of each cell, in the order of the cells."""
 
 
 class Study(ABC):
-    """A study of classifiers whose options have been checked, before any data is read.
+    """A study of classifiers, whose options are checked before any data is read.
 
-    `run` sets `texts`. Subclasses say what the cells are, and what their results show.
+    `run` sets `texts`. Subclasses define the cells and summarise their results.
 
     Parameters
     ----------
@@ -36,16 +36,16 @@ class Study(ABC):
         The path of the labelled texts.
     reader : Reader
     output : Path
-        The folder that finished cells are kept in, and results are written to.
+        The folder for finished cells and results.
     classifiers : str, optional
-        Names with commas between them; by default all installed ones that need no settings.
+        Comma-separated names; by default all installed classifiers that need no settings.
     repeats : int, default=5
     settings : sequence of str
         Parameters such as ``setfit.model=./minilm``.
     metric : {"accuracy", "macro_f1"}, optional
-        By default "accuracy"; "macro_f1" for several labels a text.
+        By default "accuracy", or "macro_f1" if multi-label.
     held_out : float, default=0.3
-        The share of the texts to score on.
+        The share of the texts to hold out for scoring.
     max_classes : int, optional
     seed : int, default=0
     device : str, optional
@@ -53,14 +53,14 @@ class Study(ABC):
     Raises
     ------
     SmallTextError
-        If options contradict one another, the classifiers or the folder.
+        If options contradict one another, or do not fit the classifiers or the folder.
     """
 
     cells_folder: ClassVar[str]
-    """The name of the folder of the finished cells."""
+    """The name of the subfolder for finished cells."""
 
     task: ClassVar[str]
-    """What the process of a cell does; see `smalltext_cli.compare.worker`."""
+    """The task of a cell's process; see `smalltext_cli.compare.worker`."""
 
     texts: Texts
 
@@ -90,7 +90,7 @@ class Study(ABC):
         self._reader, self._held_out, self._max_classes = reader, held_out, max_classes
 
     def run(self, *, jobs: int | None = None, backend: str | None = None, retry_failed: bool = False) -> None:
-        """Run the cells that are missing, and write ``results.json`` and ``results.csv``.
+        """Run the missing cells, and write ``results.json`` and ``results.csv``.
 
         The parameters are those of `smalltext_cli.compare.runner.run_cells`: within a block of
         ``joblib.parallel_config``, its backend runs the cells.
@@ -117,7 +117,7 @@ class Study(ABC):
         note(f"the weights of the texts are used in training{exceptions}; scores are not weighted.")
 
     def training_parts(self, rows: Sequence[int]) -> dict[str, tuple[dict[str, Any], str]]:
-        """Return the training texts of each classifier as JSON values, with their digest; some have no weights."""
+        """Return the training texts of each classifier, weighted if possible, as JSON values, and their digest."""
         found = {}
         for weighted in {one.takes_weights for one in self.candidates}:
             part = self.texts.training_part(rows, weighted=weighted)
@@ -126,7 +126,7 @@ class Study(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Fit the options to the texts, which have been read."""
+        """Adapt the options to the texts that were read."""
 
     @abstractmethod
     def cells(self) -> list[Cell]:
@@ -138,22 +138,22 @@ class Study(ABC):
 
     @abstractmethod
     def summarise(self, finished: Finished) -> None:
-        """Compute what the results show."""
+        """Summarise the results."""
 
     @abstractmethod
     def conclusion(self) -> str:
-        """Return what the results show in a few sentences."""
+        """Return a conclusion of a few sentences."""
 
     @abstractmethod
     def document(self, finished: Finished) -> dict[str, Any]:
-        """Return what ``results.json`` holds apart from `shared_document`."""
+        """Return the content of ``results.json``, except for `shared_document`."""
 
     @abstractmethod
     def table(self, finished: Finished) -> tuple[Sequence[str], Finished]:
-        """Return the columns of ``results.csv``, and its rows."""
+        """Return the columns and rows of ``results.csv``."""
 
     def determining(self, candidate: Candidate, seed: int) -> dict[str, Any]:
-        """Return what determines the result of a cell, apart from its texts and what subclasses add."""
+        """Return everything that determines the result of a cell, except its texts and what subclasses add."""
         return {
             "task": self.task,
             **candidate.as_dict(seed),
@@ -184,7 +184,7 @@ class Study(ABC):
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a JSON file completely, or leave the former one."""
+    """Write a JSON file atomically."""
     content = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
     write_file(str(path), f"{content}\n".encode("utf-8", "replace"))
 
@@ -192,7 +192,7 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
 def write_csv(
     path: Path, columns: Sequence[str], cells: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]
 ) -> None:
-    """Write a row for each cell, with empty fields for what it has not."""
+    """Write a row for each cell, with empty fields for missing values."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

@@ -1,4 +1,4 @@
-"""The figures of a comparison: means with intervals, paired differences, and what they say in a sentence."""
+"""The results of a comparison: means with confidence intervals, paired differences, and a conclusion."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FIGURES = {
     "peak_memory_bytes": ("peak memory", 0.0, float("inf")),
     "size_bytes": ("size on disk", 0.0, float("inf")),
 }
-"""What a comparison shows of each classifier: its name in words, and the bounds of its values."""
+"""The figures that a comparison shows for each classifier, with their names and bounds."""
 
 METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 
@@ -41,12 +41,12 @@ _FRACTIONS = {
     2: "half",
 }
 _NEAR = 0.05
-"""A classifier that is no further behind the best is worth a word if it is much faster."""
+"""A classifier that is at most this far behind the best one is mentioned if it is much faster."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """The cells of one classifier for one number of texts a class: results and errors by repeat."""
+    """The cells of one classifier for one number of texts per class: results and errors by repeat."""
 
     classifier: str
     shots: int | str
@@ -54,14 +54,14 @@ class Place:
     errors: dict[int, str] = field(default_factory=dict)
 
     def interval(self, figure: str) -> Interval | None:
-        """Return the mean of a figure with its interval over repeats; None if no cell has it."""
+        """Return the mean of a figure over repeats with its confidence interval; None if no cell has it."""
         values = [one[figure] for one in self.results.values() if one.get(figure) is not None]
         _, lowest, highest = FIGURES[figure]
         return t_interval(values, lowest, highest) if values else None
 
 
 def sentence(clauses: Sequence[str], names: Sequence[str]) -> str:
-    """Join clauses to a sentence, which begins with a capital letter unless it begins with one of the names.
+    """Join clauses to a sentence, which is capitalised unless it begins with one of the names.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def sentence(clauses: Sequence[str], names: Sequence[str]) -> str:
 
 
 class Summary:
-    """All cells of a comparison, by classifier and number of texts a class.
+    """All cells of a comparison, by classifier and number of texts per class.
 
     Parameters
     ----------
@@ -83,9 +83,9 @@ class Summary:
     shots : sequence of int or "all"
     repeats : int
     cells : iterable of (dict, dict)
-        What describes each cell, and its result.
+        The description and the result of each cell.
     metric : {"accuracy", "macro_f1"}
-        By which classifiers are compared.
+        The metric by which classifiers are compared.
     truth : sequence
         The class numbers of the held-out texts.
     num_classes : int
@@ -115,7 +115,7 @@ class Summary:
         self._without: dict[tuple[str, int | str], dict[int, NDArray[np.float64]]] = {}
 
     def ranked(self, shots: int | str) -> list[str]:
-        """Return the classifiers all of whose repeats finished, the best first."""
+        """Return the classifiers whose repeats all finished, the best first."""
         whole = [name for name in self.classifiers if len(self.places[name, shots].results) == self.repeats]
         return sorted(whole, key=lambda name: -self.mean(name, shots))
 
@@ -124,7 +124,7 @@ class Summary:
         return float(np.mean([one[self.metric] for one in self.places[name, shots].results.values()]))
 
     def lead(self, first: str, second: str, shots: int | str) -> Interval:
-        """Return by how much the first classifier is better than the second, with the interval."""
+        """Return the mean lead of the first classifier over the second one, with its confidence interval."""
         ours, theirs = (
             {repeat: one[self.metric] for repeat, one in self.places[name, shots].results.items()}
             for name in (first, second)
@@ -141,7 +141,7 @@ class Summary:
 
     @cached_property
     def leads(self) -> dict[int | str, dict[str, Interval]]:
-        """For each number of texts a class, the lead of the best classifier over each other one."""
+        """For each number of texts per class, the lead of the best classifier over each other one."""
         found: dict[int | str, dict[str, Interval]] = {}
         for shots in self.shots:
             ranked = self.ranked(shots)
@@ -149,17 +149,17 @@ class Summary:
         return found
 
     def leaders(self, shots: int | str) -> tuple[str, ...]:
-        """Return the best classifier, and those after it whose difference to it may be zero.
+        """Return the best classifier, and the next ones whose difference from it may be zero.
 
-        They end before the first one that is certainly worse: a classifier that is worse than that one on average,
-        and varies so much that nothing is certain, is not among the best.
+        The list ends before the first classifier that is certainly worse. A classifier with an even lower mean
+        that varies so much that nothing is certain is not among the best.
         """
         ranked = self.ranked(shots)
         leads = self.leads[shots]
         return (*ranked[:1], *takewhile(lambda name: leads[name].contains(0.0), ranked[1:]))
 
     def seconds(self, name: str, shots: Iterable[int | str]) -> float:
-        """Return the mean CPU time of the trainings of a classifier."""
+        """Return the mean CPU time of a classifier's trainings."""
         return float(
             np.mean([one["train_cpu_seconds"] for s in shots for one in self.places[name, s].results.values()])
         )
@@ -173,9 +173,9 @@ class Summary:
         return {name: errors for name, errors in found.items() if errors}
 
     def conclusion(self) -> str:
-        """Return what the comparison shows in a few clauses: which classifier is best where, and what is cheaper.
+        """Return a conclusion: which classifier is best at which training set sizes, and which one is cheaper.
 
-        A classifier is called best only where the interval of its lead over the next one excludes zero.
+        A classifier is only called best if the interval of its lead over the next one excludes zero.
         """
         clauses: list[str] = []
         by_leaders = groupby(self.shots, key=lambda shots: frozenset(self.leaders(shots)))
@@ -202,7 +202,7 @@ class Summary:
         return f"{listed(ordered)} are best {where}, with no certain difference between them{time}"
 
     def _cheaper(self, best: str, shots: list[int | str]) -> str:
-        """Describe the fastest classifier that is not far behind the best, if it is much faster."""
+        """Describe the fastest classifier that is close to the best one, if it is much faster."""
         others = [name for name in self.classifiers if all(name in self.leads[one] for one in shots)]
         near = [name for name in others if max(self.leads[one][name].mean for one in shots) <= _NEAR]
         if not near:
@@ -235,7 +235,7 @@ def counted_points(share: float) -> str:
 
 
 def fraction(part: float, whole: float) -> str:
-    """Describe a ratio by a fraction that it is not above; empty if it is above a half.
+    """Describe a ratio by a fraction that bounds it from above; empty if it is above a half.
 
     Examples
     --------
@@ -250,7 +250,7 @@ def fraction(part: float, whole: float) -> str:
 
 
 def shots_range(shots: Sequence[int | str]) -> str:
-    """Describe consecutive numbers of texts a class.
+    """Describe consecutive numbers of texts per class.
 
     Examples
     --------
@@ -268,13 +268,13 @@ def shots_range(shots: Sequence[int | str]) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return names with commas and "and" between them."""
+    """Join names with commas and "and"."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A held-out text that classifiers label differently: its place, its classes, and each one's answer."""
+    """A held-out text that classifiers label differently: its row, its true classes, and the answers."""
 
     place: int
     truth: tuple[int, ...]
@@ -282,9 +282,9 @@ class Disagreement:
 
 
 def disagreements(summary: Summary, shots: int | str, most: int = 12) -> list[Disagreement]:
-    """Return the held-out texts on which classifiers disagree most: by different answers, and then wrong ones.
+    """Return the held-out texts on which classifiers disagree most: by different answers, then by wrong ones.
 
-    The answer of a classifier is the one that most of its repeats give.
+    The answer of a classifier is the majority vote of its repeats.
     """
     answers = usual_answers(summary, shots)
     if len(answers) < 2:
@@ -301,7 +301,7 @@ def disagreements(summary: Summary, shots: int | str, most: int = 12) -> list[Di
 
 
 def usual_answers(summary: Summary, shots: int | str) -> dict[str, list[tuple[int, ...]]]:
-    """Return, for each classifier that finished, the answer to each held-out text that most repeats give."""
+    """Return, for each classifier that finished, the majority vote of its repeats on each held-out text."""
     found: dict[str, list[tuple[int, ...]]] = {}
     for name in summary.classifiers:
         results = summary.places[name, shots].results
@@ -312,7 +312,7 @@ def usual_answers(summary: Summary, shots: int | str) -> dict[str, list[tuple[in
 
 
 def disagreement_shares(answers: Mapping[str, list[tuple[int, ...]]]) -> dict[tuple[str, str], float]:
-    """Return the share of texts to which each two classifiers give different answers."""
+    """Return the share of texts on which each pair of classifiers disagrees."""
     return {
         (one, other): float(np.mean([a != b for a, b in zip(answers[one], answers[other], strict=True)]))
         for one in answers
@@ -321,5 +321,5 @@ def disagreement_shares(answers: Mapping[str, list[tuple[int, ...]]]) -> dict[tu
 
 
 def as_tuple(label: Any) -> tuple[int, ...]:
-    """Return the class numbers of a text as a tuple, also if it is a single one."""
+    """Return the class numbers of a text as a tuple, even if there is only one."""
     return tuple(label) if isinstance(label, list) else (label,)

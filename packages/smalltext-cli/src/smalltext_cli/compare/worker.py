@@ -1,4 +1,4 @@
-"""What runs in the process of a cell: read the request, train and measure, and write the result."""
+"""The process of a cell: read the request, train and measure, and write the result."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from smalltext_cli.compare.measuring import (
 from smalltext_core import AnyClassifier, Saving, classifier_spec
 
 REQUEST, RESULT = "request.json", "result.json"
-"""The files in the folder that a cell works in."""
+"""The files in the working folder of a cell."""
 
 _SHORT_TRAINING, _SHORT_PREDICTION = 5.0, 1.0
-"""In seconds. A first call also loads libraries, which is most of the time of a short one: it is timed again."""
+"""In seconds. Shorter calls are timed again, since the first call also loads libraries."""
 
 
 def main(folder: str) -> None:
@@ -37,14 +37,14 @@ def main(folder: str) -> None:
         result = outcome(request)
     except MemoryError:
         result = {"error": "it ran out of memory"}
-    except Exception as error:  # of whatever kind: it becomes the result
+    except Exception as error:  # any exception becomes the result
         result = {"error": f"{type(error).__name__}: {error}".strip().rstrip(":")}
     (place / "unfinished.json").write_text(json.dumps(result), encoding="utf-8")
     (place / "unfinished.json").replace(place / RESULT)
 
 
 def _end_with_the_parent() -> None:
-    """End this process once the pipe from the parent is closed, also if that was killed."""
+    """End this process once the pipe from the parent is closed, even if the parent was killed."""
     os.read(0, 1)
     os._exit(1)
 
