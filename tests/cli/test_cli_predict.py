@@ -339,4 +339,4 @@ def test_lists_of_labels_name_the_flag_that_is_missing(smalltext, tagged, model,
     for arguments in (("train", tagged, "-c", "sklearn", "-o", tmp_path / "m"), ("evaluate", model, tagged)):
         ended = smalltext(*arguments)
         assert ended.code == 2
-        assert ended.err.endswith("the label is a list. For several labels a text, train with --multi-label.\n")
+        assert ended.err.endswith("the label is a list. For several labels per text, train with --multi-label.\n")

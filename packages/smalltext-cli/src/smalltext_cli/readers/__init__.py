@@ -1,4 +1,4 @@
-"""Readers of texts, labels and weights from tables, JSON, plain text and exports of annotation tools, in order."""
+"""Readers of texts, labels and weights from tables, JSON, plain text and exports of annotation tools."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from smalltext_core.label_names import shown_name
 __all__ = ["InvalidValueError", "Label", "Labelled", "MissingLabelError", "Reader", "Row"]
 
 UNCERTAINTY = "uncertainty"
-"""The column by which a file that `smalltext suggest` wrote is recognised."""
+"""The column that identifies files written by `smalltext suggest`."""
 
 _NO_COLUMNS: Mapping[str, object] = {}
 
 
 class Row(NamedTuple):
-    """One text of a file, with the line on which it begins, or the number of its row or object; from 1.
+    """One text of a file, with its first line or its row number, counted from 1.
 
-    `columns` are all that the file has, if the reader keeps them.
+    `columns` are all columns of the file, if the reader keeps them.
     """
 
     text: str
@@ -55,9 +55,9 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Labelled:
-    """All rows of a file, column by column, and a sentence for each reason why there are not as many as lines.
+    """All rows of a file, column by column, and notes on why there are fewer or more rows than lines.
 
-    `lines` are the numbers of the rows, which count lines or rows, as `unit` says.
+    `lines` are the line or row numbers of the texts, depending on `unit`.
     """
 
     texts: list[str]
@@ -76,7 +76,7 @@ class OpenedFile:
     ----------
     rows : iterator of Row
     source : Source
-        Its format, the unit of the numbers of its rows, and its header, once the first row is read.
+        The format, the unit of the row numbers, and the header once the first row is read.
     """
 
     rows: Generator[Row, None, None]
@@ -92,25 +92,25 @@ class Reader:
     text_column : str
         The column, or JSON key, of the texts.
     label_column, weight_column : str, optional
-        Those of the labels and weights; by default, none are read.
+        The columns of the labels and weights; by default, none are read.
     multi_label : bool, default=False
-        Whether a value holds several labels: a JSON list, or names with a separator between them.
+        Whether a value may hold several labels: a JSON list, or names with a separator between them.
     separator : str, optional
-        By default ``|``, unless the value is a JSON list.
+        The separator between labels; by default ``|``, unless the value is a JSON list.
     file_format : str, optional
-        "csv", "tsv", "jsonl", "json", "txt", "parquet" or "xlsx"; by default that of the extension, or, for
-        standard input, of the content. Exports of annotation tools are recognised by their shape, unless one is
-        named: "label-studio", "argilla", "doccano", "prodigy", "spacy" or "fasttext".
+        "csv", "tsv", "jsonl", "json", "txt", "parquet" or "xlsx"; by default according to the extension, or for
+        standard input to the content. Exports of annotation tools are recognised by their structure, unless the
+        tool is given: "label-studio", "argilla", "doccano", "prodigy", "spacy" or "fasttext".
     quoting : {"minimal", "none"}, optional
-        CSV and TSV: whether double quotes enclose fields. By default they do in CSV, and in TSV whose header has
-        them.
+        CSV and TSV: whether double quotes enclose fields. By default they do in CSV, and in TSV with a quoted
+        header.
     sheet : str, optional
         The sheet of an Excel workbook; by default the first.
     keep_columns : bool, default=False
-        Whether rows have all columns of the file.
+        Whether rows keep all columns of the file.
     unlabelled : {"refuse", "skip", "keep"}, default="refuse"
-        What happens to rows without a label: an error, or they are skipped and counted, or their label is None.
-        Those of a file that ``smalltext suggest`` wrote are skipped rather than refused.
+        The treatment of rows without a label: raise an error, skip and count them, or set their label to None. In
+        files written by ``smalltext suggest``, they are skipped rather than refused.
 
     Examples
     --------
@@ -136,7 +136,7 @@ class Reader:
     def rows(self, path: str, on_note: Callable[[str], None] | None = None) -> Generator[Row, None, None]:
         """Yield the rows of a file of any length; ``-`` is standard input.
 
-        Once all are read, `on_note` gets a sentence for each reason why there are not as many texts as lines.
+        Once all rows are read, `on_note` is called with each reason why texts and lines differ in number.
 
         Raises
         ------
@@ -180,7 +180,7 @@ class Reader:
                 yield OpenedFile(rows, source)
 
     def has_row_numbers(self, source: Source) -> bool:
-        """Tell whether any row of a file is found, and all are counted, without reading the others."""
+        """Return whether rows can be accessed by number and counted without reading the whole file."""
         return source.file_format == "parquet" and self.file_format not in EXPORTS
 
     def _rows(self, source: Source, columns: list[str]) -> Generator[Row, None, None]:
@@ -194,7 +194,7 @@ class Reader:
         tool, records = self._records(source, columns, wanted)
         if tool is not None:
             yield from self._rows_of_export(source, tool, records, wanted)
-            source.check_unchanged()  # before the caller replaces a file by what it makes of the rows
+            source.check_unchanged()  # before the caller overwrites the file with its results
             return
         with closing(records):
             for number, values, every in records:
@@ -231,7 +231,7 @@ class Reader:
         Raises
         ------
         InputFileError
-            As `rows` does, and if the file has no rows.
+            Like `rows`, and if the file has no rows.
         """
         with self.open(path) as opened:
             rows = list(opened.rows)
@@ -253,7 +253,7 @@ class Reader:
     def _records(
         self, source: Source, columns: list[str], wanted: Columns
     ) -> tuple[ExportFormat | None, Generator[Record, None, None]]:
-        """Return the tool that the file was exported from, if any, and its records."""
+        """Return the annotation tool that exported the file, if any, and the records."""
         if self.quoting is not None and not wanted.is_table:
             kind = source.file_format.upper()
             raise UsageError(f"--quoting is for CSV and TSV; {source.name} is {kind}. Leave it out.")
@@ -286,7 +286,7 @@ class Reader:
         return parse_labels(value, self.separator) if self.multi_label else parse_label(value)
 
     def _missing_labels(self, records: Iterator[Record]) -> int:
-        """Count the labels that are missing in the rest of a file, as far as it can be read."""
+        """Count the missing labels in the rest of a file, as far as it can be read."""
         count = 0
         with suppress(InputFileError):
             for _, values, _ in records:
@@ -303,7 +303,7 @@ class Reader:
 
 @contextmanager
 def given_texts(texts: Sequence[str], column: str) -> Iterator[OpenedFile]:
-    """Make texts that were given as arguments look like a file of one column; UsageError refuses one."""
+    """Open texts given as arguments like a file with one column; raise UsageError for an invalid text."""
     counts = LineCounts("--text")
     source = Source("", "--text", "txt", io.BytesIO(), counts, header=[column])
 

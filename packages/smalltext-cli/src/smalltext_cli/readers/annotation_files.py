@@ -1,7 +1,7 @@
-"""Files of doccano, Prodigy, spaCy and fastText, in which a line is a text with its labels.
+"""Files of doccano, Prodigy, spaCy and fastText, in which each line is a text with its labels.
 
-The layouts are described in https://prodi.gy/docs/api-interfaces, https://spacy.io/api/data-formats,
-https://fasttext.cc/docs/en/supervised-tutorial.html and by doccano's page of exports.
+The formats are described in https://prodi.gy/docs/api-interfaces, https://spacy.io/api/data-formats,
+https://fasttext.cc/docs/en/supervised-tutorial.html and on doccano's export page.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from smalltext_core.label_names import shown_name
 from smalltext_core.messages import shown
 
 _ANSWERS = {"accept": "", "reject": "{n} rejected answer{s}", "ignore": "{n} ignored answer{s}"}
-"""What annotators of Prodigy can answer, and how the answers that are not used are counted."""
+"""The answers of Prodigy, with the message that counts an unused answer."""
 
 _FASTTEXT_LABEL = re.compile(r"(?:^|(?<=\s))__label__(\S+)\s*")
 _DOCCANO_LABELS = ("label", "labels", "cats", "annotations")
 _DOCCANO_SEPARATOR = "#"
 _ENOUGH = 0.5
-"""From this value on, a category of spaCy applies."""
+"""The lowest value with which a spaCy category applies."""
 
 
 def _plain_columns(records: Sequence[Record], wanted: Columns) -> Columns:
-    """Return where the texts are, which is in "text" unless another field is asked for."""
+    """Return the field of the texts: "text" unless another one is given."""
     return replace(wanted, text=chosen_text(wanted, keys_of(records) or [wanted.text]))
 
 
@@ -112,7 +112,7 @@ def _collect_prodigy(record: Record, columns: Columns, collection: Collection) -
 
 
 def _add_binary(record: Record, columns: Columns, text: AnnotatedText) -> None:
-    """Add a label that was accepted; if several may apply, to those that the annotator accepted before."""
+    """Add an accepted label; if several may apply, to the labels that the annotator accepted before."""
     label = record[str(columns.label)]
     annotator = str(record.get("_annotator_id", record.get("_session_id")))
     if columns.multi_label and annotator in text.vote_of:

@@ -1,9 +1,9 @@
-"""Exports of Argilla's records, as JSON, JSON lines or CSV, from version 1 and 2.
+"""Exports of Argilla records as JSON, JSON Lines or CSV, from versions 1 and 2.
 
 Version 2 writes nested records (``records.to_json``), or flat ones with columns such as ``label.responses``
-(``records.to_datasets``, ``to_list(flatten=True)``). Version 1 writes a list of responses for each question, with
-``label-suggestion`` beside it, or, before there were questions, one ``annotation`` a record. The layouts are
-described in https://docs.argilla.io/latest/how_to_guides/import_export/.
+(``records.to_datasets``, ``to_list(flatten=True)``). Version 1 writes a list of responses and a
+``label-suggestion`` for each question, or, before questions were introduced, one ``annotation`` per record. The
+formats are described in https://docs.argilla.io/latest/how_to_guides/import_export/.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from smalltext_cli.readers.exports import (
 _RESPONSES, _SUGGESTION, _OLD_SUGGESTION = ".responses", ".suggestion", "-suggestion"
 
 _LEFT_OUT = {"discarded": "{n} discarded response{s}", "draft": "{n} draft{s}"}
-"""Statuses of responses that are not used."""
+"""The statuses of responses that are not used."""
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -62,7 +62,7 @@ def _is_legacy(record: Record) -> bool:
 
 
 def _questions(record: Record) -> list[str]:
-    """Return the questions of version 1: keys with a suggestion beside them, or with responses of users."""
+    """Return the questions of version 1: keys with a corresponding suggestion, or with user responses."""
     return [key for key, value in record.items() if f"{key}{_OLD_SUGGESTION}" in record or _has_users(value)]
 
 
@@ -122,7 +122,7 @@ def _collect(record: Record, columns: Columns, collection: Collection) -> None:
 
 
 def _of_users(value: object) -> Iterator[tuple[Any, str | None]]:
-    """Yield the value and the status of each response, from a list of objects, or an object of lists."""
+    """Yield the value and status of each response, from a list of objects or an object of lists."""
     if isinstance(value, dict) and isinstance(value.get("value"), list):
         yield from _of_columns(value["value"], value.get("status"))
         return
@@ -136,7 +136,7 @@ def _of_users(value: object) -> Iterator[tuple[Any, str | None]]:
 
 
 def _of_columns(values: object, statuses: object) -> Iterator[tuple[Any, str | None]]:
-    """Yield the value and the status of each response, from a list of values and one of statuses."""
+    """Yield the value and status of each response, from a list of values and a list of statuses."""
     given = [values] if isinstance(values, (str, int, float)) else as_list(values, "the responses")
     known = as_list(statuses, "the statuses of the responses")
     for number, value in enumerate(given):
@@ -148,9 +148,9 @@ def _status(value: object) -> str | None:
 
 
 def parse_cell(cell: str) -> Any:
-    """Return the value that a cell holds; the cell itself if it is no list or object.
+    """Return the value of a cell; the cell itself if it is not a list or an object.
 
-    ``datasets`` and pandas write a list of strings as ``['a' 'b']`` or ``['a', 'b']``, and one of lists as
+    ``datasets`` and pandas write a list of strings as ``['a' 'b']`` or ``['a', 'b']``, and a list of lists as
     ``[array(['a', 'b'], dtype=object) array([], dtype=object)]``. An empty cell is None.
 
     Examples
@@ -174,14 +174,14 @@ def parse_cell(cell: str) -> Any:
 
 
 class _Parser:
-    """Reads Python's and numpy's notation, in which commas between items may be missing."""
+    """Parses Python and numpy notation, in which commas between items may be missing."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._position = 0
 
     def only_value(self) -> Any:
-        """Return the value that the whole text holds."""
+        """Return the value of the whole text."""
         value = self.value()
         if self._text[self._position :].strip():
             raise ValueError(self._position)

@@ -1,8 +1,8 @@
-"""Parquet and Excel, read in slices by a separate process, which keeps memory bounded and survives damaged files.
+"""Readers of Parquet and Excel in slices by a separate process, to limit memory and survive crashes.
 
-The process runs this file as a program, by its path, since importing it would import the whole package there. It
-takes requests as lines of JSON on standard input, and answers each on standard output: a letter, the length of the
-content in 8 bytes, and the content.
+The process runs this file as a program, by its path, since importing it would import the whole package. It reads
+requests as lines of JSON from standard input, and answers each one on standard output with a letter, the length of
+the content in 8 bytes, and the content.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _MOST_ROWS = 16_384
 _SLICE_BYTES = 2**25
 
 _ROWS, _SCHEMA, _REFUSAL = b"R", b"S", b"E"
-"""What an answer begins with: a table as Arrow IPC, columns and number of rows as JSON, or a reason as JSON."""
+"""The first byte of an answer: a table as Arrow IPC, columns and number of rows as JSON, or an error as JSON."""
 
 
 class FrameRow(Mapping[str, object]):
-    """One row of a polars DataFrame, by the names of its columns."""
+    """One row of a polars DataFrame, as a mapping by column name."""
 
     __slots__ = ("frame", "number")
 
@@ -58,8 +58,8 @@ class FrameRow(Mapping[str, object]):
 def records(source: Source, columns: Sequence[str], *, keep_columns: bool = False) -> Iterator[Record]:
     """Yield the number of each row, from 1, its values in the given columns, and all of its columns.
 
-    Excel counts its header as row 1, its rows that are empty are skipped, and an empty cell is an empty text.
-    Without `keep_columns`, only the given columns are read.
+    In Excel, the header is row 1, empty rows are skipped, and an empty cell is an empty text. Without
+    `keep_columns`, only the given columns are read.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def records(source: Source, columns: Sequence[str], *, keep_columns: bool = Fals
 
 
 def _other_sheets(source: Source, sheets: Sequence[str]) -> str:
-    """Note which sheet of a workbook is read and which are not; return a hint for errors that names these."""
+    """Print a note on the sheet of a workbook that is read and on the others; return a hint for errors."""
     from smalltext_cli.console import InputFileError, listed_names
 
     if source.sheet is not None and source.sheet not in sheets:
@@ -148,7 +148,7 @@ def _check_excel_reader(name: str) -> None:
 
 
 def _digits_of_singles(frame: DataFrame) -> DataFrame:
-    """Return floats of single precision by the digits that they are written with: 0.1 is not 0.10000000149."""
+    """Return single-precision floats as decimals with the same digits: 0.1 rather than 0.10000000149."""
     import polars as pl
     from polars import selectors
 
@@ -158,7 +158,7 @@ def _digits_of_singles(frame: DataFrame) -> DataFrame:
 
 @contextlib.contextmanager
 def _seekable(source: Source) -> Iterator[Path]:
-    """Save what is compressed or comes through a pipe to a file, since both formats have an index at the end."""
+    """Save compressed and piped input to a file, since both formats have an index at the end."""
     from smalltext_cli.readers.files import STDIN
 
     if source.path != STDIN and not source.is_compressed and Path(source.path).is_file():
@@ -190,7 +190,7 @@ def _unsound(name: str, kind: str, problem: str) -> InputFileError:
 
 
 class _Worker:
-    """The worker process; another one is started if it has ended."""
+    """The worker process, which is restarted if it has ended."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -209,7 +209,7 @@ class _Worker:
         except (EOFError, BrokenPipeError):
             self.stop()
             raise EOFError from None
-        except BaseException:  # interrupted: what is left of the answer is not that to the next request
+        except BaseException:  # interrupted: the rest of the answer must not be taken for the next one
             self.stop()
             raise
         return head[:1], content
@@ -232,7 +232,7 @@ class _Worker:
                 [sys.executable, "-c", boot, __file__, *sys.path],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # where a panic of polars would print its stack
+                stderr=subprocess.DEVNULL,  # polars would print the stack trace of a panic
             )
         return self._process
 
@@ -240,9 +240,9 @@ class _Worker:
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until there are no more.
 
-    ``{"open": path, "is_excel": false, "sheet": null}`` is answered with the names and types of the columns, the
-    number of rows and the names of the sheets of a workbook. The answer to ``{"columns": names, "start": row,
-    "rows": count}`` is that part of the file that was opened last.
+    The answer to ``{"open": path, "is_excel": false, "sheet": null}`` has the names and types of the columns, the
+    number of rows, and the sheet names of a workbook. The answer to ``{"columns": names, "start": row, "rows":
+    count}`` is this slice of the file that was opened last.
     """
     import polars as pl
     from polars import selectors
@@ -267,19 +267,19 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
                 send(_SCHEMA, json.dumps(schema).encode())
             elif opened is not None:
                 buffer = io.BytesIO()
-                # By names: a string alone could be taken for a pattern.
+                # With by_name, since a plain string could be interpreted as a pattern.
                 chosen = opened.select(selectors.by_name(request["columns"]))
                 part = chosen.slice(request["start"], request["rows"]).collect()
                 part.write_ipc(buffer, compression="uncompressed")
                 send(_ROWS, buffer.getvalue())
-        except (Exception, pl.exceptions.PanicException) as error:  # those of fastexcel have no common class
+        except (Exception, pl.exceptions.PanicException) as error:  # fastexcel's have no common base class
             send(_REFUSAL, json.dumps(str(error)).encode())
 
 
 def _workbook(path: str, sheet: str | None) -> tuple[LazyFrame, list[str]]:
-    """Read a sheet of a workbook, by default the first, and the names of all sheets.
+    """Return a sheet of a workbook, by default the first one, and the names of all sheets.
 
-    The types of the columns are those of all cells. If there is no such sheet, there are no columns.
+    Column types are inferred from all cells. If the sheet does not exist, there are no columns.
     """
     import fastexcel  # type: ignore[import-not-found,unused-ignore]
     import polars as pl
@@ -303,7 +303,7 @@ if __name__ == "__main__":
         import resource
     except ImportError:  # Windows
         pass
-    else:  # a file that ends this process leaves no core dump behind
+    else:  # no core dump if a file crashes this process
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _serve(sys.stdin.buffer, sys.stdout.buffer)
 else:

@@ -1,4 +1,4 @@
-"""Streams that files are read through: decompression by gzip, and a first block to look at."""
+"""Streams for reading files: gzip decompression, and access to the first block."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ GZIP_ENDING = ".gz"
 _GZIP_MAGIC = b"\x1f\x8b"
 
 HEAD = 4096
-"""How many bytes at the beginning of a file can be looked at."""
+"""The number of bytes at the beginning of a file that can be peeked at."""
 
 
 def is_gzip(head: bytes) -> bool:
-    """Tell whether content that begins with these bytes is compressed by gzip.
+    """Return whether content that begins with these bytes is gzip-compressed.
 
     Examples
     --------
@@ -29,7 +29,7 @@ def is_gzip(head: bytes) -> bool:
 
 
 class Gunzip(io.RawIOBase):
-    """The decompressed content of a stream; damage is an InputFileError that names the file."""
+    """The decompressed content of a stream; raises InputFileError with the file name if it is damaged."""
 
     def __init__(self, name: str, stream: BinaryIO) -> None:
         self._name = name
@@ -54,7 +54,7 @@ class Gunzip(io.RawIOBase):
 
 
 class PeekableStream(io.RawIOBase):
-    """A stream whose first block has up to `HEAD` bytes, even if a pipe delivers fewer at a time."""
+    """A stream whose first block has up to `HEAD` bytes, even if a pipe delivers smaller chunks."""
 
     def __init__(self, stream: io.BufferedReader[Any]) -> None:
         self._stream = stream

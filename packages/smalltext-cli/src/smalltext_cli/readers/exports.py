@@ -1,8 +1,8 @@
-"""Exports of annotation tools: several annotations of a text become one label, and what is not used is counted.
+"""Exports of annotation tools: the annotations of a text become one label, and unused ones are counted.
 
-The majority decides on the label, and its share of the annotations is the weight of the text. On a tie, the label
-that was given first is kept. Annotations that were cancelled, skipped or rejected are left out, as are texts
-without an annotation.
+The label is the majority vote of the annotators, and its share of the annotations is the weight of the text. On a
+tie, the label given first is kept. Annotations that were cancelled, skipped or rejected are left out, and so are
+texts without annotations.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from smalltext_core.label_names import shown_name
 from smalltext_core.messages import shown
 
 Record: TypeAlias = "Mapping[str, Any]"
-"""An object of JSON, or a row of a table by its columns."""
+"""A JSON object, or a table row by column."""
 
 _EXPORT_AGAIN = "Export it again, or pass --format jsonl, json or csv to read it as a table."
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The fields of a record to read: those of the text and of its label, which is None if none is read.
+    """The fields of a record to read: that of the text, and that of the label or None.
 
-    `separator` stands between several labels in a cell of a table, and `is_table` tells CSV and TSV from JSON.
+    `separator` is the separator of several labels in a table cell; `is_table` is True for CSV and TSV, and False
+    for JSON.
     """
 
     text: str
@@ -40,10 +41,10 @@ class Columns:
 
 @dataclass
 class AnnotatedText:
-    """A text, and the labels that each of its annotations gives it.
+    """A text, and the labels given by each of its annotations.
 
-    `record` has its columns, `vote_of` has the position of an annotator's vote where a tool spreads it over
-    records, and `has_left_out` tells whether an annotation is not used.
+    `record` holds its columns, `vote_of` has the position of each annotator's vote if a tool spreads it over
+    records, and `has_left_out` is True if an annotation is not used.
     """
 
     place: int
@@ -56,10 +57,10 @@ class AnnotatedText:
 
 @dataclass
 class Collection:
-    """The texts of an export, by what the records of one text have in common, and counts of what is not used.
+    """The texts of an export, by the key that the records of a text share, and counts of unused annotations.
 
-    `left_out` counts by templates such as ``"{n} cancelled annotation{s}"``; `place` is that of the record being
-    read.
+    `left_out` counts unused annotations by message templates such as ``"{n} cancelled annotation{s}"``; `place` is
+    the location of the current record.
     """
 
     texts: dict[Hashable, AnnotatedText] = field(default_factory=dict)
@@ -67,7 +68,7 @@ class Collection:
     place: int = 0
 
     def text(self, text: object, record: Record, key: Hashable = None) -> AnnotatedText:
-        """Return the text of a record: that of an earlier record with this key, or a new one."""
+        """Return the text of an earlier record with the same key, or a new one."""
         unique = ("place", self.place) if key is None else ("key", key)
         return self.texts.setdefault(unique, AnnotatedText(self.place, text, record))
 
@@ -78,10 +79,10 @@ class Collection:
 
 
 class ExportFormat(NamedTuple):
-    """How the exports of one tool are read.
+    """The reader of one tool's exports.
 
-    `matches` tells whether a record has their shape; for tables, it gets the columns with empty cells.
-    `columns` returns the fields of the texts and labels, given all records and the fields that are asked for.
+    `matches` returns whether a record is from this tool; for tables, it is called with the columns and empty
+    cells. `columns` returns the fields of the texts and labels, given all records and the requested fields.
     `collect` adds a record and its annotations to a collection.
     """
 
@@ -92,7 +93,7 @@ class ExportFormat(NamedTuple):
 
 
 class DecidedText(NamedTuple):
-    """A text, with the label and the weight that its annotations agree on."""
+    """A text, with the label and the weight that result from its annotations."""
 
     place: int
     text: str
@@ -102,7 +103,7 @@ class DecidedText(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """The label that a majority gives to a text, its share of the annotations, and whether it was a tie."""
+    """The majority label of a text, its share of the annotations, and whether there was a tie."""
 
     label: Label
     weight: float
@@ -110,10 +111,10 @@ class Decision(NamedTuple):
 
 
 def decide(votes: Sequence[tuple[object, ...]], *, multi_label: bool) -> Decision | None:
-    """Return what the annotations of a text agree on; None if none of them gives it a label.
+    """Return the majority decision on a text; None if no annotation has a label.
 
-    Of several labels, each one applies that more than half of the annotations give; the weight is then the share
-    of annotations that agree with the decision, averaged over the labels that anyone gave.
+    Multi-label, each label given by more than half of the annotations applies. The weight is then the share of
+    annotations that agree with the decision, averaged over all labels that were given.
 
     Examples
     --------
@@ -157,15 +158,15 @@ def decided_texts(
     wanted: Columns,
     on_note: Callable[[str], None],
 ) -> Iterator[DecidedText]:
-    """Yield each text of an export once, in order; those without a label are left out if labels are read.
+    """Yield each text of an export once, in order, without unlabelled texts if labels are read.
 
-    Texts have weights if any has several annotations. `name` is that of the file in messages, and `unit` what the
-    numbers of records count. `on_note` gets a sentence on what was recognised, decided and left out.
+    Texts have weights if any text has several annotations. `name` is the file name in messages, and `unit` the
+    unit of record numbers. `on_note` is called with a sentence on what was recognised, decided and left out.
 
     Raises
     ------
     InputFileError
-        If a record is not as the tool writes it, or no text has a label.
+        If a record does not have the format of the tool, or no text has a label.
     """
     given = list(records)
     with _placed(name):
@@ -196,7 +197,7 @@ def decided_texts(
         problem = f"no text of this export of {tool.title} has a label (left out: {left_out})"
         raise InputFileError(name, problem, "Label texts, and export them again.")
     if columns.label is None:
-        left_out = ""  # texts are read whether their annotations are used or not
+        left_out = ""  # texts are read regardless of whether their annotations are used
     summary = _summary(tool, wanted, columns, len(found), several, ties)
     on_note(f"{name}: {summary}; left out: {left_out}." if left_out else f"{name}: {summary}.")
     yield from found if several else (one._replace(weight=None) for one in found)
@@ -217,7 +218,7 @@ def _summary(tool: ExportFormat, wanted: Columns, columns: Columns, texts: int, 
 
 @contextmanager
 def _placed(place: str) -> Iterator[None]:
-    """Add its place to an error in a value."""
+    """Add the location to the error about a value."""
     try:
         yield
     except InvalidValueError as error:
@@ -225,7 +226,7 @@ def _placed(place: str) -> Iterator[None]:
 
 
 def chosen(wanted: str, known: Sequence[str], what: str, option: str) -> str:
-    """Return the field that is asked for, or the only one that there is; InvalidValueError lists several."""
+    """Return the requested field, or the only candidate; raise InvalidValueError if there are several."""
     if wanted in known:
         return wanted
     if len(known) == 1:
@@ -249,12 +250,12 @@ def chosen_label(wanted: Columns, known: Sequence[str]) -> str | None:
 
 
 def keys_of(records: Iterable[Record]) -> list[str]:
-    """Return the keys of any record, in order."""
+    """Return the keys of all records, in order."""
     return list(dict.fromkeys(key for record in records for key in record))
 
 
 def as_list(value: object, what: str) -> list[Any]:
-    """Return a list, empty for None; anything else is not as a tool exports it."""
+    """Return a list, or an empty one for None; raise InvalidValueError for anything else."""
     if value is None:
         return []
     if not isinstance(value, list):
@@ -263,7 +264,7 @@ def as_list(value: object, what: str) -> list[Any]:
 
 
 def as_object(value: object, what: str) -> dict[str, Any]:
-    """Return an object, empty for None; anything else is not as a tool exports it."""
+    """Return an object, or an empty one for None; raise InvalidValueError for anything else."""
     if value is None:
         return {}
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Opening files of texts: the format, checks of the content, and counts of the lines that become rows."""
+"""Opening of text files: format detection, checks of the content, and counts of lines and rows."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from smalltext_cli.readers.compression import GZIP_ENDING, HEAD, Gunzip, Peekabl
 
 FileFormat = Literal["csv", "tsv", "jsonl", "json", "txt", "parquet", "xlsx"]
 ExportName = Literal["label-studio", "argilla", "doccano", "prodigy", "spacy", "fasttext"]
-"""The tools whose exports are read, whatever format their files have."""
+"""The tools whose exports are supported, in any file format."""
 
 InputFormat = Literal[FileFormat, ExportName]
 Quoting: TypeAlias = Literal["minimal", "none"]
-"""Whether double quotes enclose the fields that need it ("minimal"), or are part of the texts ("none")."""
+"""Whether double quotes enclose fields that need it ("minimal"), or are part of the texts ("none")."""
 
 Record: TypeAlias = "tuple[int, list[object], Mapping[str, object]]"
-"""The line or row number of a record, its values in the columns that are asked for, and all of its columns."""
+"""The line or row number of a record, its values in the requested columns, and all of its columns."""
 
 FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
 EXPORTS: tuple[ExportName, ...] = get_args(ExportName)
@@ -33,7 +33,7 @@ EXPORTS: tuple[ExportName, ...] = get_args(ExportName)
 STDIN = "-"
 
 LONGEST_LINE = 2**27
-"""A line or a quoted field of more characters is a mistake, such as a quote that is not closed."""
+"""The maximum length of a line or a quoted field; longer ones are mistakes such as an unclosed quote."""
 
 _EXTENSIONS: dict[str, FileFormat] = {
     ".csv": "csv",
@@ -56,7 +56,7 @@ _OTHER_ENDINGS = {
     **dict.fromkeys((".ods", ".xlsb", ".numbers"), "Save the sheet as CSV or .xlsx."),
     **dict.fromkeys((".zst", ".bz2", ".xz", ".zip"), "Decompress the file first, or compress it with gzip."),
 }
-"""What to do about files of other formats, by their ending."""
+"""Advice on unsupported formats, by file extension."""
 
 _PARQUET_MAGIC = b"PAR1"
 _EXCEL_MAGIC = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -78,11 +78,11 @@ _BOM = b"\xef\xbb\xbf"
 class LineCounts:
     """Counts of the lines and rows of a file, made while it is read.
 
-    `multi_line_rows` have a quoted field with line breaks, and `first_of_them` is the first of their lines.
-    `carriage_returns` counts rows that end in one alone, and `quoted_fields` rows that were read without quoting
-    although a field begins and ends with a double quote. `unlabelled` counts rows that were skipped since they
-    have no label. `repeated_columns` are names that several columns have, `total_rows` is the number of rows of a
-    Parquet file or a workbook, and `remarks` are sentences on an export.
+    `multi_line_rows` counts rows that have a quoted field with line breaks, and `first_of_them` is the line of the
+    first one. `carriage_returns` counts rows that end in a carriage return only, and `quoted_fields` rows that
+    were read without quoting although a field begins and ends with a double quote. `unlabelled` counts rows that
+    were skipped because they have no label. `repeated_columns` are duplicate column names, `total_rows` is the
+    number of rows of a Parquet file or a workbook, and `remarks` are notes on an export.
     """
 
     name: str
@@ -108,7 +108,7 @@ class LineCounts:
         self._last = line[-1]
 
     def add_row(self, first_line: int, lines: int = 1) -> None:
-        """Count a row, the last line of which was the last line counted."""
+        """Count a row that ends in the last counted line."""
         self.rows += 1
         self.carriage_returns += self._last == "\r"
         if lines > 1:
@@ -118,11 +118,11 @@ class LineCounts:
 
     @property
     def lost(self) -> int:
-        """Lines that are neither header nor blank nor part of a row; 0 unless the parser lost some."""
+        """The number of lines that are not header, blank or part of a row; 0 unless the parser lost some."""
         return self.lines - self.header - self.blank - self.lines_in_them - (self.rows - self.multi_line_rows)
 
     def notes(self) -> Iterator[str]:
-        """Yield a sentence for each reason why there are not as many texts as lines."""
+        """Yield a note on each reason why texts and lines differ in number."""
         yield from self.remarks
         if self.multi_line_rows:
             advice = "If it should be one line a text, pass --quoting none." if self.quoting else ""
@@ -176,7 +176,7 @@ class Source:
 
     @property
     def fraction(self) -> float | None:
-        """How much of the file has been read, from 0 to 1; None if its size is not known, as of a pipe."""
+        """The fraction of the file that has been read; None if its size is unknown, as for a pipe."""
         if self.counts.total_rows:
             return self.counts.rows / self.counts.total_rows
         if self.file is None or not self.size or self.file_format in _BINARY:
@@ -185,11 +185,11 @@ class Source:
 
     @property
     def unit(self) -> Literal["line", "row"]:
-        """What the numbers of rows count: the lines of a file, or its rows."""
+        """The unit of row numbers: lines or rows."""
         return "row" if self.file_format in ("json", *_BINARY) else "line"
 
     def not_utf8(self, line: int, position: int, byte: int) -> InputFileError:
-        """Return the error for a line that is not UTF-8, naming the byte and its position."""
+        """Return the error for a line that is not UTF-8, with the byte and its position."""
         return InputFileError(
             f"{self.name}, line {line}",
             f"byte 0x{byte:02x} after {position} characters is not UTF-8",
@@ -209,13 +209,13 @@ class Source:
 def open_source(path: str, file_format: InputFormat | None = None) -> Iterator[Source]:
     """Open a file, or standard input for ``-``, and detect its format.
 
-    By default the extension decides on the format; for standard input, the first bytes do, as for exports of
-    annotation tools with an unknown extension.
+    By default, the format is that of the extension, or for standard input and exports of annotation tools with an
+    unknown extension that of the first bytes.
 
     Raises
     ------
     InputFileError
-        If there is no such file, its extension is unknown, its content is in another format, or it is changed
+        If the file does not exist, its extension is unknown, its content is in another format, or it is changed
         while it is read.
     """
     known = _file_format(file_format)
@@ -245,14 +245,14 @@ def open_source(path: str, file_format: InputFormat | None = None) -> Iterator[S
 
 
 def _file_format(given: InputFormat | None) -> FileFormat | None:
-    """Return the format of files; None if it is not given, or an annotation tool writes several ones."""
+    """Return the given file format; None if there is none, or the annotation tool writes several formats."""
     if given == "fasttext":
         return "txt"
     return None if given in EXPORTS else cast("FileFormat | None", given)
 
 
 def _source(path: str, name: str, file_format: FileFormat | None, stream: io.BufferedReader[Any]) -> Source:
-    """Decompress a stream if it is compressed, and check its content or detect its format by it."""
+    """Decompress a stream if it is compressed, and check its content or detect its format."""
     is_compressed = is_gzip(stream.peek(HEAD))
     if is_compressed:
         unzipped = io.BufferedReader(Gunzip(name, stream))
@@ -269,9 +269,9 @@ def _source(path: str, name: str, file_format: FileFormat | None, stream: io.Buf
 
 @contextmanager
 def _unchanged(path: str, file: BinaryIO) -> Iterator[Callable[[], None]]:
-    """Raise an InputFileError if a regular file changes before the block ends; pipes and devices may.
+    """Raise InputFileError if a regular file changes before the block ends; pipes and devices may change.
 
-    The function that it yields does so before that.
+    Yields a function that performs the check immediately.
     """
     before = os.fstat(file.fileno())
     changed = InputFileError(
@@ -304,7 +304,7 @@ def _is_changed(path: str, before: os.stat_result) -> bool:
 
 
 def format_of(path: str, option: str = "--format") -> FileFormat:
-    """Return the format of a file by its extension; errors name the option that sets it otherwise.
+    """Return the format of a file by its extension; errors mention the option that overrides it.
 
     Examples
     --------
@@ -325,7 +325,7 @@ def format_of(path: str, option: str = "--format") -> FileFormat:
 
 
 def known_format(path: str) -> FileFormat | None:
-    """Return the format of a file by its extension, before that of gzip; None if that is unknown.
+    """Return the format of a file by its extension, ignoring that of gzip; None if unknown.
 
     Examples
     --------
@@ -337,7 +337,7 @@ def known_format(path: str) -> FileFormat | None:
 
 
 def is_same_file(path: str, other: str) -> bool:
-    """Tell whether two paths lead to one file."""
+    """Return whether two paths lead to the same file."""
     exist = STDIN not in (path, other) and Path(path).exists() and Path(other).exists()
     return path == other or (exist and Path(path).samefile(other))
 
@@ -356,12 +356,12 @@ def _format_of_content(head: bytes) -> FileFormat:
 
 
 def begins_like_fasttext(head: bytes) -> bool:
-    """Tell whether the first line of a file begins with a label of fastText."""
+    """Return whether the first line of a file begins with a fastText label."""
     return head.removeprefix(_BOM).lstrip().startswith(b"__label__")
 
 
 def _check_content(name: str, file_format: FileFormat, head: bytes) -> None:
-    """Refuse a file whose first bytes contradict its format."""
+    """Reject a file whose first bytes contradict its format."""
     wanted = file_format.upper()
     is_parquet = head.startswith(_PARQUET_MAGIC)
     is_json = file_format in ("json", "jsonl")

@@ -1,4 +1,4 @@
-"""Several files that are read as one: globs and folders stand for files, whose rows follow one another."""
+"""Several files that are read as one, given by paths, globs and folders."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _MOST_SHOWN = 5
 
 
 def input_files(given: Sequence[str], file_format: InputFormat | None = None) -> tuple[list[str], list[str]]:
-    """Return the files that paths, globs and folders stand for, sorted by path, and notes on what is left out.
+    """Return the files given by paths, globs and folders, sorted by path, and notes on skipped files.
 
-    In a folder, files with a known extension are taken (with `file_format`, all files), unless their names begin
-    with a dot or an underscore. In a glob, ``**`` stands for any folders. A path that exists is never a glob.
+    Folders include files with a known extension (with `file_format`, all files), unless their names begin with a
+    dot or an underscore. In globs, ``**`` matches any number of folders. An existing path is never a glob.
 
     Raises
     ------
     InputFileError
         If nothing is found.
     UsageError
-        If a file is given twice, or standard input together with files.
+        If a file is given twice, or standard input is given together with files.
     """
     if STDIN in given:
         if len(given) > 1:
@@ -85,7 +85,7 @@ def _files_of_glob(pattern: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Layout:
-    """The format of a file and its columns, with their types if it is a binary one; JSON has no columns."""
+    """The format and the columns of a file, with types if it is a binary format; JSON has no columns."""
 
     path: str
     file_format: str
@@ -94,13 +94,13 @@ class Layout:
 
     @classmethod
     def of(cls, source: Source) -> Layout:
-        """Read the layout of a file whose first row has been read."""
+        """Return the layout of a file whose first row has been read."""
         is_json = is_json_format(source.file_format)
         header = () if is_json else tuple(source.header)
         return cls(source.name, "json" if is_json else source.file_format, header, dict(source.types))
 
     def check_equal(self, other: Layout) -> None:
-        """Raise InputFileError, naming the other file, if it cannot be read as one with this."""
+        """Raise InputFileError with the name of the other file if the two cannot be read as one."""
         if other.file_format != self.file_format:
             problem = f"this is {other.file_format.upper()}, but {self.path} is {self.file_format.upper()}"
             raise InputFileError(other.path, problem, "Give files of one format.")
@@ -123,7 +123,7 @@ class Layout:
 
 
 def is_json_format(file_format: str) -> bool:
-    """Tell whether files of a format hold JSON objects, each of which has its own keys."""
+    """Return whether files of a format hold JSON objects, each with its own keys."""
     return file_format in ("json", "jsonl")
 
 
@@ -135,9 +135,9 @@ class OpenedFiles:
     ----------
     rows : iterator of Row
     count, finished : int
-        The number of files, and that of those whose rows have all been read.
+        The number of files, and of files that have been read completely.
     sources : list of Source
-        Those that have been opened.
+        The files that have been opened.
     header : list of str
         The columns, in the order of the first file, once its first row is read; JSON has none.
     """
@@ -155,7 +155,7 @@ class OpenedFiles:
 
     @property
     def fraction(self) -> float | None:
-        """How much of the files has been read, from 0 to 1; None if the size of the only file is not known."""
+        """The fraction of the files that has been read; None if the size of the only file is unknown."""
         if self.count == 1:
             return self.sources[0].fraction
         current = self.sources[-1].fraction if self.finished < len(self.sources) else None
@@ -163,23 +163,23 @@ class OpenedFiles:
 
     @property
     def repeated_columns(self) -> tuple[str, ...]:
-        """The names that several columns have."""
+        """The duplicate column names."""
         return self.sources[0].counts.repeated_columns
 
     def notes(self) -> Iterator[str]:
-        """Yield a sentence for each reason why there are not as many texts as lines, for each file."""
+        """Yield a note on each reason why texts and lines differ in number, for each file."""
         for source in self.sources:
             yield from source.counts.notes()
 
 
 @contextmanager
 def opened_files(openers: Sequence[Opener]) -> Iterator[OpenedFiles]:
-    """Open files, to read their rows one after another; the first is opened at once.
+    """Open files to read their rows one after another; the first one is opened immediately.
 
     Raises
     ------
     InputFileError
-        As `Reader.open`; and, while rows are read, if a file has other columns than the first one.
+        Like `Reader.open`, and during reading if the columns of a file differ from those of the first one.
     """
     with openers[0]() as first:
         files = OpenedFiles(len(openers), [first.source], first.source.header)
@@ -204,9 +204,9 @@ def _joined(files: OpenedFiles, first: OpenedFile, others: Sequence[Opener]) -> 
 
 
 def file_openers(reader: Reader, paths: Sequence[str]) -> list[Opener]:
-    """Return a function for each file that opens it.
+    """Return functions that open each file.
 
-    Of several files, the columns are compared before any is read, so that a file that differs is not found late.
+    The columns of several files are compared first, so that differences are found before any rows are read.
     """
     if len(paths) > 1:
         layouts = map(partial(_layout, reader), paths)

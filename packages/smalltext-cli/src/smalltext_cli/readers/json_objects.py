@@ -1,4 +1,4 @@
-"""Objects of JSON, and arrays of them, which are parsed object by object."""
+"""JSON objects, and arrays of objects, which are parsed one by one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BLANK = " \t\r\n"
 
 
 class JsonObject(dict[str, object]):
-    """An object of JSON that knows which of its keys are repeated, of which a parser silently keeps the last."""
+    """A JSON object that records duplicate keys, of which a parser silently keeps the last."""
 
     __slots__ = ("repeated",)
 
@@ -33,7 +33,7 @@ class JsonObject(dict[str, object]):
             self.repeated = frozenset(name for name in names if names.count(name) > 1)
 
     def values_of(self, columns: Sequence[str], place: str) -> list[object]:
-        """Return the values of some keys, or raise InputFileError if one is missing or any key is repeated."""
+        """Return the values of the given keys, or raise InputFileError for missing and duplicate keys."""
         for number, column in enumerate(columns):
             if column not in self:
                 raise missing_column(place, number, columns, self)
@@ -45,12 +45,12 @@ class JsonObject(dict[str, object]):
 
 
 def array_records(source: Source, columns: Sequence[str]) -> Iterator[Record]:
-    """Yield the number of each object of an array, from 1, the values of the given keys, and the object.
+    """Yield the number of each object in an array, from 1, the values of the given keys, and the object.
 
     Raises
     ------
     InputFileError
-        If the file is not an array of JSON objects in UTF-8, or an object lacks a key or has one twice.
+        If the file is not an array of JSON objects in UTF-8, or an object has missing or duplicate keys.
     """
     for number, found in enumerate(_objects(source), start=1):
         source.counts.add_row(number)
@@ -73,7 +73,7 @@ def _objects(source: Source) -> Iterator[JsonObject]:
 
 
 class _Parser:
-    """Parses a stream of JSON piece by piece, in a buffer that holds little more than one object."""
+    """Parses a JSON stream incrementally, with a buffer for little more than one object."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -85,7 +85,7 @@ class _Parser:
         self._found = JsonObject()
 
     def next_character(self) -> str:
-        """Return the next character that is not blank, without consuming it; an empty string at the end."""
+        """Return the next non-blank character without consuming it; an empty string at the end."""
         while True:
             while self._position < len(self._buffer):
                 character = self._buffer[self._position]
@@ -127,7 +127,7 @@ class _Parser:
         return self._found
 
     def _decode(self) -> Exception | None:
-        """Decode the object that the buffer begins with, or return the reason why that fails."""
+        """Decode the object at the beginning of the buffer, or return the error."""
         try:
             self._found, self._position = self._decoder.raw_decode(self._buffer)
         except (ValueError, RecursionError) as error:

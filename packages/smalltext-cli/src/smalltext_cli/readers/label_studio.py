@@ -1,6 +1,6 @@
-"""Exports of Label Studio: tasks with annotations (JSON), or a record for each annotation (JSON-MIN, CSV, TSV).
+"""Exports of Label Studio: tasks with annotations (JSON), or one record per annotation (JSON-MIN, CSV, TSV).
 
-The layouts are described in https://labelstud.io/guide/export.html.
+The formats are described in https://labelstud.io/guide/export.html.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from smalltext_cli.readers.exports import (
 from smalltext_cli.readers.values import InvalidValueError
 
 _ANNOTATIONS = ("annotations", "completions")
-"""Where a task has its annotations; the second is that of versions before 1.0."""
+"""The keys of a task's annotations; the second one is used by versions before 1.0."""
 
 _ABOUT_ANNOTATIONS = {
     *("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "was_cancelled", "agreement"),
@@ -71,7 +71,7 @@ def _columns(records: Sequence[Record], wanted: Columns) -> Columns:
 
 
 def _controls(task: Record) -> Iterator[str]:
-    """Yield the names of the tags with which choices were made."""
+    """Yield the names of the tags of choices."""
     for annotation in _annotations(task):
         for result in _choices(annotation):
             yield str(result.get("from_name"))
@@ -92,7 +92,7 @@ def _holds_choices(records: Sequence[Record], key: str) -> bool:
 
 
 def _several(value: object) -> list[Any] | None:
-    """Return the choices of ``{"choices": [...]}``, also as a cell of a table; None for any other value."""
+    """Return the choices in ``{"choices": [...]}``, also from a table cell; None for any other value."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
         with suppress(ValueError, RecursionError):
             value = json.loads(value)
@@ -123,7 +123,7 @@ def _collect(record: Record, columns: Columns, collection: Collection) -> None:
 def _collect_row(
     value: object, cancelled: object, columns: Columns, collection: Collection, text: AnnotatedText
 ) -> None:
-    """Add the annotation of a record of JSON-MIN or a table, which may be empty: then nothing was chosen."""
+    """Add the annotation of a JSON-MIN record or table row, which is empty if nothing was chosen."""
     is_cancelled = {"true": True, "false": False}.get(str(cancelled).lower())
     if is_cancelled:
         collection.leave_out(text, _CANCELLED)

@@ -1,4 +1,4 @@
-"""Which annotation tool a file was exported from, by the shape of its first record or its header."""
+"""Recognition of exports of annotation tools, by their first record or header."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ TOOLS: dict[ExportName, ExportFormat] = {
     "spacy": annotation_files.SPACY,
     "fasttext": annotation_files.FASTTEXT,
 }
-"""The tools by the names that ``--format`` takes, in the order in which they are tried."""
+"""The tools by their names in ``--format``, in the order in which they are tried."""
 
 _FIXED_LABELS: tuple[ExportName, ...] = ("doccano", "prodigy", "spacy")
-"""Tools whose labels have one place: a file in which another column is asked for is read as a table."""
+"""Tools with a fixed label field: if another column is requested, the file is read as a table."""
 
 
 def recognised(record: Mapping[str, object], wanted: Columns) -> ExportName | None:
-    """Return the tool that a record comes from; None if it is a row of a plain table.
+    """Return the tool that wrote a record; None if it is a row of a plain table.
 
-    Texts alone are read as from a plain table, with all columns, if the record has them in the column asked for.
+    If only texts are read and the record has the requested column, it is treated as a plain table, with all
+    columns.
 
     Examples
     --------
@@ -47,7 +48,7 @@ def recognised(record: Mapping[str, object], wanted: Columns) -> ExportName | No
 
 
 def _is_plain_multi_label(record: Mapping[str, object], wanted: Columns) -> bool:
-    """Tell whether a list of labels may come from anywhere: then an empty one means that no class applies."""
+    """Return whether a list of labels may be from any source, so that an empty one means no class."""
     return wanted.multi_label and not {"Comments", "annotation_approver", "data"} & set(record)
 
 
@@ -61,10 +62,11 @@ def records(
     quoting: Quoting | None,
     keep_columns: bool,
 ) -> tuple[ExportFormat | None, Generator[Record, None, None]]:
-    """Return the tool that a file was exported from, if any, and its records.
+    """Return the tool that exported a file, if any, and the records.
 
-    `forced` is the tool if it was named, and `is_table` tells that the file is read as a plain one whatever its
-    shape. Records of a plain table have the values of the given columns; those of an export only have all columns.
+    `forced` is the tool given by the user, if any; with `is_table`, the file is read as a plain table regardless
+    of its structure. Records of a plain table have the values of the given columns; those of an export only have
+    all columns.
     """
     kind = source.file_format
     if forced == "fasttext" or (
@@ -94,7 +96,7 @@ def _all(found: Iterator[Record]) -> Generator[Record, None, None]:
 
 
 def _with_values(source: Source, found: Iterator[Record], columns: Sequence[str]) -> Generator[Record, None, None]:
-    """Add the values of columns to objects of JSON."""
+    """Add the values of columns to JSON objects."""
     for number, _, record in found:
         assert isinstance(record, JsonObject)
         yield number, record.values_of(columns, f"{source.name}, {source.unit} {number}"), record
@@ -103,7 +105,7 @@ def _with_values(source: Source, found: Iterator[Record], columns: Sequence[str]
 def _header_of_export(
     source: Source, wanted: Columns, forced: ExportName | None
 ) -> tuple[ExportName, list[str]] | None:
-    """Return the tool that a table was exported from, and the columns by which its delimiter is known."""
+    """Return the tool that exported a table, and the columns that determine its delimiter."""
     for delimiter in "\t" if source.file_format == "tsv" else ",;|":
         header = _header(source.head, delimiter)
         name = recognised(dict.fromkeys(header, ""), wanted)
@@ -113,7 +115,7 @@ def _header_of_export(
 
 
 def _header(head: bytes, delimiter: str) -> list[str]:
-    """Return the names of columns, as far as the first bytes of a file have all of them."""
+    """Return the column names, if the first bytes of a file contain all of them."""
     lines = (line for line in head.decode("utf-8-sig", "ignore").splitlines(keepends=True) if line.strip())
     line = next(lines, "")
     if text_formats.is_separator_line(line):

@@ -1,10 +1,10 @@
-"""Parsers of CSV, TSV, JSON lines and plain text.
+"""Parsers of CSV, TSV, JSON Lines and plain text.
 
-In CSV, fields in double quotes may hold delimiters and line breaks. In TSV, a line is a record and double quotes
-are part of the text, unless the header is in double quotes, as the command writes it where a field needs them. In
-JSON lines, a line is an object whose keys are the columns. In plain text, a line is a text.
+In CSV, quoted fields may contain delimiters and line breaks. In TSV, each line is a record and double quotes are
+part of the text, unless the header is quoted, as the command writes it if a field needs quotes. In JSON Lines,
+each line is an object whose keys are the columns. In plain text, each line is a text.
 
-Each parser yields the number of a record, its values in the columns that are asked for, and all of its columns.
+Each parser yields the number of a record, its values in the requested columns, and all of its columns.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from smalltext_core.messages import one_line, shown
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?')
 _UNDECODABLE = re.compile(r"[\ud800-\udfff]")
 _NUL = "\udc00"
-"""Stands for a NUL, which the csv module of Python 3.10 refuses; no decoded line holds this character."""
+"""Replaces NUL, which the csv module of Python 3.10 rejects; it does not occur in decoded lines."""
 
 _Records: TypeAlias = "Iterator[tuple[int, int, list[str]]]"
 
 
 def delimited_records(source: Source, columns: Sequence[str], quoting: Quoting | None = None) -> Iterator[Record]:
-    """Yield the first line of each record, its fields in the given columns, and all of them.
+    """Yield the first line number of each record, its fields in the given columns, and all of its fields.
 
-    Of columns with one name, the second is called ``name_2``, and so on, unless they are asked for.
+    Duplicate columns are renamed to ``name_2`` and so on, unless they are requested.
 
-    Blank lines are skipped. A CSV file whose header has the columns only if it is split at semicolons, as
-    spreadsheets write it in half of Europe, or at vertical bars, is read that way, and a first line such as
-    ``sep=;``, by which Excel knows the delimiter, is obeyed. By default, quoting is "minimal" for CSV, and for
-    TSV whose header is in double quotes; "none" for other TSV.
+    Blank lines are skipped. The delimiter of a CSV file can also be a semicolon, as written by spreadsheets in
+    half of Europe, or a vertical bar, if the header only has the columns with this delimiter. A first line such as
+    ``sep=;``, which tells Excel the delimiter, is respected. By default, quoting is "minimal" for CSV and for TSV
+    with a quoted header, and "none" for other TSV.
 
     Raises
     ------
@@ -89,12 +89,12 @@ def delimited_records(source: Source, columns: Sequence[str], quoting: Quoting |
 
 
 def is_separator_line(line: str) -> bool:
-    """Tell whether a line is one by which Excel knows the delimiter, such as ``sep=;``."""
+    """Return whether a line tells Excel the delimiter, such as ``sep=;``."""
     return _SEPARATOR_LINE.fullmatch(line.strip("\r\n")) is not None
 
 
 def _lines(source: Source) -> Iterator[str]:
-    """Yield decoded lines with their ends, and count them; refuse one that is not UTF-8 by its number."""
+    """Yield and count decoded lines with their line ends; raise InputFileError for a line that is not UTF-8."""
     text = io.TextIOWrapper(source.stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     for line in iter(partial(text.readline, files.LONGEST_LINE), ""):
         source.counts.add_line(line)
@@ -106,7 +106,7 @@ def _lines(source: Source) -> Iterator[str]:
 
 
 def _quoted(source: Source, lines: Iterable[str], delimiter: str, begin: int) -> _Records:
-    """Yield the first and the last line of each record, and its fields; none for a blank line."""
+    """Yield the first and the last line number of each record, and its fields; no fields for a blank line."""
     csv.field_size_limit(files.LONGEST_LINE)
     reader = csv.reader((line.replace("\0", _NUL) for line in lines), delimiter=delimiter, strict=True)
     before = begin - 1
@@ -124,7 +124,7 @@ def _quoted(source: Source, lines: Iterable[str], delimiter: str, begin: int) ->
 
 
 def _unquoted(_: Source, lines: Iterable[str], delimiter: str, begin: int) -> _Records:
-    """Yield the number of each line, twice, and its fields; none for a blank line."""
+    """Yield the number of each line, twice, and its fields; no fields for a blank line."""
     for number, line in enumerate(lines, start=begin):
         content = line.rstrip("\r\n")
         yield number, number, content.split(delimiter) if content else []
@@ -177,7 +177,7 @@ def _position(source: Source, header: Sequence[str], columns: Sequence[str], num
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Return names of columns, with a number after those that occurred before.
+    """Return column names, with a number appended to those that occurred before.
 
     Examples
     --------
@@ -194,12 +194,12 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 
 def plain_text_records(source: Source, columns: Sequence[str]) -> Iterator[Record]:
-    """Yield the number of each line that is not blank, and the line, as the column of the texts.
+    """Yield the number of each non-blank line, and the line as the column of the texts.
 
     Raises
     ------
     InputFileError
-        If a line is not UTF-8, or another column is asked for.
+        If a line is not UTF-8, or another column is requested.
     """
     if len(columns) > 1:
         raise InputFileError(
@@ -218,12 +218,12 @@ def plain_text_records(source: Source, columns: Sequence[str]) -> Iterator[Recor
 
 
 def json_records(source: Source, columns: Sequence[str]) -> Iterator[Record]:
-    """Yield the number of each line that is not blank, the values of the given keys, and the object.
+    """Yield the number of each non-blank line, the values of the given keys, and the object.
 
     Raises
     ------
     InputFileError
-        If a line is not a JSON object in UTF-8, or lacks one of the keys, or has a key twice.
+        If a line is not a JSON object in UTF-8, or has missing or duplicate keys.
     """
     for number, raw in enumerate(iter(partial(source.stream.readline, files.LONGEST_LINE), b""), start=1):
         source.counts.lines += 1

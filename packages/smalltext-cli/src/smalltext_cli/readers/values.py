@@ -1,4 +1,4 @@
-"""Values of one row: a text, the name of a class, the names of several, a weight."""
+"""Parsing of the values of a row: text, class name or names, and weight."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from smalltext_core.label_names import class_name
 from smalltext_core.messages import shown
 
 Label: TypeAlias = "str | tuple[str, ...]"
-"""The name of a class, or (multi-label) the names of those that apply."""
+"""A class name, or (multi-label) the names of the classes that apply."""
 
-SEVERAL_LABELS = "For several labels a text, train with --multi-label."
-"""The advice for a text that has several labels where there should be one."""
+SEVERAL_LABELS = "For several labels per text, train with --multi-label."
+"""The advice for a text with several labels instead of one."""
 
 _SEPARATOR = "|"
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -25,11 +25,11 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _MAX_SHOWN = 60
 _CHOICES = re.compile(r"""\{\s*["']choices["']\s*:""")
 _RESPONSES = re.compile(r"""\[\s*(?:\{\s*["'](?:user_id|value|status)["']\s*:|'[^']*'\s*[,'\]]|array\()""")
-"""Responses of annotators, or a list in the notation of Python or numpy."""
+"""Matches responses of annotators, or a list in Python or numpy notation."""
 
 
 class InvalidValueError(ValueError):
-    """A value of a column is not what it should be; the reader adds its place."""
+    """An invalid value in a column; the reader adds its location."""
 
     def __init__(self, problem: str, next_step: str) -> None:
         super().__init__(problem)
@@ -72,7 +72,7 @@ def parse_weight(value: object) -> float:
 
 
 def parse_label(value: object) -> str:
-    """Return the name of a class; numbers, booleans and dates become names, null, NaN and blanks are missing."""
+    """Return a class name; numbers, booleans and dates become names, while null, NaN and blanks are missing."""
     _refuse_cell_of_a_tool(value)
     if isinstance(value, (list, dict)):
         raise InvalidValueError(f"the label is {_type_name(value)}", SEVERAL_LABELS)
@@ -89,10 +89,10 @@ def parse_label(value: object) -> str:
 
 
 def parse_labels(value: object, separator: str | None) -> tuple[str, ...]:
-    """Return the names of several classes, each once and in order; ``[]`` is none of them.
+    """Return distinct class names in order; ``[]`` means that no class applies.
 
-    A value is a list, a string that holds a JSON list (unless a separator is given), or names with the separator,
-    by default ``|``, between them.
+    A value is a list, a string with a JSON list (unless a separator is given), or names separated by the
+    separator, by default ``|``.
     """
     _refuse_cell_of_a_tool(value)
     parts = value
@@ -112,7 +112,7 @@ def parse_labels(value: object, separator: str | None) -> tuple[str, ...]:
 
 
 def _refuse_cell_of_a_tool(value: object) -> None:
-    """Refuse what annotation tools write where a plain table has a label, naming the tool."""
+    """Reject label values in the format of an annotation tool, with the name of the tool."""
     if isinstance(value, str):
         text = value.strip()
         is_choices = _CHOICES.match(text) is not None
@@ -134,7 +134,7 @@ def _refuse_cell_of_a_tool(value: object) -> None:
 
 
 def is_missing(value: object) -> bool:
-    """Return whether this stands for no value: null, NaN or blanks."""
+    """Return whether a value is missing: null, NaN or blank."""
     return value is None or (isinstance(value, str) and not value.strip()) or value != value
 
 
