@@ -1,1 +1,1 @@
-"""The HTTP service of `smalltext serve`, one subject a file."""
+"""The HTTP service of `smalltext serve`, one subject per file."""

@@ -1,4 +1,4 @@
-"""Who may send requests: the Host header that they must have, and an API key."""
+"""Access control of requests, by Host header and API key."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ API_KEY_VARIABLE = "SMALLTEXT_API_KEY"
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 OPEN_PATHS = ("/health",)
-"""Paths that need no API key, for the probes of an orchestrator."""
+"""Paths that need no API key, for health checks of an orchestrator."""
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether an IP address is that of this machine alone.
+    """Return whether an IP address is only reachable from this machine.
 
     Examples
     --------
@@ -37,10 +37,10 @@ def is_loopback(address: str) -> bool:
 
 
 class AccessMiddleware:
-    """Refuses requests for another host with status 400, and those without the API key with 401.
+    """Rejects requests for another host with status 400, and requests without the API key with 401.
 
-    A page in a browser can have its own domain name resolve to 127.0.0.1 and so send requests to a local service
-    (DNS rebinding). Their Host header still names that domain.
+    A web page can make its own domain resolve to 127.0.0.1 and thereby send requests to a local service (DNS
+    rebinding). The Host header of such requests still has that domain.
 
     Parameters
     ----------
@@ -48,7 +48,8 @@ class AccessMiddleware:
     allowed_hosts : iterable of str
         The host names and addresses that a Host header may name, with any port. An empty iterable allows all.
     api_key : str, optional
-        What requests must give, as ``Authorization: Bearer KEY`` or as the password of basic authentication.
+        The key that requests must send, as ``Authorization: Bearer KEY`` or as the password of basic
+        authentication.
     """
 
     def __init__(self, app: ASGIApp, allowed_hosts: Iterable[str] = (), api_key: str | None = None) -> None:
@@ -57,7 +58,7 @@ class AccessMiddleware:
         self._digest = None if api_key is None else _digest(api_key.encode("utf-8", "surrogateescape"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a request, or let the application answer it."""
+        """Reject a request, or pass it on to the application."""
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             answer = self._refused_host(headers) or self._refused_key(scope["path"], headers)
@@ -79,7 +80,7 @@ class AccessMiddleware:
     def _refused_key(self, path: str, headers: Headers) -> JSONResponse | None:
         if self._digest is None or path in OPEN_PATHS:
             return None
-        # Digests have one length, so that the time of the comparison tells nothing about the key.
+        # Digests have the same length, so that the comparison time reveals nothing about the key.
         if hmac.compare_digest(_digest(_given_key(headers.get("authorization", ""))), self._digest):
             return None
         message = "The API key is missing or wrong. Send it as the header Authorization: Bearer KEY."
@@ -106,7 +107,7 @@ def _host_of(header: str) -> str | None:
     """Return the host in a Host header, without its port; None if there is none."""
     try:
         found = urlsplit(f"//{header}")
-        host, _ = found.hostname or "", found.port  # which are errors if they are malformed
+        host, _ = found.hostname or "", found.port  # raise ValueError if malformed
     except ValueError:
         return None
     return _canonical(host) if found.netloc == header and found.username is None else None

@@ -48,15 +48,15 @@ def create_app(
     ----------
     model : Model
     limits : Limits, optional
-        What a request may hold; the defaults of `Limits` if it is not given.
+        The limits of requests; by default those of `Limits`.
     batch_size : int, default=64
-        The largest number of texts that are predicted together.
+        The maximum number of texts that are predicted together.
     max_wait : float, default=0.0
-        For how many seconds a batch that is not full waits for more texts.
+        The number of seconds that an incomplete batch waits for more texts.
     allowed_hosts : iterable of str, default=()
-        What Host headers may name; an empty iterable allows all.
+        The hosts that Host headers may contain; an empty iterable allows all.
     api_key : str, optional
-        What requests must give.
+        The key that requests must send.
     """
     service = _Service(model, limits or Limits(), batch_size, max_wait)
     app = Starlette(
@@ -68,12 +68,12 @@ def create_app(
         ],
         exception_handlers={RefusedError: _refused, HTTPException: _http_error, Exception: _failed},
     )
-    app.router.redirect_slashes = False  # a redirect would go to whatever the Host header names
+    app.router.redirect_slashes = False  # a redirect would go to the host of the Host header
     return app
 
 
 class _Service:
-    """Answers requests by one model."""
+    """Answers requests with one model."""
 
     def __init__(self, model: Model, limits: Limits, batch_size: int, max_wait: float) -> None:
         self._model = model
@@ -100,7 +100,7 @@ class _Service:
         return self._model.classifier.predict_proba(TextDataset(texts))
 
     def routes(self) -> list[Route]:
-        """Return what is called for each path."""
+        """Return the handlers of all paths."""
         return [
             Route("/", self.health),
             Route("/health", self.health),
@@ -126,7 +126,7 @@ class _Service:
 
     @contextmanager
     def _accepted(self) -> Iterator[None]:
-        """Count a request from before its body is read, or refuse it if there are too many."""
+        """Count a request before its body is read, or reject it if there are too many."""
         if self._in_progress >= self._limits.requests:
             message = f"{self._limits.requests:,} requests are in progress, which is the most. Try again later."
             raise RefusedError(503, message, {"Retry-After": "1"})
@@ -164,14 +164,14 @@ class _Service:
             message = f"No prediction within {self._limits.seconds:g} s. Try again later, with fewer texts."
             raise RefusedError(503, message, {"Retry-After": "1"}) from None
         except Exception as error:
-            # The message of an exception can quote a text, so that its type alone is logged and returned.
+            # The message of an exception can quote a text, so only its type is logged and returned.
             _LOG.error("the model failed: %s", type(error).__name__)
             raise RefusedError(500, f"The model failed: {type(error).__name__}.") from None
         self.metrics.add_texts(len(texts))
         return proba
 
     async def setup(self, request: Request) -> Response:
-        """Compare a labelling configuration of Label Studio with the model."""
+        """Check a labelling configuration of Label Studio against the model."""
         with self._accepted():
             body = await read_json(request, self._limits)
         if not isinstance(body, dict):
@@ -182,7 +182,7 @@ class _Service:
         return _json({"model_version": self._answers.version, "not_offered": not_offered})
 
     async def webhook(self, request: Request) -> Response:
-        """Accept an event of Label Studio; no model is trained by it."""
+        """Accept an event of Label Studio, without training a model."""
         with self._accepted():
             body = await read_json(request, self._limits)
         if not isinstance(body, dict) or not isinstance(body.get("action"), str):
@@ -191,16 +191,16 @@ class _Service:
         return _json({"status": "ok", "trained": False, "message": message})
 
     async def versions(self, _: Request) -> Response:
-        """Return the one version of the model."""
+        """Return the only version of the model."""
         return _json({"versions": [self._answers.version]})
 
     async def health(self, _: Request) -> Response:
-        """Tell whether predictions are made."""
+        """Return whether the service is working."""
         status = "UP" if self._is_running else "DOWN"
         return _json({"status": status, "model_version": self._answers.version}, 200 if self._is_running else 503)
 
     async def show_metrics(self, _: Request) -> Response:
-        """Return what is counted."""
+        """Return the metrics."""
         return Response(self.metrics.as_text(), media_type=CONTENT_TYPE, headers={"Content-Type": CONTENT_TYPE})
 
     async def show_model(self, _: Request) -> Response:
@@ -214,13 +214,13 @@ class _Service:
 
 def _json(content: Any, status: int = 200) -> Response:
     body = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    # Half of a surrogate pair becomes an escape of JSON.
+    # A lone surrogate becomes a JSON escape sequence.
     return Response(body.encode("utf-8", "backslashreplace"), status, media_type="application/json")
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
-    if isinstance(error, label_studio.ConfigError):  # Label Studio does not show the answer
+    if isinstance(error, label_studio.ConfigError):  # Label Studio does not show the response
         _LOG.warning("%s: %s", request.url.path, one_line(str(error), 1000))
     return JSONResponse({"error": str(error)}, error.status, error.headers)
 
@@ -236,7 +236,7 @@ async def _failed(_: Request, error: Exception) -> Response:
 
 
 class _MeasuringMiddleware:
-    """Counts requests by path and status, and logs them: neither bodies nor query strings."""
+    """Counts requests by path and status, and logs them without bodies and query strings."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, paths: set[str]) -> None:
         self._app = app

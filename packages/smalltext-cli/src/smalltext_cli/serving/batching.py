@@ -1,4 +1,4 @@
-"""Micro-batching: texts of concurrent requests are predicted together, by one worker thread."""
+"""Micro-batching: texts of concurrent requests are predicted together by a worker thread."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ Predict = Callable[[list[str]], NDArray[np.float32]]
 
 
 class Batcher:
-    """Gathers the texts of concurrent requests into batches for a model that computes one batch at a time.
+    """Collects the texts of concurrent requests into batches for a model that predicts one batch at a time.
 
-    While a batch is computed, the texts of further requests wait, and form the next batch. Texts are taken in the
-    order of their arrival; the texts of one request can be in several batches. If a batch fails, its requests are
-    predicted one by one, so that one text cannot make the others fail.
+    While a batch is predicted, the texts of further requests wait and form the next batch. Texts are taken in
+    order of arrival, and those of one request can be spread over several batches. If a batch fails, its requests
+    are predicted one by one, so that one text cannot make other requests fail.
 
     Parameters
     ----------
     predict_proba : callable
         Takes a list of texts, and returns an array of shape (n, num_classes). It is called in one thread.
     batch_size : int
-        The largest number of texts in a batch.
+        The maximum number of texts in a batch.
     max_wait : float, default=0.0
-        For how many seconds a batch that is not full waits for more texts.
+        The number of seconds that an incomplete batch waits for more texts.
     on_batch : callable, optional
-        Gets the number of texts of each batch.
+        Called with the number of texts of each batch.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """The number of texts that are in no batch yet."""
+        """The number of texts that wait for a batch."""
         return sum(len(job.texts) - job.taken for job in self._jobs)
 
     async def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the probabilities of texts; if this is cancelled, texts that still wait are dropped.
+        """Return the probabilities of texts; on cancellation, waiting texts are dropped.
 
         Parameters
         ----------
@@ -80,7 +80,7 @@ class Batcher:
                 self._jobs.remove(job)
 
     async def run(self) -> None:
-        """Predict batches until this is cancelled."""
+        """Predict batches until cancelled."""
         self._worker.start()
         try:
             while True:
@@ -95,7 +95,7 @@ class Batcher:
             self._worker.stop()
 
     def _take(self) -> list[tuple[_Job, list[str]]]:
-        """Remove the first texts that wait, with their requests."""
+        """Remove the first waiting texts from the queue, and return them with their requests."""
         parts: list[tuple[_Job, list[str]]] = []
         room = self._batch_size
         while self._jobs and room:
@@ -134,7 +134,7 @@ class Batcher:
 
 @dataclass(eq=False)
 class _Job:
-    """The texts of a request, of which the first `taken` are in batches, and the probabilities so far."""
+    """The texts of a request, the first `taken` of which are in batches, and the probabilities so far."""
 
     texts: Sequence[str]
     result: asyncio.Future[NDArray[np.float32]]
@@ -149,7 +149,7 @@ class _Job:
 
 
 class _Worker:
-    """One thread that predicts; the end of the process does not wait for a batch that it is computing."""
+    """A thread that predicts; the process can exit without waiting for its batch."""
 
     def __init__(self, predict_proba: Predict) -> None:
         self._predict_proba = predict_proba
@@ -164,7 +164,7 @@ class _Worker:
         self._batches.put(None)
 
     async def predict_proba(self, texts: list[str]) -> NDArray[np.float32]:
-        """Return the probabilities of texts, or raise what the model raised."""
+        """Return the probabilities of texts, or reraise the exception of the model."""
         future: asyncio.Future[NDArray[np.float32]] = asyncio.get_running_loop().create_future()
         self._batches.put((texts, future))
         return await future
@@ -176,7 +176,7 @@ class _Worker:
                 outcome: NDArray[np.float32] | Exception = self._predict_proba(texts)
             except Exception as error:
                 outcome = error
-            except BaseException as error:  # which would end the thread, or the loop
+            except BaseException as error:  # it would end the thread or the loop
                 outcome = RuntimeError(type(error).__name__)
             with suppress(RuntimeError):  # the loop is closed
                 future.get_loop().call_soon_threadsafe(_settle, future, outcome)
@@ -185,7 +185,7 @@ class _Worker:
 def _settle(future: asyncio.Future[NDArray[np.float32]], outcome: NDArray[np.float32] | Exception) -> None:
     if future.done():
         return
-    if isinstance(outcome, StopIteration):  # which no future takes
+    if isinstance(outcome, StopIteration):  # not accepted by futures
         future.set_exception(RuntimeError("StopIteration"))
     elif isinstance(outcome, Exception):
         future.set_exception(outcome)
@@ -194,6 +194,6 @@ def _settle(future: asyncio.Future[NDArray[np.float32]], outcome: NDArray[np.flo
 
 
 async def _waited(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, but no longer than some seconds."""
+    """Wait for an event for at most the given number of seconds."""
     with suppress(asyncio.TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)

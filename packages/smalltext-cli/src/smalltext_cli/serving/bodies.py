@@ -1,4 +1,4 @@
-"""Bodies of requests: read up to a limit, as JSON in its strict sense, and refused in one sentence."""
+"""Request bodies, read up to a limit as strict JSON, with one-sentence error messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from smalltext_core.messages import one_line, shown
 
 
 class RefusedError(Exception):
-    """A request is refused: the status of the answer, a sentence, and further headers."""
+    """A rejected request, with the status, message and additional headers of the response."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -25,20 +25,20 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may hold, and how long it may take.
+    """The limits on the content and duration of a request.
 
     Parameters
     ----------
     body_bytes : int, default=2,000,000
-        The size of a body.
+        The maximum size of a body.
     texts : int, default=1,000
-        The number of texts in a request.
+        The maximum number of texts in a request.
     text_length : int, default=100,000
-        The length of a text in characters.
+        The maximum length of a text in characters.
     requests : int, default=256
-        The number of requests that are read, waiting or predicted; more are refused.
+        The maximum number of concurrent requests; further ones are rejected.
     seconds : float, default=30.0
-        How long the body may take to arrive, and then the predictions to be made.
+        The time limit for receiving the body, and then for the prediction.
     """
 
     body_bytes: int = 2_000_000
@@ -54,8 +54,8 @@ async def read_json(request: Request, limits: Limits) -> object:
     Raises
     ------
     RefusedError
-        With status 415 if the body is not declared as JSON, 413 if it is too large, 408 if it does not arrive,
-        and 422 if it is not JSON.
+        With status 415 if the body is not declared as JSON, 413 if it is too large, 408 if it does not arrive in
+        time, and 422 if it is not JSON.
     """
     _check_headers(request, limits)
     try:
@@ -99,7 +99,7 @@ def _too_large(limits: Limits) -> RefusedError:
 
 
 def parse_json(body: bytes) -> object:
-    """Parse JSON in UTF-8; NaN, infinities and objects with a key twice are refused with status 422."""
+    """Parse JSON in UTF-8; NaN, infinities and duplicate keys are rejected with status 422."""
     try:
         content = body.decode("utf-8")
         return json.loads(content, parse_constant=_refuse_constant, object_pairs_hook=_object)

@@ -1,4 +1,4 @@
-"""The contract of Label Studio with an ML backend: labelling configurations, tasks, and predictions for them."""
+"""The ML backend protocol of Label Studio: labelling configurations, tasks and predictions."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class ConfigError(RefusedError):
 
 @dataclass(frozen=True)
 class Labelling:
-    """The part of a labelling configuration that the model fills in: choices for a text.
+    """The choices of a labelling configuration that the model predicts for a text.
 
     Parameters
     ----------
     from_name, to_name : str
         The names of the tags ``Choices`` and ``Text``.
     path : str
-        Where the text is in the data of a task: a key, or keys with dots between them.
+        The location of the text in the data of a task: a key, or keys joined by dots.
     is_multiple : bool
-        Whether several choices may be made.
+        Whether several choices are allowed.
     choices : mapping of int to str
         The choice for each class number; classes that are not offered are left out.
     """
@@ -55,13 +55,14 @@ class Labelling:
 
     @classmethod
     def of(cls, config: object, names: LabelNames, *, multi_label: bool) -> Labelling:
-        """Read a labelling configuration, and compare its choices with the classes of a model.
+        """Read a labelling configuration, and check its choices against the classes of a model.
 
         Raises
         ------
         ConfigError
             If it is not XML, declares a document type (which could expand entities), has no ``Choices`` for a
-            ``Text``, offers choices that are no classes, or one choice a text for a model that gives several.
+            ``Text``, offers choices that are not classes, or allows only one choice per text for a multi-label
+            model.
         """
         root = _parsed(config)
         texts = {one.get("name", ""): one for one in root.iter("Text")}
@@ -121,7 +122,7 @@ class Labelling:
 def _parsed(config: object) -> ET.Element:
     if not isinstance(config, str) or not config.strip():
         raise ConfigError("is missing", "Send it as a string, as Label Studio does.")
-    # The builder refuses a document type before any entity is declared, so that none can be expanded.
+    # The builder rejects a document type before any entity is declared, so no entity can be expanded.
     parser = ET.XMLParser(target=_WithoutDocumentType())  # noqa: S314
     try:
         parser.feed(config)
@@ -132,14 +133,14 @@ def _parsed(config: object) -> ET.Element:
 
 
 class _WithoutDocumentType(ET.TreeBuilder):
-    """Builds elements, and refuses documents with a document type, which alone could declare entities."""
+    """Builds elements, and rejects document types, without which no entity can be declared."""
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> NoReturn:  # noqa: ARG002
         raise ConfigError("declares a document type", "Remove <!DOCTYPE ...>: Label Studio needs none.")
 
 
 def _choices(control: ET.Element) -> Iterator[str]:
-    """Yield the choices of a control as they are in annotations: an alias replaces the value."""
+    """Yield the choices of a control as they appear in annotations, with aliases instead of values."""
     if control.get("value"):
         problem = f"takes the choices of {shown_name(control.get('name', ''))} from the tasks"
         raise ConfigError(problem, "List them as <Choice> elements.")
@@ -156,7 +157,7 @@ def _unknown(control: ET.Element, names: LabelNames) -> list[str]:
 
 @dataclass(frozen=True)
 class TaskRequest:
-    """The tasks of a request of Label Studio: their labelling, and a text of each."""
+    """The tasks of a Label Studio request: the labelling, and the text of each task."""
 
     labelling: Labelling
     texts: Sequence[str]
@@ -184,8 +185,8 @@ def predictions(
 ) -> list[dict[str, Any]]:
     """Return a prediction for each task.
 
-    Its score is the mean probability of the choices that are made; if none is, how improbable the most probable
-    class is. A class that the configuration does not offer is left out.
+    The score is the mean probability of the predicted choices; if there are none, it is one minus the highest
+    probability. Classes that the configuration does not offer are left out.
     """
     found = []
     for row, chosen in zip(proba.tolist(), numbers, strict=True):

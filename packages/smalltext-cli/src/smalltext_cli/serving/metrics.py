@@ -1,4 +1,4 @@
-"""What the service counts, in the text format of Prometheus."""
+"""The metrics of the service, in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 class Histogram:
-    """Counts values in buckets, each of which has an inclusive upper bound.
+    """Counts values in buckets with inclusive upper bounds.
 
     Parameters
     ----------
     bounds : sequence of float
-        The upper bounds, in ascending order; a last bucket takes everything above them.
+        The upper bounds, in ascending order; the last bucket takes everything above them.
 
     Examples
     --------
@@ -36,7 +36,7 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many values there were."""
+        """The number of values."""
         return sum(self._counts)
 
     def observe(self, value: float) -> None:
@@ -45,7 +45,7 @@ class Histogram:
         self.total += value
 
     def lines(self, name: str, labels: Mapping[str, str]) -> Iterator[str]:
-        """Yield the samples: cumulated buckets, the sum and the count."""
+        """Yield the samples: cumulative buckets, sum and count."""
         cumulated = 0
         for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
             cumulated += count
@@ -56,14 +56,14 @@ class Histogram:
 
 
 class Metrics:
-    """What the service counts since it was started.
+    """The metrics of the service since it was started.
 
     Parameters
     ----------
     model : mapping of str to str
-        What identifies the model, as labels of ``smalltext_model_info``.
+        The identity of the model, as labels of ``smalltext_model_info``.
     waiting, in_progress : callable
-        Return how many texts wait for a batch, and how many requests are being answered.
+        Return the number of texts that wait for a batch, and of requests in progress.
 
     Examples
     --------
@@ -85,7 +85,7 @@ class Metrics:
         self._texts = 0
 
     def add_request(self, path: str, status: int, seconds: float) -> None:
-        """Count a request that was answered."""
+        """Count an answered request."""
         self._requests[path, status] += 1
         self._seconds.setdefault(path, Histogram(_SECONDS)).observe(seconds)
 

@@ -1,4 +1,4 @@
-"""How the service describes itself: the model, and the interface as OpenAPI 3.1."""
+"""The self-description of the service: the model, and the interface as OpenAPI 3.1."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REFUSED = {
 
 
 def described(model: Model, answers: Answers, limits: Limits) -> dict[str, Any]:
-    """Return what the model is, and what a request may hold."""
+    """Return a description of the model and of the limits of requests."""
     return {
         "model_version": answers.version,
         "classifier": model.manifest.classifier,
@@ -44,7 +44,7 @@ def described(model: Model, answers: Answers, limits: Limits) -> dict[str, Any]:
 
 
 def document(answers: Answers, limits: Limits) -> dict[str, Any]:
-    """Return the description of the service in OpenAPI 3.1, with the classes and limits of this one."""
+    """Return the description of the service in OpenAPI 3.1, including its classes and limits."""
     return {
         "openapi": "3.1.0",
         "info": {

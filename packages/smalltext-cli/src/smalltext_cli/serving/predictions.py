@@ -1,4 +1,4 @@
-"""Requests for predictions: what they hold, and what is answered."""
+"""Prediction requests and the answers to them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHAPE = 'Send {"texts": ["...", "..."]}, or {"text": "..."} for one text.'
 
 @dataclass(frozen=True)
 class PredictionRequest:
-    """The texts of a request, and whether the probabilities of all classes are asked for."""
+    """The texts of a request, and whether it asks for the probabilities of all classes."""
 
     texts: Sequence[str]
     proba: bool
@@ -68,7 +68,7 @@ def check_count(count: int, limits: Limits) -> None:
 
 
 def checked_text(text: object, name: str, limits: Limits) -> str:
-    """Return a text, or raise RefusedError with its name if it is no string, or none that can be predicted."""
+    """Return a text, or raise RefusedError with its name if it is not a string or cannot be predicted."""
     if not isinstance(text, str):
         raise RefusedError(422, f"{name} is {_kind(text)}, not a string.")
     if len(text) > limits.text_length:
@@ -94,7 +94,7 @@ def _kind(value: object) -> str:
 
 
 class Answers:
-    """Turns probabilities of a model into labels, scores and answers.
+    """Turns the probabilities of a model into labels, scores and answers.
 
     Parameters
     ----------
@@ -105,9 +105,9 @@ class Answers:
     names : LabelNames
         The names of the classes.
     multi_label : bool
-        Whether a text has several labels, or none.
+        Whether a text may have several labels, or none.
     version : str
-        Identifies the model: the name of its classifier, and the beginning of a hash of its files.
+        The name of the classifier and a prefix of the hash of the model's files.
     """
 
     def __init__(self, model: Model) -> None:
@@ -117,16 +117,16 @@ class Answers:
         self._threshold: Any = thresholds_of(model.classifier)
 
     def numbers(self, proba: NDArray[np.float32]) -> list[list[int]]:
-        """Return the numbers of the classes of each text: one, or with several labels a text any number."""
+        """Return the class numbers predicted for each text: one, or any number if multi-label."""
         labels = to_labels(proba, multi_label=self.multi_label, threshold=self._threshold)
         if isinstance(labels, csr_matrix):
             return [sorted(row) for row in labels.tolil().rows]
         return [[number] for number in labels.tolist()]
 
     def of(self, proba: NDArray[np.float32], *, with_proba: bool) -> dict[str, Any]:
-        """Return the answer to a request: for each text its label, the probability of it, and on request of all.
+        """Return the answer to a request: the label and score of each text, and optionally all probabilities.
 
-        With several labels a text, labels and scores are lists.
+        If multi-label, labels and scores are lists.
         """
         names = self.names.names
         labels: list[Any] = []
@@ -143,7 +143,7 @@ class Answers:
 
 
 def model_version(manifest: Manifest) -> str:
-    """Return what identifies the content of a model folder: equal for copies, different after another training.
+    """Return a version of a model folder, which is equal for copies and differs after retraining.
 
     Examples
     --------

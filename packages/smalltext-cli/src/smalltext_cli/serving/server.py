@@ -1,4 +1,4 @@
-"""The server: its socket, its signals, and its end."""
+"""The server: its socket, signal handling, and shutdown."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from smalltext_cli.console import UsageError
 
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75
-"""Longer than proxies keep idle connections, so that none sends a request into one that is being closed."""
+"""Longer than proxies keep idle connections, so that they do not send requests into closing ones."""
 
 _LONGEST_HEADERS = 64 * 1024
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that connections can be made to; port 0 is a free one.
+    """Return a listening socket; port 0 picks a free port.
 
-    UsageError is raised if the host is none of this machine, or the port is taken.
+    UsageError is raised if the host is not an address of this machine, or the port is taken.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -33,10 +33,10 @@ def listening_socket(host: str, port: int) -> socket.socket:
         raise UsageError(
             f"--host {host}: there is no such address ({error}). Give one of this machine, such as 127.0.0.1."
         ) from error
-    # Of an explicit protocol: asyncio sends without delay (TCP_NODELAY) on connections of such sockets alone.
+    # The protocol is explicit, since asyncio only sets TCP_NODELAY on connections of such sockets.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        if os.name == "posix":  # elsewhere it would let two processes have one port
+        if os.name == "posix":  # on Windows, it would let two processes use the same port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(_BACKLOG)
@@ -50,19 +50,19 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 def url_of(listener: socket.socket) -> str:
-    """Return the URL that a socket is reached by."""
+    """Return the URL of a listening socket."""
     address, port = listener.getsockname()[:2]
     return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
 def run(app: Starlette, listener: socket.socket, *, seconds: float) -> None:
-    """Serve until SIGTERM or SIGINT: then finish the requests that were accepted, for at most some seconds.
+    """Serve until SIGTERM or SIGINT, and then finish accepted requests for at most the given seconds.
 
-    A second SIGINT ends at once.
+    A second SIGINT ends the server immediately.
     """
     config = uvicorn.Config(
         app,
-        # h11 limits the size of headers, and is what is tested, whatever else is installed.
+        # Always use h11, which limits the size of headers, and which the tests cover.
         http="h11",
         h11_max_incomplete_event_size=_LONGEST_HEADERS,
         loop="asyncio",
@@ -72,7 +72,7 @@ def run(app: Starlette, listener: socket.socket, *, seconds: float) -> None:
         server_header=False,
         access_log=False,
         log_config=None,
-        log_level="critical",  # its other messages can hold a traceback, and so a text
+        log_level="critical",  # other messages can contain a traceback with a text
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=math.ceil(seconds),
@@ -81,7 +81,7 @@ def run(app: Starlette, listener: socket.socket, *, seconds: float) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Ends well after a signal, which it does not raise again."""
+    """A server that exits normally after a signal, without raising it again."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
