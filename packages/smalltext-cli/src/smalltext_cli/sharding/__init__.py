@@ -1,1 +1,1 @@
-"""Predictions in shards: several jobs, which may be killed at any time, label the rows of one input."""
+"""Sharded predictions: several jobs, which may be killed at any time, label the rows of one input."""

@@ -1,4 +1,4 @@
-"""One job of a prediction in shards: label the rows of a shard that are missing, part by part."""
+"""One job of a sharded prediction, which labels the missing rows of a shard, part by part."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from smalltext_cli.writers import output_ending, staged_table
 
 
 class ShardJob:
-    """A shard of a prediction, written to a folder that other jobs write theirs to.
+    """A job that labels one shard, in a folder that it shares with other jobs.
 
     Parameters
     ----------
     folder : Path
-        It may be missing.
+        The shared folder, which need not exist.
     shard : Shard
     request : Request
     resume : bool
-        Whether parts of the shard may be there already.
+        Whether parts of the shard may already exist.
     new_predictor : callable
-        Returns what labels the texts; called only if there is something to do.
+        Returns the predictor; only called if there is something to do.
 
     Attributes
     ----------
     plan : Plan
-        Once it is run.
+        The plan, once the job has run.
     predictor : Predictor or None
-        None if there was nothing to do.
+        The predictor; None if there was nothing to do.
     names : dict of str to str
         The names of the columns of predictions; see `smalltext_cli.predictions.added_names`.
     notes : list of str
-        Sentences on the files that were read.
+        Notes on the files that were read.
 
     Raises
     ------
@@ -62,16 +62,16 @@ class ShardJob:
         check_folder(folder, request.files)
 
     def prepare(self) -> None:
-        """Compare the folder with the request, or count the rows and write its plan if it has none.
+        """Check the folder against the request; if it has no plan, count the rows and write one.
 
         Raises
         ------
         UsageError
-            If the folder belongs to another model, input, number of shards or other options.
+            If the folder belongs to another model, input, number of shards or set of options.
         """
         plan = read_plan(self.folder)
         if plan is None:
-            self.predictor = self._new_predictor()  # which refuses a model or options before rows are counted
+            self.predictor = self._new_predictor()  # rejects a model or options before rows are counted
             try:
                 plan = make_plan(self.folder, self.request, self.shard.count)
             except OSError as error:
@@ -80,14 +80,14 @@ class ShardJob:
         self.plan = plan
 
     def run(self, on_progress: Callable[[int, float], None]) -> int:
-        """Write the parts that are missing; return the number of rows that were labelled.
+        """Write the missing parts; return the number of labelled rows.
 
-        `on_progress` gets the number of rows that are labelled, and their share of those that were missing.
+        `on_progress` is called with the number of labelled rows, and their share of the missing rows.
 
         Raises
         ------
         UsageError
-            If another process writes the shard, or parts are there already without `resume`.
+            If another process is writing the shard, or parts exist and `resume` is False.
         """
         try:
             with exclusive_folder(self.folder / f".{self.shard.file_name}.tmp") as _:
@@ -102,7 +102,7 @@ class ShardJob:
             ) from None
 
     def unfinished_shards(self) -> list[Shard]:
-        """Return the shards of the folder, parts of which are missing."""
+        """Return the shards of the folder that have missing parts."""
         return [shard for shard, missing in missing_parts(self.folder, self.plan).items() if missing]
 
     def _missing(self) -> list[Part]:
@@ -129,7 +129,7 @@ class ShardJob:
         return done
 
     def _write_part(self, part: Part, rows: Iterator) -> Iterator[int]:  # type: ignore[type-arg]
-        """Label and write the rows of a part, which appears at the end; yield the number of rows of each chunk."""
+        """Label and write the rows of a part, atomically; yield the number of rows of each chunk."""
         assert self.predictor is not None
         plan, kinds = self.plan, self.plan.kinds
         staging = self.folder / f".{self.shard.file_name}.tmp" / f"{uuid4().hex}-{part.file_name}"
@@ -157,7 +157,7 @@ class ShardJob:
                 )
 
     def _openers(self, start: int) -> list[Opener]:
-        """Return functions that open the files from a row on."""
+        """Return functions that open the files, starting at a row."""
         for number, one in enumerate(self.plan.files):
             if start < one.rows or number == len(self.plan.files) - 1:
                 paths = self.request.files[number:]
@@ -168,7 +168,7 @@ class ShardJob:
 
 
 def check_folder(folder: Path, files: Sequence[str]) -> None:
-    """Refuse a folder that is a file, holds something else than shards, or has an input file in it."""
+    """Reject a folder that is a file, holds anything other than shards, or contains an input file."""
     if str(folder) == "-":
         raise OutputError("--shard writes a folder of parts, not standard output. Give one with --output.")
     if folder.exists() and not folder.is_dir():
@@ -189,7 +189,7 @@ def check_folder(folder: Path, files: Sequence[str]) -> None:
 
 
 def missing_parts(folder: Path, plan: Plan) -> dict[Shard, list[Part]]:
-    """Return the parts of each shard that are not there."""
+    """Return the missing parts of each shard."""
     there = {path.name for path in folder.iterdir()}
     return {
         shard: [part for part in plan.parts(shard) if part.file_name not in there] for shard in plan.all_shards()
@@ -201,7 +201,7 @@ def _without_file(folder: Path, parts: Sequence[Part]) -> list[Part]:
 
 
 def _consecutive(parts: Sequence[Part]) -> Iterator[list[Part]]:
-    """Yield runs of parts, each of which begins where the one before ends."""
+    """Yield runs of consecutive parts."""
     run: list[Part] = []
     for part in parts:
         if run and run[-1].rows.stop != part.rows.start:

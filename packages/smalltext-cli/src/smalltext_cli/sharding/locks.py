@@ -1,4 +1,4 @@
-"""Folders in which one process works at a time, and whose content a killed process leaves to the next one."""
+"""Folders used by one process at a time; what a killed process leaves behind is removed by the next one."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ else:
 
 
 class FolderInUseError(Exception):
-    """Another process works in a folder."""
+    """Another process is using a folder."""
 
 
 @contextmanager
 def exclusive_folder(folder: Path, *, wait: bool = False) -> Iterator[None]:
-    """Make a folder, lock it for the block, and remove it at the end; what is in it already is removed first.
+    """Create a folder, lock it for the block, and remove it at the end; existing content is removed first.
 
-    The lock is that of flock(2), which ends with the process. On file systems without it, several processes may
-    enter, nothing is removed, and what they do in the folder must not depend on being alone.
+    The lock is that of flock(2), which is released when the process ends. On file systems without it, several
+    processes may enter, existing content is not removed, and code in the block must not rely on exclusive use.
 
     Raises
     ------
@@ -54,14 +54,14 @@ def _locked(folder: Path, *, wait: bool) -> tuple[int | None, bool]:
             return None, False
         try:
             descriptor = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:  # its owner has just removed it
+        except FileNotFoundError:  # removed by its owner in the meantime
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             raise FolderInUseError(str(folder)) from None
-        except OSError:  # there are no locks
+        except OSError:  # the file system has no locks
             return descriptor, False
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), folder.stat()):

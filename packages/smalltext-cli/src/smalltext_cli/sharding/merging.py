@@ -1,4 +1,4 @@
-"""Joining the parts of all shards to one file, with all rows in the order of the input."""
+"""Joining the parts of all shards into one file, with the rows in the order of the input."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _BLOCK_RECORDS = 4_096
 
 
 def complete_plan(folder: Path) -> Plan:
-    """Return the plan of a folder all parts of which are there.
+    """Return the plan of a complete folder.
 
     Raises
     ------
     InputFileError
-        If it is no folder of shards, or shards are not complete: it names these, and the command to run.
+        If it is not a folder of shards, or shards are incomplete; the message has these and the command to run.
     """
     plan = read_plan(folder)
     if plan is None:
@@ -50,7 +50,7 @@ def _described(shard: Shard, missing: Sequence[Part], plan: Plan) -> str:
 
 
 def check_merge(folder: Path, plan: Plan, output: str, file_format: OutputFormat) -> None:
-    """Refuse an output in the folder of the parts, and a format that these cannot be converted to."""
+    """Reject an output in the folder of the parts, and a format that the parts cannot be converted to."""
     if output != "-" and folder.resolve() in Path(output).absolute().resolve().parents:
         raise OutputError(f"{output}: this is in the folder of the parts. Choose another place.")
     if plan.output_format not in ("parquet", file_format):
@@ -62,12 +62,12 @@ def check_merge(folder: Path, plan: Plan, output: str, file_format: OutputFormat
 
 
 def merge(folder: Path, plan: Plan, output: str, file_format: OutputFormat) -> int:
-    """Write the rows of all parts to a file, which appears once it is complete; return the number of parts.
+    """Write the rows of all parts to a file, atomically; return the number of parts.
 
     Raises
     ------
     InputFileError
-        If a part does not hold as many rows as it should.
+        If a part has the wrong number of rows.
     """
     parts = [part for shard in plan.all_shards() for part in plan.parts(shard)]
     if plan.output_format == "parquet":
@@ -96,7 +96,7 @@ def _merge_parquet(folder: Path, parts: Sequence[Part], output: str, file_format
 
 
 def _merge_text(folder: Path, parts: Sequence[Part], output: str, *, has_header: bool) -> None:
-    with table_writer(output, "csv") as write:  # which takes bytes as they are
+    with table_writer(output, "csv") as write:  # which writes bytes unchanged
         if has_header:
             write(_header(folder / part.file_name for part in parts))
         for part in parts:
@@ -111,7 +111,7 @@ def _merge_text(folder: Path, parts: Sequence[Part], output: str, *, has_header:
 
 
 def _header(paths: Iterable[Path]) -> bytes:
-    """Return the header of files of CSV or TSV; that of TSV is in double quotes if that of any file is."""
+    """Return the header of CSV or TSV files; that of TSV is quoted if that of any file is."""
     found = b""
     for path in paths:
         with path.open("rb") as file:
@@ -122,7 +122,7 @@ def _header(paths: Iterable[Path]) -> bytes:
 
 
 def _records(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield records of CSV or TSV, whose fields in double quotes may have line breaks."""
+    """Yield records of CSV or TSV, whose quoted fields may contain line breaks."""
     held: list[bytes] = []
     quotes = 0
     for line in lines:

@@ -1,4 +1,4 @@
-"""The plan of a folder of shards: what model labels which rows how, and the number of shards."""
+"""The plan of a folder of shards: the model, the rows, the options, and the number of shards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from smalltext_cli.writers import OutputFormat, write_file
 from smalltext_core.saving import MANIFEST, read_manifest
 
 PLAN = "_shards.json"
-"""The file of the plan. Engines that read a folder of files skip names with an underscore, as of `_SUCCESS`."""
+"""The file of the plan. Engines skip names that begin with an underscore when they read a folder."""
 
 PART_ROWS = 8_192
 """The default number of rows of a part."""
@@ -35,7 +35,7 @@ _SHOWN_DIGITS = 12
 
 @dataclass(frozen=True)
 class PlannedFile:
-    """An input file: its path when it was read, its content, and how many rows it has."""
+    """An input file: its path when it was read, its content, and its number of rows."""
 
     path: str
     size: int
@@ -44,9 +44,9 @@ class PlannedFile:
     rows: int
 
     def difference(self, path: str) -> str:
-        """Describe how a file differs; empty if it has the same content, wherever it is.
+        """Describe how a file differs; empty if it has the same content, at any path.
 
-        The content is only read if the time of the last change is not the same, as of a copy.
+        The content is only read if the modification time differs, as that of a copy does.
         """
         try:
             found = Path(path).stat()
@@ -61,7 +61,7 @@ class PlannedFile:
 
 @dataclass(frozen=True)
 class Request:
-    """What a job is to do, apart from its shard; all jobs of a folder must agree on it.
+    """The task of a job apart from its shard, which must be the same for all jobs of a folder.
 
     Parameters
     ----------
@@ -71,12 +71,12 @@ class Request:
         The input, sorted.
     reader : Reader
     proba, top
-        Further columns; see `smalltext_cli.predictions.Predictor`.
+        Additional columns; see `smalltext_cli.predictions.Predictor`.
     output_format : {"csv", "tsv", "jsonl", "parquet"}
     part_rows : int
         The number of rows of a part.
     data : sequence of str
-        The input as it was given, for commands in messages.
+        The input as given by the user, for commands in messages.
     trusted : sequence of str
         As for `smalltext_core.load`, for commands in messages.
     """
@@ -92,7 +92,7 @@ class Request:
     trusted: Sequence[str] = ()
 
     def options(self) -> dict[str, Any]:
-        """Return the options that decide on the output, by the names of the command."""
+        """Return the options that determine the output, by their names on the command line."""
         return {
             "--text-column": self.reader.text_column,
             "--format": self.reader.file_format,
@@ -120,14 +120,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """What all jobs of a folder have in common; the first one writes it, and the others compare it.
+    """The common task of all jobs of a folder; the first job writes it, and the others compare it.
 
     Parameters
     ----------
     shards : int
         The number of shards.
     model : str
-        The SHA-256 of the manifest of the model, which has those of its files.
+        The SHA-256 of the model's manifest, which contains those of its files.
     versions : dict of str to str
         The versions of the packages that predict.
     options : dict
@@ -173,11 +173,11 @@ class Plan:
         return [Shard(number, self.shards) for number in range(1, self.shards + 1)]
 
     def command_for(self, folder: Path, shard: Shard) -> str:
-        """Return the command that finishes a shard."""
+        """Return the command that completes a shard."""
         return shlex.join([*self.command, "--output", str(folder), "--shard", str(shard), "--resume"])
 
     def check(self, folder: Path, request: Request, shards: int) -> None:
-        """Raise UsageError, naming all that differs, if a request is not the one that this was made for."""
+        """Raise UsageError, which lists all differences, if a request does not match this plan."""
         found = []
         if self.shards != shards:
             found.append(f"the number of shards ({self.shards:,}, now {shards:,})")
@@ -212,7 +212,7 @@ def _said(value: object) -> str:
 
 def model_hash(model: str) -> str:
     """Return the SHA-256 of the manifest of a model."""
-    read_manifest(model)  # which explains what is wrong with a folder
+    read_manifest(model)  # raises an error that explains what is wrong with a folder
     return hashlib.sha256((Path(model) / MANIFEST).read_bytes()).hexdigest()
 
 
@@ -260,10 +260,10 @@ def read_plan(folder: Path) -> Plan | None:
 
 
 def make_plan(folder: Path, request: Request, shards: int) -> Plan:
-    """Count the rows of the input, and write the plan of a folder, unless another job has done so meanwhile.
+    """Count the rows of the input and write the plan of a folder, unless another job has done so.
 
-    The rows of all files are read, except those of Parquet. Jobs that start at the same time wait for the one that
-    counts, where the file system has locks; elsewhere each one counts.
+    All files are read, except Parquet files. Jobs that start at the same time wait for the one that counts, or
+    each count themselves if the file system has no locks.
     """
     with exclusive_folder(folder / ".plan.tmp", wait=True):
         plan = read_plan(folder)

@@ -1,4 +1,4 @@
-"""Shards of rows: which rows each one labels, and the parts that it is written in."""
+"""Shards of rows, and the parts that they are written in."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Shard:
 
     @classmethod
     def parse(cls, given: str) -> Shard:
-        """Read a shard such as ``3/16``; UsageError says what is wrong with any other."""
+        """Parse a shard such as ``3/16``, or raise UsageError."""
         numbers = re.fullmatch(r"(\d{1,9})/(\d{1,9})", given, re.ASCII)
         if numbers is None:
             example = f"{given}/16" if re.fullmatch(r"[1-9]\d?", given, re.ASCII) and int(given) <= 16 else "3/16"
@@ -58,19 +58,19 @@ class Shard:
         return f"{self.number}/{self.count}"
 
     def rows(self, total: int) -> range:
-        """Return the numbers, from 0, of the rows of the shard; shards differ by one row at most."""
+        """Return the row numbers of the shard, from 0; shard sizes differ by at most one row."""
         return range(total * (self.number - 1) // self.count, total * self.number // self.count)
 
     @property
     def file_name(self) -> str:
-        """What the names of its files begin with; sorted by name, files are in the order of the rows."""
+        """The prefix of its file names, whose alphabetical order is the order of the rows."""
         return f"shard-{self.number:05}-of-{self.count:05}"
 
     def parts(self, total: int, part_rows: int, ending: str) -> list[Part]:
-        """Return the parts of the shard: one for each `part_rows` rows.
+        """Return the parts of the shard, of `part_rows` rows each.
 
-        A shard without rows has none, except for the first shard of an input without any rows: there is one file
-        at least, which has the columns.
+        A shard without rows has no parts, except the first shard of an empty input, so that there is at least one
+        file, which has the columns.
         """
         rows = self.rows(total)
         starts = rows[::part_rows]
@@ -86,7 +86,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Part:
-    """A file of a shard, which is there whole or not at all: its name, and the numbers of its rows."""
+    """A file of a shard, written atomically: its name and row numbers."""
 
     file_name: str
     rows: range
