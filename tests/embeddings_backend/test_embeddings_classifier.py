@@ -243,7 +243,10 @@ def test_an_object_that_gives_no_vectors_is_refused(result):
         ({"head": "best"}, "head"),
         ({"head": LogisticRegression(C=-1.0)}, "head.*'C' parameter"),
         ({"head": LogisticRegression(solver="liblinear")}, "head.*all classes at once"),
-        ({"head": LogisticRegression(class_weight="balanced")}, "head.*class_weight=... beside it"),
+        (
+            {"head": LogisticRegression(class_weight="balanced")},
+            "head.*Pass class weights as class_weight=... instead",
+        ),
         ({"device": "cpu"}, "device.*sentence transformer"),
         ({"precision": "auto"}, "precision.*sentence transformer"),
         ({"calibration": True}, "calibration"),

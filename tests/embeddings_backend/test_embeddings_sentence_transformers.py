@@ -195,7 +195,7 @@ def test_a_variable_that_says_offline_forbids_downloads(hub_cache, asked, monkey
     expected = as_encoder(tiny_sentence_transformer()).encode(MIXED)
     np.testing.assert_array_equal(as_encoder("org/tiny").encode(MIXED), expected)
     with pytest.raises(
-        InvalidInputError, match="encoder: got .org/other., which is no folder.*not on this computer"
+        InvalidInputError, match="encoder: got .org/other., which is not a folder.*not on this computer"
     ):
         as_encoder("org/other")
     assert asked == []

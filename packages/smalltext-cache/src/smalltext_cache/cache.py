@@ -32,7 +32,7 @@ _ENTRY = 250
 _MAGIC = b"smalltext embeddings 1\n"
 _KEY, _CHECK = 16, 32
 _HEADER = len(_MAGIC) + 32 + 2 * 8
-_MOST_FILES = 32
+_MAX_FILES = 32
 """The files of an encoder are merged once there are this many."""
 
 
@@ -212,7 +212,7 @@ class FolderCache:
 
     def add(self, keys: list[bytes], vectors: Vectors) -> None:
         """Write vectors to a new file that other processes can find, or warn if that fails."""
-        if keys and self._write(keys, vectors) and len(self._vectors) >= _MOST_FILES:
+        if keys and self._write(keys, vectors) and len(self._vectors) >= _MAX_FILES:
             self._read_new_files()
             merged = np.array([self._vectors[name][row] for name, row in self._places.values()])
             written = self._write(list(self._places), merged)

@@ -54,8 +54,8 @@ _PRIOR_SD, _PRIOR_SD_OF_FEW, _FEW_TEXTS = 0.3, 0.25, 40
 """The standard deviation of the prior on the log temperature, in general and with few texts (decision 35)."""
 
 _FOLDS = 5
-_LEAST_TEXTS = 3
-_MOST_TEXTS = 5000
+_MIN_CLASS_TEXTS = 3
+_MAX_CV_TEXTS = 5000
 """Cross-validation uses a sample of training sets larger than this."""
 
 
@@ -133,7 +133,7 @@ def check_head(head: object) -> HeadChoice:
     several = estimator.solver == "liblinear" or getattr(estimator, "multi_class", None) == "ovr"
     if several or estimator.class_weight is not None or not isinstance(estimator.random_state, (int, type(None))):
         allowed = "one that fits all classes at once, without class_weight, and with an int as random_state"
-        raise InvalidInputError("head", shown(head), allowed, "Class weights are class_weight=... beside it.")
+        raise InvalidInputError("head", shown(head), allowed, "Pass class weights as class_weight=... instead.")
     try:
         tried = clone(estimator)
         tried.max_iter = min(tried.max_iter, 2)
@@ -146,7 +146,7 @@ def check_head(head: object) -> HeadChoice:
     return cast("LogisticRegression", estimator)
 
 
-def with_described(y: Labels, numbers: list[int], num_classes: int, multi_label: bool) -> Labels:
+def with_descriptions(y: Labels, numbers: list[int], num_classes: int, multi_label: bool) -> Labels:
     """Append the class numbers of class descriptions to labels."""
     if not multi_label:
         return np.append(np.asarray(y, dtype=np.int64), numbers)
@@ -175,8 +175,8 @@ def fit_head(
     sample = problem
     chosen = FIXED_C if isinstance(head, str) else head
     if isinstance(head, str) or calibrate or choose_threshold:
-        if len(problem.vectors) > _MOST_TEXTS:
-            sample = problem.rows(np.sort(rng.permutation(len(problem.vectors))[:_MOST_TEXTS]))
+        if len(problem.vectors) > _MAX_CV_TEXTS:
+            sample = problem.rows(np.sort(rng.permutation(len(problem.vectors))[:_MAX_CV_TEXTS]))
         folds = _folds(sample.y, rng)
     if folds is not None:
         chosen, logits, fitted = _cross_validated(sample, GRID if isinstance(head, str) else (chosen,), folds)
@@ -197,9 +197,9 @@ def fit_head(
 def _folds(y: Labels, rng: np.random.Generator) -> NDArray[np.intp] | None:
     """Return the fold of each text, or None if most texts belong to classes that are too small to be split."""
     counts = np.asarray((y.toarray() > 0).sum(axis=0)) if is_multi_label(y) else np.bincount(y)
-    large = counts[counts >= _LEAST_TEXTS]
+    large = counts[counts >= _MIN_CLASS_TEXTS]
     if is_multi_label(y):
-        enough, most = y.shape[0] >= 2 * _LEAST_TEXTS and len(large) > 0, y.shape[0] // _LEAST_TEXTS
+        enough, most = y.shape[0] >= 2 * _MIN_CLASS_TEXTS and len(large) > 0, y.shape[0] // _MIN_CLASS_TEXTS
     else:
         enough, most = len(large) > 1 and large.sum() >= 0.8 * len(y), large.min(initial=_FOLDS)
     return stratified_folds(y, int(min(_FOLDS, most)), rng) if enough else None

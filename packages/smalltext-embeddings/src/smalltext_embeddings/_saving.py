@@ -156,7 +156,7 @@ def _head(folder: Path, manifest: Manifest, num_classes: int, multi_label: bool)
     calibration = Calibration.from_json(state["calibration"], num_classes, multi_label)
     thresholds = None
     if state["thresholds"] is not None:
-        _expect(multi_label and isinstance(state["thresholds"], list), "it has thresholds where there are none")
+        _expect(multi_label and isinstance(state["thresholds"], list), "single-label models have no thresholds")
         thresholds = np.array(check_thresholds(state["thresholds"], num_classes))
     return Head(coefficients, intercepts, regularisation, calibration, thresholds)
 
@@ -174,7 +174,7 @@ def _encoder(folder: Path, manifest: Manifest, given: object, **options: Any) ->
         saved = manifest.parameters["encoder"]
         kind, name, fingerprint = (saved[key] for key in ("kind", "name", "fingerprint"))
         texts = all(isinstance(one, str) for one in (kind, name, fingerprint))
-        _expect(texts and isinstance(saved["files"], list), "what it says of the encoder is no text")
+        _expect(texts and isinstance(saved["files"], list), "the entries on the encoder are not strings")
         digests = {one: manifest.files[f"{_ENCODER}/{one}"] for one in saved["files"]}
     if given is not None:
         encoder = as_encoder(given, **options)

@@ -168,4 +168,4 @@ def _from_hub(name: str, download: bool) -> Path:
                 break
             if any(path.is_file() for path in Path(found).rglob(weights)):
                 return Path(found)
-    raise InvalidInputError("encoder", f"{shown(name)}, which is no folder, and {reason}", WAYS)
+    raise InvalidInputError("encoder", f"{shown(name)}, which is not a folder, and {reason}", WAYS)

@@ -23,7 +23,7 @@ from smalltext_core.messages import brief, shown
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.validation import ClassWeight, by_number, check_class_weight, class_weights
 from smalltext_embeddings import _saving
-from smalltext_embeddings._head import Head, HeadChoice, Problem, check_head, fit_head, with_described
+from smalltext_embeddings._head import Head, HeadChoice, Problem, check_head, fit_head, with_descriptions
 from smalltext_embeddings.choice import as_encoder
 from smalltext_embeddings.dataset import EmbeddingDataset
 from smalltext_embeddings.encoders import Encoder, Vectors
@@ -170,7 +170,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         vectors, y = self._vectors(train_set, "train_set"), train_set.y
         if described:
             vectors = np.concatenate([vectors, self._cache.vectors(described, self.encoder)])
-            y = with_described(y, numbers, num_classes, self.multi_label)
+            y = with_descriptions(y, numbers, num_classes, self.multi_label)
             text_weights = None if text_weights is None else np.append(text_weights, np.ones(len(described)))
         if not self.multi_label and len(np.unique(y)) < 2:
             given = f"one class only, {y[0]}"

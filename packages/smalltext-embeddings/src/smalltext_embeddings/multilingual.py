@@ -48,7 +48,7 @@ FILES = {
 _BEGINNING, _END, _LONGEST_PIECE, _SPACE = 1, 2, 16, "\u2581"
 _TOKENS, _TEXTS = 384, 48
 """The size of every batch: multiples of 16, so that all rows of a matrix product are computed in the same way."""
-_MOST_TOKENS = 1024
+_MAX_TOKENS = 1024
 
 
 class MultilingualEncoder(Encoder):
@@ -85,9 +85,9 @@ class MultilingualEncoder(Encoder):
         group: list[list[int]] = []
         first = count = 0
         for row, text in enumerate(texts):
-            ids = tokenizer.encode(encodable(text[: _LONGEST_PIECE * _MOST_TOKENS]))
-            if len(ids) > _MOST_TOKENS:
-                ids = [*ids[: _MOST_TOKENS - 1], _END]
+            ids = tokenizer.encode(encodable(text[: _LONGEST_PIECE * _MAX_TOKENS]))
+            if len(ids) > _MAX_TOKENS:
+                ids = [*ids[: _MAX_TOKENS - 1], _END]
             padding = _TEXTS - len(group) - 1
             if group and (padding == 0 or count + len(ids) > _TOKENS - padding or not self._rows_alike):
                 self._encode_batch(group, vectors[first:row])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from smalltext_core.saving import damage_explained
 from smalltext_embeddings.encoders import Content, Encoder, Vectors, encodable, hash_of
 
-_MOST_TOKENS, _BATCH = 512, 1024
+_MAX_TOKENS, _BATCH = 512, 1024
 
 
 class StaticEncoder(Encoder):
@@ -71,7 +71,7 @@ def _static_model(content: Content) -> Any:
     bare = {"normalizer": tokenizer["normalizer"], "model": {"type": "WordLevel", "vocab": {}, "unk_token": ""}}
     _check_growth(json.loads(Tokenizer.from_str(json.dumps(bare)).to_str())["normalizer"])
     longest = config.get("max_length")
-    longest = min(longest, _MOST_TOKENS) if type(longest) is int and longest > 0 else _MOST_TOKENS
+    longest = min(longest, _MAX_TOKENS) if type(longest) is int and longest > 0 else _MAX_TOKENS
     vectors = tensors["embeddings" if "embeddings" in tensors else "embedding.weight"].astype(np.float32)
     weights, mapping = tensors.get("weights"), tensors.get("mapping")
     read = Tokenizer.from_str(json.dumps(tokenizer))  # not the file itself, which may contain a key twice

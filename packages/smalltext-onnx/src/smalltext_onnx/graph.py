@@ -43,7 +43,7 @@ OPERATORS = _words(
 )
 """The allowed operators, which compute tensors from tensors: no loops, no random numbers, no strings, no files."""
 
-_LONGEST_NUMBER = 70
+_MAX_VARINT_BITS = 70
 """The maximum number of bits of a varint, which takes up to ten bytes."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -57,7 +57,7 @@ _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
 _NODE = {1, 2, 3, _NODE_OPERATOR, _NODE_ATTRIBUTE, 6, _NODE_DOMAIN}
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH = 5, 6
 _ATTRIBUTE = {1, 2, 3, 4, _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, 7, 8, 9, 13, 20}
-_DEEPEST = 8
+_MAX_DEPTH = 8
 _TENSOR_DIMS = 1
 _TENSOR = {_TENSOR_DIMS, 2, 4, 5, 7, 8, 9, 10, 11, 12}
 _REASONS = {
@@ -100,8 +100,8 @@ def check_graph(content: bytes) -> None:
 
 def _check_graph(graph: memoryview, depth: int) -> None:
     """Check a graph, or a branch of one."""
-    if depth > _DEEPEST:
-        _refuse(f"its branches are nested more than {_DEEPEST} levels deep")
+    if depth > _MAX_DEPTH:
+        _refuse(f"its branches are nested more than {_MAX_DEPTH} levels deep")
     for number, value in _fields(graph):
         _check_field("graph", number, _GRAPH)
         if number == _GRAPH_NODE:
@@ -166,7 +166,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         if kind == _BYTES:
             length, at = _varint(message, at)
         elif not length:
-            _refuse("it is no ONNX file")
+            _refuse("it is not an ONNX file")
         if at + length > len(message):
             _refuse("it ends too early")
         yield number, message[at : at + length]
@@ -176,14 +176,14 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
     """Return a number of variable length, and the position after it."""
     value = shift = 0
-    while at < len(message) and shift < _LONGEST_NUMBER:
+    while at < len(message) and shift < _MAX_VARINT_BITS:
         byte = message[at]
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, at
         shift += 7
-    return _refuse("it ends too early, or is no ONNX file")
+    return _refuse("it ends too early, or is not an ONNX file")
 
 
 def _varints(packed: memoryview) -> list[int]:
@@ -196,7 +196,7 @@ def _varints(packed: memoryview) -> list[int]:
 
 def _message(value: int | memoryview) -> memoryview:
     if isinstance(value, int):
-        _refuse("it is no ONNX file")
+        _refuse("it is not an ONNX file")
     return value
 
 

@@ -13,10 +13,10 @@ from smalltext_core.saving import MANIFEST, Manifest
 from smalltext_core.validation import check_thresholds
 
 LARGEST_ID = 2**31 - 1
-_LONGEST_TEXT = 1_000_000
-_MOST_SPECIAL_TOKENS = 10_000
-_LONGEST_PROMPT = 10_000
-_MOST_CLASSES = 1_000_000
+_MAX_TEXT_TOKENS = 1_000_000
+_MAX_SPECIAL_TOKENS = 10_000
+_MAX_PROMPT_LENGTH = 10_000
+_MAX_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Settings:
         """Return the settings in a manifest; raise ModelFolderError if one is missing or out of range."""
         saved = manifest.parameters
         multi_label = _flag(saved, "multi_label")
-        num_classes = _number(saved, "num_classes", 1 if multi_label else 2, _MOST_CLASSES)
+        num_classes = _number(saved, "num_classes", 1 if multi_label else 2, _MAX_CLASSES)
         if manifest.label_names is not None and len(manifest.label_names) != num_classes:
             raise _refused("label_names", f"{len(manifest.label_names)} names", f"{num_classes}, one per class")
         given = saved.get("multi_label_threshold")
@@ -110,12 +110,12 @@ class Settings:
 
 def _text_settings(saved: Mapping[str, Any]) -> TextSettings:
     prompt = saved.get("prompt")
-    if not isinstance(prompt, str) or len(prompt) > _LONGEST_PROMPT:
-        raise _refused("text.prompt", prompt, f"a text of up to {_LONGEST_PROMPT} characters")
+    if not isinstance(prompt, str) or len(prompt) > _MAX_PROMPT_LENGTH:
+        raise _refused("text.prompt", prompt, f"a text of up to {_MAX_PROMPT_LENGTH} characters")
     size = _number(saved, "vocabulary_size", 1, LARGEST_ID)
-    before, after = (_number(saved, name, 0, _MOST_SPECIAL_TOKENS) for name in ("before", "after"))
+    before, after = (_number(saved, name, 0, _MAX_SPECIAL_TOKENS) for name in ("before", "after"))
     return TextSettings(
-        _number(saved, "max_length", before + after + 1, _LONGEST_TEXT),
+        _number(saved, "max_length", before + after + 1, _MAX_TEXT_TOKENS),
         before,
         after,
         _number(saved, "padding", 0, size - 1),

@@ -23,14 +23,14 @@ TOKENIZER = "tokenizer.json"
 
 Ids = NDArray[np.int64]
 
-_AT_ONCE = 256
+_TOKENIZED_AT_ONCE = 256
 """The number of texts tokenized per call: the output of a call takes far more memory than the token ids."""
 
-_TOKENS = 640
+_BATCH_TOKENS = 640
 """The maximum number of tokens per batch, including padding: more are no faster on a CPU, and take more memory."""
 
-_MOST_TOKENS = 10_000_000
-_MOST_GROWTH = 10_000
+_MAX_TOKEN_ID = 10_000_000
+_MAX_GROWTH = 10_000
 _GROWTH = {"BertNormalizer": 3, "ByteLevel": 4, "Lowercase": 2, "NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18}
 """The factor by which normalizer steps can lengthen a text at most, in characters; 1 for other steps."""
 
@@ -82,8 +82,8 @@ class TextEncoder:
 
     def _ids(self, texts: Sequence[str]) -> Iterator[Ids]:
         prompt, filler = self.settings.prompt, self.settings.filler
-        for start in range(0, len(texts), _AT_ONCE):
-            some = [prompt + _encodable(text) for text in texts[start : start + _AT_ONCE]]
+        for start in range(0, len(texts), _TOKENIZED_AT_ONCE):
+            some = [prompt + _encodable(text) for text in texts[start : start + _TOKENIZED_AT_ONCE]]
             for encoding in self._tokenizer.encode_batch_fast(some):
                 yield np.array(encoding.ids or [filler], dtype=np.int64)
 
@@ -113,8 +113,8 @@ class TextEncoder:
         start = 0
         while start < len(rows):
             # Lengths are ascending, so the last text of a batch determines its number of tokens including padding.
-            candidates = lengths[rows[start : start + _TOKENS]]
-            fitting = candidates * np.arange(1, len(candidates) + 1) <= _TOKENS
+            candidates = lengths[rows[start : start + _BATCH_TOKENS]]
+            fitting = candidates * np.arange(1, len(candidates) + 1) <= _BATCH_TOKENS
             stop = start + max(int(np.argmin(fitting)) if not fitting.all() else len(fitting), 1)
             chosen = rows[start:stop]
             mask = np.arange(lengths[chosen[-1]]) < lengths[chosen][:, None]
@@ -159,8 +159,8 @@ def check_tokenizer(content: str) -> None:
     ids = [*vocabulary.values()] if isinstance(vocabulary, dict) else []
     ids += [token.get("id") for token in _objects(loaded.get("added_tokens"))]
     for number in ids:
-        if type(number) is not int or not 0 <= number <= _MOST_TOKENS:
-            raise _refused("a token has the id", number, f"whole numbers up to {_MOST_TOKENS}")
+        if type(number) is not int or not 0 <= number <= _MAX_TOKEN_ID:
+            raise _refused("a token has the id", number, f"whole numbers up to {_MAX_TOKEN_ID}")
     # The tokenizers library also accepts lists in place of objects, but writes objects only.
     parts = {name: loaded.get(name) for name in ("normalizer", "post_processor")}
     bare = {**parts, "model": {"type": "WordLevel", "vocab": {}, "unk_token": ""}}
@@ -171,8 +171,8 @@ def check_tokenizer(content: str) -> None:
         tokens = _objects(list(special.values())) if isinstance(special, dict) else []
         count = sum(len(token["ids"]) for token in tokens if isinstance(token.get("ids"), list))
         around = len(pieces) * max(count, 1) if isinstance(pieces, list) else 0
-        if around > _MOST_GROWTH:
-            raise _refused("the number of tokens around a text is", around, f"up to {_MOST_GROWTH}")
+        if around > _MAX_GROWTH:
+            raise _refused("the number of tokens around a text is", around, f"up to {_MAX_GROWTH}")
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -198,8 +198,8 @@ def _check_growth(normalizer: Any) -> None:
             of_others = inserted + _factor(step) * max(of_others, *of_character.values(), 0)
             of_character = {}
         growth = max(inserted, of_others)
-        if growth > _MOST_GROWTH:
-            raise _refused("a normalizer makes texts longer by a factor of", growth, f"up to {_MOST_GROWTH}")
+        if growth > _MAX_GROWTH:
+            raise _refused("a normalizer makes texts longer by a factor of", growth, f"up to {_MAX_GROWTH}")
 
 
 def _factor(step: dict[str, Any]) -> int:
