@@ -196,7 +196,7 @@ def test_a_limit_of_the_model_is_estimated_and_said_to_be_less_in_training():
     found = {one.name: one for one in token_limits.limits_of_classifiers(np.array([50, 600]))}
     for name in {"setfit", "transformers"} & set(found):
         assert (found[name].max_tokens, found[name].texts) == (512, 1)
-        assert found[name].counted == "estimated: 1.2 tokens a word; training may stop at 128"
+        assert found[name].counted == "estimated: 1.2 tokens per word; training may stop at 128"
 
 
 def test_measured_rates_grow_with_the_texts():

@@ -281,7 +281,7 @@ def test_failed_cells_run_again_if_asked(smalltext, requests, mails, tmp_path, m
 def test_numbers_that_give_the_same_training_set_are_left_out(run, mails):
     ended, document = run(mails, "--shots", "8,500,all", "--repeats", 1)
     assert [one["shots"] for one in document["means"]] == [8, "all"]
-    assert "500 texts a class: no class has more than" in ended.err
+    assert "500 texts per class: no class has more than" in ended.err
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_a_classifier_that_is_surely_ahead_is_best_and_a_cheap_one_that_is_near_
                     {"setfit": 50.0, "embeddings": 1.0, "sklearn": 0.5})  # fmt: skip
     text = found.conclusion()
     assert text.startswith(
-        "setfit is best from 8 to 32 texts a class, and embeddings comes within 3 points (interval "
+        "setfit is best from 8 to 32 texts per class, and embeddings comes within 3 points (interval "
     )
     assert text.endswith(" at a fiftieth of the training time.")
     lead = found.leads[8]["embeddings"]
@@ -55,21 +55,21 @@ def test_a_difference_that_may_be_zero_is_none():
     text = summary({"setfit": [0.93, 0.95], "embeddings": [0.925, 0.945], "sklearn": [0.6, 0.7]},
                    {"setfit": 50.0, "embeddings": 1.0, "sklearn": 0.5}).conclusion()  # fmt: skip
     assert text == (
-        "embeddings and setfit are best from 8 to 32 texts a class, with no certain difference between them, "
+        "embeddings and setfit are best from 8 to 32 texts per class, with no certain difference between them, "
         "but embeddings takes a fiftieth of the training time of setfit."
     )
 
 
 def test_where_the_best_changes_each_part_has_a_clause():
     text = summary({"a": [0.9, 0.8], "bb": [0.6, 0.95]}, {"a": 1.0, "bb": 1.0}).conclusion()
-    assert text == "a is best at 8 texts a class; bb is best at 32 texts a class."
+    assert text == "a is best at 8 texts per class; bb is best at 32 texts per class."
 
 
 def test_a_classifier_with_a_failed_cell_is_not_ranked_and_the_failure_is_said():
     found = summary({"a": [0.9, 0.9], "bb": [0.95, 0.95]}, {"a": 1.0, "bb": 1.0}, failed={("bb", 2)})
     assert found.ranked(8) == ["a"]
     assert found.conclusion() == (
-        "a reaches accuracy 0.900, 0.900 from 8 to 32 texts a class; bb failed in 2 of 10 cells (it broke)."
+        "a reaches accuracy 0.900, 0.900 from 8 to 32 texts per class; bb failed in 2 of 10 cells (it broke)."
     )
 
 

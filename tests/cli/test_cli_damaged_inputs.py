@@ -115,7 +115,7 @@ def test_parquet_that_crashes_polars_is_refused_and_the_next_file_is_read(crashi
     ended = smalltext("train", crashing, "-c", "sklearn", "-o", tmp_path / "m")
     assert ended.code == 2
     assert ended.err.splitlines()[-1].startswith(
-        f"Error: {crashing}: this is no sound Parquet (the process that read"
+        f"Error: {crashing}: this is not valid Parquet (the process that read"
     )
     good = tmp_path / "good.parquet"
     FRAME.write_parquet(good)

@@ -129,7 +129,7 @@ def test_texts_without_a_class_are_counted_with_what_they_cost():
     assert found.micro_f1_with_top == pytest.approx(f1_score(truth, filled, average="micro"))
     assert found.macro_f1_with_top == pytest.approx(f1_score(truth[:, :2], filled[:, :2], average="macro"))
     assert without_class_note(scores).startswith(
-        "3 of 4 texts get no label, since no class is above its threshold: 1 of them rightly; 3 true labels are "
+        "3 of 4 texts get no label, since no class is above its threshold: 1 of them correctly; 3 true labels are "
         "missed. With the most probable class of each, micro F1 would be "
     )
     assert without_class_note(multi_label(truth, proba, 0.05)) == ""

@@ -93,7 +93,7 @@ def test_tables_show_figures_classes_and_confusions(smalltext, model, data):
         "good",
     ):
         assert word in out
-    assert "truth / prediction" in out
+    assert "true / predicted" in out
 
 
 def test_multi_label_is_known_from_the_model_and_so_is_its_threshold(smalltext, tagging_model, tmp_path):

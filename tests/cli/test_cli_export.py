@@ -69,7 +69,7 @@ def test_a_model_that_is_there_is_replaced_unless_that_is_unwanted(smalltext, tr
     before = (tmp_path / "model" / "smalltext.json").read_bytes()
     done = smalltext("export", trained, "-o", tmp_path / "model", "--no-clobber")
     assert done.code == 2
-    assert "this exists. Choose another folder" in done.err
+    assert "it already exists. Choose another folder" in done.err
     done = smalltext("export", trained, "-o", tmp_path / "model")
     assert "replaced the one that was there" in done.out
     assert (tmp_path / "model" / "smalltext.json").read_bytes() == before

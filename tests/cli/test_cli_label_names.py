@@ -141,8 +141,8 @@ def test_two_spellings_of_one_number_in_a_file_are_one_class_and_it_is_said(smal
     path = table(tmp_path, "a.csv", ["1", "1", "1.0", "2", "2.0", "2.0"])
     ended = smalltext("train", path, "-c", "sklearn", "-o", tmp_path / "m", "--json")
     assert json.loads(ended.out)["data"]["classes"] == {"1": 3, "2": 3}
-    assert "1 label '1.0' taken for '1'" in ended.err
-    assert "2 labels '2.0' taken for '2'" in ended.err
+    assert "1 label '1.0' read as '1'" in ended.err
+    assert "2 labels '2.0' read as '2'" in ended.err
 
 
 def test_numbers_that_are_not_the_same_text_for_a_reason_stay_apart():
@@ -163,7 +163,7 @@ def test_booleans_are_one_class_in_every_format(smalltext, tmp_path):
     for name, labels in {"b.parquet": truth, "c.csv": truth, "pandas.csv": list(map(str, truth))}.items():
         ended = smalltext("evaluate", model, table(tmp_path, name, labels), "--json")
         assert json.loads(ended.out)["accuracy"] == 1.0
-    assert "3 labels 'True' taken for 'true'" in ended.err
+    assert "3 labels 'True' read as 'true'" in ended.err
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
@@ -209,7 +209,7 @@ def test_an_unknown_name_that_looks_like_a_known_one_is_shown_with_what_differs(
     else:
         ended = smalltext("train", path, "-c", "sklearn", "-o", model, "--validation", other)
     assert ended.code == 2
-    assert "'no\\xa0spam' looks like 'no spam', and is another name" in ended.err
+    assert "'no\\xa0spam' looks like 'no spam', but is a different name" in ended.err
 
 
 def test_a_class_with_one_text_is_said_to_be_unscorable(smalltext, tmp_path):

@@ -20,7 +20,7 @@ def test_a_hundred_thousand_ids_are_refused_before_any_work(smalltext, tmp_path)
     assert ended.out == ""
     assert ended.err == (
         f"Error: {data}: the column 'label' holds 100,000 different labels in 100,000 texts, such as 'id000000' "
-        "and 'id099999'. Name the column of the labels with --label-column; if these are classes indeed, say so "
+        "and 'id099999'. Name the column of the labels with --label-column; if these are really classes, say so "
         "with --max-classes 100000.\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]

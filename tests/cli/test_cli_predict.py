@@ -196,7 +196,7 @@ def test_a_device_is_written_to_directly(process, model, new):
     ended = process("predict", model, new, "-o", "/dev/full", "--output-format", "csv")
     assert ended.returncode == 2
     assert ended.stderr.decode().splitlines() == [
-        "Error: /dev/full: this could not be written (No space left on device), and was left as it was."
+        "Error: /dev/full: this could not be written (No space left on device), and is unchanged."
     ]
 
 

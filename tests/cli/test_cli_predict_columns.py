@@ -209,5 +209,5 @@ def test_what_is_replaced_is_said_and_can_be_forbidden(smalltext, model, mails, 
     )
     ended = smalltext("predict", model, mails, "-o", output, "--no-clobber", "--top", 1)
     assert ended.code == 2
-    assert "this exists. Leave out --no-clobber to replace it" in ended.err
+    assert "it already exists. Leave out --no-clobber to replace it" in ended.err
     assert output.read_bytes() == before

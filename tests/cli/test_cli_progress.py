@@ -116,7 +116,7 @@ def test_an_interrupted_training_says_what_was_kept(smalltext, model, mails, tmp
     assert ended.err.endswith("Error: Interrupted. No model was written.\n")
     shutil.copytree(model, tmp_path / "m")
     ended = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / "m")
-    assert ended.err.endswith(f"Error: Interrupted. The model in {tmp_path / 'm'} is as it was.\n")
+    assert ended.err.endswith(f"Error: Interrupted. The model in {tmp_path / 'm'} is unchanged.\n")
 
 
 def test_an_interrupted_prediction_says_what_was_kept(smalltext, model, mails, tmp_path, monkeypatch):

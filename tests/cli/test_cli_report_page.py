@@ -80,9 +80,7 @@ def test_one_text_has_a_page():
 def test_truths_of_probability_zero_are_pointed_out():
     sample = evaluation(["a", "b"], np.array([0, 1]), np.array([[0.0, 1.0], [0.5, 0.5]]), multi_label=False)
 
-    assert "Once the truth had been given a probability of exactly zero." in " ".join(
-        render_report(sample).split()
-    )
+    assert "Once the true label had a probability of exactly zero." in " ".join(render_report(sample).split())
 
 
 def test_classes_without_texts_show_a_dash():
@@ -161,7 +159,7 @@ def test_cells_of_the_matrix_have_their_surest_mistakes_and_least_sure_right_tex
     assert (right.truth, right.predicted, right.count, right.is_right) == ("a", "a", 2, True)
     assert [one.text for one in right.texts] == ["u", "t"]
     page = render_report(sample)
-    assert page.index("predicted as") < page.index("rightly predicted")
+    assert page.index("predicted as") < page.index("predicted correctly")
 
 
 def test_classes_of_multi_label_problems_have_texts_in_which_they_are_missed_or_wrong():

@@ -445,7 +445,7 @@ def test_a_damaged_plan_is_named(ran, refused, model, data, tmp_path):
     plan = tmp_path / "parts" / "_shards.json"
     for content in ("", "{}", "[]", '{"format": 2}', plan.read_text()[:-20]):
         plan.write_text(content)
-        assert f"{plan}: this is no plan of shards" in refused(
+        assert f"{plan}: this is not a plan of shards" in refused(
             "merge", tmp_path / "parts", "-o", tmp_path / "o.csv"
         )
 
@@ -485,10 +485,10 @@ def test_where_and_into_what_parts_are_merged(ran, refused, model, data, tmp_pat
     shards(ran, model, data, folder=folder, options=("--output-format", "csv"))
     assert "The parts are CSV, which has no types" in refused("merge", folder, "-o", tmp_path / "all.parquet")
     assert "this is in the folder of the parts" in refused("merge", folder, "-o", folder / "all.csv")
-    assert "this is no folder of shards" in refused("merge", tmp_path, "-o", tmp_path / "all.csv")
+    assert "this is not a folder of shards" in refused("merge", tmp_path, "-o", tmp_path / "all.csv")
     assert "there is no such folder" in refused("merge", tmp_path / "x", "-o", tmp_path / "all.csv")
     (tmp_path / "all.csv").write_text("mine")
-    assert "this exists" in refused("merge", folder, "-o", tmp_path / "all.csv", "--no-clobber")
+    assert "it already exists" in refused("merge", folder, "-o", tmp_path / "all.csv", "--no-clobber")
     assert "replaced a file of 4 bytes" in ran("merge", folder, "-o", tmp_path / "all.csv")
 
 

@@ -172,7 +172,7 @@ def test_several_labels_a_text_all_repeats_have_as_many_texts_in_each_round(run,
             ("--strategies", "greedy-coreset"),
             "greedy-coreset needs the ability embed, which the classifier 'tally'",
         ),
-        (("--strategies", "category-vector-inconsistency"), "is for several labels a text"),
+        (("--strategies", "category-vector-inconsistency"), "is for multi-label data"),
         (("--batch", "1000"), "too few for a round of 1000"),
     ],
 )

@@ -202,5 +202,5 @@ def test_flags_in_help_take_no_value(smalltext, command):
 def test_training_without_a_classifier_lists_those_that_there_are(smalltext, mails):
     ended = smalltext("train", mails)
     assert ended.code == 2
-    assert "Missing option '--classifier' / '-c'. Installed are: " in ended.err
+    assert "Missing option '--classifier' / '-c'. Installed classifiers: " in ended.err
     assert "sklearn" in ended.err

@@ -174,7 +174,7 @@ def test_a_model_that_is_there_is_replaced_or_kept_and_that_is_said(smalltext, m
     before = (tmp_path / "m" / "smalltext.json").read_bytes()
     ended = smalltext(*train, "--no-clobber", "--held-out", 0)
     assert ended.code == 2
-    assert "this exists. Leave out --no-clobber to replace it" in ended.err
+    assert "it already exists. Leave out --no-clobber to replace it" in ended.err
     assert (tmp_path / "m" / "smalltext.json").read_bytes() == before
 
 
@@ -182,7 +182,7 @@ def test_texts_of_the_validation_file_that_are_trained_on_are_told(smalltext, ma
     copy = tmp_path / "copy.csv"
     copy.write_bytes(mails.read_bytes())
     ended = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / "m", "--validation", copy)
-    assert f"{copy}: 120 of 120 texts were trained on as well, so the scores flatter the model." in ended.err
+    assert f"{copy}: 120 of 120 texts were trained on as well, so the scores are too optimistic." in ended.err
 
 
 def test_multi_label_from_json_lines(multi_label_model):

@@ -61,7 +61,7 @@ def test_a_damaged_workbook_is_refused_in_one_line(smalltext, model, tmp_path):
     (tmp_path / "new.xlsx").write_bytes(b"PK\x03\x04" + b"x" * 100)
     ended = smalltext("predict", model, tmp_path / "new.xlsx")
     assert ended.code == 2
-    assert "this is no sound Excel" in ended.err
+    assert "this is not valid Excel" in ended.err
 
 
 def test_a_workbook_without_its_reader_names_the_extra(smalltext, model, tmp_path, monkeypatch):

@@ -101,8 +101,8 @@ def test_no_texts_get_no_labels(client):
         ({"texts": ["a", None]}, "texts[1] is null"),
         ({"text": {}}, "text is an object"),
         ({"text": "a", "proba": 1}, "proba is a number"),
-        ({"texts": ["a"] * 4}, "There are 4 texts, and 3 is the most"),
-        ({"texts": ["a", "b" * 21]}, "texts[1] has 21 characters, and 20 is the most"),
+        ({"texts": ["a"] * 4}, "There are 4 texts; at most 3 are allowed"),
+        ({"texts": ["a", "b" * 21]}, "texts[1] has 21 characters; at most 20 are allowed"),
         ({"text": "ab\ud800"}, "text has half of a surrogate pair at position 2, '\\ud800'"),
     ],
 )

@@ -56,19 +56,19 @@ _COMMANDS: dict[str, dict[str, tuple[Callable[..., None], str]]] = {
         "audit": (audit, "Find mistakes in labelled texts before training."),
         "compare": (compare, "Compare classifiers on your texts."),
         "suggest": (suggest, "Choose the texts to label next."),
-        "simulate": (simulate, "Compare ways to choose them, by simulated labelling."),
+        "simulate": (simulate, "Compare query strategies by simulated labelling."),
     },
     "Models": {
         "train": (train, "Train a classifier on labelled texts."),
         "evaluate": (evaluate, "Score a model on labelled texts."),
         "predict": (predict, "Label new texts with a model."),
-        "merge": (merge, "Join what the jobs of a prediction in shards wrote."),
-        "export": (export, "Write a model so that it runs without torch."),
-        "serve": (serve, "Label texts that are sent over HTTP, and Label Studio's."),
+        "merge": (merge, "Join the output of sharded predictions."),
+        "export": (export, "Export a model so that it runs without torch."),
+        "serve": (serve, "Serve a model over HTTP and to Label Studio."),
     },
     "Plugins": {
-        "check": (check, "Check that a classifier keeps the rules of smalltext."),
-        "new-plugin": (new_plugin, "Write a plugin with a working classifier and its tests."),
+        "check": (check, "Check that a classifier follows the rules of smalltext."),
+        "new-plugin": (new_plugin, "Create a plugin with a working classifier and tests."),
     },
 }
 """The commands by their heading in the help, each with a description that fits into 80 columns."""
@@ -103,7 +103,7 @@ class _TableOfContents(typer.core.TyperGroup):
 
 
 _OPTIONS = (
-    "smalltext COMMAND --help explains a command.  --version, -V: of all packages.",
+    "smalltext COMMAND --help explains a command.  --version, -V: package versions.",
     "--install-completion, --show-completion: completion of your shell.",
 )
 
@@ -183,10 +183,10 @@ def main() -> None:
 def _hint(error: Any) -> str:
     """Return a hint: the installed classifiers, if none was given, or what to do about extra files."""
     if "unexpected extra argument" in error.format_message():
-        return " DATA is one file. Join several into one first; `smalltext predict` alone reads several."
+        return " DATA must be one file. Join the files first; only `smalltext predict` reads several."
     if getattr(getattr(error, "param", None), "name", None) != "classifier":
         return ""
-    return f" Installed are: {', '.join(classifiers()) or 'none'}."
+    return f" Installed classifiers: {', '.join(classifiers()) or 'none'}."
 
 
 def _write_utf8(stream: TextIO) -> None:

@@ -57,7 +57,7 @@ def class_names(
             file,
             f"the column {column!r} holds {len(names):,} different labels in {len(labels):,} texts, such as "
             f"{shown_name(names.names[0], 30)} and {shown_name(names.names[-1], 30)}",
-            "Name the column of the labels with --label-column; if these are classes indeed, say so with "
+            "Name the column of the labels with --label-column; if these are really classes, say so with "
             f"--max-classes {len(names)}.",
         )
     if multi_label and not len(names):
@@ -66,7 +66,7 @@ def class_names(
         raise InputFileError(
             file,
             f"all texts have one label, {shown_name(names.names[0])}",
-            "Give texts of two classes at least, or name another column with --label-column.",
+            "Give texts of at least two classes, or name another column with --label-column.",
         )
     return names
 
@@ -78,7 +78,7 @@ def similar_name_hint(unknown: Iterable[str], known: Iterable[str]) -> str:
             if name in group:
                 other = next(one for one in group if one != name)
                 given, meant = shown_apart([name, other])
-                return f"{given} looks like {meant}, and is another name. "
+                return f"{given} looks like {meant}, but is a different name. "
     return ""
 
 
@@ -96,14 +96,14 @@ def unify_spellings(
     Examples
     --------
     >>> unify_spellings(["1", "1.0", "007"], "a.csv")
-    (['1', '1', '007'], ["a.csv: 1 label '1.0' taken for '1', which is the same value."])
+    (['1', '1', '007'], ["a.csv: 1 label '1.0' read as '1', which is the same value."])
     """
     counts = class_counts(labels)
     renamed = _renamed(counts, known)
     if not renamed:
         return list(labels), []
     notes = [
-        f"{file}: {counted(counts[one], 'label')} {shown_name(one)} taken for "
+        f"{file}: {counted(counts[one], 'label')} {shown_name(one)} read as "
         f"{shown_name(other)}, which is the same value."
         for one, other in renamed.items()
     ]
@@ -238,11 +238,11 @@ def trained_on_warning(seen: int, texts: int, file: str) -> str:
     Examples
     --------
     >>> trained_on_warning(2, 10, "test.csv")
-    'test.csv: 2 of 10 texts were trained on as well, so the scores flatter the model. Score it on other texts.'
+    'test.csv: 2 of 10 texts were trained on as well, so the scores are too optimistic. Score it on other texts.'
     """
     return (
         f"{file}: {seen:,} of {counted(texts, 'text')} {'was' if seen == 1 else 'were'} trained on as well, so "
-        "the scores flatter the model. Score it on other texts."
+        "the scores are too optimistic. Score it on other texts."
     )
 
 

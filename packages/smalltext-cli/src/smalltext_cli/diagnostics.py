@@ -16,10 +16,10 @@ from smalltext_core.calibration import Calibration
 from smalltext_core.label_names import shown_name
 
 _MAX_NAMES = 5
-_GAP = 0.05
+_MAX_GAP = 0.05
 """Single-label: the maximum difference of mean confidence and accuracy without a warning."""
 
-_RATIO = 1.25
+_MAX_RATIO = 1.25
 """Multi-label: the maximum ratio of the expected and the true number of classes without a warning."""
 
 
@@ -113,11 +113,11 @@ def _miscalibrated(classifier: AnyClassifier, scores: Scores) -> str:
     direction, confidence, right = scores.miscalibration, scores.mean_confidence, scores.mean_correctness
     if scores.multi_label:
         classes, ratio = len(scores.per_class), max(confidence, 1e-9) / max(right, 1e-9)
-        is_small = 1 / _RATIO <= ratio <= _RATIO
+        is_small = 1 / _MAX_RATIO <= ratio <= _MAX_RATIO
         problem = f"by its probabilities, {confidence * classes:.2f} classes apply to a text on average, but "
         problem += f"{right * classes:.2f} do"
     else:
-        is_small = abs(confidence - right) < _GAP
+        is_small = abs(confidence - right) < _MAX_GAP
         problem = f"its mean confidence is {confidence:.3f}, but its accuracy {right:.3f}"
     if not direction or is_small:
         return ""
@@ -144,7 +144,7 @@ def without_class_note(scores: Scores) -> str:
     if one is None or not one.texts:
         return ""
     without = f"{one.texts:,} of {counted(scores.num_texts, 'text')} get no label, since no class is above its"
-    right = f"{one.right:,} of them rightly; " if one.right else ""
+    right = f"{one.right:,} of them correctly; " if one.right else ""
     missed = f"{counted(one.missed, 'true label')} {'is' if one.missed == 1 else 'are'} missed"
     return (
         f"{without} threshold: {right}{missed}. With the most probable class of each, micro F1 would be "

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SHORTLIST = 10
 """The number of uncertain texts that are clustered, as a multiple of the number of suggested ones."""
 
-_LEAST_WEIGHT = 1e-6
+_MIN_WEIGHT = 1e-6
 
 
 def uncertainty(proba: NDArray[np.float32], thresholds: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -107,7 +107,7 @@ def spread_out(
         return candidates
     vectors = np.asarray(embed(candidates), dtype=np.float64)
     vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    weights = np.maximum(scores[candidates], _LEAST_WEIGHT)
+    weights = np.maximum(scores[candidates], _MIN_WEIGHT)
     chosen = candidates[_nearest_to_centres(vectors, weights, count, seed)]
     return chosen[most_uncertain(scores[chosen], count)]
 

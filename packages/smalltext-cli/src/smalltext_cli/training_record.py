@@ -79,5 +79,5 @@ def json_in_model(folder: str, manifest: Manifest, name: str) -> Any:
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise InputFileError(str(path), "this is no JSON object", "Train the model again, which writes it anew.")
+        raise InputFileError(str(path), "this is not a JSON object", "Train the model again to rewrite it.")
     return content

@@ -131,7 +131,8 @@ class TrainingRun:
             raise UsageError("--no-refit is for held-out texts; with --validation or --cv there are none.")
         if reader.separator is not None and not reader.multi_label:
             raise UsageError(
-                "--separator is for --multi-label: without it, a text has one label. Leave it out, or add that."
+                "--separator is for --multi-label: without it, a text has one label. Leave it out, or add "
+                "--multi-label."
             )
         spec = classifier_spec(classifier)
         _check_abilities(classifier, spec, reader)
@@ -148,7 +149,7 @@ class TrainingRun:
         self.is_replaced = (self.output / MANIFEST).exists()
         if self.is_replaced and not overwrite:
             raise OutputError(
-                f"{self.output}: this exists. Leave out --no-clobber to replace it, or choose another place."
+                f"{self.output}: it already exists. Leave out --no-clobber to replace it, or choose another place."
             )
         self._classifier, self._data, self._reader, self._max_classes = classifier, data, reader, max_classes
         self._validation, self._cv, self._seed = validation, cv, seed
@@ -157,7 +158,7 @@ class TrainingRun:
 
     def run(self) -> None:
         """Read the data, train, score and save; notes and progress go to standard error."""
-        kept = f"The model in {self.output} is as it was." if self.is_replaced else "No model was written."
+        kept = f"The model in {self.output} is unchanged." if self.is_replaced else "No model was written."
         say_if_interrupted(kept)
         labelled, self.names = self._read()
         data = self._dataset(labelled, self.names)
@@ -227,7 +228,7 @@ class TrainingRun:
     def _read(self) -> tuple[Labelled, LabelNames]:
         labelled = self._reader.read(self._data)
         if labelled.weights is not None and not self._takes_weights:
-            note(f"{self._classifier} takes no weights: how far the annotators agree is not used.")
+            note(f"{self._classifier} takes no weights: the agreement of annotators is not used.")
             labelled = replace(labelled, weights=None)
         labels, notes = data_checks.unify_spellings(labelled.labels, self._data)
         labelled = replace(labelled, labels=labels)

@@ -82,7 +82,7 @@ class TrainingTexts:
         is_whole = len(content) == begin + hashes.nbytes and content.startswith(_MAGIC)
         if not is_whole or not (hashes[1:] > hashes[:-1]).all():
             raise InputFileError(
-                str(path), "this does not hold hashes of texts", "Train the model again, which writes it anew."
+                str(path), "this does not hold hashes of texts", "Train the model again to rewrite it."
             )
         return cls(content[len(_MAGIC) : begin], hashes.astype(np.uint64))
 

@@ -159,7 +159,9 @@ def check_output(
     if path.is_file() and any(map(path.samefile, files)):
         raise OutputError(f"{output}: this is a file of the model. Choose another place.")
     if path.is_file() and not overwrite:
-        raise OutputError(f"{output}: this exists. Leave out --no-clobber to replace it, or choose another place.")
+        raise OutputError(
+            f"{output}: it already exists. Leave out --no-clobber to replace it, or choose another place."
+        )
     if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
         raise OutputError(
             f"{output}: this may not be written to. Choose another place, or change the permissions."
@@ -345,4 +347,4 @@ def _explained(output: str) -> Iterator[None]:
         raise
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OutputError(f"{output}: this could not be written ({reason}), and was left as it was.") from error
+        raise OutputError(f"{output}: this could not be written ({reason}), and is unchanged.") from error

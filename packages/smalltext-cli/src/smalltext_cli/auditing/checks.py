@@ -57,7 +57,7 @@ def label_checks(data: AuditedTexts) -> Iterator[Finding]:
         "names of classes that may be mistakes",
         len(sentences),
         sentences,
-        "Give one name to what is one class.",
+        "Use one name per class.",
         list(sentences),
     )
     yield single_text_classes(data, counts)
@@ -128,10 +128,10 @@ def near_duplicate_groups(data: AuditedTexts, threshold: float) -> Finding:
     differing = sum(one["labels_differ"] for one in more)
     return group_finding(
         "near_duplicates",
-        f"texts nearly the same as another (similarity {threshold:g} or more)",
+        f"near duplicates of another text (similarity {threshold:g} or more)",
         data,
         groups,
-        "Look at them: copies in training and test texts make scores too good."
+        "Check them: copies in both training and test set make scores too optimistic."
         + (f" In {differing:,} of {len(groups):,} groups the labels differ." if differing else ""),
         count=sum(len(group) - 1 for group in groups),
         more=more,
@@ -172,7 +172,7 @@ def rare_scripts(data: AuditedTexts) -> Finding:
         f"texts in a rare script, or without letters ({listed})" if listed else "texts in a rare script",
         data,
         rows,
-        "A model learns little of a script that few texts are in; label more of them, or leave them out.",
+        "A model learns little about a script with few texts: label more of them, or leave them out.",
         script=found,
     )
 

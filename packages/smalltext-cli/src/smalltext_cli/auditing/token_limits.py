@@ -138,7 +138,7 @@ def limit_of_model(folder: str, texts: Sequence[str]) -> TokenLimit:
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises Exception itself
-        raise InputFileError(str(path), f"this is no tokenizer ({error})", "Copy the folder again.") from error
+        raise InputFileError(str(path), f"this is not a tokenizer ({error})", "Copy the folder again.") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokens = np.array([len(found.ids) for found in tokenizer.encode_batch(list(texts))], dtype=np.int64)

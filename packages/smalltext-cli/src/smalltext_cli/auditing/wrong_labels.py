@@ -23,7 +23,7 @@ INSTALL = "pip install 'smalltext-cli[audit]'"
 _FOLDS = 5
 _FOLDS_OF_MANY = 3
 _MANY = 10_000
-_FEWEST = 10
+_MIN_TEXTS = 10
 _PREFERRED = ("embeddings", "sklearn")
 
 
@@ -105,7 +105,7 @@ def find_wrong_labels(
             f"labels that are probably wrong (cleanlab, probabilities of {classifier})",
             data,
             found.rows[places].tolist(),
-            "Look at them: the model, trained on the other texts, is sure of another label.",
+            "Check them: a model trained on the other texts is confident of another label.",
             predicted=predicted,
             score=[round(float(score), 4) for score in suspects["label_score"]],
         )
@@ -115,10 +115,10 @@ def find_wrong_labels(
         findings.append(
             row_finding(
                 "outliers",
-                f"texts unlike all others (cleanlab, vectors of {classifier})",
+                f"outliers, unlike all other texts (cleanlab, vectors of {classifier})",
                 data,
                 found.rows[odd.index.to_numpy()].tolist(),
-                "Look at them: they may belong to no class, or to a new one.",
+                "Check them: they may belong to no class, or to a new one.",
                 score=[round(float(score), 4) for score in odd["outlier_score"]],
             )
         )
@@ -136,7 +136,7 @@ def _out_of_fold(
     counts = class_counts(label for label in data.labels if label is not None)
     rows = np.array([row for row, label in enumerate(data.labels) if _is_checked(label, counts)], dtype=np.intp)
     names = LabelNames.of([data.labels[row] for row in rows])
-    if len(rows) < _FEWEST or len(names) < 2:
+    if len(rows) < _MIN_TEXTS or len(names) < 2:
         return None
     texts = [data.texts[row] for row in rows]
     numbers = [[names.number(name) for name in _names(data, row)] for row in rows]

@@ -127,7 +127,7 @@ def audit(
 
     set_verbosity(quiet=quiet, verbose=verbose)
     if separator is not None and not multi_label:
-        raise UsageError("--separator is for --multi-label. Leave it out, or add that.")
+        raise UsageError("--separator is for --multi-label. Leave it out, or add --multi-label.")
     if output is not None:
         writers.check_file_output(output, data, None, overwrite=overwrite)
     reader = Reader(
@@ -212,7 +212,9 @@ def _label_text(label: str | list[str]) -> str:
 
 
 def _limits_table(run: Audit) -> Any:
-    table = new_table("classifier", "reads at most", "texts cut", "tokens cut", "counted by", left=(0, 4))
+    table = new_table(
+        "classifier", "token limit", "texts truncated", "tokens truncated", "counted by", left=(0, 4)
+    )
     for one in run.limits:
         limit = "all" if one.max_tokens is None else f"{one.max_tokens:,} tokens"
         texts = f"{one.texts:,} ({one.texts / max(run.count, 1):.1%})"

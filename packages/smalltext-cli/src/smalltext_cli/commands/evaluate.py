@@ -85,13 +85,11 @@ def evaluate(
     set_verbosity(quiet=quiet, verbose=verbose)
     if report is not None:
         writers.check_file_output(report, data, model, overwrite=overwrite)
-        say_if_interrupted(f"{report} is as it was." if Path(report).exists() else f"{report} was not written.")
+        say_if_interrupted(f"{report} is unchanged." if Path(report).exists() else f"{report} was not written.")
     with working(f"Loading {model} ..."):
         loaded = load_model(model, trusted=trust, device=device)
     if separator is not None and not loaded.multi_label:
-        raise UsageError(
-            "--separator is for models that give several labels a text; this one gives one. Leave it out."
-        )
+        raise UsageError("--separator is for multi-label models, and this one is single-label. Leave it out.")
     reader = Reader(
         text_column,
         label_column,
@@ -214,7 +212,7 @@ def _decisions(scores: Scores, names: Sequence[str]) -> Table:
 
 
 def _confusion_matrix(scores: Scores, names: Sequence[str]) -> Table:
-    table = new_table("truth / prediction")
+    table = new_table("true / predicted")
     for name in names:
         table.add_column(plain(name, 12), justify="right")
     for row, (name, counts) in enumerate(zip(names, scores.confusion_matrix.tolist(), strict=True)):

@@ -125,7 +125,7 @@ def _check_place(output: Path, model: str, *, overwrite: bool) -> None:
     if output.resolve() == Path(model).resolve():
         raise OutputError(f"{output}: this is the model that is exported. Choose another folder.")
     if not overwrite and output.is_dir() and any(output.iterdir()):
-        raise OutputError(f"{output}: this exists. Choose another folder, or leave out --no-clobber.")
+        raise OutputError(f"{output}: it already exists. Choose another folder, or leave out --no-clobber.")
 
 
 def _records(model: str, manifest: Manifest) -> dict[str, bytes]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from smalltext_cli.parameters import Parameters
 
 
-_MOST = 50
+_MAX_LISTED = 50
 
 
 def list_classifiers(*, as_json: commands.AsJson = False) -> None:
@@ -75,13 +75,13 @@ def _show_list(found: list[dict[str, Any]], problems: list[dict[str, Any]]) -> N
             [
                 one["name"],
                 f"{one['distribution']} {one['version']}".rstrip(),
-                f"{one['summary']} ({', '.join(one['abilities']) or 'no further abilities'})",
+                f"{one['summary']} ({', '.join(one['abilities']) or 'no optional abilities'})",
             ]
             for one in found
         ]
-        print_columns(["name", "from", "what it is"], rows)
+        print_columns(["name", "from", "description"], rows)
     else:
-        print_line(f"No classifier is installed. A good first one: {install_command('smalltext-sklearn')}")
+        print_line(f"No classifier is installed. A good start: {install_command('smalltext-sklearn')}")
     for one in problems:
         origin = f"{one['distribution']} {one['version']}".rstrip() + f" (plugin {one['plugin']!r})"
         results().print(
@@ -207,12 +207,12 @@ def _show_model(model: Model, content: dict[str, Any]) -> None:
     kind = "any number per text" if model.multi_label else "one per text"
     counts = training.get("classes", {})
     labels = [
-        f"{shown_name(one)} ({counts[one]:,})" if one in counts else shown_name(one) for one in names[:_MOST]
+        f"{shown_name(one)} ({counts[one]:,})" if one in counts else shown_name(one) for one in names[:_MAX_LISTED]
     ]
     facts = {
         "classifier": content["classifier"],
         "written by": f"{content['distribution']} {content['version']}",
-        "classes": f"{len(names):,}, {kind}: {', '.join(labels)}{', ...' if len(names) > _MOST else ''}",
+        "classes": f"{len(names):,}, {kind}: {', '.join(labels)}{', ...' if len(names) > _MAX_LISTED else ''}",
         **model.probabilities.as_text(),
         "size": f"{content['bytes'] / 1e3:,.0f} kB",
     }

@@ -55,7 +55,7 @@ def merge(
     writers.check_output(output, None, None, overwrite=overwrite)
     replaced = writers.replaced_file(output)
     if output != writers.STDOUT:
-        say_if_interrupted(f"{output} is as it was." if replaced else f"{output} was not written.")
+        say_if_interrupted(f"{output} is unchanged." if replaced else f"{output} was not written.")
     with working(f"Merging {counted(plan.rows, 'row')} ..."):
         parts = merging.merge(folder, plan, output, target_format)
     place = "standard output" if output == writers.STDOUT else output

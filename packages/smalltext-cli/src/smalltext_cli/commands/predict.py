@@ -188,7 +188,7 @@ def predict(
     openers = [partial(given_texts, texts, text_column)] if texts else file_openers(reader, files)
     replaced = writers.replaced_file(output)
     if output != writers.STDOUT:
-        say_if_interrupted(f"{output} is as it was." if replaced else f"{output} was not written.")
+        say_if_interrupted(f"{output} is unchanged." if replaced else f"{output} was not written.")
     begin = time.perf_counter()
     done = 0
     names: dict[str, str] = {}

@@ -69,7 +69,7 @@ def _show(run: Simulation) -> None:
     learning = run.learning
     for classifier in learning.classifiers:
         print_line(f"\n{classifier}", style="bold")
-        headers = ("", "area", "interval", "above random", "interval", "at the end", "CPU s a round")
+        headers = ("", "area", "interval", "above random", "interval", "at the end", "CPU s per round")
         table = new_table(*headers, padding=(0, 1, 0, 0))
         for strategy in learning.strategies:
             area, lead = learning.area(classifier, strategy), learning.lead(classifier, strategy)

@@ -63,7 +63,7 @@ Metric = typing.Annotated[
     Literal["accuracy", "macro-f1"] | None,
     typer.Option(
         "--metric",
-        help="The metric that determines the best one. By default accuracy; macro-f1 with --multi-label.",
+        help="The metric to compare by. By default accuracy; macro-f1 with --multi-label.",
         show_default=False,
     ),
 ]

@@ -100,7 +100,7 @@ def suggest(
     writers.check_output(output, pool, model)
     if not overwrite and output != STDIN and Path(output).is_file():
         raise OutputError(
-            f"{output}: this exists, and labels may be filled in. Choose another place, or pass --overwrite."
+            f"{output}: it already exists, and labels may be filled in. Choose another place, or pass --overwrite."
         )
     replaced = writers.replaced_file(output)
     with working(f"Loading {model} ..."):

@@ -83,7 +83,7 @@ def chosen_candidates(
         else:
             left_out.append(f"{name} is left out: {one}")
     if not found:
-        why = " ".join(left_out) or f"None is installed. A good first one: {install_command('smalltext-sklearn')}"
+        why = " ".join(left_out) or f"None is installed. A good start: {install_command('smalltext-sklearn')}"
         raise UsageError(f"There is no classifier to compare. {why}")
     return found, left_out
 
@@ -106,7 +106,7 @@ def _candidate(name: str, pairs: list[str], *, multi_label: bool, device: str | 
     """Return a candidate, or the reason why the classifier cannot be compared."""
     spec = classifier_spec(name)
     if multi_label and "multi_label" not in spec.abilities:
-        return "it gives one label a text."
+        return "it does not support multi-label data."
     try:
         parameters = parameters_of(spec)
     except SmallTextError as error:

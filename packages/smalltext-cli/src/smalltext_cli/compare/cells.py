@@ -102,7 +102,7 @@ class CellFolder:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise InputFileError(str(path), "this is no result of a cell", "Remove the file.") from error
+            raise InputFileError(str(path), "this is not the result of a cell", "Remove the file.") from error
         return dict(found["result"])
 
     def keep(self, one: Cell, result: Result) -> None:

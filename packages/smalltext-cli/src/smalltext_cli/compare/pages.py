@@ -88,7 +88,7 @@ def _facts(run: Comparison) -> str:
 
 
 def _data_facts(texts: Texts) -> str:
-    several = " · several classes a text" if texts.multi_label else ""
+    several = " · multi-label" if texts.multi_label else ""
     several += " · weighted in training" if texts.weights is not None else ""
     return f"{len(texts.texts):,} texts · {len(texts.names)} classes{several} · {len(texts.held_out):,} held out"
 

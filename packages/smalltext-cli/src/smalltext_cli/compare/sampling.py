@@ -27,7 +27,7 @@ MAX_HELD_OUT = 2_000
 ALL = "all"
 """The value of ``--shots`` for all texts that are not held out."""
 
-_FEWEST = 10
+_MIN_TEXTS = 10
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,10 @@ def read_texts(reader: Reader, data: str, *, share: float, seed: int, max_classe
     data_checks.DataSummary.of(labelled).show(data)
     for sentence in (*labelled.notes, *notes):
         note(sentence)
-    if len(labels) < _FEWEST:
-        raise InputFileError(data, f"there are only {len(labels)} texts in it", f"Give {_FEWEST} texts at least.")
+    if len(labels) < _MIN_TEXTS:
+        raise InputFileError(
+            data, f"there are only {len(labels)} texts in it", f"Give {_MIN_TEXTS} texts at least."
+        )
     share = min(share, MAX_HELD_OUT / len(labels))
     held = held_out_rows([normalized(text) for text in labelled.texts], labels, share, seed)
     if not held.size:
@@ -163,7 +165,7 @@ def possible_shots(texts: Texts, shots: Sequence[int | str]) -> tuple[list[int |
             kept.append(ALL)
         numbers = ", ".join(map(str, left_out))
         notes.append(
-            f"{numbers} texts a class: no class has more than {largest:,} different texts to train on, so that "
+            f"{numbers} texts per class: no class has more than {largest:,} different texts to train on, so that "
             "all of them are used."
         )
     most = max((int(one) for one in kept if one != ALL), default=0)
@@ -208,14 +210,14 @@ def first_rows(texts: Texts, count: int, *, seed: int, repeat: int) -> list[int]
 
 
 def described_shots(shots: int | str) -> str:
-    """Return a number of texts a class in words.
+    """Return a number of texts per class in words.
 
     Examples
     --------
     >>> described_shots(8), described_shots("all")
-    ('8 texts a class', 'all texts')
+    ('8 texts per class', 'all texts')
     """
-    return "all texts" if shots == ALL else f"{counted(int(shots), 'text')} a class"
+    return "all texts" if shots == ALL else f"{counted(int(shots), 'text')} per class"
 
 
 def _class_counts(texts: Texts) -> Counter[str]:

@@ -95,7 +95,7 @@ def check_strategies(
             raise UsageError(f"--strategies: there is no strategy {name!r}. Known: {known}.")
         one = STRATEGIES[name]
         if one.labels == ("single" if multi_label else "multi"):
-            kind = "one label a text" if one.labels == "single" else "several labels a text"
+            kind = "single-label data" if one.labels == "single" else "multi-label data"
             raise UsageError(f"--strategies: {name} is for {kind}. For these data: {known}.")
         for spec in specs:
             if one.ability is not None and one.ability not in spec.abilities:

@@ -22,7 +22,7 @@ FIGURES = {
     "expected_calibration_error": ("calibration error", 0.0, 1.0),
     "log_loss": ("log loss", 0.0, float("inf")),
     "train_cpu_seconds": ("training CPU seconds", 0.0, float("inf")),
-    "texts_per_second": ("texts a second", 0.0, float("inf")),
+    "texts_per_second": ("texts per second", 0.0, float("inf")),
     "peak_memory_bytes": ("peak memory", 0.0, float("inf")),
     "size_bytes": ("size on disk", 0.0, float("inf")),
 }
@@ -255,16 +255,16 @@ def shots_range(shots: Sequence[int | str]) -> str:
     Examples
     --------
     >>> shots_range([8]), shots_range([8, 32]), shots_range([8, 32, "all"]), shots_range(["all"])
-    ('at 8 texts a class', 'from 8 to 32 texts a class', 'from 8 texts a class to all texts', 'with all texts')
+    ('at 8 texts per class', 'from 8 to 32 texts per class', 'from 8 texts per class to all', 'with all texts')
     """
     first, last = shots[0], shots[-1]
     if first == ALL:
         return "with all texts"
     if first == last:
-        return f"at {counted(int(first), 'text')} a class"
+        return f"at {counted(int(first), 'text')} per class"
     if last == ALL:
-        return f"from {counted(int(first), 'text')} a class to all texts"
-    return f"from {first} to {last} texts a class"
+        return f"from {counted(int(first), 'text')} per class to all"
+    return f"from {first} to {last} texts per class"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -216,7 +216,7 @@ class Reader:
     ) -> Iterator[Row]:
         if self.weight_column is not None:
             raise UsageError(
-                f"--weight-column: the weights of an export of {tool.title} are what its annotators agree on. "
+                f"--weight-column: the weights of an export of {tool.title} are the agreement of its annotators. "
                 "Leave it out, or pass the format of the file, such as --format csv, to read it as a table."
             )
         given = ((number, record) for number, _, record in records)

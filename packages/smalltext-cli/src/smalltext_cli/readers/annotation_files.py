@@ -31,7 +31,7 @@ _ANSWERS = {"accept": "", "reject": "{n} rejected answer{s}", "ignore": "{n} ign
 _FASTTEXT_LABEL = re.compile(r"(?:^|(?<=\s))__label__(\S+)\s*")
 _DOCCANO_LABELS = ("label", "labels", "cats", "annotations")
 _DOCCANO_SEPARATOR = "#"
-_ENOUGH = 0.5
+_MIN_CATEGORY_VALUE = 0.5
 """The lowest value with which a spaCy category applies."""
 
 
@@ -140,7 +140,7 @@ def _collect_spacy(record: Record, columns: Columns, collection: Collection) -> 
             problem = f"the value of the category {shown_name(name)} is {shown(value, 40)}"
             raise InvalidValueError(problem, "Write 1.0 if it applies, and 0.0 if it does not.")
     if values:
-        text.votes.append(tuple(name for name, value in values.items() if value >= _ENOUGH))
+        text.votes.append(tuple(name for name, value in values.items() if value >= _MIN_CATEGORY_VALUE))
 
 
 def _collect_fasttext(record: Record, columns: Columns, collection: Collection) -> None:

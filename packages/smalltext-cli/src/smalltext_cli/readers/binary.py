@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from smalltext_cli.readers.files import Record, Source
 
 _FIRST_SLICE = 1_024
-_MOST_ROWS = 16_384
+_MAX_ROWS = 16_384
 _SLICE_BYTES = 2**25
 
 _ROWS, _SCHEMA, _REFUSAL = b"R", b"S", b"E"
@@ -106,7 +106,7 @@ def records(source: Source, columns: Sequence[str], *, keep_columns: bool = Fals
                 source.counts.add_row(number)
                 yield number, given, FrameRow(batch, row)
             start += batch.height
-            count = max(1, min(_MOST_ROWS, _SLICE_BYTES * batch.height // len(content)))
+            count = max(1, min(_MAX_ROWS, _SLICE_BYTES * batch.height // len(content)))
 
 
 def _other_sheets(source: Source, sheets: Sequence[str]) -> str:
@@ -186,7 +186,7 @@ def _unsound(name: str, kind: str, problem: str) -> InputFileError:
     from smalltext_cli.console import InputFileError
     from smalltext_core.messages import one_line
 
-    return InputFileError(name, f"this is no sound {kind} ({one_line(problem, 120)})", "Write the file again.")
+    return InputFileError(name, f"this is not valid {kind} ({one_line(problem, 120)})", "Write the file again.")
 
 
 class _Worker:

@@ -125,7 +125,7 @@ class LineCounts:
         """Yield a note on each reason why texts and lines differ in number."""
         yield from self.remarks
         if self.multi_line_rows:
-            advice = "If it should be one line a text, pass --quoting none." if self.quoting else ""
+            advice = "If it should be one line per text, pass --quoting none." if self.quoting else ""
             yield (
                 f"{self.name}: {counted(self.lines - self.header, 'line')} after the header hold "
                 f"{counted(self.rows, 'text')}: quoted fields with line breaks make "
@@ -380,14 +380,14 @@ def _check_content(name: str, file_format: FileFormat, head: bytes) -> None:
         if not is_parquet:
             kind = "text" if b"\0" not in head else "something else"
             problem = f"this is not {'Parquet' if file_format == 'parquet' else 'an Excel workbook'} but {kind}"
-            advice = "If it is CSV, TSV or JSON lines, name it so, or pass --format."
+            advice = "If it is CSV, TSV or JSON Lines, rename it, or pass --format."
     elif b"\0" in head[:4] or (is_json and b"\0" in head):
         problem = f"this is not {wanted} but a binary file, or text in UTF-16"
         advice = "Give CSV, TSV, JSON (in UTF-8), Parquet or Excel."
     elif not is_json and file_format != "txt" and head.removeprefix(_BOM).lstrip().startswith((b'{"', b"[{")):
         problem, advice = (
             f"this is not {wanted} but JSON",
-            "If it is an array of objects, pass --format json; if it has one object a line, --format jsonl.",
+            "If it is an array of objects, pass --format json; if it has one object per line, --format jsonl.",
         )
     if problem:
         raise InputFileError(name, problem, advice)

@@ -19,7 +19,7 @@ from smalltext_core.label_names import shown_name
 
 Opener: TypeAlias = "Callable[[], AbstractContextManager[OpenedFile]]"
 
-_MOST_SHOWN = 5
+_MAX_SHOWN = 5
 
 
 def input_files(given: Sequence[str], file_format: InputFormat | None = None) -> tuple[list[str], list[str]]:
@@ -48,8 +48,8 @@ def input_files(given: Sequence[str], file_format: InputFormat | None = None) ->
             files, left_out = _files_in_folder(one, file_format)
             found += files
             if left_out:
-                names = ", ".join(map(shown_name, left_out[:_MOST_SHOWN]))
-                more = ", ..." if len(left_out) > _MOST_SHOWN else ""
+                names = ", ".join(map(shown_name, left_out[:_MAX_SHOWN]))
+                more = ", ..." if len(left_out) > _MAX_SHOWN else ""
                 notes.append(
                     f"{one}: left out {counted(len(left_out), 'file')} of no known format: {names}{more}."
                 )
@@ -108,7 +108,7 @@ class Layout:
         more = [name for name in other.header if name not in self.header]
         if missing or more:
             parts = [
-                f"{words} {listed_names(names, _MOST_SHOWN)}"
+                f"{words} {listed_names(names, _MAX_SHOWN)}"
                 for words, names in (("lacks", missing), ("has also", more))
                 if names
             ]

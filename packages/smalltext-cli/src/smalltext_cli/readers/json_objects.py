@@ -101,7 +101,7 @@ class _Parser:
         found = self.next_character()
         if found != character:
             problem = f"there is {shown(found)} instead of {what}" if found else f"it ends before {what}"
-            raise self.error(problem, "Write an array of objects, [{...}, ...], or one object a line.")
+            raise self.error(problem, "Write an array of objects, [{...}, ...], or one object per line.")
         self._position += 1
 
     def parse_object(self) -> JsonObject:

@@ -84,7 +84,7 @@ def delimited_records(source: Source, columns: Sequence[str], quoting: Quoting |
         raise InputFileError(
             source.name,
             f"{counts.lost:,} of its {counts.lines:,} lines were lost in reading",
-            "Save it as JSON lines.",
+            "Save it as JSON Lines.",
         )
 
 
@@ -250,11 +250,11 @@ def _json_object(source: Source, place: str, number: int, raw: bytes) -> JsonObj
         raise InputFileError(
             place,
             f"{shown(line.strip(), 30)} is not a JSON object ({one_line(str(error), 80)})",
-            "Write one object a line (jq -c . does so); for another format pass --format.",
+            "Write one object per line (jq -c . does so); for another format pass --format.",
         ) from error
     if isinstance(found, list):
         raise InputFileError(
-            place, "this is a JSON array", "Write one object a line: jq -c '.[]' takes an array apart."
+            place, "this is a JSON array", "Write one object per line: jq -c '.[]' takes an array apart."
         )
     if not isinstance(found, JsonObject):
         raise InputFileError(

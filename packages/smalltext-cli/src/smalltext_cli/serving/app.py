@@ -128,7 +128,7 @@ class _Service:
     def _accepted(self) -> Iterator[None]:
         """Count a request before its body is read, or reject it if there are too many."""
         if self._in_progress >= self._limits.requests:
-            message = f"{self._limits.requests:,} requests are in progress, which is the most. Try again later."
+            message = f"{self._limits.requests:,} requests are in progress, which is the limit. Try again later."
             raise RefusedError(503, message, {"Retry-After": "1"})
         self._in_progress += 1
         try:

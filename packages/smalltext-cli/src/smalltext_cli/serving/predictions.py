@@ -62,8 +62,8 @@ def check_count(count: int, limits: Limits) -> None:
     if count > limits.texts:
         raise RefusedError(
             422,
-            f"There are {count:,} texts, and {limits.texts:,} is the most in a request. Send several requests, or "
-            "have the service started with a higher --max-texts.",
+            f"There are {count:,} texts; at most {limits.texts:,} are allowed in a request. Send several "
+            "requests, or have the service started with a higher --max-texts.",
         )
 
 
@@ -74,8 +74,8 @@ def checked_text(text: object, name: str, limits: Limits) -> str:
     if len(text) > limits.text_length:
         raise RefusedError(
             422,
-            f"{name} has {len(text):,} characters, and {limits.text_length:,} is the most. Shorten it, or have "
-            "the service started with a higher --max-text-length.",
+            f"{name} has {len(text):,} characters; at most {limits.text_length:,} are allowed. Shorten it, or "
+            "have the service started with a higher --max-text-length.",
         )
     if not text.isascii() and (half := _SURROGATE.search(text)):
         raise RefusedError(

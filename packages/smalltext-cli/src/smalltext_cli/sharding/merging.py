@@ -12,7 +12,7 @@ from smalltext_cli.sharding.plan import Plan, read_plan
 from smalltext_cli.sharding.shard import Part, Shard
 from smalltext_cli.writers import OutputFormat, join_parquet, table_writer
 
-_MOST_LISTED = 20
+_MAX_LISTED = 20
 _BLOCK_RECORDS = 4_096
 
 
@@ -26,12 +26,12 @@ def complete_plan(folder: Path) -> Plan:
     """
     plan = read_plan(folder)
     if plan is None:
-        problem = "this is no folder of shards" if folder.is_dir() else "there is no such folder"
+        problem = "this is not a folder of shards" if folder.is_dir() else "there is no such folder"
         raise InputFileError(str(folder), problem, "Give a folder that `smalltext predict --shard` wrote.")
     missing = {shard: parts for shard, parts in missing_parts(folder, plan).items() if parts}
     if missing:
-        listed = [_described(shard, parts, plan) for shard, parts in list(missing.items())[:_MOST_LISTED]]
-        more = f" and {len(missing) - _MOST_LISTED:,} more" if len(missing) > _MOST_LISTED else ""
+        listed = [_described(shard, parts, plan) for shard, parts in list(missing.items())[:_MAX_LISTED]]
+        more = f" and {len(missing) - _MAX_LISTED:,} more" if len(missing) > _MAX_LISTED else ""
         first, *others = missing
         likewise = ", and likewise the others" if others else ""
         raise InputFileError(

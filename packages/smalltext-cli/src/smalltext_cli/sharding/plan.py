@@ -193,7 +193,7 @@ class Plan:
         if found:
             raise UsageError(
                 f"{folder}: its parts come from another run, whose results must not be mixed with these. What "
-                f"differs: {'; '.join(found)}. Choose another folder, or run the command as it was."
+                f"differs: {'; '.join(found)}. Choose another folder, or run the original command."
             )
 
 
@@ -256,7 +256,7 @@ def read_plan(folder: Path) -> Plan | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputFileError(str(path), "this is no plan of shards", "Begin again in a new folder.") from error
+        raise InputFileError(str(path), "this is not a plan of shards", "Begin again in a new folder.") from error
 
 
 def make_plan(folder: Path, request: Request, shards: int) -> Plan:
@@ -281,7 +281,7 @@ def _measured(request: Request, shards: int) -> Plan:
     for path in request.files:
         with request.reader.open(path) as opened:
             if opened.source.file is None or not Path(path).is_file():
-                raise InputFileError(path, "this is no regular file", "Shards are of files: give copies of them.")
+                raise InputFileError(path, "this is not a regular file", "Shards need regular files: give copies.")
             if request.reader.has_row_numbers(opened.source):
                 next(opened.rows, None)
                 rows = opened.source.counts.total_rows
