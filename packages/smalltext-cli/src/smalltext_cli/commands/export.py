@@ -146,7 +146,7 @@ def _exported(exported: Any) -> dict[str, Any]:
 def _show(facts: dict[str, Any], *, is_replaced: bool) -> None:
     print_line(f"Exported {facts['exported_from']} to {facts['format']} in {facts['seconds']:.1f} s")
     if "largest_difference" in facts:
-        print_line(f"Largest difference between probabilities on test texts: {facts['largest_difference']:.1g}")
+        print_line(f"Largest difference between probabilities on sample texts: {facts['largest_difference']:.1g}")
     replaced = " (replaced the one that was there)" if is_replaced else ""
     print_line(f"Model: {facts['model']}, {facts['bytes'] / 1e6:,.1f} MB{replaced}")
     print_message(f"Label texts with it, without torch: smalltext predict {facts['model']} DATA")

@@ -47,7 +47,7 @@ def new_plugin(
     ] = None,
     as_json: commands.AsJson = False,
 ) -> None:
-    """Create a plugin: a package with a working classifier, tests, and a workflow that publishes it.
+    """Create a plugin: a package with a working classifier, tests, and workflows that test and publish it.
 
     The classifier is small, but works. Replace it with your own, and run the tests to see what is missing. The
     plugin passes its own tests, ruff, and strict mypy. Existing folders are never changed.
