@@ -38,16 +38,16 @@ if TYPE_CHECKING:
 
 
 class ModelState(Protocol):
-    """The result of training: a dataclass with these fields and whatever else a backend needs."""
+    """The result of training: a dataclass with these fields and any others that a backend needs."""
 
     @property
     def network(self) -> nn.Module:
-        """The trained network. Inference runs in evaluation mode, whatever mode it is in."""
+        """The trained network. Inference always runs in evaluation mode."""
         ...
 
     @property
     def loss(self) -> Loss:
-        """The loss that it was trained with, which defines what its logits mean."""
+        """The loss it was trained with, which defines how logits become probabilities."""
         ...
 
     @property
@@ -98,7 +98,7 @@ R = TypeVar("R")
 
 
 def _accepts_data_set(method: Callable[..., R]) -> Callable[..., R]:
-    """Accept the parameter `dataset` under the name `data_set` too, which the abstract class uses.
+    """Accept the parameter `dataset` also under the name `data_set`, which the abstract class uses.
 
     The overloads of such a method declare both; those with `data_set` come first, so that they override the
     abstract class's.
@@ -149,13 +149,13 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
     """
 
     name: ClassVar[str]
-    """The name that the backend's plugin registers."""
+    """The name under which the backend's plugin registers the classifier."""
     distribution: ClassVar[str]
     """The name of the backend's distribution."""
     version: ClassVar[str]
     """The version of the backend's distribution."""
     further_files: ClassVar[frozenset[str]] = frozenset()
-    """Files in a saved folder that are code or pickles, and that `load` does not read."""
+    """Files with code or pickles that a saved folder may contain, since `load` does not read them."""
 
     device: str | torch.device | None
     seed: int | None
@@ -236,7 +236,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         return proba
 
     def validate(self, validation_set: Dataset[Any]) -> tuple[float, float]:
-        """Return (loss, accuracy): means over texts; of a multi-label text, the share of labels that are right.
+        """Return (loss, accuracy), means over texts; multi-label accuracy is the share of correct labels.
 
         Class weights count in the loss as they did in training.
 
@@ -299,7 +299,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         return classifier
 
     def write_folder(self, folder: str | Path, write: Callable[[Path], None], learned: Mapping[str, Any]) -> None:
-        """Write the fitted classifier to a folder, whole or not at all.
+        """Write the fitted classifier to a folder atomically.
 
         Parameters
         ----------
@@ -351,15 +351,15 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
 
     @classmethod
     def check_saved_folder(cls, folder: Path, manifest: Manifest) -> None:
-        """Reject a saved folder, with a ModelFolderError, before anything is constructed from it."""
+        """Raise ModelFolderError for an invalid saved folder, before anything is constructed from it."""
 
     def parameters_to_save(self) -> dict[str, Any]:
-        """Return the constructor's arguments that are saved, from which `load` constructs the classifier."""
+        """Return the constructor's arguments to save, from which `load` constructs the classifier."""
         return saving.constructor_parameters(self)
 
     @classmethod
     def parameters_from_saved(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the constructor's arguments, given those that a manifest holds."""
+        """Return the constructor's arguments for those in a manifest."""
         return saving.from_json(saved)
 
     def saved_loss(self, manifest: Manifest) -> Loss:
@@ -368,7 +368,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         return Loss(self.multi_label, weights, self.decision_threshold())
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled: the network on the CPU, so that machines without the device can read it."""
+        """Return the state to pickle, with the network on the CPU, so that any machine can read it."""
         pickled = self.__dict__.copy()
         state: Any = self._state
         if state is not None and state.device.type != "cpu":
@@ -376,7 +376,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         return pickled
 
     def __setstate__(self, pickled: dict[str, Any]) -> None:
-        """Restore what was pickled, on the requested device if this machine has it."""
+        """Restore the pickled state, on the requested device if it is available."""
         self.__dict__.update(pickled)
         if self._state is not None:
             self._state.network.to(present_or_best(self.device))

@@ -23,7 +23,7 @@ Lengths = NDArray[np.int64]
 RowNumbers = NDArray[np.intp]
 
 WINDOW = 16
-"""The number of training batches whose texts are drawn at random and then sorted by length."""
+"""The number of training batches whose texts are drawn together at random and then sorted by length."""
 
 JITTER = 0.1
 """The relative noise added to lengths before sorting, so that the batches of small sets vary between epochs."""
@@ -107,7 +107,7 @@ class Ragged:
         return self.tokens[self.offsets[row] : self.offsets[row + 1]]
 
     def __repr__(self) -> str:
-        """Name the numbers of sequences and tokens."""
+        """Show the numbers of sequences and tokens."""
         return f"{type(self).__name__}(n={len(self)}, tokens={self.tokens.size})"
 
     @property
@@ -147,7 +147,7 @@ class Ragged:
         return self
 
     def handed_out(self) -> Ragged:
-        """Return another object over the same memory."""
+        """Return a new object over the same memory."""
         return self._over(self.tokens, self.offsets)
 
     @classmethod
@@ -300,7 +300,7 @@ class Batch:
 
     @property
     def mask(self) -> torch.Tensor:
-        """Which tokens are not padding, bool, shape (n, longest)."""
+        """The attention mask, bool, shape (n, longest): False for padding."""
         return torch.arange(self.tokens.shape[1], device=self.tokens.device) < self.lengths[:, None]
 
     def __len__(self) -> int:
@@ -363,13 +363,13 @@ def training_batches(lengths: Lengths, batch_size: int, order: np.random.Generat
 
 
 def validation_batches(batches: int, validations_per_epoch: int) -> set[int]:
-    """Return after which batches of an epoch to validate: evenly spaced, the last one always."""
+    """Return the batches of an epoch after which to validate: evenly spaced, and always the last one."""
     times = min(validations_per_epoch, batches)
     return {-(-batches * number // times) for number in range(1, times + 1)}
 
 
 def prediction_batches(lengths: Lengths, token_budget: int, multiple: int = 1) -> Iterator[RowNumbers]:
-    """Divide texts, sorted by length, into batches of as many tokens as the budget allows, including padding.
+    """Divide texts, sorted by length, into batches that fit a budget of tokens, including padding.
 
     A text that is longer than the budget is a batch by itself. Widths are rounded up to multiples of a number.
 
@@ -388,7 +388,7 @@ def prediction_batches(lengths: Lengths, token_budget: int, multiple: int = 1) -
 
 
 def _last_within(ascending: Lengths, start: int, token_budget: int) -> int:
-    """Return the end of the batch that begins at `start`, by bisection."""
+    """Return the end of the batch that starts at `start`, by bisection."""
     low, high = start + 1, min(len(ascending), start + max(token_budget // int(ascending[start]), 1))
     while low < high:
         middle = (low + high + 1) // 2

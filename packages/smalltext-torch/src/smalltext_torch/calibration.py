@@ -1,4 +1,4 @@
-"""Calibration of a trained network: the temperature, or maps and thresholds of classes, from held-out texts."""
+"""Calibration of a trained network on held-out texts: a temperature, or maps and thresholds of classes."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from smalltext_torch.split import MIN_HELD_OUT, Examples
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.3, 8.0
 
 USUAL_COUNT = 16
-"""The number of texts for which the usual accuracy of a network counts in the estimate of its accuracy."""
+"""The weight of the usual accuracy of a network in the estimate of its accuracy, as a number of texts."""
 
 HELD_OUT_MEAN, HELD_OUT_SD = 0.07, 0.2
-"""The normal prior of the logarithm of a temperature that is fitted to held-out texts: early stopping selects
-the model by the same texts, so that the temperature that fits them is a little too low."""
+"""The normal prior on the log of a temperature fitted to held-out texts. Its mean is above 0, since early stopping
+selects the model on the same texts, which makes the fitted temperature a little too low."""
 
 MAX_ESTIMATED = 500
-"""The largest number of texts from which the accuracy is estimated."""
+"""The maximum number of texts that the accuracy is estimated on."""
 
 RIDGE = 0.1
-"""The penalty of the ridge regression."""
+"""The regularisation strength of the ridge regression."""
 
 
 @dataclass(frozen=True)
 class TemperaturePrior:
-    """The temperature that a kind of network is expected to need, by the classes and the accuracy of a problem.
+    """The temperature that a kind of network is expected to need, given the number of classes and the accuracy.
 
     The temperature is ``scale * (2 / num_classes) ** class_exponent / skill ** skill_exponent``, where the skill
     is the logit of the accuracy, counted from that of chance.
@@ -119,7 +119,7 @@ def calibrated(
 
 
 def expected_temperature(prior: TemperaturePrior, examples: Examples, num_classes: int) -> float:
-    """Return the temperature expected of a network that was trained until it fits all of a few texts.
+    """Return the expected temperature of a network that was trained on a few texts until it fits all of them.
 
     Such a network is as sure of its mistakes as of the rest, so that the temperature follows from its accuracy.
     That is estimated by a ridge regression on the words of the training texts, leaving out one text at a time;
@@ -147,7 +147,7 @@ def expected_temperature(prior: TemperaturePrior, examples: Examples, num_classe
 
 
 def leave_one_out_accuracy(examples: Examples) -> float:
-    """Return the accuracy of a ridge regression on TF-IDF of token ids, each text predicted from the others.
+    """Return the leave-one-out accuracy of a ridge regression on TF-IDF features of token ids.
 
     Of more than `MAX_ESTIMATED` texts, as many are taken, evenly spaced. The predictions for left-out texts follow
     from one fit (Allen 1974, https://doi.org/10.1080/00401706.1974.10489157).
@@ -186,7 +186,7 @@ def leave_one_out_accuracy(examples: Examples) -> float:
 
 
 def with_thresholds(loss: Loss, held_out: Examples | None, logits: NDArray[np.float32] | None) -> Loss:
-    """Return a loss with the threshold of each class that is best for F1 on held-out texts.
+    """Return a loss with the thresholds of the classes that maximise F1 on held-out texts.
 
     With fewer than `MIN_HELD_OUT` held-out texts, all thresholds are 0.5.
 

@@ -125,9 +125,9 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     auto_min_steps: ClassVar[int] = 0
     """The minimum number of training steps for `min_steps` "auto"."""
     training_tokens: ClassVar[int] = 512
-    """How many tokens one pass of training takes at most on a CPU."""
+    """The maximum number of tokens in one forward and backward pass on a CPU."""
     temperature_prior: ClassVar[TemperaturePrior | None] = None
-    """What the temperature follows from where `calibration` is "auto" and no text is held out; None: it is 1."""
+    """The prior temperature if `calibration` is "auto" and no text is held out; None means 1."""
 
     def __init__(
         self,
@@ -240,7 +240,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         return self
 
     def save(self, folder: str | Path) -> None:
-        """Write the fitted classifier to a folder, whole or not at all: weights as safetensors, the rest as JSON.
+        """Write the fitted classifier to a folder atomically: weights as safetensors, the rest as JSON.
 
         Where pretrained models, vectors and downloads are is written too, since `fit` needs that to train again:
         inside the home folder as paths that begin with ``~``. The folder holds no other path of this machine.
@@ -265,7 +265,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
 
     @abstractmethod
     def make_encoder(self, train_set: Dataset[Any]) -> E:
-        """Return an encoder of texts: learned from the training texts, loaded, or taken from their dataset."""
+        """Return an encoder of texts: fitted to the training texts, loaded, or taken from their dataset."""
 
     @abstractmethod
     def encode(self, encoder: E, data_set: Dataset[Any]) -> Ragged:
@@ -273,7 +273,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
 
     @abstractmethod
     def make_network(self, encoder: E) -> nn.Module:
-        """Return a new network on the CPU, which shares no memory; torch is seeded for its initial weights."""
+        """Return a new network on the CPU that shares no memory; torch is seeded for its initial weights."""
 
     def initialize(self, network: nn.Module, texts: Ragged) -> None:
         """Adapt the initial weights of a new network, on the CPU, to the encoded texts to train on."""
@@ -287,7 +287,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         """Read what `save_encoder` wrote, running no code of the folder."""
 
     def make_empty_network(self, encoder: E) -> nn.Module:
-        """Return a network whose weights are then loaded; nothing is downloaded for it."""
+        """Return a network for the saved weights to be loaded into; nothing is downloaded."""
         return self.make_network(encoder)
 
     def save_network(self, state: TorchState[E], folder: Path) -> None:
@@ -301,7 +301,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         return network
 
     def training_texts(self, encoder: E, texts: Ragged, num_epochs: int) -> Ragged:  # noqa: ARG002
-        """Return encoded texts as training reads them, once an epoch; a backend may shorten them to save time."""
+        """Return the encoded texts for training; a backend may truncate them to save time."""
         return texts
 
     def padding(self, encoder: E) -> int:  # noqa: ARG002
@@ -320,7 +320,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     def batch_inference(
         self, state: TorchState[E], data_set: Dataset[Any], description: str | None = "predict"
     ) -> BatchInference:
-        """Return the texts of a checked dataset, in batches that pass through the network."""
+        """Return batched inference for the texts of a checked dataset."""
         precision, texts = self.precision_for(state.network, state.device), self.encode(state.encoder, data_set)
         return BatchInference(texts, precision, self.padding(state.encoder), description)
 
@@ -330,7 +330,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         return NetworkInference(state.network, self.forward, state.loss, self.num_classes, batches)
 
     def get_input_embeddings(self, network: nn.Module) -> nn.Embedding | None:  # noqa: ARG002
-        """Return the embedding that tokens are looked up in, if only rows that occur are to be trained.
+        """Return the token embedding, if only the rows of tokens that occur are to be trained.
 
         None is always right. An embedding is, if the default optimizer changes a row without a gradient in
         proportion to itself, if at all; see `smalltext_torch.optimization.rows_in_use`.
@@ -338,15 +338,15 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         return None
 
     def on_epoch_start(self, network: nn.Module, epoch: int) -> None:
-        """Prepare the network for an epoch, counted from 1: for parameters that are frozen in some epochs."""
+        """Prepare the network for an epoch, counted from 1, for example by freezing parameters."""
 
     def check_optimization(self, optimizer: OptimizerChoice | None, scheduler: SchedulerChoice | None) -> None:
-        """Reject an optimizer and a scheduler that `fit` cannot train with, before anything is built."""
+        """Reject an optimizer or a scheduler that `fit` cannot use, before anything is built."""
         if optimizer is not None or scheduler is not None:
             optimization.check_choice(optimizer, scheduler)
 
     def configure_optimizer(self, network: nn.Module) -> Optimizer:
-        """Return the optimizer if `fit` is given none: Adam for parameters that are not frozen."""
+        """Return the default optimizer: Adam on the parameters that are not frozen."""
         return optimization.adam(network, float(self.lr))
 
     def configure_scheduler(self, optimizer: Optimizer, total_steps: int) -> Scheduler | None:  # noqa: ARG002
@@ -354,11 +354,11 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         return None
 
     def default_early_stopping(self, validations_per_epoch: int) -> EarlyStoppingHandler:
-        """Return the handler if `fit` is given none: as the constructor's deprecated parameters say."""
+        """Return the default early stopping, which the constructor's deprecated parameters configure."""
         return self._early_stopping.handler(validations_per_epoch)
 
     def default_model_selection(self) -> ModelSelectionHandler | Literal["none"] | None:
-        """Return the argument that `fit` uses if it is given no model selection."""
+        """Return the default model selection, in a form that `fit` accepts."""
         return None
 
     @property
@@ -381,7 +381,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
 
     @property
     def history_(self) -> list[HistoryRecord]:
-        """What was measured while training, one record for every validation."""
+        """The training history, one record per validation."""
         return self.require_fitted().history
 
     def compute_metrics(self, state: TorchState[E], validation_set: Dataset[Any]) -> tuple[float, float]:

@@ -34,10 +34,10 @@ if hasattr(os, "register_at_fork"):
 
 _LOCK = threading.Lock()
 _EVALUATED: dict[nn.Module, int] = {}
-"""Modules that were in training mode, and how many inferences currently hold them in evaluation mode."""
+"""Modules that were in training mode, with the number of inferences that keep them in evaluation mode."""
 
 _GENERATORS = threading.RLock()
-"""Held while torch's global generators have a classifier's state: two trainings may run in two threads."""
+"""Held while torch's global generators have the state of a classifier, since others may train in threads."""
 
 if hasattr(os, "register_at_fork"):  # a child process has the lock, but not the thread that would release it
     os.register_at_fork(
@@ -120,14 +120,14 @@ class Precision:
 
     @property
     def widths(self) -> int:
-        """The number of which the widths of batches are to be multiples.
+        """The number that the widths of batches should be multiples of.
 
         For bfloat16 on a CPU torch compiles, and keeps, some megabytes of kernels for each shape of batches.
         """
         return 4 if self.device.type == "cpu" and self.dtype is not None else 1
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Return the context manager for a forward pass, whatever the caller has set for the device."""
+        """Return the autocast context for a forward pass, independent of the caller's autocast settings."""
         kind = self.device.type
         if self.dtype is not None:
             # Its cache of narrow weights is emptied only where the outermost autocast ends, and `gradients` is one
@@ -138,7 +138,7 @@ class Precision:
         return nullcontext()
 
     def gradient_scaler(self) -> torch.amp.GradScaler:
-        """Return the scaler that keeps small float16 gradients from vanishing; it does nothing for other types."""
+        """Return the scaler that prevents underflow of float16 gradients; it is disabled for other types."""
         return torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
 
 
@@ -170,7 +170,7 @@ def check_precision(precision: object) -> PrecisionName:
 
 @contextmanager
 def reproducible(device: torch.device, seed: int | None) -> Iterator[None]:
-    """Use deterministic algorithms on CUDA if there is a seed; torch warns of operations that have none.
+    """Use deterministic algorithms on CUDA if there is a seed; torch warns about operations without one.
 
     Memory-efficient attention adds up gradients in an order that varies, unless torch is asked to raise errors; it
     is switched off. If the caller asked for errors already, nothing is changed.
@@ -229,7 +229,7 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def inference(network: nn.Module, precision: Precision) -> Iterator[None]:
-    """Compute with a network in evaluation mode, in a precision, without gradients."""
+    """Run a network in evaluation mode, in the given precision and without gradients."""
     with evaluation_mode(network), torch.inference_mode(), precision.autocast():
         yield
 
@@ -257,7 +257,7 @@ def with_dropout(network: M) -> M:
 
 @contextmanager
 def gradients(device: torch.device) -> Iterator[None]:
-    """Compute with gradients, in float32, and create tensors that can be trained."""
+    """Enable gradients in float32, whatever modes the caller has set."""
     dtype = torch.get_default_dtype()
     if dtype is not torch.float32:
         torch.set_default_dtype(torch.float32)
@@ -368,7 +368,7 @@ def token_budget(device: torch.device) -> int:
 
 
 def training_budget(device: torch.device, on_cpu: int) -> int:
-    """Return the maximum number of tokens in a forward and backward pass, which keeps the activations of all.
+    """Return the maximum number of tokens in a forward and backward pass, which stores all activations.
 
     On a CPU a transformer is no faster with more than 512.
     """

@@ -1,4 +1,4 @@
-"""Data-parallel training: processes that torchrun or ``accelerate launch`` started train one network together.
+"""Data-parallel training of one network in several processes, started by torchrun or ``accelerate launch``.
 
 Each process has all texts and a copy of the network. It computes the gradient of its share of each batch, and
 `DistributedDataParallel`, as accelerate sets it up, averages the gradients, so that all make the same step. What
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 VARIABLES = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-"""What a launcher sets in the environment of each process, besides WORLD_SIZE."""
+"""The environment variables that a launcher sets in each process, besides WORLD_SIZE."""
 
 ADVICE = "Start the processes with torchrun or accelerate launch; unset WORLD_SIZE to train in one process"
 
 
 class ProcessError(SmallTextError, RuntimeError):
-    """A training in several processes cannot go on, because of what happened in another one of them."""
+    """Training in several processes cannot continue, because another process failed or ended."""
 
 
 def fit(classifier: Trainable[E], *arguments: Any, **keywords: Any) -> TorchState[E]:
@@ -73,7 +73,7 @@ def fit(classifier: Trainable[E], *arguments: Any, **keywords: Any) -> TorchStat
 
 
 def in_main_process(function: Callable[[], None]) -> None:
-    """Call a function in the main process, while the others wait for it; processes that never met each call it."""
+    """Call a function in the main process while the others wait; without a process group, in each process."""
     if Processes.met is None:
         function()
         return
@@ -97,7 +97,7 @@ class Processes:
     """
 
     met: ClassVar[Processes | None] = None
-    """The processes that trained together last."""
+    """The process group of the last training."""
 
     def __init__(self, accelerator: Accelerator) -> None:
         self._accelerator = accelerator
@@ -106,7 +106,7 @@ class Processes:
 
     @classmethod
     def joined(cls, device: str | torch.device | None) -> Processes:
-        """Meet the other processes, and return them.
+        """Join the process group, and return it.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ class Processes:
         return cls.met
 
     def parallel(self, module: nn.Module, *, unused: bool) -> nn.Module:
-        """Return a module of which the gradients are the means over all processes.
+        """Return a module whose gradients are averaged over all processes.
 
         `unused` says whether there are parameters that the forward pass does not use.
         """
@@ -145,7 +145,7 @@ class Processes:
         return parallel
 
     def without_exchange(self, module: nn.Module) -> Any:
-        """Return a context manager in which gradients are added up in this process alone."""
+        """Return a context manager in which gradients are accumulated in this process only."""
         return self._accelerator.no_sync(module)
 
     def free(self) -> None:
@@ -153,16 +153,16 @@ class Processes:
         self._accelerator.free_memory()
 
     def total(self, sums: torch.Tensor) -> torch.Tensor:
-        """Return the sums of what all processes have, on the CPU."""
+        """Return the sums of tensors over all processes, on the CPU."""
         summed: torch.Tensor = self._accelerator.reduce(sums.to(self.device), "sum")
         return summed.cpu()
 
     def share(self, rows: RowNumbers) -> RowNumbers:
-        """Return the share of this process in the rows of a batch, whose neighbours are of similar length."""
+        """Return this process's share of the rows of a batch, which are sorted by length."""
         return rows[self.number :: self.count]
 
     def agreed(self, function: Callable[[], T]) -> T:
-        """Call a function in the main process alone, and return in each what it returned.
+        """Call a function in the main process only, and return its result in all processes.
 
         If it raises, the exception ends the training in all of them: elsewhere as a ProcessError that quotes it.
         """
@@ -201,7 +201,7 @@ class Processes:
 
 
 class DistributedTrainer(Trainer[E]):
-    """A trainer of a network that other processes train too.
+    """A trainer for one of several processes that train a network together.
 
     The order of the texts and what is decided are the same in all of them; each draws its own dropout masks.
 
@@ -225,7 +225,7 @@ class DistributedTrainer(Trainer[E]):
         self._trained: list[bool] = []
 
     def fit_loop(self, examples: Examples, held_out: Examples | None) -> list[HistoryRecord]:
-        """Train as the other processes do, and end with the weights of the main one."""
+        """Train together with the other processes, and end with the weights of the main one."""
         self.processes.check_alike(self._digest(examples, held_out))
         try:
             history = super().fit_loop(examples, held_out)
@@ -237,7 +237,7 @@ class DistributedTrainer(Trainer[E]):
         return history
 
     def train_step(self, examples: Examples, rows: RowNumbers, metrics: RunningMetrics) -> float:
-        """Train on the share of this process in a batch."""
+        """Train on this process's share of a batch."""
         self.step += 1
         self._wrap(examples)
         # The gradients are averaged over the processes: each sum is divided by the mean size of their shares.
@@ -261,7 +261,7 @@ class DistributedTrainer(Trainer[E]):
         return logits
 
     def evaluated(self, held_out: Examples) -> RunningMetrics:
-        """Return the losses and accuracies of the share of this process in the held-out texts."""
+        """Return the losses and accuracies on this process's share of the held-out texts."""
         return super().evaluated(held_out.take(self.processes.share(np.arange(len(held_out)))))
 
     def total(self, sums: torch.Tensor) -> torch.Tensor:
@@ -269,15 +269,15 @@ class DistributedTrainer(Trainer[E]):
         return self.processes.total(sums)
 
     def decide(self, record: HistoryRecord, *, selects: bool) -> tuple[HistoryRecord, bool]:
-        """Return what the handlers of the main process decide."""
+        """Return the decision of the handlers in the main process."""
         return self.processes.agreed(partial(super().decide, record, selects=selects))
 
     def calibrated_loss(self, examples: Examples, held_out: Examples | None) -> Loss:
-        """Return the loss as the main process calibrates it."""
+        """Return the loss as calibrated in the main process."""
         return self.processes.agreed(partial(super().calibrated_loss, examples, held_out))
 
     def _wrap(self, examples: Examples) -> None:
-        """Make the network parallel, and again where other parameters are trained than in the step before."""
+        """Wrap the network for data parallelism, and again whenever the set of trained parameters changes."""
         trained = [parameter.requires_grad for parameter in self.network.parameters()]
         if trained != self._trained:
             self._trained = trained
@@ -286,7 +286,7 @@ class DistributedTrainer(Trainer[E]):
             self._parallel = self.processes.parallel(module, unused=unused).train()
 
     def _has_unused_parameters(self, texts: Ragged) -> bool:
-        """Return whether there may be trained parameters that a forward pass does not use.
+        """Return whether some trained parameters may be unused in a forward pass.
 
         A text is passed through the network to find out. To let `DistributedDataParallel` look for such parameters
         in every step takes time, and makes torch warn where there are none.
@@ -337,7 +337,7 @@ def _accelerator(*, cpu: bool) -> Accelerator:
 
 @contextmanager
 def _lost_connection_explained() -> Iterator[None]:
-    """Turn what torch raises when another process has ended into a ProcessError."""
+    """Convert the error that torch raises when another process has ended to a ProcessError."""
     try:
         yield
     except RuntimeError as error:

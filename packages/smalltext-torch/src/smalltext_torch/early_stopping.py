@@ -171,7 +171,7 @@ class EarlyStopping:
 
 
 class _Condition:
-    """Several handlers, each of which sees every check."""
+    """Several handlers, all of which see every check."""
 
     def __init__(self, early_stopping_handlers: Iterable[EarlyStoppingHandler]) -> None:
         self.handlers = tuple(early_stopping_handlers)
@@ -181,7 +181,7 @@ class _Condition:
             as_early_stopping_handler(handler, "early_stopping_handlers")
 
     def reset(self) -> None:
-        """Reset every handler that can be."""
+        """Reset every handler that can be reset."""
         for handler in self.handlers:
             reset(handler)
 
@@ -190,7 +190,7 @@ class _Condition:
 
 
 class EarlyStoppingOrCondition(_Condition):
-    """Stops as soon as any of several handlers does.
+    """Stops as soon as any of several handlers stops.
 
     Parameters
     ----------
@@ -206,12 +206,12 @@ class EarlyStoppingOrCondition(_Condition):
     """
 
     def check_early_stop(self, epoch: int, measured_values: Measurements) -> bool:
-        """Return True if any handler does."""
+        """Return True if any handler stops."""
         return any(self._answers(epoch, measured_values))
 
 
 class EarlyStoppingAndCondition(_Condition):
-    """Stops when all of several handlers do at the same validation.
+    """Stops when all of several handlers stop at the same validation.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ class EarlyStoppingAndCondition(_Condition):
     """
 
     def check_early_stop(self, epoch: int, measured_values: Measurements) -> bool:
-        """Return True if every handler does."""
+        """Return True if every handler stops."""
         return all(self._answers(epoch, measured_values))
 
 

@@ -93,7 +93,7 @@ class Loss:
         return losses.mean(dim=1)
 
     def hits(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the accuracy of each text, shape (n,): 0 or 1; the share of right labels (multi-label)."""
+        """Return the accuracy on each text, shape (n,): 0 or 1, or the share of correct labels (multi-label)."""
         if not self.multi_label:
             return (logits.argmax(dim=1) == targets).float()
         threshold = torch.as_tensor(self.threshold, dtype=torch.float32, device=logits.device)
@@ -119,7 +119,7 @@ class Loss:
 
 
 Total = Callable[[torch.Tensor], torch.Tensor]
-"""Adds sums over texts up over the processes that train together; in one process they are returned unchanged."""
+"""Sums totals over the processes that train together; a single process returns them unchanged."""
 
 
 class RunningMetrics:
@@ -150,7 +150,7 @@ class RunningMetrics:
         return _finite(loss / texts, f"The training loss in epoch {epoch}")
 
     def means(self, name: str, total: Total = torch.Tensor.cpu) -> tuple[float, float]:
-        """Return the (weighted) mean loss over texts, which has to be finite, and the mean accuracy."""
+        """Return the (weighted) mean loss over texts, which must be finite, and the mean accuracy."""
         losses, hits, weights = (
             values[: self._seen].cpu().double() for values in (self._losses, self._hits, self._weights)
         )
@@ -207,7 +207,7 @@ class InferenceStrategy(Protocol):
 
 @dataclass(frozen=True)
 class BatchInference:
-    """Texts in batches of similar length; results are returned in the order of the texts.
+    """Inference on texts in batches of similar length; results are in the order of the texts.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ class BatchInference:
     def sample(
         self, function: Callable[[Batch], torch.Tensor], samples: int, width: int, randomness: TorchRandomness
     ) -> NDArray[np.float32]:
-        """Apply a function with active dropout to all texts several times, each time with another dropout mask.
+        """Apply a function with active dropout to all texts several times, each time with a new dropout mask.
 
         Parameters
         ----------
@@ -288,7 +288,7 @@ class BatchInference:
 
 @dataclass(frozen=True)
 class NetworkInference:
-    """The default inference strategy: every text passes through the whole network, once a sample.
+    """The default inference strategy: every text passes through the whole network once per sample.
 
     Parameters
     ----------

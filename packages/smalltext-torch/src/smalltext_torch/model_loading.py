@@ -1,4 +1,4 @@
-"""Loading pretrained models: where to look for them, downloads, and untrusted weight files."""
+"""Loading of pretrained models: lookup, downloads, and untrusted weight files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from smalltext_core.messages import one_line, shown
 from smalltext_torch.untrusted_json import TOKENIZER_FILES, read_object, refuse
 
 OFFLINE = ("SMALL_TEXT_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_OFFLINE")
-"""The environment variables that forbid downloads; one of them is enough."""
+"""The environment variables that forbid downloads; any one of them is enough."""
 
 _YES = ("1", "on", "true", "yes", "y", "t")
 
@@ -36,7 +36,7 @@ _SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _HIGHEST_RATIO = 4
 """The maximum ratio of the size of the tensors to that of their pickle, which holds shared memory only once."""
 _MOST_SPARE = 64 * 2**20
-"""The maximum number of elements of a network besides its weights, such as tables of positions."""
+"""The maximum number of elements of a network besides its weights, such as position tables."""
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -54,7 +54,7 @@ class ModelLoadingStrategy(Enum):
     """Where to look for a pretrained model, its configuration and its tokenizer."""
 
     DEFAULT = "default"
-    """The local cache, then the hub; only the local cache if an environment variable says so (see `OFFLINE`)."""
+    """The local cache, then the hub; only the local cache if a variable in `OFFLINE` is set."""
     ALWAYS_LOCAL = "always-local"
     """Only the local cache."""
     ALWAYS_DOWNLOAD = "always-download"
@@ -240,7 +240,7 @@ def put_weights(folder: Path, target: Path, *, saved: bool) -> Shapes:
 
 
 def place(source: Path, target: Path) -> None:
-    """Link a file to another place, or copy it where the file system has no links."""
+    """Link a file to another path, or copy it if the file system does not support links."""
     source = source.resolve()
     try:
         target.hardlink_to(source)
@@ -297,7 +297,7 @@ def check_size(network: nn.Module, shapes: Shapes, what: object) -> None:
 
 
 def check_complete(network: nn.Module, shapes: Shapes, what: object) -> None:
-    """Reject a network that has more weights than were saved, since the rest would be drawn at random."""
+    """Reject a network with weights that were not saved, since they would be initialised at random."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
     # A weight that is used in two places is saved once or twice, and buffers are saved or not.
     most = sum(tensor.numel() for tensor in network.state_dict().values())

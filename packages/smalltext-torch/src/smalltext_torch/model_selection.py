@@ -76,7 +76,7 @@ class ModelSelectionHandler(Protocol):
         ...
 
     def select(self, select_by: str | Sequence[str] | None = None) -> ModelSelectionResult | None:
-        """Return the best model so far, or None to keep the one that training ended with.
+        """Return the best model so far, or None to keep the final one.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class ModelSelectionHandler(Protocol):
 
 
 class ModelSelection:
-    """Keeps the model with the best value of the first metric; later metrics decide between equals.
+    """Keeps the model with the best value of the first metric; further metrics break ties.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ class ModelSelection:
         return min(self._models.values(), key=lambda model: self._rank(model, names), default=None)
 
     def _rank(self, model: ModelSelectionResult, names: tuple[str, ...]) -> tuple[float, ...]:
-        """Return what sorts the best model first; a value that is missing, or not a number, comes last."""
+        """Return a key that sorts the best model first; missing and NaN values come last."""
         rank = []
         for name in names:
             value = model.measured_values.get(name)
@@ -193,7 +193,7 @@ class ModelSelection:
 
 
 class NoopModelSelection:
-    """Selects nothing: the model is the one that training ended with, and no weights are copied.
+    """Keeps the final model, without copying weights.
 
     Examples
     --------
@@ -217,7 +217,7 @@ class NoopModelSelection:
 
 
 def as_model_selection_handler(handler: Any) -> ModelSelectionHandler:
-    """Return a handler unchanged, the default one for None, and one that selects nothing for 'none'."""
+    """Return a handler unchanged, the default one for None, and one that keeps the final model for 'none'."""
     if handler is None:
         return ModelSelection()
     if isinstance(handler, str) and handler == "none":
@@ -233,7 +233,7 @@ def as_model_selection_handler(handler: Any) -> ModelSelectionHandler:
 
 
 class BestWeights:
-    """A checkpoint in memory of the parameters that an optimizer trains, and of the buffers of their network."""
+    """An in-memory checkpoint of the parameters that an optimizer trains and of the network's buffers."""
 
     def __init__(self, network: nn.Module, optimizer: Optimizer) -> None:
         trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -251,7 +251,7 @@ class BestWeights:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Write the copy, if there is one, back into the network, and free it."""
+        """Restore the weights from the copy, if there is one, and free it."""
         for kept, live in zip(self._kept, self._live, strict=False):
             live.copy_(kept)
         self._kept = []

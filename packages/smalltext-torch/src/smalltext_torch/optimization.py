@@ -1,4 +1,4 @@
-"""Optimizers and schedulers: the default ones, the caller's, and training only the embedding rows in use."""
+"""Default and user-supplied optimizers and schedulers, and training of only the embedding rows in use."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def trained_parameters(network: nn.Module) -> list[nn.Parameter]:
 
 
 def can_be_fused(parameters: Iterable[torch.Tensor]) -> bool:
-    """Return whether torch has a fused kernel of Adam and AdamW for parameters where they are."""
+    """Return whether torch has a fused kernel of Adam and AdamW for the device of the parameters."""
     return all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
 
 
@@ -156,7 +156,7 @@ def chosen_optimization(
 def caller_choice(
     optimizer: OptimizerChoice, scheduler: SchedulerChoice | None, network: nn.Module
 ) -> Iterator[tuple[Optimizer, Scheduler | None]]:
-    """Give the caller's optimizer and scheduler for a network.
+    """Return the caller's optimizer and scheduler for a network.
 
     An optimizer or scheduler that exists is used as it stands, with the parameters of the network in place of its
     own; at the end it is what it was before, so that one object serves any number of trainings alike.
@@ -254,7 +254,7 @@ def rows_in_use(
 
 
 def _used_rows(embedding: nn.Embedding, texts: Iterable[Ragged], padding: int) -> torch.Tensor | None:
-    """Return the numbers of the rows in use; None if they are all."""
+    """Return the indices of the rows in use; None if all are."""
     used: NDArray[np.bool_] = np.zeros(embedding.num_embeddings, dtype=np.bool_)
     used[[padding] if embedding.padding_idx is None else [padding, embedding.padding_idx]] = True
     for some in texts:
@@ -264,14 +264,14 @@ def _used_rows(embedding: nn.Embedding, texts: Iterable[Ragged], padding: int) -
 
 
 def _stands_alone(network: nn.Module, embedding: nn.Embedding) -> bool:
-    """Return whether an embedding is a plain one, is trained, and shares no weights."""
+    """Return whether an embedding is plain, trainable and shares no weights."""
     plain = type(embedding) is nn.Embedding and embedding.max_norm is None and not embedding.sparse
     uses = sum(parameter is embedding.weight for _, parameter in network.named_parameters(remove_duplicate=False))
     return plain and embedding.weight.requires_grad and uses == 1
 
 
 def _lookup(embedding: nn.Embedding, rows: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return a forward pass that finds rows by their numbers in the whole embedding."""
+    """Return a forward pass that maps token ids to the rows in use."""
     # Any other token is out of range.
     position = torch.full((embedding.num_embeddings,), -1, device=rows.device)
     position[rows] = torch.arange(len(rows), device=rows.device)
@@ -290,7 +290,7 @@ def _lookup(embedding: nn.Embedding, rows: torch.Tensor) -> Callable[[torch.Tens
 
 @contextmanager
 def averaged_with_initial(network: nn.Module, share: float) -> Iterator[None]:
-    """Average the weights after training with those before it, of which `share` is the share; 0 leaves them."""
+    """Average the weights after training with the initial ones, which get the weight `share`; 0 has no effect."""
     initial = [one.detach().clone() for one in network.parameters()] if share else []
     yield
     with torch.no_grad():

@@ -47,7 +47,7 @@ _BY_OTHER_LIBRARIES = "timm"
 """The prefix of model types that another library creates from an arbitrary name, such as that of a file."""
 _VOCABULARIES = frozenset({"added_tokens.json", "vocab.json"})
 _GROWTH = {"BertNormalizer": 3, "ByteLevel": 4, "Lowercase": 2, "NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18}
-"""By how many times the steps of normalizers make a text longer at most, in characters; others do not."""
+"""The maximum growth factor of a text, in characters, by type of normalizer; other types do not lengthen texts."""
 _COUNTS = ("layer", "block", "depth", "stage", "expert", "group")
 _ATTENTION_KEYS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
 _MECAB = frozenset({"ipadic", "unidic", "unidic_lite"})
@@ -170,7 +170,7 @@ def _check_nested(path: Path, place_of: str, key: str, value: Any) -> None:
 
 
 def _keys_of(kind: Any) -> frozenset[str]:
-    """Return the keys of the configurations of a class: its parameters, and those that it adds."""
+    """Return the keys of the configurations of a class: its parameters and the attributes that it adds."""
     names = set(parameters_of(kind))
     with suppress(Exception):  # some need arguments
         names.update(name for name in kind().to_dict() if not _ASKS_FOR_CODE.fullmatch(name))
@@ -178,7 +178,7 @@ def _keys_of(kind: Any) -> frozenset[str]:
 
 
 def parameters_of(kind: Any) -> frozenset[str]:
-    """Return the names of the parameters that a class and those it is derived from take.
+    """Return the names of the parameters of a class and its base classes.
 
     Names of parameters that request code, quantized weights or files are left out.
     """
@@ -268,7 +268,7 @@ def _check_growth(path: Path, normalizer: Any) -> None:
 
 
 def _steps(step: Any) -> list[dict[str, Any]]:
-    """Return the steps of a normalizer in their order."""
+    """Return the steps of a normalizer in order."""
     if not isinstance(step, dict):
         return []
     if step["type"] != "Sequence":
@@ -277,7 +277,7 @@ def _steps(step: Any) -> list[dict[str, Any]]:
 
 
 def _factor(step: Mapping[str, Any]) -> int:
-    """Return by how many times a step of a normalizer makes a text longer at most, but for what it inserts."""
+    """Return the maximum growth factor of a step of a normalizer, apart from the text it inserts."""
     charsmap = base64.b64decode(step.get("precompiled_charsmap") or "")
     if not charsmap:
         return _GROWTH.get(step["type"], 1)

@@ -1,4 +1,4 @@
-"""Reports to the user: progress bars, the history of a training, warnings; and silencing other libraries.
+"""Output for the user: progress bars, training history, warnings; and silencing of other libraries.
 
 Of several processes that a launcher such as torchrun started, the main one reports.
 """
@@ -24,16 +24,16 @@ VERBOSITY_QUIET = 0
 """No messages."""
 
 VERBOSITY_VERBOSE = 10
-"""What a training begins with: how many texts."""
+"""The numbers of texts at the start of training."""
 
 VERBOSITY_MORE_VERBOSE = 20
-"""What is measured after every validation, as well. The default."""
+"""Also the metrics of every validation. The default."""
 
 VERBOSITY_ALL = 100
 """Everything."""
 
 PROGRESS_BARS = "SMALL_TEXT_PROGRESS_BARS"
-"""The environment variable that switches progress bars on (1) or off (0); unset: on where there is a terminal."""
+"""The environment variable that turns progress bars on (1) or off (0); by default they are on in a terminal."""
 
 PACKAGES = "smalltext_"
 """The prefix of the names of these packages."""
@@ -43,7 +43,7 @@ _HIDDEN = threading.local()
 _BARS = "progress bars"
 _LOCK = threading.Lock()
 _SILENT: dict[str, tuple[int, Callable[[], object]]] = {}
-"""For each silent logger, how many blocks silence it, in all threads, and the function that restores it."""
+"""For each silenced logger, the number of blocks that silence it, in all threads, and a function to restore it."""
 
 if hasattr(os, "register_at_fork"):  # a child process has the lock, but not the thread that would release it
     os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
@@ -59,7 +59,7 @@ def launched_processes() -> int:
 
 
 def is_main_process() -> bool:
-    """Return whether this is the process that reports and saves: the only one, or that of RANK 0."""
+    """Return whether this is the process that reports and saves: the only one, or the one with RANK 0."""
     return launched_processes() == 1 or os.environ.get("RANK", "0") == "0"
 
 
@@ -71,7 +71,7 @@ def check_one_process(classifier: str) -> None:
 
 
 def progress_bars_wanted() -> bool:
-    """Return whether progress bars are shown: as `PROGRESS_BARS` says, else if standard error is a terminal.
+    """Return whether progress bars are shown: as set by `PROGRESS_BARS`, else if standard error is a terminal.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def progress_bars_wanted() -> bool:
 
 
 def progress_bar(total: int, description: str | None, unit: str) -> tqdm[Any]:
-    """Return a progress bar on standard error, which shows nothing where bars are not wanted.
+    """Return a progress bar on standard error, which shows nothing if bars are turned off.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def progress_bar(total: int, description: str | None, unit: str) -> tqdm[Any]:
 
 @contextmanager
 def no_progress_bars() -> Iterator[None]:
-    """Show no progress bar in this thread meanwhile."""
+    """Show no progress bars in this thread within the block."""
     _HIDDEN.depth = getattr(_HIDDEN, "depth", 0) + 1
     try:
         yield
@@ -116,7 +116,7 @@ def no_progress_bars() -> Iterator[None]:
 
 
 def described(description: str, pbar: object) -> str | None:
-    """Return what the progress bar of a method says, or None where its argument `pbar` is None: no bar.
+    """Return the label of a method's progress bar, or None for no bar if its argument `pbar` is None.
 
     Raises
     ------
@@ -186,7 +186,7 @@ class HistoryRecord(TypedDict):
 
 
 class TrainingCallback(Protocol):
-    """Anything that can be called with a record, after every validation: ``print``, say, or a list's ``append``.
+    """A callable that receives a record after every validation, such as ``print`` or a list's ``append``.
 
     An exception ends the training, and leaves the classifier unchanged.
     """
@@ -208,7 +208,7 @@ def check_callbacks(callbacks: object) -> tuple[TrainingCallback, ...]:
 
 
 def stacklevel_of_caller() -> int:
-    """Return the `stacklevel` with which the calling function warns the code that called into smalltext.
+    """Return the `stacklevel` that makes a warning point to the code that called smalltext.
 
     By default, Python shows a DeprecationWarning only if it is attributed to the user's script.
     """
@@ -219,7 +219,7 @@ def stacklevel_of_caller() -> int:
 
 
 def warn_deprecated(parameter: str, replacement: str) -> None:
-    """Warn the caller of this library that a parameter, which still works, is deprecated."""
+    """Warn the user that a parameter is deprecated."""
     warnings.warn(
         f"{parameter} is deprecated; use {replacement} instead.",
         DeprecationWarning,
@@ -251,7 +251,7 @@ def silence(*libraries: str) -> Iterator[None]:
 
 
 def _silenced(name: str) -> Callable[[], object]:
-    """Silence one thing, and return what takes that back."""
+    """Silence a logger, and return a function that restores it."""
     if name == _BARS:
         return _without_bars()
     logger = getLogger(name)

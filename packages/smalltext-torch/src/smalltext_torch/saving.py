@@ -1,4 +1,4 @@
-"""Saved classifiers: constructor arguments as JSON, values read back from a manifest, and a trial run.
+"""Saved classifiers: constructor arguments as JSON, values from a manifest, and a trial prediction.
 
 A folder may come from anybody, so every value that is read from it is checked.
 """
@@ -50,13 +50,13 @@ TRIALS = (
 
 
 def constructor_parameters(classifier: object) -> dict[str, Any]:
-    """Return the constructor's arguments, as the attributes of the same names hold them."""
+    """Return the constructor's arguments from the attributes of the same names."""
     names = inspect.signature(type(classifier).__init__).parameters
     return {name: getattr(classifier, name) for name in names if name != "self"}
 
 
 def to_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters as a manifest can hold them."""
+    """Return parameters as JSON values for a manifest."""
     held = {name: _to_json(value) for name, value in parameters.items()}
     class_weight = parameters.get("class_weight")
     if isinstance(class_weight, Mapping):  # as pairs, since the keys of an object would all be strings
@@ -77,7 +77,7 @@ def _to_json(value: Any) -> Any:
 
 
 def from_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Restore what `to_json` wrote; earlier versions had strings for class numbers, and a flag for precision."""
+    """Restore the output of `to_json`; earlier versions wrote class numbers as strings and precision as a flag."""
     restored = dict(parameters)
     if restored.pop("mixed_precision", None):
         restored["precision"] = "auto"
@@ -89,7 +89,7 @@ def from_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def saved_value(manifest: Manifest, name: str, *types: type) -> Any:
-    """Return a parameter that a manifest holds.
+    """Return a parameter from a manifest.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def saved_thresholds(manifest: Manifest, num_classes: int) -> NDArray[np.float64
 
 
 def calibration_to_json(calibration: Calibration | None, thresholds: NDArray[np.float64] | None) -> dict[str, Any]:
-    """Return what `with_saved_calibration` reads: the calibration and the thresholds that `fit` chose, if any."""
+    """Return the calibration and the thresholds that `fit` chose, if any, for `with_saved_calibration` to read."""
     return {
         "calibration": None if calibration is None else calibration.to_json(),
         "thresholds": None if thresholds is None else thresholds.tolist(),
@@ -159,7 +159,7 @@ def with_saved_calibration(loss: Loss, manifest: Manifest, num_classes: int) -> 
 
 
 def check_label_names(manifest: Manifest, num_classes: int) -> None:
-    """Reject a manifest that does not name every class, if it names any."""
+    """Reject a manifest that names some classes but not all."""
     names = manifest.label_names
     if names is not None and len(names) != num_classes:
         what = f"{MANIFEST}, key 'label_names': there are {len(names)} names for {num_classes} classes"
@@ -173,7 +173,7 @@ def _parameter_error(name: str, value: object, allowed: str) -> ModelFolderError
 
 @contextmanager
 def folder_blamed(folder: Path) -> Iterator[None]:
-    """Turn errors about invalid values, which can only come from the folder, into a ModelFolderError."""
+    """Convert errors about invalid values, which can only come from the folder, to ModelFolderError."""
     try:
         yield
     except ModelFolderError:

@@ -1,4 +1,4 @@
-"""Encoding texts with a frozen sentence transformer, so that the vector of a text depends on the text alone.
+"""Encoding of texts with a frozen sentence transformer, so that a vector depends only on its own text.
 
 In float32 on a CPU nothing is padded: a BERT reads several texts as one sequence, and other networks read texts of
 equal length. Elsewhere a vector depends on the texts beside it by rounding errors.
@@ -99,7 +99,7 @@ class SentenceEncoder:
 
 
 class PackedTransformer:
-    """A sentence transformer whose BERT reads several texts as one sequence: nothing is padded.
+    """A sentence transformer whose BERT reads several texts as one packed sequence, without padding.
 
     Each text attends to itself alone.
 
@@ -121,7 +121,7 @@ class PackedTransformer:
 
     @staticmethod
     def takes(body: Any) -> bool:
-        """Return whether a sentence transformer begins with a BERT whose attention can be exchanged.
+        """Return whether a sentence transformer starts with a BERT whose attention can be replaced.
 
         Before version 5 of transformers, BERT has its own attention.
         """

@@ -64,7 +64,7 @@ UNREADABLE = (
 """The exceptions that the libraries raise for damaged folders and those of another kind."""
 
 ALLOWED = "the folder of a sentence transformer, or the name of one on the Hugging Face hub"
-"""What may be given as a pretrained model, for messages."""
+"""The accepted kinds of pretrained models, for error messages."""
 
 _PATH = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)?")
 _NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -150,14 +150,14 @@ def _load(checked: Path, **options: Any) -> SentenceTransformer:
 
 
 def _set_name(body: SentenceTransformer, source: str) -> None:
-    """Set where a model is from, which libraries show, instead of the temporary folder."""
+    """Set the displayed origin of a model, in place of the temporary folder."""
     transformer: Any = body[0]
     body.tokenizer.name_or_path = source
     transformer.auto_model.name_or_path = transformer.auto_model.config.name_or_path = source
 
 
 def downloaded(source: str, **options: Any) -> Path:
-    """Return the folder of a model of the hub, downloading it if need be; OSError if there is none.
+    """Return the folder of a hub model, downloading it if necessary; OSError if there is none.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def num_dimensions(body: SentenceTransformer) -> int:
 
 
 def prompt_length(body: SentenceTransformer, prompt: str) -> int | None:
-    """Return how many tokens of a prompt the pooling leaves out; None if it leaves out none."""
+    """Return the number of prompt tokens that pooling excludes; None if it excludes none."""
     pooled = all(getattr(module, "include_prompt", True) for module in body)
     if not prompt or pooled:
         return None
@@ -365,7 +365,7 @@ def _checked_transformer(path: Path, *, saved: bool) -> dict[str, Any]:
 
 
 def _copy_module(kind: str, folder: Path, target: Path, *, saved: bool) -> None:
-    """Check a module behind the transformer, and copy it into another folder."""
+    """Check a module that follows the transformer, and copy it into another folder."""
     path = folder / CONFIG
     settings: dict[str, Any] = {}
     if path.is_file():

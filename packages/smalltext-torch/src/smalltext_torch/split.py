@@ -1,4 +1,4 @@
-"""The training set: checking it, holding out a part of it, and how much of its long texts training reads."""
+"""The training set: validation of it, the held-out part, and truncation of long texts for training."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ Counts = NDArray[np.int64]
 ValidationSetSize: TypeAlias = "float | Literal['auto']"
 
 AUTO_SIZE, MIN_HELD_OUT = 0.1, 20
-"""The share of held-out texts with the size "auto", and the smallest number of them."""
+"""The share and the minimum number of held-out texts with the size "auto"."""
 
 TRAINING_TOKENS = 160_000
-"""The number of tokens that fine-tuning on a few texts is to read at most, counted each time; see decision 51."""
+"""The maximum number of tokens that fine-tuning on a few texts reads over all epochs; see decision 51."""
 
 MIN_TRAINING_LENGTH = 128
-"""The number of tokens that are read of each text even so."""
+"""The minimum length, in tokens, to which this truncates texts."""
 
 FEW_TEXTS = 200
-"""Larger training sets are read as they are: what shorter texts cost in accuracy there was not measured."""
+"""Larger training sets are not truncated: the cost in accuracy was not measured there."""
 
 LOGGER = logging.getLogger("smalltext")
 
@@ -87,7 +87,7 @@ def check_fit_data(
 
 
 def is_auto(value: object) -> TypeIs[Literal["auto"]]:
-    """Return whether the value of a parameter is "auto"; to compare an array with a string would raise."""
+    """Return whether the value of a parameter is "auto"; comparing an array with a string would raise."""
     return isinstance(value, str) and value == "auto"
 
 
@@ -161,7 +161,7 @@ def _by_class(y: NDArray[np.integer[Any]], wanted: int, order: np.random.Generat
 
 
 def _apportion(counts: Counts, wanted: int, order: np.random.Generator) -> Counts:
-    """Give each class its share of the seats: by largest remainder, one at least, one text at least kept back.
+    """Allocate held-out places to classes by largest remainder; each class gets one, and keeps a text to train on.
 
     Only where even all that leaves too few does a class of several texts give its last one.
     """
@@ -181,7 +181,7 @@ def _apportion(counts: Counts, wanted: int, order: np.random.Generator) -> Count
 
 
 def _grow(seats: Counts, most: Counts, missing: int, need: NDArray[np.float64]) -> Counts:
-    """Add one seat to up to `missing` classes that are below their maximum, those in the greatest need first."""
+    """Add a place to up to `missing` classes below their maximum, in order of need."""
     below = np.flatnonzero(seats < most)
     fed = below[np.argsort(-need[below], kind="stable")][:missing]
     grown: Counts = seats.copy()
@@ -190,7 +190,7 @@ def _grow(seats: Counts, most: Counts, missing: int, need: NDArray[np.float64]) 
 
 
 def _by_label(y: csr_matrix, wanted: int, order: np.random.Generator) -> NDArray[np.bool_]:
-    """Choose texts label by label, the rarest first, since these have the fewest ways to come out right."""
+    """Choose texts label by label, the rarest first, since rare labels leave the least choice."""
     y = _with_label_for_none(y)
     by_label = y.tocsc()
     counts = np.diff(by_label.indptr)
@@ -223,7 +223,7 @@ def _occurrences(y: csr_matrix, rows: RowNumbers) -> NDArray[np.float64]:
 def _kept_for_training(
     y: csr_matrix, by_label: Any, counts: NDArray[np.integer[Any]], wanted: int, order: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Mark a text for every label, which is trained on; as many as the size wanted leaves, rare labels first."""
+    """Reserve a text per label for training, rare labels first, as far as the requested size permits."""
     kept = np.zeros(y.shape[0], dtype=np.bool_)
     covered = counts == 0
     for label in np.argsort(counts, kind="stable"):
@@ -243,7 +243,7 @@ def _filled_up(
     lacking: NDArray[np.float64],
     order: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Choose more texts until there are as many as wanted: some at a time, those whose labels lack most."""
+    """Choose further texts up to the requested number, several at a time, those whose labels lack most first."""
     while (missing := wanted - int(chosen.sum())) > 0:
         candidates = order.permutation(np.flatnonzero(~chosen & ~kept))
         fit = (y[candidates] @ lacking) / np.diff(y.indptr)[candidates]
@@ -259,7 +259,7 @@ def _of_label(by_label: Any, label: int) -> RowNumbers:
 
 
 def training_length(lengths: Lengths, passes: float, longest: int) -> int:
-    """Return the maximum length of texts in training, such that it reads no more than `TRAINING_TOKENS`.
+    """Return the maximum length of texts in training, so that it reads at most `TRAINING_TOKENS` tokens.
 
     Parameters
     ----------
@@ -297,5 +297,5 @@ def training_length(lengths: Lengths, passes: float, longest: int) -> int:
 
 
 def tokens_read(lengths: Lengths, passes: float, longest: float = np.inf) -> float:
-    """Return the number of tokens that training reads of texts, cut to a maximum length."""
+    """Return the number of tokens in texts that are truncated to a maximum length."""
     return passes * float(np.minimum(lengths, longest).mean())

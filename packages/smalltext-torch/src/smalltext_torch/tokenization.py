@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 _UNLIMITED = 2**31 - 1
 
 UNBOUNDED = 1_000_000
-"""Tokenizers have a larger `model_max_length` than this if it was not set."""
+"""Tokenizers without a set `model_max_length` have a larger value than this."""
 
 DEFAULT_WINDOW = 512
-"""The maximum number of tokens where neither the model nor its tokenizer sets a limit."""
+"""The maximum number of tokens if neither the model nor its tokenizer sets a limit."""
 
 AT_ONCE = 256
 """The number of texts tokenized in one call, since its output takes far more memory than the token ids."""
@@ -136,7 +136,7 @@ def without_limits(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
 
 
 def _encodable(text: str) -> str:
-    """Return a text in which half a surrogate pair, which no tokenizer takes, is the replacement character."""
+    """Replace halves of surrogate pairs, which no tokenizer accepts, by the replacement character."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -145,13 +145,13 @@ def _encodable(text: str) -> str:
 
 
 def filler(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return the token that stands for a text without any token."""
+    """Return the token that represents a text without tokens."""
     candidates = (tokenizer.unk_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
     return next((number for number in candidates if number is not None), 0)
 
 
 def tokenizer_id(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return a short string that is equal for tokenizers that give the same ids to the same texts."""
+    """Return a short string that is equal for tokenizers that assign the same ids to the same texts."""
     digest = hashlib.sha256()
     for token, number in sorted(tokenizer.get_vocab().items()):
         digest.update(f"{token}\0{number}\0".encode("utf-8", "surrogatepass"))
