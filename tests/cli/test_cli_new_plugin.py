@@ -156,5 +156,5 @@ def test_a_place_where_nothing_can_be_is_told(smalltext, tmp_path):
 
 def test_help_teaches(smalltext):
     ended = smalltext("new-plugin", "--help")
-    for word in ("word-votes", "pip install", "pytest", "never touched"):
+    for word in ("word-votes", "pip install", "pytest", "never changed"):
         assert word in ended.out
