@@ -88,7 +88,7 @@ def check_wrong_kind_of_labels_is_refused(context: CheckContext) -> None:
 
 @rule(7)
 def check_none_among_texts_is_refused(context: CheckContext) -> None:
-    """None in the place of a text is refused, in training and in prediction.
+    """None in place of a text is rejected, in training and in prediction.
 
     Why: Tables contain None for an empty cell. Converted to a string, it trains the word "none".
     What to do: begin fit with smalltext_core.validation.training_data, and predict_proba with prediction_data.

@@ -190,7 +190,7 @@ def check_second_fit_starts_from_scratch(context: CheckContext) -> None:
 
     Why: An active learner fits the same object many times. If each training continued from the previous one,
     results would depend on the history, and labels that were corrected would remain in effect.
-    What to do: create the model, the vocabulary, the optimizer and the early stopping anew in each fit.
+    What to do: create the model, the vocabulary, the optimizer and the early stopping from scratch in each fit.
     """
     if context.attribute("warm_start"):
         raise NotApplicableError("warm_start is on: a second fit continues from the first")
@@ -236,7 +236,7 @@ def check_repeated_training_leaves_no_files(context: CheckContext) -> None:
 def check_repeated_training_leaks_no_memory(context: CheckContext) -> None:
     """Twenty rounds of fit and predict need no more memory than three.
 
-    Why: A callback or a cache that keeps every model alive ends a long run with a lack of memory.
+    Why: A callback or a cache that keeps every model alive makes a long run run out of memory.
     What to do: look for references to old models in lists, caches, closures, loggers and reference cycles.
     """
     if not _STATM.exists():
