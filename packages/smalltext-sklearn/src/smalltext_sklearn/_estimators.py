@@ -49,7 +49,7 @@ _COPIES_OF_SCORES = 4
 _SCALES = np.geomspace(0.25, 256.0, 41)
 _SAMPLE = 1000
 _NEAR = 0.02
-"""Scales whose loss is within this distance of the lowest count as equal; the smallest of them is chosen."""
+"""Scales whose loss is within this distance of the lowest are considered equal; the smallest of them is chosen."""
 
 
 @dataclass(frozen=True)

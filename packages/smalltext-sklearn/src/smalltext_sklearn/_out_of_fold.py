@@ -1,6 +1,6 @@
 """Calibrate probabilities on out-of-fold predictions: each text is predicted by a model that has not seen it.
 
-The vectorizer is fitted anew in each fold. If it had seen the texts that are held out, words that only they have
+The vectorizer is refitted in each fold. If it had seen the texts that are held out, words that only they have
 would keep their share of the unit vector, while in new texts such words are dropped and the rest grows: the scores
 would be smaller than those of new texts, and the temperature too low.
 """

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from smalltext_sklearn._saving import ModelState
 
 _MAX_SCORES = 2**25
-"""The number of probabilities that are computed at once, in double precision."""
+"""The maximum number of probabilities computed at once, in double precision."""
 
 
 class SklearnClassifier(ProbabilisticClassifier, Classifier):
@@ -47,7 +47,7 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
     vectorizer : scikit-learn transformer, optional
         Computes the features of texts; by default a `WordCharTfidfVectorizer`. `fit` fits a clone.
     class_weight : "balanced" or mapping of str (or int) to float, optional
-        The weight of each class in the loss, by name (by number where classes have no names); "balanced" weights
+        The weight of each class in the loss, by name (by number if classes have no names); "balanced" weights
         classes inversely to their frequency. A class that is not in the mapping weighs 1.
     multi_label_threshold : float, array-like of float of shape (num_classes,), or "auto", default=0.5
         In multi-label problems, the probability above which a class applies, or one for each class; from 0 to
@@ -59,8 +59,8 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         "auto" calibrates probabilities on out-of-fold predictions: each of five folds of the texts is predicted
         by a vectorizer and an estimator that were fitted to the others. Single-label: temperature scaling, which
         changes no label. Multi-label: a logistic map for each class. `fit` takes up to six times as long. The
-        features of a `SklearnDataset` are taken as they are; if their vectorizer was fitted to the same texts,
-        the model comes out overconfident.
+        features of a `SklearnDataset` are used unchanged; if their vectorizer was fitted to the same texts,
+        the model will be overconfident.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         The fitted clone; None if the training set consists of features already.
     calibration_ : Calibration or None
         How probabilities are calibrated, with log loss and calibration error before and after; None without
-        calibration, and in multi-label problems of too few texts.
+        calibration, and in multi-label problems with too few texts.
     multi_label_threshold_ : ndarray of float64, shape (num_classes,), or None
         The thresholds that "auto" chose.
     label_names_ : LabelNames or None
