@@ -85,7 +85,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         Whether `fit` continues from the model of the previous `fit`, instead of a new one.
     min_steps : int or "auto", default=0
         The minimum number of training steps: there are more epochs if `num_epochs` makes fewer steps, and the
-        patience of early stopping grows alike. "auto": `auto_min_steps`. At least 0.
+        early-stopping patience grows accordingly. "auto": `auto_min_steps`. At least 0.
     calibration : {"auto", "none"}, default="none"
         Whether probabilities are calibrated ("auto"): on the validation texts, by temperature scaling or
         (multi-label) Platt scaling; with few or no texts, by an estimate of the difficulty.

@@ -145,7 +145,7 @@ def calibration_to_json(calibration: Calibration | None, thresholds: NDArray[np.
 
 
 def with_saved_calibration(loss: Loss, manifest: Manifest, num_classes: int) -> Loss:
-    """Return a loss with the calibration and the thresholds of a saved classifier, which earlier versions lack.
+    """Return a loss with the calibration and the thresholds of a saved classifier, absent in earlier versions.
 
     Raises
     ------

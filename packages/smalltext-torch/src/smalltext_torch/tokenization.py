@@ -170,7 +170,7 @@ def positions(config: PretrainedConfig) -> int | None:
 
 
 def max_tokens(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return the maximum number of tokens of a text that a model takes."""
+    """Return the maximum number of tokens per text that a model accepts."""
     limits = [tokenizer.model_max_length] if tokenizer.model_max_length <= UNBOUNDED else []
     most = positions(config)
     if most is not None:

@@ -116,7 +116,7 @@ def fit(
     """Train a network on checked data, from a `previous` state if there is one (warm start).
 
     The classifier is not changed. Without a validation set, a part of the training set is held out. Several
-    processes that train together pass random streams that are alike, their number and their trainer.
+    processes that train together pass identical random streams, their number and their trainer.
     """
     randomness = randomness or Randomness(classifier.seed, resolve_device(classifier.device))
     device, batch_size = randomness.device, classifier.mini_batch_size * processes
@@ -129,7 +129,7 @@ def fit(
             classifier.initialize(network, examples.texts)
         network.to(device)
     if previous is not None and not trained_parameters(network):
-        given, advice = "a model of which every parameter is frozen", "classifier.model.requires_grad_(True)"
+        given, advice = "a model whose parameters are all frozen", "classifier.model.requires_grad_(True)"
         raise InvalidInputError("warm_start", given, "parameters that can be trained", f"Call {advice} first.")
     batches = -(-len(examples) // batch_size)
     validated_after = validation_batches(batches, classifier.validations_per_epoch)

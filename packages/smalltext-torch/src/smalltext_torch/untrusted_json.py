@@ -12,7 +12,7 @@ from smalltext_core.errors import ModelFolderError
 from smalltext_core.messages import one_line, shown
 
 LARGEST = 64 * 2**20
-"""The most bytes that a file of settings may have."""
+"""The maximum size of a settings file, in bytes."""
 
 LARGEST_INTEGER = 2**31 - 1
 """No size, count or token id of a model is larger."""
