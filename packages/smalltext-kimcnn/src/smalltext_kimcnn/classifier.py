@@ -64,7 +64,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     lr : float, default=0.001
         The learning rate of the default optimizer, Adam. Above 0.
     max_seq_len : int, default=60
-        The maximum number of tokens of a text and its filter padding (less than half); longer texts are truncated.
+        The maximum number of tokens per text, with filter padding (less than half); longer texts are truncated.
     out_channels : int, default=100
         The number of filters for each kernel height. At least 1.
     filter_padding : int, default=0
@@ -78,7 +78,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     kernel_heights : sequence of int, default=(3, 4, 5)
         The heights of the convolution kernels, in tokens. Each at least 1.
     class_weight : "balanced" or mapping of str (or int) to float, optional
-        The weight of each class in the loss, by name (by number where classes have no names); "balanced" weights
+        The weight of each class in the loss, by name (by number if classes have no names); "balanced" weights
         classes inversely to their frequency. A class that is not in the mapping weighs 1.
     embeddings : str, path or Vectors, optional
         Pretrained word vectors, or the file to read at `fit`: GloVe or word2vec text, or .npy or .safetensors with
@@ -111,7 +111,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         The random seed: the same seed, data and machine give the same bits. From 0 to 2**32 - 1.
     min_steps : int or "auto", default=0
         The minimum number of training steps: there are more epochs if `num_epochs` makes fewer steps, and the
-        patience of early stopping grows alike. "auto": 400. At least 0.
+        early-stopping patience grows accordingly. "auto": 400. At least 0.
     calibration : {"auto", "none"}, default="none"
         Whether probabilities are calibrated ("auto"): on the validation texts, by temperature scaling or
         (multi-label) Platt scaling; with few or no texts, by an estimate of the difficulty.

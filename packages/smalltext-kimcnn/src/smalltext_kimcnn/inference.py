@@ -27,7 +27,7 @@ from smalltext_torch.progress import progress_bar
 EmbeddingMethod = Literal["pooled", "gradient"]
 
 _NUMBERS_AT_ONCE = 1 << 20
-"""The maximum number of features that are sampled from, or of gradients that are computed, at once."""
+"""The maximum number of features sampled from, or of gradients computed, at once."""
 
 _TEXTS_AT_ONCE = 16_384
 _TOKENS_AT_ONCE = 512

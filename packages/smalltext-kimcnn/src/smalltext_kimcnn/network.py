@@ -35,7 +35,7 @@ class KimCNN(nn.Module):
     num_classes : int
         The number of outputs. At least 1.
     max_seq_len : int, default=60
-        The maximum number of tokens of a text, including filter padding; longer texts are truncated.
+        The maximum number of tokens per text, including filter padding; longer texts are truncated.
     out_channels : int, default=100
         The number of filters of each height.
     kernel_heights : sequence of int, default=(3, 4, 5)
@@ -180,7 +180,7 @@ class KimCNN(nn.Module):
 
     @property
     def max_tokens(self) -> int:
-        """The maximum number of tokens of a text."""
+        """The maximum number of tokens per text."""
         return self.max_seq_len - 2 * self.filter_padding
 
     @property

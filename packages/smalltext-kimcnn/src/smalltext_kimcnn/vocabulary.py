@@ -170,7 +170,7 @@ class Vocabulary:
         min_frequency : int, default=1
             The minimum number of occurrences of a word. At least 1.
         max_words : int, optional
-            The maximum number of words, of which the most frequent are kept; all by default.
+            The maximum number of words; the most frequent are kept. All by default.
         padding_idx : {0, 1}, default=0
             The token id of the padding; the other one is that of unknown words.
         lowercase : bool, default=True
