@@ -143,7 +143,7 @@ def parameter_groups(network: nn.Module, arguments: FineTuningArguments | None, 
     Raises
     ------
     InvalidInputError
-        If all layers would be trained from the beginning, so that none is left to be unfrozen.
+        If all layers would be trained from the beginning, so that there is none left to unfreeze.
     """
     if arguments is None:
         return [{"params": trained_parameters(network)}]

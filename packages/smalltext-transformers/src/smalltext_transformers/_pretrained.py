@@ -137,7 +137,7 @@ class Pretrained:
             raise InvalidInputError(argument, f"{shown(source)}, a folder without {CONFIG_NAME}", allowed)
         try:
             with silence(), temporary_folder() as checked:
-                _put(part, self._folder(part, source), checked, saved=False)
+                _copy_checked(part, self._folder(part, source), checked, saved=False)
                 yield checked
         except ModelFolderError as error:
             reason = f"{type(error).__name__}: {error}"
@@ -163,10 +163,10 @@ class Pretrained:
         return model_loading.fetched(snapshot_download, source, patterns, **options)
 
 
-def _put(part: str, folder: Path, checked: Path, *, saved: bool) -> model_loading.Shapes:
-    """Put one part of a model into another folder, checked, and return the shapes of its weights."""
+def _copy_checked(part: str, folder: Path, checked: Path, *, saved: bool) -> model_loading.Shapes:
+    """Check one part of a model, copy it into another folder, and return the shapes of its weights."""
     if part != "model" and (part == "config" or (folder / CONFIG_NAME).is_file()):
-        # Tokenizers whose class is not said are found by the type of the model.
+        # Tokenizers whose class is not specified are found by the type of the model.
         pretrained_files.put_config(folder, checked, transformers, saved=saved)
     if part == "tokenizer":
         pretrained_files.put_tokenizer(folder, checked, transformers, saved=saved)
@@ -177,7 +177,7 @@ def _put(part: str, folder: Path, checked: Path, *, saved: bool) -> model_loadin
 def _checked(part: str, folder: Path) -> Iterator[tuple[Path, model_loading.Shapes]]:
     """Check one part of a saved classifier, and yield a folder that holds it alone, and the shapes of weights."""
     with silence(), temporary_folder() as checked:
-        shapes = _put(part, folder, checked, saved=True)
+        shapes = _copy_checked(part, folder, checked, saved=True)
         yield checked, shapes
 
 

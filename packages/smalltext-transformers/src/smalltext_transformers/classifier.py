@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 LONG_TEXTS = ("truncate", "window")
 FLOAT32_ALONE = frozenset(("deberta",))
-"""Types of models that mix types in a way that autocast does not put right."""
+"""Model types that mix data types in a way that autocast does not handle."""
 
 
 class TransformerBasedClassification(TorchClassifier[Encoder]):
@@ -76,12 +76,12 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
     device : str or torch.device, optional
         The device to compute on, such as "cpu" or "cuda"; by default the best that is available.
     class_weight : "balanced" or mapping of str (or int) to float, optional
-        The weight of each class in the loss, by name (by number where classes have no names); "balanced" weights
+        The weight of each class in the loss, by name (by number if classes have no names); "balanced" weights
         classes inversely to their frequency. A class that is not in the mapping weighs 1.
     cache_dir : str or path, optional
         The folder of downloaded models; by default that of transformers. Nothing else is written there.
     max_seq_len : int or "auto", optional
-        The maximum number of tokens of a text, including special tokens; by default as many as the model takes. A
+        The maximum number of tokens per text, including special tokens; by default as many as the model accepts. A
         warning says how many texts are longer. At least 1. "auto": as many as a sentence transformer is set to;
         of fewer than 200 texts, training reads 128 tokens, or more where these are few: 160,000 in all.
     long_texts : {"truncate", "window"}, default="truncate"
@@ -102,7 +102,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         Whether `fit` continues from the model of the previous `fit`, instead of the pretrained one.
     min_steps : int or "auto", default=0
         The minimum number of training steps: there are more epochs if `num_epochs` makes fewer steps, and the
-        patience of early stopping grows alike. "auto": 100. At least 0.
+        early-stopping patience grows accordingly. "auto": 100. At least 0.
     calibration : {"auto", "none"}, default="none"
         Whether probabilities are calibrated ("auto"): on the validation texts, by temperature scaling or
         (multi-label) Platt scaling; with few or no texts, by an estimate of the difficulty.

@@ -128,7 +128,7 @@ class TransformersDataset(RaggedDataset):
         target_labels : array-like of int, optional
             The class numbers that may occur. Inferred by default.
         max_length : int, optional
-            The maximum number of tokens of a text, including special tokens. Longer texts are truncated, and a
+            The maximum number of tokens per text, including special tokens. Longer texts are truncated, and a
             warning says how many these are. By default texts are not truncated here; a classifier truncates them
             to the maximum length of its model.
         label_names : LabelNames or sequence of str, optional
