@@ -35,7 +35,7 @@ class BodyCache:
     Parameters
     ----------
     limit : int
-        The most bytes that are kept in memory.
+        The maximum size in bytes of what is kept in memory.
     folder : path or None
         Where embeddings are kept for later processes.
     """

@@ -80,7 +80,7 @@ class SetFitClassification(SetFitBase):
     multi_label : bool, default=False
         Whether several classes, or none, may apply to a text.
     max_seq_len : int or "auto", default=512
-        The maximum number of tokens of a text, including special tokens; at most the number of positions of the
+        The maximum number of tokens per text, including special tokens; at most the number of positions of the
         model. A warning says how many texts are longer. At least 1. "auto" is what the sentence transformer is
         set to, which is the length that it was trained on; but training on pairs reads 128 tokens of a text, or
         more where these are few: 160,000 in all.
@@ -95,7 +95,7 @@ class SetFitClassification(SetFitBase):
     device : str or torch.device, optional
         The device to compute on, such as "cpu" or "cuda"; by default the best that is available.
     class_weight : "balanced" or mapping of str (or int) to float, optional
-        The weight of each class in the loss, by name (by number where classes have no names), 1 for all others;
+        The weight of each class in the loss, by name (by number if classes have no names), 1 for all others;
         "balanced" weights classes inversely to their frequency.
     pairs_per_text : int, default=40
         The maximum number of pairs per training text in an epoch, at least 1. A warning says if it limits them.
@@ -105,7 +105,7 @@ class SetFitClassification(SetFitBase):
         In multi-label problems, the probability above which a class applies, of all classes or of each; from 0 to
         below 1. "auto" chooses them by F1 on out-of-fold probabilities of the head.
     warm_start : bool, default=False
-        Whether `fit` continues from the previous sentence transformer; the head is always fitted anew.
+        Whether `fit` continues from the previous sentence transformer; the head is always refitted from scratch.
     seed : int, optional
         The random seed: the same seed, data and machine give the same bits. From 0 to 2**32 - 1.
     min_steps : int or "auto", default=0
@@ -123,11 +123,11 @@ class SetFitClassification(SetFitBase):
         The share of the weights before training on pairs in an average with those after it, from 0 to 1. An
         average keeps more of what the sentence transformer knew, at no cost in inference (Wortsman et al. 2022).
     embedding_cache_size : int, default=536870912
-        The most bytes of the embeddings that are kept in memory, for all classifiers of the process, so that
+        The maximum size in bytes of the embeddings kept in memory, for all classifiers of the process, so that
         `predict_proba`, `embed`, `validate` and `refit_head` encode a text once; 0 keeps none. Embeddings of
         another sentence transformer, or of one whose weights have changed, are not used.
     embedding_cache_dir : path, optional
-        A folder in which embeddings are kept for later processes; by default they are kept in memory alone.
+        A folder in which embeddings are kept for later processes; by default they are kept in memory only.
 
     Attributes
     ----------
