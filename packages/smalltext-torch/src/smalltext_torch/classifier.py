@@ -202,11 +202,11 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         weights : array-like of float, shape (n,), optional
             The weight of each text of `train_set`: 0 or more, finite, not all zero.
         early_stopping : EarlyStoppingHandler or 'none', optional
-            When to stop; by default as the constructor says.
+            When to stop; by default as set in the constructor.
         model_selection : ModelSelectionHandler or 'none', optional
             Which model to keep; by default a `ModelSelection`, the one with the least validation loss.
         optimizer : Optimizer, or function from a Module to an Optimizer, optional
-            An optimizer is used with the parameters of the new network instead of those that it was made with.
+            An optimizer is used with the parameters of the new network instead of those that it was created with.
         scheduler : scheduler, or function from an Optimizer to a scheduler, optional
             Stepped after every batch (`ReduceLROnPlateau`: after every validation). Needs an optimizer.
         callbacks : iterable of TrainingCallback, default=()

@@ -63,7 +63,7 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     Parameters
     ----------
     device : str or torch.device, optional
-        None: CUDA where there is one, else MPS (Apple), else the CPU.
+        None: CUDA if available, else MPS (Apple), else the CPU.
 
     Raises
     ------

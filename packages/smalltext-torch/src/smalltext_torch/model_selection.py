@@ -242,7 +242,7 @@ class BestWeights:
 
     @torch.no_grad()
     def keep(self) -> None:
-        """Copy the weights, in place of the previous copy."""
+        """Copy the weights, replacing the previous copy."""
         if not self._kept:
             self._kept = [tensor.detach().clone() for tensor in self._live]
             return

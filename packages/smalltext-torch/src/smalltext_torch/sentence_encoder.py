@@ -101,7 +101,7 @@ class SentenceEncoder:
 class PackedTransformer:
     """A sentence transformer whose BERT reads several texts as one packed sequence, without padding.
 
-    Each text attends to itself alone.
+    Each text attends only to itself.
 
     Parameters
     ----------

@@ -163,7 +163,7 @@ def _by_class(y: NDArray[np.integer[Any]], wanted: int, order: np.random.Generat
 def _apportion(counts: Counts, wanted: int, order: np.random.Generator) -> Counts:
     """Allocate held-out places to classes by largest remainder; each class gets one, and keeps a text to train on.
 
-    Only where even all that leaves too few does a class of several texts give its last one.
+    Only if all that still leaves too few does a class of several texts give its last one.
     """
     most: Counts = np.where(counts > 1, counts - 1, 0)
     if most.sum() < wanted:
