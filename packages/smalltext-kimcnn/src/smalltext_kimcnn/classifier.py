@@ -263,7 +263,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
             "pooled": the features after max-over-time pooling. "gradient": for each class, the gradient of the
             loss with respect to the weights of the last layer if that were the label; see `last_layer_gradients`.
         pbar : {"tqdm", None}, default="tqdm"
-            None shows no progress bar, even where bars are wanted.
+            None shows no progress bar, even if bars are enabled.
 
         Returns
         -------

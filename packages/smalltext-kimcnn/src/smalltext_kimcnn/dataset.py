@@ -152,7 +152,7 @@ class PytorchTextClassificationDataset(RaggedDataset):
         min_frequency : int, default=1
             The minimum number of occurrences of a word. At least 1.
         max_words : int, optional
-            The maximum number of words, of which the most frequent are kept. By default there is none.
+            The maximum number of words; the most frequent are kept. By default there is no limit.
         lowercase : bool, default=True
             Whether texts are lower-cased. Ignored if `vocabulary` is a Vocabulary, which has this attribute.
         padding_idx : {0, 1}, default=0

@@ -299,7 +299,7 @@ def _joined(blocks: list[NDArray[np.float32]], dimensions: int) -> NDArray[np.fl
 
 
 def _header(line: bytes) -> tuple[int | None, int]:
-    """Return what the first line of word2vec text says, (None, 0) of GloVe text."""
+    """Return the contents of the first line of word2vec text; (None, 0) for GloVe text."""
     fields = line.split()
     if len(fields) == 2 and all(field.isdigit() for field in fields):
         return int(fields[0]), int(fields[1])
