@@ -104,9 +104,9 @@ def saved_config(content: Mapping[str, Any]) -> PeftConfig:
 
 
 def with_adapter(network: PreTrainedModel, config: PeftConfig, drawn: Iterable[str] = ()) -> nn.Module:
-    """Return a network with a new adapter; the head and parameters that were `drawn` at random are trained too.
+    """Return a network with a new adapter; the head and randomly initialized (`drawn`) weights are trained too.
 
-    Otherwise the latter would not be saved, and would be drawn again on loading.
+    Otherwise the latter would not be saved, and would be reinitialized at random on loading.
 
     Raises
     ------

@@ -262,7 +262,7 @@ def _mean(states: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class WindowInference(BatchInference):
-    """Inference in windows; the result of a text is the mean over its windows, of which it has ``counts[i]``."""
+    """Inference over windows; the result for text ``i`` is the mean over its ``counts[i]`` windows."""
 
     counts: NDArray[np.int64]
 

@@ -81,7 +81,7 @@ class Pretrained:
         return tokenizer
 
     def network(self, config: PretrainedConfig) -> tuple[PreTrainedModel, list[str]]:
-        """Return the model on the CPU in float32, and the names of the parameters that had to be drawn at random.
+        """Return the model on the CPU in float32, and the names of the randomly initialized parameters.
 
         Raises
         ------

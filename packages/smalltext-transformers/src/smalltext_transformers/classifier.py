@@ -248,7 +248,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         hidden_layer_index : int, default=-1
             The index of the hidden states: 0 for the input of the first layer, -1 for the output of the last one.
         pbar : {"tqdm", None}, default="tqdm"
-            None shows no progress bar, even where bars are wanted.
+            None shows no progress bar, even if bars are enabled.
 
         Returns
         -------
