@@ -99,7 +99,7 @@ class SetFitBase(TorchModelBase[SetFitState]):
         return_proba : bool, default=False
             Whether to return the probabilities as well, at no further cost.
         pbar : {"tqdm", None}, default="tqdm"
-            None shows no progress bar, even where bars are enabled.
+            None shows no progress bar, even if bars are enabled.
 
         Returns
         -------

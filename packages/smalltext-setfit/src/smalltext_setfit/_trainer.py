@@ -331,7 +331,7 @@ class _Trainer(Trainer):  # type: ignore[misc]  # setfit has no types
         self.st_trainer.place_model_on_device = False
         self.st_trainer.accelerator.device_placement = False
         self.st_trainer._prepare_inputs = self._to_device
-        # This would collect garbage, of which there is none, and that takes longer than a short training.
+        # This would collect garbage, although there is none, which takes longer than a short training run.
         self.st_trainer.accelerator.free_memory = lambda *objects: objects
 
     def get_dataset(self, *_: Any, **__: Any) -> tuple[PairBatches, PairLoss]:

@@ -141,12 +141,12 @@ class TrainingArgs:
         The number of epochs: of contrastive training on pairs, and of training a differentiable head. One number
         is used for both. Each at least 0.
     max_steps : int, default=-1
-        The number of optimizer steps on pairs, in place of `num_epochs`; -1 for no limit.
+        The number of optimizer steps on pairs, instead of `num_epochs`; -1 for no limit.
     sampling_strategy : {"oversampling", "undersampling", "unique"}, default="oversampling"
         How positive and negative pairs are balanced: by repeating the rarer kind, by leaving out pairs of the more
         frequent kind, or not at all, with each pair once.
     num_iterations : int, optional
-        The number of positive and of negative pairs for each text, in place of a sampling strategy. At least 1.
+        The number of positive and of negative pairs for each text, instead of a sampling strategy. At least 1.
     body_learning_rate : float, pair of float or "auto", default=(2e-5, 1e-5)
         The learning rate of the sentence transformer: on pairs, and end to end. One number is used for both.
         "auto" depends on the number of dimensions: 1e-4 below 512, 4e-5 below 1,024, else 2e-5; end to end it is
@@ -169,7 +169,7 @@ class TrainingArgs:
     logging_first_step : bool, default=False
         Whether the loss of the first step is logged.
     logging_steps : int, default=50
-        The number of steps from log to log, where `logging_strategy` is "steps".
+        The number of steps from log to log, if `logging_strategy` is "steps".
     callbacks : sequence of TrainerCallback, default=()
         Callbacks of transformers, called during training on pairs.
 
