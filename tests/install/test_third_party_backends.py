@@ -35,7 +35,7 @@ each_backend = pytest.mark.parametrize("name", ["naive-bayes", "bag"])
 
 
 def smalltext(environment, *arguments):
-    return environment.run_module("smalltext_cli", *arguments, folder=environment.folder)
+    return environment.fork_module("smalltext_cli", *arguments)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_it_trains_saves_loads_and_predicts(name, environment, tmp_path):
     predicted = smalltext(environment, "predict", str(model), str(data), "-o", str(output))
     assert predicted.returncode == 0, predicted.stderr
     assert output.read_text(encoding="utf-8").splitlines()[1].rsplit(",", 1)[0].endswith(",good,good")
-    loaded = environment.run_python(LOAD, str(model))
+    loaded = environment.fork_python(LOAD, str(model))
     assert loaded.stdout == f"smalltext_{name.replace('-', '_')}.classifier [1, 0]\n", loaded.stderr
 
 
