@@ -11,8 +11,8 @@ collect_ignore = ["counting_plugin"]
 
 
 @pytest.fixture
-def counting_plugin(monkeypatch):
-    """Install the distribution smalltext-counting for the length of a test, in subprocesses too."""
+def counting_plugin(monkeypatch, forked_checks):
+    """Install the distribution smalltext-counting for the length of a test, in other processes too."""
     monkeypatch.syspath_prepend(str(PLUGIN))
     st.refresh()
     yield
