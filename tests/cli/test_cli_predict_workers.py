@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 
+import smalltext_core as st
 from smalltext_cli import predictions
 from smalltext_scale import workers
+
+
+PLUGIN = Path(__file__).parents[1] / "conformance_kit" / "counting_plugin"
+
+
+@pytest.fixture
+def light_model(tmp_path, monkeypatch):
+    """Return a saved model that new processes load without importing anything large."""
+    monkeypatch.syspath_prepend(str(PLUGIN))
+    st.refresh()
+    texts = st.TextDataset.from_labels(["buy cheap pills 3", "buy 7 more", "lunch 11"], ["spam", "spam", "ham"])
+    st.create_classifier("counting", num_classes=2, seed=1).fit(texts).save(tmp_path / "light-model")
+    yield tmp_path / "light-model"
+    monkeypatch.undo()
+    st.refresh()
 
 
 @pytest.fixture
@@ -16,11 +34,11 @@ def new(tmp_path):
     return path
 
 
-def test_two_processes_write_what_one_does(smalltext, model, new, tmp_path, monkeypatch):
+def test_two_processes_write_what_one_does(smalltext, light_model, new, tmp_path, monkeypatch):
     monkeypatch.setattr(predictions, "_CHUNK_ROWS", 7)
     one, two = tmp_path / "one.csv", tmp_path / "two.csv"
-    assert smalltext("predict", model, new, "--output", one, "--proba").code == 0
-    ended = smalltext("predict", model, new, "--output", two, "--proba", "--workers", 2)
+    assert smalltext("predict", light_model, new, "--output", one, "--proba").code == 0
+    ended = smalltext("predict", light_model, new, "--output", two, "--proba", "--workers", 2)
     assert ended.code == 0, ended.err
     assert two.read_bytes() == one.read_bytes()
 

@@ -166,22 +166,22 @@ def test_a_text_that_outweighs_all_others_hides_nothing_of_them():
 
 
 @pytest.mark.parametrize("several", [False, True], ids=["single-label", "multi-label"])
-def test_drawing_a_pair_takes_no_more_calls_where_there_are_twenty_thousand_weighted_texts(several):
+def test_drawing_a_pair_takes_no_more_calls_where_there_are_thousands_of_weighted_texts(several):
     """Work is counted in calls of functions, which do not depend on the machine."""
 
-    def calls_of_a_thousand_batches(texts):
+    def calls_of_three_hundred_batches(texts):
         rng = np.random.default_rng(0)
         y = csr_matrix(rng.random((texts, 4)) < 0.3, dtype=int) if several else rng.integers(0, 4, texts)
         weights, calls = rng.random(texts) + 0.1, count()
         sys.setprofile(lambda *_: next(calls))
         try:
             batches = source(y, weights, pairs_per_text=40).epoch(16)
-            assert sum(len(batch) for batch in islice(batches, 1000)) == 16_000
+            assert sum(len(batch) for batch in islice(batches, 300)) == 4_800
         finally:
             sys.setprofile(None)
         return next(calls)
 
-    assert calls_of_a_thousand_batches(20_000) < calls_of_a_thousand_batches(400) + 20 * 20_000
+    assert calls_of_three_hundred_batches(5_000) < calls_of_three_hundred_batches(400) + 20 * 5_000
 
 
 def test_the_same_generator_gives_the_same_pairs():
@@ -244,5 +244,6 @@ def test_twenty_thousand_texts_take_memory_in_proportion_to_their_number(kind):
         tracemalloc.stop()
         return size
 
-    assert peak(20_000) < 20 * max(peak(2_000), 1 << 20)
-    assert peak(20_000) < 32 << 20
+    large = peak(20_000)
+    assert large < 20 * max(peak(2_000), 1 << 20)
+    assert large < 32 << 20

@@ -90,10 +90,13 @@ def test_features_of_training_texts_are_those_of_the_same_texts_later(monkeypatc
     assert_array_equal(learned.toarray(), later.toarray())
 
 
-def test_training_takes_at_most_twice_the_memory_of_words_alone():
+@pytest.mark.parametrize(
+    ("vocabulary", "count"), [(1_000, 800), pytest.param(5_000, 2_000, marks=pytest.mark.nightly)]
+)
+def test_training_takes_at_most_twice_the_memory_of_words_alone(vocabulary, count):
     rng = np.random.default_rng(0)
-    words = np.array(["".join(rng.choice(list("etaoinshrdlu"), 3 + number % 7)) for number in range(5_000)])
-    texts = [" ".join(words[rng.zipf(1.1, 100) % len(words)]) for _ in range(2_000)]
+    words = np.array(["".join(rng.choice(list("etaoinshrdlu"), 3 + number % 7)) for number in range(vocabulary)])
+    texts = [" ".join(words[rng.zipf(1.1, 100) % len(words)]) for _ in range(count)]
     peaks = []
     for weight in (0.0, 0.7):
         tracemalloc.start()
