@@ -2,6 +2,7 @@
 
 With ``--each PAGE...`` each page is done in a folder and a process of its own, and what became of it is printed as
 JSON. The processes are forked, so that they have imported what this one has: tests run it by the fork server.
+``--cheaply PAGE...`` does the same with the commands that pages name for all runs but the nightly one.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _SHELL = set("|&;<>$`*?~#(){}")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"$`\\\\]*\"")
 
 
-def done_in_processes(pages: list[Path]) -> None:
+def done_in_processes(pages: list[Path], cheaply: bool = False) -> None:
     """Do each page in a process and an empty folder, and print the page, the exit status and the output."""
     top = Path.cwd()
     with command_server() if hasattr(os, "fork") else contextlib.nullcontext() as run_command:
@@ -40,14 +41,14 @@ def done_in_processes(pages: list[Path]) -> None:
             folder = top / str(number)
             folder.mkdir()
             with (top / f"{number}.txt").open("a+", encoding="utf-8") as output:
-                status = in_process(page, folder, output, run_command)
+                status = in_process(page, folder, output, run_command, cheaply)
                 output.seek(0)
                 outcome = {"page": str(page), "status": status, "output": output.read()}
             sys.stdout.write(json.dumps(outcome) + "\n")
             sys.stdout.flush()
 
 
-def in_process(page: Path, folder: Path, output: io.TextIOWrapper, run_command: Any) -> int:
+def in_process(page: Path, folder: Path, output: io.TextIOWrapper, run_command: Any, cheaply: bool) -> int:
     """Do a page in a process that is forked, or started where that is impossible; return its exit status."""
     if not hasattr(os, "fork"):
         command = [sys.executable, __file__, page]
@@ -59,7 +60,7 @@ def in_process(page: Path, folder: Path, output: io.TextIOWrapper, run_command: 
         os.chdir(folder)
         for stream in (1, 2):
             os.dup2(output.fileno(), stream)
-        main(page, functools.partial(run_command, output=Path(output.name)))
+        main(page, functools.partial(run_command, output=Path(output.name)), cheaply)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -69,7 +70,9 @@ def in_process(page: Path, folder: Path, output: io.TextIOWrapper, run_command: 
         os._exit(status)
 
 
-def main(page: Path, run_command: Callable[[list[str], Path], int] | None = None) -> None:
+def main(
+    page: Path, run_command: Callable[[list[str], Path], int] | None = None, cheaply: bool = False
+) -> None:
     """Do a page in the current folder; its own plugin is installed with ``pip install --target installed``."""
     installed = Path("installed").absolute()
     sys.path.insert(0, str(installed))
@@ -87,9 +90,10 @@ def main(page: Path, run_command: Callable[[list[str], Path], int] | None = None
             Path(block.title).parent.mkdir(parents=True, exist_ok=True)
             Path(block.title).write_text(block.content, encoding="utf-8")
         elif block.language == "bash":
-            commands = plain_commands(block.command)
+            command = block.cheaper_command if cheaply else block.command
+            commands = plain_commands(command)
             if not commands or run_command is None:
-                run_bash(block.command, surroundings)
+                run_bash(command, surroundings)
                 continue
             for arguments in commands:
                 if arguments[0] != "smalltext":
@@ -218,7 +222,7 @@ def run_python(block: Block, page: Path, namespace: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--each":
-        done_in_processes([Path(page) for page in sys.argv[2:]])
+    if sys.argv[1] in ("--each", "--cheaply"):
+        done_in_processes([Path(page) for page in sys.argv[2:]], cheaply=sys.argv[1] == "--cheaply")
     else:
         main(Path(sys.argv[1]))
