@@ -17,7 +17,7 @@ from security.opening import opened
 from smalltext_core import create_classifier
 from smalltext_testing.sample_data import training_texts
 
-SHORT = {"sklearn": 120, "kimcnn": 90, "transformers": 60, "setfit": 60, "embeddings": 60}
+SHORT = {"sklearn": 60, "kimcnn": 45, "transformers": 30, "setfit": 30, "embeddings": 30}
 """How many folders are damaged in the ordinary tests, by backend."""
 LONG = 1000
 _AT_ONCE = 400
