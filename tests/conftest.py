@@ -35,6 +35,19 @@ EXPENSIVE_CHECKS = {
 }
 """The checks that import a backend in a new process or train twenty times: three quarters of the kit's cost."""
 
+CHECKS_OF_ANY_LABELS = {
+    "check_classifiers_share_no_state",
+    "check_deepcopy_is_independent",
+    "check_failed_fit_keeps_the_model",
+    "check_global_random_state_is_not_read",
+    "check_second_fit_starts_from_scratch",
+    "check_unusual_texts_can_be_trained_on",
+}
+"""The checks that train anew and say nothing about labels, of which there are one or several a text."""
+
+_ROUNDS = 6
+"""How often the kit trains by default where that takes long."""
+
 
 def pytest_ignore_collect(collection_path):
     """Collect tests alone here; the doctests that run are those of the packages."""
@@ -73,14 +86,14 @@ def _refuse_addresses_in_names(items):
 
 
 def _mark_expensive_checks(items):
-    """Run the expensive checks of the conformance kit for the first factory of each file, and nightly for all."""
+    """Run such checks of the conformance kit for the first factory of each file, and nightly for all."""
     first = {}
     for item in items:
         check = item.callspec.params.get("check") if hasattr(item, "callspec") else None
         context = getattr(check, "context", None)
         if context is None or first.setdefault(item.path, context) is context:
             continue
-        if check.check.name in EXPENSIVE_CHECKS:
+        if check.check.name in EXPENSIVE_CHECKS | CHECKS_OF_ANY_LABELS:
             item.add_marker(pytest.mark.nightly)
 
 
@@ -154,6 +167,8 @@ def _report_skipped_browser_tests(terminalreporter):
 def pytest_configure(config):
     """Have hypothesis fail no test because a machine is slow, measure CPU seconds, and share the fork server."""
     cpu_times.register(config)
+    if not config.getoption("nightly"):
+        config.pluginmanager.register(_ForkedDoctests())
     if config.getoption("numprocesses", None) and hasattr(os, "fork"):
         sharing = contextlib.ExitStack()
         sharing.enter_context(fork_server.share())
@@ -195,17 +210,36 @@ def smalltext(monkeypatch, capsys):
     return run
 
 
+def _run_forked(command, *, env, timeout, **_):
+    done = fork_server.run(command[1:], env=env, timeout=timeout)
+    return subprocess.CompletedProcess(command, done.returncode, "", done.stderr.decode("utf-8", "replace"))
+
+
 @pytest.fixture
 def forked_checks(monkeypatch, pytestconfig):
     """Have the conformance kit fork the processes that it starts; nightly they are new, as for everybody else."""
-    if pytestconfig.getoption("nightly"):
-        return
+    if not pytestconfig.getoption("nightly"):
+        monkeypatch.setattr("smalltext_testing._saving.subprocess", SimpleNamespace(run=_run_forked))
 
-    def run(command, *, env, timeout, **_):
-        done = fork_server.run(command[1:], env=env, timeout=timeout)
-        return subprocess.CompletedProcess(command, done.returncode, "", done.stderr.decode("utf-8", "replace"))
 
-    monkeypatch.setattr("smalltext_testing._saving.subprocess", SimpleNamespace(run=run))
+class _ForkedDoctests:
+    """What `forked_checks` is for the doctests of the kit, which see no fixture of this file."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item):
+        if not isinstance(item, pytest.DoctestItem) or not item.name.startswith("smalltext_testing."):
+            return (yield)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setattr("smalltext_testing._saving.subprocess", SimpleNamespace(run=_run_forked))
+            return (yield)
+
+
+@pytest.fixture
+def fewer_rounds(monkeypatch, pytestconfig):
+    """Have the conformance kit train fewer times to see what is left in memory and on disk; nightly twenty times."""
+    if not pytestconfig.getoption("nightly"):
+        monkeypatch.setattr("smalltext_testing._training._ROUNDS", _ROUNDS)
+        monkeypatch.setattr("smalltext_testing._training._MEASURED_ROUNDS", range(_ROUNDS - 3, _ROUNDS + 1))
 
 
 @pytest.fixture

@@ -70,10 +70,10 @@ def in_words(text):
 
 @pytest.mark.usefixtures("forked_checks")
 def test_every_rule_is_printed_with_what_became_of_it(smalltext):
-    ended = smalltext("check", "sklearn", "--set", "class_weight=balanced", "--single-label")
+    ended = smalltext("check", "sklearn", "--set", "calibration=none", "--single-label")
     assert ended.code == 0, ended.out
     said = in_words(ended.out)
-    assert said.startswith("sklearn with class_weight='balanced', seed=1 The plugin passed plugin")
+    assert said.startswith("sklearn with calibration='none', seed=1 The plugin passed plugin")
     for check in (*plugin_checks(), *checks()):
         assert in_words(check.summary)[:60] in said
     assert "because: the problem is single-label" in said

@@ -63,7 +63,7 @@ def test_bad_input_is_told_in_one_line(smalltext, with_bad_input, tmp_path):
 
 @pytest.mark.parametrize(
     "with_bad_input",
-    ["predict", *[pytest.param(command, marks=pytest.mark.nightly) for command in ("evaluate", "train")]],
+    ["train", *[pytest.param(command, marks=pytest.mark.nightly) for command in ("evaluate", "predict")]],
     indirect=True,
 )
 def test_bad_input_in_a_real_process(new_process, with_bad_input, tmp_path):

@@ -31,8 +31,10 @@ def test_find_label_issues_finds_most_of_the_wrong_labels(news, spoiled):
     assert len(set(WRONG) & set(ranked[:10])) >= 5
 
 
-def test_clean_learning_trains_without_the_wrong_labels(news, spoiled):
-    learning = classification.CleanLearning(TextClassifier("sklearn", random_state=1), cv_n_folds=3, seed=0)
+@pytest.mark.parametrize("calibration", ["none", pytest.param("auto", marks=pytest.mark.nightly)])
+def test_clean_learning_trains_without_the_wrong_labels(news, spoiled, calibration):
+    classifier = TextClassifier("sklearn", random_state=1, calibration=calibration)
+    learning = classification.CleanLearning(classifier, cv_n_folds=3, seed=0)
     issues = learning.fit(np.array(news.pool), spoiled).get_label_issues()
     assert issues["is_label_issue"].to_numpy()[WRONG].sum() >= 5
     assert (learning.predict(news.test) == news.test_labels).mean() > 0.6

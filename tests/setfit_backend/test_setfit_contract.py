@@ -27,7 +27,7 @@ def factory(num_classes, multi_label, **parameters):
     ids=["single-label", "multi-label"],
 )
 @pytest.mark.filterwarnings("ignore:.* have more than .* tokens")
-@pytest.mark.usefixtures("forked_checks")
+@pytest.mark.usefixtures("forked_checks", "fewer_rounds")
 def test_setfit_keeps_the_rules(check):
     check()
 

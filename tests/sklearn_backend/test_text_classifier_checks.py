@@ -48,14 +48,25 @@ def _texts(rows):
     ]
 
 
-@parametrize_with_checks(
-    [WritesNumbersDown("sklearn")],
-    expected_failed_checks=lambda _: {
-        "check_sample_weight_equivalence_on_dense_data": "TF-IDF counts texts, not their weights."
-    },
-)
+def each_check_of(estimator):
+    return parametrize_with_checks(
+        [estimator],
+        expected_failed_checks=lambda _: {
+            "check_sample_weight_equivalence_on_dense_data": "TF-IDF counts texts, not their weights."
+        },
+    )
+
+
+@each_check_of(WritesNumbersDown("sklearn", calibration="none"))
 @pytest.mark.filterwarnings("ignore")
 def test_everything_else_holds_once_numbers_are_texts(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.nightly
+@each_check_of(WritesNumbersDown("sklearn"))
+@pytest.mark.filterwarnings("ignore")
+def test_everything_else_holds_with_all_defaults_once_numbers_are_texts(estimator, check):
     check(estimator)
 
 

@@ -23,7 +23,7 @@ def factory(num_classes, multi_label, **parameters):
     factory(3, multi_label=False), factory(2, multi_label=True), ids=["single-label", "multi-label"]
 )
 @pytest.mark.filterwarnings("ignore:.* have more than .* tokens")
-@pytest.mark.usefixtures("forked_checks")
+@pytest.mark.usefixtures("forked_checks", "fewer_rounds")
 def test_transformers_keeps_the_rules(check):
     check()
 
