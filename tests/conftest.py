@@ -236,7 +236,7 @@ class _ForkedDoctests:
 
 @pytest.fixture
 def fewer_rounds(monkeypatch, pytestconfig):
-    """Have the conformance kit train fewer times to see what is left in memory and on disk; nightly twenty times."""
+    """Have the kit train fewer times to see what is left in memory and on disk; nightly twenty times."""
     if not pytestconfig.getoption("nightly"):
         monkeypatch.setattr("smalltext_testing._training._ROUNDS", _ROUNDS)
         monkeypatch.setattr("smalltext_testing._training._MEASURED_ROUNDS", range(_ROUNDS - 3, _ROUNDS + 1))

@@ -11,7 +11,6 @@ import smalltext_core as st
 from smalltext_cli import predictions
 from smalltext_scale import workers
 
-
 PLUGIN = Path(__file__).parents[1] / "conformance_kit" / "counting_plugin"
 
 

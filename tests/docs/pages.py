@@ -4,8 +4,8 @@
 - ``python`` blocks run in one process; what ``print(...)  # this`` prints is compared with the comment.
 - ``bash`` blocks run in the folder that the last one ended in, and must end well.
 - A comment before a block can exempt it, ``<!-- not run: why -->``, or put a command in its place that a test can
-  run, ``<!-- run instead: command -->``, or a cheaper one for all runs but the nightly one, which runs what the page
-  says, ``<!-- run by default: command -->``.
+  run, ``<!-- run instead: command -->``, or a cheaper one for all runs but the nightly one, which does what the
+  page says, ``<!-- run by default: command -->``.
 """
 
 from __future__ import annotations

@@ -70,9 +70,7 @@ def in_process(page: Path, folder: Path, output: io.TextIOWrapper, run_command: 
         os._exit(status)
 
 
-def main(
-    page: Path, run_command: Callable[[list[str], Path], int] | None = None, cheaply: bool = False
-) -> None:
+def main(page: Path, run_command: Callable[[list[str], Path], int] | None = None, cheaply: bool = False) -> None:
     """Do a page in the current folder; its own plugin is installed with ``pip install --target installed``."""
     installed = Path("installed").absolute()
     sys.path.insert(0, str(installed))

@@ -50,8 +50,8 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 class Environment:
     """An environment and a folder to work in, away from the sources.
 
-    Where it `forks`, what `fork_python` and `fork_module` run has imported the libraries already, and forgotten those
-    that are not installed here; else it is a new process, as for everybody else.
+    Where it `forks`, what `fork_python` and `fork_module` run has imported the libraries already, and forgotten
+    those that are not installed here; else it is a new process, as for everybody else.
     """
 
     folder: Path
@@ -96,7 +96,9 @@ class Environment:
     def fork_python(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self._forked(code, *arguments) if self.forks else self.run_python(code, *arguments)
 
-    def fork_module(self, name: str, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def fork_module(
+        self, name: str, *arguments: str, folder: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         if not self.forks:
             return self.run_module(name, *arguments, folder=folder or self.folder)
         return self._forked(MODULE, name, *arguments, folder=folder)

@@ -120,7 +120,18 @@ def test_embeddings_trains_and_predicts_offline(embeddings_environment, tmp_path
     data, model, output = tmp_path / "reviews.csv", tmp_path / "model", tmp_path / "labelled.csv"
     data.write_text(REVIEWS, encoding="utf-8")
     for command in (
-        ("train", str(data), "-c", "embeddings", "--output", str(model), "--held-out", "0", "--set", "calibration=none"),
+        (
+            "train",
+            str(data),
+            "-c",
+            "embeddings",
+            "--output",
+            str(model),
+            "--held-out",
+            "0",
+            "--set",
+            "calibration=none",
+        ),
         ("predict", str(model), str(data), "--output", str(output)),
     ):
         result = embeddings_environment.fork_python(OFFLINE, *command)
