@@ -65,7 +65,8 @@ def mails(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(mails, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "model"
-    assert children.in_a_child(lambda: command("train", mails, "-c", "sklearn", "-o", folder))[0] == 0
+    training = ("train", mails, "-c", "sklearn", "-o", folder, "--held-out", 0, "--set", "calibration=none")
+    assert children.in_a_child(lambda: command(*training))[0] == 0
     return folder
 
 
@@ -109,7 +110,7 @@ def on_a_full_disk(disk, arguments):
 
 
 ARGUMENTS = {
-    "train": ["train", "{mails}", "-c", "sklearn", "-o", "{disk}/result"],
+    "train": ["train", "{mails}", "-c", "sklearn", "-o", "{disk}/result", "--set", "calibration=none"],
     "predict": ["predict", "{model}", "{mails}", "-o", "{disk}/result", "--output-format", "csv"],
     "predict parquet": ["predict", "{model}", "{mails}", "-o", "{disk}/result", "--output-format", "parquet"],
     "evaluate": ["evaluate", "{model}", "{mails}", "--report", "{disk}/result"],
