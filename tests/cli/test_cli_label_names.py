@@ -14,6 +14,9 @@ from smalltext_cli.data_checks import unify_spellings
 from smalltext_cli.readers import InvalidValueError, MissingLabelError, Reader, parse_label
 from smalltext_core.saving import read_manifest
 
+QUICK = ("-c", "sklearn", "--set", "calibration=none")
+"""A classifier that is trained once, not once more for each fold of a calibration."""
+
 SIX = ["buy now", "buy pills", "win money", "lunch please", "the report", "a meeting"]
 
 
@@ -80,7 +83,7 @@ def test_missing_and_infinite_labels_are_refused_with_place_and_count(smalltext,
     if ending == "jsonl":  # polars writes null for what JSON cannot hold
         rows = zip(SIX, labels, strict=True)
         path.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
-    ended = smalltext("train", path, "-c", "sklearn", "-o", tmp_path / "m")
+    ended = smalltext("train", path, *QUICK, "-o", tmp_path / "m")
     assert ended.code == 2
     assert said in ended.err
     assert not (tmp_path / "m").exists()
@@ -119,7 +122,7 @@ def test_a_number_is_one_class_in_every_format(smalltext, numbered, trained, pyt
     """By default one model reads all files, and the others one of each of the names that polars writes."""
     folder, paths = numbered
     model = folder / f"model-{trained}"
-    assert smalltext("train", paths[trained], "-c", "sklearn", "-o", model, "--held-out", 0).code == 0
+    assert smalltext("train", paths[trained], *QUICK, "-o", model, "--held-out", 0).code == 0
     every = trained == "texts.csv" or pytestconfig.getoption("nightly")
     for path in paths.values() if every else [paths["texts.csv"], paths["floats.csv"]]:
         assert evaluated(smalltext, model, path) == 1.0
@@ -129,7 +132,7 @@ def test_a_number_is_one_class_in_every_format(smalltext, numbered, trained, pyt
 def test_a_number_is_one_class_in_training_and_validation(smalltext, numbered, tmp_path, validation):
     _, paths = numbered
     ended = smalltext(
-        *("train", paths["texts.csv"], "-c", "sklearn", "-o", tmp_path / "m"),
+        *("train", paths["texts.csv"], *QUICK, "-o", tmp_path / "m"),
         *("--validation", paths[validation], "--json"),
     )
     assert ended.code == 0, ended.err
@@ -139,7 +142,7 @@ def test_a_number_is_one_class_in_training_and_validation(smalltext, numbered, t
 
 def test_two_spellings_of_one_number_in_a_file_are_one_class_and_it_is_said(smalltext, tmp_path):
     path = table(tmp_path, "a.csv", ["1", "1", "1.0", "2", "2.0", "2.0"])
-    ended = smalltext("train", path, "-c", "sklearn", "-o", tmp_path / "m", "--json")
+    ended = smalltext("train", path, *QUICK, "-o", tmp_path / "m", "--json")
     assert json.loads(ended.out)["data"]["classes"] == {"1": 3, "2": 3}
     assert "1 label '1.0' read as '1'" in ended.err
     assert "2 labels '2.0' read as '2'" in ended.err
@@ -155,10 +158,7 @@ def test_numbers_that_are_not_the_same_text_for_a_reason_stay_apart():
 def test_booleans_are_one_class_in_every_format(smalltext, tmp_path):
     truth = [True, True, True, False, False, False]
     model = tmp_path / "m"
-    assert (
-        smalltext("train", table(tmp_path, "a.jsonl", truth), "-c", "sklearn", "-o", model, "--held-out", 0).code
-        == 0
-    )
+    assert smalltext("train", table(tmp_path, "a.jsonl", truth), *QUICK, "-o", model, "--held-out", 0).code == 0
     assert read_manifest(model).label_names == ("false", "true")
     for name, labels in {"b.parquet": truth, "c.csv": truth, "pandas.csv": list(map(str, truth))}.items():
         ended = smalltext("evaluate", model, table(tmp_path, name, labels), "--json")
@@ -170,7 +170,7 @@ def test_booleans_are_one_class_in_every_format(smalltext, tmp_path):
 def test_white_space_and_decomposed_letters_make_no_other_class(smalltext, tmp_path, ending):
     path = table(tmp_path, f"a.{ending}", ["grün", "gru\u0308n ", "\u00a0grün", "rot", " rot", "rot\u2003"])
     model = tmp_path / "m"
-    assert smalltext("train", path, "-c", "sklearn", "-o", model, "--held-out", 0).code == 0
+    assert smalltext("train", path, *QUICK, "-o", model, "--held-out", 0).code == 0
     assert read_manifest(model).label_names == ("grün", "rot")
     assert json.loads(smalltext("evaluate", model, path, "--json").out)["accuracy"] == 1.0
 
@@ -188,7 +188,7 @@ def test_white_space_and_decomposed_letters_make_no_other_class(smalltext, tmp_p
 def test_names_that_look_alike_get_a_warning_that_shows_what_differs(smalltext, tmp_path, one, other, shown):
     path = table(tmp_path, "a.jsonl", [one, other, other, "ham", "ham", "ham"])
     model = tmp_path / "m"
-    for arguments in (("train", path, "-c", "sklearn", "-o", model), ("evaluate", model, path)):
+    for arguments in (("train", path, *QUICK, "-o", model), ("evaluate", model, path)):
         ended = smalltext(*arguments)
         assert ended.code == 0
         warning = next(
@@ -204,10 +204,10 @@ def test_an_unknown_name_that_looks_like_a_known_one_is_shown_with_what_differs(
     other = table(tmp_path, "b.jsonl", ["no\u00a0spam"] * 3 + ["ham"] * 3)
     model = tmp_path / "m"
     if command == "evaluate":
-        smalltext("train", path, "-c", "sklearn", "-o", model, "--held-out", 0)
+        smalltext("train", path, *QUICK, "-o", model, "--held-out", 0)
         ended = smalltext("evaluate", model, other)
     else:
-        ended = smalltext("train", path, "-c", "sklearn", "-o", model, "--validation", other)
+        ended = smalltext("train", path, *QUICK, "-o", model, "--validation", other)
     assert ended.code == 2
     assert "'no\\xa0spam' looks like 'no spam', but is a different name" in ended.err
 
@@ -216,7 +216,7 @@ def test_a_class_with_one_text_is_said_to_be_unscorable(smalltext, tmp_path):
     path = table(
         tmp_path, "a.csv", ["ham"] * 10 + ["spam"] * 10 + ["odd"], texts=[f"text {row}" for row in range(21)]
     )
-    ended = smalltext("train", path, "-c", "sklearn", "-o", tmp_path / "m")
+    ended = smalltext("train", path, *QUICK, "-o", tmp_path / "m")
     assert "classes with one text cannot be scored, since it is needed for training: 'odd'" in ended.err
 
 
@@ -224,14 +224,14 @@ def test_a_class_that_the_texts_to_score_on_lack_is_said(smalltext, tmp_path):
     path = table(tmp_path, "a.csv", ["ham"] * 3 + ["spam"] * 3)
     other = table(tmp_path, "b.csv", ["ham"] * 6)
     said = "classes that are not scored, since no text to score on has them: 'spam'"
-    ended = smalltext("train", path, "-c", "sklearn", "-o", tmp_path / "m", "--validation", other)
+    ended = smalltext("train", path, *QUICK, "-o", tmp_path / "m", "--validation", other)
     assert said in " ".join(ended.err.split())
     assert said in " ".join(smalltext("evaluate", tmp_path / "m", other).err.split())
 
 
 def test_names_that_may_mean_a_missing_label_or_several_are_said(smalltext, tmp_path):
     path = table(tmp_path, "a.csv", ["nan", '["a", "b"]', '["a"]', "a", "a", "a"])
-    ended = smalltext("train", path, "-c", "sklearn", "-o", tmp_path / "m")
+    ended = smalltext("train", path, *QUICK, "-o", tmp_path / "m")
     assert "a class is called 'nan' (1 text)" in ended.err
     assert '2 texts with a list for a label, such as \'["a"' in ended.err
     assert "pass --multi-label" in ended.err
@@ -239,18 +239,14 @@ def test_names_that_may_mean_a_missing_label_or_several_are_said(smalltext, tmp_
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])
 def test_a_separator_without_several_labels_is_refused(smalltext, mails, model, tmp_path, command):
-    start = (
-        ("train", mails, "-c", "sklearn", "-o", tmp_path / "m")
-        if command == "train"
-        else ("evaluate", model, mails)
-    )
+    start = ("train", mails, *QUICK, "-o", tmp_path / "m") if command == "train" else ("evaluate", model, mails)
     ended = smalltext(*start, "--separator", ";")
     assert ended.code == 2
     assert "--separator is for" in ended.err
 
 
 def test_an_empty_separator_is_refused(smalltext, tagged, tmp_path):
-    ended = smalltext("train", tagged, "-c", "sklearn", "-o", tmp_path / "m", "--multi-label", "--separator", "")
+    ended = smalltext("train", tagged, *QUICK, "-o", tmp_path / "m", "--multi-label", "--separator", "")
     assert ended.code == 2
     assert "--separator: it is empty" in ended.err
 
@@ -258,7 +254,7 @@ def test_an_empty_separator_is_refused(smalltext, tagged, tmp_path):
 def test_tables_and_report_show_what_names_differ_in(smalltext, tmp_path):
     path = table(tmp_path, "a.jsonl", ["no spam"] * 3 + ["no\u00a0spam"] * 2 + ["no\nspam"])
     model, report = tmp_path / "m", tmp_path / "report.html"
-    ended = smalltext("train", path, "-c", "sklearn", "-o", model, "--held-out", 0)
+    ended = smalltext("train", path, *QUICK, "-o", model, "--held-out", 0)
     assert all(name in ended.err for name in ("no spam", "no\\xa0spam", "no\\nspam"))
     ended = smalltext("evaluate", model, path, "--report", report)
     page = report.read_text("utf-8")
