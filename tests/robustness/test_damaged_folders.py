@@ -17,7 +17,7 @@ from security.opening import opened
 from smalltext_core import create_classifier
 from smalltext_testing.sample_data import training_texts
 
-SHORT = {"sklearn": 60, "kimcnn": 45, "transformers": 30, "setfit": 30, "embeddings": 30}
+SHORT = {"sklearn": 80, "kimcnn": 60, "transformers": 40, "setfit": 40, "embeddings": 40}
 """How many folders are damaged in the ordinary tests, by backend."""
 LONG = 1000
 _AT_ONCE = 400
