@@ -7,11 +7,11 @@ OWN_FORM = "tuples of tensors and labels | `x` and `y` as for every dataset"
 NETWORK = (
     "is built from its embedding matrix: `KimCNN(embedding_matrix, num_classes, ...)`, everything else by keyword"
 )
-STEPS = "Internal steps that were public there do not exist"
+STEPS = "Internal methods that were public there do not exist"
 TO_TEXTS = "`data`, `vocab`, `to`, `INDEX_TEXT`, `INDEX_MASK`, `INDEX_LABEL`, `NO_LABEL` | `x`, `vocabulary`"
-BAR = "`pbar` of `embed` comes by position too | it is keyword-only"
+BAR = "`pbar` of `embed` can also be passed by position | it is keyword-only"
 LABELS = "`list_to_csr(label_list, shape, dtype)` | `list_to_csr(labels, shape)` works"
-SELECTION = "immutable defaults of the same content; `metrics` are listed in another order, which has no effect"
+SELECTION = "immutable defaults with the same content; `metrics` are listed in another order, which has no effect"
 
 ALL_METRICS = "Metric(val_loss), Metric(val_acc), Metric(train_loss), Metric(train_acc)"
 OUR_METRICS = "Metric(train_loss), Metric(train_acc), Metric(val_loss), Metric(val_acc)"
@@ -24,7 +24,7 @@ DIFFERENCES = {
     "KimCNN(embed_dim) is missing": "`vocabulary_size` and `embed_dim` are the matrix's shape",
     "KimCNN(embedding_matrix=None) is required here": NETWORK,
     "KimCNN(freeze_embedding_layer) is missing": "`freeze_embedding_layer` is `static`",
-    "KimCNN(kernel_heights=[3, 4, 5]) is (3, 4, 5) here": "`(3, 4, 5)` where `[3, 4, 5]` was",
+    "KimCNN(kernel_heights=[3, 4, 5]) is (3, 4, 5) here": "`(3, 4, 5)` instead of `[3, 4, 5]`",
     "KimCNN(kernel_heights) is keyword-only": NETWORK,
     "KimCNN(max_seq_length) is missing": "`max_seq_length` is `max_seq_len`",
     "KimCNN(num_classes=2) is required here": NETWORK,
@@ -32,11 +32,11 @@ DIFFERENCES = {
     "KimCNN(padding_idx) is keyword-only": NETWORK,
     "KimCNN(vocabulary_size) is missing": "`vocabulary_size` and `embed_dim` are the matrix's shape",
     "KimCNN.forward(x) is called ids": "its `forward` takes `ids`, not `x`",
-    "KimCNNClassifier(kernel_heights=[3, 4, 5]) is (3, 4, 5) here": ("`(3, 4, 5)` where `[3, 4, 5]` was"),
+    "KimCNNClassifier(kernel_heights=[3, 4, 5]) is (3, 4, 5) here": ("`(3, 4, 5)` instead of `[3, 4, 5]`"),
     "KimCNNClassifier.EMBEDDING_METHOD_GRADIENT is missing": "`EMBEDDING_METHOD_GRADIENT` are the strings",
     "KimCNNClassifier.EMBEDDING_METHOD_POOLED is missing": "`EMBEDDING_METHOD_POOLED` and",
     "KimCNNClassifier.create_embedding is missing": STEPS,
-    "KimCNNClassifier.embed(module_selector) is missing": "`module_selector` is not taken",
+    "KimCNNClassifier.embed(module_selector) is missing": "`module_selector` is not accepted",
     "KimCNNClassifier.embed(pbar) is keyword-only": BAR,
     "KimCNNClassifier.get_best_and_softmax is missing": STEPS,
     "KimCNNClassifier.initialize_class_weights is missing": STEPS,
@@ -56,7 +56,7 @@ DIFFERENCES = {
     "NoopModelSelection.add_model(fields={}) is None here": SHARED,
     "NoopModelSelection.add_model(step) is missing": "`NoopModelSelection.add_model` | takes no `step`",
     "PytorchTextClassificationDataset(data) is called x": OWN_FORM,
-    "PytorchTextClassificationDataset(multi_label) is missing": "`y` says whether it is multi-label",
+    "PytorchTextClassificationDataset(multi_label) is missing": "`y` determines whether it is multi-label",
     "PytorchTextClassificationDataset(vocab) is called y": "`vocabulary=` by keyword",
     "PytorchTextClassificationDataset.INDEX_LABEL is missing": TO_TEXTS,
     "PytorchTextClassificationDataset.INDEX_TEXT is missing": TO_TEXTS,
@@ -79,7 +79,7 @@ DIFFERENCES = {
     "TextDataset.from_arrays is missing": "`TextDataset.from_arrays(",
     "TextDataset.x cannot be set": "`x` cannot be set",
     "TransformerBasedClassification(cache_dir='.active_learning_lib_cache/') is None here": (
-        "`cache_dir` | None, the cache of transformers, where `'.active_learning_lib_cache/'` was"
+        "`cache_dir` | None, the cache of transformers, instead of `'.active_learning_lib_cache/'`"
     ),
     "TransformerBasedClassification.EMBEDDING_METHOD_AVG is missing": "`EMBEDDING_METHOD_AVG`",
     "TransformerBasedClassification.EMBEDDING_METHOD_CLS_TOKEN is missing": "`EMBEDDING_METHOD_CLS_TOKEN`",
@@ -89,7 +89,7 @@ DIFFERENCES = {
     "TransformerBasedClassification.sum_up_accuracy_ is missing": "`sum_up_accuracy_`",
     "TransformerBasedClassificationFactory(kwargs={}) is None here": SHARED,
     "TransformersDataset(data) is called x": OWN_FORM,
-    "TransformersDataset(multi_label) is called y": "`y` says whether it is multi-label",
+    "TransformersDataset(multi_label) is called y": "`y` determines whether it is multi-label",
     "TransformersDataset.INDEX_LABEL is missing": TO_TEXTS,
     "TransformersDataset.INDEX_MASK is missing": TO_TEXTS,
     "TransformersDataset.INDEX_TEXT is missing": TO_TEXTS,

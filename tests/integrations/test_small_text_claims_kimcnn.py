@@ -42,7 +42,7 @@ def test_what_is_learned_with_the_default_optimizer():
 
 def test_the_last_window():
     assert says(
-        "the last window of words counts too; there it never does, and a length close to a kernel height fails"
+        "the last window of words is used too; there it never is, and a length close to a kernel height fails"
     )
     with pytest.raises(RuntimeError):
         kimcnn(max_seq_len=5).fit(of_words())

@@ -72,7 +72,7 @@ def test_an_optimizer_without_a_scheduler(fitted):
 
 
 def test_padding_in_embeddings(fitted):
-    assert says('`embed(embedding_method="avg")` averages padding, too, there')
+    assert says('`embed(embedding_method="avg")` includes padding in the average there')
     short, long = (fitted[0].embed(their_texts(length), pbar=None) for length in (24, 60))
     assert np.abs(short - long).max() > 0.01
 
