@@ -1,10 +1,10 @@
 """Every backend by name, with no further setting, on small samples of the corpora.
 
-Five samples of 8 and of 64 texts of each class, tested on balanced texts, and of 500 at natural rates, tested at
+Five samples of 8 and of 64 texts of each class, tested on balanced texts, and of 500 at natural class frequencies, tested at
 natural rates; three where fine-tuning takes minutes. `embeddings` has its default encoder, the multilingual
 Universal Sentence Encoder, and two others: MiniLM and what model2vec distills from it. Beside the backends: the
 frozen sentence transformer that `setfit` and `transformers` start from, and bare TF-IDF, each with logistic
-regression. The last part has several labels a text. A quick look takes three of the corpora, and two samples.
+regression. The last part has several labels per text. A quick look takes three of the corpora, and two samples.
 
 To measure again after a change, remove ``.benchmarks/small-data/measurements.jsonl``, or the lines in question.
 """
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from study import Group, Measurement, Study
 
 CORPORA = ("products", "election", "reviews", "tweets", "editorials", "spam", "news", "r8", "newsgroups")
-SIZES = {8: "8 a class", 64: "64 a class", 500: "500 at natural rates"}
+SIZES = {8: "8 per class", 64: "64 per class", 500: "500 at natural class frequencies"}
 METHODS = (
     *("TF-IDF", "sklearn", "embeddings", "embeddings, MiniLM", "embeddings, distilled", "frozen encoder"),
     *("setfit", "transformers", "kimcnn"),
@@ -108,7 +108,7 @@ def _multi_label(cells: Cells) -> str:
     }
     found = {method: cells.get((MULTI_LABEL, MULTI_LABEL_SIZE, method), []) for method in MULTI_LABEL_METHODS}
     rows = [[method, *(_mean(cell, measure) for measure in columns)] for method, cell in found.items() if cell]
-    return _table("Several labels a text", columns.values(), rows)
+    return _table("Several labels per text", columns.values(), rows)
 
 
 def _mean(cell: Sequence[Measurement], measure: str) -> str:
