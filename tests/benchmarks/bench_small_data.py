@@ -3,8 +3,9 @@
 Five samples of 8 and of 64 texts per class, tested on balanced texts, and of 500 texts, with natural class
 frequencies in training and testing; three samples if fine-tuning takes minutes. `embeddings` has its default
 encoder, the multilingual Universal Sentence Encoder, and two others: MiniLM and a model that model2vec distilled
-from it. Beside the backends: the frozen sentence transformer that `setfit` and `transformers` start from, and bare TF-IDF, each with logistic
-regression. The last part has several labels per text. A quick look takes three of the corpora, and two samples.
+from it. Beside the backends: the frozen sentence transformer that `setfit` and `transformers` start from, and bare
+TF-IDF, each with logistic regression. The last part has several labels per text. A quick look takes three of the
+corpora, and two samples.
 
 To measure again after a change, remove ``.benchmarks/small-data/measurements.jsonl``, or the lines in question.
 """
