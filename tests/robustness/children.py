@@ -23,18 +23,28 @@ def in_a_child(work: Callable[[], Any]) -> Any:
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
-        signal.alarm(PATIENCE)
-        try:
-            answer = work()
-        except BaseException as error:
-            answer = error
-        os.write(write_end, pickle.dumps(answer))
-        os._exit(0)
+        try:  # whatever happens, the child must not go on with the tests of its parent
+            signal.alarm(PATIENCE)
+            os.write(write_end, _outcome(work))
+        finally:
+            os._exit(0)
     os.close(write_end)
     with os.fdopen(read_end, "rb") as pipe:
         answer = pipe.read()
     assert os.waitpid(child, 0)[1] == 0, "the child was killed"
     return pickle.loads(answer)
+
+
+def _outcome(work: Callable[[], Any]) -> bytes:
+    """Return what a function returns, or raises, as a pickle; an AssertionError in place of what has none."""
+    try:
+        answer = work()
+    except BaseException as error:
+        answer = error
+    try:
+        return pickle.dumps(answer)
+    except Exception as error:
+        return pickle.dumps(AssertionError(f"{answer!r} cannot be pickled: {error!r}"))
 
 
 def limit_files(size: int) -> None:

@@ -52,7 +52,7 @@ __all__ = [
     "save_with_files",
 ]
 
-_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+_OS_ERROR = re.compile(r"(?:\(os error |Os \{ code: )(\d+)")
 """The format in which libraries written in Rust report errors of the operating system."""
 
 _staged: ContextVar[Path | None] = ContextVar("staged", default=None)
