@@ -193,16 +193,18 @@ class Ended:
 def smalltext(monkeypatch, capsys):
     """Return a function that runs the command `smalltext` in this process, and returns how it ended."""
     from smalltext_cli import app
+    from smalltext_cli.console import ending_signals
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["smalltext", *map(str, arguments)])
-        handler, shown = signal.getsignal(signal.SIGTERM), warnings.showwarning
+        handlers, shown = {one: signal.getsignal(one) for one in ending_signals()}, warnings.showwarning
         capsys.readouterr()
         try:
             with pytest.raises(SystemExit) as end:
                 app.main()
         finally:
-            signal.signal(signal.SIGTERM, handler)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
             warnings.showwarning = shown
         out, err = capsys.readouterr()
         return Ended(int(end.value.code or 0), out, err)

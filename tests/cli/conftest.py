@@ -15,6 +15,7 @@ import pytest
 
 import fork_server
 from smalltext_cli import app
+from smalltext_cli.console import ending_signals
 
 VOCABULARY = {
     "spam": ["buy", "cheap", "pills", "now", "win", "money", "free", "offer"],
@@ -38,12 +39,13 @@ def in_a_new_process(
 
 def run_here(*arguments: object) -> None:
     """Run the command in this process, for fixtures; it must succeed."""
-    handler, shown = signal.getsignal(signal.SIGTERM), warnings.showwarning
+    handlers, shown = {one: signal.getsignal(one) for one in ending_signals()}, warnings.showwarning
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["smalltext", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
             app.main()
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     warnings.showwarning = shown
     assert not end.value.code
 

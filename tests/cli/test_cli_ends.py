@@ -6,12 +6,14 @@ import json
 import os
 import re
 import shutil
+import signal
 from importlib.metadata import version
 
 import pytest
 
 import smalltext_core as st
 from smalltext_cli import __version__
+from smalltext_cli.console import ending_signals
 
 
 def lines(ended):
@@ -158,6 +160,19 @@ def test_a_mistake_of_a_plugin_is_one_line_and_a_traceback_on_request(process, m
     )
     assert b"Traceback" not in ended.stderr
     assert b"Traceback" in process(*arguments, env={**environment, "SMALLTEXT_TRACEBACK": "1"}).stderr
+
+
+def test_a_closed_terminal_ends_the_command_unless_nohup_started_it(monkeypatch):
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        assert ending_signals() == [signal.SIGTERM, signal.SIGHUP]
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        assert ending_signals() == [signal.SIGTERM]
+        monkeypatch.delattr(signal, "SIGHUP")  # as on Windows
+        assert ending_signals() == [signal.SIGTERM]
+    finally:
+        monkeypatch.undo()
+        signal.signal(signal.SIGHUP, former)
 
 
 def test_version_and_help(smalltext):

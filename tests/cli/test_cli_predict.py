@@ -161,6 +161,7 @@ def test_a_broken_line_far_down_leaves_the_former_output_and_nothing_else(
     [
         (signal.SIGINT, "csv"),
         (signal.SIGTERM, "parquet"),
+        (signal.SIGHUP, "csv"),
         pytest.param(signal.SIGINT, "parquet", marks=pytest.mark.nightly),
         pytest.param(signal.SIGTERM, "csv", marks=pytest.mark.nightly),
     ],

@@ -166,7 +166,8 @@ def test_another_host_is_refused(service):
     assert b"--allowed-host" in answer
 
 
-def test_sigterm_finishes_what_was_accepted_and_logs_no_text(model):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_finish_what_was_accepted_and_log_no_text(model, number):
     service = Service(model, "--verbose", "--batch-size", 1)
     idle = service.connection()
     idle.connect()
@@ -175,7 +176,7 @@ def test_sigterm_finishes_what_was_accepted_and_logs_no_text(model):
     waiting = [service.sent("lunch tomorrow") for _ in range(3)]
     while b"smalltext_requests_in_progress 4" not in metrics(service):
         pass
-    service.process.send_signal(signal.SIGTERM)
+    service.process.send_signal(number)
     while not service.refuses():
         pass
     service.process.stdin.write(b"go on\n")

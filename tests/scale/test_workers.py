@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -36,6 +38,15 @@ def test_an_infinite_stream_is_read_two_batches_a_process_ahead():
 
 def test_no_texts_give_no_predictions():
     assert list(predict_in_processes([lengths], [])) == []
+
+
+def test_ctrl_c_reaches_no_process_not_even_one_that_is_starting():
+    def interrupted():
+        for process in multiprocessing.active_children():
+            os.kill(process.pid, signal.SIGINT)
+        yield ["a"]
+
+    assert [texts for texts, _ in predict_in_processes([lengths] * 2, interrupted())] == [["a"]]
 
 
 @pytest.mark.parametrize(

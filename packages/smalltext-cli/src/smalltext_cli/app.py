@@ -32,7 +32,13 @@ from smalltext_cli.commands.serve import serve
 from smalltext_cli.commands.simulate import simulate
 from smalltext_cli.commands.suggest import suggest
 from smalltext_cli.commands.train import train
-from smalltext_cli.console import check_one_process, kept_if_interrupted, launched_processes, process_number
+from smalltext_cli.console import (
+    check_one_process,
+    ending_signals,
+    kept_if_interrupted,
+    launched_processes,
+    process_number,
+)
 from smalltext_core import classifiers, plugins
 from smalltext_core.errors import SmallTextError
 from smalltext_core.messages import one_line, printable
@@ -156,7 +162,8 @@ def _common(
 def main() -> None:
     """Run the command; errors that the user can fix end with exit code 2 and one line on standard error."""
     _write_utf8(sys.stdout)
-    signal.signal(signal.SIGTERM, _leave)
+    for number in ending_signals():
+        signal.signal(number, _leave)
     warnings.showwarning = _show_warning
     try:
         code = app(standalone_mode=False, prog_name="smalltext")

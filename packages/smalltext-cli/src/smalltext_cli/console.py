@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -81,6 +82,17 @@ def missing_column(
         f"{advice}{hint}Name another column with {option}.",
         column,
     )
+
+
+def ending_signals() -> list[signal.Signals]:
+    """Return the signals, besides Ctrl-C, that end the command: SIGTERM, and SIGHUP of a terminal that is closed.
+
+    SIGHUP is left out where the system has none, and where it is ignored, as nohup has it.
+    """
+    hang_up = getattr(signal, "SIGHUP", None)
+    if hang_up is None or signal.getsignal(hang_up) is signal.SIG_IGN:
+        return [signal.SIGTERM]
+    return [signal.SIGTERM, hang_up]
 
 
 @contextmanager

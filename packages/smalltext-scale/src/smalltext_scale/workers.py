@@ -151,7 +151,7 @@ def _started(predictors: Sequence[Predict]) -> list[_Worker]:
     spawning = multiprocessing.get_context("spawn")
     workers = []
     threads = max(1, (os.cpu_count() or 1) // len(predictors))
-    with _threads_of_children(threads):
+    with _threads_of_children(threads), _interrupts_held_back():
         for number, predict in enumerate(predictors, start=1):
             here, there = spawning.Pipe()
             process = spawning.Process(target=_work, args=(there, pickle.dumps(predict)), daemon=True)
@@ -176,6 +176,22 @@ def _threads_of_children(threads: int) -> Iterator[None]:
     finally:
         for name in _THREADS:
             os.environ.pop(name, None)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait, and never reach processes that are started meanwhile, where the system supports it.
+
+    They would end with a traceback while they import modules, which is before `_work` can ignore it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _send(worker: _Worker, number: int, batch: list[str]) -> None:

@@ -13,7 +13,7 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
-from smalltext_cli.console import UsageError
+from smalltext_cli.console import UsageError, ending_signals
 
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75
@@ -56,7 +56,7 @@ def url_of(listener: socket.socket) -> str:
 
 
 def run(app: Starlette, listener: socket.socket, *, seconds: float) -> None:
-    """Serve until SIGTERM or SIGINT, and then finish accepted requests for at most the given seconds.
+    """Serve until SIGTERM, SIGHUP or SIGINT, then finish accepted requests for at most the given seconds.
 
     A second SIGINT ends the server immediately.
     """
@@ -85,7 +85,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._end) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._end) for number in (signal.SIGINT, *ending_signals())}
         try:
             yield
         finally:
