@@ -10,6 +10,7 @@ CLASSES = {
     "counting": "counting_classifier:CountingClassifier",
     "counting-online": "wrong_classifiers:LoadsFromTheNetwork",
     "counting-trusting": "wrong_classifiers:LoadsWithoutLooking",
+    "counting-drawing": "wrong_classifiers:DrawsWhenLoading",
     "counting-forgetful": "wrong_classifiers:ForgetsNamesOnLoading",
 }
 

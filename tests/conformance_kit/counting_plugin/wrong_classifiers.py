@@ -206,6 +206,37 @@ class DrawsWhenPredicting(CountingClassifier):
         return super().batch(texts)
 
 
+class SeedsWhenItIsMade(CountingClassifier):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        random.seed(self.seed)
+
+
+class DrawsWhenSaving(CountingClassifier):
+    def write(self, folder):
+        random.random()
+        super().write(folder)
+
+
+class DrawsWhenEmbedding(CountingClassifier):
+    def embed(self, data_set):
+        return np.random.random((len(data_set), 2))  # noqa: NPY002
+
+
+class DrawsWhenValidating(CountingClassifier):
+    def validate(self, data_set):
+        return random.random()
+
+
+class DrawsWhenLoading(CountingClassifier):
+    registered_name = "counting-drawing"
+
+    @classmethod
+    def load(cls, folder):
+        random.random()
+        return super().load(folder)
+
+
 # Bad input
 
 
@@ -493,6 +524,13 @@ class ForgetsToSortBack(CountingClassifier):
         return super().probabilities(sorted(texts, key=len))
 
 
+class MixesUpLaterBatches(CountingClassifier):
+    def probabilities(self, texts):
+        proba = super().probabilities(texts)
+        proba[64:] = proba[64:][::-1]
+        return proba
+
+
 class DividesByBatchSize(CountingClassifier):
     def score(self, words):
         return super().score(words) / self.mini_batch_size
@@ -584,6 +622,37 @@ class LearnsWhenItIsAsked(CountingClassifier):
     def probabilities(self, texts):
         self.model = self.later()
         return super().probabilities(texts)
+
+
+class CleansTextsInPlace(CountingClassifier):
+    def learn(self, train_set, weights, rng):
+        train_set.x[:] = [text.strip().lower() for text in train_set.x]
+        return super().learn(train_set, weights, rng)
+
+
+class CleansTextsWhenPredicting(CountingClassifier):
+    def probabilities(self, texts):
+        texts[:] = [text.strip().lower() for text in texts]
+        return super().probabilities(texts)
+
+
+class SortsTheTrainingSet(CountingClassifier):
+    def fit(self, train_set, weights=None):
+        super().fit(train_set, weights)
+        train_set.y = train_set.y[np.argsort(train_set.x)]
+        return self
+
+
+class WritesItsAnswersIntoTheDataset(CountingClassifier):
+    def predict(self, data_set, return_proba=False):
+        data_set.y = super().predict(data_set)
+        return super().predict(data_set, return_proba)
+
+
+class CleansTextsWhenEmbedding(CountingClassifier):
+    def embed(self, data_set):
+        data_set.x[:] = [text.lower() for text in data_set.x]
+        return np.zeros((len(data_set), 2))
 
 
 class WritesIntoWeights(CountingClassifier):

@@ -178,12 +178,22 @@ class CheckContext:
         given = self.attribute("multi_label_threshold") if chosen is None else chosen
         return np.array(0.5 if given is None or isinstance(given, str) else given, dtype=np.float32)
 
-    @cached_property
+    @property
     def train_set(self) -> TextDataset:
-        return training_texts(self.num_classes, self.multi_label)
+        """The texts to train on: a new dataset each time, since a faulty classifier may change what it gets."""
+        return self._train_set.clone()
 
     @cached_property
+    def _train_set(self) -> TextDataset:
+        return training_texts(self.num_classes, self.multi_label)
+
+    @property
     def texts(self) -> TextDataset:
+        """Texts without labels to predict: a new dataset each time."""
+        return self._texts.clone()
+
+    @cached_property
+    def _texts(self) -> TextDataset:
         return unseen_texts(self.num_classes)
 
     @cached_property

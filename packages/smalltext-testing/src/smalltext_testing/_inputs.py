@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from smalltext_core import LABEL_IGNORED, LABEL_UNLABELED, TextDataset, csr_to_list
-from smalltext_core.errors import NotFittedError, SmallTextError
+from smalltext_core.errors import NotFittedError, SmallTextError, UnsupportedError
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_testing._check import BrokenRuleError, attempt, expect, expect_error, expect_same_bits, rule
 from smalltext_testing._context import CheckContext
@@ -34,8 +34,7 @@ def _expect_refusal(
 def _with_first_label(context: CheckContext, label: Any, num_classes: int | None = None) -> TextDataset:
     """Return the training set with another label, or marker, of its first text."""
     y = context.train_set.y
-    rows = csr_to_list(y) if is_multi_label(y) else y.tolist()
-    return TextDataset(context.train_set.x, context.labels([label, *rows[1:]], num_classes))
+    return TextDataset(context.train_set.x, context.labels([label, *_as_rows(y)[1:]], num_classes))
 
 
 @rule(7)
@@ -170,6 +169,11 @@ def check_failed_fit_keeps_the_model(context: CheckContext) -> None:
         before = after
 
 
+def _as_rows(y: Labels) -> list[Any]:
+    """Return labels as lists, which can be compared."""
+    return csr_to_list(y) if is_multi_label(y) else y.tolist()
+
+
 def _overwrite(y: Labels) -> None:
     """Try to change labels in place, as a caller may who does not know that they are read-only."""
     with suppress(ValueError), warnings.catch_warnings():
@@ -214,6 +218,29 @@ def check_dataset_changed_after_training_does_not_matter(context: CheckContext) 
     dataset.y = context.opposite_labels
     dataset.x[:] = ["something else entirely"] * len(dataset)
     expect_same_bits(classifier.predict_proba(context.texts), before, "other probabilities after it")
+
+
+@rule(7)
+def check_datasets_are_not_changed(context: CheckContext) -> None:
+    """Training and predicting leave the texts and the labels of a dataset as they are.
+
+    Why: The caller goes on with them: an active learner with its pool, a comparison with the next classifier.
+    What to do: work on copies, such as `[text.lower() for text in data_set.x]`, and set no attribute of a dataset.
+    """
+    texts = [f" {text.title()} " for text in context.train_set.x]  # which a clean-up would change
+    classifier = context.new()
+    for name in ("fit", "predict", "predict_proba", "embed", "validate"):
+        method = getattr(classifier, name, None)
+        if method is None:
+            continue
+        y = context.train_set.y if name == "fit" else context.opposite_labels  # other ones than are predicted
+        dataset = TextDataset(texts, y, label_names=context.train_set.label_names)
+        _, error = attempt(method, dataset)
+        if error is not None and not isinstance(error, UnsupportedError):
+            raise error
+        same = _as_rows(dataset.y) == _as_rows(y)
+        changed = [*(["texts"] if dataset.x != texts else []), *([] if same else ["labels"])]
+        expect(not changed, seen=f"{name} changed the {' and the '.join(changed)}", expected="the same dataset")
 
 
 @rule(7)

@@ -15,6 +15,8 @@ from smalltext_testing._probabilities import expect_probabilities
 from smalltext_testing.sample_data import joined, unusual_texts
 
 _ROUNDING = 1e-5
+_COPIES = 12
+"""Of each text, where there are to be several batches: usual ones have up to 128 texts."""
 
 
 def _expect_labels(labels: Any, count: int, context: CheckContext, what: str) -> None:
@@ -205,15 +207,15 @@ def check_results_come_back_in_order(context: CheckContext) -> None:
     """Each row of the result belongs to the text at the same position, in whatever order texts are given.
 
     Why: Texts are sorted by length to save padding; without restoring the order each gets another one's result.
-    What to do: keep the permutation, and write results to `result[order]`.
+    What to do: keep the permutation, and write results to `result[order]`; look also at how batches are joined.
     """
     count = len(context.texts)
-    order = np.random.default_rng(0).permutation(count)
-    for rows in (order, np.arange(count)[::-1]):
+    rng = np.random.default_rng(0)
+    for rows in (rng.permutation(count), np.arange(count)[::-1], rng.permutation(count * _COPIES) % count):
         proba = context.fitted.predict_proba(TextDataset([context.texts.x[row] for row in rows]))
-        back = np.empty_like(proba)
-        back[rows] = proba
-        _expect_close(back, context, "in another order")
+        what = "in another order" if len(rows) == count else f"among {len(rows)} texts in another order"
+        for places in np.argsort(rows, kind="stable").reshape(count, -1).T:
+            _expect_close(proba[places], context, what)
 
 
 @rule(11)

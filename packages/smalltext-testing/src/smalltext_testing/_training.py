@@ -8,13 +8,14 @@ import inspect
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from smalltext_core import load
 from smalltext_testing._check import (
     NotApplicableError,
     attempt,
@@ -151,18 +152,28 @@ def check_global_random_state_is_not_read(context: CheckContext) -> None:
 
 @rule(6)
 def check_global_random_state_is_not_changed(context: CheckContext) -> None:
-    """Training and predicting do not change the global random state of Python, numpy and torch.
+    """No method changes the global random state of Python, numpy and torch, nor does making a classifier.
 
     Why: The caller's random numbers must not depend on whether a classifier was trained in between.
-    What to do: use separate generators; if a library uses the global state, restore it in a `finally`.
+    What to do: use separate generators; if a library uses the global state, restore it in a `finally`. Look also
+    at networks that are created with random weights before those of a saved model are read.
     """
-    fitted = context.fitted
+    fitted, folder = context.fitted, context.path("random-state")
     changes = {"fit": context.training.changed_generators}
-    with global_seed(1):
-        before = global_random_state()
-        fitted.predict(context.texts)
-        fitted.predict_proba(context.texts)
-        changes["predict or predict_proba"] = changed_generators(before)
+    calls: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+        "the factory's new": (context.new, ()),
+        "predict": (fitted.predict, (context.texts,)),
+        "predict_proba": (fitted.predict_proba, (context.texts,)),
+    }
+    optional = {"embed": (context.texts,), "validate": (context.train_set,), "save": (folder,)}
+    calls |= {name: (getattr(fitted, name), of) for name, of in optional.items() if hasattr(fitted, name)}
+    if "save" in calls:
+        calls["load"] = (load, (folder,))
+    for method, (call, of) in calls.items():
+        with global_seed(1):
+            before = global_random_state()
+            attempt(call, *of)  # whether it fails is what the other checks are about
+            changes[method] = changed_generators(before)
     for method, changed in changes.items():
         expect(not changed, seen=f"{method} changed the state of {', '.join(changed)}", expected="the same state")
 
