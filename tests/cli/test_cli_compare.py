@@ -18,8 +18,14 @@ from tests.cli.tally_plugin import KILL_AT, LOG
 
 import smalltext_core as st
 from smalltext_cli.commands.demo import articles
+from smalltext_cli.compare.measuring import cpu_seconds, timed
 
 FAILING = "killed,outofmemory,exits,refuses"
+
+
+def test_the_cpu_time_of_a_short_training_is_not_rounded_to_nothing():
+    spent = [timed(lambda: sum(range(20_000)), cpu_seconds)[1] for _ in range(20)]
+    assert all(0 < seconds < 0.5 for seconds in spent)
 
 
 @pytest.fixture(scope="module")
