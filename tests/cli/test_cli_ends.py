@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 from importlib.metadata import version
 
 import pytest
@@ -173,6 +175,24 @@ def test_a_closed_terminal_ends_the_command_unless_nohup_started_it(monkeypatch)
     finally:
         monkeypatch.undo()
         signal.signal(signal.SIGHUP, former)
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code"),
+    [
+        ("<&-", "predict {model} - --format csv -o {folder}/out.csv", 2),
+        (">&-", "predict {model} {mails} --output-format jsonl", 0),
+        (">&-", "info {model} --json", 0),
+        ("2>&-", "predict {model} {folder}/nowhere.csv -o {folder}/out.csv", 2),
+        ("<&- >&- 2>&-", "evaluate {model} {mails} --json", 0),
+    ],
+)
+def test_closed_standard_streams_are_like_the_null_device(model, mails, tmp_path, closed, arguments, code):
+    words = arguments.format(model=model, mails=mails, folder=tmp_path).split()
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "smalltext_cli", *words]
+    ended = subprocess.run(command, capture_output=True)
+    assert ended.returncode == code
+    assert b"AttributeError" not in ended.stderr
 
 
 def test_version_and_help(smalltext):

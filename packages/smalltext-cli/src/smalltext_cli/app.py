@@ -161,6 +161,7 @@ def _common(
 
 def main() -> None:
     """Run the command; errors that the user can fix end with exit code 2 and one line on standard error."""
+    _open_closed_streams()
     _write_utf8(sys.stdout)
     for number in ending_signals():
         signal.signal(number, _leave)
@@ -194,6 +195,16 @@ def _hint(error: Any) -> str:
     if getattr(getattr(error, "param", None), "name", None) != "classifier":
         return ""
     return f" Installed classifiers: {', '.join(classifiers()) or 'none'}."
+
+
+def _open_closed_streams() -> None:
+    """Redirect closed standard streams, with which some schedulers start programs, to the null device.
+
+    Otherwise the next opened files would get their descriptors, and the output of libraries would go into them.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 def _write_utf8(stream: TextIO) -> None:
