@@ -56,6 +56,26 @@ def test_a_workbook_is_read(smalltext, model, tmp_path):
     assert "rename the workbook to .xlsx" in smalltext("predict", model, tmp_path / "new.csv").err
 
 
+@pytest.mark.parametrize("column", ["text", "label"])
+def test_columns_of_one_name_are_refused_as_in_csv(smalltext, tmp_path, column):
+    pytest.importorskip("fastexcel")
+    rows = [["text", "label", column], *([*row, "other"] for row in LABELLED[1:])]
+    workbook(tmp_path / "data.xlsx", S=rows)
+    (tmp_path / "data.csv").write_text("\n".join(map(",".join, rows)))
+    for name in ("data.xlsx", "data.csv"):
+        ended = smalltext("train", tmp_path / name, "-c", "sklearn", "-o", tmp_path / "m")
+        assert ended.code == 2
+        assert f"several columns are called '{column}'. Rename all but one of them." in ended.err
+
+
+def test_a_column_may_be_called_as_a_second_one_would_be(smalltext, model, tmp_path):
+    pytest.importorskip("fastexcel")
+    workbook(tmp_path / "new.xlsx", S=[["text", "text_1", "id", "id"], ["buy pills", "lunch", "1", "2"]])
+    first, second = smalltext("predict", model, tmp_path / "new.xlsx").out.splitlines()
+    assert first.split(",")[:2] == ["text", "text_1"]
+    assert second.split(",")[0] == "buy pills"
+
+
 def test_a_damaged_workbook_is_refused_in_one_line(smalltext, model, tmp_path):
     pytest.importorskip("fastexcel")
     (tmp_path / "new.xlsx").write_bytes(b"PK\x03\x04" + b"x" * 100)

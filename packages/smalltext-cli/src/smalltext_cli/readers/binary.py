@@ -68,7 +68,8 @@ def records(source: Source, columns: Sequence[str], *, keep_columns: bool = Fals
     """
     import polars as pl
 
-    from smalltext_cli.console import missing_column
+    from smalltext_cli.console import InputFileError, missing_column
+    from smalltext_core.label_names import shown_name
 
     is_excel = source.file_format == "xlsx"
     if is_excel:
@@ -81,6 +82,9 @@ def records(source: Source, columns: Sequence[str], *, keep_columns: bool = Fals
         if is_excel and not schema["columns"]:
             raise _empty_sheet(source.name, left_out)
         for number, column in enumerate(columns):
+            if column in schema["repeated"]:
+                problem = f"several columns are called {shown_name(column)}"
+                raise InputFileError(f"{source.name}, row 1", problem, "Rename all but one of them.")
             if column not in schema["columns"]:
                 raise missing_column(source.name, number, columns, schema["columns"], left_out)
         source.header[:] = schema["columns"]
@@ -241,8 +245,8 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until there are no more.
 
     The answer to ``{"open": path, "is_excel": false, "sheet": null}`` has the names and types of the columns, the
-    number of rows, and the sheet names of a workbook. The answer to ``{"columns": names, "start": row, "rows":
-    count}`` is this slice of the file that was opened last.
+    names that several columns have, the number of rows, and the sheet names of a workbook. The answer to
+    ``{"columns": names, "start": row, "rows": count}`` is this slice of the file that was opened last.
     """
     import polars as pl
     from polars import selectors
@@ -257,14 +261,15 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
         try:
             if "open" in request:
                 sheets: list[str] = []
+                repeated: list[str] = []
                 if request["is_excel"]:
-                    opened, sheets = _workbook(request["open"], request["sheet"])
+                    opened, sheets, repeated = _workbook(request["open"], request["sheet"])
                 else:
                     opened = pl.scan_parquet(request["open"], glob=False, hive_partitioning=False)
                 rows = opened.select(pl.len()).collect().item()
                 types = {name: str(kind) for name, kind in opened.collect_schema().items()}
-                schema = {"columns": list(types), "types": types, "rows": rows, "sheets": sheets}
-                send(_SCHEMA, json.dumps(schema).encode())
+                schema = {"columns": list(types), "types": types, "repeated": repeated}
+                send(_SCHEMA, json.dumps({**schema, "rows": rows, "sheets": sheets}).encode())
             elif opened is not None:
                 buffer = io.BytesIO()
                 # With by_name, since a plain string could be interpreted as a pattern.
@@ -276,8 +281,8 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
             send(_REFUSAL, json.dumps(str(error)).encode())
 
 
-def _workbook(path: str, sheet: str | None) -> tuple[LazyFrame, list[str]]:
-    """Return a sheet of a workbook, by default the first one, and the names of all sheets.
+def _workbook(path: str, sheet: str | None) -> tuple[LazyFrame, list[str], list[str]]:
+    """Return a sheet of a workbook, by default the first; the names of all sheets; and repeated column names.
 
     Column types are inferred from all cells. If the sheet does not exist, there are no columns.
     """
@@ -286,16 +291,23 @@ def _workbook(path: str, sheet: str | None) -> tuple[LazyFrame, list[str]]:
 
     sheets = list(fastexcel.read_excel(path).sheet_names)
     if sheet is not None and sheet not in sheets:
-        return pl.LazyFrame(), sheets
+        return pl.LazyFrame(), sheets, []
     chosen = {"sheet_id": 1} if sheet is None else {"sheet_name": sheet}
-    options = {
+    options: dict[str, Any] = {
         "engine": "calamine",
         "infer_schema_length": None,
         "drop_empty_rows": False,
         "raise_if_empty": False,
     }
     found = pl.read_excel(path, **chosen, **options)  # type: ignore[call-overload]
-    return found.lazy(), sheets
+    # The second column of a name is called name_1: whether that is a name of its own, the header tells.
+    endings = (name.rpartition("_") for name in found.columns)
+    again = [name for name, _, number in endings if number.isdecimal() and name in found.columns]
+    if again:
+        options |= {"has_header": False, "read_options": {"n_rows": 1}}
+        (header,) = pl.read_excel(path, **chosen, **options).rows()  # type: ignore[call-overload]
+        again = [name for name in again if header.count(name) > 1]
+    return found.lazy(), sheets, again
 
 
 if __name__ == "__main__":
