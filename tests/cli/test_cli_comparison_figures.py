@@ -133,19 +133,20 @@ def test_metrics_without_each_text_are_those_of_scikit_learn(multi_label):
         assert metric.without_each(given[1]) == pytest.approx([score(np.delete(rows, row)) for row in rows])
 
 
-def test_intervals_of_differences_contain_the_true_one_about_as_often_as_they_say():
+@pytest.mark.parametrize(("repeats", "spread"), [(2, 0.3), (2, 1.0), (3, 0.3), (5, 1.0)])
+def test_intervals_of_differences_contain_the_true_one_about_as_often_as_they_say(repeats, spread):
     """Texts of different difficulty and training sets of different quality; 0.95 is to be covered."""
     rng = np.random.default_rng(1)
     metric = Metric("accuracy", [0] * 150, 2)
-    many = rng.normal(1.0, np.hypot(1.0, 0.3), 200_000)
+    many = rng.normal(1.0, np.hypot(1.0, spread), 200_000)
     true = (1 / (1 + np.exp(-(many + 0.3))) - 1 / (1 + np.exp(-many))).mean()
     covered = 0
     for _ in range(300):
         easy = rng.normal(1.0, 1.0, 150)
         values, without = ({}, {}), ({}, {})
-        for repeat in range(3):
+        for repeat in range(repeats):
             for which, ability in enumerate((0.3, 0.0)):
-                chance = 1 / (1 + np.exp(-(easy + ability + rng.normal(0, 0.3))))
+                chance = 1 / (1 + np.exp(-(easy + ability + rng.normal(0, spread))))
                 predicted = (rng.random(150) > chance).astype(int).tolist()
                 values[which][repeat] = metric.of(predicted)
                 without[which][repeat] = metric.without_each(predicted)

@@ -17,7 +17,7 @@ INTERVAL = (
 DIFFERENCE_INTERVAL = (
     "95 % confidence interval of the mean difference on the same training sets and held-out texts: the variance "
     "between repeats and the jackknife variance over held-out texts are added, with the degrees of freedom of "
-    "Welch and Satterthwaite"
+    "Welch and Satterthwaite, or with two repeats the quantile of Cochran and Cox"
 )
 
 
@@ -149,6 +149,11 @@ def difference(
     mean, variance = float(each.mean()), sum(part for part, _ in parts)
     if not variance:
         return Interval(mean, mean, mean)
-    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
-    margin = _t_quantile(freedom) * math.sqrt(variance)
+    if len(repeats) == 2:
+        # Cochran and Cox: a variance of two values is often far too small by chance, and then hardly counts in the
+        # degrees of freedom of Welch and Satterthwaite, so that an interval holds the true value in 87 % of cases.
+        quantile = sum(part / variance * _t_quantile(degrees) for part, degrees in parts)
+    else:
+        quantile = _t_quantile(variance**2 / sum(part**2 / degrees for part, degrees in parts))
+    margin = quantile * math.sqrt(variance)
     return Interval(mean, mean - margin, mean + margin)
