@@ -299,13 +299,13 @@ def _workbook(path: str, sheet: str | None) -> tuple[LazyFrame, list[str], list[
         "drop_empty_rows": False,
         "raise_if_empty": False,
     }
-    found = pl.read_excel(path, **chosen, **options)  # type: ignore[call-overload]
+    found = pl.read_excel(path, **chosen, **options)
     # The second column of a name is called name_1: whether that is a name of its own, the header tells.
     endings = (name.rpartition("_") for name in found.columns)
     again = [name for name, _, number in endings if number.isdecimal() and name in found.columns]
     if again:
         options |= {"has_header": False, "read_options": {"n_rows": 1}}
-        (header,) = pl.read_excel(path, **chosen, **options).rows()  # type: ignore[call-overload]
+        (header,) = pl.read_excel(path, **chosen, **options).rows()
         again = [name for name in again if header.count(name) > 1]
     return found.lazy(), sheets, again
 
