@@ -336,7 +336,7 @@ class SetFitInference:
         return self._batches(texts.tokens).compute(network, lambda batch: network(batch)[0], network.dimensions)
 
     def _probabilities(self, embeddings: NDArray[np.float32]) -> Probabilities:
-        """Apply the head, in float64, so that rounding to float32 hides with which other texts that was done."""
+        """Apply the head in float64, so that the result, rounded to float32, does not depend on other texts."""
         head = self.state.network.head
         with torch.inference_mode(), Precision(torch.device("cpu")).autocast():
             vectors = torch.from_numpy(embeddings).double()

@@ -25,7 +25,7 @@ Mask = NDArray[np.bool_]
 SAMPLING_STRATEGIES = ("oversampling", "undersampling", "unique")
 
 BATCHES_PER_DRAW = 8
-"""Number of batches whose pairs are drawn together, where a batch does not have nearly every text by chance."""
+"""Number of batches whose pairs are drawn together, unless nearly every text occurs in each batch anyway."""
 
 
 @dataclass(frozen=True)

@@ -274,7 +274,7 @@ class RaggedDataset(Dataset[Ragged]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._storage.x.locked()  # arrays are writable after they were pickled or copied
+        self._storage.x.locked()  # unpickled and copied arrays are writable
 
 
 @dataclass(frozen=True)
@@ -343,7 +343,7 @@ def training_batches(lengths: Lengths, batch_size: int, order: np.random.Generat
     ----------
     lengths : ndarray of int64, shape (n,)
     batch_size : int
-        The size of the largest batch; sizes differ by one at most within a window, so that no batch is tiny.
+        The size of the largest batch; sizes differ by at most one within a window, so that no batch is tiny.
     order : numpy.random.Generator
         The same state gives the same batches.
 

@@ -36,18 +36,18 @@ class TemperaturePrior:
     """The temperature that a kind of network is expected to need, given the number of classes and the accuracy.
 
     The temperature is ``scale * (2 / num_classes) ** class_exponent / skill ** skill_exponent``, where the skill
-    is the logit of the accuracy, counted from that of chance.
+    is the logit of the accuracy minus the logit of the chance accuracy.
 
     Attributes
     ----------
     scale : float
         The temperature for two classes and an accuracy of .73, whose logit is 1.
     class_exponent : float
-        How fast it falls with the number of classes.
+        The exponent of its decrease with the number of classes.
     skill_exponent : float
-        How fast it falls with the accuracy.
+        The exponent of its decrease with the skill.
     usual_skill : float
-        The usual accuracy, from 0 (chance) to 1 (always right), which counts as much as `USUAL_COUNT` texts.
+        The usual accuracy, from 0 (chance) to 1 (always correct), with the weight of `USUAL_COUNT` texts.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def calibrated(
     train : Examples
         The texts that the network was trained on.
     held_out : Examples, optional
-        Texts that the network was not trained on. Multi-label, fewer than `MIN_HELD_OUT` do not count.
+        Texts that the network was not trained on. Multi-label: ignored if there are fewer than `MIN_HELD_OUT`.
     logits : ndarray of float32, shape (len(held_out), num_classes), optional
         Their logits.
     prior : TemperaturePrior or None
@@ -121,9 +121,9 @@ def calibrated(
 def expected_temperature(prior: TemperaturePrior, examples: Examples, num_classes: int) -> float:
     """Return the expected temperature of a network that was trained on a few texts until it fits all of them.
 
-    Such a network is as sure of its mistakes as of the rest, so that the temperature follows from its accuracy.
-    That is estimated by a ridge regression on the words of the training texts, leaving out one text at a time;
-    with few texts, it is drawn towards the usual accuracy.
+    Such a network is as confident in its mistakes as in its correct predictions, so the temperature follows from
+    its accuracy. The accuracy is estimated by a ridge regression on the words of the training texts, leaving out
+    one text at a time; with few texts, the estimate is shrunk towards the usual accuracy.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ class Processes:
     Attributes
     ----------
     count, number : int
-        How many there are, and the number of this one; that of the main process is 0.
+        The number of processes, and the rank of this one; the main process has rank 0.
     device : torch.device
         The device of this process.
     """

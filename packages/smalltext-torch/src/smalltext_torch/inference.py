@@ -50,7 +50,7 @@ class Loss:
     threshold : float or ndarray of float, shape (num_classes,), default=0.5
         The probability above which a label counts as predicted (multi-label).
     calibration : Calibration, optional
-        What is applied to logits before they become probabilities; `of_texts` and `hits` leave it to the caller.
+        The calibration of the logits before they become probabilities; `of_texts` and `hits` do not apply it.
     """
 
     multi_label: bool
@@ -269,7 +269,7 @@ class BatchInference:
         """
         results = np.empty((len(self.texts), samples, width), dtype=np.float32)
         for rows, batch in self._batches():
-            # A few texts are repeated until a batch is full; it never gets larger than that.
+            # A small batch is repeated, as far as the token budget allows, to draw several samples per pass.
             together = max(token_budget(self.precision.device) // batch.tokens.numel(), 1)
             for first in range(0, samples, together):
                 times = min(together, samples - first)

@@ -106,8 +106,8 @@ def is_offline() -> bool:
 def expanded(source: str, argument: str = "model") -> str:
     """Expand ``~`` in the path of a folder that exists; return any other name unchanged.
 
-    Shells expand it, and Python does not; what leads nowhere is left for an error that says it as it was given.
-    InvalidInputError, which names the argument, is raised where it can be no path.
+    Shells expand ``~``, and Python does not. A path that does not exist is returned unchanged, so that errors show
+    it as the user wrote it. InvalidInputError, which names the argument, is raised if it cannot be a path.
     """
     folder = atomic.as_path(source, argument)
     return str(folder) if folder.is_dir() else source

@@ -49,8 +49,8 @@ class ModelSelectionResult:
 class ModelSelectionHandler(Protocol):
     """Receives the model after every validation, and selects the best so far.
 
-    The loop asks `select` after each `add_model`. Where the answer is the model just added, a copy of its weights
-    replaces the one that is kept; so a model has to be chosen when it is added, or never.
+    The loop calls `select` after each `add_model`. If it returns the model just added, a copy of its weights
+    replaces the checkpoint. A model can therefore only be selected directly after it was added.
     """
 
     def add_model(
@@ -92,9 +92,9 @@ class ModelSelection:
     Parameters
     ----------
     default_select_by : str or sequence of str, default=("val_loss", "val_acc")
-        Names of metrics, the most important first. Models that are equal in all: the first one is kept.
+        Names of metrics, the most important first. If models tie on all of them, the first one is kept.
     metrics : sequence of Metric, optional
-        What can be selected by; by default everything that is measured.
+        The metrics that can be selected by; by default all.
     required : sequence of str, default=("val_loss", "val_acc")
         Metrics that every model must have.
     fields_config : mapping of str to type, optional

@@ -226,8 +226,8 @@ def rows_in_use(
     """Reduce an embedding of a network to the rows that some texts use; a context manager.
 
     A pretrained vocabulary has tens of thousands of rows, of which a small training set uses a tenth. No other row
-    ever gets a gradient, but gradients, optimizer state and steps for all of them cost memory and time. Afterwards
-    all rows are there again, and are what training all of them would have made them, up to rounding.
+    ever gets a gradient, but gradients, optimizer state and steps for all of them cost memory and time.
+    Finally, all rows are restored, with the values that training all of them would have produced, up to rounding.
 
     The optimizer must be created within the block, and must change a row without a gradient in proportion to
     itself, if at all: Adam, or AdamW with its weight decay. `texts` are all that pass through the network there.

@@ -27,12 +27,12 @@ def refuse(path: Path, key: str, problem: str, allowed: str = "") -> NoReturn:
 def read_json(path: Path, *, unique: bool = False) -> Any:
     """Return the content of a JSON file; `unique` refuses objects with the same key twice.
 
-    Of such keys two libraries may take different ones, which matters for a file that is passed on unchanged.
+    Two libraries may resolve duplicate keys differently, which matters for a file that is passed on unchanged.
 
     Raises
     ------
     ModelFolderError
-        If it cannot be read, is no regular file, is larger than 64 MiB, is not JSON, or holds NaN or
+        If it cannot be read, is not a regular file, is larger than 64 MiB, is not JSON, or contains NaN or
         infinity.
     """
     try:
