@@ -43,7 +43,7 @@ def undocumented(x: int, y: int, *, flag: bool = False, other: int = 0) -> None:
     """
 
 
-def test_a_docstring_that_says_everything_has_no_gaps():
+def test_a_complete_docstring_has_no_gaps():
     assert not list(docstrings.gaps_of_call("f", documented, inspect.getdoc(documented)))
 
 

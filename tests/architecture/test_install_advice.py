@@ -32,7 +32,7 @@ def test_the_folders_of_the_advice_exist():
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-def test_no_message_advises_to_install_our_packages_in_words_of_its_own(path):
+def test_install_advice_for_our_packages_comes_from_one_function(path):
     if path.name == "messages.py":
         return
     tree = ast.parse(path.read_text(encoding="utf-8"))

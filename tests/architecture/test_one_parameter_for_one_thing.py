@@ -45,7 +45,7 @@ def test_precision_has_no_other_name(name):
 
 
 @each_network
-def test_a_warm_start_goes_on_from_the_fit_before_and_every_new_classifier_starts_afresh(name):
+def test_a_warm_start_continues_from_the_previous_fit_and_every_new_classifier_starts_from_scratch(name):
     warm = factory(name, warm_start=True)
     cold = factory(name).new().fit(backends.TRAIN_SET)
     classifier = warm.new()

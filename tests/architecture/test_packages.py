@@ -41,7 +41,7 @@ def test_is_typed(name):
     assert "Typing :: Typed" in packages.project(name)["classifiers"]
 
 
-def test_version_is_sound(name):
+def test_version_is_valid(name):
     assert str(Version(packages.version(name))) == packages.version(name)
 
 

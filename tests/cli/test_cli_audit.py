@@ -69,7 +69,7 @@ def test_each_problem_is_found_where_it_is(found, check, count, lines):
     assert all(row["id"] == str(998 + row["line"]) for row in rows)
 
 
-def test_names_that_look_alike_are_said(found):
+def test_names_that_look_alike_are_reported(found):
     assert "'Spam'" in found["suspicious_names"]["found"][0]
 
 
@@ -192,7 +192,7 @@ def test_long_texts_cost_no_more_in_training_than_the_classifiers_read_of_them()
         assert training_time._RATES[name](40, np.full(40, 20))[0] < short / 3
 
 
-def test_a_limit_of_the_model_is_estimated_and_said_to_be_less_in_training():
+def test_the_limit_of_the_model_is_estimated_and_reported_as_lower_in_training():
     found = {one.name: one for one in token_limits.limits_of_classifiers(np.array([50, 600]))}
     for name in {"setfit", "transformers"} & set(found):
         assert (found[name].max_tokens, found[name].texts) == (512, 1)

@@ -71,7 +71,7 @@ def test_reading_on_in_a_file_that_changed_ends_in_an_error(tmp_path, capfd, end
     assert capfd.readouterr().err == ""  # no stack of a panic either
 
 
-def test_a_reader_that_stops_early_is_not_told(tmp_path):
+def test_a_reader_that_stops_early_gets_no_error(tmp_path):
     path = write(tmp_path / "data.csv")
     found = Reader(text_column="text").rows(str(path))
     next(found)

@@ -69,7 +69,7 @@ def in_words(text):
 
 
 @pytest.mark.usefixtures("forked_checks")
-def test_every_rule_is_printed_with_what_became_of_it(smalltext):
+def test_every_rule_is_printed_with_its_outcome(smalltext):
     ended = smalltext("check", "sklearn", "--set", "calibration=none", "--single-label")
     assert ended.code == 0, ended.out
     said = in_words(ended.out)
@@ -100,7 +100,7 @@ def test_settings_reach_the_classifier(smalltext):
 
 
 @pytest.mark.usefixtures("installed", "forked_checks")
-def test_json_says_all_of_it_whatever_the_classifier_prints(smalltext):
+def test_json_output_is_complete_whatever_the_classifier_prints(smalltext):
     ended = smalltext("check", "modest", "--set", "noisy=yes", "--classes", 4, "--json")
     said = json.loads(ended.out)
     assert ended.code == 1

@@ -93,7 +93,7 @@ def test_what_is_finished_is_not_repeated_and_failures_only_if_asked(compared, m
     assert not log.exists()
 
 
-def test_a_comparison_that_was_killed_goes_on_and_repeats_nothing(mails, plugin, tmp_path):
+def test_a_killed_comparison_resumes_and_repeats_nothing(mails, plugin, tmp_path):
     log, folder = tmp_path / "log", tmp_path / "comparison"
     command = ("compare", mails, "--classifiers", "refuses", "--shots", "1,2", "--repeats", 2, "-o", folder)
     killed = in_a_process(*command, env={**plugin, LOG: str(log), KILL_AT: "3"})

@@ -65,7 +65,7 @@ def test_where_the_best_changes_each_part_has_a_clause():
     assert text == "a is best at 8 texts per class; bb is best at 32 texts per class."
 
 
-def test_a_classifier_with_a_failed_cell_is_not_ranked_and_the_failure_is_said():
+def test_a_classifier_with_a_failed_cell_is_not_ranked_and_the_failure_is_reported():
     found = summary({"a": [0.9, 0.9], "bb": [0.95, 0.95]}, {"a": 1.0, "bb": 1.0}, failed={("bb", 2)})
     assert found.ranked(8) == ["a"]
     assert found.conclusion() == (

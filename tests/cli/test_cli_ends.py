@@ -35,7 +35,7 @@ def lines(ended):
         (["predict", "model", "new.csv", "-o", "x.csv", "--format", "xls"], "csv"),
     ],
 )
-def test_wrong_usage_is_told_in_one_line(smalltext, arguments, said):
+def test_wrong_usage_is_reported_in_one_line(smalltext, arguments, said):
     ended = smalltext(*arguments)
     assert ended.code == 2
     assert said in ended.err
@@ -56,7 +56,7 @@ def with_bad_input(request, model, tmp_path):
     return arguments[request.param], f"Error: {data}, line 3: byte 0xe9"
 
 
-def test_bad_input_is_told_in_one_line(smalltext, with_bad_input, tmp_path):
+def test_bad_input_is_reported_in_one_line(smalltext, with_bad_input, tmp_path):
     arguments, error = with_bad_input
     ended = smalltext(*arguments)
     assert (ended.code, ended.out) == (2, "")
@@ -119,7 +119,7 @@ def changed(content, folder):
     ("spoil", "said"),
     [(foreign, "It is not part of smalltext"), (climbing, "outside"), (changed, "SHA-256")],
 )
-def test_a_model_from_a_stranger_that_is_not_sound(smalltext, model, mails, tmp_path, spoil, said):
+def test_an_untrusted_model_that_is_damaged(smalltext, model, mails, tmp_path, spoil, said):
     folder = spoiled(model, tmp_path / "m", spoil)
     ended = smalltext("predict", folder, mails, "-o", tmp_path / "o.csv")
     assert ended.code == 2

@@ -138,7 +138,7 @@ def test_many_classes_show_the_most_frequent_confusions(smalltext, tmp_path):
     assert "most frequent prediction" in out
 
 
-def test_the_report_is_written_and_said_on_standard_error(smalltext, model, data, tmp_path):
+def test_the_report_is_written_and_announced_on_standard_error(smalltext, model, data, tmp_path):
     report = tmp_path / "report.html"
 
     code, out, err = smalltext("evaluate", model, data, "--report", report, "--json")
@@ -179,7 +179,7 @@ def test_unknown_labels_are_named_with_the_lines_and_nothing_is_written(smalltex
     assert not report.exists()
 
 
-def test_names_of_strangers_do_not_steer_the_terminal(smalltext, tmp_path):
+def test_untrusted_names_do_not_control_the_terminal(smalltext, tmp_path):
     names = ["[red]x[/red]", "\x1b[31mred", "plain"]
     training = st.TextDataset.from_labels(["one", "two", "three"], names)
     st.create_classifier("sklearn", num_classes=3).fit(training).save(tmp_path / "model")

@@ -147,7 +147,7 @@ def test_texts_alone_include_those_without_a_label(name):
         ("fasttext.txt", "fasttext"),
     ],
 )
-def test_a_format_can_be_forced_whatever_the_ending(tmp_path, name, file_format):
+def test_a_format_can_be_forced_for_any_file_extension(tmp_path, name, file_format):
     path = tmp_path / "export"
     shutil.copy(EXPORTS / name, path)
     data = Reader("text", "label", file_format=file_format).read(str(path))

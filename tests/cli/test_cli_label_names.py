@@ -140,7 +140,7 @@ def test_a_number_is_one_class_in_training_and_validation(smalltext, numbered, t
     assert read_manifest(tmp_path / "m").label_names == ("1", "2")
 
 
-def test_two_spellings_of_one_number_in_a_file_are_one_class_and_it_is_said(smalltext, tmp_path):
+def test_two_spellings_of_one_number_in_a_file_are_one_class_with_a_message(smalltext, tmp_path):
     path = table(tmp_path, "a.csv", ["1", "1", "1.0", "2", "2.0", "2.0"])
     ended = smalltext("train", path, *QUICK, "-o", tmp_path / "m", "--json")
     assert json.loads(ended.out)["data"]["classes"] == {"1": 3, "2": 3}
@@ -212,7 +212,7 @@ def test_an_unknown_name_that_looks_like_a_known_one_is_shown_with_what_differs(
     assert "'no\\xa0spam' looks like 'no spam', but is a different name" in ended.err
 
 
-def test_a_class_with_one_text_is_said_to_be_unscorable(smalltext, tmp_path):
+def test_a_class_with_one_text_is_reported_as_unscorable(smalltext, tmp_path):
     path = table(
         tmp_path, "a.csv", ["ham"] * 10 + ["spam"] * 10 + ["odd"], texts=[f"text {row}" for row in range(21)]
     )
@@ -220,7 +220,7 @@ def test_a_class_with_one_text_is_said_to_be_unscorable(smalltext, tmp_path):
     assert "classes with one text cannot be scored, since it is needed for training: 'odd'" in ended.err
 
 
-def test_a_class_that_the_texts_to_score_on_lack_is_said(smalltext, tmp_path):
+def test_a_class_missing_in_the_scored_texts_is_reported(smalltext, tmp_path):
     path = table(tmp_path, "a.csv", ["ham"] * 3 + ["spam"] * 3)
     other = table(tmp_path, "b.csv", ["ham"] * 6)
     said = "classes that are not scored, since no text to score on has them: 'spam'"
@@ -229,7 +229,7 @@ def test_a_class_that_the_texts_to_score_on_lack_is_said(smalltext, tmp_path):
     assert said in " ".join(smalltext("evaluate", tmp_path / "m", other).err.split())
 
 
-def test_names_that_may_mean_a_missing_label_or_several_are_said(smalltext, tmp_path):
+def test_names_that_may_mean_a_missing_label_or_several_are_reported(smalltext, tmp_path):
     path = table(tmp_path, "a.csv", ["nan", '["a", "b"]', '["a"]', "a", "a", "a"])
     ended = smalltext("train", path, *QUICK, "-o", tmp_path / "m")
     assert "a class is called 'nan' (1 text)" in ended.err

@@ -128,7 +128,7 @@ def test_parameters_are_listed_without_importing_the_classifier(name):
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"sklearn": {"parameters": [{"name": 3}]}}'])
-def test_a_plugin_without_sound_parameters_is_imported(tmp_path, monkeypatch, content):
+def test_a_plugin_without_valid_parameters_is_imported(tmp_path, monkeypatch, content):
     package = tmp_path / "voting_plugin"
     package.mkdir()
     (package / "__init__.py").write_text(

@@ -148,7 +148,7 @@ def test_a_plugin_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_place_where_nothing_can_be_is_told(smalltext, tmp_path):
+def test_an_impossible_path_is_reported(smalltext, tmp_path):
     (tmp_path / "file").write_text("")
     ended = smalltext("new-plugin", "votes", "--output", tmp_path / "file" / "plugin")
     assert (ended.code, "cannot be made" in ended.err) == (2, True)

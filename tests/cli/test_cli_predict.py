@@ -182,7 +182,7 @@ def test_an_interrupted_run_leaves_nothing(model, tmp_path, number, ending):
 
 
 @pytest.mark.parametrize("ending", ["csv", pytest.param("jsonl", marks=pytest.mark.nightly), "parquet"])
-def test_a_full_disk_leaves_nothing_and_says_so(process, model, tmp_path, ending):
+def test_a_full_disk_leaves_no_file_and_is_reported(process, model, tmp_path, ending):
     data = tmp_path / "data.csv"
     draw = np.random.default_rng(0)
     pl.DataFrame({"text": [draw.bytes(20).hex() for _ in range(5_000)]}).write_csv(data)

@@ -104,9 +104,7 @@ def test_objects_of_json_become_rows_with_the_columns_of_all(smalltext, model, t
 
 
 @pytest.mark.parametrize("name", ["new.csv", "new.jsonl"])
-def test_columns_that_are_called_like_predictions_keep_their_names_and_that_is_said(
-    smalltext, model, tmp_path, name
-):
+def test_columns_named_like_predictions_keep_their_names_with_a_message(smalltext, model, tmp_path, name):
     data = tmp_path / name
     frame = pl.DataFrame({"text": ["buy pills", "lunch"], "score": ["3", "4"], "label": ["ham", "ham"]})
     frame.write_csv(data) if name.endswith("csv") else frame.write_ndjson(data)
@@ -116,7 +114,7 @@ def test_columns_that_are_called_like_predictions_keep_their_names_and_that_is_s
     assert "'predicted_label' instead of 'label', 'predicted_score' instead of 'score'" in ended.err
 
 
-def test_columns_with_one_name_are_numbered_and_that_is_said(smalltext, model, tmp_path):
+def test_columns_with_one_name_are_numbered_with_a_message(smalltext, model, tmp_path):
     data = tmp_path / "new.csv"
     data.write_text("text,,note,note,\nbuy pills,1,2,3,4\n")
     ended = predicted(smalltext, model, data)
@@ -199,7 +197,7 @@ def test_a_long_array_of_json_is_read_object_by_object(smalltext, model, tmp_pat
     assert [json.loads(line)["text"] for line in out.splitlines()] == texts
 
 
-def test_what_is_replaced_is_said_and_can_be_forbidden(smalltext, model, mails, tmp_path):
+def test_what_is_replaced_is_reported_and_can_be_forbidden(smalltext, model, mails, tmp_path):
     output = tmp_path / "out.csv"
     assert "(replaced" not in predicted(smalltext, model, mails, "-o", output).err
     before = output.read_bytes()

@@ -132,7 +132,7 @@ def test_a_process_that_fails_ends_the_others_and_leaves_nothing(mails, tmp_path
 
 
 @pytest.mark.nightly
-def test_an_interrupted_training_leaves_the_model_as_it_was(mails, tmp_path):
+def test_an_interrupted_training_leaves_the_model_unchanged(mails, tmp_path):
     folder = tmp_path / "model"
     assert launched(TORCHRUN, "train", mails, "-o", folder, *KIMCNN).returncode == 0
     before = (folder / "smalltext.json").read_bytes()

@@ -25,7 +25,7 @@ def test_backends_draw_no_bars_beside_the_message_of_the_command(monkeypatch):
     assert BARS not in os.environ
 
 
-def test_what_the_user_said_about_bars_is_put_back(monkeypatch):
+def test_the_users_setting_for_progress_bars_is_restored(monkeypatch):
     monkeypatch.setenv(BARS, "1")
     with working("Labelling ..."):
         assert os.environ[BARS] == "0"

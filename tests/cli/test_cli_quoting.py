@@ -68,7 +68,7 @@ def test_csv_without_quoting_is_a_row_a_line(tmp_path):
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
-def test_fields_that_span_lines_and_blank_lines_are_counted_and_said(smalltext, model, tmp_path, command):
+def test_fields_that_span_lines_and_blank_lines_are_counted_and_reported(smalltext, model, tmp_path, command):
     path = tmp_path / "a.csv"
     path.write_text('text,label\nbuy,spam\n"cheap\n\npills",spam\n\n"lunch\nplease",ham\nreport,ham\n\n')
     ended = smalltext(
@@ -86,14 +86,14 @@ def test_fields_that_span_lines_and_blank_lines_are_counted_and_said(smalltext, 
     assert "--quoting none" in said
 
 
-def test_blank_lines_of_json_lines_are_said(smalltext, model, tmp_path):
+def test_blank_lines_of_json_lines_are_reported(smalltext, model, tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "buy"}\n\n  \n{"text": "lunch"}\n')
     ended = smalltext("predict", model, path, "-o", tmp_path / "out.csv")
     assert "2 blank lines skipped" in ended.err
 
 
-def test_a_carriage_return_alone_that_ends_a_line_is_said(tmp_path):
+def test_a_line_that_ends_in_a_carriage_return_is_reported(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"text\none\rtwo\nthree\n")
     notes = []
@@ -135,7 +135,7 @@ lines_of = st.lists(st.text(st.sampled_from('ab",\t \x0b\u2028'), max_size=6), m
 
 @given(lines=lines_of, end=st.sampled_from(["\n", "\r\n", "\r"]), ending=st.sampled_from(["csv", "tsv"]))
 @BOUNDED
-def test_there_are_no_fewer_texts_than_lines_unless_it_is_said(tmp_path, lines, end, ending):
+def test_fewer_texts_than_lines_are_reported(tmp_path, lines, end, ending):
     path = tmp_path / f"a.{ending}"
     path.write_bytes("".join(line + end for line in ["text", *lines]).encode())
     notes = []

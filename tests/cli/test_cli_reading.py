@@ -183,7 +183,7 @@ def test_a_file_is_read_no_faster_than_it_is_asked_for(tmp_path):
         ("table", "text,label\n", "no ending"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_told_with_its_place(tmp_path, name, content, said):
+def test_a_problem_in_a_file_is_reported_with_its_position(tmp_path, name, content, said):
     assert said in refusal(tmp_path, name, content)
 
 
@@ -230,7 +230,7 @@ def test_any_bytes_are_read_or_refused(tmp_path, content, ending):
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_any_bytes_after_a_sound_beginning_are_read_or_refused(tmp_path, middle, ending):
+def test_any_bytes_after_a_valid_beginning_are_read_or_refused(tmp_path, middle, ending):
     begin = {"csv": b"text,label\n", "tsv": b"text\tlabel\n", "jsonl": b'{"text": "a", "label": "b"}\n'}
     path = tmp_path / f"a.{ending}"
     sound = parquet({"text": ["a"], "label": ["b"]})

@@ -127,7 +127,7 @@ def test_all_charts_but_the_matrix_fit_into_their_room(page):
     assert hidden == []
 
 
-def test_what_strangers_wrote_stays_text(page, sample):
+def test_untrusted_content_stays_text(page, sample):
     assert stays_text(page)
 
 

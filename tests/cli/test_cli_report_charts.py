@@ -43,7 +43,7 @@ def test_an_element_leaves_out_attributes_that_are_none():
     assert str(element("line", x1=1, x2=None)) == '<line x1="1"></line>'
 
 
-def test_a_chart_says_what_it_shows_to_those_who_cannot_see_it():
+def test_a_chart_has_a_text_alternative():
     root = parsed(chart("key", "A title", "What it shows", (100, 50)))
 
     assert root.get("role") == "img"
@@ -186,7 +186,7 @@ def test_the_accuracy_line_says_its_interval_and_what_guessing_reaches():
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a & b", '"quoted"', "رياضة", "政治", "\u202eevil"])
-def test_names_of_strangers_stay_text_in_every_picture(name):
+def test_untrusted_names_stay_text_in_every_chart(name):
     matrix, scores = np.array([[3, 1], [1, 3]]), [some_scores(0.7), some_scores(0.8)]
 
     for picture in (

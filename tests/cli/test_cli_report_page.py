@@ -47,7 +47,7 @@ def test_the_page_refers_to_nothing_outside_itself(make):
     assert "default-src 'none'" in page
 
 
-def test_texts_and_names_of_strangers_are_escaped():
+def test_untrusted_texts_and_names_are_escaped():
     evil = "</style><script>alert(1)</script>"
     page = render_report(single_label([evil, "b"], texts=[evil] * 400))
 
@@ -229,7 +229,7 @@ def test_the_baseline_is_the_share_of_the_most_frequent_class():
 
 
 @pytest.mark.parametrize(("confidence", "verdict"), [(0.99, "over"), (0.55, "under"), (0.8, "")])
-def test_the_verdict_says_whether_a_model_is_surer_than_it_is_right(confidence, verdict):
+def test_the_verdict_says_whether_a_model_is_overconfident(confidence, verdict):
     y = np.array([0] * 80 + [1] * 20)
     proba = np.tile([confidence, 1 - confidence], (100, 1))
 

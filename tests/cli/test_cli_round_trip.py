@@ -136,7 +136,7 @@ def scripted(labels, names, *, multi_label):
 
 @given(data=st.data(), ending=st.sampled_from(FORMATS))
 @BOUNDED
-def test_what_predict_writes_is_read_as_it_was(tmp_path, data, ending):
+def test_what_predict_writes_is_read_unchanged(tmp_path, data, ending):
     names = LabelNames(tuple(data.draw(names_of_classes)))
     rows_of = st.lists(st.tuples(texts, st.integers(0, len(names) - 1)), min_size=1, max_size=6)
     table = data.draw(rows_of)

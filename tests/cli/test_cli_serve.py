@@ -104,7 +104,7 @@ def test_two_hundred_concurrent_requests_get_their_own_answers(service, model):
     assert [content["labels"][0] for _, content in answers] == loaded.names.decode(proba.argmax(axis=1))
 
 
-def test_a_connection_goes_on_after_a_body_that_was_too_large(service):
+def test_a_connection_stays_open_after_a_body_that_is_too_large(service):
     connection = service.connection()
     for size, status in ((10_000_000, 413), (10, 200), (6_000, 413), (10, 200)):
         body = json.dumps({"text": "a" * size})
@@ -132,7 +132,7 @@ def test_a_body_without_a_length_is_limited(service):
         b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 65_536,
     ],
 )
-def test_what_is_not_http_is_400_and_the_service_goes_on(service, content):
+def test_what_is_not_http_is_400_and_the_service_continues(service, content):
     answer = service.raw(content)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answered(service.sent("lunch"))[0] == 200

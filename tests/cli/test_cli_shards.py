@@ -217,7 +217,7 @@ def test_shards_are_equal_and_parts_cover_each_row_once(total):
         assert found == list(range(total))
 
 
-def test_resume_goes_on_with_what_is_missing_and_says_if_nothing_is(
+def test_resume_continues_with_what_is_missing_and_reports_if_nothing_is(
     ran, refused, model, data, tmp_path, monkeypatch
 ):
     folder = tmp_path / "parts"
@@ -406,7 +406,7 @@ def test_a_lock_is_held_by_one_and_ends_with_its_block(tmp_path):
 
 
 @pytest.mark.parametrize("target", [pytest.param("csv", marks=pytest.mark.nightly), "parquet"])
-def test_a_full_disk_keeps_finished_parts_and_says_so(process, ran, model, tmp_path, target):
+def test_a_full_disk_keeps_finished_parts_and_is_reported(process, ran, model, tmp_path, target):
     texts = [os.urandom(40).hex() for _ in range(4_000)]
     data = write(pl.DataFrame({"text": ["buy"] * 500 + texts}), tmp_path / "new.csv")
     command = ("predict", model, data, "-o", tmp_path / "parts", "--shard", "1/1", "--output-format", target)

@@ -113,7 +113,9 @@ def test_finished_simulations_are_not_repeated(run, requests, mails):
     assert [one["strategy"] for one in requests[2:]] == ["prediction-entropy"]
 
 
-def test_an_interrupted_simulation_goes_on_after_its_last_round_and_ends_the_same(run, requests, mails, tmp_path):
+def test_an_interrupted_simulation_resumes_after_its_last_round_with_the_same_result(
+    run, requests, mails, tmp_path
+):
     _, whole = run(mails, "--strategies", "breaking-ties", repeats=1)
     rounds = next(one["rounds"] for one in whole["runs"] if one["strategy"] == "breaking-ties")
     log = tmp_path / "rounds.jsonl"

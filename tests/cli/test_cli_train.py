@@ -27,7 +27,7 @@ def test_a_model_folder_holds_names_and_scores_that_its_manifest_vouches_for(mod
     assert st.load(model).predict(st.TextDataset(["buy cheap pills"])).tolist() == [2]
 
 
-def test_a_model_that_nobody_says_a_place_for_is_called_after_the_data(smalltext, mails, tmp_path, monkeypatch):
+def test_the_default_model_folder_is_named_after_the_data(smalltext, mails, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ended = smalltext("train", mails, "--classifier", "sklearn")
     assert ended.code == 0
@@ -167,7 +167,7 @@ def test_ways_to_score_that_contradict_one_another_are_refused(
     assert said in ended.err
 
 
-def test_a_model_that_is_there_is_replaced_or_kept_and_that_is_said(smalltext, mails, tmp_path):
+def test_an_existing_model_is_replaced_or_kept_with_a_message(smalltext, mails, tmp_path):
     train = ("train", mails, "-c", "sklearn", "-o", tmp_path / "m")
     assert "replaced" not in smalltext(*train).out
     assert "(replaced the one that was there)" in smalltext(*train).out
@@ -178,7 +178,7 @@ def test_a_model_that_is_there_is_replaced_or_kept_and_that_is_said(smalltext, m
     assert (tmp_path / "m" / "smalltext.json").read_bytes() == before
 
 
-def test_texts_of_the_validation_file_that_are_trained_on_are_told(smalltext, mails, tmp_path):
+def test_texts_of_the_validation_file_that_are_trained_on_are_reported(smalltext, mails, tmp_path):
     copy = tmp_path / "copy.csv"
     copy.write_bytes(mails.read_bytes())
     ended = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / "m", "--validation", copy)

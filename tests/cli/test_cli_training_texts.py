@@ -35,7 +35,7 @@ def test_held_out_texts_of_a_model_without_refit_are_no_training_texts(smalltext
     assert seen == 96
 
 
-def test_a_model_without_hashes_says_nothing(smalltext, model, mails, tmp_path):
+def test_a_model_without_hashes_prints_nothing(smalltext, model, mails, tmp_path):
     folder = tmp_path / "m"
     shutil.copytree(model, folder)
     manifest = json.loads((folder / "smalltext.json").read_text("utf-8"))

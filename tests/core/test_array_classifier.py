@@ -134,7 +134,7 @@ def test_probabilities_of_another_shape_are_refused():
         ({"sharpness": None}, None),
     ],
 )
-def test_a_parameter_that_json_cannot_hold_is_told_by_name(attributes, said, tmp_path):
+def test_a_parameter_that_json_cannot_hold_is_named(attributes, said, tmp_path):
     classifier = Majority(2).fit(TEXTS)
     vars(classifier).update(attributes)
     if said is None:
@@ -144,7 +144,7 @@ def test_a_parameter_that_json_cannot_hold_is_told_by_name(attributes, said, tmp
         classifier.save(tmp_path / "model")
 
 
-def test_a_parameter_that_was_not_kept_is_told_by_name(tmp_path):
+def test_a_parameter_that_was_not_stored_is_named(tmp_path):
     class Forgets(Majority):
         def __init__(self, num_classes, multi_label=False, *, alpha=1.0):
             super().__init__(num_classes, multi_label)
@@ -153,7 +153,7 @@ def test_a_parameter_that_was_not_kept_is_told_by_name(tmp_path):
         Forgets(2).fit(TEXTS).save(tmp_path / "model")
 
 
-def test_a_class_without_a_name_says_so_when_it_is_saved(tmp_path):
+def test_saving_a_class_without_a_name_raises(tmp_path):
     class Nameless(st.ArrayClassifier):
         learn, probabilities = Majority.learn, Majority.probabilities
         sharpness = 1.0

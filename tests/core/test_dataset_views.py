@@ -201,7 +201,7 @@ def test_neither_a_view_nor_a_clone_gives_away_the_target_labels_of_the_dataset(
 
 
 @pytest.mark.parametrize("make", [single, multi])
-def test_a_clone_of_a_nested_view_is_a_dataset_of_its_own(make):
+def test_a_clone_of_a_nested_view_is_independent(make):
     dataset = make()
     clone = dataset[2:8][[0, 3]].clone()
     assert not clone.is_view

@@ -8,7 +8,7 @@ from smalltext_core import LABEL_IGNORED, LABEL_UNLABELED, Dataset, LabelNames, 
 from smalltext_core.errors import InvalidInputError
 
 
-def test_a_dataset_holds_texts_and_labels_of_its_own():
+def test_a_dataset_holds_its_own_texts_and_labels():
     texts, labels = ["a", "b"], np.array([0, 1])
     dataset = TextDataset(texts, labels)
     texts[0], labels[0] = "changed", 9

@@ -45,7 +45,7 @@ def test_14_nothing_predicted_has_one_dimension():
     assert to_labels(empty_probabilities(3), multi_label=False).shape == (0,)
 
 
-def test_15_and_45_types_are_what_the_documentation_says():
+def test_15_and_45_types_match_the_documentation():
     for multi_label in (False, True):
         assert to_labels(np.array([[0.2, 0.8]], dtype=np.float32), multi_label).dtype == np.int32
     assert place_columns(np.array([[1.0]]), np.array([0]), 2).dtype == np.float32
@@ -94,7 +94,7 @@ def test_23_target_labels_may_have_gaps():
     assert csr_to_list(dataset[[1]].clone().y) == [[5]]
 
 
-def test_24_predicting_before_fitting_says_so():
+def test_24_predicting_before_fitting_raises_not_fitted():
     with pytest.raises(NotFittedError, match="Majority is not fitted yet"):
         prediction_data(TextDataset(["a"]), fitted=False, classifier="Majority")
 

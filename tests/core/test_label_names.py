@@ -198,7 +198,7 @@ def test_names_that_differ_for_the_eye_get_no_warning():
     assert alike_notices({"a": 1, "b": 2}) == []
 
 
-def test_a_name_that_looks_like_a_known_one_is_told_from_it():
+def test_a_name_that_looks_like_a_known_one_is_distinguished_from_it():
     names = LabelNames(["good film", "bad"])
     with pytest.raises(InvalidInputError) as caught:
         names.number("good\u00a0film")

@@ -35,7 +35,7 @@ def test_no_label_yet_is_not_the_same_as_no_class_applies():
     assert csr_to_list(matrix) == [None, [], None, LABEL_IGNORED]
 
 
-def test_class_numbers_said_twice_and_in_any_order_count_once():
+def test_repeated_class_numbers_in_any_order_count_once():
     assert list_to_csr([[2, 0, 2], np.array([1, 1]), {1}], 3).toarray().tolist() == [
         [1, 0, 1],
         [0, 1, 0],

@@ -32,7 +32,7 @@ def nested(depth):
     return value
 
 
-def test_a_sound_one_is_read():
+def test_a_valid_one_is_read():
     manifest = read()
     assert (manifest.classifier, manifest.distribution, manifest.version) == ("shelf", "acme-shelf", "1.0")
     assert manifest.label_names == ("no", "yes")

@@ -233,7 +233,7 @@ def test_a_model_whose_classifier_is_not_installed_says_what_to_install(
 
 
 @pytest.mark.usefixtures("_shelf_installed")
-def test_a_classifier_that_cannot_load_says_so(tmp_path, monkeypatch):
+def test_a_classifier_without_load_is_reported(tmp_path, monkeypatch):
     monkeypatch.delattr(Shelf, "load")
     save(tmp_path / "m")
     with pytest.raises(ModelFolderError, match=r"Shelf of acme has no load\(\)"):

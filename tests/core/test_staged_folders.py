@@ -57,7 +57,7 @@ def test_a_folder_that_exists_is_replaced_and_nothing_is_left_behind(tmp_path):
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("interruption", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
 @pytest.mark.parametrize("existed", [True, False])
-def test_a_block_that_raises_leaves_everything_as_it_was(tmp_path, interruption, existed):
+def test_a_block_that_raises_changes_nothing(tmp_path, interruption, existed):
     if existed:
         write(tmp_path / "mine", "old")
     with pytest.raises(interruption):
@@ -152,7 +152,7 @@ def test_a_name_may_be_as_long_as_the_system_allows(tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_a_folder_that_appears_is_open_to_whom_the_umask_says(tmp_path):
+def test_a_new_folder_has_the_permissions_of_the_umask(tmp_path):
     write(tmp_path / "mine", "new")
     (tmp_path / "plain").mkdir()
     assert (tmp_path / "mine").stat().st_mode == (tmp_path / "plain").stat().st_mode

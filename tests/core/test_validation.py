@@ -32,7 +32,7 @@ def refused(argument, train_set, weights=None, *, num_classes=3, multi_label=Fal
     return str(caught.value)
 
 
-def test_sound_data_comes_back_as_it_is():
+def test_valid_data_is_returned_unchanged():
     for dataset, multi_label in ((labelled(), False), (several(), True)):
         checked, weights = training_data(dataset, num_classes=3, multi_label=multi_label)
         assert checked is dataset

@@ -82,7 +82,7 @@ def test_where_its_backend_is_not_installed_the_error_names_package_and_version(
     assert f"Install it: pip install smalltext-{name} (in a clone: " in said
 
 
-def test_the_command_says_so_in_one_line(tmp_path, wheels, forks):
+def test_the_command_reports_it_in_one_line(tmp_path, wheels, forks):
     environment = empty_environment(tmp_path / "cli", wheels, forks=forks)
     environment.install_offline("smalltext-cli")
     data = tmp_path / "new.csv"

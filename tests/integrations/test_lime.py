@@ -28,7 +28,7 @@ def explanation(text, probabilities, **options):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_lime_explains_a_classifier_and_leaves_it_as_it_was(name):
+def test_lime_explains_a_classifier_without_changing_it(name):
     classifier = st.create_classifier(name, 2, seed=1, **parameters(name)).fit(KNOWN)
     before = classifier.predict_proba(KNOWN)
     text = KNOWN.x[0]

@@ -75,7 +75,7 @@ def quick():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_saved_learner_goes_on_where_it_was(name, tmp_path):
+def test_a_saved_learner_resumes(name, tmp_path):
     pytest.importorskip("dill")
     texts = training_texts(3, multi_label=False)
     pool, truth = st.TextDataset(texts.x), texts.y.copy()

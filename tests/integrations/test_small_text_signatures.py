@@ -109,7 +109,7 @@ def test_what_is_transcribed_of_the_documentation_is_what_is_installed():
     assert {name.partition(".")[0] for name in SIGNATURES} <= OURS.keys()
 
 
-def test_every_public_name_is_here_or_the_page_says_what_became_of_it():
+def test_every_public_name_exists_or_is_explained_on_the_page():
     elsewhere = {
         name
         for name in public_names()

@@ -289,7 +289,7 @@ def test_48_parameters_of_one_factory_do_not_leak_into_another():
     assert KimCNNFactory("kimcnn", 2).new().multi_label is False
 
 
-def test_60_validating_with_nothing_is_refused(fitted):
+def test_60_an_empty_validation_set_is_refused(fitted):
     with pytest.raises(InvalidInputError, match="validation_set: got an empty dataset"):
         fitted.validate(TextDataset([], []))
 
@@ -330,7 +330,7 @@ def test_61_training_with_nothing_to_validate_with_is_refused(films):
         ("device", "toaster"),
     ],
 )
-def test_a_parameter_that_makes_no_sense_is_refused_by_name(parameter, value):
+def test_an_invalid_parameter_is_refused_by_name(parameter, value):
     with pytest.raises(InvalidInputError, match=parameter):
         KimCNNClassifier(2, **{parameter: value})
 

@@ -11,13 +11,13 @@ from smalltext_kimcnn import KimCNNClassifier, inference
 TEXTS = TextDataset(["the red one", "blue", "a green one of 3", ""])
 
 
-def test_each_text_has_so_many_samples(learned):
+def test_each_text_has_the_requested_number_of_samples(learned):
     samples = learned.predict_proba(TEXTS, dropout_sampling=5)
     assert (samples.shape, samples.dtype) == ((4, 5, 3), np.float32)
     np.testing.assert_allclose(samples.sum(axis=2), 1, atol=1e-6)
 
 
-def test_each_sample_has_a_mask_of_its_own(learned):
+def test_each_sample_has_its_own_mask(learned):
     samples = learned.predict_proba(TEXTS, dropout_sampling=6)
     assert all(len(np.unique(text[:, 0])) == 6 for text in samples)
 

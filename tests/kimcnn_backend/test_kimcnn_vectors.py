@@ -69,7 +69,7 @@ def test_words_with_spaces_are_read_from_the_right(tmp_path):
         ("0 5\n", "empty"),
     ],
 )
-def test_what_is_wrong_with_a_text_file_is_said_with_its_line(tmp_path, content, complaint):
+def test_a_problem_in_a_text_file_is_reported_with_its_line(tmp_path, content, complaint):
     with pytest.raises(InvalidInputError, match=complaint):
         read_vectors(written(tmp_path / "glove.txt", content))
 
@@ -138,7 +138,7 @@ def test_the_vectors_cannot_be_changed_and_the_matrix_of_the_caller_still_can():
     matrix[0] = 0
 
 
-def test_vectors_are_held_in_float32_whatever_they_were():
+def test_vectors_of_any_type_are_stored_in_float32():
     vectors = Vectors(["a"], np.ones((1, 2)))
     assert (vectors.matrix.dtype, vectors.words) == (np.float32, ("a",))
 

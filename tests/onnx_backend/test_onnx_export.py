@@ -214,7 +214,7 @@ def test_a_model_of_third_parties_over_their_encoder_is_found_by_what_it_consist
     agree(Derived(tiny_model(num_hidden_layers=1), 3, num_epochs=1, seed=1).fit(TOPICS))
 
 
-def test_what_was_exported_is_left_as_it_was(fitted):
+def test_what_was_exported_is_unchanged(fitted):
     before = fitted.predict_proba(TOPICS)
     OnnxClassifier.from_classifier(fitted)
     np.testing.assert_array_equal(fitted.predict_proba(TOPICS), before)

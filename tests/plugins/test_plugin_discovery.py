@@ -140,7 +140,7 @@ def test_all_broken_plugins_together_leave_the_one_that_works(ask):
         ("older_protocol", "from-the-past", "Upgrade acme-older-protocol."),
     ],
 )
-def test_another_protocol_says_plainly_which_of_the_two_to_upgrade(ask, distribution, name, upgrade):
+def test_another_protocol_version_names_the_package_to_upgrade(ask, distribution, name, upgrade):
     status, names, refusal = ask(
         f"answer([listed(), list(st.classifiers()), refusal({name!r})])", distribution, "works"
     )

@@ -223,7 +223,7 @@ answer([before, during, list(st.classifiers())])
     ) == [["majority"], [], ["majority"]]
 
 
-def test_another_protocol_is_told_of_a_registered_plugin_too(ask):
+def test_another_protocol_version_is_reported_for_a_registered_plugin(ask):
     (kind, message, *_), status = ask(
         NOTEBOOK
         + """

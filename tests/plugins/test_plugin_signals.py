@@ -109,7 +109,7 @@ def test_what_a_handler_raises_passes_through_the_import(plugin, tmp_path, where
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["term", "int"])
-def test_the_command_ends_as_it_was_told(plugin, tmp_path, number, code):
+def test_the_command_ends_with_the_exit_code_of_the_signal(plugin, tmp_path, number, code):
     pytest.importorskip("smalltext_cli")
     ready = tmp_path / "ready"
     process = run(plugin("slow", WAITS.format(ready=str(ready))), "-m", "smalltext_cli", "info", "slow")

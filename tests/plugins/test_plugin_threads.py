@@ -95,7 +95,7 @@ answer([[list(one) for one in seen if isinstance(one, tuple)], False in seen])
     assert not wrong
 
 
-def test_a_plugin_that_asks_for_the_list_while_it_is_loaded_is_told_so_and_harms_no_other(ask, tmp_path):
+def test_a_plugin_that_asks_for_the_list_while_it_is_loaded_gets_an_error_and_harms_no_other(ask, tmp_path):
     metadata = tmp_path / "asks-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: asks\nVersion: 1.0\n")

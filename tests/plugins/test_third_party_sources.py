@@ -64,7 +64,7 @@ def test_what_new_plugin_writes_imports_nothing_private_either(tmp_path):
         "import smalltext_torch.inference",
     ],
 )
-def test_what_is_private_is_told_from_what_is_not(code, tmp_path):
+def test_private_names_are_distinguished_from_public_ones(code, tmp_path):
     (tmp_path / "stranger.py").write_text(code, encoding="utf-8")
     (found,) = foreign_imports(tmp_path)
     assert not is_public(found, documented())

@@ -100,7 +100,7 @@ def test_a_failure_of_the_main_process_ends_all_trainings(further):
 
 
 @pytest.mark.nightly
-def test_a_failed_training_leaves_the_model_of_every_process_as_it_was(further):
+def test_a_failed_training_leaves_the_model_of_every_process_unchanged(further):
     for result in further:
         assert result["failures"]["diverged"].startswith("DivergedError: ")
         assert result["failures"]["unchanged"] == "True"

@@ -60,7 +60,7 @@ def test_without_the_site_nothing_is_installed():
     assert fork_server.run(["-c", program], env={}, site=False).stdout == b"0\n"
 
 
-def test_processes_run_beside_one_another_and_are_told_apart():
+def test_processes_run_in_parallel_and_are_distinguished():
     echo = "import sys; print(sys.stdin.readline().strip(), flush=True); sys.exit(len(sys.stdin.read()))"
     with fork_server.Process(["-c", echo]) as first, fork_server.Process(["-c", echo]) as second:
         for process, said in ((second, b"two\n"), (first, b"one\n")):

@@ -35,7 +35,7 @@ def loaded(folder):
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_a_frozen_model_says_what_it_said(folder):
+def test_a_frozen_model_predicts_the_same(folder):
     expected = json.loads((folder / EXPECTED).read_bytes())
     classifier = loaded(folder)
     labels, proba = classifier.predict(TextDataset(expected["texts"]), return_proba=True)

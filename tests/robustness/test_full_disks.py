@@ -122,7 +122,7 @@ def arguments(task, **places):
 
 
 @pytest.mark.parametrize("task", ARGUMENTS)
-def test_a_full_disk_is_told_in_one_line_and_holds_what_it_held(disk, mails, model, task):
+def test_a_full_disk_is_reported_in_one_line_and_keeps_the_former_files(disk, mails, model, task):
     code, said, left = on_a_full_disk(disk, arguments(task, mails=mails, model=model, disk=disk))
     assert code == 2
     assert said[-1].startswith(f"Error: {disk / 'result'}: ")

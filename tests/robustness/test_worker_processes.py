@@ -44,6 +44,6 @@ def differences(pytestconfig):
         if method != "loky" or name in LOKY_SHIPS
     ],
 )
-def test_a_worker_process_says_what_this_one_says(differences, method, name, task):
+def test_a_worker_process_predicts_the_same_probabilities(differences, method, name, task):
     # A forked worker computes on one thread, which adds up in another order than two.
     assert differences[method][f"{name} {task}"] <= 1e-5

@@ -147,7 +147,7 @@ def test_a_saved_adapter_runs_no_code(attack, adapted, tmp_path, marker, module)
     refuse_saved(folder, attack, marker, module)
 
 
-def test_the_folders_that_are_attacked_are_sound(saved, adapted):
+def test_the_folders_that_are_attacked_are_valid(saved, adapted):
     for name in ("transformers", "setfit", "kimcnn", "embeddings"):
         folder = saved(name)
         sign(folder, encoder=name == "embeddings")

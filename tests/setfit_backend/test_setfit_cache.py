@@ -166,7 +166,7 @@ def test_fit_neither_reads_nor_fills_the_cache(make, topics):
     assert torch.equal(second.model.head.weight, head)
 
 
-def test_each_round_of_fit_has_embeddings_of_its_own(make, topics):
+def test_each_round_of_fit_has_its_own_embeddings(make, topics):
     classifier = make(warm_start=True)
     for _ in range(2):
         classifier.fit(topics)

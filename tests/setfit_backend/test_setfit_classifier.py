@@ -138,7 +138,7 @@ def test_dropout_is_sampled_through_the_encoder_and_nothing_is_left_switched_on(
     assert "eval" not in vars(classifier.model.body)
 
 
-def test_an_exception_while_sampling_leaves_the_classifier_as_it_was(fitted, monkeypatch):
+def test_an_exception_while_sampling_leaves_the_classifier_unchanged(fitted, monkeypatch):
     before = fitted.predict_proba(TEXTS)
 
     def interrupted(*_):
@@ -166,7 +166,7 @@ def test_a_text_that_occurs_often_is_encoded_once(fitted, monkeypatch):
     np.testing.assert_array_equal(proba, np.tile(proba[:4], (50, 1)))
 
 
-def test_tokens_beyond_max_seq_len_do_not_matter_and_are_told(make, topics):
+def test_tokens_beyond_max_seq_len_are_ignored_and_reported(make, topics):
     classifier = make(max_seq_len=6)
     with pytest.warns(UserWarning, match="12 of 12 texts .* more than 6 tokens") as told:
         classifier.fit(topics)
@@ -267,7 +267,7 @@ def test_end_to_end_trains_body_and_head_together(make, topics):
     assert classifier.validate(topics)[1] == 1
 
 
-def test_no_epochs_of_pairs_leave_the_encoder_as_it_was(make, topics):
+def test_no_epochs_of_pairs_leave_the_encoder_unchanged(make, topics):
     classifier = make(trainer_kwargs={"num_epochs": (0, 1)}).fit(topics)
     body = load_pretrained_body(classifier.setfit_model_args, classifier._parsed_model_kwargs)
     with torch.inference_mode():
@@ -289,7 +289,7 @@ def test_diverging_training_is_refused_and_changes_nothing(make, topics):
     np.testing.assert_array_equal(classifier.predict_proba(TEXTS), proba)
 
 
-def test_more_pairs_than_the_limit_are_told(make, topics):
+def test_more_pairs_than_the_limit_are_reported(make, topics):
     with pytest.warns(UserWarning, match="24 of 72 pairs of 12 texts .* raise pairs_per_text"):
         make(pairs_per_text=2, trainer_kwargs={"num_iterations": None}).fit(topics)
 
@@ -360,7 +360,7 @@ def test_the_home_folder_may_be_abbreviated(make, topics, tmp_path, monkeypatch)
     assert classifier.setfit_model_args.sentence_transformer_model == str(tmp_path / "model")
 
 
-def test_a_factory_makes_unfitted_classifiers_that_are_alike():
+def test_a_factory_creates_identical_unfitted_classifiers():
     factory = SetFitClassificationFactory("a-model", 3, {"multi_label": True, "seed": 4})
     classifier = factory.new()
     assert (classifier.num_classes, classifier.multi_label, classifier.seed) == (3, True, 4)

@@ -25,7 +25,7 @@ def test_always_local_asks_nobody(make, topics, hub_cache, asked, name):
 
 
 @pytest.mark.parametrize("variable", OFFLINE)
-def test_with_a_variable_that_says_offline_nobody_is_asked(make, topics, hub_cache, asked, monkeypatch, variable):
+def test_with_an_offline_variable_no_host_is_contacted(make, topics, hub_cache, asked, monkeypatch, variable):
     monkeypatch.setenv(variable, "Yes")
     cache = hub_cache("org/tiny", tiny_sentence_transformer())
     make(model=local("org/tiny", "default"), model_kwargs={"cache_dir": cache}).fit(topics)

@@ -57,7 +57,7 @@ def test_undersampling_draws_as_many_of_the_other_kind_as_there_are_of_the_rarer
     assert (positive.total(), len(positive)) == (negative.total(), len(negative)) == (56, 56)
 
 
-def test_num_iterations_draws_so_many_of_each_kind_for_every_text():
+def test_num_iterations_is_the_number_of_each_kind_for_every_text():
     positive, negative = drawn(source(EIGHT_EIGHT_ONE, num_iterations=3))
     assert (positive.total(), negative.total()) == (51, 51)
 
@@ -189,7 +189,7 @@ def test_the_same_generator_gives_the_same_pairs():
 
 
 @pytest.mark.parametrize("strategy", SAMPLING_STRATEGIES)
-def test_the_limit_grows_with_the_texts_and_is_told(strategy):
+def test_the_limit_grows_with_the_texts_and_is_reported(strategy):
     y = np.repeat([0, 1], 50)
     limited = source(y, sampling_strategy=strategy, pairs_per_text=4)
     with pytest.warns(
@@ -201,12 +201,12 @@ def test_the_limit_grows_with_the_texts_and_is_told(strategy):
     assert abs(positive.total() - negative.total()) <= (10 if strategy == "unique" else 0)
 
 
-def test_num_iterations_beyond_the_limit_are_told():
+def test_num_iterations_beyond_the_limit_are_reported():
     with pytest.warns(UserWarning, match=r"400 of 1,000 pairs of 100 texts \(num_iterations=5\)"):
         source(np.repeat([0, 1], 50), num_iterations=5, pairs_per_text=4).warn_of_limit()
 
 
-def test_nothing_is_told_within_the_limit():
+def test_nothing_is_reported_within_the_limit():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         source(np.repeat([0, 1], 50), num_iterations=20, pairs_per_text=40).warn_of_limit()

@@ -180,7 +180,7 @@ def test_one_progress_bar_shows_all_of_the_training(make, topics, monkeypatch):
     assert len(bars) == 3
 
 
-def test_a_validation_set_has_no_progress_bar_of_its_own(make, topics, monkeypatch, capsys):
+def test_a_validation_set_has_no_separate_progress_bar(make, topics, monkeypatch, capsys):
     monkeypatch.setenv("SMALL_TEXT_PROGRESS_BARS", "1")
     make().fit(topics, validation_set=topics)
     shown = capsys.readouterr().err
@@ -202,7 +202,7 @@ def in_fork(code, folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("run", [in_fork, pytest.param(in_new_process, marks=pytest.mark.nightly)])
-def test_importing_loading_and_training_leave_the_process_as_it_was(fitted, tmp_path, run):
+def test_importing_loading_and_training_leave_the_process_unchanged(fitted, tmp_path, run):
     fitted.save(tmp_path / "saved")
     (tmp_path / "work").mkdir()
     code = f"""

@@ -37,7 +37,7 @@ def fitted(data, **parameters):
 
 
 @pytest.mark.usefixtures("small_memory")
-def test_what_is_too_large_is_learned_as_means_and_said(data, tmp_path):
+def test_a_problem_too_large_is_learned_as_class_means_with_a_message(data, tmp_path):
     with pytest.warns(UserWarning, match="too many for logistic regression") as caught:
         classifier = fitted(data)
     assert caught[0].filename == __file__
@@ -83,7 +83,7 @@ def test_an_estimator_that_somebody_chose_is_kept(data):
     assert isinstance(classifier.model_.coef_, np.ndarray)
 
 
-def test_few_classes_are_learned_by_logistic_regression_whatever_it_takes():
+def test_few_classes_are_always_learned_by_logistic_regression():
     assert not exceeds_memory(default_estimator(), 999, 10**6, 10**7)
     assert not exceeds_memory(default_estimator(), 1000, 2000, 20_000)
     assert exceeds_memory(default_estimator(), 10_000, 20_000, 1000)

@@ -32,7 +32,7 @@ def test_a_vectorizer_by_dotted_name_or_as_an_object(vectorizer, topics):
     assert classifier.fit(topics).n_features_ == 64
 
 
-def test_an_object_that_is_passed_is_left_as_it_was():
+def test_an_object_that_is_passed_is_not_changed():
     estimator = MultinomialNB()
     st.create_classifier("sklearn", 3, estimator=estimator, estimator_parameters={"alpha": 0.5})
     assert estimator.alpha == 1.0
@@ -65,6 +65,6 @@ def test_a_list_stands_for_a_tuple_since_json_has_none(topics):
         ({"multi_label_threshold": 1.5}, "multi_label_threshold: got 1.5"),
     ],
 )
-def test_parameters_that_make_no_sense_are_refused_before_any_work(parameters, message):
+def test_invalid_parameters_are_refused_before_any_work(parameters, message):
     with pytest.raises(InvalidInputError, match=message):
         st.create_factory("sklearn", 3, **parameters)

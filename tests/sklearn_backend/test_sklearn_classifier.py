@@ -170,7 +170,7 @@ def test_defect_48_the_parameters_of_a_factory_are_its_own():
     assert not SklearnClassifierFactory(LogisticRegression(), 3).new().multi_label
 
 
-def test_a_factory_gives_each_classifier_an_estimator_of_its_own():
+def test_a_factory_gives_each_classifier_its_own_estimator():
     factory = SklearnClassifierFactory(LogisticRegression(C=3), 3)
     one, other = factory.new(), factory.new()
     assert one.model is not other.model

@@ -46,7 +46,7 @@ def test_labels_of_a_view_cannot_be_set(dataset):
         dataset[1:3].y = [0, 0]
 
 
-def test_a_clone_of_a_view_is_a_dataset_of_its_own(dataset):
+def test_a_clone_of_a_view_is_independent(dataset):
     clone = dataset[[1, 2]].clone()
     clone.y = [1, 1]
     assert dataset.y.tolist() == [0, 1, 0, 1]

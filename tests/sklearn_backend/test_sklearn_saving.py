@@ -76,7 +76,7 @@ def test_any_vectorizer_comes_back(vectorizer, topics, tmp_path):
     assert_array_equal(st.load(tmp_path / "model").predict_proba(topics), classifier.predict_proba(topics))
 
 
-def test_saving_leaves_the_classifier_as_it_was(topics, tmp_path):
+def test_saving_leaves_the_classifier_unchanged(topics, tmp_path):
     classifier = SklearnClassifier(LogisticRegression(), 3).fit(topics)
     before = classifier.predict_proba(topics)
     classifier.save(tmp_path / "model")

@@ -176,7 +176,7 @@ def test_random_mixtures_of_many_characters_are_cut(length):
         ("❤\ufe0f", "💔"),
     ],
 )
-def test_texts_that_differ_in_marks_emoji_or_characters_are_told_apart(one, other):
+def test_texts_that_differ_in_marks_emoji_or_characters_are_distinguished(one, other):
     train_set = TextDataset([one, other] * 10, [0, 1] * 10)
     proba = create_classifier("sklearn", 2, seed=1).fit(train_set).predict_proba(TextDataset([one, other]))
     assert proba[0, 0] > 0.8

@@ -176,7 +176,7 @@ def test_a_text_without_weight_does_not_count(classifier):
 
 
 @pytest.mark.parametrize("weights", [[1.0], [-1.0] * 18, [0.0] * 18, ["heavy"] * 18, np.ones((18, 1))], ids=str)
-def test_weights_that_make_no_sense_are_called_by_their_name(classifier, weights):
+def test_invalid_weights_are_named(classifier, weights):
     with pytest.raises(InvalidInputError, match="^sample_weight: got"):
         classifier.fit(TEXTS, labelled(0, 1), sample_weight=weights)
 
@@ -280,7 +280,7 @@ def test_a_refused_parameter_leaves_the_others_as_they_were():
     assert classifier.get_params(deep=False) == {"name": "sklearn", "random_state": None, "seed": 1}
 
 
-def test_a_name_that_is_not_installed_is_told_by_fit():
+def test_fit_reports_a_name_that_is_not_installed():
     classifier = TextClassifier().set_params(name="nothing-like-it", depth=3)
     with pytest.raises(UnknownClassifierError, match="nothing-like-it"):
         classifier.fit(TEXTS, labelled(0, 1))

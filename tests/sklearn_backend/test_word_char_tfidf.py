@@ -127,7 +127,7 @@ def test_a_word_that_training_does_not_have_is_known_by_its_characters():
     assert characters.nnz > 0
 
 
-def test_the_order_of_texts_is_no_matter():
+def test_the_order_of_texts_does_not_matter():
     x = WordCharTfidfVectorizer().fit_transform(TEXTS)
     assert_allclose(WordCharTfidfVectorizer().fit_transform(TEXTS[::-1]).toarray()[::-1], x.toarray(), atol=1e-7)
 

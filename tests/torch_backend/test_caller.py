@@ -27,7 +27,7 @@ def test_a_warning_is_about_the_caller_however_deep_it_arises(depth):
     assert told[0].filename == __file__
 
 
-def test_a_caller_in_between_is_the_one_that_is_told():
+def test_the_warning_points_to_the_calling_code():
     between = module("somebody", "def call(warn): warn()")
     with pytest.warns(UserWarning, match="look") as told:
         between["call"](INNER["warn"])

@@ -128,7 +128,7 @@ def test_weights_of_labels_change_what_is_learned() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 20])
-def test_weights_of_texts_count_whatever_the_batch_size(size: int) -> None:
+def test_text_weights_count_for_every_batch_size(size: int) -> None:
     texts = TextDataset(["same"] * 20, [0, 1] * 10)
     classifier = BagOfEmbeddings(2, mini_batch_size=size, num_epochs=60, lr=0.01)
 
@@ -190,7 +190,7 @@ def test_24_what_needs_a_model_says_so(method: str) -> None:
         ({"callbacks": np.array(5)}, "callbacks"),
     ],
 )
-def test_57_arguments_of_fit_that_make_no_sense_are_refused_before_any_work(
+def test_57_invalid_arguments_of_fit_are_refused_before_any_work(
     arguments: dict[str, Any], named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(BagOfEmbeddings, "make_network", lambda *_: pytest.fail("a network was built"))
@@ -232,7 +232,7 @@ def test_57_arguments_of_fit_that_make_no_sense_are_refused_before_any_work(
         ("warm_start", "no"),
     ],
 )
-def test_28_parameters_that_make_no_sense_are_refused(parameter: str, value: Any) -> None:
+def test_28_invalid_parameters_are_refused(parameter: str, value: Any) -> None:
     with pytest.raises(InvalidInputError, match=parameter):
         BagOfEmbeddings(**{"num_classes": 3, parameter: value})
 
@@ -265,7 +265,7 @@ def test_numbers_of_numpy_stop_early_like_others() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:validations_per_epoch=:RuntimeWarning")
-def test_patience_is_so_many_epochs_however_often_an_epoch_can_be_validated() -> None:
+def test_patience_counts_epochs_however_often_an_epoch_is_validated() -> None:
     def epochs(validations_per_epoch: int) -> int:
         classifier = BagOfEmbeddings(
             3, num_epochs=60, lr=1e-9, mini_batch_size=30, validations_per_epoch=validations_per_epoch

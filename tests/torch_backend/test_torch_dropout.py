@@ -69,7 +69,7 @@ def test_dropout_of_every_kind_is_sampled(network: Callable[[], nn.Module]) -> N
     assert drawn.std(axis=1).max(axis=1).all()
 
 
-def test_every_text_has_masks_of_its_own() -> None:
+def test_every_text_has_its_own_masks() -> None:
     """The same text twice, drawn in one batch: not the same samples."""
     network = Channels().eval()
     texts = Ragged.from_sequences([[1, 2, 3], [1, 2, 3]])
@@ -133,7 +133,7 @@ def test_samples_vary_around_the_probabilities() -> None:
     np.testing.assert_allclose(drawn.mean(axis=1), classifier.predict_proba(TEXTS), atol=0.1)
 
 
-def test_samples_that_are_all_alike_are_warned_of() -> None:
+def test_equal_samples_cause_a_warning() -> None:
     classifier = BagOfEmbeddings(3, dropout=0.0).fit(TEXTS)
 
     with pytest.warns(UserWarning, match="all 4 samples of dropout_sampling are the same"):
@@ -167,7 +167,7 @@ def test_no_texts_have_no_samples() -> None:
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True, "3"])
-def test_a_number_of_samples_that_makes_no_sense_is_refused(count: Any) -> None:
+def test_an_invalid_number_of_samples_is_refused(count: Any) -> None:
     with pytest.raises(InvalidInputError, match="dropout_sampling"):
         BagOfEmbeddings(3).fit(TEXTS).predict_proba(TEXTS, dropout_sampling=count)
 

@@ -38,7 +38,7 @@ def test_stops_once_patience_is_at_its_end() -> None:
     assert answers(EarlyStopping(LOSS, patience=2), [3, 2, 2, 2, 2]) == [False, False, False, False, True]
 
 
-def test_50b_patience_is_the_number_of_checks_that_are_borne() -> None:
+def test_50b_patience_is_the_number_of_checks_without_improvement() -> None:
     assert answers(EarlyStopping(LOSS, patience=2), [1, 2, 2, 2, 2, 2]) == [False] * 3 + [True] * 3
 
 
@@ -125,7 +125,7 @@ def test_50_a_loss_that_is_no_number_is_no_improvement() -> None:
         ({"metric": ACCURACY, "threshold": None}, "threshold"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any], named: str) -> None:
+def test_invalid_arguments_are_refused(arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidInputError, match=named):
         EarlyStopping(**arguments)
 

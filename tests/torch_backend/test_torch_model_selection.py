@@ -96,7 +96,7 @@ def test_unknown_metrics_are_refused(arguments: dict[str, Any], named: str) -> N
         (("b", None, {"val_loss": 1.0, "val_acc": 1.0}, {"note": 1}), "fields"),
     ],
 )
-def test_models_that_cannot_be_told_apart_or_compared_are_refused(arguments: Any, named: str) -> None:
+def test_models_that_cannot_be_distinguished_or_compared_are_refused(arguments: Any, named: str) -> None:
     selection = ModelSelection()
     selection.add_model("a", "folder", {"val_loss": 1.0, "val_acc": 1.0})
 

@@ -110,7 +110,7 @@ def test_optimizer_and_scheduler_serve_two_trainings_alike() -> None:
     assert rates(classifier) == pytest.approx([0.1, 0.05, 0.025])
 
 
-def test_09_the_callers_optimizer_is_given_back_as_it_was() -> None:
+def test_09_the_callers_optimizer_is_returned_unchanged() -> None:
     parameter = nn.Parameter(torch.zeros(3))
     optimizer = torch.optim.Adam([parameter], lr=0.1)
     before = copy.deepcopy(optimizer.state_dict())

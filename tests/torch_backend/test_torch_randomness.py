@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 TEXTS = some_texts()
 
 
-def test_a_stream_goes_on_where_it_stood() -> None:
+def test_a_stream_resumes_at_its_position() -> None:
     in_one, in_two = TorchRandomness(1, CPU), TorchRandomness(1, CPU)
 
     with in_one.as_global():

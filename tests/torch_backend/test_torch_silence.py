@@ -58,7 +58,7 @@ def test_further_libraries_are_silenced_where_they_are_named():
     assert logger.level == standard.DEBUG
 
 
-def test_blocks_of_two_threads_that_overlap_leave_all_as_it_was():
+def test_overlapping_blocks_of_two_threads_restore_everything():
     first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
 
     def second():

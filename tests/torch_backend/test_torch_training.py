@@ -174,7 +174,7 @@ def test_one_record_is_the_best_that_of_the_model() -> None:
     assert classifier.validate(TEXTS) == (best[0]["val_loss"], best[0]["val_acc"])
 
 
-def test_callbacks_are_told_every_record() -> None:
+def test_callbacks_receive_every_record() -> None:
     told: list[HistoryRecord] = []
 
     classifier = BagOfEmbeddings(3, num_epochs=3).fit(TEXTS, callbacks=[told.append])

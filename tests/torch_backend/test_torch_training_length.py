@@ -37,7 +37,7 @@ def test_many_passes_read_the_least_length() -> None:
     assert training_length(lengths(400), 10**6, 512) == MIN_TRAINING_LENGTH
 
 
-def test_a_line_of_log_says_how_many_texts_are_cut(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_number_of_truncated_texts_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         training_length(lengths(100, 400), 2, 512)
         assert not caplog.records

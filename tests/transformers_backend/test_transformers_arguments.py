@@ -40,7 +40,7 @@ def test_what_is_no_folder_for_downloads_is_refused(wrong):
 
 
 @pytest.mark.parametrize("wrong", ["none", None, "best"])
-def test_the_constructor_is_told_only_whether_a_model_is_selected(wrong):
+def test_the_constructor_only_gets_whether_a_model_is_selected(wrong):
     with pytest.raises(
         InvalidInputError, match=r'^model_selection: .*True or False.*fit\(model_selection="none"\)'
     ):

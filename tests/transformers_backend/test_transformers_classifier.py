@@ -287,7 +287,7 @@ def test_early_stopping_of_fit_is_heard(make, topics):
     assert len(make(num_epochs=5).fit(topics, early_stopping=stopping).history_) == 1
 
 
-def test_warm_start_goes_on(make, topics):
+def test_warm_start_continues(make, topics):
     classifier = make(warm_start=True, num_epochs=3)
     first = classifier.fit(topics).history_[0]["train_loss"]
     assert classifier.fit(topics).history_[0]["train_loss"] < first

@@ -130,7 +130,7 @@ def test_texts_beyond_the_models_window_are_counted(fitted):
         fitted.predict(TextDataset(["goal", LONG, "", LONG, "recipe"]))
 
 
-def test_raw_and_tokenized_long_texts_are_cut_alike(fitted):
+def test_raw_and_tokenized_long_texts_are_truncated_equally(fitted):
     tokenized = TransformersDataset.from_texts(["goal", LONG], None, tiny_tokenizer())
     with pytest.warns(UserWarning, match="1 of 2"):
         np.testing.assert_array_equal(

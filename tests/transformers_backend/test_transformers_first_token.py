@@ -62,13 +62,13 @@ def test_the_gradients_are_the_same(architecture):
 
 
 @each_that_is_prepared
-def test_the_last_layer_goes_on_with_one_token(architecture):
+def test_the_last_layer_continues_with_one_token(architecture):
     with first_token_alone():
         assert widths_in_the_last_layer(network_of(architecture)) == [1, 1]
 
 
 @each_that_is_prepared
-def test_elsewhere_it_goes_on_with_all_of_them(architecture):
+def test_elsewhere_it_continues_with_all_of_them(architecture):
     network = network_of(architecture)
     with first_token_alone():
         pass

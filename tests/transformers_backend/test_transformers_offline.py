@@ -30,7 +30,7 @@ def test_always_local_asks_nobody(make, topics, cache_dir, asked):
 
 
 @pytest.mark.parametrize("variable", OFFLINE)
-def test_with_a_variable_that_says_offline_nobody_is_asked(make, topics, cache_dir, asked, monkeypatch, variable):
+def test_with_an_offline_variable_no_host_is_contacted(make, topics, cache_dir, asked, monkeypatch, variable):
     monkeypatch.setenv(variable, "Yes")
     make(model=local("default"), cache_dir=cache_dir).fit(topics)
     assert asked == []

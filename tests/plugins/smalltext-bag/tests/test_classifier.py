@@ -20,7 +20,7 @@ def test_the_words_decide(trained: BagOfEmbeddings) -> None:
     assert trained.predict(TextDataset(["A fine day", "so dull"])).tolist() == [1, 0]
 
 
-def test_training_is_told_epoch_by_epoch(trained: BagOfEmbeddings) -> None:
+def test_training_is_reported_per_epoch(trained: BagOfEmbeddings) -> None:
     assert [record["epoch"] for record in trained.history_] == list(
         range(1, len(trained.history_) + 1)
     )
