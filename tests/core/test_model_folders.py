@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import types
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 import smalltext_core
 from smalltext_core import ClassifierSpec, LabelNames, Plugin, registry, saving
-from smalltext_core.errors import ModelFolderError
+from smalltext_core.errors import ModelFolderError, ModelNotSavedError
 from smalltext_core.saving import MANIFEST, model_folder, read_manifest, save_with_files
 
 
@@ -107,6 +109,20 @@ def test_a_folder_that_is_no_model_is_not_written_to(tmp_path):
     with pytest.raises(ModelFolderError, match=r"is not a saved model.*Choose another folder"):
         save(tmp_path)
     assert names_in(tmp_path) == {"thesis.tex"}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"I/O error: No space left on device (os error {errno.ENOSPC})",
+        f"Error while serializing: IoError(Os {{ code: {errno.ENOSPC}, kind: StorageFull }})",  # safetensors 0.4
+    ],
+)
+def test_an_operating_system_error_in_the_message_of_a_rust_library_is_recognised(tmp_path, message):
+    said = {"classifier": "shelf", "distribution": "acme", "version": "1.2", "parameters": {}}
+    with pytest.raises(ModelNotSavedError) as caught, model_folder(tmp_path / "m", **said):
+        raise RuntimeError(message)
+    assert (caught.value.errno, caught.value.strerror) == (errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_file_is_not_overwritten(tmp_path):
