@@ -24,6 +24,7 @@ import sys
 import tempfile
 import threading
 import traceback
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,7 +44,8 @@ LIBRARIES = (
     "rich.console",
     "rich.status",
     "typer",
-    "pydantic",
+    "typer._adapters",
+    "pydantic.type_adapter",
     "docstring_parser",
     "shellingham",
     "torch",
@@ -403,8 +405,17 @@ def _import_libraries() -> None:
     for library in LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(library)
+    _forget_what_torch_does_at_exit()
     gc.collect()
     gc.freeze()
+
+
+def _forget_what_torch_does_at_exit() -> None:
+    """Spare each process a tenth of a second at its end: torch would unregister thousands of operators."""
+    for finalizer in weakref.finalize._registry:  # type: ignore[attr-defined]
+        finalizer.atexit = False
+    if dynamo := sys.modules.get("torch._dynamo.utils"):
+        atexit.unregister(dynamo.dump_compile_times)
 
 
 def _accept(listener: socket.socket, lifeline: socket.socket) -> socket.socket:

@@ -30,6 +30,8 @@ from typing import Any
 from pages import Block, blocks
 
 _SHELL = set("|&;<>$`*?~#(){}")
+_FORKED = ("smalltext", "pytest")
+"""The programs that are run in forked processes."""
 _QUOTED = re.compile(r"'[^']*'|\"[^\"$`\\\\]*\"")
 
 
@@ -94,8 +96,8 @@ def main(page: Path, run_command: Callable[[list[str], Path], int] | None = None
                 run_bash(command, surroundings)
                 continue
             for arguments in commands:
-                if arguments[0] != "smalltext":
-                    subprocess.run(arguments, check=True)
+                if arguments[0] not in _FORKED:
+                    subprocess.run(arguments, env=surroundings, check=True)
                 elif status := run_command(arguments, installed):
                     raise subprocess.CalledProcessError(status, arguments)
         elif block.language == "python":
@@ -103,17 +105,18 @@ def main(page: Path, run_command: Callable[[list[str], Path], int] | None = None
 
 
 def plain_commands(command: str) -> list[list[str]]:
-    """Return the arguments of each command of a block where `smalltext` and `cat` are all, and need no shell."""
-    lines = [line for line in command.replace("\\\n", " ").splitlines() if line.strip()]
+    """Return the arguments of each command of a block whose programs are all known, and which needs no shell."""
+    joined = command.replace("\\\n", " ").replace(" && ", "\n")  # the first command that fails ends a page
+    lines = [line for line in joined.splitlines() if line.strip()]
     if any(_SHELL & set(_QUOTED.sub("", line)) for line in lines):
         return []
     commands = [shlex.split(line) for line in lines]
-    return commands if all(words[0] in ("smalltext", "cat") for words in commands) else []
+    return commands if all(words[0] in (*_FORKED, "cat", "pip") for words in commands) else []
 
 
 @contextlib.contextmanager
 def command_server() -> Iterator[Callable[[list[str], Path, Path], int]]:
-    """Fork a process that runs commands of `smalltext`, and yield the function that has them run.
+    """Fork a process that runs `smalltext` and `pytest`, and yield the function that has them run.
 
     It has imported the command and the libraries, and no block of Python changes it.
     """
@@ -148,7 +151,7 @@ def import_the_command() -> None:
 
 
 def status_of(arguments: list[str], folder: Path, installed: Path, output: Path) -> int:
-    """Run `smalltext` in a forked process, and return its exit status."""
+    """Run `smalltext` or `pytest` in a forked process, and return its exit status."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -158,13 +161,8 @@ def status_of(arguments: list[str], folder: Path, installed: Path, output: Path)
                     os.dup2(stream.fileno(), number)
             os.chdir(folder)
             sys.path.insert(0, str(installed))
-            from smalltext_cli import app
-            from smalltext_cli.compare import runner
-
-            runner.subprocess = SimpleNamespace(Popen=ForkedCell, PIPE=subprocess.PIPE)
-            sys.argv = arguments
-            app.main()
-            status = 0
+            os.environ["PYTHONPATH"] = str(installed)
+            status = run_smalltext(arguments) if arguments[0] == "smalltext" else run_pytest(arguments)
         except SystemExit as end:
             status = int(end.code or 0)
         except BaseException:
@@ -174,6 +172,22 @@ def status_of(arguments: list[str], folder: Path, installed: Path, output: Path)
             sys.stderr.flush()
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def run_smalltext(arguments: list[str]) -> int:
+    from smalltext_cli import app
+    from smalltext_cli.compare import runner
+
+    runner.subprocess = SimpleNamespace(Popen=ForkedCell, PIPE=subprocess.PIPE)
+    sys.argv = arguments
+    app.main()
+    return 0
+
+
+def run_pytest(arguments: list[str]) -> int:
+    import pytest
+
+    return int(pytest.main(arguments[1:]))
 
 
 class ForkedCell:
