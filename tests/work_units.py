@@ -10,6 +10,7 @@ INDEPENDENT = (
 )
 """Files of long tests that share nothing: these are handed out one by one."""
 LONG = (
+    "tests/architecture/test_types.py",
     "tests/install/",
     "tests/docs/test_pages.py",
     "tests/docs/test_readmes.py",

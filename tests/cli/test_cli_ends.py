@@ -13,6 +13,7 @@ from importlib.metadata import version
 
 import pytest
 
+import fork_server
 import smalltext_core as st
 from smalltext_cli import __version__
 from smalltext_cli.console import ending_signals
@@ -177,21 +178,43 @@ def test_a_closed_terminal_ends_the_command_unless_nohup_started_it(monkeypatch)
         signal.signal(signal.SIGHUP, former)
 
 
-@pytest.mark.parametrize(
-    ("closed", "arguments", "code"),
-    [
-        ("<&-", "predict {model} - --format csv -o {folder}/out.csv", 2),
-        (">&-", "predict {model} {mails} --output-format jsonl", 0),
-        (">&-", "info {model} --json", 0),
-        ("2>&-", "predict {model} {folder}/nowhere.csv -o {folder}/out.csv", 2),
-        ("<&- >&- 2>&-", "evaluate {model} {mails} --json", 0),
-    ],
-)
-def test_closed_standard_streams_are_like_the_null_device(model, mails, tmp_path, closed, arguments, code):
+CLOSED_STREAMS = [
+    ("<&-", "predict {model} - --format csv -o {folder}/out.csv", 2),
+    (">&-", "predict {model} {mails} --output-format jsonl", 0),
+    (">&-", "info {model} --json", 0),
+    ("2>&-", "predict {model} {folder}/nowhere.csv -o {folder}/out.csv", 2),
+    ("<&- >&- 2>&-", "evaluate {model} {mails} --json", 0),
+]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("closed", "arguments", "code"), CLOSED_STREAMS)
+def test_streams_that_a_shell_closed_are_like_the_null_device(model, mails, tmp_path, closed, arguments, code):
     words = arguments.format(model=model, mails=mails, folder=tmp_path).split()
     command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "smalltext_cli", *words]
     ended = subprocess.run(command, capture_output=True)
     assert ended.returncode == code
+    assert b"AttributeError" not in ended.stderr
+
+
+@pytest.mark.parametrize(("closed", "arguments", "code"), CLOSED_STREAMS)
+def test_closed_standard_streams_are_like_the_null_device(model, mails, tmp_path, closed, arguments, code):
+    """In a forked process, with what the interpreter sets where it finds the streams closed as it starts."""
+    words = arguments.format(model=model, mails=mails, folder=tmp_path).split()
+    numbers = [2 if "2" in one else int(one[0] == ">") for one in closed.split()]
+    program = (
+        "import os, sys\n"
+        "for number in map(int, sys.argv.pop(1).split()):\n"
+        "    os.close(number)\n"
+        "    name = ('stdin', 'stdout', 'stderr')[number]\n"
+        "    setattr(sys, name, None)\n"
+        "    setattr(sys, f'__{name}__', None)\n"
+        "from smalltext_cli import app\n"
+        "try: app.main()\n"
+        "except SystemExit as end: os._exit(end.code or 0)"
+    )
+    ended = fork_server.run(["-c", program, " ".join(map(str, numbers)), *words])
+    assert ended.returncode == code, ended.stderr.decode()
     assert b"AttributeError" not in ended.stderr
 
 

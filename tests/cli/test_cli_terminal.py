@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 import unicodedata
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import fork_server
 import smalltext_core as core
 
 NASTY = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202ereversed\u2066\u200b\x7f"
@@ -171,16 +171,22 @@ def test_a_table_on_a_terminal_is_escaped(process, model, tmp_path):
     data = tmp_path / "data.jsonl"
     data.write_text(json.dumps({"text": f"buy {NASTY} 数据"}) + "\n", encoding="utf-8")
     master, terminal = os.openpty()
-    command = [sys.executable, "-m", "smalltext_cli", "predict", str(model), str(data), "-o", "-"]
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "SMALLTEXT_TRACEBACK": "1"}
-    done = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, env=environment, check=False)
+    on_terminal = (
+        "import os, sys\n"
+        "os.dup2(os.open(sys.argv.pop(1), os.O_RDWR), 1)\n"
+        "sys.stdout = open(1, 'w', encoding='utf-8', closefd=False)\n"
+        "from smalltext_cli import app; app.main()"
+    )
+    command = ["predict", model, data, "-o", "-"]
+    environment = {**os.environ, "SMALLTEXT_TRACEBACK": "1"}
+    done = fork_server.run(["-c", on_terminal, os.ttyname(terminal), *command], env=environment)
     os.close(terminal)
     shown = os.read(master, 10**6)
     assert done.returncode == 0, done.stderr
     assert "数据".encode() in shown
     assert b"owned" in shown
     assert controls(shown.replace(b"\r\n", b"\n")) == set(), shown
-    piped = process(*command[3:])
+    piped = process(*command)
     assert NASTY.encode() in piped.stdout, "in a pipe or a file, texts stay what they are"
 
 

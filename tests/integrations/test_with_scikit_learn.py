@@ -76,13 +76,27 @@ def test_grid_search_over_parameters(classifier, news, labels):
     assert search.predict(news.test[:2]).dtype.kind == "U"
 
 
+GRIDS = [
+    pytest.param([{"class_weight": ["balanced"]}, {"calibration": ["none"]}], id="sklearn"),
+    pytest.param(
+        [{"name": ["sklearn"]}, {key: [value] for key, value in KIMCNN.items()}],
+        id="names",
+        marks=pytest.mark.nightly,  # two processes that import torch
+    ),
+]
+
+
 @pytest.mark.slow
-def test_grid_search_over_names_in_two_processes(news, labels):
-    grid = [{"name": ["sklearn"]}, {key: [value] for key, value in KIMCNN.items()}]
+@pytest.mark.parametrize("grid", GRIDS)
+def test_grid_search_in_two_processes(news, labels, grid):
     search = GridSearchCV(TextClassifier(random_state=1), grid, cv=2, n_jobs=2, error_score="raise")
     search.fit(news.pool[:80], labels[:80])
-    assert search.best_params_ == {"name": "sklearn"}
+    here = GridSearchCV(TextClassifier(random_state=1), grid, cv=2, error_score="raise").fit(
+        news.pool[:80], labels[:80]
+    )
+    assert search.best_params_ == here.best_params_
     assert len(search.cv_results_["params"]) == 2
+    assert search.cv_results_["mean_test_score"].tolist() == here.cv_results_["mean_test_score"].tolist()
 
 
 def test_grid_search_names_a_parameter_that_does_not_exist(classifier, news, labels):
