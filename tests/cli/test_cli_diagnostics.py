@@ -1,6 +1,7 @@
 """Warnings about a model, its thresholds and its calibration, in `train`, `evaluate`, `predict` and `info`."""
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.metrics import f1_score
 from tests.cli.sample_evaluations import evaluation
 
 import smalltext_core as st
+from security.attacks import sign
 from smalltext_cli.diagnostics import calibration_text, threshold_text, warnings_of, without_class_note
 from smalltext_cli.evaluation import Probabilities, thresholds_of
 from smalltext_cli.metrics import score
@@ -250,6 +252,28 @@ def test_info_on_a_folder_describes_the_saved_model(smalltext, model):
     assert content["training"]["classes"] == {"grüße": 43, "ham": 38, "spam": 39}
     assert not {"probe", "n_features", "scikit_learn"} & content["parameters"].keys()
     assert {"calibration", "thresholds", "parameters", "bytes", "version"} <= content.keys()
+
+
+def test_info_on_a_folder_shows_a_setting_that_the_classifier_saves_as_an_object(smalltext, mails, tmp_path):
+    setting = ("--set", "estimator=sklearn.svm.LinearSVC", "--set", "calibration=none")
+    assert smalltext("train", mails, "-c", "sklearn", *setting, "-o", tmp_path / "m").code == 0
+    (row,) = [line.split() for line in smalltext("info", tmp_path / "m").out.splitlines() if "estimator" in line]
+    assert row == ["estimator", '"sklearn.svm.LinearSVC"']
+
+
+@pytest.mark.parametrize("file", ["training.json", "scores.json"])
+def test_a_damaged_record_of_the_training_is_shown_or_reported_in_one_line(smalltext, model, tmp_path, file):
+    folder = shutil.copytree(model, tmp_path / "m")
+    original = (folder / file).read_text("utf-8")
+    for key in json.loads(original):
+        for value in (..., None, {"\x1b[31mred": "\x1b[31mred"}):
+            changed = json.loads(original) | {key: value}
+            (folder / file).write_text(json.dumps({one: held for one, held in changed.items() if held is not ...}))
+            sign(folder)
+            ended = smalltext("info", folder)
+            assert ended.code in (0, 2), (key, value)
+            assert ended.code == 0 or ended.err.count("\n") == 1, ended.err
+            assert "\x1b" not in ended.out + ended.err
 
 
 def test_info_on_a_model_saved_from_python_has_no_scores(smalltext, tmp_path):

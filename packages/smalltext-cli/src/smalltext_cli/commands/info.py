@@ -24,6 +24,7 @@ from smalltext_core import ClassifierSpec, Plugin, classifier_spec, classifiers,
 from smalltext_core.atomic import expanded
 from smalltext_core.label_names import shown_name
 from smalltext_core.messages import LIMIT, install_command, one_line, shown
+from smalltext_core.saving import damage_explained
 
 if TYPE_CHECKING:
     from smalltext_cli.evaluation import Model
@@ -200,8 +201,17 @@ def _model_as_dict(model: Model, folder: str) -> dict[str, Any]:
 
 
 def _show_model(model: Model, content: dict[str, Any]) -> None:
+    with damage_explained(content["model"]):  # the record of the training is a file like others
+        facts, values = _model_facts(model, content), _model_settings(model, content)
+    print_line(content["model"], style="bold")
+    print_columns(["", ""], [list(fact) for fact in facts.items()])
+    print_line()
+    print_columns(["parameter", "value"], [list(one) for one in values.items()])
+
+
+def _model_facts(model: Model, content: dict[str, Any]) -> dict[str, str]:
+    """Return what the table about a model shows above its parameters."""
     from smalltext_cli.diagnostics import scores_text
-    from smalltext_cli.evaluation import model_parameters
 
     names, scores, training = content["labels"], content["scores"], content["training"] or {}
     kind = "any number per text" if model.multi_label else "one per text"
@@ -221,7 +231,16 @@ def _show_model(model: Model, content: dict[str, Any]) -> None:
         facts["versions"] = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
     if scores is not None:
         facts["scores"] = f"{scores_text(scores)}, on {counted(scores['texts'], 'text')}"
-    print_line(content["model"], style="bold")
-    print_columns(["", ""], [list(fact) for fact in facts.items()])
-    print_line()
-    print_columns(["parameter", "value"], [list(one) for one in model_parameters(model.manifest).items()])
+    return facts
+
+
+def _model_settings(model: Model, content: dict[str, Any]) -> dict[str, str]:
+    """Return the parameters of a model as JSON, by name.
+
+    The classifier may save an object in place of a parameter, such as an estimator in place of its name.
+    """
+    from smalltext_cli.evaluation import model_parameters
+
+    settings = (content["training"] or {}).get("settings", {})
+    given = {name: json.dumps(value, ensure_ascii=False) for name, value in settings.items()}
+    return dict(sorted({**given, **model_parameters(model.manifest)}.items()))
