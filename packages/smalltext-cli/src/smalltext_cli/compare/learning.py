@@ -171,7 +171,9 @@ class Learning:
             )
             needed = self.needed(classifier, name)
             if better and needed is not None and needed < self.counts()[-1]:
-                clause += f" and reaches with {needed:,} labels what random reaches with {self.counts()[-1]:,}"
+                clause += (
+                    f" and needs {needed:,} labelled texts for what random reaches with {self.counts()[-1]:,}"
+                )
             found.append(clause)
         return found or [f"with {classifier}, no strategy is certainly better or worse than random"]
 

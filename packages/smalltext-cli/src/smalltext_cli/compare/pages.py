@@ -220,7 +220,7 @@ def _learning_series(learning: Learning, classifier: str, counts: Sequence[int])
     for number, strategy in enumerate(learning.strategies):
         curve = learning.curve(classifier, strategy)
         points = [
-            Point(float(count), one, f"{count:,} labels: {in_words(one)}")
+            Point(float(count), one, f"{count:,} labelled texts: {in_words(one)}")
             for count, one in zip(counts, curve, strict=False)
         ]
         if points:

@@ -156,7 +156,7 @@ class Simulation(Study):
         if "error" in result:
             return f"{what}: failed, {result['error']}"
         last = result["rounds"][-1]
-        scores = f"{METRIC_NAMES[self.metric]} {last[self.metric]:.3f} with {last['labelled']:,} labels"
+        scores = f"{METRIC_NAMES[self.metric]} {last[self.metric]:.3f} with {last['labelled']:,} labelled texts"
         return f"{what}: {scores}, {result['seconds']:.0f} s"
 
     def document(self, finished: Finished) -> dict[str, Any]:
