@@ -118,6 +118,7 @@ WRONG = {
     "check_label_names_are_saved": [
         ("ForgetsNamesOnSaving", SINGLE),
         ("ForgetsNamesOnLoading", SINGLE),
+        ("WantsANameForEachClass", SINGLE),
     ],
     "check_pickle_restores_the_classifier": [
         ("HoldsALambda", SINGLE),

@@ -12,6 +12,7 @@ CLASSES = {
     "counting-trusting": "wrong_classifiers:LoadsWithoutLooking",
     "counting-drawing": "wrong_classifiers:DrawsWhenLoading",
     "counting-forgetful": "wrong_classifiers:ForgetsNamesOnLoading",
+    "counting-strict-names": "wrong_classifiers:WantsANameForEachClass",
 }
 
 

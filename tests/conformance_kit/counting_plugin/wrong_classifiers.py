@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 
 from smalltext_core import TextDataset, csr_to_list, list_to_csr, marked_rows
 from smalltext_core.calibration import prior_temperature
+from smalltext_core.errors import ModelFolderError
 from smalltext_core.labels import is_multi_label
 from smalltext_core.probabilities import to_labels
 from smalltext_core.saving import read_manifest
@@ -450,6 +451,17 @@ class ForgetsNamesOnLoading(CountingClassifier):
     def load(cls, folder):
         classifier = super().load(folder)
         classifier.label_names = None
+        return classifier
+
+
+class WantsANameForEachClass(CountingClassifier):
+    registered_name = "counting-strict-names"
+
+    @classmethod
+    def load(cls, folder):
+        classifier = super().load(folder)
+        if classifier.label_names is not None and len(classifier.label_names) != classifier.num_classes:
+            raise ModelFolderError("there is no name for a class")
         return classifier
 
 

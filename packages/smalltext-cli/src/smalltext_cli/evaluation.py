@@ -133,8 +133,15 @@ def load_model(folder: str, *, trusted: list[str] | None = None, device: str | N
         classifier = load(folder, **options)
     except UntrustedModelError as error:
         raise UntrustedModelError(f"{error}. On the command line: --trust TYPE, once for each.") from error
-    names = manifest.names or LabelNames(tuple(str(k) for k in range(classifier.num_classes)))
+    names = _names_of_all_classes(manifest.names, classifier.num_classes)
     return Model(classifier, names, bool(classifier.multi_label), manifest)
+
+
+def _names_of_all_classes(names: LabelNames | None, num_classes: int) -> LabelNames:
+    """Name the classes that the training set had no name for by their numbers."""
+    known = () if names is None else names.names
+    numbers = range(len(known), num_classes)
+    return LabelNames.saved((*known, *(f"class {k}" if str(k) in known else str(k) for k in numbers)))
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,8 @@ def check_damaged_model_is_refused(context: CheckContext) -> None:
 def check_label_names_are_saved(context: CheckContext) -> None:
     """The label names of the training set are in the manifest, also if a loaded model is saved again.
 
+    The training set may name fewer classes than `num_classes`: further ones come in later rounds.
+
     Why: The users of a model know class 1 by its name, and do not have the training set.
     What to do: keep train_set.label_names in fit, pass them to model_folder, and restore them in load.
     """
@@ -94,6 +96,15 @@ def check_label_names_are_saved(context: CheckContext) -> None:
     for folder, where in ((context.saved, "saved"), (again, "saved, loaded and saved again")):
         found = read_manifest(folder).label_names
         expect(found == names.names, seen=f"{where}, the label names are {found}", expected=f"{names.names}")
+    fewer = context.path("fewer-names")
+    shutil.rmtree(fewer, ignore_errors=True)
+    shutil.copytree(context.saved, fewer)
+    manifest = json.loads((fewer / MANIFEST).read_text(encoding="utf-8"))
+    manifest["label_names"] = list(names.names[:-1])
+    (fewer / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    loaded, error = attempt(load, fewer)
+    seen = f"a model that names all classes but one is refused, {type(error).__name__}: {error}"
+    expect(loaded is not None, seen=seen, expected="load returns it")
 
 
 @rule(9)

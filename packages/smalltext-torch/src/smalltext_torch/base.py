@@ -286,7 +286,6 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # shown when the classifier was made
                 classifier = cls(**cls.parameters_from_saved(saving.saved_value(manifest, "constructor", dict)))
-            saving.check_label_names(manifest, classifier.num_classes)
             wanted = classifier.device if device is None else device
             # Indices out of range leave an accelerator unusable, while the CPU only raises an error.
             classifier.device = "cpu"

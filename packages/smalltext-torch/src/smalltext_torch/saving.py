@@ -158,14 +158,6 @@ def with_saved_calibration(loss: Loss, manifest: Manifest, num_classes: int) -> 
     return replace(loss, calibration=calibration, threshold=threshold)
 
 
-def check_label_names(manifest: Manifest, num_classes: int) -> None:
-    """Reject a manifest that names some classes but not all."""
-    names = manifest.label_names
-    if names is not None and len(names) != num_classes:
-        what = f"{MANIFEST}, key 'label_names': there are {len(names)} names for {num_classes} classes"
-        raise ModelFolderError(f"{what}. Save the model again.")
-
-
 def _parameter_error(name: str, value: object, allowed: str) -> ModelFolderError:
     what = f"{MANIFEST}, key {shown(f'parameters.{name}')}: it holds {shown(value, 100)}; allowed: {allowed}"
     return ModelFolderError(f"{what}. Save the model again.")

@@ -137,8 +137,10 @@ def _outermost(modules: Iterable[str]) -> set[str]:
 def save_network(network: Any, folder: Path, label_names: LabelNames | None, *, adapter: bool) -> None:
     """Write a network into a folder, with the names of the classes in its configuration; or its adapter alone."""
     if label_names is not None:
-        network.config.id2label = dict(enumerate(label_names.names))
-        network.config.label2id = {name: number for number, name in enumerate(label_names.names)}
+        unnamed = range(len(label_names), network.config.num_labels)  # which transformers calls so, too
+        names = [*label_names.names, *(f"LABEL_{number}" for number in unnamed)]
+        network.config.id2label = dict(enumerate(names))
+        network.config.label2id = {name: number for number, name in enumerate(names)}
     with silence():
         if adapter:
             _save_adapter(network, folder)

@@ -1,0 +1,54 @@
+"""Label names may name fewer classes than there are: the others come in later rounds of an active learner."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from robustness import backends
+from smalltext_core import TextDataset, load
+
+TWO_NAMED = TextDataset(backends.TRAIN_SET.x, backends.TRAIN_SET.y % 2, label_names=("bad", "good"))
+"""Texts of two classes, for classifiers of three."""
+
+
+@pytest.mark.parametrize("name", backends.NAMES)
+def test_a_model_with_fewer_names_than_classes_is_saved_and_loaded(name, tmp_path):
+    classifier = backends.factory(name).new().fit(TWO_NAMED)
+    classifier.save(tmp_path / "m")
+    loaded = load(tmp_path / "m")
+    assert loaded.num_classes == 3
+    assert loaded.label_names_.names == ("bad", "good")
+    assert (loaded.predict_proba(TWO_NAMED) == classifier.predict_proba(TWO_NAMED)).all()
+
+
+@pytest.mark.parametrize("names", [("bad", "good"), ("2", "good")])
+def test_the_command_names_the_other_classes_by_number(smalltext, tmp_path, names):
+    texts = TextDataset(TWO_NAMED.x, TWO_NAMED.y, label_names=names)
+    backends.factory("sklearn").new().fit(texts).save(tmp_path / "m")
+    output = tmp_path / "out.csv"
+    ended = smalltext("predict", tmp_path / "m", "--text", "a fine film", "--proba", "-o", output)
+    assert ended.code == 0, ended.err
+    with output.open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    third = "class 2" if "2" in names else "2"
+    assert row["label"] in names
+    assert [column.removeprefix("proba_") for column in row if column.startswith("proba_")] == [*names, third]
+
+
+def test_a_folder_of_transformers_has_a_label_for_each_class(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    backends.factory("transformers").new().fit(TWO_NAMED).save(tmp_path / "m")
+    (folder,) = (path.parent for path in (tmp_path / "m").rglob("config.json"))
+    config = transformers.AutoConfig.from_pretrained(folder)
+    assert config.id2label == {0: "bad", 1: "good", 2: "LABEL_2"}
+
+
+def test_an_exported_model_keeps_the_names_that_there_are(tmp_path):
+    pytest.importorskip("onnx")
+    from smalltext_onnx import export
+
+    classifier = backends.factory("transformers").new().fit(TWO_NAMED)
+    export(classifier, tmp_path / "exported")
+    assert load(tmp_path / "exported").label_names_.names == ("bad", "good")
