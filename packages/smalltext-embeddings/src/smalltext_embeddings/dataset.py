@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from smalltext_cache import EmbeddingCache
-from smalltext_core.conversion import Rows, as_array, positions
+from smalltext_core.conversion import as_array, positions
 from smalltext_core.dataset import Dataset, as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
+from smalltext_core.labels import frozen
 from smalltext_core.messages import shown
 from smalltext_embeddings.choice import as_encoder
 from smalltext_embeddings.encoders import Vectors, unit_vectors
@@ -102,24 +103,10 @@ class EmbeddingDataset(Dataset[Vectors]):
         vectors = EmbeddingCache().vectors(as_texts(texts, "texts"), found)
         return cls(vectors, y, target_labels, fingerprint=found.fingerprint, label_names=label_names)
 
-    @staticmethod
-    def _count(x: Vectors) -> int:
-        return len(x)
-
-    @staticmethod
-    def _select(x: Vectors, rows: Rows) -> Vectors:
-        selected: Vectors = x[positions(rows)]
-        selected.flags.writeable = False
-        return selected
-
-    @staticmethod
-    def _handed_out(x: Vectors) -> Vectors:
-        view: Vectors = x.view()
-        return view
-
-    @staticmethod
-    def _copy(x: Vectors) -> Vectors:
-        return x  # its memory is read-only
+    _count = staticmethod(lambda x: len(x))
+    _select = staticmethod(lambda x, rows: frozen(x[positions(rows)]))
+    _handed_out = staticmethod(lambda x: x.view())
+    _copy = staticmethod(lambda x: x)  # its memory is read-only
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
