@@ -31,6 +31,7 @@ MODULES = (
     "smalltext_setfit",
     "smalltext_sklearn",
     "smalltext_testing",
+    "smalltext_tokenizers",
     "smalltext_torch",
     "smalltext_transformers",
 )

@@ -18,13 +18,14 @@ TEXTS = TextDataset(["a fine plot", "acting"])
 
 FILES = {
     "sklearn": {"fit": 9, "predict_proba": 7},
-    "kimcnn": {"fit": 20, "predict_proba": 13},
-    "setfit": {"fit": 22, "predict_proba": 14},
-    "transformers": {"fit": 23, "predict_proba": 12},
+    "kimcnn": {"fit": 21, "predict_proba": 14},
+    "setfit": {"fit": 23, "predict_proba": 15},
+    "transformers": {"fit": 24, "predict_proba": 12},
 }
 """For each backend by name, the maximum number of files in our packages; these only become smaller.
 
-Two of those that setfit predicts with are the cache of embeddings."""
+Two of those that setfit predicts with are the cache of embeddings; one of those of kimcnn, setfit and transformers
+is shared by all packages that tokenize texts (decision 55)."""
 
 
 def files_of(call: Callable[[], Any]) -> set[str]:

@@ -1,5 +1,5 @@
 """Arrows run one way: cli -> testing -> core; backend -> (smalltext-torch ->) core; backend -> smalltext-cache;
-cli -> smalltext-scale -> core.
+backend -> (smalltext-torch ->) smalltext-tokenizers; cli -> smalltext-scale -> core.
 
 No backend knows another.
 """
@@ -15,8 +15,8 @@ from packaging.utils import canonicalize_name
 from architecture import imports, packages
 
 CORE, TESTING, TORCH, CLI = "smalltext-core", "smalltext-testing", "smalltext-torch", "smalltext-cli"
-CACHE, SCALE = "smalltext-cache", "smalltext-scale"
-NO_BACKENDS = (CACHE, CORE, TESTING, TORCH, SCALE, CLI)
+CACHE, SCALE, TOKENIZERS = "smalltext-cache", "smalltext-scale", "smalltext-tokenizers"
+NO_BACKENDS = (CACHE, CORE, TESTING, TOKENIZERS, TORCH, SCALE, CLI)
 ALLOWED_IN_CORE = {"numpy", "scipy", "pluggy"}
 DISTRIBUTIONS = {
     "skactiveml": "scikit-activeml",
@@ -33,11 +33,13 @@ each_backend = pytest.mark.parametrize("name", [name for name in packages.NAMES 
 
 def may_import(name: str) -> set[str]:
     """Return which of our packages this one may know."""
-    if name in (CACHE, CORE):
+    if name in (CACHE, CORE, TOKENIZERS):
         return set()
     if name == CLI:
         return {CORE, SCALE, TESTING}
-    return {CORE} if name in (TESTING, TORCH, SCALE) else {CACHE, CORE, TORCH}
+    if name == TORCH:
+        return {CORE, TOKENIZERS}
+    return {CORE} if name in (TESTING, SCALE) else {CACHE, CORE, TOKENIZERS, TORCH}
 
 
 def distribution(module: str) -> str:
@@ -84,6 +86,10 @@ def test_core_imports_numpy_scipy_pluggy_and_nothing_heavier():
 
 def test_the_cache_imports_numpy_alone():
     assert {found.root for found in imports.third_party(CACHE)} == {"numpy"}
+
+
+def test_the_package_for_tokenizers_imports_numpy_and_their_library_alone():
+    assert {found.root for found in imports.third_party(TOKENIZERS)} == {"numpy", "tokenizers"}
 
 
 @each_package

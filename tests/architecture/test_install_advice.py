@@ -7,9 +7,10 @@ import ast
 import pytest
 
 from architecture import packages
+from install.environments import ours_needed
 from smalltext_core.messages import NEEDED_TOO, install_command
 
-LIKE_A_THIRD_PARTY = {"smalltext-cache", "smalltext-scale"}
+LIKE_A_THIRD_PARTY = {"smalltext-cache", "smalltext-scale", "smalltext-tokenizers"}
 """Packages that the core does not know: no saved model is theirs, and nothing installs them by name."""
 
 SOURCES = [path for name in packages.NAMES for path in packages.sources(name).rglob("*.py")]
@@ -19,8 +20,7 @@ def test_every_package_is_known_with_what_it_needs():
     assert sorted(NEEDED_TOO.keys() | LIKE_A_THIRD_PARTY) == packages.NAMES
     assert not NEEDED_TOO.keys() & LIKE_A_THIRD_PARTY
     for name, needed in NEEDED_TOO.items():
-        required = {one.name for one in packages.required(name)} & set(packages.NAMES)
-        assert set(needed) == required - {"smalltext-core"}
+        assert set(needed) == ours_needed(name) - {name, "smalltext-core"}
 
 
 def test_the_folders_of_the_advice_exist():

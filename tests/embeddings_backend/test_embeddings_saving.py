@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 import smalltext_core as st
 from embeddings_backend.tiny_encoders import HashedWords, write_static_model
-from security.attacks import LENGTHENING_NORMALIZERS, SOUND_NORMALIZERS, edit_json
+from security.attacks import LENGTHENING_NORMALIZERS, LENGTHENING_PROCESSORS, SOUND_NORMALIZERS, edit_json
 from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError
 from smalltext_embeddings import EmbeddingClassifier
 from smalltext_embeddings.multilingual import FILES, MultilingualEncoder
@@ -255,9 +255,9 @@ def test_a_changed_encoder_is_refused(folder, static_model, name, content):
         EmbeddingClassifier(damaged, 3).fit(TRAIN_SET)
 
 
-def with_normalizer(static_model, folder, normalizer):
+def with_tokenizer(static_model, folder, **parts):
     shutil.copytree(static_model, folder)
-    edit_json(folder / "tokenizer.json", lambda tokenizer: {**tokenizer, "normalizer": normalizer})
+    edit_json(folder / "tokenizer.json", lambda tokenizer: {**tokenizer, **parts})
     return EmbeddingClassifier(folder, 3)
 
 
@@ -271,14 +271,30 @@ GROWING = {
     "normalizer", [GROWING, *LENGTHENING_NORMALIZERS.values()], ids=["less so", *LENGTHENING_NORMALIZERS]
 )
 def test_a_normalizer_that_makes_texts_longer_is_refused(static_model, tmp_path, normalizer):
-    classifier = with_normalizer(static_model, tmp_path / "static", normalizer)
-    with pytest.raises(ModelFolderError, match="a thousand times as long"):
+    classifier = with_tokenizer(static_model, tmp_path / "static", normalizer=normalizer)
+    with pytest.raises(
+        ModelFolderError, match=r"a normalizer makes texts longer by a factor of \d+; allowed: up to 5000"
+    ):
         classifier.fit(TRAIN_SET)
 
 
 @pytest.mark.parametrize("normalizer", SOUND_NORMALIZERS.values(), ids=SOUND_NORMALIZERS)
 def test_normalizers_of_well_known_models_are_not_refused(static_model, tmp_path, normalizer):
-    with_normalizer(static_model, tmp_path / "static", normalizer).fit(TRAIN_SET)
+    with_tokenizer(static_model, tmp_path / "static", normalizer=normalizer).fit(TRAIN_SET)
+
+
+@pytest.mark.parametrize("processor", LENGTHENING_PROCESSORS.values(), ids=LENGTHENING_PROCESSORS)
+def test_special_tokens_that_make_texts_longer_are_refused(static_model, tmp_path, processor):
+    classifier = with_tokenizer(static_model, tmp_path / "static", post_processor=processor)
+    with pytest.raises(ModelFolderError, match="the number of tokens around a text is"):
+        classifier.fit(TRAIN_SET)
+
+
+def test_a_token_id_for_which_a_table_would_take_all_memory_is_refused(static_model, tmp_path):
+    model = {"type": "WordLevel", "vocab": {"[UNK]": 0, "film": 2**31}, "unk_token": "[UNK]"}
+    classifier = with_tokenizer(static_model, tmp_path / "static", model=model)
+    with pytest.raises(ModelFolderError, match="a token has the id 2147483648"):
+        classifier.fit(TRAIN_SET)
 
 
 def test_a_model_of_another_backend_is_refused(tmp_path):

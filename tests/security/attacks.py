@@ -7,6 +7,7 @@ import hashlib
 import json
 import pickle
 import string
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,8 @@ def _replace(pattern: dict[str, str], content: str) -> dict[str, Any]:
 
 
 _CHARSMAP = (0).to_bytes(4, "little") + b"a" * 20_000 + b"\0"
+_LONGEST_OF_NFKC = unicodedata.normalize("NFKC", "\N{ARABIC LIGATURE SALLALLAHOU ALAYHE WASALLAM}")
+_SOUND_CHARSMAP = (1024).to_bytes(4, "little") + bytes(1024) + _LONGEST_OF_NFKC.encode() + b"\0"
 _TEXT, _MARK = {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "mark", "type_id": 0}}
 _MARKS = {"mark": {"id": "mark", "ids": [0] * 200, "tokens": ["mark"] * 200}}
 
@@ -73,6 +76,7 @@ SOUND_NORMALIZERS: dict[str, Any] = {
     "of ALBERT": _sequence(
         _replace({"String": "``"}, '"'),
         *[{"type": "NFKD"}, {"type": "StripAccents"}, {"type": "Lowercase"}],
+        {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(_SOUND_CHARSMAP).decode()},
         _replace({"Regex": " {2,}"}, "\N{LOWER ONE EIGHTH BLOCK}"),
     ),
 }

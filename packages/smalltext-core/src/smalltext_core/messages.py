@@ -139,16 +139,16 @@ NEEDED_TOO: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "smalltext-cli": ("smalltext-scale", "smalltext-testing"),
         "smalltext-core": (),
         "smalltext-embeddings": ("smalltext-cache",),
-        "smalltext-kimcnn": ("smalltext-torch",),
-        "smalltext-onnx": (),
-        "smalltext-setfit": ("smalltext-cache", "smalltext-torch"),
+        "smalltext-kimcnn": ("smalltext-tokenizers", "smalltext-torch"),
+        "smalltext-onnx": ("smalltext-tokenizers",),
+        "smalltext-setfit": ("smalltext-cache", "smalltext-tokenizers", "smalltext-torch"),
         "smalltext-sklearn": (),
         "smalltext-testing": (),
-        "smalltext-torch": (),
-        "smalltext-transformers": ("smalltext-torch",),
+        "smalltext-torch": ("smalltext-tokenizers",),
+        "smalltext-transformers": ("smalltext-tokenizers", "smalltext-torch"),
     }
 )
-"""The packages of this project, and those that each requires besides smalltext-core."""
+"""The packages of this project, and those that each requires, directly or not, besides smalltext-core."""
 
 
 def install_command(distribution: str, *, upgrade: bool = False) -> str:
@@ -156,8 +156,8 @@ def install_command(distribution: str, *, upgrade: bool = False) -> str:
 
     Examples
     --------
-    >>> install_command("smalltext-kimcnn")
-    'pip install smalltext-kimcnn (in a clone: pip install ./packages/smalltext-torch ./packages/smalltext-kimcnn)'
+    >>> install_command("smalltext-sklearn")
+    'pip install smalltext-sklearn (in a clone: pip install ./packages/smalltext-sklearn)'
     >>> install_command("numpy", upgrade=True)
     'pip install --upgrade numpy'
     """

@@ -128,7 +128,7 @@ def encoder_in(folder: Path, kind: str, name: str, device: Any, precision: str) 
         return SentenceTransformerEncoder(folder, name, device, precision)
     if kind != StaticEncoder.kind:
         raise ModelFolderError(f"{folder} does not hold an encoder of a kind that is known here. Save it again.")
-    require(("model2vec",), kind, name)
+    require(("model2vec", "smalltext_tokenizers"), kind, name)
     return StaticEncoder(contents_of(folder, StaticEncoder.FILES), name)
 
 

@@ -175,8 +175,3 @@ def contents_of(folder: Path, names: Iterable[str]) -> dict[str, Any]:
             what = f"{path} cannot be read ({error.strerror}), so {folder} is not a whole encoder"
             raise ModelFolderError(f"{what}. Download it, or save it, again.") from error
     return content
-
-
-def encodable(text: str) -> str:
-    """Return a text with question marks in place of lone surrogates, which cannot be encoded."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smalltext_core.errors import ModelFolderError
-from smalltext_embeddings.encoders import Content, Encoder, Vectors, contents_of, encodable, hash_of, require
+from smalltext_embeddings.encoders import Content, Encoder, Vectors, contents_of, hash_of, require
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -85,7 +85,8 @@ class MultilingualEncoder(Encoder):
         group: list[list[int]] = []
         first = count = 0
         for row, text in enumerate(texts):
-            ids = tokenizer.encode(encodable(text[: _LONGEST_PIECE * _MAX_TOKENS]))
+            encoded = text[: _LONGEST_PIECE * _MAX_TOKENS].encode("utf-8", "replace")  # lone surrogates become "?"
+            ids = tokenizer.encode(encoded.decode("utf-8"))
             if len(ids) > _MAX_TOKENS:
                 ids = [*ids[: _MAX_TOKENS - 1], _END]
             padding = _TEXTS - len(group) - 1

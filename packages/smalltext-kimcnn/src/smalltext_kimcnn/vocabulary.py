@@ -21,6 +21,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from smalltext_core.conversion import is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
+from smalltext_tokenizers import encodable
 from smalltext_torch.untrusted_json import checked_object, read_object, refuse
 
 PADDING = "[PAD]"
@@ -195,7 +196,7 @@ class Vocabulary:
             show_progress=False,
             special_tokens=[],
         )
-        tokenizer.train_from_iterator((_encodable(text) for text in texts), trainer)
+        tokenizer.train_from_iterator(map(encodable, texts), trainer)
         numbers = tokenizer.get_vocab()
         return cls.from_words(sorted(numbers, key=numbers.__getitem__), padding_idx, lowercase)
 
@@ -295,14 +296,9 @@ def _splitter(model: models.Model, lowercase: bool) -> Tokenizer:
     return tokenizer
 
 
-def _encodable(text: str) -> str:
-    """Return a text that can be UTF-8: half a surrogate pair becomes a question mark."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-
-
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
     rest = iter(texts)
-    while batch := [_encodable(text) for text in islice(rest, _ENCODED_AT_ONCE)]:
+    while batch := list(map(encodable, islice(rest, _ENCODED_AT_ONCE))):
         yield batch
 
 

@@ -23,7 +23,7 @@ from smalltext_onnx import __version__
 from smalltext_onnx.graph import MODEL, check_graph
 from smalltext_onnx.runtime import Runtime
 from smalltext_onnx.settings import Settings
-from smalltext_onnx.texts import TOKENIZER, TextEncoder, check_tokenizer, mean_of_windows
+from smalltext_onnx.texts import TOKENIZER, TextEncoder, check_tokenizer_file, mean_of_windows
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -256,7 +256,7 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
             if (folder / TOKENIZER).stat().st_size > _LARGEST_TOKENIZER:
                 raise ModelFolderError(f"{folder / TOKENIZER} has more than {_LARGEST_TOKENIZER} bytes.")
             tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8")
-            check_tokenizer(tokenizer)
+            check_tokenizer_file(tokenizer)
             model = (folder / MODEL).read_bytes()
             check_graph(model)
             classifier = cls(model, tokenizer, settings, label_names=manifest.names, threads=threads)

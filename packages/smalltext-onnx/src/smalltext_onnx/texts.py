@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,8 +13,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
-from smalltext_core.messages import brief
+from smalltext_core.messages import one_line
 from smalltext_onnx.settings import TextSettings
+from smalltext_tokenizers import TokenizerError, check_tokenizer, encodable
 
 TOKENIZER = "tokenizer.json"
 """The tokenizer file, in the format of the tokenizers library."""
@@ -28,11 +27,6 @@ _TOKENIZED_AT_ONCE = 256
 
 _BATCH_TOKENS = 640
 """The maximum number of tokens per batch, including padding: more are no faster on a CPU, and take more memory."""
-
-_MAX_TOKEN_ID = 10_000_000
-_MAX_GROWTH = 10_000
-_GROWTH = {"BertNormalizer": 3, "ByteLevel": 4, "Lowercase": 2, "NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18}
-"""The factor by which normalizer steps can lengthen a text at most, in characters; 1 for other steps."""
 
 
 class TextEncoder:
@@ -83,7 +77,7 @@ class TextEncoder:
     def _ids(self, texts: Sequence[str]) -> Iterator[Ids]:
         prompt, filler = self.settings.prompt, self.settings.filler
         for start in range(0, len(texts), _TOKENIZED_AT_ONCE):
-            some = [prompt + _encodable(text) for text in texts[start : start + _TOKENIZED_AT_ONCE]]
+            some = [prompt + encodable(text) for text in texts[start : start + _TOKENIZED_AT_ONCE]]
             for encoding in self._tokenizer.encode_batch_fast(some):
                 yield np.array(encoding.ids or [filler], dtype=np.int64)
 
@@ -132,16 +126,7 @@ def mean_of_windows(proba: NDArray[np.float32], counts: NDArray[np.int64]) -> ND
     return np.asarray(sums / counts[:, None], dtype=np.float32)
 
 
-def _encodable(text: str) -> str:
-    """Return a text with the replacement character in place of lone surrogates, which no tokenizer accepts."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
-def check_tokenizer(content: str) -> None:
+def check_tokenizer_file(content: str) -> None:
     """Reject a tokenizer from an untrusted folder that would exhaust memory; raise ModelFolderError.
 
     Token ids, text replacements, and special tokens around a text are limited. A tokenizer cannot run code.
@@ -154,25 +139,10 @@ def check_tokenizer(content: str) -> None:
         ) from error
     if not isinstance(loaded, dict):
         raise ModelFolderError(f"{TOKENIZER} is damaged: it holds no JSON object. Copy the folder again.")
-    model = loaded.get("model")
-    vocabulary = model.get("vocab") if isinstance(model, dict) else None
-    ids = [*vocabulary.values()] if isinstance(vocabulary, dict) else []
-    ids += [token.get("id") for token in _objects(loaded.get("added_tokens"))]
-    for number in ids:
-        if type(number) is not int or not 0 <= number <= _MAX_TOKEN_ID:
-            raise _refused("a token has the id", number, f"whole numbers up to {_MAX_TOKEN_ID}")
-    # The tokenizers library also accepts lists in place of objects, but writes objects only.
-    parts = {name: loaded.get(name) for name in ("normalizer", "post_processor")}
-    bare = {**parts, "model": {"type": "WordLevel", "vocab": {}, "unk_token": ""}}
-    read = json.loads(Tokenizer.from_str(json.dumps(bare)).to_str())
-    _check_growth(read["normalizer"])
-    for step in _steps(read["post_processor"], "processors"):
-        pieces, special = step.get("single"), step.get("special_tokens")
-        tokens = _objects(list(special.values())) if isinstance(special, dict) else []
-        count = sum(len(token["ids"]) for token in tokens if isinstance(token.get("ids"), list))
-        around = len(pieces) * max(count, 1) if isinstance(pieces, list) else 0
-        if around > _MAX_GROWTH:
-            raise _refused("the number of tokens around a text is", around, f"up to {_MAX_GROWTH}")
+    try:
+        check_tokenizer(loaded)
+    except TokenizerError as error:
+        raise ModelFolderError(f"{TOKENIZER}: {one_line(str(error))}. Export the model again.") from error
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -180,49 +150,3 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) < len(pairs):
         raise ValueError("an object has the same key twice")
     return dict(pairs)
-
-
-def _check_growth(normalizer: Any) -> None:
-    """Reject a normalizer that can make texts thousands of times as long.
-
-    From the last step to the first, the length that a character can reach in the remaining steps is computed.
-    """
-    of_character: dict[str, int] = {}
-    of_others = 1
-    for step in reversed([*_steps(normalizer, "normalizers")]):
-        inserted = sum(of_character.get(one, of_others) for one in step.get("content", step.get("prepend", "")))
-        literal = step.get("pattern", {}).get("String")
-        if literal:
-            of_character |= {one: max(inserted, of_character.get(one, of_others)) for one in literal}
-        else:  # a regular expression can match between any two characters
-            of_others = inserted + _factor(step) * max(of_others, *of_character.values(), 0)
-            of_character = {}
-        growth = max(inserted, of_others)
-        if growth > _MAX_GROWTH:
-            raise _refused("a normalizer makes texts longer by a factor of", growth, f"up to {_MAX_GROWTH}")
-
-
-def _factor(step: dict[str, Any]) -> int:
-    """Return the factor by which a normalizer step can lengthen a text at most, apart from inserted text."""
-    charsmap = base64.b64decode(step.get("precompiled_charsmap") or "")
-    if not charsmap:
-        return _GROWTH.get(step["type"], 1)
-    # The size of a trie, the trie, and zero-terminated replacements of characters.
-    replacements = charsmap[4 + int.from_bytes(charsmap[:4], "little") :]
-    return max(map(len, replacements.split(b"\0")))
-
-
-def _objects(value: object) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _steps(step: Any, nested: str) -> Iterator[dict[str, Any]]:
-    """Yield a tokenizer step, or the steps of a sequence, in order."""
-    if step and step["type"] == "Sequence":
-        yield from chain.from_iterable(_steps(inner, nested) for inner in step[nested])
-    elif step:
-        yield step
-
-
-def _refused(what: str, value: object, allowed: str) -> ModelFolderError:
-    return ModelFolderError(f"{TOKENIZER}: {what} {brief(value)}; allowed: {allowed}. Export the model again.")

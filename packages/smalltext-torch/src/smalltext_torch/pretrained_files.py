@@ -7,7 +7,6 @@ libraries load only that folder.
 
 from __future__ import annotations
 
-import base64
 import inspect
 import json
 import os
@@ -20,6 +19,7 @@ from typing import Any
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.messages import one_line, shown
+from smalltext_tokenizers import TokenizerError, check_token_ids, check_tokenizer
 from smalltext_torch.model_loading import place
 from smalltext_torch.untrusted_json import (
     ATTENTION,
@@ -41,13 +41,9 @@ CONFIG, TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP = "config.json", "tokenizer_config.
 TOKENIZER, ADAPTER_CONFIG = "tokenizer.json", "adapter_config.json"
 
 _MOST_LAYERS = 4096
-_MOST_TOKENS = 10_000_000
-_MOST_GROWTH = 10_000
 _BY_OTHER_LIBRARIES = "timm"
 """The prefix of model types that another library creates from an arbitrary name, such as that of a file."""
 _VOCABULARIES = frozenset({"added_tokens.json", "vocab.json"})
-_GROWTH = {"BertNormalizer": 3, "ByteLevel": 4, "Lowercase": 2, "NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18}
-"""The maximum growth factor of a text, in characters, by type of normalizer; other types do not lengthen texts."""
 _COUNTS = ("layer", "block", "depth", "stage", "expert", "group")
 _ATTENTION_KEYS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
 _MECAB = frozenset({"ipadic", "unidic", "unidic_lite"})
@@ -205,102 +201,21 @@ def put_tokenizer(folder: Path, target: Path, library: Any, *, saved: bool) -> N
         elif name == SPECIAL_TOKENS_MAP:
             _write(target / name, _checked_special_tokens(folder / name))
         else:
-            if name == TOKENIZER:
-                _check_tokenizer(folder / name)
-            elif name in _VOCABULARIES:
-                _check_ids(folder / name, read_object(folder / name, unique=True).values())
+            with _tokenizer_errors_named(folder / name):
+                if name == TOKENIZER:
+                    check_tokenizer(read_object(folder / name, unique=True))
+                elif name in _VOCABULARIES:
+                    check_token_ids(read_object(folder / name, unique=True).values())
             place(folder / name, target / name)
 
 
-def _check_tokenizer(path: Path) -> None:
-    """Reject token ids, and replacements in texts, that would exhaust memory."""
-    content = read_object(path, unique=True)
-    model, added = content.get("model"), content.get("added_tokens")
-    vocabulary = model.get("vocab") if isinstance(model, dict) else None
-    ids: list[Any] = [*vocabulary.values()] if isinstance(vocabulary, dict) else []
-    ids += [token.get("id") for token in added or () if isinstance(token, dict)] if isinstance(added, list) else []
-    _check_ids(path, ids)
-    normalizer, processor = _as_read(path, content)
-    _check_growth(path, normalizer)
-    _check_templates(path, processor)
-
-
-def _as_read(path: Path, content: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Return the normalizer and the post-processor of a tokenizer as the tokenizers library writes them.
-
-    It reads other forms too, such as lists in place of objects.
-    """
-    from tokenizers import Tokenizer
-
-    parts = {name: content.get(name) for name in ("normalizer", "post_processor")}
-    model = {"type": "WordLevel", "vocab": {}, "unk_token": ""}
+@contextmanager
+def _tokenizer_errors_named(path: Path) -> Iterator[None]:
+    """Turn errors about a tokenizer into ModelFolderError with the name of the file."""
     try:
-        read = json.loads(Tokenizer.from_str(json.dumps({**parts, "model": model})).to_str())
-    except Exception as error:  # the library raises nothing more specific
-        refuse(path, "", f"the tokenizers library cannot read it ({one_line(str(error))})")
-    return read["normalizer"], read["post_processor"]
-
-
-def _check_ids(path: Path, ids: Iterable[Any]) -> None:
-    """Reject token ids that are so large that tables of them would exhaust memory."""
-    for number in ids:
-        if type(number) is not int or not 0 <= number <= _MOST_TOKENS:
-            refuse(path, "", f"a token has the id {shown(number, 40)}", f"whole numbers up to {_MOST_TOKENS}")
-
-
-def _check_growth(path: Path, normalizer: Any) -> None:
-    """Reject a normalizer that makes texts thousands of times as long.
-
-    From the last step to the first, it is computed how long a character can become in the steps from there on.
-    """
-    of_character: dict[str, int] = {}
-    of_others = 1
-    for step in reversed(_steps(normalizer)):
-        inserted = sum(of_character.get(one, of_others) for one in step.get("content", step.get("prepend", "")))
-        literal = step.get("pattern", {}).get("String")
-        if literal:
-            of_character |= {one: max(inserted, of_character.get(one, of_others)) for one in literal}
-        else:  # a regular expression can match between any two characters
-            of_others = inserted + _factor(step) * max(of_others, *of_character.values(), 0)
-            of_character = {}
-        if max(inserted, of_others) > _MOST_GROWTH:
-            refuse(path, "normalizer", f"it makes texts more than {_MOST_GROWTH} times as long")
-
-
-def _steps(step: Any) -> list[dict[str, Any]]:
-    """Return the steps of a normalizer in order."""
-    if not isinstance(step, dict):
-        return []
-    if step["type"] != "Sequence":
-        return [step]
-    return [inner for one in step["normalizers"] for inner in _steps(one)]
-
-
-def _factor(step: Mapping[str, Any]) -> int:
-    """Return the maximum growth factor of a step of a normalizer, apart from the text it inserts."""
-    charsmap = base64.b64decode(step.get("precompiled_charsmap") or "")
-    if not charsmap:
-        return _GROWTH.get(step["type"], 1)
-    # The size of a trie, the trie, and then replacements of characters, each of which ends in a zero.
-    replacements = charsmap[4 + int.from_bytes(charsmap[:4], "little") :]
-    return max(map(len, replacements.split(b"\0")))
-
-
-def _check_templates(path: Path, processor: Any) -> None:
-    """Reject more special tokens around a text than any model can process."""
-    waiting = [processor]
-    while waiting:
-        step = waiting.pop()
-        if isinstance(step, list):
-            waiting.extend(step)
-        elif isinstance(step, dict):
-            waiting.append(step.get("processors"))
-            pieces, special = step.get("single"), step.get("special_tokens")
-            tokens = special.values() if isinstance(special, dict) else ()
-            ids = [token.get("ids") for token in tokens if isinstance(token, dict)]
-            count = sum(len(each) for each in ids if isinstance(each, list))
-            if isinstance(pieces, list) and len(pieces) * max(count, 1) > _MOST_GROWTH:
-                refuse(path, "post_processor", f"it puts more than {_MOST_GROWTH} tokens around a text")
+        yield
+    except TokenizerError as error:
+        refuse(path, "", one_line(str(error)))
 
 
 def _checked_tokenizer_config(path: Path, library: Any, *, saved: bool) -> dict[str, Any]:
@@ -318,7 +233,8 @@ def _check_tokenizer_value(path: Path, key: str, value: Any) -> None:
     if key == "added_tokens_decoder":
         sound = isinstance(value, dict) and all(number.isdecimal() and len(number) < 10 for number in value)
         ids: list[Any] = [int(number) for number in value] if sound else [value]
-        _check_ids(path, ids)
+        with _tokenizer_errors_named(path):
+            check_token_ids(ids)
     if key == "backend" and value not in ("tokenizers", "sentencepiece"):
         refuse(path, key, f"it holds {shown(value, 100)}", "tokenizers, sentencepiece")
     if key == "sp_model_kwargs" and not (isinstance(value, dict) and value.keys() <= _SENTENCEPIECE):

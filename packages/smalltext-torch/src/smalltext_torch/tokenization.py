@@ -17,6 +17,7 @@ from smalltext_core.dataset import TextDataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief, shown
 from smalltext_core.validation import check_count
+from smalltext_tokenizers import encodable
 from smalltext_torch.batching import Ragged
 from smalltext_torch.progress import stacklevel_of_caller
 
@@ -120,7 +121,7 @@ def _ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[l
     if tokenizer.is_fast:
         fast = without_limits(tokenizer)
     for start in range(0, len(texts), AT_ONCE):
-        some = [_encodable(text) for text in texts[start : start + AT_ONCE]]
+        some = [encodable(text) for text in texts[start : start + AT_ONCE]]
         if tokenizer.is_fast:
             yield [encoding.ids for encoding in fast.encode_batch_fast(some)]
         else:
@@ -133,15 +134,6 @@ def without_limits(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
     fast.no_truncation()
     fast.no_padding()
     return fast
-
-
-def _encodable(text: str) -> str:
-    """Replace halves of surrogate pairs, which no tokenizer accepts, by the replacement character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def filler(tokenizer: PreTrainedTokenizerBase) -> int:
