@@ -69,13 +69,13 @@ class Environment:
     def install(self, *requirements: str) -> None:
         self._pip("install", *QUICKLY, "--find-links", str(self.wheels), *requirements)
 
-    def install_offline(self, name: str) -> None:
-        """Unpack the wheels of a package and of those of ours that it needs; link what they need of others."""
-        for needed in ours_needed(name):
+    def install_offline(self, *names: str) -> None:
+        """Unpack the wheels of packages and of those of ours that they need; link what they need of others."""
+        for needed in ours_needed(*names):
             (wheel,) = self.wheels.glob(f"{packages.import_name(needed)}-*.whl")
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(self.packages)
-        linked(self.packages, *others_needed(name))
+        linked(self.packages, *others_needed(*names))
 
     def distributions(self) -> set[str]:
         return set(json.loads(self.run_python(DISTRIBUTIONS).stdout)) - {"pip", "setuptools"}

@@ -112,6 +112,8 @@ def test_embeddings_with_its_default_encoder_brings_no_framework(embeddings_envi
         "sentence-transformers",
         "onnxruntime",
         "model2vec",
+        "tokenizers",
+        "smalltext-tokenizers",
     )
     assert not {name for name in brought if name.startswith(frameworks)}
 

@@ -35,8 +35,8 @@ HEAVY = {
     "embeddings": ("torch", "scikit-learn"),
 }
 """What must not be there: the test would otherwise show less than it says."""
-OPTIONAL = {"embeddings": ("model2vec",)}
-"""What the model needs of an extra of its backend."""
+OPTIONAL = {"embeddings": (["smalltext-tokenizers"], ["model2vec"])}
+"""What the model needs of an extra of its backend: packages of ours, and of others."""
 
 
 def model_of(name):
@@ -55,8 +55,9 @@ def answers(tmp_path_factory, wheels, forks):
     def of(name):
         if name not in found:
             environment = empty_environment(tmp_path_factory.mktemp(f"only-{name}"), wheels, forks=forks)
-            environment.install_offline(f"smalltext-{name}")
-            linked(environment.packages, *OPTIONAL.get(name, ()))
+            ours, others = OPTIONAL.get(name, ([], []))
+            environment.install_offline(f"smalltext-{name}", *ours)
+            linked(environment.packages, *others)
             assert not set(HEAVY.get(name, ())) & environment.distributions()
             ended = environment.fork_python(LOAD, *(str(model_of(other)) for other in NAMES))
             assert ended.returncode == 0, ended.stderr
