@@ -13,6 +13,7 @@ from smalltext_core.conversion import Rows, positions, read_only
 from smalltext_core.dataset import Dataset, as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
+from smalltext_core.labels import frozen, handed_out
 from smalltext_core.messages import brief
 
 if TYPE_CHECKING:
@@ -109,18 +110,11 @@ class SklearnDataset(Dataset[Any]):
 
     @staticmethod
     def _select(x: Any, rows: Rows) -> Any:
-        selected = x[positions(rows)]
-        for array in _arrays(selected):
-            array.flags.writeable = False
-        return selected
+        return frozen(x[positions(rows)])
 
     @staticmethod
     def _handed_out(x: Any) -> Any:
-        if not issparse(x):
-            return x.view()
-        matrix = csr_matrix((x.data, x.indices, x.indptr), shape=x.shape, copy=False)
-        matrix.has_canonical_format = True
-        return matrix
+        return handed_out(x)
 
     @staticmethod
     def _copy(x: Any) -> Any:
