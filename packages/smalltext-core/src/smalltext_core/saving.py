@@ -80,7 +80,8 @@ def model_folder(
         written = sorted(path for path in staging.rglob("*") if path.is_file())
         files = {path.relative_to(staging).as_posix(): _digest(path) for path in written}
         names = None if label_names is None else label_names.names
-        _write(staging, Manifest(classifier, distribution, version, dict(parameters), names, files))
+        manifest = Manifest(classifier, distribution, version, dict(parameters), names, files)
+        (staging / MANIFEST).write_bytes(manifest_as_json(manifest))
 
 
 def save_with_files(classifier: Saving, folder: str | Path, files: Mapping[str, bytes]) -> None:
@@ -104,7 +105,8 @@ def save_with_files(classifier: Saving, folder: str | Path, files: Mapping[str, 
             (staging / name).write_bytes(content)
         manifest = _read(staging)
         digests = {name: _digest(staging / name) for name in files}
-        _write(staging, replace(manifest, files={**manifest.files, **digests}))
+        manifest = replace(manifest, files={**manifest.files, **digests})
+        (staging / MANIFEST).write_bytes(manifest_as_json(manifest))
 
 
 @contextmanager
@@ -182,7 +184,7 @@ def load(folder: str | Path, **options: Any) -> SavingClassifier:
     True
     """
     folder = as_path(folder)
-    manifest = read_manifest(folder, verify=False)
+    state, manifest = _state(folder), read_manifest(folder, verify=False)
     try:
         classifier = classifier_spec(f"{manifest.distribution}:{manifest.classifier}").resolve("classifier")
     except (UnknownClassifierError, AmbiguousNameError, PluginError) as error:
@@ -200,10 +202,10 @@ def load(folder: str | Path, **options: Any) -> SavingClassifier:
         with damage_explained(folder):
             loaded: SavingClassifier = classifier.load(folder, **options)
     except Exception:
-        if _read(folder) == manifest:
+        if _state(folder) == state:
             raise
     else:
-        if _read(folder) == manifest:
+        if _state(folder) == state:
             return loaded
     return load(folder, **options)  # another model was saved meanwhile
 
@@ -220,8 +222,7 @@ def damage_explained(folder: str | Path) -> Iterator[None]:
     except (SmallTextError, MemoryError, Warning):
         raise
     except BaseException as error:
-        # The panics of libraries written in Rust are no subclass of Exception.
-        ordinary = isinstance(error, Exception) or type(error).__name__ == "PanicException"
+        ordinary = isinstance(error, Exception) or type(error).__name__ == "PanicException"  # of Rust's libraries
         if not ordinary or raised_by_signal(error):
             raise
         what = f"{folder} cannot be loaded, {type(error).__name__}: {one_line(str(error))}"
@@ -262,10 +263,6 @@ def check_destination(folder: str | Path) -> list[Path]:
     return [path for path in present if path.relative_to(folder).as_posix() not in ours]
 
 
-def _write(folder: Path, manifest: Manifest) -> None:
-    (folder / MANIFEST).write_bytes(manifest_as_json(manifest))
-
-
 def _read(folder: Path) -> Manifest:
     """Read the manifest of a folder."""
     path = folder / MANIFEST
@@ -281,6 +278,11 @@ def _read(folder: Path) -> Manifest:
     return manifest_from_json(content, path)
 
 
+def _state(folder: Path) -> tuple[Manifest, int]:
+    """Return the manifest and when it was written: a model may be saved again after another one."""
+    return _read(folder), (folder / MANIFEST).stat().st_mtime_ns
+
+
 def _check_file(folder: Path, name: str, digest: str | None) -> None:
     """Reject a file that is outside the folder, is missing, or differs from the saved one."""
     relative = PurePosixPath(name)
@@ -288,13 +290,11 @@ def _check_file(folder: Path, name: str, digest: str | None) -> None:
     path = folder / relative
     try:
         if climbs or not path.resolve().is_relative_to(folder.resolve()):
-            raise ModelFolderError(
-                f"{folder / MANIFEST} leads to {shown(name)}, outside the folder; it is not read."
-            )
+            what = f"{folder / MANIFEST} leads to {shown(name)}, outside the folder"
+            raise ModelFolderError(f"{what}; it is not read.")
         if not path.is_file():
-            raise ModelFolderError(
-                f"{folder} is incomplete: {shown(name)} is missing. Copy all of it, or save again."
-            )
+            what = f"{folder} is incomplete: {shown(name)} is missing"
+            raise ModelFolderError(f"{what}. Copy all of it, or save again.")
         found = None if digest is None else _digest(path)
     except (OSError, RuntimeError, UnicodeError) as error:  # too long, a circle of links, not a file name, ...
         raise ModelFolderError(f"{folder}: {shown(name)} cannot be read ({one_line(str(error))}).") from error
