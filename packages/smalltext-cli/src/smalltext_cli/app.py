@@ -15,6 +15,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 import typer.core
+import typer.main
 
 import smalltext_core
 from smalltext_cli import __version__
@@ -96,7 +97,22 @@ class _Command(typer.core.TyperCommand):
 
 
 class _TableOfContents(typer.core.TyperGroup):
-    """The `smalltext` command, with help that fits on a screen of 24 lines and 80 columns."""
+    """The `smalltext` command, with help that fits on a screen of 24 lines and 80 columns.
+
+    Its subcommands are built when they are looked up, which takes a few milliseconds each.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """Return the names of the subcommands."""
+        return [name for commands in _COMMANDS.values() for name in commands]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a subcommand, or None for an unknown name; typer then suggests one of `commands`."""
+        names = self.list_commands(ctx)
+        for name in [cmd_name] if cmd_name in names else names:
+            if name not in self.commands:
+                self.commands[name] = _subcommand(name)
+        return self.commands.get(cmd_name)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Write the help: usage, commands by heading, and options."""
@@ -121,9 +137,14 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _panel in _COMMANDS.values():
-    for _name, (_command, _line) in _panel.items():
-        app.command(_name, cls=_Command, short_help=_line)(_command)
+
+
+def _subcommand(name: str) -> Any:
+    """Build a subcommand from the signature of its function."""
+    function, line = next(commands[name] for commands in _COMMANDS.values() if name in commands)
+    alone = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+    alone.command(name, cls=_Command, short_help=line)(function)
+    return typer.main.get_command(alone)
 
 
 def _print_versions(*, wanted: bool) -> None:
