@@ -207,7 +207,7 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         Parameters
         ----------
         folder : path
-            The folder to write to: one that does not exist, is empty, or holds a saved model.
+            A new or empty folder, or a saved model, which is replaced.
 
         Raises
         ------

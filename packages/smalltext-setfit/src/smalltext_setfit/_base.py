@@ -1,4 +1,4 @@
-"""The base of the classifier: inference, and saving as a sentence transformer with a head."""
+"""The base class of the classifier: inference, and saving as a sentence transformer with a head."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ ProgressBar = Literal["tqdm"] | None
 
 
 class SetFitBase(TorchModelBase[SetFitState]):
-    """Inference with a trained sentence transformer and its head, and saving it; see `SetFitClassification`."""
+    """Inference and saving of a trained sentence transformer with a head; see `SetFitClassification`."""
 
     name, distribution, version = "setfit", "smalltext-setfit", __version__
     further_files = frozenset({"model_head.pkl"})  # for setfit itself; see `save`
@@ -77,7 +77,7 @@ class SetFitBase(TorchModelBase[SetFitState]):
     embedding_cache_dir: Path | None
     validation_: tuple[float, float] | None
     _cache: BodyCache | None = None
-    """None while a network is loaded and tried out, which may be damaged."""
+    """None while a loaded network, which may be damaged, is tested."""
 
     @overload
     def embed(
@@ -90,7 +90,7 @@ class SetFitBase(TorchModelBase[SetFitState]):
     def embed(
         self, data_set: Dataset[Any], return_proba: bool = False, *, pbar: ProgressBar = "tqdm"
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
-        """Embed texts with the sentence transformer; these embeddings are the input of the head.
+        """Compute the embeddings of texts: the output of the sentence transformer, and the input of the head.
 
         Parameters
         ----------
@@ -115,39 +115,40 @@ class SetFitBase(TorchModelBase[SetFitState]):
         return (embeddings, proba) if return_proba else embeddings
 
     def cache_info(self) -> CacheInfo:
-        """Return how often texts were found in the cache of embeddings, and how full it is.
+        """Return the hits, misses and size of the embedding cache.
 
         Returns
         -------
         CacheInfo
-            Hits and misses are those of this object; texts and sizes those of the memory of the process.
+            Hits and misses are counted per classifier; texts and sizes are those of the memory cache of the
+            process.
         """
         cache = self._new_cache() if self._cache is None else self._cache
         return cache.embeddings.info()
 
     def save(self, folder: str | Path, *, for_setfit: bool = False) -> None:
-        """Write the fitted classifier to a folder, whole or not at all: weights as safetensors, the rest as JSON.
+        """Write the fitted classifier to a folder atomically: weights as safetensors, the rest as JSON.
 
-        `callbacks` and an access `token` are not saved. The path of the pretrained model and `cache_dir` are,
-        since `fit` needs them to train again; paths in the home folder begin with ``~``. The folder holds no other
-        path of this machine.
+        `callbacks` and an access `token` are not saved. The path of the pretrained model and `cache_dir` are
+        saved, since `fit` needs them for retraining; paths in the home folder begin with ``~``. The folder
+        contains no other path of this machine.
 
         Parameters
         ----------
         folder : path
-            The folder to write to: one that does not exist, is empty, or holds a saved model.
+            A new or empty folder, or a saved model, which is replaced.
         for_setfit : bool, default=False
-            Whether ``SetFitModel.from_pretrained`` can read the folder as well. It reads the head as a pickle,
-            which is then added; `load` never reads it.
+            Whether ``SetFitModel.from_pretrained`` can read the folder as well. It reads the head from a pickle,
+            which is then added; `load` never reads the pickle.
 
         Raises
         ------
         NotFittedError
-            If `fit` was not called.
+            If the classifier was not fitted.
         ModelFolderError
-            If the folder holds other things than a saved model.
+            If the folder contains anything but a saved model.
         InvalidInputError
-            If `for_setfit` is True for a single label, which models of setfit cannot have.
+            If `for_setfit` is True for a single label, which setfit does not support.
         """
         state = self.require_fitted()
         if for_setfit and self.num_classes == 1:
@@ -186,7 +187,7 @@ class SetFitBase(TorchModelBase[SetFitState]):
     ) -> Self:
         """Load a classifier from a folder that `save` wrote; no code in the folder is run.
 
-        The folder may be untrusted: its contents are checked before any of them are used.
+        The folder may be untrusted: its contents are checked before use.
 
         Parameters
         ----------
@@ -194,14 +195,14 @@ class SetFitBase(TorchModelBase[SetFitState]):
         device : str or torch.device, optional
             The device to compute on; by default that of the saved classifier if available, else the best one.
         embedding_cache_dir : path, optional
-            A folder in which embeddings are kept; a saved model does not name it.
+            A folder in which embeddings are stored; it is not part of a saved model.
 
         Raises
         ------
         ModelFolderError
-            If the folder is no saved model of this class, or is damaged.
+            If the folder is not a saved model of this class, or is damaged.
         InvalidInputError
-            If there is no such device.
+            If the device does not exist.
         """
         path = None if embedding_cache_dir is None else as_path(embedding_cache_dir, "embedding_cache_dir")
         classifier = super().load(folder, device)
@@ -224,7 +225,7 @@ class SetFitBase(TorchModelBase[SetFitState]):
     ) -> SetFitInference:
         """Return how the probabilities of the texts of a checked dataset are computed."""
         texts = UniqueTexts.of(data_set, state.tokenizer)
-        cache = self._cache if state is self._state else None  # nothing is cached while `fit` goes on
+        cache = self._cache if state is self._state else None  # nothing is cached during `fit`
         return SetFitInference(state, texts, self.precision_on(state.device), description, cache)
 
     def forward(self, network: SentenceClassifier, batch: Batch) -> torch.Tensor:
@@ -239,7 +240,7 @@ class SetFitBase(TorchModelBase[SetFitState]):
         return state.evaluate(proba, validation_set.y)
 
     def parameters_to_save(self) -> dict[str, Any]:
-        """Return the constructor's arguments that are saved: no callbacks, and no access token."""
+        """Return the constructor's arguments to save, without callbacks and access token."""
         model = {name: value for name, value in self.model_kwargs.items() if name != "token"}
         if model.get("cache_dir") is not None:
             model["cache_dir"] = abbreviated(str(model["cache_dir"]))
@@ -288,7 +289,7 @@ class SetFitBase(TorchModelBase[SetFitState]):
         network.head.load_state_dict(load_file(str(folder / HEAD)))
         network.requires_grad_(requires_grad=False).eval()
         self.validation_ = _read_validation(manifest)
-        saved = manifest.parameters  # those of earlier versions lack some of it
+        saved = manifest.parameters  # earlier versions wrote fewer keys
         self.calibration_ = Calibration.from_json(saved.get("calibration"), num_classes, self.multi_label)
         if self.multi_label and saved.get("thresholds") is not None:
             thresholds = check_thresholds(saved_value(manifest, "thresholds", list), num_classes)
@@ -321,7 +322,7 @@ class SetFitBase(TorchModelBase[SetFitState]):
 
 
 def _read_validation(manifest: Manifest) -> tuple[float, float] | None:
-    """Return loss and accuracy on the validation set of `fit`, if there was one."""
+    """Return the loss and accuracy on the validation set of `fit`, if there was one."""
     saved = saved_value(manifest, "validation", list, type(None))
     if saved is None:
         return None
@@ -330,7 +331,7 @@ def _read_validation(manifest: Manifest) -> tuple[float, float] | None:
 
 
 def _write_setfit_form(state: SetFitState, folder: Path, *, differentiable: bool) -> None:
-    """Write the files by which `SetFitModel` reads the folder; its head is a pickle, which is never read here."""
+    """Write the files that `SetFitModel` needs; one of them is a pickle of the head, which is never read here."""
     names = None if state.label_names is None else list(state.label_names.names)
     labels = None if state.loss.multi_label else names
     config = {"normalize_embeddings": state.network.normalize, "labels": labels}
@@ -351,7 +352,7 @@ def _as_setfit_head(head: nn.Linear, multi_label: bool) -> Any:
 
 
 def _as_logistic_regression(head: nn.Linear, multi_label: bool) -> Any:
-    """Return a LogisticRegression; multi-label, one for each label."""
+    """Return a LogisticRegression, or one for each label if multi-label."""
     weight = head.weight.detach().cpu().numpy().astype(np.float64)
     bias = head.bias.detach().cpu().numpy().astype(np.float64)
     if not multi_label:
@@ -367,7 +368,7 @@ def _as_logistic_regression(head: nn.Linear, multi_label: bool) -> Any:
 
 
 def _regression(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> LogisticRegression:
-    """Return a fitted LogisticRegression; of two classes scikit-learn keeps only the difference."""
+    """Return a fitted LogisticRegression; for two classes, scikit-learn stores only the difference."""
     classes = np.arange(len(bias))
     if len(bias) == 2:
         weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]

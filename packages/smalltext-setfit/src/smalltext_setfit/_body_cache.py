@@ -1,7 +1,7 @@
-"""A cache of the embeddings of a sentence transformer, by a fingerprint of its weights and settings.
+"""A cache of the embeddings of a sentence transformer, keyed by a fingerprint of its weights and settings.
 
-The fingerprint is compared before each use, so that a network that was trained further, or whose weights were
-assigned, never finds the embeddings of the former one.
+The fingerprint is computed before each use, so that a network whose weights have changed never gets embeddings
+of its previous weights.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LANES = 1021
-"""The number of sums that a tensor is reduced to; a prime, so that rows that change places are seen."""
+"""The number of sums that a tensor is reduced to; a prime, so that swapped rows change them."""
 
 _NOT_SETTINGS = frozenset({"training", "name_or_path", "transformers_version", "dtype", "torch_dtype"})
 """Attributes of modules and configurations that do not change embeddings, or that differ after loading."""
@@ -35,9 +35,9 @@ class BodyCache:
     Parameters
     ----------
     limit : int
-        The maximum size in bytes of what is kept in memory.
+        The maximum size in bytes of the embeddings kept in memory.
     folder : path or None
-        Where embeddings are kept for later processes.
+        The folder in which embeddings are stored for later processes.
     """
 
     def __init__(self, limit: int, folder: Path | None) -> None:
@@ -47,8 +47,8 @@ class BodyCache:
     def fingerprint(self, body: nn.Module, settings: Iterable[object]) -> str:
         """Return a hash of the weights and settings of a network, and of further settings.
 
-        Hashing all weights takes as long as encoding several texts. So it is done when a checksum has changed,
-        which reads them ten times as fast.
+        Hashing all weights takes as long as encoding several texts, so it is done only if a checksum, which is
+        ten times as fast, has changed.
         """
         structure = "\n".join(chain(map(repr, settings), _structure(body))).encode("utf-8", "surrogatepass")
         signature = hashlib.sha256(structure)
@@ -73,7 +73,7 @@ def _bytes_of(tensor: torch.Tensor) -> NDArray[np.uint8]:
 
 
 def _checksum(tensor: torch.Tensor) -> bytes:
-    """Return sums of a tensor's bits, with its place in memory and the number of its changes in place."""
+    """Return sums of a tensor's bits, its memory address, and the number of its in-place changes."""
     data = _bytes_of(tensor)
     lanes = len(data) // (8 * _LANES)
     whole: NDArray[np.int64] = data[: lanes * 8 * _LANES].view(np.int64).reshape(lanes, _LANES).sum(axis=0)
@@ -84,7 +84,7 @@ def _checksum(tensor: torch.Tensor) -> bytes:
 
 
 def _structure(body: nn.Module) -> Iterator[str]:
-    """Yield what decides, besides the weights, what a network computes: its modules and their settings."""
+    """Yield descriptions of the modules of a network and of their settings, without the weights."""
     for name, tensor in chain(body.named_parameters(), body.named_buffers()):
         yield f"{name}: {tensor.dtype} {tuple(tensor.shape)}"
     for name, module in body.named_modules():

@@ -37,26 +37,25 @@ DIFFERENTIABLE_PARAMETERS = {"temperature": 1.0, "eps": 1e-5, "bias": True}
 """The parameters of a differentiable head, and their defaults."""
 
 C_OF_ONE_TEXT = 20.0
-"""The `C` "auto" of one text per class; of n texts per class it is divided by the cube root of n.
+"""The `C` "auto" for one text per class; for n texts per class, it is divided by the cube root of n.
 
-The embeddings are scaled to a mean squared distance of 1 from their mean.
-
-Contrastive training often brings all texts close to one another, where a fixed C would leave every probability
-near that of chance; and encoders whose embeddings are not of length 1 differ in scale.
+The embeddings are first scaled to a mean squared distance of 1 from their mean. Otherwise a fixed C would give
+nearly uniform probabilities if contrastive training has moved all texts close together; and encoders without
+normalization differ in scale.
 """
 
 MIN_VARIANCE = 1e-12
-"""Lower bound of that distance before, for embeddings that are equal up to rounding."""
+"""Lower bound of the mean squared distance before scaling, for embeddings that are equal up to rounding."""
 
 FOLDS = 5
 """The number of folds of out-of-fold predictions."""
 
 MAX_LOGIT = 10.0
-"""The greatest out-of-fold logit, since that of a label without texts in a fold is infinite."""
+"""The maximum out-of-fold logit; the logit of a label without texts in a fold would be infinite."""
 
 USUAL_TEMPERATURE, CLASS_EXPONENT = 0.9, 0.3
-"""The usual temperature of a logistic regression of two classes with the `C` "auto", and how fast it falls with
-the number of classes; see decision 35."""
+"""The usual temperature of a logistic regression of two classes with the `C` "auto", and the exponent of its
+decrease with the number of classes; see decision 35."""
 
 BOUNDS = (0.25, 4.0)
 """The lowest and the highest temperature."""
@@ -70,7 +69,7 @@ _TRIAL_STEPS = 100
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """The kind of head: logistic regression, or a differentiable head; `parameters` are those of `head_params`."""
+    """The kind of head, logistic regression or a differentiable head; `parameters` are the `head_params`."""
 
     num_classes: int
     differentiable: bool
@@ -79,14 +78,14 @@ class HeadSettings:
 
     @property
     def temperature(self) -> float:
-        """What the logits of a differentiable head are divided by."""
+        """The divisor of the logits of a differentiable head."""
         chosen = {**DIFFERENTIABLE_PARAMETERS, **self.parameters}
         return float(chosen["temperature"]) + float(chosen["eps"])
 
 
 @dataclass(frozen=True)
 class HeadTargets:
-    """The labels of n texts, and their weights, which include class weights unless they are multi-label."""
+    """The labels and weights of n texts; the weights include class weights unless the problem is multi-label."""
 
     y: Labels
     weights: NDArray[np.float32] | None
@@ -109,7 +108,7 @@ class HeldOut:
     def of(
         cls, head: nn.Linear, embeddings: NDArray[np.float32], targets: HeadTargets, rows: NDArray[np.intp]
     ) -> HeldOut:
-        """Return some rows of a training set, with the logits of a head that was fitted without them."""
+        """Return rows of a training set, with the logits from a head that was fitted without them."""
         others = targets.take(rows)
         return cls(logits_of(head, embeddings[rows]), others.y, others.weights)
 
@@ -131,7 +130,7 @@ def check_head_params(settings: HeadSettings, multi_label: bool) -> None:
         return
     try:
         with warnings.catch_warnings():
-            # Whether it converges on these few points says nothing.
+            # Convergence on these few points is irrelevant.
             warnings.simplefilter("ignore", ConvergenceWarning)
             count = min(num_classes, _TRIAL_CLASSES)
             trial = LogisticRegression(**_trial_parameters(parameters, num_classes))
@@ -173,14 +172,14 @@ def fit_head(
     randomness: Randomness,
     advance: Callable[[int], object] = _ignore,
 ) -> nn.Linear:
-    """Fit a linear layer, on the CPU, that turns embeddings, shape (n, dimensions), into logits.
+    """Fit a linear layer, on the CPU, that maps embeddings of shape (n, dimensions) to logits.
 
     `advance` is called with the number of texts of each training step.
 
     Raises
     ------
     DivergedError
-        If the weights of the layer are not finite numbers.
+        If the weights of the layer are not finite.
     """
     if not settings.differentiable:
         seed = int(randomness.order.integers(2**31))
@@ -214,7 +213,7 @@ def out_of_fold_logits(
     args: HeadTrainingArgs,
     randomness: Randomness,
 ) -> NDArray[np.float32]:
-    """Return the logits of each text by a head that was fitted to the texts of other folds."""
+    """Return the logits of each text from a head that was fitted to the other folds."""
     folds = stratified_folds(targets.y, FOLDS, randomness.split)
     logits = np.empty((len(embeddings), settings.num_classes), dtype=np.float32)
     for fold in range(FOLDS):
@@ -237,9 +236,9 @@ def calibrate_head(
 ) -> tuple[Calibration | None, NDArray[np.float64] | None]:
     """Return the calibration of a head that was fitted to these embeddings, and multi-label thresholds.
 
-    A temperature is fitted to held-out texts; without any it is the usual one; a known one is kept. Logistic maps
-    of labels, and thresholds if they are to be chosen, are fitted to out-of-fold logits. With class weights there
-    are no maps, which would undo the weights.
+    The temperature is fitted on held-out texts; without any, it is the usual temperature. A known calibration is
+    kept. Multi-label problems use Platt scaling, and thresholds if requested, fitted on out-of-fold logits; with
+    class weights there is no Platt scaling, which would undo them.
     """
     if not targets.loss.multi_label:
         if not calibrate or isinstance(held_out, Calibration):
@@ -261,14 +260,14 @@ def calibrate_head(
 
 
 def calibrated(head: nn.Linear, calibration: Calibration) -> nn.Linear:
-    """Return a head whose logits are the calibrated ones."""
+    """Return a head whose logits are calibrated."""
     weight, bias = (tensor.detach().cpu().double().numpy() for tensor in (head.weight, head.bias))
     scale = np.array(calibration.scale)
     return make_linear(weight * scale[:, None], bias * scale + calibration.offset).to(head.weight.device)
 
 
 def check_finite(head: nn.Linear) -> nn.Linear:
-    """Return a trained head, or raise DivergedError if its weights are not finite numbers."""
+    """Return a trained head, or raise DivergedError if its weights are not finite."""
     if not torch.isfinite(head.weight).all() or torch.isnan(head.bias).any():
         raise DivergedError(
             "The weights of the head are no longer finite numbers; lower head_learning_rate. "
@@ -296,7 +295,7 @@ def with_temperature(head: nn.Linear, temperature: float) -> nn.Linear:
 
 def make_linear(weight: NDArray[np.floating[Any]], bias: NDArray[np.floating[Any]]) -> nn.Linear:
     """Return a linear layer with these weights."""
-    # Made without memory first, a layer draws no random weights from the global generator.
+    # A layer that is created on the meta device draws no random weights from the global generator.
     layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta", dtype=torch.float32).to_empty(device="cpu")
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight, dtype=np.float32)))
@@ -307,10 +306,10 @@ def make_linear(weight: NDArray[np.floating[Any]], bias: NDArray[np.floating[Any
 def _fit_logistic_regression(
     embeddings: NDArray[np.float32], targets: HeadTargets, settings: HeadSettings, seed: int
 ) -> nn.Linear:
-    """Return the layer whose softmax, or sigmoid (multi-label), is the probability of logistic regression.
+    """Return a layer whose softmax, or sigmoid (multi-label), gives the probabilities of logistic regression.
 
-    A class without texts gets a bias of minus infinity, so that its probability is 0; a label that all texts have
-    gets one of plus infinity.
+    A class without texts has a bias of minus infinity, so that its probability is 0; a label that all texts have
+    has a bias of plus infinity.
     """
     y, loss = targets.y, targets.loss
     weight = np.zeros((settings.num_classes, embeddings.shape[1]))
@@ -318,7 +317,7 @@ def _fit_logistic_regression(
     parameters = {"max_iter": 1000, **settings.parameters}
     center, deviation = np.zeros(embeddings.shape[1]), 1.0
     if is_auto(parameters.get("C")):
-        # At unit variance the solver converges, and one C suits all, whatever the encoder.
+        # At unit variance the solver converges, and the same C suits all encoders.
         center = embeddings.mean(axis=0, dtype=np.float64)
         deviation = math.sqrt(max(embeddings.var(axis=0, dtype=np.float64).sum(), MIN_VARIANCE))
         embeddings = (embeddings - center) / deviation
@@ -362,9 +361,9 @@ def train_by_gradients(
     order: np.random.Generator,
     advance: Callable[[int], object],
 ) -> None:
-    """Train as setfit trains a differentiable head: AdamW, the learning rate halved every five epochs.
+    """Train as setfit trains a differentiable head: with AdamW, halving the learning rate every five epochs.
 
-    `logits_of` turns row numbers into logits, shape (n, num_classes); `order` shuffles the texts of each epoch;
+    `logits_of` returns the logits of rows, shape (n, num_classes); `order` shuffles the texts of each epoch;
     `advance` is called with the number of texts of each training step.
     """
     optimizer = torch.optim.AdamW(parameter_groups, weight_decay=args.l2_weight)

@@ -1,4 +1,4 @@
-"""The network, a sentence transformer with a linear head: loading it, and inference with it."""
+"""Loading of, and inference with, the network: a sentence transformer with a linear head."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ class UniqueTexts:
 
     @classmethod
     def of(cls, data_set: Dataset[Any], tokenizer: SentenceTokenizer) -> UniqueTexts:
-        """Tokenize the distinct texts of a dataset, and warn of truncated texts.
+        """Tokenize the distinct texts of a dataset, and warn about truncated texts.
 
         Raises
         ------
         InvalidInputError
-            If it is not a TextDataset, or the model has no embedding for a token.
+            If the dataset is not a TextDataset, or the model has no embedding for a token.
         """
         if not isinstance(data_set, TextDataset):
             given = type(data_set).__name__
@@ -84,24 +84,24 @@ class UniqueTexts:
         return cls(list(numbers), tokens.take(first), of_row, tokenizer.padding)
 
     def in_training(self, tokenizer: SentenceTokenizer, passes: float) -> UniqueTexts:
-        """Return the texts as training reads them `passes` times in all, cut where it would take too long."""
+        """Return the texts for training with `passes` passes over a text in total, truncated to limit its time."""
         length = training_length(self.tokens.lengths, passes, tokenizer.max_length)
         return replace(self, tokens=tokenizer.frame.cut(self.tokens, length))
 
     def affordable(self, passes: float) -> float:
-        """Return how often training can read `passes` texts until it has read as many tokens as it may."""
+        """Return how many times training can read `passes` texts within its limit of tokens."""
         return TRAINING_TOKENS / max(tokens_read(self.tokens.lengths, passes), 1)
 
 
 class ModelCard(SentenceTransformerModelCardData):
-    """A model card that refers to its sentence transformer weakly.
+    """A model card with a weak reference to its sentence transformer.
 
-    A reference cycle between the two would keep an unused network in memory until the next garbage collection.
+    A reference cycle between them would keep an unused network in memory until the next garbage collection.
     """
 
     @property
     def model(self) -> Any:
-        """The sentence transformer; None once it is gone."""
+        """The sentence transformer; None after it was deleted."""
         return None if self._model is None else self._model()
 
     @model.setter
@@ -122,7 +122,7 @@ def load_pretrained_body(arguments: SetFitModelArguments, kwargs: ModelKwargs) -
         If there is no such model, or it cannot be fine-tuned.
     """
     argument, source = "sentence_transformer_model", arguments.sentence_transformer_model
-    # What is no folder is taken for a name on the hub, whose errors are about the letters of the name.
+    # The library takes any other string for a name on the hub, and its error is about the characters of the name.
     if (Path(source).is_absolute() or source.startswith((".", "~"))) and not Path(source).is_dir():
         raise InvalidInputError(argument, f"{shown(source)}, where there is no folder", ALLOWED)
 
@@ -147,7 +147,7 @@ def load_saved_body(folder: Path, dimensions: int) -> SentenceTransformer:
     Raises
     ------
     ModelFolderError
-        If anything in the folder is not allowed, or does not fit the weights and the head.
+        If anything in the folder is not allowed, or does not match the weights and the head.
     """
     body = load_saved(folder, model_card_data=ModelCard(local_files_only=True))
     if num_dimensions(body) != dimensions:
@@ -159,8 +159,8 @@ def load_saved_body(folder: Path, dimensions: int) -> SentenceTransformer:
 class SentenceClassifier(nn.Module):
     """A sentence transformer (`body`) with a linear layer (`head`) on its embeddings.
 
-    With `normalize` the embeddings are scaled to length 1 first. The first `prompt_length` tokens of every text,
-    if any, are left out of the pooling.
+    With `normalize`, the embeddings are first scaled to unit length. The first `prompt_length` tokens of every
+    text, if any, are excluded from pooling.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class SentenceClassifier(nn.Module):
         self.prompt_length = prompt_length
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the reference of the model card, which is not pickled or copied."""
+        """Restore the reference of the model card, which is neither pickled nor copied."""
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         self.body.model_card_data.register_model(self.body)
 
@@ -194,7 +194,7 @@ class SentenceClassifier(nn.Module):
         return other.eval()
 
     def embed(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Return the embeddings of texts, not normalized, float32 of shape (n, dimensions)."""
+        """Return the embeddings of texts before normalization, float32 of shape (n, dimensions)."""
         features: dict[str, Any] = {"input_ids": tokens, "attention_mask": mask}
         if self.prompt_length is not None:
             features["prompt_length"] = self.prompt_length
@@ -202,7 +202,7 @@ class SentenceClassifier(nn.Module):
         return embeddings
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the embeddings that the head takes, and its logits."""
+        """Return the input of the head and its logits."""
         embeddings = self.embed(batch.tokens, batch.mask.long())
         if self.normalize:
             embeddings = nn.functional.normalize(embeddings, p=2, dim=1)
@@ -212,7 +212,7 @@ class SentenceClassifier(nn.Module):
 def make_network(
     body: SentenceTransformer, tokenizer: SentenceTokenizer, num_classes: int, normalize: bool
 ) -> SentenceClassifier:
-    """Return a network with a head of zeros."""
+    """Return a network whose head is initialized with zeros."""
     body.max_seq_length = tokenizer.max_length
     head = make_linear(np.zeros((num_classes, num_dimensions(body))), np.zeros(num_classes))
     left_out = prompt_length(body, tokenizer.prompt)
@@ -239,10 +239,10 @@ def embed_texts(
 
 @dataclass(frozen=True)
 class TrainedEmbeddings:
-    """Embeddings, shape (n, dimensions), of the texts that `fit` fitted the head to; `rows` has the row of each.
+    """Embeddings, shape (n, dimensions), of the texts that `fit` fitted the head to; `rows` maps texts to rows.
 
-    They are apart from the cache, which predictions use: those of a model that was loaded in another process, and
-    has not seen the training texts, are then the same bits.
+    They are not in the cache, which predictions use, so that a model that was loaded in another process, without
+    the training texts, gives bitwise identical predictions.
     """
 
     rows: dict[str, int]
@@ -256,7 +256,7 @@ class TrainedEmbeddings:
 
 @dataclass(frozen=True)
 class SetFitState:
-    """The result of training; how its head was trained is kept for `refit_head`."""
+    """The result of training, including the training arguments of the head for `refit_head`."""
 
     tokenizer: SentenceTokenizer
     network: SentenceClassifier
@@ -271,7 +271,7 @@ class SetFitState:
         return next(iter(self.network.parameters())).device
 
     def evaluate(self, proba: Probabilities, y: Labels) -> tuple[float, float]:
-        """Return (loss, accuracy) of probabilities: means over texts, and over labels as well (multi-label)."""
+        """Return (loss, accuracy) of probabilities: means over texts and, if multi-label, labels."""
         loss = self.loss
         clipped = np.clip(proba.astype(np.float64), MIN_PROBABILITY, 1 - MIN_PROBABILITY)
         if is_multi_label(y):
@@ -289,8 +289,8 @@ class SetFitState:
 class SetFitInference:
     """The inference strategy: each distinct text passes through the sentence transformer once.
 
-    With a `cache`, texts whose embeddings it holds do not. The head is applied to all embeddings at once, so
-    that probabilities do not depend on which of them were cached.
+    Texts in the `cache`, if any, are not encoded again. The head is applied to all embeddings at once, so that
+    probabilities do not depend on which of them were cached.
     """
 
     state: SetFitState
@@ -311,18 +311,18 @@ class SetFitInference:
         )
 
     def embeddings(self) -> tuple[NDArray[np.float32], Probabilities]:
-        """Return the embeddings that the head takes, and the probabilities, of each text."""
+        """Return the input of the head and the probabilities for each text."""
         unique = self.unique_embeddings()
         return unique[self.texts.of_row], self._probabilities(unique)[self.texts.of_row]
 
     def unique_embeddings(self) -> NDArray[np.float32]:
-        """Return the embeddings that the head takes, of each distinct text."""
+        """Return the input of the head for each distinct text."""
         if self.cache is None:
             return self.compute(self.texts)
         return self.cache.embeddings.vectors(self.texts.texts, _Embedder(self, self.cache))
 
     def with_trained(self, trained: TrainedEmbeddings) -> NDArray[np.float32]:
-        """Return the embeddings of each text; those of the texts of `fit` are the ones of `fit`."""
+        """Return the embeddings of each text; for texts of `fit`, those that `fit` computed."""
         rows = np.array([trained.rows.get(text, -1) for text in self.texts.texts], dtype=np.intp)
         others = np.flatnonzero(rows < 0)
         unique = trained.embeddings[rows] if len(others) < len(rows) else self.unique_embeddings()
@@ -349,7 +349,7 @@ class SetFitInference:
 
 
 class _Embedder:
-    """The sentence transformer as the cache calls it, for the distinct texts of a dataset."""
+    """The adapter of the sentence transformer for the cache, for the distinct texts of a dataset."""
 
     def __init__(self, inference: SetFitInference, cache: BodyCache) -> None:
         self._inference = inference

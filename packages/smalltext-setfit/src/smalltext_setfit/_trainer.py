@@ -1,8 +1,8 @@
-"""Training of a network: contrastive training with setfit's trainer, then the head; or the two end to end.
+"""Training of a network: contrastive training with setfit's trainer, then of the head; or both end to end.
 
-Two things are passed to setfit's trainer, instead of what it would make itself: batches of pairs, as the token ids
-of their distinct texts, and a loss that encodes each distinct text once. This module is imported when training
-begins, since importing setfit takes seconds.
+setfit's trainer gets its batches and its loss from this module: batches of pairs, as the token ids of their
+distinct texts, and a loss that encodes each distinct text once. The module is imported when training begins, since
+importing setfit takes seconds.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from smalltext_torch.optimization import averaged_with_initial, rows_in_use
 from smalltext_torch.progress import progress_bar
 from smalltext_torch.sentence_transformer import quiet_libraries
 
-# Importing setfit puts a filter in front of all other filters of warnings, and raises the level of loggers.
+# Importing setfit adds a warning filter that precedes all others, and raises the level of loggers.
 with warnings.catch_warnings(), quiet_libraries():
     from setfit import SetFitHead, SetFitModel, Trainer, TrainingArguments
     from setfit.compat import losses
@@ -63,9 +63,9 @@ GROUP_COST = 128
 """The cost of another group of texts in a batch, in tokens."""
 
 MAX_BATCH_COST, MAX_GROUP_COST = 12_288, 6_144
-"""The most memory, as of `memory_cost`, of a batch that is computed once, and of a group of several texts.
+"""The maximum `memory_cost` of a batch without gradient checkpointing, and of a group of several texts.
 
-With a small encoder such a batch takes about 2 GB; one of 64 texts of 512 tokens would take 15.
+With a small encoder, such a batch takes about 2 GB; a batch of 64 texts of 512 tokens would take 15 GB.
 """
 
 
@@ -73,10 +73,9 @@ With a small encoder such a batch takes about 2 GB; one of 64 texts of 512 token
 class FewShotTrainer:
     """Trains the body of a network in place, for a number of steps, and replaces its head.
 
-    `texts` are cut to the length of training, `whole` has their tokens for the embeddings that the head is fitted
-    to; there may be further texts, of no row, which are only embedded.
-    `randomness` is that of the body, `head_randomness` that of a head that is trained alone; they are separate so
-    that `refit_head` gives the same head for the same texts.
+    `texts` are truncated for training; `whole` has all their tokens, for the embeddings that the head is fitted
+    to. Texts without a row are only embedded. `randomness` is used for the body, `head_randomness` for a head that
+    is trained alone; they are separate so that `refit_head` gives the same head for the same texts.
     """
 
     network: SentenceClassifier
@@ -93,12 +92,12 @@ class FewShotTrainer:
     head_randomness: Randomness
 
     def train(self) -> NDArray[np.float32]:
-        """Train, under one progress bar, and return the embeddings of the distinct texts.
+        """Train with one progress bar, and return the embeddings of the distinct texts.
 
         Raises
         ------
         DivergedError
-            If the embeddings, or the weights of the head, are not finite numbers.
+            If the embeddings or the weights of the head are not finite.
         """
         end_to_end = self.head.differentiable and self.args.end_to_end
         seen = TRAINING_COST * self.targets.y.shape[0] * self.args.epochs[1] if end_to_end else 0
@@ -116,13 +115,13 @@ class FewShotTrainer:
 
     @property
     def _cost_of_step(self) -> int:
-        """The cost of a step, in texts that are embedded: of the expected number of distinct texts of a batch."""
+        """The cost of a step, relative to embedding one text, for the expected number of distinct texts."""
         return max(round(TRAINING_COST * self.sampler.texts_per_batch(self.head.batch_size)), 1)
 
     def _train_contrastively(self, bar: tqdm[None]) -> None:
         """Train the body to make the texts of positive pairs similar, and those of negative pairs dissimilar."""
         network, texts, batch_size = self.network, self.texts, self.head.batch_size
-        # Rounded to bfloat16 a gradient is small, not 0; float16 would need loss scaling.
+        # Small gradients do not underflow in bfloat16; float16 would need loss scaling.
         half = self.precision.dtype is torch.float16
         loss = PairLoss(network, self.args.loss_name, Precision(self.precision.device) if half else self.precision)
         batches = PairBatches(self.sampler, texts, batch_size)
@@ -205,7 +204,7 @@ class FewShotTrainer:
 
 
 class PairLoss(nn.Module):
-    """A loss of sentence-transformers over pairs of texts, each of which is encoded once."""
+    """A loss of sentence-transformers on pairs of texts that encodes each distinct text once."""
 
     def __init__(self, network: SentenceClassifier, name: str, precision: Precision) -> None:
         super().__init__()
@@ -225,13 +224,13 @@ class PairLoss(nn.Module):
         Parameters
         ----------
         groups : list of dict
-            The distinct texts of the batch in groups of similar length, each padded separately. The first one also
-            has the indices, into the texts of all groups, of the first and the second text of every pair.
+            The distinct texts of the batch in groups of similar length, each padded separately. The first group
+            also has the indices, into the texts of all groups, of the first and the second text of every pair.
         labels : Tensor of float32, shape (pairs,)
         """
         embed: Callable[..., torch.Tensor] = self._embed
         if sum(memory_cost(*group["input_ids"].shape) for group in groups) > MAX_BATCH_COST:
-            # To save memory, the backward pass computes each group once more, instead of keeping all activations.
+            # To save memory, the backward pass recomputes the activations of each group (gradient checkpointing).
             embed = partial(checkpoint, embed, use_reentrant=False)
         with self._precision.autocast():
             found = [embed(group["input_ids"], group["attention_mask"]) for group in groups]
@@ -242,7 +241,7 @@ class PairLoss(nn.Module):
 
 
 class _Identity(nn.Module):
-    """The model of a loss whose inputs are embeddings."""
+    """The model for a loss whose inputs are already embeddings."""
 
     def forward(self, features: Features) -> Features:
         return features
@@ -285,15 +284,15 @@ class PairBatches(IterableDataset[Features]):
 
 
 def memory_cost(texts: Any, length: Any) -> Any:
-    """Return the memory that the backward pass of a padded group needs, relative to that of a token.
+    """Return the memory that the backward pass of a padded group needs, relative to that of one token.
 
-    Attention needs memory for each pair of tokens; with 256 tokens in a text, as much as all the rest.
+    Attention needs memory for each pair of tokens: for a text of 256 tokens, as much as everything else.
     """
     return texts * length * (1 + length / 256)
 
 
 def group_by_length(ascending: NDArray[np.int64]) -> list[slice]:
-    """Divide texts, sorted by length, into groups such that padding and `GROUP_COST` together cost least.
+    """Divide texts, sorted by length, into groups that minimize the total cost of padding and of `GROUP_COST`.
 
     No group of several texts takes more memory than `MAX_GROUP_COST`.
     """
@@ -314,7 +313,7 @@ def group_by_length(ascending: NDArray[np.int64]) -> list[slice]:
 
 
 class _Trainer(Trainer):  # type: ignore[misc]  # setfit has no types
-    """setfit's trainer with given batches and a given loss."""
+    """setfit's trainer with custom batches and a custom loss."""
 
     def __init__(self, batches: PairBatches, loss: PairLoss, **options: Any) -> None:
         self._batches, self._loss = batches, loss
@@ -323,15 +322,15 @@ class _Trainer(Trainer):  # type: ignore[misc]  # setfit has no types
             self.remove_callback(callback)
         loader: DataLoader[Features] = DataLoader(batches, batch_size=None)
         self.st_trainer.get_train_dataloader = lambda: loader
-        # Train on the device of the classifier only. The constructor chooses an accelerator wherever there is one,
-        # and has moved the network to it.
+        # Train on the device of the classifier only. The constructor has moved the network to an accelerator if
+        # there is one.
         loss.to(loss.device)
         self.st_trainer.args._n_gpu = 1
         vars(self.st_trainer.args)["_setup_devices"] = loss.device  # what `args.device` returns
         self.st_trainer.place_model_on_device = False
         self.st_trainer.accelerator.device_placement = False
         self.st_trainer._prepare_inputs = self._to_device
-        # This would collect garbage, although there is none, which takes longer than a short training run.
+        # It would run a needless garbage collection, which takes longer than a short training run.
         self.st_trainer.accelerator.free_memory = lambda *objects: objects
 
     def get_dataset(self, *_: Any, **__: Any) -> tuple[PairBatches, PairLoss]:
@@ -375,12 +374,12 @@ def _setfit_arguments(args: TrainingArgs, steps: int, folder: str, batch_size: i
 
 @contextmanager
 def _separate_accelerate_state() -> Iterator[None]:
-    """Train with an empty state of accelerate, which is global, and restore that of the caller afterwards."""
+    """Replace the global state of accelerate by an empty one, and restore it afterwards."""
     states = (AcceleratorState, PartialState, GradientState)
     before = [(state, vars(state)["_shared_state"]) for state in states]
     variables = {name: value for name, value in os.environ.items() if name.startswith("ACCELERATE_")}
     for state in states:
-        # A new dict: objects of the caller keep theirs meanwhile.
+        # A new dict, since objects of the caller keep a reference to the old one.
         state._shared_state = {}
     for name in variables:
         del os.environ[name]

@@ -1,7 +1,7 @@
-"""Sampling of pairs of weighted texts: each pair in proportion to the product of the weights of its texts.
+"""Sampling of pairs of weighted texts, in proportion to the product of the weights of their texts.
 
-Sums of weights are kept as logarithms and nothing is subtracted, so that weights may differ by any factor, and a
-text that outweighs all others hides none of them.
+Sums of weights are computed as logarithms and without subtractions, so that weights may differ by any factor
+without loss of precision.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class WeightedPairSampler:
     of_text : ndarray of intp, shape (n,)
         The number of the combination of labels of each text.
     partners : callable
-        Returns for a combination with which combinations, itself included, its texts make pairs, as a mask.
+        Returns a mask of the combinations, including itself, whose texts form pairs with those of a combination.
     weights : ndarray of float64, shape (n,)
         All above 0.
     rng : numpy.random.Generator
@@ -43,7 +43,7 @@ class WeightedPairSampler:
         self._partners = partners
         counts = np.bincount(of_text)
         numbers = range(len(counts))
-        # Combination after combination, and within each the lighter texts first.
+        # Sorted by combination, then by weight in ascending order.
         self._texts = np.lexsort((weights, of_text))
         self._stops = np.cumsum(counts)
         self._parts = [slice(int(b), int(e)) for b, e in zip(self._stops - counts, self._stops, strict=True)]
@@ -52,7 +52,7 @@ class WeightedPairSampler:
         self._totals = self._sums[self._stops - 1]
         within = [np.logaddexp.reduce(self._pairs_of_heavier(number)) for number in numbers]
         across = [np.logaddexp.reduce(self._totals[self._others(number)]) for number in numbers]
-        # A pair across two combinations is found from either of them.
+        # A pair across two combinations can be drawn from either of them.
         self._within = np.where([partners(number)[number] for number in numbers], within, -np.inf) + np.log(2)
         self._from_combination = np.logaddexp(self._within, self._totals + across)
         shares = np.exp(self._sums - np.repeat(self._totals, counts))
@@ -71,7 +71,7 @@ class WeightedPairSampler:
         return self._rng.permutation(self._texts[pairs])
 
     def _draw_from(self, number: int, count: int) -> tuple[Rows, Rows, Rows]:
-        """Return the combinations of pairs across two, and the pairs within this one; `count` of both together."""
+        """Return the combinations of pairs across two, and pairs within this one; `count` pairs in total."""
         share = np.exp(self._within[number] - self._from_combination[number])
         inner = self._rng.binomial(count, min(share, 1.0))
         others = self._others(number)
@@ -79,7 +79,7 @@ class WeightedPairSampler:
         return np.full(count - inner, number), partners, self._draw_within(number, inner)
 
     def _draw_within(self, number: int, count: int) -> Rows:
-        """Return pairs of different texts of one combination: a heavier one, then one that comes before it."""
+        """Return pairs of different texts of one combination: a text, and one that precedes it by weight."""
         if not count:
             return np.empty((0, 2), dtype=np.intp)
         part = self._parts[number]
@@ -89,12 +89,12 @@ class WeightedPairSampler:
         return part.start + np.stack([heavier, lighter], axis=1)
 
     def _members(self, numbers: Rows) -> Rows:
-        """Return a text of each of these combinations."""
+        """Return a random text for each of these combinations."""
         places = np.searchsorted(self._scale, numbers + self._rng.random(len(numbers)), side="right")
         return np.minimum(places, self._stops[numbers] - 1)
 
     def _choose(self, logs: Logs, count: int) -> Rows:
-        """Return `count` indices, each in proportion to the weight whose logarithm stands there."""
+        """Return `count` random indices, in proportion to the weights whose logarithms are `logs`."""
         if not count:
             return np.empty(0, dtype=np.intp)
         sums = np.cumsum(np.exp(logs - logs.max()))
@@ -102,13 +102,13 @@ class WeightedPairSampler:
         return chosen
 
     def _pairs_of_heavier(self, number: int) -> Logs:
-        """Return, for each text of a combination but the lightest, the weight of its pairs with lighter ones."""
+        """Return the log weight of the pairs of each text of a combination, but the first, with lighter ones."""
         part = self._parts[number]
         pairs: Logs = self._logs[part][1:] + self._sums[part][:-1]
         return pairs
 
     def _others(self, number: int) -> Rows:
-        """Return the other combinations whose texts make pairs with those of this one."""
+        """Return the other combinations whose texts form pairs with those of this one."""
         partners = self._partners(number)
         partners[number] = False
         return np.flatnonzero(partners)

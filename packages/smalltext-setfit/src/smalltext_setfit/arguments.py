@@ -1,4 +1,4 @@
-"""Arguments about the model: which sentence transformer, and `model_kwargs`, which are passed on to setfit."""
+"""The arguments that configure the model: the sentence transformer, and `model_kwargs` for setfit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SetFitModelArguments:
     Raises
     ------
     InvalidInputError
-        If an argument has another type, is empty, or is not one of the strategies.
+        If an argument has the wrong type, is empty, or is not one of the strategies.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class SetFitModelArguments:
         Raises
         ------
         InvalidInputError
-            If `model` has another type or is empty.
+            If `model` has the wrong type or is empty.
         """
         return model if isinstance(model, SetFitModelArguments) else cls(model)
 
@@ -91,7 +91,7 @@ MANAGED_IN_MODEL = {
     **dict.fromkeys(("force_download", "local_files_only"), "use model_loading_strategy of SetFitModelArguments"),
     **dict.fromkeys(("model_id", "pretrained_model_name_or_path"), "use setfit_model_args of the constructor"),
 }
-"""Arguments of `SetFitModel.from_pretrained` that the classifier sets itself, and what to use instead."""
+"""Arguments of `SetFitModel.from_pretrained` that the classifier sets itself, and their replacements."""
 
 MANAGED_IN_HEAD = {
     "class_weight": "use class_weight of the constructor",
@@ -103,14 +103,14 @@ MANAGED_IN_HEAD = {
     "random_state": "use seed of the constructor",
     "warm_start": "use warm_start of the constructor, which is about the sentence transformer",
 }
-"""Parameters of the head that the classifier sets itself, and what to use instead."""
+"""Parameters of the head that the classifier sets itself, and their replacements."""
 
 Renamed = Mapping[str, tuple[str, Callable[[Mapping[str, Any], Any], Any]]]
-"""Deprecated names, each with its new name, and the function of all arguments and its value that converts it."""
+"""Deprecated names, each with its new name and a function that converts its value, given all arguments."""
 
 
 def unchanged(_: Mapping[str, Any], value: Any) -> Any:
-    """Return the value of an argument that only changed its name."""
+    """Return the value of an argument that was only renamed."""
     return value
 
 
@@ -131,24 +131,24 @@ class ModelKwargs:
     normalize_embeddings : bool, default=False
         Whether embeddings are scaled to unit length.
     cache_dir : str or path, optional
-        The folder of downloaded models; by default that of sentence-transformers.
+        The folder for downloaded models; by default that of sentence-transformers.
 
     Other Parameters
     ----------------
     head_params : mapping, optional
-        Parameters of the head: of scikit-learn's `LogisticRegression`, whose `C` may be "auto"; of a
-        differentiable head `temperature`, `eps` and `bias`.
+        Parameters of the head: those of scikit-learn's `LogisticRegression`, whose `C` may be "auto", or of a
+        differentiable head (`temperature`, `eps` and `bias`).
     multi_target_strategy : {"one-vs-rest", "multi-output"}, optional
-        Accepted for compatibility with setfit: multi-label heads are independent for each class in any case.
+        Accepted for compatibility with setfit, without effect: multi-label heads are always independent per class.
     revision : str, optional
         The branch, tag or commit of the model on the hub.
     token : str or bool, optional
-        The access token for the hub, or whether to use the one that is stored. It is not saved.
+        The access token for the hub, or whether to use the stored one. It is not saved.
 
     Raises
     ------
     InvalidInputError
-        If an argument has another type or is out of range.
+        If an argument has the wrong type or is out of range.
     """
 
     head_params: Mapping[str, Any] = field(default_factory=dict)
@@ -193,7 +193,7 @@ def current_kwargs(
     managed: Mapping[str, str],
     declared: type[DataclassInstance],
 ) -> dict[str, Any]:
-    """Return keyword arguments under their current names; refuse unknown ones, and those that the class manages.
+    """Return keyword arguments under their current names; refuse unknown ones and those that the class manages.
 
     Parameters
     ----------
@@ -202,9 +202,9 @@ def current_kwargs(
     kwargs : mapping or None
         The keyword arguments.
     renamed : mapping
-        Deprecated names, which are translated with a warning each.
+        Deprecated names, each of which is replaced with a warning.
     managed : mapping
-        Names of arguments that the classifier sets itself, and what to use instead.
+        Names of arguments that the classifier sets itself, and their replacements.
     declared : type
         The dataclass whose fields are allowed.
     """
@@ -227,7 +227,7 @@ def current_kwargs(
 
 
 def refuse_managed(argument: str, kwargs: Mapping[str, Any], managed: Mapping[str, str]) -> None:
-    """Raise InvalidInputError, with what to use instead, for a keyword that the classifier sets itself."""
+    """Raise InvalidInputError, which names the replacement, for a keyword that the classifier sets itself."""
     for name in kwargs:
         if name in managed:
             allowed = "keywords that this class does not manage"

@@ -76,74 +76,75 @@ class SetFitClassification(SetFitBase):
         The pretrained sentence transformer: a name on the Hugging Face hub, the path of a folder, or either with
         further arguments.
     num_classes : int
-        The number of classes, including those without a training text. At least 2, or 1 if multi-label.
+        The number of classes, including those without training texts. At least 2, or 1 if multi-label.
     multi_label : bool, default=False
         Whether several classes, or none, may apply to a text.
     max_seq_len : int or "auto", default=512
         The maximum number of tokens per text, including special tokens; at most the number of positions of the
-        model. A warning says how many texts are longer. At least 1. "auto" is what the sentence transformer is
-        set to, which is the length that it was trained on; but training on pairs reads 128 tokens of a text, or
-        more where these are few: 160,000 in all.
+        model. A warning reports the number of longer texts. At least 1. "auto" is the setting of the sentence
+        transformer, the length that it was trained with; training on pairs then reads the first 128 tokens of each
+        text, or more if the total stays below 160,000.
     use_differentiable_head : bool, default=False
         Whether the head is trained by gradient descent, instead of fitting a logistic regression.
     mini_batch_size : int, default=32
-        The number of pairs in a training batch, or of texts for a differentiable head. At least 1.
+        The training batch size: the number of pairs, or of texts for a differentiable head. At least 1.
     model_kwargs : mapping, optional
         Arguments of ``SetFitModel.from_pretrained``, as described in `ModelKwargs`.
     trainer_kwargs : mapping, optional
         Training arguments of setfit, as described in `TrainingArgs`. Those of `fit` take precedence.
     device : str or torch.device, optional
-        The device to compute on, such as "cpu" or "cuda"; by default the best that is available.
+        The device to compute on, such as "cpu" or "cuda"; by default the best one available.
     class_weight : "balanced" or mapping of str (or int) to float, optional
-        The weight of each class in the loss, by name (by number if classes have no names), 1 for all others;
-        "balanced" weights classes inversely to their frequency.
+        The weight of each class in the loss, by class name (by number if classes have no names); "balanced"
+        weights classes inversely to their frequency. A class that is not in the mapping has a weight of 1.
     pairs_per_text : int, default=40
-        The maximum number of pairs per training text in an epoch, at least 1. A warning says if it limits them.
+        The maximum number of pairs per training text in an epoch, at least 1. A warning reports if it is reached.
     precision : {"float32", "auto"}, default="float32"
-        The precision of matrix products; "auto" is bfloat16 or float16 where the device computes faster with it.
+        The floating-point precision of matrix products; "auto" is bfloat16 or float16 on devices that are faster
+        with it.
     multi_label_threshold : float, sequence of float or "auto", default=0.5
-        In multi-label problems, the probability above which a class applies, of all classes or of each; from 0 to
-        below 1. "auto" chooses them by F1 on out-of-fold probabilities of the head.
+        In multi-label problems, the probability above which a class applies, or one probability per class, from 0
+        to below 1; "auto" chooses one per class, for the greatest F1 on out-of-fold probabilities of the head.
     warm_start : bool, default=False
         Whether `fit` continues from the previous sentence transformer; the head is always refitted from scratch.
     seed : int, optional
-        The random seed: the same seed, data and machine give the same bits. From 0 to 2**32 - 1.
+        The random seed, from 0 to 2**32 - 1. The same seed, data and machine give bitwise identical results.
     min_steps : int or "auto", default=0
-        The minimum number of optimizer steps on pairs, for which further epochs are trained. "auto" takes 40 steps
-        in place of one epoch, or down to 20 if those would read more than 160,000 tokens; a `num_epochs`,
-        `num_iterations` or `max_steps` that is set takes precedence.
+        The minimum number of optimizer steps on pairs; epochs are added if necessary. "auto" is 40 steps instead
+        of one epoch, or fewer, down to 20, if those would read more than 160,000 tokens; `num_epochs`,
+        `num_iterations` or `max_steps`, if set, take precedence.
     calibration : {"auto", "none"}, default="none"
-        Whether probabilities are calibrated: by a temperature, fitted to held-out texts if there are any;
-        multi-label by a logistic map for each class, fitted to out-of-fold predictions of the head.
+        Whether probabilities are calibrated: by temperature scaling, fitted on held-out texts if there are any;
+        in multi-label problems by Platt scaling of each class, fitted on out-of-fold predictions of the head.
     validation_set_size : float or "auto", default=0.0
-        The share of the training texts that are left out of training on pairs, to fit the temperature to; the head
-        is fitted to all texts. From 0 to below 1. "auto" is 0.1, or 0 where that is fewer than 20 texts or leaves
-        out a class.
+        The share of the training texts that is held out from training on pairs, to fit the temperature on; the
+        head is fitted to all texts. From 0 to below 1. "auto" is 0.1, or 0 if that is fewer than 20 texts or lacks
+        a class.
     pretrained_share : float, default=0.0
-        The share of the weights before training on pairs in an average with those after it, from 0 to 1. An
-        average keeps more of what the sentence transformer knew, at no cost in inference (Wortsman et al. 2022).
+        The share of the pretrained weights in an average with the weights after training on pairs, from 0 to 1.
+        Averaging preserves pretrained knowledge, at no cost in inference (Wortsman et al. 2022).
     embedding_cache_size : int, default=536870912
-        The maximum size in bytes of the embeddings kept in memory, for all classifiers of the process, so that
-        `predict_proba`, `embed`, `validate` and `refit_head` encode a text once; 0 keeps none. Embeddings of
-        another sentence transformer, or of one whose weights have changed, are not used.
+        The maximum size in bytes of the embeddings kept in memory, shared by all classifiers of the process, so
+        that `predict_proba`, `embed`, `validate` and `refit_head` encode each text once; 0 keeps none. The cache
+        never returns embeddings of another sentence transformer, or of previous weights.
     embedding_cache_dir : path, optional
-        A folder in which embeddings are kept for later processes; by default they are kept in memory only.
+        A folder in which embeddings are stored for later processes; by default they are kept only in memory.
 
     Attributes
     ----------
     label_names_ : LabelNames or None
         The names of the classes, if the training set has any.
     validation_ : tuple of (float, float) or None
-        Loss and accuracy on the validation set that was passed to `fit`, if any.
+        The loss and accuracy on the validation set that was passed to `fit`, if any.
     calibration_ : Calibration or None
-        How the probabilities are calibrated. It is part of the weights of the head.
+        The calibration of the probabilities, which is part of the weights of the head.
     multi_label_threshold_ : ndarray of float64, shape (num_classes,), or None
-        The thresholds that `fit` chose.
+        The chosen thresholds.
 
     Raises
     ------
     InvalidInputError
-        If a parameter has another type or is out of range; the message names it, its value and what is allowed.
+        If a parameter has the wrong type or is out of range; the message names it, its value and what is allowed.
 
     References
     ----------
@@ -227,21 +228,21 @@ class SetFitClassification(SetFitBase):
         Parameters
         ----------
         train_set : TextDataset
-            Labelled texts, of two classes at least; one text of a class is enough.
+            Labelled texts of at least two classes; one text per class is enough.
         validation_set : TextDataset, optional
-            Labelled texts; `validation_` holds loss and accuracy on them. They have no effect on training.
+            Labelled texts that do not affect training; `validation_` is the loss and accuracy on them.
         setfit_train_kwargs : mapping, optional
             Training arguments of setfit, as described in `TrainingArgs`; they override `trainer_kwargs`.
         weights : array-like of float, shape (n,), optional
-            The weight of each text: 0 or more, finite, not all zero. Pairs are drawn in proportion to the
-            product of the weights of their texts, and the head is fitted with them.
+            The weight of each text, 0 or greater; all equal by default. Pairs are drawn in proportion to the
+            product of the weights of their texts, and the head is fitted with the weights.
 
         Raises
         ------
         InvalidInputError
-            If an argument has another type or is out of range. It is raised before training.
+            If an argument has the wrong type or is out of range. It is raised before training.
         DivergedError
-            If the embeddings, or the weights of the head, are not finite numbers.
+            If the embeddings or the weights of the head are not finite.
         UnsupportedError
             If a launcher such as torchrun started several processes.
         """
@@ -308,24 +309,24 @@ class SetFitClassification(SetFitBase):
         return self._finish(state, embeddings, targets, held_out, validation_set)
 
     def refit_head(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
-        """Fit a new head, and leave the sentence transformer as it is: seconds instead of minutes.
+        """Fit a new head without training the sentence transformer, in seconds instead of minutes.
 
-        Embeddings are cached, so that in the inner loop of active learning only new texts are encoded. A
-        differentiable head is trained for the epochs, and at the learning rate, of `fit`.
+        Embeddings are cached, so that an active learning loop encodes only new texts. A differentiable head is
+        trained with the number of epochs and the learning rate of `fit`.
 
         Parameters
         ----------
         train_set : TextDataset
-            Labelled texts, of two classes at least.
+            Labelled texts of at least two classes.
         weights : array-like of float, shape (n,), optional
-            The weight of each text: 0 or more, finite, not all zero.
+            The weight of each text, 0 or greater; all equal by default.
 
         Raises
         ------
         NotFittedError
-            If `fit` was not called.
+            If the classifier was not fitted.
         InvalidInputError
-            If an argument has another type or is out of range. It is raised before training.
+            If an argument has the wrong type or is out of range. It is raised before training.
         """
         before = self.require_fitted()
         train_set, _, checked_weights = check_fit_data(self, train_set, None, weights)
@@ -363,7 +364,7 @@ class SetFitClassification(SetFitBase):
         return head.to(state.device)
 
     def _split(self, y: Labels, order: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the rows to train on pairs of, and those to calibrate on, if any."""
+        """Return the rows for training on pairs, and the held-out rows for calibration, if any."""
         if self.calibration == AUTO and not self.multi_label:
             return split_rows(y, self.validation_set_size, order)
         return np.arange(y.shape[0]), np.empty(0, dtype=np.intp)

@@ -51,7 +51,7 @@ class SetFitClassificationFactory(ConstructorFactory[SetFitClassification]):
         classifier = partial(SetFitClassification, self.setfit_model_args)
         first = classifier(num_classes, **given)
         for name in {"model_kwargs", "trainer_kwargs"} & given.keys():
-            given[name] = getattr(first, name)  # under present names, so that deprecated ones warn once
+            given[name] = getattr(first, name)  # under current names, so that deprecated ones warn once
         super().__init__(classifier, num_classes, **given)
         self.classification_kwargs = self.kwargs
 

@@ -1,8 +1,8 @@
-"""Sampling of the positive and negative pairs of texts that contrastive training compares.
+"""Sampling of the positive and negative pairs of texts for contrastive training.
 
-A pair is positive if its texts have a label in common, negative if they have none. Pairs are drawn on demand, so
-that memory grows in proportion to the number of texts; only counting takes time with its square, and only where
-nearly every text has a different combination of labels.
+A pair is positive if its texts have a label in common, and negative otherwise. Pairs are drawn on demand, so that
+memory is linear in the number of texts. Only counting takes quadratic time, and only if nearly every text has a
+different combination of labels.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class PairCounts:
     positive, negative : int
         The number of pairs of each kind that are drawn.
     requested : int
-        The number of pairs that the sampling strategy asks for, before `pairs_per_text` limits it.
+        The number of pairs of the sampling strategy, before `pairs_per_text` limits it.
     """
 
     positive: int
@@ -67,12 +67,12 @@ class PairCounts:
 
     @property
     def drawn(self) -> int:
-        """The number of pairs of both kinds together."""
+        """The total number of pairs."""
         return self.positive + self.negative
 
 
 class LabelCombinations:
-    """The distinct combinations of labels that texts have; in single-label problems these are the classes.
+    """The distinct combinations of labels of texts; in single-label problems, the classes.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class LabelCombinations:
     of_text : ndarray of intp, shape (n,)
         The number of the combination of each text.
     counts : ndarray of int64
-        How many texts have each combination.
+        The number of texts of each combination.
     """
 
     def __init__(self, y: Labels) -> None:
@@ -99,12 +99,12 @@ class LabelCombinations:
         return shared
 
     def negative(self, number: int) -> Mask:
-        """Return which combinations have no label in common with this one; two without labels make no pair."""
+        """Return which combinations have no label in common with this one; texts without labels form no pairs."""
         related: Mask = self.positive(number) | (self._empty & self._empty[number])
         return np.logical_not(related)
 
     def common_label(self, first: Rows, second: Rows) -> NDArray[np.intp]:
-        """Return the lowest label that the texts of each pair have in common, -1 for none."""
+        """Return the lowest common label of the texts of each pair, or -1."""
         shared = np.unpackbits(self._bits[self.of_text[first]] & self._bits[self.of_text[second]], axis=1)
         return np.where(shared.any(axis=1), shared.argmax(axis=1), -1)
 
@@ -120,7 +120,7 @@ class LabelCombinations:
         return [(int(label), np.flatnonzero(indicators[self.of_text, label])) for label in labels]
 
     def count_pairs(self) -> tuple[int, int]:
-        """Return how many positive and how many negative pairs there are."""
+        """Return the numbers of positive and negative pairs."""
         positive = negative = 0
         for number, count in enumerate(self.counts.tolist()):
             with_itself = 0 if self._empty[number] else count
@@ -132,19 +132,19 @@ class LabelCombinations:
 def count_pairs(
     combinations: LabelCombinations, sampling_strategy: str, num_iterations: int | None, pairs_per_text: int
 ) -> PairCounts:
-    """Return how many pairs are drawn in an epoch.
+    """Return the numbers of pairs to draw in an epoch.
 
     Parameters
     ----------
     combinations : LabelCombinations
         The labels of the training texts.
     sampling_strategy : {"oversampling", "undersampling", "unique"}
-        Repeat pairs of the rarer kind until there are as many as of the other one; draw only as many of the more
+        Repeat pairs of the rarer kind to match the number of the other kind; draw only as many of the more
         frequent kind as there are of the rarer one; or draw each pair once.
     num_iterations : int or None
         The number of pairs of each kind per text, instead of a sampling strategy.
     pairs_per_text : int
-        The maximum number of pairs per text, both kinds together.
+        The maximum number of pairs per text, of both kinds in total.
     """
     positive, negative = combinations.count_pairs()
     texts = int(combinations.counts.sum())
@@ -187,7 +187,7 @@ class PairSampler:
     Raises
     ------
     InvalidInputError
-        If an argument has another type or is out of range.
+        If an argument has the wrong type or is out of range.
 
     Examples
     --------
@@ -227,7 +227,7 @@ class PairSampler:
         self._positive, self._negative = _PairStream(positive), _PairStream(negative)
 
     def warn_of_limit(self) -> None:
-        """Warn if fewer pairs are drawn than the sampling strategy asks for."""
+        """Warn if fewer pairs are drawn than the sampling strategy requests."""
         if self.counts.drawn == self.counts.requested:
             return
         warnings.warn(
@@ -248,10 +248,10 @@ class PairSampler:
         return -(-self.counts.drawn // batch_size)
 
     def epoch(self, batch_size: int) -> Iterator[PairBatch]:
-        """Draw the pairs of an epoch in batches that have positive and negative pairs in equal proportions.
+        """Draw the pairs of an epoch in batches with the same proportion of positive and negative pairs.
 
-        Where there are many texts, the pairs of several batches are drawn together, and assigned to batches such
-        that the pairs of a batch share texts.
+        If there are many texts, the pairs of several batches are drawn together, and assigned to batches such that
+        the pairs of a batch share texts.
         """
         total = self.counts.drawn
         stops = [min(stop + batch_size, total) for stop in range(0, total, batch_size)]
@@ -270,7 +270,7 @@ class PairSampler:
         order = self._rng.permutation(len(pairs))
         pairs, labels = pairs[order], labels[order]
         batches = group_by_shared_texts(pairs, labels, sizes.T.tolist())
-        # The last batches have the leftovers; without shuffling they would end every draw.
+        # The last batches contain the remaining pairs; without shuffling, they would always come last.
         for number in self._rng.permutation(len(batches)):
             chosen = batches[number]
             yield PairBatch(pairs[chosen, 0], pairs[chosen, 1], labels[chosen].astype(np.float32))
@@ -296,7 +296,7 @@ class _PairStream:
 def _round_robin(rows: Rows, rng: np.random.Generator) -> Iterator[Rows]:
     """Yield all pairs of different rows, in rounds in which each row occurs twice, or once.
 
-    The rows are put on a circle in random order; a round pairs each one with the row at a certain distance.
+    The rows are arranged in a circle in random order; each round pairs every row with the row at one distance.
     """
     count = len(rows)
     order = rng.permutation(rows)
@@ -306,14 +306,14 @@ def _round_robin(rows: Rows, rng: np.random.Generator) -> Iterator[Rows]:
 
 
 def _positive_pairs(labels: LabelCombinations, rng: np.random.Generator) -> Iterator[Rows]:
-    """Yield all positive pairs endlessly, each one once before any is repeated."""
+    """Yield all positive pairs endlessly, without repetition until all were drawn."""
     texts = labels.texts_by_label()
     while True:
         circles = [(label, _round_robin(rows, rng)) for label, rows in texts if len(rows) > 1]
         while circles:
             rounds = [(label, circle, next(circle, None)) for label, circle in circles]
             circles = [(label, circle) for label, circle, pairs in rounds if pairs is not None]
-            # Two texts with several labels in common meet in several circles; the lowest label counts.
+            # Two texts with several common labels are in several circles; only the lowest label yields the pair.
             found = [
                 pairs[labels.common_label(pairs[:, 0], pairs[:, 1]) == label]
                 for label, _, pairs in rounds
@@ -324,7 +324,7 @@ def _positive_pairs(labels: LabelCombinations, rng: np.random.Generator) -> Iter
 
 
 def _negative_pairs(labels: LabelCombinations, rng: np.random.Generator) -> Iterator[Rows]:
-    """Yield all negative pairs endlessly, each one once before any is repeated."""
+    """Yield all negative pairs endlessly, without repetition until all were drawn."""
     rows = np.arange(len(labels.of_text))
     while True:
         for pairs in _round_robin(rows, rng):
@@ -338,8 +338,8 @@ def group_by_shared_texts(
 ) -> list[NDArray[np.intp]]:
     """Assign pairs to batches that have about as many distinct texts as pairs, since each text is encoded once.
 
-    While a batch has no more texts than pairs it takes the next pair, otherwise the pair that adds the fewest
-    texts. No pair is twice in a batch if others are left.
+    While a batch has no more texts than pairs, it takes the next pair, otherwise the pair that adds the fewest
+    texts. A pair is repeated in a batch only if no others are left.
 
     Parameters
     ----------
@@ -348,7 +348,7 @@ def group_by_shared_texts(
     labels : ndarray of intp, shape (n,)
         1 for positive pairs, 0 for negative ones.
     sizes : sequence of (int, int)
-        The numbers of negative and of positive pairs of each batch; n in all.
+        The numbers of negative and of positive pairs of each batch; n in total.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Arguments of training: `trainer_kwargs`, which have the names of setfit's arguments, and the number of steps."""
+"""Training arguments: `trainer_kwargs`, with the names of setfit's arguments, and the number of steps."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 LOGGING_STRATEGIES = ("no", "steps", "epoch")
 
 AUTO: Literal["auto"] = "auto"
-"""The value of a parameter that is chosen by the data or the encoder."""
+"""The value of a parameter that is chosen based on the data or the encoder."""
 
 MinSteps: TypeAlias = "int | Literal['auto']"
 
 AUTO_STEPS, MIN_AUTO_STEPS = 40, 20
-"""The number of steps with ``min_steps="auto"``, and of those on many long texts; see decisions 37 and 51."""
+"""The number of steps with ``min_steps="auto"``, and the minimum for many long texts; see decisions 37 and 51."""
 
 LOSSES = ("CosineSimilarityLoss", "ContrastiveLoss", "OnlineContrastiveLoss", "CoSENTLoss", "AnglELoss")
 """The losses of sentence-transformers that compare pairs of texts."""
@@ -74,7 +74,7 @@ MANAGED_IN_TRAINING = {
         f"it is a parameter of triplet losses; loss is one of {LOSSES}",
     ),
 }
-"""Arguments of setfit's trainer that the classifier sets itself, and what to use instead."""
+"""Arguments of setfit's trainer that the classifier sets itself, and their replacements."""
 
 
 def _epochs(kwargs: Mapping[str, Any], _: Any) -> tuple[Any, Any]:
@@ -97,7 +97,7 @@ RENAMED_IN_TRAINING: Renamed = {
 
 @dataclass(frozen=True)
 class HeadTrainingArgs:
-    """How a differentiable head is trained.
+    """The training arguments of a differentiable head.
 
     Parameters
     ----------
@@ -113,19 +113,19 @@ class HeadTrainingArgs:
 
 
 NUM_EPOCHS = (1, 16)
-"""The default numbers of epochs, of training on pairs and of training a differentiable head."""
+"""The default numbers of epochs for training on pairs and for training a differentiable head."""
 
 BODY_LEARNING_RATES = (2e-5, 1e-5)
-"""The default learning rates of the sentence transformer, on pairs and end to end."""
+"""The default learning rates of the sentence transformer for training on pairs and end to end."""
 
 LEARNING_RATES_BY_SIZE = ((512, 1e-4), (1024, 4e-5))
-"""The learning rate "auto" on pairs of encoders with fewer dimensions than the first number of a pair."""
+"""Numbers of dimensions, and the learning rate "auto" on pairs for encoders with fewer dimensions."""
 
 LEARNING_RATE_OF_LARGE = 2e-5
-"""The learning rate "auto" of all larger encoders."""
+"""The learning rate "auto" for all larger encoders."""
 
 PRETRAINED_SHARE = 0.75
-"""The share of the pretrained weights in an average with the trained ones, by name; see decision 37."""
+"""The `pretrained_share` of classifiers created by name; see decision 37."""
 
 HEAD_LEARNING_RATE = 1e-2
 """The default learning rate of a differentiable head."""
@@ -133,35 +133,35 @@ HEAD_LEARNING_RATE = 1e-2
 
 @dataclass(frozen=True)
 class TrainingArgs:
-    """The training arguments of the setfit library that can be set; see its documentation for details.
+    """The supported training arguments of the setfit library; see its documentation for details.
 
     Parameters
     ----------
     num_epochs : int or pair of int, default=(1, 16)
-        The number of epochs: of contrastive training on pairs, and of training a differentiable head. One number
-        is used for both. Each at least 0.
+        The numbers of epochs of contrastive training on pairs, and of training a differentiable head, or one
+        number for both. Each at least 0.
     max_steps : int, default=-1
         The number of optimizer steps on pairs, instead of `num_epochs`; -1 for no limit.
     sampling_strategy : {"oversampling", "undersampling", "unique"}, default="oversampling"
         How positive and negative pairs are balanced: by repeating the rarer kind, by leaving out pairs of the more
         frequent kind, or not at all, with each pair once.
     num_iterations : int, optional
-        The number of positive and of negative pairs for each text, instead of a sampling strategy. At least 1.
+        The number of positive pairs and of negative pairs per text, instead of a sampling strategy. At least 1.
     body_learning_rate : float, pair of float or "auto", default=(2e-5, 1e-5)
-        The learning rate of the sentence transformer: on pairs, and end to end. One number is used for both.
-        "auto" depends on the number of dimensions: 1e-4 below 512, 4e-5 below 1,024, else 2e-5; end to end it is
-        half of that.
+        The learning rates of the sentence transformer for training on pairs and end to end, or one for both.
+        "auto" depends on the number of dimensions: 1e-4 below 512, 4e-5 below 1,024, else 2e-5; end to end, half
+        of that.
     head_learning_rate : float, default=0.01
         The learning rate of a differentiable head.
     loss : str or type, default="CosineSimilarityLoss"
-        The contrastive loss on pairs: the name of a loss class of sentence-transformers, or that class.
+        The contrastive loss on pairs: a loss class of sentence-transformers, or its name.
 
     Other Parameters
     ----------------
     end_to_end : bool, default=False
-        Whether the sentence transformer is trained along with a differentiable head.
+        Whether the sentence transformer is trained together with a differentiable head.
     warmup_proportion : float, default=0.1
-        The share of steps during which the learning rate rises linearly, from 0 to 1.
+        The share of steps with linear warmup of the learning rate, from 0 to 1.
     l2_weight : float or None, default=0.01
         The weight decay of a differentiable head; None is 0.
     logging_strategy : {"no", "steps", "epoch"}, default="no"
@@ -169,14 +169,14 @@ class TrainingArgs:
     logging_first_step : bool, default=False
         Whether the loss of the first step is logged.
     logging_steps : int, default=50
-        The number of steps from log to log, if `logging_strategy` is "steps".
+        The number of steps between logs, if `logging_strategy` is "steps".
     callbacks : sequence of TrainerCallback, default=()
         Callbacks of transformers, called during training on pairs.
 
     Raises
     ------
     InvalidInputError
-        If an argument has another type or is out of range.
+        If an argument has the wrong type or is out of range.
     """
 
     num_epochs: int | tuple[int, int] = NUM_EPOCHS
@@ -218,7 +218,7 @@ class TrainingArgs:
 
     @property
     def loss_name(self) -> str:
-        """The name of the loss, which may be passed as a class."""
+        """The name of the loss, also if it was passed as a class."""
         return self.loss if isinstance(self.loss, str) else str(getattr(self.loss, "__name__", ""))
 
     @property
@@ -234,7 +234,7 @@ class TrainingArgs:
         return float(first), float(second)
 
     def for_encoder(self, dimensions: int) -> TrainingArgs:
-        """Return arguments whose learning rate "auto" is replaced by the one for the size of the encoder."""
+        """Return arguments in which the learning rate "auto" is replaced according to the size of the encoder."""
         if not is_auto(self.body_learning_rate):
             return self
         by_size = (rate for limit, rate in LEARNING_RATES_BY_SIZE if dimensions < limit)
@@ -251,7 +251,7 @@ class TrainingArgs:
         min_steps : int or "auto"
             The parameter of the classifier.
         affordable : float, optional
-            The number of steps after which "auto" may stop, from `MIN_AUTO_STEPS` on.
+            The maximum number of steps for "auto", unless it is below `MIN_AUTO_STEPS`.
         """
         if not batches or (not self.epochs[0] and self.max_steps < 0):
             return 0
@@ -266,12 +266,12 @@ class TrainingArgs:
 
     @property
     def head_training(self) -> HeadTrainingArgs:
-        """How a differentiable head is trained."""
+        """The training arguments of a differentiable head."""
         return HeadTrainingArgs(self.epochs[1], float(self.head_learning_rate), float(self.l2_weight or 0))
 
 
 def check_min_steps(value: object) -> MinSteps:
-    """Return a minimum number of steps, 0 or above, or "auto"; InvalidInputError for anything else."""
+    """Return a minimum number of steps, 0 or above, or "auto"; raise InvalidInputError for anything else."""
     if is_auto(value):
         return AUTO
     if not is_whole(value) or value < 0:
@@ -285,12 +285,12 @@ def parse_training_args(**given: Mapping[str, Any] | None) -> TrainingArgs:
     Parameters
     ----------
     **given : mapping or None
-        The mappings, by the names of the parameters that hold them.
+        The mappings, by the names of their parameters.
 
     Raises
     ------
     InvalidInputError
-        If an argument is unknown, set by the classifier itself, or has a value that is not allowed.
+        If an argument is unknown, set by the classifier itself, or not allowed.
     """
     merged: dict[str, Any] = {}
     for argument, kwargs in given.items():
