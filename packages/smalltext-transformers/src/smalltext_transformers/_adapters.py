@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from transformers.modeling_utils import PreTrainedModel
 
 TASK = "SEQ_CLS"
-"""What peft calls sequence classification; the head is then trained along, and saved with the adapter."""
+"""The task type of peft for sequence classification: the head is also trained, and saved with the adapter."""
 
 CONFIG, WEIGHTS, PICKLED_WEIGHTS = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 
@@ -39,7 +39,7 @@ TYPES = words(
     SHIRA TRAINABLE_TOKENS VBLORA VERA WAVEFT
     """
 )
-"""The types of adapters that only add weights to a layer, and need no other model and no compiler."""
+"""The types of adapters that only add weights to layers, and need neither another model nor a compiler."""
 
 NOT_HANDED_ON = frozenset({"base_model_name_or_path", "peft_version", "revision", "runtime_config"})
 
@@ -51,14 +51,14 @@ _WORD = re.compile(r"[A-Za-z0-9_.-]{0,100}")
 _FEW_REPETITIONS = re.compile(r"[\w.^$|\\()-]*([*+?][\w.^$|\\()-]*){0,4}")
 _LARGEST = 4096
 _ANY_NUMBER = words("deltaT n_frequency projection_prng_key random_loc_seed random_seed tfinal tinit total_step")
-"""Keys that hold a seed, a step of training, or a count that takes no more memory than the layer has."""
+"""Keys for a seed, a training step, or a count that needs no more memory than the layer."""
 _LONG_COUNT = re.compile(r"[0-9]{4}")
 
 
 def check_peft_config(config: Any, fine_tuning: FineTuningArguments | None) -> PeftConfig | None:
     """Return a peft configuration for sequence classification, or None; raise InvalidInputError otherwise.
 
-    A configuration beside arguments of the fine-tuning of layers is an error, too.
+    A configuration together with fine-tuning arguments is also an error.
     """
     if config is None:
         return None
@@ -78,7 +78,7 @@ def check_peft_config(config: Any, fine_tuning: FineTuningArguments | None) -> P
 
 
 def config_to_json(config: PeftConfig) -> dict[str, Any]:
-    """Return a configuration as a manifest can hold it."""
+    """Return a configuration as JSON values for a manifest."""
     content = {
         name: sorted(value) if isinstance(value, set) else value for name, value in config.to_dict().items()
     }
@@ -86,7 +86,7 @@ def config_to_json(config: PeftConfig) -> dict[str, Any]:
 
 
 def config_from_json(content: Mapping[str, Any]) -> PeftConfig:
-    """Return what `config_to_json` was given."""
+    """Restore a configuration from the return value of `config_to_json`."""
     config: PeftConfig = _peft().get_peft_config({**content, "task_type": TASK})
     return config
 
@@ -97,7 +97,7 @@ def saved_config(content: Mapping[str, Any]) -> PeftConfig:
     Raises
     ------
     ModelFolderError
-        If it asks for something that is not allowed.
+        If it contains anything that is not allowed.
     """
     known = _fields_of().get(str(content.get("peft_type")), ())
     return config_from_json(checked_config(content, known, Path(MANIFEST)))
@@ -106,14 +106,14 @@ def saved_config(content: Mapping[str, Any]) -> PeftConfig:
 def with_adapter(network: PreTrainedModel, config: PeftConfig, drawn: Iterable[str] = ()) -> nn.Module:
     """Return a network with a new adapter; the head and randomly initialized (`drawn`) weights are trained too.
 
-    Otherwise the latter would not be saved, and would be reinitialized at random on loading.
+    Otherwise the latter would not be saved, and would be randomly reinitialized on loading.
 
     Raises
     ------
     InvalidInputError
-        If the model has no such parts as the configuration names.
+        If the model lacks the modules that the configuration names.
     """
-    # The configuration is completed by peft; that of the caller is not changed.
+    # peft completes the configuration; that of the caller is not changed.
     filled = config_from_json(config_to_json(config))
     if hasattr(filled, "modules_to_save"):
         new = {*head(network), *(name.rpartition(".")[0] for name in drawn)}
@@ -129,7 +129,7 @@ def with_adapter(network: PreTrainedModel, config: PeftConfig, drawn: Iterable[s
 
 
 def _outermost(modules: Iterable[str]) -> set[str]:
-    """Return the names of modules without those that are in another one of them."""
+    """Return the names of modules that are not contained in another one of them."""
     found = set(modules)
     return {name for name in found if not name.startswith(tuple(f"{outer}." for outer in found))}
 
@@ -149,8 +149,8 @@ def save_network(network: Any, folder: Path, label_names: LabelNames | None, *, 
 
 
 def _save_adapter(network: Any, folder: Path) -> None:
-    """Write an adapter, what was trained with it, and the configuration of its model into a folder."""
-    # Left to itself, peft asks the hub whether the pretrained vocabulary is another one.
+    """Write an adapter, the weights trained with it, and the configuration of its model into a folder."""
+    # By default, peft asks the hub whether the pretrained vocabulary differs.
     network.save_pretrained(folder, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
     network.config.save_pretrained(folder / ADAPTED)
@@ -163,7 +163,7 @@ def with_saved_adapter(network: PreTrainedModel, folder: Path) -> nn.Module:
     Raises
     ------
     ModelFolderError
-        If the configuration of the adapter asks for something that is not allowed, or does not fit its weights.
+        If the configuration of the adapter contains anything that is not allowed, or does not match its weights.
     """
     peft = _peft()
     with checked_adapter(folder, _fields_of()) as (checked, shapes):
@@ -176,7 +176,7 @@ def with_saved_adapter(network: PreTrainedModel, folder: Path) -> nn.Module:
 
 
 def _fields_of() -> dict[str, list[str]]:
-    """Return the names that the configuration of each type of adapters has."""
+    """Return the names of the fields of the configuration of each type of adapters."""
     types: dict[Any, Any] = _peft().PEFT_TYPE_TO_CONFIG_MAPPING
     return {str(getattr(kind, "value", kind)): [field.name for field in fields(of)] for kind, of in types.items()}
 
@@ -222,10 +222,10 @@ def _check(path: Path, key: str, value: Any) -> None:
     entries = [*value, *value.values()] if isinstance(value, dict) and key in _PATTERNS else value
     for entry in entries if isinstance(entries, list) else [entries]:
         if isinstance(entry, str):
-            # They are regular expressions; those that could take forever are not among the usual ones.
+            # Regular expressions; the allowed ones exclude those that may take exponential time.
             nested = re.search(r"\)[*+?{]", entry)
             pattern = _FEW_REPETITIONS if key in _NAMES_OF_MODULES | _PATTERNS else _WORD
-            # One says how long it takes: "pissa_niter_16".
+            # One value contains a number of iterations: "pissa_niter_16".
             count = pattern is _WORD and _LONG_COUNT.search(entry)
             if nested or count or len(entry) > 1000 or not pattern.fullmatch(entry):
                 _refuse_value(path, key, value)
@@ -242,7 +242,7 @@ def _refuse_value(path: Path, key: str, value: object) -> NoReturn:
 
 @contextmanager
 def checked_adapter(folder: Path, fields_of: Mapping[str, Iterable[str]]) -> Iterator[tuple[Path, Shapes]]:
-    """Check a saved adapter, and yield a folder that holds it alone, and the shapes of its weights.
+    """Check a saved adapter, and yield a folder that contains only the adapter, and the shapes of its weights.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """The pretrained network: its layers, its inputs, and inference with it.
 
-Layers are found to be frozen or to have different learning rates, and the last one computes the first token only.
+Layers can be frozen or have different learning rates, and the last layer computes only the first token.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _AFTER_ATTENTION = {
     "distilbert": ("sa_layer_norm",),
     "mpnet": ("intermediate", "output"),
 }
-"""By type of model, whose head looks at the first token: the modules of a layer that are given what its attention
-found, and go on with as many tokens as they are given."""
+"""By type of model whose head uses only the first token: the modules of a layer that process the output of its
+attention, for any number of tokens."""
 
 _LEARNING_RATES = ((512, 1e-4), (768, 3e-5))
-"""Hidden sizes, and the learning rate of encoders up to that size; larger ones have 1e-5."""
+"""Hidden sizes, and the learning rate of encoders up to that size; for larger encoders it is 1e-5."""
 
 _ALONE: ContextVar[bool] = ContextVar("first_token_alone", default=False)
 
@@ -51,9 +51,9 @@ _ALONE: ContextVar[bool] = ContextVar("first_token_alone", default=False)
 def layers(network: nn.Module) -> list[Layer]:
     """Return the parameters of a network layer by layer, from the bottom up; every parameter is in one layer.
 
-    The first layer is all that comes before the encoder's own layers (the embeddings), the last is all that comes
-    after them (a final norm, a pooler, the classification head). Relative position embeddings, which stand behind
-    the layers in the module tree and are used by all of them, belong to the first one.
+    The first layer is everything before the encoder's layers (the embeddings), the last is everything after them
+    (a final norm, a pooler, the classification head). Relative position embeddings, which follow the layers in the
+    module tree but are used by all of them, belong to the first one.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def layers(network: nn.Module) -> list[Layer]:
 
 
 def stack(network: nn.Module) -> tuple[str, nn.ModuleList] | None:
-    """Return the encoder's list of layers and its name, if any: the longest list, of equals the outermost one."""
+    """Return the encoder's list of layers and its name, if any: the longest list, or the outermost of these."""
     stacks = (
         (name, module)
         for name, module in network.named_modules()
@@ -99,7 +99,7 @@ def _stack(network: nn.Module) -> tuple[str, nn.ModuleList]:
 
 
 def _shared_behind(network: nn.Module, path: str) -> list[str]:
-    """Return the names of the modules beside the layers that are used by all of them."""
+    """Return the names of the modules next to the layers that all layers use."""
     parent, _, own = path.rpartition(".")
     children = list(network.get_submodule(parent).named_children())
     position = [name for name, _ in children].index(own)
@@ -110,7 +110,7 @@ def _shared_behind(network: nn.Module, path: str) -> list[str]:
 
 
 def word_embedding(network: Any) -> nn.Embedding | None:
-    """Return the embedding of a network's tokens, if it has a plain one."""
+    """Return the token embedding of a network, if it is a plain embedding layer."""
     try:
         found = network.get_input_embeddings()
     except NotImplementedError:
@@ -119,7 +119,7 @@ def word_embedding(network: Any) -> nn.Embedding | None:
 
 
 def unfreeze_top(network: nn.Module, count: int | None) -> None:
-    """Unfreeze the `count` uppermost layers (None: all), and freeze those below."""
+    """Unfreeze the top `count` layers (None: all), and freeze those below."""
     if count is None:
         network.requires_grad_(requires_grad=True)
         return
@@ -130,20 +130,20 @@ def unfreeze_top(network: nn.Module, count: int | None) -> None:
 
 
 def learning_rate(config: Any) -> float:
-    """Return the learning rate for a pretrained model of some size: the smaller the encoder, the higher."""
+    """Return the learning rate for a pretrained model, which decreases with the size of the encoder."""
     size = getattr(config, "hidden_size", None) or 768
     return next((rate for largest, rate in _LEARNING_RATES if size <= largest), 1e-5)
 
 
 def parameter_groups(network: nn.Module, arguments: FineTuningArguments | None, lr: float) -> list[dict[str, Any]]:
-    """Return the parameter groups of an optimizer; with fine-tuning arguments, each layer is one.
+    """Return the parameter groups of an optimizer; with fine-tuning arguments, one per layer.
 
-    `lr` is the learning rate of the topmost layer if the arguments say "auto".
+    `lr` is the learning rate of the top layer if that of the arguments is "auto".
 
     Raises
     ------
     InvalidInputError
-        If all layers would be trained from the beginning, so that there is none left to unfreeze.
+        If all layers would be trained from the beginning, so that there are none to unfreeze gradually.
     """
     if arguments is None:
         return [{"params": trained_parameters(network)}]
@@ -158,15 +158,15 @@ def parameter_groups(network: nn.Module, arguments: FineTuningArguments | None, 
 
 
 def prepare(network: Any) -> nn.Module:
-    """Return a network whose last layer computes the first token alone within `first_token_alone`.
+    """Return a network whose last layer computes only the first token inside `first_token_alone`.
 
-    The heads of BERT and related models look at no other token. The last layer needs the others as keys and values
-    of its attention; what comes after that, three quarters of its work, is computed for the first token only.
-    Results and gradients are the same, up to rounding.
+    The heads of BERT and related models use only the first token. The last layer needs the other tokens as keys
+    and values of its attention; all further computations, three quarters of its cost, are restricted to the first
+    token. Results and gradients are the same, up to rounding.
     """
     modules = _AFTER_ATTENTION.get(network.config.model_type, ())
     _, found = stack(network) or ("", [])
-    # A layer of DeBERTa that is the only one may be followed by a convolution over all tokens.
+    # The only layer of a DeBERTa may be followed by a convolution over all tokens.
     if len(found) > 1:
         for name in modules:
             found[-1].get_submodule(name).register_forward_pre_hook(_first_token)
@@ -176,7 +176,7 @@ def prepare(network: Any) -> nn.Module:
 
 @contextmanager
 def first_token_alone() -> Iterator[None]:
-    """Compute only the first token in the last layer of prepared networks, in this thread."""
+    """Compute only the first token in the last layer of prepared networks in this thread; a context manager."""
     token = _ALONE.set(True)
     try:
         yield
@@ -185,14 +185,14 @@ def first_token_alone() -> Iterator[None]:
 
 
 def _first_token(_: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """Keep the first token of the inputs of a module, tensors of shape (n, tokens, ...)."""
+    """Keep only the first token of the inputs of a module, tensors of shape (n, tokens, ...)."""
     if not _ALONE.get():
         return None
     return tuple(one[:, :1] if isinstance(one, torch.Tensor) else one for one in given)
 
 
 def inputs(batch: Batch, config: PretrainedConfig) -> dict[str, torch.Tensor]:
-    """Return the arguments for the forward pass of the network of a configuration."""
+    """Return the arguments of the forward pass of a network with this configuration."""
     tokens, mask = batch.tokens, batch.mask
     if _reads_the_last_position(config):
         tokens, mask = (tensor.gather(1, _turned(batch, batch.lengths)) for tensor in (tokens, mask))
@@ -200,7 +200,7 @@ def inputs(batch: Batch, config: PretrainedConfig) -> dict[str, torch.Tensor]:
 
 
 def in_order(states: torch.Tensor, batch: Batch, config: PretrainedConfig) -> torch.Tensor:
-    """Return hidden states, shape (n, longest, width), in the order of the tokens before `inputs` moved them."""
+    """Return hidden states, shape (n, longest, width), in the original order of the tokens, as before `inputs`."""
     if not _reads_the_last_position(config):
         return states
     positions = _turned(batch, -batch.lengths)
@@ -210,7 +210,7 @@ def in_order(states: torch.Tensor, batch: Batch, config: PretrainedConfig) -> to
 def _reads_the_last_position(config: PretrainedConfig) -> bool:
     """Return whether the head classifies the hidden state at the last position, even if it is padding.
 
-    Other heads look for the last token that is no padding, or at the first one.
+    Other heads use the last token that is not padding, or the first one.
     """
     return config.model_type == "xlnet" and config.summary_type == "last"
 
@@ -222,7 +222,7 @@ def _turned(batch: Batch, by: torch.Tensor) -> torch.Tensor:
 
 
 def check_embedding(method: object, layer: object, config: PretrainedConfig) -> None:
-    """Reject an unknown pooling method, and a layer that the model of a configuration does not have."""
+    """Reject an unknown pooling method, or a layer that does not exist."""
     if not isinstance(method, str) or method not in ("avg", "cls"):
         raise InvalidInputError("embedding_method", shown(method), "'avg' or 'cls'")
     depth = config.num_hidden_layers + 1
@@ -237,7 +237,7 @@ def embed(
     batches: BatchInference, network: nn.Module, loss: Loss, method: EmbeddingMethod, layer: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the embeddings of texts, shape (n, hidden_size), and their probabilities."""
-    # When asked for hidden states, transformers attaches functions to a network that cannot be pickled.
+    # To return hidden states, transformers attaches functions to the network that cannot be pickled.
     copied: Any = copy_sharing_weights(network)
     config = copied.config
     width = int(config.hidden_size)
@@ -255,14 +255,14 @@ def embed(
 
 
 def _mean(states: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Return the mean over the tokens that are no padding."""
+    """Return the mean over the tokens, without padding."""
     mask = batch.mask[:, :, None].to(states.dtype)
     return (states * mask).sum(dim=1) / batch.lengths.clamp(min=1)[:, None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowInference(BatchInference):
-    """Inference over windows; the result for text ``i`` is the mean over its ``counts[i]`` windows."""
+    """Inference on windows; the result for text ``i`` is the mean over its ``counts[i]`` windows."""
 
     counts: NDArray[np.int64]
 
@@ -287,7 +287,7 @@ class WindowInference(BatchInference):
 
 
 def evaluate_probabilities(proba: NDArray[np.float32], y: Labels, loss: Loss) -> tuple[float, float]:
-    """Return the loss and the accuracy of probabilities."""
+    """Return the loss and accuracy of probabilities."""
     logits = loss.logits(torch.from_numpy(proba))
     metrics = RunningMetrics(len(logits), logits.device)
     targets, weights = loss.targets(y, logits.device), loss.text_weights(y)

@@ -1,4 +1,4 @@
-"""Pretrained models, configurations and tokenizers: from a folder, a cache or a hub; no code of theirs is run."""
+"""Loading of pretrained models, configurations and tokenizers from a folder, a cache or a hub; runs no code."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ from smalltext_transformers.arguments import TransformerModelArguments
 ENCODER = "encoder.json"
 
 SENTENCE_CONFIG = "sentence_bert_config.json"
-"""The file in which sentence-transformers keeps the maximum length of texts."""
+"""The file in which sentence-transformers stores the maximum length of texts."""
 
 ADAPTED = "config"
-"""The folder of the configuration beside a saved adapter.
+"""The folder for the configuration of the model of a saved adapter.
 
-Where it lies beside the adapter itself, transformers looks there for the weights of the whole model too.
+If the configuration were next to the adapter, transformers would look there for the weights of the whole model.
 """
 
 
 class Pretrained:
-    """Loads the parts of a pretrained model; downloads are kept in `cache_dir`."""
+    """Loads the parts of a pretrained model; downloads are stored in `cache_dir`."""
 
     def __init__(self, arguments: TransformerModelArguments, cache_dir: str | Path | None = None) -> None:
         self._arguments = arguments
@@ -86,7 +86,7 @@ class Pretrained:
         Raises
         ------
         InvalidInputError
-            If there is no such model, or other parameters than those of a head or a pooler are not there.
+            If the model does not exist, or parameters other than those of a head or a pooler are missing.
         """
         source = self._arguments.model
         with self._loading("model", source) as folder:
@@ -110,7 +110,7 @@ class Pretrained:
         return network, drawn(network, info)
 
     def sentence_length(self, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int | None:
-        """Return the maximum length that the model is set to as a sentence transformer; None if it is none."""
+        """Return the maximum length of a sentence transformer; None for any other model."""
         source = self._arguments.config
         with self._loading("config", source):
             path = self._folder("config", source) / SENTENCE_CONFIG
@@ -126,11 +126,11 @@ class Pretrained:
 
     @contextmanager
     def _loading(self, part: str, source: str) -> Iterator[Path]:
-        """Check one part of a model, and yield a folder with its checked files only."""
+        """Check one part of a model, and yield a folder with only its checked files."""
         allowed = "the folder of a model for transformers, or the name of one on the Hugging Face hub"
         # Parts that were not passed separately are looked up in the folder of the model.
         argument = "model" if source == self._arguments.model else part
-        # transformers takes what is no folder for a name on the hub, and then complains of its letters.
+        # transformers takes any other string for a name on the hub, and complains about characters of the name.
         if (Path(source).is_absolute() or source.startswith((".", "~"))) and not Path(source).is_dir():
             raise InvalidInputError(argument, f"{shown(source)}, where there is no folder", allowed)
         if argument == "model" and Path(source).is_dir() and not (Path(source) / CONFIG_NAME).is_file():
@@ -143,13 +143,13 @@ class Pretrained:
             reason = f"{type(error).__name__}: {error}"
             given = f"{shown(source)}, of which the {part} cannot be loaded"
             raise PretrainedFolderError(argument, given, allowed, reason) from error
-        except Exception as error:  # Damaged files make these libraries raise whatever they happen to.
+        except Exception as error:  # Damaged files can cause any exception of these libraries.
             reason = one_line(str(error).strip().partition("\n")[0])
             given = f"{shown(source)}, of which the {part} cannot be loaded"
             raise InvalidInputError(argument, given, allowed, f"{type(error).__name__}: {reason}") from error
 
     def _folder(self, part: str, source: str) -> Path:
-        """Return the folder of a model, which is downloaded if need be."""
+        """Return the folder of a model, downloading it if necessary."""
         if Path(source).is_dir():
             return Path(source)
         options = {"cache_dir": self._cache_dir, **self._arguments.model_loading_strategy.arguments()}
@@ -166,7 +166,7 @@ class Pretrained:
 def _copy_checked(part: str, folder: Path, checked: Path, *, saved: bool) -> model_loading.Shapes:
     """Check one part of a model, copy it into another folder, and return the shapes of its weights."""
     if part != "model" and (part == "config" or (folder / CONFIG_NAME).is_file()):
-        # Tokenizers whose class is not specified are found by the type of the model.
+        # If the class of the tokenizer is not specified, it is derived from the type of the model.
         pretrained_files.put_config(folder, checked, transformers, saved=saved)
     if part == "tokenizer":
         pretrained_files.put_tokenizer(folder, checked, transformers, saved=saved)
@@ -175,22 +175,22 @@ def _copy_checked(part: str, folder: Path, checked: Path, *, saved: bool) -> mod
 
 @contextmanager
 def _checked(part: str, folder: Path) -> Iterator[tuple[Path, model_loading.Shapes]]:
-    """Check one part of a saved classifier, and yield a folder that holds it alone, and the shapes of weights."""
+    """Check one part of a saved classifier, and yield a folder with that part only, and the shapes of weights."""
     with silence(), temporary_folder() as checked:
         shapes = _copy_checked(part, folder, checked, saved=True)
         yield checked, shapes
 
 
 def _network_class(config: PretrainedConfig) -> tuple[Any, PretrainedConfig]:
-    """Return the class that classifies texts with a model, and the part of a configuration that it takes.
+    """Return the sequence classification class of a model, and the part of a configuration for it.
 
-    AutoModelForSequenceClassification would do the same, but where peft is installed it first asks the hub for an
-    adapter, whatever its arguments about the cache and the network are.
+    AutoModelForSequenceClassification would do the same, but if peft is installed, it first asks the hub for an
+    adapter, regardless of its arguments for the cache and offline use.
 
     Raises
     ------
     ValueError
-        If models of this type classify no texts.
+        If models of this type do not support sequence classification.
     """
     found: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
     if found is None:
@@ -199,7 +199,7 @@ def _network_class(config: PretrainedConfig) -> tuple[Any, PretrainedConfig]:
 
 
 def head(network: PreTrainedModel) -> list[str]:
-    """Return the names of the modules with parameters that stand on top of the pretrained model."""
+    """Return the names of the modules with parameters on top of the pretrained model."""
     return [
         name
         for name, module in network.named_children()
@@ -208,7 +208,7 @@ def head(network: PreTrainedModel) -> list[str]:
 
 
 def drawn(network: PreTrainedModel, loading_info: Mapping[str, Iterable[Any]]) -> list[str]:
-    """Return the names of the parameters that were drawn at random: there were none, or none of their shape."""
+    """Return the names of the randomly initialized parameters, which were missing or had another shape."""
     gone = {*loading_info["missing_keys"], *_mismatched(loading_info)}
     return [name for name, _ in network.named_parameters() if name in gone]
 
@@ -216,8 +216,8 @@ def drawn(network: PreTrainedModel, loading_info: Mapping[str, Iterable[Any]]) -
 def misfit(network: PreTrainedModel, loading_info: Mapping[str, Iterable[Any]]) -> str | None:
     """Describe why weights do not fit a network; return None if they fit.
 
-    A head may be new or of another shape, and a pooler may be new. What the layers of the pretrained model and its
-    word embedding consist of has to be there.
+    A head may be new or have another shape, and a pooler may be new. All weights of the layers and of the word
+    embedding of the pretrained model are required.
     """
     inside = f"{network.base_model_prefix}."
     other_shape = sorted(name for name in _mismatched(loading_info) if name.startswith(inside))
@@ -229,13 +229,13 @@ def misfit(network: PreTrainedModel, loading_info: Mapping[str, Iterable[Any]]) 
 
 
 def knows_words(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Return whether a tokenizer has a vocabulary: without its files some are made of special tokens alone."""
+    """Return whether a tokenizer has a vocabulary; some that lack their files have only special tokens."""
     special = set(tokenizer.all_special_tokens)
     return any(token.strip("▁") for token in tokenizer.get_vocab() if token not in special)
 
 
 def _mismatched(loading_info: Mapping[str, Iterable[Any]]) -> set[str]:
-    # Before version 5 transformers names the parameters alone, since then their shapes too.
+    # Since version 5, transformers lists the shapes of the parameters as well as their names.
     return {entry if isinstance(entry, str) else entry[0] for entry in loading_info["mismatched_keys"]}
 
 
@@ -297,12 +297,12 @@ def saved_encoder(folder: Path) -> Encoder:
 
 
 def saved_network(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
-    """Read the network of a saved classifier, all of whose weights have to be there.
+    """Read the network of a saved classifier, which must be complete.
 
     Raises
     ------
     ModelFolderError
-        If they are not those of the configuration.
+        If the weights do not match the configuration.
     """
     with _checked("model", folder) as (checked, shapes):
         of_model, config = _network_class(config)
@@ -326,7 +326,7 @@ def saved_network(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
 
 
 def meta_network(of_model: Any, config: PretrainedConfig) -> PreTrainedModel:
-    """Return a network on the meta device, to find out how much memory one would take."""
+    """Return a network on the meta device, to determine its size."""
     with torch.device("meta"):
         network: PreTrainedModel = of_model(copy.deepcopy(config))
     return network

@@ -1,4 +1,4 @@
-"""The arguments of a classifier that are objects: the pretrained model, and how its layers are fine-tuned."""
+"""The argument objects of a classifier: the pretrained model, and the fine-tuning of its layers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, exp
 from smalltext_torch.split import is_auto
 
 DEFAULT_LR = 2e-5
-"""The documented learning rate, which suits encoders of the size of BERT."""
+"""The documented learning rate, which is suitable for encoders of the size of BERT."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class TransformerModelArguments:
     Raises
     ------
     InvalidInputError
-        If an argument has another type, is empty, or is not one of the strategies.
+        If an argument has the wrong type, is empty, or is not one of the strategies.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class TransformerModelArguments:
         Raises
         ------
         InvalidInputError
-            If `model` has another type or is empty.
+            If `model` has the wrong type or is empty.
         """
         return model if isinstance(model, TransformerModelArguments) else cls(model)
 
@@ -101,22 +101,22 @@ class FineTuningArguments:
     Parameters
     ----------
     base_lr : float or "auto"
-        The learning rate of the topmost layer, in place of the classifier's `lr`. Above 0; "auto" for `lr`.
+        The learning rate of the top layer, instead of the classifier's `lr`. Above 0; "auto" for `lr`.
     layerwise_gradient_decay : float or None
         The factor by which the learning rate decreases from each layer to the one below it: the rate of a layer is
         ``base_lr * layerwise_gradient_decay ** (layers above it)``. Above 0, up to 1; None or -1 for the same rate
         in all layers.
     gradual_unfreezing : int or None, default=-1
-        The number of topmost layers, including the classification head, to train in the first epoch, with one more
-        in each further epoch. At least 1; None or -1 for all layers from the beginning.
+        The number of top layers, including the classification head, to train in the first epoch, with one more in
+        each further epoch. At least 1; None or -1 for all layers from the beginning.
     cut_fraction : float, default=0.1
-        The share of steps in which the learning rates rise linearly from 0; in the other steps they fall linearly
-        to 0. From 0 to below 1.
+        The share of steps with linear warmup of the learning rates; afterwards they decay linearly to 0. From 0 to
+        below 1.
 
     Raises
     ------
     InvalidInputError
-        If an argument has another type or is out of range.
+        If an argument has the wrong type or is out of range.
 
     References
     ----------
@@ -154,7 +154,7 @@ class FineTuningArguments:
         return 1.0 if self.layerwise_gradient_decay in (None, -1) else float(self.layerwise_gradient_decay)
 
     def unfrozen_layers(self, epoch: int) -> int | None:
-        """Return the number of topmost layers to train in an epoch.
+        """Return the number of top layers to train in an epoch.
 
         Parameters
         ----------
@@ -211,7 +211,7 @@ def check_memory_fix(epochs: object) -> int:
 
 
 def check_model_selection(selects: object) -> bool:
-    """Return whether a model is selected. What `fit` takes, such as 'none', would count as True."""
+    """Return whether a model is selected; reject values for `fit`, such as 'none', which would count as True."""
     if not isinstance(selects, (bool, np.bool_)):
         hint = 'Which model to keep is said to fit: fit(model_selection="none"), or a ModelSelection.'
         raise InvalidInputError("model_selection", shown(selects), "True or False", hint)

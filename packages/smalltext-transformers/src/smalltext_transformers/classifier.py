@@ -52,85 +52,85 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         The pretrained model: a name on the Hugging Face hub, the path of a folder, or either with further
         arguments.
     num_classes : int
-        The number of classes, including those without a training text. At least 2, or 1 if multi-label.
+        The number of classes, including those without training texts. At least 2, or 1 if multi-label.
     multi_label : bool, default=False
         Whether several classes, or none, may apply to a text.
     num_epochs : int, default=10
-        The maximum number of epochs; training stops early once the validation loss no longer improves. At least 1.
+        The maximum number of epochs, at least 1. Training stops early if the validation loss stops improving.
     lr : float or "auto", default=2e-5
-        The learning rate of the default optimizer, AdamW; it decays linearly to 0. Above 0. "auto": by the size of
-        the encoder, from 1e-4 for a hidden size up to 512 to 1e-5 for one above 768.
+        The learning rate of the default optimizer, AdamW; it decays linearly to 0. Above 0. "auto" depends on the
+        size of the encoder, from 1e-4 for hidden sizes up to 512 to 1e-5 for hidden sizes above 768.
     mini_batch_size : int, default=12
-        The number of texts in a training batch, of each of the processes that train together. At least 1.
+        The training batch size, per process in data-parallel training. At least 1.
     validation_set_size : float or "auto", default=0.1
-        The share of the training texts that is held out for validation if `fit` gets no validation set. From 0 (no
-        validation: the last model is kept) to below 1. "auto": 0.1 if that is 20 texts or more, with one of each
-        class; else 0.
+        The share of the training texts that is held out for validation if no validation set is passed to `fit`.
+        From 0 (no validation: the last model is kept) to below 1. "auto" is 0.1, or 0 if that is fewer than 20
+        texts or lacks a class.
     validations_per_epoch : int, default=1
-        The number of validations in an epoch, evenly spaced, with the last at its end. At least 1.
+        The number of evenly spaced validations per epoch, the last one at its end. At least 1.
     model_selection : bool, default=True
-        Whether to keep the model with the lowest validation loss, instead of the last one. An argument of `fit`
+        Whether to keep the model with the lowest validation loss instead of the last one. The argument of `fit`
         takes precedence.
     fine_tuning_arguments : FineTuningArguments, optional
         Layer-wise learning rates and gradual unfreezing.
     device : str or torch.device, optional
-        The device to compute on, such as "cpu" or "cuda"; by default the best that is available.
+        The device to compute on, such as "cpu" or "cuda"; by default the best one available.
     class_weight : "balanced" or mapping of str (or int) to float, optional
-        The weight of each class in the loss, by name (by number if classes have no names); "balanced" weights
-        classes inversely to their frequency. A class that is not in the mapping weighs 1.
+        The weight of each class in the loss, by class name (by number if classes have no names); "balanced"
+        weights classes inversely to their frequency. A class that is not in the mapping has a weight of 1.
     cache_dir : str or path, optional
-        The folder of downloaded models; by default that of transformers. Nothing else is written there.
+        The folder for downloaded models; by default that of transformers. Nothing else is written there.
     max_seq_len : int or "auto", optional
-        The maximum number of tokens per text, including special tokens; by default as many as the model accepts. A
-        warning says how many texts are longer. At least 1. "auto": as many as a sentence transformer is set to;
-        of fewer than 200 texts, training reads 128 tokens, or more where these are few: 160,000 in all.
+        The maximum number of tokens per text, including special tokens, at least 1; by default that of the model.
+        A warning reports the number of longer texts. "auto" is the setting of a sentence transformer;
+        with fewer than 200 texts, training reads 128 tokens per text, or more if the total stays below 160,000.
     long_texts : {"truncate", "window"}, default="truncate"
-        The treatment of texts longer than `max_seq_len`: truncation, or inference over overlapping windows, whose
-        results are averaged. Training uses the first window in either case.
+        The treatment of texts longer than `max_seq_len`: truncation, or inference over overlapping windows with
+        averaged results. Training uses the first window in either case.
     peft_config : PeftConfig, optional
         An adapter to train instead of the whole model, such as ``peft.LoraConfig(r=8)``. `save` then writes the
-        adapter and the name of the pretrained model, which has to be available at loading.
+        adapter and the name of the pretrained model, which `load` needs.
     precision : {"float32", "auto"}, default="float32"
-        The precision of matrix products; "auto" is bfloat16 or float16 where the device computes faster with it.
-        DeBERTa (but not its versions 2 and 3) always computes in float32.
+        The floating-point precision; "auto" is bfloat16 or float16 on devices that are faster with it. DeBERTa,
+        but not its versions 2 and 3, always computes in float32.
     max_gradient_norm : float, default=1.0
-        The maximum L2 norm of the gradient; larger gradients are clipped to it. Above 0.
+        The maximum L2 norm of the gradient, for gradient clipping. Above 0.
     multi_label_threshold : float, sequence of float or "auto", default=0.5
-        In multi-label problems, the probability above which a class applies, one for all or for each. From 0 to
-        below 1. "auto": chosen for each class on the validation texts, for F1, if there are 20; else 0.5.
+        In multi-label problems, the probability above which a class applies, or one per class; from 0 to below 1.
+        "auto" chooses one per class, for the greatest F1 on the validation texts, or 0.5 for fewer than 20 texts.
     warm_start : bool, default=False
         Whether `fit` continues from the model of the previous `fit`, instead of the pretrained one.
     min_steps : int or "auto", default=0
-        The minimum number of training steps: there are more epochs if `num_epochs` makes fewer steps, and the
-        early-stopping patience grows accordingly. "auto": 100. At least 0.
+        The minimum number of training steps, at least 0. If `num_epochs` gives fewer steps, the number of epochs
+        is increased, and the early stopping patience in proportion. "auto" is 100.
     calibration : {"auto", "none"}, default="none"
-        Whether probabilities are calibrated ("auto"): on the validation texts, by temperature scaling or
-        (multi-label) Platt scaling; with few or no texts, by an estimate of the difficulty.
+        Whether probabilities are calibrated on the validation texts, by temperature scaling or, if multi-label,
+        Platt scaling. Without validation texts, the temperature is estimated from the training texts.
     seed : int, optional
-        The random seed: the same seed, data and machine give the same bits. From 0 to 2**32 - 1.
+        The random seed, from 0 to 2**32 - 1. The same seed, data and machine give bitwise identical results.
 
     Other Parameters
     ----------------
     early_stopping_no_improvement : int, default=5
         Deprecated, use ``fit(early_stopping=...)``: the early stopping patience on the validation loss, in epochs;
-        0 for no early stopping.
+        0 disables it.
     early_stopping_acc : float, default=-1
-        Deprecated, use ``fit(early_stopping=...)``: the training accuracy above which training stops; -1 for none.
+        Deprecated, use ``fit(early_stopping=...)``: training stops above this training accuracy; -1 disables it.
     memory_fix : int, default=1
-        The number of epochs after which cached CUDA memory is freed each time; 0 for never.
+        The number of epochs between calls that free cached CUDA memory; 0 for never.
     verbosity : int, default=VERBOSITY_MORE_VERBOSE
         The amount of logging: one of the constants of `smalltext_torch.progress`.
 
     Notes
     -----
-    Two things change the network from outside, without changing results (up to rounding): in training, only the
-    rows of the word embedding that occur are trained (`smalltext_torch.optimization.rows_in_use`); and the last
-    layer computes the first token alone if the head looks at no other (`smalltext_transformers._network.prepare`).
+    Two optimizations modify the network without changing results, up to rounding: only the rows of the word
+    embedding that occur are trained (`smalltext_torch.optimization.rows_in_use`), and the last layer computes only
+    the first token if the head uses no other (`smalltext_transformers._network.prepare`).
 
     Raises
     ------
     InvalidInputError
-        If a parameter has another type or is out of range; the message names it, its value and what is allowed.
+        If a parameter has the wrong type or is out of range; the message names it, its value and what is allowed.
 
     Examples
     --------
@@ -235,18 +235,18 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         *,
         pbar: Literal["tqdm"] | None = "tqdm",
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
-        """Embed texts as vectors.
+        """Compute the embeddings of texts.
 
         Parameters
         ----------
         data_set : TextDataset or TransformersDataset
-            The texts to embed.
+            Texts; labels are ignored.
         return_proba : bool, default=False
             Whether to return the probabilities as well, at no further cost.
         embedding_method : {"avg", "cls"}, default="avg"
-            "avg": the mean over the tokens of the text, padding left out. "cls": the first token.
+            "avg" for the mean over the tokens of the text, without padding; "cls" for the first token.
         hidden_layer_index : int, default=-1
-            The index of the hidden states: 0 for the input of the first layer, -1 for the output of the last one.
+            The index of the hidden states: 0 is the input of the first layer, -1 the output of the last layer.
         pbar : {"tqdm", None}, default="tqdm"
             None shows no progress bar, even if bars are enabled.
 
@@ -278,7 +278,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         tokenizer, config = source.tokenizer(), source.config(self.num_classes, self.multi_label)
         length = source.sentence_length(config, tokenizer) if is_auto(self.max_seq_len) else self.max_seq_len
         encoder = Encoder.of(tokenizer, config, length)
-        # Decoders find the last token of a text by it.
+        # Decoders use it to find the last token of a text.
         encoder.config.pad_token_id = encoder.padding
         return encoder
 

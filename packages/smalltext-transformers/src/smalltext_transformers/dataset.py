@@ -1,4 +1,4 @@
-"""The dataset of this backend: token ids as a tokenizer gave them, and labels."""
+"""The dataset of this backend: token ids from a tokenizer, and labels."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class TransformersDataset(RaggedDataset):
     target_labels : array-like of int, optional
         The class numbers that may occur. Inferred by default.
     label_names : LabelNames or sequence of str, optional
-        What the classes are called, in the order of their numbers.
+        The names of the classes, in the order of their numbers. By default they have none.
     tokenizer_id : str, optional
-        The fingerprint of the tokenizer, set by `from_texts`. A classifier rejects token ids of a tokenizer other
-        than its own; if this is None, the default, it cannot check that.
+        The fingerprint of the tokenizer, set by `from_texts`. A classifier rejects token ids of another tokenizer;
+        with None, the default, it cannot check them.
 
     Raises
     ------
     InvalidInputError
-        If an id is negative, a text has none, the lengths differ, or the labels are not class numbers.
+        If a token id is negative, a text has no tokens, the lengths differ, or the labels are not class numbers.
 
     Examples
     --------
@@ -92,7 +92,7 @@ class TransformersDataset(RaggedDataset):
         Raises
         ------
         InvalidInputError
-            If the token ids are those of another tokenizer.
+            If the token ids are from another tokenizer.
         """
         if self.tokenizer_id not in (None, tokenizer_id):
             raise InvalidInputError(
@@ -123,14 +123,14 @@ class TransformersDataset(RaggedDataset):
         y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
             Class numbers; None marks every text as unlabelled.
         tokenizer : PreTrainedTokenizerBase
-            The tokenizer of the model, such as ``AutoTokenizer.from_pretrained`` returns; it is not changed. The
-            default None is an error, since `y` before it is optional.
+            The tokenizer of the model, such as ``AutoTokenizer.from_pretrained`` returns; it is not changed. It is
+            required; the default exists only because `y` is optional.
         target_labels : array-like of int, optional
             The class numbers that may occur. Inferred by default.
         max_length : int, optional
             The maximum number of tokens per text, including special tokens. Longer texts are truncated, and a
-            warning says how many these are. By default texts are not truncated here; a classifier truncates them
-            to the maximum length of its model.
+            warning reports their number. By default, texts are not truncated here, but later by the classifier, to
+            the maximum length of its model.
         label_names : LabelNames or sequence of str, optional
             The names of the classes, in the order of their numbers. By default they have none.
 

@@ -20,7 +20,7 @@ BY_NAME = {
     "calibration": "auto",
     "multi_label_threshold": "auto",
 }
-"""Defaults of classifiers created by name: chosen by the training set and the model."""
+"""Defaults of classifiers created by name, which depend on the training set and the model."""
 
 
 class TransformerBasedClassificationFactory(ConstructorFactory[TransformerBasedClassification]):
@@ -81,11 +81,11 @@ def build(
     model : str or path
         The folder of a pretrained model, or its name on the Hugging Face hub.
     layerwise_gradient_decay : float, optional
-        The factor by which the learning rate decreases from each layer to the one below it; by default all layers
-        have the same. See `FineTuningArguments`.
+        The factor by which the learning rate decreases from each layer to the one below it; by default, all layers
+        have the same learning rate. See `FineTuningArguments`.
     gradual_unfreezing : int, optional
-        The number of topmost layers to train in the first epoch, with one more in each further epoch; by default
-        all are trained from the beginning. See `FineTuningArguments`.
+        The number of top layers to train in the first epoch, with one more in each further epoch; by default, all
+        layers are trained from the beginning. See `FineTuningArguments`.
     **parameters
         Further parameters of `TransformerModelArguments` and `TransformerBasedClassification`; InvalidInputError
         is raised if one is unknown or invalid.
