@@ -49,18 +49,18 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     Parameters
     ----------
     num_classes : int
-        The number of classes, including those without a training text. At least 2, or 1 if multi-label.
+        The number of classes, including those without training texts. At least 2, or 1 if multi-label.
     multi_label : bool, default=False
         Whether several classes, or none, may apply to a text.
     embedding_matrix : Tensor or ndarray of float, shape (words, dimensions), optional
-        The initial word vectors: one row for each word in the vocabulary of the training set, copied and never
-        written to. By default those of `embeddings`, or random ones (CNN-rand).
+        The initial word vectors, one row for each word in the vocabulary of the training set; they are copied. By
+        default those of `embeddings`, or random ones (CNN-rand).
     device : str or torch.device, optional
-        The device to compute on, such as "cpu" or "cuda"; by default the best that is available.
+        The device to compute on, such as "cpu" or "cuda"; by default the best one available.
     num_epochs : int, default=10
-        The maximum number of epochs; training stops early once the validation loss no longer improves. At least 1.
+        The maximum number of epochs, at least 1. Training stops early if the validation loss stops improving.
     mini_batch_size : int, default=25
-        The number of texts in a training batch, of each of the processes that train together. At least 1.
+        The training batch size, per process in data-parallel training. At least 1.
     lr : float, default=0.001
         The learning rate of the default optimizer, Adam. Above 0.
     max_seq_len : int, default=60
@@ -72,49 +72,49 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     dropout : float, default=0.5
         The dropout probability of the pooled features. From 0 to below 1.
     validation_set_size : float or "auto", default=0.1
-        The share of the training texts that is held out for validation if `fit` gets no validation set. From 0 (no
-        validation: the last model is kept) to below 1. "auto": 0.1 if that is 20 texts or more, with one of each
-        class; else 0.
+        The share of the training texts that is held out for validation if no validation set is passed to `fit`.
+        From 0 (no validation: the last model is kept) to below 1. "auto" is 0.1, or 0 if that is fewer than 20
+        texts or lacks a class.
     kernel_heights : sequence of int, default=(3, 4, 5)
         The heights of the convolution kernels, in tokens. Each at least 1.
     class_weight : "balanced" or mapping of str (or int) to float, optional
-        The weight of each class in the loss, by name (by number if classes have no names); "balanced" weights
-        classes inversely to their frequency. A class that is not in the mapping weighs 1.
+        The weight of each class in the loss, by class name (by number if classes have no names); "balanced"
+        weights classes inversely to their frequency. A class that is not in the mapping has a weight of 1.
     embeddings : str, path or Vectors, optional
-        Pretrained word vectors, or the file to read at `fit`: GloVe or word2vec text, or .npy or .safetensors with
-        a list of words beside it; by default vectors are learned from scratch. Every word that has one is in the
-        vocabulary, whether or not it is in a training text. See `read_vectors`.
+        Pretrained word vectors, or a file that `fit` reads: GloVe or word2vec text, or .npy or .safetensors with a
+        list of words in another file; by default, vectors are learned from scratch. All words with a pretrained
+        vector are in the vocabulary, even if they occur in no training text. See `read_vectors`.
     embedding_dim : int, default=300
-        The dimension of word vectors that are learned from scratch. At least 1.
+        The number of dimensions of word vectors that are learned from scratch. At least 1.
     embedding_init : {"random", "lsa"}, default="random"
-        The initial word vectors, if they are learned from scratch: random, or mixed with those of latent semantic
-        analysis of the training texts.
+        The initial values of word vectors that are learned from scratch: random, or a mixture of random vectors
+        and those of latent semantic analysis of the training texts.
     static : bool, default=False
-        Whether word vectors are kept fixed during training (CNN-static).
+        Whether word vectors are frozen (CNN-static).
     max_norm : float or None, default=3.0
-        The maximum L2 norm of the weights of each class in the last layer; None for no constraint. Above 0.
+        The maximum L2 norm of the weights of each class in the last layer, above 0; None for no constraint.
     max_gradient_norm : float, default=3.0
-        The maximum L2 norm of the gradient; larger gradients are clipped to it. Above 0.
+        The maximum L2 norm of the gradient, for gradient clipping. Above 0.
     min_frequency : int, default=1
-        The minimum number of occurrences in the training texts for a word to be in the vocabulary. Applies to a
-        `TextDataset`. At least 1.
+        The minimum number of occurrences in the training texts of a word in the vocabulary, at least 1. Applies to
+        a `TextDataset`.
     lowercase : bool, default=True
         Whether texts are lowercased. Applies to a `TextDataset`.
     multi_label_threshold : float, sequence of float or "auto", default=0.5
-        In multi-label problems, the probability above which a class applies, one for all or for each. From 0 to
-        below 1. "auto": chosen for each class on the validation texts, for F1, if there are 20; else 0.5.
+        In multi-label problems, the probability above which a class applies, or one per class; from 0 to below 1.
+        "auto" chooses one per class, for the greatest F1 on the validation texts, or 0.5 for fewer than 20 texts.
     precision : {"float32", "auto"}, default="float32"
-        The precision of matrix products; "auto" is bfloat16 or float16 where the device computes faster with it.
+        The floating-point precision; "auto" is bfloat16 or float16 on devices that are faster with it.
     warm_start : bool, default=False
         Whether `fit` continues from the model of the previous `fit`, instead of a new one.
     seed : int, optional
-        The random seed: the same seed, data and machine give the same bits. From 0 to 2**32 - 1.
+        The random seed, from 0 to 2**32 - 1. The same seed, data and machine give bitwise identical results.
     min_steps : int or "auto", default=0
-        The minimum number of training steps: there are more epochs if `num_epochs` makes fewer steps, and the
-        early-stopping patience grows accordingly. "auto": 400. At least 0.
+        The minimum number of training steps, at least 0. If `num_epochs` gives fewer steps, the number of epochs
+        is increased, and the early stopping patience in proportion. "auto" is 400.
     calibration : {"auto", "none"}, default="none"
-        Whether probabilities are calibrated ("auto"): on the validation texts, by temperature scaling or
-        (multi-label) Platt scaling; with few or no texts, by an estimate of the difficulty.
+        Whether probabilities are calibrated on the validation texts, by temperature scaling or, if multi-label,
+        Platt scaling. Without validation texts, the temperature is estimated from the training texts.
 
     Other Parameters
     ----------------
@@ -122,16 +122,16 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         The token id of padding. At least 0.
     early_stopping : int, default=5
         Deprecated, use ``fit(early_stopping=...)``: the early stopping patience on the validation loss, in epochs;
-        0 for no early stopping.
+        0 disables it.
     early_stopping_acc : float, default=-1
-        Deprecated, use ``fit(early_stopping=...)``: the training accuracy above which training stops; -1 for none.
+        Deprecated, use ``fit(early_stopping=...)``: training stops above this training accuracy; -1 disables it.
     verbosity : int, default=VERBOSITY_MORE_VERBOSE
         The amount of logging: one of the constants of `smalltext_torch.progress`.
 
     Raises
     ------
     InvalidInputError
-        If a parameter has another type or is out of range; the message names it, its value and what is allowed.
+        If a parameter has the wrong type or is out of range; the message names it, its value and what is allowed.
 
     References
     ----------
@@ -149,7 +149,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
 
     name, distribution, version = "kimcnn", "smalltext-kimcnn", __version__
     no_improvement_parameter = "early_stopping"
-    auto_min_steps, training_tokens = 400, 65536  # Each pass has a gradient of the whole embedding matrix.
+    auto_min_steps, training_tokens = 400, 65536  # Each pass computes a gradient of the whole embedding matrix.
     temperature_prior = TemperaturePrior(4.0, class_exponent=0.3, skill_exponent=0.9, usual_skill=0.95)
 
     def __init__(
@@ -251,17 +251,17 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         *,
         pbar: Literal["tqdm"] | None = "tqdm",
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
-        """Embed texts as vectors.
+        """Compute the embeddings of texts.
 
         Parameters
         ----------
         data_set : TextDataset or PytorchTextClassificationDataset
-            The texts to embed.
+            Texts; labels are ignored.
         return_proba : bool, default=False
             Whether to return the probabilities as well.
         embedding_method : {"pooled", "gradient"}, default="pooled"
-            "pooled": the features after max-over-time pooling. "gradient": for each class, the gradient of the
-            loss with respect to the weights of the last layer if that were the label; see `last_layer_gradients`.
+            "pooled": the features after max-over-time pooling. "gradient": the gradients of the loss with respect
+            to the weights of the last layer, with each class as the label; see `last_layer_gradients`.
         pbar : {"tqdm", None}, default="tqdm"
             None shows no progress bar, even if bars are enabled.
 
@@ -348,7 +348,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
 
     def load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
         check_saved_padding(self.filter_padding)
-        with torch.device("meta"):  # what the weights are to be, without taking memory for it
+        with torch.device("meta"):  # the expected shapes of the weights, without allocating memory
             network = self.make_empty_network(encoder)
         check_shapes(network, shapes_of([folder / WEIGHTS]), folder / WEIGHTS)
         return super().load_network(encoder, folder)
@@ -387,7 +387,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         return Encoder.load(folder)
 
     def parameters_to_save(self) -> dict[str, Any]:
-        # Vectors are not written twice: the weights hold them. `fit` of a loaded model reads their file again.
+        # The weights contain the vectors, so these are not saved again; `fit` of a loaded model reads their file.
         source = None if self.embeddings is None else abbreviated(str(self.embeddings))
         if isinstance(self.embeddings, Vectors) or self.embedding_matrix is not None:
             source = _NOT_SAVED

@@ -33,12 +33,12 @@ class PytorchTextClassificationDataset(RaggedDataset):
     vocabulary : Vocabulary
         The vocabulary of the token ids.
     label_names : LabelNames or sequence of str, optional
-        What the classes are called, in the order of their numbers.
+        The names of the classes, in the order of their numbers. By default they have none.
 
     Raises
     ------
     InvalidInputError
-        If an id lies outside the vocabulary, the lengths differ, or the labels are not class numbers.
+        If a token id is not in the vocabulary, the lengths differ, or the labels are not class numbers.
 
     Examples
     --------
@@ -84,12 +84,12 @@ class PytorchTextClassificationDataset(RaggedDataset):
         Parameters
         ----------
         padding_idx : int
-            The token id that a classifier pads with.
+            The padding token id of a classifier.
 
         Raises
         ------
         InvalidInputError
-            If the vocabulary has another one.
+            If the vocabulary has another padding token id.
         """
         if self.vocabulary.padding_idx != padding_idx:
             given = f"a vocabulary with padding_idx={self.vocabulary.padding_idx}"
@@ -110,7 +110,7 @@ class PytorchTextClassificationDataset(RaggedDataset):
         Raises
         ------
         InvalidInputError
-            If an id means another word in it.
+            If a token id stands for another word in it.
         """
         if not vocabulary.begins_with(self.vocabulary):
             raise InvalidInputError(
@@ -135,7 +135,7 @@ class PytorchTextClassificationDataset(RaggedDataset):
         padding_idx: int = 0,
         label_names: LabelNames | Iterable[str] | None = None,
     ) -> Self:
-        """Encode texts, all at once, with a vocabulary that exists or one of the words that occur in them.
+        """Encode texts with an existing vocabulary, or with a new one that is made from them.
 
         Parameters
         ----------
@@ -147,14 +147,14 @@ class PytorchTextClassificationDataset(RaggedDataset):
             The class numbers that may occur. Inferred by default.
         vocabulary : Vocabulary, sequence of str, or mapping of str to int, optional
             The vocabulary to use. ``[PAD]`` and ``[UNK]`` are prepended to a list of words; a mapping from words
-            to token ids has to contain them. By default a vocabulary is made of `texts`, with the next two
+            to token ids has to contain them. By default, a vocabulary is made from `texts`, with the next two
             parameters.
         min_frequency : int, default=1
             The minimum number of occurrences of a word. At least 1.
         max_words : int, optional
             The maximum number of words; the most frequent are kept. By default there is no limit.
         lowercase : bool, default=True
-            Whether texts are lower-cased. Ignored if `vocabulary` is a Vocabulary, which has this attribute.
+            Whether texts are lowercased. Ignored if `vocabulary` is a Vocabulary, which has this attribute.
         padding_idx : {0, 1}, default=0
             The token id of the padding; the other one is that of unknown words. Ignored if `vocabulary` is a
             Vocabulary or a mapping.
@@ -164,7 +164,7 @@ class PytorchTextClassificationDataset(RaggedDataset):
         Raises
         ------
         InvalidInputError
-            If a text is not a string, or an argument has another type or is out of range.
+            If a text is not a string, or an argument has the wrong type or is out of range.
         """
         checked = as_texts(texts, "texts")
         if vocabulary is None:
@@ -184,7 +184,7 @@ class PytorchTextClassificationDataset(RaggedDataset):
 
     @classmethod
     def from_dataset(cls, dataset: TextDataset, vocabulary: Vocabulary) -> Self:
-        """Encode a dataset of plain texts, and keep its labels and label names.
+        """Encode a dataset of plain texts, keeping its labels and label names.
 
         Parameters
         ----------

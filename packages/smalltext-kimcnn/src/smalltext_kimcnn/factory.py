@@ -19,7 +19,7 @@ BY_NAME = {
     "calibration": "auto",
     "multi_label_threshold": "auto",
 }
-"""Defaults of classifiers created by name: chosen for small training sets, or by the training set."""
+"""Defaults of classifiers created by name: chosen for small training sets, or based on the training set."""
 
 
 class KimCNNFactory(ConstructorFactory[KimCNNClassifier]):
@@ -28,7 +28,7 @@ class KimCNNFactory(ConstructorFactory[KimCNNClassifier]):
     Parameters
     ----------
     classifier_name : str
-        A name for the classifiers. It is only shown, and may be any.
+        Any name for the classifiers, which is only displayed.
     num_classes : int
         The number of classes.
     kwargs : mapping, optional

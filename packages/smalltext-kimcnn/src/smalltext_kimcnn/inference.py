@@ -1,8 +1,8 @@
-"""Inference with KimCNN: a convolution over word vectors is a sum of rows of a table.
+"""Inference with KimCNN: a convolution over word vectors as a sum of rows of a table.
 
-What a filter computes for a window is a sum over the window's positions, of a number that depends on the word at
-that position alone. So for each kernel height these numbers are computed once for every word that occurs (a table
-of words x positions x filters), and added up for each window. Many texts have few distinct words.
+The output of a filter for a window is a sum over the positions of the window, and each term depends only on the
+word at that position. Therefore the terms of each kernel height are computed once for every distinct word (a table
+of words x positions x filters) and summed for each window. Even many texts have few distinct words.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from smalltext_torch.progress import progress_bar
 EmbeddingMethod = Literal["pooled", "gradient"]
 
 _NUMBERS_AT_ONCE = 1 << 20
-"""The maximum number of features sampled from, or of gradients computed, at once."""
+"""The maximum number of features or gradients that are computed at once."""
 
 _TEXTS_AT_ONCE = 16_384
 _TOKENS_AT_ONCE = 512
 _NUMBERS_IN_TABLE = 2**20
-"""How large a table may be, 4 MiB of float32, or as large as the results where these are larger. Filters are taken
-in groups that keep within it."""
+"""The maximum size of a table, 4 MiB of float32, or the size of the results if that is larger. Filters are
+processed in groups within this limit."""
 _WORDS_AT_ONCE = 1_024
 
 
 @dataclass(frozen=True)
 class TableInference:
-    """The inference strategy of `KimCNNClassifier`: pooled features come from tables.
+    """The inference strategy of `KimCNNClassifier`: pooled features are computed with tables.
 
-    All dropout is behind the pooling, so the features are computed once for all dropout samples.
+    Dropout is applied after pooling, so the features are computed once for all dropout samples.
     """
 
     network: KimCNN
@@ -91,7 +91,7 @@ class TableInference:
         return Precision(self.network.embedding.weight.device)
 
     def _pooled(self, width: int) -> Iterator[tuple[slice, Tensor]]:
-        """Yield the pooled features of chunks of texts; `width` numbers are computed from those of each text."""
+        """Yield the pooled features of chunks of texts; the caller computes `width` numbers for each text."""
         at_once = max(_NUMBERS_AT_ONCE // width, 1)
         with progress_bar(len(self.texts), self.description, "text") as bar:
             for rows, pooled in pooled_features(self.network, self.texts):
@@ -104,12 +104,12 @@ class TableInference:
 def pooled_features(network: KimCNN, texts: Ragged) -> Iterator[tuple[slice, Tensor]]:
     """Yield the features of `KimCNN.pool`, up to rounding, for some thousands of texts at a time.
 
-    To be called in inference mode.
+    Call it in inference mode.
 
     Yields
     ------
     rows : slice
-        Which of the texts these are.
+        The rows of the texts.
     pooled : Tensor, shape (rows, channels)
     """
     for start in range(0, len(texts), _TEXTS_AT_ONCE):
@@ -123,14 +123,14 @@ def _pool(network: KimCNN, texts: Ragged) -> Tensor:
     batches = _batches(network, texts)
     if device.type == "cpu":
         _pool_by_tables(network, batches, pooled)
-    else:  # Matrix products are next to free here, and the table would be a detour.
+    else:  # Matrix products are fast here, so a table saves no time.
         for rows, ids in batches:
             pooled[rows.to(device)] = network.pool(ids.to(device))
     return pooled
 
 
 def _batches(network: KimCNN, texts: Ragged) -> list[tuple[Tensor, Tensor]]:
-    """Return texts of like length together: which ones, and their token ids."""
+    """Return batches of texts of similar length: their rows and their token ids."""
     texts = texts.truncated(network.max_tokens)
     widths = texts.lengths + max(network.kernel_heights)
     return [
@@ -156,7 +156,7 @@ def _pool_by_tables(network: KimCNN, batches: list[tuple[Tensor, Tensor]], poole
 def _renumbered(
     batches: list[tuple[Tensor, Tensor]], network: KimCNN
 ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-    """Return the words that occur, and the batches with these words numbered from 0."""
+    """Return the words that occur in batches, and the batches with these words renumbered from 0."""
     occurs = torch.zeros(network.vocabulary_size, dtype=torch.bool)
     for _, ids in batches:
         occurs[ids] = True
@@ -166,7 +166,7 @@ def _renumbered(
 
 @dataclass(frozen=True)
 class _Table:
-    """What each of some filters computes for each word at each position of a window.
+    """The output of filters for each word at each position of a window.
 
     Word i at position j is row ``first_rows[j] + i`` of `numbers`, shape (positions * words, filters).
     """
@@ -194,24 +194,24 @@ class _Table:
 
 
 def last_layer_gradients(pooled: Tensor, logits: Tensor, *, multi_label: bool) -> Tensor:
-    """Return the gradients of the loss by the weights of the last layer, for each class as if it were the label.
+    """Return the gradients of the loss with respect to the weights of the last layer, for each class as the label.
 
-    The loss is cross-entropy, or (multi-label) the mean of the classes' binary cross-entropies where no other
-    class applies. Its gradient by the outputs is known: what was predicted less what is supposed; and the gradient
-    by the weights is the outer product of that with the layer's input.
+    The loss is cross-entropy or, if multi-label, the mean binary cross-entropy with one class as the only label.
+    Its gradient with respect to the logits is the predicted minus the assumed probability; the gradient with
+    respect to the weights is the outer product of that and the layer's input.
 
     Parameters
     ----------
     pooled : Tensor, shape (n, features)
-        What goes into the last layer.
+        The input of the last layer.
     logits : Tensor, shape (n, num_classes)
-        What comes out of it.
+        The output of the last layer.
     multi_label : bool
 
     Returns
     -------
     Tensor, shape (n, num_classes * num_classes * features)
-        For each supposed class in turn, the gradient by the weight matrix, row by row.
+        For each class as the label, the gradient with respect to the weight matrix, row by row.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""The initial vectors of words that are learned from scratch: random numbers, or latent semantic analysis.
+"""The initial values of word vectors that are learned from scratch: random, or with latent semantic analysis.
 
 Latent semantic analysis (Deerwester et al. 1990, https://doi.org/10.1002/(SICI)1097-4571(199009)41:6%3C391::AID-ASI1%3E3.0.CO;2-9)
-gives words that occur in the same training texts similar vectors. What a network that begins with such vectors
-learns of a word, it learns of others of the same topic too.
+assigns similar vectors to words that occur in the same training texts. A network that starts with such vectors
+generalizes from a word to other words of the same topic.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from smalltext_torch.batching import Ragged
 EmbeddingInit: TypeAlias = Literal["random", "lsa"]
 
 RANDOM_RANGE = 0.25
-"""Without pretrained vectors, word vectors are drawn from [-0.25, 0.25], as Kim (2014) did."""
+"""Without pretrained vectors, word vectors are drawn from [-0.25, 0.25], as in Kim (2014)."""
 
 _LEAST_TEXTS, _RANK = 2, 64
-"""The fewest texts of a word that is analysed, and the number of singular vectors."""
+"""The minimum number of texts of a word for the analysis, and the number of singular vectors."""
 
 _LSA_SHARE = 0.7
 """The weight of the vectors of latent semantic analysis in a mixture of the same variance as the random ones."""
@@ -34,7 +34,7 @@ _OVERSAMPLING, _POWER_ITERATIONS = 10, 4
 def random_vectors(
     vocabulary: Vocabulary, dimensions: int, a: float, generator: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Draw word vectors uniformly from [-a, a], shape (words, dimensions); that of the padding is zero."""
+    """Draw word vectors uniformly from [-a, a], shape (words, dimensions); the vector of the padding is zero."""
     matrix = generator.random((len(vocabulary), dimensions), dtype=np.float32)
     matrix *= 2 * a
     matrix -= a
@@ -45,7 +45,7 @@ def random_vectors(
 def mix_with_lsa(matrix: NDArray[np.float32], texts: Ragged, generator: np.random.Generator) -> None:
     """Mix vectors of latent semantic analysis into random ones, in place.
 
-    Words of a single text keep their random vectors: they would all get that of their text.
+    Words of a single text keep their random vectors: all of them would get the same vector.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def mix_with_lsa(matrix: NDArray[np.float32], texts: Ragged, generator: np.rando
 
 
 def _weigh(counts: csr_matrix, texts_of_word: NDArray[np.intp]) -> None:
-    """Turn counts into TF-IDF in place; the squares of each text have the sum 1."""
+    """Convert counts to TF-IDF in place, with L2 normalization per text."""
     idf = (np.log((1 + counts.shape[0]) / (1 + texts_of_word)) + 1).astype(np.float32)
     counts.data = (np.log(counts.data) + 1) * idf[counts.indices]
     squares = np.asarray(counts.multiply(counts).sum(axis=1)).ravel()
@@ -79,7 +79,7 @@ def _weigh(counts: csr_matrix, texts_of_word: NDArray[np.intp]) -> None:
 
 
 def _left_singular_vectors(matrix: csr_matrix, generator: np.random.Generator) -> NDArray[np.float32]:
-    """Return the rows of a matrix in the space of its greatest singular vectors, each divided by its length.
+    """Return the rows of a matrix in the space of its leading singular vectors, scaled to unit length.
 
     The decomposition is randomized (Halko et al. 2011, https://arxiv.org/abs/0909.4061).
     """

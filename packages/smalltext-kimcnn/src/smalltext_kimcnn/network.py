@@ -39,7 +39,7 @@ class KimCNN(nn.Module):
     out_channels : int, default=100
         The number of filters of each height.
     kernel_heights : sequence of int, default=(3, 4, 5)
-        The heights of the filters, in words.
+        The heights of the convolution kernels, in tokens.
     filter_padding : int, default=0
         The number of padding tokens before and after each text, which count towards `max_seq_len`.
     padding_idx : int, default=0
@@ -113,7 +113,7 @@ class KimCNN(nn.Module):
         return logits
 
     def pool(self, ids: Tensor) -> Tensor:
-        """Compute the features of texts: the maximum of each filter over all windows of a text.
+        """Compute the features of texts: the maximum of each filter over all windows of the text.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ class KimCNN(nn.Module):
             largest: Tensor = _LargestSums.apply(  # type: ignore[no-untyped-call]
                 vectors, filters.weight, places, height
             )
-            # ReLU and maximum commute; in this order ReLU is cheap.
+            # ReLU and maximum commute; ReLU after the maximum is faster.
             pooled.append(functional.relu(largest + filters.bias))
         return torch.cat(pooled, dim=1)
 
@@ -156,11 +156,11 @@ class KimCNN(nn.Module):
         return torch.where((ids < trained).unsqueeze(-1), known, self.further((ids - trained).clamp(min=0)))
 
     def framed(self, ids: Tensor) -> Tensor:
-        """Truncate texts and pad them, with no more padding than changes the outputs.
+        """Truncate texts, and pad them with the minimum padding that does not change the outputs.
 
-        The network is defined on texts padded to `max_seq_len`. Once a window covers padding only, more padding
-        changes no maximum. The longest text is therefore followed by as much padding as the tallest filter has
-        words, or by less if `max_seq_len` is reached before.
+        The network is defined on texts padded to `max_seq_len`. Once a window covers only padding, more padding
+        changes no maximum. The padding of the longest text is therefore limited to the height of the tallest
+        kernel, and to `max_seq_len`.
 
         Parameters
         ----------
@@ -225,18 +225,18 @@ def _frozen(vectors: Tensor) -> nn.Embedding:
 class _LargestSums(torch.autograd.Function):
     """The maximum of each filter over the windows of a text, before bias and ReLU.
 
-    What a filter computes for a window is a sum of terms, each of which depends on one word and its position in
-    the window. One matrix product a position gives the terms of all words that occur, each once; the backward pass
-    needs only those behind the maxima. This is several times as fast as conv2d with a kernel as wide as the
-    vectors, above all on long texts.
+    The output of a filter for a window is a sum of terms, each of which depends on one word and its position in
+    the window. One matrix product per position computes the terms of all distinct words; the backward pass needs
+    only the terms of the maxima. This is several times as fast as conv2d with a kernel as wide as the vectors,
+    especially on long texts.
     """
 
     @staticmethod
     def forward(ctx: Any, vectors: Tensor, weight: Tensor, places: Tensor, height: int) -> Tensor:
         """Return the maxima, shape (n, filters).
 
-        The inputs are the vectors of words (words, dimensions), the weights of filters (filters, height *
-        dimensions), and the number of the word at each place of each text, shape (n, length).
+        The inputs are the word vectors (words, dimensions), the filter weights (filters, height * dimensions), and
+        the number of the word at each position of each text, shape (n, length).
         """
         windows = places.shape[1] - height + 1
         at = weight.view(len(weight), height, -1)
@@ -264,7 +264,7 @@ class _LargestSums(torch.autograd.Function):
                 by_weight[:, position] = by_terms.T @ vectors
                 if by_vectors is not None:
                     by_vectors.addmm_(by_terms, at[:, position])
-            else:  # Most of the terms are behind no maximum.
+            else:  # Most of the terms contribute to no maximum.
                 by_weight[:, position] = torch.einsum("nf,nfd->fd", gradient, vectors[words])
                 if by_vectors is not None:
                     of_words = gradient.unsqueeze(2) * at[:, position]
@@ -298,7 +298,7 @@ def check_max_norm(max_norm: float | None) -> float | None:
 
 
 def check_room(max_seq_len: int, filter_padding: int) -> None:
-    """Raise InvalidInputError if there is no room for a token between the padding before and after a text."""
+    """Raise InvalidInputError if the padding before and after a text leaves no room for a token."""
     if max_seq_len <= 2 * filter_padding:
         given = f"{brief(max_seq_len)} with filter_padding={brief(filter_padding)}"
         allowed = "room for one token between the padding: more than twice filter_padding"
@@ -323,6 +323,6 @@ def check_matrix(matrix: Any) -> Any:
 
 
 def check_saved_padding(padding: int) -> None:
-    """Reject a filter padding in a saved model that would exhaust memory, since every text gets that long."""
+    """Reject a filter padding of a saved model that would exhaust memory, since it is added to every text."""
     if padding > _MOST_PADDING:
         raise InvalidInputError("filter_padding", str(padding), f"up to {_MOST_PADDING}")

@@ -1,4 +1,4 @@
-"""What this package brings, for `smalltext_core` to find; imports neither torch nor tokenizers."""
+"""The plugin that registers this backend with smalltext-core; imports neither torch nor tokenizers."""
 
 from __future__ import annotations
 

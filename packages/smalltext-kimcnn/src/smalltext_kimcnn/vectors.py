@@ -1,8 +1,8 @@
-"""Pretrained word vectors: reading them from a file, and making the embedding matrix of a vocabulary.
+"""Pretrained word vectors: reading from a file, and creating the embedding matrix of a vocabulary.
 
 Four file formats are supported: the text formats of GloVe (``word 0.1 0.2 ...``) and of word2vec (the same after
 a header with the numbers of words and dimensions), a ``.npy`` matrix, and ``.safetensors``; the latter two need a
-list of words in a further file.
+list of words in a separate file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WORD_LISTS = (".words", ".txt", ".vocab")
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """Words and a vector for each of them.
+    """Words with one vector each.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Vectors:
     Raises
     ------
     InvalidInputError
-        If there is not one vector for each word, or a number is not finite.
+        If the numbers of words and vectors differ, or a value is not finite.
 
     Examples
     --------
@@ -81,17 +81,17 @@ class Vectors:
 
     @cached_property
     def rows(self) -> dict[str, int]:
-        """The row of each word; the first one if a word occurs twice."""
+        """The row of each word; the first row if a word occurs twice."""
         rows: dict[str, int] = {}
         for row, word in enumerate(self.words):
             rows.setdefault(word, row)
         return rows
 
     def lay_out(self, vocabulary: Vocabulary, generator: np.random.Generator) -> NDArray[np.float32]:
-        """Make the embedding matrix of a vocabulary.
+        """Return the embedding matrix of a vocabulary.
 
-        The vectors of unknown words are drawn uniformly from [-a, a], where a gives them the variance of the
-        pretrained vectors (Kim 2014, section 3.2); that of the padding is zero.
+        The vectors of unknown words are drawn uniformly from [-a, a], with the variance of the pretrained vectors
+        (Kim 2014, section 3.2); the vector of the padding is zero.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class Vectors:
     def extend(self, vocabulary: Vocabulary) -> Vocabulary:
         """Append the pretrained words to a vocabulary.
 
-        If the vocabulary lower-cases texts, words with a capital are left out, because no text contains them.
+        If the vocabulary lowercases texts, words with capital letters are left out, since no text contains them.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class Vectors:
         Parameters
         ----------
         words : sequence of str
-            Words that all have a vector.
+            The words, each of which must have a vector.
 
         Returns
         -------
@@ -185,10 +185,10 @@ def read_vectors(path: str | Path, words: str | Path | Sequence[str] | None = No
     Parameters
     ----------
     path : path
-        ``.npy``, ``.safetensors`` (one matrix), or else text in the format of GloVe or of word2vec.
+        ``.npy``, ``.safetensors`` (one matrix), or text in the format of GloVe or word2vec.
     words : path or sequence of str, optional
-        For ``.npy`` and ``.safetensors``: the words in the order of the rows, or a UTF-8 file with one a line. By
-        default the file in the same folder with the same name and the suffix .words, .txt or .vocab.
+        For ``.npy`` and ``.safetensors``: the words in the order of the rows, or a UTF-8 file with one word per
+        line. By default, the file in the same folder with the same name and the suffix .words, .txt or .vocab.
 
     Raises
     ------
@@ -313,7 +313,7 @@ def _blocks(file: BinaryIO, number: int) -> Iterator[tuple[int, list[bytes]]]:
 
 
 def _parse(path: Path, start: int, lines: list[bytes], dimensions: int) -> tuple[list[str], NDArray[np.float32]]:
-    """Parse lines of a word and its numbers; the word may hold spaces, so the numbers are taken from the right."""
+    """Parse lines of a word and its numbers from the right, since the word may contain spaces."""
     words: list[str] = []
     numbers: list[bytes] = []
     for number, line in enumerate(lines, start):
