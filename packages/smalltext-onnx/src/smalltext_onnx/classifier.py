@@ -212,7 +212,7 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         Raises
         ------
         ModelFolderError
-            If the folder holds other things than a saved model.
+            If the folder contains anything but a saved model.
         """
         with model_folder(
             folder,
@@ -310,7 +310,7 @@ def export(classifier: Any, folder: str | Path, *, opset: int = OPSET) -> OnnxCl
         A fitted classifier of transformers or setfit, or of embeddings with a sentence transformer. Adapters are
         merged into the weights, and weights are float32.
     folder : path
-        The folder to write to: one that does not exist, is empty, or holds a saved model.
+        A new or empty folder, or a saved model, which is replaced.
     opset : int, default=17
         The ONNX opset version, from 14 to 20.
 
@@ -328,7 +328,7 @@ def export(classifier: Any, folder: str | Path, *, opset: int = OPSET) -> OnnxCl
     PluginError
         If a package that is needed for exporting is missing; the message has the command.
     ModelFolderError
-        If the folder holds other things than a saved model.
+        If the folder contains anything but a saved model.
 
     Examples
     --------

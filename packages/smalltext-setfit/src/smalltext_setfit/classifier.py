@@ -100,8 +100,7 @@ class SetFitClassification(SetFitBase):
     pairs_per_text : int, default=40
         The maximum number of pairs per training text in an epoch, at least 1. A warning reports if it is reached.
     precision : {"float32", "auto"}, default="float32"
-        The floating-point precision of matrix products; "auto" is bfloat16 or float16 on devices that are faster
-        with it.
+        The floating-point precision; "auto" is bfloat16 or float16 on devices that are faster with it.
     multi_label_threshold : float, sequence of float or "auto", default=0.5
         In multi-label problems, the probability above which a class applies, or one probability per class, from 0
         to below 1; "auto" chooses one per class, for the greatest F1 on out-of-fold probabilities of the head.

@@ -1,6 +1,6 @@
-"""What torch text classifiers share: `TorchClassifier` and the parts that it is made of.
+"""The common base of torch text classifiers: `TorchClassifier` and its parts.
 
-Nothing is imported before it is used: ``import smalltext_torch`` does not import torch.
+All imports are lazy: ``import smalltext_torch`` does not import torch.
 """
 
 from typing import TYPE_CHECKING

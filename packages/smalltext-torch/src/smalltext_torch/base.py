@@ -47,7 +47,7 @@ class ModelState(Protocol):
 
     @property
     def loss(self) -> Loss:
-        """The loss it was trained with, which defines how logits become probabilities."""
+        """The loss of training, which defines how logits are converted to probabilities."""
         ...
 
     @property
@@ -76,7 +76,7 @@ class TorchState(Generic[E]):
     network : Module
         The trained network. Inference runs in evaluation mode, whatever mode it is in.
     loss : Loss
-        The loss that it was trained with, which defines what its logits mean.
+        The loss of training, which defines how logits are converted to probabilities.
     label_names : LabelNames or None
     history : list of HistoryRecord
     """
@@ -100,8 +100,8 @@ R = TypeVar("R")
 def _accepts_data_set(method: Callable[..., R]) -> Callable[..., R]:
     """Accept the parameter `dataset` also under the name `data_set`, which the abstract class uses.
 
-    The overloads of such a method declare both; those with `data_set` come first, so that they override the
-    abstract class's.
+    The overloads of such a method declare both names; those with `data_set` come first, so that they override
+    those of the abstract class.
     """
 
     @wraps(method)
@@ -120,17 +120,17 @@ def _accepts_data_set(method: Callable[..., R]) -> Callable[..., R]:
 class TorchModelBase(ProbabilisticClassifier, Generic[S]):
     """Prediction, validation, saving, loading and pickling of a classifier with a torch network.
 
-    `fit` of a subclass sets `_state`, which holds all that training produced. The abstract methods are the
-    extension points; `TorchClassifier` implements most of them for networks that its training loop trains.
+    `fit` of a subclass sets `_state`, the result of training. The abstract methods are the extension points;
+    `TorchClassifier` implements most of them for networks that its training loop trains.
 
     Attributes
     ----------
     device : str, torch.device or None
-        The device requested for computing; None is the best available one.
+        The requested device; None is the best one available.
     seed : int or None
-        The random seed, from which dropout samples are drawn.
+        The random seed, also for dropout sampling.
     multi_label_threshold : float, tuple of float or "auto"
-        The probability above which a label applies, of all labels or of each.
+        In multi-label problems, the probability above which a class applies, or one probability per class.
 
     Parameters of extension points
     ------------------------------
@@ -190,9 +190,9 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         Raises
         ------
         NotFittedError
-            If `fit` was not called.
+            If the classifier was not fitted.
         InvalidInputError
-            If the dataset is not one that this classifier takes.
+            If the classifier does not support this type of dataset.
         """
         if validation.check_flag("return_proba", return_proba):
             return super().predict(dataset, return_proba=True)
@@ -211,8 +211,8 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         dataset : Dataset
             Texts; labels are ignored. ``data_set=`` works as well.
         dropout_sampling : int, default=1
-            Above 1, the number of samples to draw by Monte Carlo dropout, each with its own dropout mask. With a
-            seed, every call draws the same ones.
+            Above 1, the number of samples of Monte Carlo dropout, each with its own dropout mask. With a seed,
+            every call draws the same samples.
 
         Returns
         -------
@@ -221,9 +221,9 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         Raises
         ------
         NotFittedError
-            If `fit` was not called.
+            If the classifier was not fitted.
         InvalidInputError
-            If the dataset is not one that this classifier takes, or `dropout_sampling` is not 1 or above.
+            If the classifier does not support this type of dataset, or `dropout_sampling` is not 1 or above.
         """
         samples = check_count("dropout_sampling", dropout_sampling)
         state = self.require_fitted()
@@ -238,12 +238,12 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
     def validate(self, validation_set: Dataset[Any]) -> tuple[float, float]:
         """Return (loss, accuracy), means over texts; multi-label accuracy is the share of correct labels.
 
-        Class weights count in the loss as they did in training.
+        The loss includes class weights, as in training.
 
         Parameters
         ----------
         validation_set : Dataset
-            Labelled texts, one at least.
+            At least one labelled text.
         """
         state = self.require_fitted()
         validation_set = validation.validation_data(
@@ -255,8 +255,8 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
     def load(cls, folder: str | Path, device: str | torch.device | None = None) -> Self:
         """Load a classifier from a folder that `save` wrote; no code in the folder is run.
 
-        The folder may be untrusted: its contents are checked before any of them are used, and the classifier
-        first classifies a few texts on the CPU, so that a folder that cannot be used is refused here.
+        The folder may be untrusted: its contents are checked before use, and the classifier classifies a few texts
+        on the CPU, so that unusable folders are rejected at loading.
 
         Parameters
         ----------
@@ -267,9 +267,9 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         Raises
         ------
         ModelFolderError
-            If the folder is no saved model of this class, or is damaged.
+            If the folder is not a saved model of this class, or is damaged.
         InvalidInputError
-            If there is no such device.
+            If the device does not exist.
         """
         folder = as_path(folder)
         manifest = read_manifest(folder)
@@ -287,7 +287,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
                 warnings.simplefilter("ignore", DeprecationWarning)  # shown when the classifier was made
                 classifier = cls(**cls.parameters_from_saved(saving.saved_value(manifest, "constructor", dict)))
             wanted = classifier.device if device is None else device
-            # Indices out of range leave an accelerator unusable, while the CPU only raises an error.
+            # Out-of-range indices make an accelerator unusable, whereas the CPU raises an error.
             classifier.device = "cpu"
             with gradients(cpu):
                 state = classifier._state = classifier.load_state(folder, manifest)
@@ -306,7 +306,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         write : callable
             Writes the network and the encoder into the folder passed to it.
         learned : mapping
-            What else training determined, as JSON can hold it; `load_state` finds it in ``manifest.parameters``.
+            Further results of training, as JSON values; `load_state` finds them in ``manifest.parameters``.
         """
         state = self.require_fitted()
         weights = state.loss.class_weights
@@ -342,7 +342,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
 
     @abstractmethod
     def compute_metrics(self, state: S, validation_set: Dataset[Any]) -> tuple[float, float]:
-        """Return loss and accuracy on checked texts."""
+        """Return the loss and accuracy on checked texts."""
 
     @abstractmethod
     def load_state(self, folder: Path, manifest: Manifest) -> S:
@@ -358,7 +358,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
 
     @classmethod
     def parameters_from_saved(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the constructor's arguments for those in a manifest."""
+        """Return the constructor's arguments that a manifest contains."""
         return saving.from_json(saved)
 
     def saved_loss(self, manifest: Manifest) -> Loss:

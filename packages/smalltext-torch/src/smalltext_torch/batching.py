@@ -157,7 +157,7 @@ class Ragged:
         return made
 
     def truncated(self, max_length: int) -> Ragged:
-        """Truncate sequences on the right, and return them: this object, if no sequence is longer.
+        """Truncate sequences on the right; this object is returned if no sequence is longer.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Calibration of a trained network on held-out texts: a temperature, or maps and thresholds of classes."""
+"""Calibration of a trained network on held-out texts: temperature or Platt scaling, and class thresholds."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ USUAL_COUNT = 16
 """The weight of the usual accuracy of a network in the estimate of its accuracy, as a number of texts."""
 
 HELD_OUT_MEAN, HELD_OUT_SD = 0.07, 0.2
-"""The normal prior on the log of a temperature fitted to held-out texts. Its mean is above 0, since early stopping
-selects the model on the same texts, which makes the fitted temperature a little too low."""
+"""The normal prior of the log of a temperature fitted to held-out texts. Its mean is above 0, since early stopping
+selects the model on the same texts, which makes the fitted temperature slightly too low."""
 
 MAX_ESTIMATED = 500
-"""The maximum number of texts that the accuracy is estimated on."""
+"""The maximum number of texts on which the accuracy is estimated."""
 
 RIDGE = 0.1
 """The regularisation strength of the ridge regression."""
@@ -87,9 +87,9 @@ def calibrated(
 ) -> Loss:
     """Return a loss whose probabilities are calibrated.
 
-    Without held-out texts, a single-label problem is calibrated by the temperature that is expected of such a
-    network. A multi-label one is not calibrated then; nor with class weights, which are to move probabilities away
-    from the frequencies of labels.
+    Without held-out texts, single-label problems are calibrated by the expected temperature of such a network.
+    Multi-label problems are not calibrated without held-out texts, or with class weights, which are meant to move
+    probabilities away from the label frequencies.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def calibrated(
     logits : ndarray of float32, shape (len(held_out), num_classes), optional
         Their logits.
     prior : TemperaturePrior or None
-        Without held-out texts, the temperature is `expected_temperature` by this prior; with None it is 1.
+        The prior of `expected_temperature`, which is used without held-out texts; None for a temperature of 1.
     num_classes : int
         The number of classes.
     """
@@ -149,8 +149,8 @@ def expected_temperature(prior: TemperaturePrior, examples: Examples, num_classe
 def leave_one_out_accuracy(examples: Examples) -> float:
     """Return the leave-one-out accuracy of a ridge regression on TF-IDF features of token ids.
 
-    Of more than `MAX_ESTIMATED` texts, as many are taken, evenly spaced. The predictions for left-out texts follow
-    from one fit (Allen 1974, https://doi.org/10.1080/00401706.1974.10489157).
+    If there are more than `MAX_ESTIMATED` texts, an evenly spaced sample of that size is used. The predictions for
+    left-out texts follow from one fit (Allen 1974, https://doi.org/10.1080/00401706.1974.10489157).
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def leave_one_out_accuracy(examples: Examples) -> float:
     texts = examples.texts.take(rows)
     _, y = np.unique(np.asarray(examples.y)[rows], return_inverse=True)
     distinct, columns = np.unique(texts.tokens, return_inverse=True)
-    shape = (len(rows), max(len(distinct), 1))  # there may be no token at all
+    shape = (len(rows), max(len(distinct), 1))  # the texts may contain no tokens
     counts = csr_matrix((np.ones(len(columns)), columns.reshape(-1), texts.offsets), shape=shape)
     counts.sum_duplicates()
     frequency = np.bincount(counts.indices, minlength=counts.shape[1])

@@ -47,7 +47,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     Parameters
     ----------
     num_classes : int
-        The number of classes, including those without a training text. At least 2, or 1 if multi-label.
+        The number of classes, including those without training texts. At least 2, or 1 if multi-label.
     multi_label : bool, default=False
         Whether several classes, or none, may apply to a text.
     num_epochs : int, default=10
@@ -55,40 +55,40 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     lr : float, default=0.001
         The learning rate of the backend's optimizer. Above 0.
     mini_batch_size : int, default=25
-        The number of texts in a training batch, of each of the processes that train together. At least 1.
+        The training batch size, per process in data-parallel training. At least 1.
     validation_set_size : float or "auto", default=0.1
-        The share of the training texts that is held out for validation if `fit` gets no validation set. From 0 (no
-        validation: the last model is kept) to below 1. "auto": 0.1 if that is 20 texts or more, with one of each
-        class; else 0.
+        The share of the training texts that is held out for validation if no validation set is passed to `fit`.
+        From 0 (no validation: the last model is kept) to below 1. "auto" is 0.1, or 0 if that is fewer than 20
+        texts or lacks a class.
     validations_per_epoch : int, default=1
-        The number of validations in an epoch, evenly spaced, with the last at its end. At least 1.
+        The number of evenly spaced validations per epoch, the last one at its end. At least 1.
     early_stopping_no_improvement : int, default=5
-        Deprecated, use ``fit(early_stopping=...)``: the early stopping patience, in epochs; 0 for none.
+        Deprecated, use ``fit(early_stopping=...)``: the early stopping patience, in epochs; 0 disables it.
     early_stopping_acc : float, default=-1
-        Deprecated, use ``fit(early_stopping=...)``: the training accuracy above which training stops; -1 for none.
+        Deprecated, use ``fit(early_stopping=...)``: training stops above this training accuracy; -1 disables it.
     class_weight : "balanced" or mapping of str (or int) to float, optional
         The weight of each class in the loss; see `smalltext_core.validation`.
     device : str or torch.device, optional
-        The device to compute on; by default the best that is available.
+        The device to compute on; by default the best one available.
     verbosity : int, default=VERBOSITY_MORE_VERBOSE
         The amount of logging: one of the constants of `smalltext_torch.progress`.
     seed : int, optional
-        The random seed: the same seed, data and machine give the same bits.
+        The random seed. The same seed, data and machine give bitwise identical results.
     multi_label_threshold : float, sequence of float or "auto", default=0.5
-        In multi-label problems, the probability above which a class applies, one for all or for each. From 0 to
-        below 1. "auto": chosen for each class on the validation texts, for F1, if there are 20; else 0.5.
+        In multi-label problems, the probability above which a class applies, or one per class; from 0 to below 1.
+        "auto" chooses one per class, for the greatest F1 on the validation texts, or 0.5 for fewer than 20 texts.
     precision : {"float32", "auto"}, default="float32"
-        The precision of matrix products; "auto" is bfloat16 or float16 where the device computes faster with it.
+        The floating-point precision; "auto" is bfloat16 or float16 on devices that are faster with it.
     max_gradient_norm : float, default=1.0
-        The maximum L2 norm of the gradient; larger gradients are clipped to it. Above 0.
+        The maximum L2 norm of the gradient, for gradient clipping. Above 0.
     warm_start : bool, default=False
         Whether `fit` continues from the model of the previous `fit`, instead of a new one.
     min_steps : int or "auto", default=0
-        The minimum number of training steps: there are more epochs if `num_epochs` makes fewer steps, and the
-        early-stopping patience grows accordingly. "auto": `auto_min_steps`. At least 0.
+        The minimum number of training steps, at least 0. If `num_epochs` gives fewer steps, the number of epochs
+        is increased, and the early stopping patience in proportion. "auto" is `auto_min_steps`.
     calibration : {"auto", "none"}, default="none"
-        Whether probabilities are calibrated ("auto"): on the validation texts, by temperature scaling or
-        (multi-label) Platt scaling; with few or no texts, by an estimate of the difficulty.
+        Whether probabilities are calibrated on the validation texts, by temperature scaling or, if multi-label,
+        Platt scaling. Without validation texts, the temperature is estimated from the training texts.
 
     Parameters of extension points
     ------------------------------
@@ -105,14 +105,14 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     scheduler : scheduler, or function from an Optimizer to a scheduler
         The scheduler to train with, if any.
     total_steps, epoch : int
-        The number of batches that training takes at most, and that of the epoch, from 1.
+        The maximum number of training batches, and the number of the epoch, from 1.
     validations_per_epoch, num_epochs : int
-        The validations in the time of one of the `num_epochs`; the number of epochs to train for.
+        The number of validations per epoch, and the number of epochs.
 
     Raises
     ------
     InvalidInputError
-        If an argument has another type or is out of range.
+        If an argument has the wrong type or is out of range.
 
     Examples
     --------
@@ -198,26 +198,26 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         train_set : Dataset
             Labelled texts.
         validation_set : Dataset, optional
-            Labelled texts to validate with; by default a share of the training texts, `validation_set_size`.
+            Labelled texts for validation; by default a share of the training texts, `validation_set_size`.
         weights : array-like of float, shape (n,), optional
-            The weight of each text of `train_set`: 0 or more, finite, not all zero.
+            The weight of each text of `train_set`, 0 or greater; all equal by default.
         early_stopping : EarlyStoppingHandler or 'none', optional
             When to stop; by default as set in the constructor.
         model_selection : ModelSelectionHandler or 'none', optional
-            Which model to keep; by default a `ModelSelection`, the one with the least validation loss.
+            Which model to keep; by default `ModelSelection`, which keeps the one with the lowest validation loss.
         optimizer : Optimizer, or function from a Module to an Optimizer, optional
-            An optimizer is used with the parameters of the new network instead of those that it was created with.
+            An optimizer object is used with the parameters of the new network instead of its own.
         scheduler : scheduler, or function from an Optimizer to a scheduler, optional
             Stepped after every batch (`ReduceLROnPlateau`: after every validation). Needs an optimizer.
         callbacks : iterable of TrainingCallback, default=()
-            Called with a `HistoryRecord` after every validation, of several processes in the main one.
+            Called with a `HistoryRecord` after every validation, in the main process only.
 
         Raises
         ------
         InvalidInputError
-            If an argument has another type or is out of range. It is raised before training.
+            If an argument has the wrong type or is out of range. It is raised before training.
         DivergedError
-            If the loss is no longer a finite number.
+            If the loss is no longer finite.
         """
         train_set, validation_set, checked_weights = split.check_fit_data(self, train_set, validation_set, weights)
         if self.class_weight is not None:
@@ -242,16 +242,16 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     def save(self, folder: str | Path) -> None:
         """Write the fitted classifier to a folder atomically: weights as safetensors, the rest as JSON.
 
-        Where pretrained models, vectors and downloads are is written too, since `fit` needs that to train again:
-        inside the home folder as paths that begin with ``~``. The folder holds no other path of this machine.
-        Processes that trained together all call this: the main one writes, and the others wait for it.
+        The paths of pretrained models, vectors and downloads are saved too, since `fit` needs them for retraining;
+        paths in the home folder begin with ``~``. The folder contains no other path of this machine. After
+        data-parallel training, all processes must call this: the main process writes, and the others wait.
 
         Raises
         ------
         NotFittedError
-            If `fit` was not called.
+            If the classifier was not fitted.
         ModelFolderError
-            If the folder holds other things than a saved model.
+            If the folder contains anything but a saved model.
         """
         state = self.require_fitted()
 
@@ -273,7 +273,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
 
     @abstractmethod
     def make_network(self, encoder: E) -> nn.Module:
-        """Return a new network on the CPU that shares no memory; torch is seeded for its initial weights."""
+        """Return a new network on the CPU that shares no memory; torch is seeded before."""
 
     def initialize(self, network: nn.Module, texts: Ragged) -> None:
         """Adapt the initial weights of a new network, on the CPU, to the encoded texts to train on."""
@@ -287,7 +287,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         """Read what `save_encoder` wrote, running no code of the folder."""
 
     def make_empty_network(self, encoder: E) -> nn.Module:
-        """Return a network for the saved weights to be loaded into; nothing is downloaded."""
+        """Return a network into which saved weights can be loaded, without downloads."""
         return self.make_network(encoder)
 
     def save_network(self, state: TorchState[E], folder: Path) -> None:
@@ -332,8 +332,8 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     def get_input_embeddings(self, network: nn.Module) -> nn.Embedding | None:  # noqa: ARG002
         """Return the token embedding, if only the rows of tokens that occur are to be trained.
 
-        None is always right. An embedding is, if the default optimizer changes a row without a gradient in
-        proportion to itself, if at all; see `smalltext_torch.optimization.rows_in_use`.
+        None is always valid. Return the embedding only if the default optimizer at most scales rows without a
+        gradient (weight decay); see `smalltext_torch.optimization.rows_in_use`.
         """
         return None
 

@@ -1,8 +1,8 @@
-"""Device, precision, random state, and the modes of torch that training and inference need.
+"""Device, precision, random state, and the modes of torch for training and inference.
 
-The global random state is neither read nor changed. In numpy everything random is drawn from generators made from
-the seed. What torch draws inside a network (initial weights, dropout masks) can only come from its global
-generators; their state is replaced for each step.
+The global random state is neither read nor changed. numpy draws from generators made from the seed. Inside a
+network (initial weights, dropout masks), torch draws from its global generators, whose state is replaced for each
+step.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from smalltext_core.messages import brief, shown
 M = TypeVar("M", bound=nn.Module)
 
 if hasattr(os, "register_at_fork"):
-    # A forked child lacks the threads that torch computes with, for which OpenMP would wait for ever in the first
-    # matrix product. On one thread, as in torch's own data loaders, it computes.
+    # A forked child lacks torch's worker threads, for which OpenMP would wait forever in the first matrix product.
+    # With one thread, as in torch's own data loaders, it does not wait.
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 _LOCK = threading.Lock()
 _EVALUATED: dict[nn.Module, int] = {}
-"""Modules that were in training mode, with the number of inferences that keep them in evaluation mode."""
+"""Modules that were in training mode, with the number of running inferences that need evaluation mode."""
 
 _GENERATORS = threading.RLock()
-"""Held while torch's global generators have the state of a classifier, since others may train in threads."""
+"""Held while torch's global generators have the state of a classifier, since other threads may train, too."""
 
 if hasattr(os, "register_at_fork"):  # a child process has the lock, but not the thread that would release it
     os.register_at_fork(
@@ -68,7 +68,7 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     Raises
     ------
     InvalidInputError
-        If this is no name of a device, or this machine has no such device.
+        If this is not the name of a device, or the device does not exist on this machine.
 
     Examples
     --------
@@ -120,9 +120,9 @@ class Precision:
 
     @property
     def widths(self) -> int:
-        """The number that the widths of batches should be multiples of.
+        """The number of which the widths of batches should be multiples.
 
-        For bfloat16 on a CPU torch compiles, and keeps, some megabytes of kernels for each shape of batches.
+        For bfloat16 on a CPU, torch compiles and caches some megabytes of kernels for each batch shape.
         """
         return 4 if self.device.type == "cpu" and self.dtype is not None else 1
 
@@ -130,8 +130,8 @@ class Precision:
         """Return the autocast context for a forward pass, independent of the caller's autocast settings."""
         kind = self.device.type
         if self.dtype is not None:
-            # Its cache of narrow weights is emptied only where the outermost autocast ends, and `gradients` is one
-            # that lasts for the whole training: with the cache, every step would compute with the first weights.
+            # The weight cache of autocast is cleared only at the end of the outermost autocast context, here
+            # `gradients`, which lasts for the whole training: every step would use the initial weights.
             return torch.autocast(kind, dtype=self.dtype, cache_enabled=False)
         if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
             return torch.autocast(kind, enabled=False)
@@ -172,8 +172,8 @@ def check_precision(precision: object) -> PrecisionName:
 def reproducible(device: torch.device, seed: int | None) -> Iterator[None]:
     """Use deterministic algorithms on CUDA if there is a seed; torch warns about operations without one.
 
-    Memory-efficient attention adds up gradients in an order that varies, unless torch is asked to raise errors; it
-    is switched off. If the caller asked for errors already, nothing is changed.
+    Memory-efficient attention, whose gradients are nondeterministic unless torch is set to raise errors, is
+    disabled. If torch is already set to raise errors, nothing is changed.
     """
     before = torch.are_deterministic_algorithms_enabled()
     strict = before and not torch.is_deterministic_algorithms_warn_only_enabled()
@@ -214,7 +214,7 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
         held = [module for module in network.modules() if module.training or module in _EVALUATED]
         for module in held:
             _EVALUATED[module] = _EVALUATED.get(module, 0) + 1
-            # Not by eval(), in which some networks do more, such as merging weights.
+            # eval() is not called, since some networks override it, for example to merge weights.
             module.training = False
     try:
         yield
@@ -243,9 +243,9 @@ def copy_sharing_weights(network: M) -> M:
 def with_dropout(network: M) -> M:
     """Return a copy of a network that shares its weights and in which every dropout is active.
 
-    All modules are in training mode, since functional dropout, as in attention, depends on the mode of the module
-    around it; except batch and instance normalisation, which would learn from the texts. The network itself does
-    not change, so that other threads can predict with it.
+    All modules are in training mode, since functional dropout, as in attention, depends on the mode of its module;
+    except batch and instance normalisation, which would update their statistics. The network itself is not
+    changed, so that other threads can predict with it.
     """
     copied = copy_sharing_weights(network)
     copied.train()
@@ -283,7 +283,7 @@ class TorchRandomness:
     ----------
     seed : int
     device : torch.device
-        Where, besides the CPU, random numbers are drawn.
+        The device on which random numbers are drawn, besides the CPU.
 
     Examples
     --------
@@ -362,7 +362,7 @@ class Randomness:
 def token_budget(device: torch.device) -> int:
     """Return the maximum number of tokens in an inference batch: what fits a CPU's cache, or fills an accelerator.
 
-    On a CPU 512 to 1,024 are equally fast within 3 %; the less, the less memory.
+    On a CPU, 512 to 1,024 tokens differ in speed by at most 3 %; fewer tokens need less memory.
     """
     return 640 if device.type == "cpu" else 16384
 
@@ -370,7 +370,7 @@ def token_budget(device: torch.device) -> int:
 def training_budget(device: torch.device, on_cpu: int) -> int:
     """Return the maximum number of tokens in a forward and backward pass, which stores all activations.
 
-    On a CPU a transformer is no faster with more than 512.
+    On a CPU, a transformer is no faster with more than 512.
     """
     return on_cpu if device.type == "cpu" else max(on_cpu, 65536)
 

@@ -1,10 +1,10 @@
 """Data-parallel training of one network in several processes, started by torchrun or ``accelerate launch``.
 
 Each process has all texts and a copy of the network. It computes the gradient of its share of each batch, and
-`DistributedDataParallel`, as accelerate sets it up, averages the gradients, so that all make the same step. What
-is random (the split, the order of the texts, the initial weights) comes from one seed: the batches are those of
-one process whose `mini_batch_size` is as many times larger as there are processes. Handlers, callbacks and the
-calibration run in the main process alone, which sends the others what was decided.
+`DistributedDataParallel`, as configured by accelerate, averages the gradients, so that all processes make the same
+step. Random numbers (for the split, the order of the texts, the initial weights) come from one seed: the batches
+are those of a single process whose `mini_batch_size` is multiplied by the number of processes. Handlers, callbacks
+and calibration run only in the main process, which sends their results to the others.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def in_main_process(function: Callable[[], None]) -> None:
 
 
 class Processes:
-    """The processes that train together, through accelerate.
+    """The processes of data-parallel training, by means of accelerate.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class Processes:
         Parameters
         ----------
         device : str, torch.device or None
-            The device of the classifier: the CPU, or an accelerator without a number; each process has one.
+            The device of the classifier: the CPU, or an accelerator without a number, one per process.
         """
         missing = [name for name in VARIABLES if name not in os.environ]
         if missing and not torch.distributed.is_initialized():
@@ -135,7 +135,7 @@ class Processes:
     def parallel(self, module: nn.Module, *, unused: bool) -> nn.Module:
         """Return a module whose gradients are averaged over all processes.
 
-        `unused` says whether there are parameters that the forward pass does not use.
+        `unused` states whether there are parameters that the forward pass does not use.
         """
         from accelerate.utils import DistributedDataParallelKwargs
 
@@ -149,7 +149,7 @@ class Processes:
         return self._accelerator.no_sync(module)
 
     def free(self) -> None:
-        """Forget the modules that were made parallel."""
+        """Release the modules that `parallel` returned."""
         self._accelerator.free_memory()
 
     def total(self, sums: torch.Tensor) -> torch.Tensor:
@@ -158,13 +158,13 @@ class Processes:
         return summed.cpu()
 
     def share(self, rows: RowNumbers) -> RowNumbers:
-        """Return this process's share of the rows of a batch, which are sorted by length."""
+        """Return this process's share of the rows of a batch that is sorted by length."""
         return rows[self.number :: self.count]
 
     def agreed(self, function: Callable[[], T]) -> T:
         """Call a function in the main process only, and return its result in all processes.
 
-        If it raises, the exception ends the training in all of them: elsewhere as a ProcessError that quotes it.
+        If it raises an exception, training ends in all processes; the others raise a ProcessError that quotes it.
         """
         from accelerate.utils import broadcast_object_list
 
@@ -173,7 +173,7 @@ class Processes:
         if self.number == 0:
             try:
                 answer[0] = function()
-            except Exception as error:  # the others wait for an answer
+            except Exception as error:  # the others wait for a result
                 failure, answer[1] = error, f"{type(error).__name__}: {one_line(str(error), 2000)}"
         broadcast_object_list(answer)
         if failure is not None:
@@ -184,7 +184,7 @@ class Processes:
         return agreed
 
     def check_alike(self, digest: str) -> None:
-        """Raise InvalidInputError in all processes unless they have the same texts and parameters."""
+        """Raise InvalidInputError in all processes if their texts or parameters differ."""
         from accelerate.utils import gather_object
 
         if len(set(gather_object([digest]))) > 1:
@@ -201,9 +201,9 @@ class Processes:
 
 
 class DistributedTrainer(Trainer[E]):
-    """A trainer for one of several processes that train a network together.
+    """The trainer of one process in data-parallel training.
 
-    The order of the texts and what is decided are the same in all of them; each draws its own dropout masks.
+    The order of the texts and all decisions are the same in all processes; each draws its own dropout masks.
 
     Parameters
     ----------
@@ -225,14 +225,14 @@ class DistributedTrainer(Trainer[E]):
         self._trained: list[bool] = []
 
     def fit_loop(self, examples: Examples, held_out: Examples | None) -> list[HistoryRecord]:
-        """Train together with the other processes, and end with the weights of the main one."""
+        """Train together with the other processes; all end with the weights of the main process."""
         self.processes.check_alike(self._digest(examples, held_out))
         try:
             history = super().fit_loop(examples, held_out)
         finally:
             self._parallel, self._trained = nn.Identity(), []
             self.processes.free()
-        # The processes made the same steps, but on processors of different kinds they round differently.
+        # The processes made the same steps, but processors of different types round differently.
         self.processes.synchronise([*self.network.parameters(), *self.network.buffers()])
         return history
 
@@ -249,7 +249,7 @@ class DistributedTrainer(Trainer[E]):
                     self.backward(examples, some, count, metrics)
             if parts:
                 self.backward(examples, parts[-1], count, metrics)
-            else:  # A batch with fewer texts than processes: one without a share takes part with a gradient of 0.
+            else:  # If a batch has fewer texts than processes, those without a text contribute a gradient of 0.
                 nothing = np.zeros(1, dtype=np.float32)
                 placeholder = Examples(examples.texts.take(rows[:1]), examples.y[rows[:1]], nothing)
                 self.backward(placeholder, np.arange(1), count, RunningMetrics(1, self.processes.device))
@@ -288,8 +288,8 @@ class DistributedTrainer(Trainer[E]):
     def _has_unused_parameters(self, texts: Ragged) -> bool:
         """Return whether some trained parameters may be unused in a forward pass.
 
-        A text is passed through the network to find out. To let `DistributedDataParallel` look for such parameters
-        in every step takes time, and makes torch warn where there are none.
+        One text is passed through the network to find out: if `DistributedDataParallel` looked for such parameters
+        in every step, that would take time, and torch would warn if there are none.
         """
         if any(getattr(module, "layerdrop", 0) for module in self.network.modules()):
             return True  # layers are left out at random
@@ -300,7 +300,7 @@ class DistributedTrainer(Trainer[E]):
         return any(gradient is None for gradient in gradients)
 
     def _digest(self, examples: Examples, held_out: Examples | None) -> str:
-        """Return a digest of the texts and of the parameters that decide how many steps are made."""
+        """Return a digest of the texts and of the parameters that determine the number of steps."""
         steps = (self.batch_size, self.num_epochs, sorted(self.validated_after))
         digest = hashlib.sha256(repr(steps).encode())
         for part in (examples, held_out):

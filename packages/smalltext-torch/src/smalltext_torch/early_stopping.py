@@ -24,7 +24,7 @@ Measurements = Mapping[str, "float | None"]
 class EarlyStoppingHandler(Protocol):
     """Decides after every validation whether training continues.
 
-    A handler that also has a method ``reset()`` is reset when a training begins, so that one object serves
+    A handler that also has a method ``reset()`` is reset when training begins, so that one object can be used for
     any number of trainings.
     """
 
@@ -83,20 +83,20 @@ class EarlyStopping:
     Parameters
     ----------
     metric : Metric
-        What is watched.
+        The metric to monitor.
     min_delta : float, default=1e-14
-        An improvement by less than this is none.
+        The minimum change that counts as an improvement.
     patience : int, default=5
-        How many checks in a row may bring no improvement; the one after that stops. Below 0: any number.
-        A value that is not a number counts as no improvement.
+        The maximum number of consecutive checks without improvement; training stops at the next one. Below 0,
+        there is no limit. NaN counts as no improvement.
     threshold : float, default=0.0
-        Stop as soon as the metric is better than this. Where it is 0, nothing is compared.
+        Training stops as soon as the metric is better than this; 0 disables the threshold.
 
     Raises
     ------
     InvalidInputError
-        If `min_delta` is negative, neither patience nor threshold could ever stop, the metric is none that
-        is measured, or the threshold of an accuracy lies outside [0, 1].
+        If `min_delta` is negative, both patience and threshold are disabled, the metric is unknown, or the
+        threshold of an accuracy lies outside [0, 1].
 
     Examples
     --------
@@ -171,7 +171,7 @@ class EarlyStopping:
 
 
 class _Condition:
-    """Several handlers, all of which see every check."""
+    """A combination of several handlers, all of which are called in every check."""
 
     def __init__(self, early_stopping_handlers: Iterable[EarlyStoppingHandler]) -> None:
         self.handlers = tuple(early_stopping_handlers)
@@ -195,7 +195,7 @@ class EarlyStoppingOrCondition(_Condition):
     Parameters
     ----------
     early_stopping_handlers : sequence of EarlyStoppingHandler
-        One or more handlers, each of which sees every validation.
+        One or more handlers, each of which is called after every validation.
 
     Examples
     --------
@@ -216,7 +216,7 @@ class EarlyStoppingAndCondition(_Condition):
     Parameters
     ----------
     early_stopping_handlers : sequence of EarlyStoppingHandler
-        One or more handlers, each of which sees every validation.
+        One or more handlers, each of which is called after every validation.
 
     Examples
     --------
@@ -246,7 +246,7 @@ class NoopEarlyStopping:
 
 
 def as_early_stopping_handler(handler: Any, argument: str = "early_stopping") -> EarlyStoppingHandler:
-    """Return a handler unchanged, and one that never stops for 'none'; raise InvalidInputError otherwise."""
+    """Return a handler unchanged, or for 'none' one that never stops; raise InvalidInputError otherwise."""
     if isinstance(handler, str) and handler == "none":
         return NoopEarlyStopping()
     if isinstance(handler, type) or not isinstance(handler, EarlyStoppingHandler):
@@ -271,7 +271,7 @@ class ConstructorEarlyStopping:
     """Early stopping as the deprecated constructor parameters configure it; `parameter` is the name of the first.
 
     Training stops after `no_improvement` epochs without a lower validation loss (0: never), or as soon as the
-    accuracy on the training texts is above `accuracy` (-1: never).
+    training accuracy is above `accuracy` (-1: never).
     """
 
     no_improvement: int
@@ -295,7 +295,7 @@ class ConstructorEarlyStopping:
         return [*used, "early_stopping_acc"] if self.accuracy != -1 else used
 
     def overruled(self, given: EarlyStoppingHandler | Literal["none"] | None) -> EarlyStoppingHandler | None:
-        """Return the handler passed to `fit`, checked, or None if the constructor's arguments decide."""
+        """Return the handler passed to `fit` after checking it, or None if the constructor's arguments apply."""
         if given is None:
             return None
         handler = as_early_stopping_handler(given)

@@ -1,4 +1,4 @@
-"""Inference: texts pass through a network in batches; logits become losses, and calibrated probabilities.
+"""Inference with a network in batches: logits, losses, and calibrated probabilities.
 
 Dropout can be active (Monte Carlo sampling): Gal and Ghahramani (2016), Dropout as a Bayesian Approximation.
 https://proceedings.mlr.press/v48/gal16.html
@@ -35,7 +35,7 @@ from smalltext_torch.split import Examples
 
 
 class DivergedError(SmallTextError, ArithmeticError):
-    """The loss or a weight is no longer a finite number; the classifier is left unchanged."""
+    """The loss or a weight is no longer finite; the classifier is left unchanged."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Loss:
     def text_weights(self, y: Labels, weights: NDArray[np.float64] | None = None) -> NDArray[np.float32] | None:
         """Return the weight of each text's loss: the text's weight times that of its class.
 
-        The weights have a mean of 1, so that the weighted mean over all texts is their sum divided by n, and the
-        gradient of a batch grows with the weights of its texts.
+        The weights have a mean of 1, so that the weighted mean loss over all texts is the weighted sum divided by
+        n, and the gradient of a batch is proportional to the weights of its texts.
         """
         combined = np.ones(y.shape[0]) if weights is None else weights
         if self.class_weights is not None and not self.multi_label:
@@ -81,7 +81,7 @@ class Loss:
         return torch.from_numpy(sparse.toarray().astype(np.float32)).to(device, non_blocking=True)
 
     def of_texts(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the loss of each text, float32 of shape (n,); of a multi-label text, the mean over labels."""
+        """Return the loss of each text, float32 of shape (n,): the mean over labels if multi-label."""
         logits = logits.float()
         if not self.multi_label:
             return functional.cross_entropy(logits, targets, reduction="none")
@@ -107,26 +107,25 @@ class Loss:
         return logits * logits.new_tensor(fitted.scale) + logits.new_tensor(fitted.offset)
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return calibrated probabilities of logits, as float32: their softmax or (multi-label) sigmoid."""
+        """Return calibrated probabilities, float32: the softmax or (multi-label) sigmoid of calibrated logits."""
         logits = self.calibrated(logits)
         return logits.sigmoid() if self.multi_label else logits.softmax(dim=-1)
 
     def logits(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """Return calibrated logits of probabilities: the inverse of their softmax or sigmoid."""
+        """Return the calibrated logits of probabilities: the inverse of softmax or sigmoid."""
         least = torch.finfo(torch.float32).tiny
         given = torch.log(probabilities.clamp(min=least))
         return given - torch.log((1 - probabilities).clamp(min=least)) if self.multi_label else given
 
 
 Total = Callable[[torch.Tensor], torch.Tensor]
-"""Sums totals over the processes that train together; a single process returns them unchanged."""
+"""Sums totals over the processes of data-parallel training; a single process returns them unchanged."""
 
 
 class RunningMetrics:
     """Losses and accuracies of up to `count` texts, collected batch by batch without waiting for the device.
 
-    The memory is allocated at the beginning: small tensors that are allocated among those of a batch would
-    fragment it.
+    The memory is allocated in advance: small tensors allocated between those of batches would fragment it.
     """
 
     def __init__(self, count: int, device: torch.device) -> None:
@@ -233,7 +232,7 @@ class BatchInference:
         Parameters
         ----------
         network : Module
-            The network that the function uses; it is in evaluation mode meanwhile.
+            The network that the function uses; it is in evaluation mode during the call.
         function : callable
             Returns a tensor of shape (n, width) for a `Batch` of n texts.
         width : int

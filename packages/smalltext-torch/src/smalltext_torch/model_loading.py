@@ -25,7 +25,7 @@ from smalltext_core.messages import one_line, shown
 from smalltext_torch.untrusted_json import TOKENIZER_FILES, read_object, refuse
 
 OFFLINE = ("SMALL_TEXT_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_OFFLINE")
-"""The environment variables that forbid downloads; any one of them is enough."""
+"""The environment variables each of which forbids downloads."""
 
 _YES = ("1", "on", "true", "yes", "y", "t")
 
@@ -34,7 +34,7 @@ PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 
 _SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _HIGHEST_RATIO = 4
-"""The maximum ratio of the size of the tensors to that of their pickle, which holds shared memory only once."""
+"""The maximum ratio of the size of the tensors to that of their pickle, which stores shared memory only once."""
 _MOST_SPARE = 64 * 2**20
 """The maximum number of elements of a network besides its weights, such as position tables."""
 
@@ -116,7 +116,7 @@ def expanded(source: str, argument: str = "model") -> str:
 def abbreviated(source: str) -> str:
     """Return the path of a folder for the manifest, with ``~`` for the home folder.
 
-    `fit` needs the path to train again; the name of the user is not part of it.
+    `fit` needs the path for retraining; the user name is not part of it.
     """
     path = Path(source)
     with suppress(RuntimeError, ValueError):  # there is no home folder, or it is elsewhere
@@ -128,12 +128,12 @@ def abbreviated(source: str) -> str:
 def fetched(download: Callable[..., str], name: str, patterns: tuple[str, ...], **options: Any) -> Path:
     """Download the files of a model that match patterns, and return their folder in the cache.
 
-    `download` is ``snapshot_download`` of huggingface_hub, and takes the options.
+    `download` is ``snapshot_download`` of huggingface_hub, which is called with the options.
 
     Raises
     ------
     OSError
-        If there is no such model, or it cannot be fetched.
+        If the model does not exist or cannot be downloaded.
     """
     return Path(download(name, allow_patterns=list(patterns), **options))
 
@@ -151,7 +151,7 @@ def fetched_weights(
 
 
 def weight_files(folder: Path, *, saved: bool) -> list[Path]:
-    """Return the files that hold the weights of a model, all safetensors, or (unless `saved`) all pickles.
+    """Return the weight files of a model: all safetensors, or (unless `saved`) all pickles.
 
     Raises
     ------
@@ -213,12 +213,12 @@ def _shapes(path: Path) -> Shapes:
 def put_weights(folder: Path, target: Path, *, saved: bool) -> Shapes:
     """Put the weights of a model into another folder, as safetensors, and return the shape of every tensor.
 
-    Files are linked where the disk can, and copied where it cannot. Pickles are read with ``weights_only=True``.
+    Files are linked if the file system supports it, else copied. Pickles are read with ``weights_only=True``.
 
     Raises
     ------
     ModelFolderError
-        If the weights are not as `weight_files` allows, a pickle holds more than tensors, or a file is damaged.
+        If `weight_files` rejects the weights, a pickle contains more than tensors, or a file is damaged.
     """
     files = weight_files(folder, saved=saved)
     if files[0].suffix == ".bin":
@@ -267,13 +267,13 @@ def _unpickled(path: Path) -> dict[str, torch.Tensor]:
         raise ModelFolderError(f"{what}. It is read with weights_only=True, and never otherwise.") from error
     if not isinstance(content, dict):
         raise ModelFolderError(f"{path} holds no weights by their names.")
-    # A tensor of any size may share one stored number among its elements; it takes its full size once copied.
+    # The elements of a tensor of any size may share one stored number; a copy takes its full size.
     tensors = [tensor for tensor in content.values() if isinstance(tensor, torch.Tensor)]
     if any(tensor.layout != torch.strided or tensor.device.type != "cpu" for tensor in tensors):
         raise ModelFolderError(f"{path} holds other tensors than dense ones.")
     if sum(tensor.numel() * tensor.element_size() for tensor in tensors) > most:
         raise ModelFolderError(f"{path} holds tensors of many times the size of the file. Do not use it.")
-    # Old files hold tensors that share memory, which safetensors does not take.
+    # Old files contain tensors that share memory, which safetensors rejects.
     return {
         str(name): tensor.detach().clone().contiguous()
         for name, tensor in content.items()
@@ -287,7 +287,7 @@ def numbers_in(shapes: Shapes) -> int:
 
 
 def check_size(network: nn.Module, shapes: Shapes, what: object) -> None:
-    """Reject a network, on the meta device, that would take far more memory than its saved weights."""
+    """Reject a network on the meta device that would need far more memory than its saved weights."""
     wanted = sum(parameter.numel() for parameter in network.parameters())
     spare = sum(buffer.numel() for buffer in network.buffers())
     there = numbers_in(shapes)
@@ -299,7 +299,7 @@ def check_size(network: nn.Module, shapes: Shapes, what: object) -> None:
 def check_complete(network: nn.Module, shapes: Shapes, what: object) -> None:
     """Reject a network with weights that were not saved, since they would be initialised at random."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    # A weight that is used in two places is saved once or twice, and buffers are saved or not.
+    # A weight that is used twice may be saved once or twice, and buffers may be saved or not.
     most = sum(tensor.numel() for tensor in network.state_dict().values())
     most += sum(buffer.numel() for buffer in network.buffers())
     there = numbers_in(shapes)
@@ -309,7 +309,7 @@ def check_complete(network: nn.Module, shapes: Shapes, what: object) -> None:
 
 
 def check_shapes(network: nn.Module, shapes: Shapes, what: object) -> None:
-    """Reject weights that are not exactly those of a network, which may be on the meta device."""
+    """Reject weights whose names and shapes differ from those of a network, which may be on the meta device."""
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     if wanted != shapes:
         names = sorted(name for name in {*wanted, *shapes} if wanted.get(name) != shapes.get(name))

@@ -1,4 +1,4 @@
-"""Model selection: handlers that decide which weights of a training are kept."""
+"""Model selection: handlers that select which weights to keep."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class ModelSelectionResult:
     Parameters
     ----------
     model_id : str
-        The epoch and the validation at which it was added.
+        The numbers of the epoch and of the validation after which it was added.
     model_path : str or None
-        None: the training loop keeps weights in memory, and writes nothing.
+        None, since the training loop keeps weights in memory and writes no files.
     measured_values : mapping of str to (float or None)
         The values of the metrics by name.
     fields : mapping of str to Any, default={}
-        Further notes.
+        Additional data.
 
     Examples
     --------
@@ -47,7 +47,7 @@ class ModelSelectionResult:
 
 @runtime_checkable
 class ModelSelectionHandler(Protocol):
-    """Receives the model after every validation, and selects the best so far.
+    """Receives the model after every validation, and selects the best one so far.
 
     The loop calls `select` after each `add_model`. If it returns the model just added, a copy of its weights
     replaces the checkpoint. A model can therefore only be selected directly after it was added.
@@ -67,11 +67,11 @@ class ModelSelectionHandler(Protocol):
         model_id : str
             Unique within one training: ``"<epoch>-<number of the validation in it>"``.
         model_path : str or None
-            None when the training loop calls.
+            The training loop passes None.
         measured_values : mapping of str to (float or None)
-            The names are those of `smalltext_torch.early_stopping.MEASURED`.
+            The value of each metric in `smalltext_torch.early_stopping.MEASURED`.
         fields : mapping of str to Any, optional
-            Further notes.
+            Additional data.
         """
         ...
 
@@ -96,14 +96,14 @@ class ModelSelection:
     metrics : sequence of Metric, optional
         The metrics that can be selected by; by default all.
     required : sequence of str, default=("val_loss", "val_acc")
-        Metrics that every model must have.
+        The metrics that every model must have.
     fields_config : mapping of str to type, optional
-        Names and types of the further notes that `add_model` takes.
+        The names and types of additional data that `add_model` accepts.
 
     Raises
     ------
     InvalidInputError
-        If a name in `default_select_by` or `required` is none of the metrics.
+        If a name in `default_select_by` or `required` is not one of the metrics.
 
     Examples
     --------
@@ -128,7 +128,7 @@ class ModelSelection:
         self.reset()
 
     def reset(self) -> None:
-        """Forget every model."""
+        """Remove all models."""
         self._models: dict[str, ModelSelectionResult] = {}
 
     def add_model(
@@ -217,7 +217,7 @@ class NoopModelSelection:
 
 
 def as_model_selection_handler(handler: Any) -> ModelSelectionHandler:
-    """Return a handler unchanged, the default one for None, and one that keeps the final model for 'none'."""
+    """Return a handler unchanged, the default handler for None, or one that keeps the final model for 'none'."""
     if handler is None:
         return ModelSelection()
     if isinstance(handler, str) and handler == "none":

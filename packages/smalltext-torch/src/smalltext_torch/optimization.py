@@ -1,4 +1,4 @@
-"""Default and user-supplied optimizers and schedulers, and training of only the embedding rows in use."""
+"""Default and user-supplied optimizers and schedulers, and training of only those embedding rows that are used."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def adamw(groups: list[dict[str, Any]], lr: float) -> Optimizer:
 
 
 def linear_decay(optimizer: Optimizer, total_steps: int, warmup: float = 0.0) -> LambdaLR:
-    """Return a scheduler of learning rates that rise (`warmup`, a share of the steps) and decay to 0, linearly.
+    """Return a scheduler with linear warmup, for a share `warmup` of the steps, and linear decay to 0.
 
     Examples
     --------
@@ -158,8 +158,8 @@ def caller_choice(
 ) -> Iterator[tuple[Optimizer, Scheduler | None]]:
     """Return the caller's optimizer and scheduler for a network.
 
-    An optimizer or scheduler that exists is used as it stands, with the parameters of the network in place of its
-    own; at the end it is what it was before, so that one object serves any number of trainings alike.
+    An optimizer or scheduler object is used with the parameters of the network in place of its own. Afterwards its
+    state is restored, so that the same object can be used for any number of trainings.
     """
     if not isinstance(optimizer, Optimizer):
         made = optimizer(network)
@@ -290,7 +290,7 @@ def _lookup(embedding: nn.Embedding, rows: torch.Tensor) -> Callable[[torch.Tens
 
 @contextmanager
 def averaged_with_initial(network: nn.Module, share: float) -> Iterator[None]:
-    """Average the weights after training with the initial ones, which get the weight `share`; 0 has no effect."""
+    """Average the weights after training with the initial ones, weighted by `share`; 0 has no effect."""
     initial = [one.detach().clone() for one in network.parameters()] if share else []
     yield
     with torch.no_grad():

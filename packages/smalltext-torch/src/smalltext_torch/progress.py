@@ -1,6 +1,6 @@
-"""Output for the user: progress bars, training history, warnings; and silencing of other libraries.
+"""Progress bars, training history and warnings; and silencing of other libraries.
 
-Of several processes that a launcher such as torchrun started, the main one reports.
+If a launcher such as torchrun started several processes, only the main one reports.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VERBOSITY_VERBOSE = 10
 """The numbers of texts at the start of training."""
 
 VERBOSITY_MORE_VERBOSE = 20
-"""Also the metrics of every validation. The default."""
+"""The default: also the metrics of every validation."""
 
 VERBOSITY_ALL = 100
 """Everything."""
@@ -43,7 +43,7 @@ _HIDDEN = threading.local()
 _BARS = "progress bars"
 _LOCK = threading.Lock()
 _SILENT: dict[str, tuple[int, Callable[[], object]]] = {}
-"""For each silenced logger, the number of blocks that silence it, in all threads, and a function to restore it."""
+"""For each silenced logger, the number of blocks in all threads that silence it, and a function to restore it."""
 
 if hasattr(os, "register_at_fork"):  # a child process has the lock, but not the thread that would release it
     os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
@@ -53,7 +53,7 @@ _OFF = ("0", "off", "false", "no")
 
 
 def launched_processes() -> int:
-    """Return the number of processes that a launcher started to train together (WORLD_SIZE), 1 without one."""
+    """Return the number of processes that a launcher started (WORLD_SIZE); 1 without a launcher."""
     count = os.environ.get("WORLD_SIZE", "")
     return max(int(count), 1) if count.isdecimal() else 1
 
@@ -64,7 +64,7 @@ def is_main_process() -> bool:
 
 
 def check_one_process(classifier: str) -> None:
-    """Raise UnsupportedError if a launcher started several processes for a classifier that trains in one."""
+    """Raise UnsupportedError if a launcher started several processes for a classifier that supports only one."""
     if (count := launched_processes()) > 1:
         what = f"{classifier} trains in one process, and {count} were started (WORLD_SIZE) to train each a copy"
         raise UnsupportedError(f"{what}. Start one without torchrun or accelerate launch, or unset WORLD_SIZE.")
@@ -76,7 +76,7 @@ def progress_bars_wanted() -> bool:
     Raises
     ------
     InvalidInputError
-        If the variable says neither yes nor no.
+        If the value of the variable is invalid.
     """
     answer = os.environ.get(PROGRESS_BARS, "").strip().lower()
     if answer in _ON:
@@ -95,9 +95,9 @@ def progress_bar(total: int, description: str | None, unit: str) -> tqdm[Any]:
     ----------
     total : int
     description : str or None
-        What is being done; None shows nothing.
+        The label of the progress bar; None shows nothing.
     unit : str
-        What is counted.
+        The name of the counted items.
     """
     hidden = description is None or getattr(_HIDDEN, "depth", 0) > 0 or not progress_bars_wanted()
     hidden = hidden or not is_main_process()
@@ -121,7 +121,7 @@ def described(description: str, pbar: object) -> str | None:
     Raises
     ------
     InvalidInputError
-        If `pbar` is neither None nor "tqdm", which leaves it to `progress_bars_wanted`.
+        If `pbar` is neither None nor "tqdm", for which `progress_bars_wanted` decides.
     """
     if pbar is not None and not (isinstance(pbar, str) and pbar == "tqdm"):
         raise InvalidInputError("pbar", shown(pbar), "'tqdm', or None for no progress bar")
@@ -155,7 +155,7 @@ class HistoryRecord(TypedDict):
     seconds : float
         The time since training began, in seconds.
     best : bool
-        Whether this is the model that was selected: so far, in a callback; in the end, in `history_`.
+        Whether this model was selected: so far, in a callback; finally, in `history_`.
 
     Examples
     --------
@@ -188,7 +188,7 @@ class HistoryRecord(TypedDict):
 class TrainingCallback(Protocol):
     """A callable that receives a record after every validation, such as ``print`` or a list's ``append``.
 
-    An exception ends the training, and leaves the classifier unchanged.
+    An exception ends training and leaves the classifier unchanged.
     """
 
     def __call__(self, record: HistoryRecord, /) -> object:
@@ -231,7 +231,7 @@ def warn_deprecated(parameter: str, replacement: str) -> None:
 def silence(*libraries: str) -> Iterator[None]:
     """Silence the loggers of transformers and other libraries, except for errors, and their progress bars.
 
-    Several threads may be in such blocks at a time; the last one to leave restores the levels.
+    Several threads may be in such blocks at the same time; the last one to leave restores the levels.
     """
     names = (_BARS, "transformers", *libraries)
     with _LOCK:

@@ -1,6 +1,6 @@
 """Saved classifiers: constructor arguments as JSON, values from a manifest, and a trial prediction.
 
-A folder may come from anybody, so every value that is read from it is checked.
+A folder may be untrusted, so every value that is read from it is checked.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def to_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters as JSON values for a manifest."""
     held = {name: _to_json(value) for name, value in parameters.items()}
     class_weight = parameters.get("class_weight")
-    if isinstance(class_weight, Mapping):  # as pairs, since the keys of an object would all be strings
+    if isinstance(class_weight, Mapping):  # as pairs, since the keys of a JSON object are strings
         held["class_weight"] = [[_to_json(label), float(weight)] for label, weight in class_weight.items()]
     return held
 
@@ -94,7 +94,7 @@ def saved_value(manifest: Manifest, name: str, *types: type) -> Any:
     Raises
     ------
     ModelFolderError
-        If it is missing, or of another type.
+        If it is missing or has the wrong type.
     """
     value = manifest.parameters.get(name)
     if type(value) not in types or name not in manifest.parameters:
@@ -108,7 +108,7 @@ def saved_class_weights(manifest: Manifest, num_classes: int) -> NDArray[np.floa
     Raises
     ------
     ModelFolderError
-        If they are not one finite number of 0 or above for each class.
+        If they are not one finite number, 0 or above, for each class.
     """
     weights = saved_value(manifest, "class_weights", list, type(None))
     if weights is None:
@@ -120,7 +120,7 @@ def saved_class_weights(manifest: Manifest, num_classes: int) -> NDArray[np.floa
 
 
 def saved_thresholds(manifest: Manifest, num_classes: int) -> NDArray[np.float64] | None:
-    """Return the thresholds that `fit` chose for the classes, if it did.
+    """Return the class thresholds that `fit` chose, if any.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def _parameter_error(name: str, value: object, allowed: str) -> ModelFolderError
 
 @contextmanager
 def folder_blamed(folder: Path) -> Iterator[None]:
-    """Convert errors about invalid values, which can only come from the folder, to ModelFolderError."""
+    """Convert errors about invalid values, which come from the folder, to ModelFolderError."""
     try:
         yield
     except ModelFolderError:
@@ -181,9 +181,9 @@ def try_out(classifier: ProbabilisticClassifier) -> None:
     Raises
     ------
     ModelFolderError
-        If there are no finite probabilities for all classes.
+        If there are not finite probabilities for all classes.
     Exception
-        Whatever else is raised by a network or a tokenizer that cannot be used.
+        Any other exception of an unusable network or tokenizer.
     """
     sampled: Any = classifier.predict_proba
     with warnings.catch_warnings(), no_progress_bars():

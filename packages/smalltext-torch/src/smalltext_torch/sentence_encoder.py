@@ -1,9 +1,9 @@
-"""Encoding of texts with a frozen sentence transformer, so that a vector depends only on its own text.
+"""Encoding of texts with a frozen sentence transformer, such that each vector depends only on its own text.
 
-In float32 on a CPU nothing is padded: a BERT reads several texts as one sequence, and other networks read texts of
-equal length. Elsewhere a vector depends on the texts beside it by rounding errors.
+In float32 on a CPU there is no padding: a BERT reads several texts as one packed sequence, and other networks read
+texts of equal length. On other devices, vectors depend on the other texts of the batch up to rounding errors.
 
-transformers is imported where it is used: packages that train other networks do not need it.
+transformers is imported lazily: packages that train other networks do not need it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class SentenceEncoder:
     Parameters
     ----------
     body : SentenceTransformer
-        It is moved to the device, in evaluation mode, and its weights get no gradients.
+        It is moved to the device, put into evaluation mode, and its weights are frozen.
     precision : Precision
         The precision and the device to compute in.
 
@@ -41,11 +41,11 @@ class SentenceEncoder:
     body : SentenceTransformer
     tokenizer : SentenceTokenizer
     prompt_length : int or None
-        How many tokens at the beginning of each text are left out of the pooling, if any.
+        The number of tokens at the beginning of each text that are excluded from pooling, if any.
     dimensions : int
         The length of a vector.
     packed : PackedTransformer or None
-        What encodes texts without padding, where the network allows it.
+        The encoder without padding, if the network supports it.
     """
 
     def __init__(self, body: SentenceTransformer, precision: Precision) -> None:
@@ -80,9 +80,9 @@ class SentenceEncoder:
     def _batches(self, lengths: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
         """Divide texts into batches by their numbers of tokens.
 
-        Without padding, the texts of a batch are packed, or equally long. A small matrix product adds in another
-        order than a large one, and the size from which on depends on the number of threads: small batches are
-        filled up with texts that they hold.
+        Without padding, the texts of a batch are packed, or have equal lengths. Small batches are filled up with
+        repeated texts, since a small matrix product adds in another order than a large one, depending on the
+        number of threads.
         """
         budget, threads = token_budget(self._precision.device), torch.get_num_threads()
         if not self._unpadded:
@@ -101,12 +101,12 @@ class SentenceEncoder:
 class PackedTransformer:
     """A sentence transformer whose BERT reads several texts as one packed sequence, without padding.
 
-    Each text attends only to itself.
+    The tokens of a text attend only to that text.
 
     Parameters
     ----------
     body : SentenceTransformer
-        It begins with a BERT. Its weights are shared, and it is not changed.
+        A sentence transformer that starts with a BERT. It is not changed; its weights are shared.
     """
 
     def __init__(self, body: Any) -> None:
@@ -134,9 +134,9 @@ class PackedTransformer:
         Parameters
         ----------
         tokens : Ragged
-            The token ids of the texts, with those at the beginning and the end.
+            The token ids of the texts, including special tokens.
         features : mapping of str to Any
-            What the modules after the BERT are given besides its hidden states, such as the length of a prompt.
+            Further inputs of the modules after the BERT, such as the length of a prompt.
         """
         lengths = tokens.lengths.tolist()
         found = self._network(
@@ -157,7 +157,7 @@ class PackedTransformer:
 
 
 _PACKED = "smalltext_packed"
-"""The name under which transformers knows this attention."""
+"""The name under which this attention is registered with transformers."""
 
 
 def _attend_within_texts(

@@ -1,11 +1,11 @@
-"""Sentence transformers from untrusted folders: checking, loading and downloading them.
+"""Sentence transformers from untrusted folders: checking, loading and downloading.
 
-Everything in a folder that decides what is imported, called or opened is compared with the allowlists of
-`smalltext_torch.untrusted_json`. What passes is written to a new folder, with the weights as safetensors, and
-sentence-transformers loads that folder alone.
+Everything in a folder that determines what is imported, called or opened is compared with the allowlists of
+`smalltext_torch.untrusted_json`. The allowed parts are written to a new folder, with the weights as safetensors,
+and sentence-transformers loads only that folder.
 
-sentence-transformers, transformers and huggingface_hub are imported where they are used: packages that train other
-networks do not need them.
+sentence-transformers, transformers and huggingface_hub are imported lazily: packages that train other networks do
+not need them.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ UNREADABLE = (
     *(AttributeError, EOFError, ImportError, LookupError, OSError, RuntimeError, SafetensorError, TypeError),
     *(UnpicklingError, ValueError),
 )
-"""The exceptions that the libraries raise for damaged folders and those of another kind."""
+"""The exceptions that the libraries raise for damaged folders and for other kinds of folders."""
 
 ALLOWED = "the folder of a sentence transformer, or the name of one on the Hugging Face hub"
 """The accepted kinds of pretrained models, for error messages."""
@@ -82,7 +82,7 @@ def load_pretrained(argument: str, source: str, find: Callable[[], Path], **opti
     Parameters
     ----------
     argument, source : str
-        The argument of the caller that names the model, and its value.
+        The name of the caller's argument for the model, and its value.
     find : callable
         Returns the folder of the model.
     **options
@@ -91,8 +91,8 @@ def load_pretrained(argument: str, source: str, find: Callable[[], Path], **opti
     Raises
     ------
     InvalidInputError
-        If there is no such model, or it does not begin with a transformer. PretrainedFolderError, one of its kind,
-        if the folder is damaged or holds what is not allowed.
+        If the model does not exist or does not begin with a transformer; its subclass PretrainedFolderError, if
+        the folder is damaged or contains anything that is not allowed.
     """
     import transformers
 
@@ -120,7 +120,7 @@ def load_saved(folder: Path, **options: Any) -> SentenceTransformer:
     Raises
     ------
     ModelFolderError
-        If anything in the folder is not allowed, or does not fit the weights.
+        If anything in the folder is not allowed, or does not match the weights.
     """
     import transformers
 
@@ -162,9 +162,10 @@ def downloaded(source: str, **options: Any) -> Path:
     Parameters
     ----------
     source : str
-        The name of the model. One without an organization is short for one of sentence-transformers.
+        The name of the model; without an organization, that of a model of sentence-transformers.
     **options
-        Further arguments of ``snapshot_download``. By default models are kept where sentence-transformers does.
+        Further arguments of ``snapshot_download``; by default models are stored in the cache that
+        sentence-transformers uses.
     """
     if options.get("cache_dir") is None:
         options["cache_dir"] = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
@@ -201,15 +202,15 @@ def prompt_length(body: SentenceTransformer, prompt: str) -> int | None:
 
 
 def model_files(folder: Path) -> dict[str, bytes | Path]:
-    """Return the files that a sentence transformer consists of, by their paths inside its folder.
+    """Return the files of a sentence transformer, by their paths inside its folder.
 
-    Settings are returned as JSON without the keys that no library gets to see, such as where the model was found;
-    of other files the path is returned.
+    Settings are returned as JSON, without the keys that are hidden from the libraries, such as the origin of the
+    model; for other files the path is returned.
 
     Raises
     ------
     ModelFolderError
-        If the modules, or an index of weights, name anything that is not allowed, or a file cannot be read.
+        If the modules or an index of weights contain anything that is not allowed, or a file cannot be read.
     """
     files: dict[str, bytes | Path] = {}
     modules: list[dict[str, Any]] = [{"path": "", "type": next(iter(MODULE_TYPES))}]
@@ -249,8 +250,8 @@ def copy_checked(folder: Path, target: Path, library: Any, *, saved: bool) -> tu
     library : module
         transformers, whose configuration classes define further keys.
     saved : bool
-        Whether a classifier saved the folder. Then every key has to be on the lists, and the weights are
-        safetensors; in pretrained models unknown keys that decide nothing are left out, and one without
+        Whether a classifier saved the folder. If so, every key has to be in the allowlists, and the weights must
+        be safetensors. In pretrained models, unknown harmless keys are left out, and a folder without
         modules.json is a plain transformer.
 
     Returns

@@ -1,4 +1,4 @@
-"""The training set: validation of it, the held-out part, and truncation of long texts for training."""
+"""The training set: validation, the split into training and held-out texts, and truncation of long texts."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ AUTO_SIZE, MIN_HELD_OUT = 0.1, 20
 """The share and the minimum number of held-out texts with the size "auto"."""
 
 TRAINING_TOKENS = 160_000
-"""The maximum number of tokens that fine-tuning on a few texts reads over all epochs; see decision 51."""
+"""The maximum number of tokens for fine-tuning on a few texts, over all epochs; see decision 51."""
 
 MIN_TRAINING_LENGTH = 128
-"""The minimum length, in tokens, to which this truncates texts."""
+"""The minimum length, in tokens, to which texts are truncated."""
 
 FEW_TEXTS = 200
-"""Larger training sets are not truncated: the cost in accuracy was not measured there."""
+"""The texts of larger training sets are not truncated, since the cost in accuracy was not measured."""
 
 LOGGER = logging.getLogger("smalltext")
 
@@ -71,7 +71,7 @@ def check_fit_data(
     validation_set: Dataset[Any] | None,
     weights: ArrayLike | None,
 ) -> tuple[Dataset[Any], Dataset[Any] | None, NDArray[np.float64] | None]:
-    """Check the datasets and weights given to `fit`, and drop texts of weight zero."""
+    """Check the datasets and weights passed to `fit`, and drop texts of weight zero."""
     classes: Any = {"num_classes": classifier.num_classes, "multi_label": classifier.multi_label}
     if validation_set is not None and not isinstance(validation_set, Dataset):
         raise InvalidInputError(
@@ -103,7 +103,7 @@ def check_validation_set_size(size: object) -> ValidationSetSize:
 def split_rows(y: Labels, size: ValidationSetSize, order: np.random.Generator) -> tuple[RowNumbers, RowNumbers]:
     """Split texts into a training set and a held-out set, stratified by class.
 
-    Every class has its share of the held-out set, with at least one text in either set where there are enough. The
+    Every class has its share of the held-out set, with at least one text in each set if it has enough texts. The
     only text of a class (or label) goes to the training set. The held-out set has ``size * n`` texts, rounded, but
     at least one unless the size is 0; it is smaller, or empty, only if too many classes have a single text.
 
@@ -114,7 +114,8 @@ def split_rows(y: Labels, size: ValidationSetSize, order: np.random.Generator) -
         2011, https://doi.org/10.1007/978-3-642-23808-6_10).
     size : float or "auto"
         The share of texts in the held-out set, from 0 to below 1. "auto" is `AUTO_SIZE`, or 0 (which is logged) if
-        there would be fewer than `MIN_HELD_OUT` held-out texts, or (single-label) none of a class.
+        there would be fewer than `MIN_HELD_OUT` held-out texts or, in single-label problems, a class would be
+        missing.
     order : numpy.random.Generator
         The same state gives the same rows.
 
@@ -161,9 +162,9 @@ def _by_class(y: NDArray[np.integer[Any]], wanted: int, order: np.random.Generat
 
 
 def _apportion(counts: Counts, wanted: int, order: np.random.Generator) -> Counts:
-    """Allocate held-out places to classes by largest remainder; each class gets one, and keeps a text to train on.
+    """Allocate held-out texts to classes by largest remainder; each class gets one, and keeps one for training.
 
-    Only if all that still leaves too few does a class of several texts give its last one.
+    The last training text of a class with several texts is taken only if there are still too few.
     """
     most: Counts = np.where(counts > 1, counts - 1, 0)
     if most.sum() < wanted:
@@ -181,7 +182,7 @@ def _apportion(counts: Counts, wanted: int, order: np.random.Generator) -> Count
 
 
 def _grow(seats: Counts, most: Counts, missing: int, need: NDArray[np.float64]) -> Counts:
-    """Add a place to up to `missing` classes below their maximum, in order of need."""
+    """Add one text to up to `missing` classes below their maximum, in order of need."""
     below = np.flatnonzero(seats < most)
     fed = below[np.argsort(-need[below], kind="stable")][:missing]
     grown: Counts = seats.copy()
@@ -190,7 +191,7 @@ def _grow(seats: Counts, most: Counts, missing: int, need: NDArray[np.float64]) 
 
 
 def _by_label(y: csr_matrix, wanted: int, order: np.random.Generator) -> NDArray[np.bool_]:
-    """Choose texts label by label, the rarest first, since rare labels leave the least choice."""
+    """Choose texts label by label, beginning with the rarest, which leaves the least choice."""
     y = _with_label_for_none(y)
     by_label = y.tocsc()
     counts = np.diff(by_label.indptr)
@@ -223,7 +224,7 @@ def _occurrences(y: csr_matrix, rows: RowNumbers) -> NDArray[np.float64]:
 def _kept_for_training(
     y: csr_matrix, by_label: Any, counts: NDArray[np.integer[Any]], wanted: int, order: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Reserve a text per label for training, rare labels first, as far as the requested size permits."""
+    """Reserve one text per label for training, rare labels first, as far as the requested size permits."""
     kept = np.zeros(y.shape[0], dtype=np.bool_)
     covered = counts == 0
     for label in np.argsort(counts, kind="stable"):
@@ -243,7 +244,7 @@ def _filled_up(
     lacking: NDArray[np.float64],
     order: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Choose further texts up to the requested number, several at a time, those whose labels lack most first."""
+    """Choose further texts up to the requested number, several at a time, for the most lacking labels first."""
     while (missing := wanted - int(chosen.sum())) > 0:
         candidates = order.permutation(np.flatnonzero(~chosen & ~kept))
         fit = (y[candidates] @ lacking) / np.diff(y.indptr)[candidates]
@@ -259,14 +260,14 @@ def _of_label(by_label: Any, label: int) -> RowNumbers:
 
 
 def training_length(lengths: Lengths, passes: float, longest: int) -> int:
-    """Return the maximum length of texts in training, so that it reads at most `TRAINING_TOKENS` tokens.
+    """Return the maximum length of texts for which training reads at most `TRAINING_TOKENS` tokens.
 
     Parameters
     ----------
     lengths : ndarray of int64, shape (n,)
         The number of tokens of each text.
     passes : float
-        How often training reads a text: the sum over all texts.
+        The total number of texts that training reads, including repetitions.
     longest : int
         The maximum length in inference, which is never exceeded.
 

@@ -60,7 +60,7 @@ from smalltext_torch.progress import (
 from smalltext_torch.split import Examples, ValidationSetSize, split_rows
 
 LOSS_CHECK_INTERVAL = 16
-"""The number of batches between checks of the loss; checking every batch would keep an accelerator waiting."""
+"""The number of batches between checks of the loss; checking every batch would stall an accelerator."""
 
 
 class Trainable(ConfiguresOptimization, Protocol[E]):
@@ -115,8 +115,8 @@ def fit(
 ) -> TorchState[E]:
     """Train a network on checked data, from a `previous` state if there is one (warm start).
 
-    The classifier is not changed. Without a validation set, a part of the training set is held out. Several
-    processes that train together pass identical random streams, their number and their trainer.
+    The classifier is not changed. Without a validation set, a part of the training set is held out. In
+    data-parallel training, the processes pass identical random streams, their number and their trainer.
     """
     randomness = randomness or Randomness(classifier.seed, resolve_device(classifier.device))
     device, batch_size = randomness.device, classifier.mini_batch_size * processes
@@ -203,14 +203,14 @@ class Trainer(Generic[E]):
         self._start = time.perf_counter()
 
     def fit_loop(self, examples: Examples, held_out: Examples | None) -> list[HistoryRecord]:
-        """Train until the epochs are over or early stopping ends it, and return the history of validations.
+        """Train for all epochs or until early stopping, and return the history of validations.
 
         The network then has the selected weights; without a held-out set, the last ones.
 
         Raises
         ------
         DivergedError
-            If the loss or the weights are no longer finite numbers.
+            If the loss or the weights are no longer finite.
         """
         batches, times = max(self.validated_after), self.classifier.validations_per_epoch
         if times > batches:
@@ -253,8 +253,7 @@ class Trainer(Generic[E]):
     def train_step(self, examples: Examples, rows: RowNumbers, metrics: RunningMetrics) -> float:
         """Train on one batch, and return the learning rate that was used.
 
-        A batch that takes too much memory at once is passed through the network in parts, whose gradients add up
-        to that of the batch (gradient accumulation).
+        A batch that would take too much memory is passed through the network in parts (gradient accumulation).
         """
         self.step += 1
         with self.randomness.network.as_global():
@@ -263,13 +262,13 @@ class Trainer(Generic[E]):
             return self.update()
 
     def parts(self, examples: Examples, rows: RowNumbers) -> Iterator[RowNumbers]:
-        """Divide a batch into parts that take no more memory than is meant for one."""
+        """Divide a batch into parts within the memory limit of a forward and backward pass."""
         budget = training_budget(self.precision.device, self.classifier.training_tokens)
         batches = prediction_batches(examples.texts.lengths[rows], budget, self.precision.widths)
         return (rows[part] for part in batches)
 
     def backward(self, examples: Examples, rows: RowNumbers, count: float, metrics: RunningMetrics) -> None:
-        """Add the gradient of a part of a batch of `count` texts, and what is measured of these texts."""
+        """Add the gradient and the metrics of a part of a batch of `count` texts."""
         device, widths = self.precision.device, self.precision.widths
         batch = make_batch(examples.texts, rows, device, self.padding, widths)
         targets, weights = self.loss.targets(examples.y[rows], device), examples.weights_of(rows, device)
@@ -294,7 +293,8 @@ class Trainer(Generic[E]):
         self._scaler.step(self.optimizer)
         self._scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        # A lower scale means that gradients overflowed and the optimizer skipped the step; so does the scheduler.
+        # A lower scale means that gradients overflowed and the optimizer skipped the step; the scheduler skips it,
+        # too.
         stepped = self._scaler.get_scale() >= scale
         if stepped and self.scheduler is not None and not isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step()
@@ -303,7 +303,7 @@ class Trainer(Generic[E]):
     def validation_step(
         self, epoch: int, metrics: RunningMetrics, learning_rate: float, held_out: Examples | None
     ) -> bool:
-        """Measure, select the model, log and call back; return whether early stopping ends training."""
+        """Validate, select the model, log and call the callbacks; return whether early stopping ends training."""
         train_loss, train_acc = metrics.means(f"The training loss in epoch {epoch}", self.total)
         val_loss = val_acc = None
         if held_out is not None:
@@ -340,7 +340,7 @@ class Trainer(Generic[E]):
         return sums.cpu()
 
     def decide(self, record: HistoryRecord, *, selects: bool) -> tuple[HistoryRecord, bool]:
-        """Select the model, log and call back; return the record, and whether early stopping ends training."""
+        """Select the model, log and call the callbacks; return the record and whether training stops early."""
         values = {name: record[name] for name in early_stopping.MEASURED}  # type: ignore[literal-required]
         if selects:
             number = sum(earlier["epoch"] == record["epoch"] for earlier in self.history)
@@ -356,7 +356,7 @@ class Trainer(Generic[E]):
         return record, bool(self.stopping.check_early_stop(record["epoch"], values))
 
     def calibrated_loss(self, examples: Examples, held_out: Examples | None) -> Loss:
-        """Return the loss with the calibration and the thresholds that the classifier wants."""
+        """Return the loss with the calibration and the thresholds that the classifier requests."""
         classifier, loss = self.classifier, self.loss
         calibrates = classifier.calibration == "auto"
         chooses = classifier.multi_label and classifier.multi_label_threshold == "auto"
@@ -380,7 +380,7 @@ def _examples(
     validation_set: Dataset[Any] | None,
     randomness: Randomness,
 ) -> tuple[Examples, Examples | None, Loss]:
-    """Return the texts to train on, those that are held out, and the loss with the class weights of the former."""
+    """Return the training texts, the held-out texts, and the loss with the class weights of the training texts."""
     texts, y = classifier.encode(encoder, train_set), train_set.y
     if validation_set is None:
         rows, set_aside = split_rows(y, classifier.validation_set_size, randomness.split)

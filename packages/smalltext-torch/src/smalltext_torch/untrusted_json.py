@@ -1,4 +1,4 @@
-"""JSON files of untrusted model folders: reading them within limits, and the keys that are allowed."""
+"""JSON files of untrusted model folders: size limits and allowed keys."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGEST = 64 * 2**20
 """The maximum size of a settings file, in bytes."""
 
 LARGEST_INTEGER = 2**31 - 1
-"""No size, count or token id of a model is larger."""
+"""The maximum value of any size, count or token id of a model."""
 
 
 def refuse(path: Path, key: str, problem: str, allowed: str = "") -> NoReturn:
@@ -63,7 +63,7 @@ def read_object(path: Path, *, unique: bool = False) -> dict[str, Any]:
 
 
 def checked_object(path: Path, content: Mapping[str, Any], types: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an object all of whose keys are allowed and hold values of the allowed types.
+    """Return an object after checking that its keys and the types of its values are allowed.
 
     `types` maps keys to a type, a tuple of types, or a frozenset of values. None stands for null; integers are
     limited to 31 bits, and a boolean is not an integer.
@@ -71,7 +71,7 @@ def checked_object(path: Path, content: Mapping[str, Any], types: Mapping[str, A
     Raises
     ------
     ModelFolderError
-        If a key is not allowed, or holds something else.
+        If a key or the type of its value is not allowed.
     """
     for key, value in content.items():
         if key not in types:
@@ -136,7 +136,7 @@ BASE_CONFIG = words(
     tokenizer_class top_k top_p torch_dtype torchscript typical_p unk_token_id use_bfloat16 use_cache
     """
 )
-"""Keys of config.json that any type of model may have; further ones are the parameters of its configuration."""
+"""Keys of config.json for all types of models; the parameters of the configuration class are allowed as well."""
 
 BASE_TOKENIZER = words(
     """
@@ -153,7 +153,7 @@ BASE_TOKENIZER = words(
     word_tokenizer_type
     """
 )
-"""Keys of tokenizer_config.json that any class of tokenizers may have."""
+"""Keys of tokenizer_config.json for all classes of tokenizers."""
 
 NOT_HANDED_ON = words(
     """
@@ -161,7 +161,7 @@ NOT_HANDED_ON = words(
     response_template special_tokens_map_file tokenizer_file transformers_version
     """
 )
-"""Keys that occur in many folders and are of no use here: whatever they hold, no library gets to see it."""
+"""Keys that occur in many folders and are not needed; they are removed before any library reads the file."""
 
 SPECIAL_TOKENS = words(
     """
@@ -179,14 +179,14 @@ TOKENIZER_FILES = words(
     vocab.json vocab.txt word_pronunciation.json word_shape.json
     """
 )
-"""The files that tokenizers are made of: text, JSON and SentencePiece models, none of which is a pickle."""
+"""The files of tokenizers: text, JSON and SentencePiece models, none of which is a pickle."""
 
 DTYPES = frozenset(
     name for kind in ("float32", "float16", "bfloat16", "float64", "auto") for name in (kind, f"torch.{kind}")
 )
 
 ATTENTION = frozenset({"eager", "sdpa"})
-"""The implementations that are part of transformers; others are packages or kernels that would be imported."""
+"""The implementations that are part of transformers; others would import packages or kernels."""
 
 TOKENIZERS = words(
     """
@@ -199,7 +199,7 @@ TOKENIZERS = words(
     Tapas Udop XGLM XLM XLMRoberta XLNet
     """
 )
-"""Classes of tokenizers of texts, without their ending: Tokenizer or TokenizerFast."""
+"""Classes of text tokenizers, without their suffix Tokenizer or TokenizerFast."""
 
 GENERAL_TOKENIZERS = frozenset({"PreTrainedTokenizerFast", "TokenizersBackend"})
 
@@ -277,7 +277,7 @@ TRANSFORMER_ARGUMENTS: Mapping[str, Any] = {
     **dict.fromkeys(("padding_side", "truncation_side"), frozenset({"left", "right"})),
     "trust_remote_code": frozenset({False}),
 }
-"""What the `LIBRARY_ARGUMENTS` of a pretrained model may hold."""
+"""The allowed `LIBRARY_ARGUMENTS` of a pretrained model."""
 
 SENTENCE_SETTINGS: Mapping[str, Any] = {
     "__version__": dict,
@@ -292,7 +292,7 @@ IGNORED_SENTENCE_SETTINGS = words("requirements truncate_dim")
 
 
 def is_tokenizer(name: object) -> bool:
-    """Return whether a class of tokenizers is on the list."""
+    """Return whether a class of tokenizers is in the allowlist."""
     if not isinstance(name, str):
         return False
     return name in GENERAL_TOKENIZERS or name.removesuffix("Fast").removesuffix("Tokenizer") in (
@@ -301,5 +301,5 @@ def is_tokenizer(name: object) -> bool:
 
 
 def is_suspicious(key: str) -> bool:
-    """Return whether the name of an unknown key suggests that it decides what is imported, called or opened."""
+    """Return whether the name of an unknown key suggests that it determines what is imported, called or opened."""
     return not _SUSPICIOUS.isdisjoint(key.lower().split("_"))
