@@ -1,9 +1,9 @@
-"""Fit any scikit-learn estimator as a classifier with probabilities, one for each class in multi-label problems.
+"""Fit any scikit-learn estimator as a classifier with probabilities, one per class in multi-label problems.
 
-An estimator is cloned, seeded, calibrated if it has no `predict_proba`, given weights only if it takes them, and
-given dense features only if it rejects sparse ones. The default estimator, logistic regression, holds about ten
-numbers for each class and feature while it is fitted; for thousands of classes that is tens of gigabytes, so each
-class is then represented by the mean of its texts, which is as sparse as they are.
+An estimator is cloned, seeded, and calibrated if it has no `predict_proba`. Weights are passed only if it supports
+them, and dense features only if it rejects sparse ones. Fitting the default estimator, logistic regression, needs
+about ten numbers per class and feature; for thousands of classes, that is tens of gigabytes, so each class is then
+represented by the mean of its texts, which is as sparse as they are.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import shown
 
 FittedModel: TypeAlias = "Any | list[Any]"
-"""A fitted estimator; in multi-label problems a list with one for each class, or the constant 0.0 or 1.0."""
+"""A fitted estimator; in multi-label problems, a list with one estimator or constant (0.0 or 1.0) per class."""
 
 Weights: TypeAlias = "NDArray[np.float64] | None"
 DENSE_LIMIT = 2 * 1024**3
-"""The maximum size in bytes of the features of a training set for an estimator without sparse input."""
+"""The maximum size in bytes of the features of a training set for estimators that need dense features."""
 
 MANY_CLASSES = 1000
-"""From this number of classes on, the memory that logistic regression needs is estimated."""
+"""The minimum number of classes for which the memory of logistic regression is estimated."""
 
 MEMORY_LIMIT = 7 * 2**29
 """The maximum number of bytes for fitting the default estimator on many classes."""
 
 _LEAST = 1e-6
-"""The smallest probability that has a logit."""
+"""The lower bound of probabilities that are converted to logits."""
 
 _BLOCK = 2**26
-"""The size in bytes of the blocks of features that are made dense for prediction."""
+"""The size in bytes of the blocks of features that are converted to dense arrays for prediction."""
 _COPIES_OF_COEFFICIENTS = 10
 _COPIES_OF_SCORES = 4
 _SCALES = np.geomspace(0.25, 256.0, 41)
@@ -54,7 +54,7 @@ _NEAR = 0.02
 
 @dataclass(frozen=True)
 class Training:
-    """What an estimator is trained with, except for the features."""
+    """The training data of an estimator, without the features."""
 
     estimator: Any
     """A seeded template, which is not fitted itself."""
@@ -66,7 +66,7 @@ class Training:
     """The weight of each class, shape (num_classes,); None if all are equal."""
 
     def __getitem__(self, rows: NDArray[Any]) -> Training:
-        """Return the same for some of the texts."""
+        """Return the training data of some of the texts."""
         return replace(self, y=self.y[rows], weights=None if self.weights is None else self.weights[rows])
 
     def fit(self, x: Any) -> FittedModel:
@@ -101,7 +101,7 @@ def combined_weights(weights: Weights, class_weights: Weights, y: NDArray[Any]) 
 
 
 def class_probabilities(model: FittedModel, x: Any, num_classes: int) -> NDArray[np.float64]:
-    """Return the probabilities of a fitted model, shape (n, num_classes); classes without a text have zeros."""
+    """Return the probabilities of a fitted model, shape (n, num_classes); those of classes without texts are 0."""
     proba = np.zeros((x.shape[0], num_classes))
     if isinstance(model, list):
         for k, estimator in enumerate(model):
@@ -114,8 +114,8 @@ def class_probabilities(model: FittedModel, x: Any, num_classes: int) -> NDArray
 def class_logits(model: FittedModel, x: Any, num_classes: int) -> NDArray[np.float64]:
     """Return the logits of a fitted model, shape (n, num_classes): log-probabilities, or log-odds if multi-label.
 
-    They are finite, since no calibration changes a probability of 0 or 1, except for classes without a text (and,
-    if multi-label, those of all texts).
+    They are finite, since calibration cannot change a probability of 0 or 1, except for classes without texts and,
+    if multi-label, classes that apply to all texts.
     """
     proba = class_probabilities(model, x, num_classes)
     if isinstance(model, list):
@@ -129,7 +129,7 @@ def class_logits(model: FittedModel, x: Any, num_classes: int) -> NDArray[np.flo
 
 
 def check_estimator(model: object) -> None:
-    """Raise InvalidInputError unless `model` can become a classifier with probabilities."""
+    """Raise InvalidInputError unless `model` can be used as a classifier with probabilities."""
     allowed = "a scikit-learn classifier with fit and predict_proba (or decision_function, to be calibrated)"
     if isinstance(model, type):
         raise InvalidInputError("model", f"the class {model.__name__}", allowed, f"Give {model.__name__}().")
@@ -145,10 +145,10 @@ def check_estimator(model: object) -> None:
 
 
 def default_estimator() -> LogisticRegression:
-    """Return a logistic regression for TF-IDF, whose vectors of length 1 need less regularisation than ``C=1``.
+    """Return a logistic regression for TF-IDF, whose vectors of unit length need less regularisation than ``C=1``.
 
     With many more features than texts, Newton's method with conjugate gradients converges in a fifth of the time
-    of L-BFGS; the decision record on default regularisation has the figures.
+    of L-BFGS; see the decision record on default regularisation.
     """
     return LogisticRegression(C=30.0, solver="newton-cg", max_iter=1000)
 
@@ -165,8 +165,8 @@ def seeded_clone(estimator: Any, rng: np.random.Generator) -> Any:
 def fit_estimator(estimator: Any, x: Any, y: NDArray[Any], weights: NDArray[np.float64] | None) -> Any:
     """Return a fitted clone of a seeded estimator, calibrated if it has no `predict_proba`.
 
-    UnsupportedError is raised for weights that the estimator does not take, InvalidInputError if it needs
-    calibration and a class has one text only, or dense features of more than `DENSE_LIMIT` bytes.
+    UnsupportedError is raised for weights that the estimator does not support; InvalidInputError if it needs
+    calibration and a class has only one text, or dense features of more than `DENSE_LIMIT` bytes.
     """
     if weights is not None and not takes_weights(estimator):
         raise UnsupportedError(
@@ -258,8 +258,8 @@ def fit_class_means(
 ) -> LogisticRegression:
     """Fit a softmax over the similarity of a text to the mean of each class, as a `LogisticRegression`, in place.
 
-    Similarities are multiplied by the scale under which texts that are left out of the mean of their class, one
-    at a time, are most probable, so that the probabilities are calibrated.
+    Similarities are multiplied by the scale that minimizes the leave-one-out loss, so that the probabilities are
+    calibrated.
     """
     warnings.warn(
         f"{len(np.unique(y)):,} classes and {x.shape[1]:,} features are too many for logistic regression to fit "

@@ -51,7 +51,7 @@ class Classes:
     """The labels of a problem in the order of their class numbers; decodes predictions."""
 
     labels: NDArray[Any]
-    """Sorted, shape (classes,); in multi-label problems the column numbers."""
+    """Sorted, shape (classes,); in multi-label problems, the column numbers."""
     multi_label: bool
     sparse: bool = False
     """Whether multi-label predictions are sparse, as `y` was."""
@@ -63,7 +63,7 @@ class Classes:
 
     @property
     def names(self) -> list[str] | None:
-        """The class names; None for labels that are no valid names, and for indicator matrices."""
+        """The class names; None for labels that are not valid names, and for indicator matrices."""
         if self.multi_label:
             return None
         try:
@@ -73,10 +73,10 @@ class Classes:
         return names if len(set(names)) == len(names) else None
 
     def weights(self, by_label: Mapping[Any, float]) -> dict[str, float] | dict[int, float]:
-        """Convert class weights by label to weights by name, or by class number where classes have no names.
+        """Convert class weights by label to weights by name, or by class number if classes have no names.
 
-        A label that does not occur in `y` is ignored if all labels that occur have a weight (a cross-validation
-        fold may lack a class); otherwise it is an error.
+        A label that does not occur in `y` is ignored if all labels in `y` have a weight (a cross-validation fold
+        may lack a class); otherwise it is an error.
         """
         number_of = {label: number for number, label in enumerate(self.labels.tolist())}
         unknown = [label for label in by_label if label not in number_of]
@@ -88,7 +88,7 @@ class Classes:
         return numbers if names is None else {names[number]: weight for number, weight in numbers.items()}
 
     def decode(self, numbers: Labels) -> Any:
-        """Convert predicted class numbers to labels of the kind that `y` had."""
+        """Convert predicted class numbers to labels of the same type as in `y`."""
         if not is_multi_label(numbers):
             return self.labels[numbers]
         indicators = numbers.astype(self.dtype)
@@ -96,9 +96,9 @@ class Classes:
 
 
 def read_targets(y: Any) -> tuple[Classes, Labels]:
-    """Convert `y`, labels that can be sorted or a multi-label indicator matrix, to its classes and class numbers.
+    """Convert `y`, sortable labels or a multi-label indicator matrix, to its classes and class numbers.
 
-    InvalidInputError is raised for missing labels, labels of several types, and targets of a regression.
+    InvalidInputError is raised for missing labels, labels of several types, and regression targets.
     """
     labels = y if issparse(y) else _as_array(y)
     if labels.ndim == 2 and (issparse(labels) or labels.shape[1] != 1):
@@ -117,7 +117,7 @@ def read_targets(y: Any) -> tuple[Classes, Labels]:
 
 
 def check_several_classes(classes: Classes, numbers: Labels, weights: NDArray[np.float64] | None) -> None:
-    """Raise InvalidInputError for single-label targets of one class (among the texts with a positive weight)."""
+    """Raise InvalidInputError for single-label targets with only one class among texts of positive weight."""
     if numbers.shape[0] == 0:
         raise InvalidInputError("y", "no labels: 0 samples", _LABELS)
     if classes.multi_label:
@@ -171,7 +171,7 @@ def _refuse_missing(labels: Any) -> None:
     for row, label in enumerate(labels):
         try:
             missing = label is None or bool(label != label)
-        except TypeError:  # pandas.NA does not say whether it equals itself.
+        except TypeError:  # Comparing pandas.NA with itself gives NA, not a bool.
             missing = True
         if missing:
             advice = "Leave texts without a label out of X and y."

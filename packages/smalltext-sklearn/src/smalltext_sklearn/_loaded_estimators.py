@@ -1,8 +1,8 @@
 """Check the attributes of loaded estimators before any of their code runs.
 
-Compiled code of scikit-learn and scipy follows the indices of sparse matrices, trees and neighbours unchecked: one
-out of range crashes the interpreter. Every loaded object is visited, and the indices that such code follows are
-checked. Array shapes that do not match are left to numpy, which rejects them when `_saving` runs a prediction.
+Compiled code of scikit-learn and scipy does not check the indices of sparse matrices, trees and neighbours: an
+index out of range crashes the interpreter. Therefore the indices of all loaded objects are checked here. Array
+shapes that do not match are left to numpy, which rejects them when `_saving` runs a prediction.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _LEAF = -1
 
 
 def check_loaded(content: object, trusted: frozenset[str]) -> None:
-    """Check every object that was loaded, at any depth, except for those of `trusted` types.
+    """Check every loaded object, at any depth, except for those of `trusted` types.
 
-    ModelFolderError is raised for objects that would crash, or never return, once they are used;
-    UntrustedModelError for token patterns that may take exponential time and are not in `trusted`.
+    ModelFolderError is raised for objects whose use would crash or never end; UntrustedModelError for token
+    patterns that may take exponential time and are not in `trusted`.
     """
     for value in _everything(content):
         if issparse(value):
@@ -95,7 +95,7 @@ def _check_sparse(matrix: Any) -> None:
             pointers = matrix.indptr
             sound = sound and all(part.ndim == 1 for part in (matrix.data, matrix.indices, pointers))
             matrix.check_format(full_check=True)
-            # scipy looks at differences, which overflow: from 2**31 - 1 to -2 is one step up.
+            # scipy checks differences, which overflow: that from 2**31 - 1 to -2 is positive.
             sound = sound and pointers[0] == 0 and bool((pointers[1:] >= pointers[:-1]).all())
         else:
             offsets, size = matrix.offsets, min(matrix.shape)
@@ -108,7 +108,7 @@ def _check_sparse(matrix: Any) -> None:
 
 
 def _check_array(array: np.ndarray[Any, Any]) -> None:
-    """Reject arrays of zero-size elements, of which a tiny file can hold any number."""
+    """Reject arrays of zero-size elements, since a tiny file can contain any number of them."""
     _require(array.dtype.itemsize > 0 or array.size == 0, array, f"it has {array.size} elements of no size")
 
 
@@ -159,7 +159,7 @@ def _limit_jobs(estimator: Any) -> None:
 def _check_coefficients(estimator: Any) -> None:
     """Check the coefficients of a linear model, which are multiplied by a sparse matrix.
 
-    For two classes they are one row or, in ridge classifiers, one dimension.
+    For two classes, they have one row or, in ridge classifiers, one dimension.
     """
     coefficients, classes = estimator.coef_, len(estimator.classes_)
     numbers = coefficients.data if issparse(coefficients) else coefficients
@@ -212,7 +212,7 @@ def _check_word_char_vectorizer(vectorizer: Any) -> None:
 
 
 def _check_tree(tree: Any) -> None:
-    """Check a decision tree, whose compiled code follows the children and the features of its nodes."""
+    """Check a decision tree, whose compiled code uses the children and the features of nodes as indices."""
     if "tree_" not in vars(tree):
         return
     nodes = tree.tree_
@@ -270,7 +270,7 @@ def _check_boosting(boosting: Any) -> None:
 
 
 def _check_neighbors(model: Any) -> None:
-    """Check nearest neighbours, whose compiled code follows a sparse matrix and the class of each row."""
+    """Check nearest neighbours, whose compiled code uses a sparse matrix and the class of each row as indices."""
     given = {model.metric, vars(model).get("effective_metric_", "euclidean")}
     unknown = {metric for metric in given - _METRICS if not _is_function(metric)}
     _require(not unknown, model, f"its metric is not one of {', '.join(sorted(_METRICS))}")
@@ -283,7 +283,7 @@ def _check_neighbors(model: Any) -> None:
     numbers = rows.data if issparse(rows) else rows
     _require(_is_array(numbers, "iuf") and rows.ndim == 2, model, "it holds no features")
     _require(np.isfinite(numbers).all(), model, "it holds NaN or infinity")
-    # A tree can be there only if the user trusts its type.
+    # There can be a tree only if the user trusts its type.
     _require((model._fit_method == "brute") == (model._tree is None), model, "it holds a tree of neighbours")
     _require(set(model.effective_metric_params_) <= {"p", "w"}, model, "its metric has parameters")
     _require(model.effective_metric_params_.get("w") is None, model, "its metric has weights")

@@ -1,8 +1,8 @@
 """Calibrate probabilities on out-of-fold predictions: each text is predicted by a model that has not seen it.
 
-The vectorizer is refitted in each fold. If it had seen the texts that are held out, words that only they have
-would keep their share of the unit vector, while in new texts such words are dropped and the rest grows: the scores
-would be smaller than those of new texts, and the temperature too low.
+The vectorizer is refitted in each fold. If it were fitted to the held-out texts as well, words that occur only in
+them would keep their share of the unit vector, whereas such words are dropped from new texts and the other values
+increase: held-out scores would be smaller than those of new texts, and the temperature too low.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ Rows: TypeAlias = NDArray[np.intp]
 FOLDS = 5
 
 _MAX_SCORES = 2**24
-"""The largest number of out-of-fold logits; of more texts, a part is held out."""
+"""The maximum number of out-of-fold logits; if there would be more, only a part of the texts is held out."""
 
 
 def out_of_fold_logits(
     training: Training, x: Any, texts: list[str] | None, vectorizer: Any, rng: np.random.Generator
 ) -> tuple[Rows, Floats] | None:
-    """Return the rows of the texts that were held out, and their logits, shape (rows, num_classes).
+    """Return the rows of the held-out texts, and their logits, shape (rows, num_classes).
 
-    `x` are the features of `texts` by the fitted `vectorizer`; these two are None if there are only features. The
-    result is None if there are too few texts for folds, if the estimator cannot be fitted to so few of them, or if
-    the number of classes is so large that each is represented by the mean of its texts, which has its own scale.
+    `x` are the features of `texts` from the fitted `vectorizer`; these two are None if there are only features.
+    The result is None if there are too few texts for folds or for the estimator, or so many classes that each is
+    represented by the mean of its texts, which is calibrated by a scale.
     """
     if exceeds_memory(training.estimator, training.num_classes, *x.shape):
         return None
@@ -61,21 +61,21 @@ def out_of_fold_logits(
                 x_train, x_held_out = features_of(train, held_out)
                 model = training[train].fit(x_train)
                 logits[held_out] = class_logits(model, x_held_out, training.num_classes)
-            except ValueError:  # of an estimator or a vectorizer that needs more texts, or more words
+            except ValueError:  # an estimator or a vectorizer needs more texts or words
                 return None
     rows = np.flatnonzero(folds >= 0)
     return rows, logits[rows]
 
 
 def fit_calibration(training: Training, held_out: tuple[Rows, Floats] | None) -> Calibration | None:
-    """Fit a calibration to out-of-fold logits. Without them: a temperature of 1, or None if multi-label."""
+    """Fit a calibration to out-of-fold logits; without logits, a temperature of 1, or None if multi-label."""
     if held_out is None:
         return None if is_multi_label(training.y) else prior_temperature(1.0)
     chosen, logits = training[held_out[0]], held_out[1]
     if not is_multi_label(chosen.y):
         weights = combined_weights(chosen.weights, chosen.class_weights, chosen.y)
         return fit_temperature(logits, chosen.y, weights)
-    weight_matrix = np.isfinite(logits).astype(np.float64)  # 0 where the fold had one outcome only
+    weight_matrix = np.isfinite(logits).astype(np.float64)  # 0 if the fold had only one outcome
     if chosen.weights is not None:
         weight_matrix *= chosen.weights[:, None]
     if chosen.class_weights is not None:
@@ -97,8 +97,8 @@ def fit_thresholds(
 def _folds(training: Training, rng: np.random.Generator) -> Rows | None:
     """Return the fold of each text, -1 if it is never held out, or None if there are too few texts.
 
-    Two texts of two classes are enough, or ten texts of a multi-label problem. A single text of a class is held
-    out as well, although no temperature makes it more probable; `fit_temperature` leaves it out.
+    The minimum is two texts of two classes each, or ten texts in a multi-label problem. The only text of a class
+    is held out as well, although no temperature makes it more probable; `fit_temperature` ignores it.
     """
     y, count = training.y, training.y.shape[0]
     paired = count if is_multi_label(y) else (np.unique(y, return_counts=True)[1] > 1).sum()
@@ -116,7 +116,7 @@ def _folds(training: Training, rng: np.random.Generator) -> Rows | None:
 def _fold_features(
     x: Any, texts: list[str] | None, vectorizer: Any, training: Training
 ) -> Callable[[Rows, Rows], tuple[Any, Any]]:
-    """Return a function from the rows of training texts and of held-out texts to the features of both."""
+    """Return a function that maps rows of training texts and of held-out texts to their features."""
     if texts is None:
         return lambda train, held_out: (x[train], x[held_out])
     counted_once = _split_features(vectorizer, texts)
@@ -136,10 +136,10 @@ def _fold_features(
 def _split_features(
     vectorizer: Any, texts: list[str]
 ) -> Callable[[Rows, Rows], tuple[csr_matrix, csr_matrix]] | None:
-    """Return a function that computes the features of any training texts and held-out texts among `texts`.
+    """Return a function that computes the features of given training rows and held-out rows of `texts`.
 
-    It takes the rows of both. The texts are counted once. Training texts have the columns that occur in them, and
-    their inverse document frequencies: the features are those of a clone of the vectorizer that is fitted to them.
+    Terms are counted only once. Columns and inverse document frequencies are those of the training rows: the
+    features equal those from a clone of the vectorizer that is fitted to the training rows.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def _split_features(
     Returns
     -------
     callable or None
-        None for other vectorizers than TF-IDF, and for one that drops columns, by `max_features` for example.
+        None for vectorizers other than TF-IDF, and for those that drop columns, for example by `max_features`.
     """
     if type(vectorizer) not in {TfidfVectorizer, WordCharTfidfVectorizer} or vectorizer.vocabulary is not None:
         return None

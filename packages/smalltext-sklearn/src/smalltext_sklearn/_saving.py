@@ -1,11 +1,11 @@
 """Save and load scikit-learn models: skops for estimators, JSON for vocabularies.
 
-The vocabulary of a vectorizer is kept out of the skops file, whose schema would have a node for every word:
-360,000 words take 190 MB and 7 seconds there, and 8 MB as JSON.
+The vocabulary of a vectorizer is not stored in the skops file, whose schema would have a node for every word:
+360,000 words would take 190 MB and 7 seconds; as JSON they take 8 MB.
 
-A saved model includes its probabilities for one sample text (or row of features). After loading they are computed
-again: another version of scikit-learn may lack a part of the model or read it differently, and whoever changed the
-folder changed its predictions.
+A saved model includes its probabilities for one sample text (or row of features). They are computed again after
+loading, to detect versions of scikit-learn that lack a part of the model or read it differently, and changes of
+the folder.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ from smalltext_sklearn.dataset import SklearnDataset
 
 @contextmanager
 def hidden_modules(*names: str) -> Iterator[None]:
-    """Let imports of modules raise ModuleNotFoundError in the block, unless they were imported before.
+    """Make imports of modules raise ModuleNotFoundError in the block, unless they were imported before.
 
-    Other threads see the same modules, so name only those that no other code imports by itself.
+    This affects all threads, so pass only modules that no other code imports implicitly.
     """
     hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how `import` finds no module
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None makes `import` fail
     try:
         yield
     finally:
@@ -60,8 +60,8 @@ def hidden_modules(*names: str) -> Iterator[None]:
                 del sys.modules[name]
 
 
-# To list the estimators of scikit-learn, skops imports all of its packages. These have no estimators and import
-# whole libraries, such as torch, which takes seconds unless it was imported before.
+# To list the estimators of scikit-learn, skops imports all of its packages. These packages have no estimators and
+# import large libraries, such as torch, which takes seconds.
 _WRAPPERS = [
     f"sklearn.externals.array_api_compat.{library}"
     for library in ("cupy", "dask", "torch")
@@ -80,30 +80,30 @@ _MAX_FEATURES = 2**31 - 1
 _MAX_LISTED_TYPES = 10
 _SAMPLE_WORDS = 50
 _MAX_SAMPLE_FEATURES = 2**24
-"""With more features there is no sample: a manifest could ask for a row of any size."""
+"""The maximum number of features of a sample, since a manifest could require a row of any size."""
 _TOLERANCE = 1e-5
 
 
 @dataclass
 class ModelState:
-    """What a fitted classifier consists of: templates, and what was fitted from them."""
+    """The parts of a fitted classifier: the templates, and their fitted clones."""
 
     parameters: dict[str, Any]
     """The constructor's arguments, without the templates."""
     model: Any
     vectorizer: Any
     fitted_model: Any
-    """An estimator; in multi-label problems a list of estimators or of constants, by class."""
+    """An estimator; in multi-label problems, a list with one estimator or constant per class."""
     fitted_vectorizer: Any
     label_names: LabelNames | None
     n_features: int
     calibration: Calibration | None
     thresholds: NDArray[np.float64] | None
-    """The multi-label thresholds that were chosen in training."""
+    """The multi-label thresholds that `fit` chose."""
 
 
 def save(classifier: ProbabilisticClassifier, state: ModelState, folder: str | Path) -> None:
-    """Write a fitted classifier, whose state is `state`, to a folder, whole or not at all."""
+    """Write a fitted classifier, whose state is `state`, to a folder atomically."""
     vectorizer, vocabularies = _without_vocabularies(state.fitted_vectorizer)
     parameters = state.parameters | {
         "n_features": state.n_features,
@@ -149,7 +149,7 @@ def load(folder: str | Path, trusted: list[str] | None, restore: Callable[[Model
             f"{folder} does not say which scikit-learn it was saved with. Save the model again."
         )
     unlisted = {MODEL_FILE, VOCABULARY_FILE} - manifest.files.keys()
-    if unlisted:  # files that are listed were checked to exist, and to be inside the folder
+    if unlisted:  # listed files were checked to exist inside the folder
         raise ModelFolderError(f"{folder} is damaged: its manifest does not list {min(unlisted)}. Copy it again.")
     with damage_explained(folder), _version_explained(folder, written_with):
         content = _read_model(folder / MODEL_FILE, names)
@@ -166,7 +166,7 @@ def load(folder: str | Path, trusted: list[str] | None, restore: Callable[[Model
                 "Save the model again."
             ) from error
         check_loaded(content, names)
-        if expected is not None:  # only now: it runs the loaded estimators
+        if expected is not None:  # after all checks, since it runs the loaded estimators
             found = classifier.predict_proba(_sample(state, vocabularies))[0]
             if np.shape(expected) != found.shape or not np.allclose(found, expected, rtol=0, atol=_TOLERANCE):
                 raise ValueError("it says something else than when it was saved")
@@ -179,7 +179,7 @@ def sample_proba(
     """Return the probabilities of the sample, shape (num_classes,); None if the classifier cannot predict it."""
     try:
         found: list[float] = classifier.predict_proba(_sample(state, vocabularies))[0].tolist()
-    except Exception:  # a user's vectorizer or estimator that takes neither plain texts nor ones
+    except Exception:  # a custom vectorizer or estimator that supports neither plain texts nor ones
         return None
     return found
 
@@ -195,7 +195,7 @@ def _sample(state: ModelState, vocabularies: Sequence[list[str] | None]) -> Data
 
 @contextmanager
 def _version_explained(folder: Path, written_with: object) -> Iterator[None]:
-    """Name both versions of scikit-learn in errors if they differ; the sample replaces scikit-learn's warnings."""
+    """Add both versions of scikit-learn to errors if they differ; the sample replaces scikit-learn's warnings."""
     if written_with in (sklearn.__version__, None):
         yield
         return
@@ -227,7 +227,7 @@ def _read_state(manifest: Manifest, content: dict[str, Any]) -> tuple[ModelState
     """Return the state of a loaded classifier, and its expected probabilities of the sample."""
     parameters = dict(manifest.parameters)
     features, expected = parameters.pop("n_features"), parameters.pop("probe")
-    # Folders that were saved before probabilities were calibrated have neither.
+    # Folders saved by versions without calibration have neither.
     calibration, thresholds = parameters.pop("calibration_", None), parameters.pop("multi_label_threshold_", None)
     del parameters["scikit_learn"]
     for name, value, most in (
@@ -281,7 +281,7 @@ def _read_model(path: Path, trusted: frozenset[str]) -> dict[str, Any]:
     try:
         schema = Schema(path)
         unknown = schema.unknown_types - trusted
-        with suppress(Exception) if unknown else nullcontext():  # skops fails on files that it did not write
+        with suppress(Exception) if unknown else nullcontext():  # skops raises for files that it did not write
             unknown |= set(skops.io.get_untrusted_types(file=path)) - KNOWN_TYPES - trusted
         if not unknown:
             schema.check_trees()
@@ -339,7 +339,7 @@ def _without_vocabularies(vectorizer: Any) -> tuple[Any, list[list[str] | None]]
 
 
 def _restore_vocabularies(vectorizer: Any, vocabularies: Any) -> None:
-    """Put the vocabularies back; raise ValueError unless there is a list of words for each vectorizer."""
+    """Restore the vocabularies; raise ValueError unless there is a list of words for each vectorizer."""
     if not isinstance(vocabularies, list):
         raise ValueError(f"{VOCABULARY_FILE} holds no list")  # noqa: TRY004 - a bad file, not a bad call
     for (owner, name), words in zip(_vocabulary_owners(vectorizer), vocabularies, strict=True):

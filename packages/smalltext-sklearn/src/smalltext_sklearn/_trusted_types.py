@@ -1,12 +1,12 @@
 r"""The allowlists of types, functions and token patterns that a saved model may contain.
 
-skops names the type of every object that it would create in schema.json. That file is checked here before skops
-reads it: each node has to be a plain container, an array, or of a class whose content `_loaded_estimators` checks.
-skops itself trusts more: all of scikit-learn, whose compiled code does not check the numbers that it is given.
+schema.json names the type of every object that skops would create. It is checked here before skops reads it: each
+node has to be a plain container, an array, or of a class whose content `_loaded_estimators` checks. skops itself
+trusts all of scikit-learn, whose compiled code does not check its input.
 
-A vectorizer finds tokens by a regular expression, which may come from the folder of a model. Python backtracks, so
-that ``(\w+)+$`` takes exponential time on a text that nearly matches. Allowed are the patterns that this package
-and scikit-learn ship, and alternatives of one character class each, repeated or not, which fail at once.
+A vectorizer finds tokens with a regular expression, which may come from the folder of a model. Python backtracks,
+so that ``(\w+)+$`` takes exponential time on a text that nearly matches. Allowed are the default patterns of this
+package and of scikit-learn, and alternatives of one character class each, repeated or not, which do not backtrack.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from smalltext_sklearn.vectorizer import TOKEN_PATTERN
 SCHEMA = "schema.json"
 
 _OLDEST_PROTOCOL = 2
-"""The protocol of skops 0.14. skops also reads older protocols, by code that checks less."""
+"""The protocol of skops 0.14. skops also reads older protocols, with code that checks less."""
 
 _LARGEST = 2 * 2**30
 _HIGHEST_RATIO = 200
-"""The maximum uncompressed size of a file: this number of bytes, or this many times its compressed size."""
+"""The maximum uncompressed size of a file, in bytes, and as a multiple of its compressed size."""
 
 _LARGEST_SCHEMA = 2**29
-"""The maximum size of the schema in bytes; the Python objects made of it take about ten times as much."""
+"""The maximum size of the schema in bytes; its Python objects take about ten times as much memory."""
 
 _SCALARS = frozenset(
     f"numpy.{name}"
@@ -105,13 +105,13 @@ _KNOWN: dict[str, frozenset[str]] = {
     "ObjectNode": OBJECTS,
     "FunctionNode": frozenset({"smalltext_sklearn.word_char_tfidf.normalized"}),
 }
-"""The types that a node may have, by the name of the skops loader."""
+"""The allowed types of a node, by the name of the skops loader."""
 
 KNOWN_TYPES = frozenset().union(*_KNOWN.values())
-"""All of these types, as `skops.io.load` takes them."""
+"""All of these types, in the form of the argument of `skops.io.load`."""
 
 SHIPPED_PATTERNS = frozenset({TOKEN_PATTERN, r"(?u)\b\w\w+\b"})
-"""The defaults of this package and of scikit-learn; former defaults stay here, since saved models contain them."""
+"""The defaults of this package and of scikit-learn, including former ones, which saved models contain."""
 
 _LONGEST_PATTERN = 2000
 
@@ -133,7 +133,7 @@ def is_safe_pattern(pattern: object) -> bool:
 class Schema:
     """The schema of a skops file: the type of every object that skops would create.
 
-    ModelFolderError is raised for files that are too large once uncompressed, or of an older protocol.
+    ModelFolderError is raised for files that are too large when uncompressed, or have an older protocol.
     """
 
     def __init__(self, path: Path) -> None:
@@ -179,7 +179,7 @@ class Schema:
     def check_trees(self) -> None:
         """Raise ModelFolderError if the parts of a decision tree are inconsistent.
 
-        Its constructor is compiled code that does not check the numbers of nodes, outputs and classes.
+        The compiled constructor does not check the numbers of nodes, outputs and classes.
         """
         with zipfile.ZipFile(self._path) as archive:
             for node in self._nodes:
@@ -243,7 +243,7 @@ def _is_method(node: dict[str, Any]) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Return whether two parts of a schema are equal, ids aside."""
+    """Return whether two parts of a schema are equal, ignoring ids."""
     if isinstance(one, dict) and isinstance(other, dict):
         keys = (one.keys() | other.keys()) - {"__id__"}
         return all(key in one and key in other and _same(one[key], other[key]) for key in keys)

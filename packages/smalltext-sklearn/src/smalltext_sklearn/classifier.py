@@ -39,48 +39,47 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
     ----------
     model : scikit-learn estimator
         A classifier with `fit` and `predict_proba`, or with `decision_function`, which is then calibrated by Platt
-        scaling. It is a template: `fit` trains a clone.
+        scaling. `fit` trains a clone.
     num_classes : int
-        The number of classes, including those without a training text. At least 2, or 1 if multi-label.
+        The number of classes, including those without training texts. At least 2, or 1 if multi-label.
     multi_label : bool, default=False
-        Whether several classes, or none, may apply to a text; one clone of `model` is then trained for each class.
+        Whether several classes, or none, may apply to a text; one clone of `model` is then trained per class.
     vectorizer : scikit-learn transformer, optional
         Computes the features of texts; by default a `WordCharTfidfVectorizer`. `fit` fits a clone.
     class_weight : "balanced" or mapping of str (or int) to float, optional
-        The weight of each class in the loss, by name (by number if classes have no names); "balanced" weights
-        classes inversely to their frequency. A class that is not in the mapping weighs 1.
+        The weight of each class in the loss, by class name (by number if classes have no names); "balanced"
+        weights classes inversely to their frequency. A class that is not in the mapping has a weight of 1.
     multi_label_threshold : float, array-like of float of shape (num_classes,), or "auto", default=0.5
-        In multi-label problems, the probability above which a class applies, or one for each class; from 0 to
-        below 1. "auto" chooses one for each class, for the greatest F1 on out-of-fold probabilities.
+        In multi-label problems, the probability above which a class applies, or one per class; from 0 to below 1.
+        "auto" chooses one per class, for the greatest F1 on out-of-fold probabilities.
     seed : int, optional
-        The random seed, for every ``random_state`` that is None: the same seed and data give the same bits. From 0
-        to 2**32 - 1.
+        The random seed for every ``random_state`` that is None, from 0 to 2**32 - 1. The same seed and data give
+        bitwise identical results.
     calibration : {"none", "auto"}, default="none"
-        "auto" calibrates probabilities on out-of-fold predictions: each of five folds of the texts is predicted
-        by a vectorizer and an estimator that were fitted to the others. Single-label: temperature scaling, which
-        changes no label. Multi-label: a logistic map for each class. `fit` takes up to six times as long. The
-        features of a `SklearnDataset` are used unchanged; if their vectorizer was fitted to the same texts,
-        the model will be overconfident.
+        "auto" calibrates probabilities on out-of-fold predictions of five-fold cross-validation, in which the
+        vectorizer and the estimator are refitted: by temperature scaling, which changes no label, or, if
+        multi-label, by Platt scaling. `fit` takes up to six times as long. The features of a `SklearnDataset` are
+        used unchanged; if their vectorizer was fitted to the same texts, the model will be overconfident.
 
     Attributes
     ----------
     model_ : scikit-learn estimator, or list of them
-        The fitted clone; in multi-label problems one for each class, or the constant 0.0 or 1.0 for a class that
+        The fitted clone; in multi-label problems, one per class, or the constant 0.0 or 1.0 for a class that
         applies to none or all of the training texts.
     vectorizer_ : scikit-learn transformer or None
         The fitted clone; None if the training set consists of features already.
     calibration_ : Calibration or None
-        How probabilities are calibrated, with log loss and calibration error before and after; None without
-        calibration, and in multi-label problems with too few texts.
+        The calibration of the probabilities, with the log loss and calibration error before and after it; None
+        without calibration, and in multi-label problems with too few texts.
     multi_label_threshold_ : ndarray of float64, shape (num_classes,), or None
-        The thresholds that "auto" chose.
+        The chosen thresholds.
     label_names_ : LabelNames or None
         The names of the classes, if the training set has any.
 
     Raises
     ------
     InvalidInputError
-        If a parameter has another type or is out of range; the message names it, its value and what is allowed.
+        If a parameter has the wrong type or is out of range; the message names it, its value and what is allowed.
 
     Examples
     --------
@@ -123,7 +122,7 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         Parameters
         ----------
         train_set : TextDataset or SklearnDataset
-            Labelled texts, or their features; at least two classes.
+            Labelled texts, or their features, of at least two classes.
         weights : array-like of float, shape (n,), optional
             The weight of each text, 0 or greater; all equal by default.
 
@@ -137,14 +136,14 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         InvalidInputError
             If labels, weights or texts are invalid; the previous model is kept.
         UnsupportedError
-            If there are weights (or a class_weight) and the estimator takes none.
+            If there are weights (or a class_weight), and the estimator does not support them.
 
         Notes
         -----
         For a thousand classes or more, logistic regression with the default parameters may need more than 3.5 GiB.
-        Then each class is represented by the mean of the features of its texts instead, with a UserWarning; with
+        Each class is then represented by the mean of the features of its texts instead, with a UserWarning; with
         few texts per class, the accuracy differs by a few hundredths. Any other estimator, or other parameters
-        (such as ``C=10``), is used unchanged.
+        (such as ``C=10``), are used unchanged.
         """
         train_set, sample_weights = validation.training_data(
             train_set, weights, num_classes=self.num_classes, multi_label=self.multi_label
@@ -180,14 +179,14 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         Returns
         -------
         ndarray of float32, shape (n, num_classes)
-            Classes without a training text have zeros.
+            The columns of classes without training texts are zero.
 
         Raises
         ------
         NotFittedError
             If the classifier was not fitted.
         InvalidInputError
-            If the dataset is of another kind, or has other features, than in training.
+            If the type of the dataset, or the number of its features, differs from training.
         """
         validation.prediction_data(data_set, fitted=hasattr(self, "model_"), classifier=self)
         if len(data_set) == 0:
@@ -213,7 +212,7 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         *,
         pbar: Literal["tqdm"] | None = "tqdm",  # noqa: ARG002 - too fast for a progress bar
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Probabilities]:
-        """Compute embeddings: the features, projected onto 512 random directions if there are more of them.
+        """Compute the embeddings of texts: their features, projected to 512 random dimensions if there are more.
 
         Parameters
         ----------
@@ -222,7 +221,7 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         return_proba : bool, default=False
             Whether to return the probabilities as well.
         pbar : {"tqdm", None}, default="tqdm"
-            Ignored. Active learners pass it to every classifier; this one is too fast to show progress.
+            Ignored; active learners pass it.
 
         Returns
         -------
@@ -286,14 +285,14 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         folder : str or path
             A saved model.
         trusted : list of str, optional
-            The dotted names of types whose attributes cannot be checked and that the folder may contain all the
-            same: your own estimators, or ones of scikit-learn such as ``sklearn.svm._classes.SVC``. Also token
-            patterns that may take exponential time on some texts. None by default. Name only what you trust.
+            The dotted names of types that the folder may contain although their attributes cannot be checked: your
+            own estimators, or some of scikit-learn's, such as ``sklearn.svm._classes.SVC``. Also token patterns
+            that may take exponential time on some texts. List only what you trust.
 
         Returns
         -------
         SklearnClassifier
-            Fitted; its probabilities equal those of the saved one bit for bit.
+            A fitted classifier, whose probabilities equal those of the saved one bit for bit.
 
         Raises
         ------
@@ -344,7 +343,7 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
     def _calibrate(
         self, training: _estimators.Training, x: Any, train_set: Dataset[Any], vectorizer: Any
     ) -> tuple[Calibration | None, NDArray[np.float64] | None]:
-        """Return the calibration and the multi-label thresholds that are fitted to out-of-fold predictions."""
+        """Return the calibration and the multi-label thresholds, fitted on out-of-fold predictions."""
         choose = self.multi_label and self.multi_label_threshold == "auto"
         if self.calibration == "none" and not choose:
             return None, None

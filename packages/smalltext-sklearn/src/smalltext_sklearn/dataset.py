@@ -1,4 +1,4 @@
-"""`SklearnDataset`: the feature vectors of texts, with their labels."""
+"""`SklearnDataset`: the feature vectors of texts, and their labels."""
 
 from __future__ import annotations
 
@@ -78,11 +78,12 @@ class SklearnDataset(Dataset[Any]):
         y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
             Class numbers; None marks every text as unlabelled.
         vectorizer : scikit-learn transformer, default=None
-            Converts texts to features, such as TfidfVectorizer. It is required, although it has a default.
+            Converts texts to features, such as TfidfVectorizer. It is required; the default exists only because
+            `y` is optional.
         target_labels : array-like of int, optional
             The class numbers that may occur; those in `y` by default.
         train : bool, default=True
-            Whether to fit the vectorizer on these texts; False uses it as fitted before.
+            Whether to fit the vectorizer on these texts; with False, it must be fitted already.
         label_names : LabelNames or sequence of str, optional
             The names of the classes in the order of their numbers; no names by default.
 
@@ -123,7 +124,7 @@ class SklearnDataset(Dataset[Any]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         for array in _arrays(self._storage.x):
-            array.flags.writeable = False  # arrays are writable after they were pickled or copied
+            array.flags.writeable = False  # unpickled and copied arrays are writable
 
 
 def _arrays(x: Any) -> tuple[NDArray[Any], ...]:
@@ -131,11 +132,11 @@ def _arrays(x: Any) -> tuple[NDArray[Any], ...]:
 
 
 def _owned(x: Any) -> Any:
-    """Return features in read-only memory, copied where someone else may write to it."""
+    """Return features in read-only memory, copied if other code may write to it."""
     if not issparse(x):
         return read_only(x)
     sound = x if x.has_canonical_format else x.copy()
-    sound.sum_duplicates()  # while it may still be written to
+    sound.sum_duplicates()  # while it is still writable
     arrays = tuple(read_only(array) for array in _arrays(sound))
     matrix = csr_matrix(arrays, shape=x.shape, copy=False)
     matrix.has_canonical_format = True

@@ -23,7 +23,7 @@ class SklearnClassifierFactory(ConstructorFactory[SklearnClassifier]):
     Parameters
     ----------
     base_estimator : scikit-learn estimator
-        The template: every classifier gets a clone, and the estimator itself is never fitted. InvalidInputError is
+        The estimator, of which every classifier gets a clone; it is never fitted itself. InvalidInputError is
         raised for any other object.
     num_classes : int
         The number of classes.
@@ -71,7 +71,7 @@ def build(
     estimator_parameters : mapping of str to any value, optional
         Parameters to set on the estimator.
     vectorizer : scikit-learn transformer or its dotted name, optional
-        The transformer that computes features of texts; by default a `WordCharTfidfVectorizer`.
+        The transformer that computes the features of texts; by default a `WordCharTfidfVectorizer`.
     vectorizer_parameters : mapping of str to any value, optional
         Parameters to set on the vectorizer.
     **parameters
@@ -91,7 +91,7 @@ def build(
 
 
 def _as_object(given: BaseEstimator | str, argument: str) -> BaseEstimator:
-    """Return an estimator given as an object, or make one of its dotted name."""
+    """Return an estimator object unchanged, or create one from its dotted name."""
     if not isinstance(given, str):
         return clone(given) if isinstance(given, BaseEstimator) else given
     module, _, name = given.rpartition(".")
@@ -112,7 +112,7 @@ def _as_object(given: BaseEstimator | str, argument: str) -> BaseEstimator:
 def _with_parameters(
     estimator: BaseEstimator, parameters: Mapping[str, Any] | None, argument: str
 ) -> BaseEstimator:
-    """Set parameters; a list stands for a tuple where there is one now, since JSON has no tuples."""
+    """Set parameters; a list is converted if the current value is a tuple, since JSON has no tuples."""
     given = check_mapping(argument, parameters)
     if given and not isinstance(estimator, BaseEstimator):
         raise InvalidInputError(

@@ -64,22 +64,23 @@ EXPECTED_FAILED_CHECKS: Mapping[str, str] = MappingProxyType(
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A scikit-learn classifier of raw texts that wraps any installed classifier, selected by name.
 
-    It works wherever scikit-learn's classifiers do: cross-validation, grid search, pipelines, calibration, and
-    libraries built on them. The number of classes, and whether the problem is multi-label, are inferred from `y`.
+    It can be used like any classifier of scikit-learn: in cross-validation, grid search, pipelines, calibration,
+    and libraries built on them. The number of classes, and whether the problem is multi-label, are inferred from
+    `y`.
 
     Parameters
     ----------
     name : str, default="sklearn"
         A name from `smalltext_core.classifiers`.
     random_state : int, RandomState instance or None, default=None
-        The seed of training. An int is passed on as the classifier's ``seed``; each `fit` draws a seed from a
-        RandomState instance; None leaves `seed` unchanged. It is ignored for classifiers without a `seed`.
+        The random seed. An int is passed to the classifier as ``seed``; from a RandomState instance, each `fit`
+        draws a seed; None leaves `seed` unchanged. It is ignored for classifiers without a `seed`.
     **parameters
         Parameters of the classifier, such as ``num_epochs``; ``smalltext info NAME`` lists them. The keys of a
         ``class_weight`` are labels, as they occur in `y`. Parameters that are scikit-learn estimators have
         nested parameters: ``estimator__C``. Parameters are checked by `fit` and `set_params`. With
         ``warm_start=True``, for classifiers that have this parameter, `fit` continues from the model of the
-        previous `fit`, as long as `name` and the parameters stay the same; `y` must then have the same classes.
+        previous `fit` if `name` and the parameters are unchanged; `y` must then have the same classes.
 
     Attributes
     ----------
@@ -87,7 +88,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         The labels, sorted: column k of the probabilities belongs to ``classes_[k]``. In multi-label problems, the
         column numbers of `y`.
     classifier_ : smalltext_core.AnyClassifier
-        The trained classifier, with its further methods: ``classifier_.save(folder)``, ``classifier_.embed(...)``.
+        The trained classifier, with further methods such as ``classifier_.save(folder)``.
 
     Notes
     -----
@@ -156,8 +157,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         InvalidInputError
-            If the classifier has no such parameter; the message lists those that it has, and nothing is set. The
-            parameters of a classifier that is not installed are unknown; `fit` raises then.
+            If the classifier has no such parameter; the message lists its parameters, and nothing is set. For a
+            classifier that is not installed, `fit` raises instead.
         """
         name = params.get("name", self.name)
         own = {key: params[key] for key in params if key in ("name", "random_state")}
@@ -193,8 +194,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Labels of one sortable type: strings, ints, bools. An indicator matrix of zeros and ones has a column
             for each class; `sklearn.preprocessing.MultiLabelBinarizer` converts lists of labels.
         sample_weight : array-like of float, shape (n,), optional
-            The weight of each text, 0 or greater; all equal by default. In meta-estimators it is routed by
-            ``set_fit_request``.
+            The weight of each text, 0 or greater; all equal by default. Use ``set_fit_request`` to route it in
+            meta-estimators.
 
         Returns
         -------
@@ -208,7 +209,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         UnknownClassifierError
             If no installed classifier has this name.
         UnsupportedError
-            If the classifier takes no weights, or does not support multi-label problems.
+            If the classifier does not support weights or multi-label problems.
         """
         classes, numbers = read_targets(y)
         count = numbers.shape[0]
@@ -250,7 +251,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         ndarray, shape (n,), or multi-label indicator matrix, shape (n, classes)
-            Labels as in training; the matrix is sparse if that of training was.
+            Labels as in training; the matrix is sparse if the training matrix was.
         """
         check_is_fitted(self, "classifier_")
         return self._classes.decode(self.classifier_.predict(TextDataset(as_text_column(X))))
@@ -272,7 +273,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.classifier_.predict_proba(TextDataset(as_text_column(X)))
 
     def __sklearn_tags__(self) -> Tags:
-        """Declare support of strings and multi-label targets."""
+        """Declare support for strings and multi-label targets."""
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.classifier_tags.multi_label = True
@@ -300,7 +301,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _check_same_classes(former: Classes, classes: Classes) -> None:
-    """Raise InvalidInputError unless the classes are those of the model from which training continues."""
+    """Raise InvalidInputError if the classes differ from those of the previous model."""
     same = former.multi_label == classes.multi_label and np.array_equal(former.labels, classes.labels)
     if not same:
         raise InvalidInputError(

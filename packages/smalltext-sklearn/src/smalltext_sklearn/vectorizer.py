@@ -1,16 +1,16 @@
 r"""The tokens of the default vectorizer, and features as dense embeddings.
 
-The default vectorizer splits texts of any script into tokens. A text is normalised (NFC), then matched by one
+The default vectorizer splits texts in any script into tokens. A text is normalised (NFC), then matched by one
 regular expression:
 
-- A word is a run of letters, digits and underscores with the combining marks on them, so that दिन and दान, or
-  vocalised Arabic, stay whole. A zero-width joiner or non-joiner between letters is part of the word.
-- Chinese and Japanese characters, and those of other scripts that put no spaces between words (Thai, Lao, Khmer,
-  Myanmar and their relatives), are one token each, with their marks. Korean has spaces, and is cut at them.
-- An emoji is one token: with its skin tone, as a sequence joined by zero-width joiners, as a flag or a keycap.
+- A word is a sequence of letters, digits and underscores with their combining marks, so that दिन and दान, or
+  vocalised Arabic, are not split. A zero-width joiner or non-joiner between letters is part of the word.
+- Each character of Chinese and Japanese, and of other scripts without spaces between words (Thai, Lao, Khmer,
+  Myanmar and related scripts), is one token, with its marks. Korean is split at spaces.
+- An emoji is one token, including skin tones, sequences with zero-width joiners, flags and keycaps.
 
-Texts of ASCII characters are tokenized as by ``\b\w+\b``. No alternative can fail after it has matched, so the
-time is linear in the length of any text.
+ASCII texts are tokenized as by ``\b\w+\b``. No alternative can fail after it has matched, so the time is linear in
+the length of any text.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _RARE_MARKS = (
     "1d16d-1d172 1da00-1da36 1da3b-1da6c 1da75 1da84 1da9b-1daaf 1e000-1e136 1e2ae-1e2ef 1e4ec-1e5ef "
     "1e6e3-1e94a e0100-e01ef"
 )
-"""Combining marks above U+FFFF, which `re` compares with one by one."""
+"""Combining marks above U+FFFF, which `re` compares one by one."""
 
 _MARKS_ON_UNSPACED = (
     "0300-036f 0e31 0e34-0e3a 0e47-0e4e 0eb1 0eb4-0ebc 0ec8-0ece 102b-103e 1056-1059 105e-1060 1062-1064 "
@@ -98,12 +98,12 @@ TOKEN_PATTERN = f"{_ASCII_WORD}|{_KEYCAP}|{_WORD}|{_UNSPACED_LETTER}|{_PICTURES}
 
 
 def dense_embeddings(features: Any) -> NDArray[np.float32]:
-    """Convert features to dense vectors of at most `EMBEDDING_DIMENSIONS` numbers.
+    """Convert features to dense vectors with at most `EMBEDDING_DIMENSIONS` dimensions.
 
-    More features than that are projected onto random directions, which keeps the distances and angles between
-    texts up to about ``1 / sqrt(EMBEDDING_DIMENSIONS)`` of the product of their lengths (Li, Hastie and Church,
-    2006, "Very sparse random projections"). The directions depend on the number of features alone, so that the
-    vectors of two calls can be compared.
+    More features are projected to random directions, which preserves the distances and angles between texts up to
+    about ``1 / sqrt(EMBEDDING_DIMENSIONS)`` of the product of their lengths (Li, Hastie and Church, 2006, "Very
+    sparse random projections"). The directions depend only on the number of features, so that the vectors of two
+    calls can be compared.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""`WordCharTfidfVectorizer`: TF-IDF of words, and of the character n-grams within them.
+"""`WordCharTfidfVectorizer`: TF-IDF of words and of the character n-grams within words.
 
-A text is tokenized once. Each distinct word is cut into n-grams once, and the n-grams of all texts are one sparse
-product: of the counts of words, and the n-grams of each word.
+Each text is tokenized once, and each distinct word is split into n-grams once. The n-gram counts of all texts are
+a sparse product of the word counts and the n-grams of each word.
 
-Saved models name `normalized` by its path in this module.
+Saved models refer to `normalized` by its path in this module.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _LONGEST_WORD = 100
 """The maximum length of a word; longer ones, such as encoded data, are truncated before n-grams are counted."""
 
 _TEXTS_AT_ONCE = 64
-"""How many texts have their n-grams counted together in training: those of all take as much memory as features."""
+"""The number of texts whose n-grams are counted together in training, which limits the memory."""
 
 
 def normalized(text: str) -> str:
     r"""Normalise a text to NFC and remove emoji variation selectors.
 
-    Pass it to scikit-learn's vectorizers as `strip_accents`. It strips no accent.
+    Pass it to scikit-learn's vectorizers as `strip_accents`. It does not strip accents.
 
     Parameters
     ----------
@@ -57,28 +57,28 @@ def normalized(text: str) -> str:
 
 
 class WordCharTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
-    """TF-IDF of words and word pairs, and with a lower weight of the character n-grams within words.
+    """TF-IDF of words and word pairs and, with a lower weight, of the character n-grams within words.
 
-    The n-grams relate words of one stem, and misspelt ones, which helps most where texts are short or labels few.
-    Words are padded with a space on both sides, as for ``analyzer="char_wb"`` of scikit-learn. Words that do not
-    occur in training have n-grams as well.
+    The n-grams relate words with the same stem and misspelt words, which helps most with short texts or few
+    labels. Words are padded with a space on both sides, as with ``analyzer="char_wb"`` of scikit-learn. The
+    n-grams of words that do not occur in training are used as well.
 
     Parameters
     ----------
     char_ngram_range : (int, int), default=(3, 5)
         The shortest and the longest n-gram, in characters. From 1 to 50.
     char_weight : float, default=0.7
-        The length of the vector of n-grams, relative to that of words. 0 leaves n-grams out.
+        The length of the vector of n-grams, relative to that of words; 0 disables n-grams.
     input, encoding, decode_error, lowercase, preprocessor, tokenizer, analyzer, stop_words, max_df, min_df, \
 max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
-        As in `sklearn.feature_extraction.text.TfidfVectorizer`. Those that choose words do not choose n-grams,
-        which are left out if `analyzer` is not "word" or `max_features` is given.
+        As in `sklearn.feature_extraction.text.TfidfVectorizer`. Those that select words do not apply to n-grams,
+        which are not used if `analyzer` is not "word" or `max_features` is set.
     strip_accents : {"ascii", "unicode"}, callable or None, default=normalized
         Normalises texts; by default to NFC.
     token_pattern : str, default=TOKEN_PATTERN
         The regular expression of a word, by default for texts in any script.
     ngram_range : (int, int), default=(1, 2)
-        The numbers of words that are counted together.
+        The minimum and maximum number of words of a term.
     sublinear_tf : bool, default=True
         Whether a term that occurs ``tf`` times in a text counts as ``1 + log(tf)``.
 
@@ -87,7 +87,7 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
     vocabulary_ : dict of str to int
         The column of each word.
     char_vocabulary_ : dict of str to int
-        The column of each n-gram, after those of words.
+        The column of each n-gram; they follow the columns of words.
     char_tfidf_ : TfidfTransformer
         The inverse document frequencies of n-grams.
 
@@ -154,7 +154,7 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
 
     @property
     def counts_characters(self) -> bool:
-        """Whether there are n-grams beside the words."""
+        """Whether there are n-grams in addition to words."""
         return self.analyzer == "word" and self.max_features is None and self.char_weight > 0
 
     def fit(self, raw_documents: Iterable[str], y: Any = None) -> Self:
@@ -243,7 +243,7 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
         return np.concatenate([words, np.array(list(self.char_vocabulary_), dtype=object)])
 
     def count_terms(self, texts: Iterable[str]) -> list[csr_matrix]:
-        """Return how often the entries of `vocabulary_` occur, and those of `char_vocabulary_` if there is one.
+        """Return the counts of the terms of `vocabulary_`, and of the n-grams of `char_vocabulary_`, if any.
 
         Parameters
         ----------
@@ -266,7 +266,7 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
         return [words, self._count_ngrams(tokens)]
 
     def joined(self, words: csr_matrix, characters: csr_matrix) -> csr_matrix:
-        """Return the columns of both, weighted so that the vector of a text has a length of 1.
+        """Return the columns of both, weighted so that each row has unit length.
 
         Parameters
         ----------
@@ -283,8 +283,8 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
     def _fit_ngrams(self, words: csr_matrix, counts: csr_matrix, ngrams: csr_matrix) -> csr_matrix:
         """Learn the inverse document frequencies of n-grams, and return the features of the texts.
 
-        `words` are the TF-IDF of words, `counts` how often each word occurs in each text, `ngrams` each n-gram in
-        each word. `TfidfTransformer.fit` would need the n-grams of all texts at once; a part is counted twice.
+        `words` are the TF-IDF of words, `counts` the counts of words in texts, and `ngrams` those of n-grams in
+        words. `TfidfTransformer.fit` would need the n-grams of all texts at once; here they are counted in parts.
         """
         parts = [slice(start, start + _TEXTS_AT_ONCE) for start in range(0, counts.shape[0], _TEXTS_AT_ONCE)]
         frequencies, size = np.zeros(ngrams.shape[1], dtype=np.float32), words.nnz
@@ -320,7 +320,7 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
         return tokens.counts() @ self._cut(tokens.words, self.char_vocabulary_, learn=False)
 
     def _cut(self, words: list[str], vocabulary: dict[str, int], *, learn: bool) -> csr_matrix:
-        """Return how often each n-gram is in each word; new ones are added to the vocabulary, or dropped."""
+        """Return the counts of n-grams in words; new n-grams are added to the vocabulary (`learn`) or dropped."""
         numbers, bounds = array("i"), array("q", [0])
         for word in words:
             found = _ngrams(word, *self.char_ngram_range)
@@ -332,7 +332,7 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
         return _counts(np.array(numbers, dtype=np.int32), np.array(bounds), len(vocabulary))
 
     def check_characters(self) -> None:
-        """Raise InvalidInputError unless `char_ngram_range` and `char_weight` are within their ranges."""
+        """Raise InvalidInputError if `char_ngram_range` or `char_weight` is out of range."""
         given = self.char_ngram_range
         numbers = isinstance(given, tuple) and len(given) == 2 and all(type(one) is int for one in given)
         if not numbers or not 1 <= given[0] <= given[1] <= LONGEST_NGRAM:
@@ -343,7 +343,7 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
 
 
 def weighting_of(vectorizer: TfidfVectorizer) -> TfidfTransformer:
-    """Return an unfitted transformer that weighs counts as a vectorizer does.
+    """Return an unfitted transformer with the TF-IDF weighting of a vectorizer.
 
     Parameters
     ----------
@@ -354,20 +354,20 @@ def weighting_of(vectorizer: TfidfVectorizer) -> TfidfTransformer:
 
 
 class _Tokens(NamedTuple):
-    """The distinct words of texts, the number of each token's word, and where the tokens of each text begin."""
+    """The distinct words of texts, the word number of each token, and the offsets of the texts."""
 
     words: list[str]
     numbers: NDArray[np.int32]
     bounds: NDArray[np.int64]
 
     def counts(self) -> csr_matrix:
-        """Return how often each word occurs in each text: shape (texts, words)."""
+        """Return the counts of words in texts, shape (texts, words)."""
         return _counts(self.numbers, self.bounds, len(self.words))
 
     def sequence_counts(self, vocabulary: Mapping[str, int], lengths: range) -> csr_matrix:
-        """Return how often each entry of a vocabulary occurs in each text: shape (texts, entries).
+        """Return the counts of the terms of a vocabulary in texts, shape (texts, terms).
 
-        Entries are words, or as many words as `lengths` has, joined by spaces.
+        A term consists of words joined by spaces; `lengths` are the allowed numbers of words.
         """
         text_of = np.repeat(np.arange(len(self.bounds) - 1), np.diff(self.bounds))
         found = []
@@ -382,7 +382,7 @@ class _Tokens(NamedTuple):
         return _counts(columns[order], np.concatenate([[0], np.cumsum(per_text)]), len(vocabulary))
 
     def _sequences(self, longest: int) -> Iterator[tuple[NDArray[Any], NDArray[Any], list[str]]]:
-        """Yield, for each length, where sequences start, which ones they are, and the distinct ones."""
+        """Yield, for each length, the starts of sequences of words, their numbers, and the distinct sequences."""
         ends = np.repeat(self.bounds[1:], np.diff(self.bounds))
         starts, numbers, names = np.arange(len(self.numbers)), self.numbers.astype(np.int64), self.words
         yield starts, numbers, names
@@ -397,7 +397,7 @@ class _Tokens(NamedTuple):
 
 
 def _ngrams(word: str, shortest: int, longest: int) -> Iterator[str]:
-    """Yield the n-grams of a word that is padded with spaces; the whole of it once if it is shorter."""
+    """Yield the n-grams of a word that is padded with spaces; if it is shorter, the whole word once."""
     padded = f" {word[:_LONGEST_WORD]} "
     for length in range(shortest, longest + 1):
         yield padded[:length]
@@ -408,9 +408,9 @@ def _ngrams(word: str, shortest: int, longest: int) -> Iterator[str]:
 
 
 def _counts(columns: NDArray[Any], bounds: NDArray[Any], width: int) -> csr_matrix:
-    """Return how often each column occurs in each row, whose entries lie between two bounds.
+    """Return the counts of columns in rows; the entries of each row lie between two bounds.
 
-    In single precision, which holds counts exactly and takes two thirds of the memory.
+    Single precision represents counts exactly and takes two thirds of the memory.
     """
     matrix = csr_matrix(
         (np.ones(len(columns), dtype=np.float32), columns.astype(np.int32), bounds), shape=(len(bounds) - 1, width)
