@@ -1,12 +1,12 @@
-"""The conformance kit of smalltext: checks of the rules that every classifier keeps.
+"""The conformance kit of smalltext: checks of the rules for classifiers.
 
-`check_classifier` runs all checks on the classifiers of a factory and raises one `ConformanceError` that says of
-each broken rule what was seen, what was expected, why the rule exists and what to do. `parametrize_checks` makes a
-pytest test of each check, and `run_checks` yields the results one by one. `check_plugin` checks that the spec of a
-plugin is true. `smalltext check NAME` prints the results of both.
+`check_classifier` runs all checks on the classifiers of a factory and raises one `ConformanceError`, which lists
+for each broken rule what was seen, what was expected, why the rule exists and what to do. `parametrize_checks`
+creates a pytest test for each check, and `run_checks` yields the results one by one. `check_plugin` checks that
+the spec of a plugin is correct. `smalltext check NAME` prints the results of both.
 
-A check that does not apply (of saving, without ``save``; of equal bits, without a seed) is skipped with the
-reason. One that is known to fail is named in ``expected_failures``, with the reason.
+A check that does not apply (for example, of saving without ``save``) is skipped with a reason. Checks that are
+known to fail can be listed in ``expected_failures`` with a reason.
 
 Use factories whose classifiers learn from a few dozen short texts within seconds: a neural network needs more
 epochs and fewer units than usual.

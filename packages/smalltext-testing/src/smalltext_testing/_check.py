@@ -1,4 +1,4 @@
-"""What a check is, what it reports, and how it compares what it sees with what a rule requires."""
+"""The types of checks and their results, and the comparisons that checks use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ConformanceError(AssertionError):
 
 
 class BrokenRuleError(AssertionError):
-    """Raised by a check that sees something else than the rule requires."""
+    """Raised by a check if a rule is broken."""
 
     def __init__(self, seen: str, expected: str) -> None:
         super().__init__(f"seen: {seen}; expected: {expected}")
@@ -43,13 +43,13 @@ class Check:
     name : str
         The name of its function, such as "check_one_text_works".
     rule : int
-        The number of the rule that it belongs to, 1 to 11; 0 for checks of a plugin.
+        The number of its rule, 1 to 11; 0 for checks of a plugin.
     summary : str
         The rule in one sentence.
     reason : str
         Why the rule exists.
     remedy : str
-        How to repair a classifier that breaks the rule.
+        How to fix a classifier that breaks the rule.
     function : callable
         Takes the classifier or plugin under test, and raises if the rule is broken.
 
@@ -69,12 +69,12 @@ class Check:
 
     @property
     def family(self) -> str:
-        """What is checked: "the plugin", or the number of the rule."""
+        """The subject of the check: "the plugin", or the number of the rule."""
         return f"rule {self.rule}" if self.rule else "the plugin"
 
 
 def rule(number: int) -> Callable[[Callable[[Any], None]], Check]:
-    """Make a check of a function, whose docstring states the rule, "Why: " and "What to do: "."""
+    """Turn a function into a check; its docstring states the rule, "Why: " and "What to do: "."""
 
     def as_check(function: Callable[[Any], None]) -> Check:
         summary, _, rest = " ".join((function.__doc__ or "").split()).partition(" Why: ")
@@ -85,7 +85,7 @@ def rule(number: int) -> Callable[[Callable[[Any], None]], Check]:
 
 
 def checks_in(module: ModuleType) -> tuple[Check, ...]:
-    """Return the checks that a module defines, in their order."""
+    """Return the checks that a module defines, in the order of definition."""
     return tuple(each for each in vars(module).values() if isinstance(each, Check))
 
 
@@ -100,9 +100,9 @@ class Result:
     status : "passed", "failed", "skipped" or "expected failure"
         A failure is expected if the caller named the check as known to fail.
     seen : str, default=""
-        What a failed check saw.
+        The observation of a failed check.
     expected : str, default=""
-        What the rule requires instead.
+        The requirement of the rule.
     reason : str, default=""
         Why the check was skipped, or why its failure was expected.
     error : BaseException or None, default=None
@@ -151,9 +151,9 @@ def _labelled(label: str, text: str) -> str:
 def attempt(
     call: Callable[..., Returned], *arguments: Any, **named: Any
 ) -> tuple[Returned | None, BaseException | None]:
-    """Return what a call returns, and the exception that it raises; exceptions of signal handlers are passed on.
+    """Return the result of a call and the exception that it raises, except exceptions of signal handlers.
 
-    SystemExit counts: a classifier that ends the process has failed.
+    SystemExit is included: a classifier that ends the process has failed.
     """
     try:
         return call(*arguments, **named), None
@@ -172,7 +172,7 @@ def expect(condition: object, *, seen: str, expected: str) -> None:
 def expect_error(
     kind: type[BaseException], expected: str, what: str, call: Callable[..., object], *arguments: Any, **named: Any
 ) -> BaseException:
-    """Raise BrokenRuleError unless a call raises an exception of a kind; return that exception."""
+    """Raise BrokenRuleError unless a call raises an exception of some type; return that exception."""
     _, error = attempt(call, *arguments, **named)
     if isinstance(error, kind):
         return error
@@ -183,12 +183,12 @@ def expect_error(
 def expect_same_bits(
     found: ArrayLike | None, wanted: ArrayLike, seen: str = "other probabilities", expected: str = "the same bits"
 ) -> None:
-    """Raise BrokenRuleError unless two arrays are equal in shape, type and every bit."""
+    """Raise BrokenRuleError unless two arrays have the same shape, type and bits."""
     expect(same_bits(found, wanted), seen=f"{seen}: {difference(found, wanted)}", expected=expected)
 
 
 def same_bits(one: ArrayLike | None, other: ArrayLike | None) -> bool:
-    """Tell whether two arrays are equal in shape, type and every bit."""
+    """Return whether two arrays have the same shape, type and bits."""
     one, other = np.asarray(one), np.asarray(other)
     return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
 

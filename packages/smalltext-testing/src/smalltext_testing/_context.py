@@ -30,7 +30,7 @@ SKIPPED_FOR = {
     FIT_CHECK: f"fit() fails on plain texts, see {FIT_CHECK}",
     PREDICTION_CHECK: f"predict_proba() fails on plain texts, see {PREDICTION_CHECK}",
 }
-"""Checks that report a classifier which cannot train or predict at all, and why the others are skipped then."""
+"""Checks that report classifiers that cannot train or predict at all, and the reasons to skip the others then."""
 
 
 def global_random_state() -> dict[str, bytes]:
@@ -39,7 +39,7 @@ def global_random_state() -> dict[str, bytes]:
     Returns
     -------
     dict of str to bytes
-        By name: "random", "numpy.random" and, where torch has been imported, "torch" and "torch.cuda".
+        By name: "random", "numpy.random" and, if torch was imported, "torch" and "torch.cuda".
 
     Examples
     --------
@@ -59,12 +59,12 @@ def global_random_state() -> dict[str, bytes]:
 
 
 def changed_generators(before: dict[str, bytes]) -> list[str]:
-    """Return the names of the global random number generators whose state differs from a former one.
+    """Return the names of the global random number generators whose state has changed.
 
     Parameters
     ----------
     before : dict of str to bytes
-        What `global_random_state` returned. Generators of libraries that were imported later are not compared.
+        The previous return value of `global_random_state`. Libraries that were imported since are not compared.
 
     Returns
     -------
@@ -84,9 +84,9 @@ def changed_generators(before: dict[str, bytes]) -> list[str]:
 
 @contextmanager
 def global_seed(seed: int) -> Iterator[None]:
-    """Set every global random number generator inside the block, and restore the states after it.
+    """Seed all global random number generators inside the block, and restore their states afterwards.
 
-    Each draws one number first: a classifier that sets the same seed globally would leave the same state.
+    Each generator draws one number, so that a classifier that sets the same seed globally changes its state.
     """
     torch: Any = sys.modules.get("torch")
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
@@ -112,7 +112,7 @@ def global_seed(seed: int) -> Iterator[None]:
 
 @dataclass
 class Training:
-    """A classifier that was trained, what `fit` returned or raised, and the global generators that it changed."""
+    """A trained classifier, the return value or exception of `fit`, and the global generators that it changed."""
 
     classifier: Any
     returned: Any
@@ -121,14 +121,14 @@ class Training:
 
 
 class CheckContext:
-    """A factory under test. What is expensive is computed once, when a check first needs it.
+    """A factory under test. Expensive results are computed once, when a check first needs them.
 
     Parameters
     ----------
     factory : ClassifierFactory
     num_classes, multi_label : int and bool, optional
-        By default those of the classifier, else those of the factory, else what the classifier does with two
-        classes, and False.
+        By default those of the classifier, else those of the factory, else the number of columns after training on
+        two classes, and False.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class CheckContext:
 
     @cached_property
     def unfitted(self) -> Any:
-        """A classifier that is never fitted, to read attributes from."""
+        """A classifier that is never fitted, for reading its attributes."""
         return self.new()
 
     @property
@@ -170,9 +170,9 @@ class CheckContext:
 
     @property
     def threshold(self) -> NDArray[np.float32]:
-        """The probability above which a class applies in a multi-label problem: one number, or one for each class.
+        """The probability above which a class applies in a multi-label problem: one number, or one per class.
 
-        It is what `fit` chose, else the parameter, else 0.5, in the precision of probabilities.
+        It is the threshold that `fit` chose, else the parameter, else 0.5, in the precision of probabilities.
         """
         chosen = getattr(self.fitted, "multi_label_threshold_", None)
         given = self.attribute("multi_label_threshold") if chosen is None else chosen
@@ -180,7 +180,7 @@ class CheckContext:
 
     @property
     def train_set(self) -> TextDataset:
-        """The texts to train on: a new dataset each time, since a faulty classifier may change what it gets."""
+        """The training texts: a new dataset each time, since a faulty classifier may change its arguments."""
         return self._train_set.clone()
 
     @cached_property
@@ -189,7 +189,7 @@ class CheckContext:
 
     @property
     def texts(self) -> TextDataset:
-        """Texts without labels to predict: a new dataset each time."""
+        """The texts to predict, without labels: a new dataset each time."""
         return self._texts.clone()
 
     @cached_property
@@ -243,7 +243,7 @@ class CheckContext:
 
     @cached_property
     def proba(self) -> Probabilities:
-        """The probabilities that the shared classifier gives to `texts`."""
+        """The probabilities of `texts` from the shared classifier."""
         return self.fitted.predict_proba(self.texts)  # type: ignore[no-any-return]
 
     @cached_property
@@ -253,18 +253,18 @@ class CheckContext:
 
     @cached_property
     def repeatable(self) -> bool:
-        """Whether another training, with the same global seeds, gives the same bits."""
+        """Whether training again with the same global seeds gives the same bits."""
         again, error = attempt(lambda: self.proba_again)
         return error is None and same_bits(again, self.proba)
 
     def require_repeatable(self) -> None:
-        """Skip the check if two trainings differ anyway."""
+        """Skip the check if training is not repeatable."""
         if not self.repeatable:
             raise NotApplicableError("two trainings differ; give the factory a seed to have this checked")
 
     @cached_property
     def opposite(self) -> tuple[Any, Probabilities]:
-        """A classifier trained on the opposite labels, which a check may train again, and its probabilities."""
+        """A classifier trained on the opposite labels, which checks may train again, and its probabilities."""
         classifier = self.new().fit(self.opposite_train_set)
         return classifier, np.array(classifier.predict_proba(self.texts))
 
@@ -275,7 +275,7 @@ class CheckContext:
 
     @cached_property
     def weighted_proba(self) -> Probabilities:
-        """The probabilities of a classifier that was trained with `unequal_weights`."""
+        """The probabilities of a classifier trained with `unequal_weights`."""
         classifier = self.fit_weighted(self.train_set, self.unequal_weights.copy())
         return np.array(classifier.predict_proba(self.texts))
 
@@ -288,20 +288,20 @@ class CheckContext:
         return classifier
 
     def margin_of_weights(self, right: float, wrong: float) -> float:
-        """Return the margin after training on contradicting labels, with weights for right and wrong ones."""
+        """Return the margin after training on contradicting labels, with weights for right and wrong labels."""
         dataset = few_texts(self.num_classes, self.multi_label)
         train_set, weights = with_contradictions(dataset, self.num_classes, right, wrong)
         return self.margin(self.fit_weighted(train_set, weights), dataset)
 
     @cached_property
     def margin_of_nine_to_one(self) -> float:
-        """The margin after training on contradicting labels, the right ones with nine times the weight."""
+        """The margin after training on contradicting labels, with nine times the weight for right labels."""
         return self.margin_of_weights(9, 1)
 
     def margin(self, classifier: Any, dataset: TextDataset) -> float:
-        """Return by how much a classifier prefers the labels of a dataset to opposite ones, from -1 to 1.
+        """Return how much a classifier prefers the labels of a dataset to opposite labels, from -1 to 1.
 
-        It is 0 for a classifier that has learned nothing, or as much from texts as from their contradiction.
+        It is 0 for a classifier that has learned nothing, or the same from right and wrong labels.
         """
         proba = np.asarray(classifier.predict_proba(TextDataset(dataset.x)), dtype=np.float64)
         y, other = dataset.y, opposite(dataset.y, min(self.num_classes, int(dataset.target_labels.max()) + 1))
@@ -309,7 +309,7 @@ class CheckContext:
         return (right - wrong) / max(right + wrong, 1e-12)
 
     def require_learning(self) -> None:
-        """Skip the check if the shared classifier has hardly learned anything."""
+        """Skip the check if the shared classifier has learned almost nothing."""
         margin = self.margin(self.fitted, self.train_set)
         if margin < 0.05:
             raise NotApplicableError(
@@ -322,12 +322,12 @@ class CheckContext:
         return tempfile.TemporaryDirectory(prefix="smalltext-check-", ignore_cleanup_errors=True)
 
     def path(self, name: str) -> Path:
-        """Return a path in a temporary folder that exists as long as this object."""
+        """Return a path in a temporary folder, which is deleted with this object."""
         return Path(self._folder.name, name)
 
     @cached_property
     def saved(self) -> Path:
-        """The shared classifier as a folder; checks must not change it."""
+        """The folder of the saved shared classifier; checks must not change it."""
         if not hasattr(self.fitted, "save"):
             raise NotApplicableError("the classifier has no save()")
         folder = self.path("model")
@@ -336,7 +336,7 @@ class CheckContext:
 
 
 def _is_same_failure(known: BaseException | None, error: BaseException) -> bool:
-    """Tell whether two exceptions are of one type and were raised by one line."""
+    """Return whether two exceptions have the same type and were raised by the same line."""
     if known is None or type(known) is not type(error):
         return False
     (frame, line), (other, other_line) = (list(traceback.walk_tb(one.__traceback__))[-1] for one in (known, error))

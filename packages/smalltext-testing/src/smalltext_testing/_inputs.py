@@ -1,4 +1,4 @@
-"""Rule 7: invalid input is refused before any work, and arguments are neither changed nor kept."""
+"""Rule 7: invalid input is rejected before any work, and arguments are neither changed nor stored."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def check_predicting_before_fitting_is_refused(context: CheckContext) -> None:
     What to do: begin predict_proba with smalltext_core.validation.prediction_data, before the case of no texts,
     and let the factory's new() make a new classifier on each call.
     """
-    assert context.fitted is not None  # trained before new() is called: a factory may return the same object
+    assert context.fitted is not None  # trained first, since a factory may return the same object
     for name in ("predict", "predict_proba"):
         for data_set in (context.texts, TextDataset([])):
             what, method = f"{name} of {len(data_set)} texts before fit", getattr(context.new(), name)
@@ -164,18 +164,18 @@ def check_failed_fit_keeps_the_model(context: CheckContext) -> None:
         _, refused = attempt(classifier.fit, train_set, **arguments)
         after, error = attempt(classifier.predict_proba, context.texts)
         expect(error is None, seen=f"after a fit on {what}, predict_proba raises {error!r}", expected="no error")
-        if refused is not None:  # whether and how it is refused is what the other checks are about
+        if refused is not None:  # other checks test whether and how it is refused
             expect_same_bits(after, before, f"after a fit on {what} failed, other probabilities")
         before = after
 
 
 def _as_rows(y: Labels) -> list[Any]:
-    """Return labels as lists, which can be compared."""
+    """Return labels as comparable lists."""
     return csr_to_list(y) if is_multi_label(y) else y.tolist()
 
 
 def _overwrite(y: Labels) -> None:
-    """Try to change labels in place, as a caller may who does not know that they are read-only."""
+    """Try to change labels in place, like a caller who does not know that they are read-only."""
     with suppress(ValueError), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scipy warns that this is slow before it raises
         y[0] = 0
@@ -224,16 +224,16 @@ def check_dataset_changed_after_training_does_not_matter(context: CheckContext) 
 def check_datasets_are_not_changed(context: CheckContext) -> None:
     """Training and predicting leave the texts and the labels of a dataset as they are.
 
-    Why: The caller goes on with them: an active learner with its pool, a comparison with the next classifier.
+    Why: The caller uses them further: an active learner its pool, a comparison with the next classifier.
     What to do: work on copies, such as `[text.lower() for text in data_set.x]`, and set no attribute of a dataset.
     """
-    texts = [f" {text.title()} " for text in context.train_set.x]  # which a clean-up would change
+    texts = [f" {text.title()} " for text in context.train_set.x]  # cleaning would change them
     classifier = context.new()
     for name in ("fit", "predict", "predict_proba", "embed", "validate"):
         method = getattr(classifier, name, None)
         if method is None:
             continue
-        y = context.train_set.y if name == "fit" else context.opposite_labels  # other ones than are predicted
+        y = context.train_set.y if name == "fit" else context.opposite_labels  # not the predicted labels
         dataset = TextDataset(texts, y, label_names=context.train_set.label_names)
         _, error = attempt(method, dataset)
         if error is not None and not isinstance(error, UnsupportedError):

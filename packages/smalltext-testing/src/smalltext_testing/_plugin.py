@@ -1,4 +1,4 @@
-"""Checks of a plugin: that its spec is true, and that importing it is fast."""
+"""Checks of a plugin: whether its spec is correct, and whether importing it is fast."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _ABILITIES: dict[str, list[tuple[str, str | None]]] = {
     "weights": [("fit", "weights")],
     "dropout_sampling": [("predict_proba", "dropout_sampling")],
 }
-"""The methods, and the arguments of methods, that each ability needs."""
+"""The methods, and their arguments, that each ability requires."""
 _MAY_BE_REFUSED = {"weights", "dropout_sampling"}
-"""Abilities that a classifier may refuse even if it has the argument."""
+"""Abilities that a classifier may lack even if it has the argument."""
 _REQUIRED = ("check_plugin_can_be_loaded", "check_spec_targets_can_be_imported")
-"""Checks without which the others make no sense."""
+"""Checks that must pass before the others can run."""
 
 
 @dataclass
 class PluginContext:
-    """A classifier by its name: what its plugin declares, and what its class has."""
+    """A classifier by name: the declarations of its plugin, and the members of its class."""
 
     name: str
     num_classes: int
@@ -52,7 +52,7 @@ class PluginContext:
         return self.spec.resolve("classifier")
 
     def new(self, *, multi_label: bool = False) -> Any:
-        """Return a classifier, made by name."""
+        """Return a classifier that is created by name."""
         return create_factory(self.name, self.num_classes, multi_label=multi_label, **self.parameters).new()
 
     @cached_property
@@ -193,16 +193,16 @@ def plugin_checks() -> tuple[Check, ...]:
 
 
 def run_plugin_checks(name: str, num_classes: int = 3, **parameters: Any) -> Iterator[Result]:
-    """Check the plugin of a classifier, and yield the result of each check as it comes.
+    """Check the plugin of a classifier, and yield each result as soon as it is available.
 
     Parameters
     ----------
     name : str
-        The name of an installed classifier; of a plugin, if it cannot be loaded.
+        The name of an installed classifier, or of a plugin that cannot be loaded.
     num_classes : int, default=3
-        Given to the classifier's builder.
+        The number of classes for the classifier's builder.
     **parameters
-        Other parameters of the builder: at least those without a default.
+        Other parameters of the builder, including all without a default.
 
     Yields
     ------

@@ -1,4 +1,4 @@
-"""Rules 2, 3 and 11: predicted labels, texts of any kind, and independence of batch and order."""
+"""Rules 2, 3 and 11: predicted labels, unusual texts, and independence of batches and order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from smalltext_testing.sample_data import joined, unusual_texts
 
 _ROUNDING = 1e-5
 _COPIES = 12
-"""Of each text, where there are to be several batches: usual ones have up to 128 texts."""
+"""The number of copies of each text for several batches; usual batches have up to 128 texts."""
 
 
 def _expect_labels(labels: Any, count: int, context: CheckContext, what: str) -> None:
@@ -275,7 +275,7 @@ def check_predictions_are_made_in_evaluation_mode(context: CheckContext) -> None
 
 
 def _results(context: CheckContext) -> dict[str, Any]:
-    """Return the results of each method that predicts."""
+    """Return the results of all prediction methods."""
     fitted = context.fitted
     results: dict[str, Any] = {"predict_proba": fitted.predict_proba(context.texts)}
     if callable(getattr(fitted, "embed", None)):

@@ -1,4 +1,4 @@
-"""Rules 1 and 4: the form of probabilities, and what they mean."""
+"""Rules 1 and 4: the form and the meaning of probabilities."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def check_column_k_is_class_k(context: CheckContext) -> None:
     proba = np.asarray(context.fitted.predict_proba(TextDataset(context.train_set.x)), dtype=np.float64)
     if proba.shape != applies.shape:
         raise NotApplicableError("the shape is wrong, see check_probabilities_are_dense_float32")
-    # How much higher each column is for the texts of a class (a row) than for other texts.
+    # The difference of each column between the texts of a class (a row) and other texts.
     more = np.stack([proba[rows].mean(axis=0) - proba[~rows].mean(axis=0) for rows in applies.T])
     lacking = more.max(axis=1) - more.diagonal()
     worst = int(lacking.argmax())
@@ -186,7 +186,7 @@ def check_absent_class_keeps_its_column(context: CheckContext) -> None:
 
 
 def _expect_rare_class(labels: NDArray[Any], proba: NDArray[Any], absent: int) -> None:
-    """Expect few predictions of a class for training texts of the last one."""
+    """Expect few predictions of a class for training texts of the last class."""
     expect(
         (labels == absent).mean() <= 0.5 and proba[:, absent].mean() <= proba[:, -1].mean(),
         seen=f"after training without class {absent}, it is predicted for {int((labels == absent).sum())} of "
@@ -272,6 +272,6 @@ def check_probabilities_are_calibrated(context: CheckContext) -> None:
 
 
 def _calibration_error(confidence: NDArray[np.float64], true: NDArray[np.float64], bins: int = 15) -> float:
-    """Return by how much probabilities differ from true ones, on average over bins of equal width."""
+    """Return the expected calibration error, with bins of equal width."""
     bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     return float(np.abs(np.bincount(bin_of, weights=confidence - true)).sum() / len(true))

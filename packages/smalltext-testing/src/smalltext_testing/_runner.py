@@ -1,4 +1,4 @@
-"""Running the checks of a classifier: one result each, one error, or one pytest test each."""
+"""Running the checks of a classifier, with a list of results, one error, or a pytest test per check."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def find_check(name: str, argument: str) -> Check:
     name : str
         Such as "check_one_text_works".
     argument : str
-        The caller's argument that holds the name, for the message.
+        The name of the caller's argument, for the message.
 
     Raises
     ------
     InvalidInputError
-        If there is no such check, with the nearest name.
+        If there is no such check; the message suggests the closest name.
     """
     found = {check.name: check for check in checks()}
     if name in found:
@@ -78,7 +78,7 @@ def run_check(check: Check, context: object) -> Result:
 
 
 def _origin(error: BaseException, package: str) -> str:
-    """Return where an exception was first raised: the last line in a package, else the last line of all."""
+    """Return where an exception was raised: the last frame in a package, else the last frame."""
     while error.__cause__ is not None:
         error = error.__cause__
     frames = list(traceback.walk_tb(error.__traceback__))
@@ -98,21 +98,23 @@ def run_checks(
     expected_failures: Mapping[str, str] | None = None,
     only: Sequence[str] | None = None,
 ) -> Iterator[Result]:
-    """Run the checks on the classifiers of a factory, and yield each result as it comes.
+    """Run the checks on the classifiers of a factory, and yield each result as soon as it is available.
 
     Parameters
     ----------
     factory : ClassifierFactory
-        With a seed, and with settings that learn from a few dozen short texts within seconds.
+        A factory with a seed, and with settings that learn from a few dozen short texts within seconds.
     num_classes : int, optional
-        By default the attribute of the classifier, else of the factory, else what training on two classes gives.
+        By default the attribute of the classifier, else of the factory, else the result of training on two
+        classes.
     multi_label : bool, optional
         By default the attribute of the classifier, else of the factory, else False.
     expected_failures : mapping of str to str, optional
-        Names of checks that are known to fail, and the reasons. If one of them passes, it is reported as failed.
+        The names of checks that are known to fail, and the reasons. If one of them passes, it is reported as
+        failed.
     only : sequence of str, optional
-        Names of the checks to run; by default, all. If a check cannot run because training or predicting fails,
-        the check that reports this is run, too.
+        The names of the checks to run; by default, all. If a check cannot run because training or prediction
+        fails, the check that reports this is run, too.
 
     Yields
     ------
@@ -166,7 +168,7 @@ def check_classifier(
     multi_label: bool | None = None,
     expected_failures: Mapping[str, str] | None = None,
 ) -> list[Result]:
-    """Run all checks on the classifiers of a factory, and raise one error that lists every broken rule.
+    """Run all checks on the classifiers of a factory, and raise one error that lists all broken rules.
 
     Parameters
     ----------
@@ -243,18 +245,18 @@ def parametrize_checks(
 ) -> Callable[[Any], Any]:
     """Decorate a test function, so that pytest runs it once for each factory and check.
 
-    The function takes one argument, ``check``, and calls it. Needs pytest (``smalltext-testing[pytest]``).
+    The function takes one argument, ``check``, and calls it. Requires pytest (``smalltext-testing[pytest]``).
 
     Parameters
     ----------
     *factories : ClassifierFactory
-        With a seed, and with settings that learn from a few dozen short texts within seconds.
+        Factories with a seed, and with settings that learn from a few dozen short texts within seconds.
     ids : sequence of str, optional
-        Names of the factories in the names of the tests; by default, their types.
+        The names of the factories in the test ids; by default, their types.
     num_classes, multi_label : int and bool, optional
         As for `run_checks`.
     expected_failures : mapping of str to str, optional
-        Names of checks that are known to fail, and the reasons: these tests become ``xfail(strict=True)``.
+        The names of checks that are known to fail, and the reasons; these tests are ``xfail(strict=True)``.
 
     Returns
     -------

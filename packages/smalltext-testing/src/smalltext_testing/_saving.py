@@ -129,7 +129,7 @@ def check_calibration_and_thresholds_are_saved(context: CheckContext) -> None:
 
 
 def _as_data(value: Any) -> Any:
-    """Return a value as lists, dicts and numbers, which can be compared."""
+    """Return a value as comparable lists, dicts and numbers."""
     if callable(getattr(value, "to_json", None)):
         return value.to_json()
     return value.tolist() if isinstance(value, np.ndarray) else value
@@ -183,7 +183,7 @@ def check_factory_works_in_another_process(context: CheckContext) -> None:
 def _proba_of_new_process(context: CheckContext, task: Literal["load", "train"]) -> NDArray[Any]:
     """Return the probabilities of the shared classifier, loaded or trained in a new process.
 
-    One process does both, since importing a backend takes longer than either; loading comes first.
+    One process does both, loading first, since importing a backend takes longer than either task.
     """
     if context.new_process is None:
         sources: dict[str, Path] = {}
@@ -195,7 +195,7 @@ def _proba_of_new_process(context: CheckContext, task: Literal["load", "train"])
                 raise error
         context.new_process = probabilities_in_new_process(sources, context.texts)
     if task not in context.new_process:
-        _SOURCES[task](context)  # raises again
+        _SOURCES[task](context)  # raises the same exception
     found = context.new_process[task]
     if isinstance(found, BrokenRuleError):
         raise found
@@ -203,7 +203,7 @@ def _proba_of_new_process(context: CheckContext, task: Literal["load", "train"])
 
 
 def train_in_new_process(context: CheckContext) -> NDArray[Any]:
-    """Return the probabilities of a classifier that is trained in a new Python process."""
+    """Return the probabilities of a classifier after training in a new Python process."""
     found = probabilities_in_new_process({"train": _pickled(context)}, context.texts)["train"]
     if isinstance(found, BrokenRuleError):
         raise found
@@ -222,10 +222,10 @@ _SOURCES: dict[str, Callable[[CheckContext], Path]] = {"load": lambda context: c
 def probabilities_in_new_process(
     sources: Mapping[str, Path], texts: TextDataset
 ) -> dict[str, NDArray[Any] | BrokenRuleError]:
-    """Return the probabilities that classifiers give to texts in a new Python process, by task.
+    """Return the probabilities of texts, computed by classifiers in a new Python process, by task.
 
-    The task "load" loads a saved model, without the network and from another working folder; the task "train" uses
-    a pickle of a factory and a training set. A task after one that ended the process is repeated in another one.
+    The task "load" loads a saved model, without network access and from another working folder; the task "train"
+    uses a pickle of a factory and a training set. If a task ends the process, the next one runs in a new one.
     """
     found: dict[str, NDArray[Any] | BrokenRuleError] = {}
     with tempfile.TemporaryDirectory(prefix="smalltext-check-") as folder:
@@ -258,7 +258,7 @@ def probabilities_in_new_process(
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a new process, with the same import path and number of threads as this one."""
+    """Return the environment for a new process, with the same import path and number of threads as this one."""
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path)}
     torch = sys.modules.get("torch")
     if torch is not None:
@@ -267,7 +267,7 @@ def environment() -> dict[str, str]:
 
 
 def main(folder: str, *arguments: str) -> None:
-    """Do tasks in a new process, and write the probabilities or the exception of each into a folder."""
+    """Run tasks in a new process, and write the probabilities or the exception of each to a folder."""
     texts = TextDataset(json.loads(Path(folder, "texts.json").read_text(encoding="utf-8")))
     tasks = {"load": _proba_of_loaded, "train": _proba_of_trained}
     for task, source in zip(arguments[::2], arguments[1::2], strict=True):
@@ -298,7 +298,7 @@ def _proba_of_loaded(source: str, texts: TextDataset) -> Any:
 
 @contextmanager
 def _without_network() -> Iterator[None]:
-    """Make every internet connection of this process fail at once."""
+    """Make every internet connection of this process fail immediately."""
     connect, connect_ex, getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
 
     def refuse(*_: object, **__: object) -> NoReturn:
@@ -324,9 +324,9 @@ def pickles_in(folder: Path) -> list[str]:
 
 
 def reason_to_see_a_pickle(name: str, content: bytes) -> str:
-    """Return the reason why a file is taken for a pickle, or for a container of one; else an empty string.
+    """Return why a file is regarded as a pickle, or as a container of one, or an empty string if it is not.
 
-    Files are recognised by their content, whatever their name.
+    Files are recognised by their content, regardless of their name.
 
     Examples
     --------
@@ -351,7 +351,7 @@ def reason_to_see_a_pickle(name: str, content: bytes) -> str:
 
 
 def _is_pickle(content: bytes) -> bool:
-    """Tell whether content begins with a complete pickle of protocol 2 or later, or is one that runs code."""
+    """Return whether content starts with a complete pickle of protocol 2 or later, or is one that runs code."""
     names, end = set(), 0
     try:
         for opcode, _, position in pickletools.genops(content):

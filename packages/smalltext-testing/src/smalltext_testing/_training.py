@@ -1,4 +1,4 @@
-"""Rules 5, 6 and 8: training with weights, with a seed, again, and twenty times."""
+"""Rules 5, 6 and 8: training with weights, with a seed, and repeatedly."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def check_global_random_state_is_not_changed(context: CheckContext) -> None:
     for method, (call, of) in calls.items():
         with global_seed(1):
             before = global_random_state()
-            attempt(call, *of)  # whether it fails is what the other checks are about
+            attempt(call, *of)  # other checks test whether it fails
             changes[method] = changed_generators(before)
     for method, changed in changes.items():
         expect(not changed, seen=f"{method} changed the state of {', '.join(changed)}", expected="the same state")
@@ -220,7 +220,7 @@ def check_classifiers_share_no_state(context: CheckContext) -> None:
     What to do: look for mutable values in modules, class bodies and default arguments, and for functools.cache.
     """
     before = context.proba
-    assert context.opposite is not None  # another one has been trained
+    assert context.opposite is not None  # trains another classifier
     after = context.train(seed=1).classifier.predict_proba(context.texts)
     if same_bits(after, before):
         return
@@ -266,12 +266,12 @@ def _resident_memory() -> int:
     if not _STATM.exists():
         return 0
     with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)  # returns free memory to the system: it could hide growth
+        ctypes.CDLL(None).malloc_trim(0)  # returns free memory to the system, which could hide growth
     return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _rounds(context: CheckContext) -> tuple[list[int], list[str]]:
-    """Return the memory after some rounds of fit and predict, and the files that all leave; computed once."""
+    """Return the memory after some rounds of fit and predict, and the remaining files; computed once."""
     if context.rounds is None:
         classifier, memory, here = context.new(), [], Path.cwd()
         with _private_folders() as left, _without_collecting_old_objects():
@@ -281,7 +281,7 @@ def _rounds(context: CheckContext) -> tuple[list[int], list[str]]:
                 except Exception:
                     if number > 1:
                         raise
-                    os.chdir(here)  # a path such as ../model leads elsewhere from a private folder
+                    os.chdir(here)  # relative paths such as ../model do not work in a private folder
                     classifier.fit(context.train_set)
                 classifier.predict(context.texts)
                 if number in _MEASURED_ROUNDS:
@@ -293,9 +293,9 @@ def _rounds(context: CheckContext) -> tuple[list[int], list[str]]:
 
 @contextmanager
 def _without_collecting_old_objects() -> Iterator[None]:
-    """Exempt existing objects from garbage collection, which would visit every module in each round."""
+    """Exempt existing objects from garbage collection, which would traverse all modules in each round."""
     gc.collect()
-    if gc.get_freeze_count():  # the caller has exempted objects, which stay exempt
+    if gc.get_freeze_count():  # objects that the caller exempted stay exempt
         yield
         return
     gc.freeze()
@@ -307,9 +307,10 @@ def _without_collecting_old_objects() -> Iterator[None]:
 
 @contextmanager
 def _private_folders() -> Iterator[list[str]]:
-    """Work in private working and temporary folders; yield a list that then gets the files left in them.
+    """Use private working and temporary folders, and yield a list to which the files left in them are added.
 
-    So files of other processes are not counted. The entries of the working folder are linked, for relative paths.
+    Files of other processes are therefore not counted. The working folder has links to the entries of the original
+    one, for relative paths.
     """
     variables = ("TMPDIR", "TEMP", "TMP")
     old, default, here = {name: os.environ.get(name) for name in variables}, tempfile.tempdir, Path.cwd()
@@ -318,7 +319,7 @@ def _private_folders() -> Iterator[list[str]]:
         temporary, working = Path(private, "temporary"), Path(private, "working")
         temporary.mkdir()
         working.mkdir()
-        with suppress(OSError):  # where links cannot be made, or the folder cannot be listed
+        with suppress(OSError):  # links are not supported, or the folder cannot be listed
             for path in here.iterdir():
                 (working / path.name).symlink_to(path)
         linked = _names(working)

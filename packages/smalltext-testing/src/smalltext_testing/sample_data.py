@@ -1,4 +1,4 @@
-"""Datasets for tests: short made-up texts about as many topics as there are classes, the same on every run."""
+"""Datasets for tests: short generated texts, with one topic per class, the same in every run."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def class_names(num_classes: int) -> list[str]:
 
 
 def _topic(number: int) -> tuple[str, list[str]]:
-    """Return the name and the words of a topic; both are made up where the list of topics ends."""
+    """Return the name and the words of a topic; further topics than those in the list are generated."""
     if number < len(_TOPICS):
         name, words = _TOPICS[number]
         return name, words.split()
@@ -98,7 +98,7 @@ def training_texts(num_classes: int, multi_label: bool) -> TextDataset:
 
 
 def unseen_texts(num_classes: int) -> TextDataset:
-    """Return texts without labels, plain and mixed, short and long, nearly none of them in `training_texts`.
+    """Return texts without labels, plain and mixed, short and long, most of which are not in `training_texts`.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def unusual_texts() -> TextDataset:
 
 
 def repeated_text(num_classes: int, multi_label: bool) -> TextDataset:
-    """Return one text 40 times: class 0 applies to 80 % of them, class 1 (if there is one) to the others."""
+    """Return 40 copies of one text: class 0 applies to 80 % of them, class 1 (if any) to the others."""
     minority = [1] if num_classes > 1 else []
     labels = [minority if i % 5 == 4 else [0] for i in range(40)]
     texts = [sentence(0, 0)] * len(labels)
@@ -154,9 +154,9 @@ def noisy_texts(
 ) -> tuple[TextDataset, NDArray[np.float64]]:
     """Return texts with random labels, and the probability of each class that their words imply.
 
-    Single-label: three words, each about the text's own topic with a probability of 0.4, else about any topic.
-    Multi-label: two words for each topic, each about the topic with a probability of 0.75 if the class applies,
-    else of 0.25, and about no topic otherwise. There are at most four topics.
+    Single-label: three words, each about the topic of the text with a probability of 0.4, else about any topic.
+    Multi-label: two words per topic, each about the topic with a probability of 0.75 if the class applies, else
+    0.25, and otherwise about no topic. There are at most four topics.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def with_contradictions(
 
 
 def opposite(y: Labels, num_classes: int) -> Labels:
-    """Return labels that contradict others: the next class, or (multi-label) the classes that did not apply."""
+    """Return labels that contradict others: the next class or, if multi-label, the classes that do not apply."""
     if is_multi_label(y):
         return list_to_csr([np.flatnonzero(row == 0).tolist() for row in y.toarray()], y.shape[1])
     following: Labels = (y + 1) % num_classes
