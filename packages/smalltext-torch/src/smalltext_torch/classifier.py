@@ -107,7 +107,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     total_steps, epoch : int
         The maximum number of training batches, and the number of the epoch, from 1.
     validations_per_epoch, num_epochs : int
-        The number of validations per epoch, and the number of epochs.
+        The number of validations per requested epoch, and the number of epochs to train for.
 
     Raises
     ------
