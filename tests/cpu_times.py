@@ -1,6 +1,6 @@
-"""`--cpu-times=N`: the CPU seconds of each test file, those of its child processes included.
+"""`--cpu-times=N`: the CPU seconds of each test file, including its child processes.
 
-They are the same on a machine that others use too, which durations are not.
+Unlike durations, they do not depend on the load of the machine.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ def add_option(parser):
 
 
 def register(config):
-    """Measure where `--cpu-times` asks for it."""
+    """Measure if `--cpu-times` is set."""
     if config.getoption("cpu_times") is not None:
         config.pluginmanager.register(CpuTimes(config), "cpu-times")
 
 
 class CpuTimes:
-    """Measure setup, call and teardown of each test, in each worker, and print the sums."""
+    """Measure setup, call and teardown of each test in each worker, and print the sums."""
 
     def __init__(self, config):
         self._config = config
@@ -76,5 +76,5 @@ class CpuTimes:
 
 
 def cpu_seconds():
-    """Return the CPU seconds of this process, of its children that have ended, and of what the fork server ran."""
+    """Return the CPU seconds of this process, of its ended children, and of the processes of the fork server."""
     return sum(os.times()[:4]) + fork_server.seconds

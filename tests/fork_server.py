@@ -1,9 +1,9 @@
-"""A fork server: processes that begin with the large libraries imported, which takes seconds otherwise.
+"""A fork server: processes that start with the large libraries imported, which otherwise takes seconds.
 
-Nothing of this project is imported in the server, so that each process imports it anew. A test about imports, the
-locale, or variables that the interpreter or a library reads as it starts needs a new process instead.
+The server imports nothing of this project, so that each process imports it itself. Tests of imports, the locale,
+or environment variables that the interpreter or a library reads at its start need a new process instead.
 
-Where tests run in parallel, the workers of pytest-xdist share one import of the libraries: see `share`.
+In parallel test runs, the workers of pytest-xdist share one server: see `share`.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ LIBRARIES = (
 )
 
 _ADDRESS = "SMALLTEXT_FORK_SERVER"
-"""The environment variable with the address of a server that several processes share."""
+"""The environment variable for the address of a shared server."""
 
 _LIBRARY = Path(os.__file__).parent
 _DYNAMIC = _LIBRARY / "lib-dynload"
 
 seconds = 0.0
-"""The CPU seconds of the server and of the processes that were forked from it and have ended."""
+"""The CPU seconds of the server and of its forked processes that have ended."""
 
 
 def run(
@@ -84,14 +84,14 @@ def run(
     file_size: int | None = None,
     site: bool = True,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run ``-c CODE ARGUMENT...`` or ``-m MODULE ARGUMENT...`` as Python does, and return how it ended.
+    """Run ``-c CODE ARGUMENT...`` or ``-m MODULE ARGUMENT...`` like Python, and return the completed process.
 
     Parameters
     ----------
     arguments : sequence of object
         The arguments of Python.
     stdin : bytes, optional
-        What comes through a pipe as standard input; by default, it is that of this process.
+        The content of a pipe as standard input; by default, it is that of this process.
     env : mapping of str to str, optional
         By default that of this process. `PYTHONPATH` is put before the import path.
     cwd : path, optional
@@ -99,10 +99,10 @@ def run(
     timeout : int, default=0
         Seconds after which SIGALRM ends a process that hangs; 0 for no limit.
     file_size : int, optional
-        The bytes that a file may have at most, as on a disk that is full.
+        The maximum size of a file in bytes, to simulate a full disk.
     site : bool, default=True
-        Whether the process finds what is installed here; if not, as with the option ``-S`` of Python, it finds
-        what is in `PYTHONPATH`, and what the server has imported.
+        Whether the process finds the installed packages; otherwise, as with the option ``-S`` of Python, it finds
+        only those in `PYTHONPATH`, and those that the server has imported.
     """
     job = _Job(
         [str(argument) for argument in arguments],
@@ -116,12 +116,12 @@ def run(
 
 
 class Process:
-    """A process that runs beside this one, with pipes for all streams; what tests need of `subprocess.Popen`.
+    """A process that runs in parallel, with pipes for all streams: the part of `subprocess.Popen` that tests need.
 
     Parameters
     ----------
     arguments : sequence of object
-        As those of `run`.
+        As in `run`.
     env : mapping of str to str, optional
         By default that of this process.
 
@@ -130,7 +130,7 @@ class Process:
     stdin, stdout, stderr : binary file
     pid : int
     returncode : int or None
-        As of `subprocess.Popen`.
+        As in `subprocess.Popen`.
     """
 
     def __init__(self, arguments: Sequence[object], env: Mapping[str, str] | None = None) -> None:
@@ -178,7 +178,7 @@ class Process:
         self.send_signal(signal.SIGKILL)
 
     def communicate(self) -> tuple[bytes, bytes]:
-        """Close the standard input, and return what is still written to the other streams until the end."""
+        """Close the standard input, and return the remaining output of the other streams."""
         with contextlib.suppress(BrokenPipeError):
             self.stdin.close()
         with contextlib.ExitStack() as stack:
@@ -197,7 +197,7 @@ class _Job:
     site: bool
 
     def limit(self) -> None:
-        """Limit the time, the size of files, and the threads of torch, which read the variable too early."""
+        """Limit the time, the size of files, and the threads of torch, which has already read the variable."""
         signal.alarm(self.timeout)
         if "torch" in sys.modules and (threads := self.env.get("OMP_NUM_THREADS")):
             sys.modules["torch"].set_num_threads(int(threads))
@@ -209,7 +209,7 @@ class _Job:
 
 @contextlib.contextmanager
 def share() -> Iterator[None]:
-    """Have the processes started meanwhile share one server, which imports the libraries when first needed."""
+    """Let processes that are started in the block share one server, which imports the libraries on first use."""
     here, there = socket.socketpair()
     with tempfile.TemporaryDirectory(prefix="fork-server-") as folder, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(Path(folder, "socket")))
@@ -225,7 +225,7 @@ def share() -> Iterator[None]:
 
 
 def _started(mode: str, *sockets: socket.socket) -> subprocess.Popen[bytes]:
-    """Start this file with sockets, which are closed here, except one that listens."""
+    """Start this file with sockets, which are closed here, except a listening one."""
     numbers = [one.fileno() for one in sockets]
     command = [sys.executable, __file__, mode, *map(str, numbers)]
     process = subprocess.Popen(command, pass_fds=numbers, stdout=subprocess.DEVNULL)
@@ -234,7 +234,7 @@ def _started(mode: str, *sockets: socket.socket) -> subprocess.Popen[bytes]:
 
 
 def _connected() -> socket.socket:
-    """Return a socket to a process that forks: of the server that is shared, or of one that is started for it."""
+    """Return a socket of a forking process: the shared server, or one that is started for this purpose."""
     if address := os.environ.get(_ADDRESS):
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(address)
@@ -250,7 +250,7 @@ def _server() -> _Server:
 
 
 class _Server:
-    """A socket to the process that forks, which ends when this process does."""
+    """A socket of the forking process, which ends together with this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -278,7 +278,7 @@ class _Server:
         return subprocess.CompletedProcess(job.arguments, answer["status"], *(found[0] for found in outputs))
 
     def send(self, job: _Job, *streams: int) -> None:
-        """Have a job done beside others, which reports to the last of the streams, and close them here."""
+        """Start a job that reports to the last of the streams, and close the streams here."""
         with self._lock:
             self._send(job, *streams)
         for stream in streams:
@@ -291,7 +291,7 @@ class _Server:
 
 
 def _thread(stack: contextlib.ExitStack, work: Callable[[], bytes]) -> list[bytes]:
-    """Do work in a thread that ends before the stack is closed; return a list that then has the result."""
+    """Run a function in a thread that ends before the stack is closed; return a list that then has the result."""
     found: list[bytes] = []
     thread = threading.Thread(target=lambda: found.append(work()))
     thread.start()
@@ -336,12 +336,12 @@ def _serve(connection: socket.socket) -> _Job:
 
 
 def _supervise(streams: list[int]) -> None:
-    """Fork once more: one process does the job, the other one reports its number, and how it ended."""
+    """Fork again: one process runs the job, the other one reports its process id and its exit status."""
     report = streams.pop()
     child = os.fork()
     if child == 0:
         os.close(report)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # background processes ignore it
         return
     for stream in streams:
         os.close(stream)
@@ -359,7 +359,7 @@ def _answer(answers: Any, **values: float) -> None:
 
 
 def _do(job: _Job) -> None:
-    """Become what Python would be with these arguments, and end as it would, without taking all modules apart."""
+    """Run like Python with these arguments, and end like it, but without the teardown of all modules."""
     os.environ.clear()
     os.environ.update(job.env)
     os.chdir(job.cwd)

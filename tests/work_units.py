@@ -1,14 +1,14 @@
-"""Which tests one worker of pytest-xdist runs together, with `--dist loadfile`, and what is begun first."""
+"""The groups of tests for one worker of pytest-xdist, with `--dist loadfile`, and their order."""
 
 from __future__ import annotations
 
 SHARING_FOLDERS = ("tests/install/", "tests/plugins/")
-"""Folders whose files share wheels and environments, which are made once where one worker runs all of them."""
+"""Folders whose files share wheels and environments, which are created once if one worker runs all of them."""
 INDEPENDENT = (
     "tests/integrations/test_small_text_learner.py",
     "tests/robustness/test_random_calls.py",
 )
-"""Files of long tests that share nothing: these are handed out one by one."""
+"""Files of long tests that share nothing, which are distributed one by one."""
 LONG = (
     "tests/architecture/test_types.py",
     "tests/install/",
@@ -30,11 +30,11 @@ LONG = (
     "tests/transformers_backend/test_transformers_classifier.py",
     "tests/integrations/test_small_text_strategies.py",
 )
-"""What takes 12 CPU seconds or more, longest first, by `--cpu-times`: begun early, so that no worker ends late."""
+"""Files with 12 CPU seconds or more by `--cpu-times`, longest first: early, so that no worker ends late."""
 
 
 def work_unit(nodeid: str) -> str:
-    """Return what names the tests that go to one worker together: a folder, a file or one test."""
+    """Return the name of the group of a test: a folder, a file or the test itself."""
     path = nodeid.partition("::")[0]
     if path in INDEPENDENT:
         return nodeid

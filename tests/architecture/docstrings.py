@@ -1,7 +1,7 @@
-"""Gaps in the docstrings of public names: parameters without words, type or default; classes without an example.
+"""Gaps in docstrings of public names: parameters without description, type or default; classes without example.
 
-Known gaps are listed in ``docstring_gaps.txt``, which may only get shorter. Regenerate it, in the folder of
-the tests, with
+Known gaps are listed in ``docstring_gaps.txt``, which may only get shorter. Regenerate it in the folder of the tests
+with
 
     python -m architecture.docstrings
 """
@@ -23,7 +23,7 @@ KNOWN_GAPS = Path(__file__).with_name("docstring_gaps.txt")
 
 TITLES = ("Parameters", "Other Parameters")
 SHARED = "Parameters of extension points"
-"""The section of a class that describes the parameters which the methods for subclasses have in common."""
+"""The section of a class docstring with the common parameters of the methods for subclasses."""
 
 _SECTION = re.compile(r"^(?P<title>[A-Z][A-Za-z ]+)\n-{3,}$", re.MULTILINE)
 _ENTRY = re.compile(r"^(?P<names>\*{0,2}\w+(?:, \*{0,2}\w+)*)(?: ?: ?(?P<type>\S.*))?$")
@@ -32,7 +32,7 @@ _STARS = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: 
 
 @dataclass
 class Entry:
-    """What a docstring says of a parameter."""
+    """The description of a parameter in a docstring."""
 
     type: str
     words: str = ""
@@ -49,7 +49,7 @@ class Entry:
 
 
 def sections(doc: str) -> dict[str, str]:
-    """Split a docstring in the numpy style into its sections, by title."""
+    """Return the sections of a numpy-style docstring, by title."""
     found = list(_SECTION.finditer(doc))
     ends = [*(match.start() for match in found[1:]), len(doc)][: len(found)]
     return {match["title"]: doc[match.end() : end] for match, end in zip(found, ends, strict=True)}
@@ -72,7 +72,7 @@ def documented(doc: str, *titles: str) -> dict[str, Entry]:
 
 
 def gaps_of_call(name: str, call: Any, doc: str, shared: Mapping[str, Entry] = {}) -> Iterator[str]:
-    """Yield what a docstring does not say of the parameters of a function, or says of one that does not exist."""
+    """Yield the gaps of a docstring in the parameters of a call, and descriptions of nonexistent parameters."""
     try:
         parameters = dict(inspect.signature(call).parameters)
     except ValueError:  # an exception that has the constructor of Exception
@@ -97,7 +97,7 @@ def gaps_of_call(name: str, call: Any, doc: str, shared: Mapping[str, Entry] = {
 
 
 def gaps_of_class(name: str, found: type, protocols: Sequence[type] = ()) -> Iterator[str]:
-    """Yield what the docstrings of a class and its public methods lack; protocols count as descriptions."""
+    """Yield the gaps in the docstrings of a class and its public methods; protocols count as descriptions."""
     doc = inspect.getdoc(found) or ""
     is_protocol = getattr(found, "_is_protocol", False)
     if ">>>" not in doc and not issubclass(found, (BaseException, enum.Enum)) and not is_protocol:
@@ -120,7 +120,7 @@ def gaps_of_class(name: str, found: type, protocols: Sequence[type] = ()) -> Ite
 
 
 def gaps(module: str) -> list[str]:
-    """Return what the docstrings of a module's public names lack."""
+    """Return the gaps in the docstrings of a module's public names."""
     found: list[str] = []
     imported = importlib.import_module(module)
     values = [getattr(imported, public) for public in public_face.names(imported)]

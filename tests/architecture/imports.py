@@ -1,4 +1,4 @@
-"""What a package imports, read from its sources: at the top, inside functions, and for the type checker alone."""
+"""The imports of a package, read from its sources: at the top, inside functions, and for type checking only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from architecture import packages
 
 @dataclass(frozen=True)
 class Import:
-    """One imported name and where it is imported."""
+    """An imported name and the place of its import."""
 
     module: str
     attribute: str | None
@@ -67,7 +67,7 @@ def _walk(node: ast.AST, path: Path, at_top: bool, for_types: bool) -> Iterator[
 
 
 def module_strings(name: str) -> Iterator[tuple[Path, int, str]]:
-    """Yield the strings that name a module of this repository, as ``importlib.import_module`` takes them."""
+    """Yield the strings that name a module of this repository, in the form for ``importlib.import_module``."""
     roots = {packages.import_name(other) for other in packages.NAMES}
     for path in sorted(packages.sources(name).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -78,7 +78,7 @@ def module_strings(name: str) -> Iterator[tuple[Path, int, str]]:
 
 
 def private_attributes(name: str) -> Iterator[str]:
-    """Yield where a module uses a private name of another module of these packages, as ``module._name``."""
+    """Yield the places where a module uses a private name of another of these modules, as ``module._name``."""
     roots = {packages.import_name(other) for other in packages.NAMES}
     for path in sorted(packages.sources(name).rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The packages of this repository as their own files describe them."""
+"""The packages of this repository, as described by their own files."""
 
 from __future__ import annotations
 

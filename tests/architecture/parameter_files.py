@@ -1,6 +1,6 @@
-"""Write ``parameters.json`` of each backend, from which the command shows parameters without importing it.
+"""Write ``parameters.json`` of each backend, with which the command shows parameters without importing it.
 
-Run it after a change of a signature or of the first sentence on a parameter:
+Run it after changing a signature or the first sentence of a parameter's description:
 `python tests/architecture/parameter_files.py`.
 """
 
@@ -32,7 +32,7 @@ def path(spec):
 
 
 def content(spec):
-    """Return what the file should hold."""
+    """Return the expected content of the file."""
     parameters = builder_parameters(spec.resolve("builder"))
     entry = {"open_ended": parameters.open_ended, "parameters": as_json(parameters)}
     return json.dumps({spec.name: entry}, indent=1, ensure_ascii=False) + "\n"

@@ -1,6 +1,6 @@
-"""The public face of the packages: what can be imported from each, of what kind, and how it is called.
+"""The public API of the packages: the public names, their kinds, and their signatures.
 
-It is frozen in ``public_face.json``. After a change that is meant, write it again and review the diff:
+It is recorded in ``public_face.json``. After an intended change, write the file again and review the diff:
 
     hatch run test:freeze
 """
@@ -35,29 +35,29 @@ MODULES = (
     "smalltext_torch",
     "smalltext_transformers",
 )
-"""What a user imports from: the packages, and the modules of the core that stand for themselves."""
+"""The modules that users import from: the packages, and the public modules of the core."""
 
 
 def is_installed(name: str) -> bool:
-    """Tell whether the package that a module is in is installed: not every Python has wheels of torch."""
+    """Return whether the package of a module is installed: some versions of Python have no wheels of torch."""
     return importlib.util.find_spec(name.partition(".")[0]) is not None
 
 
 def of_module(name: str) -> dict[str, Any]:
-    """Describe what a module makes public, by name."""
+    """Return descriptions of the public members of a module, by name."""
     module = importlib.import_module(name)
     return {public: describe(getattr(module, public)) for public in sorted(names(module))}
 
 
 def names(module: ModuleType) -> list[str]:
-    """Return what a module makes public: its ``__all__``, else the classes and functions that it defines."""
+    """Return the public members of a module: its ``__all__``, else the classes and functions that it defines."""
     if hasattr(module, "__all__"):
         return list(module.__all__)
     return [name for name, found in vars(module).items() if getattr(found, "__module__", None) == module.__name__]
 
 
 def describe(found: Any) -> Any:
-    """Return the kind of an object and the signatures of it and its members, alike in every version of Python."""
+    """Return the kind of an object and the signatures of it and its members, independent of the Python version."""
     if inspect.ismodule(found):
         return "module"
     if inspect.isclass(found) and typing.get_origin(found) is None:
@@ -99,7 +99,7 @@ def _ours(found: type) -> bool:
 
 def _call(found: Any) -> str:
     if inspect.isclass(found) and _kind(found) == "protocol":
-        return "(...)"  # nothing is made of it, and versions of Python differ in what they say
+        return "(...)"  # it is never instantiated, and versions of Python differ in its signature
     try:
         parameters = inspect.signature(found).parameters.values()
     except ValueError:  # an exception that has the constructor of Exception
@@ -109,7 +109,7 @@ def _call(found: Any) -> str:
 
 
 def main() -> None:
-    """Freeze the public face as it is now; what is not installed stays as it was."""
+    """Record the current public API; entries of packages that are not installed are kept."""
     before = json.loads(FROZEN.read_text(encoding="utf-8")) if FROZEN.exists() else {}
     face = {name: of_module(name) if is_installed(name) else before[name] for name in MODULES}
     FROZEN.write_text(json.dumps(face, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

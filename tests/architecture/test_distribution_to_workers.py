@@ -1,4 +1,4 @@
-"""How pytest-xdist distributes tests to workers: by file, by folder where files share fixtures, or one by one."""
+"""The distribution of tests to workers of pytest-xdist: by file, by folder with shared fixtures, or one by one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from work_units import INDEPENDENT, LONG, SHARING_FOLDERS
 
 
 class Worker:
-    """A worker that remembers which tests it was sent."""
+    """A worker that records the tests that it receives."""
 
     def __init__(self, name):
         self.gateway = SimpleNamespace(id=name)
@@ -26,7 +26,7 @@ class Worker:
 
 
 def scheduled(pytestconfig, tests):
-    """Return the tests that each of two workers runs, in their order."""
+    """Return the tests that each of two workers runs, in order."""
     options = {"dist": "loadfile", "tx": ["popen", "popen"]}
     config = SimpleNamespace(
         getoption=options.get, getvalue=options.get, option=SimpleNamespace(loadscopereorder=True)

@@ -1,4 +1,4 @@
-"""Public names are documented: each parameter in words, with its type and default; each class with an example."""
+"""Public names are documented: every parameter has a description, type and default; every class has an example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Methods are called as the documentation says, for every backend: names, positions, and what is refused."""
+"""Methods of every backend can be called as documented: argument names, positions, and rejected values."""
 
 from __future__ import annotations
 

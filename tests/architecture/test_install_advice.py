@@ -1,4 +1,4 @@
-"""What messages advise to install is what the packages need."""
+"""The packages that messages recommend to install match the dependencies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from install.environments import ours_needed
 from smalltext_core.messages import NEEDED_TOO, install_command
 
 LIKE_A_THIRD_PARTY = {"smalltext-cache", "smalltext-scale", "smalltext-tokenizers"}
-"""Packages that the core does not know: no saved model is theirs, and nothing installs them by name."""
+"""Packages that the core does not list: they save no models, and no message recommends them."""
 
 SOURCES = [path for name in packages.NAMES for path in packages.sources(name).rglob("*.py")]
 

@@ -1,4 +1,4 @@
-"""No test depends on the speed of the machine: none reads a clock or has a timeout of less than ten minutes."""
+"""Tests do not depend on the speed of the machine: none reads a clock or has a timeout below ten minutes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from architecture import packages
 TESTS = packages.TOP / "tests"
 CLOCKS = {"clock_gettime", "monotonic", "perf_counter", "process_time", "thread_time", "time"}
 SHORTEST_TIMEOUT = 600
-"""In seconds. Longer timeouts guard against hangs alone: no machine needs ten minutes for one step of a test."""
+"""Seconds. Longer timeouts only guard against hangs: no machine needs ten minutes for one step of a test."""
 
 READ_CLOCKS = {
     "robustness/crashes.py": "draws the moment of a kill, and kills until enough processes were hit",
@@ -24,7 +24,7 @@ WAIT_BRIEFLY = {
 
 
 def scripts():
-    """Return the modules of the tests, and of what runs in their subprocesses."""
+    """Return the modules of the tests and of their subprocesses."""
     return [
         path for path in sorted(TESTS.rglob("*.py")) if "benchmarks" not in path.parts and path != Path(__file__)
     ]

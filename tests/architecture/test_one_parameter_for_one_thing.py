@@ -1,4 +1,4 @@
-"""`precision` and `warm_start` are the same in every backend that trains a network, by name and by class."""
+"""`precision` and `warm_start` have the same form in every backend that trains a network, by name and by class."""
 
 from __future__ import annotations
 

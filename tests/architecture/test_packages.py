@@ -1,4 +1,4 @@
-"""What every package needs to be published on its own."""
+"""The requirements for publishing each package separately."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One parameter, one place: its class declares name, type, default and meaning; all else reads them from there."""
+"""Each parameter is declared in one place, its class: name, type, default and description; all else reads them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FROM_THE_MODEL = {
     "sklearn": {"estimator", "estimator_parameters", "vectorizer_parameters"},
     "transformers": {"model", "tokenizer", "config", "model_loading_strategy"},
 }
-"""What a builder takes to create the model, estimator or vectorizer that the class takes as an object."""
+"""Parameters of a builder for creating the model, estimator or vectorizer that the class takes as an object."""
 
 FROM_KEYWORDS = {
     "embeddings": set(),
@@ -38,7 +38,7 @@ FROM_KEYWORDS = {
     "sklearn": set(),
     "transformers": {"layerwise_gradient_decay", "gradual_unfreezing"},
 }
-"""What a builder takes by name where the class takes it in a mapping or an object."""
+"""Parameters of a builder that the class takes inside a mapping or an object."""
 
 NOT_SHOWN = {
     "embeddings": set(),
@@ -53,7 +53,7 @@ NOT_SHOWN = {
 """Parameters of the class that ``smalltext info`` does not show: objects, and those under "Other Parameters"."""
 
 OBJECT_OR_NAME = {"sklearn": {"vectorizer"}, "embeddings": {"encoder"}}
-"""Parameters that a builder declares again: it takes a dotted name, or none, where the class takes an object."""
+"""Parameters that a builder redeclares: it takes a dotted name, or none, where the class takes an object."""
 
 NAMES = [name for name in NOT_SHOWN if name in classifiers()]
 

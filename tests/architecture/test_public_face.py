@@ -1,4 +1,4 @@
-"""The public face of each package is the one that was frozen: a change is meant, and seen in a diff."""
+"""The public API of each package equals the recorded one, so that changes are intended and visible in a diff."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a package exports is the same object whatever was imported before, and no module hides it."""
+"""An exported name is the same object regardless of previous imports, and no module hides it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ PACKAGES = [name for name in public_face.MODULES if name != "smalltext_core.erro
 
 @pytest.fixture(scope="module")
 def reports():
-    """What was found in each package, with its names imported first, and with its submodules imported first."""
+    """The findings for each package, with its names imported first, and with its submodules imported first."""
     installed = [name for name in PACKAGES if public_face.is_installed(name)]
     jobs = [(name, *first) for name in installed for first in (("names", 1), ("submodules", 2))]
     found = []

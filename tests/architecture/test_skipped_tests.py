@@ -1,4 +1,4 @@
-"""What is said at the end of a run about tests that were skipped."""
+"""The summary of skipped tests at the end of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large the packages are, how deep their classes are, and which of their modules know one another."""
+"""The size of the packages, the depth of class hierarchies, and import cycles between modules."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ def module(name: str, path: Path) -> str:
 CORE_LINES = 4473
 CORE_FILES = 19
 SOURCE_FILES = 100
-"""Upper bounds, which only become smaller: 2,000 lines, 15 files and 110 files are what the design asks for."""
+"""Upper bounds, which may only be lowered: the design requires 2,000 lines, 15 files and 110 files."""
 
 COMMAND, COMMAND_FILE_LINES = "smalltext-cli", 150
-"""The package that gets further commands and file formats, a file each, and how long its files are on average."""
+"""The package that gets further commands and file formats, one file each, and the mean length of its files."""
 
 UNCOUNTED = ("smalltext-cache", "smalltext-cli", "smalltext-embeddings", "smalltext-onnx", "smalltext-scale")
-"""Packages whose files other bounds concern; smalltext-cache was a file of the newest backend."""
+"""Packages with their own bounds; smalltext-cache was a file of the newest backend."""
 
 EXPORT, EXPORT_FILES = "smalltext-onnx", 9
-"""The package that exports models, and an upper bound on its files."""
+"""The package that exports models, and the upper bound for its files."""
 
 SCALE, SCALE_FILES = "smalltext-scale", 5
 
 NEWEST, NEWEST_FILES, NEWEST_LINES = "smalltext-embeddings", 12, 1198
-"""The backend that was built as a plugin of others would be, and upper bounds on it."""
+"""The backend that was built like a third-party plugin, and its upper bounds; the design requires 1,200 lines."""
 
 CLASS_DEPTH = 4
 FILE_LINES = 400
 LONGER = {"smalltext_sklearn.word_char_tfidf": 419}
-"""Files that are longer; they only become fewer and shorter."""
+"""Files that are longer; they may only become fewer and shorter."""
 
 CIRCLES: dict[str, set[str]] = {}
-"""For each package, modules that still import one another; they only become fewer."""
+"""For each package, modules that still import one another; they may only become fewer."""
 
 OURS = {packages.import_name(one) for one in packages.NAMES}
 
@@ -54,7 +54,7 @@ each_package = pytest.mark.parametrize("name", packages.NAMES)
 
 
 def graph(name: str) -> dict[str, set[str]]:
-    """Return which modules of a package each of its modules imports: at the top, in functions, or for types."""
+    """Return the modules of a package that each of its modules imports: at the top, in functions, or for types."""
     modules = {module(name, path): path for path in files(name)}
     edges: dict[str, set[str]] = {}
     for own, path in modules.items():

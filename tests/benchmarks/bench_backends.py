@@ -1,8 +1,8 @@
-"""Every backend by name, with its defaults: training, prediction and accuracy on articles of the BBC.
+"""Every backend by name, with its defaults: training, prediction and accuracy on BBC articles.
 
-The first 60 words of eight articles of each of five classes are trained on, and those of 200 others predicted.
-Seconds, CPU seconds and memory are those of loading the library, training and predicting; the figures have
-training and prediction apart, in CPU seconds. A quick run takes shorter and fewer texts, and says so.
+The training texts are the first 60 words of eight articles of each of five classes; 200 others are predicted.
+Seconds, CPU seconds and memory include loading the library, training and prediction; the figures show
+training and prediction separately, in CPU seconds. A quick run uses shorter and fewer texts, and states that.
 """
 
 from __future__ import annotations

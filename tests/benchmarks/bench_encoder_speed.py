@@ -1,4 +1,4 @@
-"""MiniLM on texts of mixed lengths, on one thread, by sentence-transformers and by the embeddings backend."""
+"""MiniLM on texts of mixed lengths, with one thread: sentence-transformers and the embeddings backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it costs to import the core and to list the classifiers, over numpy and scipy alone."""
+"""The cost of importing the core and listing the classifiers, relative to importing numpy and scipy."""
 
 from __future__ import annotations
 

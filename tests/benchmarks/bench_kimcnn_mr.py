@@ -1,10 +1,10 @@
-"""Kim (2014), Table 2, on movie reviews: ten-fold cross-validation, the paper's figure beside ours.
+"""Kim (2014), Table 2, on movie reviews: ten-fold cross-validation, compared with the paper's figure.
 
-The settings are the same for all folds. They were chosen on the training part of the first fold alone, divided
-into texts to train on, texts to select the epoch by, and texts to compare settings on.
+The settings are the same for all folds. They were chosen only on the training part of the first fold, divided
+into texts for training, for selecting the epoch, and for comparing settings.
 
-Unlike the paper, GloVe vectors of 50 dimensions stand in for word2vec's of 300 (CNN-non-static: 81.5). They are
-scaled to the variance that random vectors have, so that one learning rate suits both.
+Unlike the paper, GloVe vectors with 50 dimensions replace word2vec's with 300 (CNN-non-static: 81.5). They are
+scaled to the variance of random vectors, so that the same learning rate suits both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""KimCNN against the way it is usually written, on 1,000 movie reviews and with the same weights."""
+"""KimCNN against a usual implementation, on 1,000 movie reviews and with the same weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ corpora.fetch(Path(), "reviews")
 KimCNNClassifier(2, num_epochs=1, seed=1, verbosity=0).fit(read()).save("model")
 """
 
-# The first call of a kernel costs more than those after it, so each variant makes one before the clock runs.
+# The first call of a kernel takes longer than later calls, so each variant has a warm-up call.
 NAIVE_NETWORK = f"""{SETUP}
 reviews = read()
 instances = naive.instances(reviews)

@@ -1,4 +1,4 @@
-"""Texts a CPU second of `smalltext serve`, beside the classifier called directly."""
+"""Texts per CPU second of `smalltext serve`, and of the classifier called directly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def groups(quick: bool) -> Iterator[Group]:
 
 
 def tables(found: list[Measurement]) -> str:
-    """Return a row for each way to predict texts, with the texts a CPU second of each classifier."""
+    """Return a row for each way to predict texts, with the texts per CPU second of each classifier."""
     names = [one["classifier"] for one in found]
     rates: dict[str, list[float]] = {}
     for one in found:

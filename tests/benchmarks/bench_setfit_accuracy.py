@@ -1,8 +1,8 @@
 """Few-shot accuracy of `setfit` used directly, and of smalltext-setfit: the same texts, and the same budget.
 
-For each of five draws both see the same 8 or 64 texts of each class (fewer where a class has no more), take the
-first 32 tokens of each, and make 32 steps of 16 pairs from the pretrained all-MiniLM-L6-v2; everything else is
-left as it is by default. Accuracy is measured on 1,000 other texts.
+In each of five draws, both get the same 8 or 64 texts per class (or all, if a class has fewer), use the
+first 32 tokens of each, and train 32 steps of 16 pairs, starting with all-MiniLM-L6-v2; all other settings
+are defaults. Accuracy is measured on 1,000 other texts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Training and scoring with all-MiniLM-L6-v2, against `setfit` used directly; one thread.
+"""Training and prediction with all-MiniLM-L6-v2, against `setfit` used directly; one thread.
 
-Both train on the same texts (8 of each class) with the same pairs in batches of 16, drawn anew in each round; the
-trainer of setfit is given a list of them in place of its own. Scored are 10,000 movie reviews.
+Both train on the same texts (8 per class) with the same pairs in batches of 16, drawn again in each round; the
+trainer of setfit gets a list of them instead of its own. Predictions are made for 10,000 movie reviews.
 """
 
 from __future__ import annotations

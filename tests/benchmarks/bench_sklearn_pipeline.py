@@ -1,4 +1,4 @@
-"""100,000 texts through fit and predict: the classifier `sklearn` over the bare scikit-learn pipeline."""
+"""Fit and predict with 100,000 texts: the classifier `sklearn` relative to a plain scikit-learn pipeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every backend by name, with no further setting, on small samples of the corpora.
+"""Every backend by name, with default settings, on small samples of the corpora.
 
 Five samples of 8 and of 64 texts per class, tested on balanced texts, and of 500 texts, with natural class
 frequencies in training and testing; three samples if fine-tuning takes minutes. `embeddings` has its default
@@ -41,7 +41,7 @@ MEASURES = {
 
 
 def groups(quick: bool) -> Iterator[Group]:
-    """Yield what takes seconds first, and then corpus by corpus what takes minutes."""
+    """Yield measurements that take seconds first, and then, corpus by corpus, those that take minutes."""
     corpora = QUICK if quick else CORPORA
     for fine_tuned in (False, True):
         samples = QUICK_SAMPLES if quick else FINE_TUNED_SAMPLES if fine_tuned else SAMPLES
@@ -80,7 +80,7 @@ def _by_corpus(cells: Cells, measure: str) -> str:
 
 
 def _means(cells: Cells) -> str:
-    """Return the means over corpora, which are those on which all methods with any measurement were measured."""
+    """Return means over those corpora on which all methods with any measurement were measured."""
     rows = []
     for size in SIZES:
         methods = [method for method in METHODS if any(key[1:] == (size, method) for key in cells)]

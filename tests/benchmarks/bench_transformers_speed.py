@@ -1,9 +1,9 @@
-"""Fine-tuning and scoring with a real encoder (MiniLM, 6 layers) against what is usually written.
+"""Fine-tuning and prediction with a real encoder (MiniLM, 6 layers) against usual implementations.
 
 The short texts are 1,000 movie reviews, the long ones 500 news articles. Batch size, epochs and learning rate are
-the same for all variants, and all use one thread. "of the float32 ceiling" is how many of the floating-point
-operations per second that the machine makes in a matrix product, measured in the same process, those amount to
-which the layers' weights need for every token of the texts; a training passes each three times an epoch.
+the same for all variants, and all use one thread. "of the float32 ceiling" is the share of the floating-point
+operations per second of a matrix product, measured in the same process, that is used by the operations
+of the layers' weights for every token of the texts; training needs these three times per epoch.
 """
 
 from __future__ import annotations

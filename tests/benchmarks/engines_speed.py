@@ -1,8 +1,8 @@
-"""Texts a second that each engine scores, and a CPU second of all its processes, the start of workers included.
+"""Texts per second of each engine, and per CPU second of all its processes, including the start of workers.
 
     hatch run engines:speed [TEXTS [BACKEND ...]]
 
-Prints a row of a table for each engine and backend, after a comparison of labels and probabilities.
+Print a table row for each engine and backend, after comparing labels and probabilities.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def processes(scorer: BatchScorer, file: Path, workers: int) -> pd.DataFrame:
 
 
 class ProcessTimes:
-    """The CPU seconds of this process and all below it, those that end included."""
+    """The CPU seconds of this process and all its descendants, including those that end."""
 
     def __init__(self) -> None:
         self._times: dict[tuple[int, float], float] = {}
@@ -78,7 +78,7 @@ def measured(run: engines.Run, scorer: BatchScorer, file: Path, workers: int) ->
 
 
 def main() -> None:
-    """Measure what is installed."""
+    """Measure the installed engines."""
     texts = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
     print(f"{texts:,} texts, {WORKERS} workers, {os.cpu_count()} cores, Python {sys.version.split()[0]}")
     units = [f"{who}, texts/{unit}" for unit in ("s", "CPU s") for who in ("one process", "engine")]

@@ -1,8 +1,8 @@
-"""Benchmarks: variants of one job, alternating in one run, each time in a fresh process.
+"""Benchmarks: variants of one job, which alternate in one run, each time in a new process.
 
-A machine has good and bad minutes, so only what was measured side by side is compared: a variant with the first
-one of the same round, every second round in the opposite order, and of all rounds the median. Nothing heavy is
-imported here: on Linux a child's peak memory begins with that of the process that started it.
+The speed of a machine varies, so only adjacent measurements are compared: a variant with the first one of the same
+round, every second round in the opposite order; the result is the median of all rounds. Nothing heavy is imported
+here: on Linux, a child's peak memory includes that of the process that started it.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ print(json.dumps({{"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mib": p
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to do the job, as Python source: what is measured, what comes before it, and what after.
+    """One way to do the job, as Python source: the measured code, the setup before it, and a check after it.
 
-    `check` may put what it finds out into the dict ``figures``.
+    `check` may add results to the dict ``figures``.
     """
 
     name: str
@@ -50,9 +50,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class Target:
-    """What a variant may cost at most: as a multiple of the first variant, or in addition to it.
+    """The maximum cost of a variant: as a multiple of the first variant, or in addition to it.
 
-    A quantity that is the name of one of the variant's figures is compared as it is, with no other variant.
+    A quantity that is the name of one of the variant's figures is not compared with another variant.
     """
 
     variant: str
@@ -63,11 +63,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A job and its variants, of which the first one is what the others are compared with.
+    """A job and its variants, of which the first is the baseline.
 
-    `prepare` is Python source that runs once, in the folder in which every variant then runs. In a quick run there
-    are `quick_rounds`, of `quick_variants` if there are any, which `quick_note` describes; by default, the
-    benchmark is left out of it.
+    `prepare` is Python source that runs once, in the folder in which every variant then runs. A quick run consists
+    of `quick_rounds` of `quick_variants`, if any, which `quick_note` describes; by default, the benchmark is not
+    part of a quick run.
     """
 
     name: str
@@ -82,13 +82,13 @@ class Benchmark:
     note: str = ""
 
     def quick(self) -> Benchmark:
-        """Return what a quick run measures."""
+        """Return the benchmark for a quick run."""
         return replace(self, variants=self.quick_variants or self.variants, note=self.quick_note)
 
 
 @dataclass
 class Result:
-    """The runs of each variant, in the order in which they were made."""
+    """The runs of each variant, in order."""
 
     benchmark: Benchmark
     runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -97,11 +97,11 @@ class Result:
         return statistics.median(run[quantity] for run in self.runs[variant])
 
     def ratio(self, variant: str, quantity: str) -> float:
-        """Return the median over the rounds of how many times the first variant this one costs."""
+        """Return the median over the rounds of the cost relative to the first variant."""
         return statistics.median(ours / first for ours, first in self._pairs(variant, quantity))
 
     def addition(self, variant: str, quantity: str) -> float:
-        """Return the median over the rounds of how much more than the first variant this one costs."""
+        """Return the median over the rounds of the additional cost compared with the first variant."""
         return statistics.median(ours - first for ours, first in self._pairs(variant, quantity))
 
     def cost(self, target: Target) -> float:
@@ -116,7 +116,7 @@ class Result:
 
 
 def measure(benchmark: Benchmark) -> Result:
-    """Run every variant in turn, as often as the benchmark says."""
+    """Run the variants in turn, for the number of rounds of the benchmark."""
     result = Result(benchmark, {variant.name: [] for variant in benchmark.variants})
     with tempfile.TemporaryDirectory() as folder:
         _run(benchmark.prepare, folder)
@@ -138,7 +138,7 @@ def _run(source: str, folder: str) -> str:
 
 
 def as_json(result: Result) -> dict[str, Any]:
-    """Return everything that was measured, and where."""
+    """Return all measurements, and a description of the machine."""
     benchmark = result.benchmark
     return {
         "benchmark": benchmark.name,
@@ -163,7 +163,7 @@ def as_json(result: Result) -> dict[str, Any]:
 
 
 def as_table(result: Result) -> str:
-    """Return the medians, the ratios to the first variant, and the targets, for people."""
+    """Return a readable table of the medians, the ratios to the first variant, and the targets."""
     benchmark = result.benchmark
     width = max(len(variant.name) for variant in benchmark.variants)
     lines = [

@@ -1,4 +1,4 @@
-"""KimCNN as it is usually written: every text padded to 60 in Python, one conv2d a kernel height, Adadelta."""
+"""A usual implementation of KimCNN: every text padded to 60 in Python, one conv2d per kernel height, Adadelta."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BATCH = 25
 
 
 class NaiveKimCNN(nn.Module):
-    """The network of `smalltext_kimcnn.KimCNN`, with the weights of one."""
+    """The same network as `smalltext_kimcnn.KimCNN`, with the weights of one."""
 
     def __init__(self, network) -> None:
         super().__init__()
@@ -41,13 +41,13 @@ class NaiveKimCNN(nn.Module):
 
 
 def instances(dataset):
-    """Return one tensor and one label a text."""
+    """Return one tensor and one label per text."""
     pairs = zip(dataset.x, dataset.y, strict=True)
     return [(torch.tensor(ids.tolist(), dtype=torch.long), int(label)) for ids, label in pairs]
 
 
 def train(model, texts, num_epochs):
-    """Train on nine tenths of the texts, validating with the rest after every epoch."""
+    """Train on nine tenths of the texts, and validate with the others after every epoch."""
     held_out = len(texts) // 10
     optimizer = torch.optim.Adadelta(model.parameters(), lr=0.001, eps=1e-8)
     for _ in range(num_epochs):
@@ -61,7 +61,7 @@ def train(model, texts, num_epochs):
 
 
 def predict(model, texts, dropout_sampling=1):
-    """Return probabilities; above one sample, each batch is repeated as often, with dropout switched on."""
+    """Return probabilities; with several samples, each batch is repeated with active dropout."""
     model.eval()
     if dropout_sampling > 1:
         model.dropout.train()

@@ -1,4 +1,4 @@
-"""What is usually written: a loop that pads every text to a fixed length, transformers' Trainer, its pipeline."""
+"""Usual implementations: a loop that pads every text to a fixed length, transformers' Trainer, its pipeline."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def train_padded(
 def train_with_trainer(
     texts: Sequence[str], labels: np.ndarray, *, batch_size: int, epochs: int, lr: float
 ) -> nn.Module:
-    """Train a new model with the Trainer as it is, in float32."""
+    """Train a new model with the default Trainer, in float32."""
     tokenizer = AutoTokenizer.from_pretrained(MODEL)
     ids = tokenizer(list(texts), truncation=True, max_length=MAX_LENGTH)["input_ids"]
     examples = [{"input_ids": some, "labels": int(label)} for some, label in zip(ids, labels, strict=True)]
@@ -79,7 +79,7 @@ def train_with_trainer(
 
 
 def score_padded(model: nn.Module, texts: Sequence[str], length: int = 128, batch_size: int = 12) -> np.ndarray:
-    """Return probabilities, from batches that are padded to a fixed length."""
+    """Return probabilities, computed in batches that are padded to a fixed length."""
     tokens = AutoTokenizer.from_pretrained(MODEL)(
         list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
     )
@@ -92,7 +92,7 @@ def score_padded(model: nn.Module, texts: Sequence[str], length: int = 128, batc
 
 
 def score_with_pipeline(model: nn.Module, texts: Sequence[str]) -> np.ndarray:
-    """Return probabilities, from the pipeline of transformers."""
+    """Return probabilities, computed with the pipeline of transformers."""
     classify = pipeline(
         "text-classification", model=model, tokenizer=AutoTokenizer.from_pretrained(MODEL), top_k=None
     )

@@ -1,7 +1,7 @@
-"""Draw how accurate the backends are, by labelled texts and by CPU seconds: ``plot_backends.py MEASUREMENTS``.
+"""Plot the accuracy of the backends by labelled texts and by CPU seconds: ``plot_backends.py MEASUREMENTS``.
 
-It takes lines of JSON as the study `small-data` keeps them, prints the table of the page `which-backend.md`, and
-writes the picture beside that page. The corpus is the one on which every backend was measured.
+It reads the JSON lines of the study `small-data`, prints the table of the page `which-backend.md`, and
+writes the image for that page. The corpus is the one on which every backend was measured.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STYLE = """
 
 @dataclass(frozen=True)
 class Cell:
-    """A backend on samples of a size: means over the samples."""
+    """A backend on samples of one size: means over the samples."""
 
     backend: str
     labels: int
@@ -73,13 +73,13 @@ def cells_of(lines: Iterable[str]) -> list[Cell]:
 
 
 def cells_of_page(text: str) -> list[Cell]:
-    """Return the cells of the table in the page."""
+    """Return the cells of the table of the page."""
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \| ([\d.]+) \| ([\d.]+) \| (\d+) \|$", text, re.MULTILINE)
     return [Cell(name, int(labels), int(count), float(right), float(s)) for name, labels, right, s, count in rows]
 
 
 def picture(cells: Sequence[Cell]) -> str:
-    """Return an SVG, which is read as well on a dark page as on a light one."""
+    """Return an SVG that is readable on dark and light pages."""
     by_labels = [(cell, LEFT + WIDTH * (0.2 if cell.labels == SIZES[0] * CLASSES else 0.8)) for cell in cells]
     second = LEFT + WIDTH + GAP
     decades = math.log10(SECONDS[1] / SECONDS[0])

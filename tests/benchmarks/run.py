@@ -1,9 +1,9 @@
-"""Run the benchmarks: all of them, or those whose names are given (`hatch run bench imports`).
+"""Run all benchmarks, or those with the given names (`hatch run bench imports`).
 
-Each module ``bench_*.py`` beside this one has a tuple BENCHMARKS, or STUDIES, which take hours and are run by name
-alone. Tables are printed; everything that was measured is written to the folder .benchmarks/ of the repository.
-For a first look, `--quick` measures what takes less than ten minutes in all: a few rounds of the imports and of
-every backend. With names, it measures a part of these studies, and `--rounds 1` one round of these benchmarks.
+Each module ``bench_*.py`` in this folder has a tuple BENCHMARKS, or STUDIES, which take hours and run only by
+name. Tables are printed; all measurements are written to the folder .benchmarks/ of the repository.
+`--quick` runs a selection that takes less than ten minutes in total: a few rounds of the imports and of
+every backend. With names, it runs a part of these studies, and `--rounds 1` one round of these benchmarks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Samples of a corpus: texts to train on and others to test on."""
+"""Samples of a corpus: training texts and test texts."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import corpora
 import numpy as np
 
 TESTED = 1000
-"""The number of texts to test on, at most. Of 300, even perfect calibration has an error of some .04."""
+"""The maximum number of test texts. With 300, the error of perfect calibration is about .04."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Labelled texts to train on, and others to test on."""
+    """Labelled training texts, and test texts."""
 
     texts: list[str]
     labels: np.ndarray
@@ -26,9 +26,9 @@ class Sample:
 def few_shot(
     folder: Path, corpus: str, shots: int, seed: int, tested: int = TESTED, *, balanced: bool = False
 ) -> Sample:
-    """Sample a number of texts of each class, or all where there are fewer.
+    """Sample a number of texts per class, or all if a class has fewer.
 
-    The texts to test on are at natural rates, or with `balanced` as many of each class as there are.
+    The test texts have natural class frequencies, or the same number per class with `balanced`.
     """
     pool, trained_on, tested_on = _parts(folder, corpus)
     rng = np.random.default_rng(seed)
@@ -41,14 +41,14 @@ def few_shot(
 
 
 def natural(folder: Path, corpus: str, count: int, seed: int, tested: int = TESTED) -> Sample:
-    """Sample a number of texts at natural rates, and others to test on, at natural rates as well."""
+    """Sample training texts and test texts with natural class frequencies."""
     pool, trained_on, tested_on = _parts(folder, corpus)
     rng = np.random.default_rng(seed)
     return _sample(pool, rng.permutation(trained_on)[:count], rng.permutation(tested_on)[:tested])
 
 
 def at_random(folder: Path, corpus: str, count: int, tested: int) -> Sample:
-    """Sample texts of the whole corpus, the same each time."""
+    """Sample texts of the whole corpus, the same in each call."""
     pool = corpora.read(folder, corpus)
     rows = np.random.default_rng(0).permutation(len(pool.texts))
     chosen, held_out = np.split(rows[: count + tested], [count])
@@ -56,7 +56,7 @@ def at_random(folder: Path, corpus: str, count: int, tested: int) -> Sample:
 
 
 def _parts(folder: Path, corpus: str) -> tuple[corpora.Corpus, np.ndarray, np.ndarray]:
-    """Return a corpus and the rows to train and to test on: as its makers divided it, or random halves."""
+    """Return a corpus and its training and test rows: the split of its authors, or random halves."""
     pool = corpora.read(folder, corpus)
     if pool.held_out is not None:
         return pool, np.flatnonzero(~pool.held_out), np.flatnonzero(pool.held_out)

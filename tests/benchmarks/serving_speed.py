@@ -1,7 +1,7 @@
-"""Measure texts a CPU second of a served model, and of the same model called directly: see bench_serving.py.
+"""Measure texts per CPU second of a served model, and of the same model called directly: see bench_serving.py.
 
-CPU seconds are those of the service alone: its clients are threads of another process. So the figures are the
-rate of a core that has nothing else to do, however busy the machine is.
+CPU seconds are those of the service only; its clients are threads of another process. The figures are therefore
+the rate of an otherwise idle core, regardless of the load of the machine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from smalltext_cli.commands.demo import articles
 CHARACTERS = 300
 SECONDS = 4.0
 WAYS = ((1, 1), (32, 1), (1, 8), (32, 8))
-"""Concurrent clients, and texts in each request."""
+"""The number of concurrent clients, and of texts per request."""
 
 
 def main(folder: Path, settings: dict[str, object]) -> None:
@@ -56,7 +56,7 @@ def main(folder: Path, settings: dict[str, object]) -> None:
 
 
 def repeated(step: Callable[[], int]) -> int:
-    """Repeat a step for some seconds, and return how many texts it did."""
+    """Repeat a step for some seconds, and return the number of processed texts."""
     end, done = time.perf_counter() + SECONDS, 0
     while time.perf_counter() < end:
         done += step()
@@ -64,7 +64,7 @@ def repeated(step: Callable[[], int]) -> int:
 
 
 def direct(classifier: st.AnyClassifier, texts: list[str], count: int) -> float:
-    """Return texts a CPU second of the classifier, called with some texts at a time."""
+    """Return texts per CPU second of the classifier, called with some texts at a time."""
     source = different(texts)
 
     def step() -> int:
@@ -76,7 +76,7 @@ def direct(classifier: st.AnyClassifier, texts: list[str], count: int) -> float:
 
 
 def served(process: int, port: int, texts: list[str], clients: int, count: int) -> float:
-    """Return texts a CPU second of the service, while clients send requests as fast as they are answered."""
+    """Return texts per CPU second of the service, while clients send requests as fast as they are answered."""
     with ThreadPoolExecutor(clients) as pool:
         begin = cpu_seconds(process)
         done = sum(pool.map(lambda n: client(port, different(texts, f"{n}/{count}"), count), range(clients)))
@@ -84,18 +84,18 @@ def served(process: int, port: int, texts: list[str], clients: int, count: int) 
 
 
 def cpu_seconds(process: int) -> float:
-    """Return the CPU time that a process has used, as Linux counts it."""
+    """Return the CPU time of a process, as counted by Linux."""
     fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def different(texts: list[str], label: str = "") -> Iterator[str]:
-    """Yield texts without end, each once: an encoder may keep the embeddings of those that it has seen."""
+    """Yield distinct texts endlessly, since an encoder may cache embeddings."""
     return (f"{label} {number} {text}" for number, text in enumerate(cycle(texts)))
 
 
 def client(port: int, texts: Iterator[str], count: int) -> int:
-    """Send requests over one connection, and return how many texts were answered."""
+    """Send requests over one connection, and return the number of classified texts."""
     head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
     with socket.create_connection(("127.0.0.1", port)) as connection:
         answers = connection.makefile("rb")

@@ -1,6 +1,6 @@
 """Measure a classifier on samples of a corpus: ``small_data.py FOLDER GROUP``, which `study.conduct` calls.
 
-A group is a JSON object: the ``corpus``, the ``size`` (texts of each class, or in all at natural rates), the
+A group is a JSON object: the ``corpus``, the ``size`` (texts per class, or in total at natural rates), the
 ``method`` and the ``seeds`` of the samples. A line of JSON is printed for each seed.
 """
 
@@ -28,14 +28,14 @@ from smalltext_core import TextDataset, create_factory
 from smalltext_core.calibration import Calibration, expected_calibration_error
 
 NATURAL = (500, 2000)
-"""Samples of these sizes are at natural rates; the others are a number of texts of each class."""
+"""The sizes of samples with natural class frequencies; other sizes are numbers of texts per class."""
 LEAST, TINY = 1e-7, 1e-16
-"""The smallest probability in a log loss, that of single precision, and in a logarithm."""
+"""The lower bound of probabilities in a log loss, that of single precision, and in a logarithm."""
 FINE_TUNED = ("setfit", "transformers", "kimcnn")
 PRETRAINED = ("setfit", "transformers")
 BASELINES = ("frozen encoder", "TF-IDF")
 ENCODERS = ("embeddings, MiniLM", "embeddings, distilled")
-"""The backend `embeddings` with another encoder than its default; the second one is what `distill.py` makes."""
+"""The backend `embeddings` with encoders other than the default; the second one is the output of `distill.py`."""
 
 
 def main() -> None:
@@ -59,13 +59,13 @@ def _sample(folder: Path, corpus: str, size: int, seed: int) -> Sample:
 
 
 def _warm_up(method: Callable[[Sample, int], dict[str, Any]]) -> None:
-    """Import everything before the clock runs; fine-tuning takes so long that it makes no difference."""
+    """Import everything before measuring; for fine-tuning, the time of imports is negligible."""
     texts = ["good film", "bad film"] * 8
     method(Sample(texts, np.array([1, 0] * 8), texts[:2], np.array([1, 0]), 2), 0)
 
 
 def _by_name(name: str, folder: Path) -> Callable[[Sample, int], dict[str, Any]]:
-    """Return a function that measures a backend by its name, with no further setting but its encoder."""
+    """Return a function that measures a backend by name, with only its encoder set."""
     model: dict[str, Any] = {"model": str(get_model_path())} if name in PRETRAINED else {}
     if name in ENCODERS:
         from sentence_transformers import SentenceTransformer
@@ -74,7 +74,7 @@ def _by_name(name: str, folder: Path) -> Callable[[Sample, int], dict[str, Any]]
         model = {"encoder": distilled or SentenceTransformer(str(get_model_path()), device="cpu")}
         name = "embeddings"
     if name == "embeddings":
-        model["embedding_cache_size"] = 0  # else the first sample alone pays for encoding the test texts
+        model["embedding_cache_size"] = 0  # otherwise only the first sample would encode the test texts
 
     def measured(sample: Sample, seed: int) -> dict[str, Any]:
         multi_label = sample.labels.ndim == 2
@@ -142,7 +142,7 @@ def _scores(proba: np.ndarray, sample: Sample) -> dict[str, float]:
 
 
 def _multi_label_scores(classifier: Any, proba: np.ndarray, sample: Sample) -> dict[str, float]:
-    """Return macro-F1 with the chosen thresholds, and with one of 0.5, calibrated and not."""
+    """Return macro-F1 with the chosen thresholds, and with a threshold of 0.5, calibrated and uncalibrated."""
     from sklearn.metrics import f1_score
 
     predicted = classifier.predict(TextDataset(sample.held_out))
@@ -159,7 +159,7 @@ def _multi_label_scores(classifier: Any, proba: np.ndarray, sample: Sample) -> d
 
 
 def _uncalibrated(classifier: Any, proba: np.ndarray) -> np.ndarray:
-    """Return the probabilities as they were before calibration."""
+    """Return the probabilities before calibration."""
     calibration = getattr(classifier, "calibration_", None)
     if calibration is None:
         return proba

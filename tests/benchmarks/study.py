@@ -1,7 +1,7 @@
-"""Studies: many measurements, each kept as soon as it is made, so that an interrupted study goes on.
+"""Studies: many measurements, each saved immediately, so that an interrupted study can be resumed.
 
-A measurement is one of a script's, which is run for each group of them in a fresh process. One that was made with
-other versions of the packages that the study names is made again.
+A script makes the measurements of each group in a new process. Measurements that were made with
+other versions of the packages that the study names are repeated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Measurement = dict[str, Any]
 
 @dataclass(frozen=True)
 class Group:
-    """The measurements of one process: what they have in common, and the seeds that they differ by."""
+    """The measurements of one process: their common settings, and their seeds."""
 
     settings: Mapping[str, Any]
     seeds: tuple[int, ...]
@@ -30,10 +30,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Study:
-    """What is measured, by which script, and the tables that follow from it.
+    """A set of measurements, their script, and the resulting tables.
 
-    The script is given a folder, in which it keeps its data, and a group as JSON, with the seeds that are left. It
-    prints a line of JSON for each seed. `groups` takes whether a quick look is enough.
+    The script gets a folder for its data, and a group as JSON, with the remaining seeds. It
+    prints a line of JSON for each seed. The argument of `groups` is whether the run is a quick one.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Study:
 
 
 def conduct(study: Study, results: Path, *, quick: bool = False) -> Path:
-    """Make the measurements that are missing; return the file of tables, which is written after each group."""
+    """Make the missing measurements; return the file of tables, which is written after each group."""
     folder = results / study.name
     folder.mkdir(parents=True, exist_ok=True)
     kept, tables = folder / "measurements.jsonl", results / f"{study.name}.md"

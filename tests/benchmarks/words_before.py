@@ -1,6 +1,6 @@
-"""The default vectorizer of `sklearn` and that of the first version, side by side in one process.
+"""Comparison of the default vectorizer of `sklearn` with that of the first version, in one process.
 
-Both take turns, and only CPU seconds are measured, so that what else a machine does matters little.
+They alternate, and only CPU seconds are measured, so that other load of the machine has little effect.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from smalltext_sklearn._estimators import default_estimator
 from smalltext_sklearn.word_char_tfidf import WordCharTfidfVectorizer
 
 BEFORE = {"strip_accents": None, "token_pattern": r"(?u)\b\w+\b"}
-"""What the first version set that is different now."""
+"""The settings of the first version that have changed."""
 SPLITS, SHARE = 5, 0.7
 ROUNDS = 7
 
 
 def compare(folder: Path, corpus: str, accuracy_on: int, timed_on: int) -> dict[str, Any]:
-    """Return what is the same and what differs between both, on texts drawn from a corpus.
+    """Compare both on texts drawn from a corpus.
 
     Parameters
     ----------
     folder : Path
-        The folder that `corpora.fetch` has written to.
+        The folder that `corpora.fetch` has written.
     corpus : str
     accuracy_on, timed_on : int
-        The number of texts: to split and to classify, and to measure time with.
+        The number of texts for accuracies, and for measuring time.
 
     Returns
     -------
     dict
-        The number of texts of the corpus and of those that have the same tokens as before, accuracies, the largest
+        The number of texts of the corpus and of those with unchanged tokens, accuracies, the largest
         difference between the accuracies of a split, CPU seconds, and medians of the ratios of CPU seconds.
     """
     pool = corpora.read(folder, corpus)
@@ -61,7 +61,7 @@ def compare(folder: Path, corpus: str, accuracy_on: int, timed_on: int) -> dict[
 
 
 def accuracies(texts: list[str], labels: np.ndarray) -> dict[str, Any]:
-    """Return the mean accuracies over splits at random, and the largest difference of one split."""
+    """Return the mean accuracies over random splits, and the largest difference in one split."""
     found = []
     for seed in range(SPLITS):
         train, test = np.split(np.random.default_rng(seed).permutation(len(texts)), [int(SHARE * len(texts))])
@@ -75,7 +75,7 @@ def accuracies(texts: list[str], labels: np.ndarray) -> dict[str, Any]:
         shares = []
         for number, (trained, tested) in enumerate(features):
             if number and all(map(_equal, *features)):
-                shares.append(shares[0])  # what is trained on the same features is the same
+                shares.append(shares[0])  # the same features give the same classifier
             else:
                 predicted = default_estimator().fit(trained, labels[train]).predict(tested)
                 shares.append(float((predicted == labels[test]).mean()))
@@ -90,7 +90,7 @@ def accuracies(texts: list[str], labels: np.ndarray) -> dict[str, Any]:
 
 
 def cpu_seconds(texts: list[str], labels: np.ndarray) -> dict[str, Any]:
-    """Return the CPU seconds of each step, before and now, and how many times as many it takes now."""
+    """Return the CPU seconds of each step, before and now, and their ratio."""
     train_set, data_set = TextDataset(texts, labels), TextDataset(texts)
     vectorizers = [vectorizer.fit(texts) for vectorizer in _vectorizers()]
     classifiers = [

@@ -1,4 +1,4 @@
-"""An encoder that is made in no time, and remembers what it was asked to encode."""
+"""A fast encoder that records the texts that it encodes."""
 
 from __future__ import annotations
 

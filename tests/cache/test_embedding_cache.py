@@ -1,4 +1,4 @@
-"""Texts are encoded once: in memory up to a limit, and in a folder that is never believed if it is damaged."""
+"""Texts are encoded only once: they are cached in memory, up to a limit, and in a folder, unless it is damaged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXTS = [f"text number {number}" for number in range(50)]
 
 @pytest.fixture
 def encoder(request):
-    """Return an encoder for which no other test has filled the memory."""
+    """Return an encoder without embeddings in memory from other tests."""
     return HashedTexts(request.node.nodeid)
 
 
@@ -28,7 +28,7 @@ def expected():
 
 
 def forget():
-    """Let the process forget all vectors, as a new process would."""
+    """Clear all vectors from memory, as in a new process."""
     memory_cache.cache_clear()
 
 

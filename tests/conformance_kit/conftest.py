@@ -12,7 +12,7 @@ collect_ignore = ["counting_plugin"]
 
 @pytest.fixture
 def counting_plugin(monkeypatch, forked_checks):
-    """Install the distribution smalltext-counting for the length of a test, in other processes too."""
+    """Install the distribution smalltext-counting during a test, also for other processes."""
     monkeypatch.syspath_prepend(str(PLUGIN))
     st.refresh()
     yield

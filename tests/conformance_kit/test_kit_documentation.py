@@ -1,4 +1,4 @@
-"""The pages list the checks of the kit as they are."""
+"""The documentation lists the checks of the kit correctly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The messages of the kit: every failure is explained, and reported once."""
+"""The messages of the kit: every failure is explained, and reported only once."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_keeps_most_rules(check):
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """The report of pytest for a test module of a third party, one line per test."""
+    """The report of pytest for a third-party test module, one line per test."""
     folder = tmp_path_factory.mktemp("third_party")
     (folder / "test_third_party.py").write_text(MODULE.format(plugin=str(PLUGIN)), encoding="utf-8")
     chosen = "rows_sum_to_one or dense_float32 or multi_label_predictions or one_text_works"

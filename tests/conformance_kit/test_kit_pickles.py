@@ -1,4 +1,4 @@
-"""Pickles are recognised by their content, whatever the name of the file."""
+"""Pickles are recognised by their content, regardless of the file name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plugins whose spec is wrong are reported."""
+"""Plugins with a wrong spec are reported."""
 
 from __future__ import annotations
 

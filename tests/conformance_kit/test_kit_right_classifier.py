@@ -1,4 +1,4 @@
-"""A classifier that keeps all rules passes all checks, so that wrong ones fail for their error alone."""
+"""A classifier that follows all rules passes all checks, so that wrong ones fail only because of their error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules that every classifier keeps, over what the name "sklearn" makes."""
+"""The conformance kit for the classifier named "sklearn"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For every check there is a wrong classifier that it catches."""
+"""Every check detects a wrong classifier."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from smalltext_testing import checks, run_checks
 
 SINGLE, MULTI = False, True
 
-# The name of each check, and the classifiers that it has to catch.
+# The name of each check, and the classifiers that it has to detect.
 WRONG = {
     "check_probabilities_are_dense_float32": [("GivesDoubles", SINGLE), ("GivesDoubles", MULTI)],
     "check_probabilities_lie_between_zero_and_one": [("GivesScores", SINGLE), ("GivesScores", MULTI)],
@@ -181,7 +181,7 @@ def test_check_catches(check, wrong, multi_label, tmp_path, monkeypatch):
 def test_growth_does_not_hide_in_memory_that_is_free_already(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     large = np.ones(3_900_000)
-    del large  # after which the C library keeps blocks of up to this size for itself
+    del large  # afterwards the C library keeps freed blocks of up to this size
     blocks, between = [np.ones(1_000_000) for _ in range(60)], [bytearray(200_000) for _ in range(3)]
     del blocks
     (result,) = run_checks(

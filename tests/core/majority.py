@@ -1,4 +1,4 @@
-"""The smallest classifier of arrays, in a module that another process can import as well."""
+"""A minimal ArrayClassifier, in a module that other processes can import as well."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import smalltext_core as st
 
 class Majority(st.ArrayClassifier):
     name = "majority"
-    distribution = "smalltext-core"  # which is installed, so that its version can be told
+    distribution = "smalltext-core"  # an installed distribution, so that there is a version
 
     def __init__(self, num_classes, multi_label=False, *, sharpness=1.0):
         super().__init__(num_classes, multi_label)

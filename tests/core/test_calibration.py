@@ -1,4 +1,4 @@
-"""Probabilities calibrated on held-out texts, and thresholds chosen on them."""
+"""Calibration of probabilities, and choice of thresholds, on held-out texts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def noisy(n: int, temperature: float, seed: int = 0) -> tuple[np.ndarray, np.nda
 
 
 def noisy_multi_label(n: int, seed: int = 0) -> tuple[np.ndarray, csr_matrix]:
-    """Return logits of a frequent and a rare class, half as large as they should be and shifted."""
+    """Return logits of a frequent and a rare class, scaled by one half and shifted."""
     rng = np.random.default_rng(seed)
     true = rng.normal(size=(n, 2)) * 2 + np.array([0.0, -3.0])
     y = rng.random(true.shape) < expit(true)
@@ -127,7 +127,7 @@ def test_a_class_with_few_texts_follows_the_map_of_all_classes():
 
 
 def test_a_weight_for_each_class_keeps_the_balance_that_a_class_weight_gave():
-    """A class that applies to a tenth of the texts, whose weight of 9 makes both outcomes count the same."""
+    """A class that applies to a tenth of the texts, with a weight of 9, which balances both outcomes."""
     targets = np.tile(np.arange(10) == 0, 40)[:, None]
     logits = np.zeros((400, 1))
     y = csr_matrix(targets.astype(np.int32))

@@ -1,4 +1,4 @@
-"""Class weights go to the class that is named, and numbers are no names."""
+"""Class weights apply to the named class, and numbers are not names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Booleans, spans of time, complex numbers and numbers that no float can hold are refused as settings."""
+"""Booleans, timedeltas, complex numbers and numbers that are too large for a float are rejected as settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an import costs is asserted in a fresh process: in this one another test may have imported anything."""
+"""The cost of imports, in new processes, since other tests may have imported modules in this one."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def test_a_sliced_view_shares_the_memory_of_the_labels():
 @pytest.mark.parametrize("index", [slice(0, 50_000), slice(None, None, -1), slice(1, None, 7), 12_345])
 def test_making_a_view_costs_nothing_that_grows_with_the_dataset(index):
     dataset = TextDataset(["text"] * 100_000, np.zeros(100_000, dtype=np.int64))
-    dataset[index]  # whatever is made once is made now
+    dataset[index]  # creates everything that is created only once
     tracemalloc.start()
     view = dataset[index][::-1]
     peak = tracemalloc.get_traced_memory()[1]

@@ -1,7 +1,7 @@
-"""Datasets against a model of them: a plain list of texts, and a plain list of what each is labelled with.
+"""Datasets compared with a model: a list of texts, and a list of their labels.
 
-Whatever is selected from what, cloned, labelled anew or pickled: a dataset holds what the list holds, and what is
-refused changes nothing.
+After any sequence of selecting, cloning, relabelling and pickling, a dataset equals the lists, and rejected
+operations change nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ several = st.one_of(
 
 @dataclass
 class Pair:
-    """A dataset, and what it should hold. Views of one dataset share what `shared` holds."""
+    """A dataset and its expected content. Views of the same dataset share `shared`."""
 
     dataset: Dataset[Any]
     texts: list[str]
@@ -57,7 +57,7 @@ def as_y(labels: list[Any], multi_label: bool) -> Any:
 
 
 def as_list(y: Any) -> list[Any]:
-    """Return labels as the model holds them, without the library's own function for it."""
+    """Return labels in the form of the model, without using the library's conversion."""
     if isinstance(y, csr_matrix):
         found: list[Any] = []
         for row in y.toarray():

@@ -1,4 +1,4 @@
-"""Factories and builders, which pass keyword arguments on to the class that declares them."""
+"""Factories and builders that pass keyword arguments to the class that declares them."""
 
 from __future__ import annotations
 

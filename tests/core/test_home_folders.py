@@ -1,4 +1,4 @@
-"""``~`` is the home folder wherever a path is taken, and never a folder of that name."""
+"""``~`` is the home folder in every path argument, and never a folder of that name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What small-text 1.4.1 got wrong about datasets, labels and inputs, by the numbers of the list of its defects."""
+"""Known defects of small-text 1.4.1 in datasets, labels and inputs, with their numbers in the list of defects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One rule for names of classes, wherever they come from, and names that look alike."""
+"""Normalisation of class names, the same for all sources, and class names that look alike."""
 
 from __future__ import annotations
 

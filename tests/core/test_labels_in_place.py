@@ -1,4 +1,4 @@
-"""What a dataset hands out cannot change it: labels are set, not written into."""
+"""Labels cannot be changed through arrays that a dataset returns, only by setting `y`."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_what_is_written_into_labels_changes_no_dataset(make, write, way):
     dataset = make()
     expected = csr_matrix(dataset.y).toarray()
     given = ways(dataset)[way]
-    with suppress(ValueError):  # numpy says that the memory is read-only
+    with suppress(ValueError):  # numpy reports that the memory is read-only
         write(given.y)
     for each in (given, dataset, dataset[:]):
         assert_array_equal(csr_matrix(each.y).toarray(), expected)

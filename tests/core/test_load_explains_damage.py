@@ -1,4 +1,4 @@
-"""Whatever a backend raises while it loads a folder, the caller of `load` sees an error of smalltext."""
+"""`load` converts every exception that a backend raises for a folder to an error of smalltext."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from smalltext_core.saving import model_folder
 
 
 class PanicException(BaseException):
-    """As libraries written in Rust raise it."""
+    """An exception like those of libraries written in Rust."""
 
 
 class Leaf:

@@ -1,4 +1,4 @@
-"""What a manifest says is checked for type, range and size before anything uses it."""
+"""The fields of a manifest are checked for type, range and size before use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown on a terminal holds no character that controls it, and is short."""
+"""Messages for the terminal are short and contain no control characters."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ HUGE = {
     "digits": 10**100_000,
     "digits in a list": [10**100_000, -(10**100_000)],
 }
-"""Values whose whole `repr` takes up to a terabyte, or is an error."""
+"""Values whose `repr` would take up to a terabyte, or raises an error."""
 HUGE["array of one object"][()] = ["x" * 10**6] * 10**6
 
 

@@ -149,7 +149,7 @@ def test_a_refusal_comes_before_any_work(tmp_path):
 
 
 class Saved:
-    """Saves what the helper of these tests saves."""
+    """Saves a model with the function of these tests."""
 
     def save(self, folder):
         save(folder, parameters={"n": 1}, label_names=LabelNames(("a",)))
@@ -185,7 +185,7 @@ def test_further_files_take_no_second_staging_folder_and_no_second_hash(tmp_path
 
 
 class Shelf:
-    """Remembers one number, and saves other models over its folder while it is being loaded."""
+    """Stores one number, and replaces its folder by other models while it is being loaded."""
 
     loads = 0
 

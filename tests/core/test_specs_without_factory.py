@@ -1,4 +1,4 @@
-"""A plugin may bring a class alone: the core makes the factory, and the class is its own builder."""
+"""A plugin may provide only a class: the core creates the factory, and the class is the builder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder appears whole or not at all, also when the block raises, the process dies, or others read meanwhile."""
+"""Folders are written atomically, also if the block raises, the process dies, or other processes read them."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_a_process_that_is_killed_at_any_moment_leaves_a_whole_folder(tmp_path):
         writer = subprocess.Popen(
             [sys.executable, "-c", WRITER, tmp_path / "mine"], stdout=subprocess.PIPE, text=True
         )
-        writer.stdout.readline()  # the first folder is in place
+        writer.stdout.readline()  # the first folder has been written
         time.sleep(moment.uniform(0, 0.05))
         writer.send_signal(signal.SIGKILL)
         writer.communicate()
@@ -202,7 +202,7 @@ def test_readers_see_a_whole_folder_at_every_moment_while_a_writer_replaces_it(t
         seen = set()
         while len(seen) < 30:
             assert (tmp_path / "mine").is_dir()
-            seen.add(read_manifest(tmp_path / "mine").parameters["n"])  # which compares every hash
+            seen.add(read_manifest(tmp_path / "mine").parameters["n"])  # verifies all hashes
             assert writer.poll() is None
     finally:
         writer.kill()

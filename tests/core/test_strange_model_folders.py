@@ -1,4 +1,4 @@
-"""Folders from strangers: whatever they hold, the answer is a ModelFolderError and nothing outside is read."""
+"""Untrusted folders: any invalid content raises a ModelFolderError, and nothing outside the folder is read."""
 
 from __future__ import annotations
 

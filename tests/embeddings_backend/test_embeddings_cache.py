@@ -1,4 +1,4 @@
-"""A classifier encodes a text once, and says how often that saved encoding one."""
+"""A classifier encodes each text only once, and counts hits and misses of its cache."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRAIN_SET = TextDataset(TEXTS[:10], [0, 1] * 5)
 
 
 class Counted(HashedWords):
-    """An encoder for which no other test has filled the memory."""
+    """An encoder without embeddings in memory from other tests."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ def test_a_limit_of_zero_keeps_nothing(encoder):
 def test_a_folder_is_read_by_later_processes(encoder, tmp_path):
     proba = []
     for _ in range(2):
-        memory_cache.cache_clear()  # as a new process would begin
+        memory_cache.cache_clear()  # as in a new process
         classifier = EmbeddingClassifier(encoder, 2, seed=0, embedding_cache_dir=tmp_path).fit(TRAIN_SET)
         proba.append(classifier.predict_proba(TextDataset(TEXTS)))
     np.testing.assert_array_equal(*proba)

@@ -1,4 +1,4 @@
-"""The head, the descriptions of classes, warm starts, and what is refused."""
+"""The head, class descriptions, warm starts, and rejected arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules that every classifier keeps, with each kind of encoder, on plain texts and on embeddings."""
+"""The conformance kit with each kind of encoder, on texts and on embeddings."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_the_vector_of_a_text_does_not_depend_on_the_others(encoder):
 
 
 def test_the_vector_of_a_text_does_not_depend_on_the_others_without_avx_512():
-    """Without it, OpenBLAS adds the products of a row in an order that depends on the number of the row."""
+    """Without it, the order in which OpenBLAS adds the products of a row depends on the number of the row."""
     code = """if True:
         import numpy as np
         from smalltext_embeddings import EmbeddingClassifier

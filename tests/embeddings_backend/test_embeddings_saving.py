@@ -1,4 +1,4 @@
-"""What a saved folder holds, and that whoever changed it decides nothing but numbers."""
+"""The content of a saved folder; changes of the folder can only affect numbers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def folder(classifier, tmp_path):
 
 
 def edit(folder, change):
-    """Change the parameters in the manifest, as somebody would who wants to deceive `load`."""
+    """Change the parameters in the manifest, like an attacker."""
     path = folder / "smalltext.json"
     manifest = json.loads(path.read_bytes())
     change(manifest["parameters"])
@@ -46,7 +46,7 @@ def edit(folder, change):
 
 
 def replace(folder, name, content):
-    """Replace a file, with its new hash in the manifest."""
+    """Replace a file, and update its hash in the manifest."""
     (folder / name).write_bytes(content)
     path = folder / "smalltext.json"
     manifest = json.loads(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Sentence transformers as encoders: where they are found, what they compute, and how they are saved."""
+"""Sentence transformers as encoders: lookup, embeddings, and saving."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_vectors_of_a_real_model_are_those_of_the_library():
 
 
 def test_where_transformers_cannot_exchange_the_attention_of_bert_the_vectors_are_the_same(tmp_path, monkeypatch):
-    """As before version 5 of transformers."""
+    """As in versions of transformers before 5."""
     folder = tiny_sentence_transformer("bert")
     expected = as_encoder(folder, device="cpu").encode(MIXED)
     monkeypatch.setattr("transformers.BertPreTrainedModel._supports_attention_backend", False, raising=False)
@@ -63,7 +63,7 @@ def test_where_transformers_cannot_exchange_the_attention_of_bert_the_vectors_ar
 
 @pytest.mark.parametrize("architecture", ["bert", "mpnet"])
 def test_texts_are_read_without_padding_in_batches_of_many(architecture, monkeypatch):
-    """A BERT reads several texts as one sequence, others read texts of equal length together."""
+    """A BERT encodes several texts as one packed sequence; other networks batch texts of equal length."""
     encoder = as_encoder(tiny_sentence_transformer(architecture), device="cpu")
     assert (encoder.loaded.packed is not None) == (architecture == "bert")
     together = encoder.encode(MIXED)

@@ -1,4 +1,4 @@
-"""Encoders that are made in milliseconds: a static model of random vectors, and an object."""
+"""Encoders that are created within milliseconds: a static model with random vectors, and a custom object."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from smalltext_testing import training_texts, unseen_texts
 
 
 def write_static_model(folder: Path, dimensions: int = 32, seed: int = 0) -> Path:
-    """Write a model as model2vec does: a random vector for each word of the sample texts."""
+    """Write a model in the format of model2vec, with a random vector for each word of the sample texts."""
     from model2vec import StaticModel
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
@@ -36,12 +36,12 @@ def _home() -> tempfile.TemporaryDirectory:
 
 @cache
 def tiny_static_model() -> str:
-    """Return the folder of a tiny static model, which is there until the tests end."""
+    """Return the folder of a tiny static model, which exists until the tests end."""
     return str(write_static_model(Path(_home().name, "model"), dimensions=8))
 
 
 class HashedWords:
-    """An object with `encode`: the sum of a vector of signs for each word."""
+    """An object with `encode`, which returns the sum of a random sign vector for each word."""
 
     fingerprint = "hashed words"
 

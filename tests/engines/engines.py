@@ -1,6 +1,6 @@
-"""Each engine scores a Parquet file with the columns id and text, as the docs show, and returns a frame.
+"""Functions that score a Parquet file with the columns id and text with each engine, as in the documentation.
 
-`workers` processes do it. Columns: id, text, label, score, proba_<class>; rows in any order.
+They use `workers` processes, and return a frame with id, text, label, score, proba_<class>, in any order.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ Run = Callable[[Any, Path, int], pd.DataFrame]
 
 
 def in_one_process(scorer: Any, file: Path, workers: int) -> pd.DataFrame:
-    """Score a frame without an engine: what the others are compared with."""
+    """Score a frame without an engine, as a reference."""
     return scorer(pd.read_parquet(file))
 
 
 def with_datasets(scorer: Any, file: Path, workers: int) -> pd.DataFrame:
-    """Hugging Face datasets: `map`, in several processes if there are several workers."""
+    """Hugging Face datasets: `map`, in several processes with several workers."""
     import datasets
 
     table = datasets.Dataset.from_parquet(str(file), cache_dir=str(file.parent / "cache"))
@@ -74,7 +74,7 @@ def with_ray(scorer: Any, file: Path, workers: int) -> pd.DataFrame:
 
 @contextlib.contextmanager
 def ray_running(workers: int) -> Iterator[None]:
-    """Run ray on this machine, with the paths of this process."""
+    """Run ray on this machine, with the import path of this process."""
     import ray
 
     os.environ["RAY_DATA_DISABLE_PROGRESS_BARS"] = "1"
@@ -148,4 +148,4 @@ ENGINES: dict[str, tuple[str, Run]] = {
     "spark": ("pyspark", with_spark),
     "mlflow": ("mlflow", with_mlflow),
 }
-"""For each engine the module that it needs, and how it scores a file."""
+"""For each engine, its module and its function."""

@@ -1,4 +1,4 @@
-"""A scorer whose process is killed in the middle of its work, once."""
+"""A scorer whose process is killed once during its work."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from smalltext_scale import BatchScorer
 
 _calls: Counter[str] = Counter()
-"""The number of batches that this process has scored; an engine may unpickle a scorer for each of them."""
+"""The number of batches that this process has scored; an engine may unpickle a scorer for each batch."""
 
 
 class KilledOnce:
-    """Score batches; the process that is the first to get its third batch is killed.
+    """Score batches; the first process that gets its third batch is killed.
 
-    `marker` names a file that is created then.
+    `marker` is the path of a file that is created then.
     """
 
     def __init__(self, folder: str, marker: str) -> None:

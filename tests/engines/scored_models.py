@@ -1,4 +1,4 @@
-"""A saved model of each backend, and files of short texts for it."""
+"""A saved model of each backend, and files of short texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BACKENDS = ("sklearn", "embeddings", "kimcnn", "transformers", "setfit")
 
 
 def parameters(backend: str, folder: Path) -> dict[str, Any]:
-    """Return what makes a backend cheap; the time of a real network says nothing about an engine."""
+    """Return parameters for a small model; the time of a real network is irrelevant for an engine."""
     if backend == "embeddings":
         from embeddings_backend.tiny_encoders import write_static_model
 
@@ -30,7 +30,7 @@ def parameters(backend: str, folder: Path) -> dict[str, Any]:
 
 @cache
 def sentences() -> list[tuple[str, str]]:
-    """Return the sentences of the demo's articles with the class of their article."""
+    """Return the sentences of the demo's articles, with the classes of their articles."""
     found = []
     for text, label in zip(*articles(), strict=True):
         parts = (" ".join(part.split()) for part in re.split(r"(?<=[.!?])\s", text))
@@ -50,7 +50,7 @@ def save_model(backend: str, folder: Path, texts: int = 200) -> str:
 
 
 def write_texts(folder: Path, count: int) -> Path:
-    """Write a Parquet file of texts with their numbers; every one is different."""
+    """Write a Parquet file of distinct texts with their numbers."""
     known = [text for text, _ in sentences()]
     texts = [f"{known[number % len(known)]} {number}" for number in range(count)]
     file = folder / "texts.parquet"

@@ -1,4 +1,4 @@
-"""Engines give the labels and probabilities of one process; they lose and double nothing when a worker dies."""
+"""Engines give the results of a single process, and lose or duplicate no rows if a worker dies."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from engines.killed import KilledOnce
 from smalltext_scale import BatchScorer
 
 LIGHT = ("datasets", "dask", "distributed")
-"""The engines of the usual test environment; the others are in that of `hatch run engines:nightly`."""
+"""The engines of the default test environment; the others are in that of `hatch run engines:nightly`."""
 NETWORKS = ("kimcnn", "transformers", "setfit")
 TEXTS, MANY_TEXTS = 300, 50_000
 
 
 def cases():
-    """Yield engine and backend: two backends with each engine, and each backend with two engines."""
+    """Yield pairs of engine and backend: two backends per engine, and two engines per backend."""
     for engine in engines.ENGINES:
         for backend in scored_models.BACKENDS:
             if backend not in NETWORKS or engine in ("datasets", "ray"):
@@ -40,7 +40,7 @@ def model(tmp_path_factory):
 
 
 def check(scored, alone):
-    """Compare the result of an engine with that of one process, row by row."""
+    """Compare the result of an engine with that of a single process, row by row."""
     scored = scored.sort_values("id").reset_index(drop=True)
     assert scored["id"].tolist() == alone["id"].tolist()
     assert scored["text"].tolist() == alone["text"].tolist()
@@ -50,7 +50,7 @@ def check(scored, alone):
     given, expected = (frame[numbers].to_numpy(dtype=np.float64) for frame in (scored, alone))  # ray: objects
     np.testing.assert_allclose(given, expected, rtol=0, atol=2e-6)
     two_highest = np.sort(alone[numbers], axis=1)[:, -2:]
-    clear = two_highest[:, 1] - two_highest[:, 0] > 1e-5  # nearer ones may be rounded either way
+    clear = two_highest[:, 1] - two_highest[:, 0] > 1e-5  # smaller differences may be rounded either way
     assert scored["label"][clear].tolist() == alone["label"][clear].tolist()
     assert clear.mean() > 0.99
 

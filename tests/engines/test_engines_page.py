@@ -1,4 +1,4 @@
-"""The scripts of the page on engines that need more than the usual test environment do what the page says."""
+"""The scripts of the page on engines that need more than the default test environment work as documented."""
 
 from __future__ import annotations
 

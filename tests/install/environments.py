@@ -1,4 +1,4 @@
-"""Virtual environments with nothing in them but what a test installs from a folder of wheels."""
+"""Virtual environments that contain only what a test installs from a folder of wheels."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ import fork_server
 from architecture import packages
 
 QUICKLY = ("--quiet", "--no-compile")
-"""Options of pip. To compile all modules of scikit-learn and scipy takes longer than those that are imported."""
+"""Options of pip. Compiling all modules of scikit-learn and scipy takes longer than only the imported ones."""
 COMPILING_NOTHING = {"PIP_NO_COMPILE": "0"}
-"""The same as a variable of pip, which takes the value for that of `compile`."""
+"""The same as an environment variable of pip, whose value is that of `compile`."""
 BUILDING_HERE = {"PIP_NO_BUILD_ISOLATION": "0"}
-"""Has pip build packages by the hatchling of the environment, not by one that it installs for each of them."""
+"""Makes pip build packages with the environment's hatchling, instead of installing one for each package."""
 
 
 DISTRIBUTIONS = """
@@ -38,7 +38,7 @@ for name in list(sys.modules):
     if name.partition(".")[0] not in here | sys.stdlib_module_names | {"__main__"}:
         del sys.modules[name]
 """
-"""Forgets modules that were imported from elsewhere than folders, so that to import them again is an error."""
+"""Removes modules that were imported from other folders, so that importing them again is an error."""
 
 MODULE = """
 import runpy
@@ -48,10 +48,10 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 
 @dataclass(frozen=True)
 class Environment:
-    """An environment and a folder to work in, away from the sources.
+    """An environment and a working folder outside of the sources.
 
-    Where it `forks`, what `fork_python` and `fork_module` run has imported the libraries already, and forgotten
-    those that are not installed here; else it is a new process, as for everybody else.
+    With `forks`, processes of `fork_python` and `fork_module` have already imported the libraries, and removed
+    those that are not installed here; otherwise they are new processes, as for users.
     """
 
     folder: Path
@@ -104,7 +104,7 @@ class Environment:
         return self._forked(MODULE, name, *arguments, folder=folder)
 
     def see(self, *folders: Path) -> None:
-        """Let this environment find what is installed in other folders, as if it were installed here."""
+        """Let this environment find packages that are installed in other folders."""
         lines = "".join(f"{folder}\n" for folder in folders)
         self._others.write_text(lines, encoding="utf-8")
 
@@ -114,7 +114,7 @@ class Environment:
 
     @property
     def packages(self) -> Path:
-        """Where packages are installed."""
+        """The folder in which packages are installed."""
         (found,) = [*self.folder.glob("lib/python*/site-packages"), *self.folder.glob("Lib/site-packages")]
         return found
 
@@ -152,7 +152,7 @@ class Environment:
 
 
 def ours_needed(*names: str) -> set[str]:
-    """Return the packages, and those of the packages that they need."""
+    """Return the packages, and those of ours that they need."""
     found: set[str] = set()
     waiting = list(names)
     while waiting:
@@ -164,7 +164,7 @@ def ours_needed(*names: str) -> set[str]:
 
 
 def others_needed(*names: str) -> list[str]:
-    """Return the distributions of other people that packages need."""
+    """Return the third-party distributions that packages need."""
     needed = {one.name for name in ours_needed(*names) for one in packages.required(name)}
     return sorted(needed - set(packages.NAMES))
 
@@ -175,9 +175,9 @@ def empty_environment(folder: Path, wheels: Path, *, forks: bool = False) -> Env
 
 
 def linked(folder: Path, *names: str) -> Path:
-    """Make a folder that holds distributions of this environment, and all that they need, as links.
+    """Create a folder with links to distributions of this environment and to their dependencies.
 
-    So no test unpacks the hundreds of megabytes of torch: pip finds it installed, and Python imports it.
+    So no test unpacks hundreds of megabytes of torch: pip finds it installed, and Python imports it.
     """
     waiting = list(names)
     done: set[str] = set()

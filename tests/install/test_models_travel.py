@@ -1,4 +1,4 @@
-"""A saved model needs what its backend needs, and nothing else; elsewhere the error says what to install."""
+"""A saved model needs only the dependencies of its backend; without them, the error names the install command."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def model_of(name):
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory, wheels, forks):
-    """Return, for each environment, what loading the model of each backend gives there.
+    """Return, for each environment, the result of loading the model of each backend.
 
-    By default, the process has imported the libraries already, and forgotten those that the environment lacks;
-    nightly it is a new process of the environment.
+    By default, the process has imported the libraries already, and removed those that the environment lacks;
+    in nightly runs, it is a new process of the environment.
     """
     found = {}
 

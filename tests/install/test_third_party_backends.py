@@ -1,4 +1,4 @@
-"""Backends of other people, built as wheels and installed into environments that were empty."""
+"""Third-party backends, built as wheels and installed in environments that were empty before."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_it_is_checked_by_its_name(name, chosen, least, environment):
 
 
 QUICKLY = "not repeated_training and not two-classes and not (multi-label and process)"
-"""Checks that start processes run for one factory; those that train twenty times, and two classes, nightly."""
+"""Checks that start processes run for one factory; the longest ones, and two classes, only in nightly runs."""
 
 
 @pytest.mark.parametrize(

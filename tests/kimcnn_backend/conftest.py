@@ -7,7 +7,7 @@ from smalltext_kimcnn import KimCNNClassifier
 FILM = ["a fine film", "fine acting and a fine plot", "so dull", "a dull film with dull acting , so dull"] * 6
 LABELS = [1, 1, 0, 0] * 6
 QUICK = {"num_epochs": 2, "embedding_dim": 8, "out_channels": 4, "seed": 1}
-"""Parameters of a classifier that is there at once."""
+"""Parameters of a classifier that is trained quickly."""
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def fitted():
 
 @pytest.fixture(scope="session")
 def learned():
-    """A classifier of three classes that has learned them; no test may change it."""
+    """A fitted classifier of three classes with high accuracy; no test may change it."""
     words = ["red", "green", "blue"]
     rng = np.random.default_rng(0)
     y = rng.integers(3, size=120)

@@ -18,7 +18,7 @@ TEXTS = TextDataset(["a fine film", "dull", "", "words that nobody has seen"])
 
 
 def fine_and_dull(dimensions=5):
-    """Vectors of some words of the films and of some that they lack."""
+    """Vectors of some words that occur in the texts and of some that do not."""
     words = ("[PAD]", "fine", "dull", "splendid", "dreary", "Capital")
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=(len(words), dimensions)).astype(np.float32)
@@ -30,7 +30,7 @@ def encoded(dataset):
     return PytorchTextClassificationDataset.from_texts(dataset.x, dataset.y)
 
 
-# What the documentation promises
+# Documented behaviour
 
 
 def test_the_documented_parameters_stand_in_their_order_with_their_defaults():
@@ -199,7 +199,7 @@ def test_what_is_no_dataset_is_refused(fitted, ask):
             getattr(fitted, ask)(strange)
 
 
-# The defects of the documented library, by their numbers
+# Known defects of small-text, with their numbers
 
 
 def test_06_two_labels_of_which_both_may_apply(labelled_twice):
@@ -361,7 +361,7 @@ def test_created_by_name_it_trains_for_the_epochs_that_are_asked_for():
     assert st.create_classifier("kimcnn", 2, num_epochs=3, min_steps=50).min_steps == 50
 
 
-# Away and back
+# Saving and loading
 
 
 @pytest.mark.parametrize("pretrained", [True, False])

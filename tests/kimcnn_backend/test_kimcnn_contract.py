@@ -1,4 +1,4 @@
-"""The rules that every classifier keeps, over kimcnn; and plain texts give what their token ids give."""
+"""The conformance kit for kimcnn; and texts give the same results as their token ids."""
 
 import numpy as np
 import pytest

@@ -21,7 +21,7 @@ def test_pooled_features_are_what_the_last_layer_sees(fitted):
 
 
 def gradients_by_backward_passes(classifier, data_set):
-    """One backward pass for each text and class, as the closed form does without."""
+    """The reference for the closed form: one backward pass for each text and class."""
     network, rows = copy.deepcopy(classifier.model).cpu(), []
     for pooled in torch.from_numpy(classifier.embed(data_set)):
         row = []

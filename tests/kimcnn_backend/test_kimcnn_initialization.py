@@ -1,4 +1,4 @@
-"""The initial word vectors: random, or mixed with those of latent semantic analysis."""
+"""The initial word vectors: random, or a mixture with those of latent semantic analysis."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_the_decomposition_is_that_of_numpy(shape):
     expected = (left * values)[:, :rank]
     expected /= np.linalg.norm(expected, axis=1, keepdims=True).clip(1e-30)
     assert found.shape == (shape[0], rank)
-    # Singular vectors have any sign, and may be rotated among those of near values: cosines do not change by that.
+    # Singular vectors are unique only up to sign, and up to rotations for close values; cosines are unaffected.
     assert np.abs(found @ found.T - expected @ expected.T).max() < 0.05
 
 

@@ -1,4 +1,4 @@
-"""What only shows at full size: that the defaults learn, and that many rounds leave nothing behind."""
+"""Tests at full size: the accuracy of the defaults, and many rounds without memory leaks."""
 
 import sys
 
@@ -34,7 +34,7 @@ print(len(os.listdir()))
 
 
 def questions(count, rng, topics):
-    """Return questions of six classes; their first words tell little, and one word in eight is of a topic's."""
+    """Return questions of six classes; their first words are uninformative, and one in eight words is topical."""
     y = rng.choice(6, size=count, p=[0.02, 0.21, 0.23, 0.22, 0.15, 0.17])
     texts = []
     for label in y:
@@ -59,7 +59,7 @@ def test_with_all_defaults_questions_of_six_classes_are_learned(count, topics, r
     train_set, test_set = questions(count, rng, topics), questions(500, rng, topics)
     classifier = KimCNNClassifier(6, seed=1).fit(train_set)
     accuracy = (classifier.predict(test_set) == test_set.y).mean()
-    record_property("accuracy", float(accuracy))  # pytest-xdist sends plain types alone
+    record_property("accuracy", float(accuracy))  # pytest-xdist supports only plain types
     assert accuracy > 0.8
 
 

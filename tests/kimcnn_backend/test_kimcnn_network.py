@@ -1,4 +1,4 @@
-"""The network, and the fast way of scoring, against one that pads every text fully and convolves it."""
+"""The network and the fast inference, compared with a convolution of fully padded texts."""
 
 import itertools
 
@@ -26,7 +26,7 @@ SHAPES = [
 def network(max_seq_len=12, filter_padding=0, kernel_heights=(3, 4, 5), out_channels=7, **parameters):
     torch.manual_seed(0)
     return KimCNN(
-        torch.rand(30, 6) - 0.5,  # the padding has a vector too
+        torch.rand(30, 6) - 0.5,  # the padding also has a vector
         num_classes=3,
         max_seq_len=max_seq_len,
         filter_padding=filter_padding,
@@ -43,7 +43,7 @@ def texts(longest=15):
 
 
 def fully_padded(network, ids):
-    """Return the pooled features of one text by definition: padded to max_seq_len, one conv2d a height."""
+    """Return the pooled features of one text by definition: padded to max_seq_len, one conv2d per height."""
     width = max(network.max_seq_len, *network.kernel_heights)
     row = np.full(width, network.padding_idx)
     kept = ids[: network.max_tokens]

@@ -1,6 +1,6 @@
-"""Plugins as they are in the wild: distributions with metadata, built as wheels, found by a fresh Python.
+"""Real plugins: distributions with metadata, which are built as wheels and found by a new Python process.
 
-Each test names the distributions that are installed; nothing else of the developer's own environment is seen.
+Each test names the installed distributions; nothing else of the developer's environment is visible.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 import fork_server
 
 DISTRIBUTIONS = Path(__file__).parent / "distributions"
-# One of the distributions leaves the process that imports it; the others are tested where they are installed.
+# One of the distributions exits the process that imports it.
 collect_ignore = ["distributions", "smalltext-bag", "smalltext-naive-bayes"]
 
 Install = Callable[[str], Path]
@@ -30,12 +30,12 @@ Ask = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def core_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder that holds smalltext-core and what it needs, without the metadata of any plugin."""
+    """Return a folder with smalltext-core and its dependencies, without the metadata of any plugin."""
     folder = tmp_path_factory.mktemp("core")
     for name in ("numpy", "scipy", "pluggy", "smalltext_core"):
         package = Path(find_spec(name).origin).parent
         (folder / name).symlink_to(package)
-        libraries = package.with_name(f"{name}.libs")  # what the wheels of numpy and scipy are linked against
+        libraries = package.with_name(f"{name}.libs")  # shared libraries of the wheels of numpy and scipy
         if libraries.is_dir():
             (folder / libraries.name).symlink_to(libraries)
     return folder
@@ -43,7 +43,7 @@ def core_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Build every one of the distributions, and return the wheels by the names of the folders."""
+    """Build all distributions, and return the wheels by the names of the folders."""
     folder = tmp_path_factory.mktemp("wheels")
     sources = sorted(path.parent for path in DISTRIBUTIONS.glob("*/pyproject.toml"))
     built = subprocess.run(
@@ -63,7 +63,7 @@ for source in sys.argv[2:]:
 
 @pytest.fixture(scope="session")
 def install(tmp_path_factory: pytest.TempPathFactory, wheels: dict[str, Path]) -> Install:
-    """Unpack one of the wheels, once, as pip does with a wheel of Python alone, and return where it is."""
+    """Unpack a wheel once, like pip does with pure Python wheels, and return its folder."""
     installed: dict[str, Path] = {}
 
     def install(name: str) -> Path:
@@ -78,7 +78,7 @@ def install(tmp_path_factory: pytest.TempPathFactory, wheels: dict[str, Path]) -
 
 @pytest.fixture
 def ask(core_alone: Path, install: Install) -> Ask:
-    """Run code in a process that finds the named distributions alone, and return what it hands to `answer`."""
+    """Run code in a process that finds only the named distributions, and return what it passes to `answer`."""
 
     def ask(code: str, *distributions: str, folders: tuple[Path, ...] = (), **environment: str) -> Any:
         paths = [*folders, *(install(name) for name in distributions), core_alone]

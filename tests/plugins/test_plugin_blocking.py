@@ -1,4 +1,4 @@
-"""SMALLTEXT_PLUGINS allows, SMALLTEXT_DISABLE_PLUGINS forbids, and neither imports what it keeps out."""
+"""SMALLTEXT_PLUGINS allows and SMALLTEXT_DISABLE_PLUGINS disables plugins, which are then not imported."""
 
 from __future__ import annotations
 

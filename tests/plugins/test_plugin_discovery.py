@@ -55,7 +55,7 @@ def test_listing_imports_no_backend(ask):
 
 
 class EntryPointOfTheBackport:
-    """What `importlib.metadata` gives once its backport has been imported, as by dask: not its own class."""
+    """An entry point of the class that `importlib.metadata` returns if its backport was imported, as by dask."""
 
     name, group, value = "majority", "smalltext", "majority_of_the_backport"
     module = value

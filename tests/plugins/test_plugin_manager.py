@@ -1,4 +1,4 @@
-"""The plugin manager: what a program registers without installing it, and the trace of hook calls."""
+"""The plugin manager: registration of plugins that are not installed, and the trace of hook calls."""
 
 from __future__ import annotations
 

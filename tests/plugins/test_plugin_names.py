@@ -1,4 +1,4 @@
-"""Which classifier a name means: clashes, first-party names, unknown names, parameters."""
+"""The resolution of classifier names: clashes, first-party names, unknown names, parameters."""
 
 from __future__ import annotations
 

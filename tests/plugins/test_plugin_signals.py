@@ -1,4 +1,4 @@
-"""A signal that arrives while a plugin is imported ends the program; it is no failure of the plugin."""
+"""A signal that arrives while a plugin is imported ends the program, and is not a failure of the plugin."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ signal.signal(signal.SIGTERM, functools.partial(Ender().end, 128))
 
 @pytest.fixture
 def plugin(tmp_path):
-    """Write a distribution with a plugin, and return where it is."""
+    """Write a distribution with a plugin, and return its folder."""
 
     def write(name: str, module: str, parts: str = "") -> Path:
         info = tmp_path / f"{name}-1.0.dist-info"
@@ -78,7 +78,7 @@ def run(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def signalled(process: subprocess.Popen[str], ready: Path, number: int) -> tuple[int, str]:
-    """Send a signal once the plugin says that it is being imported, and return how the process ended."""
+    """Send a signal while the plugin is being imported, and return the exit status of the process."""
     while not ready.exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Loading, listing and creating from several threads at once; plugins that come and go meanwhile."""
+"""Loading, listing and creating classifiers in several threads, while plugins are added and removed."""
 
 from __future__ import annotations
 

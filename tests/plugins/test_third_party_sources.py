@@ -1,4 +1,4 @@
-"""The two complete backends of other people are what a stranger could have written: on the public face alone."""
+"""The two complete third-party backends use only the public API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ each_backend = pytest.mark.parametrize("name", NAMES)
 
 
 def documented() -> set[str]:
-    """Return the modules and names that the reference shows, and what the packages for plugins hold at the top."""
+    """Return the modules and names in the reference, and the top-level names of the packages for plugins."""
     pages = "".join(path.read_text("utf-8") for path in (packages.TOP / "docs" / "reference").glob("*.md"))
     shown = set(re.findall(r"^::: ([\w.]+)$", pages, flags=re.MULTILINE))
     for package in ("smalltext_core", "smalltext_torch"):
@@ -29,7 +29,7 @@ def documented() -> set[str]:
 
 
 def foreign_imports(folder):
-    """Return what the Python files of a folder import of this project's packages."""
+    """Return the imports of this project's packages in the Python files of a folder."""
     ours = {packages.import_name(name) for name in packages.NAMES}
     paths = sorted(path for path in folder.rglob("*.py"))
     return [found for path in paths for found in imports.of_file(path) if found.root in ours]
@@ -90,7 +90,7 @@ def test_the_folder_is_complete(name):
 
 @each_backend
 def test_the_rest_is_what_new_plugin_writes(name):
-    """Whoever changes a workflow of the skeleton changes these copies as well."""
+    """Changes of the skeleton's workflows must also be made in these copies."""
     for path, content in render_plugin(PluginName(name)).items():
         if path.startswith(".github/") or path in ("LICENSE", ".gitignore", "CHANGELOG.md"):
             assert (PLUGINS / f"smalltext-{name}" / path).read_text("utf-8") == content, path

@@ -1,4 +1,4 @@
-"""Every backend that is installed, small enough to be trained in a moment."""
+"""All installed backends, with small models that are trained quickly."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ NAMES = tuple(
     }.items()
     if find_spec(f"smalltext_{name}") is not None and find_spec(needed) is not None
 )
-"""The backend of embeddings has a tiny static encoder here, which needs no torch."""
+"""The embeddings backend has a tiny static encoder here, which needs no torch."""
 
 NETWORKS = tuple(name for name in NAMES if name not in ("sklearn", "embeddings"))
-"""Those that train a network."""
+"""The backends that train a network."""
 
 TRAIN_SET = training_texts(3, multi_label=False)
 
 
 def parameters(name: str) -> dict[str, Any]:
-    """Return what makes a classifier small."""
+    """Return the parameters for a small classifier."""
     if name == "kimcnn":
         return {"num_epochs": 2, "embedding_dim": 16, "out_channels": 4, "kernel_heights": (2, 3)}
     if name in ("transformers", "setfit"):

@@ -1,4 +1,4 @@
-"""Work in a forked child of the test, which may have less room or a disk of its own."""
+"""Run functions in a forked child process, which may have a file size limit or a separate disk."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE = 1800
-"""Seconds after which a child that does not come to its end is killed."""
+"""Seconds after which a child that does not end is killed."""
 
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 
 
 def in_a_child(work: Callable[[], Any]) -> Any:
-    """Return what a function returns, or raises, in a child process."""
+    """Return the return value or the exception of a function in a child process."""
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
-        try:  # whatever happens, the child must not go on with the tests of its parent
+        try:  # in any case, the child must not continue the tests of its parent
             signal.alarm(PATIENCE)
             os.write(write_end, _outcome(work))
         finally:
@@ -36,7 +36,7 @@ def in_a_child(work: Callable[[], Any]) -> Any:
 
 
 def _outcome(work: Callable[[], Any]) -> bytes:
-    """Return what a function returns, or raises, as a pickle; an AssertionError in place of what has none."""
+    """Return a pickle of the result or exception of a function; of an AssertionError if it cannot be pickled."""
     try:
         answer = work()
     except BaseException as error:
@@ -48,12 +48,12 @@ def _outcome(work: Callable[[], Any]) -> bytes:
 
 
 def limit_files(size: int) -> None:
-    """Have every file of this process end at a size, as on a disk that is full."""
+    """Limit the size of every file of this process, to simulate a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def mount(folder: Path, size: str) -> None:
-    """Put an empty disk of a size where a folder is, for this process alone; OSError where that is not allowed."""
+    """Mount an empty disk at a folder, for this process only; OSError if that is not allowed."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNS if os.geteuid() == 0 else _CLONE_NEWNS | _CLONE_NEWUSER):
         raise OSError(ctypes.get_errno(), "unshare")
@@ -63,7 +63,7 @@ def mount(folder: Path, size: str) -> None:
 
 
 def protect(folder: Path) -> None:
-    """Let nothing be written to a folder that `mount` made, not even by root."""
+    """Make a folder of `mount` read-only, also for root."""
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
 
 

@@ -7,7 +7,7 @@ from robustness import backends
 
 @pytest.fixture(scope="session")
 def fitted():
-    """Return a function that gives the fitted classifier of a backend; no test may change it."""
+    """Return a function that returns the fitted classifier of a backend; no test may change it."""
     found = {}
 
     def of(name):

@@ -1,14 +1,14 @@
-"""Kills processes that train, predict and save, and prints as JSON what each left behind.
+"""Kill processes that train, predict and save, and print as JSON the files that each left behind.
 
-Every process is forked off this one, which has imported all that they need. Where it is killed is counted in calls
-from moments of the writing: a temporary folder is made, a first file is opened, all is written, the old result is
-removed. So neither the speed of the machine nor its load decides what is hit. Two thirds of the processes kill
-themselves at a call; the others stop at one, are resumed, and are killed from outside a random time later, in the
-middle of a call or of the work of another thread. More are killed until enough were hit while they wrote. The
-signal is SIGKILL each time, so that nothing can clean up. At the end of each task one process is left alone.
+Every process is forked from this one, which has imported all modules. The time of a kill is counted in calls
+after events of writing: a temporary folder is created, the first file is opened, all is written, the old result is
+removed. So it depends neither on the speed of the machine nor on its load. Two thirds of the processes kill
+themselves at a call; the others stop at a call, are resumed, and are killed from outside a random time later, in
+a call or in another thread. More processes are killed until enough were killed while writing. The signal is
+always SIGKILL, so that nothing can clean up. At the end of each task, one process is not killed.
 
-Calls are counted from the first moment of the writing on, because counting makes training ten times slower; only
-where a process is to be killed before that, they are counted from its start.
+Calls are counted only after the first event of writing, because counting makes training ten times slower, unless
+a process is to be killed before that event.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Content = dict[str, bytes]
 
 WARM = (console, evaluation, pl, readers, training_run, writers)
 MOMENTS = {"_flush": "written", "fsync": "written"}
-"""Functions that show how far the writing of a result is; an audit hook sees what is made, opened and removed."""
+"""Functions that indicate the progress of writing a result; an audit hook observes created and removed files."""
 
 SPANS = (
     ("begun", "written"),
@@ -52,30 +52,30 @@ SPANS = (
     ("start", "end"),
     None,
 )
-"""Between which moments processes are killed, in turn; None from outside."""
+"""The events between which processes are killed, in turn; None for kills from outside."""
 
 ATTEMPTS = 25
-"""How many more processes are killed at most, for each that is to be hit while it writes."""
+"""The maximum number of further processes to kill, for each kill while writing that is required."""
 
 DELAY = 0.004
-"""Seconds from the moment in which a process goes on until it is killed from outside, at most."""
+"""The maximum number of seconds between resuming a process and killing it from outside."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Something that puts a result under a name under which there is an older one.
+    """A task that replaces an older result of the same name.
 
     Parameters
     ----------
     name : str
     kills : int
-        How many processes are killed at least.
+        The minimum number of processes to kill.
     hits : int
-        How many of those that kill themselves, and of those killed from outside, are to be hit while they write.
+        The number of kills while writing, each for processes that kill themselves and those killed from outside.
     place : Path
-        The result; there is nothing else in its folder.
+        The path of the result; there is nothing else in its folder.
     work : callable
-        Makes the new result.
+        Writes the new result.
     """
 
     name: str
@@ -100,12 +100,12 @@ def restore(place: Path, old: Content) -> None:
 
 
 class Counter:
-    """Counts the calls of a process from a moment on, and sends it a signal at one of them.
+    """Counts the calls of a process after an event, and sends it a signal at one of them.
 
     Attributes
     ----------
     moments : dict of str to int
-        At which call each moment was reached for the first time.
+        The number of calls before the first occurrence of each event.
     """
 
     def __init__(self, place: Path, since: str, last: int = -1, number: int = signal.SIGKILL) -> None:
@@ -117,7 +117,7 @@ class Counter:
         self.moments = {"start": 0}
 
     def start(self) -> None:
-        """Count calls from now on, or, unless a moment before the writing is wanted, from its beginning on."""
+        """Count calls from now on, or from the start of writing if the kill is to happen after it."""
         sys.addaudithook(self.audit)
         if self.since == "start":
             sys.setprofile(self.watch)
@@ -165,7 +165,7 @@ def forked(work: Callable[[], None], counter: Counter | None = None) -> int:
 
 
 def measured(task: Task, since: str) -> dict[str, int]:
-    """Let a task come to its end, and return its moments in calls, counted from the start or from "begun" on."""
+    """Complete a task, and return its events in numbers of calls, counted from the start or from "begun" on."""
     counter = Counter(task.place, since)
     read_end, write_end = os.pipe()
 
@@ -186,12 +186,12 @@ def temporary(task: Task) -> list[Path]:
 
 
 def killed_at_a_call(task: Task, since: str, last: int) -> bool:
-    """Have a process kill itself; False if it came to its end before that call."""
+    """Let a process kill itself; return False if it ended before that call."""
     return os.WIFSIGNALED(os.waitpid(forked(task.work, Counter(task.place, since, last)), 0)[1])
 
 
 def killed_from_outside(task: Task, since: str, last: int, delay: float) -> bool:
-    """Kill a process some seconds after a call, wherever it is then; False if it came to its end before."""
+    """Kill a process some seconds after a call; return False if it ended before."""
     child = forked(task.work, Counter(task.place, since, last, signal.SIGSTOP))
     if not os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1]):
         return False
@@ -204,7 +204,7 @@ def killed_from_outside(task: Task, since: str, last: int, delay: float) -> bool
 
 
 def state(task: Task, old: Content, new: Content) -> str:
-    """Tell what stands under the name of the result: the "old" one, a whole "new" one, or neither."""
+    """Return the state of the result: "old", a complete "new" one, or neither."""
     found = content(task.place)
     if found == old:
         return "old"
@@ -219,7 +219,7 @@ def state(task: Task, old: Content, new: Content) -> str:
 
 
 def kills(task: Task, spans: list[tuple[str, str] | None], draw: random.Random) -> Iterator[dict[str, str]]:
-    """Kill processes of a task, and describe what each left behind; at last leave one alone."""
+    """Kill processes of a task, and describe what each left behind; finally, let one complete."""
     old = content(task.place)
     moments = measured(task, "begun")
     new = content(task.place)
@@ -267,7 +267,7 @@ def kills(task: Task, spans: list[tuple[str, str] | None], draw: random.Random) 
 
 
 def left_of(task: Task) -> str:
-    """Tell what else is there: "nothing", a hidden folder ("room"), "half" a result, or what must not be."""
+    """Return what else exists: "nothing", a hidden folder ("room"), "half" a result, or unexpected files."""
     left = temporary(task)
     if any(not path.name.startswith(".") for path in left):
         return f"shown: {left}"
@@ -285,7 +285,7 @@ def command(*arguments: object) -> Callable[[], None]:
 
 
 def tasks(folder: Path, kills: int) -> list[Task]:
-    """Return what is killed, with an older result in its place; the number of kills is shared out between them."""
+    """Return the tasks, with older results in place; the number of kills is divided between them."""
     each = kills // 9
     mails = folder / "mails.csv"
     texts = [f"{text} {turn}" for turn in range(2) for text in backends.TRAIN_SET.x]

@@ -1,4 +1,4 @@
-"""Changes one value in one JSON file of a saved model, and signs it again."""
+"""Change one value in one JSON file of a saved model, and update the hashes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ JUNK = (
 
 
 def damage(folder: Path, seed: int) -> str:
-    """Change one random value in one random JSON file, make the manifest vouch for it, and say what was changed.
+    """Change one random value in one random JSON file, update the hashes, and return a description of the change.
 
-    A JSON file in an archive is a file like any other. The hashes in the manifest are left alone: it is to be
-    the model that is read, not its signature.
+    JSON files in archives are included. Hashes are not among the changed values: the reading of models is tested,
+    not the verification of hashes.
     """
     rng = random.Random(seed)
     name, content, write = rng.choice([document for document in _documents(folder) if document[1]])
@@ -37,7 +37,7 @@ def damage(folder: Path, seed: int) -> str:
 
 
 def _documents(folder: Path) -> Iterator[tuple[str, Any, Callable[[Any], Any]]]:
-    """Yield the name, the content and the way to write each JSON file of a folder."""
+    """Yield the name, the content and a writing function of each JSON file of a folder."""
     for path in sorted(folder.rglob("*")):
         if path.suffix == ".json":
             yield path.relative_to(folder).as_posix(), json.loads(path.read_bytes()), _file_writer(path)
@@ -68,7 +68,7 @@ def _zip_writer(path: Path, member: str) -> Callable[[Any], None]:
 
 
 def _ways(content: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the ways to all values in a document."""
+    """Return the paths of all values in a document."""
     entries = content.items() if isinstance(content, dict) else enumerate(content)
     found = []
     for key, value in entries:
@@ -79,7 +79,7 @@ def _ways(content: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def _change(content: Any, way: tuple[Any, ...], rng: random.Random) -> str:
-    """Change the value that a way leads to: another one, a near one, gone, a twin, or one more beside it."""
+    """Change the value at a path to another or a similar one, remove it, duplicate it, or add one next to it."""
     place = content
     for key in way[:-1]:
         place = place[key]

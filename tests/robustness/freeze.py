@@ -1,10 +1,10 @@
-"""Writes the frozen folders: models as the first release of each package saves them, and what they say of texts.
+"""Write the frozen folders: models saved by the first release of each package, and their predictions.
 
-Run once for a release whose folders are to stay loadable, from the folder of the tests:
+Run it once for each release whose folders are to remain loadable, in the folder of the tests:
 
     python -m robustness.freeze [NAME ...]
 
-A folder that is there already is never written again: it stands for those that users have on their disks.
+An existing folder is never overwritten: it represents the models of users.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TEXTS = (
 
 
 def freeze(name: str, *, multi_label: bool) -> Path:
-    """Train a small classifier, and write its folder, and beside it what it says."""
+    """Train a small classifier, and write its folder and, next to it, its predictions."""
     folder = FROZEN / f"{name}-{'multi' if multi_label else 'single'}-label"
     if folder.exists():
         raise SystemExit(f"{folder} is frozen already.")
@@ -43,7 +43,7 @@ def freeze(name: str, *, multi_label: bool) -> Path:
         os.chdir(room)
         if "model" in parameters:
             shutil.copytree(parameters["model"], "tiny-bert")
-            parameters["model"] = "./tiny-bert"  # the folder tells where its model came from: of nobody's machine
+            parameters["model"] = "./tiny-bert"  # the saved path, of no machine
         classifier = create_classifier(name, 3, multi_label=multi_label, seed=1, **parameters)
         classifier.fit(training_texts(3, multi_label=multi_label))
         classifier.save(folder / "model")

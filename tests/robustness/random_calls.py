@@ -1,11 +1,11 @@
-"""Random calls of everything that a backend makes public, with valid and hostile arguments; one seed is one call.
+"""Random calls of the public functions of a backend, with valid and hostile arguments; each seed is one call.
 
-Run in a process of its own, from the folder of the tests:
+Run it in a separate process, in the folder of the tests:
 
     python -m robustness.random_calls NAME FIRST_SEED COUNT RESULTS [NAME FIRST_SEED COUNT RESULTS]...
 
-Before each call its seed is written to RESULTS/now, and every exception that is not for users to RESULTS/found: a
-process that crashes or hangs has left the seed behind. With NAME and FIRST_SEED alone one call is repeated.
+Before each call, its seed is written to RESULTS/now, and every exception that is not for users to RESULTS/found:
+a process that crashes or hangs leaves the seed behind. With only NAME and FIRST_SEED, one call is repeated.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from smalltext_core.errors import SmallTextError
 from smalltext_core.factory import builder_parameters
 
 HANG_SECONDS = 300
-"""A call that takes this long hangs, on however slow a machine; the process shows where it is, and ends."""
+"""A call that takes this many seconds hangs, even on a slow machine; the process prints its stack, and ends."""
 
 
 def settings(rng: random.Random, name: str, most: int, hostile_share: float) -> dict[str, Any]:
@@ -140,13 +140,13 @@ def train(rng: random.Random, name: str) -> object:
     if "validation_set" in known and rng.random() < 0.4:
         keywords["validation_set"] = rng.choice([train_set, dataset])(rng, name)
     classifier.fit(data, **keywords)
-    if rng.random() < 0.4:  # again, with another dataset or a part of this one, where warm_start may matter
+    if rng.random() < 0.4:  # again, with another dataset or a part of this one, for warm_start
         classifier.fit(rng.choice([lambda: part(rng, data), lambda: train_set(rng, name)])())
     return classifier.predict_proba(part(rng, encoded(rng, name)))
 
 
 def train_with_any_data(rng: random.Random, name: str) -> object:
-    """Train with a dataset that may be none; most are refused before anything is trained."""
+    """Train with a dataset or another object; most are rejected before training."""
     classifier = core.create_classifier(name, 3, multi_label=rng.random() < 0.5, **model(name))
     return classifier.fit(dataset(rng, name))
 
@@ -178,7 +178,7 @@ def ask(rng: random.Random, name: str) -> object:
     data = dataset(rng, name) if rng.random() < 0.8 else TRAIN_SET
     others = list(inspect.signature(function).parameters)[1:]
     chosen = rng.sample(others, rng.randrange(min(len(others), 2) + 1)) if rng.random() < 0.4 else []
-    # A share of what is drawn is too much to compute, not too much to ask for.
+    # Some of the values are valid, but too expensive to compute.
     keywords = {
         parameter: small(hostile(rng)) if rng.random() < 0.6 else plausible(rng, parameter) for parameter in chosen
     }
@@ -186,7 +186,7 @@ def ask(rng: random.Random, name: str) -> object:
 
 
 def small(value: Any) -> Any:
-    """Return a value, or a number that costs less where it is a large one."""
+    """Return a value, or a smaller number if it is too expensive."""
     return 3 if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value > 255 else value
 
 
@@ -236,7 +236,7 @@ def estimate(rng: random.Random, name: str) -> object:
     from smalltext_sklearn import TextClassifier
 
     action = rng.choice(["clone", "set_params", "get_params", "fit", "repr"])
-    # What cannot be written or copied cannot be inside of an estimator either.
+    # Objects that cannot be shown or copied cannot be part of an estimator.
     classifier = TextClassifier(name, **settings(rng, name, 2, 0 if action in ("repr", "clone") else 0.5))
     if action == "clone":
         return clone(classifier)
@@ -263,11 +263,11 @@ CALLS: dict[Callable[[random.Random, str], object], int] = {
     train_with_any_data: 2,
     train: 2,
 }
-"""How often each kind of call is made; those that train or write cost a hundred times as much as the others."""
+"""The frequency of each kind of call; those that train or write take a hundred times as long as the others."""
 
 
 class Outcome(NamedTuple):
-    """How a call ended: "fine", "refused" (an exception for users), or "foreign" (others; long messages)."""
+    """The result of a call: "fine", "refused" (an exception for users), or "foreign" (others; long messages)."""
 
     kind: str
     verdict: str
@@ -296,10 +296,10 @@ def call(name: str, seed: int) -> Outcome:
 
 
 def is_pythons(error: BaseException) -> bool:
-    """Tell whether Python itself refused a call, or `load` in its words, as having other parameters.
+    """Return whether Python itself, or `load` in the same words, rejected a call for its parameters.
 
-    Functions of the caller, such as a callback or one that makes an optimizer, may be called with what they do not
-    take, too.
+    Functions of the caller, such as callbacks or functions that create an optimizer, may also be called with
+    parameters that they do not have.
     """
     last = traceback.extract_tb(error.__traceback__)[-1]
     refused = last.filename == __file__ or any(

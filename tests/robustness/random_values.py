@@ -1,4 +1,4 @@
-"""Values, texts, labels, datasets and classifiers drawn at random, for calls that may take or refuse them."""
+"""Random values, texts, labels, datasets and classifiers, for calls that may accept or reject them."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ TEXTS = (
 
 
 class Odd:
-    """An object that is nothing in particular, with a representation that no message should repeat."""
+    """An arbitrary object, with a representation that no message should contain."""
 
     def __repr__(self) -> str:
         return "\x1b[2J" + "odd " * 10_000
 
 
 class Raising:
-    """An object that cannot be written."""
+    """An object whose `repr` raises an error."""
 
     def __repr__(self) -> str:
         raise KeyError("not for users")
 
 
 class WrittenInFullError(BaseException):
-    """Raised when a message writes all of a value whose representation could take gigabytes."""
+    """Raised if a message contains the whole of a value whose representation could take gigabytes."""
 
 
 class Entry:
-    """An entry of a collection, of which a message may write some only."""
+    """An entry of a collection, of which a message may contain only a few."""
 
     written = 0
     MOST = 100
@@ -66,7 +66,7 @@ class Entry:
 
 
 class Word(str):
-    """A string of another type, as many libraries have them."""
+    """A subclass of str, as in many libraries."""
 
     __slots__ = ()
 
@@ -78,7 +78,7 @@ ENTRIES = [Entry()] * 5_000
 
 
 def hostile(rng: random.Random) -> Any:
-    """Return a value that few parameters take."""
+    """Return a value that few parameters accept."""
     return rng.choice(
         [
             *(None, True, False, 0, 1, -1, 2, 3, 10**3, 2**31, 2**63, 2**64, -(2**63), 10**40, 10**400),
@@ -98,7 +98,7 @@ def hostile(rng: random.Random) -> Any:
 
 
 def plausible(rng: random.Random, name: str) -> Any:
-    """Return a value that a parameter of this name may well take."""
+    """Return a value that a parameter of this name may accept."""
     for part, values in {
         "multi_label": (True, False),
         "threshold": (0.0, 0.3, 0.5, 1.0, 0.7),
@@ -137,7 +137,7 @@ def texts(rng: random.Random) -> list[str]:
 
 
 def labels(rng: random.Random, count: int) -> Any:
-    """Return labels of texts, mostly such as can be."""
+    """Return labels of texts, most of which are valid."""
     return rng.choice(
         [
             lambda: None,
@@ -157,7 +157,7 @@ def labels(rng: random.Random, count: int) -> Any:
 
 
 def dataset(rng: random.Random, name: str) -> Any:
-    """Return a dataset, whose labels may be of any kind; or something else."""
+    """Return a dataset with any kind of labels, or another object."""
     chosen = rng.random()
     if chosen < 0.1:
         return hostile(rng)
@@ -182,7 +182,7 @@ def part(rng: random.Random, data: Any) -> Any:
 
 
 def encoded(rng: random.Random, name: str, found: list[str] | None = None, y: object = None) -> Any:
-    """Return a dataset of a backend's own kind, where it has one."""
+    """Return a dataset of the backend's own class, if it has one."""
     if found is None:
         found = texts(rng) or ["a"]
         y = rng.choice([None, [number % 3 for number in range(len(found))], csr_matrix(np.eye(len(found), 3))])
@@ -244,7 +244,7 @@ MULTI_LABEL = core.TextDataset(
 
 
 def train_set(rng: random.Random, name: str) -> Any:
-    """Return a dataset that a classifier can be trained with; it may be a view, or of a backend's own kind."""
+    """Return a dataset for training a classifier; it may be a view, or of the backend's own class."""
     data = rng.choice([TRAIN_SET, TRAIN_SET, MULTI_LABEL])
     if rng.random() < 0.4:
         data = encoded(rng, name, data.x, data.y)
@@ -257,7 +257,7 @@ def train_set(rng: random.Random, name: str) -> Any:
 
 @cache
 def fitted(name: str, multi_label: bool = False) -> Any:
-    """Return a classifier that most calls are made on."""
+    """Return the classifier for most of the calls."""
     data = MULTI_LABEL if multi_label else TRAIN_SET
     return core.create_classifier(name, 3, seed=1, multi_label=multi_label, **model(name)).fit(data)
 

@@ -1,13 +1,13 @@
-"""Kills jobs of `smalltext predict --shard` until all shards are complete, and prints what became of the rows.
+"""Kill jobs of `smalltext predict --shard` until all shards are complete, and print the state of the rows.
 
-Jobs are forked off this process, which has loaded the libraries and the model, so that a kill costs milliseconds.
+Jobs are forked from this process, which has loaded the libraries and the model, so that a kill takes milliseconds.
 They end themselves at a call of a function, or at an event of writing (a file is opened, renamed, removed), or are
-ended by the system at a moment of their CPU time, in the middle of whatever they do; nothing can clean up. Now and
-then, two jobs of a shard run at once. Which call, event or moment it is, is drawn at random; the number of calls,
-events and CPU seconds of a whole job is measured first, so that it does not depend on the speed of the machine.
+ended by the system after some CPU time, at any point; nothing can clean up. Sometimes
+two jobs of a shard run at once. The call, event or time is drawn at random; the number of calls,
+events and CPU seconds of a complete job is measured first, so that it does not depend on the speed of the machine.
 
-After each kill, every part in the folder must be, byte by byte, that of a job that was not killed. Once all shards
-are complete they are merged, the identifiers of the rows are counted, and the next folder begins.
+After each kill, every part in the folder must equal, byte by byte, that of a job that was not killed. When all
+shards are complete, they are merged, the identifiers of the rows are counted, and the next folder is started.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ WARM = (inputs, job, merging, pl, predictions, writers)
 ROWS, SHARDS, PART_ROWS = 67, 3, 6
 FORMATS = ("csv", "parquet", "jsonl", "tsv")
 SEEN = ("jobs that left a hidden file", *(f"killed at a random {how}" for how in ("moment", "call", "event")))
-"""What must have happened before enough jobs have been killed."""
+"""The events that must have occurred before enough jobs have been killed."""
 
 REFUSED = 2
 EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "fcntl.flock"}
@@ -50,7 +50,7 @@ EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtr
 
 @dataclass(frozen=True)
 class Size:
-    """How much a whole job of a shard does: what a random moment is drawn from."""
+    """The numbers of calls, events and CPU seconds of a complete job, from which random times are drawn."""
 
     calls: int
     events: int
@@ -58,7 +58,7 @@ class Size:
 
 
 class KillAt:
-    """Counts the calls and the events of writing of this process, and kills it at one of them."""
+    """Counts the calls and the write events of this process, and kills it at one of them."""
 
     def __init__(self, calls: int = -1, events: int = -1) -> None:
         self.calls = self.events = 0
@@ -78,7 +78,7 @@ class KillAt:
 
 
 def forked(work: Callable[[], None], before: Callable[[], None] = lambda: None) -> int:
-    """Start a process that does something; its exit status is 0 if that succeeds."""
+    """Start a process that runs a function; its exit status is 0 on success."""
     child = os.fork()
     if child:
         return child
@@ -110,7 +110,7 @@ def succeeded(work: Callable[[], None]) -> None:
 
 
 class Folder:
-    """The jobs of one output format: the folder that they write, and one that was written without any kill."""
+    """The jobs of one output format: their folder, and a folder that was written without kills."""
 
     def __init__(self, place: Path, model: Path, data: Path, file_format: Any) -> None:
         self.parts, self.whole = place / f"parts-{file_format}", place / f"whole-{file_format}"
@@ -123,7 +123,7 @@ class Folder:
         self._known: dict[str, tuple[int, int]] = {}
 
     def job(self, shard: int, folder: Path | None = None) -> Callable[[], None]:
-        """Return what a job of a shard does."""
+        """Return the function of a job of a shard."""
 
         def work() -> None:
             try:
@@ -143,7 +143,7 @@ class Folder:
         return work
 
     def measured(self) -> Size:
-        """Let a job come to its end, and return how much it does."""
+        """Complete a job, and return its numbers of calls, events and CPU seconds."""
         shutil.rmtree(self.parts, ignore_errors=True)
         kill, (read_end, write_end) = KillAt(), os.pipe()
 
@@ -165,7 +165,7 @@ class Folder:
         return Size(calls, events, usage.ru_utime + usage.ru_stime)
 
     def wrong_parts(self) -> int:
-        """Return how many visible files are neither the plan nor a part as a job without a kill writes it."""
+        """Return the number of visible files that are neither the plan nor a part as written without kills."""
         wrong = 0
         for path in self.parts.glob("[!._]*"):
             found = path.stat()
@@ -180,7 +180,7 @@ class Folder:
         return all((self.parts / name).exists() for name in names)
 
     def merged(self) -> tuple[list[str], bool, list[str]]:
-        """Merge the parts; return the ids, whether the bytes are those of one job, and hidden files."""
+        """Merge the parts; return the ids, whether the bytes equal those of one job, and hidden files."""
         target = self.parts.with_suffix(f".{self._format}")
         succeeded(command("merge", self.parts, "-o", target))
         if self._format == "jsonl":
@@ -200,7 +200,7 @@ def _instrument(kill: KillAt) -> None:
 
 
 def _in_a_child(path: Path) -> list[str]:
-    """Return the ids in a table: polars, once it has worked in a process, waits for ever in a fork of it."""
+    """Return the ids in a table, without polars, which after use in a process hangs in its forks."""
     read_end, write_end = os.pipe()
 
     def work() -> None:
@@ -227,7 +227,7 @@ def killed_job(folder: Folder, shard: int, size: Size, how: str, draw: random.Ra
 
 
 def kill_until_complete(folder: Folder, size: Size, draw: random.Random, found: Counter[str]) -> None:
-    """Kill jobs of all shards, and start them again, until all are complete; count what happens."""
+    """Kill and restart jobs of all shards until all are complete; count the events."""
     waiting = list(range(1, SHARDS + 1))
     for turn in count():
         if not waiting:
@@ -243,7 +243,7 @@ def kill_until_complete(folder: Folder, size: Size, draw: random.Random, found: 
             if os.WIFSIGNALED(status):
                 found["kills"] += 1
                 found[f"killed at a random {how}"] += 1
-            else:  # it was faster, or another job of this shard was running
+            else:  # it ended before, or another job of this shard was running
                 code = os.waitstatus_to_exitcode(status)
                 found["ended"] += 1
                 found["failed"] += code != 0 and (code != REFUSED or len(children) == 1)
@@ -261,10 +261,10 @@ def main() -> None:
     rows = [f"{number},{texts[number % len(texts)]} \n" for number in range(ROWS)]
     data.write_text(f"id,text\n{''.join(rows)}".replace(" \n", "\n"), encoding="utf-8")
     with suppress(SystemExit), redirect_stderr(io.StringIO()):
-        command("predict", place / "no model", data, "--output", "-")()  # imports what a command needs
+        command("predict", place / "no model", data, "--output", "-")()  # imports the modules of a command
     succeeded(command("train", mails, "-c", "sklearn", "-o", model, "--seed", 1, "--held-out", 0))
     loaded = evaluation.load_model(str(model))
-    loaded.classifier.predict(TextDataset(texts), return_proba=True)  # what is computed once and kept
+    loaded.classifier.predict(TextDataset(texts), return_proba=True)  # cached values
     evaluation.load_model = lambda *_, **__: loaded
     found: Counter[str] = Counter()
     formats = FORMATS if kills >= 100 else ("parquet",)

@@ -1,6 +1,6 @@
-"""Ships factories and fitted classifiers to worker processes, and prints as JSON what came back.
+"""Send factories and fitted classifiers to worker processes, and print the results as JSON.
 
-It is a process of its own, which computes with several threads first, as one does that has worked for a while.
+It is a separate process, which first computes with several threads, like a process that has run for a while.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from robustness import backends
 from smalltext_core import Classifier, ClassifierFactory, TextDataset
 
 PATIENCE = 1800
-LOKY_SHIPS = ("sklearn",)  # to the others it means what "spawn" does, and more seconds of imports
+LOKY_SHIPS = ("sklearn",)  # for the others, it is like "spawn", with slower imports
 POOLS: dict[str, ProcessPoolExecutor] = {}
 TEXTS = TextDataset(backends.TRAIN_SET.x * 40)
 
@@ -35,7 +35,7 @@ def predict_there(classifier: Classifier) -> Any:
 
 
 def pool(method: str) -> Executor:
-    """Return the pool, of one worker, of a method."""
+    """Return the pool of a start method, with one worker."""
     if method == "loky":
         return loky.get_reusable_executor(max_workers=1, timeout=PATIENCE)
     if method not in POOLS:
@@ -44,7 +44,7 @@ def pool(method: str) -> Executor:
 
 
 def answers(method: str, fitted: dict[str, Classifier]) -> dict[str, float | str]:
-    """Return for each backend by how much the probabilities of a worker differ from those of this process."""
+    """Return for each backend the maximum difference between probabilities of a worker and of this process."""
     found: dict[str, float | str] = {}
     for name, classifier in fitted.items():
         if method == "loky" and name not in LOKY_SHIPS:

@@ -1,4 +1,4 @@
-"""Arrays as values of parameters that take a word: the parameter is named."""
+"""Arrays as values of string parameters are rejected by errors that name the parameter."""
 
 from __future__ import annotations
 

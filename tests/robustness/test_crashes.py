@@ -1,4 +1,4 @@
-"""A process that is killed leaves the old result or the new one, never half of either."""
+"""A killed process leaves the old or the new result, never an incomplete one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def kills(request):
-    """How many processes are killed at least."""
+    """The minimum number of processes to kill."""
     return request.param
 
 
 @pytest.fixture(scope="module")
 def left_behind(kills, tmp_path_factory):
-    """What each process left behind, including those that came to their end."""
+    """The results of each process, including those that completed."""
     ended = fork_server.run(
         ["-m", "robustness.crashes", tmp_path_factory.mktemp("crashes"), kills],
         env={

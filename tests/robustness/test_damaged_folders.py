@@ -1,6 +1,6 @@
-"""A saved model with one wrong value: it is loaded and predicts, or is refused by an error of smalltext.
+"""A saved model with one wrong value is loaded and predicts, or is rejected by an error of smalltext.
 
-Each damaged folder is opened in another process, so that a crash is counted as what it is.
+Each damaged folder is opened in another process, to detect crashes.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from smalltext_core import create_classifier
 from smalltext_testing.sample_data import training_texts
 
 SHORT = {"sklearn": 80, "kimcnn": 60, "transformers": 40, "setfit": 40, "embeddings": 40}
-"""How many folders are damaged in the ordinary tests, by backend."""
+"""The number of damaged folders in default test runs, by backend."""
 LONG = 1000
 _AT_ONCE = 400
-"""How many of them one process opens; imports take longer than the folders."""
+"""The number of folders that one process opens; imports take longer than the folders."""
 
 
 def saved(name: str, room: Path, *, multi_label: bool) -> Path:
-    """Return the folder of a sound model, of the versions that are installed."""
+    """Return the folder of a valid model, saved by the installed versions."""
     classifier = create_classifier(name, 3, multi_label=multi_label, seed=1, **backends.parameters(name))
     classifier.fit(training_texts(3, multi_label=multi_label)).save(room / f"sound-{multi_label}")
     return room / f"sound-{multi_label}"
 
 
 def outcomes(room: Path, *damaged: tuple[str, Path, range]) -> dict[tuple[str, str], str]:
-    """Return what became of damaged copies of models, by backend and change; each model comes with its seeds."""
+    """Return the results for damaged copies of models, by backend and change; each model comes with its seeds."""
     found = {}
     waiting = [(name, sound, seed) for name, sound, seeds in damaged for seed in seeds]
     for first in range(0, len(waiting), _AT_ONCE):
@@ -66,7 +66,7 @@ DAMAGED = [name for name in backends.NAMES if name in SHORT]
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What became of damaged folders of each backend: they are opened together, since imports take longest."""
+    """The results for damaged folders of each backend, which are opened together, since imports take longest."""
     damaged = []
     rooms = {name: tmp_path_factory.mktemp(name) for name in DAMAGED}
     for name, room in rooms.items():

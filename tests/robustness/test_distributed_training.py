@@ -1,4 +1,4 @@
-"""Two processes train one network: as one process does, alike in both, and with one of them in charge."""
+"""Data-parallel training in two processes gives the results of one process, the same in both."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ LAUNCHED = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "1
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
-    """What came out of the quickest tasks, in each process."""
+    """The results of the fastest tasks, in each process."""
     folder = tmp_path_factory.mktemp("both")
     return two_processes.results(folder, "weighted", "saved", "seeds", "different_texts")
 
 
 @pytest.fixture(scope="module")
 def further(tmp_path_factory):
-    """What came out of further tasks."""
+    """The results of further tasks."""
     trainings = [name for name in two_processes.TRAININGS if name != "weighted"]
     return two_processes.results(tmp_path_factory.mktemp("further"), *trainings, "failures")
 
 
 def losses(outcome):
-    """Return the history as an array, without what is measured by the clock."""
+    """Return the history as an array, without times."""
     rows = [[value for name, value in record.items() if name != "seconds"] for record in outcome["history"]]
     return np.array(rows, dtype=np.float64)
 
@@ -47,7 +47,7 @@ def assert_as_in_one_process(name, results):
 
 
 def assert_alike(one, other):
-    """Two outcomes have the same bits."""
+    """Return whether two results have the same bits."""
     np.testing.assert_array_equal(losses(one), losses(other))
     assert (one["proba"] == other["proba"]).all()
     assert one["calibration"] == other["calibration"]
@@ -108,7 +108,7 @@ def test_a_failed_training_leaves_the_model_of_every_process_unchanged(further):
 
 @pytest.fixture
 def launched(monkeypatch):
-    """Set what torchrun sets in the environment."""
+    """Set the environment variables of torchrun."""
     for name, value in LAUNCHED.items():
         monkeypatch.setenv(name, value)
 

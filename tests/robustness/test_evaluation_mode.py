@@ -1,4 +1,4 @@
-"""What a user does to a network, or to torch, between training and predicting does not change a prediction."""
+"""Predictions do not depend on changes that a user makes to the modes of a network or of torch after training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def trained(name, parameters):
     if name == "embeddings":
         from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
 
-        Path(tiny_sentence_transformer(), "modules.json").touch()  # so that the encoder is loaded anew
+        Path(tiny_sentence_transformer(), "modules.json").touch()  # so that the encoder is loaded again
         parameters = {"encoder": tiny_sentence_transformer(), "embedding_cache_size": 0}
     else:
         parameters = {**backends.parameters(name), **parameters}
@@ -51,7 +51,7 @@ def classifier(request):
 
 
 def results(classifier):
-    """Return everything that a classifier computes with its network."""
+    """Return all results that a classifier computes with its network."""
     labels, proba = classifier.predict(TEXTS, return_proba=True)
     embeddings, again = classifier.embed(TEXTS, return_proba=True)
     found = {
@@ -79,11 +79,11 @@ def on_accelerator():
 
 def assert_same(found, expected, *, exact=True):
     for name, value in expected.items():
-        if name == "validate":  # sums of float32, which depend on where in memory the numbers are
+        if name == "validate":  # sums of float32, which depend on memory alignment
             assert_allclose(found[name], value, rtol=1e-6)
         elif (
             on_accelerator() or not exact
-        ) and name != "predict":  # whose kernels depend on whether gradients may be wanted
+        ) and name != "predict":  # whose kernels depend on whether gradients are enabled
             assert_allclose(found[name], value, rtol=0, atol=1e-6, err_msg=name)
         else:
             assert_array_equal(found[name], value, err_msg=name)
@@ -153,7 +153,7 @@ def double_precision():
 
 
 def caller_in(name):
-    """Return a context in which a caller may be."""
+    """Return a context that a caller may use."""
     import torch
 
     return {

@@ -67,9 +67,9 @@ print(json.dumps(moved))
 
 
 def moved(way, names, *, libraries_imported=False):
-    """Return which global random states a process changed, by what it did.
+    """Return the global random states that a process changed, by action.
 
-    It is a new process, or one that has imported the libraries, but nothing of this project.
+    It is a new process, or one that has imported the libraries, but not this project.
     """
     path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     classifiers = {name: backends.parameters(name) for name in names}
@@ -92,7 +92,7 @@ def moved(way, names, *, libraries_imported=False):
     ],
 )
 def test_importing_public_names_changes_no_global_random_state(names):
-    """By default scikit-learn is imported, which draws; nightly all, the backend with most libraries first."""
+    """Import scikit-learn, which draws random numbers; in nightly runs, all, with the largest backend first."""
     assert moved("names", names) == {}
 
 
@@ -106,7 +106,7 @@ def test_classifiers_change_no_global_random_state_once_their_libraries_are_impo
     "names", [pytest.param(backends.NAMES, id="all"), *[pytest.param([name], id=name) for name in backends.NAMES]]
 )
 def test_first_classifiers_change_no_global_random_state(names):
-    """Each library is imported by the first backend that needs it, and by each of them, in a new process."""
+    """Each library is imported by the first backend that needs it, and by each backend in a new process."""
     assert moved("classifiers", names) == {}
 
 
@@ -126,7 +126,7 @@ def test_what_a_module_draws_while_it_is_imported_is_put_back(tmp_path, monkeypa
     with random_state_kept("draws_when_imported"):
         importlib.import_module("draws_when_imported")
     assert (random.getstate(), np.random.get_state()[2]) == before  # noqa: NPY002
-    with random_state_kept("draws_when_imported"):  # imported before: what is drawn now is meant
+    with random_state_kept("draws_when_imported"):  # imported before, so numbers are drawn intentionally
         random.random()
     assert random.getstate() != before[0]
 

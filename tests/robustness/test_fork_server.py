@@ -1,4 +1,4 @@
-"""A forked process is what a new one would be: arguments, streams, variables, limits and ends."""
+"""A forked process behaves like a new one: arguments, streams, variables, limits and exit status."""
 
 from __future__ import annotations
 

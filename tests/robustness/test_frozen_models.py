@@ -1,4 +1,4 @@
-"""What the first release of each package saved is loaded by this one, and says what it said then."""
+"""Models that the first release of each package saved can be loaded, and give the same predictions."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from smalltext_core.errors import ModelFolderError
 from smalltext_core.saving import read_manifest
 
 TOLERANCE = 2e-5
-"""Sums of float32 differ in their last bits where another processor, or another version of a library, adds up in
-another order: by some 1e-7 each, more behind several layers. A model that was read wrongly differs by 1e-2."""
+"""Sums of float32 differ in their last bits if another processor, or another version of a library, adds in
+another order: by about 1e-7, and more after several layers. A model that is read wrongly differs by 1e-2."""
 
 FOLDERS = sorted(path for path in FROZEN.iterdir() if path.name.partition("-")[0] in backends.NAMES)
 
 
 def loaded(folder):
-    """Load a frozen model; a scikit-learn that is older than the one that saved it may refuse it."""
+    """Load a frozen model; it may be rejected if scikit-learn is older than the version that saved it."""
     try:
         return load(folder / "model")
     except ModelFolderError as error:
@@ -41,7 +41,7 @@ def test_a_frozen_model_predicts_the_same(folder):
     labels, proba = classifier.predict(TextDataset(expected["texts"]), return_proba=True)
     np.testing.assert_allclose(proba, expected["probabilities"], rtol=0, atol=TOLERANCE)
     decided = np.array(expected["probabilities"])
-    # Folders without labels were frozen before there were thresholds that training chooses.
+    # Folders without labels were frozen by versions without chosen thresholds.
     of_old = (decided > 0.5).astype(int) if classifier.multi_label else decided.argmax(axis=1)
     found = labels.toarray() if classifier.multi_label else labels
     np.testing.assert_array_equal(found, expected.get("labels", of_old.tolist()))

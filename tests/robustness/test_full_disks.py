@@ -1,4 +1,4 @@
-"""A disk that is full, or that nothing may be written to: what was there stays, and the error says why."""
+"""On a full or read-only disk, existing files are kept, and the error gives the reason."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def model(mails, tmp_path_factory):
 
 
 def command(*arguments):
-    """Run the command in this process; return its exit code and what it said at last."""
+    """Run the command in this process; return its exit code and its last message."""
     said = []
     sys.argv = ["smalltext", *map(str, arguments)]
     app._say = said.append
@@ -98,9 +98,9 @@ finally:
 
 
 def on_a_full_disk(disk, arguments):
-    """Run the command where a disk is full: exit code, standard error, and what is on the disk then.
+    """Run the command with a full disk: return the exit code, standard error, and the files on the disk.
 
-    It is no fork of this process: polars, once it has worked in one, waits for ever in a fork of it.
+    It is not a fork of this process, since polars, after use in a process, hangs in its forks.
     """
     path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     ended = fork_server.run(

@@ -1,4 +1,4 @@
-"""A text of a million characters is a text, whatever they are: every backend trains on it and labels it."""
+"""Every backend trains on and predicts texts of a million characters of any kind."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def long_text(unit):
 )
 @pytest.mark.parametrize("name", backends.NAMES)
 def test_a_million_characters_are_trained_on_and_labelled(name, unit):
-    """The child is killed, and the test fails, if it is still not there after minutes."""
+    """The child is killed, and the test fails, if it does not end within minutes."""
     factory = backends.factory(name)
     texts = TextDataset([*backends.TRAIN_SET.x, long_text(unit)], [*backends.TRAIN_SET.y.tolist(), 0])
 

@@ -1,4 +1,4 @@
-"""Whatever is passed to a public call, only exceptions for users come out, and no process crashes or hangs."""
+"""Public calls with any arguments raise only exceptions for users, and no process crashes or hangs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NIGHTLY, BATCH = 20_000, 1_000
 
 
 def failures(counts: Mapping[str, int], first: int, folder: Path) -> list[str]:
-    """Make random calls of backends in a process; return what went wrong, with the commands that repeat it."""
+    """Make random calls of backends in a process; return the errors, with the commands that reproduce them."""
     command = ["-m", "robustness.random_calls"]
     for name, count in counts.items():
         (folder / name).mkdir(parents=True)
@@ -48,7 +48,7 @@ def failures(counts: Mapping[str, int], first: int, folder: Path) -> list[str]:
 
 
 def test_random_calls_end_in_results_or_exceptions_for_users(tmp_path):
-    """One process imports all backends, which takes longer than the calls; nightly each has its own."""
+    """One process imports all backends, which takes longer than the calls; nightly, there is one per backend."""
     assert failures({name: SHORT[name] for name in backends.NAMES}, 0, tmp_path / "results") == []
 
 

@@ -1,4 +1,4 @@
-"""Texts in many scripts: the backends that cut texts themselves take both forms of Unicode for the same text."""
+"""Texts in many scripts: for backends with their own tokens, both normal forms of Unicode are the same text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from smalltext_core import TextDataset, create_classifier
 from smalltext_core.errors import InvalidInputError
 
 TOKENIZED_BY_US = [name for name in ("sklearn", "kimcnn") if name in backends.NAMES]
-"""The other backends leave it to the tokenizer of the pretrained model."""
+"""The other backends use the tokenizer of the pretrained model."""
 
 SCRIPTS = {
     "Hindi": ("यह दिन अच्छा है", "यह दान ख़राब है"),

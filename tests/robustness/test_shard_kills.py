@@ -1,4 +1,4 @@
-"""Jobs of a prediction in shards that are killed at random lose no row, and double none."""
+"""Jobs of a prediction in shards that are killed at random lose and duplicate no rows."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def kills(request):
-    """How many jobs are killed at least."""
+    """The minimum number of jobs to kill."""
     return request.param
 
 
 @pytest.fixture(scope="module")
 def found(kills, tmp_path_factory):
-    """What became of the jobs and of the rows."""
+    """The results of the jobs and the rows."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
     ended = fork_server.run(
         ["-m", "robustness.shard_kills", tmp_path_factory.mktemp("kills"), kills],

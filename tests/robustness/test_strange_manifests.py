@@ -1,4 +1,4 @@
-"""Manifests that are nearly those of real models: the model is loaded, or refused by an error of smalltext."""
+"""With slightly changed manifests, a model is loaded, or rejected by an error of smalltext."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def nodes(content, path=()):
 
 @st.composite
 def changed(draw, manifest):
-    """Put other values into a manifest, leave some out, or add some."""
+    """Change, remove or add values in a manifest."""
     content = json.loads(json.dumps(manifest))
     for _ in range(draw(st.integers(1, 3))):
         *way, last = draw(st.sampled_from(sorted(nodes(content), key=str)))

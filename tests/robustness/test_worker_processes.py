@@ -1,4 +1,4 @@
-"""Factories made by name, and fitted classifiers, go to worker processes, however those are started."""
+"""Factories created by name, and fitted classifiers, can be sent to worker processes of any start method."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ pytestmark = [pytest.mark.slow]
 
 METHODS = ("fork", "loky") if hasattr(os, "fork") else ("spawn", "loky")
 NIGHTLY_METHODS = ("spawn",) if hasattr(os, "fork") else ()
-"""Importing all backends anew takes longest; the conformance kit trains each of them in a new process, too."""
+"""Importing all backends again takes longest; the conformance kit also trains each of them in a new process."""
 
 
 @pytest.fixture(scope="module")
 def differences(pytestconfig):
-    """For each way to start a process, each backend and each task: by how much probabilities differ there."""
+    """For each start method, backend and task, the difference of the probabilities."""
     methods = (*METHODS, *(NIGHTLY_METHODS if pytestconfig.getoption("nightly") else ()))
     ended = fork_server.run(
         ["-m", "robustness.ship", *methods],
@@ -45,5 +45,5 @@ def differences(pytestconfig):
     ],
 )
 def test_a_worker_process_predicts_the_same_probabilities(differences, method, name, task):
-    # A forked worker computes on one thread, which adds up in another order than two.
+    # A forked worker uses one thread, which adds in another order than two.
     assert differences[method][f"{name} {task}"] <= 1e-5

@@ -1,6 +1,6 @@
-"""Trainings by two processes on one machine: run with a folder to write to, and the names of some of the TASKS.
+"""Training in two processes on one machine: run with an output folder, and the names of some of the TASKS.
 
-The processes are forked by accelerate from one that has imported the backends, and meet through gloo.
+accelerate forks the processes from one that has imported the backends; they communicate through gloo.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WITH_DROPOUT = {"hidden_dropout_prob": 0.3}
 
 
 def results(folder: Path, *tasks: str) -> list[dict[str, Any]]:
-    """Do tasks in two processes, and return for each process what came out of each task."""
+    """Run tasks in two processes, and return the results of each task for each process."""
     done = fork_server.run(
         ["-m", "robustness.two_processes", folder, *tasks],
         cwd=Path(__file__).parents[1],
@@ -49,13 +49,13 @@ def texts(count: int, *, multi_label: bool = False) -> st.TextDataset:
 
 
 def transformers(processes: int, model: dict[str, float] = WITHOUT_DROPOUT, **parameters: Any) -> Any:
-    """Return a classifier whose batches are, in all processes together, of 8 texts."""
+    """Return a classifier whose batches have 8 texts in all processes together."""
     given = {"num_epochs": 2, "mini_batch_size": 8 // processes, "lr": 0.005, "seed": 1, "device": "cpu"}
     return TransformerBasedClassification(tiny_model(**model), 2, **{**given, **parameters})
 
 
 def kimcnn(processes: int, **parameters: Any) -> Any:
-    """Return a classifier whose batches are, in all processes together, of 2 texts, some of them of 1."""
+    """Return a classifier whose batches have 2 texts, or 1, in all processes together."""
     small = {"embedding_dim": 8, "out_channels": 4, "kernel_heights": (2, 3), "dropout": 0.0}
     given = {"num_epochs": 1, "mini_batch_size": 2 // processes, "seed": 1, "device": "cpu", **small}
     return KimCNNClassifier(2, **{**given, **parameters})
@@ -80,13 +80,13 @@ def weighted(processes: int) -> Any:
 
 
 def unfrozen(processes: int) -> Any:
-    """A learning rate that warms up, and layers that are unfrozen one after the other."""
+    """A learning rate with warmup, and gradual unfreezing of layers."""
     arguments = FineTuningArguments(0.005, 0.9, gradual_unfreezing=1, cut_fraction=0.3)
     return transformers(processes, num_epochs=3, fine_tuning_arguments=arguments).fit(texts(20))
 
 
 def few_texts(processes: int) -> Any:
-    """Several labels, thresholds; at times one process has no share of a batch; more steps than epochs make."""
+    """Multi-label with thresholds; sometimes a process has no share of a batch; more steps than epochs give."""
     classifier = kimcnn(
         processes, multi_label=True, multi_label_threshold="auto", calibration="auto", min_steps=40
     )
@@ -107,7 +107,7 @@ def stopped(processes: int) -> Any:
 
 
 def unused_parameters(processes: int) -> Any:
-    """A network of which some parameters take no part in the forward pass, and with warm start."""
+    """A network with parameters that the forward pass does not use, and with warm start."""
     model = {"architecture": "xlnet", "dropout": 0.0, "summary_last_dropout": 0.0}
     classifier = transformers(processes, model=model, num_epochs=1, warm_start=True)
     return classifier.fit(texts(20)).fit(texts(20))
@@ -116,11 +116,11 @@ def unused_parameters(processes: int) -> Any:
 TRAININGS: dict[str, Callable[[int], Any]] = {
     one.__name__: one for one in (weighted, unfrozen, few_texts, stopped, unused_parameters)
 }
-"""Trainings without dropout, which come out alike in one process and in two."""
+"""Training without dropout, with the same results in one process and in two."""
 
 
 def outcome(classifier: Any) -> dict[str, Any]:
-    """Return what a training came to."""
+    """Return the results of training."""
     return {
         "history": classifier.history_,
         "proba": classifier.predict_proba(texts(12)),
@@ -138,14 +138,14 @@ def seeds(_: Path) -> list[dict[str, Any]]:
 
 
 def saved(folder: Path) -> bool:
-    """Save in all processes, load what the main one wrote at once, and tell whether it predicts the same."""
+    """Save in all processes, load the folder immediately, and return whether the predictions are the same."""
     weighted(COUNT).save(folder / "model")
     loaded = st.load(folder / "model")
     return bool((loaded.predict_proba(texts(12)) == weighted(COUNT).predict_proba(texts(12))).all())
 
 
 def error_of(call: Callable[[], Any]) -> str:
-    """Return the error that a call raises, in words."""
+    """Return the message of the error that a call raises."""
     try:
         call()
     except Exception as error:
@@ -159,7 +159,7 @@ def different_texts(_: Path) -> str:
 
 
 def failures(folder: Path) -> dict[str, str]:
-    """Fail in the main process alone, or in both, and train again."""
+    """Fail only in the main process, or in both, and train again."""
 
     def raises(_: object) -> None:
         raise KeyError("no such metric")
@@ -183,10 +183,10 @@ TASKS: dict[str, Callable[[Path], Any]] = {one.__name__: one for one in (seeds, 
 
 
 def do(folder: Path, names: list[str]) -> None:
-    """Do tasks in this process, and write what came out into the folder."""
+    """Run tasks in this process, and write the results to the folder."""
     import torch
 
-    os.environ["RANK"] = str(torch.distributed.get_rank())  # as torchrun does
+    os.environ["RANK"] = str(torch.distributed.get_rank())  # like torchrun
     found = {name: TASKS[name](folder) if name in TASKS else outcome(TRAININGS[name](COUNT)) for name in names}
     (folder / f"{os.environ['RANK']}.pickle").write_bytes(pickle.dumps(found))
 

@@ -1,4 +1,4 @@
-"""Saved models of a moment's training, and texts for them."""
+"""Saved models that are trained quickly, and texts for them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def save_model(folder, *, good="good"):
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory):
-    """The folder of a model with one class a text."""
+    """The folder of a single-label model."""
     return save_model(tmp_path_factory.mktemp("models") / "model")
 
 
 @pytest.fixture(scope="session")
 def multi_label_model(tmp_path_factory):
-    """The folder of a model with any number of classes a text."""
+    """The folder of a multi-label model."""
     texts = [*GOOD, *BAD, "hello"] * 4
     labels = [["good", "long"]] * 3 + [["bad"]] * 3 + [[]]
     folder = tmp_path_factory.mktemp("models") / "multi"

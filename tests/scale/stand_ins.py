@@ -1,4 +1,4 @@
-"""What the workers of tests call instead of a model; each process imports it."""
+"""Functions that the workers of tests call instead of a model; each process imports this module."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 
 
 def lengths(texts):
-    """Stand in for a model: a class number for each text, and one probability."""
+    """A replacement for a model: return a class number for each text, and one probability."""
     return np.array([len(text) for text in texts]), np.zeros((len(texts), 1), dtype=np.float32)
 
 
 def killed_by(text, texts):
-    """End the process when a text is met."""
+    """Kill the process at a certain text."""
     if text in texts:
         os.kill(os.getpid(), signal.SIGKILL)
     return lengths(texts)
 
 
 def leaving_at(text, texts):
-    """Leave the process when a text is met."""
+    """Exit the process at a certain text."""
     if text in texts:
         os._exit(3)
     return lengths(texts)

@@ -1,4 +1,4 @@
-"""A batch of every kind comes back as the same kind with two columns more, and nothing else is changed."""
+"""A scored batch has the same type as the input and two more columns, and is otherwise unchanged."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_a_class_without_a_name_is_called_by_its_number(tmp_path):
 
 
 def test_batches_of_datasets_keep_what_is_not_decoded(model):
-    """A batch of datasets decodes a column when it is read; the scorer reads that of the texts alone."""
+    """A batch of datasets decodes columns lazily; the scorer reads only the column of texts."""
     dataset = datasets.Dataset.from_dict({"text": TEXTS, "kind": [0, 1, 0, 1, 1]})
     dataset = dataset.cast_column("kind", datasets.ClassLabel(names=["a", "b"]))
     scored = dataset.map(BatchScorer(model), batched=True, batch_size=2)

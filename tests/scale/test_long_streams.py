@@ -1,4 +1,4 @@
-"""A worker that labels a million texts uses no more memory than after some ten thousand."""
+"""A worker that labels a million texts uses no more memory than after ten thousand texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from smalltext_scale import BatchScorer
 
 TEXTS, FIRST = 1_000_000, 20_000
 SLACK = 16 * 2**20
-"""In bytes: what allocators keep varies by some megabytes."""
+"""In bytes; the memory that allocators keep varies by some megabytes."""
 
 
 @pytest.mark.nightly

@@ -1,4 +1,4 @@
-"""A scorer holds its arguments alone; a process loads its model once; streams are labelled in order."""
+"""A scorer stores only its arguments; a process loads its model once; streams are labelled in order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BATCH = {"text": ["good", "dull"]}
 
 @pytest.fixture
 def loads(monkeypatch):
-    """The folders that models are loaded from, beginning without any in memory."""
+    """The folders from which models are loaded, with an empty cache at the beginning."""
     folders = []
 
     def load(folder, **options):
@@ -96,7 +96,7 @@ def test_workers_refuse_another_model_than_the_one_that_was_meant(tmp_path):
 
 
 def test_results_of_another_model_in_the_folder_are_not_taken_from_a_cache(tmp_path):
-    """Dask and datasets keep results by a hash of the function, which is that of its pickle."""
+    """Dask and datasets cache results by a hash of the function, which is that of its pickle."""
     tokenize = pytest.importorskip("dask.tokenize").tokenize
     scorer = BatchScorer(save_model(tmp_path / "model"))
     tokens = {tokenize(scorer), tokenize(BatchScorer(tmp_path / "model"))}
@@ -231,7 +231,7 @@ def test_memory_does_not_grow_with_a_stream(model):
     peaks = []
     tracemalloc.start()
     try:
-        for _ in islice(found, 4_096):  # the libraries fill small caches of theirs
+        for _ in islice(found, 4_096):  # the libraries fill small caches
             pass
         for _ in range(4):
             tracemalloc.reset_peak()

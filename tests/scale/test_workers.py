@@ -1,4 +1,4 @@
-"""Several processes give what one gives, in order; one that dies is an error, and no text is skipped."""
+"""Several processes give the results of one, in order; the death of a process is an error that skips no text."""
 
 from __future__ import annotations
 

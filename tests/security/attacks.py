@@ -1,4 +1,4 @@
-"""What attacks on saved models share: a payload that leaves a marker, and manifests that vouch for it."""
+"""The common parts of attacks on saved models: a payload that creates a marker, and manifests with its hashes."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ LENGTHENING_PROCESSORS: dict[str, Any] = {
     },
     "lists in place of objects": [[_TEXT, *[_MARK] * 100], [_TEXT], _MARKS],
 }
-"""Post-processors that put more than ten thousand tokens around a text."""
+"""Post-processors that add more than ten thousand tokens to a text."""
 
 SOUND_NORMALIZERS: dict[str, Any] = {
     "none": None,
-    "of BERT, with spaces around punctuation": _sequence(  # as model2vec wrote it
+    "of BERT, with spaces around punctuation": _sequence(  # as written by model2vec
         {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "lowercase": True},
         *[_replace({"String": mark}, f" {mark} ") for mark in string.punctuation],
         _replace({"Regex": r"\s+"}, " "),
@@ -94,14 +94,14 @@ class Payload:
 
 
 def payload_pickle(marker: Path) -> bytes:
-    """Return a pickle that creates the marker."""
+    """Return a pickle that creates the marker when it is loaded."""
     return pickle.dumps(Payload(marker))
 
 
 def payload_module(folder: Path, marker: Path, name: str = "payload_module") -> str:
     """Write a module that creates the marker when it is imported, and return its name.
 
-    It has a class `Payload` for whatever is to be called.
+    Its class `Payload` can be called.
     """
     source = f"open({str(marker)!r}, 'w').close()\n\n\nclass Payload:\n    def __init__(self, *_, **__): pass\n"
     (folder / f"{name}.py").write_text(source, encoding="utf-8")
@@ -109,14 +109,14 @@ def payload_module(folder: Path, marker: Path, name: str = "payload_module") -> 
 
 
 def edit_json(path: Path, change: Callable[[Any], Any]) -> None:
-    """Replace the content of a JSON file by what `change` returns, or changed in place and returns nothing."""
+    """Replace the content of a JSON file by what `change` returns, or, if that is None, by the changed content."""
     content = json.loads(path.read_bytes())
     changed = change(content)
     path.write_text(json.dumps(content if changed is None else changed), encoding="utf-8")
 
 
 def sign(folder: Path, *, encoder: bool = False) -> None:
-    """Make the manifest of a saved model vouch for all files that are in the folder now, also for an encoder."""
+    """Update the manifest of a saved model to the current files of the folder, including those of an encoder."""
     path = folder / MANIFEST
     manifest = json.loads(path.read_bytes())
     manifest["files"] = {
@@ -132,7 +132,7 @@ def sign(folder: Path, *, encoder: bool = False) -> None:
 
 @contextmanager
 def refused(marker: Path) -> Iterator[pytest.ExceptionInfo[ModelFolderError]]:
-    """Assert that what is done in the block raises ModelFolderError, and that the payload did not run."""
+    """Assert that the block raises ModelFolderError, and that the payload did not run."""
     with pytest.raises(ModelFolderError) as error:
         yield error
     assert not marker.exists(), "the payload ran"

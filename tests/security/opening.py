@@ -1,6 +1,6 @@
-"""Opens folders in another process, where a crash, an exit or a hang harms nothing but that process.
+"""Open folders in another process, which a crash, an exit or a hang can affect without ending the tests.
 
-Run as a module it loads each folder that it is given, predicts with it, and writes what became of it as a line.
+As a script, it loads each folder of its arguments, predicts with the model, and writes one line with the result.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 import fork_server
 
 _HANGS_AFTER = 900
-"""Seconds for all folders: many times what they take on the slowest machine."""
+"""Seconds for all folders: many times their duration on the slowest machine."""
 
 
 def opened(folders: list[Path], import_path: Path | None = None) -> list[str]:
-    """Return what became of each folder: "predicted", the name of the exception, or how the process ended."""
+    """Return the result of each folder: "predicted", the name of the exception, or the exit of the process."""
     outcomes: list[str] = []
     module = ["-m", "security.opening", str(import_path or "")]
     while len(outcomes) < len(folders):
@@ -33,7 +33,7 @@ def opened(folders: list[Path], import_path: Path | None = None) -> list[str]:
 
 
 def outcome(folder: str) -> str:
-    """Load a folder and use what it gives."""
+    """Load a folder and use the model."""
     from smalltext_core import TextDataset, load
     from smalltext_core.errors import SmallTextError
 

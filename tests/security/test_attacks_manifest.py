@@ -1,4 +1,4 @@
-"""Hostile manifests, for every backend: they are refused, and what is said is safe to print and to follow."""
+"""Hostile manifests of every backend are rejected, with messages that are safe to print and to follow."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def refusal(folder):
 
 
 def advised(said):
-    """Return what a message says should be installed."""
+    """Return the packages that a message recommends to install."""
     return re.findall(r"pip install (?:--upgrade )?(\S+)", said)
 
 

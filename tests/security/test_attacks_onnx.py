@@ -1,6 +1,6 @@
-"""Hostile folders of exported models: nothing outside the graph is read or run, and what is refused is named.
+"""Hostile folders of exported models: nothing outside the graph is read or run, and errors name the reason.
 
-The manifest vouches for each of them.
+The manifests have the hashes of the hostile files.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Hostile folders of scikit-learn models: none of their code runs, nothing crashes or hangs, and it is said why.
+"""Hostile folders of scikit-learn models: no code of theirs runs, nothing crashes or hangs, and errors say why.
 
-All of them are opened in another process, once as saved by the version of scikit-learn that is installed and once
+All of them are opened in another process, once as saved by the installed version of scikit-learn, and once
 as saved by another one.
 """
 
@@ -74,7 +74,7 @@ UNCHECKED = {"svm", "nu svm", "perceptrons", "histograms", "ball tree"}
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """Return a copy of a sound folder, made once for each model."""
+    """Return a copy of a valid folder, which is created once per model."""
     home = tmp_path_factory.mktemp("sound")
 
     def copy(name: str, target: Path) -> Path:
@@ -88,7 +88,7 @@ def saved(tmp_path_factory):
 
 
 def rewrite(path: Path, members: dict[str, bytes]) -> None:
-    """Replace members of a zip file, or add some."""
+    """Replace or add members of a zip file."""
     with zipfile.ZipFile(path) as archive:
         content = {name: archive.read(name) for name in archive.namelist()} | members
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -97,7 +97,7 @@ def rewrite(path: Path, members: dict[str, bytes]) -> None:
 
 
 def change_content(folder, change):
-    """Change what skops brings back, and write it again."""
+    """Change the objects that skops loads, and save them again."""
     path = folder / "model.skops"
     content = skops.io.load(path, trusted=sorted(KNOWN_TYPES))
     change(content)
@@ -125,7 +125,7 @@ def objects(schema, loader):
     return found
 
 
-# What makes compiled code read or write where nothing is:
+# Attacks that make compiled code read or write out of bounds:
 
 
 def sparse_coefficients(content, part, value):
@@ -135,7 +135,7 @@ def sparse_coefficients(content, part, value):
 
 
 def overflowing_pointers(pointers):
-    """Lead out of a matrix by two steps up that overflow, so that every difference is above zero."""
+    """Use indices out of range whose differences overflow, so that every difference is above zero."""
     pointers[1:-1] = pointers[-1]
     pointers[1], pointers[2] = np.iinfo(pointers.dtype).max, -2
 
@@ -238,7 +238,7 @@ def tree_outputs(schema):
 
 
 def tree_outputs_by_identity(schema):
-    """Have another value stand in for the number of outputs, since skops takes the first of one identity."""
+    """Replace the number of outputs by another value, since skops uses the first node with an id."""
     outputs = objects(schema, "TreeNode")[0]["__reduce__"]["args"]["content"][2]
     outputs["__id__"] = 12345
     first = {"__first": dict(outputs, content=str(2**28))}
@@ -279,7 +279,7 @@ MEMORY = {
     "threads without end": ("forest", change_content, partial(set_of_model, name="n_jobs", value=10**6)),
 }
 
-# What never ends, takes all memory, or reads other files:
+# Attacks that never end, use all memory, or read other files:
 
 RESOURCES = {
     "backtracking": (
@@ -310,7 +310,7 @@ RESOURCES = {
 }
 
 
-# What is imported, called or unpickled:
+# Attacks by imports, calls and pickles:
 
 
 def node(loader, dotted, **rest):
@@ -334,7 +334,7 @@ def as_dict(**values):
 
 
 def called(marker):
-    """Return nodes that make the marker if what they name is called."""
+    """Return nodes that create the marker if the named function is called."""
     arguments = as_tuple(as_json(str(marker)), as_json("w"))
     partial_of = {"args": arguments, "kwds": as_dict(), "namespace": as_json(None)}
     return {
@@ -388,7 +388,7 @@ def called(marker):
 
 
 def put(folder, marker, kind):
-    """Put one of these nodes where a parameter of the estimator is."""
+    """Replace a parameter of the estimator by one of these nodes."""
 
     def change(schema):
         schema["content"]["model_"]["content"]["content"]["class_weight"] = called(marker)[kind]
@@ -433,14 +433,14 @@ def bomb(folder):
 
 
 def array(descr, shape, data=b""):
-    """Return a file of an array, whose header may promise what is not there."""
+    """Return an array file whose header may claim missing data."""
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
     return file.getvalue() + data
 
 
 def elements_of_no_size(folder):
-    """Have a trillion classes, which take no byte, sorted."""
+    """Let a trillion classes of zero bytes be sorted."""
     found = []
 
     def change(schema):
@@ -523,7 +523,7 @@ NAMES = (*ATTACKS, *(f"calls {kind}" for kind in KINDS), *WHOLE)
 
 @pytest.fixture(scope="module")
 def outcomes(saved, tmp_path_factory):
-    """Return what became of every attack, by name and version."""
+    """Return the result of every attack, by name and version."""
     home = tmp_path_factory.mktemp("attacks")
     marker = home / "marker"
     payload_module(home, marker)
@@ -557,7 +557,7 @@ def test_an_attack_is_refused(outcomes, name):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_would_be_called_is_refused_before_it_is_made(outcomes, kind):
-    if kind not in ("pickled array", "pickled matrix"):  # whose types are harmless; numpy refuses what they hold
+    if kind not in ("pickled array", "pickled matrix"):  # whose types are harmless; numpy rejects their content
         assert outcomes[f"calls {kind}", "same"].startswith("UntrustedModelError")
 
 

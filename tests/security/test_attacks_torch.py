@@ -1,6 +1,6 @@
-"""Hostile folders of the torch backends: none of their code runs, and file and key that are refused are named.
+"""Hostile folders of the torch backends: none of their code runs, and errors name the rejected file and key.
 
-The manifest vouches for each of them. The same attacks are made on pretrained models that the user names.
+The manifests have the hashes of the hostile files. The same attacks are made with pretrained models.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def module(tmp_path, marker, monkeypatch):
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    """Return the folders of models that were saved by the versions that are installed."""
+    """Return the folders of models saved by the installed versions."""
     home = tmp_path_factory.mktemp("sound")
     for name in ("transformers", "setfit", "kimcnn"):
         backends.factory(name).new().fit(TOPICS).save(home / name)
@@ -85,7 +85,7 @@ def adapted(tmp_path_factory):
 
 
 def pretrained(name, folder, **changes):
-    """Return a classifier that is to be trained from a pretrained model."""
+    """Return a classifier for training from a pretrained model."""
     if name == "transformers":
         from smalltext_transformers import TransformerBasedClassification
 
@@ -217,7 +217,7 @@ def hash_of(folder):
 def test_training_from_a_folder_and_from_the_cache_changes_none_of_its_files(name, tmp_path):
     folder = tiny(name, tmp_path / "blobs")
     linked = tmp_path / "snapshot"
-    for path in sorted(folder.rglob("*")):  # as in the cache of a hub: folders of links
+    for path in sorted(folder.rglob("*")):  # as in the cache of the hub: folders with links
         target = linked / path.relative_to(folder)
         target.mkdir(parents=True) if path.is_dir() else None
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a saved folder says of the machine that it is from: what `fit` needs to train again, and nothing else."""
+"""A saved folder contains no paths of its machine except those that `fit` needs for retraining."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def home(tmp_path, monkeypatch):
 
 
 def everything(folder):
-    """Return all text in a folder, but for the weights."""
+    """Return all text in a folder, except the weights."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".safetensors"]
     return "\n".join(path.read_text(encoding="utf-8") for path in files)
 

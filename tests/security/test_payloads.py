@@ -1,4 +1,4 @@
-"""The payloads do run where nothing stops them: an attack that cannot succeed would prove nothing."""
+"""The payloads run without protection, since an attack that cannot succeed would prove nothing."""
 
 import importlib
 import pickle

@@ -1,6 +1,6 @@
-"""Attacks on the folders of the torch backends: functions that change a folder so that a library would run code.
+"""Attacks with folders of the torch backends: functions that change a folder such that a library would run code.
 
-An attack is given the folder, the marker that its payload creates, and the name of a module on sys.path that
+The arguments of an attack are the folder, the marker that its payload creates, and a module on sys.path that
 creates the marker when it is imported.
 """
 
@@ -79,7 +79,7 @@ def index_with_a_pickle_called_safetensors(folder: Path, marker: Path, module: s
 
 
 def setting(file: str, key: str, value: Any) -> Attack:
-    """Return an attack that sets a key of a JSON file; MODULE in the value stands for the module."""
+    """Return an attack that sets a key of a JSON file; MODULE in the value is replaced by the module."""
 
     def attack(folder: Path, marker: Path, module: str) -> None:
         content = json.loads(json.dumps(value).replace("MODULE", module))
@@ -222,7 +222,7 @@ TRANSFORMERS: dict[str, Attack] = {
 
 
 def module_type(name: str, number: int = 1) -> Attack:
-    """Return an attack that asks for another class of modules."""
+    """Return an attack with another class of modules."""
 
     def attack(folder: Path, marker: Path, module: str) -> None:
         def change(modules: list[dict[str, Any]]) -> None:
@@ -243,7 +243,7 @@ def _further_module(folder: Path, kind: str, settings: dict[str, Any], file: str
 
 
 def dense(activation: str) -> Attack:
-    """Return an attack that adds a dense layer with an activation from any place."""
+    """Return an attack that adds a dense layer with an arbitrary activation function."""
 
     def attack(folder: Path, marker: Path, module: str) -> None:
         settings = {"in_features": 32, "out_features": 32, "bias": True}

@@ -8,7 +8,7 @@ from smalltext_setfit import SetFitClassification
 from smalltext_testing.sample_data import training_texts
 
 QUICK = {"num_iterations": 4, "body_learning_rate": 5e-3, "head_learning_rate": 0.1}
-"""Arguments of setfit's training that make it short."""
+"""Arguments for short training with setfit."""
 
 BOTH_HEADS = pytest.mark.parametrize(
     "use_differentiable_head", [False, True], ids=["regression", "differentiable"]
@@ -17,7 +17,7 @@ BOTH_HEADS = pytest.mark.parametrize(
 
 @pytest.fixture
 def make():
-    """Return a function that makes a classifier over a tiny model; keywords change its parameters."""
+    """Return a function that creates a classifier with a tiny model; keywords change its parameters."""
 
     def classifier(num_classes=2, model=None, **parameters):
         given = {"mini_batch_size": 16, "seed": 1, **parameters}

@@ -1,4 +1,4 @@
-"""accelerate has one state for a whole process: training neither leaves one behind nor looks at the caller's."""
+"""accelerate has global state, which training neither leaves behind nor takes from the caller."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 
 @pytest.fixture(autouse=True)
 def no_state():
-    """Whatever other tests made of it."""
+    """Reset changes by other tests."""
     AcceleratorState._reset_state(reset_partial_state=True)
     yield
     AcceleratorState._reset_state(reset_partial_state=True)

@@ -1,4 +1,4 @@
-"""Texts are encoded once while the sentence transformer stays the same, and again whenever it has changed."""
+"""Texts are encoded only once with the same sentence transformer, and again after it has changed."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ COUNT = len(set(TEXTS.x))
 
 @pytest.fixture(autouse=True)
 def _forgetful():
-    """Let every test begin with an empty memory."""
+    """Start every test with an empty memory cache."""
     memory_cache.cache_clear()
 
 
 @pytest.fixture
 def classifier(fitted):
-    """Return a copy of a fitted classifier, which a test may change, and which has cached nothing."""
+    """Return a copy of a fitted classifier with an empty cache, which a test may change."""
     return copy.deepcopy(fitted)
 
 
 def encoded(classifier, call):
-    """Return how many texts a call encodes."""
+    """Return the number of texts that a call encodes."""
     before = classifier.cache_info().misses
     call()
     return classifier.cache_info().misses - before
 
 
 def counted_forward_passes(classifier):
-    """Return a list that gets the number of texts of each forward pass."""
+    """Return a list to which the number of texts of each forward pass is appended."""
     passes = []
     body = classifier.model.body
     forward = body.forward
@@ -160,7 +160,7 @@ def test_fit_neither_reads_nor_fills_the_cache(make, topics):
     first = make().fit(topics)
     head = first.model.head.weight.clone()
     assert first.cache_info()[:3] == (0, 0, 0)
-    first.embed(TextDataset(topics.x[:3]))  # in another batch than that of fit
+    first.embed(TextDataset(topics.x[:3]))  # in another batch than in fit
     second = make().fit(topics, TextDataset(topics.x[:5], topics.y[:5]))
     assert second.cache_info()[:2] == (0, 0)
     assert torch.equal(second.model.head.weight, head)
@@ -200,14 +200,14 @@ def test_texts_that_were_used_least_recently_go_first(fitted):
 
 @pytest.fixture
 def filled(classifier, tmp_path):
-    """Return a saved model, the probabilities of texts, and a folder that holds their embeddings."""
+    """Return a saved model, the probabilities of texts, and a folder with their embeddings."""
     classifier.save(tmp_path / "model")
     caching = SetFitClassification.load(tmp_path / "model", embedding_cache_dir=tmp_path / "cache")
     return tmp_path / "model", caching.predict_proba(TEXTS), tmp_path / "cache"
 
 
 def in_a_new_process(filled):
-    """Return a classifier that has the folder of another process, and no memory."""
+    """Return a classifier with the cache folder of another process, and an empty memory cache."""
     memory_cache.cache_clear()
     return SetFitClassification.load(filled[0], embedding_cache_dir=filled[2])
 

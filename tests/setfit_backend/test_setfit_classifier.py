@@ -1,4 +1,4 @@
-"""Fitting, refitting the head, predicting, sampling, embedding, validating: beyond the rules of the kit."""
+"""Fitting, refitting the head, predicting, sampling, embedding, validating: tests beyond the conformance kit."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_a_text_that_occurs_often_is_encoded_once(fitted, monkeypatch):
         "embed",
         lambda self, tokens, mask: seen.append(len(tokens)) or embed(self, tokens, mask),
     )
-    texts = [f"{text}, again and again" for text in TEXTS.x]  # which no other test has put into the cache
+    texts = [f"{text}, again and again" for text in TEXTS.x]  # not cached by other tests
     proba = fitted.predict_proba(TextDataset(texts * 50))
     assert sum(seen) == 3
     np.testing.assert_array_equal(proba, np.tile(proba[:4], (50, 1)))

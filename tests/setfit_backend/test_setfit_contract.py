@@ -1,4 +1,4 @@
-"""The rules that every classifier keeps, over setfit: both heads, single- and multi-label."""
+"""The conformance kit for setfit: both heads, single-label and multi-label."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from smalltext_testing import parametrize_checks
 QUICK = {"mini_batch_size": 16, "num_iterations": 4, "min_steps": 10, "lr": 5e-3, "seed": 1}
 DIFFERENTIABLE = {"use_differentiable_head": True, "head_lr": 0.1}
 UNCACHED = {"embedding_cache_size": 0}
-"""With a cache, a text that was encoded before would not show whether its embedding depends on its batch."""
+"""With a cache, texts that were encoded before could not reveal a dependence on the batch."""
 
 
 def factory(num_classes, multi_label, **parameters):

@@ -1,4 +1,4 @@
-"""What nobody needs any more is gone at once: no network waits for the next garbage collection."""
+"""Unused networks are freed immediately, without a garbage collection."""
 
 from __future__ import annotations
 

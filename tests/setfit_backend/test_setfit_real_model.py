@@ -1,4 +1,4 @@
-"""A real sentence transformer, MiniLM: that it learns from a few texts, and from the command line."""
+"""A real sentence transformer, MiniLM: accuracy with few texts, also on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs of texts: which there are, how many are drawn, how often each, and what they cost in memory."""
+"""Pairs of texts: kinds, numbers, frequencies and memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def source(y, weights=None, seed=1, **options):
 
 
 def drawn(pair_source, batch_size=16):
-    """Return how often each pair is drawn in an epoch, those that are positive and those that are negative."""
+    """Return the counts of the positive and of the negative pairs in an epoch."""
     positive, negative = Counter(), Counter()
     for batch in pair_source.epoch(batch_size):
         for first, second, label in zip(batch.first, batch.second, batch.labels, strict=True):
@@ -76,7 +76,7 @@ def test_both_kinds_are_mixed_evenly():
     assert {float(batch.labels.sum()) for batch in batches} == {8}
 
 
-# Of 32 places, some 30 and 31 hold different texts where pairs are put together at random.
+# With random batches, 30 to 31 of the 32 texts would be distinct.
 @pytest.mark.parametrize(("classes", "most"), [(2, 22), (8, 29)])
 def test_the_pairs_of_a_batch_share_texts(classes, most):
     batches = list(source(np.repeat(np.arange(classes), 64), num_iterations=5).epoch(16))
@@ -167,7 +167,7 @@ def test_a_text_that_outweighs_all_others_hides_nothing_of_them():
 
 @pytest.mark.parametrize("several", [False, True], ids=["single-label", "multi-label"])
 def test_drawing_a_pair_takes_no_more_calls_where_there_are_thousands_of_weighted_texts(several):
-    """Work is counted in calls of functions, which do not depend on the machine."""
+    """The amount of work is counted in function calls, which do not depend on the machine."""
 
     def calls_of_three_hundred_batches(texts):
         rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""A saved classifier is a sentence transformer with a head beside it; and setfit's own form, where asked for."""
+"""A saved classifier is a sentence transformer with a head, and optionally also in setfit's format."""
 
 from __future__ import annotations
 

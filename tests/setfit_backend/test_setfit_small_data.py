@@ -1,4 +1,4 @@
-"""What training chooses by itself: steps, learning rate, regularisation, temperature, thresholds."""
+"""Automatic choices of training: steps, learning rate, regularisation, temperature, thresholds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ARGS = HeadTrainingArgs(1, 0.1, 0.0)
 
 
 class Steps(TrainerCallback):
-    """Counts optimizer steps, and keeps the learning rates."""
+    """Counts optimizer steps, and records the learning rates."""
 
     def __init__(self):
         self.count = 0
@@ -33,7 +33,7 @@ class Steps(TrainerCallback):
 
 
 def many(texts):
-    """Return labelled texts of two topics, each different."""
+    """Return distinct labelled texts of two topics."""
     words = [["goal", "team", "match"], ["oven", "butter", "onion"]]
     y = np.arange(texts) % 2
     return TextDataset([f"{words[k][i % 3]} {words[k][i // 2 % 3]} {i}" for i, k in enumerate(y)], y)

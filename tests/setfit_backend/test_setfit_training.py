@@ -1,4 +1,4 @@
-"""What training does with setfit's trainer: the same as that, at less cost, and without its traps."""
+"""Training with setfit's trainer: the same results, at lower cost, and without its pitfalls."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_small_vocabulary_trains_the_same_weights(make, topics, monkeypatch):
     name = next(name for name in before if name.endswith("word_embeddings.weight"))
     used = (whole[name] - before[name]).abs().amax(dim=1) > 1e-4
     assert 0 < used.sum() < len(used) / 2
-    # Weight decay is the same for embeddings that no text uses.
+    # Weight decay also applies to embeddings that no text uses.
     torch.testing.assert_close(small[name][~used], whole[name][~used], atol=1e-7, rtol=1e-6)
 
 
@@ -95,7 +95,7 @@ def test_groups_of_long_texts_have_few_tokens():
 
 
 class Steps(TrainerCallback):
-    """Counts, and fails where it is told to."""
+    """Counts steps, and raises an error at a given one."""
 
     def __init__(self, fail_at=None):
         self.count = 0
@@ -194,7 +194,7 @@ def in_new_process(code, folder):
 
 
 def in_fork(code, folder):
-    """Run code in a process in which the libraries, and they alone, are imported."""
+    """Run code in a process in which only the libraries are imported."""
     done = fork_server.run(["-c", code], cwd=folder)
     done.check_returncode()
     return done

@@ -1,4 +1,4 @@
-"""What may be handed on to setfit: old names are translated, what the class manages is refused with advice."""
+"""Arguments for setfit: deprecated names are translated, those that the class manages are rejected with advice."""
 
 from __future__ import annotations
 

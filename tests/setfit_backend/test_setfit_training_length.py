@@ -1,4 +1,4 @@
-"""By name, how much of long texts training on pairs reads, and for how many steps."""
+"""The number of tokens of long texts, and of steps, in training on pairs for classifiers created by name."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def body_weights(classifier):
 
 @pytest.fixture
 def long_texts():
-    """Return texts of two topics that are 20 words long, each with another ending."""
+    """Return texts of two topics with 20 words, each with a different ending."""
     words = (["goal", "team"], ["recipe", "oven"])
     texts = [" ".join([*words[k], str(i), *["and"] * 16, words[k][i % 2]]) for i in range(4) for k in range(2)]
     return TextDataset(texts, [0, 1] * 4)
@@ -42,7 +42,7 @@ def long_texts():
 
 @pytest.fixture
 def short_training(monkeypatch):
-    """Have training read 7 tokens of each text, however few texts there are."""
+    """Limit training to 7 tokens per text, also with few texts."""
     monkeypatch.setattr(rule, "TRAINING_TOKENS", 1)
     monkeypatch.setattr(rule, "MIN_TRAINING_LENGTH", 7)
 

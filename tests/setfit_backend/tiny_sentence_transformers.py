@@ -1,4 +1,4 @@
-"""Sentence transformers small enough to be trained in a moment: random weights, over the words of the kit."""
+"""Small sentence transformers that are trained quickly: random weights, and the vocabulary of the kit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transformers_backend.tiny_models import save_tiny_model
 
 
 def save_tiny_sentence_transformer(folder: Path, architecture: str = "bert", **changes) -> Path:
-    """Write a sentence transformer that takes the mean over tokens into a folder."""
+    """Write a sentence transformer with mean pooling to a folder."""
     with tempfile.TemporaryDirectory() as plain, quiet_libraries():
         body = SentenceTransformer(str(save_tiny_model(Path(plain), architecture, **changes)), device="cpu")
         body.save(str(folder), create_model_card=False)
@@ -27,6 +27,6 @@ def _home() -> tempfile.TemporaryDirectory[str]:
 
 @cache
 def tiny_sentence_transformer(architecture: str = "bert", **changes) -> str:
-    """Return the folder of a tiny sentence transformer, which is there until the tests end."""
+    """Return the folder of a tiny sentence transformer, which exists until the tests end."""
     name = "-".join([architecture, *(f"{option}-{value}" for option, value in changes.items())])
     return str(save_tiny_sentence_transformer(Path(_home().name, name), architecture, **changes))

@@ -1,4 +1,4 @@
-"""Texts that a bag of words can learn: three topics, and a multi-label variant of them."""
+"""Texts that a bag of words can classify: three topics, and a multi-label variant of them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def topics() -> st.TextDataset:
 
 @pytest.fixture
 def tagged(topics: st.TextDataset) -> st.TextDataset:
-    """Class 3 goes with class 0; class 4 applies to no text, class 5 to all of them."""
+    """Class 3 occurs together with class 0; class 4 applies to no text, class 5 to all texts."""
     rows = [[label, 3, 5] if label == 0 else [label, 5] for label in topics.y.tolist()]
     return st.TextDataset(topics.x, st.list_to_csr(rows, num_classes=6))

@@ -1,4 +1,4 @@
-"""Every classifier of scikit-learn that is accepted can be saved, and gives the same probabilities once loaded."""
+"""Every accepted classifier of scikit-learn can be saved, and gives the same probabilities after loading."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ NOT_FOR_THESE_TEXTS = {
 
 
 ITERATIVE = {"HistGradientBoostingClassifier", "MLPClassifier"}
-"""What takes longest to train; a few iterations are saved as many are."""
+"""Parameters for slow estimators; the number of iterations is irrelevant for saving."""
 
 TAGS = [0, 1, 4, 5]
-"""Classes of some texts, of none and of all; the other ones are of some, and only take longer."""
+"""Classes that apply to some, none and all of the texts; the others apply to some, and would only take longer."""
 
 
 def with_defaults():
-    """Return the classifiers of scikit-learn that can be made without arguments."""
+    """Return the classifiers of scikit-learn that can be created without arguments."""
     found = []
     for name, estimator in all_estimators("classifier"):
         try:
             made = estimator()
-        except TypeError:  # it is made of other estimators
+        except TypeError:  # it requires other estimators
             continue
         if hasattr(made, "n_estimators"):
-            made.set_params(n_estimators=4)  # a hundred trees only take longer
+            made.set_params(n_estimators=4)  # a hundred trees would only take longer
         if name in ITERATIVE:
             made.set_params(max_iter=4)
         if name not in NOT_FOR_THESE_TEXTS:
@@ -88,7 +88,7 @@ VARIANTS = [
 
 
 def load(folder):
-    """Load a saved model, naming the types that the message asks to be named."""
+    """Load a saved model, with the trusted types that the error message lists."""
     try:
         return st.load(folder)
     except UntrustedModelError as error:

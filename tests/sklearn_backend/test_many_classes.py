@@ -1,4 +1,4 @@
-"""Ten thousand classes fit into memory, and fewer are learned as before."""
+"""Training on ten thousand classes fits in memory; results for fewer classes are unchanged."""
 
 from __future__ import annotations
 

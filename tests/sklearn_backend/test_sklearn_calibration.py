@@ -1,4 +1,4 @@
-"""Probabilities are calibrated on out-of-fold predictions, whose vectorizer is fitted anew in each fold."""
+"""Probabilities are calibrated on out-of-fold predictions, with a vectorizer that is refitted in each fold."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNDERCONFIDENT = LogisticRegression(C=0.3)
 
 
 def noisy(count, seed=0, multi_label=False):
-    """Return texts of words that hint at a class, wrongly so in a fifth of the texts, and other words."""
+    """Return texts of words that indicate a class, which is wrong for a fifth of the texts, and of other words."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 3, count)
     hinted = np.where(rng.random(count) < 0.2, rng.integers(0, 3, count), y)
@@ -158,7 +158,7 @@ def test_classes_without_a_text_keep_the_probability_zero():
 
 
 def test_weights_of_texts_count_in_the_calibration():
-    """Texts whose labels are right weigh most, so that the classifier is more confident."""
+    """Texts with right labels have the highest weights, so that the classifier is more confident."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 200)
     wrong = rng.random(200) < 0.3
@@ -172,7 +172,7 @@ def test_weights_of_texts_count_in_the_calibration():
 
 
 def test_class_weights_are_not_undone_by_the_calibration():
-    """A logistic map on texts that all weigh the same would take back what class_weight="balanced" gives."""
+    """Platt scaling on equally weighted texts would undo class_weight="balanced"."""
     data = noisy(400, multi_label=True)
     rare = [
         by_name(num_classes=4, multi_label=True, class_weight=class_weight).fit(data).predict_proba(data)[:, 3]
@@ -217,7 +217,7 @@ def test_a_failed_fit_keeps_the_former_calibration(monkeypatch):
 
 def test_multi_label_thresholds_are_chosen_by_name():
     train_set, test_set = noisy(400, multi_label=True), noisy(400, seed=1, multi_label=True)
-    words = {"char_weight": 0}  # characters say nothing about these words
+    words = {"char_weight": 0}  # characters are uninformative for these words
     classifier = by_name(num_classes=4, multi_label=True, vectorizer_parameters=words).fit(train_set)
     assert classifier.calibration_.method == "logistic"
     assert classifier.multi_label_threshold_.shape == (4,)

@@ -1,4 +1,4 @@
-"""What SklearnClassifier adds to its estimator: class numbers, columns, weights, refusals."""
+"""The features that SklearnClassifier adds to its estimator: class numbers, columns, weights, validation."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_multi_label_weights_are_those_of_each_label(tagged):
 @pytest.mark.parametrize("class_weight", ["balanced", {0: 5.0}, {2: 0.1, 1: 3}])
 def test_class_weight_means_what_it_means_in_scikit_learn(class_weight, topics):
     unequal = topics[np.arange(len(topics)) % 5 != 0]
-    unequal = st.TextDataset(unequal.x, unequal.y)  # without names, so that classes go by their numbers
+    unequal = st.TextDataset(unequal.x, unequal.y)  # without names, so that classes are identified by number
     classifier = SklearnClassifier(LogisticRegression(), 3, class_weight=class_weight).fit(unequal)
     x = classifier.vectorizer_.transform(topics.x)
     bare = LogisticRegression(class_weight=class_weight).fit(

@@ -1,4 +1,4 @@
-"""Features beside their labels: dense or CSR, and views that copy nothing."""
+"""Features with labels: dense or CSR, and views without copies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `SklearnClassifier.embed` makes of texts: vectors that distances can be measured between."""
+"""`SklearnClassifier.embed` returns vectors with meaningful distances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any estimator is an honest classifier, or is refused in so many words."""
+"""Any estimator gives a valid classifier, or is rejected with a clear message."""
 
 from __future__ import annotations
 

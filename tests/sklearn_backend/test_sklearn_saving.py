@@ -1,4 +1,4 @@
-"""Saving through skops: bit for bit, small, and safe against folders from strangers."""
+"""Saving with skops: bitwise identical, small, and safe with untrusted folders."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from smalltext_sklearn import SklearnClassifier, SklearnDataset, _saving
 
 
 class Majority(ClassifierMixin, BaseEstimator):
-    """An estimator of somebody's own, which skops cannot know."""
+    """A custom estimator that skops does not know."""
 
     def fit(self, x, y):
         self.classes_, counts = np.unique(y, return_counts=True)
@@ -152,7 +152,7 @@ def test_names_of_trusted_types_are_a_list_of_strings(strangers_folder, trusted)
 
 
 def sign_again(folder):
-    """Do what a forger would: make the manifest vouch for the changed files."""
+    """Update the hashes in the manifest for the changed files, like an attacker."""
     manifest = json.loads((folder / MANIFEST).read_text())
     for name in manifest["files"]:
         manifest["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
@@ -177,7 +177,7 @@ def test_a_vocabulary_that_does_not_fit_is_refused(content, topics, tmp_path):
 
 
 def test_a_tree_that_points_outside_of_itself_is_refused(topics, tmp_path, monkeypatch):
-    monkeypatch.setattr(_saving, "sample_proba", lambda *arguments: None)  # it would never return
+    monkeypatch.setattr(_saving, "sample_proba", lambda *arguments: None)  # it would never end
     classifier = SklearnClassifier(RandomForestClassifier(n_estimators=2), 3, seed=1).fit(topics)
     classifier.model_.estimators_[1].tree_.children_left[0] = 10_000
     classifier.save(tmp_path / "model")
@@ -210,7 +210,7 @@ assert {*skops_types.SKLEARN_ESTIMATOR_TYPE_NAMES} == {name for name in found if
 
 
 def test_no_other_library_is_imported_to_load_a_model_and_skops_knows_all_estimators(topics, tmp_path):
-    """In an environment with a torch that says when it is imported."""
+    """In an environment with a torch that reports its import."""
     (tmp_path / "libraries" / "torch").mkdir(parents=True)
     (tmp_path / "libraries" / "torch" / "__init__.py").write_text(
         "print('torch was imported')\nraise ImportError\n"
@@ -225,5 +225,5 @@ def test_no_other_library_is_imported_to_load_a_model_and_skops_knows_all_estima
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    # By `all_estimators` at the end, which nothing is left out of.
+    # By `all_estimators` at the end, which is complete.
     assert "torch was imported" in done.stdout

@@ -1,4 +1,4 @@
-"""A model that another version of scikit-learn saved is the same one, or refused with the version to install."""
+"""A model saved by another version of scikit-learn gives the same results, or is rejected with that version."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def saved(folder, train_set, **parameters):
 
 
 def pretend(folder, **changes):
-    """Change what the manifest says of the time when the model was saved."""
+    """Change the data in the manifest about the saving of the model."""
     content = json.loads((folder / MANIFEST).read_text("utf-8"))
     content["parameters"] |= changes
     (folder / MANIFEST).write_text(json.dumps(content), "utf-8")
@@ -53,7 +53,7 @@ def test_what_says_something_else_is_refused_with_both_versions(topics, tmp_path
 
 def test_what_can_no_longer_predict_is_refused_with_both_versions(topics, tmp_path):
     classifier = SklearnClassifier(LogisticRegression(), 3).fit(topics)
-    del classifier.model_.coef_  # as if scikit-learn called it otherwise now
+    del classifier.model_.coef_  # as if scikit-learn had renamed it
     classifier.save(tmp_path)
     pretend(tmp_path, scikit_learn="1.3.7", probe=[0.1, 0.1, 0.8])
     with pytest.raises(ModelFolderError, match=r"1\.3\.7.*has no attribute 'coef_'.*pip install scikit-learn==1"):

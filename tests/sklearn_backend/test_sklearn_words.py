@@ -1,4 +1,4 @@
-"""How the default vectorizer cuts texts: in every script, in linear time, and in English as scikit-learn does."""
+"""The tokens of the default vectorizer: in every script, in linear time, and for English as in scikit-learn."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from smalltext_sklearn.vectorizer import TOKEN_PATTERN
 from smalltext_sklearn.word_char_tfidf import WordCharTfidfVectorizer, normalized
 
 BEFORE = re.compile(r"(?u)\b\w+\b")
-"""What cut texts in the first version."""
+"""The tokenization of the first version."""
 
 words = WordCharTfidfVectorizer().set_params(ngram_range=(1, 1)).build_analyzer()
-"""Returns the tokens of a text, without pairs."""
+"""Returns the tokens of a text, without pairs of words."""
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_every_character_has_the_same_words_in_both_forms():
 
 
 def test_every_combining_mark_stays_on_a_letter():
-    # Those of scripts without spaces stay on letters of these; musical notation has no letters.
+    # Marks of scripts without spaces stay with letters of these scripts; musical notation has no letters.
     others = re.compile("THAI|LAO|KHMER|MYANMAR|TAI|AHOM|KHITAN|VIETNAMESE|HIRAGANA|MUSICAL|KEYCAP|SELECTOR-1[56]")
     for mark in map(chr, range(sys.maxunicode + 1)):
         if unicodedata.category(mark) in {"Mn", "Mc", "Me"} and not others.search(unicodedata.name(mark, "")):
@@ -146,7 +146,7 @@ LENGTHS = [200_000, pytest.param(1_000_000, marks=pytest.mark.nightly)]
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("unit", ADVERSARIAL, ids=ascii)
 def test_many_characters_take_no_longer_than_their_length(unit, length):
-    """A pattern, or a normalisation, that takes quadratic time would need minutes or hours for one of these."""
+    """A pattern or normalisation with quadratic time would need minutes or hours for one of these."""
     text = unit * (length // len(unit))
     for _ in re.finditer(TOKEN_PATTERN, normalized(f"a{text}")):
         pass

@@ -1,4 +1,4 @@
-"""`TextClassifier`: any registered classifier as a scikit-learn estimator, over labels of any kind."""
+"""`TextClassifier`: any registered classifier as a scikit-learn estimator, with labels of any type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks: as they are, and over a `TextClassifier` that writes numbers down as texts."""
+"""scikit-learn's own checks, unchanged, and for a `TextClassifier` that converts numbers to texts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_what_does_not_need_numbers_holds(estimator, check):
 
 
 class WritesNumbersDown(TextClassifier):
-    """A text classifier of numbers: each row becomes a text of one word a column, and one of its sign."""
+    """A text classifier for numbers: each row becomes a text with one word per column, and one for its sign."""
 
     def fit(self, X, y, sample_weight=None):
         return super().fit(_texts(validate_data(self, X)), y, sample_weight)

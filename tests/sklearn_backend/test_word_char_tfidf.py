@@ -1,4 +1,4 @@
-"""The default vectorizer: TF-IDF of words, and of the character n-grams within them."""
+"""The default vectorizer: TF-IDF of words and of the character n-grams within words."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_it_counts_what_scikit_learn_counts_in_words_and_within_them(char_ngram_
     settings = {"sublinear_tf": True, "token_pattern": r"\b\w+\b"}
     words = TfidfVectorizer(ngram_range=(1, 2), **settings)
     chars = TfidfVectorizer(analyzer="char_wb", ngram_range=char_ngram_range, sublinear_tf=True)
-    plain = [text.replace(",", "") for text in TEXTS]  # scikit-learn leaves punctuation in its n-grams
+    plain = [text.replace(",", "") for text in TEXTS]  # scikit-learn's n-grams include punctuation
     expected = hstack([words.fit_transform(TEXTS), chars.fit_transform(plain)]) / np.sqrt(2)
     assert_allclose(vectorizer.fit_transform(TEXTS).toarray(), expected.toarray(), atol=1e-7)
     assert list(vectorizer.char_vocabulary_) == sorted(chars.vocabulary_)
@@ -187,7 +187,7 @@ def test_it_is_saved_and_loaded_with_its_characters(topics, tmp_path):
     ],
 )
 def test_a_damaged_one_is_not_loaded(damage, topics, tmp_path, monkeypatch):
-    monkeypatch.setattr(_saving, "sample_proba", lambda *_: None)  # nothing is predicted once it is loaded
+    monkeypatch.setattr(_saving, "sample_proba", lambda *_: None)  # no predictions after loading
     vectorizer = WordCharTfidfVectorizer()
     classifier = SklearnClassifier(LogisticRegression(), 3, vectorizer=vectorizer).fit(topics)
     vars(classifier.vectorizer_).update(damage)

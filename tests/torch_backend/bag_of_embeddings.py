@@ -1,4 +1,4 @@
-"""The backend that the tests of smalltext-torch train, of tests/plugins/smalltext-bag, quick; and texts for it."""
+"""The backend for the tests of smalltext-torch, tests/plugins/smalltext-bag, with quick training; and texts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from smalltext_core import TextDataset, list_to_csr
 
 
 class BagOfEmbeddings(classifier.BagOfEmbeddings):
-    """With a seed, and in five epochs."""
+    """With a seed, and five epochs."""
 
     def __init__(self, num_classes: int, multi_label: bool = False, **parameters: Any) -> None:
         super().__init__(num_classes, multi_label, **{"num_epochs": 5, "seed": 1, **parameters})
 
 
 def some_texts(count: int = 60, num_classes: int = 3, seed: int = 0) -> TextDataset:
-    """Return texts of 1 to 12 words, half of them words of the text's class alone."""
+    """Return texts of 1 to 12 words, half of which occur only in texts of the same class."""
     random = np.random.default_rng(seed)
     y = np.arange(count) % num_classes
     return TextDataset([_text(random, label) for label in y], y)

@@ -10,7 +10,7 @@ import smalltext_core
 
 @pytest.fixture(scope="module", autouse=True)
 def installed_bag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Install tests/plugins/smalltext-bag as pip would: a folder on the path with its metadata."""
+    """Install tests/plugins/smalltext-bag like pip: a folder on the path with its metadata."""
     site = tmp_path_factory.mktemp("site")
     metadata = site / "smalltext_bag-0.1.0.dist-info"
     metadata.mkdir()
@@ -22,6 +22,4 @@ def installed_bag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     sys.path.remove(str(site))
     modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "smalltext_bag"}
     smalltext_core.refresh()
-    sys.modules.update(
-        modules
-    )  # which `refresh` forgets, and which the tests of the next file have imported already
+    sys.modules.update(modules)  # `refresh` removes it, although tests of the next file have already imported it

@@ -1,4 +1,4 @@
-"""Warnings are about the line that called into smalltext, not about one of its own."""
+"""Warnings are attributed to the line that called smalltext, not to a line of smalltext."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from smalltext_torch.progress import stacklevel_of_caller
 
 
 def module(name, source):
-    """Return what a module of this name, made of this source, holds."""
+    """Return the namespace of a module with this name and source."""
     found = {"__name__": name, "warnings": warnings, "stacklevel_of_caller": stacklevel_of_caller}
     exec(compile(source, f"/library/{name}.py", "exec"), found)
     return found

@@ -36,7 +36,7 @@ PRIOR = TemperaturePrior(2.0, class_exponent=0.5, skill_exponent=1.0, usual_skil
 
 
 def noisy_texts(count: int, seed: int) -> TextDataset:
-    """Return texts of which every fifth has the wrong label, so that no classifier should be sure."""
+    """Return texts with every fifth label wrong, so that no classifier should be confident."""
     texts = some_texts(count, 2, seed)
     wrong = np.random.default_rng(seed).random(count) < 0.2
     return TextDataset(texts.x, np.where(wrong, 1 - texts.y, texts.y))

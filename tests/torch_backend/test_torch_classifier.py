@@ -22,7 +22,7 @@ TEXTS = some_texts()
 
 @pytest.fixture
 def caught(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Collect what trainings are given: texts to train on, to validate with, and the loss."""
+    """Collect the arguments of training: training texts, validation texts, and the loss."""
     given: list[Any] = []
     run = Trainer.fit_loop
 
@@ -39,7 +39,7 @@ def rows_of(examples: Examples) -> list[tuple[int, ...]]:
 
 
 def test_01_weights_are_split_along_with_the_texts(caught: list[Any]) -> None:
-    """Each text is one word that occurs nowhere else, and weighs as much as its place."""
+    """Each text is one unique word, and its weight is its position."""
     texts = TextDataset([f"word{row:02d}" for row in range(20)], np.arange(20) % 2)
 
     BagOfEmbeddings(2, validation_set_size=0.2).fit(texts, weights=np.arange(1, 21))

@@ -42,7 +42,7 @@ def test_what_was_made_for_an_absent_device_is_used_on_the_best_there_is() -> No
 
 
 def determinism() -> tuple[bool, bool, bool]:
-    """Return whether torch is deterministic, only warns where it is not, and has memory-efficient attention."""
+    """Return whether torch is deterministic, only warns if it is not, and uses memory-efficient attention."""
     return (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),

@@ -21,7 +21,7 @@ TEXTS = some_texts()
 
 
 class Attention(nn.Module):
-    """Attention whose dropout is an argument: there is no dropout module to be found."""
+    """Attention with functional dropout: there is no dropout module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ def test_dropout_of_every_kind_is_sampled(network: Callable[[], nn.Module]) -> N
 
 
 def test_every_text_has_its_own_masks() -> None:
-    """The same text twice, drawn in one batch: not the same samples."""
+    """The same text twice in one batch has different samples."""
     network = Channels().eval()
     texts = Ragged.from_sequences([[1, 2, 3], [1, 2, 3]])
     sampled = with_dropout(network)

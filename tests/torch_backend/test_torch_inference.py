@@ -1,4 +1,4 @@
-"""The mode of networks, and other state of torch, around predictions and training."""
+"""The mode of networks, and other state of torch, in predictions and training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 
 class Merging(nn.Linear):
-    """A layer that does something when it is switched, as adapters do that merge their weights."""
+    """A layer with side effects when its mode is switched, like adapters that merge their weights."""
 
     def train(self, mode=True):
         with torch.no_grad():

@@ -36,7 +36,7 @@ def test_36_the_global_state_is_put_back_even_if_the_block_fails() -> None:
 
 
 def test_36_a_callback_sees_the_callers_random_state() -> None:
-    """What a callback draws neither comes from the training's stream nor disturbs it."""
+    """Random numbers of callbacks neither come from the stream of training nor affect it."""
     quiet = BagOfEmbeddings(3).fit(TEXTS).predict_proba(TEXTS)
 
     drawing = BagOfEmbeddings(3).fit(TEXTS, callbacks=[lambda _: (torch.rand(5), np.random.rand(5))])  # noqa: NPY002

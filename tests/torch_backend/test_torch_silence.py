@@ -1,4 +1,4 @@
-"""Libraries are silent while a model is loaded, and talk as before once the last thread is through with it."""
+"""Libraries are silent while models are loaded, and log as before after the last thread has finished."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ def test_42b_the_only_text_of_a_class_is_never_moved_to_validation() -> None:
 
 
 def test_43_splitting_takes_time_in_proportion_to_the_texts() -> None:
-    """Of a million texts: a set for each of them, as once, would never end."""
+    """A split of a million texts; creating a set for each of them, as before, would never end."""
     y = random().integers(0, 50, 1_000_000)
 
     _, validation = split_rows(y, 0.1, random())

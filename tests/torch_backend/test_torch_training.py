@@ -1,4 +1,4 @@
-"""The loop: stopping, selecting, measuring, diverging. Seen through the classifier that runs it."""
+"""The training loop, run by a classifier: early stopping, model selection, metrics, divergence."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ def test_50_a_loss_that_is_no_number_ends_training_and_leaves_the_former_model(t
 
 
 def test_50_weights_that_are_no_numbers_are_never_kept() -> None:
-    """The last step spoils the weights, and there is nothing to validate with."""
+    """The last step makes the weights invalid, and there is no validation set."""
 
     def spoiling(network: nn.Module) -> torch.optim.Optimizer:
         return Spoils(network.parameters())
@@ -293,7 +293,7 @@ def test_31_the_loss_is_a_mean_over_texts_whatever_the_batch_size(multi_label: b
 
 
 def test_31_the_training_loss_is_a_mean_over_texts_too() -> None:
-    """With a learning rate of next to nothing it is the same for all sizes of batches."""
+    """With a tiny learning rate, it is the same for all batch sizes."""
     classifiers = [Still(3, num_epochs=1, lr=1e-12, mini_batch_size=size) for size in (1, 7, 54)]
 
     losses = [classifier.fit(TEXTS).history_[0]["train_loss"] for classifier in classifiers]

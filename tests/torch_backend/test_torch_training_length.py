@@ -1,4 +1,4 @@
-"""How many tokens of long texts training reads, where that is chosen automatically."""
+"""The automatic limit on the number of tokens of long texts in training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of an embedding that no text uses are not trained, and are none the less what they would have become."""
+"""Embedding rows that no text uses are not trained, but have the same final values as if they were."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEXTS = Ragged.from_sequences([[5, 6, 7], [6], [9, 5]])
 
 
 class Reader(nn.Module):
-    """A vocabulary of 40 words, and a linear layer."""
+    """An embedding of 40 words, and a linear layer."""
 
     def __init__(self, **embedding):
         super().__init__()
@@ -28,7 +28,7 @@ class Reader(nn.Module):
 
 
 def trained(network, embedding, optimizer_class=torch.optim.AdamW, steps=7, frozen_until=0, **options):
-    """Train for a few steps; return the network, and how many rows of the embedding the optimizer saw."""
+    """Train for a few steps; return the network, and the number of embedding rows in the optimizer."""
     tokens, targets = torch.tensor([[5, 6, 7], [6, 0, 0], [9, 5, 0]]), torch.tensor([0, 1, 1])
     with rows_in_use(network, embedding, [TEXTS], padding=0):
         optimizer = optimizer_class(network.parameters(), lr=0.05, **options)
@@ -123,7 +123,7 @@ def test_a_vocabulary_that_is_all_in_use_stays_whole():
 
 
 class Sparing(BagOfEmbeddings):
-    """Names its embedding, and notes how many rows of it were trained."""
+    """Returns its embedding, and records the number of its trained rows."""
 
     def make_encoder(self, train_set):
         return {**super().make_encoder(train_set), **{f"unused{number}": 100 + number for number in range(50)}}

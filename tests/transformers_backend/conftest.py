@@ -8,12 +8,12 @@ from smalltext_transformers import TransformerBasedClassification
 from transformers_backend.tiny_models import tiny_model
 
 QUICK = {"num_epochs": 2, "mini_batch_size": 4, "lr": 0.01, "seed": 1}
-"""Parameters of a classifier that is there at once."""
+"""Parameters of a classifier that is trained quickly."""
 
 
 @pytest.fixture
 def make():
-    """Return a function that makes a classifier over a tiny model; keywords change its parameters."""
+    """Return a function that creates a classifier with a tiny model; keywords change its parameters."""
 
     def classifier(num_classes=2, model=None, **parameters):
         return TransformerBasedClassification(model or tiny_model(), num_classes, **{**QUICK, **parameters})
@@ -42,6 +42,6 @@ def fitted():
 
 @pytest.fixture(scope="session")
 def learned():
-    """A classifier of three classes that has learned them; no test may change it."""
+    """A fitted classifier of three classes with high accuracy; no test may change it."""
     parameters = {**QUICK, "num_epochs": 12}
     return TransformerBasedClassification(tiny_model(), 3, **parameters).fit(training_texts(3, multi_label=False))

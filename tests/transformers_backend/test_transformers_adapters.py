@@ -67,7 +67,7 @@ def test_the_folder_of_an_adapter_is_also_a_model_of_transformers(make, tmp_path
 
 def test_with_as_many_classes_as_the_pretrained_model_an_adapter_needs_no_configuration(make, topics, tmp_path):
     classifier = make(peft_config=lora()).fit(topics)
-    for _ in range(2):  # the second time in place of the first
+    for _ in range(2):  # the second time, the first result is replaced
         classifier.save(tmp_path / "saved")
     network = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved")
     expected = classifier.predict_proba(topics)
@@ -96,7 +96,7 @@ ADAPTABLE = {
     "gpt2": "c_attn",
     "xlnet": "layer_1",
 }
-"""What is adapted in each architecture."""
+"""The adapted modules of each architecture."""
 
 
 @pytest.mark.parametrize("architecture", ADAPTABLE)

@@ -1,4 +1,4 @@
-"""Arguments: numbers of numpy are numbers, and what cannot be meant is refused before anything is done."""
+"""Arguments: numpy numbers are accepted, and invalid values are rejected before any work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training, validating, embedding, sampling: what fine-tuning does beyond what torch backends are tested for."""
+"""Training, validating, embedding, sampling: tests of fine-tuning beyond those of all torch backends."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def test_samples_are_distributed_as_passes_in_training_mode_are(learned):
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)
         network.train()
-        passes = network(ids.expand(3000, -1)).logits.softmax(-1).numpy()  # each row has a mask of its own
+        passes = network(ids.expand(3000, -1)).logits.softmax(-1).numpy()  # each row has a separate dropout mask
         network.eval()
     samples = learned.predict_proba(text, dropout_sampling=3000)[0]
     np.testing.assert_allclose(samples.mean(axis=0), passes.mean(axis=0), atol=0.02)

@@ -1,4 +1,4 @@
-"""The rules that every classifier keeps, over transformers; and plain texts give what their token ids give."""
+"""The conformance kit for transformers; and texts give the same results as their token ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Token ids as the tokenizer gave them, unpadded; and what is longer than a model takes."""
+"""Token ids from the tokenizer, without padding; and texts that are longer than the model allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the head does not look at is left out of the last layer; results and gradients stay what they were."""
+"""The last layer does not compute tokens that the head does not use; results and gradients are unchanged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def gradients(network):
 
 
 def widths_in_the_last_layer(network):
-    """Return how many tokens the linear layers behind the attention of the last layer are given."""
+    """Return the number of tokens in the input of the linear layers after the attention of the last layer."""
     seen = []
     last = stack(network)[1][-1]
     for module in last.modules():

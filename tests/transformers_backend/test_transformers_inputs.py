@@ -1,4 +1,4 @@
-"""What a network is given: padding that no head looks at, end tokens where the text ends, ids that it knows."""
+"""The inputs of a network: padding that no head uses, end tokens at the end of texts, known token ids."""
 
 from __future__ import annotations
 

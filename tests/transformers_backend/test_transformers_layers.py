@@ -1,4 +1,4 @@
-"""Layers are found in the module tree of any encoder, and each learns at its own rate, from its own epoch on."""
+"""The layers of any encoder are found, with separate learning rates and gradual unfreezing."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_word_embeddings_are_at_the_bottom_and_the_new_head_is_at_the_top(archit
 @each_architecture
 def test_layers_of_the_encoder_hold_equal_numbers_of_parameters(architecture):
     sizes = [sum(p.numel() for p in layer) for layer in layers(network_of(architecture))[1:-1]]
-    assert max(sizes) - min(sizes) <= 32  # the first one of ModernBERT has no norm
+    assert max(sizes) - min(sizes) <= 32  # the first layer of ModernBERT has no norm
 
 
 @pytest.mark.parametrize(

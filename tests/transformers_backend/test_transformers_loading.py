@@ -1,4 +1,4 @@
-"""Where models come from, and that nothing is created where nobody asked for it."""
+"""The sources of models; no files are created in unexpected places."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def online(monkeypatch):
 
 
 def told(monkeypatch, strategy, cache_dir=None):
-    """Return what each from_pretrained is told when a classifier's parts are loaded."""
+    """Return the arguments of each from_pretrained call when the parts of a classifier are loaded."""
     told = {}
     for name in PARTS:
         part = getattr(transformers, name)

@@ -1,4 +1,4 @@
-"""What is to be looked for on this machine alone: nobody else is asked, though peft is installed."""
+"""Without downloads, no connection is attempted, also if peft is installed."""
 
 from __future__ import annotations
 

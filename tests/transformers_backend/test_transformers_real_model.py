@@ -1,4 +1,4 @@
-"""A real pretrained encoder, two layers of MiniLM: that it learns, what it saves, and from the command line."""
+"""A real pretrained encoder, two layers of MiniLM: accuracy, saving, and the command line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UNSEEN = st.TextDataset(["superb acting and a wonderful plot", "awful acting and
 
 @pytest.fixture(scope="module")
 def two_layers(tmp_path_factory):
-    """Return a folder whose configuration leaves only two layers of the model."""
+    """Return a folder whose configuration keeps only two layers of the model."""
     folder = tmp_path_factory.mktemp("config")
     AutoConfig.from_pretrained(get_model_path(), num_hidden_layers=2).save_pretrained(folder)
     return folder

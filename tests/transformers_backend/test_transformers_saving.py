@@ -1,4 +1,4 @@
-"""A saved classifier is a model of transformers as well, and needs neither network nor its pretrained model."""
+"""A saved classifier is also a model of transformers, and needs neither the network nor its pretrained model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""By name, how much of long texts training and prediction read: `max_seq_len` "auto"."""
+"""The number of tokens of long texts in training and prediction with `max_seq_len` "auto"."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def weights(classifier):
 
 @pytest.fixture
 def as_sentence_transformer(tmp_path):
-    """Return a function that makes a model whose maximum length as a sentence transformer is given."""
+    """Return a function that creates a model with a given maximum length as a sentence transformer."""
 
     def folder(content):
         path = save_tiny_model(tmp_path / "model", "bert")
@@ -40,7 +40,7 @@ def as_sentence_transformer(tmp_path):
 
 @pytest.fixture
 def long_texts():
-    """Return texts of two topics that are 20 words long; the words of a topic are the first and the last ones."""
+    """Return texts of two topics with 20 words; the first and the last words are topical."""
     words = (["goal", "team"], ["recipe", "oven"])
     texts = [" ".join([*words[k], *["and"] * 16, words[k][i % 2], str(i)]) for i in range(6) for k in range(2)]
     return TextDataset(texts, [0, 1] * 6)
@@ -48,7 +48,7 @@ def long_texts():
 
 @pytest.fixture
 def short_training(monkeypatch):
-    """Have training read 6 tokens of each text, however few texts there are."""
+    """Limit training to 6 tokens per text, also with few texts."""
     monkeypatch.setattr(rule, "TRAINING_TOKENS", 1)
     monkeypatch.setattr(rule, "MIN_TRAINING_LENGTH", 6)
 

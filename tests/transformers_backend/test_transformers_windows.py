@@ -1,4 +1,4 @@
-"""Long texts in overlapping windows."""
+"""Inference over overlapping windows of long texts."""
 
 from __future__ import annotations
 

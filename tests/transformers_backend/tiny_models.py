@@ -1,4 +1,4 @@
-"""Models small enough to be trained in a moment: a tokenizer made of given words, and random weights."""
+"""Small models that are trained quickly: a tokenizer with a given vocabulary, and random weights."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
         {"cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3},
     ),
 }
-"""The class of each configuration, and what it needs beyond `SIZES`."""
+"""The class of each configuration, and its parameters in addition to `SIZES`."""
 KIN: dict[str, tuple[str, dict[str, Any]]] = {
     "camembert": ("CamembertConfig", {"type_vocab_size": 1}),
     "deberta": ("DebertaConfig", {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}),
     "xlm-roberta": ("XLMRobertaConfig", {"type_vocab_size": 1}),
 }
-"""The same of models that are built like one of those."""
+"""The same for models with a similar architecture."""
 WITH_DECODER: dict[str, tuple[str, dict[str, Any]]] = {
     "bart": (
         "BartConfig",
@@ -70,11 +70,11 @@ WITH_DECODER: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2": ("GPT2Config", {"n_positions": 64, "bos_token_id": 2, "eos_token_id": 3}),
     "xlnet": ("XLNetConfig", {"d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 48}),
 }
-"""The same of models that are no mere encoders."""
+"""The same for models that are not only encoders."""
 
 
 def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:
-    """Return a tokenizer that knows the words of the conformance kit and the letters."""
+    """Return a tokenizer whose vocabulary is the words of the conformance kit and the letters."""
     words = {word for topic in range(8) for i in range(12) for word in sentence(topic, i).split()}
     words |= {word for text in [*unusual_texts().x[3:], *training_texts(2, True).x] for word in text.split()}
     letters = [letter for word in "abcdefghijklmnopqrstuvwxyz0123456789" for letter in (word, f"##{word}")]
@@ -99,12 +99,12 @@ def tiny_config(architecture: str, **changes: Any) -> transformers.PretrainedCon
     name, extra = {**ARCHITECTURES, **KIN, **WITH_DECODER}[architecture]
     sizes = {**SIZES, "vocab_size": len(tiny_tokenizer()), **extra, **changes}
     if architecture == "xlnet":
-        del sizes["max_position_embeddings"]  # It takes texts of any length.
+        del sizes["max_position_embeddings"]  # It supports texts of any length.
     return getattr(transformers, name)(**sizes)
 
 
 def save_tiny_model(folder: Path, architecture: str = "bert", **changes: Any) -> Path:
-    """Write a pretrained model, whose weights are random, and its tokenizer into a folder."""
+    """Write a pretrained model with random weights, and its tokenizer, to a folder."""
     config = tiny_config(architecture, **changes)
     with torch.random.fork_rng(), silence():
         torch.manual_seed(0)
@@ -120,6 +120,6 @@ def _home() -> tempfile.TemporaryDirectory[str]:
 
 @cache
 def tiny_model(architecture: str = "bert", **changes: Any) -> str:
-    """Return the folder of a tiny model, which is there until the tests end."""
+    """Return the folder of a tiny model, which exists until the tests end."""
     name = "-".join([architecture, *(f"{option}-{value}" for option, value in changes.items())])
     return str(save_tiny_model(Path(_home().name, name), architecture, **changes))

@@ -1,6 +1,6 @@
-"""A classifier that keeps every rule: words are counted for each class, and texts get the mean of their words.
+"""A classifier that follows all rules: it counts words per class, and averages over the words of a text.
 
-It is naive Bayes with the mean in the place of the sum. Multi-label problems are one such problem a class.
+It is naive Bayes with the mean instead of the sum. Multi-label problems are one such problem per class.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class CountingClassifier(Classifier):
         return (proba[:, 0] if self.multi_label else proba[:, :, 0]).astype(np.float32)
 
     def score(self, words):
-        """Return log-probabilities that share out 1 along the first axis, shape (group, class)."""
+        """Return log-probabilities that are normalised along the first axis, shape (group, class)."""
         vocabulary, per_word, prior = self.model
         known = [vocabulary[word] for word in words if word in vocabulary]
         score = prior + (per_word[known].mean(axis=0) if known else 0)

@@ -1,4 +1,4 @@
-"""The plugin of the classifier that counts, and of those wrong ones whose fault is in loading."""
+"""The plugin of the counting classifier, and of wrong classifiers whose error is in loading."""
 
 from __future__ import annotations
 

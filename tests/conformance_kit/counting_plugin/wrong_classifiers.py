@@ -1,4 +1,4 @@
-"""Classifiers that each break one rule on purpose."""
+"""Classifiers each of which intentionally breaks one rule."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from smalltext_core.labels import is_multi_label
 from smalltext_core.probabilities import to_labels
 from smalltext_core.saving import read_manifest
 
-# What probabilities look like
+# The form of probabilities
 
 
 class GivesDoubles(CountingClassifier):
@@ -76,7 +76,7 @@ class BelievesInAbsentLabels(CountingClassifier):
 
 
 class TrainsBinaryReadsSoftmax(CountingClassifier):
-    """Two outputs p and 1 - p trained with binary cross-entropy; a softmax over their logits squares the odds."""
+    """Outputs p and 1 - p trained with binary cross-entropy; the softmax of their logits squares the odds."""
 
     def probabilities(self, texts):
         squared = super().probabilities(texts).astype(np.float64) ** 2
@@ -100,7 +100,7 @@ class IsNeverSure(CountingClassifier):
         return proba[:, ::-1].copy()
 
 
-# What predictions look like
+# The form of predictions
 
 
 class PredictsLongs(CountingClassifier):
@@ -130,7 +130,7 @@ class RoundsOnTheWay(CountingClassifier):
         return (labels, proba.round(2)) if return_proba else labels
 
 
-# Texts in the wild
+# Unusual texts
 
 
 class FlattensNothing(CountingClassifier):
@@ -238,7 +238,7 @@ class DrawsWhenLoading(CountingClassifier):
         return super().load(folder)
 
 
-# Bad input
+# Invalid input
 
 
 class ReducesNothing(CountingClassifier):
@@ -323,7 +323,7 @@ class LearnsBeforeItChecks(CountingClassifier):
         return super().fit(train_set, weights)
 
 
-# Training again
+# Repeated training
 
 
 class ReturnsNothing(CountingClassifier):
@@ -552,7 +552,7 @@ class DividesByBatchSize(CountingClassifier):
 
 
 class Network:
-    """A network as the kit sees one: it can be switched, and has a dropout that is seen in training mode."""
+    """A network for the kit: its mode can be switched, and dropout has a visible effect in training mode."""
 
     def __init__(self, learned):
         self.learned = learned
@@ -610,7 +610,7 @@ class StaysInEvaluationMode(HasANetwork):
         return super().probabilities(texts)
 
 
-# What belongs to the caller
+# Arguments of the caller
 
 
 class TakesWeightsAsTheyAre(CountingClassifier):

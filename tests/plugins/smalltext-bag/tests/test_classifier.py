@@ -1,4 +1,4 @@
-"""What a torch backend gets for free, seen on this one."""
+"""Features that every torch backend inherits, tested with this one."""
 
 import pytest
 from smalltext_core import TextDataset

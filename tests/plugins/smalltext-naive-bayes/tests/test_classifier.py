@@ -1,4 +1,4 @@
-"""What is particular to this classifier: it knows how sure it can be."""
+"""The special feature of this classifier: calibrated confidence."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from smalltext_core.errors import InvalidInputError
 
 
 def of_two_kinds(count: int, share: float) -> TextDataset:
-    """Return long texts of two classes, of which a share is labelled as it should be."""
+    """Return long texts of two classes, a share of which have the correct label."""
     random = np.random.default_rng(0)
     y = random.integers(2, size=count)
     words = [

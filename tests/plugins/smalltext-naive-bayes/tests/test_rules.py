@@ -1,4 +1,4 @@
-"""The rules that every smalltext classifier keeps: one test each, with what to do if one fails."""
+"""The rules for smalltext classifiers: one test per check; failures explain what to do."""
 
 from collections.abc import Callable
 

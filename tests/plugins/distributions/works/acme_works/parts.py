@@ -10,7 +10,7 @@ from smalltext_core.saving import model_folder, read_manifest
 
 
 class Classifier:
-    """Gives every text the most frequent class of the training set."""
+    """Predicts the most frequent class of the training set."""
 
     def __init__(self, num_classes, multi_label=False, bonus=0):
         self.num_classes, self.multi_label, self.bonus = num_classes, multi_label, bonus
@@ -42,7 +42,7 @@ class Classifier:
 
 
 class Factory:
-    """Makes majority classifiers."""
+    """Creates majority classifiers."""
 
     def __init__(self, **parameters):
         self.parameters = parameters
@@ -52,5 +52,5 @@ class Factory:
 
 
 def build(num_classes, multi_label=False, *, bonus=0):
-    """Make a factory; the bonus changes nothing."""
+    """Create a factory; the bonus has no effect."""
     return Factory(num_classes=num_classes, multi_label=multi_label, bonus=bonus)

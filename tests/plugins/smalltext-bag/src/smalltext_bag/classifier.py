@@ -1,4 +1,4 @@
-"""The classifier: what a text becomes, and what network it goes through. The rest is smalltext-torch's."""
+"""The classifier: the encoding of texts, and the network. The rest is implemented by smalltext-torch."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ UNKNOWN = 1  # 0 is the padding
 
 
 class BagOfEmbeddings(TorchClassifier[Vocabulary]):
-    """The mean of word vectors that are learned along.
+    """The mean of learned word vectors, and a linear layer.
 
     Parameters
     ----------
@@ -27,21 +27,21 @@ class BagOfEmbeddings(TorchClassifier[Vocabulary]):
     dimensions : int, default=16
         The length of a word vector.
     dropout : float, default=0.2
-        The share of features that is left out in training.
+        The dropout probability in training.
     num_epochs : int, default=30
-        How often training goes over the texts, at most; it stops when validation no longer improves.
+        The maximum number of epochs; training stops early if the validation loss stops improving.
     lr : float, default=0.05
         The learning rate of the optimizer, Adam.
     mini_batch_size : int, default=8
-        How many texts a step of training sees.
+        The training batch size.
     class_weight : "balanced" or mapping of str (or int) to float, optional
-        How much each class counts in training; "balanced" makes up for unequal counts.
+        The weight of each class in the loss; "balanced" weights classes inversely to their frequency.
     device : str, optional
-        Where to compute, such as cpu or cuda; by default the best there is.
+        The device to compute on, such as "cpu" or "cuda"; by default the best one available.
     seed : int, optional
-        Makes training reproducible; the same seed, data and machine give the same bits.
+        The random seed. The same seed, data and machine give bitwise identical results.
     **training
-        What else a `smalltext_torch.TorchClassifier` takes.
+        Further parameters of `smalltext_torch.TorchClassifier`.
     """
 
     name = "bag"

@@ -10,12 +10,12 @@ class Bag(nn.Module):
     Parameters
     ----------
     words : int
-        How many there are, padding and the unknown word included.
+        The number of words, including padding and the unknown word.
     num_classes : int
     dimensions : int
         The length of a word vector.
     dropout : float
-        The share of features that is left out in training.
+        The dropout probability in training.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Bag(nn.Module):
         self.linear = nn.Linear(dimensions, num_classes)
 
     def forward(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Return logits, shape (texts, num_classes), of words by number, shape (texts, longest)."""
+        """Return the logits, shape (texts, num_classes), of word numbers, shape (texts, longest)."""
         mean = self.embedding(tokens).sum(dim=1) / lengths.clamp(min=1)[:, None]
         logits: torch.Tensor = self.linear(self.dropout(mean))
         return logits

@@ -1,4 +1,4 @@
-"""What smalltext finds. It imports smalltext_core alone, so that listing classifiers stays quick."""
+"""The plugin that smalltext finds. It imports only smalltext_core, so that listing classifiers is fast."""
 
 from smalltext_core import ClassifierSpec, hookimpl
 

@@ -1,4 +1,4 @@
-"""The classifier: naive Bayes as smalltext wants it, written on the protocol itself."""
+"""The classifier: naive Bayes that implements the protocol of smalltext directly."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ DISTRIBUTION = "smalltext-naive-bayes"
 
 
 class NaiveBayesClassifier(ProbabilisticClassifier):
-    """Multinomial naive Bayes, with a temperature that makes its probabilities honest.
+    """Multinomial naive Bayes, calibrated by a temperature.
 
-    A multi-label problem is one choice between yes and no for each class.
+    A multi-label problem is a binary problem for each class.
 
     Parameters
     ----------
     num_classes : int
     multi_label : bool, default=False
     smoothing : float, default=0.5
-        How often every word is taken to have occurred in every class beside what was seen.
+        The additive (Lidstone) smoothing parameter: the count that is added to each word in each class.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class NaiveBayesClassifier(ProbabilisticClassifier):
         self.fitted_: tuple[Vocabulary, list[Model], LabelNames | None] | None = None
 
     def fit(self, train_set: Dataset[Any], weights: ArrayLike | None = None) -> Self:
-        """Train on labelled texts; weights say how much each of them counts."""
+        """Train on labelled texts, optionally with weights."""
         chosen, checked = validation.training_data(
             train_set,
             weights,
@@ -89,7 +89,7 @@ class NaiveBayesClassifier(ProbabilisticClassifier):
         ]
 
     def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
-        """Return how probable each class is for each text: float32, shape (n, num_classes)."""
+        """Return the probability of each class for each text: float32, shape (n, num_classes)."""
         validation.prediction_data(
             data_set, fitted=self.fitted_ is not None, classifier=self
         )
@@ -106,7 +106,7 @@ class NaiveBayesClassifier(ProbabilisticClassifier):
         ).astype(np.float32)
 
     def save(self, folder: str | Path) -> None:
-        """Write the fitted classifier to a folder, whole or not at all."""
+        """Write the fitted classifier to a folder atomically."""
         if self.fitted_ is None:
             raise NotFittedError(self)
         vocabulary, models, label_names = self.fitted_
@@ -133,7 +133,7 @@ class NaiveBayesClassifier(ProbabilisticClassifier):
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Bring back a classifier from a folder that `save` wrote; no code in the folder is run."""
+        """Load a classifier from a folder that `save` wrote; no code in the folder is run."""
         folder, manifest = Path(folder), read_manifest(folder)
         if manifest.classifier != NAME:
             raise ModelFolderError(

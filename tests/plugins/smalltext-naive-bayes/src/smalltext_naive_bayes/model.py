@@ -1,8 +1,8 @@
-"""Naive Bayes over one choice: which of several groups a text belongs to.
+"""Naive Bayes for a single problem: the group that a text belongs to.
 
-The words of a text are not independent of one another, so plain naive Bayes is far too sure of itself. Here the
-evidence of the words is divided by the square root of their number, and by a temperature under which the
-training texts, each judged by all the others, are explained best.
+The words of a text are not independent of one another, so plain naive Bayes is overconfident. Here the log odds
+of the words are divided by the square root of their number, and by the temperature that minimizes the
+leave-one-out loss of the training texts.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Model:
-    """What is learned.
+    """The learned parameters.
 
     Parameters
     ----------
     log_prior : ndarray of float64, shape (groups,)
         Minus infinity for a group without texts.
     log_words : ndarray of float64, shape (words, groups)
-        How probable each word is in a text of each group.
+        The log-probability of each word in texts of each group.
     temperature : float
-        Above 1, the evidence of words counts for less.
+        The divisor of the log odds.
     """
 
     log_prior: Floats
@@ -37,7 +37,7 @@ class Model:
     temperature: float
 
     def probabilities(self, counts: csr_matrix) -> Floats:
-        """Return how probable each group is for each text, shape (texts, groups)."""
+        """Return the probability of each group for each text, shape (texts, groups)."""
         scores = (
             self.log_prior
             + _per_length(counts @ self.log_words, counts) / self.temperature
@@ -53,17 +53,17 @@ def train(
     weights: Floats,
     smoothing: float,
 ) -> Model:
-    """Learn from the words of texts and the group of each.
+    """Fit the parameters to the word counts and groups of texts.
 
     Parameters
     ----------
     counts : csr_matrix, shape (texts, words)
     group : ndarray of int, shape (texts,)
     groups : int
-        How many there are; some may have no text.
+        The number of groups, including those without texts.
     weights : ndarray of float, shape (texts,)
     smoothing : float
-        How often every word is taken to have occurred in every group beside what was seen.
+        The count that is added to each word in each group.
     """
     weight_of = np.bincount(group, weights, minlength=groups)
     membership = csr_matrix(
@@ -92,7 +92,7 @@ def _judged_by_the_others(
     totals: Floats,
     smoothing: float,
 ) -> Floats:
-    """Return the evidence for each text's own group as it would be without that text, shape (texts,)."""
+    """Return the leave-one-out log odds of the own group of each text, shape (texts,)."""
     row = np.repeat(np.arange(len(group)), np.diff(counts.indptr))
     others = occurrences[counts.indices, group[row]] - weights[row] * counts.data
     total = (totals[group] - weights * _lengths(counts))[row]
@@ -103,7 +103,7 @@ def _judged_by_the_others(
 def _best_temperature(
     log_prior: Floats, evidence: Floats, group: NDArray[np.intp], weights: Floats
 ) -> float:
-    """Return the temperature with the least loss, from 0.1 to 1000."""
+    """Return the temperature with the lowest loss, from 0.1 to 1000."""
 
     def loss(log_temperature: float) -> float:
         log_proba = log_softmax(log_prior + evidence / np.exp(log_temperature), axis=1)
@@ -116,10 +116,10 @@ def _best_temperature(
 
 
 def _per_length(evidence: Floats, counts: csr_matrix) -> Floats:
-    """Divide the evidence of each text by the square root of the number of its words."""
+    """Divide the log odds of each text by the square root of its number of words."""
     return evidence / np.sqrt(np.maximum(_lengths(counts), 1))[:, None]
 
 
 def _lengths(counts: csr_matrix) -> Floats:
-    """Return how many known words each text has."""
+    """Return the number of known words of each text."""
     return np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()

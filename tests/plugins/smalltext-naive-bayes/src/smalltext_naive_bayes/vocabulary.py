@@ -1,4 +1,4 @@
-"""The words of the training texts, and how often they occur in others."""
+"""The words of the training texts, and their counts in other texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WORD = re.compile(r"\w+")
 
 
 class Vocabulary:
-    """Words by number.
+    """Words with their numbers.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Vocabulary:
-        """Return the words of texts, sorted, so that the same texts give the same numbers."""
+        """Return the sorted words of texts, so that the same texts give the same numbers."""
         return cls(sorted({word for text in texts for word in split(text)}))
 
     @property
@@ -34,7 +34,7 @@ class Vocabulary:
         return list(self.number_of)
 
     def count(self, texts: Sequence[str]) -> csr_matrix:
-        """Return how often each word occurs in each text, shape (len(texts), number of words)."""
+        """Return the count of each word in each text, shape (len(texts), number of words)."""
         numbers = [
             [self.number_of[word] for word in split(text) if word in self.number_of]
             for text in texts
