@@ -87,7 +87,7 @@ def _bare(function):
     [WEIGHTS, WEIGHTS.tolist(), tuple(WEIGHTS), pd.Series(WEIGHTS), pl.Series(WEIGHTS), "tensor", 1.0, "none"],
     ids=lambda weights: type(weights).__name__,
 )
-def test_weights_in_the_place_of_the_validation_set_are_refused_before_any_work(name, weights, monkeypatch):
+def test_weights_passed_as_validation_set_are_refused_before_any_work(name, weights, monkeypatch):
     if isinstance(weights, str) and weights == "tensor":
         torch = pytest.importorskip("torch")
         weights = torch.ones(len(backends.TRAIN_SET))
@@ -99,12 +99,12 @@ def test_weights_in_the_place_of_the_validation_set_are_refused_before_any_work(
 
 
 @pytest.mark.skipif("setfit" not in NETWORKS, reason="needs smalltext-setfit")
-def test_weights_in_the_place_of_keywords_of_setfit_are_refused():
+def test_weights_passed_as_keywords_of_setfit_are_refused():
     with pytest.raises(InvalidInputError, match="setfit_train_kwargs.*pass weights=..."):
         backends.factory("setfit").new().fit(backends.TRAIN_SET, None, WEIGHTS)
 
 
-def test_a_validation_set_in_the_place_of_weights_is_refused():
+def test_a_validation_set_passed_as_weights_is_refused():
     with pytest.raises(InvalidInputError, match="validation_set=..."):
         backends.factory("sklearn").new().fit(backends.TRAIN_SET, backends.TRAIN_SET)
 

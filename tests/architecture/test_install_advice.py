@@ -16,7 +16,7 @@ LIKE_A_THIRD_PARTY = {"smalltext-cache", "smalltext-scale", "smalltext-tokenizer
 SOURCES = [path for name in packages.NAMES for path in packages.sources(name).rglob("*.py")]
 
 
-def test_every_package_is_known_with_what_it_needs():
+def test_every_package_and_its_dependencies_are_known():
     assert sorted(NEEDED_TOO.keys() | LIKE_A_THIRD_PARTY) == packages.NAMES
     assert not NEEDED_TOO.keys() & LIKE_A_THIRD_PARTY
     for name, needed in NEEDED_TOO.items():

@@ -58,7 +58,7 @@ def test_a_warm_start_continues_from_the_previous_fit_and_every_new_classifier_s
 
 
 @each_network
-def test_a_warm_start_leaves_copies_of_the_former_model_alone(name):
+def test_a_warm_start_does_not_change_copies_of_the_previous_model(name):
     classifier = factory(name, warm_start=True).new().fit(backends.TRAIN_SET)
     network = classifier.model
     before = {key: value.clone() for key, value in network.state_dict().items()}
@@ -82,7 +82,7 @@ def test_an_estimator_over_raw_texts_starts_warm_while_nothing_else_changes(name
 
 
 @each_network
-def test_a_warm_start_that_fails_leaves_the_former_model(name):
+def test_a_failed_warm_start_keeps_the_previous_model(name):
     classifier = factory(name, warm_start=True).new().fit(backends.TRAIN_SET)
     before = classifier.predict_proba(backends.TRAIN_SET)
     with pytest.raises(InvalidInputError):

@@ -24,13 +24,13 @@ def test_license_is_the_one_at_the_top(name):
     assert (packages.folder(name) / "LICENSE").read_bytes() == (packages.TOP / "LICENSE").read_bytes()
 
 
-def test_readme_begins_with_the_name_and_says_more(name):
+def test_readme_starts_with_the_name_and_a_description(name):
     heading, *rest = (packages.folder(name) / "README.md").read_text(encoding="utf-8").splitlines()
     assert heading == f"# {name}"
     assert len(" ".join(rest).split()) > 20
 
 
-def test_changelog_tells_of_the_version(name):
+def test_changelog_has_an_entry_for_the_version(name):
     changelog = (packages.folder(name) / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
     assert changelog[0] == f"# Changelog of {name}"
     assert f"## {packages.version(name)}" in changelog
@@ -45,7 +45,7 @@ def test_version_is_valid(name):
     assert str(Version(packages.version(name))) == packages.version(name)
 
 
-def test_metadata_says_what_an_index_shows(name):
+def test_metadata_is_complete_for_an_index(name):
     project = packages.project(name)
     assert project["name"] == name
     assert project["license"] == "MIT"

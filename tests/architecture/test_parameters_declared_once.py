@@ -117,7 +117,7 @@ def test_no_factory_and_no_builder_declares_a_parameter_again(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_created_by_name_it_takes_what_the_class_declares(name):
+def test_created_by_name_it_has_the_parameters_of_the_class(name):
     declared, taken = parameters_of_class(name), parameters_by_name(name)
     by_name = getattr(classifier_spec(name).resolve("builder"), "by_name", {})
     assert by_name.keys() <= declared.keys()
@@ -136,7 +136,7 @@ def test_info_shows_the_parameters_of_the_class_and_those_that_create_the_model(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_reference_shows_the_class_and_whatever_else_declares_its_parameters(name):
+def test_the_reference_shows_the_class_and_all_declarations_of_its_parameters(name):
     page = (REFERENCE / f"{name}.md").read_text(encoding="utf-8")
     spec = classifier_spec(name)
     builder = spec.resolve("builder")

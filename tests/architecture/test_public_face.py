@@ -11,12 +11,12 @@ from architecture import public_face
 FROZEN = json.loads(public_face.FROZEN.read_text(encoding="utf-8"))
 
 
-def test_every_module_that_users_import_from_is_frozen():
+def test_every_public_module_is_recorded():
     assert sorted(FROZEN) == sorted(public_face.MODULES)
 
 
 @pytest.mark.parametrize("module", public_face.MODULES)
-def test_the_public_face_is_the_frozen_one(module):
+def test_the_public_api_is_the_recorded_one(module):
     if not public_face.is_installed(module):
         pytest.skip("the package is not installed")
     now, frozen = public_face.of_module(module), FROZEN[module]
@@ -25,7 +25,7 @@ def test_the_public_face_is_the_frozen_one(module):
     assert not changed, "if this is meant: hatch run test:freeze, and say it in the package's changelog"
 
 
-def test_a_changed_signature_a_lost_name_and_a_module_in_its_place_are_seen():
+def test_a_changed_signature_a_lost_name_and_a_module_instead_of_it_are_detected():
     def one(argument):
         return argument
 

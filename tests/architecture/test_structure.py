@@ -155,7 +155,7 @@ def test_no_modules_import_one_another(name):
     assert [circle for circle in circles(graph(name)) if not circle <= known] == []
 
 
-def test_circles_are_found():
+def test_import_cycles_are_detected():
     edges = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}
     assert list(circles(edges)) == [{"b", "c"}]
 

@@ -38,14 +38,14 @@ def test_a_text_is_encoded_once_by_all_classifiers(encoder, expected):
     assert encoder.texts == TEXTS
 
 
-def test_an_encoder_with_another_fingerprint_is_not_believed(encoder):
+def test_embeddings_of_another_fingerprint_are_not_used(encoder):
     other = HashedTexts("another")
     EmbeddingCache().vectors(TEXTS, encoder)
     EmbeddingCache().vectors(TEXTS, other)
     assert other.texts == TEXTS
 
 
-def test_the_memory_keeps_what_was_used_last():
+def test_the_memory_cache_keeps_recently_used_texts():
     memory = MemoryCache(30 * (4 * 8 + 300))
     vectors = np.arange(400, dtype=np.float32).reshape(50, 8)
     out = np.empty((1, 8), dtype=np.float32)
@@ -58,7 +58,7 @@ def test_the_memory_keeps_what_was_used_last():
     assert len(memory.find("one", TEXTS[1:2], out)) == 1
 
 
-def test_the_memory_forgets_other_encoders_first():
+def test_the_memory_cache_evicts_other_encoders_first():
     memory = MemoryCache(60 * (4 * 8 + 300))
     for encoder in ("one", "two"):
         memory.add(encoder, TEXTS, np.zeros((50, 8), dtype=np.float32))
@@ -67,7 +67,7 @@ def test_the_memory_forgets_other_encoders_first():
     assert len(memory.find("two", TEXTS, out)) == 0
 
 
-def test_a_limit_of_zero_keeps_nothing(encoder, expected):
+def test_a_limit_of_zero_disables_the_cache(encoder, expected):
     cache = EmbeddingCache(0)
     for _ in range(2):
         np.testing.assert_array_equal(cache.vectors(TEXTS, encoder), expected)
@@ -114,7 +114,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_file_is_not_believed(encoder, expected, tmp_path, damage):
+def test_a_damaged_cache_file_is_ignored(encoder, expected, tmp_path, damage):
     EmbeddingCache(folder=tmp_path).vectors(TEXTS, encoder)
     (file,) = tmp_path.rglob("*.embeddings")
     file.write_bytes(damage(file.read_bytes()))
@@ -125,7 +125,7 @@ def test_a_damaged_file_is_not_believed(encoder, expected, tmp_path, damage):
     assert encoder.texts == TEXTS * 2
 
 
-def test_a_file_of_another_encoder_is_not_believed(encoder, expected, tmp_path):
+def test_a_cache_file_of_another_encoder_is_ignored(encoder, expected, tmp_path):
     own, foreign = (FolderCache(tmp_path, one.fingerprint, 8) for one in (encoder, HashedTexts("foreign")))
     foreign.add([key_of(text) for text in TEXTS], np.zeros((50, 8), dtype=np.float32))
     own.folder.mkdir()
@@ -157,7 +157,7 @@ def test_one_cache_serves_several_encoders(encoder, expected, tmp_path):
     assert encoder.texts == other.texts == TEXTS
 
 
-def test_info_counts_what_was_found_and_what_was_computed(encoder, tmp_path):
+def test_info_counts_hits_and_misses(encoder, tmp_path):
     cache = EmbeddingCache(2**20, tmp_path)
     cache.vectors(TEXTS[:10], encoder)
     cache.vectors(TEXTS[:20] * 2, encoder)
@@ -166,7 +166,7 @@ def test_info_counts_what_was_found_and_what_was_computed(encoder, tmp_path):
     assert 20 * 8 * 4 < info.size <= info.limit == 2**20
 
 
-def test_a_folder_that_takes_no_files_is_a_warning(encoder, expected, tmp_path):
+def test_a_read_only_folder_causes_a_warning(encoder, expected, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.warns(UserWarning, match="could not be written"):
         found = EmbeddingCache(folder=tmp_path / "file").vectors(TEXTS, encoder)

@@ -100,7 +100,7 @@ def test_a_message_that_does_not_name_the_argument_is_quoted():
 
 
 @pytest.mark.usefixtures("counting_plugin")
-def test_an_expected_failure_is_none():
+def test_an_expected_failure_is_not_a_failure():
     reason = "64 bits are what the caller wants"
     results = check_classifier(
         factory("PredictsLongs"),

@@ -133,7 +133,7 @@ def test_one_error_lists_the_failures(install):
     assert "what to do: add the ability" in " ".join(str(caught.value).split())
 
 
-def test_an_unknown_name_is_no_failed_check():
+def test_an_unknown_name_is_not_a_failed_check():
     with pytest.raises(UnknownClassifierError):
         check_plugin("nobody")
 

@@ -76,7 +76,7 @@ def test_thresholds_of_another_number_of_classes_are_reported(monkeypatch):
 
 
 @pytest.mark.usefixtures("counting_plugin")
-def test_without_a_seed_what_compares_bits_of_two_trainings_is_skipped():
+def test_without_a_seed_checks_of_repeatability_are_skipped():
     results = check_classifier(factory(3, seed=None))
     assert skipped(results) - MULTI_ONLY == {
         "check_weights_of_one_equal_no_weights",

@@ -35,23 +35,23 @@ def factories(settings, multi_label):
 
 @parametrize_checks(*factories(SINGLE_LABEL, multi_label=False), ids=list(SINGLE_LABEL))
 @pytest.mark.usefixtures("forked_checks")
-def test_single_label_keeps_the_rules(check):
+def test_single_label_passes_the_conformance_kit(check):
     check()
 
 
 @parametrize_checks(*factories(MULTI_LABEL, multi_label=True), ids=list(MULTI_LABEL))
 @pytest.mark.usefixtures("forked_checks")
-def test_multi_label_keeps_the_rules(check):
+def test_multi_label_passes_the_conformance_kit(check):
     check()
 
 
 @pytest.mark.nightly
 @parametrize_checks(*factories(MORE_SINGLE_LABEL, multi_label=False), ids=list(MORE_SINGLE_LABEL))
-def test_other_estimators_keep_the_rules(check):
+def test_other_estimators_pass_the_conformance_kit(check):
     check()
 
 
 @pytest.mark.nightly
 @parametrize_checks(*factories(MORE_MULTI_LABEL, multi_label=True), ids=list(MORE_MULTI_LABEL))
-def test_other_multi_label_estimators_keep_the_rules(check):
+def test_other_multi_label_estimators_pass_the_conformance_kit(check):
     check()

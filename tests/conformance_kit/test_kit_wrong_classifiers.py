@@ -152,11 +152,11 @@ def wrong_factory(name, multi_label):
     return counting.CountingFactory(wrong, 3, multi_label)
 
 
-def test_every_check_has_a_wrong_classifier():
+def test_every_check_has_a_classifier_that_fails_it():
     assert [check.name for check in checks() if not WRONG.get(check.name)] == []
 
 
-def test_every_wrong_classifier_is_for_a_check():
+def test_every_wrong_classifier_is_used_by_a_check():
     assert set(WRONG) <= {check.name for check in checks()}
 
 
@@ -169,7 +169,7 @@ def test_every_wrong_classifier_is_for_a_check():
     ],
 )
 @pytest.mark.usefixtures("counting_plugin")
-def test_check_catches(check, wrong, multi_label, tmp_path, monkeypatch):
+def test_check_detects(check, wrong, multi_label, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTHONHASHSEED", raising=False)
     (result,) = run_checks(wrong_factory(wrong, multi_label), only=[check])
@@ -178,7 +178,7 @@ def test_check_catches(check, wrong, multi_label, tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("counting_plugin")
-def test_growth_does_not_hide_in_memory_that_is_free_already(tmp_path, monkeypatch):
+def test_freed_memory_does_not_hide_growth(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     large = np.ones(3_900_000)
     del large  # afterwards the C library keeps freed blocks of up to this size

@@ -24,7 +24,7 @@ NOT_INSTALLED = dict.fromkeys(
 
 
 @pytest.mark.parametrize(("multi_label", "sharpness"), [(False, 1.0), (True, 0.5)])
-def test_two_methods_keep_the_rules(multi_label, sharpness):
+def test_two_methods_pass_the_conformance_kit(multi_label, sharpness):
     factory = st.ConstructorFactory(Majority, 3, multi_label=multi_label, sharpness=sharpness)
     results = check_classifier(factory, expected_failures=NOT_INSTALLED)
     assert {result.status for result in results} <= {"passed", "skipped", "expected failure"}
@@ -58,7 +58,7 @@ def test_many_texts_are_scored_in_parts():
     assert max(sizes) <= 1000
 
 
-def test_a_learn_that_fails_leaves_the_former_model():
+def test_a_failing_learn_keeps_the_previous_model():
     classifier = Majority(2).fit(TEXTS)
     before = classifier.predict_proba(TEXTS)
     classifier.learn = lambda *_: 1 / 0
@@ -67,7 +67,7 @@ def test_a_learn_that_fails_leaves_the_former_model():
     assert (classifier.predict_proba(TEXTS) == before).all()
 
 
-def test_it_is_saved_with_its_parameters_and_names_and_comes_back(tmp_path):
+def test_it_is_saved_and_loaded_with_its_parameters_and_names(tmp_path):
     classifier = Majority(2, sharpness=0.5).fit(TEXTS)
     classifier.save(tmp_path / "model")
     again = Majority.load(tmp_path / "model")
@@ -112,7 +112,7 @@ def test_a_dataset_of_another_kind_is_refused_by_name():
         ({"../shares": np.ones(2)}, r"calls an array '\.\./shares'"),
     ],
 )
-def test_what_could_not_be_saved_is_refused_when_it_is_learned(learned, said):
+def test_models_that_cannot_be_saved_are_refused_in_training(learned, said):
     classifier = Majority(2)
     classifier.learn = lambda *_: learned
     with pytest.raises(PluginError, match=said):
@@ -162,7 +162,7 @@ def test_saving_a_class_without_a_name_raises(tmp_path):
         Nameless(2).fit(TEXTS).save(tmp_path / "model")
 
 
-def test_a_class_without_the_two_methods_cannot_be_made():
+def test_a_class_without_the_two_methods_cannot_be_instantiated():
     class Nothing(st.ArrayClassifier):
         pass
 

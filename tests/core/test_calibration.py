@@ -62,7 +62,7 @@ def test_few_texts_move_the_temperature_little_and_many_move_it_far():
     assert moved[0] < moved[1] < moved[2]
 
 
-def test_the_prior_is_what_remains_without_texts():
+def test_without_texts_the_temperature_is_the_prior():
     fitted = fit_temperature(np.empty((0, 3)), np.empty(0, dtype=int), prior_mean=np.log(2))
     assert fitted.temperature == pytest.approx(2.0)
     assert (fitted.n_texts, fitted.log_loss) == (0, None)
@@ -182,7 +182,7 @@ def test_a_damaged_calibration_is_refused(name, wrong):
         Calibration.from_json({**saved, name: wrong}, 3, multi_label=False)
 
 
-def test_a_calibration_lacks_nothing():
+def test_an_incomplete_calibration_is_refused():
     saved = prior_temperature(2.0).to_json()
     for name in saved:
         with pytest.raises(ModelFolderError):

@@ -50,7 +50,7 @@ def test_where_classes_have_no_names_only_numbers_are_taken():
     ],
     ids=lambda wrong: repr(wrong)[:30],
 )
-def test_what_is_no_class_weight_is_refused_by_the_constructor(wrong):
+def test_invalid_class_weights_are_refused_by_the_constructor(wrong):
     with pytest.raises(InvalidInputError, match=r"^class_weight: got ") as caught:
         check_class_weight(wrong, 2)
     assert len(str(caught.value)) < 500
@@ -61,7 +61,7 @@ def test_one_class_named_in_two_ways_is_refused():
         by_number({"1": 1.0, " 1": 2.0}, 2, NAMES)
 
 
-def test_a_classifier_by_name_is_given_weights_by_name():
+def test_a_classifier_created_by_name_gets_weights_by_name():
     data = TextDataset.from_labels(["good film", "bad film", "dull film", "fine film"], [1, 2, 2, 1])
     plain = create_classifier("sklearn", 2).fit(data).predict_proba(data)
     heavy = create_classifier("sklearn", 2, class_weight={"1": 50.0}).fit(data).predict_proba(data)

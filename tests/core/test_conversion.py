@@ -41,7 +41,7 @@ def test_nothing_else_is_a_number(value):
     "check",
     [lambda span: check_num_classes(span, multi_label=False), check_seed, lambda span: check_thresholds(span, 2)],
 )
-def test_no_setting_is_a_span_of_time(check, span):
+def test_timedeltas_are_refused_as_settings(check, span):
     with pytest.raises(InvalidInputError):
         check(span)
 
@@ -61,13 +61,13 @@ def test_no_setting_is_a_span_of_time(check, span):
     ],
     ids=["list", "array", "target_labels", "from_labels", "num_classes", "class", "class_weight", "weight"],
 )
-def test_no_label_or_weight_is_a_span_of_time(given, span):
+def test_timedeltas_are_refused_as_labels_and_weights(given, span):
     with pytest.raises(InvalidInputError):
         given(span)
 
 
 @pytest.mark.parametrize("span", SPANS, ids=repr)
-def test_no_row_is_a_span_of_time(span):
+def test_timedeltas_are_refused_as_rows(span):
     for rows in (np.array([span]), [span]):
         with pytest.raises((InvalidInputError, IndexError)):
             TextDataset(["a", "b", "c"])[rows]

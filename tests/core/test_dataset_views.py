@@ -102,7 +102,7 @@ def test_a_row_that_does_not_exist_raises_index_error(index):
     ],
     ids=repr,
 )
-def test_what_selects_no_rows_is_refused_by_name(index):
+def test_invalid_indices_are_refused_by_name(index):
     with pytest.raises(InvalidInputError, match=r"^indices: ") as caught:
         single()[index]
     assert caught.value.argument == "indices"
@@ -113,7 +113,7 @@ row_lists = st.lists(st.integers(0, 9), max_size=12)
 
 
 @given(first=slices, second=slices | row_lists, third=slices | row_lists, several=st.booleans())
-def test_nested_views_show_what_nested_lists_show(first, second, third, several):
+def test_nested_views_equal_nested_lists(first, second, third, several):
     dataset = multi() if several else single()
     view, expected = dataset, list(range(10))
     for index in (first, second, third):
@@ -186,13 +186,13 @@ def test_a_view_cannot_be_changed(make, index):
 
 
 @pytest.mark.parametrize("make", [single, multi])
-def test_looking_through_a_view_does_not_lock_the_dataset(make):
+def test_reading_a_view_does_not_lock_the_dataset(make):
     dataset = make()
     assert dataset[:].y is not None
     dataset.y = dataset.y.copy()
 
 
-def test_neither_a_view_nor_a_clone_gives_away_the_target_labels_of_the_dataset():
+def test_target_labels_cannot_be_changed_through_views_and_clones():
     dataset = TextDataset(["a", "b"], [0, 1], target_labels=[0, 1, 2])
     for twin in (dataset[:1], dataset.clone()):
         with pytest.raises(ValueError, match="read-only"):

@@ -45,19 +45,19 @@ def test_whole_numbers_of_any_width_are_labels(dtype):
     ],
     ids=str,
 )
-def test_what_are_no_labels_is_refused_by_name(y, found):
+def test_invalid_labels_are_refused_by_name(y, found):
     with pytest.raises(InvalidInputError, match=f"^y: got .*{found}"):
         TextDataset(["a", "b"], y)
 
 
 @pytest.mark.parametrize("x", ["one text", b"bytes", None, 3])
-def test_what_is_no_sequence_of_texts_is_refused(x):
+def test_invalid_sequences_of_texts_are_refused(x):
     with pytest.raises(InvalidInputError, match=r"^x: got .*a sequence of strings"):
         TextDataset(x)
 
 
 @pytest.mark.parametrize("guest", [None, float("nan"), 3, b"bytes", ["a"]], ids=repr)
-def test_a_guest_among_the_texts_is_refused_with_its_row(guest):
+def test_an_object_among_the_texts_is_refused_with_its_row(guest):
     with pytest.raises(InvalidInputError, match=r"^x: got .* at row 1; allowed: strings"):
         TextDataset(["a", guest])
 
@@ -86,7 +86,7 @@ def test_y_can_be_set_to_whole_numbers_that_are_kept_as_floats():
 
 
 @pytest.mark.parametrize("strange", [0.5, np.nan, -np.inf])
-def test_y_cannot_be_set_to_floats_that_are_no_class_numbers(strange):
+def test_y_cannot_be_set_to_floats_that_are_not_whole_numbers(strange):
     dataset = TextDataset(["a", "b"], [0, 1]).clone()
     with pytest.raises(InvalidInputError, match="whole numbers"):
         dataset.y = np.array([1.0, strange])
@@ -107,7 +107,7 @@ def test_a_clone_of_unlabelled_texts_can_become_multi_label():
     assert clone.target_labels.tolist() == [0, 1, 2]
 
 
-def test_target_labels_follow_the_labels_unless_they_are_given():
+def test_target_labels_follow_the_labels_unless_they_are_set():
     dataset = TextDataset(["a", "b", "c"], [0, 2, LABEL_UNLABELED])
     assert dataset.target_labels.tolist() == [0, 1, 2]
     dataset.y = [0, 4, LABEL_IGNORED]
@@ -115,7 +115,7 @@ def test_target_labels_follow_the_labels_unless_they_are_given():
     assert dataset[:1].clone().target_labels.tolist() == [0]
 
 
-def test_given_target_labels_stay_and_bind():
+def test_explicit_target_labels_are_kept_and_enforced():
     dataset = TextDataset(["a", "b"], [1, 3], target_labels=[3, 1, 5, 3])
     assert dataset[:1].clone().target_labels.tolist() == [1, 3, 5]
     with pytest.raises(
@@ -127,7 +127,7 @@ def test_given_target_labels_stay_and_bind():
 
 
 @pytest.mark.parametrize("targets", [[0.5], [-1, 0], ["a"], [[0]], 3], ids=repr)
-def test_what_are_no_target_labels_is_refused(targets):
+def test_invalid_target_labels_are_refused(targets):
     with pytest.raises(InvalidInputError, match=r"^target_labels: "):
         TextDataset(["a"], [0], target_labels=targets)
 
@@ -174,7 +174,7 @@ def test_multi_label_names_become_a_matrix():
     ],
     ids=str,
 )
-def test_what_are_no_names_is_refused_by_from_labels(labels, found):
+def test_invalid_names_are_refused_by_from_labels(labels, found):
     with pytest.raises(InvalidInputError, match=f"^labels: got {found}"):
         TextDataset.from_labels(["a", "b"], labels)
 
@@ -188,7 +188,7 @@ def test_from_labels_with_given_names_keeps_their_order_and_refuses_others():
         dataset.label_names.encode_multi_label(["spam"])
 
 
-def test_from_labels_of_a_subclass_makes_one_of_it():
+def test_from_labels_of_a_subclass_returns_the_subclass():
     class Tickets(TextDataset):
         pass
 
@@ -209,7 +209,7 @@ def test_an_empty_dataset_is_a_dataset(y):
     assert "n=0" in repr(dataset)
 
 
-def test_repr_tells_size_kind_classes_and_view():
+def test_repr_shows_size_kind_classes_and_view():
     assert repr(TextDataset(["a", "b"], [0, 1])) == "TextDataset(n=2, single-label, 2 classes)"
     assert (
         repr(TextDataset(["a"], csr_matrix([[1, 0, 1]]))[:0]) == "TextDataset(n=0, multi-label, 3 classes, view)"
@@ -220,6 +220,6 @@ def test_every_sparse_format_becomes_csr():
     assert type(TextDataset(["a"], coo_matrix([[1, 0]])).y) is csr_matrix
 
 
-def test_a_dataset_needs_to_say_how_rows_are_selected():
+def test_a_dataset_class_must_implement_row_selection():
     with pytest.raises(TypeError, match="abstract"):
         Dataset([])

@@ -50,20 +50,20 @@ def test_every_exception_of_the_module_is_among_the_examples():
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=by_type)
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
-def test_exceptions_survive_the_way_to_another_process(error, again):
+def test_exceptions_can_be_sent_to_another_process(error, again):
     twin = again(error)
     assert (type(twin), twin.args, str(twin)) == (type(error), error.args, str(error))
     assert vars(twin) == vars(error)
 
 
 @pytest.mark.parametrize(("kind", "built_ins"), BUILT_IN.items(), ids=by_type)
-def test_code_that_knows_nothing_of_smalltext_catches_the_built_in(kind, built_ins):
+def test_exceptions_can_be_caught_as_built_in_ones(kind, built_ins):
     for built_in in built_ins if isinstance(built_ins, tuple) else (built_ins,):
         assert issubclass(kind, built_in)
     assert issubclass(kind, errors.SmallTextError)
 
 
-def test_invalid_input_says_argument_value_what_is_allowed_and_what_to_do():
+def test_invalid_input_names_argument_value_allowed_values_and_advice():
     error = errors.InvalidInputError("seed", "-1", "None, or a whole number", "Leave it out.")
     assert str(error) == "seed: got -1; allowed: None, or a whole number. Leave it out."
     assert (error.argument, error.given, error.allowed, error.next_step) == error.args

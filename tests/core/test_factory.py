@@ -45,7 +45,7 @@ def build(num_classes, *, name, volume=2, **parameters):
     return LoudFactory((name, pop_keywords(Tokens, parameters)), num_classes, {"volume": volume, **parameters})
 
 
-def test_a_subclass_passes_on_what_its_constructor_takes():
+def test_a_subclass_passes_on_the_parameters_of_its_constructor():
     factory = LoudFactory("a-model", 2, {"volume": 3, "multi_label": True})
     made = factory.new()
     assert (made.model, made.num_classes, made.multi_label, made.volume) == ("a-model", 2, True, 3)
@@ -68,7 +68,7 @@ def test_whether_several_labels_apply_is_passed_on_unless_it_is_false(falsy):
 
 
 @pytest.mark.parametrize("given", [{"pitch": 1}, {"num_classes": 2}, {"model": "b"}, {1: 2}, [("volume", 1)], 7])
-def test_keywords_that_the_class_does_not_take_are_refused_with_those_that_it_does(given):
+def test_unknown_keywords_are_refused_with_a_list_of_the_known_ones(given):
     allowed = "a mapping from parameters of Loud to values: multi_label, volume, width"
     with pytest.raises(InvalidInputError, match=f"^options: .*{allowed}"):
         checked_keywords(Loud, given, "options")
@@ -90,7 +90,7 @@ def test_a_builder_has_the_parameters_of_its_sources_and_its_own_before_them():
     assert build.parameter_sources == {"multi_label": Loud, "width": Loud, "lowercase": Tokens}
 
 
-def test_a_builder_passes_on_what_it_is_given():
+def test_a_builder_passes_on_its_arguments():
     made = build(2, name="a", lowercase=False).new()
     assert made.model == ("a", {"lowercase": False})
     assert (made.volume, made.width) == (2, 16)

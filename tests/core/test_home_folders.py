@@ -50,7 +50,7 @@ def test_folders_are_staged_in_the_home_folder(home):
         st.load("~/nothing")
 
 
-def test_what_is_no_home_folder_is_kept(home):
+def test_only_home_folders_are_expanded(home):
     assert expanded("~") == str(home)
     assert expanded(Path("~/x")) == home / "x"
     for path in ("~nobody-is-called-so/x", "x~", "-", "", None, Path("a/~/b")):

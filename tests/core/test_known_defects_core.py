@@ -41,7 +41,7 @@ def test_12_and_13_an_absent_class_or_a_single_one_gives_finite_balanced_weights
     assert weights[1] == 1
 
 
-def test_14_nothing_predicted_has_one_dimension():
+def test_14_empty_predictions_have_one_dimension():
     assert to_labels(empty_probabilities(3), multi_label=False).shape == (0,)
 
 
@@ -142,7 +142,7 @@ def test_41_a_multi_label_set_without_any_label_is_a_dataset():
     assert dataset[0].clone().is_multi_label
 
 
-def test_46_none_is_no_text():
+def test_46_none_is_not_a_text():
     with pytest.raises(InvalidInputError, match="None at row 1"):
         TextDataset(["a", None])
 
@@ -155,7 +155,7 @@ def test_47b_single_label_texts_for_a_multi_label_classifier_are_refused():
     assert "single-label" in refused(TextDataset(["a"], [0]), multi_label=True).given
 
 
-def test_54_explicit_zeros_in_a_matrix_are_no_labels():
+def test_54_explicit_zeros_in_a_matrix_are_not_labels():
     matrix = csr_matrix((np.array([1, 0, 1]), np.array([0, 2, 1]), np.array([0, 2, 3])), shape=(2, 3))
     assert csr_to_list(matrix) == [[0], [1]]
     assert TextDataset(["a", "b"], matrix).y.nnz == 2

@@ -53,7 +53,7 @@ def test_a_label_of_any_kind_has_one_name(label, name):
 
 
 @given(st.text())
-def test_the_name_of_a_name_is_itself(text):
+def test_class_name_is_idempotent(text):
     try:
         name = class_name(text)
     except InvalidInputError:
@@ -83,7 +83,7 @@ NO_NAMES = [
 
 
 @pytest.mark.parametrize("label", NO_NAMES, ids=lambda label: type(label).__name__)
-def test_what_is_no_name_is_refused_where_it_comes_in_with_its_row(label):
+def test_invalid_names_are_refused_with_their_row(label):
     with pytest.raises(InvalidInputError, match=r"^labels: got "):
         class_name(label)
     for labels in (["ham", "spam", label], [["ham"], ["spam"], ["ham", label]]):
@@ -95,7 +95,7 @@ def test_what_is_no_name_is_refused_where_it_comes_in_with_its_row(label):
 
 
 @pytest.mark.parametrize("pair", [("good", "good "), (f"caf{DECOMPOSED}", "café"), (1, "1"), (1, 1.0)], ids=ascii)
-def test_given_names_that_are_one_by_the_rule_are_refused(pair):
+def test_explicit_names_that_are_equal_after_normalisation_are_refused(pair):
     with pytest.raises(InvalidInputError, match=r"^names: got .* and .*, the same name twice"):
         LabelNames(pair)
 
@@ -129,7 +129,7 @@ def test_labels_as_generator_array_and_series_give_the_same():
         ]
 
 
-def test_old_names_are_kept_in_saved_models_and_found_by_the_rule():
+def test_saved_models_keep_old_names_which_are_found_after_normalisation():
     names = LabelNames.saved(["good ", "bad", f"caf{DECOMPOSED}"])
     assert names.names == ("good ", "bad", f"caf{DECOMPOSED}")
     assert names.encode(["good ", "good", " bad", "café", f"caf{DECOMPOSED}"]).tolist() == [0, 0, 1, 2, 2]
@@ -156,7 +156,7 @@ def test_old_names_are_kept_in_saved_models_and_found_by_the_rule():
     ],
     ids=ascii,
 )
-def test_a_message_shows_what_cannot_be_seen(name, shown):
+def test_a_message_shows_invisible_characters(name, shown):
     assert shown_name(name) == shown
 
 
@@ -191,7 +191,7 @@ def test_names_that_look_alike_get_a_warning_with_counts_that_shows_what_differs
     assert caught[0].filename == __file__
 
 
-def test_names_that_differ_for_the_eye_get_no_warning():
+def test_names_that_look_different_get_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         TextDataset.from_labels(["x"] * 6, ["ham", "hams", "1", "10", "दिन", "दान"])

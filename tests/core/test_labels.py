@@ -29,7 +29,7 @@ def test_lists_of_class_numbers_survive_the_matrix(rows):
     assert marked_rows(matrix).tolist() == [not isinstance(row, list) for row in rows]
 
 
-def test_no_label_yet_is_not_the_same_as_no_class_applies():
+def test_unlabelled_differs_from_no_class_applies():
     matrix = list_to_csr([None, [], LABEL_UNLABELED, LABEL_IGNORED], 2)
     assert marked_rows(matrix).tolist() == [True, False, True, True]
     assert csr_to_list(matrix) == [None, [], None, LABEL_IGNORED]
@@ -44,7 +44,7 @@ def test_repeated_class_numbers_in_any_order_count_once():
 
 
 @pytest.mark.parametrize("row", [[3], [-1], [0, 3], 0, 1.5, [0.5], [1.0], "01", ["0"], [None], True], ids=repr)
-def test_what_are_no_class_numbers_is_refused(row):
+def test_invalid_class_numbers_are_refused(row):
     with pytest.raises(InvalidInputError, match=r"^labels: got "):
         list_to_csr([[0], row], 3)
 
@@ -91,7 +91,7 @@ def test_names_that_occur_are_collected_and_sorted_by_code_point():
     assert LabelNames.of(name for name in np.array(["b", "a"])).names == ("a", "b")
 
 
-def test_names_are_plain_strings_however_they_were_given():
+def test_names_are_stored_as_plain_strings():
     assert {type(name) for name in LabelNames(np.array(["a", "b"])).names} == {str}
 
 
@@ -100,7 +100,7 @@ def test_names_are_plain_strings_however_they_were_given():
     ["spam", ["a", None], ["a", "b", "a"], {"a", "b"}, {0: "a"}],
     ids=["text", "not a name", "a name twice", "set", "mapping"],
 )
-def test_what_are_no_names_is_refused(names):
+def test_invalid_names_are_refused(names):
     with pytest.raises(InvalidInputError, match=r"^names: got "):
         LabelNames(names)
 
@@ -127,7 +127,7 @@ def test_a_long_list_of_names_is_cut_short_in_the_message():
     ],
     ids=["unlabelled", "ignored", "too high", "unlabelled row", "column without a name"],
 )
-def test_what_has_no_name_is_not_decoded_to_another(y):
+def test_class_numbers_without_a_name_are_not_decoded(y):
     with pytest.raises(InvalidInputError, match=r"^y: got .*class numbers from 0 to 1"):
         LabelNames(("ham", "spam")).decode(y)
 

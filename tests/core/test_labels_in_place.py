@@ -125,7 +125,7 @@ def ways(dataset):
 )
 @pytest.mark.parametrize("way", list(ways(single())))
 @pytest.mark.filterwarnings("ignore:Changing the sparsity structure")
-def test_what_is_written_into_labels_changes_no_dataset(make, write, way):
+def test_writing_to_labels_does_not_change_a_dataset(make, write, way):
     dataset = make()
     expected = csr_matrix(dataset.y).toarray()
     given = ways(dataset)[way]
@@ -141,7 +141,7 @@ def test_what_is_written_into_labels_changes_no_dataset(make, write, way):
 
 
 @pytest.mark.parametrize("make", [single, multi])
-def test_labels_are_not_the_memory_of_the_caller(make):
+def test_labels_share_no_memory_with_the_caller(make):
     y = make().y.copy()
     dataset = TextDataset(TEXTS, y)
     clone = dataset.clone()
@@ -151,7 +151,7 @@ def test_labels_are_not_the_memory_of_the_caller(make):
         assert_array_equal(csr_matrix(each.y).toarray(), csr_matrix(make().y).toarray())
 
 
-def test_stored_zeros_and_doubled_entries_are_what_the_matrix_shows():
+def test_stored_zeros_and_duplicate_entries_have_the_values_of_the_matrix():
     y = coo_matrix(([1, 0, 1], ([0, 0, 1], [1, 2, 0])), shape=(3, 3)).tocsr()
     y[0, 1] = 0
     dataset = TextDataset(TEXTS, y)
@@ -185,7 +185,7 @@ def test_a_damaged_matrix_is_refused():
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_labels_that_are_no_class_numbers_are_refused_at_once(y, found):
+def test_labels_that_are_not_class_numbers_are_refused_immediately(y, found):
     with pytest.raises(InvalidInputError, match=f"^y: got {found}"):
         TextDataset(TEXTS, y)
     dataset = single()
@@ -239,7 +239,7 @@ def tables():
 
 
 @pytest.mark.parametrize("given", tables(), ids=lambda given: type(given).__name__)
-def test_what_is_no_sequence_of_texts_or_labels_is_refused_with_the_way_out(given):
+def test_invalid_sequences_of_texts_or_labels_are_refused_with_advice(given):
     for argument, make in {
         "x": lambda: TextDataset(given),
         "labels": lambda: TextDataset.from_labels(["a", "b"], given),
@@ -256,7 +256,7 @@ def test_what_is_no_sequence_of_texts_or_labels_is_refused_with_the_way_out(give
             TextDataset(given)
 
 
-def test_an_error_shows_a_part_of_what_was_given():
+def test_an_error_shows_a_part_of_the_value():
     for given in (["x" * 10**6, 3], [["y" * 10**6] * 10], [{"z" * 10**6: 1}], [b"b" * 10**6], [10**10000]):
         with pytest.raises(InvalidInputError) as caught:
             TextDataset(given)
@@ -299,7 +299,7 @@ def test_weights_may_be_a_generator_or_a_series_and_no_table():
         training_data(single(), pd.DataFrame({"w": [1, 2, 3]}), num_classes=3, multi_label=False)
 
 
-def test_the_shape_of_small_text_makes_a_matrix_too():
+def test_a_shape_as_in_small_text_also_gives_a_matrix():
     expected = [[1, 0, 1], [0, 1, 0]]
     assert list_to_csr([[0, 2], [1]], (2, 3)).toarray().tolist() == expected
     assert list_to_csr([[0, 2], [1]], shape=(2, 3)).toarray().tolist() == expected

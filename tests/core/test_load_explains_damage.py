@@ -51,7 +51,7 @@ def load(tmp_path, monkeypatch):
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_is_foreign_becomes_a_model_folder_error_with_its_cause(load, error):
+def test_foreign_exceptions_are_converted_to_model_folder_errors_with_their_cause(load, error):
     with pytest.raises(ModelFolderError, match=f"cannot be loaded, {type(error).__name__}") as caught:
         load(error)
     assert caught.value.__cause__ is error
@@ -71,12 +71,12 @@ def test_what_is_foreign_becomes_a_model_folder_error_with_its_cause(load, error
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_does_not_speak_of_the_folder_passes(load, error):
+def test_exceptions_that_do_not_concern_the_folder_are_not_converted(load, error):
     with pytest.raises(type(error)) as caught:
         load(error)
     assert caught.value is error
 
 
-def test_an_option_that_load_does_not_take_is_no_fault_of_the_folder(load):
+def test_an_unknown_option_of_load_is_not_reported_as_damage(load):
     with pytest.raises(TypeError, match="no_such_option"):
         load(ValueError(), no_such_option=1)

@@ -75,7 +75,7 @@ def test_a_valid_one_is_read():
     ],
     ids=str,
 )
-def test_a_field_that_cannot_be_is_refused_by_name(changes, field):
+def test_an_invalid_field_is_refused_by_name(changes, field):
     with pytest.raises(ModelFolderError, match=field) as caught:
         read(**changes)
     assert len(str(caught.value)) < 700
@@ -94,14 +94,14 @@ def test_a_manifest_of_many_megabytes_is_refused_unread():
 
 
 @pytest.mark.parametrize("name", ["a", "A1", "smalltext-sklearn", "smalltext_sklearn", "a.b-c_d"])
-def test_names_that_indexes_take_are_valid(name):
+def test_valid_distribution_names_are_accepted(name):
     assert read(distribution=name).distribution == name
 
 
 @pytest.mark.parametrize(
     "version", ["1", "0.1.0", "1!2.0", "2.0a1", "1.0rc2", "1.0.post1", "1.0.dev3", "v1.0", "1.0+local.7", "1.0-1"]
 )
-def test_versions_that_indexes_take_are_valid(version):
+def test_valid_versions_are_accepted(version):
     assert is_version(version)
     assert read(version=version).version == version
 
@@ -109,7 +109,7 @@ def test_versions_that_indexes_take_are_valid(version):
 @pytest.mark.parametrize(
     ("argument", "value"), [("classifier", "My SVM"), ("distribution", "acme shelf"), ("version", "newest")]
 )
-def test_what_could_not_be_loaded_is_not_written(tmp_path, argument, value):
+def test_values_that_could_not_be_loaded_are_not_written(tmp_path, argument, value):
     said = {"classifier": "c", "distribution": "d", "version": "1", "parameters": {}} | {argument: value}
     with pytest.raises(InvalidInputError, match=argument), model_folder(tmp_path / "m", **said):
         pass

@@ -25,7 +25,7 @@ def is_harmless(text):
 
 
 @given(anything)
-def test_any_text_becomes_harmless_and_short(text):
+def test_any_text_is_escaped_and_shortened(text):
     for made in (printable(text), one_line(text), shown(text), shown([text, {text: 1}])):
         assert is_harmless(made)
         assert len(made) <= LIMIT
@@ -33,7 +33,7 @@ def test_any_text_becomes_harmless_and_short(text):
 
 
 @given(anything)
-def test_a_text_of_letters_stays_what_it_is(text):
+def test_a_text_of_letters_is_unchanged(text):
     plain = "".join(character for character in text if character.isprintable())[:LIMIT]
     assert printable(plain) == plain
 
@@ -51,7 +51,7 @@ def test_a_text_of_letters_stays_what_it_is(text):
         ("दिन 中文 👩\u200d💻 é", "दिन 中文 👩\u200d💻 é"),
     ],
 )
-def test_what_is_escaped(text, expected):
+def test_special_characters_are_escaped(text, expected):
     assert printable(text) == expected
 
 
@@ -137,13 +137,13 @@ HUGE["array of one object"][()] = ["x" * 10**6] * 10**6
 
 
 @pytest.mark.parametrize("value", HUGE.values(), ids=HUGE)
-def test_the_whole_of_a_huge_value_is_never_written(value):
+def test_a_huge_value_is_never_shown_in_full(value):
     for made in (shown(value), brief(value), shown([[value]]), shown({"a": value})):
         assert 0 < len(made) <= LIMIT
 
 
 @pytest.mark.parametrize("value", [Raising(), [Raising()], {Raising(): Raising()}, Named("x"), {1: Named("x")}])
-def test_a_value_that_cannot_be_written_is_shown_by_its_type(value):
+def test_a_value_whose_repr_fails_is_shown_by_its_type(value):
     assert "Raising" in shown(value) or "'x'" in shown(value)
 
 
@@ -152,11 +152,11 @@ def test_a_value_that_cannot_be_written_is_shown_by_its_type(value):
     [[], (), {}, set(), {1}, (1,), [1, (2, 3)], {"a": [None]}, frozenset(), frozenset({1}), b"x", 1.5, range(3)],
     ids=repr,
 )
-def test_what_is_short_is_written_as_python_writes_it(value):
+def test_short_values_are_shown_by_their_repr(value):
     assert shown(value) == brief(value) == repr(value)
 
 
-def test_a_list_that_holds_itself_is_shown():
+def test_a_recursive_list_is_shown():
     own = []
     own.append(own)
     assert shown(own) == "[[[[...]]]]"

@@ -30,7 +30,7 @@ def names_in(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 
 
-def test_the_manifest_says_what_was_saved(tmp_path):
+def test_the_manifest_describes_the_saved_model(tmp_path):
     names = LabelNames(("ham", "スパム"))
     save(
         tmp_path / "m",
@@ -54,7 +54,7 @@ def test_names_of_any_unicode_survive_the_manifest(tmp_path_factory, names):
     assert read_manifest(folder).names == LabelNames.saved(names)
 
 
-def test_half_of_a_surrogate_pair_in_a_name_survives_the_manifest(tmp_path):
+def test_a_lone_surrogate_in_a_name_survives_the_manifest(tmp_path):
     save(tmp_path / "m", label_names=LabelNames.saved(("\ud800",)))
     assert read_manifest(tmp_path / "m").label_names == ("\ud800",)
 
@@ -67,7 +67,7 @@ def test_a_model_without_names_and_without_files_is_a_model(tmp_path):
 
 
 @pytest.mark.parametrize("parameters", [{"lr": float("nan")}, {"n": np.int64(1)}, {"f": print}], ids=str)
-def test_parameters_that_are_no_json_leave_the_former_model(tmp_path, parameters):
+def test_parameters_that_are_not_json_keep_the_previous_model(tmp_path, parameters):
     save(tmp_path / "m", {"weights.bin": b"old"})
     with pytest.raises((TypeError, ValueError)):
         save(tmp_path / "m", {"weights.bin": b"new"}, parameters=parameters)
@@ -88,7 +88,7 @@ def test_saving_again_replaces_our_files_and_keeps_those_of_others(tmp_path):
     assert set(read_manifest(tmp_path / "m").files) == {"weights.bin"}
 
 
-def test_links_of_others_are_kept_as_links_even_if_they_lead_nowhere(tmp_path):
+def test_other_links_are_kept_even_if_they_are_broken(tmp_path):
     save(tmp_path / "m")
     (tmp_path / "data").mkdir()
     (tmp_path / "m" / "data").symlink_to(tmp_path / "data")
@@ -104,7 +104,7 @@ def test_an_empty_folder_is_saved_into(tmp_path):
     assert names_in(tmp_path / "m") == {MANIFEST, "weights.bin"}
 
 
-def test_a_folder_that_is_no_model_is_not_written_to(tmp_path):
+def test_a_folder_that_is_not_a_model_is_not_written_to(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ModelFolderError, match=r"is not a saved model.*Choose another folder"):
         save(tmp_path)
@@ -141,7 +141,7 @@ def test_an_incomplete_model_can_be_saved_over(tmp_path):
     assert read_manifest(tmp_path / "m").files
 
 
-def test_a_refusal_comes_before_any_work(tmp_path):
+def test_invalid_targets_are_refused_before_any_work(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     opened = model_folder(tmp_path, classifier="c", distribution="d", version="1", parameters={})
     with pytest.raises(ModelFolderError):
@@ -155,7 +155,7 @@ class Saved:
         save(folder, parameters={"n": 1}, label_names=LabelNames(("a",)))
 
 
-def test_further_files_are_vouched_for(tmp_path):
+def test_additional_files_are_in_the_manifest(tmp_path):
     save_with_files(Saved(), tmp_path / "m", {"scores.json": b"{}"})
     manifest = read_manifest(tmp_path / "m")
     assert set(manifest.files) == {"weights.bin", "scores.json"}
@@ -165,7 +165,7 @@ def test_further_files_are_vouched_for(tmp_path):
         read_manifest(tmp_path / "m")
 
 
-def test_further_files_of_the_former_model_do_not_outlive_it_and_those_of_others_do(tmp_path):
+def test_additional_files_are_replaced_with_the_model_and_other_files_are_kept(tmp_path):
     save_with_files(Saved(), tmp_path / "m", {"scores.json": b"{}"})
     (tmp_path / "m" / "notes.txt").write_text("mine")
     save_with_files(Saved(), tmp_path / "m", {})
@@ -237,7 +237,7 @@ def test_load_reads_again_if_another_model_and_then_the_same_one_were_saved_mean
 
 
 @pytest.mark.usefixtures("_shelf_installed")
-def test_load_hands_over_what_the_backend_raises(tmp_path):
+def test_load_passes_on_exceptions_of_the_backend(tmp_path):
     save(tmp_path / "m", parameters={"n": 3})
     with pytest.raises(TypeError, match="no_such_option"):
         smalltext_core.load(tmp_path / "m", no_such_option=1)

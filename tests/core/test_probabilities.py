@@ -32,7 +32,7 @@ def test_the_most_probable_class_wins_and_the_first_of_equals():
 
 @pytest.mark.parametrize("threshold", [0.0, 0.1, 0.5, 0.9])
 @given(rows=st.lists(st.lists(st.floats(0, 1, width=32), min_size=2, max_size=2), max_size=5))
-def test_multi_label_predictions_are_what_lies_above_the_threshold(threshold, rows):
+def test_multi_label_predictions_are_the_classes_above_the_threshold(threshold, rows):
     proba = np.array(rows, dtype=np.float32).reshape(-1, 2)
     labels = to_labels(proba, multi_label=True, threshold=threshold)
     assert (type(labels), labels.dtype, labels.shape) == (csr_matrix, np.int32, proba.shape)
@@ -41,7 +41,7 @@ def test_multi_label_predictions_are_what_lies_above_the_threshold(threshold, ro
 
 
 @pytest.mark.parametrize("threshold", [None, "0.5", -0.1, 1.0, float("nan"), [0.5], True], ids=repr)
-def test_a_threshold_that_was_set_to_no_share_is_refused(threshold):
+def test_a_threshold_out_of_range_is_refused(threshold):
     proba = np.array([[0.2, 0.8]], dtype=np.float32)
     with pytest.raises(InvalidInputError, match="multi_label_threshold"):
         to_labels(proba, multi_label=True, threshold=threshold)

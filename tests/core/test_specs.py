@@ -54,7 +54,7 @@ def test_a_spec_is_a_value():
     assert hash(SPEC) == hash(dataclasses.replace(SPEC))
 
 
-def test_a_part_is_imported_when_it_is_asked_for():
+def test_parts_are_imported_lazily():
     from smalltext_core import TextDataset
 
     assert SPEC.resolve("classifier") is TextDataset

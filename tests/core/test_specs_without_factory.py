@@ -51,7 +51,7 @@ def test_the_class_is_the_builder_and_the_factory_that_of_the_core():
     assert SPEC.resolve("factory") is st.ConstructorFactory
 
 
-def test_what_is_named_goes_before():
+def test_explicit_parts_take_precedence():
     spec = dataclasses.replace(SPEC, factory="smalltext_core:TextDataset", builder="smalltext_core:load")
     assert (spec.resolve("factory"), spec.resolve("builder")) == (st.TextDataset, st.load)
 
@@ -72,7 +72,7 @@ def test_a_value_that_the_class_refuses_is_refused_at_once():
 
 
 @pytest.mark.usefixtures("installed")
-def test_an_unknown_parameter_is_answered_with_the_near_one():
+def test_an_unknown_parameter_is_refused_with_a_similar_name():
     with pytest.raises(InvalidInputError, match="Did you mean 'volume'"):
         st.create_factory("shy", num_classes=2, volumes=1)
 
@@ -91,7 +91,7 @@ def test_several_labels_are_refused_where_the_spec_does_not_declare_them():
         st.create_factory("shy", num_classes=2, multi_label=True)
 
 
-def test_a_class_for_one_label_need_not_know_of_several():
+def test_a_single_label_class_needs_no_multi_label_parameter():
     assert st.ConstructorFactory(Shy, 2).new().multi_label is False
     with pytest.raises(TypeError, match="multi_label"):
         st.ConstructorFactory(Shy, 2, multi_label=True)

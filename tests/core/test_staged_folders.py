@@ -39,7 +39,7 @@ def either_way(request, monkeypatch):
 
 
 @pytest.mark.usefixtures("either_way")
-def test_a_folder_appears_with_its_parents_and_nothing_beside_it(tmp_path):
+def test_a_folder_is_created_with_its_parents_and_nothing_else(tmp_path):
     write(tmp_path / "models" / "mine", "new")
     assert read(tmp_path / "models" / "mine") == {"weights": "new", "vocabulary": "new"}
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["mine"]
@@ -102,7 +102,7 @@ def test_a_link_to_a_folder_stays_a_link(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["current", "v1"]
 
 
-def test_a_relative_path_means_where_the_process_was_when_it_began(tmp_path, monkeypatch):
+def test_a_relative_path_refers_to_the_folder_at_the_start_of_the_block(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     with staged_folder("mine") as staging:
@@ -124,7 +124,7 @@ with staged_folder(sys.argv[1]) as staging:
 
 
 @pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="needs locks of folders")
-def test_what_a_killed_process_left_behind_is_removed_by_the_next_one(tmp_path):
+def test_files_of_a_killed_process_are_removed_by_the_next_one(tmp_path):
     others = tmp_path / ".mine.notes.tmp"
     others.mkdir()
     subprocess.run([sys.executable, "-c", LEAVES_A_ROOM, tmp_path / "mine", "dies"], stdout=subprocess.PIPE)
@@ -136,7 +136,7 @@ def test_what_a_killed_process_left_behind_is_removed_by_the_next_one(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="needs locks of folders")
-def test_what_a_living_process_is_writing_is_left_alone(tmp_path):
+def test_files_of_a_running_process_are_not_removed(tmp_path):
     command = [sys.executable, "-c", LEAVES_A_ROOM, tmp_path / "mine", "lives"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         room = tmp_path / other.stdout.readline().strip()

@@ -33,7 +33,7 @@ def refused(model, match) -> None:
         load(model)
 
 
-def test_a_folder_without_a_manifest_is_no_model(tmp_path):
+def test_a_folder_without_a_manifest_is_not_a_model(tmp_path):
     refused(tmp_path, "is not a saved model: it has no smalltext.json")
     refused(tmp_path / "nowhere", "is not a saved model")
 
@@ -51,12 +51,12 @@ def test_a_manifest_cut_short_at_any_byte_is_refused(model):
     [b"", b"\xff\xfe\x00", b"\x80", b"[" * 100_000, b'{"a":' * 100_000, b"NaN", b"9" * 5000, b"\x00" * 10],
     ids=["empty", "bom", "not utf-8", "deep list", "deep object", "nan", "huge number", "zeros"],
 )
-def test_a_manifest_that_is_no_json_is_refused(model, content):
+def test_a_manifest_that_is_not_json_is_refused(model, content):
     (model / MANIFEST).write_bytes(content)
     refused(model, "damaged")
 
 
-def test_not_a_number_is_not_json_wherever_it_stands(model):
+def test_nan_is_refused_anywhere_in_a_manifest(model):
     rewrite(model, parameters={"lr": float("nan")})
     refused(model, "NaN is no JSON value")
 
@@ -107,18 +107,18 @@ def test_a_field_that_is_missing_is_refused(model, field):
 
 
 @pytest.mark.parametrize("names", [["a", "a"], ["a", 1], "ab", {"a": 0}], ids=str)
-def test_label_names_that_are_none_are_refused(model, names):
+def test_invalid_label_names_are_refused(model, names):
     rewrite(model, label_names=names)
     refused(model, "wrong type")
 
 
-def test_a_newer_format_says_which_package_to_upgrade(model):
+def test_a_newer_format_names_the_package_to_upgrade(model):
     rewrite(model, format_version=2, files="a new kind of field")
     refused(model, "format version 2, and this smalltext-core reads up to 1.*pip install --upgrade smalltext-core")
 
 
 @pytest.mark.parametrize("version", [0, -1, "1", None, 1.5])
-def test_a_format_that_never_was_is_refused(model, version):
+def test_an_unknown_format_is_refused(model, version):
     rewrite(model, format_version=version)
     refused(model, "damaged")
 
@@ -152,7 +152,7 @@ def test_a_file_that_is_missing_is_refused(model):
     ids=repr,
 )
 @pytest.mark.parametrize("verify", [True, False])
-def test_a_path_that_climbs_out_is_refused_and_the_file_stays_unread(model, tmp_path, name, verify):
+def test_a_path_outside_the_folder_is_refused_without_reading_the_file(model, tmp_path, name, verify):
     (tmp_path / "secret").write_text("secret")
     rewrite(model, files={name.replace("{absolute}", str(tmp_path / "secret")): "0" * 64})
     with pytest.raises(ModelFolderError, match="outside the folder; it is not read"):
@@ -160,7 +160,7 @@ def test_a_path_that_climbs_out_is_refused_and_the_file_stays_unread(model, tmp_
 
 
 @pytest.mark.parametrize("link", ["weights.bin", MANIFEST])
-def test_a_link_that_leads_out_is_refused(model, tmp_path, link):
+def test_a_link_out_of_the_folder_is_refused(model, tmp_path, link):
     (model / link).rename(tmp_path / "secret")
     (model / link).symlink_to(tmp_path / "secret")
     refused(model, "outside the folder; it is not read")
@@ -188,7 +188,7 @@ def test_a_folder_reached_through_a_link_is_a_model_like_any_other(model, tmp_pa
 @pytest.mark.parametrize(
     "name", ["x" * 5000, "\ud800", "circle", "pipe", "folder", "."], ids=lambda name: name[:8]
 )
-def test_a_name_of_no_readable_file_is_refused(model, name):
+def test_a_name_of_an_unreadable_file_is_refused(model, name):
     (model / "circle").symlink_to("circle")
     (model / "folder").mkdir()
     os.mkfifo(model / "pipe")

@@ -40,7 +40,7 @@ def test_valid_data_is_returned_unchanged():
 
 
 @pytest.mark.parametrize("train_set", [["a"], "text", None, (["a"], [0])], ids=repr)
-def test_what_is_no_dataset_is_refused(train_set):
+def test_other_objects_than_datasets_are_refused(train_set):
     assert "TextDataset(texts, labels)" in refused("train_set", train_set)
 
 
@@ -119,7 +119,7 @@ def test_none_among_the_texts_is_refused_even_if_it_came_later():
     ],
     ids=str,
 )
-def test_what_are_no_weights_is_refused(weights, found):
+def test_invalid_weights_are_refused(weights, found):
     message = refused("weights", labelled(), weights)
     assert found in message
     assert "finite numbers, 0 or above, not all zero, one for each text" in message
@@ -128,7 +128,7 @@ def test_what_are_no_weights_is_refused(weights, found):
 @pytest.mark.parametrize(
     "ones", [[1, 1, 1], (1.0, 1.0, 1.0), np.ones(3, dtype=np.float32), np.ones(3, dtype=bool)]
 )
-def test_ones_everywhere_are_no_weights(ones):
+def test_weights_of_one_are_converted_to_none(ones):
     dataset = labelled()
     assert training_data(dataset, ones, num_classes=3, multi_label=False) == (dataset, None)
 
@@ -140,7 +140,7 @@ def test_a_weight_of_zero_leaves_the_text_out():
     assert training_data(labelled(), [1, 0, 1], num_classes=3, multi_label=False)[1] is None
 
 
-def test_weights_are_not_the_array_of_the_caller():
+def test_weights_share_no_memory_with_the_caller():
     given = np.array([2.0, 1.0, 1.0])
     training_data(labelled(), given, num_classes=3, multi_label=False)
     assert given.tolist() == [2.0, 1.0, 1.0]
@@ -159,7 +159,7 @@ def test_predicting_before_fitting_is_refused_first():
         prediction_data(None, fitted=False, classifier="Majority")
 
 
-def test_what_is_labelled_needs_to_be_a_dataset_of_texts_and_its_labels_do_not_matter():
+def test_prediction_requires_a_dataset_of_texts_and_ignores_its_labels():
     for dataset in (labelled([-1, 7, -2]), TextDataset([]), several()):
         assert prediction_data(dataset, fitted=True, classifier=None) is dataset
     with pytest.raises(InvalidInputError, match=r"^data_set: got list"):
@@ -178,14 +178,14 @@ def test_the_number_of_classes_is_a_whole_number_of_two_or_more():
             check_num_classes(wrong, multi_label=False)
 
 
-def test_a_seed_is_none_or_what_every_generator_takes():
+def test_a_seed_is_none_or_valid_for_every_generator():
     assert [check_seed(seed) for seed in (None, 0, np.int64(3), 2**32 - 1)] == [None, 0, 3, 2**32 - 1]
     for wrong in (-1, 2**32, 1.0, True, "1", np.random.default_rng(0)):
         with pytest.raises(InvalidInputError, match=r"^seed: got "):
             check_seed(wrong)
 
 
-def test_a_flag_is_true_or_false_and_no_text_that_would_count_as_true():
+def test_a_flag_is_true_or_false_and_not_a_string():
     assert [check_flag("multi_label", value) for value in (True, False, np.True_)] == [True, False, True]
     for wrong in ("no", "false", 1, None):
         with pytest.raises(InvalidInputError, match=r"^multi_label: got .*True or False"):
@@ -200,7 +200,7 @@ def test_a_flag_is_true_or_false_and_no_text_that_would_count_as_true():
     ],
     ids=repr,
 )
-def test_what_are_no_class_weights_is_refused(wrong):
+def test_invalid_class_weights_are_refused(wrong):
     with pytest.raises(
         InvalidInputError, match=r"^class_weight: got .*'balanced', or a mapping from class numbers"
     ):

@@ -48,7 +48,7 @@ def test_a_text_is_encoded_once_by_all_classifiers(encoder):
     assert encoder.encoded == TEXTS
 
 
-def test_a_limit_of_zero_keeps_nothing(encoder):
+def test_a_limit_of_zero_disables_the_cache(encoder):
     classifier = EmbeddingClassifier(encoder, 2, embedding_cache_size=0).fit(TRAIN_SET)
     proba = [classifier.predict_proba(TextDataset(TEXTS)) for _ in range(2)]
     np.testing.assert_array_equal(*proba)

@@ -160,7 +160,7 @@ def test_wrong_descriptions_are_refused(label_texts, message):
         )
 
 
-def test_a_warm_start_takes_further_classes():
+def test_a_warm_start_accepts_new_classes():
     classifier = EmbeddingClassifier(HashedWords(), 2, warm_start=True, seed=1)
     classifier.fit(training_texts(2, multi_label=False))
     assert classifier.fit(TRAIN_SET).num_classes == 3
@@ -195,12 +195,12 @@ def test_a_warm_start_adds_a_threshold_for_each_further_class():
     ["", "no-such-folder", "a/b/c", "..", "../up", "\0", "\ud800", "a" * 5000, 3, None, HashedWords, ["a"]],
     ids=lambda encoder: ascii(encoder)[:30],
 )
-def test_what_is_no_encoder_is_refused_with_the_three_ways(encoder):
+def test_an_invalid_encoder_is_refused_with_the_three_supported_kinds(encoder):
     with pytest.raises(InvalidInputError, match=r"encoder.*use-multilingual.*model2vec.*object with encode"):
         EmbeddingClassifier(encoder, 2)
 
 
-def test_without_an_encoder_the_error_names_the_three_ways(monkeypatch):
+def test_without_an_encoder_the_error_names_the_three_supported_kinds(monkeypatch):
     monkeypatch.setattr("smalltext_embeddings.factory.find_spec", lambda name: None)
     with pytest.raises(InvalidInputError, match=r"encoder.*use-multilingual.*model2vec.*object with encode"):
         st.create_classifier("embeddings", num_classes=2)
@@ -231,7 +231,7 @@ class Wrong:
     ],
     ids=["NaN", "another number", "no matrix", "a text"],
 )
-def test_an_object_that_gives_no_vectors_is_refused(result):
+def test_an_object_that_returns_no_vectors_is_refused(result):
     with pytest.raises(InvalidInputError, match=r"encoder.*Wrong\.encode"):
         EmbeddingClassifier(Wrong(result), 2).fit(st.TextDataset(["one", "two"], [0, 1]))
 
@@ -264,7 +264,7 @@ def test_wrong_parameters_are_refused(parameters, message):
 
 @pytest.mark.parametrize("argument", ["device", "precision"])
 @pytest.mark.parametrize("value", [{}, ["cpu"], {"cpu"}, np.zeros(3), np.ma.masked, "cuda"], ids=repr)
-def test_a_static_model_computes_nowhere_else(static_model, argument, value):
+def test_a_static_model_rejects_other_devices(static_model, argument, value):
     for encoder in (static_model, HashedWords()):
         with pytest.raises(InvalidInputError, match=f"{argument}.*Give it with the name or folder of a sentence"):
             EmbeddingClassifier(encoder, 2, **{argument: value})
@@ -295,7 +295,7 @@ def test_a_dataset_of_embeddings_is_read_only_and_its_views_share_its_memory():
 
 
 @pytest.mark.parametrize("x", [["text"], [[1.0], [1.0, 2.0]], [[np.inf]], np.empty((2, 0)), 3])
-def test_what_is_no_matrix_of_numbers_is_refused(x):
+def test_an_invalid_matrix_is_refused(x):
     with pytest.raises(InvalidInputError, match="x: got"):
         EmbeddingDataset(x)
 

@@ -43,7 +43,7 @@ def factory(encoder, num_classes, multi_label):
     ids=["static, single-label", "static, multi-label", "multilingual"],
 )
 @pytest.mark.usefixtures("forked_checks")
-def test_encoders_that_a_saved_model_holds_or_names_keep_the_rules(check):
+def test_encoders_that_are_saved_or_named_pass_the_conformance_kit(check):
     check()
 
 
@@ -54,7 +54,7 @@ def test_encoders_that_a_saved_model_holds_or_names_keep_the_rules(check):
     factory(ENCODERS["sentence transformer"], 2, multi_label=True),
     ids=["multilingual, multi-label", "sentence transformer, single-label", "sentence transformer, multi-label"],
 )
-def test_other_encoders_keep_the_rules(check):
+def test_other_encoders_pass_the_conformance_kit(check):
     check()
 
 
@@ -69,7 +69,7 @@ def test_other_encoders_keep_the_rules(check):
     },
 )
 @pytest.mark.usefixtures("forked_checks")
-def test_an_object_with_encode_keeps_the_rules(check):
+def test_an_object_with_encode_passes_the_conformance_kit(check):
     check()
 
 

@@ -139,7 +139,7 @@ def test_large_encoders_are_saved_by_name(classifier, tmp_path, monkeypatch):
     assert (tmp_path / "model" / "encoder" / "model.safetensors").is_file()
 
 
-def test_an_object_has_to_be_given_again(tmp_path):
+def test_an_encoder_object_has_to_be_passed_to_load(tmp_path):
     classifier = trained(HashedWords())
     classifier.save(tmp_path / "model")
     with pytest.raises(InvalidInputError, match="with_encoder"):

@@ -51,7 +51,7 @@ def test_vectors_of_a_real_model_are_those_of_the_library():
     np.testing.assert_array_equal(encoder.encode(MIXED), alone)
 
 
-def test_where_transformers_cannot_exchange_the_attention_of_bert_the_vectors_are_the_same(tmp_path, monkeypatch):
+def test_vectors_are_the_same_if_the_attention_of_bert_cannot_be_replaced(tmp_path, monkeypatch):
     """As in versions of transformers before 5."""
     folder = tiny_sentence_transformer("bert")
     expected = as_encoder(folder, device="cpu").encode(MIXED)
@@ -103,7 +103,7 @@ assert "torch" not in sys.modules and "sentence_transformers" not in sys.modules
 
 
 @pytest.mark.parametrize("module", ["sentence_transformers", "smalltext_torch"])
-def test_without_the_extra_the_error_names_the_ways_out(monkeypatch, tiny, module):
+def test_without_the_extra_the_error_gives_advice(monkeypatch, tiny, module):
     monkeypatch.setattr("smalltext_embeddings.encoders.find_spec", lambda name: None if name == module else True)
     ways = r"smalltext-embeddings\[sentence-transformers\].*use-multilingual.*model2vec.*object with encode"
     with pytest.raises(PluginError, match=f"needs the package {module}.*{ways}"):
@@ -130,7 +130,7 @@ def test_it_is_saved_by_name_and_has_to_be_the_same(tiny, tmp_path):
         st.load(tmp_path / "model")
 
 
-def test_it_travels_in_the_folder_if_that_is_asked_for(tiny, tmp_path):
+def test_it_is_saved_in_the_folder_on_request(tiny, tmp_path):
     classifier = trained(tiny)
     classifier.save(tmp_path / "model", with_encoder=True)
     shutil.rmtree(tiny)
@@ -145,7 +145,7 @@ def test_it_travels_in_the_folder_if_that_is_asked_for(tiny, tmp_path):
     assert str(tmp_path) not in (tmp_path / "again" / "smalltext.json").read_text()
 
 
-def test_pickled_weights_are_read_as_weights_alone_and_never_saved(tiny, tmp_path):
+def test_pickled_weights_are_read_with_weights_only_and_never_saved(tiny, tmp_path):
     import torch
     from safetensors.torch import load_file
 
@@ -181,7 +181,7 @@ def test_the_files_of_an_encoder_have_the_order_of_its_modules(tiny):
     assert list(as_encoder(tiny).files()) == list(model_files(tiny))
 
 
-def test_changed_files_are_another_encoder(tiny):
+def test_changed_files_have_another_fingerprint(tiny):
     before = as_encoder(tiny)
     fingerprint = before.fingerprint
     save_tiny_sentence_transformer(tiny, initializer_range=0.5)
@@ -189,7 +189,7 @@ def test_changed_files_are_another_encoder(tiny):
 
 
 @pytest.mark.parametrize("variable", OFFLINE)
-def test_a_variable_that_says_offline_forbids_downloads(hub_cache, asked, monkeypatch, variable):
+def test_an_offline_variable_forbids_downloads(hub_cache, asked, monkeypatch, variable):
     monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(hub_cache("org/tiny", tiny_sentence_transformer())))
     monkeypatch.setenv(variable, "Yes")
     expected = as_encoder(tiny_sentence_transformer()).encode(MIXED)
@@ -201,7 +201,7 @@ def test_a_variable_that_says_offline_forbids_downloads(hub_cache, asked, monkey
     assert asked == []
 
 
-def test_what_cannot_be_downloaded_is_an_error_with_the_ways_out(asked, monkeypatch, tmp_path):
+def test_a_failed_download_is_an_error_with_advice(asked, monkeypatch, tmp_path):
     monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path))
     with pytest.raises(InvalidInputError, match=r"encoder: got 'org/other'.*downloaded.*use-multilingual"):
         as_encoder("org/other")

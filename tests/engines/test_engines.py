@@ -77,7 +77,7 @@ def test_an_engine_labels_many_texts_as_one_process_does(engine, backend, model,
 
 
 @pytest.mark.nightly
-def test_dask_loses_and_doubles_nothing_when_a_worker_is_killed(model, tmp_path):
+def test_dask_loses_and_duplicates_no_rows_when_a_worker_is_killed(model, tmp_path):
     dd = pytest.importorskip("dask.dataframe")
     distributed = pytest.importorskip("distributed")
     alone = engines.in_one_process(
@@ -93,7 +93,7 @@ def test_dask_loses_and_doubles_nothing_when_a_worker_is_killed(model, tmp_path)
 
 
 @pytest.mark.nightly
-def test_ray_loses_and_doubles_nothing_when_an_actor_is_killed(model, tmp_path):
+def test_ray_loses_and_duplicates_no_rows_when_an_actor_is_killed(model, tmp_path):
     ray = pytest.importorskip("ray")
     pytest.importorskip("ray.data")
     alone = engines.in_one_process(
@@ -113,7 +113,7 @@ def test_ray_loses_and_doubles_nothing_when_an_actor_is_killed(model, tmp_path):
     check(scored, alone)
 
 
-def test_a_lost_a_doubled_and_another_row_are_found():
+def test_lost_duplicated_and_changed_rows_are_detected():
     alone = pd.DataFrame({"id": [0, 1], "text": ["a", "b"], "label": ["x", "y"]})
     proba = {f"proba_{k}": [[0.1, 0.6][k == 0], [0.1, 0.6][k == 1]] for k in range(5)}
     alone = alone.assign(**proba)

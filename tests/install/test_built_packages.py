@@ -28,7 +28,7 @@ def test_wheel_holds_the_license_and_the_mark_of_typing(wheels, name):
         assert f"{packages.import_name(name)}/py.typed" in wheel.namelist()
 
 
-def test_wheel_holds_its_own_package_alone(wheels, name):
+def test_wheel_contains_only_its_package(wheels, name):
     with zipfile.ZipFile(built(wheels, name, ".whl")) as wheel:
         tops = {path.partition("/")[0] for path in wheel.namelist()}
     own = packages.import_name(name)
@@ -42,7 +42,7 @@ def test_wheel_holds_every_module(wheels, name):
         assert modules <= set(wheel.namelist())
 
 
-def test_source_distribution_tells_of_itself(wheels, name):
+def test_source_distribution_contains_its_documentation(wheels, name):
     top = f"{packages.import_name(name)}-{packages.version(name)}"
     with tarfile.open(built(wheels, name, ".tar.gz")) as archive:
         assert {f"{top}/{file}" for file in ("README.md", "CHANGELOG.md", "LICENSE")} <= set(archive.getnames())

@@ -109,7 +109,7 @@ def installed(tmp_path_factory):
         *[pytest.param(page, 1, True, id=f"{page}, empty", marks=pytest.mark.nightly) for page in PAGES],
     ],
 )
-def test_the_line_of_a_page_installs_what_the_page_goes_on_with(page, count, is_empty, installed, tmp_path):
+def test_the_install_line_of_a_page_suffices_for_its_commands(page, count, is_empty, installed, tmp_path):
     """The first command after the install block works; the others run in tests/docs, and here in nightly runs.
 
     In nightly runs, the environment is empty, and pip also installs the dependencies.
@@ -161,7 +161,7 @@ def plugin(tmp_path_factory):
     return home / "smalltext-votes"
 
 
-def test_the_readme_of_a_new_plugin_says_what_its_workflow_does(plugin):
+def test_the_readme_of_a_new_plugin_matches_its_workflow(plugin):
     workflow = (plugin / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
     readme = (plugin / "README.md").read_text(encoding="utf-8")
     installing = re.findall(r"^ +- run: (.*pip.*)$", workflow, flags=re.MULTILINE)
@@ -182,7 +182,7 @@ def test_the_workflow_of_a_new_plugin_runs_in_an_empty_environment(plugin, tmp_p
 
 
 @pytest.mark.nightly
-def test_what_new_plugin_prints_works_where_the_command_is_installed(installed, tmp_path):
+def test_the_commands_that_new_plugin_prints_work(installed, tmp_path):
     shell = installed(install_lines("README.md"))
     printed = shell.run("smalltext new-plugin votes", tmp_path)
     (line,) = re.findall(r"^ +(python -m pip install .+)$", printed, flags=re.MULTILINE)

@@ -45,12 +45,12 @@ def test_core_brings_nothing_heavier_than_scipy(core_environment):
     assert core_environment.distributions() == {"smalltext-core", "numpy", "scipy", "pluggy"}
 
 
-def test_core_alone_knows_no_classifier(core_environment):
+def test_core_alone_lists_no_classifier(core_environment):
     result = core_environment.run_python("import smalltext_core as s; print(dict(s.classifiers()), s.plugins())")
     assert (result.stdout, result.stderr) == ("{} ()\n", "")
 
 
-def test_core_alone_says_what_to_install(core_environment):
+def test_core_alone_names_the_package_to_install(core_environment):
     result = core_environment.run_python("import smalltext_core as s; s.create_factory('sklearn', num_classes=2)")
     assert result.returncode == 1
     assert "pip install smalltext-sklearn" in result.stderr
@@ -78,7 +78,7 @@ def test_the_command_comes_with_the_cli_alone(environment, request):
     assert not request.getfixturevalue(environment).has_command("smalltext")
 
 
-def test_the_command_lists_what_is_installed(cli_environment):
+def test_the_command_lists_installed_classifiers(cli_environment):
     result = cli_environment.run_command("smalltext", "list", "--json")
     assert result.returncode == 0, result.stderr
     assert "sklearn" in json.dumps(json.loads(result.stdout))

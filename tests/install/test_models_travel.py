@@ -68,7 +68,7 @@ def answers(tmp_path_factory, wheels, forks):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_model_is_loaded_where_there_is_only_what_its_backend_needs(answers, name):
+def test_a_model_is_loaded_with_only_the_dependencies_of_its_backend(answers, name):
     assert answers(name)[model_of(name).name] <= TOLERANCE
 
 

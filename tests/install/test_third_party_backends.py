@@ -111,7 +111,7 @@ QUICKLY = "not repeated_training and not two-classes and not (multi-label and pr
         pytest.param("bag", "", id="bag-all", marks=pytest.mark.nightly),
     ],
 )
-def test_its_own_tests_pass_where_it_is_installed(name, environment, chosen):
+def test_its_own_tests_pass_in_the_environment(name, environment, chosen):
     folder = PLUGINS / f"smalltext-{name}"
     options = ["-q", "-p", "no:cacheprovider", "--rootdir=.", "-c", "pyproject.toml", "-k", chosen]
     result = environment.run_module("pytest", *options, folder=folder)

@@ -33,7 +33,7 @@ def encoded(dataset):
 # Documented behaviour
 
 
-def test_the_documented_parameters_stand_in_their_order_with_their_defaults():
+def test_the_documented_parameters_have_their_order_and_defaults():
     parameters = [
         p for p in inspect.signature(KimCNNClassifier).parameters.values() if p.kind is not p.KEYWORD_ONLY
     ]
@@ -59,7 +59,7 @@ def test_the_documented_parameters_stand_in_their_order_with_their_defaults():
     }
 
 
-def test_the_parameters_of_fit_stand_in_their_documented_order():
+def test_the_parameters_of_fit_have_the_documented_order():
     names = list(inspect.signature(KimCNNClassifier.fit).parameters)[1:8]
     assert names == [
         "train_set",
@@ -95,7 +95,7 @@ def test_09_the_matrix_of_the_caller_is_never_written_to(films, kind):
     assert not np.allclose(classifier.model.embedding.weight.detach().cpu().numpy(), before)
 
 
-def test_static_vectors_stay_and_the_others_are_trained(films):
+def test_static_vectors_are_frozen_and_others_are_trained(films):
     train_set = encoded(films)
     matrix = torch.rand(len(train_set.vocabulary), 6)
     for static in (True, False):
@@ -105,7 +105,7 @@ def test_static_vectors_stay_and_the_others_are_trained(films):
         assert torch.equal(classifier.model.embedding.weight.cpu(), matrix) == static
 
 
-def test_words_that_no_training_text_has_are_known_by_their_pretrained_vectors(films):
+def test_words_outside_the_training_texts_have_their_pretrained_vectors(films):
     classifier = KimCNNClassifier(
         2, embeddings=fine_and_dull(), static=True, kernel_heights=(1,), num_epochs=20, lr=0.01, seed=1
     ).fit(films)
@@ -115,12 +115,12 @@ def test_words_that_no_training_text_has_are_known_by_their_pretrained_vectors(f
     assert fine[1] > dull[1]
 
 
-def test_words_that_a_lower_cased_text_cannot_have_take_no_room(films):
+def test_words_that_lowercased_texts_cannot_contain_are_left_out(films):
     classifier = KimCNNClassifier(2, embeddings=fine_and_dull(), num_epochs=1, seed=1).fit(films)
     assert classifier._state.encoder.vocabulary.words[-2:] == ("splendid", "dreary")
 
 
-def test_vectors_are_read_from_the_file_that_the_builder_is_told(films, tmp_path):
+def test_the_builder_accepts_a_file_of_vectors(films, tmp_path):
     path = tmp_path / "glove.txt"
     path.write_text("fine 1 0\ndull 0 1\nsplendid 1 0\n")
     classifier = st.create_classifier("kimcnn", 2, embeddings=str(path), static=True, num_epochs=1, seed=1)
@@ -139,7 +139,7 @@ def test_a_file_that_changes_is_read_again(films, tmp_path):
     assert dimensions == [2, 4]
 
 
-def test_a_matrix_with_plain_texts_is_refused_since_nobody_knows_its_words(films):
+def test_a_matrix_without_a_vocabulary_is_refused(films):
     with pytest.raises(InvalidInputError, match="train_set: got TextDataset"):
         KimCNNClassifier(2, embedding_matrix=torch.rand(9, 4)).fit(films)
 
@@ -155,7 +155,7 @@ def test_vectors_and_a_matrix_are_refused_together():
 
 
 @pytest.mark.parametrize("matrix", [[[1.0]], np.ones((2, 2), dtype=int), np.ones(3), np.full((2, 2), np.nan)])
-def test_what_is_no_matrix_of_finite_floats_is_refused(matrix):
+def test_an_invalid_embedding_matrix_is_refused(matrix):
     with pytest.raises(InvalidInputError, match="embedding_matrix"):
         KimCNNClassifier(2, embedding_matrix=matrix)
 
@@ -169,7 +169,7 @@ def test_token_ids_of_another_vocabulary_are_refused(fitted):
         fitted.predict(other)
 
 
-def test_a_vocabulary_whose_padding_is_elsewhere_is_refused(films):
+def test_a_vocabulary_with_another_padding_id_is_refused(films):
     elsewhere = PytorchTextClassificationDataset.from_texts(films.x, films.y, padding_idx=1)
     with pytest.raises(InvalidInputError, match="padding_idx=1"):
         KimCNNClassifier(2, **QUICK).fit(elsewhere)
@@ -193,7 +193,7 @@ def test_a_dataset_of_another_kind_is_refused(fitted):
 
 
 @pytest.mark.parametrize("ask", ["predict", "predict_proba", "embed", "validate"])
-def test_what_is_no_dataset_is_refused(fitted, ask):
+def test_other_objects_than_datasets_are_refused(fitted, ask):
     for strange in (None, ["a fine film"]):
         with pytest.raises(InvalidInputError, match="Wrap texts and labels"):
             getattr(fitted, ask)(strange)
@@ -265,13 +265,13 @@ def test_29b_labels_beyond_num_classes_are_refused_where_several_may_apply():
         KimCNNClassifier(3, multi_label=True).fit(TextDataset(["a", "b"], list_to_csr([[0], [3]], num_classes=4)))
 
 
-def test_30_fitting_again_starts_again(films):
+def test_30_fit_starts_from_scratch(films):
     classifier = KimCNNClassifier(2, **QUICK)
     first = classifier.fit(films).predict_proba(films)
     np.testing.assert_array_equal(classifier.fit(films).predict_proba(films), first)
 
 
-def test_36_a_seed_gives_the_same_bits_and_no_global_random_state_is_moved(films):
+def test_36_a_seed_gives_the_same_bits_without_changing_the_global_random_state(films):
     before = global_random_state()
     one, other = (KimCNNClassifier(2, **QUICK).fit(films).predict_proba(films) for _ in range(2))
     np.testing.assert_array_equal(one, other)
@@ -348,7 +348,7 @@ def test_created_by_name_it_takes_every_parameter_of_the_class():
         assert getattr(st.create_factory("kimcnn", 2, **given).new(), name) == parameters[name].default
 
 
-def test_created_by_name_it_has_the_defaults_of_the_class_but_for_those_that_suit_small_data():
+def test_created_by_name_it_has_the_defaults_of_the_class_except_those_for_small_data():
     named, alone = st.create_classifier("kimcnn", 2), KimCNNClassifier(2)
     decided = dict.fromkeys(("min_steps", "validation_set_size", "calibration", "multi_label_threshold"), "auto")
     decided |= {"kernel_heights": (1, 2, 3), "max_seq_len": 500, "lr": 0.003, "embedding_init": "lsa"}
@@ -356,7 +356,7 @@ def test_created_by_name_it_has_the_defaults_of_the_class_but_for_those_that_sui
         assert getattr(named, name) == decided.get(name, getattr(alone, name))
 
 
-def test_created_by_name_it_trains_for_the_epochs_that_are_asked_for():
+def test_created_by_name_it_trains_for_the_requested_number_of_epochs():
     assert st.create_classifier("kimcnn", 2, num_epochs=3).min_steps == 0
     assert st.create_classifier("kimcnn", 2, num_epochs=3, min_steps=50).min_steps == 50
 
@@ -365,7 +365,7 @@ def test_created_by_name_it_trains_for_the_epochs_that_are_asked_for():
 
 
 @pytest.mark.parametrize("pretrained", [True, False])
-def test_a_saved_classifier_comes_back_with_the_same_bits(films, tmp_path, pretrained):
+def test_a_loaded_classifier_gives_the_same_bits(films, tmp_path, pretrained):
     vectors = {"embeddings": fine_and_dull()} if pretrained else {}
     classifier = KimCNNClassifier(2, kernel_heights=(1, 2), **QUICK, **vectors).fit(films)
     classifier.save(tmp_path / "model")
@@ -375,7 +375,7 @@ def test_a_saved_classifier_comes_back_with_the_same_bits(films, tmp_path, pretr
     assert again.kernel_heights == (1, 2)
 
 
-def test_a_saved_classifier_is_safetensors_and_json_alone(fitted, tmp_path):
+def test_a_saved_classifier_consists_of_safetensors_and_json(fitted, tmp_path):
     fitted.save(tmp_path / "model")
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
         "smalltext.json",
@@ -384,7 +384,7 @@ def test_a_saved_classifier_is_safetensors_and_json_alone(fitted, tmp_path):
     ]
 
 
-def test_training_a_loaded_classifier_again_needs_the_vectors_it_began_with(films, tmp_path):
+def test_retraining_a_loaded_classifier_needs_its_initial_vectors(films, tmp_path):
     KimCNNClassifier(2, embeddings=fine_and_dull(), num_epochs=1, seed=1).fit(films).save(tmp_path / "model")
     with pytest.raises(InvalidInputError, match="embeddings: got 'vectors that were handed over as an object"):
         st.load(tmp_path / "model").fit(films)
@@ -401,7 +401,7 @@ def test_37_copies_predict_the_same(fitted, copied):
     np.testing.assert_array_equal(copied(fitted).predict_proba(TEXTS), fitted.predict_proba(TEXTS))
 
 
-def test_strange_names_of_words_survive_saving(tmp_path):
+def test_unusual_words_can_be_saved(tmp_path):
     texts = TextDataset(["“日本語” \ud800 é", "naïve"] * 3, [0, 1] * 3)
     classifier = KimCNNClassifier(2, **QUICK).fit(texts)
     classifier.save(tmp_path / "model")

@@ -28,7 +28,7 @@ def factory(num_classes, multi_label):
     factory(3, multi_label=False), factory(2, multi_label=True), ids=["single-label", "multi-label"]
 )
 @pytest.mark.usefixtures("forked_checks", "fewer_rounds")
-def test_kimcnn_keeps_the_rules(check):
+def test_kimcnn_passes_the_conformance_kit(check):
     check()
 
 

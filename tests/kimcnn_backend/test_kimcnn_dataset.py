@@ -23,7 +23,7 @@ def test_token_ids_are_unpadded_and_lie_in_one_flat_array(dataset):
     assert len(dataset.x.tokens) == 8
 
 
-def test_the_vocabulary_says_what_the_ids_stand_for(dataset):
+def test_the_vocabulary_maps_ids_to_words(dataset):
     assert [dataset.vocabulary.words[i] for i in dataset.x[0]] == ["a", "fine", "film"]
 
 
@@ -39,7 +39,7 @@ def test_the_vocabulary_of_another_dataset_is_taken(dataset):
     assert tokens(pool)[0][1] == dataset.vocabulary.unknown_idx
 
 
-def test_ids_can_be_given():
+def test_token_ids_can_be_passed():
     vocabulary = Vocabulary.from_words(["a", "b"])
     dataset = PytorchTextClassificationDataset([[2, 3], []], [0, 1], vocabulary=vocabulary)
     assert tokens(dataset) == [[2, 3], []]
@@ -57,7 +57,7 @@ def test_none_among_the_texts_is_refused():
 
 
 @pytest.mark.parametrize("indices", [[3, 0], np.array([3, 0]), np.array([-1, 0])])
-def test_a_view_shows_the_rows_asked_for_in_that_order(dataset, indices):
+def test_a_view_has_the_selected_rows_in_order(dataset, indices):
     view = dataset[indices]
     assert tokens(view) == [dataset.x[3].tolist(), dataset.x[0].tolist()]
     assert view.y.tolist() == [1, 1]

@@ -22,7 +22,7 @@ def test_each_sample_has_its_own_mask(learned):
     assert all(len(np.unique(text[:, 0])) == 6 for text in samples)
 
 
-def test_equal_texts_have_masks_of_their_own(learned):
+def test_equal_texts_have_separate_masks(learned):
     one, other = learned.predict_proba(TextDataset(["red", "red"]), dropout_sampling=3)
     assert (one != other).any()
 
@@ -50,7 +50,7 @@ def test_without_a_seed_calls_draw_other_samples(films):
     assert (one != other).any()
 
 
-def test_36_sampling_moves_no_global_random_state(learned):
+def test_36_sampling_does_not_change_the_global_random_state(learned):
     before = torch.get_rng_state()
     learned.predict_proba(TEXTS, dropout_sampling=3)
     assert torch.equal(torch.get_rng_state(), before)

@@ -12,7 +12,7 @@ from smalltext_kimcnn import KimCNNClassifier, PytorchTextClassificationDataset
 TEXTS = TextDataset(["a fine film", "dull", "", "so fine , so dull"])
 
 
-def test_pooled_features_are_what_the_last_layer_sees(fitted):
+def test_pooled_features_are_the_input_of_the_last_layer(fitted):
     pooled = fitted.embed(TEXTS)
     assert (pooled.shape, pooled.dtype) == ((4, 12), np.float32)
     with torch.no_grad():

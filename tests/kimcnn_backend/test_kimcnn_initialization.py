@@ -92,7 +92,7 @@ def test_the_decomposition_is_that_of_numpy(shape):
     assert np.abs(found @ found.T - expected @ expected.T).max() < 0.05
 
 
-def test_by_name_latent_semantic_analysis_is_used_and_by_hand_it_is_not():
+def test_latent_semantic_analysis_is_the_default_only_by_name():
     assert create_factory("kimcnn", num_classes=2).new().embedding_init == "lsa"
     assert KimCNNClassifier(2).embedding_init == "random"
 
@@ -115,7 +115,7 @@ def test_only_texts_that_are_trained_on_are_analysed(monkeypatch):
     assert seen == [30]
 
 
-def test_pretrained_vectors_are_taken_as_they_are():
+def test_pretrained_vectors_are_used_unchanged():
     vectors = Vectors(("ship", "wave"), np.eye(2, 5, dtype=np.float32))
     settings = {"embeddings": vectors, "static": True, "num_epochs": 1, "seed": 1}
     train_set = TextDataset(["ship wave", "field barn"] * 10, [0, 1] * 10)

@@ -65,7 +65,7 @@ def test_with_all_defaults_questions_of_six_classes_are_learned(count, topics, r
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory in use from /proc")
 @pytest.mark.parametrize("rounds", [5, pytest.param(40, marks=pytest.mark.nightly)])
-def test_many_rounds_hold_memory_flat_and_leave_no_file(rounds, record_property):
+def test_many_rounds_leak_no_memory_and_leave_no_files(rounds, record_property):
     run = fork_server.run(["-c", ROUNDS, rounds])
     assert run.returncode == 0, run.stderr.decode()
     *pages, files = map(int, run.stdout.split())

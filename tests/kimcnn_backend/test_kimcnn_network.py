@@ -107,7 +107,7 @@ def test_texts_shorter_than_the_greatest_kernel_work():
     assert network(kernel_heights=(7,), max_seq_len=4)(torch.tensor([[1]])).shape == (1, 3)
 
 
-def test_words_after_max_seq_len_are_not_seen():
+def test_words_after_max_seq_len_have_no_effect():
     cnn = network(max_seq_len=4)
     ids = torch.tensor([[1, 2, 3, 4, 5, 6]])
     torch.testing.assert_close(cnn.pool(ids), cnn.pool(ids[:, :4]))
@@ -163,7 +163,7 @@ def test_further_words_are_scored_like_the_others():
     torch.testing.assert_close(fast(halved, texts()), fast(whole, texts()))
 
 
-def test_the_matrix_given_is_copied():
+def test_the_matrix_is_copied():
     matrix = torch.rand(30, 6)
     before = matrix.clone()
     cnn = KimCNN(matrix, 2)

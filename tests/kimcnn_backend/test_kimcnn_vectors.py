@@ -35,7 +35,7 @@ def test_glove_and_word2vec_text_are_read(tmp_path, content):
 
 @pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
 @pytest.mark.parametrize("list_suffix", [".words", ".txt", ".vocab"])
-def test_a_matrix_is_read_with_the_list_of_words_beside_it(tmp_path, suffix, list_suffix):
+def test_a_matrix_is_read_with_its_list_of_words(tmp_path, suffix, list_suffix):
     path = matrix_file(tmp_path, suffix)
     written(path.with_suffix(list_suffix), "good\nbad\n")
     vectors = read_vectors(path)
@@ -44,7 +44,7 @@ def test_a_matrix_is_read_with_the_list_of_words_beside_it(tmp_path, suffix, lis
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
-def test_the_words_of_a_matrix_can_be_given(tmp_path, suffix):
+def test_the_words_of_a_matrix_can_be_passed(tmp_path, suffix):
     path = matrix_file(tmp_path, suffix)
     assert read_vectors(path, ["good", "bad"]).words == ("good", "bad")
     assert read_vectors(path, written(tmp_path / "elsewhere", "good\nbad")).words == ("good", "bad")
@@ -85,7 +85,7 @@ def test_a_file_that_does_not_exist_is_refused_by_name(tmp_path):
         read_vectors(tmp_path / "nowhere.txt")
 
 
-def test_a_matrix_without_words_says_which_file_is_missing(tmp_path):
+def test_a_matrix_without_words_names_the_missing_file(tmp_path):
     with pytest.raises(InvalidInputError, match=r"vectors\.words"):
         read_vectors(matrix_file(tmp_path, ".npy"))
 

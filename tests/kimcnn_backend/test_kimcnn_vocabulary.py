@@ -21,11 +21,11 @@ def words_of(text, **parameters):
         ("e\u0301", {"é"}),
     ],
 )
-def test_texts_are_split_as_word_vectors_of_the_time_were(text, words):
+def test_texts_are_split_as_for_common_word_vectors(text, words):
     assert words_of(text) == words
 
 
-def test_words_that_differ_in_case_alone_are_one_word_unless_asked_otherwise():
+def test_words_that_differ_only_in_case_are_equal_by_default():
     assert words_of("Film film") == {"film"}
     assert words_of("Film film", lowercase=False) == {"Film", "film"}
 
@@ -76,7 +76,7 @@ def test_no_texts_give_no_ids():
     assert offsets.tolist() == [0]
 
 
-def test_half_a_surrogate_pair_is_a_text_too():
+def test_a_lone_surrogate_is_a_text():
     assert len(Vocabulary.from_words(["a"]).encode(["a \ud800"])[0]) == 2
 
 

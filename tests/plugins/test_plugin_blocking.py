@@ -7,7 +7,7 @@ import pytest
 ALLOW, FORBID = "SMALLTEXT_PLUGINS", "SMALLTEXT_DISABLE_PLUGINS"
 
 
-def test_a_plugin_that_is_not_blocked_leaves_its_trace(ask, tmp_path):
+def test_a_plugin_that_is_not_blocked_is_imported(ask, tmp_path):
     assert ask("answer(list(st.classifiers()))", "leaves_a_trace", ACME_TRACE=str(tmp_path / "t")) == ["traced"]
     assert (tmp_path / "t").exists()
 

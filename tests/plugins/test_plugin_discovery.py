@@ -13,7 +13,7 @@ from smalltext_core import registry
 NOTES_OF_PIP = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
 
 
-def test_what_is_unpacked_here_is_what_pip_installs(install, wheels, tmp_path):
+def test_the_unpacked_files_are_those_that_pip_installs(install, wheels, tmp_path):
     options = ["--no-deps", "--no-index", "--no-compile", "--quiet", "--disable-pip-version-check"]
     command = [sys.executable, "-m", "pip", "install", *options, "--target", tmp_path, wheels["works"]]
     subprocess.run(command, check=True)
@@ -75,7 +75,7 @@ def test_plugins_are_found_where_another_library_finds_the_distributions(monkeyp
     assert [spec.name for spec in plugin.specs] == ["majority"]
 
 
-def test_nothing_installed_is_no_error(ask):
+def test_no_plugins_are_not_an_error(ask):
     assert ask("answer([list(st.classifiers()), st.plugins()])") == [[], []]
     kind, message, *_ = ask("answer(refusal('majority'))")
     assert kind == "UnknownClassifierError"
@@ -122,7 +122,7 @@ def test_only_asking_for_the_classifier_of_a_broken_plugin_raises_with_the_cause
         assert cause[1] in cause_message
 
 
-def test_a_name_that_a_broken_plugin_may_have_brought_says_so_and_chains_the_cause(ask):
+def test_an_unknown_name_mentions_broken_plugins_and_chains_the_cause(ask):
     kind, message, cause_kind, _ = ask("answer(refusal('acme-forest'))", "raises_on_import", "works")
     assert kind == "UnknownClassifierError"
     assert "Broken plugins, whose classifiers are not known: acme-raises-on-import 1.0" in message
@@ -161,7 +161,7 @@ def test_one_entry_point_may_bring_several_classifiers(ask):
 @pytest.mark.parametrize(
     ("name", "cause"), [("missing-module", "ModuleNotFoundError"), ("missing-attribute", "AttributeError")]
 )
-def test_a_target_that_does_not_exist_matters_only_when_it_is_asked_for(ask, name, cause):
+def test_a_missing_target_is_an_error_only_on_use(ask, name, cause):
     names, refusal = ask(f"answer([list(st.classifiers()), refusal({name!r})])", "missing_target", "works")
     assert names == ["majority", "missing-attribute", "missing-module"]
     assert refusal[0] == "PluginError"
@@ -202,7 +202,7 @@ def test_many_threads_that_ask_at_once_the_first_time_get_one_answer(ask):
     assert labels == [[1]] * 8
 
 
-def test_refresh_sees_what_was_installed_while_the_process_runs(ask, install):
+def test_refresh_finds_plugins_installed_while_the_process_runs(ask, install):
     before, kept, after = ask(
         f"""
         before = list(st.classifiers())
@@ -215,7 +215,7 @@ def test_refresh_sees_what_was_installed_while_the_process_runs(ask, install):
     assert (before, kept, after) == ([], [], ["majority"])
 
 
-def test_refresh_sees_what_was_installed_into_a_folder_that_was_looked_at(ask, install, tmp_path):
+def test_refresh_finds_plugins_installed_in_a_folder_that_was_read_before(ask, install, tmp_path):
     before, after = ask(
         f"""
         import shutil

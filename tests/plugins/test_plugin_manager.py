@@ -18,7 +18,7 @@ def plugin(name="votes", summary="Votes.", **fields):
 """
 
 
-def test_an_object_that_is_registered_brings_classifiers_and_takes_them_away(ask):
+def test_registering_an_object_adds_classifiers_and_unregistering_removes_them(ask):
     before, during, bonus, full, listed, after, refused = ask(
         NOTEBOOK
         + """
@@ -44,7 +44,7 @@ answer([before, during, bonus, full, listed, list(st.classifiers()), refusal("vo
     assert refused[0] == "UnknownClassifierError"
 
 
-def test_what_is_registered_before_the_first_look_is_found_and_outlives_refresh(ask):
+def test_objects_registered_before_the_first_listing_are_found_also_after_refresh(ask):
     assert ask(
         NOTEBOOK
         + """
@@ -135,7 +135,7 @@ answer([names, problems, st.plugin_manager.has_plugin({kind!r}), refusal("in-pro
     assert refused[2] == error
 
 
-def test_what_was_repaired_and_registered_again_is_listed_once(ask):
+def test_an_object_that_is_fixed_and_registered_again_is_listed_once(ask):
     assert ask(
         NOTEBOOK
         + """
@@ -152,7 +152,7 @@ answer([before, listed(), len(st.plugins()), list(st.classifiers())])
     ) == [{"in-process": "broken"}, {"in-process": "ready"}, 1, ["votes"]]
 
 
-def test_a_wrong_argument_is_refused_when_it_is_registered_and_leaves_nothing_that_answers(ask):
+def test_an_invalid_object_is_refused_at_registration_and_not_registered(ask):
     message, names = ask(
         """
 class Wrong:
@@ -210,7 +210,7 @@ answer([before, list(st.classifiers())])
     ) == [["ready", "ready"], ["alone", "votes"]]
 
 
-def test_an_installed_plugin_that_the_program_unregisters_is_gone_until_refresh(ask):
+def test_an_installed_plugin_that_is_unregistered_is_missing_until_refresh(ask):
     assert ask(
         """
 before = list(st.classifiers())
@@ -254,5 +254,5 @@ def test_the_trace_names_plugins_hooks_and_what_is_unregistered(ask, value):
 
 
 @pytest.mark.parametrize("environment", [{}, {"SMALLTEXT_TRACE_PLUGINS": "0"}, {"SMALLTEXT_TRACE_PLUGINS": ""}])
-def test_nothing_is_traced_unless_it_is_asked_for(ask, environment):
+def test_nothing_is_traced_by_default(ask, environment):
     assert ask(TRACED, "works", **environment) == [["majority"], ""]

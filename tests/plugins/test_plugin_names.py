@@ -29,7 +29,7 @@ def test_a_name_claimed_once_is_reachable_by_its_full_name_too(ask):
     assert same is True
 
 
-def test_a_stranger_never_takes_over_a_first_party_name(ask):
+def test_a_third_party_plugin_never_replaces_a_first_party_name(ask):
     names, bare, full = ask(
         """
         summaries = [st.classifier_spec(name).summary for name in ("sklearn", "acme-claims-sklearn:sklearn")]
@@ -42,7 +42,7 @@ def test_a_stranger_never_takes_over_a_first_party_name(ask):
     assert (bare, full) == ("The one you think", "Not the one you think")
 
 
-def test_a_stranger_does_not_take_over_a_first_party_name_that_is_not_installed(ask):
+def test_a_third_party_plugin_does_not_replace_a_first_party_name_that_is_not_installed(ask):
     names, refusal = ask("answer([list(st.classifiers()), refusal('sklearn')])", "claims_sklearn")
     assert names == ["acme-claims-sklearn:sklearn"]
     assert refusal[0] == "AmbiguousNameError"
@@ -51,7 +51,7 @@ def test_a_stranger_does_not_take_over_a_first_party_name_that_is_not_installed(
     assert "pip install smalltext-sklearn" in refusal[1]
 
 
-def test_a_stranger_does_not_take_over_a_first_party_name_that_is_blocked(ask):
+def test_a_third_party_plugin_does_not_replace_a_first_party_name_that_is_blocked(ask):
     refusal = ask(
         "answer(refusal('sklearn'))",
         "claims_sklearn",
@@ -69,7 +69,7 @@ def test_a_first_party_name_whose_plugin_is_broken_raises_with_the_cause(ask):
     assert refusal[2:] == ["ImportError", "numpy.core.multiarray failed to import"]
 
 
-def test_a_first_party_name_that_is_not_installed_says_what_brings_it(ask):
+def test_a_first_party_name_that_is_not_installed_names_its_package(ask):
     names = ["kimcnn", "setfit", "sklearn", "transformers"]
     for name, (kind, message, *_) in zip(
         names, ask(f"answer([refusal(name) for name in {names}])", "works"), strict=True
@@ -79,7 +79,7 @@ def test_a_first_party_name_that_is_not_installed_says_what_brings_it(ask):
         assert f"pip install smalltext-{name}" in message
 
 
-def test_an_unknown_name_says_the_nearest(ask):
+def test_an_unknown_name_suggests_the_closest(ask):
     advice = {
         "majorty": "Did you mean 'majority'?",
         "setfitt": "Did you mean 'setfit'? It comes with: pip install smalltext-setfit",
@@ -98,7 +98,7 @@ def test_odd_names_are_unknown_names(ask):
         assert "Installed: majority." in message
 
 
-def test_a_name_that_is_no_string_is_refused(ask):
+def test_a_name_that_is_not_a_string_is_refused(ask):
     assert ask("answer(refusal(None))", "works")[:2] == [
         "InvalidInputError",
         "name: got None; allowed: the name of a classifier, a str.",

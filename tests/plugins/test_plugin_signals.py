@@ -97,7 +97,9 @@ def signalled(process: subprocess.Popen[str], ready: Path, number: int) -> tuple
     ],
     ids=["interrupt", "alarm", "terminate"],
 )
-def test_what_a_handler_raises_passes_through_the_import(plugin, tmp_path, where, before, number, code, said):
+def test_exceptions_of_signal_handlers_pass_through_the_import(
+    plugin, tmp_path, where, before, number, code, said
+):
     ready = tmp_path / "ready"
     waits = WAITS.format(ready=str(ready))
     folder = plugin("slow", waits) if where == "module" else plugin("slow", SPEC.format(name="slow"), waits)
@@ -131,7 +133,7 @@ def test_the_command_ends_with_the_exit_code_of_the_signal(plugin, tmp_path, num
     ],
     ids=["exits", "exits in a library", "interrupts"],
 )
-def test_what_the_plugin_raises_itself_is_its_failure(plugin, name, module, error):
+def test_exceptions_of_the_plugin_itself_are_its_failure(plugin, name, module, error):
     process = run(plugin(name, module), "-c", LIST)
     out, err = process.communicate()
     assert process.returncode == 0, err

@@ -30,7 +30,7 @@ def at_once(work, threads=32):
 """
 
 
-def test_the_first_look_of_many_threads_loads_each_plugin_once_and_shows_all_of_them_to_each(ask):
+def test_the_first_listing_in_many_threads_loads_each_plugin_once_and_is_complete_in_each(ask):
     listings, resolved, scans, loads = ask(
         COUNTED
         + """
@@ -54,7 +54,7 @@ answer([[names for names, _, _ in found], [rest for _, *rest in found], len(scan
     assert loads == ["acme_raises_on_import.plugin", "acme_several.plugin", "acme_works.plugin"]
 
 
-def test_asking_again_looks_nowhere(ask):
+def test_listing_again_reads_no_files(ask):
     scans, same = ask(
         COUNTED
         + """
@@ -71,7 +71,7 @@ answer([len(scans), again is first])
     assert same
 
 
-def test_refresh_in_the_middle_of_listing_and_creating_shows_nobody_half_a_list(ask):
+def test_refresh_during_listing_and_creating_never_gives_an_incomplete_list(ask):
     listings, wrong = ask(
         COUNTED
         + """
@@ -95,7 +95,7 @@ answer([[list(one) for one in seen if isinstance(one, tuple)], False in seen])
     assert not wrong
 
 
-def test_a_plugin_that_asks_for_the_list_while_it_is_loaded_gets_an_error_and_harms_no_other(ask, tmp_path):
+def test_a_plugin_that_lists_classifiers_while_it_is_loaded_gets_an_error_and_affects_no_other(ask, tmp_path):
     metadata = tmp_path / "asks-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: asks\nVersion: 1.0\n")
@@ -110,7 +110,7 @@ def test_a_plugin_that_asks_for_the_list_while_it_is_loaded_gets_an_error_and_ha
     assert "Ask on first use, in a function" in refused[3]
 
 
-def test_a_fork_while_another_thread_looks_leaves_the_child_free_to_look(ask):
+def test_a_child_forked_while_another_thread_lists_can_list(ask):
     assert ask(
         """
         import os, threading
@@ -153,7 +153,7 @@ def uninstall():
 """
 
 
-def test_refresh_sees_that_a_plugin_was_removed_and_what_was_made_of_it_lives_on(ask, install, tmp_path):
+def test_refresh_detects_removed_plugins_whose_classifiers_still_work(ask, install, tmp_path):
     before, kept, after, refused, labels, module = ask(
         UNINSTALL.format(room=str(tmp_path))
         + f"""
@@ -175,7 +175,7 @@ answer([before, kept, list(st.classifiers()), refusal("majority"), labels, modul
     assert module == []
 
 
-def test_another_version_that_is_installed_after_a_removal_is_loaded_anew(ask, install, tmp_path):
+def test_another_version_that_is_installed_after_a_removal_is_loaded(ask, install, tmp_path):
     assert ask(
         UNINSTALL.format(room=str(tmp_path))
         + f"""

@@ -47,7 +47,7 @@ def test_imports_nothing_private_and_nothing_undocumented(name):
     assert not [str(one) for one in found if not is_public(one, public)]
 
 
-def test_what_new_plugin_writes_imports_nothing_private_either(tmp_path):
+def test_the_output_of_new_plugin_imports_nothing_private_either(tmp_path):
     for path, content in render_plugin(PluginName("votes")).items():
         (tmp_path / path.replace("/", "_")).write_text(content, encoding="utf-8")
     found, public = foreign_imports(tmp_path), documented()
@@ -89,7 +89,7 @@ def test_the_folder_is_complete(name):
 
 
 @each_backend
-def test_the_rest_is_what_new_plugin_writes(name):
+def test_the_rest_is_the_output_of_new_plugin(name):
     """Changes of the skeleton's workflows must also be made in these copies."""
     for path, content in render_plugin(PluginName(name)).items():
         if path.startswith(".github/") or path in ("LICENSE", ".gitignore", "CHANGELOG.md"):

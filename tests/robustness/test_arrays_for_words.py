@@ -46,7 +46,7 @@ def test_the_parameter_is_refused_by_its_name(name, parameter, value):
         st.create_factory(name, 3, multi_label=True, **given)
 
 
-def test_the_thresholds_of_an_attribute_that_was_set_are_no_comparison():
+def test_an_array_as_threshold_attribute_is_not_compared_with_a_string():
     classifier = backends.factory("kimcnn").new()
     classifier.multi_label_threshold = np.array([0.1, 0.2])
     assert classifier.multi_label_threshold_ is None

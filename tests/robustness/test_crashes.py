@@ -46,35 +46,35 @@ def killed(left_behind):
     return [one for one in left_behind if one["how"] != "not"]
 
 
-def test_as_many_processes_were_killed_as_asked_for(killed, kills, record_property):
+def test_the_requested_number_of_processes_was_killed(killed, kills, record_property):
     record_property("killed processes", len(killed))
     assert len(killed) >= kills
 
 
 @pytest.mark.parametrize("task", ["train", "predict", "save"])
-def test_under_the_name_of_the_result_is_the_former_one_or_the_new_one(killed, task):
+def test_the_result_is_the_old_or_the_new_one(killed, task):
     states = Counter(one["state"] for one in killed if one["task"].startswith(task))
     assert states["old"]
     assert set(states) <= {"old", "new"}
 
 
 @pytest.mark.parametrize("task", ["train", "predict", "save"])
-def test_what_is_half_written_has_a_hidden_name(killed, task):
+def test_incomplete_results_have_hidden_names(killed, task):
     left = Counter(one["left"] for one in killed if one["task"].startswith(task))
     assert set(left) <= {"nothing", "room", "half"}
 
 
 @pytest.mark.parametrize("task", ["train", "predict", "save"])
 @pytest.mark.parametrize("how", ["at a call", "from outside"])
-def test_many_are_killed_in_the_middle_of_writing(killed, task, how):
+def test_many_are_killed_while_writing(killed, task, how):
     assert sum(one["left"] == "half" for one in killed if one["task"].startswith(task) and one["how"] == how) >= 3
 
 
-def test_some_are_killed_when_the_new_result_is_in_place_already(killed):
+def test_some_are_killed_after_the_new_result_is_in_place(killed):
     assert any(one["state"] == "new" and one["left"] != "nothing" for one in killed)
 
 
-def test_the_next_one_that_is_not_killed_clears_away_what_the_others_left(left_behind):
+def test_the_next_complete_process_removes_the_files_of_killed_ones(left_behind):
     finished = [one for one in left_behind if one["how"] == "not"]
     assert {one["task"] for one in finished} == {one["task"] for one in left_behind}
     assert {(one["state"], one["left"]) for one in finished} == {("new", "nothing")}

@@ -79,13 +79,13 @@ def found(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DAMAGED)
-def test_a_wrong_value_is_refused_or_does_no_harm(name, found, record_property):
+def test_a_wrong_value_is_refused_or_harmless(name, found, record_property):
     expect_known_errors({change: end for change, end in found.items() if change[0] == name}, record_property)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", DAMAGED)
-def test_a_thousand_wrong_values_are_refused_or_do_no_harm(name, tmp_path, record_property):
+def test_a_thousand_wrong_values_are_refused_or_harmless(name, tmp_path, record_property):
     found = outcomes(
         tmp_path, (name, saved(name, tmp_path, multi_label=False), range(2 * 10**6, 2 * 10**6 + LONG))
     )

@@ -76,7 +76,7 @@ def test_the_same_seed_gives_the_same_bits(both):
     assert (first["proba"] != unseeded["proba"]).any()
 
 
-def test_what_is_saved_can_be_loaded_at_once_in_every_process(both):
+def test_saved_models_can_be_loaded_immediately_in_every_process(both):
     assert [result["saved"] for result in both] == [True, True]
 
 
@@ -114,14 +114,14 @@ def launched(monkeypatch):
 
 
 @pytest.mark.usefixtures("launched")
-def test_an_error_says_that_accelerate_is_missing(monkeypatch):
+def test_an_error_reports_that_accelerate_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "accelerate", None)
     with pytest.raises(UnsupportedError, match=r"in 2 processes.*pip install accelerate.*unset WORLD_SIZE"):
         two_processes.kimcnn(2).fit(two_processes.texts(20))
 
 
 @pytest.mark.usefixtures("launched")
-def test_an_error_says_what_the_launcher_did_not_set(monkeypatch):
+def test_an_error_names_missing_variables_of_the_launcher(monkeypatch):
     monkeypatch.delenv("MASTER_PORT")
     with pytest.raises(InvalidInputError, match=r"^WORLD_SIZE: .*without MASTER_PORT.*torchrun"):
         two_processes.kimcnn(2).fit(two_processes.texts(20))

@@ -89,7 +89,7 @@ def assert_same(found, expected, *, exact=True):
             assert_array_equal(found[name], value, err_msg=name)
 
 
-def test_after_model_train_all_results_are_the_same_and_the_mode_stays(classifier):
+def test_after_model_train_all_results_are_the_same_and_the_mode_is_kept(classifier):
     expected = results(classifier)
     network(classifier).train()
     try:
@@ -128,7 +128,7 @@ def test_copies_and_saved_models_of_a_network_in_training_mode_predict_the_same(
 
 
 @pytest.mark.parametrize("frozen", [True, False], ids=["frozen", "trainable"])
-def test_it_does_not_matter_which_parameters_can_be_trained(classifier, frozen):
+def test_results_do_not_depend_on_which_parameters_are_trainable(classifier, frozen):
     expected = results(classifier)
     before = [parameter.requires_grad for parameter in network(classifier).parameters()]
     try:

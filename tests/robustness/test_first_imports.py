@@ -110,7 +110,7 @@ def test_first_classifiers_change_no_global_random_state(names):
     assert moved("classifiers", names) == {}
 
 
-def test_what_a_module_draws_while_it_is_imported_is_put_back(tmp_path, monkeypatch):
+def test_the_random_state_is_restored_after_imports_that_draw(tmp_path, monkeypatch):
     import importlib
     import random
 
@@ -131,7 +131,7 @@ def test_what_a_module_draws_while_it_is_imported_is_put_back(tmp_path, monkeypa
     assert random.getstate() != before[0]
 
 
-def test_what_is_left_out_is_not_found_within_the_block_alone(tmp_path, monkeypatch):
+def test_hidden_modules_are_missing_only_in_the_block(tmp_path, monkeypatch):
     import importlib
 
     from smalltext_sklearn._saving import hidden_modules

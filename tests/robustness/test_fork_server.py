@@ -36,7 +36,7 @@ def test_an_exception_is_printed_and_is_exit_code_1():
     assert (ended.returncode, ended.stderr.splitlines()[-1]) == (1, b"ZeroDivisionError: division by zero")
 
 
-def test_it_has_the_folder_and_the_variables_that_are_given(tmp_path):
+def test_it_has_the_given_folder_and_variables(tmp_path):
     (tmp_path / "here.py").write_text("import os, sys; print(os.getcwd(), os.environ['ONE'], len(os.environ))")
     ended = fork_server.run(["-m", "here"], cwd=tmp_path, env={"ONE": "1"})
     assert ended.stdout.decode().split() == [str(tmp_path), "1", "1"]

@@ -48,7 +48,7 @@ def test_a_frozen_model_predicts_the_same(folder):
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_a_frozen_model_is_what_it_was_and_can_be_saved_again(folder, tmp_path):
+def test_a_frozen_model_is_unchanged_and_can_be_saved_again(folder, tmp_path):
     expected = json.loads((folder / EXPECTED).read_bytes())
     manifest = read_manifest(folder / "model")
     assert (manifest.version, manifest.label_names) == (expected["version"], ("football", "cooking", "space"))

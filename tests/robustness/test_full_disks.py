@@ -26,7 +26,7 @@ def tree(folder):
 
 @pytest.mark.parametrize("size", [0, 400, 3_000])
 @pytest.mark.parametrize("name", backends.NAMES)
-def test_saving_to_a_full_disk_leaves_the_former_model(fitted, tmp_path, name, size):
+def test_saving_to_a_full_disk_keeps_the_previous_model(fitted, tmp_path, name, size):
     classifier = fitted(name)
     classifier.save(tmp_path / "model")
     before = tree(tmp_path)
@@ -122,7 +122,7 @@ def arguments(task, **places):
 
 
 @pytest.mark.parametrize("task", ARGUMENTS)
-def test_a_full_disk_is_reported_in_one_line_and_keeps_the_former_files(disk, mails, model, task):
+def test_a_full_disk_is_reported_in_one_line_and_files_are_kept(disk, mails, model, task):
     code, said, left = on_a_full_disk(disk, arguments(task, mails=mails, model=model, disk=disk))
     assert code == 2
     assert said[-1].startswith(f"Error: {disk / 'result'}: ")
@@ -132,7 +132,7 @@ def test_a_full_disk_is_reported_in_one_line_and_keeps_the_former_files(disk, ma
 
 
 @pytest.mark.parametrize("task", ARGUMENTS)
-def test_a_disk_that_nothing_may_be_written_to_is_refused_before_any_work(disk, mails, model, task, monkeypatch):
+def test_a_read_only_disk_is_refused_before_any_work(disk, mails, model, task, monkeypatch):
     monkeypatch.setattr("smalltext_cli.readers.Reader.rows", None)  # nothing is read
 
     def work():
@@ -147,7 +147,7 @@ def test_a_disk_that_nothing_may_be_written_to_is_refused_before_any_work(disk, 
     assert "written" in said[0]
 
 
-def test_a_former_model_on_a_disk_that_nothing_may_be_written_to_stays_usable(disk, fitted):
+def test_a_model_on_a_read_only_disk_remains_usable(disk, fitted):
     def work():
         children.mount(disk, "4m")
         fitted("sklearn").save(disk / "model")
@@ -165,7 +165,7 @@ def test_a_former_model_on_a_disk_that_nothing_may_be_written_to_stays_usable(di
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write wherever the permissions forbid it")
-def test_a_folder_that_the_permissions_protect(fitted, tmp_path):
+def test_a_folder_without_write_permission_is_refused(fitted, tmp_path):
     tmp_path.chmod(0o555)
     try:
         with pytest.raises(ModelFolderError, match="there is no permission to write to"):
@@ -174,7 +174,7 @@ def test_a_folder_that_the_permissions_protect(fitted, tmp_path):
         tmp_path.chmod(0o755)
 
 
-def test_where_a_model_may_be_saved_is_known_before_it_is_trained(tmp_path, fitted):
+def test_write_access_is_checked_before_training(tmp_path, fitted):
     (tmp_path / "file").write_text("mine")
     for place in (tmp_path / "file", tmp_path / "file" / "model"):
         with pytest.raises(ModelFolderError, match=f"{tmp_path / 'file'} is a file"):

@@ -36,23 +36,23 @@ def found(kills, tmp_path_factory):
     return json.loads(ended.stdout)
 
 
-def test_no_row_is_lost_or_doubled(found, kills, record_property):
+def test_no_row_is_lost_or_duplicated(found, kills, record_property):
     record_property("figures", found)
     assert found["kills"] >= kills
     assert found["rows"]
     assert (found["rows lost"], found["rows doubled"], found["rows out of order"]) == (0, 0, 0)
 
 
-def test_every_part_that_has_its_name_is_whole(found):
+def test_every_visible_part_is_complete(found):
     assert found["wrong parts"] == 0
     assert found["merged files that differ"] == 0
 
 
-def test_no_job_fails_for_what_a_killed_one_left(found):
+def test_no_job_fails_because_of_files_of_a_killed_one(found):
     assert found["jobs that left a hidden file"] > 0
     assert found["failed"] == 0
 
 
 @pytest.mark.parametrize("how", ["moment", "call", "event"])
-def test_jobs_are_killed_at_all_kinds_of_places(found, how):
+def test_jobs_are_killed_at_all_kinds_of_points(found, how):
     assert found[f"killed at a random {how}"] > 0

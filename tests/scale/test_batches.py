@@ -174,7 +174,7 @@ def test_a_class_without_a_name_is_called_by_its_number(tmp_path):
     assert "proba_1" in scored
 
 
-def test_batches_of_datasets_keep_what_is_not_decoded(model):
+def test_batches_of_datasets_keep_columns_that_are_not_decoded(model):
     """A batch of datasets decodes columns lazily; the scorer reads only the column of texts."""
     dataset = datasets.Dataset.from_dict({"text": TEXTS, "kind": [0, 1, 0, 1, 1]})
     dataset = dataset.cast_column("kind", datasets.ClassLabel(names=["a", "b"]))

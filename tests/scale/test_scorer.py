@@ -213,7 +213,7 @@ def test_long_texts_are_predicted_a_few_at_a_time(model, monkeypatch):
 
 
 @pytest.mark.parametrize("texts", ["good", {"text": ["good"]}, {"good"}, 7, np.zeros((2, 2))], ids=repr)
-def test_what_is_no_stream_of_texts_is_refused_before_it_is_read(texts, model):
+def test_invalid_streams_are_refused_before_they_are_read(texts, model):
     with pytest.raises(InvalidInputError, match="texts: got"):
         BatchScorer(model).predict_iter(texts)
 

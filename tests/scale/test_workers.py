@@ -76,7 +76,7 @@ def test_an_exception_that_cannot_be_pickled_is_described():
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-def test_a_script_without_a_guard_says_what_it_needs(model, tmp_path):
+def test_a_script_without_a_main_guard_gets_an_error_with_advice(model, tmp_path):
     script = tmp_path / "script.py"
     call = f"list(smalltext_scale.BatchScorer({model!r}).predict_iter(['good'], workers=2))"
     script.write_text(f"import smalltext_scale\n{call}\n")

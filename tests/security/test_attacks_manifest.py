@@ -95,7 +95,7 @@ def test_nothing_that_a_folder_names_is_recommended(folder, distribution):
 
 
 @pytest.mark.parametrize("version", ["1.0 evil", "1.0\x1b[2J", "1.0; evil", "0", "x" * 10**6, 3])
-def test_no_version_that_a_folder_names_is_recommended_unless_it_is_one(sound, tmp_path, version):
+def test_versions_from_a_folder_are_recommended_only_if_they_are_valid(sound, tmp_path, version):
     pytest.importorskip("smalltext_sklearn")
     folder = shutil.copytree(sound("sklearn"), tmp_path / "model")
     edit_json(
@@ -135,11 +135,11 @@ def test_fields_out_of_range_are_refused(folder, name):
     ],
     ids=lambda content: repr(content[:12]),
 )
-def test_a_manifest_that_is_none_is_refused(folder, content):
+def test_invalid_manifests_are_refused(folder, content):
     (folder / MANIFEST).write_bytes(content)
     refusal(folder)
 
 
-def test_the_same_folders_are_loaded_where_nothing_was_changed(folder):
+def test_the_unchanged_folders_are_loaded(folder):
     edit_json(folder / MANIFEST, lambda manifest: json.loads(json.dumps(manifest)))
     assert st.load(folder).num_classes == 3

@@ -178,7 +178,7 @@ def test_weights_are_read_from_no_other_file(location, folder):
     [b"", b"\x80", b"ORTM" * 100, b"PK\x03\x04" * 50, b"\x3a\xff\xff\xff\xff\x7f", b"\x0a" * 100, bytes(1000)],
     ids=["nothing", "half a number", "flatbuffers", "archive", "cut", "nested", "zeros"],
 )
-def test_what_is_no_graph_is_refused(content, folder):
+def test_an_invalid_graph_is_refused(content, folder):
     (folder / "model.onnx").write_bytes(content)
     refused(folder, r"model\.onnx is damaged, or not an exported text classifier")
 
@@ -189,7 +189,7 @@ def test_a_pickle_is_not_read(folder, tmp_path):
     assert not (tmp_path / "marker").exists()
 
 
-def test_a_graph_that_was_cut_anywhere_is_refused(folder):
+def test_a_truncated_graph_is_refused(folder):
     content = (folder / "model.onnx").read_bytes()
     for length in np.linspace(1, len(content) - 1, 40).astype(int):
         (folder / "model.onnx").write_bytes(content[:length])
@@ -216,7 +216,7 @@ def test_links_out_of_the_folder_are_refused(name, folder):
     refused(folder, "outside the folder; it is not read")
 
 
-def test_a_pipe_is_not_waited_for(folder):
+def test_a_pipe_does_not_block(folder):
     (folder / "model.onnx").unlink()
     os.mkfifo(folder / "model.onnx")
     with pytest.raises(ModelFolderError, match="is missing"):
@@ -268,7 +268,7 @@ def test_tokenizers_that_exhaust_memory_are_refused(attack, folder):
     refused(folder, match)
 
 
-def test_a_tokenizer_that_is_no_json_is_refused(folder):
+def test_a_tokenizer_that_is_not_json_is_refused(folder):
     (folder / "tokenizer.json").write_text("[" * 100_000)
     refused(folder, "is not JSON")
 

@@ -556,7 +556,7 @@ def test_an_attack_is_refused(outcomes, name):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_would_be_called_is_refused_before_it_is_made(outcomes, kind):
+def test_callables_are_refused_before_they_are_created(outcomes, kind):
     if kind not in ("pickled array", "pickled matrix"):  # whose types are harmless; numpy rejects their content
         assert outcomes[f"calls {kind}", "same"].startswith("UntrustedModelError")
 
@@ -575,13 +575,13 @@ def sound_outcomes(saved, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in DENSE])
-def test_the_same_models_are_loaded_where_nothing_was_changed(sound_outcomes, name):
+def test_the_unchanged_models_are_loaded(sound_outcomes, name):
     expected = "UntrustedModelError at load" if name in UNCHECKED else "predicted"
     assert sound_outcomes[name].startswith(expected), sound_outcomes[name]
 
 
 @pytest.mark.parametrize("name", sorted(UNCHECKED))
-def test_what_is_not_checked_is_loaded_if_the_user_names_it(saved, tmp_path, name):
+def test_unchecked_types_are_loaded_if_the_user_names_them(saved, tmp_path, name):
     folder = saved(name, tmp_path / "model")
     with pytest.raises(UntrustedModelError, match=r"types that are not trusted.*trusted=\[") as refusal:
         st.load(folder)

@@ -275,7 +275,7 @@ def test_the_file_and_the_key_are_named(saved, marker, module):
         st.load(folder)
 
 
-def test_what_an_attacker_writes_reaches_no_terminal_as_it_is(saved, marker, module):
+def test_content_of_hostile_folders_is_escaped_in_messages(saved, marker, module):
     folder = saved("transformers")
     torch_attacks.setting("config.json", "auto_map\x1b[2J", "\x1b]0;title\x07")(folder, marker, module)
     sign(folder)

@@ -55,7 +55,7 @@ def test_a_saved_folder_does_not_hold_the_path_of_the_home_folder(name, home, tm
 
 
 @pytest.mark.parametrize("name", ["transformers", "setfit"])
-def test_a_path_elsewhere_is_in_the_manifest_alone(name, tmp_path):
+def test_other_paths_are_only_in_the_manifest(name, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     classifier_of(name, tmp_path / "elsewhere").fit(TOPICS).save(tmp_path / "saved")
     manifest = tmp_path / "saved" / "smalltext.json"
@@ -65,5 +65,5 @@ def test_a_path_elsewhere_is_in_the_manifest_alone(name, tmp_path):
 
 
 @pytest.mark.parametrize("source", ["org/model", "model", "./model", "~/model", "/elsewhere/model"])
-def test_what_is_not_inside_the_home_folder_is_kept(source, home):
+def test_paths_outside_the_home_folder_are_unchanged(source, home):
     assert abbreviated(source) == source

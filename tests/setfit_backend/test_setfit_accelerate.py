@@ -29,12 +29,12 @@ class Enough(TrainerCallback):
         raise RuntimeError("enough")
 
 
-def test_the_caller_chooses_after_a_training(make, topics):
+def test_the_caller_can_configure_accelerate_after_training(make, topics):
     make().fit(topics)
     assert Accelerator(mixed_precision="bf16", cpu=True).mixed_precision == "bf16"
 
 
-def test_what_the_caller_chose_stays_and_changes_nothing(make, topics, proba):
+def test_the_callers_configuration_is_kept_and_has_no_effect(make, topics, proba):
     theirs = Accelerator(mixed_precision="bf16", cpu=True, gradient_accumulation_steps=3)
     np.testing.assert_array_equal(make().fit(topics).predict_proba(topics), proba)
     with pytest.raises(RuntimeError, match="enough"):
@@ -46,7 +46,7 @@ def test_what_the_caller_chose_stays_and_changes_nothing(make, topics, proba):
 @pytest.mark.parametrize(
     ("name", "value"), [("ACCELERATE_MIXED_PRECISION", "bf16"), ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")]
 )
-def test_the_environment_decides_nothing_and_stays(make, topics, proba, monkeypatch, name, value):
+def test_environment_variables_are_kept_and_have_no_effect(make, topics, proba, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     before = dict(os.environ)
     np.testing.assert_array_equal(make().fit(topics).predict_proba(topics), proba)

@@ -80,7 +80,7 @@ def test_cached_results_equal_uncached_ones_bit_for_bit(make, topics, return_pro
     assert uncached.model is not cached.model
 
 
-def test_a_classifier_that_was_loaded_finds_what_the_saved_one_has_cached(classifier, tmp_path):
+def test_a_loaded_classifier_uses_the_cache_of_the_saved_one(classifier, tmp_path):
     proba = classifier.predict_proba(TEXTS)
     classifier.save(tmp_path / "model")
     loaded = st.load(tmp_path / "model")
@@ -89,7 +89,7 @@ def test_a_classifier_that_was_loaded_finds_what_the_saved_one_has_cached(classi
     assert loaded.embedding_cache_size == classifier.embedding_cache_size
 
 
-def test_copies_and_pickles_leave_the_cache_where_it_is(make, topics, tmp_path):
+def test_copies_and_pickles_do_not_contain_the_cache(make, topics, tmp_path):
     classifier = make(embedding_cache_size=2**20, embedding_cache_dir=tmp_path).fit(topics)
     classifier.predict_proba(TEXTS)
     for again in (copy.deepcopy(classifier), pickle.loads(pickle.dumps(classifier))):
@@ -136,7 +136,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_a_network_that_was_changed_does_not_find_its_former_embeddings(classifier, change):
+def test_a_changed_network_does_not_use_previous_embeddings(classifier, change):
     classifier.predict_proba(TEXTS)
     change(classifier)
     found = []
@@ -149,7 +149,7 @@ def test_a_network_that_was_changed_does_not_find_its_former_embeddings(classifi
 @pytest.mark.parametrize(
     "other", [{"max_seq_len": 5}, {"precision": "auto"}, {"seed": 2}], ids=lambda given: next(iter(given))
 )
-def test_another_classifier_does_not_find_the_embeddings_of_this_one(make, topics, other, monkeypatch):
+def test_another_classifier_does_not_use_the_embeddings_of_this_one(make, topics, other, monkeypatch):
     monkeypatch.setattr("smalltext_torch.device._cpu_multiplies_bfloat16", lambda: True)
     make().fit(topics).predict_proba(TEXTS)
     classifier = make(**other).fit(topics)
@@ -187,7 +187,7 @@ def test_dropout_samples_are_never_cached(classifier):
     assert classifier.cache_info()[:3] == (0, 0, 0)
 
 
-def test_texts_that_were_used_least_recently_go_first(fitted):
+def test_the_least_recently_used_texts_are_evicted_first(fitted):
     limit = 100_000
     classifier = SetFitClassification(tiny_sentence_transformer(), 2, embedding_cache_size=limit, seed=1)
     classifier.fit(training_texts(2, multi_label=False), None, {"num_iterations": 1})
@@ -230,7 +230,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_file_is_not_believed(filled, damage):
+def test_a_damaged_cache_file_is_ignored(filled, damage):
     (file,) = filled[2].rglob("*.embeddings")
     file.write_bytes(damage(file.read_bytes()))
     later = in_a_new_process(filled)
@@ -239,7 +239,7 @@ def test_a_damaged_file_is_not_believed(filled, damage):
     assert later.cache_info().misses == COUNT
 
 
-def test_a_file_of_another_encoder_is_not_believed(filled):
+def test_a_cache_file_of_another_encoder_is_ignored(filled):
     (file,) = filled[2].rglob("*.embeddings")
     dimensions = in_a_new_process(filled).embed(TEXTS).shape[1]
     foreign = HashedTexts("another encoder", dimensions)

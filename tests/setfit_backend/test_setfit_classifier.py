@@ -51,7 +51,7 @@ def test_one_text_of_each_class_is_enough(make, use_differentiable_head):
     assert (proba.argmax(axis=1) == train_set.y).all()
 
 
-def test_a_missing_class_has_a_column_of_zeros_and_the_others_share_out_one(make, topics):
+def test_a_missing_class_has_a_column_of_zeros_and_the_others_sum_to_one(make, topics):
     proba = make(4).fit(TextDataset(topics.x, topics.y * 2 + 1)).predict_proba(topics)
     assert (proba[:, [0, 2]] == 0).all()
     np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
@@ -67,7 +67,7 @@ def test_a_label_of_no_text_or_of_all_texts_is_certain(make, topics):
 
 
 @BOTH_HEADS
-def test_validate_tells_loss_and_accuracy(make, topics, use_differentiable_head):
+def test_validate_returns_loss_and_accuracy(make, topics, use_differentiable_head):
     classifier = make(use_differentiable_head=use_differentiable_head).fit(topics, validation_set=topics)
     proba = classifier.predict_proba(topics).astype(np.float64)
     loss = -np.log(proba[np.arange(len(topics)), topics.y]).mean()
@@ -106,7 +106,7 @@ def test_label_weights_move_the_head(make, labelled_twice, use_differentiable_he
     assert (heavier.predict_proba(TEXTS)[:, 0] > plain.predict_proba(TEXTS)[:, 0]).all()
 
 
-def test_embeddings_are_what_the_head_is_given(fitted):
+def test_embeddings_are_the_input_of_the_head(fitted):
     embeddings, proba = fitted.embed(TEXTS, return_proba=True)
     assert (embeddings.dtype, embeddings.shape) == (np.float32, (4, 32))
     np.testing.assert_array_equal(fitted.embed(TEXTS), embeddings)
@@ -125,9 +125,7 @@ def test_embeddings_can_be_of_length_one(make, topics):
 
 
 @BOTH_HEADS
-def test_dropout_is_sampled_through_the_encoder_and_nothing_is_left_switched_on(
-    make, topics, use_differentiable_head
-):
+def test_dropout_is_sampled_in_the_encoder_and_the_mode_is_restored(make, topics, use_differentiable_head):
     classifier = make(use_differentiable_head=use_differentiable_head).fit(topics)
     samples = classifier.predict_proba(TEXTS, dropout_sampling=5)
     assert samples.shape == (4, 5, 2)
@@ -178,7 +176,7 @@ def test_tokens_beyond_max_seq_len_are_ignored_and_reported(make, topics):
     assert (proba[1] != proba[2]).any()
 
 
-def test_max_seq_len_is_more_than_the_model_was_set_to(make, topics, tmp_path):
+def test_max_seq_len_may_exceed_the_setting_of_the_model(make, topics, tmp_path):
     folder = save_tiny_sentence_transformer(tmp_path / "short")
     settings = folder / "sentence_bert_config.json"
     body = load_pretrained_body(SetFitModelArguments(folder), make()._parsed_model_kwargs)
@@ -191,7 +189,7 @@ def test_max_seq_len_is_more_than_the_model_was_set_to(make, topics, tmp_path):
     assert (proba[0] != proba[1]).any()
 
 
-def test_by_name_max_seq_len_is_what_the_model_is_set_to(make, topics, tmp_path):
+def test_by_name_max_seq_len_is_the_setting_of_the_model(make, topics, tmp_path):
     folder = save_tiny_sentence_transformer(tmp_path / "short")
     body = load_pretrained_body(SetFitModelArguments(folder), make()._parsed_model_kwargs)
     body.max_seq_length = 7
@@ -235,7 +233,7 @@ def test_refit_head_on_the_same_texts_gives_the_head_of_fit(make, topics, use_di
     np.testing.assert_array_equal(classifier.refit_head(topics).predict_proba(TEXTS), proba)
 
 
-def test_refit_head_trains_as_long_and_as_fast_as_fit_was_told_to(make, topics):
+def test_refit_head_uses_the_epochs_and_learning_rate_of_fit(make, topics):
     classifier = make(use_differentiable_head=True)
     classifier.fit(topics, None, {"num_epochs": (1, 40), "head_learning_rate": 0.5, "l2_weight": 0.0})
     proba = classifier.predict_proba(TEXTS)
@@ -301,7 +299,7 @@ def test_weights_may_differ_by_any_factor(make, topics, use_differentiable_head)
     assert np.isfinite(classifier.predict_proba(TEXTS)).all()
 
 
-def test_narrow_arithmetic_changes_little(make, topics):
+def test_low_precision_changes_results_little(make, topics):
     exact, rounded = (
         make(precision=precision).fit(topics).predict_proba(TEXTS) for precision in ("float32", "auto")
     )
@@ -309,7 +307,7 @@ def test_narrow_arithmetic_changes_little(make, topics):
 
 
 @BOTH_HEADS
-def test_it_is_copied_and_pickled_fitted(make, topics, use_differentiable_head):
+def test_a_fitted_classifier_can_be_copied_and_pickled(make, topics, use_differentiable_head):
     classifier = make(use_differentiable_head=use_differentiable_head).fit(topics)
     for twin in (copy.deepcopy(classifier), pickle.loads(pickle.dumps(classifier))):
         np.testing.assert_array_equal(twin.predict_proba(TEXTS), classifier.predict_proba(TEXTS))

@@ -28,7 +28,7 @@ def body_of(classifier):
 
 
 @pytest.mark.parametrize("num_epochs", [0, 1])
-def test_a_network_is_gone_with_its_classifier(make, topics, num_epochs):
+def test_a_network_is_freed_with_its_classifier(make, topics, num_epochs):
     classifier = make(trainer_kwargs={"num_epochs": num_epochs}).fit(topics)
     classifier.predict_proba(topics, dropout_sampling=2)
     body = body_of(classifier)
@@ -36,21 +36,21 @@ def test_a_network_is_gone_with_its_classifier(make, topics, num_epochs):
     assert body() is None
 
 
-def test_a_network_is_gone_once_there_is_another(make, topics):
+def test_a_network_is_freed_when_it_is_replaced(make, topics):
     classifier = make().fit(topics)
     body = body_of(classifier)
     classifier.fit(topics)
     assert body() is None
 
 
-def test_a_network_without_pairs_to_train_on_is_gone_as_well(make):
+def test_a_network_without_training_pairs_is_freed_as_well(make):
     classifier = make(multi_label=True).fit(TextDataset(["one text"], list_to_csr([[0]], num_classes=2)))
     body = body_of(classifier)
     del classifier
     assert body() is None
 
 
-def test_a_network_that_was_trained_in_vain_is_gone(make, topics, monkeypatch):
+def test_a_network_of_failed_training_is_freed(make, topics, monkeypatch):
     bodies = []
 
     def failing(classifier, y, weights):
@@ -72,14 +72,14 @@ def test_a_network_that_was_trained_in_vain_is_gone(make, topics, monkeypatch):
     [copy.deepcopy, lambda classifier: pickle.loads(pickle.dumps(classifier))],
     ids=["deepcopy", "pickle"],
 )
-def test_a_copy_is_gone_when_nobody_has_it(fitted, again):
+def test_an_unused_copy_is_freed(fitted, again):
     twin = again(fitted)
     body = body_of(twin)
     del twin
     assert body() is None
 
 
-def test_a_loaded_classifier_is_gone_when_nobody_has_it(fitted, tmp_path):
+def test_an_unused_loaded_classifier_is_freed(fitted, tmp_path):
     fitted.save(tmp_path / "saved")
     loaded = st.load(tmp_path / "saved")
     loaded.predict(training_texts(2, multi_label=False))

@@ -17,7 +17,7 @@ def local(name, strategy="always-local"):
 
 
 @pytest.mark.parametrize("name", ["org/tiny", "tiny"])
-def test_always_local_asks_nobody(make, topics, hub_cache, asked, name):
+def test_always_local_makes_no_request(make, topics, hub_cache, asked, name):
     full_name = name if "/" in name else f"sentence-transformers/{name}"
     cache = hub_cache(full_name, tiny_sentence_transformer())
     make(model=local(name), model_kwargs={"cache_dir": cache}).fit(topics)
@@ -32,14 +32,14 @@ def test_with_an_offline_variable_no_host_is_contacted(make, topics, hub_cache, 
     assert asked == []
 
 
-def test_models_lie_where_sentence_transformers_keeps_them(make, topics, hub_cache, asked, monkeypatch):
+def test_models_are_in_the_cache_of_sentence_transformers(make, topics, hub_cache, asked, monkeypatch):
     cache = hub_cache("org/tiny", tiny_sentence_transformer())
     monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(cache))
     make(model=local("org/tiny")).fit(topics)
     assert asked == []
 
 
-def test_a_model_that_was_not_downloaded_is_refused_without_asking_anybody(make, topics, tmp_path, asked):
+def test_a_model_that_was_not_downloaded_is_refused_without_a_request(make, topics, tmp_path, asked):
     with pytest.raises(InvalidInputError, match="sentence_transformer_model: got 'org/tiny'"):
         make(model=local("org/tiny"), model_kwargs={"cache_dir": tmp_path}).fit(topics)
     assert asked == []

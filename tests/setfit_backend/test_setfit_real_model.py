@@ -48,12 +48,12 @@ def test_contrasting_pairs_separates_the_classes(fitted):
     assert fitted.validate(TRAIN)[0] < untrained.validate(TRAIN)[0]
 
 
-def test_a_loaded_one_gives_the_same_bits(fitted, tmp_path):
+def test_a_loaded_model_gives_the_same_bits(fitted, tmp_path):
     fitted.save(tmp_path / "saved")
     np.testing.assert_array_equal(st.load(tmp_path / "saved").predict_proba(UNSEEN), fitted.predict_proba(UNSEEN))
 
 
-def test_narrow_arithmetic_changes_little(fitted, tmp_path):
+def test_low_precision_changes_results_little(fitted, tmp_path):
     fitted.save(tmp_path / "saved")
     rounded = st.load(tmp_path / "saved")
     rounded.precision = "auto"

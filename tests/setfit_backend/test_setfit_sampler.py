@@ -112,7 +112,7 @@ def test_texts_with_a_label_in_common_are_positive_and_two_without_any_are_no_pa
 
 
 @pytest.mark.parametrize("strategy", SAMPLING_STRATEGIES)
-def test_one_text_of_each_class_gives_the_pairs_there_are(strategy):
+def test_one_text_of_each_class_gives_only_negative_pairs(strategy):
     positive, negative = drawn(source(np.arange(4), sampling_strategy=strategy))
     assert not positive
     assert set(negative) == every_pair(4)
@@ -155,7 +155,7 @@ def test_weights_of_which_whole_classes_have_next_to_none_are_drawn_with(weights
     assert all(len({row // 3 for row in pair}) == 2 for pair in negative)
 
 
-def test_a_text_that_outweighs_all_others_hides_nothing_of_them():
+def test_a_text_with_a_huge_weight_does_not_exclude_the_others():
     y = np.array([0, 0, 0, 1, 1])
     positive, negative = drawn(
         source(y, np.array([1e200, 1.0, 3.0, 1.0, 1.0]), num_iterations=2000, pairs_per_text=10**4)
@@ -220,7 +220,7 @@ def test_nothing_is_reported_within_the_limit():
         ({"pairs_per_text": 0}, "pairs_per_text"),
     ],
 )
-def test_strange_arguments_are_refused(options, argument):
+def test_invalid_arguments_are_refused(options, argument):
     with pytest.raises(InvalidInputError, match=argument):
         source(EIGHT_EIGHT_ONE, **options)
 

@@ -36,9 +36,7 @@ def test_the_folder_holds_weights_as_safetensors_and_no_pickle(fitted, tmp_path)
 @BOTH_HEADS
 @pytest.mark.parametrize("num_classes", [2, 3])
 @pytest.mark.parametrize("multi_label", [False, True], ids=["single-label", "multi-label"])
-def test_setfit_reads_the_folder_where_that_is_asked_for(
-    make, tmp_path, num_classes, multi_label, use_differentiable_head
-):
+def test_setfit_reads_the_folder_if_requested(make, tmp_path, num_classes, multi_label, use_differentiable_head):
     classifier = make(
         num_classes,
         multi_label=multi_label,
@@ -71,7 +69,7 @@ def test_setfits_pickle_is_never_read_here(fitted, tmp_path):
     np.testing.assert_array_equal(st.load(tmp_path / "saved").predict_proba(TEXTS), fitted.predict_proba(TEXTS))
 
 
-def test_modules_that_are_not_of_sentence_transformers_are_refused(fitted, tmp_path):
+def test_modules_of_other_libraries_are_refused(fitted, tmp_path):
     fitted.save(tmp_path / "saved")
     modules, manifest = tmp_path / "saved" / "modules.json", tmp_path / "saved" / "smalltext.json"
     modules.write_text(modules.read_text().replace("sentence_transformers.", "os.", 1))
@@ -82,7 +80,7 @@ def test_modules_that_are_not_of_sentence_transformers_are_refused(fitted, tmp_p
         st.load(tmp_path / "saved")
 
 
-def test_all_parameters_come_back(make, topics, tmp_path):
+def test_all_parameters_are_restored(make, topics, tmp_path):
     given = {
         "class_weight": {"football": 2.0, "cooking": 1.0},
         "max_seq_len": 20,
@@ -145,7 +143,7 @@ def test_a_loaded_classifier_fits_heads_as_fit_did(make, topics, tmp_path):
     np.testing.assert_allclose(again.predict_proba(TEXTS), proba, atol=1e-5)
 
 
-def test_a_folder_that_does_not_say_how_its_head_was_trained_loads(make, topics, tmp_path):
+def test_a_folder_without_training_arguments_of_the_head_can_be_loaded(make, topics, tmp_path):
     classifier = make(use_differentiable_head=True, trainer_kwargs={"num_epochs": (0, 3)}).fit(topics)
     classifier.save(tmp_path / "saved")
     manifest = tmp_path / "saved" / "smalltext.json"
@@ -190,7 +188,7 @@ def test_a_transformer_in_a_folder_of_its_name_is_found(make, topics, tmp_path):
     )
 
 
-def test_modules_behind_the_pooling_are_kept(make, topics, tmp_path):
+def test_modules_after_the_pooling_are_kept(make, topics, tmp_path):
     from sentence_transformers import SentenceTransformer, models
 
     body = SentenceTransformer(str(save_tiny_sentence_transformer(tmp_path / "plain")), device="cpu")

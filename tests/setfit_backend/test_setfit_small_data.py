@@ -51,7 +51,7 @@ def steps_of(min_steps=0, batches=4, **given):
     return TrainingArgs(**given).num_steps(batches, min_steps)
 
 
-def test_steps_are_those_of_the_epochs_unless_more_are_asked_for():
+def test_steps_are_those_of_the_epochs_unless_min_steps_is_greater():
     assert [steps_of(), steps_of(num_epochs=3), steps_of(10), steps_of(10, num_epochs=3)] == [4, 12, 10, 12]
 
 
@@ -63,7 +63,7 @@ def test_automatic_steps_are_the_same_however_many_batches_there_are():
     assert [steps_of("auto", batches=batches) for batches in (1, 999)] == [AUTO_STEPS, AUTO_STEPS]
 
 
-def test_automatic_steps_yield_to_a_length_of_training_that_is_set():
+def test_explicit_training_lengths_take_precedence_over_automatic_steps():
     assert steps_of("auto", num_epochs=2) == 8
     assert steps_of("auto", num_iterations=1) == 4
     assert steps_of("auto", max_steps=7) == 7
@@ -109,7 +109,7 @@ def test_other_values_are_refused(make, argument, value):
         make(**{argument: value})
 
 
-def test_by_name_all_of_it_is_automatic_and_by_hand_nothing_is(make):
+def test_automatic_choices_are_the_defaults_only_by_name(make):
     automatic = create_classifier("setfit", 2, model=tiny_sentence_transformer())
     names = ("min_steps", "calibration", "validation_set_size", "multi_label_threshold")
     assert {getattr(automatic, name) for name in names} == {"auto"}
@@ -196,14 +196,14 @@ def test_thresholds_of_labels_are_chosen_and_used(make, labels):
     assert classifier.validation_[1] == pytest.approx((expected == labels.y.toarray()).mean())
 
 
-def test_a_threshold_for_each_label_can_be_given(make, labels):
+def test_a_threshold_for_each_label_can_be_set(make, labels):
     classifier = make(3, multi_label=True, multi_label_threshold=[0.1, 0.5, 0.9]).fit(labels)
     assert classifier.multi_label_threshold_ is None
     predicted, proba = classifier.predict(labels, return_proba=True)
     np.testing.assert_array_equal(predicted.toarray(), proba > np.float32([0.1, 0.5, 0.9]))
 
 
-def test_a_handful_of_texts_gives_the_threshold_a_half(make, labels):
+def test_with_few_texts_the_threshold_is_one_half(make, labels):
     classifier = make(3, multi_label=True, multi_label_threshold="auto", calibration="auto").fit(labels[:5])
     assert (classifier.multi_label_threshold_, classifier.calibration_) == (None, None)
     predicted, proba = classifier.predict(labels, return_proba=True)

@@ -78,7 +78,7 @@ def test_a_small_vocabulary_trains_the_same_weights(make, topics, monkeypatch):
     torch.testing.assert_close(small[name][~used], whole[name][~used], atol=1e-7, rtol=1e-6)
 
 
-def test_groups_of_like_length_hold_all_texts_once():
+def test_groups_of_similar_length_contain_all_texts_once():
     lengths = np.sort(np.random.default_rng(0).integers(3, 300, 40))
     groups = group_by_length(lengths)
     assert [row for group in groups for row in range(group.start, group.stop)] == list(range(40))
@@ -119,7 +119,7 @@ def test_max_steps_are_made(make, topics):
     assert steps.count == 17
 
 
-def test_max_steps_are_made_in_place_of_any_number_of_epochs(make, topics):
+def test_max_steps_take_precedence_over_epochs(make, topics):
     none, one = (
         make(trainer_kwargs={"max_steps": 5, "num_epochs": (epochs, 16)}).fit(topics).embed(topics)
         for epochs in (0, 1)
@@ -128,7 +128,7 @@ def test_max_steps_are_made_in_place_of_any_number_of_epochs(make, topics):
     assert (none != make(trainer_kwargs={"num_epochs": (0, 16)}).fit(topics).embed(topics)).any()
 
 
-def test_a_training_that_fails_half_way_changes_nothing(make, topics):
+def test_failed_training_changes_nothing(make, topics):
     steps = Steps()
     classifier = make(trainer_kwargs={"callbacks": [steps]}).fit(topics)
     proba, state = classifier.predict_proba(topics), torch.get_rng_state()
@@ -139,7 +139,7 @@ def test_a_training_that_fails_half_way_changes_nothing(make, topics):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_the_state_of_the_optimizer_is_gone_when_fit_returns(make, topics):
+def test_the_state_of_the_optimizer_is_freed_when_fit_returns(make, topics):
     kept = []
 
     class Watching(TrainerCallback):

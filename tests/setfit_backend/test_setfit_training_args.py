@@ -65,43 +65,43 @@ def test_an_old_name_in_the_model_still_works_and_warns(old):
 
 
 @pytest.mark.filterwarnings("ignore:(embedding|classifier)_num_epochs:DeprecationWarning")
-def test_two_old_names_that_are_one_now_are_put_together():
+def test_two_old_names_of_one_parameter_are_merged():
     assert training(embedding_num_epochs=1, classifier_num_epochs=2).num_epochs == (1, 2)
 
 
-def test_a_warning_of_an_old_name_tells_no_token():
+def test_a_warning_about_an_old_name_does_not_show_a_token():
     with pytest.warns(DeprecationWarning, match="use token instead") as told:
         current_model_kwargs({"use_auth_token": "hf_secret"})
     assert "hf_secret" not in str(told[0].message)
 
 
-def test_an_old_name_beside_the_new_one_is_refused():
+def test_an_old_name_together_with_the_new_one_is_refused():
     with pytest.raises(InvalidInputError, match="both 'learning_rate' and 'body_learning_rate'"):
         training(learning_rate=1e-3, body_learning_rate=1e-4)
 
 
 @pytest.mark.parametrize("name", MANAGED_IN_TRAINING)
 @pytest.mark.parametrize("argument", ["trainer_kwargs", "setfit_train_kwargs"])
-def test_what_the_class_manages_in_training_is_refused_with_advice(name, argument):
+def test_training_arguments_that_the_class_manages_are_refused_with_advice(name, argument):
     with pytest.raises(InvalidInputError, match=f"{argument}: got the keyword '{name}'") as refusal:
         parse_training_args(**{argument: {name: 1}})
     assert MANAGED_IN_TRAINING[name] in str(refusal.value)
 
 
 @pytest.mark.parametrize("name", MANAGED_IN_MODEL)
-def test_what_the_class_manages_in_the_model_is_refused_with_advice(name):
+def test_model_arguments_that_the_class_manages_are_refused_with_advice(name):
     with pytest.raises(InvalidInputError, match=f"model_kwargs: got the keyword '{name}'") as refusal:
         SetFitClassification("a-model", 2, model_kwargs={name: 1})
     assert MANAGED_IN_MODEL[name] in str(refusal.value)
 
 
 @pytest.mark.parametrize("name", MANAGED_IN_HEAD)
-def test_what_the_class_manages_in_the_head_is_refused_with_advice(name):
+def test_head_parameters_that_the_class_manages_are_refused_with_advice(name):
     with pytest.raises(InvalidInputError, match=f"head_params: got the keyword '{name}'"):
         SetFitClassification("a-model", 2, model_kwargs={"head_params": {name: 1}})
 
 
-def test_nothing_of_setfit_is_forgotten():
+def test_all_arguments_of_setfit_are_handled():
     arguments = {
         *inspect.signature(TrainingArguments).parameters,
         *inspect.signature(Trainer).parameters,
@@ -110,7 +110,7 @@ def test_nothing_of_setfit_is_forgotten():
     assert arguments <= known
 
 
-def test_an_unknown_keyword_is_refused_with_those_there_are():
+def test_an_unknown_keyword_is_refused_with_a_list_of_the_known_ones():
     with pytest.raises(InvalidInputError, match="the keyword 'num_epoch'; allowed: num_epochs, max_steps"):
         training(num_epoch=1)
 
@@ -175,7 +175,7 @@ def test_the_kind_of_head_is_chosen_by_true_or_false():
         SetFitClassification("a-model", 2, use_differentiable_head="no")
 
 
-def test_numbers_of_numpy_are_numbers():
+def test_numpy_numbers_are_accepted():
     found = training(
         num_epochs=np.int64(2), l2_weight=np.float32(0.5), end_to_end=np.True_, logging_steps=np.int8(3)
     )
@@ -189,7 +189,7 @@ def test_parameters_of_the_head_are_copied():
     assert classifier.model_kwargs["head_params"] == classifier._head_settings.parameters == {"C": 1.0}
 
 
-def test_what_fit_is_given_decides():
+def test_arguments_of_fit_take_precedence():
     given = {"num_iterations": 3, "max_steps": 7}
     found = parse_training_args(trainer_kwargs=given, setfit_train_kwargs={"max_steps": 9})
     assert (found.num_iterations, found.max_steps) == (3, 9)
@@ -227,20 +227,20 @@ def test_parameters_are_those_of_the_head(differentiable, known):
         (True, {"bias": "no"}, "bias"),
     ],
 )
-def test_what_a_head_cannot_be_fitted_with_is_refused_at_once(differentiable, parameters, message):
+def test_invalid_head_parameters_are_refused_immediately(differentiable, parameters, message):
     with pytest.raises(InvalidInputError, match=message):
         SetFitClassification(
             "a-model", 3, use_differentiable_head=differentiable, model_kwargs={"head_params": parameters}
         )
 
 
-def test_making_a_classifier_does_not_tell_that_a_trial_did_not_converge():
+def test_creating_a_classifier_does_not_warn_about_convergence_of_the_trial():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         SetFitClassification("a-model", 3, model_kwargs={"head_params": {"max_iter": 1}})
 
 
-def test_a_factory_tells_of_an_old_name_once_and_where_it_was_given():
+def test_a_factory_warns_of_an_old_name_once_at_the_callers_line():
     with pytest.warns(DeprecationWarning, match="learning_rate") as told:
         factory = SetFitClassificationFactory("a-model", 2, {"trainer_kwargs": {"learning_rate": 1e-3}})
     assert [one.filename for one in told] == [__file__]
@@ -250,12 +250,12 @@ def test_a_factory_tells_of_an_old_name_once_and_where_it_was_given():
 
 
 @pytest.mark.parametrize(("given", "message"), [({"foo": 1}, "the keyword 'foo'"), ([1], r"\[1\]")])
-def test_a_factory_takes_what_its_classifiers_do(given, message):
+def test_a_factory_accepts_the_parameters_of_its_classifiers(given, message):
     with pytest.raises(InvalidInputError, match=f"classification_kwargs: got {message}"):
         SetFitClassificationFactory("a-model", 2, given)
 
 
-def test_an_old_name_warns_once_where_it_was_given():
+def test_an_old_name_warns_once_at_the_callers_line():
     with pytest.warns(DeprecationWarning, match="learning_rate") as told:
         classifier = SetFitClassification("a-model", 2, trainer_kwargs={"learning_rate": 1e-3})
     assert [one.filename for one in told if "learning_rate" in str(one.message)] == [__file__]
@@ -291,12 +291,12 @@ def test_parameters_of_a_head_of_many_classes_are_tried_out_on_few(monkeypatch):
 
 
 @pytest.mark.parametrize("folder", [5, object(), b"cache", ["cache"]], ids=lambda folder: type(folder).__name__)
-def test_a_cache_that_is_no_path_is_refused_by_the_builder(folder):
+def test_an_invalid_cache_dir_is_refused_by_the_builder(folder):
     with pytest.raises(InvalidInputError, match="cache_dir"):
         build(2, model="a-model", cache_dir=folder).new()
 
 
-def test_a_loss_that_cannot_be_written_is_refused():
+def test_a_loss_that_cannot_be_saved_is_refused():
     class Raising:
         def __repr__(self):
             raise KeyError("not for users")

@@ -62,7 +62,7 @@ def test_training_reads_the_beginning_of_long_texts_and_the_head_is_fitted_to_al
     assert (longer[0] != longer[1]).any()
 
 
-def test_short_texts_are_trained_on_as_if_the_length_were_set(topics):
+def test_short_texts_give_the_same_training_as_an_explicit_length(topics):
     proba = [
         by_name(max_steps=2, **given).fit(topics).predict_proba(topics) for given in ({}, {"max_seq_len": 64})
     ]

@@ -102,7 +102,7 @@ def load(folder):
 @pytest.mark.parametrize(
     "problem", ["two classes", pytest.param("three classes", marks=pytest.mark.nightly), "multi-label"]
 )
-def test_what_was_saved_is_loaded_with_the_same_probabilities(estimator, problem, topics, tagged, tmp_path):
+def test_loaded_models_have_the_same_probabilities(estimator, problem, topics, tagged, tmp_path):
     data = st.TextDataset(tagged.x, tagged.y[:, TAGS]) if problem == "multi-label" else topics
     if problem == "two classes":
         data = st.TextDataset(topics.x, np.minimum(topics.y, 1))

@@ -37,7 +37,7 @@ def fitted(data, **parameters):
 
 
 @pytest.mark.usefixtures("small_memory")
-def test_a_problem_too_large_is_learned_as_class_means_with_a_message(data, tmp_path):
+def test_too_large_problems_use_class_means_with_a_warning(data, tmp_path):
     with pytest.warns(UserWarning, match="too many for logistic regression") as caught:
         classifier = fitted(data)
     assert caught[0].filename == __file__
@@ -78,7 +78,7 @@ def fitted_with(data, weights):
 
 
 @pytest.mark.usefixtures("small_memory")
-def test_an_estimator_that_somebody_chose_is_kept(data):
+def test_an_explicit_estimator_is_kept(data):
     classifier = fitted(data, estimator=LogisticRegression(C=2.0))
     assert isinstance(classifier.model_.coef_, np.ndarray)
 

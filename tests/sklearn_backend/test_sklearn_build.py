@@ -43,7 +43,7 @@ def test_parameters_of_the_default_vectorizer_can_be_set(topics):
     assert classifier.n_features_ == 5
 
 
-def test_a_list_stands_for_a_tuple_since_json_has_none(topics):
+def test_a_list_is_converted_to_a_tuple_since_json_has_none(topics):
     classifier = st.create_classifier("sklearn", 3, vectorizer_parameters={"ngram_range": [1, 1]}).fit(topics)
     assert classifier.vectorizer_.ngram_range == (1, 1)
 

@@ -54,7 +54,7 @@ def log_loss(proba, y):
     return -np.log(np.maximum(proba[np.arange(len(y)), y], 1e-9)).mean()
 
 
-def test_a_classifier_made_by_hand_is_not_calibrated_and_one_by_name_is():
+def test_calibration_is_the_default_only_by_name():
     train_set = noisy(60)
     assert SklearnClassifier(LogisticRegression(), 3).fit(train_set).calibration_ is None
     assert by_name().fit(train_set).calibration_.n_texts == 60
@@ -75,7 +75,7 @@ def test_calibration_changes_no_label_and_lowers_the_calibration_error_of_new_te
     assert log_loss(after, test_set.y) < log_loss(before, test_set.y)
 
 
-def test_the_calibration_says_what_it_did_on_the_held_out_texts():
+def test_the_calibration_reports_its_effect_on_held_out_texts():
     calibration = by_name(estimator=UNDERCONFIDENT).fit(noisy(200)).calibration_
     assert calibration.method == "temperature"
     assert calibration.log_loss[1] < calibration.log_loss[0]
@@ -108,7 +108,7 @@ def test_the_features_of_a_fold_are_those_of_a_vectorizer_that_is_fitted_to_its_
     assert_allclose(fitted.transform(data.x).toarray(), x.toarray(), rtol=1e-15, atol=1e-16)
 
 
-def test_features_are_held_out_as_they_are():
+def test_features_are_held_out_unchanged():
     data = noisy(60)
     features = SklearnDataset.from_texts(data.x, data.y, TfidfVectorizer())
     classifier = SklearnClassifier(LogisticRegression(C=30), 3, calibration="auto").fit(features)
@@ -206,7 +206,7 @@ def test_classes_that_are_represented_by_means_have_a_scale_already(monkeypatch)
         assert by_name().fit(noisy(60)).calibration_.n_texts == 0
 
 
-def test_a_failed_fit_keeps_the_former_calibration(monkeypatch):
+def test_a_failed_fit_keeps_the_previous_calibration(monkeypatch):
     classifier = by_name().fit(noisy(60))
     former = classifier.calibration_
     monkeypatch.setattr(_out_of_fold, "fit_calibration", lambda *_: 1 / 0)
@@ -259,7 +259,7 @@ def test_calibration_and_thresholds_are_saved(multi_label, tmp_path):
     assert_array_equal(loaded.fit(data).predict_proba(data), classifier.predict_proba(data))
 
 
-def test_thresholds_that_were_given_are_saved(tmp_path):
+def test_explicit_thresholds_are_saved(tmp_path):
     classifier = SklearnClassifier(LogisticRegression(), 4, True, multi_label_threshold=[0.1, 0.2, 0.3, 0.4])
     data = noisy(60, multi_label=True)
     classifier.fit(data).save(tmp_path / "model")

@@ -51,13 +51,13 @@ def test_defect_15_multi_label_probabilities_are_the_same_dense_array_both_ways(
     assert_array_equal(proba, classifier.predict_proba(tagged))
 
 
-def test_a_label_of_no_text_and_a_label_of_every_text_are_known_for_what_they_are(tagged):
+def test_labels_of_no_text_and_of_every_text_have_probabilities_zero_and_one(tagged):
     proba = SklearnClassifier(LogisticRegression(), 6, True).fit(tagged).predict_proba(tagged)
     assert (proba[:, 4] == 0).all()
     assert (proba[:, 5] == 1).all()
 
 
-def test_the_threshold_decides_what_applies(tagged):
+def test_the_threshold_determines_the_labels(tagged):
     classifier = SklearnClassifier(MultinomialNB(), 6, True, multi_label_threshold=0.2).fit(tagged)
     labels, proba = classifier.predict(tagged, return_proba=True)
     assert_array_equal(labels.toarray(), proba > 0.2)
@@ -79,7 +79,7 @@ def test_multi_label_weights_are_those_of_each_label(tagged):
 
 
 @pytest.mark.parametrize("class_weight", ["balanced", {0: 5.0}, {2: 0.1, 1: 3}])
-def test_class_weight_means_what_it_means_in_scikit_learn(class_weight, topics):
+def test_class_weight_has_the_meaning_of_scikit_learn(class_weight, topics):
     unequal = topics[np.arange(len(topics)) % 5 != 0]
     unequal = st.TextDataset(unequal.x, unequal.y)  # without names, so that classes are identified by number
     classifier = SklearnClassifier(LogisticRegression(), 3, class_weight=class_weight).fit(unequal)
@@ -99,7 +99,7 @@ def test_defect_13_balanced_weights_of_missing_classes_give_no_nan(topics):
     "class_weight",
     ["balance", {3: 1.0}, {0: -1.0}, {0: float("nan")}, {0: 0}, {"a": "2"}, {"a": 1, 0: 1}, 2.0],
 )
-def test_class_weights_that_mean_nothing_are_refused(class_weight):
+def test_class_weights_without_a_meaning_are_refused(class_weight):
     with pytest.raises(InvalidInputError, match="class_weight"):
         SklearnClassifier(LogisticRegression(), 3, class_weight=class_weight)
 
@@ -116,7 +116,7 @@ def test_texts_without_a_word_are_refused_in_training_and_scored_afterwards(topi
     assert classifier.fit(topics).predict_proba(st.TextDataset(["", "!?"])).shape == (2, 3)
 
 
-def test_a_failed_fit_leaves_the_former_model(topics):
+def test_a_failed_fit_keeps_the_previous_model(topics):
     classifier = SklearnClassifier(LogisticRegression(), 3).fit(topics)
     before = classifier.predict_proba(topics)
     with pytest.raises(InvalidInputError):
@@ -129,7 +129,7 @@ def test_predicting_before_fitting_is_refused_even_for_no_text():
         SklearnClassifier(LogisticRegression(), 3).predict(st.TextDataset([]))
 
 
-def test_a_probability_that_is_no_number_is_never_passed_on(topics):
+def test_nan_probabilities_are_never_returned(topics):
     classifier = SklearnClassifier(LogisticRegression(), 3).fit(topics)
     classifier.model_.coef_[:] = np.nan
     with pytest.raises(InvalidInputError, match="LogisticRegression, whose predict_proba gave NaN at row 0"):

@@ -24,7 +24,7 @@ def dense(x):
 
 
 @pytest.mark.parametrize("indices", [2, slice(None, None, -1), [3, 0], np.array([True, False, True, False])])
-def test_a_view_shows_the_rows_asked_for(dataset, indices):
+def test_a_view_has_the_selected_rows(dataset, indices):
     expected = X[[indices]] if isinstance(indices, int) else X[indices]
     assert_array_equal(dense(dataset[indices].x), expected)
 
@@ -57,7 +57,7 @@ def test_other_sparse_formats_become_csr():
     assert isinstance(SklearnDataset(csc_matrix(X)).x, csr_matrix)
 
 
-def test_pools_are_vectorized_once_with_what_was_fitted_on_the_training_texts():
+def test_pools_are_vectorized_once_with_the_vectorizer_of_the_training_texts():
     vectorizer = CountVectorizer()
     train = SklearnDataset.from_texts(["red blue", "blue"], [0, 1], vectorizer)
     pool = SklearnDataset.from_texts(["blue green"], vectorizer=vectorizer, train=False)
@@ -74,6 +74,6 @@ def test_pools_are_vectorized_once_with_what_was_fitted_on_the_training_texts():
         (csr_matrix([[np.inf]]), "NaN or infinity"),
     ],
 )
-def test_what_is_no_matrix_of_features_is_refused(x, message):
+def test_an_invalid_feature_matrix_is_refused(x, message):
     with pytest.raises(InvalidInputError, match=message):
         SklearnDataset(x)

@@ -29,7 +29,7 @@ def test_few_features_are_the_vectors(topics):
     assert_array_equal(vectors, features.astype(np.float32))
 
 
-def test_probabilities_beside_the_vectors_are_those_of_predict_proba(topics):
+def test_probabilities_returned_with_the_vectors_are_those_of_predict_proba(topics):
     classifier = SklearnClassifier(LogisticRegression(), 3).fit(topics)
     vectors, proba = classifier.embed(topics, return_proba=True)
     assert_array_equal(vectors, classifier.embed(topics))
@@ -55,6 +55,6 @@ def test_no_texts_give_no_vectors_of_the_same_width(topics):
     assert proba.shape == (0, 3)
 
 
-def test_an_unfitted_classifier_embeds_nothing(topics):
+def test_an_unfitted_classifier_refuses_to_embed(topics):
     with pytest.raises(NotFittedError):
         SklearnClassifier(LogisticRegression(), 3).embed(topics)

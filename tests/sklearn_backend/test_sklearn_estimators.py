@@ -70,7 +70,7 @@ def test_an_estimator_with_neither_probabilities_nor_scores_is_refused():
         SklearnClassifier(KMeans(), 3)
 
 
-def test_a_class_instead_of_an_object_is_refused_with_the_way_out():
+def test_a_class_instead_of_an_object_is_refused_with_advice():
     with pytest.raises(InvalidInputError, match=r"Give LogisticRegression\(\)"):
         SklearnClassifier(LogisticRegression, 3)
 
@@ -123,14 +123,14 @@ def test_the_template_is_never_fitted(topics):
     assert not hasattr(estimator, "coef_")
 
 
-def test_open_random_states_are_seeded_and_closed_ones_kept(topics):
+def test_unset_random_states_are_seeded_and_set_ones_kept(topics):
     classifier = SklearnClassifier(RandomForestClassifier(n_estimators=5), 3, seed=7).fit(topics)
     assert isinstance(classifier.model_.random_state, int)
     fixed = SklearnClassifier(RandomForestClassifier(n_estimators=5, random_state=11), 3, seed=7).fit(topics)
     assert fixed.model_.random_state == 11
 
 
-def test_defect_36_without_a_seed_the_global_generator_is_neither_read_nor_moved(topics):
+def test_defect_36_without_a_seed_the_global_generator_is_neither_read_nor_changed(topics):
     np.random.seed(3)  # noqa: NPY002
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     classifier = SklearnClassifier(RandomForestClassifier(n_estimators=5), 3)

@@ -52,7 +52,7 @@ class Majority(ClassifierMixin, BaseEstimator):
     ids=lambda estimator: type(estimator).__name__,
 )
 @pytest.mark.parametrize("multi_label", [False, True], ids=["single-label", "multi-label"])
-def test_probabilities_come_back_bit_for_bit(estimator, multi_label, topics, tagged, tmp_path):
+def test_loaded_models_have_bitwise_identical_probabilities(estimator, multi_label, topics, tagged, tmp_path):
     data, num_classes = (tagged, 6) if multi_label else (topics, 3)
     classifier = SklearnClassifier(estimator, num_classes, multi_label, seed=1).fit(data)
     classifier.save(tmp_path / "model")
@@ -70,7 +70,7 @@ def test_probabilities_come_back_bit_for_bit(estimator, multi_label, topics, tag
     ],
     ids=["char", "hashing", "pipeline", "union", "fixed vocabulary"],
 )
-def test_any_vectorizer_comes_back(vectorizer, topics, tmp_path):
+def test_any_vectorizer_can_be_saved(vectorizer, topics, tmp_path):
     classifier = SklearnClassifier(LogisticRegression(), 3, vectorizer=vectorizer).fit(topics)
     classifier.save(tmp_path / "model")
     assert_array_equal(st.load(tmp_path / "model").predict_proba(topics), classifier.predict_proba(topics))
@@ -83,7 +83,7 @@ def test_saving_leaves_the_classifier_unchanged(topics, tmp_path):
     assert_array_equal(classifier.predict_proba(topics), before)
 
 
-def test_parameters_names_and_the_power_to_fit_again_come_back(topics, tmp_path):
+def test_parameters_and_names_are_restored_and_the_model_can_be_refitted(topics, tmp_path):
     classifier = SklearnClassifier(LogisticRegression(C=3), 3, class_weight={"sport": 2.0}, seed=5).fit(topics)
     classifier.save(tmp_path / "model")
     again = st.load(tmp_path / "model")
@@ -92,14 +92,14 @@ def test_parameters_names_and_the_power_to_fit_again_come_back(topics, tmp_path)
     assert_array_equal(again.fit(topics).predict_proba(topics), classifier.predict_proba(topics))
 
 
-def test_a_classifier_of_features_comes_back(topics, tmp_path):
+def test_a_classifier_of_features_can_be_saved(topics, tmp_path):
     features = SklearnDataset.from_texts(topics.x, topics.y, CountVectorizer())
     classifier = SklearnClassifier(LogisticRegression(), 3).fit(features)
     classifier.save(tmp_path / "model")
     assert_array_equal(st.load(tmp_path / "model").predict_proba(features), classifier.predict_proba(features))
 
 
-def test_words_in_any_script_come_back(tmp_path):
+def test_words_in_any_script_can_be_saved(tmp_path):
     texts = st.TextDataset(["Füße 足 ноги", "\ud83d αβγ قدم", "רגל नमस्ते"], [0, 1, 0])
     classifier = SklearnClassifier(LogisticRegression(), 2).fit(texts)
     classifier.save(tmp_path / "model")
@@ -117,7 +117,7 @@ def test_a_large_vocabulary_stays_small_on_disk(tmp_path):
     assert size < 60 * words
 
 
-def test_nothing_to_save_before_fitting(tmp_path):
+def test_saving_before_fitting_is_refused(tmp_path):
     with pytest.raises(NotFittedError):
         SklearnClassifier(LogisticRegression(), 3).save(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
@@ -159,7 +159,7 @@ def sign_again(folder):
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
-def test_a_skops_file_that_is_none_is_refused(topics, tmp_path):
+def test_an_invalid_skops_file_is_refused(topics, tmp_path):
     SklearnClassifier(LogisticRegression(), 3).fit(topics).save(tmp_path / "model")
     (tmp_path / "model" / "model.skops").write_bytes(b"PK not really")
     sign_again(tmp_path / "model")
@@ -176,7 +176,7 @@ def test_a_vocabulary_that_does_not_fit_is_refused(content, topics, tmp_path):
         st.load(tmp_path / "model").predict(topics)
 
 
-def test_a_tree_that_points_outside_of_itself_is_refused(topics, tmp_path, monkeypatch):
+def test_a_tree_with_indices_out_of_range_is_refused(topics, tmp_path, monkeypatch):
     monkeypatch.setattr(_saving, "sample_proba", lambda *arguments: None)  # it would never end
     classifier = SklearnClassifier(RandomForestClassifier(n_estimators=2), 3, seed=1).fit(topics)
     classifier.model_.estimators_[1].tree_.children_left[0] = 10_000

@@ -31,7 +31,7 @@ def pretend(folder, **changes):
     (folder / MANIFEST).write_text(json.dumps(content), "utf-8")
 
 
-def test_what_another_version_saved_is_loaded_without_a_warning_if_it_says_the_same(topics, tmp_path):
+def test_models_of_another_version_with_the_same_predictions_are_loaded_without_a_warning(topics, tmp_path):
     classifier = saved(tmp_path, topics)
     pretend(tmp_path, scikit_learn="1.3.7")
     with warnings.catch_warnings():
@@ -40,7 +40,7 @@ def test_what_another_version_saved_is_loaded_without_a_warning_if_it_says_the_s
     np.testing.assert_array_equal(again.predict_proba(topics), classifier.predict_proba(topics))
 
 
-def test_what_says_something_else_is_refused_with_both_versions(topics, tmp_path):
+def test_models_with_other_predictions_are_refused_with_both_versions(topics, tmp_path):
     saved(tmp_path, topics)
     pretend(tmp_path, scikit_learn="1.3.7", probe=[0.1, 0.1, 0.8])
     with pytest.raises(
@@ -51,7 +51,7 @@ def test_what_says_something_else_is_refused_with_both_versions(topics, tmp_path
         st.load(tmp_path)
 
 
-def test_what_can_no_longer_predict_is_refused_with_both_versions(topics, tmp_path):
+def test_models_that_cannot_predict_are_refused_with_both_versions(topics, tmp_path):
     classifier = SklearnClassifier(LogisticRegression(), 3).fit(topics)
     del classifier.model_.coef_  # as if scikit-learn had renamed it
     classifier.save(tmp_path)
@@ -69,7 +69,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_both_versions(topics, tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["features", "hashed", "forest"])
-def test_every_kind_of_model_is_asked_again(topics, tmp_path, kind):
+def test_every_kind_of_model_is_tested_after_loading(topics, tmp_path, kind):
     if kind == "features":
         saved(tmp_path, SklearnDataset.from_texts(topics.x, topics.y, vectorizer=CountVectorizer()))
     elif kind == "hashed":
@@ -84,7 +84,7 @@ def test_every_kind_of_model_is_asked_again(topics, tmp_path, kind):
         st.load(tmp_path)
 
 
-def test_a_model_that_takes_no_such_probe_is_loaded(topics, tmp_path):
+def test_a_model_that_cannot_predict_the_sample_is_loaded(topics, tmp_path):
     saved(tmp_path, topics)
     pretend(tmp_path, scikit_learn="1.3.7", probe=None)
     assert st.load(tmp_path).num_classes == 3

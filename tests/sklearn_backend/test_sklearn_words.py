@@ -61,22 +61,22 @@ words = WordCharTfidfVectorizer().set_params(ngram_range=(1, 1)).build_analyzer(
         ("a\u200d \u0301 # * \ud800 \u200b", ["a"]),
     ],
 )
-def test_texts_are_cut_into_words_characters_and_emoji(text, tokens):
+def test_texts_are_split_into_words_characters_and_emoji(text, tokens):
     assert words(text) == (tokens or [text])
 
 
 @given(st.text(st.characters(max_codepoint=127)))
-def test_ascii_is_cut_as_before(text):
+def test_ascii_is_split_as_before(text):
     assert re.findall(TOKEN_PATTERN, text) == BEFORE.findall(text)
 
 
 @given(st.text(st.sampled_from("aéßøñœ '’-_£€“”…\u00a0\n1½")))
-def test_european_texts_are_cut_as_before(text):
+def test_european_texts_are_split_as_before(text):
     assert re.findall(TOKEN_PATTERN, text) == BEFORE.findall(text)
 
 
 @given(st.text(st.sampled_from("aé1日かกกิ\u0e34कि\u093f\u0301\u200c\u200d😀🏽🇩#*\u20e3\ufe0f\U000e0067 .\n")))
-def test_nothing_is_lost_or_seen_twice(text):
+def test_no_character_is_lost_or_duplicated(text):
     cut = normalized(text)
     tokens, missed = re.findall(TOKEN_PATTERN, cut), "".join(re.split(TOKEN_PATTERN, cut))
     assert sorted("".join(tokens) + missed) == sorted(cut)
@@ -158,7 +158,7 @@ def test_marks_in_the_wrong_order_are_sorted_in_linear_time():
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_random_mixtures_of_many_characters_are_cut(length):
+def test_random_mixtures_of_many_characters_are_split(length):
     rng = random.Random(0)
     text = "".join(rng.choices(ADVERSARIAL, k=length // 2))
     assert words(text)
@@ -213,7 +213,7 @@ def test_a_saved_classifier_is_loaded_without_trusting_anything(tmp_path):
     )
 
 
-def test_parameters_of_the_vectorizer_go_before_these():
+def test_parameters_of_the_vectorizer_take_precedence():
     texts = TextDataset(["Cafe\u0301 x", "cafe y"] * 5, [0, 1] * 5)
     for parameters in (
         {"strip_accents": "unicode"},

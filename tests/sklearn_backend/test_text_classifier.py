@@ -39,7 +39,7 @@ def classifier():
     [("sport", "money"), (1, 0), (-1, 1), (7, -3), (True, False), (1.0, 2.0), ("", " "), ("ja", "näe")],
     ids=repr,
 )
-def test_predictions_are_labels_as_they_were_given(classifier, sport, money):
+def test_predictions_have_the_type_of_the_labels(classifier, sport, money):
     classifier.fit(TEXTS, labelled(sport, money))
     assert classifier.predict(UNSEEN).tolist() == [sport, money]
     assert classifier.classes_.tolist() == sorted([sport, money])
@@ -91,7 +91,7 @@ def test_names_of_classes_travel_with_the_saved_model(classifier, tmp_path):
 
 
 @pytest.mark.parametrize("as_y", [np.array, csr_matrix, list], ids=["dense", "sparse", "list"])
-def test_indicators_make_a_multi_label_problem_and_come_back_as_they_were(classifier, as_y):
+def test_indicator_matrices_give_multi_label_problems_and_predictions_of_the_same_form(classifier, as_y):
     indicators = [[1, 0, 1]] * len(GOALS) + [[0, 1, 1]] * len(RATES)
     classifier.fit(TEXTS, as_y(indicators))
     predicted = classifier.predict(UNSEEN)
@@ -126,7 +126,7 @@ def test_indicators_make_a_multi_label_problem_and_come_back_as_they_were(classi
     ],
     ids=str,
 )
-def test_labels_that_cannot_be_learned_are_refused_by_what_is_wrong(classifier, y, said):
+def test_invalid_labels_are_refused_with_the_reason(classifier, y, said):
     with pytest.raises(ValueError, match=said):
         classifier.fit(TEXTS, y)
 
@@ -149,7 +149,7 @@ def test_labels_that_scikit_learn_refuses_are_refused_as_input(classifier, label
     ],
     ids=["one text", "numbers", "sparse", "missing", "two columns", "list of numbers"],
 )
-def test_what_are_no_texts_is_refused_in_training_and_prediction(classifier, x, said):
+def test_invalid_texts_are_refused_in_training_and_prediction(classifier, x, said):
     y = labelled("a", "b")
     with pytest.raises(InvalidInputError, match=said):
         classifier.fit(x, y)
@@ -158,14 +158,14 @@ def test_what_are_no_texts_is_refused_in_training_and_prediction(classifier, x, 
         classifier.predict(x)
 
 
-def test_a_failed_fit_leaves_the_former_model(classifier):
+def test_a_failed_fit_keeps_the_previous_model(classifier):
     before = classifier.fit(TEXTS, labelled("sport", "money")).predict_proba(UNSEEN)
     with pytest.raises(InvalidInputError):
         classifier.fit(TEXTS, labelled("a", "a"))
     np.testing.assert_array_equal(classifier.predict_proba(UNSEEN), before)
 
 
-def test_a_text_without_weight_does_not_count(classifier):
+def test_a_text_of_weight_zero_has_no_effect(classifier):
     wrong = ["the bank"] * 20
     y = [*labelled("sport", "money"), *["sport"] * 20]
     weights = [1.0] * len(TEXTS) + [0.0] * 20
@@ -222,12 +222,12 @@ def test_of_a_random_state_instance_each_fit_draws_a_seed():
     assert seeds == np.random.RandomState(0).randint(np.iinfo(np.int32).max, size=2).tolist()
 
 
-def test_a_seed_and_a_random_state_are_one_too_many():
+def test_a_seed_together_with_a_random_state_is_refused():
     with pytest.raises(InvalidInputError, match="random_state: got 1; allowed: None where seed is given"):
         TextClassifier(seed=1, random_state=1).fit(TEXTS, labelled(0, 1))
 
 
-def test_parameters_come_back_as_they_were_given():
+def test_get_params_returns_the_given_values():
     parameters = {"name": "sklearn", "random_state": None, "estimator": MultinomialNB(alpha=0.5), "seed": 3}
     classifier = TextClassifier(**parameters)
     assert classifier.get_params(deep=False) == parameters
@@ -235,14 +235,14 @@ def test_parameters_come_back_as_they_were_given():
     assert repr(TextClassifier("sklearn", seed=3)) == "TextClassifier(seed=3)"
 
 
-def test_nested_parameters_reach_the_estimator_that_was_given():
+def test_nested_parameters_are_set_on_the_estimator():
     classifier = TextClassifier(estimator=LogisticRegression(), vectorizer=TfidfVectorizer())
     classifier.set_params(estimator__C=3.0, vectorizer__max_features=5)
     assert classifier.fit(TEXTS, labelled(0, 1)).classifier_.model_.C == 3.0
     assert len(classifier.classifier_.vectorizer_.vocabulary_) == 5
 
 
-def test_a_nested_parameter_of_nothing_is_refused():
+def test_a_nested_parameter_without_an_estimator_is_refused():
     with pytest.raises(InvalidInputError, match="'estimator__C'.*Give estimator as an object first"):
         TextClassifier().set_params(estimator__C=3.0)
 
@@ -258,7 +258,7 @@ def test_a_clone_has_the_parameters_and_nothing_that_was_learned():
         twin.predict(UNSEEN)
 
 
-def test_an_unknown_parameter_is_refused_by_naming_those_that_there_are():
+def test_an_unknown_parameter_is_refused_with_a_list_of_the_known_ones():
     with pytest.raises(
         InvalidInputError, match="'estimater' for the classifier 'sklearn'; allowed: estimator, .*Did you"
     ):
@@ -268,7 +268,7 @@ def test_an_unknown_parameter_is_refused_by_naming_those_that_there_are():
 
 
 @pytest.mark.parametrize("parameter", ["num_classes", "multi_label"])
-def test_what_follows_from_the_labels_is_no_parameter(parameter):
+def test_values_inferred_from_the_labels_are_not_parameters(parameter):
     with pytest.raises(InvalidInputError, match=f"{parameter}.*It follows from y"):
         TextClassifier(**{parameter: 2}).fit(TEXTS, labelled(0, 1))
 
@@ -294,7 +294,7 @@ def test_set_params_can_choose_another_classifier():
 
 
 @pytest.mark.parametrize("protocol", [pickle.dumps, None], ids=["pickle", "joblib"])
-def test_what_is_pickled_gives_the_same_bits(classifier, protocol, tmp_path):
+def test_unpickled_classifiers_give_the_same_bits(classifier, protocol, tmp_path):
     classifier.fit(TEXTS, labelled("sport", "money"))
     if protocol is None:
         joblib.dump(classifier, tmp_path / "classifier.joblib")
@@ -305,11 +305,11 @@ def test_what_is_pickled_gives_the_same_bits(classifier, protocol, tmp_path):
     assert twin.predict(UNSEEN).tolist() == ["sport", "money"]
 
 
-def test_it_is_drawn_with_its_parameters(classifier):
+def test_its_html_shows_its_parameters(classifier):
     assert "sklearn" in classifier.set_params(seed=None, vectorizer=TfidfVectorizer())._repr_html_()
 
 
-def test_a_table_of_several_columns_is_refused_with_the_way_out(classifier):
+def test_a_table_of_several_columns_is_refused_with_advice(classifier):
     import pandas as pd
     import polars as pl
     import pyarrow as pa

@@ -22,7 +22,7 @@ from sklearn.utils.validation import validate_data
     [TextClassifier("sklearn")], expected_failed_checks=lambda _: dict(EXPECTED_FAILED_CHECKS)
 )
 @pytest.mark.filterwarnings("ignore")
-def test_what_does_not_need_numbers_holds(estimator, check):
+def test_checks_that_need_no_numbers_pass(estimator, check):
     check(estimator)
 
 
@@ -59,19 +59,19 @@ def each_check_of(estimator):
 
 @each_check_of(WritesNumbersDown("sklearn", calibration="none"))
 @pytest.mark.filterwarnings("ignore")
-def test_everything_else_holds_once_numbers_are_texts(estimator, check):
+def test_other_checks_pass_if_numbers_are_texts(estimator, check):
     check(estimator)
 
 
 @pytest.mark.nightly
 @each_check_of(WritesNumbersDown("sklearn"))
 @pytest.mark.filterwarnings("ignore")
-def test_everything_else_holds_with_all_defaults_once_numbers_are_texts(estimator, check):
+def test_other_checks_pass_with_all_defaults_if_numbers_are_texts(estimator, check):
     check(estimator)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_fails_does_so_because_numbers_are_refused():
+def test_failing_checks_fail_because_numbers_are_refused():
     results = check_estimator(
         TextClassifier("sklearn"),
         expected_failed_checks=dict(EXPECTED_FAILED_CHECKS),

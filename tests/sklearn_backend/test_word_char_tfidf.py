@@ -28,7 +28,7 @@ def parts(vectorizer, x):
 
 
 @pytest.mark.parametrize("char_ngram_range", [(3, 5), (1, 2), (2, 5), (4, 12)])
-def test_it_counts_what_scikit_learn_counts_in_words_and_within_them(char_ngram_range):
+def test_counts_equal_those_of_scikit_learn_for_words_and_ngrams(char_ngram_range):
     vectorizer = WordCharTfidfVectorizer(char_ngram_range=char_ngram_range, char_weight=1.0)
     settings = {"sublinear_tf": True, "token_pattern": r"\b\w+\b"}
     words = TfidfVectorizer(ngram_range=(1, 2), **settings)
@@ -120,7 +120,7 @@ def test_texts_have_length_one_and_the_weight_is_that_of_characters_relative_to_
     assert_allclose(np.hypot(*lengths), 1, rtol=1e-6)
 
 
-def test_a_word_that_training_does_not_have_is_known_by_its_characters():
+def test_an_unknown_word_has_features_from_its_characters():
     vectorizer = WordCharTfidfVectorizer().fit(TEXTS)
     words, characters = parts(vectorizer, vectorizer.transform(["filmed"]))
     assert words.nnz == 0
@@ -135,7 +135,7 @@ def test_the_order_of_texts_does_not_matter():
 @pytest.mark.parametrize(
     "parameters", [{"char_weight": 0}, {"analyzer": "char"}, {"max_features": 5}], ids=lambda one: next(iter(one))
 )
-def test_there_are_words_alone_on_request(parameters):
+def test_ngrams_can_be_disabled(parameters):
     vectorizer = WordCharTfidfVectorizer(**parameters)
     assert vectorizer.fit_transform(TEXTS).shape[1] == len(vectorizer.vocabulary_)
     assert_array_equal(vectorizer.transform(TEXTS).shape[1], len(vectorizer.get_feature_names_out()))
@@ -186,7 +186,7 @@ def test_it_is_saved_and_loaded_with_its_characters(topics, tmp_path):
         pytest.param({"char_vocabulary_": {" a ": 10**9}}, id="a column out of range"),
     ],
 )
-def test_a_damaged_one_is_not_loaded(damage, topics, tmp_path, monkeypatch):
+def test_a_damaged_vectorizer_is_not_loaded(damage, topics, tmp_path, monkeypatch):
     monkeypatch.setattr(_saving, "sample_proba", lambda *_: None)  # no predictions after loading
     vectorizer = WordCharTfidfVectorizer()
     classifier = SklearnClassifier(LogisticRegression(), 3, vectorizer=vectorizer).fit(topics)

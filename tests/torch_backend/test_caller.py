@@ -20,7 +20,7 @@ INNER = module("smalltext_torch.inner", "def warn(): warnings.warn('look', stack
 
 
 @pytest.mark.parametrize("depth", [0, 1, 5])
-def test_a_warning_is_about_the_caller_however_deep_it_arises(depth):
+def test_a_warning_is_attributed_to_the_caller_at_any_depth(depth):
     outer = module("smalltext_setfit.outer", "def call(warn, depth): call(warn, depth - 1) if depth else warn()")
     with pytest.warns(UserWarning, match="look") as told:
         outer["call"](INNER["warn"], depth)

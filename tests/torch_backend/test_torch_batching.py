@@ -16,7 +16,7 @@ SEQUENCES = st.lists(st.lists(st.integers(1, 1000), max_size=9), max_size=12)
 
 
 @given(SEQUENCES)
-def test_sequences_come_back_as_they_went_in(sequences: list[list[int]]) -> None:
+def test_sequences_are_stored_unchanged(sequences: list[list[int]]) -> None:
     texts = Ragged.from_sequences(sequences)
 
     assert [texts[row].tolist() for row in range(len(texts))] == sequences
@@ -38,7 +38,7 @@ def test_offsets_that_do_not_fit_are_refused(offsets: list[int]) -> None:
 
 
 @given(SEQUENCES, st.data())
-def test_rows_are_taken_in_the_order_asked_for(sequences: list[list[int]], data: st.DataObject) -> None:
+def test_rows_are_taken_in_the_requested_order(sequences: list[list[int]], data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.sampled_from(range(len(sequences))))) if sequences else []
 
     taken = Ragged.from_sequences(sequences).take(np.array(rows, dtype=np.intp))
@@ -102,7 +102,7 @@ def test_training_batches_hold_every_text_once(lengths: list[int], size: int) ->
     assert max(map(len, batches)) <= size
 
 
-def test_training_batches_hold_texts_of_like_length() -> None:
+def test_training_batches_contain_texts_of_similar_length() -> None:
     lengths = np.random.default_rng(0).integers(1, 100, 2000)
 
     batches = training_batches(lengths, 25, np.random.default_rng(0))

@@ -206,7 +206,7 @@ def test_with_few_held_out_texts_thresholds_stay_at_a_half() -> None:
     assert classifier.multi_label_threshold_.tolist() == [0.5] * 3
 
 
-def test_a_threshold_for_each_class_can_be_given() -> None:
+def test_a_threshold_for_each_class_can_be_set() -> None:
     texts = some_multi_label_texts(60)
     classifier = BagOfEmbeddings(3, True, multi_label_threshold=(0.1, 0.5, 0.9)).fit(texts)
     labels, proba = classifier.predict(texts, return_proba=True)
@@ -262,7 +262,7 @@ def test_with_more_epochs_early_stopping_is_as_patient_as_before() -> None:
     assert patience == [5, 15]
 
 
-def test_by_default_of_auto_a_small_training_set_is_trained_on_as_a_whole(
+def test_with_auto_no_texts_of_a_small_training_set_are_held_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.INFO):

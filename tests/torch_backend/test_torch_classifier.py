@@ -49,7 +49,7 @@ def test_01_weights_are_split_along_with_the_texts(caught: list[Any]) -> None:
         np.testing.assert_allclose(examples.weights * places.mean(), places, rtol=1e-6)
 
 
-def test_a_validation_set_that_is_passed_is_used_as_it_is(caught: list[Any]) -> None:
+def test_an_explicit_validation_set_is_used_unchanged(caught: list[Any]) -> None:
     BagOfEmbeddings(3).fit(TEXTS, validation_set=some_texts(9, seed=3), weights=np.arange(60) + 1)
 
     examples, validation, _ = caught[0]
@@ -81,7 +81,7 @@ def test_26_a_single_text_can_be_trained_on() -> None:
     assert proba[0].argmax() == 2
 
 
-def test_42b_one_text_a_class_is_trained_on_whole(caught: list[Any]) -> None:
+def test_42b_with_one_text_per_class_nothing_is_held_out(caught: list[Any]) -> None:
     BagOfEmbeddings(3).fit(some_texts(3))
 
     examples, validation, _ = caught[0]
@@ -172,7 +172,7 @@ def test_61_training_with_an_empty_validation_set_is_refused() -> None:
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "validate", "save"])
-def test_24_what_needs_a_model_says_so(method: str) -> None:
+def test_24_methods_that_need_a_model_raise_not_fitted(method: str) -> None:
     with pytest.raises(NotFittedError, match="BagOfEmbeddings is not fitted"):
         getattr(BagOfEmbeddings(3), method)(TEXTS)
 
@@ -256,7 +256,7 @@ def test_deprecated_early_stopping_works() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_numbers_of_numpy_stop_early_like_others() -> None:
+def test_numpy_numbers_are_accepted_for_early_stopping() -> None:
     classifier = BagOfEmbeddings(
         3, early_stopping_no_improvement=np.int64(3), early_stopping_acc=np.float32(0.5), num_epochs=50
     )
@@ -276,7 +276,7 @@ def test_patience_counts_epochs_however_often_an_epoch_is_validated() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_fit_decides_against_the_constructor_and_says_so() -> None:
+def test_arguments_of_fit_take_precedence_over_the_constructor_with_a_warning() -> None:
     classifier = BagOfEmbeddings(3, num_epochs=8, early_stopping_acc=0.01)
 
     with pytest.warns(UserWarning, match="early_stopping_acc: fit\\(\\) decides"):
@@ -285,7 +285,7 @@ def test_fit_decides_against_the_constructor_and_says_so() -> None:
     assert len(classifier.history_) == 8
 
 
-def test_30_fit_again_starts_again_unless_warm_start_says_otherwise() -> None:
+def test_30_fit_starts_from_scratch_without_warm_start() -> None:
     cold, warm = BagOfEmbeddings(3), BagOfEmbeddings(3, warm_start=True)
 
     first, second = (cold.fit(TEXTS).history_[0]["train_loss"] for _ in range(2))
@@ -294,7 +294,7 @@ def test_30_fit_again_starts_again_unless_warm_start_says_otherwise() -> None:
     assert first == second == begin > later
 
 
-def test_a_warm_start_that_fails_leaves_the_former_model() -> None:
+def test_a_failed_warm_start_keeps_the_previous_model() -> None:
     classifier = BagOfEmbeddings(3, warm_start=True).fit(TEXTS)
     before = classifier.predict_proba(TEXTS)
 
@@ -323,7 +323,7 @@ def test_37_a_deep_copy_is_trained_without_changing_the_original() -> None:
     assert (classifier.predict_proba(TEXTS) == before).all()
 
 
-def test_37_a_classifier_made_for_an_absent_device_is_read_where_there_is_none() -> None:
+def test_37_a_classifier_for_a_missing_device_can_be_loaded() -> None:
     classifier = BagOfEmbeddings(3).fit(TEXTS)
     classifier.device = "cuda:99"
 
@@ -341,7 +341,7 @@ def test_label_names_are_kept() -> None:
     assert names.names == ("a", "b", "c")
 
 
-def test_former_networks_are_let_go_of() -> None:
+def test_previous_networks_are_freed() -> None:
     classifier = BagOfEmbeddings(3).fit(TEXTS)
     assert classifier.model is not None
     former = weakref.ref(classifier.model)

@@ -13,30 +13,30 @@ TEXTS = some_texts()
 
 
 @pytest.mark.parametrize("device", ["cpu", torch.device("cpu"), None])
-def test_07_a_device_is_a_name_an_object_or_the_best_there_is(device: Any) -> None:
+def test_07_a_device_is_a_name_an_object_or_the_best_available(device: Any) -> None:
     classifier = BagOfEmbeddings(3, device=device).fit(TEXTS)
 
     assert classifier.predict_proba(TEXTS).shape == (60, 3)
 
 
-def test_none_is_the_best_there_is() -> None:
+def test_none_is_the_best_available_device() -> None:
     best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
     assert resolve_device(None).type == best
 
 
 @pytest.mark.parametrize("device", ["tpu9", "", 7.5, ["cpu"]])
-def test_what_is_no_device_is_refused_when_the_classifier_is_made(device: Any) -> None:
+def test_an_invalid_device_is_refused_by_the_constructor(device: Any) -> None:
     with pytest.raises(InvalidInputError, match="device"):
         BagOfEmbeddings(3, device=device)
 
 
-def test_a_device_that_is_absent_is_refused_with_those_that_are_there() -> None:
+def test_a_missing_device_is_refused_with_the_available_ones() -> None:
     with pytest.raises(InvalidInputError, match=r"device: got 'cuda:99'; allowed: .*cpu"):
         BagOfEmbeddings(3, device="cuda:99").fit(TEXTS)
 
 
-def test_what_was_made_for_an_absent_device_is_used_on_the_best_there_is() -> None:
+def test_a_classifier_for_a_missing_device_uses_the_best_available() -> None:
     assert present_or_best("cuda:99") == resolve_device(None)
     assert present_or_best("cpu") == torch.device("cpu")
 
@@ -58,13 +58,13 @@ def test_with_a_seed_no_operation_of_cuda_adds_in_an_order_that_varies() -> None
 
 
 @pytest.mark.parametrize(("device", "seed"), [("cuda", None), ("cpu", 1)])
-def test_without_a_seed_or_on_a_cpu_the_algorithms_of_torch_are_left_alone(device: str, seed: int | None) -> None:
+def test_without_a_seed_or_on_a_cpu_the_settings_of_torch_are_unchanged(device: str, seed: int | None) -> None:
     before = determinism()
     with reproducible(torch.device(device), seed):
         assert determinism() == before
 
 
-def test_whoever_asks_torch_for_errors_gets_them() -> None:
+def test_errors_for_nondeterministic_operations_can_be_enabled() -> None:
     torch.use_deterministic_algorithms(True)
     try:
         with reproducible(torch.device("cuda"), seed=1):

@@ -82,7 +82,7 @@ def test_every_text_has_its_own_masks() -> None:
     assert (drawn[0] != drawn[1]).any()
 
 
-def test_52_the_network_is_what_it_was_even_if_sampling_fails() -> None:
+def test_52_the_network_is_unchanged_even_if_sampling_fails() -> None:
     classifier = BagOfEmbeddings(3).fit(TEXTS)
     assert classifier.model is not None
     broken = classifier.model.linear
@@ -140,7 +140,7 @@ def test_equal_samples_cause_a_warning() -> None:
         classifier.predict_proba(TEXTS, dropout_sampling=4)
 
 
-def test_one_sample_is_no_sample() -> None:
+def test_one_sample_means_no_sampling() -> None:
     classifier = BagOfEmbeddings(3).fit(TEXTS)
 
     assert (classifier.predict_proba(TEXTS, dropout_sampling=1) == classifier.predict_proba(TEXTS)).all()

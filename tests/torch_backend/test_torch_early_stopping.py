@@ -34,7 +34,7 @@ def answers(handler: EarlyStoppingHandler, values: Iterable[float | None], name:
     return [handler.check_early_stop(epoch, {name: value}) for epoch, value in enumerate(values, start=1)]
 
 
-def test_stops_once_patience_is_at_its_end() -> None:
+def test_stops_when_patience_is_exhausted() -> None:
     assert answers(EarlyStopping(LOSS, patience=2), [3, 2, 2, 2, 2]) == [False, False, False, False, True]
 
 
@@ -50,7 +50,7 @@ def test_an_improvement_starts_the_count_again() -> None:
     assert answers(EarlyStopping(LOSS, patience=1), [3, 3, 2, 2, 1, 1, 1]) == [False] * 6 + [True]
 
 
-def test_a_small_improvement_is_none() -> None:
+def test_an_improvement_below_min_delta_does_not_count() -> None:
     assert answers(EarlyStopping(LOSS, min_delta=0.5, patience=0), [3, 2.6]) == [False, True]
 
 
@@ -70,7 +70,7 @@ def test_a_loss_crosses_its_threshold_downwards() -> None:
     assert answers(EarlyStopping(LOSS, patience=-1, threshold=0.1), [0.2, 0.05]) == [False, True]
 
 
-def test_what_was_not_measured_never_stops() -> None:
+def test_missing_metrics_never_stop() -> None:
     assert answers(EarlyStopping(LOSS, patience=0), [None, None, None]) == [False] * 3
     assert not EarlyStopping(LOSS, patience=0).check_early_stop(1, {})
 
@@ -87,7 +87,7 @@ def test_or_stops_when_any_does() -> None:
 
 @pytest.mark.parametrize("condition", [EarlyStoppingAndCondition, EarlyStoppingOrCondition])
 @pytest.mark.parametrize("answer", [True, False])
-def test_conditions_ask_every_handler(condition: Any, answer: bool) -> None:
+def test_conditions_call_every_handler(condition: Any, answer: bool) -> None:
     handlers = [Says(answer), Says(not answer), Says(answer)]
 
     condition(handlers).check_early_stop(1, {})
@@ -99,7 +99,7 @@ def test_noop_never_stops() -> None:
     assert not NoopEarlyStopping().check_early_stop(1, {"val_loss": math.nan})
 
 
-def test_49_a_handler_that_is_reset_is_as_new() -> None:
+def test_49_reset_restores_the_initial_state() -> None:
     handler = EarlyStoppingOrCondition([EarlyStopping(LOSS, patience=1)])
     first = answers(handler, [1, 2, 2])
 
@@ -108,7 +108,7 @@ def test_49_a_handler_that_is_reset_is_as_new() -> None:
     assert answers(handler, [1, 2, 2]) == first == [False, False, True]
 
 
-def test_50_a_loss_that_is_no_number_is_no_improvement() -> None:
+def test_50_a_nan_loss_is_no_improvement() -> None:
     assert answers(EarlyStopping(LOSS, patience=2), [1, *[math.nan] * 3]) == [False, False, False, True]
 
 

@@ -37,7 +37,7 @@ def mixed_network():
     return network
 
 
-def test_every_module_is_in_evaluation_mode_and_each_gets_its_own_mode_back():
+def test_every_module_is_in_evaluation_mode_and_its_mode_is_restored():
     network = mixed_network()
     before = modes(network)
     with evaluation_mode(network):
@@ -45,7 +45,7 @@ def test_every_module_is_in_evaluation_mode_and_each_gets_its_own_mode_back():
     assert modes(network) == before == [True, True, False, True, False, True]
 
 
-def test_the_modes_come_back_after_an_exception():
+def test_the_modes_are_restored_after_an_exception():
     network = mixed_network()
     before = modes(network)
     with pytest.raises(KeyError), evaluation_mode(network):
@@ -81,7 +81,7 @@ def test_a_module_stays_in_evaluation_mode_until_the_last_thread_is_done():
     assert shared.training
 
 
-def test_entering_twice_is_leaving_twice():
+def test_nested_blocks_restore_the_mode_at_the_end_of_the_outermost():
     network = nn.Dropout()
     with evaluation_mode(network):
         with evaluation_mode(network):
@@ -90,7 +90,7 @@ def test_entering_twice_is_leaving_twice():
     assert network.training
 
 
-def test_a_network_in_evaluation_mode_is_left_alone():
+def test_a_network_in_evaluation_mode_is_unchanged():
     network = mixed_network().eval()
     with evaluation_mode(network):
         assert not any(modes(network))
@@ -120,7 +120,7 @@ def test_gradients_are_computed_inside_of_inference_mode_and_with_another_defaul
     assert not layer.weight.is_inference()
 
 
-def test_a_failing_network_gets_its_mode_back():
+def test_the_mode_of_a_failing_network_is_restored():
     classifier = BagOfEmbeddings(3).fit(some_texts())
     network = classifier.model
     network.train()
@@ -149,7 +149,7 @@ def test_threads_predict_the_same_with_a_network_in_training_mode():
     assert all(modes(classifier.model))
 
 
-def test_a_frozen_model_that_is_to_be_trained_further_is_refused():
+def test_a_warm_start_of_a_frozen_model_is_refused():
     classifier = BagOfEmbeddings(3, warm_start=True).fit(some_texts())
     before = classifier.predict_proba(some_texts(8))
     classifier.model.requires_grad_(False)

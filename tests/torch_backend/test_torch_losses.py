@@ -58,7 +58,7 @@ def test_the_scale_of_weights_does_not_matter(scale: float) -> None:
     np.testing.assert_allclose(weights, [0.5, 1.0, 1.5], rtol=1e-6)
 
 
-def test_without_weights_nothing_is_weighed() -> None:
+def test_without_weights_there_are_no_text_weights() -> None:
     assert Loss(multi_label=False).text_weights(np.array([0, 1])) is None
 
 

@@ -40,14 +40,14 @@ def test_metrics_can_be_named() -> None:
     assert selected(selection, "val_acc") == selected(selection, ["val_acc", "val_loss"]) == "a"
 
 
-def test_a_value_that_is_no_number_is_the_worst() -> None:
+def test_nan_is_the_worst_value() -> None:
     selection = ModelSelection()
     add(selection, a=(float("nan"), 0.9), b=(0.3, 0.1))
 
     assert selected(selection) == "b"
 
 
-def test_nothing_is_selected_of_nothing() -> None:
+def test_nothing_is_selected_without_models() -> None:
     assert ModelSelection().select() is None
 
 
@@ -58,7 +58,7 @@ def test_noop_selects_nothing() -> None:
     assert selection.select() is None
 
 
-def test_a_reset_forgets_the_models() -> None:
+def test_a_reset_removes_the_models() -> None:
     selection = ModelSelection()
     add(selection, a=(0.1, 0.9))
     selection.reset()

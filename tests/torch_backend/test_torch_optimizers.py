@@ -33,7 +33,7 @@ def test_08_t01_an_optimizer_without_a_scheduler_keeps_its_learning_rate(optimiz
     assert rates(classifier) == [0.5] * 3
 
 
-def test_an_optimizer_is_used_as_it_stands() -> None:
+def test_an_optimizer_object_is_used_with_its_settings() -> None:
     by_function = BagOfEmbeddings(3).fit(TEXTS, optimizer=sgd).predict_proba(TEXTS)
     by_object = BagOfEmbeddings(3).fit(TEXTS, optimizer=optimizer_of_its_own()).predict_proba(TEXTS)
     by_default = BagOfEmbeddings(3).fit(TEXTS).predict_proba(TEXTS)
@@ -146,7 +146,7 @@ def test_the_callers_optimizer_is_given_back_if_training_fails() -> None:
         ({"optimizer": sgd, "scheduler": StepLR(optimizer_of_its_own(), 1)}, "scheduler"),
     ],
 )
-def test_what_is_no_optimizer_or_no_scheduler_is_refused(arguments: dict[str, Any], named: str) -> None:
+def test_invalid_optimizers_and_schedulers_are_refused(arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidInputError, match=named):
         BagOfEmbeddings(3).fit(TEXTS, **arguments)
 

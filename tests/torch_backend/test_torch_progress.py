@@ -9,7 +9,7 @@ from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_texts
 TEXTS = some_texts()
 
 
-def test_there_are_no_bars_where_there_is_no_terminal(
+def test_there_are_no_bars_without_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(PROGRESS_BARS, raising=False)
@@ -48,14 +48,14 @@ def test_the_environment_switches_bars_off(answer: str, monkeypatch: pytest.Monk
     assert not progress_bars_wanted()
 
 
-def test_an_answer_that_is_neither_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_value_of_the_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PROGRESS_BARS, "perhaps")
 
     with pytest.raises(InvalidInputError, match=PROGRESS_BARS):
         progress_bars_wanted()
 
 
-def test_a_method_shows_no_bar_if_its_caller_wants_none():
+def test_a_method_shows_no_bar_with_pbar_none():
     assert described("embed", None) is None
     assert described("embed", "tqdm") == "embed"
 

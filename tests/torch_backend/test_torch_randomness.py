@@ -26,7 +26,7 @@ def test_a_stream_resumes_at_its_position() -> None:
     assert torch.equal(torch.cat(parts), expected)
 
 
-def test_36_the_global_state_is_put_back_even_if_the_block_fails() -> None:
+def test_36_the_global_state_is_restored_even_if_the_block_fails() -> None:
     before = torch.get_rng_state()
 
     with pytest.raises(ZeroDivisionError), TorchRandomness(1, CPU).as_global():

@@ -25,7 +25,7 @@ def same_bits(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_a_saved_classifier_comes_back_bit_for_bit(multi_label: bool, tmp_path: Path) -> None:
+def test_a_loaded_classifier_is_bitwise_identical(multi_label: bool, tmp_path: Path) -> None:
     texts = some_multi_label_texts() if multi_label else TEXTS
     classifier = BagOfEmbeddings(3, multi_label, class_weight="balanced").fit(texts)
     classifier.save(tmp_path / "model")
@@ -39,13 +39,13 @@ def test_a_saved_classifier_comes_back_bit_for_bit(multi_label: bool, tmp_path: 
     assert again.history_ == classifier.history_
 
 
-def test_a_folder_holds_safetensors_and_json_alone(tmp_path: Path) -> None:
+def test_a_folder_contains_only_safetensors_and_json(tmp_path: Path) -> None:
     BagOfEmbeddings(3).fit(TEXTS).save(tmp_path / "model")
 
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [MANIFEST, "vocabulary.json", WEIGHTS]
 
 
-def test_parameters_come_back(tmp_path: Path) -> None:
+def test_parameters_are_restored(tmp_path: Path) -> None:
     classifier = BagOfEmbeddings(3, class_weight={0: 2.0}, device=torch.device("cpu"), seed=3).fit(TEXTS)
     classifier.save(tmp_path / "model")
 
@@ -56,7 +56,7 @@ def test_parameters_come_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_loading_warns_of_nothing(tmp_path: Path) -> None:
+def test_loading_causes_no_warnings(tmp_path: Path) -> None:
     with pytest.warns(DeprecationWarning, match="early_stopping_acc"):
         classifier = BagOfEmbeddings(3, early_stopping_acc=0.5)
     classifier.fit(TEXTS).save(tmp_path / "model")
@@ -64,7 +64,7 @@ def test_loading_warns_of_nothing(tmp_path: Path) -> None:
     assert BagOfEmbeddings.load(tmp_path / "model").early_stopping_acc == 0.5
 
 
-def test_loading_moves_nobodys_random_state(tmp_path: Path) -> None:
+def test_loading_does_not_change_the_global_random_state(tmp_path: Path) -> None:
     BagOfEmbeddings(3).fit(TEXTS).save(tmp_path / "model")
     before = torch.get_rng_state()
 
@@ -73,7 +73,7 @@ def test_loading_moves_nobodys_random_state(tmp_path: Path) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_device_can_be_asked_for(tmp_path: Path) -> None:
+def test_a_device_can_be_passed_to_load(tmp_path: Path) -> None:
     BagOfEmbeddings(3).fit(TEXTS).save(tmp_path / "model")
 
     assert smalltext_core.load(tmp_path / "model", device="cpu").device == "cpu"
@@ -81,7 +81,7 @@ def test_a_device_can_be_asked_for(tmp_path: Path) -> None:
         smalltext_core.load(tmp_path / "model", device="cuda:99")
 
 
-def test_a_device_that_is_absent_here_is_no_hindrance(tmp_path: Path) -> None:
+def test_a_missing_device_does_not_prevent_loading(tmp_path: Path) -> None:
     classifier = BagOfEmbeddings(3).fit(TEXTS)
     classifier._given["device"] = "cuda:99"
     classifier.save(tmp_path / "model")

@@ -29,7 +29,7 @@ def is_talking() -> bool:
     return logging.get_verbosity() == standard.INFO and logging.is_progress_bar_enabled()
 
 
-def test_a_block_is_silent_and_what_follows_is_not():
+def test_a_block_is_silent_and_later_messages_are_shown():
     with silence():
         assert is_silent()
     assert is_talking()
@@ -41,14 +41,14 @@ def test_an_error_ends_the_silence():
     assert is_talking()
 
 
-def test_bars_that_nobody_wanted_stay_away():
+def test_disabled_bars_stay_disabled():
     logging.disable_progress_bar()
     with silence():
         pass
     assert not logging.is_progress_bar_enabled()
 
 
-def test_further_libraries_are_silenced_where_they_are_named():
+def test_additional_libraries_can_be_silenced():
     logger = standard.getLogger("smalltext-test-library")
     logger.setLevel(standard.DEBUG)
     with silence():

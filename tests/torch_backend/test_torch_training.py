@@ -59,7 +59,7 @@ def test_training_learns() -> None:
     assert (classifier.predict(some_texts(90, seed=1)) == some_texts(90, seed=1).y).mean() > 0.8
 
 
-def test_an_early_stopping_handler_that_is_passed_is_asked_after_every_epoch() -> None:
+def test_an_early_stopping_handler_is_called_after_every_epoch() -> None:
     handler = StopsAfter(3)
 
     BagOfEmbeddings(3).fit(TEXTS, early_stopping=handler)
@@ -94,7 +94,7 @@ def test_none_switches_early_stopping_off() -> None:
 
 
 @pytest.mark.parametrize("times", [1, 2, 3, 5, 7])
-def test_t06_an_epoch_has_as_many_validations_as_were_asked_for(times: int) -> None:
+def test_t06_an_epoch_has_the_requested_number_of_validations(times: int) -> None:
     for batches in range(times, 20):
         validated = validation_batches(batches, times)
         assert len(validated) == times
@@ -110,7 +110,7 @@ def test_more_validations_than_batches_are_one_a_batch_and_a_warning() -> None:
     assert len(classifier.history_) == 2
 
 
-def test_02_a_model_selection_handler_that_is_passed_is_the_one_that_is_used() -> None:
+def test_02_an_explicit_model_selection_handler_is_used() -> None:
     handler = SpySelection()
 
     BagOfEmbeddings(3, num_epochs=3).fit(TEXTS, model_selection=handler)
@@ -146,7 +146,7 @@ class ChoosesEpoch(ModelSelection):
         return (float(model.model_id != f"{self.epoch}-0"),)
 
 
-def test_05_the_model_that_reached_the_threshold_can_be_the_one() -> None:
+def test_05_the_model_that_reached_the_threshold_can_be_selected() -> None:
     handler = EarlyStopping(Metric("train_acc", lower_is_better=False), patience=-1, threshold=0.7)
     classifier = BagOfEmbeddings(3, num_epochs=50).fit(TEXTS, early_stopping=handler)
 
@@ -155,7 +155,7 @@ def test_05_the_model_that_reached_the_threshold_can_be_the_one() -> None:
     assert last["best"]
 
 
-def test_history_tells_of_every_validation() -> None:
+def test_history_has_a_record_of_every_validation() -> None:
     history = BagOfEmbeddings(3, num_epochs=3, validations_per_epoch=2).fit(TEXTS).history_
 
     assert [record["epoch"] for record in history] == [1, 1, 2, 2, 3, 3]
@@ -164,7 +164,7 @@ def test_history_tells_of_every_validation() -> None:
     assert history[0]["seconds"] <= history[-1]["seconds"]
 
 
-def test_one_record_is_the_best_that_of_the_model() -> None:
+def test_one_record_is_marked_best() -> None:
     classifier = BagOfEmbeddings(3, num_epochs=20, lr=1.0).fit(TEXTS, validation_set=TEXTS, early_stopping="none")
 
     best = [record for record in classifier.history_ if record["best"]]
@@ -182,7 +182,7 @@ def test_callbacks_receive_every_record() -> None:
     assert [record["val_loss"] for record in told] == [record["val_loss"] for record in classifier.history_]
 
 
-def test_a_callback_that_raises_leaves_the_former_model() -> None:
+def test_a_callback_that_raises_keeps_the_previous_model() -> None:
     classifier = BagOfEmbeddings(3).fit(TEXTS)
     before = classifier.predict_proba(TEXTS)
 
@@ -203,7 +203,7 @@ class Explodes(BagOfEmbeddings):
 
 
 @pytest.mark.parametrize("texts", [TEXTS, some_texts(3)], ids=["with-validation", "without"])
-def test_50_a_loss_that_is_no_number_ends_training_and_leaves_the_former_model(texts: TextDataset) -> None:
+def test_50_a_nan_loss_ends_training_and_keeps_the_previous_model(texts: TextDataset) -> None:
     classifier = Explodes(3)
     classifier._state = BagOfEmbeddings(3).fit(TEXTS)._state
     before = weights_of(classifier)
@@ -214,7 +214,7 @@ def test_50_a_loss_that_is_no_number_ends_training_and_leaves_the_former_model(t
     assert equal(weights_of(classifier), before)
 
 
-def test_50_weights_that_are_no_numbers_are_never_kept() -> None:
+def test_50_weights_that_are_not_finite_are_never_kept() -> None:
     """The last step makes the weights invalid, and there is no validation set."""
 
     def spoiling(network: nn.Module) -> torch.optim.Optimizer:
@@ -259,7 +259,7 @@ def test_03_nothing_is_written_to_disk(selection: Any, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == []
 
 
-def test_restored_weights_include_what_was_frozen_meanwhile() -> None:
+def test_restored_weights_include_parameters_that_were_frozen_later() -> None:
     network = nn.Linear(2, 2)
     best = BestWeights(network, torch.optim.SGD(network.parameters(), lr=0.1))
     before = copy.deepcopy(network.state_dict())
@@ -335,7 +335,7 @@ def test_gradients_are_clipped() -> None:
     assert max(norms) <= 1e-3 * 1.001
 
 
-def test_mixed_precision_trains_where_the_device_gains_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mixed_precision_is_used_on_devices_that_are_faster_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smalltext_torch.device._cpu_multiplies_bfloat16", lambda: True)
     dtypes = set()
 
@@ -351,7 +351,7 @@ def test_mixed_precision_trains_where_the_device_gains_from_it(monkeypatch: pyte
     assert proba.dtype == np.float32
 
 
-def test_float32_is_the_precision_unless_asked_otherwise() -> None:
+def test_float32_is_the_default_precision() -> None:
     assert Precision.of(torch.device("cpu"), mixed=False).dtype is None
 
 
@@ -373,7 +373,7 @@ def test_34_verbosity_is_that_of_the_classifier(caplog: pytest.LogCaptureFixture
     }
 
 
-def test_35_a_logger_that_exists_already_does_no_harm() -> None:
+def test_35_an_existing_logger_is_not_affected() -> None:
     logging.getLogger(BagOfEmbeddings.__module__).setLevel(logging.INFO)
     before = logging.getLoggerClass()
     try:
@@ -384,7 +384,7 @@ def test_35_a_logger_that_exists_already_does_no_harm() -> None:
     assert logging.getLoggerClass() is before
 
 
-def test_training_warns_of_nothing() -> None:
+def test_training_causes_no_warnings() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         BagOfEmbeddings(3, num_epochs=2).fit(TEXTS)

@@ -26,7 +26,7 @@ def test_long_texts_are_read_whole_if_training_reads_them_a_few_times() -> None:
 
 
 @pytest.mark.parametrize("passes", [650, 800, 1_100])
-def test_otherwise_training_reads_as_much_as_it_may(passes: int) -> None:
+def test_otherwise_training_reads_up_to_the_limit(passes: int) -> None:
     texts = lengths(60, 130, 300, 900)
     length = training_length(texts, passes, 512)
     assert MIN_TRAINING_LENGTH <= length < 512

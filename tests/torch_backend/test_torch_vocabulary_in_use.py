@@ -51,7 +51,7 @@ def trained(network, embedding, optimizer_class=torch.optim.AdamW, steps=7, froz
         (torch.optim.SGD, {"weight_decay": 0.5, "momentum": 0.9}),
     ],
 )
-def test_all_rows_become_what_they_would_have_become(optimizer_class, options):
+def test_all_rows_have_the_same_final_values(optimizer_class, options):
     compact, rows = trained(reader := Reader(), reader.embedding, optimizer_class, **options)
     whole, all_rows = trained(Reader(), None, optimizer_class, **options)
 
@@ -61,7 +61,7 @@ def test_all_rows_become_what_they_would_have_become(optimizer_class, options):
         torch.testing.assert_close(compact.get_parameter(name), parameter, rtol=2e-6, atol=1e-7)
 
 
-def test_the_embedding_is_the_one_it_was():
+def test_the_embedding_layer_is_the_same_object():
     network = Reader()
     before = network.embedding.weight
 
@@ -72,7 +72,7 @@ def test_the_embedding_is_the_one_it_was():
     assert network(torch.tensor([[39]])).shape == (1, 2)
 
 
-def test_it_comes_back_after_an_error():
+def test_it_is_restored_after_an_error():
     network = Reader()
     before = network.embedding.weight.detach().clone()
 
@@ -107,7 +107,7 @@ def scaled(network):
 
 
 @pytest.mark.parametrize("change", [tied, frozen, scaled])
-def test_an_embedding_that_is_more_than_a_table_stays_whole(change):
+def test_an_embedding_with_further_computations_is_not_reduced(change):
     network = Reader()
     change(network)
 
@@ -115,7 +115,7 @@ def test_an_embedding_that_is_more_than_a_table_stays_whole(change):
         assert len(network.embedding.weight) == 40
 
 
-def test_a_vocabulary_that_is_all_in_use_stays_whole():
+def test_a_vocabulary_that_is_fully_used_is_not_reduced():
     network = Reader()
 
     with rows_in_use(network, network.embedding, [Ragged.from_sequences([range(40)])], padding=0):
@@ -153,7 +153,7 @@ def test_a_classifier_trains_the_rows_in_use_and_keeps_the_best_model():
         torch.testing.assert_close(sparing.model.get_parameter(name), parameter, rtol=1e-4, atol=1e-5)
 
 
-def test_an_optimizer_of_the_callers_is_given_all_rows():
+def test_a_callers_optimizer_gets_all_rows():
     seen = []
 
     def optimizer(network):

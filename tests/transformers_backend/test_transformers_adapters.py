@@ -25,7 +25,7 @@ def lora(**changes):
     return peft.LoraConfig(**{"r": 4, "lora_alpha": 16, "target_modules": ["query", "value"], **changes})
 
 
-def test_the_adapter_and_the_head_alone_are_trained(make, topics):
+def test_only_the_adapter_and_the_head_are_trained(make, topics):
     network = make(peft_config=lora()).fit(topics).model
     trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     assert trained
@@ -37,7 +37,7 @@ def test_an_adapter_learns(make, topics):
     assert classifier.validate(topics)[1] > 0.9
 
 
-def test_what_is_saved_is_the_adapter_beside_the_name_of_its_model(make, topics, tmp_path):
+def test_the_adapter_and_the_name_of_its_model_are_saved(make, topics, tmp_path):
     classifier = make(peft_config=lora()).fit(topics)
     classifier.save(tmp_path / "saved")
     written = {path.name for path in (tmp_path / "saved").iterdir()}
@@ -124,7 +124,7 @@ def test_a_pooler_that_the_pretrained_model_lacks_is_saved_with_the_adapter(make
     np.testing.assert_array_equal(again.predict_proba(topics), classifier.predict_proba(topics))
 
 
-def test_what_else_the_caller_wants_saved_is_saved_too(make, topics):
+def test_modules_to_save_are_saved_too(make, topics):
     network = make(peft_config=lora(modules_to_save=["pooler"])).fit(topics).model
     trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     assert any("pooler" in name for name in trained)
@@ -154,7 +154,7 @@ def test_adapters_are_sampled_embedded_and_copied(make, topics):
     np.testing.assert_array_equal(twin.predict_proba(topics), classifier.predict_proba(topics))
 
 
-def test_the_callers_configuration_stays_as_it_is(make, topics):
+def test_the_callers_configuration_is_unchanged(make, topics):
     config = lora()
     before = config.to_dict()
     make(peft_config=config).fit(topics)
@@ -167,12 +167,12 @@ def test_adapters_have_no_layers_to_fine_tune(make):
 
 
 @pytest.mark.parametrize("wrong", ["lora", {"r": 4}, lora(task_type="CAUSAL_LM")])
-def test_what_is_no_adapter_for_classification_is_refused(make, wrong):
+def test_adapters_for_other_tasks_are_refused(make, wrong):
     with pytest.raises(InvalidInputError, match="peft_config"):
         make(peft_config=wrong)
 
 
-def test_prompts_cannot_be_learned(make):
+def test_prompt_learning_is_refused(make):
     prompt = peft.PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=4)
     with pytest.raises(InvalidInputError, match=r"^peft_config: .*PromptTuningConfig.* such as peft.LoraConfig"):
         make(peft_config=prompt)

@@ -18,7 +18,7 @@ from smalltext_transformers import (
 from transformers_backend.tiny_models import tiny_model
 
 
-def test_numbers_may_be_those_of_numpy(make, topics, tmp_path):
+def test_numpy_numbers_are_accepted(make, topics, tmp_path):
     arguments = FineTuningArguments(
         np.float32(0.01), np.float32(0.5), gradual_unfreezing=np.int64(1), cut_fraction=np.float32(0.1)
     )
@@ -28,19 +28,19 @@ def test_numbers_may_be_those_of_numpy(make, topics, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [np.float64("nan"), np.float32(1.5), np.bool_(True), "0.5"])
-def test_a_decay_is_a_share(wrong):
+def test_an_invalid_decay_is_refused(wrong):
     with pytest.raises(InvalidInputError, match="layerwise_gradient_decay"):
         FineTuningArguments(0.01, wrong)
 
 
 @pytest.mark.parametrize("wrong", [5, "", " ", b"folder", True])
-def test_what_is_no_folder_for_downloads_is_refused(wrong):
+def test_an_invalid_cache_dir_is_refused(wrong):
     with pytest.raises(InvalidInputError, match="^cache_dir"):
         TransformerBasedClassification("a-model", 2, cache_dir=wrong)
 
 
 @pytest.mark.parametrize("wrong", ["none", None, "best"])
-def test_the_constructor_only_gets_whether_a_model_is_selected(wrong):
+def test_model_selection_of_the_constructor_is_a_flag(wrong):
     with pytest.raises(
         InvalidInputError, match=r'^model_selection: .*True or False.*fit\(model_selection="none"\)'
     ):
@@ -48,7 +48,7 @@ def test_the_constructor_only_gets_whether_a_model_is_selected(wrong):
 
 
 @pytest.mark.parametrize("argument", ["model", "tokenizer", "config"])
-def test_a_folder_may_be_given_from_home_on(tmp_path, monkeypatch, argument):
+def test_a_folder_may_begin_with_a_tilde(tmp_path, monkeypatch, argument):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     shutil.copytree(tiny_model(), tmp_path / "tiny")
@@ -57,6 +57,6 @@ def test_a_folder_may_be_given_from_home_on(tmp_path, monkeypatch, argument):
 
 
 @pytest.mark.parametrize("wrong", [{"foo": 1}, {"num_epochs": 1, "num_classes": 3}, [1], "seed"])
-def test_a_factory_refuses_what_its_classifiers_do_not_take(wrong):
+def test_a_factory_refuses_unknown_parameters(wrong):
     with pytest.raises(InvalidInputError, match="^kwargs: .*num_epochs"):
         TransformerBasedClassificationFactory("a-model", 2, wrong)

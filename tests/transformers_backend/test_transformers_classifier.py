@@ -55,14 +55,14 @@ def test_topics_are_learned(learned):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_encoder_is_trained_and_asked(make, topics, architecture):
+def test_every_encoder_can_be_trained_and_predicts(make, topics, architecture):
     classifier = make(model=tiny_model(architecture), num_epochs=1, precision="float32").fit(topics)
     assert classifier.predict_proba(TEXTS, dropout_sampling=2).shape == (4, 2, 2)
     assert classifier.embed(TEXTS).shape == (4, 32)
 
 
 @pytest.mark.parametrize("architecture", WITH_DECODER)
-def test_models_with_a_decoder_are_trained_and_asked_too(make, topics, architecture):
+def test_models_with_a_decoder_can_be_trained_and_predict(make, topics, architecture):
     classifier = make(model=tiny_model(architecture), num_epochs=1).fit(topics)
     assert classifier.predict_proba(TEXTS).shape == (4, 2)
     for layer in (0, 1, -1):
@@ -157,7 +157,7 @@ def test_a_classifier_that_has_embedded_can_be_pickled(make, topics, architectur
     np.testing.assert_array_equal(again.embed(TEXTS), embeddings)
 
 
-def test_59_the_embedding_of_nothing_has_no_rows(learned):
+def test_59_embeddings_of_no_texts_have_no_rows(learned):
     assert learned.embed(TEXTS[:0]).shape == (0, 32)
 
 
@@ -167,7 +167,7 @@ def test_t05_without_model_selection_the_last_model_is_kept(make, topics):
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])
-def test_t06_an_epoch_is_validated_as_often_as_asked_for(make, topics, times):
+def test_t06_an_epoch_has_the_requested_number_of_validations(make, topics, times):
     history = make(num_epochs=2, validations_per_epoch=times).fit(topics).history_
     steps = -(-len(topics) * 9 // 10 // 4) + 1
     assert [record["epoch"] for record in history] == [1] * times + [2] * times
@@ -205,13 +205,13 @@ def test_t10_embedding_builds_no_graph(learned, monkeypatch):
     assert not any(seen)
 
 
-def test_t11_probabilities_beside_embeddings_are_those_of_predict_proba(make, labelled_twice):
+def test_t11_probabilities_returned_with_embeddings_are_those_of_predict_proba(make, labelled_twice):
     classifier = make(multi_label=True).fit(labelled_twice)
     _, proba = classifier.embed(TEXTS, return_proba=True)
     np.testing.assert_array_equal(proba, classifier.predict_proba(TEXTS))
 
 
-def test_t17_a_seed_gives_the_same_bits_and_no_global_state_is_moved(make, topics):
+def test_t17_a_seed_gives_the_same_bits_without_changing_the_global_state(make, topics):
     before = torch.get_rng_state()
     one, other = (make(seed=3).fit(topics) for _ in range(2))
     for name, parameter in one.model.named_parameters():
@@ -282,7 +282,7 @@ def test_deprecated_parameters_work_and_warn(make, topics):
     assert len(classifier.fit(topics).history_) <= 9
 
 
-def test_early_stopping_of_fit_is_heard(make, topics):
+def test_early_stopping_of_fit_is_used(make, topics):
     stopping = EarlyStopping(Metric("train_acc", lower_is_better=False), patience=-1, threshold=0.01)
     assert len(make(num_epochs=5).fit(topics, early_stopping=stopping).history_) == 1
 
@@ -295,7 +295,7 @@ def test_warm_start_continues(make, topics):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rounds", [10, pytest.param(40, marks=pytest.mark.nightly)])
-def test_many_rounds_hold_memory_flat(make, topics, rounds, record_property):
+def test_many_rounds_leak_no_memory(make, topics, rounds, record_property):
     process, seen = psutil.Process(), []
     classifier = make(num_epochs=1)
     for _ in range(rounds):

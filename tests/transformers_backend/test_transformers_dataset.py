@@ -47,12 +47,12 @@ def test_longer_texts_are_cut_as_the_tokenizer_cuts_them():
     assert [dataset.x[0].tolist(), dataset.x[1].tolist()] == expected
 
 
-def test_one_text_of_very_many_is_a_share_that_is_not_nothing():
+def test_the_share_of_one_long_text_among_many_is_not_zero():
     with pytest.warns(UserWarning, match=r"1 of 3000 texts \(less than 0.1%\) have"):
         TransformersDataset.from_texts(["a b c"] + ["a"] * 2999, None, tiny_tokenizer(), max_length=4)
 
 
-def test_half_a_surrogate_pair_is_a_character_that_nobody_knows():
+def test_a_lone_surrogate_is_an_unknown_character():
     dataset = TransformersDataset.from_texts(["goal \ud83d goal"], None, tiny_tokenizer())
     assert dataset.x.lengths.tolist() == [5]
 
@@ -79,13 +79,13 @@ def test_views_and_clones_know_the_tokenizer():
 @pytest.mark.parametrize(
     ("x", "message"), [([[1], []], "no token at row 1"), ([[-1]], "token id -1"), ([[1], [2]], "labels")]
 )
-def test_what_no_model_can_take_is_refused(x, message):
+def test_invalid_token_ids_are_refused(x, message):
     with pytest.raises(InvalidInputError, match=message):
         TransformersDataset(x, [0])
 
 
 @pytest.mark.parametrize("wrong", [None, "bert-base-uncased", 3])
-def test_what_is_no_tokenizer_is_refused(wrong):
+def test_an_invalid_tokenizer_is_refused(wrong):
     with pytest.raises(InvalidInputError, match="tokenizer"):
         TransformersDataset.from_texts(TEXTS, None, wrong)
 
@@ -138,7 +138,7 @@ def test_raw_and_tokenized_long_texts_are_truncated_equally(fitted):
         )
 
 
-def test_a_shorter_length_can_be_asked_for(make, topics):
+def test_a_shorter_length_can_be_set(make, topics):
     with pytest.warns(UserWarning, match="more than 6 tokens"):
         classifier = make(max_seq_len=6, num_epochs=1).fit(topics)
     assert classifier.predict(topics[:2]).shape == (2,)

@@ -78,7 +78,7 @@ def test_elsewhere_it_continues_with_all_of_them(architecture):
 
 
 @pytest.mark.parametrize("architecture", sorted(set(ARCHITECTURES) - set(PREPARED)))
-def test_models_whose_heads_may_look_at_all_tokens_are_left_alone(architecture):
+def test_models_whose_heads_may_use_all_tokens_are_unchanged(architecture):
     network = network_of(architecture)
     with first_token_alone():
         assert set(widths_in_the_last_layer(network)) == {6}

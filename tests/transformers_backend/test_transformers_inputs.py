@@ -53,7 +53,7 @@ def test_an_end_token_in_a_text_does_not_end_it(make, topics, architecture):
     assert ids.x[1].tolist().count(3) == 2
 
 
-def test_models_without_a_decoder_are_given_ids_as_they_are(fitted):
+def test_models_without_a_decoder_get_unchanged_ids(fitted):
     texts = TextDataset([f"a {END} b", "a [UNK] b"])
     proba = fitted.predict_proba(texts)
     assert (proba[0] != proba[1]).any()
@@ -71,7 +71,7 @@ def test_a_padding_token_that_was_added_to_the_tokenizer_alone_is_not_used(make,
     )
 
 
-def test_what_a_configuration_wants_returned_does_not_matter(make, topics, tmp_path):
+def test_return_settings_of_a_configuration_have_no_effect(make, topics, tmp_path):
     folder = save_tiny_model(tmp_path / "model")
     given = json.loads((folder / "config.json").read_text())
     wanted = {"return_dict": False, "output_hidden_states": True, "output_attentions": True}
@@ -81,7 +81,7 @@ def test_what_a_configuration_wants_returned_does_not_matter(make, topics, tmp_p
     )
 
 
-def test_texts_beyond_the_window_of_esm_are_cut(make, topics, tmp_path):
+def test_texts_beyond_the_maximum_length_of_esm_are_truncated(make, topics, tmp_path):
     sizes = {**SIZES, "vocab_size": len(tiny_tokenizer()), "mask_token_id": 4}
     config = transformers.EsmConfig(position_embedding_type="absolute", **sizes)
     transformers.EsmModel(config).save_pretrained(tmp_path)

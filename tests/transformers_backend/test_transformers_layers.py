@@ -163,7 +163,7 @@ def test_wrong_fine_tuning_arguments_are_refused(argument, wrong):
 
 
 @pytest.mark.parametrize("given", [{"optimizer": None, "scheduler": object()}, {"optimizer": torch.optim.SGD}])
-def test_fine_tuning_arguments_go_with_no_optimizer_of_the_callers(make, topics, given):
+def test_fine_tuning_arguments_together_with_a_callers_optimizer_are_refused(make, topics, given):
     classifier = make(fine_tuning_arguments=FineTuningArguments(0.1, 0.9))
     with pytest.raises(InvalidInputError, match="fine_tuning_arguments"):
         classifier.fit(topics, **given)

@@ -65,7 +65,7 @@ def test_always_download_holds_for_model_config_and_tokenizer(monkeypatch):
         assert (options["force_download"], options["local_files_only"]) == (True, False)
 
 
-def test_by_default_what_is_missing_is_downloaded(monkeypatch):
+def test_by_default_missing_models_are_downloaded(monkeypatch):
     for options in told(monkeypatch, ModelLoadingStrategy.DEFAULT):
         assert (options["force_download"], options["local_files_only"]) == (False, False)
 
@@ -115,7 +115,7 @@ def test_a_model_that_is_not_there_is_named(make, topics):
 
 @pytest.mark.parametrize("argument", ["model", "tokenizer", "config"])
 @pytest.mark.parametrize("wrong", ["", 3, object()])
-def test_what_is_no_place_of_a_model_is_refused(argument, wrong):
+def test_an_invalid_model_source_is_refused(argument, wrong):
     with pytest.raises(InvalidInputError, match=argument):
         TransformerModelArguments(**{"model": "a-model", argument: wrong})
 
@@ -151,7 +151,7 @@ def test_the_builder_makes_a_factory_of_the_documented_kind():
     assert classifier.transformer_model == TransformerModelArguments("a-model")
 
 
-def test_by_name_the_data_and_the_model_decide_what_is_not_given():
+def test_by_name_defaults_depend_on_the_data_and_the_model():
     decided = ("lr", "min_steps", "validation_set_size", "calibration", "multi_label_threshold")
     classifier = create_factory("transformers", 2, model="a-model").new()
     assert [getattr(classifier, name) for name in decided] == ["auto"] * 5
@@ -172,13 +172,13 @@ def test_the_model_may_be_a_path(make):
 
 
 @pytest.mark.parametrize("model", ["/no/such/folder", "./no-such-folder", "~/no-such-folder"])
-def test_a_path_that_leads_nowhere_is_refused_as_a_path(model):
+def test_a_missing_path_is_refused_as_a_path(model):
     with pytest.raises(InvalidInputError, match=r"where there is no folder; allowed: the folder of a model"):
         Pretrained(TransformerModelArguments(model)).tokenizer()
 
 
 @pytest.mark.parametrize("part", ["tokenizer", "config"])
-def test_what_was_given_is_blamed_for_what_is_looked_for_there(tmp_path, part):
+def test_errors_name_the_argument_of_the_source(tmp_path, part):
     with pytest.raises(InvalidInputError, match=r"^model: .*a folder without config.json"):
         load_part(TransformerModelArguments(tmp_path), part)
     with pytest.raises(InvalidInputError, match=rf"^{part}: .*where there is no folder"):
@@ -210,14 +210,14 @@ def test_weights_of_another_architecture_are_refused(make, topics, tmp_path):
         make(model=folder).fit(topics)
 
 
-def test_a_layer_that_the_model_lacks_is_no_random_one(make, topics, tmp_path):
+def test_missing_layers_are_not_initialized_at_random(make, topics, tmp_path):
     deeper = tmp_path / "deeper"
     tiny_config("bert", num_hidden_layers=3).save_pretrained(deeper)
     with pytest.raises(InvalidInputError, match="^config: .* no weights for bert.encoder.layer.2"):
         make(model=TransformerModelArguments(tiny_model(), config=deeper)).fit(topics)
 
 
-def test_a_head_of_other_classes_and_a_missing_pooler_are_drawn(make, tmp_path):
+def test_a_head_of_another_shape_and_a_missing_pooler_are_initialized_at_random(make, tmp_path):
     three = training_texts(3, multi_label=False)
     make(num_classes=3, num_epochs=1).fit(three).save(tmp_path / "three")
     weights = load_file(tmp_path / "three" / "model.safetensors")

@@ -24,7 +24,7 @@ def local(strategy="always-local"):
     return TransformerModelArguments(NAME, model_loading_strategy=strategy)
 
 
-def test_always_local_asks_nobody(make, topics, cache_dir, asked):
+def test_always_local_makes_no_request(make, topics, cache_dir, asked):
     make(model=local(), cache_dir=cache_dir).fit(topics)
     assert asked == []
 
@@ -36,12 +36,12 @@ def test_with_an_offline_variable_no_host_is_contacted(make, topics, cache_dir, 
     assert asked == []
 
 
-def test_a_model_that_may_be_downloaded_is_asked_for(make, topics, cache_dir, asked):
+def test_a_model_that_may_be_downloaded_is_requested(make, topics, cache_dir, asked):
     make(model=local("default"), cache_dir=cache_dir, num_epochs=1).fit(topics)
     assert asked != []
 
 
-def test_an_adapter_is_trained_saved_and_loaded_without_asking_anybody(make, topics, cache_dir, asked, tmp_path):
+def test_an_adapter_is_trained_saved_and_loaded_without_requests(make, topics, cache_dir, asked, tmp_path):
     adapter = peft.LoraConfig(r=2, target_modules=["query"])
     classifier = make(model=local(), cache_dir=cache_dir, peft_config=adapter).fit(topics)
     classifier.save(tmp_path / "saved")

@@ -48,12 +48,12 @@ def test_it_knows_words_that_it_was_not_trained_on(fitted):
     assert fitted.label_names_.decode(fitted.predict(UNSEEN)) == ["good", "bad"]
 
 
-def test_a_loaded_one_gives_the_same_bits(fitted, tmp_path):
+def test_a_loaded_model_gives_the_same_bits(fitted, tmp_path):
     fitted.save(tmp_path / "saved")
     np.testing.assert_array_equal(st.load(tmp_path / "saved").predict_proba(UNSEEN), fitted.predict_proba(UNSEEN))
 
 
-def test_narrow_arithmetic_changes_little(fitted):
+def test_low_precision_changes_results_little(fitted):
     exact = fitted.predict_proba(TRAIN)
     fitted.precision = "auto"
     rounded = fitted.predict_proba(TRAIN)

@@ -38,7 +38,7 @@ def test_names_of_the_classes_of_the_pretrained_model_are_not_inherited(make, to
     assert classifier.model.config.id2label == {0: "LABEL_0", 1: "LABEL_1"}
 
 
-def test_it_says_how_many_labels_may_apply(make, labelled_twice, tmp_path):
+def test_the_configuration_states_the_problem_type(make, labelled_twice, tmp_path):
     make(multi_label=True).fit(labelled_twice).save(tmp_path / "saved")
     config = json.loads((tmp_path / "saved" / "config.json").read_text())
     assert config["problem_type"] == "multi_label_classification"
@@ -51,7 +51,7 @@ def test_the_folder_holds_weights_as_safetensors_and_no_pickle(fitted, tmp_path)
     assert not {name for name in written if name.endswith((".bin", ".pt", ".pkl"))}
 
 
-def test_all_parameters_come_back(make, topics, tmp_path):
+def test_all_parameters_are_restored(make, topics, tmp_path):
     arguments = FineTuningArguments(0.01, 0.9, gradual_unfreezing=1)
     given = {
         "fine_tuning_arguments": arguments,

@@ -53,14 +53,14 @@ def short_training(monkeypatch):
     monkeypatch.setattr(rule, "MIN_TRAINING_LENGTH", 6)
 
 
-def test_by_name_the_length_is_automatic_and_by_hand_it_is_not(make):
+def test_the_automatic_length_is_the_default_only_by_name(make):
     assert by_name().max_seq_len == "auto"
     assert make().max_seq_len is None
     with pytest.raises(InvalidInputError, match="max_seq_len"):
         make(max_seq_len="longest")
 
 
-def test_predictions_read_what_a_sentence_transformer_is_set_to(as_sentence_transformer, topics, tmp_path):
+def test_predictions_use_the_length_of_a_sentence_transformer(as_sentence_transformer, topics, tmp_path):
     classifier = by_name(as_sentence_transformer('{"max_seq_length": 7, "do_lower_case": false}'))
     with pytest.warns(UserWarning, match="more than 7 tokens"):
         classifier.fit(topics)
@@ -79,7 +79,7 @@ def test_predictions_read_what_a_sentence_transformer_is_set_to(as_sentence_tran
 @pytest.mark.parametrize(
     "content", ["{}", '{"max_seq_length": null}', '{"max_seq_length": 512}', '{"max_seq_length": -1}']
 )
-def test_otherwise_they_read_what_the_model_takes(as_sentence_transformer, topics, content):
+def test_otherwise_predictions_use_the_maximum_length_of_the_model(as_sentence_transformer, topics, content):
     classifier = by_name(as_sentence_transformer(content), num_epochs=1).fit(topics)
     with pytest.warns(UserWarning, match="more than 64 tokens"):
         classifier.predict(TextDataset(["goal " * 100]))
@@ -90,7 +90,7 @@ def test_a_damaged_file_of_the_length_is_refused(as_sentence_transformer, topics
         by_name(as_sentence_transformer("[")).fit(topics)
 
 
-def test_short_texts_are_trained_on_as_if_the_length_were_set(topics):
+def test_short_texts_give_the_same_training_as_an_explicit_length(topics):
     np.testing.assert_array_equal(
         by_name().fit(topics).predict_proba(topics), by_name(max_seq_len=64).fit(topics).predict_proba(topics)
     )

@@ -52,7 +52,7 @@ def test_samples_and_embeddings_are_pooled_too(make, topics):
 
 
 @pytest.mark.parametrize("class_weight", [None, {"football": 3.0, "cooking": 1.0}])
-def test_validation_is_of_what_is_predicted(make, topics, class_weight):
+def test_validation_scores_are_those_of_the_predictions(make, topics, class_weight):
     classifier = make(long_texts="window", class_weight=class_weight).fit(topics)
     texts = TextDataset([LONG, "goal", "butter onion " + LONG], [1, 0, 0])
     with warnings.catch_warnings():
@@ -68,7 +68,7 @@ def test_validation_is_of_what_is_predicted(make, topics, class_weight):
         assert first.validate(texts)[0] != pytest.approx(loss, rel=1e-5)
 
 
-def test_validation_of_several_labels_is_of_what_is_predicted(make, labelled_twice):
+def test_multi_label_validation_scores_are_those_of_the_predictions(make, labelled_twice):
     classifier = make(long_texts="window", multi_label=True).fit(labelled_twice)
     texts = TextDataset([LONG, "goal"], list_to_csr([[0, 1], []], num_classes=2))
     loss, accuracy = classifier.validate(texts)
@@ -81,6 +81,6 @@ def test_no_text_has_no_window(make, topics):
     assert make(long_texts="window").fit(topics).predict_proba(topics[:0]).shape == (0, 2)
 
 
-def test_an_unknown_way_is_refused(make):
+def test_an_unknown_value_of_long_texts_is_refused(make):
     with pytest.raises(InvalidInputError, match="long_texts"):
         make(long_texts="summarise")

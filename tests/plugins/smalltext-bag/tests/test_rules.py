@@ -9,7 +9,7 @@ from smalltext_testing import check_plugin, parametrize_checks
 QUICK: dict[str, Any] = {"num_epochs": 8, "lr": 0.1, "seed": 1}
 
 
-def test_the_plugin_is_what_it_says() -> None:
+def test_the_plugin_passes_its_checks() -> None:
     check_plugin("bag")
 
 

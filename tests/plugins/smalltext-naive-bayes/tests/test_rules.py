@@ -6,7 +6,7 @@ from smalltext_core import create_factory
 from smalltext_testing import check_plugin, parametrize_checks
 
 
-def test_the_plugin_is_what_it_says() -> None:
+def test_the_plugin_passes_its_checks() -> None:
     check_plugin("naive-bayes")
 
 
