@@ -1,7 +1,7 @@
 """Gaps in docstrings of public names: parameters without description, type or default; classes without example.
 
-Known gaps are listed in ``docstring_gaps.txt``, which may only get shorter. Regenerate it with, in the folder of the
-tests,
+Known gaps are listed in ``docstring_gaps.txt``, which may only get shorter. To regenerate it, run this in the
+folder of the tests:
 
     python -m architecture.docstrings
 """
