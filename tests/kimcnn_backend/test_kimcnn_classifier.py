@@ -386,7 +386,7 @@ def test_a_saved_classifier_consists_of_safetensors_and_json(fitted, tmp_path):
 
 def test_retraining_a_loaded_classifier_needs_its_initial_vectors(films, tmp_path):
     KimCNNClassifier(2, embeddings=fine_and_dull(), num_epochs=1, seed=1).fit(films).save(tmp_path / "model")
-    with pytest.raises(InvalidInputError, match="embeddings: got 'vectors that were handed over as an object"):
+    with pytest.raises(InvalidInputError, match="embeddings: got 'vectors that were passed as an object"):
         st.load(tmp_path / "model").fit(films)
 
 

@@ -40,7 +40,7 @@ from smalltext_torch.device import PrecisionName
 from smalltext_torch.model_loading import abbreviated, check_shapes, shapes_of
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
 
-_NOT_SAVED = "vectors that were handed over as an object, and not saved with the model"
+_NOT_SAVED = "vectors that were passed as an object, and not saved with the model"
 
 
 class KimCNNClassifier(TorchClassifier[Encoder]):
@@ -303,7 +303,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
             vocabulary = Vocabulary.from_texts(train_set.x, lowercase=self.lowercase, **limits)
         else:
             allowed = "a PytorchTextClassificationDataset, whose vocabulary has a row each in embedding_matrix"
-            advice = "Or pass embeddings, in which the words stand beside their vectors."
+            advice = "Or pass embeddings, which contain the words and their vectors."
             raise InvalidInputError("train_set", type(train_set).__name__, allowed, advice)
         words = len(vocabulary)
         if matrix is not None:

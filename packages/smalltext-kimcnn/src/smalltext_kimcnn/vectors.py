@@ -280,7 +280,7 @@ def _read_text(path: Path, file: BinaryIO) -> Vectors:
             "embeddings",
             f"{path} with {len(words)} words",
             f"{count}, as its line 1 says",
-            "The file may have been cut short; fetch it again.",
+            "The file may be truncated; download it again.",
         )
     if not words:
         raise InvalidInputError("embeddings", f"{path}, which is empty", _ALLOWED)

@@ -156,7 +156,7 @@ class SetFitBase(TorchModelBase[SetFitState]):
                 "for_setfit",
                 "True, where there is a single label (multi_label=True, num_classes=1)",
                 "False, or two labels or more",
-                "The heads of setfit tell two classes apart, or several labels; none is for one label.",
+                "The heads of setfit are for two classes or several labels; none is for a single label.",
             )
         learned = {
             "max_length": state.tokenizer.max_length,

@@ -271,7 +271,7 @@ def check_finite(head: nn.Linear) -> nn.Linear:
     if not torch.isfinite(head.weight).all() or torch.isnan(head.bias).any():
         raise DivergedError(
             "The weights of the head are no longer finite numbers; lower head_learning_rate. "
-            "The classifier is what it was before."
+            "The classifier is unchanged."
         )
     return head
 

@@ -159,7 +159,7 @@ class FewShotTrainer:
         if not np.isfinite(embeddings).all():
             raise DivergedError(
                 "The embeddings are no longer finite numbers; lower body_learning_rate. "
-                "The classifier is what it was before."
+                "The classifier is unchanged."
             )
         return embeddings
 

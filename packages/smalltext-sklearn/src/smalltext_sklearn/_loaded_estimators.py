@@ -125,7 +125,7 @@ def _check_estimator(estimator: Any, trusted: frozenset[str]) -> None:
             estimator._validate_params()
     attributes = vars(estimator)
     hidden = sorted(name for name in attributes if callable(getattr(type(estimator), name, None)))
-    _require(not hidden, estimator, f"it has {', '.join(map(shown, hidden[:3]))} in the place of methods")
+    _require(not hidden, estimator, f"it has {', '.join(map(shown, hidden[:3]))} instead of methods")
     _limit_jobs(estimator)
     _require(attributes.get("memory") is None, estimator, "it keeps a cache in a folder")
     if "n_features_in_" in attributes:

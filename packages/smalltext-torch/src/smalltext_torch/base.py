@@ -386,7 +386,7 @@ def _warn_if_alike(samples: NDArray[np.float32]) -> None:
     if len(samples) and (samples == samples[:, :1]).all():
         warnings.warn(
             f"all {samples.shape[1]} samples of dropout_sampling are the same, since the model has no dropout; "
-            "they say nothing of how sure it is. Set the dropout in the model's configuration, and train again.",
+            "they do not measure its uncertainty. Set the dropout in the model's configuration, and train again.",
             UserWarning,
             stacklevel=stacklevel_of_caller(),
         )

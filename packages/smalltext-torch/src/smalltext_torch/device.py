@@ -84,7 +84,7 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
             "device",
             shown(str(resolved)),
             f"a device of this machine: {', '.join(_present_devices())}",
-            "device=None takes the best there is.",
+            "device=None selects the best available one.",
         )
     return resolved
 

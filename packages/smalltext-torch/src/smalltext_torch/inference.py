@@ -187,7 +187,7 @@ def _finite(loss: float, name: str) -> float:
 def advice(what: str) -> str:
     """Return the message of a DivergedError."""
     return (
-        f"{what} is not a finite number any more. Training was given up; the classifier is what it was before. "
+        f"{what} is not a finite number. Training was stopped, and the classifier is unchanged. "
         "A lower learning rate (lr) usually helps."
     )
 

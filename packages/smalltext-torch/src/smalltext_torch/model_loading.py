@@ -263,7 +263,7 @@ def _unpickled(path: Path) -> dict[str, torch.Tensor]:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, KeyError, TypeError) as error:
         reason = one_line(str(error).partition("\n")[0])
-        what = f"{path} is no file of weights alone, or is damaged ({type(error).__name__}: {reason})"
+        what = f"{path} contains more than weights, or is damaged ({type(error).__name__}: {reason})"
         raise ModelFolderError(f"{what}. It is read with weights_only=True, and never otherwise.") from error
     if not isinstance(content, dict):
         raise ModelFolderError(f"{path} holds no weights by their names.")

@@ -66,7 +66,7 @@ def is_main_process() -> bool:
 def check_one_process(classifier: str) -> None:
     """Raise UnsupportedError if a launcher started several processes for a classifier that supports only one."""
     if (count := launched_processes()) > 1:
-        what = f"{classifier} trains in one process, and {count} were started (WORLD_SIZE) to train each a copy"
+        what = f"{classifier} trains in one process, and {count} were started (WORLD_SIZE); each trains a copy"
         raise UnsupportedError(f"{what}. Start one without torchrun or accelerate launch, or unset WORLD_SIZE.")
 
 

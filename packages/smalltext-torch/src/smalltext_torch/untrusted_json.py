@@ -37,7 +37,7 @@ def read_json(path: Path, *, unique: bool = False) -> Any:
     """
     try:
         if path.exists() and not path.is_file():
-            refuse(path, "", "it is no regular file")
+            refuse(path, "", "it is not a regular file")
         if path.stat().st_size > LARGEST:
             refuse(path, "", f"it has more than {LARGEST} bytes")
         return json.loads(
@@ -106,7 +106,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text[:40]} is beyond the largest number")
+        raise ValueError(f"{text[:40]} is larger than the largest number")
     return number
 
 

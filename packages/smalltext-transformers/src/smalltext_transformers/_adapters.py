@@ -251,7 +251,7 @@ def checked_adapter(folder: Path, fields_of: Mapping[str, Iterable[str]]) -> Ite
     """
     path = folder / CONFIG
     if os.path.lexists(folder / PICKLED_WEIGHTS) or not (folder / WEIGHTS).is_file():
-        raise ModelFolderError(f"{folder} is to hold its adapter as safetensors alone, in {WEIGHTS}.")
+        raise ModelFolderError(f"{folder} must contain its adapter only as safetensors, in {WEIGHTS}.")
     content = read_object(path)
     config = checked_config(content, fields_of.get(str(content.get("peft_type")), ()), path)
     with temporary_folder() as checked:

@@ -213,7 +213,7 @@ def check_memory_fix(epochs: object) -> int:
 def check_model_selection(selects: object) -> bool:
     """Return whether a model is selected; reject values for `fit`, such as 'none', which would count as True."""
     if not isinstance(selects, (bool, np.bool_)):
-        hint = 'Which model to keep is said to fit: fit(model_selection="none"), or a ModelSelection.'
+        hint = 'Pass the model selection to fit: fit(model_selection="none"), or a ModelSelection.'
         raise InvalidInputError("model_selection", shown(selects), "True or False", hint)
     return bool(selects)
 
