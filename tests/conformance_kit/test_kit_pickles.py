@@ -58,7 +58,7 @@ def test_hidden_pickle_is_found(name, content):
         ("model.safetensors", (2).to_bytes(8, "little") + b"{}" + bytes(range(256))),
     ],
 )
-def test_data_is_no_pickle(name, content):
+def test_data_files_are_not_pickles(name, content):
     assert reason_to_see_a_pickle(name, content) == ""
 
 

@@ -410,7 +410,7 @@ def test_unusual_words_can_be_saved(tmp_path):
     )
 
 
-def test_the_vocabulary_of_plain_texts_can_leave_out_what_is_rare(films):
+def test_the_vocabulary_of_plain_texts_can_leave_out_rare_words(films):
     classifier = KimCNNClassifier(2, min_frequency=10, **QUICK).fit(films)
     kept = Vocabulary.from_texts(films.x, min_frequency=10)
     assert classifier._state.encoder.vocabulary == kept

@@ -245,7 +245,7 @@ answer([names, sys.stderr.getvalue()])
 
 
 @pytest.mark.parametrize("value", ["1", "yes"])
-def test_the_trace_names_plugins_hooks_and_what_is_unregistered(ask, value):
+def test_the_trace_names_plugins_hooks_and_unregistered_objects(ask, value):
     names, trace = ask(TRACED, "works", "hook_raises", SMALLTEXT_TRACE_PLUGINS=value)
     assert names == ["majority"]
     assert "plugin acme-works:works" in trace

@@ -203,7 +203,7 @@ def test_by_name_max_seq_len_is_the_setting_of_the_model(make, topics, tmp_path)
         make(max_seq_len="longest")
 
 
-def test_max_seq_len_is_no_more_than_the_model_has_positions_for(make, topics):
+def test_max_seq_len_is_at_most_the_number_of_positions(make, topics):
     classifier = make(max_seq_len=512).fit(topics)
     assert classifier.model.body.max_seq_length == 64
 

@@ -103,7 +103,7 @@ def test_a_further_epoch_draws_in_another_order():
     assert (first != second).any()
 
 
-def test_texts_with_a_label_in_common_are_positive_and_two_without_any_are_no_pair():
+def test_texts_with_a_common_label_are_positive_pairs_and_unlabelled_texts_form_none():
     positive, negative = drawn(source(SEVERAL, sampling_strategy="unique"))
     rows = SEVERAL.toarray() > 0
     assert set(positive) == {pair for pair in every_pair(7) if (rows[min(pair)] & rows[max(pair)]).any()}

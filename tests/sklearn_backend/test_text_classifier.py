@@ -325,7 +325,7 @@ def test_a_table_of_several_columns_is_refused_with_advice(classifier):
             classifier.predict(wrong)
 
 
-def test_labels_may_be_a_generator_and_are_no_mapping_table_or_bytes(classifier):
+def test_labels_may_be_a_generator_and_mappings_tables_and_bytes_are_refused(classifier):
     import pyarrow as pa
 
     texts, labels = ["a fine film", "a dull film"], ["x", "y"]

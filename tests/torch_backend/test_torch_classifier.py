@@ -90,7 +90,7 @@ def test_42b_with_one_text_per_class_nothing_is_held_out(caught: list[Any]) -> N
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_12_13_balanced_weights_of_a_single_class_are_no_nan(multi_label: bool) -> None:
+def test_12_13_balanced_weights_of_a_single_class_are_finite(multi_label: bool) -> None:
     y: Any = list_to_csr([[0]] * 12, 3) if multi_label else [0] * 12
     classifier = BagOfEmbeddings(3, multi_label, class_weight="balanced").fit(TextDataset(TEXTS.x[:12], y))
 
@@ -107,7 +107,7 @@ def test_12_balanced_weights_favour_the_rare_and_leave_out_the_missing(caught: l
     assert loss.class_weights.tolist() == [0.75, 1.5, 1.0]
 
 
-def test_class_weights_change_what_is_learned() -> None:
+def test_class_weights_affect_training() -> None:
     texts = TextDataset(["same"] * 20, [0] * 15 + [1] * 5)
     classifiers = [
         BagOfEmbeddings(2, class_weight=weight, num_epochs=20) for weight in (None, "balanced", {1: 9.0})
@@ -118,7 +118,7 @@ def test_class_weights_change_what_is_learned() -> None:
     assert proba == pytest.approx([0.25, 0.5, 0.75], abs=0.05)
 
 
-def test_weights_of_labels_change_what_is_learned() -> None:
+def test_label_weights_affect_training() -> None:
     texts = TextDataset(["same"] * 20, list_to_csr([[0]] * 5 + [[]] * 15, 1))
     classifiers = [BagOfEmbeddings(1, True, class_weight=weight, num_epochs=20) for weight in (None, "balanced")]
 

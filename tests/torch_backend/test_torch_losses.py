@@ -68,7 +68,7 @@ def test_hits_are_the_share_of_labels_that_are_right() -> None:
     assert loss.hits(LOGITS, loss.targets(y, CPU)).tolist() == [1.0, 0.5, 0.0]
 
 
-def test_probabilities_are_float32_whatever_the_precision_of_the_network() -> None:
+def test_probabilities_are_float32_for_every_precision_of_the_network() -> None:
     assert Loss(multi_label=False).probabilities(LOGITS.bfloat16()).dtype == torch.float32
 
 

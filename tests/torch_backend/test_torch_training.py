@@ -273,7 +273,7 @@ def test_restored_weights_include_parameters_that_were_frozen_later() -> None:
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_31_the_loss_is_a_mean_over_texts_whatever_the_batch_size(multi_label: bool) -> None:
+def test_31_the_loss_is_a_mean_over_texts_for_every_batch_size(multi_label: bool) -> None:
     texts = some_multi_label_texts() if multi_label else TEXTS
     classifier = BagOfEmbeddings(3, multi_label).fit(texts)
     losses = set()
