@@ -24,7 +24,7 @@ FILES = {
 }
 """For each backend by name, the maximum number of files in our packages, which may only be lowered.
 
-Two of the files for predictions of setfit belong to the embedding cache, and one of the files of kimcnn, setfit and
+Two of the files for predictions of setfit belong to the embedding cache. One of the files of kimcnn, setfit and
 transformers is shared by all packages that tokenize texts (decision 55)."""
 
 
