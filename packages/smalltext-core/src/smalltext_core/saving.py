@@ -265,6 +265,11 @@ def check_destination(folder: str | Path) -> list[Path]:
 
 def _read(folder: Path) -> Manifest:
     """Read the manifest of a folder."""
+    return _state(folder)[0]
+
+
+def _state(folder: Path) -> tuple[Manifest, int]:
+    """Return the manifest and when it was written: a model may be saved again after another one."""
     path = folder / MANIFEST
     if not path.is_file():
         advice = "Give the folder that save() or `smalltext train --output` wrote."
@@ -272,15 +277,10 @@ def _read(folder: Path) -> Manifest:
     _check_file(folder, MANIFEST, None)
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST_MANIFEST + 1)
+            content, written = file.read(LARGEST_MANIFEST + 1), os.fstat(file.fileno()).st_mtime_ns
     except OSError as error:
         raise ModelFolderError(f"{path} cannot be read: {error.strerror}.") from error
-    return manifest_from_json(content, path)
-
-
-def _state(folder: Path) -> tuple[Manifest, int]:
-    """Return the manifest and when it was written: a model may be saved again after another one."""
-    return _read(folder), (folder / MANIFEST).stat().st_mtime_ns
+    return manifest_from_json(content, path), written
 
 
 def _check_file(folder: Path, name: str, digest: str | None) -> None:
