@@ -12,7 +12,7 @@ from smalltext_cli.console import InputFileError
 from smalltext_cli.predictions import Predictor
 from smalltext_cli.readers import Reader
 
-ROWS = 30_000
+ROWS = 20_000
 FRAME = pl.DataFrame(
     {"text": [f"buy cheap pills {n}" for n in range(ROWS)], "label": ["spam", "ham"] * (ROWS // 2)}
 )
@@ -106,7 +106,7 @@ def test_train_begins_nothing(smalltext, tmp_path, monkeypatch, change):
 
     def parse_text_meanwhile(value):
         calls.append(value)
-        if len(calls) == 20_000:
+        if len(calls) == 15_000:
             change(path)
         return parse_text(value)
 
