@@ -106,7 +106,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text[:40]} is larger than the largest number")
+        raise ValueError(f"{text[:40]} is too large for a float")
     return number
 
 
