@@ -31,21 +31,14 @@ from transformers_backend.tiny_models import save_tiny_model, tiny_model
 
 TOPICS = training_texts(3, multi_label=False)
 LABELLED_TWICE = training_texts(3, multi_label=True)
-ENCODERS = (
-    "bert",
-    "roberta",
-    "distilbert",
-    "mpnet",
-    "modernbert",
-    "electra",
-    "deberta-v2",
-    *(pytest.param(kin, marks=pytest.mark.nightly) for kin in ("camembert", "xlm-roberta")),  # built like roberta
-)
+LAYERS = {"roberta": 1, "deberta-v2": 1, "modernbert": 2}  # whose second layer attends to a few tokens around
+LIKE_THESE = {"bert": 1, "distilbert": 1, "electra": 1, "mpnet": 1, "camembert": 1, "xlm-roberta": 1}
+"""The numbers of layers of encoders that are built like one of those, or that other tests export, too."""
 pytestmark = pytest.mark.filterwarnings("ignore:.* have more than .* tokens")
 
 
 def transformer(model, train_set=TOPICS, **parameters):
-    given = {"num_epochs": 2, "mini_batch_size": 8, "lr": 0.01, "seed": 1, **parameters}
+    given = {"num_epochs": 1, "mini_batch_size": 8, "lr": 0.03, "seed": 1, **parameters}
     multi_label = train_set.is_multi_label
     return TransformerBasedClassification(model, 3, multi_label=multi_label, **given).fit(train_set)
 
@@ -74,14 +67,17 @@ def sentence_transformer(folder, change):
     return folder
 
 
-@pytest.mark.parametrize("architecture", ENCODERS)
-def test_encoders_of_every_kind(architecture, agree):
-    agree(transformer(tiny_model(architecture)))
+@pytest.mark.parametrize(
+    ("architecture", "layers"),
+    [*LAYERS.items(), *(pytest.param(*kin, marks=pytest.mark.nightly) for kin in LIKE_THESE.items())],
+)
+def test_encoders_of_every_kind(architecture, layers, agree):
+    agree(transformer(tiny_model(architecture, num_hidden_layers=layers)))
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "xlnet"])
 def test_decoders_alone(architecture, agree):
-    agree(transformer(tiny_model(architecture)))
+    agree(transformer(tiny_model(architecture, num_hidden_layers=1)))
 
 
 @pytest.mark.parametrize("parameters", [{}, {"calibration": "auto", "multi_label_threshold": "auto"}])
@@ -94,7 +90,8 @@ def test_several_labels_a_text_with_their_thresholds(parameters, agree):
 def test_one_label_alone(agree):
     labels = st.list_to_csr([[0], []] * 6, num_classes=1)
     train_set = st.TextDataset(TOPICS.x[:12], labels)
-    agree(TransformerBasedClassification(tiny_model(), 1, True, num_epochs=1, seed=1).fit(train_set))
+    model = tiny_model(num_hidden_layers=1)
+    agree(TransformerBasedClassification(model, 1, True, num_epochs=1, seed=1).fit(train_set))
 
 
 def test_a_temperature_is_part_of_the_graph(fitted, agree):
@@ -109,14 +106,14 @@ def test_long_texts_in_windows(agree):
 def test_an_adapter_is_merged_into_the_weights(agree):
     peft = pytest.importorskip("peft")
     adapter = peft.LoraConfig(r=4, lora_alpha=16, target_modules=["query", "value"])
-    agree(transformer(tiny_model(), peft_config=adapter, num_epochs=6))
+    agree(transformer(tiny_model(num_hidden_layers=1), peft_config=adapter, num_epochs=6))
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("dtype", [pytest.param("float16", marks=pytest.mark.nightly), "bfloat16"])
 def test_narrow_pretrained_weights(dtype, agree, tmp_path):
     import torch
 
-    save_tiny_model(tmp_path / "model")
+    save_tiny_model(tmp_path / "model", num_hidden_layers=1)
     with silence():
         AutoModel.from_pretrained(tmp_path / "model", dtype=getattr(torch, dtype)).save_pretrained(
             tmp_path / "model"
@@ -131,20 +128,27 @@ def test_a_classifier_that_computes_in_narrow_types_is_exported_in_float32(fitte
     np.testing.assert_allclose(exported.predict_proba(TOPICS), narrow.predict_proba(TOPICS), atol=1e-5)
 
 
-@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("attention", ["eager", pytest.param("sdpa", marks=pytest.mark.nightly)])  # the usual one
 def test_implementations_of_attention(attention, agree):
-    classifier = transformer(tiny_model())
+    classifier = transformer(tiny_model(num_hidden_layers=1))
     classifier.model.set_attn_implementation(attention)
     agree(classifier)
 
 
-@pytest.mark.parametrize("opset", [14, 17, 20])
+@pytest.mark.parametrize("opset", [14, pytest.param(17, marks=pytest.mark.nightly), 20])
 def test_versions_of_the_operators(opset, fitted, agree):
     assert agree(fitted, opset=opset).settings.export["opset"] == opset
 
 
-@pytest.mark.parametrize("train_set", [TOPICS, LABELLED_TWICE], ids=["single-label", "multi-label"])
-@pytest.mark.parametrize("differentiable", [False, True], ids=["regression", "differentiable"])
+@pytest.mark.parametrize(
+    ("differentiable", "train_set"),
+    [
+        pytest.param(False, LABELLED_TWICE, id="regression-multi-label"),
+        pytest.param(True, TOPICS, id="differentiable-single-label"),
+        pytest.param(False, TOPICS, id="regression-single-label", marks=pytest.mark.nightly),
+        pytest.param(True, LABELLED_TWICE, id="differentiable-multi-label", marks=pytest.mark.nightly),
+    ],
+)
 def test_setfit_with_both_heads(differentiable, train_set, agree):
     agree(setfit(train_set, use_differentiable_head=differentiable))
 
@@ -178,7 +182,13 @@ def test_embeddings_of_a_sentence_transformer(train_set, agree):
     agree(embeddings(model, train_set, calibration="auto", multi_label_threshold="auto"))
 
 
-@pytest.mark.parametrize("mode", ["mean", "cls", "max", "weightedmean", "mean_sqrt_len_tokens", "lasttoken"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        *("cls", "max", "lasttoken", "weightedmean"),
+        *(pytest.param(mode, marks=pytest.mark.nightly) for mode in ("mean", "mean_sqrt_len_tokens")),
+    ],
+)
 def test_modes_of_pooling(mode, agree, tmp_path):
     def change(body):
         body[1].pooling_mode = mode
@@ -186,15 +196,22 @@ def test_modes_of_pooling(mode, agree, tmp_path):
     agree(embeddings(sentence_transformer(tmp_path / "model", change)))
 
 
-@pytest.mark.parametrize("included", [True, False], ids=["pooled", "left out of the pooling"])
-def test_a_prompt_before_each_text(included, agree, tmp_path):
+@pytest.mark.parametrize(
+    ("fit", "included"),
+    [
+        pytest.param(embeddings, False, id="embeddings-left out of the pooling"),
+        pytest.param(setfit, True, id="setfit-pooled"),
+        pytest.param(embeddings, True, id="embeddings-pooled", marks=pytest.mark.nightly),
+        pytest.param(setfit, False, id="setfit-left out of the pooling", marks=pytest.mark.nightly),
+    ],
+)
+def test_a_prompt_before_each_text(fit, included, agree, tmp_path):
     def change(body):
         body.prompts, body.default_prompt_name = {"classify": "the team "}, "classify"
         body[1].include_prompt = included
 
     model = str(sentence_transformer(tmp_path / "model", change))
-    assert agree(embeddings(model)).settings.text.prompt == "the team "
-    agree(setfit(model=model))
+    assert agree(fit(model=model)).settings.text.prompt == "the team "
 
 
 def test_layers_behind_the_pooling(agree, tmp_path):
@@ -220,10 +237,9 @@ def test_what_was_exported_is_unchanged(fitted):
     np.testing.assert_array_equal(fitted.predict_proba(TOPICS), before)
 
 
-def test_two_exports_are_the_same_bytes(fitted, tmp_path):
-    for name in ("one", "two"):
-        smalltext_onnx.export(fitted, tmp_path / name)
-    assert (tmp_path / "one" / "smalltext.json").read_bytes() == (tmp_path / "two" / "smalltext.json").read_bytes()
+def test_two_exports_are_the_same_bytes(fitted, folder, tmp_path):
+    smalltext_onnx.export(fitted, tmp_path / "again")
+    assert (tmp_path / "again" / "smalltext.json").read_bytes() == (folder / "smalltext.json").read_bytes()
 
 
 def test_no_path_of_this_machine_is_in_the_folder(fitted, folder):
@@ -232,7 +248,7 @@ def test_no_path_of_this_machine_is_in_the_folder(fitted, folder):
 
 
 def test_tfidf_is_not_exported_and_the_message_says_what_is():
-    classifier = st.create_classifier("sklearn", 3).fit(TOPICS)
+    classifier = st.create_classifier("sklearn", 3, calibration="none").fit(TOPICS)
     assert isinstance(classifier, SklearnClassifier)
     with pytest.raises(
         UnsupportedError, match=r"TF-IDF.*Save it.*needs no torch.*transformers, setfit, and embeddings"
@@ -258,7 +274,7 @@ def test_encoders_that_need_no_torch_are_not_exported():
 @pytest.mark.parametrize("architecture", ["bart", "t5"])
 def test_models_with_a_decoder_are_not_exported(architecture):
     with pytest.raises(UnsupportedError, match=f"has a decoder .{architecture}.*an encoder alone"):
-        OnnxClassifier.from_classifier(transformer(tiny_model(architecture), num_epochs=1))
+        OnnxClassifier.from_classifier(transformer(tiny_model(architecture)))
 
 
 def test_a_classifier_that_was_not_trained_is_not_exported(tmp_path):
