@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import zipfile
+import zlib
 from functools import partial
 from pathlib import Path
 
@@ -194,7 +195,7 @@ def tree_of_other_features(content):
 
 def a_tree_of_the_forest(content):
     forest = content["model_"]
-    wide = SklearnDataset(np.random.default_rng(1).random((40, 10**5)), np.arange(40) % 3)
+    wide = SklearnDataset(np.random.default_rng(1).random((6, 10**5)), np.arange(6) % 3)
     forest.estimators_[1] = DecisionTreeClassifier().fit(wide.x, wide.y)
 
 
@@ -206,7 +207,7 @@ def boosting_of_fewer_classes(content):
 
 def boosting_of_more_columns(content):
     boosting = content["model_"]
-    boosting.estimators_ = np.hstack([boosting.estimators_] * 40)
+    boosting.estimators_ = np.hstack([boosting.estimators_] * 10)
 
 
 def words_in_no_column(content):
@@ -411,14 +412,16 @@ def old_protocol(folder):
 
 @functools.cache
 def zeros():
-    """Return an archive of more than two gigabytes of zeros."""
+    """Return an archive of more than two gigabytes of zeros, a few of which are compressed and then repeated."""
+    block, times = bytes(2**26), 2**31 // 2**26 + 1
+    compressor = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
+    compressed = compressor.compress(block) + compressor.flush(zlib.Z_FULL_FLUSH)
     file = io.BytesIO()
-    with (
-        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        archive.open("data.npy", "w", force_zip64=True) as member,
-    ):
-        for _ in range(2**11 // 64 + 1):
-            member.write(bytes(2**26))
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("data.npy", compressed * times + compressor.flush())
+        (member,) = archive.infolist()
+        member.compress_type, member.file_size = zipfile.ZIP_DEFLATED, len(block) * times
+        member.CRC = functools.reduce(lambda checksum, _: zlib.crc32(block, checksum), range(times), 0)
     return file.getvalue()
 
 

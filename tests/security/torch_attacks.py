@@ -6,6 +6,8 @@ creates the marker when it is imported.
 
 from __future__ import annotations
 
+import functools
+import io
 import json
 import os
 import pickle
@@ -155,16 +157,23 @@ def one_number_for_many(folder: Path, marker: Path, module: str) -> None:
     torch.save(weights, folder / "pytorch_model.bin")
 
 
-def bomb_of_weights(folder: Path, marker: Path, module: str) -> None:
-    (folder / "model.safetensors").unlink()
-    path = folder / "pytorch_model.bin"
-    torch.save({"embeddings.word_embeddings.weight": torch.zeros(1)}, path)
+@functools.cache
+def _weights_with_zeros() -> bytes:
+    """Return weights beside which a hundred million zeros are compressed."""
+    content = io.BytesIO()
+    torch.save({"embeddings.word_embeddings.weight": torch.zeros(1)}, content)
     with (
-        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive,
+        zipfile.ZipFile(content, "a", zipfile.ZIP_DEFLATED) as archive,
         archive.open("archive/data/1", "w", force_zip64=True) as file,
     ):
         for _ in range(3):
             file.write(bytes(2**25))
+    return content.getvalue()
+
+
+def bomb_of_weights(folder: Path, marker: Path, module: str) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(_weights_with_zeros())
 
 
 WEIGHTS: dict[str, Attack] = {
