@@ -40,6 +40,16 @@ NOT_FOR_THESE_TEXTS = {
 ITERATIVE = {"HistGradientBoostingClassifier", "MLPClassifier"}
 """Parameters for slow estimators; the number of iterations is irrelevant for saving."""
 
+WITH_SEVERAL_LABELS = {
+    "KNeighborsClassifier()",
+    "LinearSVC()",
+    "LogisticRegression()",
+    "MultinomialNB()",
+    "RandomForestClassifier(n_estimators=4)",
+    "RidgeClassifier()",
+}
+"""What is saved with several labels by default: estimators that are fitted to each label, or to all of them."""
+
 TAGS = [0, 1, 4, 5]
 """Classes that apply to some, none and all of the texts; the others apply to some, and would only take longer."""
 
@@ -57,7 +67,7 @@ def with_defaults():
         if name in ITERATIVE:
             made.set_params(max_iter=4)
         if name not in NOT_FOR_THESE_TEXTS:
-            found.append(pytest.param(made, id=name))
+            found.append(made)
     return found
 
 
@@ -96,12 +106,19 @@ def load(folder):
         return st.load(folder, trusted=ast.literal_eval(listed[1]))
 
 
-@pytest.mark.parametrize(
-    "estimator", [*with_defaults(), *VARIANTS], ids=lambda estimator: re.sub(r"\s+", "", str(estimator))[:60]
-)
-@pytest.mark.parametrize(
-    "problem", ["two classes", pytest.param("three classes", marks=pytest.mark.nightly), "multi-label"]
-)
+def cases():
+    """Return each estimator with each problem: by default two classes, and with some several labels, too."""
+    found = []
+    for estimator in [*with_defaults(), *VARIANTS]:
+        name = re.sub(r"\s+", "", str(estimator))[:60]
+        for problem in ("two classes", "three classes", "multi-label"):
+            by_default = problem == "two classes" or (problem == "multi-label" and name in WITH_SEVERAL_LABELS)
+            marks = [] if by_default else [pytest.mark.nightly]
+            found.append(pytest.param(problem, estimator, id=f"{problem}-{name}", marks=marks))
+    return found
+
+
+@pytest.mark.parametrize(("problem", "estimator"), cases())
 def test_loaded_models_have_the_same_probabilities(estimator, problem, topics, tagged, tmp_path):
     data = st.TextDataset(tagged.x, tagged.y[:, TAGS]) if problem == "multi-label" else topics
     if problem == "two classes":
