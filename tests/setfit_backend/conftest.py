@@ -7,7 +7,7 @@ from smalltext_core import TextDataset, list_to_csr
 from smalltext_setfit import SetFitClassification
 from smalltext_testing.sample_data import training_texts
 
-QUICK = {"num_iterations": 4, "body_learning_rate": 5e-3, "head_learning_rate": 0.1}
+QUICK = {"num_iterations": 2, "body_learning_rate": 5e-3, "head_learning_rate": 0.1}
 """Arguments for short training with setfit."""
 
 BOTH_HEADS = pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_no_pairs_where_there_are_none():
 def test_with_weights_pairs_are_drawn_in_proportion(y):
     weights = np.array([1.0, 2, 3, 4, 5, 6, 7])[: y.shape[0]]
     possible = drawn(source(y, sampling_strategy="unique"))
-    weighted = drawn(source(y, weights, num_iterations=2000, pairs_per_text=10**6))
+    weighted = drawn(source(y, weights, num_iterations=1000, pairs_per_text=10**6))
     for pairs, found in zip(possible, weighted, strict=True):
         share = {pair: np.prod([weights[row] for row in pair]) for pair in pairs}
         expected = np.array([share[pair] for pair in pairs]) / sum(share.values())
@@ -158,7 +158,7 @@ def test_weights_of_which_whole_classes_have_next_to_none_are_drawn_with(weights
 def test_a_text_with_a_huge_weight_does_not_exclude_the_others():
     y = np.array([0, 0, 0, 1, 1])
     positive, negative = drawn(
-        source(y, np.array([1e200, 1.0, 3.0, 1.0, 1.0]), num_iterations=2000, pairs_per_text=10**4)
+        source(y, np.array([1e200, 1.0, 3.0, 1.0, 1.0]), num_iterations=1000, pairs_per_text=10**4)
     )
     assert set(positive) == {frozenset((0, 1)), frozenset((0, 2))}
     assert positive[frozenset((0, 2))] / positive.total() == pytest.approx(3 / 4, abs=0.02)
@@ -238,7 +238,7 @@ def test_twenty_thousand_texts_take_memory_in_proportion_to_their_number(kind):
         tracemalloc.start()
         pair_source = source(y, weights, pairs_per_text=40)
         for number, _ in enumerate(pair_source.epoch(32)):
-            if number == 200:
+            if number == 50:
                 break
         size = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 
 import numpy as np
 import pytest
@@ -33,10 +34,21 @@ def test_the_folder_holds_weights_as_safetensors_and_no_pickle(fitted, tmp_path)
     assert not {name for name in written if name.endswith((".bin", ".pt", ".pkl")) or name == "README.md"}
 
 
-@BOTH_HEADS
-@pytest.mark.parametrize("num_classes", [2, 3])
-@pytest.mark.parametrize("multi_label", [False, True], ids=["single-label", "multi-label"])
-def test_setfit_reads_the_folder_if_requested(make, tmp_path, num_classes, multi_label, use_differentiable_head):
+def problems_and_heads():
+    """Return the eight settings of three properties, of which half cover each two of them."""
+    found = []
+    settings = product(("single-label", "multi-label"), (2, 3), ("regression", "differentiable"))
+    for number, (kind, num_classes, head) in enumerate(settings):
+        marks = [pytest.mark.nightly] * (number.bit_count() % 2)
+        parameters = (kind == "multi-label", num_classes, head == "differentiable")
+        found.append(pytest.param(*parameters, id=f"{kind}-{num_classes}-{head}", marks=marks))
+    return found
+
+
+@pytest.mark.parametrize(("multi_label", "num_classes", "use_differentiable_head"), problems_and_heads())
+def test_setfit_reads_the_folder_if_requested(
+    make, tmp_path, multi_label, num_classes, use_differentiable_head
+):
     classifier = make(
         num_classes,
         multi_label=multi_label,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from transformers import TrainerCallback
 
+from setfit_backend.conftest import QUICK
 from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
 from smalltext_core import TextDataset, create_classifier, list_to_csr, load
 from smalltext_core.calibration import prior_temperature
 from smalltext_core.errors import InvalidInputError, ModelFolderError
+from smalltext_setfit import SetFitClassification
 from smalltext_setfit._head import HeadSettings, HeadTargets, calibrated, fit_head, logits_of
 from smalltext_setfit.training_args import AUTO_STEPS, PRETRAINED_SHARE, HeadTrainingArgs, TrainingArgs
 from smalltext_torch.device import Randomness
@@ -39,12 +42,17 @@ def many(texts):
     return TextDataset([f"{words[k][i % 3]} {words[k][i // 2 % 3]} {i}" for i, k in enumerate(y)], y)
 
 
-@pytest.fixture
-def labels():
+def some_labels():
+    """Return texts of any number of three classes."""
     rows = [[0], [0, 1], [], [1], [2]] * 8
     words = {0: "goal team", 1: "oven butter", 2: "star film"}
     texts = [" ".join([*(words[k] for k in row), str(i)]) for i, row in enumerate(rows)]
     return TextDataset(texts, list_to_csr(rows, num_classes=3))
+
+
+@pytest.fixture
+def labels():
+    return some_labels()
 
 
 def steps_of(min_steps=0, batches=4, **given):
@@ -223,6 +231,20 @@ def test_calibration_and_thresholds_are_saved(make, labels, tmp_path, multi_labe
     assert (loaded.predict(texts) != classifier.predict(texts)).sum() == 0
 
 
+@pytest.fixture(scope="module")
+def calibrated_folder(tmp_path_factory):
+    """The folder of a classifier with thresholds and a calibration; no test may change it."""
+    folder = tmp_path_factory.mktemp("calibrated") / "model"
+    given = {
+        "multi_label_threshold": "auto",
+        "calibration": "auto",
+        "mini_batch_size": 16,
+        "trainer_kwargs": QUICK,
+    }
+    SetFitClassification(tiny_sentence_transformer(), 3, True, **given, seed=1).fit(some_labels()).save(folder)
+    return folder
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -232,9 +254,8 @@ def test_calibration_and_thresholds_are_saved(make, labels, tmp_path, multi_labe
         ("calibration", {"scale": [2]}),
     ],
 )
-def test_damaged_thresholds_and_calibrations_are_refused(make, labels, tmp_path, key, value):
-    given = {"multi_label": True, "multi_label_threshold": "auto", "calibration": "auto"}
-    make(3, **given).fit(labels).save(tmp_path / "model")
+def test_damaged_thresholds_and_calibrations_are_refused(calibrated_folder, tmp_path, key, value):
+    shutil.copytree(calibrated_folder, tmp_path / "model")
     manifest = tmp_path / "model" / "smalltext.json"
     content = json.loads(manifest.read_text())
     content["parameters"][key] = value

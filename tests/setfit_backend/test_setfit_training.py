@@ -110,7 +110,7 @@ class Steps(TrainerCallback):
 def test_callbacks_of_the_caller_are_called(make, topics):
     steps = Steps()
     make(trainer_kwargs={"callbacks": [steps]}).fit(topics)
-    assert steps.count == 2 * 4 * 12 / 16
+    assert steps.count == 2 * QUICK["num_iterations"] * 12 / 16
 
 
 def test_max_steps_are_made(make, topics):
