@@ -37,11 +37,16 @@ EXPENSIVE_CHECKS = {
 
 CHECKS_OF_ANY_LABELS = {
     "check_classifiers_share_no_state",
+    "check_dataset_changed_after_training_does_not_matter",
     "check_deepcopy_is_independent",
     "check_failed_fit_keeps_the_model",
+    "check_global_random_state_is_not_changed",
     "check_global_random_state_is_not_read",
+    "check_same_seed_gives_same_bits",
+    "check_scale_of_weights_does_not_matter",
     "check_second_fit_starts_from_scratch",
     "check_unusual_texts_can_be_trained_on",
+    "check_weights_of_one_equal_no_weights",
 }
 """The checks that train anew and say nothing about labels, of which there are one or several a text."""
 

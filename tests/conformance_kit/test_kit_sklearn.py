@@ -34,13 +34,13 @@ def factories(settings, multi_label):
 
 
 @parametrize_checks(*factories(SINGLE_LABEL, multi_label=False), ids=list(SINGLE_LABEL))
-@pytest.mark.usefixtures("forked_checks")
+@pytest.mark.usefixtures("forked_checks", "fewer_rounds")
 def test_single_label_passes_the_conformance_kit(check):
     check()
 
 
 @parametrize_checks(*factories(MULTI_LABEL, multi_label=True), ids=list(MULTI_LABEL))
-@pytest.mark.usefixtures("forked_checks")
+@pytest.mark.usefixtures("forked_checks", "fewer_rounds")
 def test_multi_label_passes_the_conformance_kit(check):
     check()
 

@@ -8,7 +8,7 @@ import smalltext_core as st
 from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
 from smalltext_testing import parametrize_checks
 
-QUICK = {"mini_batch_size": 16, "num_iterations": 4, "min_steps": 10, "lr": 5e-3, "seed": 1}
+QUICK = {"mini_batch_size": 16, "num_iterations": 2, "min_steps": 6, "lr": 5e-3, "seed": 1}
 DIFFERENTIABLE = {"use_differentiable_head": True, "head_lr": 0.1}
 UNCACHED = {"embedding_cache_size": 0}
 """With a cache, texts that were encoded before could not reveal a dependence on the batch."""

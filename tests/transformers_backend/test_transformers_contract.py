@@ -11,7 +11,7 @@ from smalltext_testing.sample_data import training_texts, unseen_texts
 from smalltext_transformers import TransformersDataset
 from transformers_backend.tiny_models import tiny_model, tiny_tokenizer
 
-SMALL = {"num_epochs": 8, "mini_batch_size": 6, "lr": 0.015, "seed": 1}
+SMALL = {"num_epochs": 8, "mini_batch_size": 9, "lr": 0.02, "seed": 1}
 
 
 def factory(num_classes, multi_label, **parameters):
