@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from smalltext_core import TextDataset, list_to_csr
@@ -7,7 +9,7 @@ from smalltext_testing.sample_data import training_texts
 from smalltext_transformers import TransformerBasedClassification
 from transformers_backend.tiny_models import tiny_model
 
-QUICK = {"num_epochs": 2, "mini_batch_size": 4, "lr": 0.01, "seed": 1}
+QUICK = {"num_epochs": 2, "mini_batch_size": 12, "lr": 0.01, "seed": 1}
 """Parameters of a classifier that is trained quickly."""
 
 
@@ -21,11 +23,28 @@ def make():
     return classifier
 
 
+def _topics():
+    texts = training_texts(2, multi_label=False)
+    return TextDataset(texts.x * 3, list(texts.y) * 3, label_names=["football", "cooking"])
+
+
 @pytest.fixture
 def topics():
     """Return 36 texts of two topics."""
-    texts = training_texts(2, multi_label=False)
-    return TextDataset(texts.x * 3, list(texts.y) * 3, label_names=["football", "cooking"])
+    return _topics()
+
+
+@pytest.fixture(scope="session")
+def trained():
+    """Return a function that trains a classifier over an architecture, once; no test may change it."""
+
+    @functools.cache
+    def classifier(architecture):
+        return TransformerBasedClassification(
+            tiny_model(architecture), 2, **{**QUICK, "num_epochs": 1, "mini_batch_size": 4}
+        ).fit(_topics())
+
+    return classifier
 
 
 @pytest.fixture
@@ -43,5 +62,5 @@ def fitted():
 @pytest.fixture(scope="session")
 def learned():
     """A fitted classifier of three classes with high accuracy; no test may change it."""
-    parameters = {**QUICK, "num_epochs": 12}
+    parameters = {**QUICK, "num_epochs": 12, "mini_batch_size": 4}
     return TransformerBasedClassification(tiny_model(), 3, **parameters).fit(training_texts(3, multi_label=False))

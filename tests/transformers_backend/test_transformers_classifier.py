@@ -19,6 +19,7 @@ from smalltext_testing.sample_data import training_texts, unseen_texts
 from smalltext_torch import EarlyStopping, Metric, NoopEarlyStopping
 from smalltext_transformers import TransformerBasedClassification, TransformersDataset
 from smalltext_transformers import classifier as classifier_module
+from transformers_backend.conftest import QUICK
 from transformers_backend.tiny_models import ARCHITECTURES, SIZES, WITH_DECODER, tiny_model, tiny_tokenizer
 
 TEXTS = TextDataset(["the goal of the team", "butter and onion", "", "the goal of the team"])
@@ -55,15 +56,15 @@ def test_topics_are_learned(learned):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_encoder_can_be_trained_and_predicts(make, topics, architecture):
-    classifier = make(model=tiny_model(architecture), num_epochs=1, precision="float32").fit(topics)
+def test_every_encoder_can_be_trained_and_predicts(trained, architecture):
+    classifier = trained(architecture)
     assert classifier.predict_proba(TEXTS, dropout_sampling=2).shape == (4, 2, 2)
     assert classifier.embed(TEXTS).shape == (4, 32)
 
 
 @pytest.mark.parametrize("architecture", WITH_DECODER)
-def test_models_with_a_decoder_can_be_trained_and_predict(make, topics, architecture):
-    classifier = make(model=tiny_model(architecture), num_epochs=1).fit(topics)
+def test_models_with_a_decoder_can_be_trained_and_predict(trained, architecture):
+    classifier = trained(architecture)
     assert classifier.predict_proba(TEXTS).shape == (4, 2)
     for layer in (0, 1, -1):
         assert classifier.embed(TEXTS, hidden_layer_index=layer).shape == (4, 32)
@@ -150,8 +151,8 @@ def test_wrong_embeddings_are_refused(learned, wrong):
 
 
 @pytest.mark.parametrize("architecture", {**ARCHITECTURES, **WITH_DECODER})
-def test_a_classifier_that_has_embedded_can_be_pickled(make, topics, architecture):
-    classifier = make(model=tiny_model(architecture), num_epochs=1).fit(topics)
+def test_a_classifier_that_has_embedded_can_be_pickled(trained, architecture):
+    classifier = trained(architecture)
     embeddings = classifier.embed(TEXTS)
     again = pickle.loads(pickle.dumps(classifier))
     np.testing.assert_array_equal(again.embed(TEXTS), embeddings)
@@ -169,7 +170,7 @@ def test_t05_without_model_selection_the_last_model_is_kept(make, topics):
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_t06_an_epoch_has_the_requested_number_of_validations(make, topics, times):
     history = make(num_epochs=2, validations_per_epoch=times).fit(topics).history_
-    steps = -(-len(topics) * 9 // 10 // 4) + 1
+    steps = -(-len(topics) * 9 // 10 // QUICK["mini_batch_size"]) + 1
     assert [record["epoch"] for record in history] == [1] * times + [2] * times
     assert history[-1]["step"] == 2 * history[times - 1]["step"] <= 2 * steps
 

@@ -15,7 +15,6 @@ from transformers_backend.tiny_models import (
     SIZES,
     WITH_DECODER,
     save_tiny_model,
-    tiny_model,
     tiny_tokenizer,
 )
 
@@ -30,8 +29,8 @@ def one_by_one(function, texts):
 
 
 @pytest.mark.parametrize("architecture", {**ARCHITECTURES, **WITH_DECODER})
-def test_neither_predictions_nor_embeddings_depend_on_padding(make, topics, architecture):
-    classifier = make(model=tiny_model(architecture), num_epochs=1).fit(topics)
+def test_neither_predictions_nor_embeddings_depend_on_padding(trained, architecture):
+    classifier = trained(architecture)
     together = classifier.predict_proba(TEXTS)
     np.testing.assert_allclose(together, one_by_one(classifier.predict_proba, TEXTS), atol=2e-6)
     for method in ("avg", "cls"):
@@ -43,8 +42,8 @@ def test_neither_predictions_nor_embeddings_depend_on_padding(make, topics, arch
 
 
 @pytest.mark.parametrize("architecture", ["bart", "t5"])
-def test_an_end_token_in_a_text_does_not_end_it(make, topics, architecture):
-    classifier = make(model=tiny_model(architecture), num_epochs=1).fit(topics)
+def test_an_end_token_in_a_text_does_not_end_it(trained, architecture):
+    classifier = trained(architecture)
     texts = TextDataset(["the goal", f"a {END} b", f"{END} butter {END} {END}"])
     unknown = TextDataset(["the goal", "a [UNK] b", "[UNK] butter [UNK] [UNK]"])
     np.testing.assert_array_equal(classifier.predict_proba(texts), classifier.predict_proba(unknown))
