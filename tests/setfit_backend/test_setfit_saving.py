@@ -46,9 +46,7 @@ def problems_and_heads():
 
 
 @pytest.mark.parametrize(("multi_label", "num_classes", "use_differentiable_head"), problems_and_heads())
-def test_setfit_reads_the_folder_if_requested(
-    make, tmp_path, multi_label, num_classes, use_differentiable_head
-):
+def test_setfit_reads_the_folder_if_requested(make, tmp_path, multi_label, num_classes, use_differentiable_head):
     classifier = make(
         num_classes,
         multi_label=multi_label,
