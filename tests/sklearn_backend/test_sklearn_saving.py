@@ -212,7 +212,8 @@ except ImportError:
 
 def test_skops_knows_all_estimators():
     found = {get_type_name(estimator) for _, estimator in all_estimators()}
-    assert {*SKLEARN_ESTIMATOR_TYPE_NAMES} == {name for name in found if name.startswith("sklearn.")}
+    ready = {name for name in found if name.startswith("sklearn.") and "_successive_halving" not in name}
+    assert ready == {*SKLEARN_ESTIMATOR_TYPE_NAMES}, "all but those that scikit-learn calls experimental"
 
 
 def test_no_other_library_is_imported_to_load_a_model(topics, tmp_path):

@@ -83,9 +83,8 @@ def check_damaged_model_is_refused(context: CheckContext) -> None:
 def check_label_names_are_saved(context: CheckContext) -> None:
     """The label names of the training set are in the manifest, also if a loaded model is saved again.
 
-    The training set may name fewer classes than `num_classes`: further ones come in later rounds.
-
-    Why: The users of a model know class 1 by its name, and do not have the training set.
+    Why: The users of a model know class 1 by its name, and do not have the training set. It may name fewer classes
+    than `num_classes`, if further ones come in later rounds.
     What to do: keep train_set.label_names in fit, pass them to model_folder, and restore them in load.
     """
     names = context.train_set.label_names
