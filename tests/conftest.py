@@ -77,10 +77,17 @@ def pytest_collection_modifyitems(config, items):
     return result
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection():
+    """Collect no garbage while modules are imported and tests are collected: a sixth of the time, for nothing."""
+    gc.disable()
+
+
 def pytest_collection_finish():
-    """Let no later garbage collection look at what imports and the collection made, which is never garbage."""
+    """Exempt what imports and the collection created, which is never garbage, from later garbage collection."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def _refuse_addresses_in_names(items):
@@ -181,7 +188,13 @@ def pytest_configure(config):
     if find_spec("hypothesis") is not None:
         from hypothesis import HealthCheck, settings
 
-        settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        examples = 100 if config.getoption("nightly") else 50
+        settings.register_profile(
+            "any machine",
+            deadline=None,
+            max_examples=examples,
+            suppress_health_check=[HealthCheck.too_slow],
+        )
         settings.load_profile("any machine")
 
 

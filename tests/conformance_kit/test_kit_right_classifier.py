@@ -33,13 +33,17 @@ def skipped(results):
 
 
 @pytest.mark.usefixtures("counting_plugin")
-@pytest.mark.parametrize("num_classes", [2, 3, pytest.param(12, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "num_classes", [2, *(pytest.param(number, marks=pytest.mark.nightly) for number in (3, 12))]
+)
 def test_right_classifier_passes_every_single_label_check(num_classes):
     assert skipped(check_classifier(factory(num_classes))) == MULTI_ONLY
 
 
 @pytest.mark.usefixtures("counting_plugin")
-@pytest.mark.parametrize("num_classes", [2, 3, pytest.param(12, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "num_classes", [2, *(pytest.param(number, marks=pytest.mark.nightly) for number in (3, 12))]
+)
 def test_right_classifier_passes_every_multi_label_check(num_classes):
     assert skipped(check_classifier(factory(num_classes, multi_label=True))) == SINGLE_ONLY
 

@@ -118,6 +118,7 @@ def test_the_vector_of_a_text_does_not_depend_on_the_others(encoder):
     np.testing.assert_array_equal(together, alone)
 
 
+@pytest.mark.nightly
 def test_the_vector_of_a_text_does_not_depend_on_the_others_without_avx_512():
     """Without it, the order in which OpenBLAS adds the products of a row depends on the number of the row."""
     code = """if True:

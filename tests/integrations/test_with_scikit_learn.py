@@ -78,15 +78,11 @@ def test_grid_search_over_parameters(classifier, news, labels):
 
 GRIDS = [
     pytest.param([{"class_weight": ["balanced"]}, {"calibration": ["none"]}], id="sklearn"),
-    pytest.param(
-        [{"name": ["sklearn"]}, {key: [value] for key, value in KIMCNN.items()}],
-        id="names",
-        marks=pytest.mark.nightly,  # two processes that import torch
-    ),
+    pytest.param([{"name": ["sklearn"]}, {key: [value] for key, value in KIMCNN.items()}], id="names"),
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # the processes import everything again; by default, test_worker_processes.py starts such ones
 @pytest.mark.parametrize("grid", GRIDS)
 def test_grid_search_in_two_processes(news, labels, grid):
     search = GridSearchCV(TextClassifier(random_state=1), grid, cv=2, n_jobs=2, error_score="raise")

@@ -60,6 +60,7 @@ def test_low_precision_changes_results_little(fitted, tmp_path):
     assert abs(fitted.predict_proba(UNSEEN) - rounded.predict_proba(UNSEEN)).max() < 0.02
 
 
+@pytest.mark.nightly  # by default transformers is, in the same way
 def test_it_is_trained_from_the_command_line(smalltext, tmp_path, monkeypatch):
     data, model = tmp_path / "data.csv", tmp_path / "model"
     labelled = list(zip(TRAIN.x, (TRAIN.label_names.names[label] for label in TRAIN.y), strict=True))
