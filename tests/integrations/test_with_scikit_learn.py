@@ -82,7 +82,7 @@ GRIDS = [
 ]
 
 
-@pytest.mark.nightly  # the processes import everything again; by default, test_worker_processes.py starts such ones
+@pytest.mark.nightly  # they import everything again; by default, test_worker_processes.py starts such processes
 @pytest.mark.parametrize("grid", GRIDS)
 def test_grid_search_in_two_processes(news, labels, grid):
     search = GridSearchCV(TextClassifier(random_state=1), grid, cv=2, n_jobs=2, error_score="raise")
