@@ -13,7 +13,7 @@ EXPENSIVE_GUIDES = {
     "array-jobs.md",  # the shards of a job: tests/cli/test_cli_shards.py
     "big-files.md",  # workers and shards: tests/cli/test_cli_predict_workers.py and test_cli_shards.py
     "compare-backends.md",  # tests/cli/test_cli_compare.py
-    "export-to-onnx.md",  # the README of smalltext-onnx, and tests/onnx_backend
+    "export-to-onnx.md",  # tests/onnx_backend
     "label-next.md",  # tests/cli/test_cli_suggest.py and test_cli_simulate.py
     "score-with-engines.md",  # tests/engines
     "use-the-conformance-kit.md",  # tests/conformance_kit

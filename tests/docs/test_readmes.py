@@ -7,7 +7,17 @@ import pytest
 from docs.pages import READMES, title
 
 
+EXPENSIVE_READMES = {"smalltext-onnx"}
+"""Trains two models and exports both, as tests/onnx_backend does by default; runs nightly."""
+
+PAGES = [
+    pytest.param(page, marks=[pytest.mark.nightly] if page.parent.name in EXPENSIVE_READMES else [])
+    for page in READMES
+    if "```" in page.read_text("utf-8")
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in READMES if "```" in page.read_text("utf-8")], ids=title)
+@pytest.mark.parametrize("page", PAGES, ids=title)
 def test_code_blocks_run(page, outcomes):
     assert outcomes[page]["status"] == 0, outcomes[page]["output"]
