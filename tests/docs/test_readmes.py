@@ -6,7 +6,6 @@ import pytest
 
 from docs.pages import READMES, title
 
-
 EXPENSIVE_READMES = {"smalltext-onnx"}
 """Trains two models and exports both, as tests/onnx_backend does by default; runs nightly."""
 
