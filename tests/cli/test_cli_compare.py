@@ -12,11 +12,11 @@ import sys
 
 import polars as pl
 import pytest
-from tests.cli import tally_plugin
-from tests.cli.conftest import in_a_process, sentences
-from tests.cli.tally_plugin import KILL_AT, LOG
 
 import smalltext_core as st
+from cli import tally_plugin
+from cli.conftest import in_a_process, sentences
+from cli.tally_plugin import KILL_AT, LOG
 from smalltext_cli.commands.demo import articles
 from smalltext_cli.compare.measuring import cpu_seconds, timed
 

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from scipy.sparse import csr_matrix
 from sklearn.metrics import f1_score
-from tests.cli.sample_evaluations import evaluation
 
 import smalltext_core as st
+from cli.sample_evaluations import evaluation
 from security.attacks import sign
 from smalltext_cli.diagnostics import calibration_text, threshold_text, warnings_of, without_class_note
 from smalltext_cli.evaluation import Probabilities, thresholds_of

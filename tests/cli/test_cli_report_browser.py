@@ -1,7 +1,8 @@
 """The report in a real browser, as the people see it who get it."""
 
 import pytest
-from tests.cli.browsing import (
+
+from cli.browsing import (
     brightness_by_preference,
     lettering_outside,
     opened,
@@ -10,8 +11,7 @@ from tests.cli.browsing import (
     resize,
     stays_text,
 )
-from tests.cli.sample_evaluations import multi_label, single_label
-
+from cli.sample_evaluations import multi_label, single_label
 from smalltext_cli.report import render_report
 from smalltext_core.messages import printable
 

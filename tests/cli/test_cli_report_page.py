@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
-from tests.cli.sample_evaluations import evaluation, multi_label, single_label
 
+from cli.sample_evaluations import evaluation, multi_label, single_label
 from smalltext_cli.evaluation import model_parameters
 from smalltext_cli.report import render_report, text_statistics
 from smalltext_cli.report_texts import least_confident_right, most_confident_mistakes, texts_of_cells

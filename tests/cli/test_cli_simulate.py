@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 from sklearn.metrics import auc
-from tests.cli import tally_plugin
-from tests.cli.conftest import sentences
 
 import smalltext_core as st
+from cli import tally_plugin
+from cli.conftest import sentences
 from smalltext_cli.compare import runner, strategies, worker
 from smalltext_cli.compare.learning import area
 

@@ -7,8 +7,10 @@ import sys
 
 import polars as pl
 import pytest
-from tests.cli import tally_plugin
-from tests.cli.browsing import (
+
+import smalltext_core as st
+from cli import tally_plugin
+from cli.browsing import (
     brightness_by_preference,
     lettering_outside,
     opened,
@@ -17,9 +19,7 @@ from tests.cli.browsing import (
     resize,
     stays_text,
 )
-from tests.cli.conftest import run_here, sentences
-
-import smalltext_core as st
+from cli.conftest import run_here, sentences
 from smalltext_cli.compare import runner, worker
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

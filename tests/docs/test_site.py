@@ -13,9 +13,9 @@ from threading import Thread
 
 import pytest
 import typer
-from tests.cli.browsing import resize
 
 from architecture import packages
+from cli.browsing import resize
 from smalltext_cli.app import app
 
 pytestmark = [pytest.mark.slow]
