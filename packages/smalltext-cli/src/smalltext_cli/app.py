@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 import signal
@@ -86,7 +87,17 @@ _ONE_PROCESS = ("audit", "check", "compare", "demo", "simulate", "suggest")
 
 
 class _Command(typer.core.TyperCommand):
-    """A command that shows ``--help`` without a type in its help."""
+    """A command that shows ``--help`` without a type in its help, and accepts no NaN as a number."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse arguments; older versions of typer accept NaN in any range, which no comparison excludes."""
+        rest = super().parse_args(ctx, args)
+        parameter: Any  # of click or of typer, depending on the version
+        for parameter in self.params:
+            value = ctx.params.get(parameter.name)
+            if isinstance(value, float) and math.isnan(value):
+                raise typer.BadParameter(f"{value} is not a number.", ctx=ctx, param=parameter)
+        return rest
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return the help option without a type."""

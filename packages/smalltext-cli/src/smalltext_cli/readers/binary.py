@@ -98,7 +98,7 @@ def records(source: Source, columns: Sequence[str], *, keep_columns: bool = Fals
             if not batch.height:
                 lost = schema["rows"] - start
                 raise _unsound(source.name, kind, f"{lost:,} of {schema['rows']:,} rows are missing")
-            values = _digits_of_singles(batch.select(columns))
+            values = _digits_of_singles(batch[list(columns)])
             for row, found in enumerate(values.iter_rows()):
                 number = start + row + (2 if is_excel else 1)
                 given = list(found)
@@ -249,7 +249,6 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     ``{"columns": names, "start": row, "rows": count}`` is this slice of the file that was opened last.
     """
     import polars as pl
-    from polars import selectors
 
     def send(kind: bytes, content: bytes) -> None:
         answers.write(kind + len(content).to_bytes(8, "big") + content)
@@ -272,8 +271,9 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
                 send(_SCHEMA, json.dumps({**schema, "rows": rows, "sheets": sheets}).encode())
             elif opened is not None:
                 buffer = io.BytesIO()
-                # With by_name, since a plain string could be interpreted as a pattern.
-                chosen = opened.select(selectors.by_name(request["columns"]))
+                # By number, since names could be interpreted as patterns.
+                names = schema["columns"]
+                chosen = opened.select(pl.nth(*(names.index(name) for name in request["columns"])))
                 part = chosen.slice(request["start"], request["rows"]).collect()
                 part.write_ipc(buffer, compression="uncompressed")
                 send(_ROWS, buffer.getvalue())
