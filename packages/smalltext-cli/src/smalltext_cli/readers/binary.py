@@ -272,7 +272,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
             elif opened is not None:
                 buffer = io.BytesIO()
                 # By number, since names could be interpreted as patterns.
-                names = schema["columns"]
+                names = list(schema["columns"])
                 chosen = opened.select(pl.nth(*(names.index(name) for name in request["columns"])))
                 part = chosen.slice(request["start"], request["rows"]).collect()
                 part.write_ipc(buffer, compression="uncompressed")
