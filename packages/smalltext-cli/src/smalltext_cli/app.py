@@ -81,6 +81,8 @@ _COMMANDS: dict[str, dict[str, tuple[Callable[..., None], str]]] = {
 }
 """The commands by their heading in the help, each with a description that fits into 80 columns."""
 
+_SUBCOMMANDS = {name: command for commands in _COMMANDS.values() for name, command in commands.items()}
+
 
 _ONE_PROCESS = ("audit", "check", "compare", "demo", "simulate", "suggest")
 """Commands that train classifiers in one process, and must not be started in several by a launcher."""
@@ -115,12 +117,11 @@ class _TableOfContents(typer.core.TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """Return the names of the subcommands."""
-        return [name for commands in _COMMANDS.values() for name in commands]
+        return list(_SUBCOMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """Return a subcommand, or None for an unknown name; typer then suggests one of `commands`."""
-        names = self.list_commands(ctx)
-        for name in [cmd_name] if cmd_name in names else names:
+        for name in [cmd_name] if cmd_name in _SUBCOMMANDS else _SUBCOMMANDS:
             if name not in self.commands:
                 self.commands[name] = _subcommand(name)
         return self.commands.get(cmd_name)
@@ -152,7 +153,7 @@ app = typer.Typer(
 
 def _subcommand(name: str) -> Any:
     """Build a subcommand from the signature of its function."""
-    function, line = next(commands[name] for commands in _COMMANDS.values() if name in commands)
+    function, line = _SUBCOMMANDS[name]
     alone = typer.Typer(rich_markup_mode="markdown", add_completion=False)
     alone.command(name, cls=_Command, short_help=line)(function)
     return typer.main.get_command(alone)
