@@ -92,10 +92,6 @@ class Settings:
         saved = manifest.parameters
         multi_label = _flag(saved, "multi_label")
         num_classes = _number(saved, "num_classes", 1 if multi_label else 2, _MAX_CLASSES)
-        if manifest.label_names is not None and len(manifest.label_names) > num_classes:
-            raise _refused(
-                "label_names", f"{len(manifest.label_names)} names", f"up to {num_classes}, one per class"
-            )
         given = saved.get("multi_label_threshold")
         try:
             threshold = check_thresholds(given, num_classes)
