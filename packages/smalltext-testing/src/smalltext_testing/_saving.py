@@ -66,9 +66,7 @@ def check_damaged_model_is_refused(context: CheckContext) -> None:
     What to do: write all files inside smalltext_core.saving.model_folder, which records their hashes, and begin
     load with smalltext_core.saving.read_manifest, which verifies them.
     """
-    folder = context.path("damaged")
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(context.saved, folder)
+    folder = _copy_of_saved(context, "damaged")
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
         damaged = bytearray(content or b"\0")
@@ -77,6 +75,13 @@ def check_damaged_model_is_refused(context: CheckContext) -> None:
         what = f"with {path.relative_to(folder).as_posix()} damaged, load"
         expect_error(ModelFolderError, "a ModelFolderError", what, load, folder)
         path.write_bytes(content)
+
+
+def _copy_of_saved(context: CheckContext, name: str) -> Path:
+    """Copy the saved model to a folder of that name, for changes."""
+    folder = context.path(name)
+    shutil.rmtree(folder, ignore_errors=True)
+    return Path(shutil.copytree(context.saved, folder))
 
 
 @rule(9)
@@ -95,9 +100,7 @@ def check_label_names_are_saved(context: CheckContext) -> None:
     for folder, where in ((context.saved, "saved"), (again, "saved, loaded and saved again")):
         found = read_manifest(folder).label_names
         expect(found == names.names, seen=f"{where}, the label names are {found}", expected=f"{names.names}")
-    fewer = context.path("fewer-names")
-    shutil.rmtree(fewer, ignore_errors=True)
-    shutil.copytree(context.saved, fewer)
+    fewer = _copy_of_saved(context, "fewer-names")
     manifest = json.loads((fewer / MANIFEST).read_text(encoding="utf-8"))
     manifest["label_names"] = list(names.names[:-1])
     (fewer / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
