@@ -8,28 +8,12 @@ import numpy as np
 import pytest
 
 from smalltext_embeddings import as_encoder
-from smalltext_testing import training_texts, unseen_texts
 
 pytest.importorskip("model2vec")
 
 import smalltext_tokenizers
 from smalltext_embeddings import static
-
-TEXTS = [
-    *training_texts(3, multi_label=False).x,
-    *unseen_texts(4).x,
-    *(
-        "",
-        " ",
-        "  film,film!  FILM ",
-        "caf\u00e9 film",
-        "a\tfilm",
-        "film\x1cfilm",
-        "film " * 300,
-        "[UNK] film",
-        "x" * 600,
-    ),
-]
+from tokenizers_package.texts_of_words import TEXTS
 
 
 @pytest.fixture

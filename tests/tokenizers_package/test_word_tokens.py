@@ -10,25 +10,10 @@ from pathlib import Path
 import pytest
 import tokenizers
 
-from smalltext_testing import training_texts, unseen_texts
 from smalltext_tokenizers import CachedWordTokenizer, encodable, is_wordwise, words
+from tokenizers_package import texts_of_words
 
-TEXTS = [
-    *training_texts(3, multi_label=False).x,
-    *unseen_texts(4).x,
-    *(
-        "",
-        " ",
-        "  film,film!  FILM ",
-        "caf\u00e9 film",
-        "a\tfilm",
-        "film\x1cfilm",
-        "film " * 300,
-        "[UNK] film",
-        "x" * 600,
-        "film \ud800",
-    ),
-]
+TEXTS = [*texts_of_words.TEXTS, "film \ud800"]
 WORDPIECE = {
     "normalizer": {"type": "BertNormalizer"},
     "pre_tokenizer": {"type": "BertPreTokenizer"},
