@@ -44,8 +44,8 @@ def out_of_fold_logits(
     """Return the rows of the held-out texts, and their logits, shape (rows, num_classes).
 
     `x` are the features of `texts` from the fitted `vectorizer`; these two are None if there are only features.
-    The result is None if there are too few texts for folds or for the estimator, or so many classes that each is
-    represented by the mean of its texts, which is calibrated by a scale.
+    None is returned if there are too few texts for cross-validation or for the estimator. It is also returned for
+    very many classes: each is then represented by the mean of its texts, which is calibrated by a scale.
     """
     if exceeds_memory(training.estimator, training.num_classes, *x.shape):
         return None

@@ -206,7 +206,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         model_selection : ModelSelectionHandler or 'none', optional
             Which model to keep; by default `ModelSelection`, which keeps the one with the lowest validation loss.
         optimizer : Optimizer, or function from a Module to an Optimizer, optional
-            An optimizer object is used with the parameters of the new network instead of its own.
+            The parameters of an optimizer object are replaced by those of the new network.
         scheduler : scheduler, or function from an Optimizer to a scheduler, optional
             Stepped after every batch (`ReduceLROnPlateau`: after every validation). Needs an optimizer.
         callbacks : iterable of TrainingCallback, default=()

@@ -158,8 +158,8 @@ def caller_choice(
 ) -> Iterator[tuple[Optimizer, Scheduler | None]]:
     """Return the caller's optimizer and scheduler for a network.
 
-    An optimizer or scheduler object is used with the parameters of the network in place of its own. Afterwards its
-    state is restored, so that the same object can be used for any number of trainings.
+    The parameters of an optimizer or scheduler object are replaced by those of the network. Afterwards its state
+    is restored, so that the same object can be used for any number of trainings.
     """
     if not isinstance(optimizer, Optimizer):
         made = optimizer(network)
