@@ -177,10 +177,11 @@ def _report_skipped_browser_tests(terminalreporter):
 
 
 def pytest_configure(config):
-    """Have hypothesis fail no test because a machine is slow, measure CPU seconds, and share the fork server."""
+    """Set up hypothesis, CPU times, what is cheaper than nightly, and the fork server that workers share."""
     cpu_times.register(config)
     if not config.getoption("nightly"):
         config.pluginmanager.register(_ForkedDoctests())
+        _do_not_wait_for_the_disk(config)
     if config.getoption("numprocesses", None) and hasattr(os, "fork"):
         sharing = contextlib.ExitStack()
         sharing.enter_context(fork_server.share())
@@ -196,6 +197,17 @@ def pytest_configure(config):
             suppress_health_check=[HealthCheck.too_slow],
         )
         settings.load_profile("any machine")
+
+
+def _do_not_wait_for_the_disk(config):
+    """Replace `os.fsync` in this process: temporary files need not outlive a power failure.
+
+    Thousands of calls of some milliseconds each would be a tenth of the time on a disk. Processes that tests start
+    and kill call the real one, and so do nightly tests.
+    """
+    real = os.fsync
+    os.fsync = lambda descriptor: None
+    config.add_cleanup(lambda: setattr(os, "fsync", real))
 
 
 @dataclass(frozen=True)

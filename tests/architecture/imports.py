@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from architecture import packages
@@ -44,8 +45,15 @@ def third_party(name: str) -> list[Import]:
     return [found for found in of_package(name) if found.root not in sys.stdlib_module_names | {own}]
 
 
-def of_file(path: Path) -> list[Import]:
-    return list(_walk(ast.parse(path.read_text(encoding="utf-8")), path, at_top=True, for_types=False))
+@cache
+def syntax_tree(path: Path) -> ast.Module:
+    """Return the syntax tree of a source file, which many tests walk and none changes."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def of_file(path: Path) -> tuple[Import, ...]:
+    return tuple(_walk(syntax_tree(path), path, at_top=True, for_types=False))
 
 
 def _walk(node: ast.AST, path: Path, at_top: bool, for_types: bool) -> Iterator[Import]:
@@ -70,7 +78,7 @@ def module_strings(name: str) -> Iterator[tuple[Path, int, str]]:
     """Yield the strings that name a module of this repository, in the form for ``importlib.import_module``."""
     roots = {packages.import_name(other) for other in packages.NAMES}
     for path in sorted(packages.sources(name).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(syntax_tree(path)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 module = node.value.partition(":")[0]
                 if module.partition(".")[0] in roots and all(part.isidentifier() for part in module.split(".")):
@@ -81,7 +89,7 @@ def private_attributes(name: str) -> Iterator[str]:
     """Yield the places where a module uses a private name of another of these modules, as ``module._name``."""
     roots = {packages.import_name(other) for other in packages.NAMES}
     for path in sorted(packages.sources(name).rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = syntax_tree(path)
         modules = {
             alias.asname or alias.name
             for node in ast.walk(tree)

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from architecture import packages
+from architecture import imports, packages
 from install.environments import ours_needed
 from smalltext_core.messages import NEEDED_TOO, install_command
 
@@ -35,10 +35,8 @@ def test_the_folders_of_the_advice_exist():
 def test_install_advice_for_our_packages_comes_from_one_function(path):
     if path.name == "messages.py":
         return
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    texts = [
-        node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
+    nodes = ast.walk(imports.syntax_tree(path))
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     assert not [
         text for text in texts if "pip install smalltext-" in text or "pip install --upgrade smalltext" in text
     ]

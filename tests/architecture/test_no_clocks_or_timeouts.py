@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,16 +31,17 @@ def scripts():
     ]
 
 
+@cache
 def trees(path):
-    """Yield the syntax tree of a module, and those of the programs in its strings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    yield tree
-    for node in ast.walk(tree):
+    """Return the syntax tree of a module, and those of the programs in its strings."""
+    found = [ast.parse(path.read_text(encoding="utf-8"))]
+    for node in ast.walk(found[0]):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "import " in node.value:
             try:
-                yield ast.parse(node.value)
+                found.append(ast.parse(node.value))
             except (SyntaxError, ValueError):
                 continue
+    return found
 
 
 def clocks(path):

@@ -240,9 +240,14 @@ def test_ten_texts_are_needed_for_thresholds():
     assert_array_equal(classifier.multi_label_threshold_, 0.5)
 
 
+@pytest.fixture(scope="module")
+def trained():
+    return by_name(num_classes=4, multi_label=True).fit(noisy(60, multi_label=True))
+
+
 @pytest.fixture
-def saved(tmp_path):
-    by_name(num_classes=4, multi_label=True).fit(noisy(60, multi_label=True)).save(tmp_path / "model")
+def saved(trained, tmp_path):
+    trained.save(tmp_path / "model")
     return tmp_path / "model"
 
 
