@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -16,7 +17,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import MaxAbsScaler
@@ -186,6 +187,48 @@ def test_a_tree_with_indices_out_of_range_is_refused(topics, tmp_path, monkeypat
     classifier.save(tmp_path / "model")
     with pytest.raises(ModelFolderError, match="a decision tree that is not sound"):
         st.load(tmp_path / "model")
+
+
+def with_losses_of(module, folder):
+    """Name the module of losses as another version of scikit-learn does."""
+    path = folder / "model.skops"
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    found = re.compile(rb'"__module__": "(?:sklearn\._loss\.)?_loss"')
+    members["schema.json"], count = found.subn(b'"__module__": "%s"' % module.encode(), members["schema.json"])
+    assert count
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    sign_again(folder)
+
+
+@pytest.mark.parametrize("module", ["_loss", "sklearn._loss._loss"])
+@pytest.mark.parametrize(
+    "estimator",
+    [GradientBoostingClassifier(n_estimators=3), SGDClassifier(loss="log_loss")],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_losses_are_loaded_by_either_name_and_only_from_scikit_learn(
+    estimator, module, topics, tmp_path, monkeypatch
+):
+    """Versions before 1.8 name the module `_loss`, which could also be a file on the import path."""
+    classifier = SklearnClassifier(estimator, 3, seed=1).fit(topics)
+    classifier.save(tmp_path / "model")
+    with_losses_of(module, tmp_path / "model")
+    (tmp_path / "_loss.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "_loss", raising=False)
+    assert_array_equal(st.load(tmp_path / "model").predict_proba(topics), classifier.predict_proba(topics))
+    assert "_loss" not in sys.modules
+
+
+def test_a_module_of_the_user_called_like_that_of_losses_remains(topics, tmp_path, monkeypatch):
+    own = types.ModuleType("_loss")
+    monkeypatch.setitem(sys.modules, "_loss", own)
+    SklearnClassifier(SGDClassifier(loss="log_loss"), 3, seed=1).fit(topics).save(tmp_path / "model")
+    st.load(tmp_path / "model")
+    assert sys.modules["_loss"] is own
 
 
 def test_the_folder_holds_json_and_skops_and_no_pickle(topics, tmp_path):

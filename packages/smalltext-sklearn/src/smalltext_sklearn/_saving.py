@@ -11,6 +11,7 @@ the folder.
 from __future__ import annotations
 
 import copy
+import importlib
 import json
 import sys
 import warnings
@@ -40,7 +41,7 @@ from smalltext_core.saving import Manifest, damage_explained, model_folder, read
 from smalltext_core.validation import check_thresholds
 from smalltext_sklearn import __version__
 from smalltext_sklearn._loaded_estimators import check_loaded
-from smalltext_sklearn._trusted_types import KNOWN_TYPES, Schema
+from smalltext_sklearn._trusted_types import KNOWN_TYPES, LOSSES_MODULE, Schema
 from smalltext_sklearn.dataset import SklearnDataset
 
 
@@ -58,6 +59,23 @@ def hidden_modules(*names: str) -> Iterator[None]:
         for name in hidden:
             if name in sys.modules and sys.modules[name] is None:
                 del sys.modules[name]
+
+
+@contextmanager
+def importable_as(alias: str, module: str) -> Iterator[None]:
+    """Make imports of a top-level module return another module in the block, whatever lies on the import path.
+
+    This affects all threads, so pass only a name that no other code imports.
+    """
+    previous = sys.modules.get(alias)
+    sys.modules[alias] = importlib.import_module(module)
+    try:
+        yield
+    finally:
+        if previous is None:
+            del sys.modules[alias]
+        else:
+            sys.modules[alias] = previous
 
 
 # To list the estimators of scikit-learn, skops imports all of its packages. These packages have no estimators and
@@ -285,7 +303,8 @@ def _read_model(path: Path, trusted: frozenset[str]) -> dict[str, Any]:
             unknown |= set(skops.io.get_untrusted_types(file=path)) - KNOWN_TYPES - trusted
         if not unknown:
             schema.check_trees()
-            content = skops.io.load(path, trusted=sorted(KNOWN_TYPES | trusted))
+            with importable_as(LOSSES_MODULE, "sklearn._loss._loss"):
+                content = skops.io.load(path, trusted=sorted(KNOWN_TYPES | trusted))
     except ModelFolderError:
         raise
     except Exception as error:

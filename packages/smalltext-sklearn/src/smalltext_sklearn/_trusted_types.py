@@ -44,11 +44,14 @@ _SCALARS = frozenset(
         *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
     )
 )
+LOSSES_MODULE = "_loss"
+"""The name of `sklearn._loss._loss` according to the classes in it, before scikit-learn 1.8."""
+
 _SGD_LOSSES = "Hinge Log ModifiedHuber SquaredHinge Huber SquaredLoss EpsilonInsensitive SquaredEpsilonInsensitive"
 _OTHER_LOSSES = "ExponentialLoss HalfBinomialLoss HalfMultinomialLoss HalfSquaredError HuberLoss"
 _LOSSES = frozenset(
     {f"sklearn.linear_model._sgd_fast.{name}" for name in _SGD_LOSSES.split()}
-    | {f"sklearn._loss._loss.Cy{name}" for name in _OTHER_LOSSES.split()}
+    | {f"{module}.Cy{name}" for module in ("sklearn._loss._loss", LOSSES_MODULE) for name in _OTHER_LOSSES.split()}
 )
 _OBJECTS_BY_MODULE = {
     # Classifiers
