@@ -30,6 +30,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -40,7 +41,6 @@ LIBRARIES = (
     "sklearn.linear_model",
     "sklearn.ensemble",
     "skops.io",
-    "polars",
     "rich.console",
     "rich.status",
     "typer",
@@ -405,6 +405,9 @@ def _import_libraries() -> None:
     for library in LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(library)
+    # polars 2.0, the last one for Python 3.10, waits at exit for a thread, which forked processes do not have.
+    with contextlib.suppress(ImportError), patch("atexit.register"):
+        importlib.import_module("polars")
     _forget_what_torch_does_at_exit()
     gc.collect()
     gc.freeze()
