@@ -116,6 +116,24 @@ def test_texts_without_labels_are_checked_for_the_rest(smalltext, tmp_path):
     assert "--id-column" in ended.err
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("pool.txt", "lunch?\nlunch?\n"),
+        ("pool.csv", "text\nlunch?\nlunch?\n"),
+        ("pool.json", '[{"text": "lunch?"}, {"text": "lunch?"}]'),
+    ],
+)
+def test_files_of_any_format_without_labels_are_checked_for_the_rest(smalltext, tmp_path, name, content):
+    path = tmp_path / name
+    path.write_text(content)
+    ended = smalltext("audit", path, "--json", *FAST)
+    assert ended.code == 0, ended.err
+    content = json.loads(ended.out)
+    assert {one["check"]: one["count"] for one in content["findings"]}["exact_duplicates"] == 1
+    assert content["not_checked"][0].startswith("labels. ")
+
+
 def test_several_labels_a_text(smalltext, tagged):
     content = json.loads(smalltext("audit", tagged, "--multi-label", "--json", *FAST).out)
     assert content["classes"]["odd"] > 1

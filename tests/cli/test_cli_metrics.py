@@ -51,6 +51,16 @@ def test_single_label_scores_are_those_of_scikit_learn(seed, count, num_classes)
     np.testing.assert_allclose(np.array(ours), np.array(each).T)
 
 
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("right", [True, False])
+def test_numbers_of_texts_are_whole_also_if_every_prediction_is_wrong(multi_label, right):
+    y, proba = np.array([0, 0, 1]), np.array([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]], dtype=np.float32)
+    truth = csr_matrix(np.eye(2, dtype=np.int32)[y]) if multi_label else y
+    scores = score(truth, proba if right else proba[:, ::-1].copy(), multi_label=multi_label)
+    assert [repr(one.support) for one in scores.per_class] == ["2", "1"]
+    assert [repr(one.predicted) for one in scores.per_class] == (["2", "1"] if right else ["1", "2"])
+
+
 @given(density=st.sampled_from([0.0, 0.1, 0.5, 1.0]), threshold=st.sampled_from([0.1, 0.5, 0.9]), **problems)
 @settings(max_examples=60, deadline=None)
 def test_multi_label_scores_are_those_of_scikit_learn(seed, count, num_classes, density, threshold):

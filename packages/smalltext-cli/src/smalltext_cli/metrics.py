@@ -359,9 +359,9 @@ def _class_scores(
 ) -> tuple[ClassScores, ...]:
     from sklearn.metrics import precision_recall_fscore_support
 
-    scores = precision_recall_fscore_support(y, predicted, labels=labels, zero_division=0)
-    columns = (each.tolist() for each in (*scores, predictions))
-    return tuple(ClassScores(*one) for one in zip(*columns, strict=True))
+    *rates, support = precision_recall_fscore_support(y, predicted, labels=labels, zero_division=0)
+    counts = support.astype(int), predictions  # If no prediction is right, scikit-learn returns floats.
+    return tuple(ClassScores(*one) for one in zip(*(each.tolist() for each in (*rates, *counts)), strict=True))
 
 
 def _macro_f1(per_class: Sequence[ClassScores]) -> float:

@@ -19,7 +19,7 @@ from functools import partial
 from itertools import chain
 from typing import TypeAlias
 
-from smalltext_cli.console import InputFileError, missing_column
+from smalltext_cli.console import InputFileError, MissingColumnError, missing_column
 from smalltext_cli.readers import files
 from smalltext_cli.readers.files import Quoting, Record, Source
 from smalltext_cli.readers.json_objects import JsonObject
@@ -198,14 +198,17 @@ def plain_text_records(source: Source, columns: Sequence[str]) -> Iterator[Recor
 
     Raises
     ------
+    MissingColumnError
+        If another column is requested.
     InputFileError
-        If a line is not UTF-8, or another column is requested.
+        If a line is not UTF-8.
     """
     if len(columns) > 1:
-        raise InputFileError(
+        raise MissingColumnError(
             source.name,
             f"plain text has no column {shown_name(columns[1])}",
             "Give labelled texts as CSV, TSV, JSON, Parquet or Excel.",
+            columns[1],
         )
     source.header[:] = columns
     for line in _lines(source):
