@@ -67,7 +67,7 @@ def evaluate(
     """Score a model on labelled texts.
 
     Whether a text may have several labels depends on the model. DATA should be texts that the model was not
-    trained on. If `smalltext train` wrote the model, the number of texts that it was trained on is reported.
+    trained on. If `smalltext train` wrote the model, a warning says how many of them it was trained on.
 
     Examples
     --------

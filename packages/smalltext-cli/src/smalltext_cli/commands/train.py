@@ -76,7 +76,7 @@ def train(
             "--cv",
             metavar="FOLDS",
             min=2,
-            help="Score by cross-validation with N folds, and train the saved model on all texts.",
+            help="Score by cross-validation with this number of folds, and train the saved model on all texts.",
             show_default=False,
             rich_help_panel=commands.SCORING_PANEL,
         ),
