@@ -64,7 +64,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     lr : float, default=0.001
         The learning rate of the default optimizer, Adam. Above 0.
     max_seq_len : int, default=60
-        The maximum number of tokens per text, with filter padding (less than half); longer texts are truncated.
+        The maximum number of tokens per text, including filter padding; longer texts are truncated.
     out_channels : int, default=100
         The number of filters for each kernel height. At least 1.
     filter_padding : int, default=0

@@ -149,7 +149,7 @@ def _pool_by_tables(network: KimCNN, batches: list[tuple[Tensor, Tensor]], poole
         for start in range(0, filters.out_features, group):
             some = slice(start, start + group)
             table = _Table.of(network, words, weights[:, :, some].contiguous())
-            table.greatest_answers(batches, filters.bias[some], columns[:, some])
+            table.write_maxima(batches, filters.bias[some], columns[:, some])
             del table  # Two would take too much memory.
 
 
@@ -184,13 +184,13 @@ class _Table:
                 torch.mm(vectors, weight, out=numbers[position, start : start + len(vectors)])
         return cls(numbers.flatten(0, 1), torch.arange(len(weights), dtype=torch.int32) * len(words))
 
-    def greatest_answers(self, batches: list[tuple[Tensor, Tensor]], bias: Tensor, out: Tensor) -> None:
+    def write_maxima(self, batches: list[tuple[Tensor, Tensor]], bias: Tensor, out: Tensor) -> None:
         """Write the maximum of each filter over all windows to the rows of `out` that belong to a batch."""
         height = len(self.first_rows)
         for rows, ids in batches:
             windows = (ids.unfold(1, height, 1) + self.first_rows).reshape(-1, height)
-            answers = functional.embedding_bag(windows, self.numbers, mode="sum").view(len(rows), -1, len(bias))
-            out[rows] = functional.relu(answers.amax(dim=1) + bias)
+            outputs = functional.embedding_bag(windows, self.numbers, mode="sum").view(len(rows), -1, len(bias))
+            out[rows] = functional.relu(outputs.amax(dim=1) + bias)
 
 
 def last_layer_gradients(pooled: Tensor, logits: Tensor, *, multi_label: bool) -> Tensor:

@@ -54,7 +54,7 @@ def mix_with_lsa(matrix: NDArray[np.float32], texts: Ragged, generator: np.rando
     texts : Ragged
         The token ids of the training texts.
     generator : Generator
-        The source of the random projection to `dimensions`.
+        The source of the random projection to the dimensions of `matrix`.
     """
     ones, shape = np.ones(len(texts.tokens), dtype=np.float32), (len(texts), len(matrix))
     counts = csr_matrix((ones, texts.tokens, texts.offsets), shape=shape, copy=True)

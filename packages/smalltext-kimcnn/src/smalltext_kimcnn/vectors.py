@@ -254,7 +254,7 @@ def _words_of(path: Path, words: str | Path | Sequence[str] | None) -> tuple[str
         raise InvalidInputError(
             "embeddings",
             f"{path} without a list of its words",
-            f"a file with one word a line, such as {candidates[0]}",
+            f"a file with one word per line, such as {candidates[0]}",
         )
     return tuple(_decode(found, number, line) for number, line in enumerate(found.read_bytes().splitlines(), 1))
 

@@ -51,7 +51,7 @@ class Vocabulary:
     unknown_idx : int, default=1
         The token id of all words that are not in `words`.
     lowercase : bool, default=True
-        Whether texts are lower-cased before they are looked up.
+        Whether texts are lowercased.
 
     Raises
     ------
@@ -100,7 +100,7 @@ class Vocabulary:
         padding_idx : {0, 1}, default=0
             The token id of the padding; the other one is that of unknown words.
         lowercase : bool, default=True
-            Whether texts are lower-cased before they are looked up.
+            Whether texts are lowercased.
 
         Returns
         -------
@@ -128,7 +128,7 @@ class Vocabulary:
         numbers : mapping of str to int
             The token id of each word, from 0 to n - 1, including those of ``[PAD]`` and ``[UNK]``.
         lowercase : bool, default=True
-            Whether texts are lower-cased before they are looked up.
+            Whether texts are lowercased.
 
         Returns
         -------
@@ -148,7 +148,7 @@ class Vocabulary:
                 "vocabulary",
                 f"a mapping of {len(words)} words",
                 f"the numbers 0 to n - 1, each once, {PADDING!r} and {UNKNOWN!r} among the words",
-                "Of a list of words, the numbers are given out here: pass list(words).",
+                "To number the words in their order, pass a list: list(words).",
             )
         return cls(words, numbers[PADDING], numbers[UNKNOWN], lowercase)
 
@@ -175,7 +175,7 @@ class Vocabulary:
         padding_idx : {0, 1}, default=0
             The token id of the padding; the other one is that of unknown words.
         lowercase : bool, default=True
-            Whether texts are lower-cased before they are looked up.
+            Whether texts are lowercased.
 
         Returns
         -------
@@ -330,7 +330,7 @@ class Encoder:
         """Return the vocabulary of the words of the training set."""
         vocabulary = self.vocabulary
         words = vocabulary.words[: self.trained_words]
-        return Vocabulary(words, vocabulary.padding_idx, vocabulary.unknown_idx)
+        return Vocabulary(words, vocabulary.padding_idx, vocabulary.unknown_idx, vocabulary.lowercase)
 
     @property
     def further_words(self) -> tuple[str, ...]:

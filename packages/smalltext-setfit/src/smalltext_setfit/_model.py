@@ -38,7 +38,7 @@ from smalltext_torch.sentence_transformer import (
     prompt_length,
 )
 from smalltext_torch.split import TRAINING_TOKENS, tokens_read, training_length
-from smalltext_torch.tokenization import SentenceTokenizer, tokens_of, within
+from smalltext_torch.tokenization import SentenceTokenizer, tokens_of, truncate_and_warn
 
 MIN_PROBABILITY = 1e-7
 """Lower bound of probabilities in the validation loss; a class without training texts has probability 0."""
@@ -75,7 +75,7 @@ class UniqueTexts:
             raise InvalidInputError("data_set", given, "a TextDataset", "Give the texts themselves.")
         prompted = TextDataset(tokenizer.prompted(data_set.x)) if tokenizer.prompt else data_set
         tokens = tokens_of(prompted, tokenizer.tokenizer, tokenizer.tokenizer_id)
-        tokens = within(tokens, tokenizer.max_length, tokenizer.frame, "what the model is given")
+        tokens = truncate_and_warn(tokens, tokenizer.max_length, tokenizer.frame, "what the model is given")
         tokenizer.check(tokens)
         numbers: dict[str, int] = {}
         of_row = np.array([numbers.setdefault(text, len(numbers)) for text in data_set.x], dtype=np.intp)
@@ -86,7 +86,7 @@ class UniqueTexts:
     def in_training(self, tokenizer: SentenceTokenizer, passes: float) -> UniqueTexts:
         """Return the texts for training with `passes` passes over a text in total, truncated to limit its time."""
         length = training_length(self.tokens.lengths, passes, tokenizer.max_length)
-        return replace(self, tokens=tokenizer.frame.cut(self.tokens, length))
+        return replace(self, tokens=tokenizer.frame.truncated(self.tokens, length))
 
     def affordable(self, passes: float) -> float:
         """Return how many times training can read `passes` texts within its limit of tokens."""

@@ -119,8 +119,8 @@ class Precision:
         return cls(device, _narrow_type(device) if mixed else None)
 
     @property
-    def widths(self) -> int:
-        """The number of which the widths of batches should be multiples.
+    def width_multiple(self) -> int:
+        """The number that the widths of batches should be multiples of.
 
         For bfloat16 on a CPU, torch compiles and caches some megabytes of kernels for each batch shape.
         """

@@ -74,11 +74,11 @@ def fit(classifier: Trainable[E], *arguments: Any, **keywords: Any) -> TorchStat
 
 def in_main_process(function: Callable[[], None]) -> None:
     """Call a function in the main process while the others wait; without a process group, in each process."""
-    if Processes.met is None:
+    if Processes.current is None:
         function()
         return
     with _lost_connection_explained():
-        Processes.met.agreed(function)
+        Processes.current.agreed(function)
 
 
 class Processes:
@@ -96,7 +96,7 @@ class Processes:
         The device of this process.
     """
 
-    met: ClassVar[Processes | None] = None
+    current: ClassVar[Processes | None] = None
     """The process group of the last training."""
 
     def __init__(self, accelerator: Accelerator) -> None:
@@ -129,8 +129,8 @@ class Processes:
             hint = "Each process computes on one device, which accelerate chooses, the same kind in all trainings."
             allowed = f"None or {accelerator.device.type!r}"
             raise InvalidInputError("device", shown(str(device)), allowed, hint)
-        cls.met = cls(accelerator)
-        return cls.met
+        cls.current = cls(accelerator)
+        return cls.current
 
     def parallel(self, module: nn.Module, *, unused: bool) -> nn.Module:
         """Return a module whose gradients are averaged over all processes.
@@ -293,7 +293,7 @@ class DistributedTrainer(Trainer[E]):
         """
         if any(getattr(module, "layerdrop", 0) for module in self.network.modules()):
             return True  # layers are left out at random
-        batch = make_batch(texts, np.arange(1), self.processes.device, self.padding, self.precision.widths)
+        batch = make_batch(texts, np.arange(1), self.processes.device, self.padding, self.precision.width_multiple)
         with evaluation_mode(self.network), self.precision.autocast():
             logits = self.classifier.forward(self.network, batch)
         gradients = torch.autograd.grad(logits.sum(), trained_parameters(self.network), allow_unused=True)

@@ -167,12 +167,12 @@ def evaluate(
     padding: int = 0,
 ) -> RunningMetrics:
     """Compute losses and accuracies of labelled texts with a network, in evaluation mode."""
-    device = precision.device
+    device, multiple = precision.device, precision.width_multiple
     metrics = RunningMetrics(len(examples), device)
-    for rows in prediction_batches(examples.texts.lengths, token_budget(device), precision.widths):
+    for rows in prediction_batches(examples.texts.lengths, token_budget(device), multiple):
         with inference(network, precision):
             targets = loss.targets(examples.y[rows], device)
-            logits = loss.calibrated(forward(make_batch(examples.texts, rows, device, padding, precision.widths)))
+            logits = loss.calibrated(forward(make_batch(examples.texts, rows, device, padding, multiple)))
             weights = examples.weights_of(rows, device)
             metrics.add(loss.of_texts(logits, targets), loss.hits(logits, targets), weights)
     return metrics
@@ -180,13 +180,13 @@ def evaluate(
 
 def _finite(loss: float, name: str) -> float:
     if not math.isfinite(loss):
-        raise DivergedError(advice(f"{name} is {loss}: it"))
+        raise diverged(f"{name} is {loss}: it")
     return loss
 
 
-def advice(what: str) -> str:
-    """Return the message of a DivergedError."""
-    return (
+def diverged(what: str) -> DivergedError:
+    """Return the error for a loss or a weight that is not finite; its message begins with `what`."""
+    return DivergedError(
         f"{what} is not a finite number. Training was stopped, and the classifier is unchanged. "
         "A lower learning rate (lr) usually helps."
     )
@@ -278,10 +278,10 @@ class BatchInference:
         return results
 
     def _batches(self) -> Iterator[tuple[RowNumbers, Batch]]:
-        device, widths = self.precision.device, self.precision.widths
+        device, multiple = self.precision.device, self.precision.width_multiple
         with progress_bar(len(self.texts), self.description, "text") as bar:
-            for rows in prediction_batches(self.texts.lengths, token_budget(device), widths):
-                yield rows, make_batch(self.texts, rows, device, self.padding, widths)
+            for rows in prediction_batches(self.texts.lengths, token_budget(device), multiple):
+                yield rows, make_batch(self.texts, rows, device, self.padding, multiple)
                 bar.update(len(rows))
 
 

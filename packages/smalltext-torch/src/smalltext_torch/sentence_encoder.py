@@ -62,14 +62,14 @@ class SentenceEncoder:
         """Return the vectors of texts, shape (len(texts), dimensions); texts that are too long are truncated."""
         tokenizer, precision = self.tokenizer, self._precision
         tokens = tokenize(tokenizer.prompted(texts), tokenizer.tokenizer)
-        tokens = tokenizer.frame.cut(tokens, tokenizer.max_length)
+        tokens = tokenizer.frame.truncated(tokens, tokenizer.max_length)
         tokenizer.check(tokens, "texts")
         further = {} if self.prompt_length is None else {"prompt_length": self.prompt_length}
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         for rows in self._batches(tokens.lengths) if texts else ():
             with inference(self.body, precision):
                 if self.packed is None:
-                    batch = make_batch(tokens, rows, precision.device, tokenizer.padding, precision.widths)
+                    batch = make_batch(tokens, rows, precision.device, tokenizer.padding, precision.width_multiple)
                     features = {"input_ids": batch.tokens, "attention_mask": batch.mask.long(), **further}
                     found = self.body(features)["sentence_embedding"]
                 else:
@@ -86,7 +86,7 @@ class SentenceEncoder:
         """
         budget, threads = token_budget(self._precision.device), torch.get_num_threads()
         if not self._unpadded:
-            yield from prediction_batches(lengths, budget, self._precision.widths)
+            yield from prediction_batches(lengths, budget, self._precision.width_multiple)
             return
         order = np.arange(len(lengths)) if self.packed else np.argsort(lengths, kind="stable")
         starts = np.diff(lengths[order].cumsum() // budget) > 0

@@ -19,12 +19,11 @@ from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import shown
-from smalltext_torch.batching import Lengths, Ragged
+from smalltext_torch.batching import Lengths, Ragged, RowNumbers
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-RowNumbers = NDArray[np.intp]
 Counts = NDArray[np.int64]
 
 ValidationSetSize: TypeAlias = "float | Literal['auto']"

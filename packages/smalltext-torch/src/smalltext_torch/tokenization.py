@@ -67,7 +67,7 @@ class Frame:
             return cls(0, 0)
         return cls(marks.index(0), marks[::-1].index(0))
 
-    def cut(self, texts: Ragged, max_length: int) -> Ragged:
+    def truncated(self, texts: Ragged, max_length: int) -> Ragged:
         """Truncate texts to `max_length` tokens; special tokens at the end stay there."""
         rows = np.flatnonzero(texts.lengths > max_length)
         if not rows.size:
@@ -178,7 +178,7 @@ def check_length(argument: str, length: object, frame: Frame) -> int:
     return int(length)  # type: ignore[call-overload, no-any-return]
 
 
-def within(texts: Ragged, length: int, frame: Frame, what: str) -> Ragged:
+def truncate_and_warn(texts: Ragged, length: int, frame: Frame, what: str) -> Ragged:
     """Truncate texts to `length` tokens, and warn of the number of texts that are longer."""
     longer = int((texts.lengths > length).sum())
     if not longer:
@@ -191,7 +191,7 @@ def within(texts: Ragged, length: int, frame: Frame, what: str) -> Ragged:
         UserWarning,
         stacklevel=stacklevel_of_caller(),
     )
-    return frame.cut(texts, length)
+    return frame.truncated(texts, length)
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ class Encoder:
         InvalidInputError
             If an id is not in the vocabulary of the model.
         """
-        return within(self.whole(texts), self.max_length, self.frame, "what the model is given")
+        return truncate_and_warn(self.whole(texts), self.max_length, self.frame, "what the model is given")
 
     def windows(self, texts: TextDataset | Ragged) -> tuple[Ragged, NDArray[np.int64]]:
         """Return the token ids of all windows of texts, and how many windows belong to each text."""

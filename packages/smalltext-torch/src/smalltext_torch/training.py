@@ -37,7 +37,7 @@ from smalltext_torch.batching import (
 from smalltext_torch.calibration import TemperaturePrior, calibrated, with_thresholds
 from smalltext_torch.device import Precision, Randomness, gradients, reproducible, resolve_device, training_budget
 from smalltext_torch.early_stopping import EarlyStoppingHandler
-from smalltext_torch.inference import BatchInference, DivergedError, Loss, RunningMetrics, advice, evaluate
+from smalltext_torch.inference import BatchInference, Loss, RunningMetrics, diverged, evaluate
 from smalltext_torch.model_selection import BestWeights, ModelSelectionHandler
 from smalltext_torch.optimization import (
     ConfiguresOptimization,
@@ -229,7 +229,7 @@ class Trainer(Generic[E]):
         self._best.restore()
         self.network.eval()
         if not all(bool(tensor.isfinite().all()) for tensor in self.network.parameters()):
-            raise DivergedError(advice("A weight"))
+            raise diverged("A weight")
         return self.history
 
     def run_epoch(self, epoch: int, examples: Examples, held_out: Examples | None, bar: Any) -> bool:
@@ -264,13 +264,13 @@ class Trainer(Generic[E]):
     def parts(self, examples: Examples, rows: RowNumbers) -> Iterator[RowNumbers]:
         """Divide a batch into parts within the memory limit of a forward and backward pass."""
         budget = training_budget(self.precision.device, self.classifier.training_tokens)
-        batches = prediction_batches(examples.texts.lengths[rows], budget, self.precision.widths)
+        batches = prediction_batches(examples.texts.lengths[rows], budget, self.precision.width_multiple)
         return (rows[part] for part in batches)
 
     def backward(self, examples: Examples, rows: RowNumbers, count: float, metrics: RunningMetrics) -> None:
         """Add the gradient and the metrics of a part of a batch of `count` texts."""
-        device, widths = self.precision.device, self.precision.widths
-        batch = make_batch(examples.texts, rows, device, self.padding, widths)
+        device, multiple = self.precision.device, self.precision.width_multiple
+        batch = make_batch(examples.texts, rows, device, self.padding, multiple)
         targets, weights = self.loss.targets(examples.y[rows], device), examples.weights_of(rows, device)
         with self.precision.autocast():
             logits = self.forward(batch)

@@ -12,7 +12,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
 from smalltext_core.messages import brief
 from smalltext_torch.batching import Ragged, RaggedDataset
-from smalltext_torch.tokenization import Frame, check_length, tokenize, tokenizer_id, within
+from smalltext_torch.tokenization import Frame, check_length, tokenize, tokenizer_id, truncate_and_warn
 
 if TYPE_CHECKING:
     from transformers.tokenization_utils_base import PreTrainedTokenizerBase
@@ -147,5 +147,5 @@ class TransformersDataset(RaggedDataset):
         x = tokenize(checked, tokenizer)
         if max_length is not None:
             frame = Frame.of(tokenizer)
-            x = within(x, check_length("max_length", max_length, frame), frame, "max_length")
+            x = truncate_and_warn(x, check_length("max_length", max_length, frame), frame, "max_length")
         return cls(x.locked(), y, target_labels, label_names=label_names, tokenizer_id=tokenizer_id(tokenizer))
