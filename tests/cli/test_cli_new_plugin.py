@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from architecture import packages
 from smalltext_cli.commands import new_plugin
 from smalltext_cli.commands.new_plugin import PluginName, parse_plugin_name
 
@@ -91,7 +92,7 @@ def test_an_impossible_name_is_refused_and_nothing_is_written(smalltext, given, 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("given", ["sklearn", "setfit", "core", "smalltext-torch", "cli", "KimCNN"])
+@pytest.mark.parametrize("given", ["KimCNN", "smalltext-torch", *(name[10:] for name in packages.NAMES)])
 def test_a_name_of_this_project_is_refused(smalltext, given, tmp_path):
     ended = smalltext("new-plugin", given, "--output", tmp_path / "plugin")
     assert ended.code == 2

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import smalltext_core as st
+from architecture import packages
+from smalltext_core.registry import FIRST_PARTY
+
 
 def test_two_distributions_that_claim_one_name_both_stay_reachable(ask):
     names, first, second, refusal = ask(
@@ -69,8 +73,28 @@ def test_a_first_party_name_whose_plugin_is_broken_raises_with_the_cause(ask):
     assert refusal[2:] == ["ImportError", "numpy.core.multiarray failed to import"]
 
 
+def test_the_names_of_all_classifiers_of_this_project_are_reserved():
+    plugins = (packages.project(name).get("entry-points", {}).get("smalltext", {}) for name in packages.NAMES)
+    exported = {"onnx"}  # cannot be trained, and is not created by name
+    assert set(FIRST_PARTY) == {name for each in plugins for name in each} - exported
+
+
+def test_no_plugin_replaces_a_classifier_of_this_project_that_is_installed():
+    for name, distribution in FIRST_PARTY.items():
+        if name not in st.classifiers():
+            continue
+        spec = st.ClassifierSpec(name, "Not the one you think", protocol=1, classifier="rival:Classifier")
+        rival = type("Rival", (), {"smalltext_classifiers": st.hookimpl(lambda _, spec=spec: [spec])})()
+        st.plugin_manager.register(rival, name="rival")
+        try:
+            assert st.classifier_spec(name) is st.classifier_spec(f"{distribution}:{name}")
+            assert st.classifier_spec(f"in-process:{name}") is spec
+        finally:
+            st.plugin_manager.unregister(name="rival")
+
+
 def test_a_first_party_name_that_is_not_installed_names_its_package(ask):
-    names = ["kimcnn", "setfit", "sklearn", "transformers"]
+    names = list(FIRST_PARTY)
     for name, (kind, message, *_) in zip(
         names, ask(f"answer([refusal(name) for name in {names}])", "works"), strict=True
     ):

@@ -33,7 +33,7 @@ from smalltext_core.lazy_import import raised_by_signal, random_state_kept
 from smalltext_core.messages import NEEDED_TOO, install_command, printable, shown
 from smalltext_core.spec import PROJECT, ClassifierSpec
 
-FirstPartyName: TypeAlias = Literal["kimcnn", "setfit", "sklearn", "transformers"]
+FirstPartyName: TypeAlias = Literal["embeddings", "kimcnn", "setfit", "sklearn", "transformers"]
 """The classifier names reserved for this project, as a type: these classifiers can be saved."""
 
 FIRST_PARTY: Mapping[str, str] = MappingProxyType({name: f"smalltext-{name}" for name in get_args(FirstPartyName)})

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +20,7 @@ from smalltext_cli import commands
 from smalltext_cli.console import OutputError, UsageError, print_json, print_line
 from smalltext_core import plugins
 from smalltext_core.atomic import expanded
-from smalltext_core.registry import FIRST_PARTY
+from smalltext_core.messages import NEEDED_TOO
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _GUIDE = "https://smalltext.github.io/smalltext/how-to/write-a-plugin/"
 _PREFIX = "smalltext-"
 _MAX_LENGTH = 30
-_OURS = {*FIRST_PARTY.values(), "smalltext-core", "smalltext-testing", "smalltext-torch", "smalltext-cli"}
+_OURS = {*NEEDED_TOO, *chain(*NEEDED_TOO.values())}
 _TEMPLATE_SUFFIX = ".j2"
 
 
@@ -149,7 +150,7 @@ def parse_plugin_name(given: str) -> PluginName:
 
 def _check_is_free(found: PluginName) -> None:
     another = f"Choose another name, such as my-{found.name}"
-    if found.name in FIRST_PARTY or found.distribution in _OURS:
+    if found.distribution in _OURS:
         raise UsageError(f"NAME: {found.name!r} belongs to smalltext itself, as {found.distribution}. {another}.")
     for plugin in plugins():
         if plugin.distribution == found.distribution or found.name in (spec.name for spec in plugin.specs):
