@@ -178,7 +178,7 @@ def test_white_space_and_decomposed_letters_make_no_other_class(smalltext, tmp_p
 @pytest.mark.parametrize(
     ("one", "other", "shown"),
     [
-        ("Spam", "spam", ["'Spam' (1 text) and 'spam' (2 texts) differ in case alone"]),
+        ("Spam", "spam", ["'Spam' (1 text) and 'spam' (2 texts) differ only in case"]),
         ("no spam", "no\u00a0spam", ["'no spam'", "'no\\xa0spam'", "look alike"]),
         ("spam", "sp\u200bam", ["'spam'", "'sp\\u200bam'", "look alike"]),
         ("no spam", "no\tspam", ["'no spam'", "'no\\tspam'", "look alike"]),

@@ -334,7 +334,7 @@ def test_other_versions_are_not_mixed(ran, refused, model, data, tmp_path, monke
         (["--shard", "1/2"], "--shard writes a folder of parts, not standard output"),
         (
             ["-o", "{}/parts", "--resume"],
-            "--resume is for shards: add --shard 3/16, or for one job alone --shard 1/1",
+            "--resume is for shards: add --shard 3/16, or --shard 1/1 for a single job",
         ),
         (["-o", "{}/parts.csv", "--part-rows", "5"], "--part-rows is for shards"),
     ],

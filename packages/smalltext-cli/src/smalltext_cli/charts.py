@@ -59,7 +59,7 @@ def accuracy_chart(accuracy: float, interval: tuple[float, float], baseline: flo
         x = scale(baseline)
         anchor = "start" if baseline < 0.2 else "end" if baseline > 0.8 else "middle"
         parts.append(line("baseline", x, x, middle - 12, middle + 12))
-        parts.append(text("most frequent class alone", "tick", x, middle - 18, anchor))
+        parts.append(text("most frequent class only", "tick", x, middle - 18, anchor))
         description += f" Always answering the most frequent class: {baseline:.1%}."
     return chart("accuracy-chart", "Accuracy", description, (_WIDTH, height), *parts)
 

@@ -24,7 +24,7 @@ from smalltext_core.messages import brief
 Rows = range | NDArray[np.intp]
 """The rows of the storage that a view selects. A view of a view has a single selection, so nesting is free."""
 
-_INDICES = "an int, a slice, a list or array of ints, or a boolean mask with one entry a text"
+_INDICES = "an int, a slice, a list or array of ints, or a boolean mask with one entry per text"
 
 _LONG = 1_000
 """In characters; below it, `unicodedata.normalize` takes milliseconds at most, whatever it has to sort."""

@@ -275,7 +275,7 @@ def _name_of_text(label: str, argument: str) -> str:
             what = f"the name {shown_name(name)}, which contains half of a surrogate pair"
             raise InvalidInputError(argument, what, _ALLOWED, "Write the whole character, or remove it.")
     if not name:
-        given = "an empty name" if not label else f"a name of white space alone, {shown_name(label)}"
+        given = "an empty name" if not label else f"a name of only white space, {shown_name(label)}"
         raise InvalidInputError(argument, given, _ALLOWED, "Leave texts without a label out.")
     return name
 
@@ -349,14 +349,14 @@ def shown_apart(names: Iterable[str]) -> list[str]:
 
 
 def alike_notices(counts: Mapping[str, int]) -> list[str]:
-    """Return a sentence for each group of names that look alike or differ in case alone.
+    """Return a sentence for each group of names that look alike or differ only in case.
 
     `counts` maps each name to its number of texts.
 
     Examples
     --------
     >>> alike_notices({"spam": 20, "Spam": 1, "ham": 30})
-    ["'Spam' (1 text) and 'spam' (20 texts) differ in case alone; they are two classes."]
+    ["'Spam' (1 text) and 'spam' (20 texts) differ only in case; they are two classes."]
     """
     notices = []
     for group in alike_names(counts):
@@ -365,7 +365,7 @@ def alike_notices(counts: Mapping[str, int]) -> list[str]:
             for raw, name in zip(group, shown_apart(group), strict=True)
         ]
         listed = f"{', '.join(shown[:10][:-1])} and {shown[:10][-1]}" + (", ..." if len(shown) > 10 else "")
-        how = "differ in case alone" if len({name.casefold() for name in group}) == 1 else "look alike"
+        how = "differ only in case" if len({name.casefold() for name in group}) == 1 else "look alike"
         number = "two" if len(group) == 2 else f"{len(group)}"
         notices.append(f"{listed} {how}; they are {number} classes.")
     return notices

@@ -26,7 +26,7 @@ LABEL_IGNORED = -2
 
 _CLASS_NUMBERS = f"class numbers from 0 to {MOST_CLASSES - 1:,}, or LABEL_UNLABELED"
 _LABELS = "an int array of shape (n,), or a scipy.sparse.csr_matrix of shape (n, num_classes)"
-_FOR_LISTS = "For several labels a text, use smalltext_core.list_to_csr."
+_FOR_LISTS = "For several labels per text, use smalltext_core.list_to_csr."
 _FOR_NAMES = "For identifiers or names, use TextDataset.from_labels."
 
 Labels: TypeAlias = "NDArray[np.int32] | NDArray[np.int64] | Any"

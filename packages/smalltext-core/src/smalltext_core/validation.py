@@ -227,7 +227,7 @@ def check_class_weight(class_weight: object, num_classes: int) -> None:
         if not known or not is_number(weight) or not _LEAST <= weight <= _GREATEST:
             raise InvalidInputError("class_weight", f"{brief(label)}: {brief(weight)}", allowed)
     if len({isinstance(label, str) for label in class_weight}) > 1:
-        raise InvalidInputError("class_weight", "names and class numbers", allowed, "Write names alone.")
+        raise InvalidInputError("class_weight", "names and class numbers", allowed, "Use only names.")
 
 
 def by_number(

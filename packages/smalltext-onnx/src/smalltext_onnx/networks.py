@@ -129,7 +129,7 @@ def _encoder_settings(encoder: Encoder, name: str, windows: bool) -> TextSetting
     _check_tokenizer(encoder.tokenizer, name)
     if encoder.config.is_encoder_decoder:
         what = f"{name} with a model that has a decoder ({encoder.config.model_type}) is not exported to ONNX"
-        raise UnsupportedError(f"{what}. Train a model that is an encoder alone, such as BERT or RoBERTa.")
+        raise UnsupportedError(f"{what}. Train a model that is only an encoder, such as BERT or RoBERTa.")
     size = getattr(encoder.config, "vocab_size", None) or LARGEST_ID
     text = TextSettings(
         encoder.max_length, encoder.frame.before, encoder.frame.after, encoder.padding, 0, size, windows=windows

@@ -22,7 +22,7 @@ from smalltext_core.messages import shown
 _TEXTS = "strings: a list, an array or a series of shape (n,), or a single column of shape (n, 1)"
 _NUMERIC = "For features that are numbers already, use a classifier of scikit-learn itself."
 _LABELS = "a label for each text, shape (n,), or a matrix of zeros and ones, shape (n, classes)"
-_BINARIZE = "Several labels a text: sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)."
+_BINARIZE = "Several labels per text: sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)."
 
 
 def as_text_column(X: Any) -> list[str]:

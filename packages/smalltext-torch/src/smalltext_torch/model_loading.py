@@ -162,7 +162,7 @@ def weight_files(folder: Path, *, saved: bool) -> list[Path]:
     if saved:
         for name in (PICKLED, PICKLED_INDEX):
             if os.path.lexists(folder / name):
-                refuse(folder / name, "", "a saved classifier holds its weights as safetensors alone")
+                refuse(folder / name, "", "a saved classifier stores its weights only as safetensors")
     if (folder / SAFE).is_file():
         return [folder / SAFE]
     if SAFE_INDEX in indexed:

@@ -161,7 +161,7 @@ def _show_info(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Pa
         "from": provider.origin,
         "abilities": ", ".join(spec.abilities) or "none beyond fit and predict",
         "classifier": spec.classifier,
-        "dataset": spec.dataset or "TextDataset alone",
+        "dataset": spec.dataset or "only TextDataset",
     }
     print_columns(["", ""], [list(fact) for fact in facts.items()])
     print_line()

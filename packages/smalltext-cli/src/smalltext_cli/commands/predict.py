@@ -181,7 +181,7 @@ def predict(
         return
     if resume or part_rows is not None:
         option = "--resume" if resume else "--part-rows"
-        raise UsageError(f"{option} is for shards: add --shard 3/16, or for one job alone --shard 1/1.")
+        raise UsageError(f"{option} is for shards: add --shard 3/16, or --shard 1/1 for a single job.")
     target_format = output_format or writers.output_format(output)
     writers.check_output(output, files, model, overwrite=overwrite)
     predictor = new_predictor()

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 INTERVAL = (
-    "95 % confidence interval of the mean over repeats, by Student's t: it covers what the draw of the training "
-    "texts and the seed change, on the same held-out texts"
+    "95 % confidence interval of the mean over repeats (Student's t): it reflects the choice of training texts "
+    "and the seed, but not the choice of held-out texts"
 )
 DIFFERENCE_INTERVAL = (
     "95 % confidence interval of the mean difference on the same training sets and held-out texts: the variance "

@@ -220,7 +220,7 @@ def open_source(path: str, file_format: InputFormat | None = None) -> Iterator[S
     """
     known = _file_format(file_format)
     if (is_folder := Path(path).is_dir()) or (has_magic(path) and not os.path.lexists(path)):
-        advice = "Give the path of one file; `smalltext predict` alone takes folders and globs."
+        advice = "Give the path of one file; only `smalltext predict` takes folders and globs."
         raise InputFileError(path, "this is a folder" if is_folder else "there is no such file", advice)
     if path == STDIN:
         with io.BufferedReader(PeekableStream(cast(io.BufferedReader, sys.stdin.buffer))) as stream:
