@@ -73,7 +73,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     verbosity : int, default=VERBOSITY_MORE_VERBOSE
         The amount of logging: one of the constants of `smalltext_torch.progress`.
     seed : int, optional
-        The random seed. The same seed, data and machine give bitwise identical results.
+        The random seed, from 0 to 2**32 - 1. The same seed, data and machine give bitwise identical results.
     multi_label_threshold : float, sequence of float or "auto", default=0.5
         In multi-label problems, the probability above which a class applies, or one per class; from 0 to below 1.
         "auto" chooses one per class, for the greatest F1 on the validation texts, or 0.5 for fewer than 20 texts.

@@ -281,7 +281,7 @@ def _unpickled(path: Path) -> dict[str, torch.Tensor]:
     }
 
 
-def numbers_in(shapes: Shapes) -> int:
+def num_elements(shapes: Shapes) -> int:
     """Return the number of elements of tensors of these shapes."""
     return sum(torch.Size(shape).numel() for shape in shapes.values())
 
@@ -290,9 +290,9 @@ def check_size(network: nn.Module, shapes: Shapes, what: object) -> None:
     """Reject a network on the meta device that would need far more memory than its saved weights."""
     wanted = sum(parameter.numel() for parameter in network.parameters())
     spare = sum(buffer.numel() for buffer in network.buffers())
-    there = numbers_in(shapes)
+    there = num_elements(shapes)
     if wanted > 4 * there + _MOST_SPARE or spare > there + _MOST_SPARE:
-        numbers = f"it describes a network of {wanted + spare:,} numbers, for which there are {there:,}"
+        numbers = f"it describes a network with {wanted + spare:,} parameters, but {there:,} are saved"
         raise ModelFolderError(f"{what} does not fit the weights: {numbers}. Save the model again.")
 
 
@@ -302,9 +302,9 @@ def check_complete(network: nn.Module, shapes: Shapes, what: object) -> None:
     # A weight that is used twice may be saved once or twice, and buffers may be saved or not.
     most = sum(tensor.numel() for tensor in network.state_dict().values())
     most += sum(buffer.numel() for buffer in network.buffers())
-    there = numbers_in(shapes)
+    there = num_elements(shapes)
     if not parameters <= there <= most:
-        numbers = f"it describes a network of {parameters:,} numbers, for which there are {there:,}"
+        numbers = f"it describes a network with {parameters:,} parameters, but {there:,} are saved"
         raise ModelFolderError(f"{what} does not fit the weights: {numbers}. Save the model again.")
 
 
