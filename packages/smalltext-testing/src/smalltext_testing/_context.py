@@ -260,7 +260,7 @@ class CheckContext:
     def require_repeatable(self) -> None:
         """Skip the check if training is not repeatable."""
         if not self.repeatable:
-            raise NotApplicableError("two trainings differ; give the factory a seed to have this checked")
+            raise NotApplicableError("two training runs differ; give the factory a seed to have this checked")
 
     @cached_property
     def opposite(self) -> tuple[Any, Probabilities]:

@@ -228,7 +228,7 @@ def check_classifiers_share_no_state(context: CheckContext) -> None:
     if alone is None:
         raise NotApplicableError("see check_factory_works_in_another_process") from error
     if not same_bits(alone, train_in_new_process(context)):
-        raise NotApplicableError("two trainings differ; give the factory a seed to have this checked")
+        raise NotApplicableError("two training runs differ; give the factory a seed to have this checked")
     expect_same_bits(after, alone, "after another one was trained, other probabilities than in a new process")
 
 

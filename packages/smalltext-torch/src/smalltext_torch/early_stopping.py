@@ -25,7 +25,7 @@ class EarlyStoppingHandler(Protocol):
     """Decides after every validation whether training continues.
 
     A handler that also has a method ``reset()`` is reset when training begins, so that one object can be used for
-    any number of trainings.
+    any number of training runs.
     """
 
     def check_early_stop(self, epoch: int, measured_values: Measurements) -> bool:

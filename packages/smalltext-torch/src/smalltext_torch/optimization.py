@@ -159,7 +159,7 @@ def caller_choice(
     """Return the caller's optimizer and scheduler for a network.
 
     The parameters of an optimizer or scheduler object are replaced by those of the network. Afterwards its state
-    is restored, so that the same object can be used for any number of trainings.
+    is restored, so that the same object can be used for any number of training runs.
     """
     if not isinstance(optimizer, Optimizer):
         made = optimizer(network)

@@ -43,10 +43,10 @@ def compare(
 ) -> None:
     """Compare classifiers on your texts: which one is best for how many labels, and what it costs.
 
-    All classifiers are trained on the same training sets and scored on the same held-out set; each training is a
-    separate process. Finished trainings are kept in the folder: run the same command again to resume after an
-    interruption. The folder gets report.html, results.json and results.csv. By default, all installed classifiers
-    that need no settings are compared.
+    All classifiers are trained on the same training sets and scored on the same held-out set; each training run
+    is a separate process. Finished training runs are kept in the folder: run the same command again to resume
+    after an interruption. The folder gets report.html, results.json and results.csv. By default, all installed
+    classifiers that need no settings are compared.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def _show(run: Comparison) -> None:
     if run.repeats > 1:
         print_line(f"\ninterval: {INTERVAL}.")
     print_line(
-        "ECE: expected calibration error. CPU s: CPU seconds per training. MiB: peak memory. disk: MiB of a model."
+        "ECE: expected calibration error. CPU s: CPU seconds per run. MiB: peak memory. disk: MiB of a model."
     )
     print_line(f"\n{run.summary.conclusion()}", style="bold")
     print_line(f"Report: {run.kept.folder / REPORT}")

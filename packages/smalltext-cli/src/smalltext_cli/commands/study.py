@@ -29,7 +29,7 @@ Folder = typing.Annotated[
         "--output",
         "-o",
         metavar="FOLDER",
-        help="The folder for finished trainings, report.html, results.json and results.csv.",
+        help="The folder for finished training runs, report.html, results.json and results.csv.",
         show_default=False,
         callback=commands.expanded,
     ),
@@ -82,7 +82,7 @@ Jobs = typing.Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="The number of trainings to run in parallel. By default one; with dask and ray, one per core.",
+        help="The number of training runs in parallel. By default one; with dask and ray, one per core.",
         show_default=False,
     ),
 ]
@@ -90,12 +90,12 @@ ParallelBackend = typing.Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="The joblib backend that distributes trainings: loky, threading, dask or ray.",
+        help="The joblib backend that distributes training runs: loky, threading, dask or ray.",
         show_default=False,
     ),
 ]
 RetryFailed = typing.Annotated[
-    bool, typer.Option("--retry-failed", metavar="", help="Repeat trainings that failed earlier.")
+    bool, typer.Option("--retry-failed", metavar="", help="Repeat training runs that failed earlier.")
 ]
 
 
@@ -200,5 +200,5 @@ def _kept_if_interrupted(folder: Path) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        print_message(f"Finished trainings are kept in {folder}; the same command goes on from there.")
+        print_message(f"Finished training runs are kept in {folder}; the same command resumes from there.")
         raise

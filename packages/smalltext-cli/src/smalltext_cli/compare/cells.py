@@ -1,4 +1,4 @@
-"""Cells, each of which is one training; results are stored in a folder by the hash of their inputs."""
+"""Cells, each of which is one training run; results are stored in a folder by the hash of their inputs."""
 
 from __future__ import annotations
 

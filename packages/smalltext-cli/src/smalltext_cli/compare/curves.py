@@ -51,7 +51,7 @@ def quality_against_time(key: str, series: Sequence[Series], y_title: str) -> Ma
     low, high = math.floor(math.log10(min(xs))), math.ceil(math.log10(max(xs) * 1.0001))
     ticks = [(10.0**power, _seconds(power)) for power in range(low, max(high, low + 1) + 1)]
     ends = (ticks[0][0], ticks[-1][0])
-    return _curves(key, series, ticks, ends, "CPU seconds of a training", y_title, "Quality against time")
+    return _curves(key, series, ticks, ends, "CPU seconds of a training run", y_title, "Quality against time")
 
 
 def swatch(number: int) -> Markup:

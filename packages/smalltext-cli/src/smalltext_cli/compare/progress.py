@@ -17,7 +17,7 @@ class TimeEstimate:
     """Estimates the duration of cells from finished cells of the same classifier.
 
     The duration of a cell is a constant, such as for loading libraries, plus the training time. The training time
-    for a known number of texts is the mean of earlier trainings. For other numbers, a straight line is fitted if
+    for a known number of texts is the mean of earlier ones. For other numbers, a straight line is fitted if
     two numbers are known. Otherwise, the time is assumed to grow with the square root of the number, as a
     compromise between classifiers with a constant and with a growing number of steps, and not to shrink.
 

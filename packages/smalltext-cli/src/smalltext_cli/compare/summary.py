@@ -159,7 +159,7 @@ class Summary:
         return (*ranked[:1], *takewhile(lambda name: leads[name].contains(0.0), ranked[1:]))
 
     def seconds(self, name: str, shots: Iterable[int | str]) -> float:
-        """Return the mean CPU time of a classifier's trainings."""
+        """Return the mean CPU time of a classifier's training runs."""
         return float(
             np.mean([one["train_cpu_seconds"] for s in shots for one in self.places[name, s].results.values()])
         )
