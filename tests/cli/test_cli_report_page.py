@@ -1,3 +1,4 @@
+import json
 import re
 from dataclasses import replace
 
@@ -5,11 +6,13 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+import smalltext_core as st
 from cli.sample_evaluations import evaluation, multi_label, single_label
+from embeddings_backend.tiny_encoders import HashedWords
 from smalltext_cli.evaluation import model_parameters
 from smalltext_cli.report import render_report, text_statistics
 from smalltext_cli.report_texts import least_confident_right, most_confident_mistakes, texts_of_cells
-from smalltext_core.saving import Manifest
+from smalltext_core.saving import Manifest, read_manifest
 
 NEWS = ["business", "entertainment", "politics", "sport", "tech"]
 
@@ -220,6 +223,20 @@ def test_long_parameters_are_cut():
     assert (name, value) == ("seed", "1")
     assert words.endswith(" …")
     assert len(words) < 310
+
+
+@pytest.mark.parametrize("name", ["sklearn", "kimcnn", "embeddings"])
+def test_parameters_are_those_that_were_given_not_those_that_were_fitted(tmp_path, name):
+    pytest.importorskip(f"smalltext_{name}")
+    given = {"class_weight": "balanced", "calibration": "auto", "seed": 3}
+    further = {"kimcnn": {"num_epochs": 1}, "embeddings": {"encoder": HashedWords()}}.get(name, {})
+    train_set = st.TextDataset(["a fine film", "a dull film", "fine", "dull"] * 10, [1, 0, 1, 0] * 10)
+    st.create_classifier(name, 2, **given, **further).fit(train_set).save(tmp_path / "model")
+
+    found = model_parameters(read_manifest(tmp_path / "model"), limit=None)
+
+    assert {key: json.loads(found[key]) for key in given} == given
+    assert ("encoder" in found) == (name == "embeddings")
 
 
 def test_the_baseline_is_the_share_of_the_most_frequent_class():
