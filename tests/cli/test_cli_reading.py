@@ -152,7 +152,7 @@ def test_a_file_is_read_no_faster_than_it_is_asked_for(tmp_path):
         ("a.csv", "text,label\na,x\nb\n", "line 3: 1 fields"),
         ("a.csv", 'text,label\na,x\n"b,y\n', "line 3"),
         ("a.csv", "text,text,label\na,b,x\n", "several columns"),
-        ("a.csv", b"text,label\na,x\nb\xff,y\n", "line 3: byte 0xff"),
+        ("a.csv", b"text,label\na,x\nb\xff,y\n", "line 3: byte 0xff after 1 character is"),
         ("a.jsonl", b'{"text": "a\xff", "label": "x"}\n', "line 1: byte 0xff"),
         ("a.csv", b"PAR1....", "this is Parquet, not CSV"),
         ("a.csv", b"PK\x03\x04....", "Excel"),

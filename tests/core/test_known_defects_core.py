@@ -1,4 +1,4 @@
-"""Known defects of small-text 1.4.1 in datasets, labels and inputs, with their numbers in the list of defects."""
+"""Known defects of small-text 1.4.1 in datasets, labels and inputs."""
 
 from __future__ import annotations
 
@@ -22,140 +22,140 @@ def refused(train_set, weights=None, *, num_classes=3, multi_label=False):
     return caught.value
 
 
-def test_01_weights_stay_with_their_texts_where_some_are_left_out():
+def test_weights_stay_with_their_texts_where_some_are_left_out():
     kept, weights = training_data(TextDataset(TEXTS, [0, 1, 2, 0]), [1, 0, 3, 4], num_classes=3, multi_label=False)
     assert list(zip(kept.x, weights.tolist(), strict=True)) == [("a", 3 / 8), ("c", 9 / 8), ("d", 12 / 8)]
 
 
-def test_10_a_column_is_a_class_number_and_not_a_position():
+def test_a_column_is_a_class_number_and_not_a_position():
     proba = place_columns(np.array([[0.1, 0.9]]), np.array([0, 2]), num_classes=3)
     assert proba.shape == (1, 3)
     assert to_labels(proba, multi_label=False).tolist() == [2]
 
 
 @pytest.mark.parametrize("y", [[0] * 4, [0, 0, 0, 2]])
-def test_12_and_13_an_absent_class_or_a_single_one_gives_finite_balanced_weights(y):
+def test_an_absent_class_or_a_single_one_gives_finite_balanced_weights(y):
     weights = class_weights("balanced", np.array(y), num_classes=3)
     assert np.isfinite(weights).all()
     assert (weights > 0).all()
     assert weights[1] == 1
 
 
-def test_14_empty_predictions_have_one_dimension():
+def test_empty_predictions_have_one_dimension():
     assert to_labels(empty_probabilities(3), multi_label=False).shape == (0,)
 
 
-def test_15_and_45_types_match_the_documentation():
+def test_types_match_the_documentation():
     for multi_label in (False, True):
         assert to_labels(np.array([[0.2, 0.8]], dtype=np.float32), multi_label).dtype == np.int32
     assert place_columns(np.array([[1.0]]), np.array([0]), 2).dtype == np.float32
 
 
-def test_16_a_boolean_mask_selects_the_rows_that_it_marks():
+def test_a_boolean_mask_selects_the_rows_that_it_marks():
     view = TextDataset(TEXTS, [0, 1, 2, 3])[np.array([False, True, False, True])]
     assert (len(view), view.x, view.y.tolist()) == (2, ["b", "d"], [1, 3])
 
 
-def test_17_a_numpy_int_is_an_int():
+def test_a_numpy_int_is_an_int():
     view = TextDataset(TEXTS, [0, 1, 2, 3])[np.int64(2)]
     assert (len(view), view.x, view.y.tolist()) == (1, ["c"], [2])
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, TextDataset.clone])
-def test_19_a_copy_of_a_multi_label_dataset_is_multi_label(copied):
+def test_a_copy_of_a_multi_label_dataset_is_multi_label(copied):
     assert copied(TextDataset(["a"], csr_matrix([[1, 1]]))).is_multi_label
 
 
-def test_20_a_view_of_a_view_can_be_cloned():
+def test_a_view_of_a_view_can_be_cloned():
     clone = TextDataset(TEXTS, [0, 1, 2, 3])[[3, 1, 0]][1:].clone()
     clone.y = [5, 4]
     assert (clone.x, clone.y.tolist(), clone.target_labels.max()) == (["b", "a"], [5, 4], 5)
 
 
-def test_20b_the_label_of_one_text_has_one_dimension():
+def test_the_label_of_one_text_has_one_dimension():
     view = TextDataset(TEXTS, [0, 1, 2, 3])[1]
     assert view.y.shape == view.clone().y.shape == (1,)
 
 
-def test_21_labels_outside_the_target_labels_are_refused():
+def test_labels_outside_the_target_labels_are_refused():
     with pytest.raises(InvalidInputError, match="the label 1"):
         TextDataset(TEXTS, [0, 1, 2, 3], target_labels=[0])
 
 
-def test_22_labels_of_a_sparse_matrix_outside_the_target_labels_are_refused():
+def test_labels_of_a_sparse_matrix_outside_the_target_labels_are_refused():
     dataset = TextDataset(["a"], csr_matrix([[1, 0, 0]]), target_labels=[0, 1])
     with pytest.raises(InvalidInputError, match="the label 2"):
         dataset.y = csr_matrix([[0, 0, 1]])
 
 
-def test_23_target_labels_may_have_gaps():
+def test_target_labels_may_have_gaps():
     dataset = TextDataset(["a", "b"], list_to_csr([[0], [5]], 6), target_labels=[0, 5])
     assert dataset.target_labels.tolist() == [0, 5]
     assert csr_to_list(dataset[[1]].clone().y) == [[5]]
 
 
-def test_24_predicting_before_fitting_raises_not_fitted():
+def test_predicting_before_fitting_raises_not_fitted():
     with pytest.raises(NotFittedError, match="Majority is not fitted yet"):
         prediction_data(TextDataset(["a"]), fitted=False, classifier="Majority")
 
 
-def test_25_an_empty_training_set_is_refused():
+def test_an_empty_training_set_is_refused():
     assert refused(TextDataset([], [])).argument == "train_set"
 
 
-def test_26_one_text_is_a_training_set():
+def test_one_text_is_a_training_set():
     dataset = TextDataset(["a"], [1])
     assert training_data(dataset, [2.0], num_classes=3, multi_label=False)[1] is None
 
 
-def test_29_labels_beyond_the_classes_are_refused():
+def test_labels_beyond_the_classes_are_refused():
     assert refused(TextDataset(TEXTS, [0, 1, 2, 3])).argument == "train_set.y"
 
 
-def test_29b_labels_beyond_the_classes_are_not_dropped_from_multi_label_either():
+def test_labels_beyond_the_classes_are_not_dropped_from_multi_label_either():
     assert refused(TextDataset(["a"], list_to_csr([[0, 3]], 4)), multi_label=True).argument == "train_set.y"
 
 
-def test_38_weights_may_be_a_list():
+def test_weights_may_be_a_list():
     checked = training_data(TextDataset(TEXTS, [0, 1, 2, 0]), [1, 2, 3, 4], num_classes=3, multi_label=False)[1]
     assert checked.tolist() == [0.4, 0.8, 1.2, 1.6]
 
 
-def test_38b_infinite_weights_are_refused():
+def test_infinite_weights_are_refused():
     assert refused(TextDataset(TEXTS, [0, 1, 2, 0]), [1, 2, np.inf, 4]).argument == "weights"
 
 
-def test_39_ignored_texts_in_training_are_refused_by_name():
+def test_ignored_texts_in_training_are_refused_by_name():
     error = refused(TextDataset(TEXTS, [0, LABEL_IGNORED, 2, 0]))
     assert "unlabelled or ignored" in error.given
 
 
-def test_40_unlabelled_is_not_the_same_as_no_class_applies():
+def test_unlabelled_is_not_the_same_as_no_class_applies():
     assert "row 1" in refused(TextDataset(["a", "b"], list_to_csr([[], None], 3)), multi_label=True).given
     dataset = TextDataset(["a", "b"], list_to_csr([[], [0]], 3))
     assert training_data(dataset, num_classes=3, multi_label=True)[0] is dataset
 
 
-def test_41_a_multi_label_set_without_any_label_is_a_dataset():
+def test_a_multi_label_set_without_any_label_is_a_dataset():
     dataset = TextDataset(["a", "b"], csr_matrix((2, 3), dtype=int))
     assert dataset.target_labels.tolist() == [0, 1, 2]
     assert dataset[0].clone().is_multi_label
 
 
-def test_46_none_is_not_a_text():
+def test_none_is_not_a_text():
     with pytest.raises(InvalidInputError, match="None at row 1"):
         TextDataset(["a", None])
 
 
-def test_47_multi_label_texts_for_a_single_label_classifier_are_refused():
+def test_multi_label_texts_for_a_single_label_classifier_are_refused():
     assert "multi-label" in refused(TextDataset(["a"], list_to_csr([[0]], 3))).given
 
 
-def test_47b_single_label_texts_for_a_multi_label_classifier_are_refused():
+def test_single_label_texts_for_a_multi_label_classifier_are_refused():
     assert "single-label" in refused(TextDataset(["a"], [0]), multi_label=True).given
 
 
-def test_54_explicit_zeros_in_a_matrix_are_not_labels():
+def test_explicit_zeros_in_a_matrix_are_not_labels():
     matrix = csr_matrix((np.array([1, 0, 1]), np.array([0, 2, 1]), np.array([0, 2, 3])), shape=(2, 3))
     assert csr_to_list(matrix) == [[0], [1]]
     assert TextDataset(["a", "b"], matrix).y.nnz == 2

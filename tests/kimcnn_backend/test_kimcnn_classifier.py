@@ -86,7 +86,7 @@ def test_deprecated_parameters_work_and_warn(parameter):
 
 
 @pytest.mark.parametrize("kind", [torch.from_numpy, np.asarray])
-def test_09_the_matrix_of_the_caller_is_never_written_to(films, kind):
+def test_the_matrix_of_the_caller_is_never_written_to(films, kind):
     train_set = encoded(films)
     matrix = np.random.default_rng(0).normal(size=(len(train_set.vocabulary), 6)).astype(np.float32)
     before = matrix.copy()
@@ -202,28 +202,28 @@ def test_other_objects_than_datasets_are_refused(fitted, ask):
 # Known defects of small-text, with their numbers
 
 
-def test_06_two_labels_of_which_both_may_apply(labelled_twice):
+def test_two_labels_of_which_both_may_apply(labelled_twice):
     classifier = KimCNNClassifier(2, multi_label=True, **QUICK).fit(labelled_twice)
     assert classifier.predict(labelled_twice).shape == (24, 2)
 
 
-def test_07_a_device_may_be_an_object(films):
+def test_a_device_may_be_an_object(films):
     assert KimCNNClassifier(2, device=torch.device("cpu"), **QUICK).fit(films).predict(films).shape == (24,)
 
 
 @pytest.mark.parametrize("y", [[0] * 8, [0, 1] * 4])
-def test_13_balanced_weights_of_one_class_or_two_give_probabilities(y):
+def test_balanced_weights_of_one_class_or_two_give_probabilities(y):
     classifier = KimCNNClassifier(3, class_weight="balanced", **QUICK).fit(TextDataset(["a b"] * 8, y))
     assert np.isfinite(classifier.predict_proba(TEXTS)).all()
 
 
-def test_14_15_45_labels_and_probabilities_of_nothing_have_their_shapes_and_types(fitted):
+def test_labels_and_probabilities_of_nothing_have_their_shapes_and_types(fitted):
     labels, proba = fitted.predict(TextDataset([]), return_proba=True)
     assert (labels.shape, labels.dtype) == ((0,), np.int32)
     assert (proba.shape, proba.dtype) == ((0, 2), np.float32)
 
 
-def test_15_probabilities_of_several_labels_are_dense_and_the_same_both_ways(labelled_twice):
+def test_probabilities_of_several_labels_are_dense_and_the_same_both_ways(labelled_twice):
     classifier = KimCNNClassifier(2, multi_label=True, **QUICK).fit(labelled_twice)
     labels, proba = classifier.predict(labelled_twice, return_proba=True)
     np.testing.assert_array_equal(proba, classifier.predict_proba(labelled_twice))
@@ -240,38 +240,38 @@ def test_15_probabilities_of_several_labels_are_dense_and_the_same_both_ways(lab
         lambda classifier: classifier.save("nowhere"),
     ],
 )
-def test_24_asking_before_fitting_is_refused(ask):
+def test_asking_before_fitting_is_refused(ask):
     with pytest.raises(NotFittedError, match="KimCNNClassifier is not fitted"):
         ask(KimCNNClassifier(2))
 
 
-def test_25_an_empty_training_set_is_refused():
+def test_an_empty_training_set_is_refused():
     with pytest.raises(InvalidInputError, match="train_set: got an empty dataset"):
         KimCNNClassifier(2).fit(TextDataset([], []))
 
 
-def test_26_one_text_is_enough_to_train_on():
+def test_one_text_is_enough_to_train_on():
     classifier = KimCNNClassifier(2, **QUICK).fit(TextDataset(["fine"], [1]))
     assert classifier.predict_proba(TEXTS).shape == (4, 2)
 
 
-def test_29_labels_beyond_num_classes_are_refused():
+def test_labels_beyond_num_classes_are_refused():
     with pytest.raises(InvalidInputError, match="the label 3"):
         KimCNNClassifier(3).fit(TextDataset(["a", "b"], [0, 3]))
 
 
-def test_29b_labels_beyond_num_classes_are_refused_where_several_may_apply():
+def test_labels_beyond_num_classes_are_refused_where_several_may_apply():
     with pytest.raises(InvalidInputError, match="4 columns"):
         KimCNNClassifier(3, multi_label=True).fit(TextDataset(["a", "b"], list_to_csr([[0], [3]], num_classes=4)))
 
 
-def test_30_fit_starts_from_scratch(films):
+def test_fit_starts_from_scratch(films):
     classifier = KimCNNClassifier(2, **QUICK)
     first = classifier.fit(films).predict_proba(films)
     np.testing.assert_array_equal(classifier.fit(films).predict_proba(films), first)
 
 
-def test_36_a_seed_gives_the_same_bits_without_changing_the_global_random_state(films):
+def test_a_seed_gives_the_same_bits_without_changing_the_global_random_state(films):
     before = global_random_state()
     one, other = (KimCNNClassifier(2, **QUICK).fit(films).predict_proba(films) for _ in range(2))
     np.testing.assert_array_equal(one, other)
@@ -279,22 +279,22 @@ def test_36_a_seed_gives_the_same_bits_without_changing_the_global_random_state(
 
 
 @pytest.mark.parametrize("multi_label", [True, False])
-def test_47_labels_of_the_other_kind_are_refused(films, labelled_twice, multi_label):
+def test_labels_of_the_other_kind_are_refused(films, labelled_twice, multi_label):
     with pytest.raises(InvalidInputError, match=r"train_set\.y"):
         KimCNNClassifier(2, multi_label).fit(films if multi_label else labelled_twice)
 
 
-def test_48_parameters_of_one_factory_do_not_leak_into_another():
+def test_parameters_of_one_factory_do_not_leak_into_another():
     KimCNNFactory("kimcnn", 2).kwargs["multi_label"] = True
     assert KimCNNFactory("kimcnn", 2).new().multi_label is False
 
 
-def test_60_an_empty_validation_set_is_refused(fitted):
+def test_an_empty_validation_set_is_refused(fitted):
     with pytest.raises(InvalidInputError, match="validation_set: got an empty dataset"):
         fitted.validate(TextDataset([], []))
 
 
-def test_61_training_with_nothing_to_validate_with_is_refused(films):
+def test_training_with_nothing_to_validate_with_is_refused(films):
     with pytest.raises(InvalidInputError, match="validation_set: got an empty dataset"):
         KimCNNClassifier(2).fit(films, validation_set=TextDataset([], []))
 
@@ -397,7 +397,7 @@ def test_a_loaded_classifier_can_be_trained_again(fitted, films, tmp_path):
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda classifier: pickle.loads(pickle.dumps(classifier))])
-def test_37_copies_predict_the_same(fitted, copied):
+def test_copies_predict_the_same(fitted, copied):
     np.testing.assert_array_equal(copied(fitted).predict_proba(TEXTS), fitted.predict_proba(TEXTS))
 
 

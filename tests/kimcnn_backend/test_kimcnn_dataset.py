@@ -64,12 +64,12 @@ def test_a_view_has_the_selected_rows_in_order(dataset, indices):
     assert view.vocabulary is dataset.vocabulary
 
 
-def test_16_a_boolean_mask_selects_the_rows_that_it_marks(dataset):
+def test_a_boolean_mask_selects_the_rows_that_it_marks(dataset):
     view = dataset[np.array([True, False, False, True])]
     assert (len(view), len(view.x), len(view.y)) == (2, 2, 2)
 
 
-def test_17_a_numpy_int_selects_one_row(dataset):
+def test_a_numpy_int_selects_one_row(dataset):
     assert tokens(dataset[np.int64(1)]) == [dataset.x[1].tolist()]
 
 
@@ -86,7 +86,7 @@ def test_a_view_cannot_be_changed_and_its_clone_can(dataset):
     assert dataset.y.tolist() == [1, 0, 0, 1]
 
 
-def test_19_20_clones_of_views_of_views_stay_multi_label():
+def test_clones_of_views_of_views_stay_multi_label():
     y = list_to_csr([[0], [0, 1], [], [1]], num_classes=2)
     dataset = PytorchTextClassificationDataset.from_texts(TEXTS, y)
     clone = dataset[[3, 1, 0]][[0, 1]].clone()

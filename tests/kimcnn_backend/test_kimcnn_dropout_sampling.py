@@ -50,13 +50,13 @@ def test_without_a_seed_calls_draw_other_samples(films):
     assert (one != other).any()
 
 
-def test_36_sampling_does_not_change_the_global_random_state(learned):
+def test_sampling_does_not_change_the_global_random_state(learned):
     before = torch.get_rng_state()
     learned.predict_proba(TEXTS, dropout_sampling=3)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_52_an_error_while_sampling_leaves_the_network_in_evaluation_mode(learned, monkeypatch):
+def test_an_error_while_sampling_leaves_the_network_in_evaluation_mode(learned, monkeypatch):
     monkeypatch.setattr(inference.functional, "dropout", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         learned.predict_proba(TEXTS, dropout_sampling=3)

@@ -38,13 +38,13 @@ def gradients_by_backward_passes(classifier, data_set):
     return torch.stack(rows).numpy()
 
 
-def test_53_gradient_embeddings_are_those_of_backward_passes(fitted):
+def test_gradient_embeddings_are_those_of_backward_passes(fitted):
     gradients = fitted.embed(TEXTS, embedding_method="gradient")
     assert gradients.shape == (4, 2 * 2 * 12)
     np.testing.assert_allclose(gradients, gradients_by_backward_passes(fitted, TEXTS), atol=1e-6)
 
 
-def test_53_gradient_embeddings_of_several_labels_are_those_of_backward_passes(labelled_twice):
+def test_gradient_embeddings_of_several_labels_are_those_of_backward_passes(labelled_twice):
     classifier = KimCNNClassifier(2, True, num_epochs=1, embedding_dim=8, out_channels=4, seed=1)
     classifier.fit(labelled_twice)
     gradients = classifier.embed(TEXTS, embedding_method="gradient")
@@ -52,13 +52,13 @@ def test_53_gradient_embeddings_of_several_labels_are_those_of_backward_passes(l
 
 
 @pytest.mark.parametrize("method", ["pooled", "gradient"])
-def test_53b_probabilities_come_along_with_the_embeddings(fitted, method):
+def test_probabilities_come_along_with_the_embeddings(fitted, method):
     _, proba = fitted.embed(TEXTS, return_proba=True, embedding_method=method)
     np.testing.assert_array_equal(proba, fitted.predict_proba(TEXTS))
 
 
 @pytest.mark.parametrize(("method", "width"), [("pooled", 12), ("gradient", 48)])
-def test_59_no_texts_have_embeddings_of_the_right_shape(fitted, method, width):
+def test_no_texts_have_embeddings_of_the_right_shape(fitted, method, width):
     embeddings, proba = fitted.embed(TextDataset([]), return_proba=True, embedding_method=method)
     assert embeddings.shape == (0, width)
     assert proba.shape == (0, 2)

@@ -90,7 +90,7 @@ def test_scoring_in_small_groups_and_tables_changes_nothing(monkeypatch):
     torch.testing.assert_close(fast(cnn, ragged), expected, atol=1e-6, rtol=1e-6)
 
 
-def test_32_the_last_window_is_pooled():
+def test_the_last_window_is_pooled():
     cnn = network(max_seq_len=5, kernel_heights=(3,))
     ids = torch.tensor([[1, 2, 3, 4, 5]])
     other_end = torch.tensor([[1, 2, 3, 4, 6]])
@@ -98,7 +98,7 @@ def test_32_the_last_window_is_pooled():
 
 
 @pytest.mark.parametrize("longer", [0, 1])
-def test_33_33b_texts_may_be_as_long_as_a_kernel_or_one_longer(longer):
+def test_texts_may_be_as_long_as_a_kernel_or_one_longer(longer):
     cnn = network(max_seq_len=3 + longer, kernel_heights=(3,))
     assert cnn(torch.ones(2, 3 + longer, dtype=torch.long)).shape == (2, 3)
 

@@ -38,7 +38,7 @@ def rows_of(examples: Examples) -> list[tuple[int, ...]]:
     return [tuple(examples.texts[row].tolist()) for row in range(len(examples))]
 
 
-def test_01_weights_are_split_along_with_the_texts(caught: list[Any]) -> None:
+def test_weights_are_split_along_with_the_texts(caught: list[Any]) -> None:
     """Each text is one unique word, and its weight is its position."""
     texts = TextDataset([f"word{row:02d}" for row in range(20)], np.arange(20) % 2)
 
@@ -74,14 +74,14 @@ def test_the_same_seed_gives_the_same_split(caught: list[Any]) -> None:
     assert one == other != third
 
 
-def test_26_a_single_text_can_be_trained_on() -> None:
+def test_a_single_text_can_be_trained_on() -> None:
     proba = BagOfEmbeddings(3).fit(TextDataset(["one"], [2])).predict_proba(TextDataset(["one", "two"]))
 
     assert np.isfinite(proba).all()
     assert proba[0].argmax() == 2
 
 
-def test_42b_with_one_text_per_class_nothing_is_held_out(caught: list[Any]) -> None:
+def test_with_one_text_per_class_nothing_is_held_out(caught: list[Any]) -> None:
     BagOfEmbeddings(3).fit(some_texts(3))
 
     examples, validation, _ = caught[0]
@@ -90,14 +90,14 @@ def test_42b_with_one_text_per_class_nothing_is_held_out(caught: list[Any]) -> N
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_12_13_balanced_weights_of_a_single_class_are_finite(multi_label: bool) -> None:
+def test_balanced_weights_of_a_single_class_are_finite(multi_label: bool) -> None:
     y: Any = list_to_csr([[0]] * 12, 3) if multi_label else [0] * 12
     classifier = BagOfEmbeddings(3, multi_label, class_weight="balanced").fit(TextDataset(TEXTS.x[:12], y))
 
     assert np.isfinite(classifier.predict_proba(TEXTS)).all()
 
 
-def test_12_balanced_weights_favour_the_rare_and_leave_out_the_missing(caught: list[Any]) -> None:
+def test_balanced_weights_favour_the_rare_and_leave_out_the_missing(caught: list[Any]) -> None:
     y = np.array([0] * 8 + [1] * 4)
 
     BagOfEmbeddings(3, class_weight="balanced").fit(TextDataset(TEXTS.x[:12], y), validation_set=TEXTS)
@@ -144,7 +144,7 @@ def test_the_scale_of_weights_does_not_matter() -> None:
     assert (one.predict_proba(TEXTS) == other.predict_proba(TEXTS)).all()
 
 
-def test_06_multi_label_with_two_classes() -> None:
+def test_multi_label_with_two_classes() -> None:
     texts = TextDataset(TEXTS.x, list_to_csr([[row % 2] for row in range(60)], 2))
 
     labels, proba = BagOfEmbeddings(2, True).fit(texts).predict(texts, return_proba=True)
@@ -161,18 +161,18 @@ def test_the_threshold_decides_which_labels_apply() -> None:
     assert ((proba > 0.3) == labels.toarray().astype(bool)).all()
 
 
-def test_60_validating_with_no_texts_is_refused() -> None:
+def test_validating_with_no_texts_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="validation_set"):
         BagOfEmbeddings(3).fit(TEXTS).validate(TextDataset([], []))
 
 
-def test_61_training_with_an_empty_validation_set_is_refused() -> None:
+def test_training_with_an_empty_validation_set_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="validation_set"):
         BagOfEmbeddings(3).fit(TEXTS, validation_set=TextDataset([], []))
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "validate", "save"])
-def test_24_methods_that_need_a_model_raise_not_fitted(method: str) -> None:
+def test_methods_that_need_a_model_raise_not_fitted(method: str) -> None:
     with pytest.raises(NotFittedError, match="BagOfEmbeddings is not fitted"):
         getattr(BagOfEmbeddings(3), method)(TEXTS)
 
@@ -190,7 +190,7 @@ def test_24_methods_that_need_a_model_raise_not_fitted(method: str) -> None:
         ({"callbacks": np.array(5)}, "callbacks"),
     ],
 )
-def test_57_invalid_arguments_of_fit_are_refused_before_any_work(
+def test_invalid_arguments_of_fit_are_refused_before_any_work(
     arguments: dict[str, Any], named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(BagOfEmbeddings, "make_network", lambda *_: pytest.fail("a network was built"))
@@ -232,7 +232,7 @@ def test_57_invalid_arguments_of_fit_are_refused_before_any_work(
         ("warm_start", "no"),
     ],
 )
-def test_28_invalid_parameters_are_refused(parameter: str, value: Any) -> None:
+def test_invalid_parameters_are_refused(parameter: str, value: Any) -> None:
     with pytest.raises(InvalidInputError, match=parameter):
         BagOfEmbeddings(**{"num_classes": 3, parameter: value})
 
@@ -285,7 +285,7 @@ def test_arguments_of_fit_take_precedence_over_the_constructor_with_a_warning() 
     assert len(classifier.history_) == 8
 
 
-def test_30_fit_starts_from_scratch_without_warm_start() -> None:
+def test_fit_starts_from_scratch_without_warm_start() -> None:
     cold, warm = BagOfEmbeddings(3), BagOfEmbeddings(3, warm_start=True)
 
     first, second = (cold.fit(TEXTS).history_[0]["train_loss"] for _ in range(2))
@@ -305,7 +305,7 @@ def test_a_failed_warm_start_keeps_the_previous_model() -> None:
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, copy.copy, lambda c: pickle.loads(pickle.dumps(c))])
-def test_37_copies_and_pickles_predict_the_same(copied: Any) -> None:
+def test_copies_and_pickles_predict_the_same(copied: Any) -> None:
     classifier = BagOfEmbeddings(3).fit(TEXTS)
 
     again = copied(classifier)
@@ -314,7 +314,7 @@ def test_37_copies_and_pickles_predict_the_same(copied: Any) -> None:
     assert again.history_ == classifier.history_
 
 
-def test_37_a_deep_copy_is_trained_without_changing_the_original() -> None:
+def test_a_deep_copy_is_trained_without_changing_the_original() -> None:
     classifier = BagOfEmbeddings(3, warm_start=True).fit(TEXTS)
     before = classifier.predict_proba(TEXTS)
 
@@ -323,7 +323,7 @@ def test_37_a_deep_copy_is_trained_without_changing_the_original() -> None:
     assert (classifier.predict_proba(TEXTS) == before).all()
 
 
-def test_37_a_classifier_for_a_missing_device_can_be_loaded() -> None:
+def test_a_classifier_for_a_missing_device_can_be_loaded() -> None:
     classifier = BagOfEmbeddings(3).fit(TEXTS)
     classifier.device = "cuda:99"
 

@@ -13,7 +13,7 @@ TEXTS = some_texts()
 
 
 @pytest.mark.parametrize("device", ["cpu", torch.device("cpu"), None])
-def test_07_a_device_is_a_name_an_object_or_the_best_available(device: Any) -> None:
+def test_a_device_is_a_name_an_object_or_the_best_available(device: Any) -> None:
     classifier = BagOfEmbeddings(3, device=device).fit(TEXTS)
 
     assert classifier.predict_proba(TEXTS).shape == (60, 3)

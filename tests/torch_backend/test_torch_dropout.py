@@ -82,7 +82,7 @@ def test_every_text_has_its_own_masks() -> None:
     assert (drawn[0] != drawn[1]).any()
 
 
-def test_52_the_network_is_unchanged_even_if_sampling_fails() -> None:
+def test_the_network_is_unchanged_even_if_sampling_fails() -> None:
     classifier = BagOfEmbeddings(3).fit(TEXTS)
     assert classifier.model is not None
     broken = classifier.model.linear

@@ -38,7 +38,7 @@ def test_stops_when_patience_is_exhausted() -> None:
     assert answers(EarlyStopping(LOSS, patience=2), [3, 2, 2, 2, 2]) == [False, False, False, False, True]
 
 
-def test_50b_patience_is_the_number_of_checks_without_improvement() -> None:
+def test_patience_is_the_number_of_checks_without_improvement() -> None:
     assert answers(EarlyStopping(LOSS, patience=2), [1, 2, 2, 2, 2, 2]) == [False] * 3 + [True] * 3
 
 
@@ -75,7 +75,7 @@ def test_missing_metrics_never_stop() -> None:
     assert not EarlyStopping(LOSS, patience=0).check_early_stop(1, {})
 
 
-def test_04_and_stops_only_when_all_do() -> None:
+def test_a_sequence_of_handlers_stops_only_when_all_do() -> None:
     assert not EarlyStoppingAndCondition([Says(True), Says(False)]).check_early_stop(1, {})
     assert EarlyStoppingAndCondition([Says(True), Says(True)]).check_early_stop(1, {})
 
@@ -99,7 +99,7 @@ def test_noop_never_stops() -> None:
     assert not NoopEarlyStopping().check_early_stop(1, {"val_loss": math.nan})
 
 
-def test_49_reset_restores_the_initial_state() -> None:
+def test_reset_restores_the_initial_state() -> None:
     handler = EarlyStoppingOrCondition([EarlyStopping(LOSS, patience=1)])
     first = answers(handler, [1, 2, 2])
 
@@ -108,7 +108,7 @@ def test_49_reset_restores_the_initial_state() -> None:
     assert answers(handler, [1, 2, 2]) == first == [False, False, True]
 
 
-def test_50_a_nan_loss_is_no_improvement() -> None:
+def test_a_nan_loss_is_no_improvement() -> None:
     assert answers(EarlyStopping(LOSS, patience=2), [1, *[math.nan] * 3]) == [False, False, False, True]
 
 

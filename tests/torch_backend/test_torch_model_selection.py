@@ -67,7 +67,7 @@ def test_a_reset_removes_the_models() -> None:
     assert selected(selection) == "a"
 
 
-def test_05_a_model_that_stopped_training_can_be_selected() -> None:
+def test_a_model_that_stopped_training_can_be_selected() -> None:
     selection = ModelSelection(fields_config={"early_stop": bool})
     add(selection, e1=(0.9, 0.5))
     selection.add_model("e2", None, {"val_loss": 0.1, "val_acc": 0.99}, {"early_stop": True})

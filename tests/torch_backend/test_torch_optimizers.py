@@ -27,7 +27,7 @@ def rates(classifier: BagOfEmbeddings) -> list[float]:
 
 
 @pytest.mark.parametrize("optimizer", [sgd, optimizer_of_its_own()], ids=["function", "object"])
-def test_08_t01_an_optimizer_without_a_scheduler_keeps_its_learning_rate(optimizer: Any) -> None:
+def test_an_optimizer_without_a_scheduler_keeps_its_learning_rate(optimizer: Any) -> None:
     classifier = BagOfEmbeddings(3, num_epochs=3).fit(TEXTS, optimizer=optimizer)
 
     assert rates(classifier) == [0.5] * 3
@@ -110,7 +110,7 @@ def test_optimizer_and_scheduler_serve_two_trainings_alike() -> None:
     assert rates(classifier) == pytest.approx([0.1, 0.05, 0.025])
 
 
-def test_09_the_callers_optimizer_is_returned_unchanged() -> None:
+def test_the_callers_optimizer_is_returned_unchanged() -> None:
     parameter = nn.Parameter(torch.zeros(3))
     optimizer = torch.optim.Adam([parameter], lr=0.1)
     before = copy.deepcopy(optimizer.state_dict())

@@ -26,7 +26,7 @@ def test_a_stream_resumes_at_its_position() -> None:
     assert torch.equal(torch.cat(parts), expected)
 
 
-def test_36_the_global_state_is_restored_even_if_the_block_fails() -> None:
+def test_the_global_state_is_restored_even_if_the_block_fails() -> None:
     before = torch.get_rng_state()
 
     with pytest.raises(ZeroDivisionError), TorchRandomness(1, CPU).as_global():
@@ -35,7 +35,7 @@ def test_36_the_global_state_is_restored_even_if_the_block_fails() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_36_a_callback_sees_the_callers_random_state() -> None:
+def test_a_callback_sees_the_callers_random_state() -> None:
     """Random numbers of callbacks neither come from the stream of training nor affect it."""
     quiet = BagOfEmbeddings(3).fit(TEXTS).predict_proba(TEXTS)
 

@@ -140,19 +140,19 @@ def test_the_size_auto_holds_out_texts_even_if_a_rare_label_has_none() -> None:
     assert len(split_rows(y, "auto", random())[1]) == 40
 
 
-def test_27_the_size_is_rounded_rightly() -> None:
+def test_the_size_is_rounded_rightly() -> None:
     train, validation = split_rows(np.zeros(10, dtype=int), 0.9, random())
 
     assert (len(train), len(validation)) == (1, 9)
 
 
-def test_27_the_size_is_rounded_rightly_with_several_classes() -> None:
+def test_the_size_is_rounded_rightly_with_several_classes() -> None:
     train, validation = split_rows(np.arange(10) % 2, 0.9, random())
 
     assert (len(train), len(validation)) == (1, 9)
 
 
-def test_42_a_tiny_minority_is_on_both_sides() -> None:
+def test_a_tiny_minority_is_on_both_sides() -> None:
     y = np.array([0] * 18 + [1] * 2)
 
     for seed in range(20):
@@ -161,14 +161,14 @@ def test_42_a_tiny_minority_is_on_both_sides() -> None:
         assert len(validation) == 2
 
 
-def test_42b_the_only_text_of_a_class_is_never_moved_to_validation() -> None:
+def test_the_only_text_of_a_class_is_never_moved_to_validation() -> None:
     y = np.array([0] * 9 + [1])
 
     for seed in range(20):
         assert 1 in y[split_rows(y, 0.5, random(seed))[0]]
 
 
-def test_43_splitting_takes_time_in_proportion_to_the_texts() -> None:
+def test_splitting_takes_time_in_proportion_to_the_texts() -> None:
     """A split of a million texts; creating a set for each of them, as before, would never end."""
     y = random().integers(0, 50, 1_000_000)
 

@@ -76,7 +76,7 @@ def test_t07_a_stop_in_the_middle_of_an_epoch_ends_training() -> None:
     assert [epoch for epoch, _ in handler.seen] == [1, 1]
 
 
-def test_49_one_handler_serves_two_trainings() -> None:
+def test_one_handler_serves_two_trainings() -> None:
     handler = EarlyStopping(Metric("val_loss"), patience=0)
     classifier = BagOfEmbeddings(3, num_epochs=20)
     first = classifier.fit(TEXTS, early_stopping=handler).history_
@@ -110,7 +110,7 @@ def test_more_validations_than_batches_are_one_a_batch_and_a_warning() -> None:
     assert len(classifier.history_) == 2
 
 
-def test_02_an_explicit_model_selection_handler_is_used() -> None:
+def test_an_explicit_model_selection_handler_is_used() -> None:
     handler = SpySelection()
 
     BagOfEmbeddings(3, num_epochs=3).fit(TEXTS, model_selection=handler)
@@ -146,7 +146,7 @@ class ChoosesEpoch(ModelSelection):
         return (float(model.model_id != f"{self.epoch}-0"),)
 
 
-def test_05_the_model_that_reached_the_threshold_can_be_selected() -> None:
+def test_the_model_that_reached_the_threshold_can_be_selected() -> None:
     handler = EarlyStopping(Metric("train_acc", lower_is_better=False), patience=-1, threshold=0.7)
     classifier = BagOfEmbeddings(3, num_epochs=50).fit(TEXTS, early_stopping=handler)
 
@@ -203,7 +203,7 @@ class Explodes(BagOfEmbeddings):
 
 
 @pytest.mark.parametrize("texts", [TEXTS, some_texts(3)], ids=["with-validation", "without"])
-def test_50_a_nan_loss_ends_training_and_keeps_the_previous_model(texts: TextDataset) -> None:
+def test_a_nan_loss_ends_training_and_keeps_the_previous_model(texts: TextDataset) -> None:
     classifier = Explodes(3)
     classifier._state = BagOfEmbeddings(3).fit(TEXTS)._state
     before = weights_of(classifier)
@@ -214,7 +214,7 @@ def test_50_a_nan_loss_ends_training_and_keeps_the_previous_model(texts: TextDat
     assert equal(weights_of(classifier), before)
 
 
-def test_50_weights_that_are_not_finite_are_never_kept() -> None:
+def test_weights_that_are_not_finite_are_never_kept() -> None:
     """The last step makes the weights invalid, and there is no validation set."""
 
     def spoiling(network: nn.Module) -> torch.optim.Optimizer:
@@ -249,7 +249,7 @@ def test_t12_without_selection_nothing_is_copied(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("selection", [None, "none"])
-def test_03_nothing_is_written_to_disk(selection: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_nothing_is_written_to_disk(selection: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setattr(torch, "save", lambda *_, **__: pytest.fail("something was saved"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -273,7 +273,7 @@ def test_restored_weights_include_parameters_that_were_frozen_later() -> None:
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_31_the_loss_is_a_mean_over_texts_for_every_batch_size(multi_label: bool) -> None:
+def test_the_loss_is_a_mean_over_texts_for_every_batch_size(multi_label: bool) -> None:
     texts = some_multi_label_texts() if multi_label else TEXTS
     classifier = BagOfEmbeddings(3, multi_label).fit(texts)
     losses = set()
@@ -292,7 +292,7 @@ def test_31_the_loss_is_a_mean_over_texts_for_every_batch_size(multi_label: bool
     assert losses.pop() == pytest.approx(expected, rel=1e-5)
 
 
-def test_31_the_training_loss_is_a_mean_over_texts_too() -> None:
+def test_the_training_loss_is_a_mean_over_texts_too() -> None:
     """With a tiny learning rate, it is the same for all batch sizes."""
     classifiers = [Still(3, num_epochs=1, lr=1e-12, mini_batch_size=size) for size in (1, 7, 54)]
 
@@ -355,10 +355,12 @@ def test_float32_is_the_default_precision() -> None:
     assert Precision.of(torch.device("cpu"), mixed=False).dtype is None
 
 
-def test_34_verbosity_is_that_of_the_classifier(caplog: pytest.LogCaptureFixture) -> None:
+def test_verbosity_is_that_of_the_classifier(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     told = {}
-    classifiers = {level: BagOfEmbeddings(3, num_epochs=2, verbosity=level) for level in (0, 10, 20, 100)}
+    classifiers = {
+        level: BagOfEmbeddings(3, num_epochs=2, verbosity=level) for level in (0, np.int64(10), 20, 100)
+    }
 
     for level, classifier in classifiers.items():
         caplog.clear()
@@ -373,7 +375,7 @@ def test_34_verbosity_is_that_of_the_classifier(caplog: pytest.LogCaptureFixture
     }
 
 
-def test_35_an_existing_logger_is_not_affected() -> None:
+def test_an_existing_logger_is_not_affected() -> None:
     logging.getLogger(BagOfEmbeddings.__module__).setLevel(logging.INFO)
     before = logging.getLoggerClass()
     try:

@@ -158,7 +158,7 @@ def test_a_classifier_that_has_embedded_can_be_pickled(trained, architecture):
     np.testing.assert_array_equal(again.embed(TEXTS), embeddings)
 
 
-def test_59_embeddings_of_no_texts_have_no_rows(learned):
+def test_embeddings_of_no_texts_have_no_rows(learned):
     assert learned.embed(TEXTS[:0]).shape == (0, 32)
 
 

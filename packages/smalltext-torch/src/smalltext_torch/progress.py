@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypedDict
 
 from tqdm import tqdm
 
+from smalltext_core.conversion import is_whole
 from smalltext_core.errors import InvalidInputError, UnsupportedError
 from smalltext_core.messages import shown
 
@@ -130,11 +131,11 @@ def described(description: str, pbar: object) -> str | None:
 
 def check_verbosity(verbosity: object) -> int:
     """Return a verbosity, or raise InvalidInputError unless it is a whole number, 0 or above."""
-    if isinstance(verbosity, bool) or not isinstance(verbosity, int) or verbosity < 0:
+    if not is_whole(verbosity) or verbosity < 0:
         raise InvalidInputError(
             "verbosity", shown(verbosity), "VERBOSITY_QUIET (0), _VERBOSE (10), _MORE_VERBOSE (20) or _ALL (100)"
         )
-    return verbosity
+    return int(verbosity)
 
 
 class HistoryRecord(TypedDict):

@@ -192,7 +192,7 @@ class Source:
         """Return the error for a line that is not UTF-8, with the byte and its position."""
         return InputFileError(
             f"{self.name}, line {line}",
-            f"byte 0x{byte:02x} after {position} characters is not UTF-8",
+            f"byte 0x{byte:02x} after {counted(position, 'character')} is not UTF-8",
             "Save the file as UTF-8 (iconv -f latin1 -t utf-8, if it is Latin-1).",
         )
 
