@@ -1,4 +1,7 @@
-"""Label names may name fewer classes than there are: the others come in later rounds of an active learner."""
+"""Label names may name fewer classes than there are: the others come in later rounds of an active learner.
+
+Each dataset has its own names, and a class number means the same class only if they agree.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import pytest
 
 from robustness import backends
 from smalltext_core import TextDataset, load
+from smalltext_core.errors import InvalidInputError
 
 TWO_NAMED = TextDataset(backends.TRAIN_SET.x, backends.TRAIN_SET.y % 2, label_names=("bad", "good"))
 """Texts of two classes, for classifiers of three."""
@@ -52,3 +56,34 @@ def test_an_exported_model_keeps_the_names_that_there_are(tmp_path):
     classifier = backends.factory("transformers").new().fit(TWO_NAMED)
     export(classifier, tmp_path / "exported")
     assert load(tmp_path / "exported").label_names_.names == ("bad", "good")
+
+
+@pytest.mark.parametrize("name", backends.NETWORKS)
+def test_a_validation_set_whose_classes_have_other_numbers_is_refused(name):
+    texts = backends.TRAIN_SET.x
+    train_set = TextDataset(texts, backends.TRAIN_SET.y, label_names=("bad", "good", "so-so"))
+    classifier = backends.factory(name).new()
+    unlike = TextDataset.from_labels(texts[:4], ["bad", "so-so"] * 2)  # so-so is class 1 here
+    message = "got 'so-so' as the name of class 1; allowed: 'good', as in training"
+    with pytest.raises(InvalidInputError, match=message):
+        classifier.fit(train_set, validation_set=unlike)
+    named_alike = TextDataset.from_labels(texts[:4], ["bad", "so-so"] * 2, label_names=train_set.label_names)
+    classifier.fit(train_set, validation_set=named_alike)
+    with pytest.raises(InvalidInputError, match=message):
+        classifier.validate(unlike)
+    unnamed = TextDataset(texts[:4], [0, 2] * 2)
+    fewer_names = TextDataset(texts[:4], [0, 1] * 2, label_names=("bad", "good"))
+    assert classifier.validate(named_alike) == classifier.validate(unnamed)
+    assert len(classifier.validate(fewer_names)) == 2
+
+
+@pytest.mark.parametrize("name", [name for name in backends.NETWORKS if name != "setfit"])
+def test_a_warm_start_from_classes_with_other_numbers_is_refused(name):
+    classifier = backends.factory(name, warm_start=True).new().fit(TWO_NAMED)
+    before = classifier.predict_proba(TWO_NAMED)
+    texts, y = backends.TRAIN_SET.x, backends.TRAIN_SET.y
+    with pytest.raises(InvalidInputError, match="got 'fair' as the name of class 1; allowed: 'good'"):
+        classifier.fit(TextDataset(texts, y, label_names=("bad", "fair", "good")))
+    assert (classifier.predict_proba(TWO_NAMED) == before).all()
+    classifier.fit(TextDataset(texts, y, label_names=("bad", "good", "fair")))
+    assert classifier.label_names_.names == ("bad", "good", "fair")

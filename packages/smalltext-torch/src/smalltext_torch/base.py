@@ -32,6 +32,7 @@ from smalltext_torch.device import Randomness, gradients, present_or_best, resol
 from smalltext_torch.inference import InferenceStrategy, Loss
 from smalltext_torch.pretrained_files import check_files
 from smalltext_torch.progress import HistoryRecord, stacklevel_of_caller
+from smalltext_torch.split import check_names
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -249,6 +250,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         validation_set = validation.validation_data(
             validation_set, num_classes=self.num_classes, multi_label=self.multi_label
         )
+        check_names(validation_set, state, "validation_set")
         return self.compute_metrics(state, validation_set)
 
     @classmethod

@@ -220,8 +220,8 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
             If the loss is no longer finite.
         """
         train_set, validation_set, checked_weights = split.check_fit_data(self, train_set, validation_set, weights)
-        if self.class_weight is not None:
-            by_number(self.class_weight, self.num_classes, train_set.label_names)
+        by_number(self.class_weight, self.num_classes, train_set.label_names)
+        split.check_names(train_set, self._state if self.warm_start else None, "train_set")
         selection = self.default_model_selection() if model_selection is None else model_selection
         self.check_optimization(optimizer, scheduler)
         train = training.fit if progress.launched_processes() == 1 else distributed.fit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from smalltext_core.classifier import ProbabilisticClassifier
 from smalltext_core.conversion import is_number
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
+from smalltext_core.label_names import LabelNames, shown_name
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import shown
 from smalltext_torch.batching import Lengths, Ragged, RowNumbers
@@ -64,6 +65,15 @@ class Examples:
         return len(self.texts)
 
 
+class HasNames(Protocol):
+    """A dataset or the result of training, whose classes may have names."""
+
+    @property
+    def label_names(self) -> LabelNames | None:
+        """The names of the classes, in the order of their numbers."""
+        ...
+
+
 def check_fit_data(
     classifier: ProbabilisticClassifier,
     train_set: Dataset[Any],
@@ -82,7 +92,23 @@ def check_fit_data(
     train_set, checked = validation.training_data(train_set, weights, **classes)
     if validation_set is not None:
         validation_set = validation.validation_data(validation_set, **classes)
+        check_names(validation_set, train_set, "validation_set")
     return train_set, validation_set, checked
+
+
+def check_names(data_set: Dataset[Any], known: HasNames | None, argument: str) -> None:
+    """Raise InvalidInputError if a class has another name than in training, since only its number would count."""
+    given, expected = data_set.label_names, None if known is None else known.label_names
+    if given is None or expected is None:
+        return
+    for number, (name, other) in enumerate(zip(given.names, expected.names, strict=False)):
+        if name != other:
+            raise InvalidInputError(
+                f"{argument}.label_names",
+                f"{shown_name(name)} as the name of class {number}",
+                f"{shown_name(other)}, as in training",
+                "Give all datasets the same names: TextDataset.from_labels(texts, labels, label_names=names).",
+            )
 
 
 def is_auto(value: object) -> TypeIs[Literal["auto"]]:
