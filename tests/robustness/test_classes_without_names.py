@@ -9,6 +9,7 @@ import csv
 
 import pytest
 
+import smalltext_scale
 from robustness import backends
 from smalltext_core import TextDataset, load
 from smalltext_core.errors import InvalidInputError
@@ -39,6 +40,20 @@ def test_the_command_names_the_other_classes_by_number(smalltext, tmp_path, name
     third = "class 2" if "2" in names else "2"
     assert row["label"] in names
     assert [column.removeprefix("proba_") for column in row if column.startswith("proba_")] == [*names, third]
+
+
+@pytest.mark.parametrize("name", backends.NAMES)
+def test_a_scorer_names_the_other_classes_by_number(name, tmp_path):
+    classifier = backends.factory(name).new().fit(TWO_NAMED)
+    classifier.save(tmp_path / "m")
+    scorer, texts = smalltext_scale.BatchScorer(tmp_path / "m", proba=True), list(TWO_NAMED.x)
+    labels, proba = classifier.predict(TWO_NAMED, return_proba=True)
+    scored = scorer({"text": texts})
+    assert scored["label"] == [("bad", "good", "2")[number] for number in labels]
+    assert scored["proba_2"] == proba[:, 2].tolist()
+    streamed = list(scorer.predict_iter(texts))
+    assert [found.label for found in streamed] == scored["label"]
+    assert [list(found.proba) for found in streamed] == [["bad", "good", "2"]] * len(texts)
 
 
 def test_a_folder_of_transformers_has_a_label_for_each_class(tmp_path):

@@ -25,6 +25,7 @@ from smalltext_core.errors import InvalidInputError, SmallTextError, UntrustedMo
 from smalltext_core.label_names import shown_name
 from smalltext_core.labels import Labels
 from smalltext_core.saving import Manifest, read_manifest
+from smalltext_scale.models import names_of_all_classes
 
 _MAX_VALUE = 300
 _CHUNK = 4_096
@@ -137,15 +138,8 @@ def load_model(folder: str, *, trusted: list[str] | None = None, device: str | N
         classifier = load(folder, **options)
     except UntrustedModelError as error:
         raise UntrustedModelError(f"{error}. On the command line: --trust TYPE, once for each.") from error
-    names = _names_of_all_classes(manifest.names, classifier.num_classes)
+    names = names_of_all_classes(manifest.names, classifier.num_classes)
     return Model(classifier, names, bool(classifier.multi_label), manifest)
-
-
-def _names_of_all_classes(names: LabelNames | None, num_classes: int) -> LabelNames:
-    """Name the classes that the training set had no name for by their numbers."""
-    known = () if names is None else names.names
-    numbers = range(len(known), num_classes)
-    return LabelNames.saved((*known, *(f"class {k}" if str(k) in known else str(k) for k in numbers)))
 
 
 @dataclass(frozen=True)

@@ -128,9 +128,21 @@ def loaded_model(source: ModelSource, digest: str | None = None) -> LoadedModel:
 
 
 def class_names(source: ModelSource, num_classes: int) -> LabelNames:
-    """Return the class names of a model; if it has none, the class numbers as strings."""
-    names = read_manifest(source.folder, verify=False).names
-    return names or LabelNames(tuple(str(number) for number in range(num_classes)))
+    """Return the names of all classes of a saved model."""
+    return names_of_all_classes(read_manifest(source.folder, verify=False).names, num_classes)
+
+
+def names_of_all_classes(names: LabelNames | None, num_classes: int) -> LabelNames:
+    """Return the names of all classes, by number where the training set had none.
+
+    Examples
+    --------
+    >>> names_of_all_classes(LabelNames(("bad", "2")), 4).names
+    ('bad', '2', 'class 2', '3')
+    """
+    known = () if names is None else names.names
+    numbers = range(len(known), num_classes)
+    return LabelNames.saved((*known, *(f"class {k}" if str(k) in known else str(k) for k in numbers)))
 
 
 def _load(source: ModelSource) -> LoadedModel:
