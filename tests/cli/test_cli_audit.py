@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import random
 import sys
 from itertools import chain
@@ -15,7 +16,9 @@ from cli.conftest import sentences
 from smalltext_cli.auditing import token_limits, training_time
 from smalltext_cli.auditing.checks import script_of
 from smalltext_cli.auditing.near_duplicates import near_duplicates, similarity
+from smalltext_cli.auditing.texts import AuditedTexts
 from smalltext_cli.auditing.token_limits import limit_of_model, word_counts
+from smalltext_cli.auditing.wrong_labels import find_wrong_labels
 
 FAST = ("--no-wrong-labels", "--no-times")
 
@@ -159,6 +162,51 @@ def test_wrong_labels_are_found_with_the_label_that_is_likely(smalltext, tmp_pat
     found = {one["check"]: one for one in content["findings"]}["wrong_labels"]["found"]
     assert {row + 2 for row in wrong} <= {one["line"] for one in found}
     assert all(one["predicted"] != one["label"] for one in found)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize(
+    "added",
+    {
+        "copies": [("meet at noon", "odd")] * 2,
+        "contradictory copies": [("meet at noon", "odd"), ("meet at noon", "odd"), ("meet at noon", "ham")],
+    }.items(),
+    ids=lambda added: added[0],
+)
+def test_a_class_with_only_copies_of_a_text_is_not_checked(added, multi_label):
+    pytest.importorskip("cleanlab")
+    texts = [(text, "ham") for text in sentences(12, seed=5)[0]] + added[1]
+    assert not found_wrong(texts, multi_label=multi_label)
+    texts += [(f"{text} too", "spam") for text in sentences(12, seed=6)[0]]
+    assert "odd" not in json.dumps([one.details for one in found_wrong(texts, multi_label=multi_label)])
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("first", ["odd", "ham"])
+@pytest.mark.parametrize("times", [1, 6])
+def test_labels_are_checked_if_all_texts_of_a_class_are_contradictory(first, times, multi_label):
+    pytest.importorskip("cleanlab")
+    both = [(text, label) for label in sorted(("ham", "odd"), reverse=first == "odd") for text in ("meet", "call")]
+    texts = both * times + [(text, "ham") for text in sentences(12, seed=5)[0]]
+    assert found_wrong(texts, multi_label=multi_label)
+
+
+def found_wrong(texts, *, multi_label):
+    labels = [(label,) if multi_label else label for _, label in texts]
+    data = AuditedTexts([text for text, _ in texts], labels, range(len(texts)))
+    return find_wrong_labels(data, "sklearn", multi_label=multi_label)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_cleanlab_starts_no_processes(multi_label, monkeypatch):
+    """A pool that is forked from the command, which handles SIGTERM, may never end."""
+    pytest.importorskip("cleanlab")
+
+    def refuse(*args, **options):
+        raise AssertionError("a pool of processes")
+
+    monkeypatch.setattr(multiprocessing, "Pool", refuse)
+    assert found_wrong(list(zip(*sentences(60, seed=5), strict=True)), multi_label=multi_label)
 
 
 def test_times_are_estimated_from_a_sample_or_from_rates(monkeypatch):

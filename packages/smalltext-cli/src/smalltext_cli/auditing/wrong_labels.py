@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smalltext_cli.auditing.texts import AuditedTexts, Finding, row_finding
-from smalltext_cli.data_checks import class_counts, label_set
+from smalltext_cli.data_checks import label_set
+from smalltext_cli.readers import Label
 from smalltext_cli.shipped_parameters import parameters_of
 from smalltext_core import LabelNames, TextDataset, classifiers, create_classifier
 from smalltext_core.labels import list_to_csr
@@ -51,7 +52,7 @@ class OutOfFold:
     Parameters
     ----------
     rows : ndarray of int, shape (n,)
-        The texts that are checked: those with a label whose class has at least two texts.
+        The texts that are checked: those with a label whose class has at least two different texts.
     names : tuple of str
         The names of the classes.
     labels : list
@@ -77,7 +78,8 @@ def find_wrong_labels(
 ) -> list[Finding]:
     """Return labels that are probably wrong, the least credible first, and outlier texts.
 
-    The folds are stratified, and copies of a text are in the same fold. Classes with one text are skipped.
+    The folds are stratified, and copies of a text are in the same fold. Classes with one text, or only copies of
+    one, are skipped: no other text teaches a model such a class.
 
     Parameters
     ----------
@@ -133,13 +135,14 @@ def _out_of_fold(
     seed: int,
     on_fold: Callable[[int, int], None],
 ) -> OutOfFold | None:
-    counts = class_counts(label for label in data.labels if label is not None)
+    different = {(text, name) for text, label in zip(data.texts, data.labels, strict=True) for name in _set(label)}
+    counts = Counter(name for _, name in different)
     rows = np.array([row for row, label in enumerate(data.labels) if _is_checked(label, counts)], dtype=np.intp)
     names = LabelNames.of([data.labels[row] for row in rows])
     if len(rows) < _MIN_TEXTS or len(names) < 2:
         return None
     texts = [data.texts[row] for row in rows]
-    numbers = [[names.number(name) for name in _names(data, row)] for row in rows]
+    numbers = [[names.number(name) for name in _set(data.labels[row])] for row in rows]
     labels: list[Any] = numbers if multi_label else [row[0] for row in numbers]
     y: Any = list_to_csr(numbers, len(names)) if multi_label else np.array(labels, dtype=np.int32)
     every = TextDataset(texts, y, target_labels=np.arange(len(names)))
@@ -161,8 +164,8 @@ def _is_checked(label: Any, counts: Counter[str]) -> bool:
     return label is not None and all(counts[name] > 1 for name in label_set(label))
 
 
-def _names(data: AuditedTexts, row: int) -> Iterable[str]:
-    return label_set(data.labels[row])
+def _set(label: Label | None) -> Iterable[str]:
+    return () if label is None else label_set(label)
 
 
 def _new(classifier: str, num_classes: int, multi_label: bool, seed: int) -> Any:
@@ -181,9 +184,13 @@ def _folds(texts: Sequence[str], strata: Sequence[int], seed: int) -> list[NDArr
     group = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     of_group = np.full(len(group), -1)
     sizes = Counter(strata)
-    first = {group[text]: stratum for text, stratum in reversed(list(zip(texts, strata, strict=True)))}
+    # The rarest of contradictory labels decides, so that it is in several folds if it has several texts.
+    rarest: dict[int, int] = {}
+    for text, stratum in reversed(list(zip(texts, strata, strict=True))):
+        rarest[group[text]] = min(stratum, rarest.get(group[text], stratum), key=lambda one: sizes[one])
     for stratum in sorted(sizes):
-        members = rng.permutation([number for number, one in first.items() if one == stratum])
+        # A stratum is empty if each of its texts also has a rarer label.
+        members = rng.permutation(np.array([row for row, one in rarest.items() if one == stratum], dtype=np.intp))
         of_group[members] = (np.arange(len(members)) + rng.integers(count)) % count
     fold = of_group[[group[text] for text in texts]]
     return [rows for rows in (np.flatnonzero(fold == number) for number in range(count)) if len(rows)]
@@ -195,8 +202,11 @@ def _issues(found: OutOfFold, *, multi_label: bool) -> tuple[Any, Any]:
 
     task = "multilabel" if multi_label else "classification"
     lab = Datalab({"label": found.labels}, task=task, label_name="label", verbosity=0)
-    in_this_process = {} if multi_label else {"clean_learning_kwargs": {"find_label_issues_kwargs": {"n_jobs": 1}}}
-    kinds: dict[str, Any] = {"label": in_this_process}
+    # In this process: a worker that is forked from the command has its handler of SIGTERM, which does not run
+    # while the worker waits for a lock, so that ending the pool may take forever.
+    one_job: dict[str, Any] = {"n_jobs": 1}
+    label = one_job if multi_label else {"clean_learning_kwargs": {"find_label_issues_kwargs": one_job}}
+    kinds: dict[str, Any] = {"label": label}
     if found.embeddings is not None:
         kinds["outlier"] = {}
     lab.find_issues(pred_probs=found.proba, features=found.embeddings, issue_types=kinds)
