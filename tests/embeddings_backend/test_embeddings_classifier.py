@@ -190,6 +190,18 @@ def test_a_warm_start_adds_a_threshold_for_each_further_class():
     np.testing.assert_array_equal(classifier.predict(TEXTS).toarray(), proba > [0.2, 0.3, 0.5])
 
 
+def test_thresholds_stay_with_the_names_of_their_classes_when_a_warm_start_adds_one_between_them():
+    """Class "c" has the number 1 in the first round, and 2 in the second, where "b" comes in."""
+    thresholds = {"multi_label": True, "multi_label_threshold": [0.2, 0.3]}
+    classifier = EmbeddingClassifier(HashedWords(), 2, warm_start=True, **thresholds)
+    texts = ["a fine film", "a dull film", "fine and dull"]
+    classifier.fit(st.TextDataset.from_labels(texts, [["a"], ["c"], ["a", "c"]]))
+    for _ in range(2):
+        classifier.fit(st.TextDataset.from_labels(texts, [["a"], ["c"], ["b"]]))
+        assert classifier.label_names_.names == ("a", "b", "c")
+        assert classifier.multi_label_threshold == (0.2, 0.5, 0.3)
+
+
 @pytest.mark.parametrize(
     "encoder",
     ["", "no-such-folder", "a/b/c", "..", "../up", "\0", "\ud800", "a" * 5000, 3, None, HashedWords, ["a"]],

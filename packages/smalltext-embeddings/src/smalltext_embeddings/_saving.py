@@ -169,7 +169,6 @@ def _array(path: Path, *shape: int) -> NDArray[np.float32]:
 
 def _encoder(folder: Path, manifest: Manifest, given: object, **options: Any) -> Encoder:
     """Return the encoder that is given, in the folder, or of the saved name; it must be the one of training."""
-    place = folder / _ENCODER
     with _damage_explained(folder):
         saved = manifest.parameters["encoder"]
         kind, name, fingerprint = (saved[key] for key in ("kind", "name", "fingerprint"))
@@ -182,7 +181,7 @@ def _encoder(folder: Path, manifest: Manifest, given: object, **options: Any) ->
         what = f"{folder} was trained with an object of the class {shown(name)} as encoder, which it does not hold"
         raise ModelFolderError(f"{what}. Give it: load(folder, encoder=...).")
     else:
-        with _damage_explained(place if digests else folder):
+        with _damage_explained(folder / _ENCODER if digests else folder):
             encoder = _stored(folder, digests, kind, name, options)
     if encoder.fingerprint != fingerprint or encoder.dimensions != saved["dimensions"]:
         what = f"{folder} was trained with the encoder {shown(name)}, and {encoder!r} is another one"

@@ -167,7 +167,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
             train_set, text_weights = validation.training_data(
                 train_set, weights, num_classes=num_classes, multi_label=self.multi_label
             )
-        vectors, y = self._vectors(train_set, "train_set"), train_set.y
+        vectors, y, names = self._vectors(train_set, "train_set"), train_set.y, train_set.label_names
         if described:
             vectors = np.concatenate([vectors, self._cache.vectors(described, self.encoder)])
             y = with_descriptions(y, numbers, num_classes, self.multi_label)
@@ -175,7 +175,7 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         if not self.multi_label and len(np.unique(y)) < 2:
             given = f"one class only, {y[0]}"
             raise InvalidInputError("train_set.y", given, "texts of two or more classes", "Label another text.")
-        of_class = class_weights(self.class_weight, y, num_classes, train_set.label_names)
+        of_class = class_weights(self.class_weight, y, num_classes, names)
         head = fit_head(
             Problem(vectors, y, num_classes, text_weights, of_class),
             self.head,
@@ -184,11 +184,14 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
             rng=np.random.default_rng(self.seed),
             start=getattr(self, "head_", None) if self.warm_start else None,
         )
-        self._restore(head, train_set.label_names)
-        self.num_classes = num_classes
+        before = (self.warm_start and names and getattr(self, "label_names_", None)) or names
         if isinstance(self.multi_label_threshold, tuple):
-            further = num_classes - len(self.multi_label_threshold)
-            self.multi_label_threshold += (NEW_CLASS_THRESHOLD,) * further
+            # By name, since a new class changes the numbers of those that come after it.
+            known = dict(zip(_classes(before, num_classes), self.multi_label_threshold, strict=False))
+            new = _classes(names, num_classes)
+            self.multi_label_threshold = tuple(known.get(name, NEW_CLASS_THRESHOLD) for name in new)
+        self.num_classes = num_classes
+        self._restore(head, names)
         return self
 
     def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
@@ -304,9 +307,8 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
             A fitted classifier, whose probabilities equal those of the saved one bit for bit. ModelFolderError is
             raised if the folder is not a saved model or is damaged, or if the encoder differs.
         """
-        cache_dir = _as_cache_dir(embedding_cache_dir)
         classifier, head, manifest = _saving.load(folder, encoder, device, cls)
-        classifier.embedding_cache_dir = cache_dir
+        classifier.embedding_cache_dir = _as_cache_dir(embedding_cache_dir)
         classifier._restore(head, manifest.names)
         return classifier
 
@@ -337,19 +339,17 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         advice = "Encode the texts with the classifier's encoder: EmbeddingDataset.from_texts(..., encoder=...)."
         if data_set.fingerprint not in (None, self.encoder.fingerprint):
             raise InvalidInputError(argument, "embeddings of another encoder", repr(self.encoder), advice)
-        vectors = data_set.x
-        if vectors.shape[1] != self.encoder.dimensions:
+        if data_set.x.shape[1] != self.encoder.dimensions:
             allowed = f"{self.encoder.dimensions}, as {self.encoder!r} has"
-            raise InvalidInputError(argument, f"vectors of {vectors.shape[1]} numbers", allowed, advice)
-        return vectors
+            raise InvalidInputError(argument, f"vectors of {data_set.x.shape[1]} numbers", allowed, advice)
+        return data_set.x
 
     def _num_classes_with(self, train_set: object) -> int:
         """Return the number of classes, which a training set may increase with a warm start."""
         if not self.warm_start or not isinstance(train_set, Dataset):
             return self.num_classes
-        names = 0 if train_set.label_names is None else len(train_set.label_names)
         columns = train_set.y.shape[1] if train_set.is_multi_label else int(train_set.y.max(initial=-1)) + 1
-        return max(self.num_classes, names, columns)
+        return max(self.num_classes, len(train_set.label_names or ()), columns)
 
     def _descriptions(self, train_set: object, num_classes: int) -> tuple[list[str], list[int]]:
         """Return the class descriptions of `label_texts`, and their class numbers."""
@@ -361,6 +361,11 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
             raise InvalidInputError("label_texts", error.given, error.allowed, error.next_step) from None
         texts = list(chain.from_iterable(described.values()))
         return texts, np.repeat([*numbers], [*map(len, described.values())]).tolist()
+
+
+def _classes(names: LabelNames | None, num_classes: int) -> list[str | int]:
+    """Return the name of each class, or its number if it has none."""
+    return [*(() if names is None else names.names), *range(len(names or ()), num_classes)]
 
 
 def _as_cache_dir(folder: str | Path | None) -> Path | None:
