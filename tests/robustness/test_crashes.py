@@ -13,7 +13,7 @@ import pytest
 import fork_server
 
 pytestmark = [
-    pytest.mark.parametrize("kills", [16, pytest.param(100, marks=pytest.mark.nightly)], indirect=True),
+    pytest.mark.parametrize("kills", [10, pytest.param(100, marks=pytest.mark.nightly)], indirect=True),
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="needs fork, and the exchange of two folders"),
 ]
