@@ -10,6 +10,7 @@ import subprocess
 import sys
 import types
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -220,6 +221,15 @@ def test_losses_are_loaded_by_either_name_and_only_from_scikit_learn(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "_loss", raising=False)
     assert_array_equal(st.load(tmp_path / "model").predict_proba(topics), classifier.predict_proba(topics))
+    assert "_loss" not in sys.modules
+
+
+def test_losses_are_found_by_every_thread_that_loads_a_model(topics, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "_loss", raising=False)
+    SklearnClassifier(SGDClassifier(loss="log_loss"), 3, seed=1).fit(topics).save(tmp_path / "model")
+    with_losses_of("_loss", tmp_path / "model")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(st.load, [tmp_path / "model"] * 24))
     assert "_loss" not in sys.modules
 
 

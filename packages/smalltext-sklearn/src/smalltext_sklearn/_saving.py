@@ -14,6 +14,7 @@ import copy
 import importlib
 import json
 import sys
+import threading
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -61,21 +62,26 @@ def hidden_modules(*names: str) -> Iterator[None]:
                 del sys.modules[name]
 
 
+_ONE_AT_A_TIME = threading.Lock()
+
+
 @contextmanager
 def importable_as(alias: str, module: str) -> Iterator[None]:
     """Make imports of a top-level module return another module in the block, whatever lies on the import path.
 
-    This affects all threads, so pass only a name that no other code imports.
+    This affects all threads, so pass only a name that no other code imports. Only one thread enters at a time:
+    the first to leave would otherwise take the module from the others.
     """
-    previous = sys.modules.get(alias)
-    sys.modules[alias] = importlib.import_module(module)
-    try:
-        yield
-    finally:
-        if previous is None:
-            del sys.modules[alias]
-        else:
-            sys.modules[alias] = previous
+    with _ONE_AT_A_TIME:
+        previous = sys.modules.get(alias)
+        sys.modules[alias] = importlib.import_module(module)
+        try:
+            yield
+        finally:
+            if previous is None:
+                del sys.modules[alias]
+            else:
+                sys.modules[alias] = previous
 
 
 # To list the estimators of scikit-learn, skops imports all of its packages. These packages have no estimators and
@@ -303,7 +309,8 @@ def _read_model(path: Path, trusted: frozenset[str]) -> dict[str, Any]:
             unknown |= set(skops.io.get_untrusted_types(file=path)) - KNOWN_TYPES - trusted
         if not unknown:
             schema.check_trees()
-            with importable_as(LOSSES_MODULE, "sklearn._loss._loss"):
+            named = schema.has_types_of(LOSSES_MODULE)
+            with importable_as(LOSSES_MODULE, "sklearn._loss._loss") if named else nullcontext():
                 content = skops.io.load(path, trusted=sorted(KNOWN_TYPES | trusted))
     except ModelFolderError:
         raise

@@ -179,6 +179,10 @@ class Schema:
         """The types, functions and methods in the file that are not in the allowlist."""
         return {_name(node) for node in self._nodes if _name(node) not in _KNOWN.get(node["__loader__"], ())}
 
+    def has_types_of(self, module: str) -> bool:
+        """Return whether the file names a type of a module."""
+        return any(node.get("__module__") == module for node in self._nodes)
+
     def check_trees(self) -> None:
         """Raise ModelFolderError if the parts of a decision tree are inconsistent.
 
