@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from architecture import packages
+from architecture import imports, packages
 
 TESTS = packages.TOP / "tests"
 CLOCKS = {"clock_gettime", "monotonic", "perf_counter", "process_time", "thread_time", "time"}
@@ -34,7 +34,7 @@ def scripts():
 @cache
 def trees(path):
     """Return the syntax tree of a module, and those of the programs in its strings."""
-    found = [ast.parse(path.read_text(encoding="utf-8"))]
+    found = [imports.syntax_tree(path)]
     for node in ast.walk(found[0]):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "import " in node.value:
             try:

@@ -199,7 +199,7 @@ def test_other_objects_than_datasets_are_refused(fitted, ask):
             getattr(fitted, ask)(strange)
 
 
-# Known defects of small-text, with their numbers
+# Known defects of small-text
 
 
 def test_two_labels_of_which_both_may_apply(labelled_twice):

@@ -250,7 +250,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         validation_set = validation.validation_data(
             validation_set, num_classes=self.num_classes, multi_label=self.multi_label
         )
-        check_names(validation_set, state, "validation_set")
+        check_names(validation_set, state.label_names, "validation_set")
         return self.compute_metrics(state, validation_set)
 
     @classmethod

@@ -19,7 +19,7 @@ from smalltext_core import validation
 from smalltext_core.calibration import Calibration, CalibrationChoice, check_calibration
 from smalltext_core.dataset import Dataset
 from smalltext_core.saving import Manifest
-from smalltext_core.validation import ClassWeight, Threshold, by_number, check_class_weight
+from smalltext_core.validation import ClassWeight, Threshold, by_number, check_class_weight, check_count
 from smalltext_torch import distributed, optimization, progress, saving, split, training
 from smalltext_torch.base import E, TorchModelBase, TorchState
 from smalltext_torch.batching import Batch, Ragged
@@ -30,7 +30,6 @@ from smalltext_torch.inference import BatchInference, InferenceStrategy, Network
 from smalltext_torch.model_selection import ModelSelectionHandler, as_model_selection_handler
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, HistoryRecord, TrainingCallback
-from smalltext_torch.split import ValidationSetSize, is_auto
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -137,7 +136,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         num_epochs: int = 10,
         lr: float = 0.001,
         mini_batch_size: int = 25,
-        validation_set_size: ValidationSetSize = 0.1,
+        validation_set_size: split.ValidationSetSize = 0.1,
         validations_per_epoch: int = 1,
         early_stopping_no_improvement: int = 5,
         early_stopping_acc: float = -1,
@@ -154,11 +153,11 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     ) -> None:
         self.num_classes = validation.check_num_classes(num_classes, multi_label)
         self.multi_label = validation.check_flag("multi_label", multi_label)
-        self.num_epochs = validation.check_count("num_epochs", num_epochs)
+        self.num_epochs = check_count("num_epochs", num_epochs)
         self.lr: float | Literal["auto"] = validation.check_positive("lr", lr)
-        self.mini_batch_size = validation.check_count("mini_batch_size", mini_batch_size)
+        self.mini_batch_size = check_count("mini_batch_size", mini_batch_size)
         self.validation_set_size = split.check_validation_set_size(validation_set_size)
-        self.validations_per_epoch = validation.check_count("validations_per_epoch", validations_per_epoch)
+        self.validations_per_epoch = check_count("validations_per_epoch", validations_per_epoch)
         self.early_stopping_no_improvement = early_stopping_no_improvement
         self.early_stopping_acc = early_stopping_acc
         check_class_weight(class_weight, self.num_classes)
@@ -171,7 +170,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         self.precision = check_precision(precision)
         self.max_gradient_norm = validation.check_positive("max_gradient_norm", max_gradient_norm)
         self.warm_start = validation.check_flag("warm_start", warm_start)
-        self.min_steps = min_steps if is_auto(min_steps) else validation.check_count("min_steps", min_steps, 0)
+        self.min_steps = min_steps if split.is_auto(min_steps) else check_count("min_steps", min_steps, 0)
         self.calibration = check_calibration(calibration)
         self._state: TorchState[E] | None = None
         patience = early_stopping_no_improvement, early_stopping_acc, self.no_improvement_parameter
@@ -221,7 +220,8 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         """
         train_set, validation_set, checked_weights = split.check_fit_data(self, train_set, validation_set, weights)
         by_number(self.class_weight, self.num_classes, train_set.label_names)
-        split.check_names(train_set, self._state if self.warm_start else None, "train_set")
+        if self.warm_start and self._state is not None:
+            split.check_names(train_set, self._state.label_names, "train_set")
         selection = self.default_model_selection() if model_selection is None else model_selection
         self.check_optimization(optimizer, scheduler)
         train = training.fit if progress.launched_processes() == 1 else distributed.fit
@@ -369,7 +369,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     @property
     def multi_label_threshold_(self) -> NDArray[np.float64] | None:  # type: ignore[override]
         """The thresholds that `fit` chose, float64, shape (num_classes,), if `multi_label_threshold` is "auto"."""
-        if self._state is None or not self.multi_label or not is_auto(self.multi_label_threshold):
+        if self._state is None or not self.multi_label or not split.is_auto(self.multi_label_threshold):
             return None
         chosen: NDArray[np.float64] = np.broadcast_to(self._state.loss.threshold, (self.num_classes,)).copy()
         return chosen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -65,15 +65,6 @@ class Examples:
         return len(self.texts)
 
 
-class HasNames(Protocol):
-    """A dataset or the result of training, whose classes may have names."""
-
-    @property
-    def label_names(self) -> LabelNames | None:
-        """The names of the classes, in the order of their numbers."""
-        ...
-
-
 def check_fit_data(
     classifier: ProbabilisticClassifier,
     train_set: Dataset[Any],
@@ -92,13 +83,13 @@ def check_fit_data(
     train_set, checked = validation.training_data(train_set, weights, **classes)
     if validation_set is not None:
         validation_set = validation.validation_data(validation_set, **classes)
-        check_names(validation_set, train_set, "validation_set")
+        check_names(validation_set, train_set.label_names, "validation_set")
     return train_set, validation_set, checked
 
 
-def check_names(data_set: Dataset[Any], known: HasNames | None, argument: str) -> None:
+def check_names(data_set: Dataset[Any], expected: LabelNames | None, argument: str) -> None:
     """Raise InvalidInputError if a class has another name than in training, since only its number would count."""
-    given, expected = data_set.label_names, None if known is None else known.label_names
+    given = data_set.label_names
     if given is None or expected is None:
         return
     for number, (name, other) in enumerate(zip(given.names, expected.names, strict=False)):
