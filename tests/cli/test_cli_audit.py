@@ -191,6 +191,18 @@ def test_labels_are_checked_if_all_texts_of_a_class_are_contradictory(first, tim
     assert found_wrong(texts, multi_label=multi_label)
 
 
+@pytest.mark.parametrize("others", [(), ("spam",), ("spam", "ham")])
+def test_a_class_of_all_texts_is_not_checked(others):
+    """Cleanlab refuses labels with a class that all texts have, and those with one class."""
+    pytest.importorskip("cleanlab")
+    texts = [f"{text} {number}" for text in ("win a prize", "meet at noon") for number in range(20)]
+    labels = ["spam"] * 20 + ["ham"] * 20
+    labels[25] = "spam"
+    tags = [("mail", *(label for label in others if label == given)) for given in labels]
+    findings = find_wrong_labels(AuditedTexts(texts, tags, range(40)), "sklearn", multi_label=True)
+    assert [one["line"] for finding in findings for one in finding.details] == ([25] if others else [])
+
+
 def found_wrong(texts, *, multi_label):
     labels = [(label,) if multi_label else label for _, label in texts]
     data = AuditedTexts([text for text, _ in texts], labels, range(len(texts)))

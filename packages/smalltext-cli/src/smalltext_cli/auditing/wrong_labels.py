@@ -79,7 +79,7 @@ def find_wrong_labels(
     """Return labels that are probably wrong, the least credible first, and outlier texts.
 
     The folds are stratified, and copies of a text are in the same fold. Classes with one text, or only copies of
-    one, are skipped: no other text teaches a model such a class.
+    one, are skipped: no other text teaches a model such a class. So are classes that all texts have (multi-label).
 
     Parameters
     ----------
@@ -145,6 +145,8 @@ def _out_of_fold(
     numbers = [[names.number(name) for name in _set(data.labels[row])] for row in rows]
     labels: list[Any] = numbers if multi_label else [row[0] for row in numbers]
     y: Any = list_to_csr(numbers, len(names)) if multi_label else np.array(labels, dtype=np.int32)
+    if multi_label and not _varies(y.toarray() == 1).any():
+        return None
     every = TextDataset(texts, y, target_labels=np.arange(len(names)))
     proba = np.full((len(rows), len(names)), np.nan)
     folds = _folds(texts, [row[0] if row else -1 for row in numbers], seed)
@@ -200,17 +202,43 @@ def _issues(found: OutOfFold, *, multi_label: bool) -> tuple[Any, Any]:
     """Return cleanlab's tables of label issues, and of outliers if there are embeddings."""
     from cleanlab import Datalab
 
-    task = "multilabel" if multi_label else "classification"
-    lab = Datalab({"label": found.labels}, task=task, label_name="label", verbosity=0)
+    labels, proba = found.labels, found.proba
+    if multi_label:
+        labels, proba = _without_constant_classes(labels, proba)
+    is_nested = isinstance(labels[0], list)
+    task = "multilabel" if is_nested else "classification"
+    lab = Datalab({"label": labels}, task=task, label_name="label", verbosity=0)
     # In this process: a worker that is forked from the command has its handler of SIGTERM, which does not run
     # while the worker waits for a lock, so that ending the pool may take forever.
     one_job: dict[str, Any] = {"n_jobs": 1}
-    label = one_job if multi_label else {"clean_learning_kwargs": {"find_label_issues_kwargs": one_job}}
+    label = one_job if is_nested else {"clean_learning_kwargs": {"find_label_issues_kwargs": one_job}}
     kinds: dict[str, Any] = {"label": label}
     if found.embeddings is not None:
         kinds["outlier"] = {}
-    lab.find_issues(pred_probs=found.proba, features=found.embeddings, issue_types=kinds)
+    lab.find_issues(pred_probs=proba, features=found.embeddings, issue_types=kinds)
     return lab.get_issues("label"), None if found.embeddings is None else lab.get_issues("outlier")
+
+
+def _without_constant_classes(
+    labels: list[list[int]], proba: NDArray[np.float64]
+) -> tuple[list[Any], NDArray[np.float64]]:
+    """Return labels and probabilities without the classes of all texts, which cleanlab refuses.
+
+    It also refuses a single class; the result then has the two classes of a single-label problem, without and with
+    the label.
+    """
+    has = list_to_csr(labels, proba.shape[1]).toarray() == 1
+    (varying,) = np.nonzero(_varies(has))
+    if len(varying) == 1:
+        given = proba[:, varying]
+        return has[:, varying[0]].astype(int).tolist(), np.hstack([1 - given, given])
+    return [np.flatnonzero(row).tolist() for row in has[:, varying]], proba[:, varying]
+
+
+def _varies(has: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return, for each class, whether some texts have it and others do not."""
+    varies: NDArray[np.bool_] = has.any(axis=0) & ~has.all(axis=0)
+    return varies
 
 
 def _predicted(found: OutOfFold, place: int, *, multi_label: bool) -> Any:
