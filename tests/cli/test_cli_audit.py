@@ -203,6 +203,15 @@ def test_a_class_of_all_texts_is_not_checked(others):
     assert [one["line"] for finding in findings for one in finding.details] == ([25] if others else [])
 
 
+@pytest.mark.parametrize("count", [10, 11])
+def test_outliers_are_searched_among_few_texts(count):
+    """Cleanlab compares each text with ten others by default."""
+    pytest.importorskip("cleanlab")
+    texts, labels = [f"win a prize {number}" for number in range(count)], ["spam", "ham"] * 6
+    findings = find_wrong_labels(AuditedTexts(texts, labels[:count], range(count)), "embeddings")
+    assert [one.check for one in findings] == ["wrong_labels", "outliers"]
+
+
 def found_wrong(texts, *, multi_label):
     labels = [(label,) if multi_label else label for _, label in texts]
     data = AuditedTexts([text for text, _ in texts], labels, range(len(texts)))

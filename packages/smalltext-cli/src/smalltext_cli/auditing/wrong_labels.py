@@ -23,6 +23,7 @@ INSTALL = "pip install 'smalltext-cli[audit]'"
 
 _FOLDS = 5
 _FOLDS_OF_MANY = 3
+_NEIGHBOURS = 10  # cleanlab's default, which it refuses for ten texts or fewer
 _MANY = 10_000
 _MIN_TEXTS = 10
 _PREFERRED = ("embeddings", "sklearn")
@@ -214,7 +215,7 @@ def _issues(found: OutOfFold, *, multi_label: bool) -> tuple[Any, Any]:
     label = one_job if is_nested else {"clean_learning_kwargs": {"find_label_issues_kwargs": one_job}}
     kinds: dict[str, Any] = {"label": label}
     if found.embeddings is not None:
-        kinds["outlier"] = {}
+        kinds["outlier"] = {"k": min(_NEIGHBOURS, len(labels) - 1)}
     lab.find_issues(pred_probs=proba, features=found.embeddings, issue_types=kinds)
     return lab.get_issues("label"), None if found.embeddings is None else lab.get_issues("outlier")
 
