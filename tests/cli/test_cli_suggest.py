@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from cli.conftest import sentences
 from smalltext_cli.suggestions import SHORTLIST, most_uncertain, spread_out, uncertainty
 
 CLEAR = ["buy cheap pills now", "meeting tomorrow, regards", "привет мир добрый"]
@@ -61,15 +62,34 @@ def test_what_is_suggested_keeps_its_columns_and_is_trained_on_once_labels_are_f
     assert "4 texts in 2 classes" in ended.err
 
 
-def test_a_label_that_is_missing_in_other_files_is_refused_unless_it_may_be_skipped(smalltext, tmp_path):
+@pytest.fixture
+def partly_labelled(tmp_path):
+    """A file as exported in the middle of labelling: each third text has no label."""
+    texts, labels = sentences(45)
     path = tmp_path / "some.csv"
-    path.write_text("text,label\nbuy pills,spam\nlunch?,\nlunch tomorrow,ham\n")
-    options = ("-c", "sklearn", "-o", tmp_path / "m", "--held-out", 0)
-    ended = smalltext("train", path, *options)
+    pl.DataFrame(
+        {"text": texts, "label": [label if row % 3 else None for row, label in enumerate(labels)]}
+    ).write_csv(path)
+    return path
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "compare"])
+def test_a_missing_label_in_other_files_is_refused_unless_it_may_be_skipped(
+    smalltext, model, partly_labelled, tmp_path, monkeypatch, command
+):
+    monkeypatch.chdir(tmp_path)
+    arguments = {
+        "train": (partly_labelled, "-c", "sklearn", "--held-out", 0),
+        "evaluate": (model, partly_labelled),
+        "compare": (partly_labelled, "--classifiers", "sklearn", "--shots", 3, "--repeats", 1, "-o", "compared"),
+    }[command]
+    ended = smalltext(command, *arguments)
     assert ended.code == 2
-    assert "line 3: the label is missing" in ended.err
+    assert "line 2: the label is missing, as are 14 more" in ended.err
     assert "--skip-unlabelled" in ended.err
-    assert "1 text without a label left out" in smalltext("train", path, "--skip-unlabelled", *options).err
+    ended = smalltext(command, *arguments, "--skip-unlabelled")
+    assert ended.code == 0
+    assert "15 texts without a label left out" in ended.err
 
 
 def test_nothing_known_empty_or_twice_is_suggested(smalltext, model, pool, tmp_path):
@@ -150,9 +170,15 @@ def test_a_strategy_of_small_text_chooses_instead(smalltext, model, pool, tmp_pa
     assert not names & set(CLEAR)
 
 
-def test_an_unknown_strategy_is_refused_with_those_that_there_are(smalltext, model, pool):
-    ended = smalltext("suggest", model, pool, "--strategy", "guess")
+@pytest.mark.parametrize(
+    ("strategy", "reason"),
+    [("guess", "there is no strategy 'guess'"), ("category-vector-inconsistency", "is for multi-label data")],
+)
+def test_an_unsuitable_strategy_is_refused_with_those_that_there_are(smalltext, model, pool, strategy, reason):
+    ended = smalltext("suggest", model, pool, "--strategy", strategy)
     assert ended.code == 2
+    assert ended.err.startswith("Error: --strategy: ")
+    assert reason in ended.err
     assert "breaking-ties" in ended.err
 
 

@@ -114,6 +114,7 @@ class StudyOptions:
     weight_column: commands.WeightColumn = None
     multi_label: commands.MultiLabel = False
     max_classes: commands.MaxClasses = None
+    skip_unlabelled: commands.SkipUnlabelled = False
     separator: commands.Separator = None
     file_format: commands.Format = None
     quoting: commands.QuotingOption = None
@@ -133,10 +134,14 @@ class StudyOptions:
 
         set_verbosity(quiet=self.quiet)
         print_message(f"{message} {self.data} ...")
-        layout = (self.multi_label, self.separator, self.file_format, self.quoting)
         return kind(
             self.data,
-            Reader(self.text_column, self.label_column, self.weight_column, *layout, sheet=self.sheet),
+            Reader(
+                *(self.text_column, self.label_column, self.weight_column, self.multi_label),
+                *(self.separator, self.file_format, self.quoting),
+                sheet=self.sheet,
+                unlabelled="skip" if self.skip_unlabelled else "refuse",
+            ),
             self.output,
             classifiers=self.classifiers,
             repeats=self.repeats,

@@ -78,9 +78,11 @@ def default_strategies(*, multi_label: bool) -> list[str]:
 
 
 def check_strategies(
-    names: Sequence[str], specs: Sequence[ClassifierSpec], *, multi_label: bool
+    names: Sequence[str], specs: Sequence[ClassifierSpec], *, multi_label: bool, option: str = "--strategies"
 ) -> list[tuple[str, str]]:
     """Return ``random`` and the given names, each with the library it comes from.
+
+    Errors name the `option` that the names were given with.
 
     Raises
     ------
@@ -92,22 +94,22 @@ def check_strategies(
     )
     for name in names:
         if name not in STRATEGIES:
-            raise UsageError(f"--strategies: there is no strategy {name!r}. Known: {known}.")
+            raise UsageError(f"{option}: there is no strategy {name!r}. Known: {known}.")
         one = STRATEGIES[name]
         if one.labels == ("single" if multi_label else "multi"):
             kind = "single-label data" if one.labels == "single" else "multi-label data"
-            raise UsageError(f"--strategies: {name} is for {kind}. For these data: {known}.")
+            raise UsageError(f"{option}: {name} is for {kind}. For these data: {known}.")
         for spec in specs:
             if one.ability is not None and one.ability not in spec.abilities:
                 raise UsageError(
-                    f"--strategies: {name} needs the ability {one.ability}, which the classifier {spec.name!r} "
-                    "does not have. Leave one of them out."
+                    f"{option}: {name} needs the ability {one.ability}, which the classifier {spec.name!r} "
+                    "does not have. Choose another strategy or classifier."
                 )
     others = [name for name in names if name != RANDOM]
-    return [(name, _installed_library(name)) for name in (RANDOM, *others)]
+    return [(name, _installed_library(name, option)) for name in (RANDOM, *others)]
 
 
-def _installed_library(name: str) -> str:
+def _installed_library(name: str, option: str) -> str:
     """Return the library of a strategy; random sampling is available in both."""
     wanted = STRATEGIES[name].library
     libraries = list(_MODULES) if name == RANDOM else [wanted]
@@ -115,7 +117,7 @@ def _installed_library(name: str) -> str:
         if find_spec(_MODULES[library]) is not None:
             return library
     raise UsageError(
-        f"--strategies: {name} is a strategy of {wanted}, which is not installed. Install it: "
+        f"{option}: {name} is a strategy of {wanted}, which is not installed. Install it: "
         f"pip install 'smalltext-cli[{wanted}]' (in a clone: pip install './packages/smalltext-cli[{wanted}]')"
     )
 
