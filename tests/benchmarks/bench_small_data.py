@@ -3,9 +3,9 @@
 Five samples of 8 and of 64 texts per class, tested on balanced texts, and of 500 texts, with natural class
 frequencies in training and testing; three samples if fine-tuning takes minutes. `embeddings` has its default
 encoder, the multilingual Universal Sentence Encoder, and two others: MiniLM and a model that model2vec distilled
-from it. Beside the backends: the frozen sentence transformer that `setfit` and `transformers` start from, and bare
-TF-IDF, each with logistic regression. The last part has several labels per text. A quick look takes three of the
-corpora, and two samples.
+from it. Its probabilities with the default encoder are also combined with those of `sklearn`. Beside the backends:
+the frozen sentence transformer that `setfit` and `transformers` start from, and bare TF-IDF, each with logistic
+regression. The last part has several labels per text. A quick look takes three of the corpora, and two samples.
 
 To measure again after a change, remove ``.benchmarks/small-data/measurements.jsonl``, or the lines in question.
 """
@@ -21,8 +21,8 @@ from study import Group, Measurement, Study
 CORPORA = ("products", "election", "reviews", "tweets", "editorials", "spam", "news", "r8", "newsgroups")
 SIZES = {8: "8 per class", 64: "64 per class", 500: "500 at natural class frequencies"}
 METHODS = (
-    *("TF-IDF", "sklearn", "embeddings", "embeddings, MiniLM", "embeddings, distilled", "frozen encoder"),
-    *("setfit", "transformers", "kimcnn"),
+    *("TF-IDF", "sklearn", "embeddings", "sklearn and embeddings", "embeddings, MiniLM", "embeddings, distilled"),
+    *("frozen encoder", "setfit", "transformers", "kimcnn"),
 )
 FINE_TUNED = ("setfit", "transformers", "kimcnn")
 MULTI_LABEL, MULTI_LABEL_SIZE, MULTI_LABEL_METHODS = "debtags", 2000, ("sklearn", "setfit")

@@ -36,6 +36,8 @@ PRETRAINED = ("setfit", "transformers")
 BASELINES = ("frozen encoder", "TF-IDF")
 ENCODERS = ("embeddings, MiniLM", "embeddings, distilled")
 """The backend `embeddings` with encoders other than the default; the second one is the output of `distill.py`."""
+COMBINED, WEIGHT = "sklearn and embeddings", 0.75
+"""Two backends whose probabilities are combined by a geometric mean, and the weight of `embeddings` in it."""
 
 
 def main() -> None:
@@ -44,7 +46,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     if not (folder / f"{group['corpus']}.json").is_file():
         corpora.fetch(folder, group["corpus"])
-    method = _BASELINES.get(group["method"]) or _by_name(group["method"], folder)
+    method = _OTHERS.get(group["method"]) or _by_name(group["method"], folder)
     if group["method"] not in FINE_TUNED:
         _warm_up(method)
     for seed in group["seeds"]:
@@ -119,7 +121,20 @@ def _tfidf(sample: Sample, seed: int) -> dict[str, Any]:
     return _baseline_scores(head, vectorizer.transform(sample.held_out), sample, start)
 
 
-_BASELINES = dict(zip(BASELINES, (_frozen_encoder, _tfidf), strict=True))
+def _combined(sample: Sample, seed: int) -> dict[str, Any]:
+    train_set, held_out = TextDataset(sample.texts, sample.labels), TextDataset(sample.held_out)
+    factories = [
+        create_factory("sklearn", sample.num_classes, seed=seed),
+        create_factory("embeddings", sample.num_classes, seed=seed, embedding_cache_size=0),
+    ]
+    start = time.process_time()
+    words, meaning = (factory.new().fit(train_set).predict_proba(held_out) for factory in factories)
+    proba = np.maximum(words, LEAST) ** (1 - WEIGHT) * np.maximum(meaning, LEAST) ** WEIGHT
+    proba /= proba.sum(axis=1, keepdims=True)
+    return {"cpu_seconds": time.process_time() - start, **_scores(proba, sample)}
+
+
+_OTHERS = {**dict(zip(BASELINES, (_frozen_encoder, _tfidf), strict=True)), COMBINED: _combined}
 
 
 def _baseline_scores(head: Any, features: Any, sample: Sample, start: float) -> dict[str, Any]:
