@@ -93,6 +93,90 @@ def test_threads_share_the_memory(encoder, expected):
     assert not wrong
 
 
+class NoMemory(np.ndarray):
+    """An array without memory for a copy of its rows."""
+
+    def __getitem__(self, rows):
+        if not isinstance(rows, slice):
+            raise MemoryError
+        return super().__getitem__(rows)
+
+
+@pytest.mark.parametrize("name", ["vectors", "used"])
+def test_texts_keep_their_vectors_if_memory_runs_out_while_others_are_evicted(name):
+    memory, vectors = MemoryCache(2**20), np.arange(400, dtype=np.float32).reshape(50, 8)
+    memory.add("one", TEXTS, vectors)
+    (table,) = memory._tables.values()
+    whole = getattr(table, name)
+    setattr(table, name, whole.view(NoMemory))
+    with pytest.raises(MemoryError):
+        table.shrink(memory.size // 2)
+    setattr(table, name, whole)
+    out = np.empty((50, 8), dtype=np.float32)
+    assert len(memory.find("one", TEXTS, out)) == 0
+    np.testing.assert_array_equal(out, vectors)
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_texts_keep_their_vectors_if_memory_runs_out_while_the_table_grows(failing, monkeypatch):
+    memory, vectors = MemoryCache(2**20), np.arange(400, dtype=np.float32).reshape(50, 8)
+    memory.add("one", TEXTS[:10], vectors[:10])
+    longer, empty = [], np.empty
+
+    def limited(shape, *args, **kwargs):
+        longer.extend([shape] if shape not in (0, (0, 8)) else [])
+        if len(longer) == failing:
+            raise MemoryError
+        return empty(shape, *args, **kwargs)
+
+    monkeypatch.setattr(np, "empty", limited)
+    with pytest.raises(MemoryError):
+        memory.add("one", TEXTS[10:12], vectors[10:12])
+    monkeypatch.undo()
+    memory.add("one", TEXTS[10:12], vectors[10:12])
+    out = np.empty((12, 8), dtype=np.float32)
+    assert len(memory.find("one", TEXTS[:12], out)) == 0
+    np.testing.assert_array_equal(out, vectors[:12])
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["one encoder", "two encoders"])
+def test_threads_share_a_folder(several, tmp_path):
+    cache, wrong = EmbeddingCache(0, tmp_path), []
+
+    def work(start):
+        encoder = HashedTexts(f"encoder {start % 2 if several else 0}")
+        hashed = encoder.embed
+        encoder.embed = lambda texts: hashed(texts) + start % 2 * several
+        try:
+            for step in range(20):
+                texts = [f"{step + start // 2}", f"{start} {step}"]
+                if not np.array_equal(cache.vectors(texts, encoder), encoder.embed(texts)):
+                    wrong.append(texts)
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(start,)) for start in range(4)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not wrong
+
+
+@pytest.mark.parametrize("shape", [(50, 1), (50, 7), (49, 8), (50,), (1, 50, 8)])
+def test_vectors_of_another_shape_are_refused(encoder, shape):
+    encoder.embed = lambda texts: np.zeros(shape, dtype=np.float32)
+    cache = EmbeddingCache()
+    with pytest.raises(ValueError, match=r"allowed: \(50, 8\)"):
+        cache.vectors(TEXTS, encoder)
+    assert cache._memory.find(encoder.fingerprint, TEXTS, np.empty((50, 8), dtype=np.float32)).tolist()
+
+
 def test_a_folder_is_read_by_later_processes(encoder, expected, tmp_path):
     EmbeddingCache(folder=tmp_path).vectors(TEXTS[:30], encoder)
     for _ in range(2):
@@ -147,6 +231,19 @@ def test_many_files_are_merged(encoder, expected, tmp_path):
     np.testing.assert_array_equal(reader.vectors(TEXTS, encoder), expected)
     assert encoder.texts == TEXTS
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_files_that_two_processes_merge_at_the_same_time_are_kept(encoder, expected, tmp_path):
+    keys, caches = [key_of(text) for text in TEXTS], [FolderCache(tmp_path, encoder.fingerprint, 8) for _ in "12"]
+    for number in range(50):
+        rows = slice(number, number + 1)
+        for process in caches:
+            process.find(keys[rows], np.empty((1, 8), dtype=np.float32))
+        for process in caches:
+            process.add(keys[rows], expected[rows])
+    found = EmbeddingCache(0, tmp_path)
+    np.testing.assert_array_equal(found.vectors(TEXTS, encoder), expected)
+    assert found.info()[:2] == (50, 0)
 
 
 def test_one_cache_serves_several_encoders(encoder, expected, tmp_path):

@@ -164,11 +164,10 @@ class _Table:
         start, stop = len(self.rows), len(self.rows) + len(fresh)
         if stop > len(self.vectors):
             capacity = max(stop, 2 * len(self.vectors))
-            for name in ("vectors", "used"):
-                old = getattr(self, name)
-                longer = np.empty((capacity, *old.shape[1:]), dtype=old.dtype)
-                longer[:start] = old[:start]
-                setattr(self, name, longer)
+            # Assigned together: memory may run out, or Ctrl-C arrive, while the arrays are copied.
+            longer = [np.empty((capacity, *old.shape[1:]), old.dtype) for old in (self.vectors, self.used)]
+            longer[0][:start], longer[1][:start] = self.vectors[:start], self.used[:start]
+            self.vectors, self.used = longer
         self.vectors[start:stop], self.used[start:stop] = vectors[fresh], self.calls
         self.rows.update(zip((texts[number] for number in fresh), range(start, stop), strict=True))
         self.characters += sum(getsizeof(texts[number]) for number in fresh)
@@ -179,9 +178,10 @@ class _Table:
         sizes = np.array([4 * self.vectors.shape[1] + _ENTRY + getsizeof(text) for text in texts])
         latest = np.argsort(-self.used[: len(texts)], kind="stable")
         kept = np.sort(latest[np.cumsum(sizes[latest]) <= size])
-        self.rows = {texts[row]: new for new, row in enumerate(kept)}
-        self.vectors, self.used = self.vectors[kept], self.used[kept]
-        self.characters = sum(map(getsizeof, self.rows))
+        rows = {texts[row]: new for new, row in enumerate(kept)}
+        vectors, used, characters = self.vectors[kept], self.used[kept], sum(map(getsizeof, rows))
+        # Assigned together: rows of other vectors would be wrong.
+        self.rows, self.vectors, self.used, self.characters = rows, vectors, used, characters
 
 
 class FolderCache:
@@ -203,42 +203,50 @@ class FolderCache:
 
     def find(self, keys: list[bytes], out: Vectors) -> NDArray[np.intp]:
         """Write the vectors of cached texts (by `key_of`) into `out`, and return the rows of the missing ones."""
-        self._read_new_files()
-        places = [self._places.get(key) for key in keys]
-        for row, place in enumerate(places):
-            if place is not None:
-                out[row] = self._vectors[place[0]][place[1]]
+        with _folder_lock:
+            self._read_new_files()
+            places = [self._places.get(key) for key in keys]
+            for row, place in enumerate(places):
+                if place is not None:
+                    out[row] = self._vectors[place[0]][place[1]]
         return np.array([row for row, place in enumerate(places) if place is None], dtype=np.intp)
 
     def add(self, keys: list[bytes], vectors: Vectors) -> None:
         """Write vectors to a new file that other processes can find, or warn if that fails."""
-        if keys and self._write(keys, vectors) and len(self._vectors) >= _MAX_FILES:
-            self._read_new_files()
-            merged = np.array([self._vectors[name][row] for name, row in self._places.values()])
-            written = self._write(list(self._places), merged)
-            for name in self._vectors if written else ():
-                with suppress(OSError):
-                    (self.folder / name).unlink()
-            self._vectors, self._places = {}, {}
+        with _folder_lock:
+            if keys and self._write(keys, vectors) and len(self._vectors) >= _MAX_FILES:
+                self._merge()
 
-    def _write(self, keys: list[bytes], vectors: Vectors) -> bool:
+    def _merge(self) -> None:
+        """Replace all files by one."""
+        self._read_new_files()
+        merged = np.array([self._vectors[name][row] for name, row in self._places.values()])
+        written = self._write(list(self._places), merged)
+        # Another process may have merged the same vectors into a file of the same name.
+        for name in self._vectors.keys() - {written} if written else ():
+            with suppress(OSError):
+                (self.folder / name).unlink()
+        self._vectors, self._places = {}, {}
+
+    def _write(self, keys: list[bytes], vectors: Vectors) -> str:
+        """Return the name of a new file; empty if it could not be written."""
         counts = np.array([len(keys), self._dimensions], dtype="<i8").tobytes()
         parts = (_MAGIC, self._encoder, counts, b"".join(keys), vectors.astype("<f4").tobytes())
         check = blake2b(b"".join(parts), digest_size=_CHECK)
-        temporary = None
+        name, temporary = f"{check.hexdigest()[:32]}.embeddings", None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with NamedTemporaryFile(dir=self.folder, prefix=".", suffix=".tmp", delete=False) as file:
                 temporary = Path(file.name)
                 file.writelines((*parts, check.digest()))
-            temporary.replace(self.folder / f"{check.hexdigest()[:32]}.embeddings")
+            temporary.replace(self.folder / name)
         except OSError as error:
             warnings.warn(f"Embeddings could not be written to {self.folder} ({error}).", stacklevel=2)
             if temporary is not None:
                 with suppress(OSError):
                     temporary.unlink(missing_ok=True)
-            return False
-        return True
+            return ""
+        return name
 
     def _read_new_files(self) -> None:
         try:
@@ -282,10 +290,18 @@ def key_of(text: str) -> bytes:
 def memory_cache(limit: int) -> MemoryCache:
     """Return the memory cache of this process with a limit in bytes."""
     memory = MemoryCache(limit)
-    if hasattr(os, "register_at_fork"):  # a child inherits locks, but no thread to release them
-        acquire, release = memory.lock.acquire, memory.lock.release
-        os.register_at_fork(before=acquire, after_in_parent=release, after_in_child=release)
+    _release_in_forks(memory.lock)
     return memory
+
+
+def _release_in_forks(lock: Any) -> None:
+    if hasattr(os, "register_at_fork"):  # a child inherits locks, but no thread to release them
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+
+
+_folder_lock = threading.RLock()
+"""Held by a thread that reads or writes the files of any folder."""
+_release_in_forks(_folder_lock)
 
 
 class EmbeddingCache:
@@ -353,12 +369,13 @@ class EmbeddingCache:
     def _computed(self, texts: list[str], encoder: Embedder) -> Vectors:
         """Return the vectors of distinct texts that are not in memory, and store them."""
         vectors = np.empty((len(texts), encoder.dimensions), dtype=np.float32)
-        missing, keys = np.arange(len(texts)), []
+        missing, keys, reader = np.arange(len(texts)), [], self._reader
         if self._folder is not None:
-            if self._reader is None or not self._reader.is_of(encoder.fingerprint, encoder.dimensions):
-                self._reader = FolderCache(self._folder, encoder.fingerprint, encoder.dimensions)
+            if reader is None or not reader.is_of(encoder.fingerprint, encoder.dimensions):
+                reader = FolderCache(self._folder, encoder.fingerprint, encoder.dimensions)
+            self._reader = reader  # another thread, with another encoder, may replace it
             keys = [key_of(text) for text in texts]
-            missing = self._reader.find(keys, vectors)
+            missing = reader.find(keys, vectors)
             known = np.setdiff1d(np.arange(len(texts)), missing)
             self._keep([texts[row] for row in known], vectors[known], encoder)
             self._hits += len(known)
@@ -366,10 +383,13 @@ class EmbeddingCache:
         for start in range(0, len(missing), self._portion):
             rows = missing[start : start + self._portion]
             chosen = [texts[row] for row in rows]
-            vectors[rows] = encoder.embed(chosen)
+            found, allowed = encoder.embed(chosen), (len(chosen), encoder.dimensions)
+            if np.shape(found) != allowed:  # numpy would repeat a single column
+                raise ValueError(f"embed of the encoder returned the shape {np.shape(found)}; allowed: {allowed}")
+            vectors[rows] = found
             self._keep(chosen, vectors[rows], encoder)
-        if self._reader is not None and len(missing):
-            self._reader.add([keys[row] for row in missing], vectors[missing])
+        if reader is not None and len(missing):
+            reader.add([keys[row] for row in missing], vectors[missing])
         return vectors
 
     def _keep(self, texts: list[str], vectors: Vectors, encoder: Embedder) -> None:
