@@ -93,13 +93,15 @@ def test_threads_share_the_memory(encoder, expected):
     assert not wrong
 
 
+def no_memory():
+    raise MemoryError
+
+
 class NoMemory(np.ndarray):
     """An array without memory for a copy of its rows."""
 
     def __getitem__(self, rows):
-        if not isinstance(rows, slice):
-            raise MemoryError
-        return super().__getitem__(rows)
+        return super().__getitem__(rows) if isinstance(rows, slice) else no_memory()
 
 
 @pytest.mark.parametrize("name", ["vectors", "used"])

@@ -248,6 +248,15 @@ def test_an_object_that_returns_no_vectors_is_refused(result):
         EmbeddingClassifier(Wrong(result), 2).fit(st.TextDataset(["one", "two"], [0, 1]))
 
 
+@pytest.mark.parametrize("later", [1, 3, 65])
+def test_an_object_whose_vectors_change_in_length_is_refused(later):
+    encoder = HashedWords()
+    classifier = EmbeddingClassifier(encoder, 2, seed=0).fit(st.TextDataset(["one", "two", "ten"], [0, 1, 0]))
+    encoder.encode = lambda texts: np.ones((len(texts), later))
+    with pytest.raises(InvalidInputError, match=r"encoder.*allowed: .*shape \(1, 64\)"):
+        classifier.predict(st.TextDataset([f"a text that is not cached {later}"]))
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [

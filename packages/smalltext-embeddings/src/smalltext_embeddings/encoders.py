@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -124,13 +125,12 @@ class ObjectEncoder(Encoder):
         return int(self.encode(list(SAMPLE[:1])).shape[1])
 
     def encode(self, texts: list[str]) -> Vectors:
-        given = self.encoder.encode(list(texts))
-        try:
+        given, vectors = self.encoder.encode(list(texts)), np.empty(0, dtype=np.float32)
+        with suppress(TypeError, ValueError, RuntimeError):
             vectors = np.asarray(given, dtype=np.float32)
-        except (TypeError, ValueError, RuntimeError):
-            vectors = np.empty(0, dtype=np.float32)
-        if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
-            allowed = f"finite numbers, shape ({len(texts)}, dimensions), for {len(texts)} texts"
+        width = vars(self).get("dimensions", vectors.shape[1] if vectors.ndim == 2 else "dimensions")
+        if vectors.shape != (len(texts), width) or not np.isfinite(vectors).all():
+            allowed = f"finite numbers, shape ({len(texts)}, {width}), for {len(texts)} texts"
             raise InvalidInputError("encoder", f"{self.name}.encode, which returned {shown(given)}", allowed)
         return vectors
 
