@@ -480,6 +480,33 @@ def test_a_part_that_is_cut_is_named(ran, refused, model, data, tmp_path, target
     assert not (tmp_path / f"all.{target}").exists()
 
 
+@pytest.mark.parametrize("kept", [-1, -2, -9, "quoted line break"])
+@pytest.mark.parametrize("target", ["csv", "tsv", "jsonl"])
+def test_a_part_that_is_cut_within_its_last_row_is_named(ran, refused, model, tmp_path, target, kept):
+    data = tmp_path / "pool.jsonl"
+    data.write_text("".join(json.dumps({"id": row, "text": "good\nfilm"}) + "\n" for row in range(12)))
+    shards(ran, model, data, folder=tmp_path / "parts", options=("--output-format", target))
+    part = tmp_path / "parts" / f"shard-00002-of-00003-part-00001.{target}"
+    content = part.read_bytes()
+    if kept == "quoted line break":
+        kept = content.rindex(b"\nfilm") + 1 if target != "jsonl" else -1
+    part.write_bytes(content[:kept])
+    said = refused("merge", tmp_path / "parts", "-o", tmp_path / f"all.{target}")
+    assert f"{part}: this part is damaged. Remove it, and run its shard again with --resume." in said
+    assert not (tmp_path / f"all.{target}").exists()
+
+
+@pytest.mark.parametrize("target", ["csv", "jsonl", "parquet"])
+def test_a_damaged_part_is_named_rather_than_the_output(ran, refused, model, data, tmp_path, target):
+    shards(ran, model, data, folder=tmp_path / "parts", options=("--output-format", "parquet"))
+    part = tmp_path / "parts" / "shard-00002-of-00003-part-00001.parquet"
+    content = part.read_bytes()
+    part.write_bytes(content[:4] + bytes(60) + content[64:])
+    said = refused("merge", tmp_path / "parts", "-o", tmp_path / f"all.{target}")
+    assert f"{part}: this part is damaged. Remove it, and run its shard again with --resume." in said
+    assert not (tmp_path / f"all.{target}").exists()
+
+
 def test_where_and_into_what_parts_are_merged(ran, refused, model, data, tmp_path):
     folder = tmp_path / "parts"
     shards(ran, model, data, folder=folder, options=("--output-format", "csv"))

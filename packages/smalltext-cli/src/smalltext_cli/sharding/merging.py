@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -81,18 +82,29 @@ def _merge_parquet(folder: Path, parts: Sequence[Part], output: str, file_format
     import polars as pl
 
     paths = [folder / part.file_name for part in parts]
+    _check_parquet(paths, parts, decode=False)
+    try:
+        if file_format == "parquet":
+            join_parquet(output, paths)
+            return
+        with table_writer(output, file_format) as write:
+            for path in paths:
+                write(pl.read_parquet(path, glob=False, hive_partitioning=False))
+    except (Exception, pl.exceptions.PanicException):
+        _check_parquet(paths, parts, decode=True)  # raises if a part, rather than the output, is the reason
+        raise
+
+
+def _check_parquet(paths: Sequence[Path], parts: Sequence[Part], *, decode: bool) -> None:
+    """Raise InputFileError for a part with another number of rows, or with `decode` for one that is damaged."""
+    import polars as pl
+
     for path, part in zip(paths, parts, strict=True):
-        try:
-            rows = pl.scan_parquet(path, glob=False, hive_partitioning=False).select(pl.len()).collect().item()
-        except (pl.exceptions.PolarsError, OSError):
-            rows = None
+        rows: int | None = None
+        with suppress(pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+            frame = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+            rows = frame.collect().height if decode else frame.select(pl.len()).collect().item()
         _check_rows(path, part, rows)
-    if file_format == "parquet":
-        join_parquet(output, paths)
-        return
-    with table_writer(output, file_format) as write:
-        for path in paths:
-            write(pl.read_parquet(path, glob=False, hive_partitioning=False))
 
 
 def _merge_text(folder: Path, parts: Sequence[Part], output: str, *, has_header: bool) -> None:
@@ -100,14 +112,16 @@ def _merge_text(folder: Path, parts: Sequence[Part], output: str, *, has_header:
         if has_header:
             write(_header(folder / part.file_name for part in parts))
         for part in parts:
-            rows = 0
+            rows, last = 0, b"\n"
             with (folder / part.file_name).open("rb") as file:
                 records = _records(file) if has_header else file
                 body = islice(records, int(has_header), None)
                 while block := list(islice(body, _BLOCK_RECORDS)):
-                    rows += len(block)
+                    rows, last = rows + len(block), block[-1]
                     write(b"".join(block))
-            _check_rows(folder / part.file_name, part, rows)
+            # A part may be cut within its last row, and a line break within quotes does not end one.
+            whole = last.endswith(b"\n") and (not has_header or last.count(b'"') % 2 == 0)
+            _check_rows(folder / part.file_name, part, rows if whole else None)
 
 
 def _header(paths: Iterable[Path]) -> bytes:
