@@ -157,6 +157,14 @@ def test_the_columns_can_be_named(model):
     assert list(scored) == ["body", "text", "label", "kind", "sure"]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("output", [("proba_good", "score"), ("label", "proba_bad")])
+def test_a_column_of_probabilities_does_not_replace_another_one(kind, output, model):
+    with pytest.raises(InvalidInputError, match=r"output: got 'proba_\w+', which proba=True adds; allowed: "):
+        BatchScorer(model, output=output, proba=True)(KINDS[kind]({"text": TEXTS}))
+    assert BatchScorer(model, output=output)({"text": TEXTS}).keys() == {"text", *output}
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 7])
 def test_the_number_of_texts_at_a_time_changes_nothing(batch_size, model, multi_label_model):
     for folder in (model, multi_label_model):

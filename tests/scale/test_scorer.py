@@ -12,6 +12,7 @@ from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import smalltext_core as st
@@ -224,6 +225,22 @@ def test_a_missing_text_of_a_stream_is_named_by_its_row(model):
     assert len(list(islice(found, 1_024))) == 1_024
     with pytest.raises(InvalidInputError, match="texts: got None at row 1500; allowed: strings"):
         next(found)
+
+
+@pytest.mark.parametrize("chunk", ["good", ["good", None], [b"good"], {"good"}, np.zeros((2, 2))], ids=repr)
+def test_invalid_chunks_are_refused(chunk, model):
+    found = BatchScorer(model).predict_chunks([["good"], chunk])
+    assert next(found)[0] == ["good"]
+    with pytest.raises(InvalidInputError, match="chunks: got"):
+        next(found)
+
+
+def test_a_chunk_may_be_a_column_of_a_frame_with_another_index(model):
+    texts = ["good", "a dull film " * 9, "bad"]
+    chunk = pd.Series(texts, index=[2, 0, 1])
+    ((found, (labels, _)),) = BatchScorer(model, batch_size=1).predict_chunks([chunk])
+    assert found == texts
+    assert labels.tolist() == st.load(model).predict(st.TextDataset(texts)).tolist()
 
 
 def test_memory_does_not_grow_with_a_stream(model):

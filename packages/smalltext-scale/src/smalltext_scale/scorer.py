@@ -13,6 +13,7 @@ import numpy as np
 
 from smalltext_core.atomic import as_path
 from smalltext_core.conversion import as_sequence, check_ordered, is_whole
+from smalltext_core.dataset import as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames, shown_name
 from smalltext_core.labels import Labels, is_multi_label
@@ -147,6 +148,9 @@ class BatchScorer:
         model = self._loaded()
         proba_names = [f"proba_{name}" for name in model.names.names] if self.proba else []
         self._check_free(batch, proba_names)
+        if twice := [name for name in self.output if name in proba_names]:
+            given, allowed = f"{shown_name(twice[0])}, which proba=True adds", "names of columns other than those"
+            raise InvalidInputError("output", given, allowed, "The default is ('label', 'score').")
         labels, proba = self._scores(self.batch_size or _BATCH_SIZE, texts)
         names, scores = _labels_and_scores(model.names, labels, proba)
         label, score = self.output
@@ -251,7 +255,8 @@ class BatchScorer:
         ['bad'] [0] (1, 2)
         ['good'] [1] (1, 2)
         """
-        return self._scored(chunks, self.batch_size or _BATCH_SIZE, workers, devices)
+        lists = (as_texts(chunk, "chunks") for chunk in chunks)
+        return self._scored(lists, self.batch_size or _BATCH_SIZE, workers, devices)
 
     def _scored(
         self,
