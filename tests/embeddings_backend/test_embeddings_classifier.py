@@ -87,6 +87,14 @@ def test_an_estimator_with_two_classes_gives_the_probabilities_of_scikit_learn()
     np.testing.assert_allclose(proba, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("head", ["auto", LogisticRegression(max_iter=1000)], ids=["auto", "estimator"])
+def test_classes_with_few_texts_are_not_taken_for_a_regression_problem(head, recwarn):
+    texts = [f"word{row % 30} thing{row}" for row in range(40)]
+    classifier = EmbeddingClassifier(HashedWords(), 30, head=head, seed=1)
+    classifier.fit(st.TextDataset(texts, np.arange(40) % 30))
+    assert not [str(warning.message) for warning in recwarn]
+
+
 def test_calibration_needs_held_out_texts():
     assert head_of(noisy_problem(), calibrate=True).calibration.n_texts == 200
     assert head_of(noisy_problem(), calibrate=False).calibration is None

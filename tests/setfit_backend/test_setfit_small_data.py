@@ -150,6 +150,14 @@ def test_the_automatic_c_gives_the_same_logits_at_any_scale_of_the_embeddings():
     np.testing.assert_allclose(logits[0], logits[1], atol=1e-3)
 
 
+def test_classes_with_few_texts_are_not_taken_for_a_regression_problem(recwarn):
+    y = np.arange(40) % 30
+    embeddings = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+    targets = HeadTargets(y, None, Loss(multi_label=False))
+    fit_head(embeddings, targets, HeadSettings(30, False, {}, 16), ARGS, Randomness(0, torch.device("cpu")))
+    assert not [str(warning.message) for warning in recwarn]
+
+
 def test_a_calibrated_head_has_the_calibrated_logits_also_where_they_are_infinite():
     head = torch.nn.Linear(2, 3)
     with torch.no_grad():

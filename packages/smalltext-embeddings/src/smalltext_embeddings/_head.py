@@ -259,8 +259,10 @@ def _fitted_by(estimator: Any, vectors: Floats, targets: Floats, weights: Floats
     from sklearn.base import clone
 
     def fitted(y: NDArray[Any], w: Floats) -> Floats:
-        copy = clone(estimator).set_params(random_state=estimator.random_state or 0)  # not the global generator
-        copy.fit(vectors, y, sample_weight=w)
+        with warnings.catch_warnings():
+            # Labels are classes, however few texts each class has; and None would be the global generator.
+            warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
+            copy = clone(estimator).set_params(random_state=estimator.random_state or 0).fit(vectors, y, w)
         return np.vstack([copy.coef_.T, copy.intercept_])
 
     if multi_label:
@@ -303,5 +305,4 @@ def _minimised(
 
     options = {"maxiter": 1000, "gtol": tolerance, "ftol": 1e-3 * tolerance**1.5, "maxcor": 20}
     result = scipy.optimize.minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
-    minimum: Floats = result.x.reshape(start.shape)
-    return minimum
+    return np.asarray(result.x.reshape(start.shape))

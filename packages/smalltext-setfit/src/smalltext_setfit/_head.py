@@ -323,7 +323,10 @@ def _fit_logistic_regression(
         embeddings = (embeddings - center) / deviation
     if not is_multi_label(y):
         regression = _regression(parameters, len(y) / len(np.unique(y)), seed)
-        fitted = regression.fit(embeddings, y, sample_weight=targets.weights)
+        with warnings.catch_warnings():
+            # Labels are classes, however few texts each class has.
+            warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
+            fitted = regression.fit(embeddings, y, sample_weight=targets.weights)
         if len(fitted.classes_) == 2:
             halves = np.array([-0.5, 0.5])
             weight[fitted.classes_] = halves[:, None] * fitted.coef_

@@ -175,12 +175,15 @@ def fit_estimator(estimator: Any, x: Any, y: NDArray[Any], weights: NDArray[np.f
         )
     prepared = clone(estimator) if hasattr(estimator, "predict_proba") else _calibrated(estimator, y)
     options = {} if weights is None else {_weights_parameter(prepared) or "sample_weight": weights}
-    try:
-        return prepared.fit(x, y, **options)
-    except TypeError as error:
-        if not issparse(x) or not _asks_for_dense(error):
-            raise
-    return clone(prepared).fit(_dense(x, type(estimator).__name__), y, **options)
+    with warnings.catch_warnings():
+        # Labels are classes, however few texts each class has.
+        warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
+        try:
+            return prepared.fit(x, y, **options)
+        except TypeError as error:
+            if not issparse(x) or not _asks_for_dense(error):
+                raise
+        return clone(prepared).fit(_dense(x, type(estimator).__name__), y, **options)
 
 
 def probabilities(estimator: Any, x: Any) -> NDArray[Any]:
