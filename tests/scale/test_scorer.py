@@ -96,6 +96,34 @@ def test_workers_refuse_another_model_than_the_one_that_was_meant(tmp_path):
     assert BatchScorer(tmp_path / "model")(BATCH)["label"] == ["great", "bad"]
 
 
+@pytest.mark.parametrize("called", ["before", "at first", "in the middle"])
+def test_labels_have_the_names_of_the_model_that_predicted_them(called, tmp_path):
+    scorer = BatchScorer(save_model(tmp_path / "model"))
+    if called == "before":
+        scorer(BATCH)
+    found = scorer.predict_iter(BATCH["text"] * 20, 1)
+    labels = [next(found).label] if called == "in the middle" else []
+    if called != "at first":
+        save_model(tmp_path / "model", good="great")
+    labels += [one.label for one in found]
+    assert labels == ["good", "bad"] * 20
+
+
+def test_names_of_another_model_than_workers_have_loaded_are_refused(tmp_path, monkeypatch):
+    folder = save_model(tmp_path / "model")
+    model = st.load(folder)
+
+    def predict(predictors, batches):
+        for batch in batches:
+            scores = model.predict(st.TextDataset(batch), return_proba=True)
+            save_model(folder, good="great")
+            yield batch, scores
+
+    monkeypatch.setattr("smalltext_scale.scorer.predict_in_processes", predict)
+    with pytest.raises(ModelFolderError, match="another model"):
+        next(BatchScorer(folder).predict_iter(["good"], workers=2))
+
+
 def test_results_of_another_model_in_the_folder_are_not_taken_from_a_cache(tmp_path):
     """Dask and datasets cache results by a hash of the function, which is that of its pickle."""
     tokenize = pytest.importorskip("dask.tokenize").tokenize

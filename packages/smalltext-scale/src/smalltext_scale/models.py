@@ -43,6 +43,16 @@ class ModelSource:
         except OSError:
             return None
 
+    def check_digest(self, expected: str | None) -> str | None:
+        """Return `digest`, or raise ModelFolderError if it differs from an expected one."""
+        present = self.digest()
+        if expected is not None and present is not None and present != expected:
+            raise ModelFolderError(
+                f"{self.folder} holds another model than when the scorer was pickled: it was saved again "
+                "meanwhile, or differs on this machine. Save each model to a new folder, and start again."
+            )
+        return present
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -112,12 +122,7 @@ def loaded_model(source: ModelSource, digest: str | None = None) -> LoadedModel:
         The expected digest of the manifest; ModelFolderError is raised if it differs.
     """
     with _lock:
-        present = source.digest()
-        if digest is not None and present is not None and present != digest:
-            raise ModelFolderError(
-                f"{source.folder} holds another model than when the scorer was pickled: it was saved again "
-                "meanwhile, or differs on this machine. Save each model to a new folder, and start again."
-            )
+        present = source.check_digest(digest)
         model = _loaded.get(source)
         if model is None or model.digest != present:
             model = _loaded[source] = _load(source)

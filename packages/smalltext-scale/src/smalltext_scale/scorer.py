@@ -216,7 +216,8 @@ class BatchScorer:
             raise InvalidInputError("texts", brief(texts), _TEXTS, "One text: [text].")
         size = self.batch_size if batch_size is None else _positive(batch_size)
         windows = _windows(texts, _WINDOW if size is None else size * _WINDOW_BATCHES)
-        return self._predictions(self._scored(windows, size or _WINDOW, workers, devices))
+        digest = self.__getstate__()["_digest"]
+        return self._predictions(self._scored(windows, size or _WINDOW, workers, devices), digest)
 
     def predict_chunks(
         self,
@@ -279,15 +280,24 @@ class BatchScorer:
         return self._loaded().predict(texts, batch_size)
 
     def _predictions(
-        self, scored: Iterable[tuple[list[str], tuple[Labels, Probabilities]]]
+        self, scored: Iterable[tuple[list[str], tuple[Labels, Probabilities]]], digest: str | None
     ) -> Iterator[Prediction]:
         classes: LabelNames | None = None
         for _, (labels, proba) in scored:
-            classes = classes or class_names(self._source(), proba.shape[1])  # without loading the model here
+            classes = classes or self._names(proba.shape[1], digest)
             names, scores = _labels_and_scores(classes, labels, proba)
             for name, score, row in zip(names, _as_list(scores), proba, strict=True):
                 by_name = dict(zip(classes.names, row.tolist(), strict=True)) if self.proba else None
                 yield Prediction(name, score, by_name)
+
+    def _names(self, num_classes: int, digest: str | None) -> LabelNames:
+        """Return the names of all classes; if only workers have loaded the model, without loading it here."""
+        model: LoadedModel | None = self.__dict__["_model"]
+        if model is not None:
+            return model.names
+        names = class_names(self._source(), num_classes)
+        self._source().check_digest(digest)
+        return names
 
     def _loaded(self) -> LoadedModel:
         model: LoadedModel | None = self.__dict__["_model"]
