@@ -159,6 +159,7 @@ def test_descriptions_of_classes_count_in_multi_label_problems():
         ({"spam": 3}, "spam"),
         ({2: "too large"}, "the class 2"),
         ({"eggs": "no such class"}, "eggs"),
+        ({"ham": "lunch", " ham": "dinner"}, "' ham' twice; allowed: each class once"),
     ],
 )
 def test_wrong_descriptions_are_refused(label_texts, message):

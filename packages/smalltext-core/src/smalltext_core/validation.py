@@ -259,7 +259,7 @@ def by_number(
             raise InvalidInputError("class_weight", given, f"names: {known}")
         number = int(label) if label_names is None else label_names.number(label, "class_weight")
         if number in numbers:
-            raise InvalidInputError("class_weight", f"{brief(label)} twice", "a weight for each class, once")
+            raise InvalidInputError("class_weight", f"{brief(label)} twice", "each class once")
         numbers[number] = float(weight)
     return numbers
 
