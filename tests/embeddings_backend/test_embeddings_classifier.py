@@ -110,6 +110,27 @@ def test_few_texts_move_the_temperature_less(monkeypatch, n):
     assert abs(np.log(temperature)) < abs(np.log(as_many)) if n < 40 else temperature == as_many
 
 
+@pytest.mark.parametrize("head", ["auto", 10.0])
+def test_class_weights_are_not_undone_by_the_calibration(head):
+    """Platt scaling on equally weighted texts would undo them."""
+    rng = np.random.default_rng(0)
+    rare = rng.random(200) < 0.15
+    words = np.array(["see you", "lunch", "buy", "pills"])
+    texts = [" ".join(rng.choice(words, 5, p=[0.2, 0.2, 0.3, 0.3] if k else [0.3, 0.3, 0.2, 0.2])) for k in rare]
+    data = st.TextDataset(texts, csr_matrix(np.stack([rare, ~rare], axis=1).astype(np.int32)))
+    for calibration in ("none", "auto"):
+        plain, balanced = (
+            EmbeddingClassifier(
+                HashedWords(), 2, True, head=head, calibration=calibration, class_weight=one, seed=1
+            )
+            .fit(data)
+            .predict_proba(data)[:, 0]
+            for one in (None, "balanced")
+        )
+        assert plain.mean() < 0.2
+        assert balanced.mean() > 0.3
+
+
 def test_thresholds_are_chosen_for_each_class():
     head = head_of(noisy_problem(multi_label=True), head="auto", calibrate=True, choose_threshold=True)
     assert head.thresholds.shape == (4,)

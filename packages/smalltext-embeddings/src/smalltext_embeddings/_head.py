@@ -102,11 +102,7 @@ class Problem:
 
     @property
     def text_weights(self) -> Floats:
-        """The weight of each text, shape (n,); in a single-label problem, multiplied by the weight of its class.
-
-        The calibration uses these weights, too. Those of multi-label classes are left out of it, since they are
-        meant to change how often a class is predicted.
-        """
+        """The weight of each text, shape (n,), multiplied by that of its class in a single-label problem."""
         weights = np.ones(len(self.vectors)) if self.weights is None else self.weights
         if self.multi_label or self.weight_of_class is None:
             return weights
@@ -218,7 +214,8 @@ def _cross_validated(
             held_out[number, folds == fold] = tested @ start[:-1] + start[-1]
     prior = {} if problem.multi_label else {"prior_sd": _PRIOR_SD_OF_FEW if len(folds) < _FEW_TEXTS else _PRIOR_SD}
     fit_calibration: Any = fit_logistic if problem.multi_label else fit_temperature
-    fitted = [fit_calibration(logits, problem.y, problem.text_weights, **prior) for logits in held_out]
+    weights = _targets(problem)[1] if problem.multi_label else problem.text_weights
+    fitted = [fit_calibration(logits, problem.y, weights, **prior) for logits in held_out]
     terms = problem.num_classes if problem.multi_label else 1  # per text: the log loss is a mean over them
     losses = [np.inf if one.log_loss is None else terms * one.n_texts * one.log_loss[1] for one in fitted]
     if len(grid) > 1:
@@ -276,8 +273,7 @@ def _targets(problem: Problem) -> tuple[Floats, Floats]:
     weights = np.repeat(problem.text_weights[:, None], problem.num_classes, axis=1)
     if not problem.multi_label:
         return np.eye(problem.num_classes)[problem.y], weights
-    y: Any = problem.y
-    targets = np.asarray(y.toarray() > 0, dtype=np.float64)
+    targets = np.asarray(cast("Any", problem.y).toarray() > 0, dtype=np.float64)
     if problem.weight_of_class is not None:
         weights *= np.where(targets > 0, problem.weight_of_class, 1.0)
     return targets, weights
