@@ -248,6 +248,20 @@ def test_files_that_two_processes_merge_at_the_same_time_are_kept(encoder, expec
     assert found.info()[:2] == (50, 0)
 
 
+def test_files_are_kept_as_they_are_without_memory_to_merge_them(encoder, expected, tmp_path, monkeypatch):
+    write = FolderCache._write
+    monkeypatch.setattr(
+        FolderCache,
+        "_write",
+        lambda self, keys, *rest: write(self, keys, *rest) if len(keys) == 1 else no_memory(),
+    )
+    cache = EmbeddingCache(0, tmp_path)
+    for text in TEXTS:
+        cache.vectors([text], encoder)
+    np.testing.assert_array_equal(EmbeddingCache(0, tmp_path).vectors(TEXTS, encoder), expected)
+    assert encoder.texts == TEXTS
+
+
 def test_one_cache_serves_several_encoders(encoder, expected, tmp_path):
     cache, other = EmbeddingCache(0, tmp_path), HashedTexts("of other dimensions", dimensions=4)
     for _ in range(2):

@@ -215,7 +215,8 @@ class FolderCache:
         """Write vectors to a new file that other processes can find, or warn if that fails."""
         with _folder_lock:
             if keys and self._write(keys, vectors) and len(self._vectors) >= _MAX_FILES:
-                self._merge()
+                with suppress(MemoryError):  # the files can be used as they are
+                    self._merge()
 
     def _merge(self) -> None:
         """Replace all files by one."""
@@ -231,8 +232,10 @@ class FolderCache:
     def _write(self, keys: list[bytes], vectors: Vectors) -> str:
         """Return the name of a new file; empty if it could not be written."""
         counts = np.array([len(keys), self._dimensions], dtype="<i8").tobytes()
-        parts = (_MAGIC, self._encoder, counts, b"".join(keys), vectors.astype("<f4").tobytes())
-        check = blake2b(b"".join(parts), digest_size=_CHECK)
+        parts = (_MAGIC, self._encoder, counts, b"".join(keys), np.ascontiguousarray(vectors, dtype="<f4").data)
+        check = blake2b(digest_size=_CHECK)
+        for part in parts:
+            check.update(part)
         name, temporary = f"{check.hexdigest()[:32]}.embeddings", None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
