@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import smalltext_core as st
-from smalltext_cli import predictions
+from smalltext_cli import evaluation, predictions
 from smalltext_scale import workers
 
 PLUGIN = Path(__file__).parents[1] / "conformance_kit" / "counting_plugin"
@@ -40,6 +40,38 @@ def test_two_processes_write_what_one_does(smalltext, light_model, new, tmp_path
     ended = smalltext("predict", light_model, new, "--output", two, "--proba", "--workers", 2)
     assert ended.code == 0, ended.err
     assert two.read_bytes() == one.read_bytes()
+
+
+def test_processes_refuse_another_model_than_the_one_that_names_the_classes(
+    smalltext, light_model, new, tmp_path, monkeypatch
+):
+    load_model = evaluation.load_model
+
+    def replaced(folder, **options):
+        found = load_model(folder, **options)
+        texts = st.TextDataset.from_labels(["buy cheap pills 3", "lunch 11"], ["zebra", "ham"])
+        st.create_classifier("counting", num_classes=2, seed=1).fit(texts).save(folder)
+        return found
+
+    monkeypatch.setattr(evaluation, "load_model", replaced)
+    ended = smalltext("predict", light_model, new, "--output", tmp_path / "out.csv", "--workers", 2)
+    assert ended.code == 2
+    assert "holds another model" in ended.err
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_classes_have_the_names_of_the_model_that_is_loaded(light_model, monkeypatch):
+    load, folders = st.load, []
+
+    def replaced(folder, **options):
+        if not folders:
+            texts = st.TextDataset.from_labels(["buy cheap pills 3", "lunch 11"], ["zebra", "ham"])
+            st.create_classifier("counting", num_classes=2, seed=1).fit(texts).save(folder)
+        folders.append(folder)
+        return load(folder, **options)
+
+    monkeypatch.setattr(evaluation, "load", replaced)
+    assert evaluation.load_model(str(light_model)).names.names == ("ham", "zebra")
 
 
 def test_a_process_that_dies_is_an_error_and_nothing_is_written(smalltext, model, new, tmp_path, monkeypatch):

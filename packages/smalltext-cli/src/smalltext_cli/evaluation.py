@@ -25,7 +25,7 @@ from smalltext_core.errors import InvalidInputError, SmallTextError, UntrustedMo
 from smalltext_core.label_names import shown_name
 from smalltext_core.labels import Labels
 from smalltext_core.saving import Manifest, read_manifest
-from smalltext_scale.models import names_of_all_classes
+from smalltext_scale.models import ModelSource, names_of_all_classes
 
 _MAX_VALUE = 300
 _CHUNK = 4_096
@@ -122,7 +122,8 @@ def load_model(folder: str, *, trusted: list[str] | None = None, device: str | N
         raise InputFileError(
             folder, problem, "Give the folder of a model, which `smalltext train` or save() wrote."
         )
-    manifest = read_manifest(folder)
+    source = ModelSource(folder)
+    digest, manifest = source.digest(), read_manifest(folder)
     options: dict[str, Any] = {}
     for name, option, value in (("trusted", "--trust", trusted or None), ("device", "--device", device)):
         if value is None:
@@ -135,6 +136,8 @@ def load_model(folder: str, *, trusted: list[str] | None = None, device: str | N
         classifier = load(folder, **options)
     except UntrustedModelError as error:
         raise UntrustedModelError(f"{error}. On the command line: --trust TYPE, once for each.") from error
+    if source.digest() != digest:  # another model was saved in the meantime: its classes may have other names
+        return load_model(folder, trusted=trusted, device=device)
     names = names_of_all_classes(manifest.names, classifier.num_classes)
     return Model(classifier, names, bool(classifier.multi_label), manifest)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -170,7 +171,8 @@ def predict(
         raise UsageError(f"{option} is for one job: with --shard, start more jobs, each with its --device.")
     predict_chunks = None
     if worker_devices(workers, devices, device):
-        scorer = BatchScorer(model, device=device, trusted=trust or ())
+        # A copy refuses another model that is saved before the workers load this one.
+        scorer = copy.copy(BatchScorer(model, device=device, trusted=trust or ()))
         predict_chunks = partial(scorer.predict_chunks, workers=workers, devices=devices)
     if shard is not None:
         part_format = output_format or "parquet"
