@@ -12,7 +12,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import smalltext_core as st
+from smalltext_cli import evaluation
 from smalltext_cli.console import UsageError
+from smalltext_cli.sharding import plan
 from smalltext_cli.sharding.locks import FolderInUseError, exclusive_folder
 from smalltext_cli.sharding.shard import Shard
 
@@ -312,6 +315,45 @@ def test_a_copy_of_the_input_and_of_the_model_elsewhere_is_the_same(ran, model, 
     shutil.copy(data, tmp_path / "copied.parquet")
     os.utime(tmp_path / "copied.parquet", (1, 1))
     ran("predict", tmp_path / "copy", tmp_path / "copied.parquet", "-o", folder, "--shard", "2/2")
+
+
+def save_other_model(folder):
+    texts = st.TextDataset.from_labels(["buy cheap pills", "lunch at noon"] * 3, ["zebra", "yak"] * 3)
+    st.create_classifier("sklearn", num_classes=2, seed=1).fit(texts).save(folder)
+
+
+def test_a_model_that_is_saved_while_rows_are_counted_predicts_all_parts(ran, model, data, tmp_path, monkeypatch):
+    own, measured = shutil.copytree(model, tmp_path / "model"), plan._measured
+
+    def replaced(*arguments):
+        save_other_model(own)
+        return measured(*arguments)
+
+    monkeypatch.setattr(plan, "_measured", replaced)
+    ran("predict", own, data, "-o", tmp_path / "parts", "--shard", "1/2")
+    monkeypatch.undo()
+    ran("predict", own, data, "-o", tmp_path / "parts", "--shard", "2/2")
+    ran("merge", tmp_path / "parts", "-o", tmp_path / "all.parquet")
+    ran("predict", own, data, "-o", tmp_path / "whole.parquet")
+    assert same(tmp_path / "all.parquet", tmp_path / "whole.parquet")
+
+
+def test_a_model_that_is_saved_while_another_is_loaded_is_refused(
+    ran, refused, model, data, tmp_path, monkeypatch
+):
+    own, load = shutil.copytree(model, tmp_path / "model"), evaluation.load
+    ran("predict", own, data, "-o", tmp_path / "parts", "--shard", "1/2")
+
+    def replaced(folder, **options):
+        found = load(folder, **options)
+        save_other_model(own)
+        monkeypatch.undo()
+        return found
+
+    monkeypatch.setattr(evaluation, "load", replaced)
+    said = refused("predict", own, data, "-o", tmp_path / "parts", "--shard", "2/2")
+    assert "What differs: the model" in said
+    assert len(parts(tmp_path / "parts")) == 1
 
 
 def test_other_versions_are_not_mixed(ran, refused, model, data, tmp_path, monkeypatch):

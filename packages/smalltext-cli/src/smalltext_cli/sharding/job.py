@@ -13,7 +13,7 @@ from smalltext_cli.object_tables import ObjectColumns
 from smalltext_cli.predictions import Predictor, row_chunks, row_writer
 from smalltext_cli.readers.inputs import Opener, opened_files
 from smalltext_cli.sharding.locks import FolderInUseError, exclusive_folder
-from smalltext_cli.sharding.plan import PLAN, Plan, Request, make_plan, read_plan
+from smalltext_cli.sharding.plan import PLAN, Plan, Request, make_plan, model_hash, read_plan
 from smalltext_cli.sharding.shard import Part, Shard
 from smalltext_cli.writers import output_ending, staged_table
 
@@ -71,11 +71,14 @@ class ShardJob:
         """
         plan = read_plan(self.folder)
         if plan is None:
+            model = model_hash(self.request.model)
             self.predictor = self._new_predictor()  # rejects a model or options before rows are counted
             try:
                 plan = make_plan(self.folder, self.request, self.shard.count)
             except OSError as error:
                 raise _unwritable(self.folder, error) from error
+            if plan.model != model:  # another model was saved while rows were counted
+                self.predictor = None
         plan.check(self.folder, self.request, self.shard.count)
         self.plan = plan
 
@@ -94,6 +97,7 @@ class ShardJob:
                 missing = self._missing()
                 if missing and self.predictor is None:
                     self.predictor = self._new_predictor()
+                    self.plan.check(self.folder, self.request, self.shard.count)  # the model may just have changed
                 return self._write(missing, on_progress)
         except FolderInUseError:
             raise UsageError(
