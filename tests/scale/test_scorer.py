@@ -109,6 +109,20 @@ def test_labels_have_the_names_of_the_model_that_predicted_them(called, tmp_path
     assert labels == ["good", "bad"] * 20
 
 
+def test_a_model_that_is_saved_while_names_are_read_is_loaded(tmp_path, monkeypatch):
+    folder, class_names, calls = save_model(tmp_path / "model"), models.class_names, []
+
+    def replaced(*arguments):
+        if not calls:
+            save_model(folder, good="great")
+        calls.append(arguments)
+        return class_names(*arguments)
+
+    monkeypatch.setattr(models, "class_names", replaced)
+    loaded = models.loaded_model(models.ModelSource(folder))
+    assert loaded.names == loaded.classifier.label_names_
+
+
 def test_names_of_another_model_than_workers_have_loaded_are_refused(tmp_path, monkeypatch):
     folder = save_model(tmp_path / "model")
     model = st.load(folder)

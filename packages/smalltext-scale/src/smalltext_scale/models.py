@@ -163,7 +163,7 @@ def _load(source: ModelSource) -> LoadedModel:
             raise InvalidInputError(name, shown(value), allowed)
         options[name] = value
     classifier = load(source.folder, **options)
+    names = class_names(source, classifier.num_classes)
     if source.digest() != digest:
         return _load(source)  # another model was saved in the meantime
-    names = class_names(source, classifier.num_classes)
     return LoadedModel(classifier, names, bool(classifier.multi_label), digest)
