@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,7 +125,7 @@ class ObjectEncoder(Encoder):
         return int(self.encode(list(SAMPLE[:1])).shape[1])
 
     def encode(self, texts: list[str]) -> Vectors:
-        given, vectors = self.encoder.encode(list(texts)), np.empty(0, dtype=np.float32)
+        given, vectors = self.encoder.encode(list(texts)), cast("Vectors", np.empty(0, dtype=np.float32))
         with suppress(TypeError, ValueError, RuntimeError):
             vectors = np.asarray(given, dtype=np.float32)
         width = vars(self).get("dimensions", vectors.shape[1] if vectors.ndim == 2 else "dimensions")
