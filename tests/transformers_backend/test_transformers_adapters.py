@@ -113,6 +113,32 @@ def test_all_of_the_head_is_trained_and_saved(make, topics, tmp_path, architectu
     np.testing.assert_array_equal(again.predict_proba(topics), classifier.predict_proba(topics))
 
 
+ADAPTERS = {
+    "lora": lora(),
+    "of embeddings": lora(target_modules=["word_embeddings", "query"]),
+    "with a bias": lora(bias="all"),
+    "dora": lora(use_dora=True),
+    "with a part": lora(modules_to_save=["pooler"]),
+    "ia3": peft.IA3Config(target_modules=["query", "output.dense"], feedforward_modules=["output.dense"]),
+}
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS)
+def test_a_loaded_adapter_is_trained_further(make, topics, tmp_path, adapter):
+    classifier = make(peft_config=adapter, warm_start=True).fit(topics)
+    classifier.save(tmp_path / "saved")
+    again = st.load(tmp_path / "saved")
+    trained = [
+        {name for name, parameter in one.model.named_parameters() if parameter.requires_grad}
+        for one in (classifier, again)
+    ]
+    assert trained[0] == trained[1]
+    before = again.predict_proba(topics)
+    proba = classifier.fit(topics).predict_proba(topics)
+    np.testing.assert_array_equal(again.fit(topics).predict_proba(topics), proba)
+    assert not np.array_equal(before, proba)
+
+
 def test_a_pooler_that_the_pretrained_model_lacks_is_saved_with_the_adapter(make, topics, tmp_path):
     folder = save_tiny_model(tmp_path / "model")
     weights = load_file(folder / "model.safetensors")

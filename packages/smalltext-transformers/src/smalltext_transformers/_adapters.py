@@ -167,7 +167,7 @@ def with_saved_adapter(network: PreTrainedModel, folder: Path) -> nn.Module:
     """
     peft = _peft()
     with checked_adapter(folder, _fields_of()) as (checked, shapes):
-        adapted: nn.Module = peft.PeftModel.from_pretrained(network, str(checked))
+        adapted: nn.Module = peft.PeftModel.from_pretrained(network, str(checked), is_trainable=True)
     there = peft.get_peft_model_state_dict(adapted, save_embedding_layers=False)
     if {name: tuple(tensor.shape) for name, tensor in there.items()} != shapes:
         what = f"{folder / CONFIG} does not fit the weights of the adapter"
