@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from smalltext_core import TextDataset, list_to_csr
-from smalltext_core.errors import InvalidInputError, NotFittedError
+from smalltext_core.errors import InvalidInputError, NotFittedError, PluginError
 from smalltext_torch.inference import Loss
 from smalltext_torch.split import Examples
 from smalltext_torch.training import Trainer
@@ -363,3 +363,40 @@ def test_predictions_keep_no_graph() -> None:
     classifier.validate(TEXTS)
 
     assert set(inference) == {True}
+
+
+@pytest.mark.parametrize(
+    ("method", "wrong", "message"),
+    [
+        ("encode", lambda _: [[1, 2]] * 60, r"\[\[1, 2\].*; .* Ragged"),
+        ("encode", lambda texts: texts.take(range(59)), r"59 sequences for 60 texts"),
+        ("make_network", lambda _: None, r"None; .* Module"),
+        ("configure_optimizer", lambda _: None, r"None; .* Optimizer"),
+        ("forward", lambda logits: (logits, None), r"\(tensor.*; .* Tensor"),
+        ("forward", lambda logits: logits[:, :2], r"logits of shape \(\d+, 2\);.* \(\d+, 3\)"),
+        ("forward", lambda logits: logits.repeat(1, 2), r"logits of shape \(\d+, 6\);.* \(\d+, 3\)"),
+        ("forward", lambda logits: logits[0], r"logits of shape \(3,\);.* \(\d+, 3\)"),
+    ],
+)
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_backend_whose_method_returns_something_else_is_told_so(
+    method: str, wrong: Any, message: str, multi_label: bool
+) -> None:
+    inherited = getattr(BagOfEmbeddings, method)
+    broken = type("Broken", (BagOfEmbeddings,), {method: lambda *given: wrong(inherited(*given))})
+    train_set = some_multi_label_texts() if multi_label else TEXTS
+    classifier = broken(num_classes=3, multi_label=multi_label, validation_set_size=0)
+    with pytest.raises(PluginError, match=rf"^Broken.{method}\(\) returned {message}"):
+        classifier.fit(train_set)
+    assert classifier.model is None
+
+
+def test_a_backend_that_leaves_out_texts_in_prediction_is_told_so() -> None:
+    class Forgetful(BagOfEmbeddings):
+        def encode(self, encoder: Any, data_set: Any) -> Any:
+            return super().encode(encoder, data_set[[bool(text) for text in data_set.x]])
+
+    classifier = Forgetful(num_classes=3).fit(TEXTS)
+    for predict in (classifier.predict_proba, classifier.validate):
+        with pytest.raises(PluginError, match=r"^Forgetful.encode\(\) returned 1 sequences for 2 texts"):
+            predict(TextDataset(["own1", ""], [1, 0]))

@@ -20,7 +20,7 @@ from smalltext_core.calibration import Calibration, CalibrationChoice, check_cal
 from smalltext_core.dataset import Dataset
 from smalltext_core.saving import Manifest
 from smalltext_core.validation import ClassWeight, Threshold, by_number, check_class_weight, check_count
-from smalltext_torch import distributed, optimization, progress, saving, split, training
+from smalltext_torch import distributed, inference, optimization, progress, saving, split, training
 from smalltext_torch.base import E, TorchModelBase, TorchState
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.calibration import TemperaturePrior
@@ -321,7 +321,8 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         self, state: TorchState[E], data_set: Dataset[Any], description: str | None = "predict"
     ) -> BatchInference:
         """Return batched inference for the texts of a checked dataset."""
-        precision, texts = self.precision_for(state.network, state.device), self.encode(state.encoder, data_set)
+        texts = inference.encoded(self, state.encoder, data_set)
+        precision = self.precision_for(state.network, state.device)
         return BatchInference(texts, precision, self.padding(state.encoder), description)
 
     def inference_strategy(self, state: TorchState[E], data_set: Dataset[Any]) -> InferenceStrategy:
@@ -385,11 +386,10 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         return self.require_fitted().history
 
     def compute_metrics(self, state: TorchState[E], validation_set: Dataset[Any]) -> tuple[float, float]:
-        texts, y = self.encode(state.encoder, validation_set), validation_set.y
-        examples = split.Examples(texts, y, state.loss.text_weights(y))
-        forward, padding = partial(self.forward, state.network), self.padding(state.encoder)
-        precision = self.precision_for(state.network, state.device)
-        metrics = evaluate(forward, state.network, state.loss, examples, precision, padding)
+        batches, y = self.batch_inference(state, validation_set), validation_set.y
+        examples = split.Examples(batches.texts, y, state.loss.text_weights(y))
+        forward = partial(self.forward, state.network)
+        metrics = evaluate(forward, state.network, state.loss, examples, batches.precision, batches.padding)
         return metrics.means("The validation loss")
 
     def load_state(self, folder: Path, manifest: Manifest) -> TorchState[E]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -19,8 +19,10 @@ from torch import nn
 from torch.nn import functional
 
 from smalltext_core.calibration import Calibration
-from smalltext_core.errors import SmallTextError
+from smalltext_core.dataset import Dataset
+from smalltext_core.errors import PluginError, SmallTextError
 from smalltext_core.labels import Labels
+from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities
 from smalltext_torch.batching import Batch, Ragged, RowNumbers, make_batch, prediction_batches
 from smalltext_torch.device import (
@@ -190,6 +192,51 @@ def diverged(what: str) -> DivergedError:
         f"{what} is not a finite number. Training was stopped, and the classifier is unchanged. "
         "A lower learning rate (lr) usually helps."
     )
+
+
+E = TypeVar("E")
+T = TypeVar("T")
+
+
+class Backend(Protocol[E]):
+    """The extension points of a `TorchClassifier` whose results are checked."""
+
+    num_classes: int
+
+    def encode(self, encoder: E, data_set: Dataset[Any]) -> Ragged: ...  # noqa: D102
+    def make_network(self, encoder: E) -> nn.Module: ...  # noqa: D102
+
+
+def returned(classifier: object, method: str, result: object, kind: type[T]) -> T:
+    """Return what a method of a backend returned, or raise PluginError if it is of another type."""
+    if not isinstance(result, kind):
+        what = f"{type(classifier).__name__}.{method}() returned {shown(result)}"
+        raise PluginError(f"{what}; it must return an instance of {kind.__name__}.")
+    return result
+
+
+def encoded(classifier: Backend[E], encoder: E, data_set: Dataset[Any]) -> Ragged:
+    """Return the encoded texts of a dataset, or raise PluginError unless there is one for each text."""
+    texts = returned(classifier, "encode", classifier.encode(encoder, data_set), Ragged)
+    if len(texts) != len(data_set):
+        what = f"{type(classifier).__name__}.encode() returned {len(texts)} sequences for {len(data_set)} texts"
+        raise PluginError(f"{what}; it must return one for each text, empty if the text has no tokens.")
+    return texts
+
+
+def new_network(classifier: Backend[E], encoder: E) -> nn.Module:
+    """Return a new network, or raise PluginError if the backend returns something else."""
+    return returned(classifier, "make_network", classifier.make_network(encoder), nn.Module)
+
+
+def checked_logits(classifier: Backend[E], batch: Batch, logits: torch.Tensor) -> torch.Tensor:
+    """Return the logits of a batch, or raise PluginError unless their shape is (n, num_classes)."""
+    found = tuple(returned(classifier, "forward", logits, torch.Tensor).shape)
+    expected = len(batch), classifier.num_classes
+    if found != expected:
+        what = f"{type(classifier).__name__}.forward() returned logits of shape {found}"
+        raise PluginError(f"{what}; it must return {expected}: a row for each text, a column for each class.")
+    return logits
 
 
 class InferenceStrategy(Protocol):

@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
 from smalltext_torch.batching import Ragged
+from smalltext_torch.inference import returned
 
 
 class Scheduler(Protocol):
@@ -148,7 +149,7 @@ def chosen_optimization(
     """Return the caller's optimizer and scheduler, or those that the classifier configures."""
     if optimizer is not None:
         return caller_choice(optimizer, scheduler, network)
-    configured = classifier.configure_optimizer(network)
+    configured = returned(classifier, "configure_optimizer", classifier.configure_optimizer(network), Optimizer)
     return nullcontext((configured, classifier.configure_scheduler(configured, total_steps)))
 
 

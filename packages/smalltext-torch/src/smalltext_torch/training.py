@@ -23,7 +23,7 @@ from smalltext_core.calibration import CalibrationChoice
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.validation import ClassWeight, Threshold, class_weights
-from smalltext_torch import early_stopping
+from smalltext_torch import early_stopping, inference
 from smalltext_torch.base import E, TorchState
 from smalltext_torch.batching import (
     Batch,
@@ -124,7 +124,7 @@ def fit(
     padding = classifier.padding(encoder)
     examples, held_out, loss = _examples(classifier, encoder, train_set, weights, validation_set, randomness)
     with gradients(device), randomness.network.as_global():
-        network = classifier.make_network(encoder) if previous is None else copy.deepcopy(previous.network)
+        network = copy.deepcopy(previous.network) if previous else inference.new_network(classifier, encoder)
         if previous is None:
             classifier.initialize(network, examples.texts)
         network.to(device)
@@ -273,7 +273,7 @@ class Trainer(Generic[E]):
         batch = make_batch(examples.texts, rows, device, self.padding, multiple)
         targets, weights = self.loss.targets(examples.y[rows], device), examples.weights_of(rows, device)
         with self.precision.autocast():
-            logits = self.forward(batch)
+            logits = inference.checked_logits(self.classifier, batch, self.forward(batch))
         losses = self.loss.of_texts(logits, targets)
         weighted = losses if weights is None else losses * weights
         self._scaler.scale(weighted.sum() / count).backward()  # type: ignore[no-untyped-call]
@@ -381,13 +381,13 @@ def _examples(
     randomness: Randomness,
 ) -> tuple[Examples, Examples | None, Loss]:
     """Return the training texts, the held-out texts, and the loss with the class weights of the training texts."""
-    texts, y = classifier.encode(encoder, train_set), train_set.y
+    texts, y = inference.encoded(classifier, encoder, train_set), train_set.y
     if validation_set is None:
         rows, set_aside = split_rows(y, classifier.validation_set_size, randomness.split)
         held_out = texts.take(set_aside), y[set_aside], None if weights is None else weights[set_aside]
         texts, y, weights = texts.take(rows), y[rows], None if weights is None else weights[rows]
     else:
-        held_out = classifier.encode(encoder, validation_set), validation_set.y, None
+        held_out = inference.encoded(classifier, encoder, validation_set), validation_set.y, None
     of_class = None
     if classifier.class_weight is not None:
         of_class = class_weights(classifier.class_weight, y, classifier.num_classes, train_set.label_names)
