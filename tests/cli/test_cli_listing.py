@@ -116,6 +116,18 @@ def test_info_explains_every_parameter_of_the_builder(smalltext):
     assert all(name in table for name in parameters)
 
 
+def test_info_says_so_if_a_classifier_has_no_parameters(smalltext):
+    plugin = InProcess()
+    st.plugin_manager.register(plugin, "notebook")
+    try:
+        table = smalltext("info", "voting").out
+        content = json.loads(smalltext("info", "voting", "--json").out)
+    finally:
+        st.plugin_manager.unregister(plugin)
+    assert table.endswith("It has no parameters.\n")
+    assert content["parameters"] == []
+
+
 @pytest.mark.parametrize("name", sorted(st.classifiers()))
 def test_what_packages_ship_is_what_signatures_and_docstrings_say(name):
     spec = st.classifier_spec(name)

@@ -40,6 +40,13 @@ def test_every_check_has_a_rule_a_reason_and_a_remedy(check):
     assert len(check.remedy) > 30
 
 
+@pytest.mark.usefixtures("counting_plugin")
+def test_types_are_named_with_their_article():
+    (result,) = run_checks(factory("PredictsLongs"), only=["check_single_label_predictions_are_int32"])
+    assert result.seen.startswith("predict gave an ndarray of int64")
+    assert result.expected.startswith("an ndarray of int32")
+
+
 def test_every_rule_has_a_check():
     assert {check.rule for check in checks()} == set(range(1, 12))
 

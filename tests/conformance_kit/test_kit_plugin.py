@@ -103,6 +103,15 @@ def test_a_correct_plugin_passes(install):
             "declares save, dropout_sampling",
         ),
         ("classifier='silent_parts:Silent'", "", "check_abilities_are_declared", "Silent has embed"),
+        (
+            (
+                "classifier='silent_parts:Silent', abilities=('embed',)); "
+                "yield ClassifierSpec('silent', 'Another', protocol=1, classifier='silent_parts:Other'"
+            ),
+            "",
+            "check_plugin_can_be_loaded",
+            "2 specs with the name 'silent'",
+        ),
     ],
 )
 def test_a_wrong_spec_is_reported(install, spec, top, check, seen):

@@ -116,8 +116,8 @@ class ClassifierSpec:
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             if raised_by_signal(error):
                 raise
-            what = f"The {part} of the classifier {self.name!r} could not be loaded from {target!r}"
-            raise PluginError(f"{what}: {type(error).__name__}: {error}") from error
+            what = f"The {part.replace('classifier', 'class')} of the classifier {self.name!r} could not be loaded"
+            raise PluginError(f"{what} from {target!r}: {type(error).__name__}: {error}") from error
         return found
 
 

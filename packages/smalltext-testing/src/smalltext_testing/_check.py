@@ -163,6 +163,12 @@ def attempt(
         return None, error
 
 
+def with_article(kind: type) -> str:
+    """Return the name of a type with its article: an ndarray, a csr_matrix."""
+    name = kind.__name__
+    return f"{'an' if name == 'ndarray' or name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
 def expect(condition: object, *, seen: str, expected: str) -> None:
     """Raise BrokenRuleError unless a condition holds."""
     if not condition:

@@ -12,11 +12,20 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any
 
-from smalltext_core import ClassifierSpec, classifier_spec, create_factory, plugins
+from smalltext_core import ClassifierSpec, Plugin, classifier_spec, create_factory, plugins
 from smalltext_core.errors import AmbiguousNameError, UnknownClassifierError
 from smalltext_core.registry import canonical
 from smalltext_core.spec import PROJECT
-from smalltext_testing._check import BrokenRuleError, Check, NotApplicableError, Result, checks_in, expect, rule
+from smalltext_testing._check import (
+    BrokenRuleError,
+    Check,
+    NotApplicableError,
+    Result,
+    checks_in,
+    expect,
+    rule,
+    with_article,
+)
 from smalltext_testing._runner import require_success, run_check
 from smalltext_testing._saving import environment
 
@@ -47,6 +56,11 @@ class PluginContext:
         return classifier_spec(self.name)
 
     @cached_property
+    def plugin(self) -> Plugin:
+        """The plugin that brings the spec."""
+        return next(one for one in plugins() if any(spec is self.spec for spec in one.specs))
+
+    @cached_property
     def classifier(self) -> Any:
         """The class that the spec names."""
         return self.spec.resolve("classifier")
@@ -74,9 +88,14 @@ def check_plugin_can_be_loaded(context: PluginContext) -> None:
 
     Why: A plugin that cannot be loaded is listed with its error, and its classifiers cannot be used.
     What to do: import the module of the entry point in pyproject.toml in a new Python process, and read the error;
-    install the package again after a change of its entry points.
+    install the package again after a change of its entry points. Give each spec its own name.
     """
-    assert context.spec
+    named = [spec for spec in context.plugin.specs if spec.name == context.spec.name]
+    expect(
+        len(named) == 1,
+        seen=f"{len(named)} specs with the name {context.spec.name!r}, of which only the first is found by name",
+        expected="one",
+    )
 
 
 @rule(0)
@@ -98,11 +117,10 @@ def check_plugin_imports_no_other_package(context: PluginContext) -> None:
     Why: It is imported whenever classifiers are listed; with torch at its top that takes seconds.
     What to do: name the classes as strings, and import nothing heavy in the package's __init__.py, which runs too.
     """
-    plugin = next(one for one in plugins() if any(spec is context.spec for spec in one.specs))
     module = next(
         entry.module
-        for entry in entry_points(group=PROJECT, name=plugin.name)
-        if entry.dist is not None and canonical(entry.dist.name) == plugin.distribution
+        for entry in entry_points(group=PROJECT, name=context.plugin.name)
+        if entry.dist is not None and canonical(entry.dist.name) == context.plugin.distribution
     )
     code = (
         "import importlib, json, sys, smalltext_core, smalltext_core.registry\n"
@@ -131,8 +149,8 @@ def check_factory_makes_the_declared_class(context: PluginContext) -> None:
     classifier = context.new()
     expect(
         isinstance(classifier, context.classifier),
-        seen=f"a {type(classifier).__name__}",
-        expected=f"a {context.classifier.__name__}, as {context.spec.classifier!r} says",
+        seen=with_article(type(classifier)),
+        expected=f"{with_article(context.classifier)}, as {context.spec.classifier!r} says",
     )
     found = {name: getattr(classifier, name, None) for name in ("num_classes", "multi_label")}
     expected = {"num_classes": context.num_classes, "multi_label": False}

@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 
 from smalltext_core import TextDataset
 from smalltext_core.probabilities import Probabilities
-from smalltext_testing._check import NotApplicableError, expect, expect_same_bits, rule
+from smalltext_testing._check import NotApplicableError, expect, expect_same_bits, rule, with_article
 from smalltext_testing._context import CheckContext
 from smalltext_testing._probabilities import expect_probabilities
 from smalltext_testing.sample_data import joined, unusual_texts
@@ -26,8 +26,8 @@ def _expect_labels(labels: Any, count: int, context: CheckContext, what: str) ->
     found = getattr(labels, "dtype", None), getattr(labels, "shape", None)
     expect(
         isinstance(labels, kind) and found == (np.int32, shape),
-        seen=f"{what} gave a {type(labels).__name__} of {found[0]}, shape {found[1]}",
-        expected=f"a {kind.__name__} of int32, shape {shape}",
+        seen=f"{what} gave {with_article(type(labels))} of {found[0]}, shape {found[1]}",
+        expected=f"{with_article(kind)} of int32, shape {shape}",
     )
 
 

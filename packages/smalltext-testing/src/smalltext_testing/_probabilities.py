@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from smalltext_core import TextDataset
 from smalltext_core.errors import SmallTextError
 from smalltext_core.labels import is_multi_label
-from smalltext_testing._check import NotApplicableError, expect, rule
+from smalltext_testing._check import NotApplicableError, expect, rule, with_article
 from smalltext_testing._context import CheckContext, indicator
 from smalltext_testing.sample_data import noisy_texts, repeated_text
 
@@ -198,7 +198,7 @@ def _expect_rare_class(labels: NDArray[Any], proba: NDArray[Any], absent: int) -
 def _expect_rare_label(labels: Any, proba: NDArray[Any], absent: int) -> None:
     expect(
         is_multi_label(labels) and labels.shape == proba.shape,
-        seen=f"predict gave a {type(labels).__name__} of shape {getattr(labels, 'shape', None)}",
+        seen=f"predict gave {with_article(type(labels))} of shape {getattr(labels, 'shape', None)}",
         expected=f"a csr_matrix of shape {proba.shape}",
     )
     mean = proba[:, absent].mean()

@@ -165,6 +165,9 @@ def _show_info(name: str, spec: ClassifierSpec, provider: Plugin, parameters: Pa
     }
     print_columns(["", ""], [list(fact) for fact in facts.items()])
     print_line()
+    if not parameters.named:
+        print_line("It has no parameters.")
+        return
     rows = [
         [
             one.name,
