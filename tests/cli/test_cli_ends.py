@@ -44,6 +44,23 @@ def test_wrong_usage_is_reported_in_one_line(smalltext, arguments, said):
     assert ended.err.rstrip().endswith("--help")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "a.csv", "b.csv", "-c", "sklearn"], ". DATA must be one file. Join the files first;"),
+        (["suggest", "model", "a.csv", "b.csv"], ". POOL must be one file. Join the files first;"),
+        (["list", "b.csv"], "(b.csv). See: smalltext list --help"),
+        (["info", "sklearn", "kimcnn"], "(kimcnn). See: smalltext info --help"),
+        (["predict", "model", "--text"], "See: smalltext predict --help"),
+        (["predict", "model", "a.csv", "--proba=yes"], "See: smalltext predict --help"),
+    ],
+)
+def test_the_advice_on_wrong_usage_is_that_of_the_command(smalltext, arguments, said):
+    ended = smalltext(*arguments)
+    assert said in ended.err
+    assert ended.err.endswith(f"See: smalltext {arguments[0]} --help\n")
+
+
 @pytest.fixture(params=["predict", "evaluate", "train"])
 def with_bad_input(request, model, tmp_path):
     """The arguments of a command whose input has a byte that is not UTF-8, and how the error begins."""

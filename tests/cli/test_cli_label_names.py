@@ -237,6 +237,19 @@ def test_names_that_may_mean_a_missing_label_or_several_are_reported(smalltext, 
     assert "pass --multi-label" in ended.err
 
 
+def test_labels_with_the_separator_are_reported_unless_texts_may_have_several(smalltext, tmp_path):
+    path = table(tmp_path, "a.csv", ["ham", "ham|urgent", "spam", "spam| urgent", "ham", "spam"])
+    said = "2 texts with a label that contains '|', such as 'ham|urgent'. If several classes may apply"
+    ended = smalltext("train", path, *QUICK, "-o", tmp_path / "m")
+    assert said in " ".join(ended.err.split())
+    audit = ("audit", path, "--no-times", "--no-wrong-labels", "--json")
+    assert said in smalltext(*audit).out
+    for separator in ("|", ";"):
+        options = ("--multi-label", "--separator", separator)
+        assert "several classes" not in smalltext("train", path, *QUICK, *options, "-o", tmp_path / "n").err
+        assert "several classes" not in smalltext(*audit, *options).out
+
+
 @pytest.mark.parametrize("command", ["train", "evaluate"])
 def test_a_separator_without_several_labels_is_refused(smalltext, mails, model, tmp_path, command):
     start = ("train", mails, *QUICK, "-o", tmp_path / "m") if command == "train" else ("evaluate", model, mails)

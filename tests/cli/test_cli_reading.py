@@ -111,6 +111,29 @@ def test_defect_40_a_text_without_labels_is_not_one_that_no_class_applies_to(tmp
     assert "[]" in message
 
 
+@pytest.mark.parametrize(
+    ("label", "multi_label", "problem"),
+    [
+        ('{"name": "é"}', False, """the label is {"name": "é"}, not a string. Write the name of the class"""),
+        ('[{"name": "x"}]', True, """one of the labels is {"name": "x"}, not a string. Write the name"""),
+        ('["x", ["y"]]', True, """one of the labels is ["y"], not a string. Write the name"""),
+        ('["x"]', False, "the label is a list. For several labels per text, train with --multi-label."),
+    ],
+)
+def test_an_object_or_a_list_for_a_label_is_shown_as_in_the_file(tmp_path, label, multi_label, problem):
+    line = f'{{"text": "a", "label": {label}}}\n'.encode()
+    assert f"line 1: {problem}" in refusal(tmp_path, "a.jsonl", line, multi_label=multi_label)
+
+
+def test_an_object_for_another_value_is_shown_as_in_the_file(tmp_path):
+    line = b'{"text": "a", "label": "x", "weight": {"a": 1}}\n'
+    assert 'the weight is {"a": 1}.' in refusal(tmp_path, "a.jsonl", line, weight_column="weight")
+    line = b'{"text": "a", "cats": {"x": {"a": 1}}}\n'
+    assert """the category 'x' is {"a": 1}.""" in refusal(tmp_path, "b.jsonl", line)
+    line = b'{"id": 1, "data": {"text": "a"}, "label": {"name": "x"}}\n'
+    assert "there is no column 'text', only 'id', 'data', 'label'" in refusal(tmp_path, "c.jsonl", line)
+
+
 def test_defect_46_a_missing_text_is_refused(tmp_path):
     assert "row 2: the text is missing" in refusal(
         tmp_path, "a.parquet", parquet({"text": ["a", None]}), label_column=None

@@ -93,7 +93,11 @@ class _Command(typer.core.TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse arguments; older versions of typer accept NaN in any range, which no comparison excludes."""
-        rest = super().parse_args(ctx, args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except _UsageError as error:
+            error.ctx = error.ctx or ctx  # which errors about the value of an option lack
+            raise
         parameter: Any  # of click or of typer, depending on the version
         for parameter in self.params:
             value = ctx.params.get(parameter.name)
@@ -224,7 +228,9 @@ def main() -> None:
 def _hint(error: Any) -> str:
     """Return a hint: the installed classifiers, if none was given, or what to do about extra files."""
     if "unexpected extra argument" in error.format_message():
-        return " DATA must be one file. Join the files first; only `smalltext predict` reads several."
+        files = [one.metavar for one in error.ctx.command.params if one.metavar in ("DATA", "POOL")]
+        advice = "must be one file. Join the files first; only `smalltext predict` reads several."
+        return f". {files[0]} {advice}" if files else "."
     if getattr(getattr(error, "param", None), "name", None) != "classifier":
         return ""
     return f" Installed classifiers: {', '.join(classifiers()) or 'none'}."

@@ -10,6 +10,7 @@ from typing import Any
 
 from smalltext_cli.console import InputFileError, counted, messages, new_table, note, plain, print_message, warn
 from smalltext_cli.readers import Label, Labelled
+from smalltext_cli.readers.values import SEPARATOR
 from smalltext_cli.training_texts import TrainingTexts
 from smalltext_core import LabelNames
 from smalltext_core.label_names import alike_names, alike_notices, shown_apart, shown_name
@@ -172,7 +173,7 @@ class DataSummary:
         """Return the counts as JSON values."""
         return {**vars(self), "contradictions": len(self.contradictions)}
 
-    def show(self, file: str) -> None:
+    def show(self, file: str, *, multi_label: bool) -> None:
         """Print a table of the classes, and notes and warnings, to standard error."""
         heading = f"{printable(file)}: {counted(self.texts, 'text')} in {len(self.classes)} classes"
         print_message(heading)
@@ -192,17 +193,19 @@ class DataSummary:
                 f"texts that occur with different labels: {len(self.contradictions):,}, such as "
                 f"{shown(self.contradictions[0], _MAX_SHOWN)}; decide on one"
             )
-        warn_of_names(self.classes)
+        warn_of_names(self.classes, multi_label=multi_label)
 
 
-def warn_of_names(counts: Mapping[str, int]) -> None:
+def warn_of_names(counts: Mapping[str, int], *, multi_label: bool) -> None:
     """Warn on standard error about class names that may be mistakes."""
-    for sentence in suspicious_names(counts):
+    for sentence in suspicious_names(counts, multi_label=multi_label):
         warn(sentence)
 
 
-def suspicious_names(counts: Mapping[str, int]) -> list[str]:
+def suspicious_names(counts: Mapping[str, int], *, multi_label: bool = False) -> list[str]:
     """Return a sentence on each suspicious class name, given the number of texts of each class.
+
+    In single-label problems, names that look like several labels are among them.
 
     Examples
     --------
@@ -217,10 +220,12 @@ def suspicious_names(counts: Mapping[str, int]) -> list[str]:
         if name.casefold() in _MISSING_VALUES
     ]
     lists = [name for name in counts if name.startswith("[") and name.endswith("]")]
-    if lists:
+    several = lists or [name for name in counts if SEPARATOR in name.strip(SEPARATOR)]
+    if several and not multi_label:
+        what = "a list for a label" if lists else f"a label that contains {SEPARATOR!r}"
         sentences.append(
-            f"{counted(sum(counts[name] for name in lists), 'text')} with a list for a label, such as "
-            f"{shown_name(lists[0])}. If several classes may apply to a text, pass --multi-label."
+            f"{counted(sum(counts[name] for name in several), 'text')} with {what}, such as "
+            f"{shown_name(several[0])}. If several classes may apply to a text, pass --multi-label."
         )
     return sentences
 

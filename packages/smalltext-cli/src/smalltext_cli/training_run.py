@@ -240,7 +240,7 @@ class TrainingRun:
             max_classes=self._max_classes,
         )
         self.summary = data_checks.DataSummary.of(labelled)
-        self.summary.show(self._data)
+        self.summary.show(self._data, multi_label=self._reader.multi_label)
         for sentence in (*labelled.notes, *notes):
             note(sentence)
         if CLASS_WEIGHT in self._settings:  # its keys are class names

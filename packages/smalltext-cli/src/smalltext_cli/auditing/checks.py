@@ -51,7 +51,7 @@ def label_checks(data: AuditedTexts) -> Iterator[Finding]:
     yield row_finding("missing_labels", "texts without a label", data, missing, "Label them, or leave them out.")
     yield contradictory_labels(data)
     counts = class_counts(label for label in data.labels if label is not None)
-    sentences = suspicious_names(counts)
+    sentences = suspicious_names(counts, multi_label=any(isinstance(label, tuple) for label in data.labels))
     yield Finding(
         "suspicious_names",
         "names of classes that may be mistakes",

@@ -110,7 +110,7 @@ def read_texts(reader: Reader, data: str, *, share: float, seed: int, max_classe
     names = data_checks.class_names(
         labels, data, str(reader.label_column), multi_label=multi_label, max_classes=max_classes
     )
-    data_checks.DataSummary.of(labelled).show(data)
+    data_checks.DataSummary.of(labelled).show(data, multi_label=multi_label)
     for sentence in (*labelled.notes, *notes):
         note(sentence)
     if len(labels) < _MIN_TEXTS:

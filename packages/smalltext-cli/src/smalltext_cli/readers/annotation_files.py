@@ -21,9 +21,8 @@ from smalltext_cli.readers.exports import (
     chosen_text,
     keys_of,
 )
-from smalltext_cli.readers.values import InvalidValueError
+from smalltext_cli.readers.values import InvalidValueError, shown_value
 from smalltext_core.label_names import shown_name
-from smalltext_core.messages import shown
 
 _ANSWERS = {"accept": "", "reject": "{n} rejected answer{s}", "ignore": "{n} ignored answer{s}"}
 """The answers of Prodigy, with the message that counts an unused answer."""
@@ -46,7 +45,7 @@ def _is_doccano(record: Record) -> bool:
     if "Comments" in record or "annotation_approver" in record:
         return True
     if list(record) == ["id", "data", "label"]:
-        return True
+        return isinstance(record["label"], (list, str))
     return isinstance(record["id"], int) and "text" in record and isinstance(record.get("label"), list)
 
 
@@ -71,7 +70,7 @@ def _collect_doccano(record: Record, columns: Columns, collection: Collection) -
     for label in labels:
         if isinstance(label, list) or (isinstance(label, dict) and "start_offset" in label):
             raise InvalidValueError(
-                f"the label {shown(label, 40)} is one of a part of the text",
+                f"the label {shown_value(label, 40)} is one of a part of the text",
                 "Give the export of a project that classifies whole texts.",
             )
         if isinstance(label, dict):
@@ -102,7 +101,9 @@ def _collect_prodigy(record: Record, columns: Columns, collection: Collection) -
         return
     answer = record.get("answer", "accept")
     if not isinstance(answer, str) or answer not in _ANSWERS:
-        raise InvalidValueError(f"the answer is {shown(answer, 40)}", "It should be accept, reject or ignore.")
+        raise InvalidValueError(
+            f"the answer is {shown_value(answer, 40)}", "It should be accept, reject or ignore."
+        )
     if _ANSWERS[answer]:
         collection.leave_out(text, _ANSWERS[answer])
     elif "accept" in record:
@@ -137,7 +138,7 @@ def _collect_spacy(record: Record, columns: Columns, collection: Collection) -> 
     values = as_object(record["cats"], "cats")
     for name, value in values.items():
         if not isinstance(value, (int, float)):
-            problem = f"the value of the category {shown_name(name)} is {shown(value, 40)}"
+            problem = f"the value of the category {shown_name(name)} is {shown_value(value, 40)}"
             raise InvalidValueError(problem, "Write 1.0 if it applies, and 0.0 if it does not.")
     if values:
         text.votes.append(tuple(name for name, value in values.items() if value >= _MIN_CATEGORY_VALUE))

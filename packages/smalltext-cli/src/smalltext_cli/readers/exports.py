@@ -14,9 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from smalltext_cli.console import InputFileError, counted, listed_names
-from smalltext_cli.readers.values import SEVERAL_LABELS, InvalidValueError, Label, parse_label, parse_text
+from smalltext_cli.readers.values import (
+    SEVERAL_LABELS,
+    InvalidValueError,
+    Label,
+    parse_label,
+    parse_text,
+    shown_value,
+)
 from smalltext_core.label_names import shown_name
-from smalltext_core.messages import shown
 
 Record: TypeAlias = "Mapping[str, Any]"
 """A JSON object, or a table row by column."""
@@ -259,7 +265,7 @@ def as_list(value: object, what: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise InvalidValueError(f"{what} should be a list and is {shown(value, 40)}", _EXPORT_AGAIN)
+        raise InvalidValueError(f"{what} should be a list and is {shown_value(value, 40)}", _EXPORT_AGAIN)
     return value
 
 
@@ -268,5 +274,5 @@ def as_object(value: object, what: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise InvalidValueError(f"{what} should be an object and is {shown(value, 40)}", _EXPORT_AGAIN)
+        raise InvalidValueError(f"{what} should be an object and is {shown_value(value, 40)}", _EXPORT_AGAIN)
     return value

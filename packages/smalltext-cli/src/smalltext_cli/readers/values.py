@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import class_name
-from smalltext_core.messages import shown
+from smalltext_core.messages import one_line, shown
 
 Label: TypeAlias = "str | tuple[str, ...]"
 """A class name, or (multi-label) the names of the classes that apply."""
@@ -19,10 +19,13 @@ Label: TypeAlias = "str | tuple[str, ...]"
 SEVERAL_LABELS = "For several labels per text, train with --multi-label."
 """The advice for a text with several labels instead of one."""
 
-_SEPARATOR = "|"
+SEPARATOR = "|"
+"""What separates several labels in a string, unless another separator is given."""
+
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _MAX_SHOWN = 60
+_NAME_ONLY = "Write the name of the class, or name another column with --label-column."
 _CHOICES = re.compile(r"""\{\s*["']choices["']\s*:""")
 _RESPONSES = re.compile(r"""\[\s*(?:\{\s*["'](?:user_id|value|status)["']\s*:|'[^']*'\s*[,'\]]|array\()""")
 """Matches responses of annotators, or a list in Python or numpy notation."""
@@ -66,7 +69,7 @@ def parse_weight(value: object) -> float:
         with suppress(TypeError, ValueError, OverflowError):
             weight = float(value)  # type: ignore[arg-type]
     if not math.isfinite(weight) or weight < 0:
-        given = "missing" if value in (None, "") else shown(value, _MAX_SHOWN)
+        given = "missing" if value in (None, "") else shown_value(value)
         raise InvalidValueError(f"the weight is {given}", "Write a finite number, 0 or above.")
     return weight
 
@@ -74,8 +77,10 @@ def parse_weight(value: object) -> float:
 def parse_label(value: object) -> str:
     """Return a class name; numbers, booleans and dates become names, while null, NaN and blanks are missing."""
     _refuse_cell_of_a_tool(value)
-    if isinstance(value, (list, dict)):
-        raise InvalidValueError(f"the label is {_type_name(value)}", SEVERAL_LABELS)
+    if isinstance(value, list):
+        raise InvalidValueError("the label is a list", SEVERAL_LABELS)
+    if isinstance(value, dict):
+        raise InvalidValueError(f"the label is {shown_value(value)}, not a string", _NAME_ONLY)
     if is_missing(value):
         detail = "" if value is None or value == "" else f" ({shown(value)})"
         raise MissingLabelError(f"the label is missing{detail}", "Label it, drop it, or pass --skip-unlabelled.")
@@ -101,13 +106,16 @@ def parse_labels(value: object, separator: str | None) -> tuple[str, ...]:
         if separator is None and text.startswith("["):
             parts = _json_list(text)
         else:
-            parts = [part for part in text.split(separator or _SEPARATOR) if part.strip()] or None
+            parts = [part for part in text.split(separator or SEPARATOR) if part.strip()] or None
     elif not isinstance(value, list):
         parts = None if is_missing(value) else [value]
     if not isinstance(parts, list):
         raise MissingLabelError(
             "the labels are missing", "Write [] if no class applies, drop it, or pass --skip-unlabelled."
         )
+    for part in parts:
+        if isinstance(part, (list, dict)):
+            raise InvalidValueError(f"one of the labels is {shown_value(part)}, not a string", _NAME_ONLY)
     return tuple(dict.fromkeys(map(parse_label, parts)))
 
 
@@ -123,12 +131,12 @@ def _refuse_cell_of_a_tool(value: object) -> None:
         is_responses = isinstance(first, dict) and {"value", "user_id"} <= set(first)
     if is_choices:
         raise InvalidValueError(
-            f"the label is what Label Studio writes for several choices, {shown(value, _MAX_SHOWN)}",
+            f"the label is what Label Studio writes for several choices, {shown_value(value)}",
             "Pass --format label-studio, with --multi-label if several may apply to a text.",
         )
     if is_responses:
         raise InvalidValueError(
-            f"the label is a list as Argilla and pandas write it, {shown(value, _MAX_SHOWN)}",
+            f"the label is a list as Argilla and pandas write it, {shown_value(value)}",
             'Pass --format argilla if these are responses of annotators; else write a JSON list, ["one", "two"].',
         )
 
@@ -147,6 +155,13 @@ def _json_list(text: str) -> list[object]:
         f"{shown(text, _MAX_SHOWN)} is no JSON list of labels",
         'Write ["one", "two"], or say with --separator what stands between the labels.',
     )
+
+
+def shown_value(value: object, limit: int = _MAX_SHOWN) -> str:
+    """Return a value for a message, objects and lists as in a JSON file."""
+    if not isinstance(value, (list, dict)):
+        return shown(value, limit)
+    return one_line(json.dumps(value, ensure_ascii=False, default=str), limit)
 
 
 def _type_name(value: object) -> str:
