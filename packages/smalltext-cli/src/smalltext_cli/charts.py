@@ -44,7 +44,7 @@ _CONFIDENCE = Scale(0, 1, _LEFT, _RIGHT)
 
 
 def accuracy_chart(accuracy: float, interval: tuple[float, float], baseline: float | None) -> Markup:
-    """Draw the accuracy on a line from 0 to 100 %, with its confidence interval and the majority baseline."""
+    """Draw the accuracy on a line from 0 to 100%, with its confidence interval and the majority baseline."""
     scale, middle, height = Scale(0, 1, 14, _WIDTH - 16), 34.0, 74.0
     left, low, high = scale(0), scale(interval[0]), scale(interval[1])
     parts = [
@@ -54,7 +54,7 @@ def accuracy_chart(accuracy: float, interval: tuple[float, float], baseline: flo
         dot(scale(accuracy), middle, 7),
         *(text(label, "tick", scale(tick), height - 12) for tick, label in percent_ticks()),
     ]
-    description = f"Accuracy {accuracy:.1%}, 95 % confidence interval {interval[0]:.1%} to {interval[1]:.1%}."
+    description = f"Accuracy {accuracy:.1%}, 95% confidence interval {interval[0]:.1%} to {interval[1]:.1%}."
     if baseline is not None:
         x = scale(baseline)
         anchor = "start" if baseline < 0.2 else "end" if baseline > 0.8 else "middle"
@@ -187,7 +187,7 @@ def _matrix_cell(
 
 
 def reliability_diagram(bins: Sequence[ReliabilityBin], error: float, *, multi_label: bool) -> Markup:
-    """Draw the accuracy of predictions by confidence, with 95 % confidence intervals and the calibration error.
+    """Draw the accuracy of predictions by confidence, with 95% confidence intervals and the calibration error.
 
     With `multi_label`, the confidence is the probability of each class rather than of the predicted one.
     """

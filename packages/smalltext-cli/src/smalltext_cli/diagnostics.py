@@ -171,7 +171,7 @@ def scores_text(scores: Mapping[str, Any]) -> str:
     low, high = scores["accuracy_interval"]
     left_out = _left_out(scores.get("macro_leaves_out", ()), scores["classes"])
     return (
-        f"accuracy {scores['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}), macro F1 "
+        f"accuracy {scores['accuracy']:.3f} (95% interval {low:.3f} to {high:.3f}), macro F1 "
         f"{scores['macro_f1']:.3f}{left_out}, log loss {scores['log_loss']:.3f}, calibration error "
         f"{scores['expected_calibration_error']:.3f}"
     )

@@ -25,7 +25,7 @@ _FIGURES = (
     *("multi_label", "accuracy", "accuracy_interval", "macro_f1", "micro_f1", "log_loss"),
     *("zero_probability_truths", "expected_calibration_error", "brier"),
 )
-_Z_95 = 1.959963984540054  # the 97.5 % quantile of the normal distribution
+_Z_95 = 1.959963984540054  # the 97.5% quantile of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Scores:
 
     @property
     def accuracy_interval(self) -> tuple[float, float]:
-        """The 95 % confidence interval of the accuracy."""
+        """The 95% confidence interval of the accuracy."""
         return wilson_interval(self.accuracy, self.num_texts)
 
     @property
@@ -239,7 +239,7 @@ def score(y: Labels, proba: ArrayLike, *, multi_label: bool, threshold: ArrayLik
 
 
 def wilson_interval(share: float, count: int) -> tuple[float, float]:
-    """Return the 95 % confidence interval of a share of `count` texts (Wilson, 1927).
+    """Return the 95% confidence interval of a share of `count` texts (Wilson, 1927).
 
     Unlike the normal approximation, it is within [0, 1], and has a width above zero for shares of 0 and 1.
 

@@ -66,7 +66,7 @@ def dot(x: float, y: float, radius: float) -> Markup:
 
 
 def chart(key: str, title: str, description: str, size: tuple[float, float], *content: Markup) -> Markup:
-    """Return a chart as an inline SVG that scales with the page, from 75 % to 125 % of its size in pixels.
+    """Return a chart as an inline SVG that scales with the page, from 75% to 125% of its size in pixels.
 
     The key is an id that is unique on the page; screen readers read the title and the description.
     """
@@ -116,7 +116,7 @@ class Scale:
 
 
 def percent_ticks() -> list[tuple[float, str]]:
-    """Return the ticks of an axis from 0 to 100 %, with their labels."""
+    """Return the ticks of an axis from 0 to 100%, with their labels."""
     return [(tick / 100, f"{tick}%") for tick in range(0, 101, 20)]
 
 

@@ -6,7 +6,7 @@ they are bit for bit those generated from the known release of the package.
 
 The last bits of a vector depend on the number of tokens and texts in its batch. Every batch is therefore padded to
 the same number of both. If they also depend on the position in the batch, as with OpenBLAS on processors without
-AVX-512, each text is encoded alone, which takes 50 % longer.
+AVX-512, each text is encoded alone, which takes 50% longer.
 """
 
 from __future__ import annotations

@@ -257,7 +257,7 @@ def check_repeated_training_leaks_no_memory(context: CheckContext) -> None:
     expect(
         late <= early * 1.05 + 20 * _MEGABYTE,
         seen=f"{early / _MEGABYTE:.0f} MB after round {_WARM_UP}, {late / _MEGABYTE:.0f} MB after round {_ROUNDS}",
-        expected="growth of at most 5 % and 20 MB",
+        expected="growth of at most 5% and 20 MB",
     )
 
 

@@ -140,7 +140,7 @@ def unusual_texts() -> TextDataset:
 
 
 def repeated_text(num_classes: int, multi_label: bool) -> TextDataset:
-    """Return 40 copies of one text: class 0 applies to 80 % of them, class 1 (if any) to the others."""
+    """Return 40 copies of one text: class 0 applies to 80% of them, class 1 (if any) to the others."""
     minority = [1] if num_classes > 1 else []
     labels = [minority if i % 5 == 4 else [0] for i in range(40)]
     texts = [sentence(0, 0)] * len(labels)

@@ -362,7 +362,7 @@ class Randomness:
 def token_budget(device: torch.device) -> int:
     """Return the maximum number of tokens in an inference batch: what fits a CPU's cache, or fills an accelerator.
 
-    On a CPU, 512 to 1,024 tokens differ in speed by at most 3 %; fewer tokens need less memory.
+    On a CPU, 512 to 1,024 tokens differ in speed by at most 3%; fewer tokens need less memory.
     """
     return 640 if device.type == "cpu" else 16384
 

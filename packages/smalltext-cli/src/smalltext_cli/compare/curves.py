@@ -88,7 +88,7 @@ def _curves(
         shift = (position - (len(series) - 1) / 2) * _SHIFT
         parts.append(_drawn(one, x, y, shift))
     description = (
-        f"{y_title} of {', '.join(one.name for one in series)}, with 95 % intervals where there are repeats."
+        f"{y_title} of {', '.join(one.name for one in series)}, with 95% intervals where there are repeats."
     )
     return chart(key, title, description, (_WIDTH, _HEIGHT), *parts)
 

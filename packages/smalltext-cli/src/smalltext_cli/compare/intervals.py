@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 INTERVAL = (
-    "95 % confidence interval of the mean over repeats (Student's t): it reflects the choice of training texts "
+    "95% confidence interval of the mean over repeats (Student's t): it reflects the choice of training texts "
     "and the seed, but not the choice of held-out texts"
 )
 DIFFERENCE_INTERVAL = (
-    "95 % confidence interval of the mean difference on the same training sets and held-out texts: the variance "
+    "95% confidence interval of the mean difference on the same training sets and held-out texts: the variance "
     "between repeats and the jackknife variance over held-out texts are added, with the degrees of freedom of "
     "Welch and Satterthwaite, or with two repeats the quantile of Cochran and Cox"
 )
@@ -23,7 +23,7 @@ DIFFERENCE_INTERVAL = (
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its 95 % confidence interval; the bounds are None for a single value.
+    """A mean and its 95% confidence interval; the bounds are None for a single value.
 
     Examples
     --------
@@ -45,7 +45,7 @@ class Interval:
 
 
 def t_interval(values: Sequence[float], lowest: float = -math.inf, highest: float = math.inf) -> Interval:
-    """Return the mean and its 95 % confidence interval by Student's t, clipped to the possible values.
+    """Return the mean and its 95% confidence interval by Student's t, clipped to the possible values.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def difference(
         return Interval(mean, mean, mean)
     if len(repeats) == 2:
         # Cochran and Cox: a variance of two values is often far too small by chance, and then hardly counts in the
-        # degrees of freedom of Welch and Satterthwaite, so that an interval holds the true value in 87 % of cases.
+        # degrees of freedom of Welch and Satterthwaite, so that an interval holds the true value in 87% of cases.
         quantile = sum(part / variance * _t_quantile(degrees) for part, degrees in parts)
     else:
         quantile = _t_quantile(variance**2 / sum(part**2 / degrees for part, degrees in parts))
