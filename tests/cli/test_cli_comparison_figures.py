@@ -69,7 +69,8 @@ def test_a_classifier_with_a_failed_cell_is_not_ranked_and_the_failure_is_report
     found = summary({"a": [0.9, 0.9], "bb": [0.95, 0.95]}, {"a": 1.0, "bb": 1.0}, failed={("bb", 2)})
     assert found.ranked(8) == ["a"]
     assert found.conclusion() == (
-        "a reaches accuracy 0.900, 0.900 from 8 to 32 texts per class; bb failed in 2 of 10 cells (it broke)."
+        "a reaches accuracy 0.900 at 8 texts per class and 0.900 at 32 texts per class; "
+        "bb failed in 2 of 10 cells (it broke)."
     )
 
 

@@ -188,9 +188,9 @@ class Summary:
 
     def _of_group(self, leaders: Sequence[str], shots: list[int | str]) -> str:
         where = shots_range(shots)
-        figures = ", ".join(f"{self.mean(leaders[0], one):.3f}" for one in shots)
         if len(leaders) == 1 and len(self.ranked(shots[0])) == 1:
-            return f"{leaders[0]} reaches {METRIC_NAMES[self.metric]} {figures} {where}"
+            means = [f"{self.mean(leaders[0], one):.3f} {shots_range([one])}" for one in shots]
+            return f"{leaders[0]} reaches {METRIC_NAMES[self.metric]} {listed(means)}"
         if len(leaders) == 1:
             return f"{leaders[0]} is best {where}{self._cheaper(leaders[0], shots)}"
         ordered = sorted(leaders, key=lambda name: self.seconds(name, shots))
