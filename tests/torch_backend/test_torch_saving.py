@@ -12,9 +12,9 @@ from smalltext_bag.network import Bag
 from torch import nn
 
 import smalltext_core
-from smalltext_core.errors import InvalidInputError, ModelFolderError
+from smalltext_core.errors import InvalidInputError, ModelFolderError, PluginError
 from smalltext_core.saving import MANIFEST
-from smalltext_torch.classifier import WEIGHTS
+from smalltext_torch.classifier import WEIGHTS, TorchClassifier
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_multi_label_texts, some_texts
 
 TEXTS = some_texts()
@@ -134,3 +134,34 @@ def test_a_folder_whose_parts_do_not_fit_together_is_refused(change: dict[str, A
 
     with pytest.raises(ModelFolderError, match="damaged, or was (written|saved)"):
         BagOfEmbeddings.load(tmp_path / "model")
+
+
+class Renames(plugin.BagOfEmbeddings):
+    def __init__(self, num_classes: int, multi_label: bool = False, *, width: int = 3) -> None:
+        super().__init__(num_classes, multi_label, num_epochs=1)
+        self.units = width
+
+    parameters_to_save = TorchClassifier.parameters_to_save
+
+
+class KeepsAnything(plugin.BagOfEmbeddings):
+    def __init__(self, num_classes: int, multi_label: bool = False, *, width: Any = None) -> None:
+        super().__init__(num_classes, multi_label, num_epochs=1)
+        self.width = width
+
+    parameters_to_save = TorchClassifier.parameters_to_save
+
+
+@pytest.mark.parametrize(
+    ("classifier", "message"),
+    [
+        (Renames(3), r"Renames.__init__\(\) must keep its argument as self.width\."),
+        (KeepsAnything(3, width=nn.ReLU()), r"The parameter width is ReLU\(\), which JSON cannot hold"),
+        (KeepsAnything(3, width=[float("nan")]), r"The parameter width is \[nan\], which JSON cannot hold"),
+    ],
+)
+def test_a_parameter_that_cannot_be_saved_is_named(classifier: Any, message: str, tmp_path: Path) -> None:
+    classifier.fit(TEXTS)
+    with pytest.raises(PluginError, match=message):
+        classifier.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()

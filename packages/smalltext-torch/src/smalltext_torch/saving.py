@@ -6,6 +6,7 @@ A folder may be untrusted, so every value that is read from it is checked.
 from __future__ import annotations
 
 import inspect
+import json
 import math
 import warnings
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from smalltext_core.calibration import Calibration
 from smalltext_core.classifier import ProbabilisticClassifier
 from smalltext_core.dataset import TextDataset
-from smalltext_core.errors import ModelFolderError, SmallTextError
+from smalltext_core.errors import ModelFolderError, PluginError, SmallTextError
 from smalltext_core.messages import one_line, shown
 from smalltext_core.saving import MANIFEST, Manifest
 from smalltext_torch.inference import Loss
@@ -50,18 +51,31 @@ TRIALS = (
 
 
 def constructor_parameters(classifier: object) -> dict[str, Any]:
-    """Return the constructor's arguments from the attributes of the same names."""
-    names = inspect.signature(type(classifier).__init__).parameters
-    return {name: getattr(classifier, name) for name in names if name != "self"}
+    """Return the constructor's arguments from the attributes of the same names; PluginError if one is missing."""
+    names = [name for name in inspect.signature(type(classifier).__init__).parameters if name != "self"]
+    for name in names:
+        if not hasattr(classifier, name):
+            raise PluginError(f"{type(classifier).__name__}.__init__() must keep its argument as self.{name}.")
+    return {name: getattr(classifier, name) for name in names}
 
 
 def to_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters as JSON values for a manifest."""
+    """Return parameters as JSON values for a manifest, or raise PluginError for one that JSON cannot hold."""
     held = {name: _to_json(value) for name, value in parameters.items()}
     class_weight = parameters.get("class_weight")
     if isinstance(class_weight, Mapping):  # as pairs, since the keys of a JSON object are strings
         held["class_weight"] = [[_to_json(label), float(weight)] for label, weight in class_weight.items()]
+    for name, value in held.items():
+        _check_json(name, value)
     return held
+
+
+def _check_json(name: str, value: object) -> None:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        what = f"The parameter {name} is {shown(value)}, which JSON cannot hold, so it cannot be saved"
+        raise PluginError(f"{what} ({error}). Pass a number, a string, or a list or mapping of these.") from error
 
 
 def _to_json(value: Any) -> Any:
