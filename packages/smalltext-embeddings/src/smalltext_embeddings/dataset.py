@@ -32,7 +32,7 @@ class EmbeddingDataset(Dataset[Vectors]):
     y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
         Class numbers; None marks every text as unlabelled.
     target_labels : array-like of int, optional
-        The class numbers that may occur; those in `y` by default.
+        The class numbers that may occur; by default, from 0 to the last one in `y` or with a name.
     fingerprint : str, optional
         The fingerprint of the encoder; a classifier with another encoder rejects the dataset. By default, only the
         number of dimensions is compared.
@@ -84,7 +84,7 @@ class EmbeddingDataset(Dataset[Vectors]):
         y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
             Class numbers; None marks every text as unlabelled.
         target_labels : array-like of int, optional
-            The class numbers that may occur; those in `y` by default.
+            The class numbers that may occur; by default, from 0 to the last one in `y` or with a name.
         encoder : str, path, Encoder or object
             As for `EmbeddingClassifier`.
         label_names : LabelNames or sequence of str, optional

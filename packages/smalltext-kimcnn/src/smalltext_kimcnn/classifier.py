@@ -113,8 +113,8 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
         The minimum number of training steps, at least 0. If `num_epochs` gives fewer steps, the number of epochs
         is increased, and the early stopping patience in proportion. "auto" is 400.
     calibration : {"auto", "none"}, default="none"
-        Whether probabilities are calibrated on the validation texts, by temperature scaling or, if multi-label,
-        Platt scaling. Without validation texts, the temperature is estimated from the training texts.
+        Whether to calibrate probabilities on the validation texts: by temperature scaling, estimated from the
+        training texts if there are none; if multi-label, by Platt scaling, given 20 texts and no `class_weight`.
 
     Other Parameters
     ----------------

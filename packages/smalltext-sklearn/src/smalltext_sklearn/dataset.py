@@ -31,7 +31,7 @@ class SklearnDataset(Dataset[Any]):
     y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes), default=None
         Class numbers; None marks every text as unlabelled.
     target_labels : array-like of int, optional
-        The class numbers that may occur; those in `y` by default.
+        The class numbers that may occur; by default, from 0 to the last one in `y` or with a name.
     label_names : LabelNames or sequence of str, optional
         The names of the classes in the order of their numbers; no names by default.
 
@@ -81,7 +81,7 @@ class SklearnDataset(Dataset[Any]):
             Converts texts to features, such as TfidfVectorizer. It is required; the default exists only because
             `y` is optional.
         target_labels : array-like of int, optional
-            The class numbers that may occur; those in `y` by default.
+            The class numbers that may occur; by default, from 0 to the last one in `y` or with a name.
         train : bool, default=True
             Whether to fit the vectorizer on these texts; with False, it must be fitted already.
         label_names : LabelNames or sequence of str, optional

@@ -86,8 +86,8 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         The minimum number of training steps, at least 0. If `num_epochs` gives fewer steps, the number of epochs
         is increased, and the early stopping patience in proportion. "auto" is `auto_min_steps`.
     calibration : {"auto", "none"}, default="none"
-        Whether probabilities are calibrated on the validation texts, by temperature scaling or, if multi-label,
-        Platt scaling. Without validation texts, the temperature is estimated from the training texts.
+        Whether to calibrate probabilities on the validation texts: by temperature scaling, estimated from the
+        training texts if there are none; if multi-label, by Platt scaling, given 20 texts and no `class_weight`.
 
     Parameters of extension points
     ------------------------------
