@@ -194,7 +194,7 @@ def diverged(what: str) -> DivergedError:
     )
 
 
-E = TypeVar("E")
+E = TypeVar("E", contravariant=True)
 T = TypeVar("T")
 
 
@@ -207,7 +207,7 @@ class Backend(Protocol[E]):
     def make_network(self, encoder: E) -> nn.Module: ...  # noqa: D102
 
 
-def returned(classifier: object, method: str, result: object, kind: type[T]) -> T:
+def check_returned(classifier: object, method: str, result: object, kind: type[T]) -> T:
     """Return what a method of a backend returned, or raise PluginError if it is of another type."""
     if not isinstance(result, kind):
         what = f"{type(classifier).__name__}.{method}() returned {shown(result)}"
@@ -217,7 +217,7 @@ def returned(classifier: object, method: str, result: object, kind: type[T]) -> 
 
 def encoded(classifier: Backend[E], encoder: E, data_set: Dataset[Any]) -> Ragged:
     """Return the encoded texts of a dataset, or raise PluginError unless there is one for each text."""
-    texts = returned(classifier, "encode", classifier.encode(encoder, data_set), Ragged)
+    texts = check_returned(classifier, "encode", classifier.encode(encoder, data_set), Ragged)
     if len(texts) != len(data_set):
         what = f"{type(classifier).__name__}.encode() returned {len(texts)} sequences for {len(data_set)} texts"
         raise PluginError(f"{what}; it must return one for each text, empty if the text has no tokens.")
@@ -226,12 +226,12 @@ def encoded(classifier: Backend[E], encoder: E, data_set: Dataset[Any]) -> Ragge
 
 def new_network(classifier: Backend[E], encoder: E) -> nn.Module:
     """Return a new network, or raise PluginError if the backend returns something else."""
-    return returned(classifier, "make_network", classifier.make_network(encoder), nn.Module)
+    return check_returned(classifier, "make_network", classifier.make_network(encoder), nn.Module)
 
 
 def checked_logits(classifier: Backend[E], batch: Batch, logits: torch.Tensor) -> torch.Tensor:
     """Return the logits of a batch, or raise PluginError unless their shape is (n, num_classes)."""
-    found = tuple(returned(classifier, "forward", logits, torch.Tensor).shape)
+    found = tuple(check_returned(classifier, "forward", logits, torch.Tensor).shape)
     expected = len(batch), classifier.num_classes
     if found != expected:
         what = f"{type(classifier).__name__}.forward() returned logits of shape {found}"

@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
 from smalltext_torch.batching import Ragged
-from smalltext_torch.inference import returned
+from smalltext_torch.inference import check_returned
 
 
 class Scheduler(Protocol):
@@ -149,7 +149,7 @@ def chosen_optimization(
     """Return the caller's optimizer and scheduler, or those that the classifier configures."""
     if optimizer is not None:
         return caller_choice(optimizer, scheduler, network)
-    configured = returned(classifier, "configure_optimizer", classifier.configure_optimizer(network), Optimizer)
+    configured = check_returned(classifier, "configure_optimizer", classifier.configure_optimizer(network), Optimizer)
     return nullcontext((configured, classifier.configure_scheduler(configured, total_steps)))
 
 

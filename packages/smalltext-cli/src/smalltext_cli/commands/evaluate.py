@@ -115,7 +115,7 @@ def evaluate(
         note(sentence)
     counts = dict.fromkeys(evaluation.names, 0)
     counts.update(zip(evaluation.names, (one.support for one in evaluation.scores.per_class), strict=True))
-    data_checks.warn_of_names(counts, multi_label=loaded.classifier.multi_label)
+    data_checks.warn_of_names(counts, multi_label=loaded.multi_label)
     data_checks.warn_of_unscored(counts, counts, held_out=False)
     if evaluation.seen:
         warn(data_checks.trained_on_warning(evaluation.seen, len(labelled), evaluation.data_name))
