@@ -8,7 +8,7 @@ import pytest
 
 from architecture import imports, packages
 from install.environments import ours_needed
-from smalltext_core.messages import NEEDED_TOO, install_command
+from smalltext_core.messages import REQUIREMENTS, install_command
 
 LIKE_A_THIRD_PARTY = {"smalltext-cache", "smalltext-scale", "smalltext-tokenizers"}
 """Packages that the core does not list: they save no models, and no message recommends them."""
@@ -17,14 +17,14 @@ SOURCES = [path for name in packages.NAMES for path in packages.sources(name).rg
 
 
 def test_every_package_and_its_dependencies_are_known():
-    assert sorted(NEEDED_TOO.keys() | LIKE_A_THIRD_PARTY) == packages.NAMES
-    assert not NEEDED_TOO.keys() & LIKE_A_THIRD_PARTY
-    for name, needed in NEEDED_TOO.items():
+    assert sorted(REQUIREMENTS.keys() | LIKE_A_THIRD_PARTY) == packages.NAMES
+    assert not REQUIREMENTS.keys() & LIKE_A_THIRD_PARTY
+    for name, needed in REQUIREMENTS.items():
         assert set(needed) == ours_needed(name) - {name, "smalltext-core"}
 
 
 def test_the_folders_of_the_advice_exist():
-    for name in NEEDED_TOO:
+    for name in REQUIREMENTS:
         command = install_command(name)
         folders = [part.rstrip(")") for part in command.split() if part.startswith("./packages/")]
         assert folders

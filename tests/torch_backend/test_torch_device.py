@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_torch.device import present_or_best, reproducible, resolve_device
+from smalltext_torch.device import available_or_best, reproducible, resolve_device
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_texts
 
 TEXTS = some_texts()
@@ -37,8 +37,8 @@ def test_a_missing_device_is_refused_with_the_available_ones() -> None:
 
 
 def test_a_classifier_for_a_missing_device_uses_the_best_available() -> None:
-    assert present_or_best("cuda:99") == resolve_device(None)
-    assert present_or_best("cpu") == torch.device("cpu")
+    assert available_or_best("cuda:99") == resolve_device(None)
+    assert available_or_best("cpu") == torch.device("cpu")
 
 
 def determinism() -> tuple[bool, bool, bool]:

@@ -15,7 +15,7 @@ LOGITS = torch.tensor([[2.0, -1.0], [0.5, 0.5], [-3.0, 1.0]])
 def test_two_classes_are_trained_with_cross_entropy() -> None:
     loss, y = Loss(multi_label=False), np.array([0, 1, 1])
 
-    losses = loss.of_texts(LOGITS, loss.targets(y, CPU))
+    losses = loss.per_text(LOGITS, loss.targets(y, CPU))
 
     chosen = loss.probabilities(LOGITS)[torch.arange(3), torch.from_numpy(y)]
     torch.testing.assert_close(losses, -chosen.log())
@@ -24,7 +24,7 @@ def test_two_classes_are_trained_with_cross_entropy() -> None:
 def test_labels_are_trained_with_binary_cross_entropy_each() -> None:
     loss, y = Loss(multi_label=True), list_to_csr([[0], [0, 1], []], 2)
 
-    losses = loss.of_texts(LOGITS, loss.targets(y, CPU))
+    losses = loss.per_text(LOGITS, loss.targets(y, CPU))
 
     proba, targets = loss.probabilities(LOGITS), torch.from_numpy(y.toarray()).float()
     expected = functional.binary_cross_entropy(proba, targets, reduction="none").mean(dim=1)
@@ -35,7 +35,7 @@ def test_class_weights_of_labels_weigh_the_positive_texts() -> None:
     y = list_to_csr([[0], [0, 1], []], 2)
     plain, weighted = Loss(multi_label=True), Loss(multi_label=True, class_weights=np.array([3.0, 1.0]))
 
-    one, other = (loss.of_texts(LOGITS, loss.targets(y, CPU)) for loss in (plain, weighted))
+    one, other = (loss.per_text(LOGITS, loss.targets(y, CPU)) for loss in (plain, weighted))
 
     positive = functional.softplus(-LOGITS[:, 0]) * torch.tensor([1.0, 1.0, 0.0])
     torch.testing.assert_close(other - one, 2 * positive / 2)
@@ -65,7 +65,7 @@ def test_without_weights_there_are_no_text_weights() -> None:
 def test_hits_are_the_share_of_labels_that_are_right() -> None:
     loss, y = Loss(multi_label=True), list_to_csr([[0], [0], [0]], 2)
 
-    assert loss.hits(LOGITS, loss.targets(y, CPU)).tolist() == [1.0, 0.5, 0.0]
+    assert loss.accuracies(LOGITS, loss.targets(y, CPU)).tolist() == [1.0, 0.5, 0.0]
 
 
 def test_probabilities_are_float32_for_every_precision_of_the_network() -> None:

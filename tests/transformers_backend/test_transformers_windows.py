@@ -10,7 +10,7 @@ import pytest
 from smalltext_core import TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch.batching import Ragged
-from smalltext_torch.tokenization import Frame
+from smalltext_torch.tokenization import SpecialTokens
 from smalltext_transformers import TransformersDataset
 from transformers_backend.tiny_models import tiny_tokenizer
 
@@ -19,7 +19,7 @@ LONG = "the goal and the recipe " * 40
 
 def test_windows_overlap_by_half_and_the_last_one_ends_with_the_text():
     texts = Ragged.from_sequences([[2, *range(10, 21), 3], [2, 3], [2, 10, 11, 12, 13, 3]])
-    windows, counts = Frame(1, 1).windows(texts, 6)
+    windows, counts = SpecialTokens(1, 1).windows(texts, 6)
     assert counts.tolist() == [5, 1, 1]
     assert [windows[number].tolist() for number in (0, 1, 4, 5)] == [
         [2, 10, 11, 12, 13, 3],
@@ -31,7 +31,9 @@ def test_windows_overlap_by_half_and_the_last_one_ends_with_the_text():
 
 def test_a_long_text_has_the_mean_of_its_windows(make, topics):
     classifier = make(long_texts="window").fit(topics)
-    windows, counts = Frame(1, 1).windows(TransformersDataset.from_texts([LONG], None, tiny_tokenizer()).x, 64)
+    windows, counts = SpecialTokens(1, 1).windows(
+        TransformersDataset.from_texts([LONG], None, tiny_tokenizer()).x, 64
+    )
     assert counts.tolist() == [-(-(200 - 62) // 31) + 1]
     texts = TextDataset(["goal", LONG, ""])
     with warnings.catch_warnings():

@@ -32,9 +32,9 @@ from smalltext_core.labels import (
     Labels,
     as_labels,
     frozen,
-    handed_out,
     is_multi_label,
     marked_rows,
+    view_of,
 )
 from smalltext_core.messages import brief
 
@@ -129,7 +129,7 @@ class Dataset(ABC, Generic[X]):
         return x.copy()
 
     @staticmethod
-    def _handed_out(x: Any) -> Any:
+    def _view(x: Any) -> Any:
         """Return `x` for callers; arrays are returned as new objects over the same read-only memory."""
         return x
 
@@ -137,7 +137,7 @@ class Dataset(ABC, Generic[X]):
     def x(self) -> X:
         """The texts, or a representation of them; for a view, only its rows."""
         x, rows = self._storage.x, self._rows
-        found: X = self._handed_out(x) if rows is None else self._select(x, rows)
+        found: X = self._view(x) if rows is None else self._select(x, rows)
         return found
 
     @property
@@ -148,7 +148,7 @@ class Dataset(ABC, Generic[X]):
         numbers, since some active learners produce them. To change some labels, set a modified copy.
         """
         if self._rows is None:
-            return handed_out(self._storage.y)
+            return view_of(self._storage.y)
         return frozen(self._storage.y[positions(self._rows)])
 
     @y.setter

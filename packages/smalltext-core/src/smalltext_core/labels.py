@@ -102,7 +102,7 @@ def frozen(y: Labels) -> Labels:
     return y
 
 
-def handed_out(y: Labels) -> Labels:
+def view_of(y: Labels) -> Labels:
     """Return read-only labels as a new object over the same memory, so that setting its attributes is safe."""
     if not is_multi_label(y):
         return y.view()

@@ -134,7 +134,7 @@ def _escaped(character: str, keep: str) -> str:
     return repr(character)[1:-1]
 
 
-NEEDED_TOO: Mapping[str, tuple[str, ...]] = MappingProxyType(
+REQUIREMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "smalltext-cli": ("smalltext-scale", "smalltext-testing"),
         "smalltext-core": (),
@@ -162,7 +162,7 @@ def install_command(distribution: str, *, upgrade: bool = False) -> str:
     'pip install --upgrade numpy'
     """
     command = "pip install --upgrade" if upgrade else "pip install"
-    if distribution not in NEEDED_TOO:
+    if distribution not in REQUIREMENTS:
         return f"{command} {distribution}"
-    folders = " ".join(f"./packages/{name}" for name in (*NEEDED_TOO[distribution], distribution))
+    folders = " ".join(f"./packages/{name}" for name in (*REQUIREMENTS[distribution], distribution))
     return f"{command} {distribution} (in a clone: {command} {folders})"

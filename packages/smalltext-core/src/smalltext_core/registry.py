@@ -30,7 +30,7 @@ from smalltext_core.errors import (
     UnknownClassifierError,
 )
 from smalltext_core.lazy_import import raised_by_signal, random_state_kept
-from smalltext_core.messages import NEEDED_TOO, install_command, printable, shown
+from smalltext_core.messages import REQUIREMENTS, install_command, printable, shown
 from smalltext_core.spec import PROJECT, ClassifierSpec
 
 FirstPartyName: TypeAlias = Literal["embeddings", "kimcnn", "setfit", "sklearn", "transformers"]
@@ -191,7 +191,7 @@ def _specs(plugin: object, name: str) -> tuple[ClassifierSpec, ...]:
 
 def _protocol_error(spec: ClassifierSpec, plugin: Plugin) -> ProtocolVersionError:
     behind = "smalltext-core" if spec.protocol > PROTOCOL_VERSION else plugin.distribution
-    known = behind in NEEDED_TOO  # no command is recommended for a package of another project
+    known = behind in REQUIREMENTS  # no command is recommended for a package of another project
     advice = f"Upgrade it: {install_command(behind, upgrade=True)}" if known else f"Upgrade {behind}."
     return ProtocolVersionError(
         f"The classifier {spec.name!r} of {plugin.origin} was written for version {spec.protocol} of the "

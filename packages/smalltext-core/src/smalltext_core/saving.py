@@ -38,7 +38,7 @@ from smalltext_core.manifest import (
     manifest_as_json,
     manifest_from_json,
 )
-from smalltext_core.messages import NEEDED_TOO, install_command, one_line, shown
+from smalltext_core.messages import REQUIREMENTS, install_command, one_line, shown
 from smalltext_core.registry import canonical, classifier_spec
 
 __all__ = [
@@ -191,7 +191,7 @@ def load(folder: str | Path, **options: Any) -> SavingClassifier:
         writer = f"{shown(manifest.distribution)} {shown(manifest.version)}"
         what = f"{shown(manifest.classifier)} classifier, written by {writer}"
         advice = "It is not part of smalltext: install it if you know and trust its publisher."
-        if canonical(manifest.distribution) in NEEDED_TOO:  # else no folder gets a package recommended
+        if canonical(manifest.distribution) in REQUIREMENTS:  # else no folder gets a package recommended
             advice = f"Install it: {install_command(canonical(manifest.distribution))}"
         raise ModelFolderError(f"{folder} holds a {what}, which is not usable here. {error} {advice}") from error
     if not hasattr(classifier, "load"):

@@ -105,7 +105,7 @@ class EmbeddingDataset(Dataset[Vectors]):
 
     _count = staticmethod(lambda x: len(x))
     _select = staticmethod(lambda x, rows: frozen(x[positions(rows)]))
-    _handed_out = staticmethod(lambda x: x.view())
+    _view = staticmethod(lambda x: x.view())
     _copy = staticmethod(lambda x: x)  # its memory is read-only
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -65,7 +65,7 @@ class PytorchTextClassificationDataset(RaggedDataset):
             raise InvalidInputError(
                 "vocabulary", f"{type(vocabulary).__name__}", "a Vocabulary", "For plain texts, use from_texts."
             )
-        texts = x if isinstance(x, Ragged) else Ragged.from_sequences(x).locked()
+        texts = x if isinstance(x, Ragged) else Ragged.from_sequences(x).make_read_only()
         for extreme in (texts.tokens.min(initial=0), texts.tokens.max(initial=0)):
             if not 0 <= extreme < len(vocabulary):
                 allowed = f"ids of the vocabulary, 0 to {len(vocabulary) - 1}"
@@ -179,7 +179,7 @@ class PytorchTextClassificationDataset(RaggedDataset):
             vocabulary = Vocabulary.from_numbers(vocabulary, lowercase)
         elif not isinstance(vocabulary, Vocabulary):
             vocabulary = Vocabulary.from_words(as_texts(vocabulary, "vocabulary"), padding_idx, lowercase)
-        x = Ragged(*vocabulary.encode(checked)).locked()
+        x = Ragged(*vocabulary.encode(checked)).make_read_only()
         return cls(x, y, target_labels, vocabulary=vocabulary, label_names=label_names)
 
     @classmethod
@@ -197,5 +197,5 @@ class PytorchTextClassificationDataset(RaggedDataset):
         -------
         PytorchTextClassificationDataset
         """
-        x = Ragged(*vocabulary.encode(dataset.x)).locked()
+        x = Ragged(*vocabulary.encode(dataset.x)).make_read_only()
         return cls(x, dataset.y, vocabulary=vocabulary, label_names=dataset.label_names)

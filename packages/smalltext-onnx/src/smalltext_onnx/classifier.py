@@ -34,7 +34,7 @@ OPSET = 17
 LARGEST_DIFFERENCE = 1e-4
 """The maximum allowed difference between the probabilities of the exported model and of the classifier."""
 
-TRIALS = (
+SMOKE_TESTS = (
     (
         "a",
         "Hello, WORLD! It's 12.5 % of 3, don't you think?",
@@ -281,7 +281,7 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         """Classify a few texts; raise ModelFolderError if the results are not probabilities."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for texts in TRIALS:
+            for texts in SMOKE_TESTS:
                 try:
                     proba = self._probabilities(list(texts))
                 except InvalidInputError as error:  # about token ids, which come from the folder

@@ -18,7 +18,7 @@ from smalltext_onnx.networks import Exportable
 from smalltext_onnx.runtime import INPUTS, OUTPUT
 from smalltext_onnx.texts import TextEncoder, mean_of_windows
 from smalltext_torch.progress import no_progress_bars
-from smalltext_torch.saving import TRIALS
+from smalltext_torch.saving import SMOKE_TESTS
 
 OPSETS = (14, 20)
 """The lowest and the highest supported ONNX opset version."""
@@ -90,7 +90,7 @@ def largest_difference(classifier: Any, exported: Exportable, run: Any) -> float
     greatest = 0.0
     with warnings.catch_warnings(), no_progress_bars():
         warnings.simplefilter("ignore")
-        for texts in TRIALS:
+        for texts in SMOKE_TESTS:
             if by_network:
                 expected = _probabilities(exported, encoder, list(texts))
             else:

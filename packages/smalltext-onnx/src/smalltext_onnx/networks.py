@@ -132,7 +132,13 @@ def _encoder_settings(encoder: Encoder, name: str, windows: bool) -> TextSetting
         raise UnsupportedError(f"{what}. Train a model that is only an encoder, such as BERT or RoBERTa.")
     size = getattr(encoder.config, "vocab_size", None) or LARGEST_ID
     text = TextSettings(
-        encoder.max_length, encoder.frame.before, encoder.frame.after, encoder.padding, 0, size, windows=windows
+        encoder.max_length,
+        encoder.special_tokens.before,
+        encoder.special_tokens.after,
+        encoder.padding,
+        0,
+        size,
+        windows=windows,
     )
     return replace(text, filler=filler(encoder.tokenizer))
 
@@ -141,8 +147,8 @@ def _sentence_settings(encoder: SentenceTokenizer, name: str) -> TextSettings:
     _check_tokenizer(encoder.tokenizer, name)
     return TextSettings(
         encoder.max_length,
-        encoder.frame.before,
-        encoder.frame.after,
+        encoder.special_tokens.before,
+        encoder.special_tokens.after,
         encoder.padding,
         filler(encoder.tokenizer),
         encoder.vocabulary_size,

@@ -380,7 +380,7 @@ def train_by_gradients(
         for start in range(0, count, batch_size):
             rows = shuffled[start : start + batch_size]
             optimizer.zero_grad()
-            losses = targets.loss.of_texts(logits_of(rows), labels[rows]) * text_weights[rows]
+            losses = targets.loss.per_text(logits_of(rows), labels[rows]) * text_weights[rows]
             losses.mean().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             advance(len(rows))

@@ -75,7 +75,9 @@ class UniqueTexts:
             raise InvalidInputError("data_set", given, "a TextDataset", "Give the texts themselves.")
         prompted = TextDataset(tokenizer.prompted(data_set.x)) if tokenizer.prompt else data_set
         tokens = tokens_of(prompted, tokenizer.tokenizer, tokenizer.tokenizer_id)
-        tokens = truncate_and_warn(tokens, tokenizer.max_length, tokenizer.frame, "what the model is given")
+        tokens = truncate_and_warn(
+            tokens, tokenizer.max_length, tokenizer.special_tokens, "what the model is given"
+        )
         tokenizer.check(tokens)
         numbers: dict[str, int] = {}
         of_row = np.array([numbers.setdefault(text, len(numbers)) for text in data_set.x], dtype=np.intp)
@@ -86,7 +88,7 @@ class UniqueTexts:
     def in_training(self, tokenizer: SentenceTokenizer, passes: float) -> UniqueTexts:
         """Return the texts for training with `passes` passes over a text in total, truncated to limit its time."""
         length = training_length(self.tokens.lengths, passes, tokenizer.max_length)
-        return replace(self, tokens=tokenizer.frame.truncated(self.tokens, length))
+        return replace(self, tokens=tokenizer.special_tokens.truncated(self.tokens, length))
 
     def affordable(self, passes: float) -> float:
         """Return how many times training can read `passes` texts within its limit of tokens."""

@@ -13,7 +13,7 @@ from smalltext_core.conversion import Rows, positions, read_only
 from smalltext_core.dataset import Dataset, as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
-from smalltext_core.labels import frozen, handed_out
+from smalltext_core.labels import frozen, view_of
 from smalltext_core.messages import brief
 
 if TYPE_CHECKING:
@@ -114,8 +114,8 @@ class SklearnDataset(Dataset[Any]):
         return frozen(x[positions(rows)])
 
     @staticmethod
-    def _handed_out(x: Any) -> Any:
-        return handed_out(x)
+    def _view(x: Any) -> Any:
+        return view_of(x)
 
     @staticmethod
     def _copy(x: Any) -> Any:

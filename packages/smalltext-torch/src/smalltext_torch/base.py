@@ -28,7 +28,7 @@ from smalltext_core.probabilities import Probabilities
 from smalltext_core.saving import Manifest, damage_explained, model_folder, read_manifest
 from smalltext_core.validation import Threshold, check_count
 from smalltext_torch import saving
-from smalltext_torch.device import Randomness, gradients, present_or_best, resolve_device
+from smalltext_torch.device import Randomness, available_or_best, gradients, resolve_device
 from smalltext_torch.inference import InferenceStrategy, Loss
 from smalltext_torch.pretrained_files import check_files
 from smalltext_torch.progress import HistoryRecord, stacklevel_of_caller
@@ -293,10 +293,10 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
             classifier.device = "cpu"
             with gradients(cpu):
                 state = classifier._state = classifier.load_state(folder, manifest)
-            saving.try_out(classifier)
+            saving.smoke_test(classifier)
             classifier.device = wanted
             with gradients(cpu):
-                state.network.to(present_or_best(wanted))
+                state.network.to(available_or_best(wanted))
         return classifier
 
     def write_folder(self, folder: str | Path, write: Callable[[Path], None], learned: Mapping[str, Any]) -> None:
@@ -380,7 +380,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         """Restore the pickled state, on the requested device if it is available."""
         self.__dict__.update(pickled)
         if self._state is not None:
-            self._state.network.to(present_or_best(self.device))
+            self._state.network.to(available_or_best(self.device))
 
 
 def _warn_if_alike(samples: NDArray[np.float32]) -> None:

@@ -141,12 +141,12 @@ class Ragged:
         """Return the same sequences with read-only memory; writable memory is copied."""
         return self._over(read_only(self.tokens), read_only(self.offsets))
 
-    def locked(self) -> Ragged:
+    def make_read_only(self) -> Ragged:
         """Make the memory of these sequences read-only, without a copy, and return them."""
         self.tokens.flags.writeable = self.offsets.flags.writeable = False
         return self
 
-    def handed_out(self) -> Ragged:
+    def view(self) -> Ragged:
         """Return a new object over the same memory."""
         return self._over(self.tokens, self.offsets)
 
@@ -248,15 +248,15 @@ class RaggedDataset(Dataset[Ragged]):
 
     @staticmethod
     def _select(x: Ragged, rows: Rows) -> Ragged:
-        return x.take(rows).locked()
+        return x.take(rows).make_read_only()
 
     @staticmethod
-    def _handed_out(x: Ragged) -> Ragged:
-        return x.handed_out()
+    def _view(x: Ragged) -> Ragged:
+        return x.view()
 
     @staticmethod
     def _copy(x: Ragged) -> Ragged:
-        return x.handed_out()  # Its memory is read-only.
+        return x.view()  # Its memory is read-only.
 
     @classmethod
     def of(cls, data_set: Dataset[Any]) -> Self:
@@ -274,7 +274,7 @@ class RaggedDataset(Dataset[Ragged]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._storage.x.locked()  # unpickled and copied arrays are writable
+        self._storage.x.make_read_only()  # unpickled and copied arrays are writable
 
 
 @dataclass(frozen=True)

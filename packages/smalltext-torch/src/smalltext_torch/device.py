@@ -79,7 +79,7 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     resolved = torch.device(device)
-    if not is_present(resolved):
+    if not is_available(resolved):
         raise InvalidInputError(
             "device",
             shown(str(resolved)),
@@ -89,7 +89,7 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     return resolved
 
 
-def is_present(device: torch.device) -> bool:
+def is_available(device: torch.device) -> bool:
     """Return whether the device is available."""
     if device.type == "cuda":
         return torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
@@ -190,9 +190,9 @@ def reproducible(device: torch.device, seed: int | None) -> Iterator[None]:
         torch.use_deterministic_algorithms(before, warn_only=before)
 
 
-def present_or_best(device: str | torch.device | None) -> torch.device:
+def available_or_best(device: str | torch.device | None) -> torch.device:
     """Return the requested device if it is available, else the best available one."""
-    return resolve_device(device if device is not None and is_present(torch.device(device)) else None)
+    return resolve_device(device if device is not None and is_available(torch.device(device)) else None)
 
 
 @contextmanager

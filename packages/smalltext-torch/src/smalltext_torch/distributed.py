@@ -242,7 +242,7 @@ class DistributedTrainer(Trainer[E]):
         self._wrap(examples)
         # The gradients are averaged over the processes: each sum is divided by the mean size of their shares.
         count = len(rows) / self.processes.count
-        parts = list(self.parts(examples, self.processes.share(rows)))
+        parts = list(self.micro_batches(examples, self.processes.share(rows)))
         with self._masks.as_global():
             for some in parts[:-1]:
                 with self.processes.without_exchange(self._parallel):

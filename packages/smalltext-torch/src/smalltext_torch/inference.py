@@ -52,7 +52,7 @@ class Loss:
     threshold : float or ndarray of float, shape (num_classes,), default=0.5
         The probability above which a label counts as predicted (multi-label).
     calibration : Calibration, optional
-        The calibration of the logits before they become probabilities; `of_texts` and `hits` do not apply it.
+        The calibration of the logits before they become probabilities; `per_text` and `accuracies` ignore it.
     """
 
     multi_label: bool
@@ -82,7 +82,7 @@ class Loss:
         sparse: csr_matrix = y
         return torch.from_numpy(sparse.toarray().astype(np.float32)).to(device, non_blocking=True)
 
-    def of_texts(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def per_text(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of each text, float32 of shape (n,): the mean over labels if multi-label."""
         logits = logits.float()
         if not self.multi_label:
@@ -94,7 +94,7 @@ class Loss:
         )
         return losses.mean(dim=1)
 
-    def hits(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def accuracies(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the accuracy on each text, shape (n,): 0 or 1, or the share of correct labels (multi-label)."""
         if not self.multi_label:
             return (logits.argmax(dim=1) == targets).float()
@@ -176,7 +176,7 @@ def evaluate(
             targets = loss.targets(examples.y[rows], device)
             logits = loss.calibrated(forward(make_batch(examples.texts, rows, device, padding, multiple)))
             weights = examples.weights_of(rows, device)
-            metrics.add(loss.of_texts(logits, targets), loss.hits(logits, targets), weights)
+            metrics.add(loss.per_text(logits, targets), loss.accuracies(logits, targets), weights)
     return metrics
 
 

@@ -149,7 +149,9 @@ def chosen_optimization(
     """Return the caller's optimizer and scheduler, or those that the classifier configures."""
     if optimizer is not None:
         return caller_choice(optimizer, scheduler, network)
-    configured = check_returned(classifier, "configure_optimizer", classifier.configure_optimizer(network), Optimizer)
+    configured = check_returned(
+        classifier, "configure_optimizer", classifier.configure_optimizer(network), Optimizer
+    )
     return nullcontext((configured, classifier.configure_scheduler(configured, total_steps)))
 
 

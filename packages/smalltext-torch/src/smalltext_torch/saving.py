@@ -33,7 +33,7 @@ _CHARACTERS = "".join(
 )
 """Characters of many scripts."""
 
-TRIALS = (
+SMOKE_TESTS = (
     (
         "a",
         "Hello, WORLD! It's 12.5 % of 3, don't you think?",
@@ -47,7 +47,7 @@ TRIALS = (
     ("a b",),
     ("a b c",),
 )
-"""Batches of texts for `try_out`: of many scripts, longer than models take, and of several lengths."""
+"""Batches of texts for `smoke_test`: of many scripts, longer than models take, and of several lengths."""
 
 
 def constructor_parameters(classifier: object) -> dict[str, Any]:
@@ -189,7 +189,7 @@ def folder_blamed(folder: Path) -> Iterator[None]:
         raise ModelFolderError(f"{what} Save the model again.") from error
 
 
-def try_out(classifier: ProbabilisticClassifier) -> None:
+def smoke_test(classifier: ProbabilisticClassifier) -> None:
     """Classify a few texts with a loaded classifier.
 
     Raises
@@ -202,9 +202,9 @@ def try_out(classifier: ProbabilisticClassifier) -> None:
     sampled: Any = classifier.predict_proba
     with warnings.catch_warnings(), no_progress_bars():
         warnings.simplefilter("ignore")
-        for texts in TRIALS:
+        for texts in SMOKE_TESTS:
             _check(classifier, classifier.predict_proba(TextDataset(texts)), len(texts))
-        some = TextDataset(TRIALS[0][:2])
+        some = TextDataset(SMOKE_TESTS[0][:2])
         _check(classifier, sampled(some, dropout_sampling=2)[:, 0], len(some))
         embed = getattr(classifier, "embed", None)
         if embed is not None:

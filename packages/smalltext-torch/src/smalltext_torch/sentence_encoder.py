@@ -62,7 +62,7 @@ class SentenceEncoder:
         """Return the vectors of texts, shape (len(texts), dimensions); texts that are too long are truncated."""
         tokenizer, precision = self.tokenizer, self._precision
         tokens = tokenize(tokenizer.prompted(texts), tokenizer.tokenizer)
-        tokens = tokenizer.frame.truncated(tokens, tokenizer.max_length)
+        tokens = tokenizer.special_tokens.truncated(tokens, tokenizer.max_length)
         tokenizer.check(tokens, "texts")
         further = {} if self.prompt_length is None else {"prompt_length": self.prompt_length}
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)

@@ -50,14 +50,14 @@ POSITIONS_AFTER_PADDING = frozenset(
 
 
 @dataclass(frozen=True)
-class Frame:
+class SpecialTokens:
     """The numbers of special tokens that a tokenizer puts before and after a text."""
 
     before: int
     after: int
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase) -> Frame:
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> SpecialTokens:
         """Return the numbers for a tokenizer, which is not changed."""
         if tokenizer.is_fast:
             marks = without_limits(tokenizer).encode("a").special_tokens_mask
@@ -151,8 +151,8 @@ def tokenizer_id(tokenizer: PreTrainedTokenizerBase) -> str:
     return digest.hexdigest()[:32]
 
 
-def positions(config: PretrainedConfig) -> int | None:
-    """Return the number of positions of a model; None if its configuration sets no limit."""
+def max_positions(config: PretrainedConfig) -> int | None:
+    """Return the maximum number of positions of a model; None if its configuration sets no limit."""
     most = getattr(config, "max_position_embeddings", None)
     if most is None or most <= 0:
         return None
@@ -164,21 +164,21 @@ def positions(config: PretrainedConfig) -> int | None:
 def max_tokens(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
     """Return the maximum number of tokens per text that a model accepts."""
     limits = [tokenizer.model_max_length] if tokenizer.model_max_length <= UNBOUNDED else []
-    most = positions(config)
+    most = max_positions(config)
     if most is not None:
         limits.append(most)
     return min(limits, default=DEFAULT_WINDOW)
 
 
-def check_length(argument: str, length: object, frame: Frame) -> int:
+def check_length(argument: str, length: object, special_tokens: SpecialTokens) -> int:
     """Return a maximum length, or raise InvalidInputError if special tokens alone would fill it."""
-    least = frame.before + frame.after + 1
+    least = special_tokens.before + special_tokens.after + 1
     if check_count(argument, length) < least:
         raise InvalidInputError(argument, shown(length), f"{least} or above, special tokens included")
     return int(length)  # type: ignore[call-overload, no-any-return]
 
 
-def truncate_and_warn(texts: Ragged, length: int, frame: Frame, what: str) -> Ragged:
+def truncate_and_warn(texts: Ragged, length: int, special_tokens: SpecialTokens, what: str) -> Ragged:
     """Truncate texts to `length` tokens, and warn of the number of texts that are longer."""
     longer = int((texts.lengths > length).sum())
     if not longer:
@@ -191,7 +191,7 @@ def truncate_and_warn(texts: Ragged, length: int, frame: Frame, what: str) -> Ra
         UserWarning,
         stacklevel=stacklevel_of_caller(),
     )
-    return frame.truncated(texts, length)
+    return special_tokens.truncated(texts, length)
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ class Encoder:
     tokenizer: PreTrainedTokenizerBase
     config: PretrainedConfig
     max_length: int
-    frame: Frame
+    special_tokens: SpecialTokens
     tokenizer_id: str
 
     @classmethod
@@ -239,12 +239,12 @@ class Encoder:
         InvalidInputError
             If `max_seq_len` is more than the model takes.
         """
-        frame = Frame.of(tokenizer)
+        special_tokens = SpecialTokens.of(tokenizer)
         most = max_tokens(config, tokenizer)
-        length = most if max_seq_len is None else check_length("max_seq_len", max_seq_len, frame)
+        length = most if max_seq_len is None else check_length("max_seq_len", max_seq_len, special_tokens)
         if length > most:
             raise InvalidInputError("max_seq_len", brief(length), f"up to {most}, which is what the model takes")
-        return cls(tokenizer, config, length, frame, tokenizer_id(tokenizer))
+        return cls(tokenizer, config, length, special_tokens, tokenizer_id(tokenizer))
 
     @property
     def padding(self) -> int:
@@ -264,11 +264,13 @@ class Encoder:
         InvalidInputError
             If an id is not in the vocabulary of the model.
         """
-        return truncate_and_warn(self.whole(texts), self.max_length, self.frame, "what the model is given")
+        return truncate_and_warn(
+            self.whole(texts), self.max_length, self.special_tokens, "what the model is given"
+        )
 
     def windows(self, texts: TextDataset | Ragged) -> tuple[Ragged, NDArray[np.int64]]:
         """Return the token ids of all windows of texts, and how many windows belong to each text."""
-        return self.frame.windows(self.whole(texts), self.max_length)
+        return self.special_tokens.windows(self.whole(texts), self.max_length)
 
     def whole(self, texts: TextDataset | Ragged) -> Ragged:
         """Return the token ids of texts, however long they are."""
@@ -289,7 +291,7 @@ class Encoder:
         The heads of models with a decoder look for them, and refuse texts of which one has more than another.
         """
         inside = np.isin(texts.tokens, self.config.eos_token_id)
-        for number in range(1, max(self.frame.after, 1) + 1):
+        for number in range(1, max(self.special_tokens.after, 1) + 1):
             inside[texts.offsets[1:][texts.lengths >= number] - number] = False
         if not inside.any():
             return texts
@@ -304,7 +306,7 @@ class SentenceTokenizer:
 
     tokenizer: PreTrainedTokenizerBase
     max_length: int
-    frame: Frame
+    special_tokens: SpecialTokens
     tokenizer_id: str
     padding: int
     prompt: str = ""
@@ -314,14 +316,14 @@ class SentenceTokenizer:
     def of(cls, body: SentenceTransformer, max_seq_len: int | Literal["auto"]) -> SentenceTokenizer:
         """Return the tokenizer of a sentence transformer, for at most `max_seq_len` tokens, or as it is set."""
         tokenizer, transformer = body.tokenizer, cast("Any", body[0]).auto_model
-        frame = Frame.of(tokenizer)
-        limit = positions(transformer.config)
+        special_tokens = SpecialTokens.of(tokenizer)
+        limit = max_positions(transformer.config)
         wanted = (body.max_seq_length or DEFAULT_WINDOW) if max_seq_len == "auto" else max_seq_len
-        length = check_length("max_seq_len", wanted, frame)
+        length = check_length("max_seq_len", wanted, special_tokens)
         return cls(
             tokenizer,
             length if limit is None else min(length, limit),
-            frame,
+            special_tokens,
             tokenizer_id(tokenizer),
             tokenizer.pad_token_id or 0,
             (body.prompts or {}).get(body.default_prompt_name or "", "") or "",

@@ -253,16 +253,16 @@ class Trainer(Generic[E]):
     def train_step(self, examples: Examples, rows: RowNumbers, metrics: RunningMetrics) -> float:
         """Train on one batch, and return the learning rate that was used.
 
-        A batch that would take too much memory is passed through the network in parts (gradient accumulation).
+        A batch that would take too much memory is divided into micro-batches (gradient accumulation).
         """
         self.step += 1
         with self.randomness.network.as_global():
-            for some in self.parts(examples, rows):
+            for some in self.micro_batches(examples, rows):
                 self.backward(examples, some, len(rows), metrics)
             return self.update()
 
-    def parts(self, examples: Examples, rows: RowNumbers) -> Iterator[RowNumbers]:
-        """Divide a batch into parts within the memory limit of a forward and backward pass."""
+    def micro_batches(self, examples: Examples, rows: RowNumbers) -> Iterator[RowNumbers]:
+        """Divide a batch into micro-batches within the memory limit of a forward and backward pass."""
         budget = training_budget(self.precision.device, self.classifier.training_tokens)
         batches = prediction_batches(examples.texts.lengths[rows], budget, self.precision.width_multiple)
         return (rows[part] for part in batches)
@@ -274,10 +274,10 @@ class Trainer(Generic[E]):
         targets, weights = self.loss.targets(examples.y[rows], device), examples.weights_of(rows, device)
         with self.precision.autocast():
             logits = inference.checked_logits(self.classifier, batch, self.forward(batch))
-        losses = self.loss.of_texts(logits, targets)
+        losses = self.loss.per_text(logits, targets)
         weighted = losses if weights is None else losses * weights
         self._scaler.scale(weighted.sum() / count).backward()  # type: ignore[no-untyped-call]
-        metrics.add(losses.detach(), self.loss.hits(logits.detach(), targets), weights)
+        metrics.add(losses.detach(), self.loss.accuracies(logits.detach(), targets), weights)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return the logits of a batch."""

@@ -292,5 +292,5 @@ def evaluate_probabilities(proba: NDArray[np.float32], y: Labels, loss: Loss) ->
     metrics = RunningMetrics(len(logits), logits.device)
     targets, weights = loss.targets(y, logits.device), loss.text_weights(y)
     of_texts = None if weights is None else torch.from_numpy(weights)
-    metrics.add(loss.of_texts(logits, targets), loss.hits(logits, targets), of_texts)
+    metrics.add(loss.per_text(logits, targets), loss.accuracies(logits, targets), of_texts)
     return metrics.means("The validation loss")

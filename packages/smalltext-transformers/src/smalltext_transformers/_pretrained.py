@@ -28,7 +28,7 @@ from smalltext_core.messages import one_line, shown
 from smalltext_torch import model_loading, pretrained_files
 from smalltext_torch.pretrained_files import PretrainedFolderError, temporary_folder
 from smalltext_torch.progress import silence
-from smalltext_torch.tokenization import Encoder, Frame, max_tokens
+from smalltext_torch.tokenization import Encoder, SpecialTokens, max_tokens
 from smalltext_torch.untrusted_json import checked_object, read_object, refuse
 from smalltext_transformers._network import stack, word_embedding
 from smalltext_transformers.arguments import TransformerModelArguments
@@ -290,10 +290,10 @@ def saved_encoder(folder: Path) -> Encoder:
     if content.keys() != {"max_length", "tokenizer_id"}:
         refuse(path, "", "max_length or tokenizer_id is missing")
     tokenizer, config = saved_tokenizer(folder), saved_config(folder)
-    frame, most = Frame.of(tokenizer), max_tokens(config, tokenizer)
-    if not frame.before + frame.after < content["max_length"] <= most:
+    special_tokens, most = SpecialTokens.of(tokenizer), max_tokens(config, tokenizer)
+    if not special_tokens.before + special_tokens.after < content["max_length"] <= most:
         refuse(path, "max_length", f"it holds {content['max_length']}", f"up to {most}, which the model takes")
-    return Encoder(tokenizer, config, content["max_length"], frame, content["tokenizer_id"])
+    return Encoder(tokenizer, config, content["max_length"], special_tokens, content["tokenizer_id"])
 
 
 def saved_network(folder: Path, config: PretrainedConfig) -> PreTrainedModel:

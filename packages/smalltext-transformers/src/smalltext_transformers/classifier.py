@@ -289,7 +289,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         if not is_auto(self.max_seq_len) or len(texts) >= FEW_TEXTS:
             return texts
         length = training_length(texts.lengths, num_epochs * len(texts), encoder.max_length)
-        return encoder.frame.truncated(texts, length)
+        return encoder.special_tokens.truncated(texts, length)
 
     def _texts(self, encoder: Encoder, data_set: Dataset[Any]) -> TextDataset | Ragged:
         if isinstance(data_set, TextDataset):

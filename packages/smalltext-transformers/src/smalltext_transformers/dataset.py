@@ -12,7 +12,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
 from smalltext_core.messages import brief
 from smalltext_torch.batching import Ragged, RaggedDataset
-from smalltext_torch.tokenization import Frame, check_length, tokenize, tokenizer_id, truncate_and_warn
+from smalltext_torch.tokenization import SpecialTokens, check_length, tokenize, tokenizer_id, truncate_and_warn
 
 if TYPE_CHECKING:
     from transformers.tokenization_utils_base import PreTrainedTokenizerBase
@@ -61,7 +61,7 @@ class TransformersDataset(RaggedDataset):
         label_names: LabelNames | Iterable[str] | None = None,
         tokenizer_id: str | None = None,
     ) -> None:
-        texts = x if isinstance(x, Ragged) else Ragged.from_sequences(x).locked()
+        texts = x if isinstance(x, Ragged) else Ragged.from_sequences(x).make_read_only()
         if texts.tokens.min(initial=0) < 0:
             raise InvalidInputError("x", f"the token id {texts.tokens.min()}", "token ids, 0 or above")
         if texts.lengths.min(initial=1) < 1:
@@ -146,6 +146,10 @@ class TransformersDataset(RaggedDataset):
         assert tokenizer is not None
         x = tokenize(checked, tokenizer)
         if max_length is not None:
-            frame = Frame.of(tokenizer)
-            x = truncate_and_warn(x, check_length("max_length", max_length, frame), frame, "max_length")
-        return cls(x.locked(), y, target_labels, label_names=label_names, tokenizer_id=tokenizer_id(tokenizer))
+            special_tokens = SpecialTokens.of(tokenizer)
+            x = truncate_and_warn(
+                x, check_length("max_length", max_length, special_tokens), special_tokens, "max_length"
+            )
+        return cls(
+            x.make_read_only(), y, target_labels, label_names=label_names, tokenizer_id=tokenizer_id(tokenizer)
+        )

@@ -20,7 +20,7 @@ from smalltext_cli import commands
 from smalltext_cli.console import OutputError, UsageError, print_json, print_line
 from smalltext_core import plugins
 from smalltext_core.atomic import expanded
-from smalltext_core.messages import NEEDED_TOO
+from smalltext_core.messages import REQUIREMENTS
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _GUIDE = "https://smalltext.github.io/smalltext/how-to/write-a-plugin/"
 _PREFIX = "smalltext-"
 _MAX_LENGTH = 30
-_OURS = {*NEEDED_TOO, *chain(*NEEDED_TOO.values())}
+_OURS = {*REQUIREMENTS, *chain(*REQUIREMENTS.values())}
 _TEMPLATE_SUFFIX = ".j2"
 
 
