@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau, StepLR
 
-from smalltext_core.errors import InvalidInputError
+from smalltext_core.errors import InvalidInputError, PluginError
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_texts
 
 TEXTS = some_texts()
@@ -156,3 +156,24 @@ def test_an_optimizer_with_several_groups_has_to_be_a_function() -> None:
 
     with pytest.raises(InvalidInputError, match="2 parameter groups"):
         BagOfEmbeddings(3).fit(TEXTS, optimizer=optimizer)
+
+
+def test_an_optimizer_of_another_network_is_refused_since_nothing_would_be_trained() -> None:
+    former = BagOfEmbeddings(3).fit(TEXTS)
+    before = former.predict_proba(TEXTS)
+    network = former.model
+    assert network is not None
+    classifier = BagOfEmbeddings(3)
+    with pytest.raises(InvalidInputError, match="^optimizer: got a function .* without any parameter"):
+        classifier.fit(TEXTS, optimizer=lambda _: sgd(network))
+    assert classifier.model is None
+    assert (former.predict_proba(TEXTS) == before).all()
+
+
+def test_an_optimizer_that_a_backend_makes_for_other_parameters_is_refused() -> None:
+    class Forgetful(BagOfEmbeddings):
+        def configure_optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+            return optimizer_of_its_own()
+
+    with pytest.raises(PluginError, match=r"^Forgetful.configure_optimizer\(\) returned an optimizer without any"):
+        Forgetful(3).fit(TEXTS)

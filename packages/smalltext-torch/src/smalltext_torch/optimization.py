@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from smalltext_core.errors import InvalidInputError
+from smalltext_core.errors import InvalidInputError, PluginError
 from smalltext_core.messages import shown
 from smalltext_torch.batching import Ragged
 from smalltext_torch.inference import check_returned
@@ -152,6 +152,9 @@ def chosen_optimization(
     configured = check_returned(
         classifier, "configure_optimizer", classifier.configure_optimizer(network), Optimizer
     )
+    if not _has_parameter_of(network, configured):
+        what = f"{type(classifier).__name__}.configure_optimizer() returned an optimizer"
+        raise PluginError(f"{what} without any parameter of the network, which would not be trained.")
     return nullcontext((configured, classifier.configure_scheduler(configured, total_steps)))
 
 
@@ -171,6 +174,13 @@ def caller_choice(
                 "optimizer", f"a function that returned {shown(made)}", "one that returns an optimizer"
             )
         _check_steps(made)
+        if not _has_parameter_of(network, made):
+            raise InvalidInputError(
+                "optimizer",
+                "a function that returned an optimizer without any parameter of the network",
+                "one that returns an optimizer for the network that it is given, which is a new one",
+                "For example: lambda network: torch.optim.SGD(network.parameters(), lr=0.1)",
+            )
         yield made, _made_scheduler(scheduler, made)
         return
     with _borrowed_optimizer(optimizer, network), _borrowed_scheduler(scheduler):
@@ -186,6 +196,11 @@ def _made_scheduler(scheduler: SchedulerChoice | None, optimizer: Optimizer) -> 
             "scheduler", f"a function that returned {shown(made)}", "one that returns a scheduler"
         )
     return made
+
+
+def _has_parameter_of(network: nn.Module, optimizer: Optimizer) -> bool:
+    known = set(map(id, network.parameters()))
+    return any(id(parameter) in known for group in optimizer.param_groups for parameter in group["params"])
 
 
 def _check_steps(optimizer: Optimizer) -> None:
