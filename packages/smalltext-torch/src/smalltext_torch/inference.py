@@ -210,7 +210,7 @@ class Backend(Protocol[E]):
 def check_returned(classifier: object, method: str, result: object, kind: type[T]) -> T:
     """Return what a method of a backend returned, or raise PluginError if it is of another type."""
     if not isinstance(result, kind):
-        what = f"{type(classifier).__name__}.{method}() returned {shown(result)}"
+        what = f"{type(classifier).__name__}.{method}() returned {shown(result, 80)}"
         raise PluginError(f"{what}; it must return an instance of {kind.__name__}.")
     return result
 
