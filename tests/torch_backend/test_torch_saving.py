@@ -165,3 +165,19 @@ def test_a_parameter_that_cannot_be_saved_is_named(classifier: Any, message: str
     with pytest.raises(PluginError, match=message):
         classifier.save(tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "vocabulary.pkl", "arrays/weights.npz", "code.py"])
+def test_files_that_load_would_refuse_are_refused_by_save(name: str, tmp_path: Path) -> None:
+    class Careless(plugin.BagOfEmbeddings):
+        def save_encoder(self, encoder: Any, folder: Path) -> None:
+            super().save_encoder(encoder, folder)
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(b"")
+
+    former = BagOfEmbeddings(3).fit(TEXTS)
+    former.save(tmp_path / "model")
+    with pytest.raises(PluginError, match=rf"^Careless writes {name}, .* Write JSON or safetensors instead\.$"):
+        Careless(3, num_epochs=1).fit(TEXTS).save(tmp_path / "model")
+    again = smalltext_core.load(tmp_path / "model")
+    assert same_bits(again.predict_proba(TEXTS), former.predict_proba(TEXTS))

@@ -20,7 +20,7 @@ from smalltext_core import validation
 from smalltext_core.atomic import as_path
 from smalltext_core.classifier import ProbabilisticClassifier
 from smalltext_core.dataset import Dataset
-from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError
+from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, PluginError
 from smalltext_core.label_names import LabelNames
 from smalltext_core.labels import Labels
 from smalltext_core.messages import shown
@@ -30,7 +30,7 @@ from smalltext_core.validation import Threshold, check_count
 from smalltext_torch import saving
 from smalltext_torch.device import Randomness, available_or_best, gradients, resolve_device
 from smalltext_torch.inference import InferenceStrategy, Loss
-from smalltext_torch.pretrained_files import check_files
+from smalltext_torch.pretrained_files import check_files, executable_files
 from smalltext_torch.progress import HistoryRecord, stacklevel_of_caller
 from smalltext_torch.split import check_names
 
@@ -326,6 +326,9 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
             label_names=state.label_names,
         ) as staging:
             write(staging)
+            for name in executable_files(staging, self.further_files):
+                what = f"{type(self).__name__} writes {name}, a kind of file that can hold code"
+                raise PluginError(f"{what}, so load would refuse the folder. Write JSON or safetensors instead.")
 
     @property
     def label_names_(self) -> LabelNames | None:

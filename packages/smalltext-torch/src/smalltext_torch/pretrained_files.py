@@ -292,11 +292,17 @@ def check_files(folder: Path, expected: Iterable[str] = ()) -> None:
             raise ModelFolderError(f"{path} is a link that leads out of the folder; it is not read.")
         if path.exists() and not path.is_file() and not path.is_dir():
             raise ModelFolderError(f"{path} is a pipe or a device, which may never end; it is not read.")
-        if path.suffix.lower() in EXECUTABLE and path.relative_to(folder).as_posix() not in set(expected):
-            what = f"{path} is of a kind that can hold code, and no classifier saves such a file"
-            raise ModelFolderError(
-                f"{what}. Nothing in the folder is read; remove the file if you trust the rest."
-            )
+    for name in executable_files(folder, expected):
+        what = f"{folder / name} is of a kind that can hold code, and no classifier saves such a file"
+        raise ModelFolderError(f"{what}. Nothing in the folder is read; remove the file if you trust the rest.")
+
+
+def executable_files(folder: Path, expected: Iterable[str] = ()) -> list[str]:
+    """Return the files in a folder, except for `expected` ones, whose names are those of code or pickles."""
+    found = (
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix.lower() in EXECUTABLE
+    )
+    return sorted(set(found) - set(expected))
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
