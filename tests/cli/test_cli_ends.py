@@ -51,7 +51,9 @@ def test_wrong_usage_is_reported_in_one_line(smalltext, arguments, said):
         (["suggest", "model", "a.csv", "b.csv"], ". POOL must be one file. Join the files first;"),
         (["list", "b.csv"], "(b.csv). See: smalltext list --help"),
         (["info", "sklearn", "kimcnn"], "(kimcnn). See: smalltext info --help"),
-        (["predict", "model", "--text"], "See: smalltext predict --help"),
+        (["predict", "model", "--text"], "requires an argument. See: smalltext predict --help"),
+        (["train", "a.csv", "--held-out", "2"], "equal to 0.9. See: smalltext train --help"),
+        (["info", "sklearn", "--jsn"], "(Possible options: --json). See: smalltext info --help"),
         (["predict", "model", "a.csv", "--proba=yes"], "See: smalltext predict --help"),
     ],
 )

@@ -168,7 +168,7 @@ def test_several_labels_a_text_all_repeats_have_as_many_texts_in_each_round(run,
     [
         (
             ("--strategies", "least-confident"),
-            "there is no strategy 'least-confident'. Known: random, least-confidence",
+            "There is no query strategy 'least-confident'. Known: random, least-confidence",
         ),
         (
             ("--strategies", "greedy-coreset"),

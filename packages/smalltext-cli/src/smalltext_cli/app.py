@@ -220,7 +220,9 @@ def main() -> None:
         _fail("There is not enough memory for this.", 1)
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else "smalltext"
-        _fail(f"{error.format_message()}{_hint(error)} See: {command} --help", error.exit_code)
+        message = error.format_message()
+        end = "" if message.endswith((".", "?")) else "."
+        _fail(f"{message}{end}{_hint(error)} See: {command} --help", error.exit_code)
     except Exception as error:
         _fail(f"{type(error).__name__}: {error}. Set {TRACEBACK_VARIABLE}=1 to see where it comes from.", 1)
 
@@ -230,7 +232,7 @@ def _hint(error: Any) -> str:
     if "unexpected extra argument" in error.format_message():
         files = [one.metavar for one in error.ctx.command.params if one.metavar in ("DATA", "POOL")]
         advice = "must be one file. Join the files first; only `smalltext predict` reads several."
-        return f". {files[0]} {advice}" if files else "."
+        return f" {files[0]} {advice}" if files else ""
     if getattr(getattr(error, "param", None), "name", None) != "classifier":
         return ""
     return f" Installed classifiers: {', '.join(classifiers()) or 'none'}."

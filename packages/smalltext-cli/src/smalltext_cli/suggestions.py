@@ -257,7 +257,7 @@ def check_strategy(model: Model, strategy: str) -> str:
     from smalltext_cli.compare.strategies import check_strategies
 
     spec = classifier_spec(f"{model.manifest.distribution}:{model.manifest.classifier}")
-    return dict(check_strategies([strategy], [spec], multi_label=model.multi_label, option="--strategy"))[strategy]
+    return dict(check_strategies([strategy], [spec], multi_label=model.multi_label))[strategy]
 
 
 def _queried(

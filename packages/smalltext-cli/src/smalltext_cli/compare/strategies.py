@@ -78,11 +78,9 @@ def default_strategies(*, multi_label: bool) -> list[str]:
 
 
 def check_strategies(
-    names: Sequence[str], specs: Sequence[ClassifierSpec], *, multi_label: bool, option: str = "--strategies"
+    names: Sequence[str], specs: Sequence[ClassifierSpec], *, multi_label: bool
 ) -> list[tuple[str, str]]:
     """Return ``random`` and the given names, each with the library it comes from.
-
-    Errors name the `option` that the names were given with.
 
     Raises
     ------
@@ -94,22 +92,22 @@ def check_strategies(
     )
     for name in names:
         if name not in STRATEGIES:
-            raise UsageError(f"{option}: there is no strategy {name!r}. Known: {known}.")
+            raise UsageError(f"There is no query strategy {name!r}. Known: {known}.")
         one = STRATEGIES[name]
         if one.labels == ("single" if multi_label else "multi"):
             kind = "single-label data" if one.labels == "single" else "multi-label data"
-            raise UsageError(f"{option}: {name} is for {kind}. For these data: {known}.")
+            raise UsageError(f"The query strategy {name} is for {kind}. For these data: {known}.")
         for spec in specs:
             if one.ability is not None and one.ability not in spec.abilities:
                 raise UsageError(
-                    f"{option}: {name} needs the ability {one.ability}, which the classifier {spec.name!r} "
-                    "does not have. Choose another strategy or classifier."
+                    f"The query strategy {name} needs the ability {one.ability}, which the classifier "
+                    f"{spec.name!r} does not have. Choose another strategy or classifier."
                 )
     others = [name for name in names if name != RANDOM]
-    return [(name, _installed_library(name, option)) for name in (RANDOM, *others)]
+    return [(name, _installed_library(name)) for name in (RANDOM, *others)]
 
 
-def _installed_library(name: str, option: str) -> str:
+def _installed_library(name: str) -> str:
     """Return the library of a strategy; random sampling is available in both."""
     wanted = STRATEGIES[name].library
     libraries = list(_MODULES) if name == RANDOM else [wanted]
@@ -117,7 +115,7 @@ def _installed_library(name: str, option: str) -> str:
         if find_spec(_MODULES[library]) is not None:
             return library
     raise UsageError(
-        f"{option}: {name} is a strategy of {wanted}, which is not installed. Install it: "
+        f"The query strategy {name} is part of {wanted}, which is not installed. Install it: "
         f"pip install 'smalltext-cli[{wanted}]' (in a clone: pip install './packages/smalltext-cli[{wanted}]')"
     )
 
