@@ -125,6 +125,19 @@ def test_an_object_or_a_list_for_a_label_is_shown_as_in_the_file(tmp_path, label
     assert f"line 1: {problem}" in refusal(tmp_path, "a.jsonl", line, multi_label=multi_label)
 
 
+@pytest.mark.parametrize(
+    ("content", "advised"),
+    [
+        (b"7,Can you send me the slides?,ham\n8,Win a prize,spam\n", True),
+        (b"id,message of the customer,topic\n7,Can you send me the slides?,ham\n", False),
+    ],
+)
+def test_a_file_without_a_header_gets_the_advice_to_add_one(tmp_path, content, advised):
+    message = refusal(tmp_path, "a.csv", content)
+    assert ("If the first line holds a text, add a header above it, such as text,label." in message) is advised
+    assert message.endswith("Name another column with --text-column.")
+
+
 def test_an_object_for_another_value_is_shown_as_in_the_file(tmp_path):
     line = b'{"text": "a", "label": "x", "weight": {"a": 1}}\n'
     assert 'the weight is {"a": 1}.' in refusal(tmp_path, "a.jsonl", line, weight_column="weight")

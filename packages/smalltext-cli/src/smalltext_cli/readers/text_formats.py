@@ -31,6 +31,9 @@ _UNDECODABLE = re.compile(r"[\ud800-\udfff]")
 _NUL = "\udc00"
 """Replaces NUL, which the csv module of Python 3.10 rejects; it does not occur in decoded lines."""
 
+_WORDS_OF_A_TEXT = 5
+"""A column whose name has so many words may be a text of a file without a header."""
+
 _Records: TypeAlias = "Iterator[tuple[int, int, list[str]]]"
 
 
@@ -173,6 +176,8 @@ def _position(source: Source, header: Sequence[str], columns: Sequence[str], num
         hint = "It looks comma-separated: pass --format csv. "
     elif header and header[0].startswith("#"):
         hint = "Drop the lines above the header. "
+    elif any(len(name.split()) >= _WORDS_OF_A_TEXT for name in header):
+        hint = "If the first line holds a text, add a header above it, such as text,label. "
     raise missing_column(source.name, number, columns, header, hint)
 
 
