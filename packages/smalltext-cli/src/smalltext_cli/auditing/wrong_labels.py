@@ -238,8 +238,8 @@ def _without_constant_classes(
 
 def _varies(has: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return, for each class, whether some texts have it and others do not."""
-    varies: NDArray[np.bool_] = has.any(axis=0) & ~has.all(axis=0)
-    return varies
+    count = has.sum(axis=0)
+    return np.asarray((count > 0) & (count < len(has)))
 
 
 def _predicted(found: OutOfFold, place: int, *, multi_label: bool) -> Any:
