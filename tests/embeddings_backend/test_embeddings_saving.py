@@ -108,7 +108,7 @@ def test_trying_the_parameters_of_an_estimator_takes_a_few_steps(folder, monkeyp
         return fit(self, *args, **kwargs)
 
     endless = {"solver": "saga", "tol": 0.0, "max_iter": 2**31 - 1}
-    edit(folder, lambda state: state["constructor"].update(head=json.dumps(endless)))
+    edit(folder, lambda state: state["classifier"].update(head=json.dumps(endless)))
     monkeypatch.setattr(LogisticRegression, "fit", counted)
     assert st.load(folder).head.max_iter == 2**31 - 1
     assert max(steps) <= 2
@@ -175,19 +175,19 @@ def test_saving_needs_a_fitted_classifier(static_model, tmp_path):
 CHANGES = {
     "no C": lambda state: state.pop("C"),
     "a negative C": lambda state: state.update(C=-1.0),
-    "a head that scikit-learn refuses": lambda state: state["constructor"].update(head='{"C": -1.0}'),
-    "a head with another parameter": lambda state: state["constructor"].update(head='{"code": "print()"}'),
-    "a head with a list": lambda state: state["constructor"].update(head='{"C": [1]}'),
-    "a head that is no JSON": lambda state: state["constructor"].update(head="{"),
-    "a head as an object": lambda state: state["constructor"].update(head={"C": 1.0}),
+    "a head that scikit-learn refuses": lambda state: state["classifier"].update(head='{"C": -1.0}'),
+    "a head with another parameter": lambda state: state["classifier"].update(head='{"code": "print()"}'),
+    "a head with a list": lambda state: state["classifier"].update(head='{"C": [1]}'),
+    "a head that is no JSON": lambda state: state["classifier"].update(head="{"),
+    "a head as an object": lambda state: state["classifier"].update(head={"C": 1.0}),
     "another field": lambda state: state.update(code="print()"),
     "no parameters": lambda state: state.update(classifier=None),
-    "a text for a number": lambda state: state["constructor"].update(num_classes="3"),
-    "more classes": lambda state: state["constructor"].update(num_classes=4),
-    "multi-label": lambda state: state["constructor"].update(multi_label="yes"),
-    "a class weight": lambda state: state["constructor"].update(class_weight=[[0, "heavy"]]),
-    "label texts": lambda state: state["constructor"].update(label_texts=[[0, [1]]]),
-    "a cache size": lambda state: state["constructor"].update(embedding_cache_size="all"),
+    "a text for a number": lambda state: state["classifier"].update(num_classes="3"),
+    "more classes": lambda state: state["classifier"].update(num_classes=4),
+    "multi-label": lambda state: state["classifier"].update(multi_label="yes"),
+    "a class weight": lambda state: state["classifier"].update(class_weight=[[0, "heavy"]]),
+    "label texts": lambda state: state["classifier"].update(label_texts=[[0, [1]]]),
+    "a cache size": lambda state: state["classifier"].update(embedding_cache_size="all"),
     "thresholds": lambda state: state.update(thresholds=[0.5, 0.5, 0.5]),
     "a calibration": lambda state: state["calibration"].update(scale=[float(10**9)]),
     "no encoder": lambda state: state.update(encoder="use-multilingual"),

@@ -53,8 +53,11 @@ def model_parameters(manifest: Manifest, limit: int | None = _MAX_VALUE) -> dict
     those determined by training, are left out.
     """
     saved = manifest.parameters
-    inner = saved.get("constructor")
-    given = inner if isinstance(inner, dict) else saved
+    given = saved.get("constructor")
+    if not isinstance(given, dict):
+        # The embeddings backend saves most arguments in a mapping, next to fitted values with the same names.
+        inner = saved.get("classifier")
+        given = {**saved, **inner} if isinstance(inner, dict) else saved
     known = _constructor_parameters(manifest)
     values = {
         name: json.dumps(given[name], ensure_ascii=False)

@@ -44,7 +44,7 @@ JSON.
 
 _HEAD_FILES = ("coefficients.npy", "intercepts.npy")
 _ENCODER = "encoder"
-_FIELDS = frozenset({"constructor", "encoder", "C", "calibration", "thresholds"})
+_FIELDS = frozenset({"classifier", "encoder", "C", "calibration", "thresholds"})
 
 C = TypeVar("C")
 
@@ -60,7 +60,7 @@ def save(folder: str | Path, classifier: Any, with_encoder: bool | None) -> None
     if with_encoder is None and sum(map(len, content.values())) >= MOST_BYTES_WITH_ENCODER:
         content = {}
     state = {
-        "constructor": {name: _as_json(getattr(classifier, name)) for name in PARAMETERS},
+        "classifier": {name: _as_json(getattr(classifier, name)) for name in PARAMETERS},
         "encoder": {
             "kind": encoder.kind,
             "name": _saved_name(encoder.name, in_folder=bool(content)),
@@ -114,7 +114,7 @@ def load(folder: str | Path, encoder: object, device: Any, create: Callable[...,
     state = manifest.parameters
     with _damage_explained(folder):
         _expect(set(state) == _FIELDS, "its fields are not those of this version")
-        parameters = {name: state["constructor"][name] for name in PARAMETERS}
+        parameters = {name: state["classifier"][name] for name in PARAMETERS}
         for name in _BY_CLASS:
             if isinstance(parameters[name], list):
                 parameters[name] = dict(parameters[name])
