@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,6 +137,26 @@ def test_files_of_a_killed_process_are_removed_by_the_next_one(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="needs locks of folders")
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_ctrl_c_keeps_from_being_removed_is_removed_by_the_next_one(tmp_path, monkeypatch, times):
+    """Once while the old folder is removed, and again while the next one removes what was left behind."""
+    rmtree = shutil.rmtree
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    write(tmp_path / "model", "old")
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    for number in range(times):
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path / "model", f"interrupted {number}")
+    assert len(list(tmp_path.iterdir())) > 1
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    write(tmp_path / "model", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert read(tmp_path / "model") == {"weights": "new", "vocabulary": "new"}
+
+
 def test_files_of_a_running_process_are_not_removed(tmp_path):
     command = [sys.executable, "-c", LEAVES_A_ROOM, tmp_path / "mine", "lives"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:

@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -91,12 +91,11 @@ def temporary_folder(target: Path) -> Iterator[Path]:
     prefix = os.fsdecode(b".%b." % os.fsencode(target.name)[:200])
     _remove_leftovers(prefix, target.parent)
     folder, lock = _locked_folder(prefix, target.parent)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as stack:  # releases the lock also if Ctrl-C ends the removal
         if lock is not None:
-            os.close(lock)
+            stack.callback(os.close, lock)
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield folder
 
 
 def _remove_leftovers(prefix: str, parent: Path) -> None:
@@ -104,8 +103,9 @@ def _remove_leftovers(prefix: str, parent: Path) -> None:
         if re.fullmatch(rf"{re.escape(prefix)}\w{{8}}\.tmp", path.name):
             lock = _lock(path)
             if lock is not None:
-                shutil.rmtree(path, ignore_errors=True)
-                os.close(lock)
+                with ExitStack() as stack:
+                    stack.callback(os.close, lock)
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def _locked_folder(prefix: str, parent: Path) -> tuple[Path, int | None]:
