@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -246,6 +247,19 @@ def test_files_that_two_processes_merge_at_the_same_time_are_kept(encoder, expec
     found = EmbeddingCache(0, tmp_path)
     np.testing.assert_array_equal(found.vectors(TEXTS, encoder), expected)
     assert found.info()[:2] == (50, 0)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, OSError])
+def test_an_interrupted_write_leaves_no_file_behind(encoder, expected, tmp_path, monkeypatch, error):
+    def fail(self, target):
+        raise error
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(error) if error is not OSError else pytest.warns(UserWarning, match="could not be written"):
+        EmbeddingCache(0, tmp_path).vectors(TEXTS, encoder)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    monkeypatch.undo()
+    np.testing.assert_array_equal(EmbeddingCache(0, tmp_path).vectors(TEXTS, encoder), expected)
 
 
 def test_files_are_kept_as_they_are_without_memory_to_merge_them(encoder, expected, tmp_path, monkeypatch):

@@ -219,11 +219,10 @@ class FolderCache:
                     self._merge()
 
     def _merge(self) -> None:
-        """Replace all files by one."""
+        """Replace all files by one, which another process may have just written under the same name."""
         self._read_new_files()
         merged = np.array([self._vectors[name][row] for name, row in self._places.values()])
         written = self._write(list(self._places), merged)
-        # Another process may have merged the same vectors into a file of the same name.
         for name in self._vectors.keys() - {written} if written else ():
             with suppress(OSError):
                 (self.folder / name).unlink()
@@ -245,10 +244,11 @@ class FolderCache:
             temporary.replace(self.folder / name)
         except OSError as error:
             warnings.warn(f"Embeddings could not be written to {self.folder} ({error}).", stacklevel=2)
-            if temporary is not None:
-                with suppress(OSError):
-                    temporary.unlink(missing_ok=True)
             return ""
+        finally:
+            if temporary is not None:
+                with suppress(OSError):  # it is still there after an error or Ctrl-C
+                    temporary.unlink()
         return name
 
     def _read_new_files(self) -> None:
