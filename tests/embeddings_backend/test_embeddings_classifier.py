@@ -269,9 +269,10 @@ class Wrong:
         lambda n: np.full((n, 2), np.nan),
         lambda n: np.zeros((n + 1, 2)),
         lambda n: np.zeros(n),
+        lambda n: np.zeros((n, 0)),
         lambda n: "vectors",
     ],
-    ids=["NaN", "another number", "no matrix", "a text"],
+    ids=["NaN", "another number", "no matrix", "no dimensions", "a text"],
 )
 def test_an_object_that_returns_no_vectors_is_refused(result):
     with pytest.raises(InvalidInputError, match=r"encoder.*Wrong\.encode"):

@@ -128,7 +128,7 @@ class ObjectEncoder(Encoder):
         given, vectors = self.encoder.encode(list(texts)), cast("Vectors", np.empty(0, dtype=np.float32))
         with suppress(TypeError, ValueError, RuntimeError):
             vectors = np.asarray(given, dtype=np.float32)
-        width = vars(self).get("dimensions", vectors.shape[1] if vectors.ndim == 2 else "dimensions")
+        width = vars(self).get("dimensions", vectors.ndim == 2 and vectors.shape[1]) or "dimensions"
         if vectors.shape != (len(texts), width) or not np.isfinite(vectors).all():
             allowed = f"finite numbers, shape ({len(texts)}, {width}), for {len(texts)} texts"
             raise InvalidInputError("encoder", f"{self.name}.encode, which returned {shown(given)}", allowed)
