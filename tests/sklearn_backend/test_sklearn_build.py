@@ -6,9 +6,11 @@ import pytest
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
+from sklearn.preprocessing import Normalizer
 
 import smalltext_core as st
 from smalltext_core.errors import InvalidInputError
+from smalltext_sklearn import SklearnClassifierFactory
 
 
 def test_the_default_is_tfidf_of_words_pairs_and_characters_into_logistic_regression(topics):
@@ -68,3 +70,24 @@ def test_a_list_is_converted_to_a_tuple_since_json_has_none(topics):
 def test_invalid_parameters_are_refused_before_any_work(parameters, message):
     with pytest.raises(InvalidInputError, match=message):
         st.create_factory("sklearn", 3, **parameters)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"estimator": 3}, "^estimator: got 3; "),
+        ({"estimator": MultinomialNB}, "^estimator: got the class MultinomialNB; "),
+        ({"estimator": "sklearn.preprocessing.Normalizer"}, "^estimator: got Normalizer, which has neither"),
+        ({"vectorizer": "tfidf"}, "such as 'sklearn.feature_extraction.text.TfidfVectorizer'"),
+        ({"vectorizer": 3}, "^vectorizer: got 3; "),
+    ],
+)
+def test_errors_name_the_parameter_that_was_given_by_name(parameters, message):
+    with pytest.raises(InvalidInputError, match=message):
+        st.create_factory("sklearn", 2, **parameters)
+
+
+def test_errors_of_the_factory_name_its_parameter():
+    for wrong in (3, Normalizer()):
+        with pytest.raises(InvalidInputError, match="^base_estimator: got "):
+            SklearnClassifierFactory(wrong, 2)

@@ -128,16 +128,16 @@ def class_logits(model: FittedModel, x: Any, num_classes: int) -> NDArray[np.flo
     return logits
 
 
-def check_estimator(model: object) -> None:
-    """Raise InvalidInputError unless `model` can be used as a classifier with probabilities."""
+def check_estimator(model: object, argument: str = "model") -> None:
+    """Raise InvalidInputError, which names `argument`, unless it is a classifier with probabilities."""
     allowed = "a scikit-learn classifier with fit and predict_proba (or decision_function, to be calibrated)"
     if isinstance(model, type):
-        raise InvalidInputError("model", f"the class {model.__name__}", allowed, f"Give {model.__name__}().")
+        raise InvalidInputError(argument, f"the class {model.__name__}", allowed, f"Give {model.__name__}().")
     if not isinstance(model, BaseEstimator) or not hasattr(model, "fit"):
-        raise InvalidInputError("model", shown(model), allowed)
+        raise InvalidInputError(argument, shown(model), allowed)
     if not hasattr(model, "predict_proba") and not hasattr(model, "decision_function"):
         raise InvalidInputError(
-            "model",
+            argument,
             f"{type(model).__name__}, which has neither predict_proba nor decision_function",
             allowed,
             "sklearn.linear_model.LogisticRegression is a good one for texts.",

@@ -12,9 +12,14 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.factory import ConstructorFactory, checked_keywords, with_parameters_of
 from smalltext_core.messages import shown
 from smalltext_core.validation import check_mapping
-from smalltext_sklearn._estimators import default_estimator
+from smalltext_sklearn._estimators import check_estimator, default_estimator
 from smalltext_sklearn.classifier import SklearnClassifier
 from smalltext_sklearn.word_char_tfidf import WordCharTfidfVectorizer
+
+_EXAMPLES = {
+    "estimator": "sklearn.svm.LinearSVC",
+    "vectorizer": "sklearn.feature_extraction.text.TfidfVectorizer",
+}
 
 
 class SklearnClassifierFactory(ConstructorFactory[SklearnClassifier]):
@@ -42,6 +47,7 @@ class SklearnClassifierFactory(ConstructorFactory[SklearnClassifier]):
     ) -> None:
         if not isinstance(base_estimator, BaseEstimator):
             raise InvalidInputError("base_estimator", shown(base_estimator), "a scikit-learn estimator object")
+        check_estimator(base_estimator, "base_estimator")
         self.base_estimator = self.label = base_estimator
         super().__init__(SklearnClassifier, num_classes, **checked_keywords(SklearnClassifier, kwargs))
 
@@ -84,6 +90,7 @@ def build(
     SklearnClassifier(MultinomialNB(alpha=0.1), num_classes=2)
     """
     model = default_estimator() if estimator is None else _as_object(estimator, "estimator")
+    check_estimator(model, "estimator")
     features = WordCharTfidfVectorizer() if vectorizer is None else _as_object(vectorizer, "vectorizer")
     model = _with_parameters(model, estimator_parameters, "estimator_parameters")
     parameters["vectorizer"] = _with_parameters(features, vectorizer_parameters, "vectorizer_parameters")
@@ -95,7 +102,7 @@ def _as_object(given: BaseEstimator | str, argument: str) -> BaseEstimator:
     if not isinstance(given, str):
         return clone(given) if isinstance(given, BaseEstimator) else given
     module, _, name = given.rpartition(".")
-    allowed = "the dotted name of a scikit-learn class, such as 'sklearn.svm.LinearSVC'"
+    allowed = f"the dotted name of a scikit-learn class, such as {_EXAMPLES[argument]!r}"
     is_dotted = module and all(map(str.isidentifier, given.split(".")))
     try:
         found = getattr(importlib.import_module(module), name) if is_dotted else None
