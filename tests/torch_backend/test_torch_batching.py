@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,8 +35,14 @@ def test_sequences_lie_in_one_flat_int32_array() -> None:
 
 @pytest.mark.parametrize("offsets", [[], [0, 2], [0, 3, 2, 4], [1, 4]])
 def test_offsets_that_do_not_fit_are_refused(offsets: list[int]) -> None:
-    with pytest.raises(InvalidInputError, match="offsets"):
+    with pytest.raises(InvalidInputError, match=re.escape(f"offsets: got {offsets}; allowed: increasing numbers")):
         Ragged(np.arange(4), np.array(offsets, dtype=np.int64))
+
+
+@pytest.mark.parametrize("x", [[[1], [2, 3]], np.ones((2, 3), dtype=np.int32), None])
+def test_a_dataset_of_anything_but_a_ragged_is_refused(x: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"^x: got .* allowed: a Ragged. .*Ragged.from_sequences"):
+        RaggedDataset(x, [0, 1])
 
 
 @given(SEQUENCES, st.data())

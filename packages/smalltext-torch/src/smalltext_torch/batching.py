@@ -60,11 +60,8 @@ class Ragged:
         self.offsets: NDArray[np.int64] = np.asarray(offsets, dtype=np.int64)
         ends = self.offsets[[0, -1]].tolist() if self.offsets.ndim == 1 and self.offsets.size else None
         if self.tokens.ndim != 1 or ends != [0, self.tokens.size] or (np.diff(self.offsets) < 0).any():
-            raise InvalidInputError(
-                "offsets",
-                brief(self.offsets),
-                f"increasing numbers from 0 to {self.tokens.size}, one more than texts",
-            )
+            allowed = f"increasing numbers from 0 to {self.tokens.size}, one more than texts"
+            raise InvalidInputError("offsets", brief(self.offsets.tolist()), allowed)
 
     @classmethod
     def from_sequences(cls, sequences: Iterable[Sequence[int] | NDArray[np.integer]]) -> Ragged:
@@ -223,7 +220,7 @@ class RaggedDataset(Dataset[Ragged]):
     Raises
     ------
     InvalidInputError
-        If the lengths of `x` and `y` differ, or the labels are not class numbers.
+        If `x` is not a Ragged, the lengths of `x` and `y` differ, or the labels are not class numbers.
 
     Examples
     --------
@@ -240,6 +237,10 @@ class RaggedDataset(Dataset[Ragged]):
         *,
         label_names: LabelNames | Iterable[str] | None = None,
     ) -> None:
+        if not isinstance(x, Ragged):
+            raise InvalidInputError(
+                "x", brief(x), "a Ragged", "Convert lists of token ids: Ragged.from_sequences(x)."
+            )
         super().__init__(x.read_only(), y, target_labels, label_names=label_names)
 
     @staticmethod
