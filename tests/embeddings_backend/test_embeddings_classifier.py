@@ -346,6 +346,18 @@ def test_a_dataset_of_embeddings_is_read_only_and_its_views_share_its_memory():
     assert dataset[np.array([True, False, True, False])].y.tolist() == [0, 0]
 
 
+def test_the_rows_of_a_view_are_selected_once_for_each_prediction(monkeypatch):
+    """Selecting rows by number copies their vectors."""
+    classifier = EmbeddingClassifier(HashedWords(), 3).fit(TRAIN_SET)
+    view = EmbeddingDataset(np.ones((4, 64)))[[0, 2]]
+    select, selected = EmbeddingDataset._select, []
+    monkeypatch.setattr(
+        EmbeddingDataset, "_select", staticmethod(lambda x, rows: selected.append(rows) or select(x, rows))
+    )
+    classifier.predict_proba(view)
+    assert len(selected) == 1
+
+
 @pytest.mark.parametrize("x", [["text"], [[1.0], [1.0, 2.0]], [[np.inf]], np.empty((2, 0)), 3])
 def test_an_invalid_matrix_is_refused(x):
     with pytest.raises(InvalidInputError, match="x: got"):

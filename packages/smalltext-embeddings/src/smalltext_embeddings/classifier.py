@@ -339,10 +339,10 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         advice = "Encode the texts with the classifier's encoder: EmbeddingDataset.from_texts(..., encoder=...)."
         if data_set.fingerprint not in (None, self.encoder.fingerprint):
             raise InvalidInputError(argument, "embeddings of another encoder", repr(self.encoder), advice)
-        if data_set.x.shape[1] != self.encoder.dimensions:
+        if (vectors := data_set.x).shape[1] != self.encoder.dimensions:
             allowed = f"{self.encoder.dimensions}, as {self.encoder!r} has"
-            raise InvalidInputError(argument, f"vectors of {data_set.x.shape[1]} numbers", allowed, advice)
-        return data_set.x
+            raise InvalidInputError(argument, f"vectors of {vectors.shape[1]} numbers", allowed, advice)
+        return vectors
 
     def _num_classes_with(self, train_set: object) -> int:
         """Return the number of classes, which a training set may increase with a warm start."""
