@@ -45,8 +45,6 @@ class SklearnClassifierFactory(ConstructorFactory[SklearnClassifier]):
     def __init__(
         self, base_estimator: BaseEstimator, num_classes: int, kwargs: Mapping[str, Any] | None = None
     ) -> None:
-        if not isinstance(base_estimator, BaseEstimator):
-            raise InvalidInputError("base_estimator", shown(base_estimator), "a scikit-learn estimator object")
         check_estimator(base_estimator, "base_estimator")
         self.base_estimator = self.label = base_estimator
         super().__init__(SklearnClassifier, num_classes, **checked_keywords(SklearnClassifier, kwargs))
