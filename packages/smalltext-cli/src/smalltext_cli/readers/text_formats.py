@@ -32,7 +32,7 @@ _NUL = "\udc00"
 """Replaces NUL, which the csv module of Python 3.10 rejects; it does not occur in decoded lines."""
 
 _WORDS_OF_A_TEXT = 5
-"""A column whose name has so many words may be a text of a file without a header."""
+"""The number of words from which a column name may be a text, in a file without a header."""
 
 _Records: TypeAlias = "Iterator[tuple[int, int, list[str]]]"
 
