@@ -200,6 +200,17 @@ def test_a_library_that_is_missing_is_named_with_its_extra(
     assert "is not installed. Install it: pip install 'smalltext-cli[" in ended.err
 
 
+def test_random_sampling_needs_no_library(smalltext, requests, mails, tmp_path, monkeypatch):
+    monkeypatch.setattr(strategies, "find_spec", lambda module: None)
+    monkeypatch.setitem(sys.modules, "small_text", None)
+    monkeypatch.setitem(sys.modules, "skactiveml", None)
+    options = ["--strategies", "random", "--rounds", 2, "--batch", 3, "--repeats", 1, "-o", tmp_path / "s"]
+    ended = smalltext("simulate", mails, "--classifiers", "tally", *options)
+    assert ended.code == 0, ended.err
+    document = json.loads((tmp_path / "s" / "results.json").read_text())
+    assert document["strategies"] == [{"strategy": "random", "library": "built-in"}]
+
+
 SINGLE = [name for name, one in strategies.STRATEGIES.items() if one.labels != "multi" and name != "bald"]
 
 
@@ -207,7 +218,6 @@ SINGLE = [name for name, one in strategies.STRATEGIES.items() if one.labels != "
 def test_each_strategy_chooses_texts_without_a_label(name, mails):
     if strategies.STRATEGIES[name].library == "scikit-activeml":
         pytest.importorskip("skactiveml")
-    library = strategies.STRATEGIES[name].library
     texts = [f"{word} {other}" for word in ("fine", "dull", "warm", "flat", "odd") for other in "abcdefgh"]
     labelled = np.arange(0, 40, 4)
     y = np.array([row % 2 for row in range(10)])
@@ -215,10 +225,10 @@ def test_each_strategy_chooses_texts_without_a_label(name, mails):
         st.TextDataset([texts[row] for row in labelled], y)
     )
     options = {"labelled": labelled, "y": y, "count": 4, "seed": 3}
-    chosen = strategies.query(name, library, classifier, st.TextDataset(texts), **options)
+    chosen = strategies.query(name, classifier, st.TextDataset(texts), **options)
     assert len(set(chosen)) == 4
     assert not set(chosen) & set(labelled.tolist())
-    assert chosen == strategies.query(name, library, classifier, st.TextDataset(texts), **options)
+    assert chosen == strategies.query(name, classifier, st.TextDataset(texts), **options)
 
 
 @pytest.mark.parametrize(
@@ -240,9 +250,6 @@ def test_both_libraries_find_the_same_texts_uncertain(name, other):
 
     pool, labelled, y = st.TextDataset([str(row) for row in range(30)]), np.arange(5), np.array([0, 1, 2, 0, 1])
     found = [
-        strategies.query(
-            one, strategies.STRATEGIES[one].library, Known(), pool, labelled=labelled, y=y, count=6, seed=0
-        )
-        for one in (name, other)
+        strategies.query(one, Known(), pool, labelled=labelled, y=y, count=6, seed=0) for one in (name, other)
     ]
     assert sorted(found[0]) == sorted(found[1])

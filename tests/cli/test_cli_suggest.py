@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import polars as pl
@@ -158,7 +159,19 @@ def test_equal_embeddings_give_as_many_texts_as_are_asked_for():
     assert sorted(spread_out(np.ones(3), lambda rows: np.ones((len(rows), 3)), 4).tolist()) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("strategy", ["random", "breaking-ties", "greedy-coreset"])
+def test_texts_are_chosen_at_random_without_a_library(smalltext, model, pool, monkeypatch):
+    monkeypatch.setitem(sys.modules, "small_text", None)
+    monkeypatch.setitem(sys.modules, "skactiveml", None)
+    drawn = [
+        smalltext("suggest", model, pool, "-n", 3, "--strategy", "random", "--seed", seed) for seed in (1, 1, 2)
+    ]
+    assert [one.code for one in drawn] == [0, 0, 0]
+    first, again, other = (set(one.out.splitlines()[1:]) for one in drawn)
+    assert len(first) == 3
+    assert first == again != other
+
+
+@pytest.mark.parametrize("strategy", ["breaking-ties", "greedy-coreset"])
 def test_a_strategy_of_small_text_chooses_instead(smalltext, model, pool, tmp_path, strategy):
     pytest.importorskip("small_text")
     known = tmp_path / "known.csv"

@@ -252,12 +252,12 @@ def choose(model: Model, pool: Pool, count: int, *, strategy: str | None = None,
     return Suggested([pool.rows[row] for row in rows.tolist()], scores[rows])
 
 
-def check_strategy(model: Model, strategy: str) -> str:
-    """Return the library that a strategy comes from, or raise UsageError; see `choose`."""
+def check_strategy(model: Model, strategy: str) -> None:
+    """Check that a strategy can be used with a model, or raise UsageError; see `choose`."""
     from smalltext_cli.compare.strategies import check_strategies
 
     spec = classifier_spec(f"{model.manifest.distribution}:{model.manifest.classifier}")
-    return dict(check_strategies([strategy], [spec], multi_label=model.multi_label))[strategy]
+    check_strategies([strategy], [spec], multi_label=model.multi_label)
 
 
 def _queried(
@@ -271,6 +271,6 @@ def _queried(
     labels: Any = model.classifier.predict(TextDataset(known))
     pool = TextDataset([*texts, *known])
     labelled = np.arange(len(texts), len(pool))
-    library = check_strategy(model, strategy)
-    rows = query(strategy, library, model.classifier, pool, labelled=labelled, y=labels, count=count, seed=seed)
+    check_strategy(model, strategy)
+    rows = query(strategy, model.classifier, pool, labelled=labelled, y=labels, count=count, seed=seed)
     return np.array(rows, dtype=np.intp)

@@ -12,7 +12,7 @@ from smalltext_cli.compare.cells import Cell, Result, cell_key, digest
 from smalltext_cli.compare.intervals import DIFFERENCE_INTERVAL, INTERVAL, Interval
 from smalltext_cli.compare.learning import Learning
 from smalltext_cli.compare.sampling import first_rows
-from smalltext_cli.compare.strategies import check_strategies, default_strategies
+from smalltext_cli.compare.strategies import RANDOM, STRATEGIES, check_strategies, default_strategies
 from smalltext_cli.compare.study import Finished, Study
 from smalltext_cli.compare.summary import METRIC_NAMES
 from smalltext_cli.console import InputFileError, counted, note
@@ -70,7 +70,8 @@ class Simulation(Study):
             else parse_names("--strategies", strategies)
         )
         specs = [classifier_spec(one.name) for one in self.candidates]
-        self.strategies = check_strategies(names, specs, multi_label=multi_label)
+        check_strategies(names, specs, multi_label=multi_label)
+        self.strategies = {name: STRATEGIES[name].library for name in (RANDOM, *names)}
         self.batch, self._given_rounds = batch, rounds
 
     def prepare(self) -> None:
@@ -81,7 +82,7 @@ class Simulation(Study):
         """Compute learning curves."""
         self.learning = Learning(
             [one.name for one in self.candidates],
-            [name for name, _ in self.strategies],
+            list(self.strategies),
             self.repeats,
             finished,
             metric=self.metric,
@@ -127,22 +128,19 @@ class Simulation(Study):
                 train, train_digest = training[candidate.name]
                 parts = {"train": train, "held_out": held_out_part}
                 digests = {"train": train_digest, "held_out": held_out_digest}
-                for name, library in self.strategies:
+                for name in self.strategies:
                     about = {"classifier": candidate.name, "strategy": name, "repeat": repeat}
-                    settings = self._settings(candidate, name, library, first, repeat)
+                    settings = self._settings(candidate, name, first, repeat)
                     size = len(first) + self.rounds * self.batch
                     key = cell_key({**settings, **digests})
                     found.append(Cell(about, size, key, partial(dict, settings, **parts)))
         return found
 
-    def _settings(
-        self, candidate: Candidate, strategy: str, library: str, first: list[int], repeat: int
-    ) -> dict[str, Any]:
+    def _settings(self, candidate: Candidate, strategy: str, first: list[int], repeat: int) -> dict[str, Any]:
         """Return everything that determines the result of a simulation, except its texts."""
         return {
             **self.determining(candidate, self.seed + repeat),
             "strategy": strategy,
-            "library": library,
             "rounds": self.rounds,
             "batch": self.batch,
             "first": first,
@@ -164,7 +162,7 @@ class Simulation(Study):
         learning = self.learning
         return {
             "intervals": {"means": INTERVAL, "differences": DIFFERENCE_INTERVAL},
-            "strategies": [{"strategy": name, "library": library} for name, library in self.strategies],
+            "strategies": [{"strategy": name, "library": library} for name, library in self.strategies.items()],
             "rounds": self.rounds,
             "batch": self.batch,
             "labelled": learning.counts(),

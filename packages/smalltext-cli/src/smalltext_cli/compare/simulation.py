@@ -51,7 +51,6 @@ def _round(
         queried, choosing = timed(
             lambda: strategies.query(
                 request["strategy"],
-                request["library"],
                 classifier,
                 TextDataset(list(pool.x)),
                 labelled=rows,

@@ -1,4 +1,4 @@
-"""The query strategies of small-text and scikit-activeml by name; libraries are imported on use."""
+"""Random sampling and the query strategies of small-text and scikit-activeml by name, imported on use."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from smalltext_core.labels import Labels
 
 RANDOM = "random"
 
-Library: TypeAlias = Literal["small-text", "scikit-activeml"]
+Library: TypeAlias = Literal["built-in", "small-text", "scikit-activeml"]
 _MODULES: Mapping[Library, str] = {"small-text": "small_text", "scikit-activeml": "skactiveml"}
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """A query strategy of a library.
+    """A query strategy.
 
     Parameters
     ----------
-    library : {"small-text", "scikit-activeml"}
+    library : {"built-in", "small-text", "scikit-activeml"}
+        Where it comes from; "built-in" needs no library.
     class_name : str
-        The name of the class in the library.
+        The name of the class in the library; empty if it is built in.
     labels : {"single", "multi", "any"}, default="single"
         The kind of labels that the strategy supports.
     ability : str, optional
@@ -45,7 +46,7 @@ class Strategy:
 
 
 STRATEGIES: Mapping[str, Strategy] = {
-    RANDOM: Strategy("small-text", "RandomSampling", "any"),
+    RANDOM: Strategy("built-in", "", "any"),
     "least-confidence": Strategy("small-text", "LeastConfidence"),
     "prediction-entropy": Strategy("small-text", "PredictionEntropy"),
     "breaking-ties": Strategy("small-text", "BreakingTies"),
@@ -77,10 +78,8 @@ def default_strategies(*, multi_label: bool) -> list[str]:
     )
 
 
-def check_strategies(
-    names: Sequence[str], specs: Sequence[ClassifierSpec], *, multi_label: bool
-) -> list[tuple[str, str]]:
-    """Return ``random`` and the given names, each with the library it comes from.
+def check_strategies(names: Sequence[str], specs: Sequence[ClassifierSpec], *, multi_label: bool) -> None:
+    """Check that strategies can be used with labels and classifiers.
 
     Raises
     ------
@@ -103,26 +102,16 @@ def check_strategies(
                     f"The query strategy {name} needs the ability {one.ability}, which the classifier "
                     f"{spec.name!r} does not have. Choose another strategy or classifier."
                 )
-    others = [name for name in names if name != RANDOM]
-    return [(name, _installed_library(name)) for name in (RANDOM, *others)]
-
-
-def _installed_library(name: str) -> str:
-    """Return the library of a strategy; random sampling is available in both."""
-    wanted = STRATEGIES[name].library
-    libraries = list(_MODULES) if name == RANDOM else [wanted]
-    for library in libraries:
-        if find_spec(_MODULES[library]) is not None:
-            return library
-    raise UsageError(
-        f"The query strategy {name} is part of {wanted}, which is not installed. Install it: "
-        f"pip install 'smalltext-cli[{wanted}]' (in a clone: pip install './packages/smalltext-cli[{wanted}]')"
-    )
+        if one.library in _MODULES and find_spec(_MODULES[one.library]) is None:
+            raise UsageError(
+                f"The query strategy {name} is part of {one.library}, which is not installed. Install it: "
+                f"pip install 'smalltext-cli[{one.library}]' "
+                f"(in a clone: pip install './packages/smalltext-cli[{one.library}]')"
+            )
 
 
 def query(
     name: str,
-    library: str,
     classifier: AnyClassifier,
     pool: TextDataset,
     *,
@@ -135,8 +124,8 @@ def query(
 
     Parameters
     ----------
-    name, library : str
-        A pair returned by `check_strategies`.
+    name : str
+        A name in `STRATEGIES`, whose library is installed.
     classifier : AnyClassifier
         A classifier trained on the labelled texts.
     pool : TextDataset
@@ -155,18 +144,19 @@ def query(
         `count` rows that have no label yet.
     """
     one = STRATEGIES[name]
-    if library == "small-text":
+    unlabelled = np.setdiff1d(np.arange(len(pool)), labelled)
+    if name == RANDOM:
+        rng = np.random.default_rng(seed % 2**32)
+        return [int(row) for row in rng.choice(unlabelled, min(count, len(unlabelled)), replace=False)]
+    if one.library == "small-text":
         import small_text
 
         np.random.seed(seed % 2**32)  # noqa: NPY002 - where its strategies draw from
-        unlabelled = np.setdiff1d(np.arange(len(pool)), labelled)
         strategy = getattr(small_text, one.class_name)(**one.parameters)
         return [int(row) for row in strategy.query(classifier, pool, unlabelled, labelled, y, n=count)]
     from skactiveml import pool as strategies
 
-    class_name = "RandomSampling" if name == RANDOM else one.class_name
-    parameters = {} if name == RANDOM else one.parameters
-    strategy = getattr(strategies, class_name)(random_state=seed % 2**32, **parameters)
+    strategy = getattr(strategies, one.class_name)(random_state=seed % 2**32, **one.parameters)
     known = np.full(len(pool), np.nan)
     # Strategies based on embeddings only look at which texts are labelled, so if multi-label, any label will do.
     known[labelled] = y if isinstance(y, np.ndarray) else 0
@@ -174,7 +164,7 @@ def query(
     x: Any = np.arange(len(pool))[:, None]
     if one.ability == "embed":
         x = np.asarray(classifier.embed(pool), dtype=np.float64)  # type: ignore[attr-defined]
-    elif name != RANDOM:
+    else:
         options = {"clf": _known_probabilities(classifier.predict_proba(pool)), "fit_clf": False}
     return [int(row) for row in strategy.query(X=x, y=known, batch_size=count, **options)]
 
