@@ -17,6 +17,8 @@ from smalltext_cli.compare.learning import area
 
 pytest.importorskip("small_text")
 
+BUILT_IN = ["random", "diverse-uncertainty", "half-random"]
+
 
 @pytest.fixture
 def requests(monkeypatch):
@@ -148,6 +150,14 @@ def test_several_labels_a_text(run, tagged):
     assert all(isinstance(labels, list) for labels in document["runs"][0]["rounds"][0]["predicted"])
 
 
+def test_built_in_strategies_for_several_labels_per_text(run, tagged):
+    _, document = run(tagged, "--multi-label", "--strategies", ",".join(BUILT_IN), rounds=2, repeats=1)
+    assert [one["errors"] for one in document["curves"]] == [[], [], []]
+    queried = [tuple(one["rounds"][0]["queried"]) for one in document["runs"]]
+    assert len({len(set(rows)) for rows in queried}) == 1
+    assert len(set(queried)) == 3
+
+
 def test_several_labels_a_text_all_repeats_have_as_many_texts_in_each_round(run, tmp_path):
     rng = np.random.default_rng(1)
     names = [f"tag{number}" for number in range(12)]
@@ -168,7 +178,10 @@ def test_several_labels_a_text_all_repeats_have_as_many_texts_in_each_round(run,
     [
         (
             ("--strategies", "least-confident"),
-            "There is no query strategy 'least-confident'. Known: random, least-confidence",
+            (
+                "There is no query strategy 'least-confident'. "
+                "Known: random, diverse-uncertainty, half-random, least-confidence"
+            ),
         ),
         (
             ("--strategies", "greedy-coreset"),
@@ -200,15 +213,42 @@ def test_a_library_that_is_missing_is_named_with_its_extra(
     assert "is not installed. Install it: pip install 'smalltext-cli[" in ended.err
 
 
-def test_random_sampling_needs_no_library(smalltext, requests, mails, tmp_path, monkeypatch):
+def test_built_in_strategies_need_no_library(smalltext, requests, mails, tmp_path, monkeypatch):
     monkeypatch.setattr(strategies, "find_spec", lambda module: None)
     monkeypatch.setitem(sys.modules, "small_text", None)
     monkeypatch.setitem(sys.modules, "skactiveml", None)
-    options = ["--strategies", "random", "--rounds", 2, "--batch", 3, "--repeats", 1, "-o", tmp_path / "s"]
-    ended = smalltext("simulate", mails, "--classifiers", "tally", *options)
+    options = ["--strategies", ",".join(BUILT_IN), "--rounds", 2, "--batch", 3, "--repeats", 1]
+    ended = smalltext("simulate", mails, "--classifiers", "tally", *options, "-o", tmp_path / "s")
     assert ended.code == 0, ended.err
     document = json.loads((tmp_path / "s" / "results.json").read_text())
-    assert document["strategies"] == [{"strategy": "random", "library": "built-in"}]
+    assert document["strategies"] == [{"strategy": name, "library": "built-in"} for name in BUILT_IN]
+    assert [len(curve["errors"]) for curve in document["curves"]] == [0, 0, 0]
+
+
+def test_half_random_chooses_half_of_the_texts_like_diverse_uncertainty():
+    class Known:
+        def predict_proba(self, data):
+            return np.array([[float(text), 1 - float(text)] for text in data.x], dtype=np.float32)
+
+    pool = st.TextDataset([str(0.5 + row / 200) for row in range(100)])  # the first ones are the most uncertain
+    drawn = [
+        strategies.query(
+            "half-random", Known(), pool, labelled=np.arange(90, 100), y=np.zeros(10), count=5, seed=seed
+        )
+        for seed in range(200)
+    ]
+    assert {tuple(rows[:3]) for rows in drawn} == {(0, 1, 2)}
+    others = np.array([rows[3:] for rows in drawn])
+    assert set(others.ravel().tolist()) == set(range(3, 90))
+    assert abs(others.mean() - 46) < 4  # 2.5 standard errors of the mean
+
+
+def test_strategies_without_enough_texts_choose_all_of_them():
+    scores = np.array([0.2, 0.9, 0.4])
+    for name in BUILT_IN:
+        rows = strategies.select(name, object(), st.TextDataset(["a", "b", "c"]), scores, 9)
+        assert sorted(rows.tolist()) == [0, 1, 2]
+        assert strategies.select(name, object(), st.TextDataset([]), np.empty(0), 2).tolist() == []
 
 
 SINGLE = [name for name, one in strategies.STRATEGIES.items() if one.labels != "multi" and name != "bald"]

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from cli.conftest import sentences
-from smalltext_cli.suggestions import SHORTLIST, most_uncertain, spread_out, uncertainty
+from smalltext_cli.compare.strategies import SHORTLIST, most_uncertain, spread_out, uncertainty
 
 CLEAR = ["buy cheap pills now", "meeting tomorrow, regards", "привет мир добрый"]
 UNSURE = ["lunch offer", "money report", "win, please", "free meeting", "project pills"]
@@ -169,6 +169,25 @@ def test_texts_are_chosen_at_random_without_a_library(smalltext, model, pool, mo
     first, again, other = (set(one.out.splitlines()[1:]) for one in drawn)
     assert len(first) == 3
     assert first == again != other
+
+
+def test_uncertain_texts_that_differ_are_the_default(smalltext, model, pool):
+    default, named = (
+        smalltext("suggest", model, pool, "-n", 3, *options)
+        for options in ([], ["--strategy", "diverse-uncertainty"])
+    )
+    assert default.code == 0
+    assert default.out == named.out
+
+
+def test_half_of_the_texts_are_chosen_at_random(smalltext, model, pool):
+    def suggested(count, seed, *options):
+        ended = smalltext("suggest", model, pool, "-n", count, "--seed", seed, *options)
+        return ended.out.splitlines()[1:]
+
+    drawn = [suggested(4, seed, "--strategy", "half-random") for seed in range(5)]
+    assert [rows[:2] for rows in drawn] == [suggested(2, seed) for seed in range(5)]
+    assert len({tuple(rows[2:]) for rows in drawn}) > 1
 
 
 @pytest.mark.parametrize("strategy", ["breaking-ties", "greedy-coreset"])

@@ -1,135 +1,32 @@
-"""Selection of texts to label next: uncertain ones, spread out over the embeddings of the classifier."""
+"""Selection of texts to label next from the rows of a file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from smalltext_cli.auditing.near_duplicates import normalized
+from smalltext_cli.compare.strategies import (
+    DIVERSE_UNCERTAINTY,
+    STRATEGIES,
+    check_strategies,
+    query,
+    select,
+    uncertainty,
+)
 from smalltext_cli.evaluation import Model, thresholds_of
 from smalltext_cli.readers import UNCERTAINTY, Reader, Row
 from smalltext_cli.readers.values import is_missing
 from smalltext_cli.training_texts import TrainingTexts
-from smalltext_core import Embedding, TextDataset, classifier_spec
+from smalltext_core import AnyClassifier, TextDataset, classifier_spec
 from smalltext_core.saving import Manifest
 
 if TYPE_CHECKING:
     from polars import DataFrame
-
-SHORTLIST = 10
-"""The number of uncertain texts that are clustered, as a multiple of the number of suggested ones."""
-
-_MIN_WEIGHT = 1e-6
-
-
-def uncertainty(proba: NDArray[np.float32], thresholds: ArrayLike | None = None) -> NDArray[np.float64]:
-    """Return how uncertain the prediction for each text is, from 0 to 1.
-
-    Single-label, this is one minus the margin between the two most probable classes (margin sampling, also called
-    breaking ties) [1]_. Multi-label, it is that of the most uncertain class: 1 if its probability equals its
-    threshold, and 0 if it is 0 or 1.
-
-    Parameters
-    ----------
-    proba : ndarray, shape (n, num_classes)
-    thresholds : float or array-like of float, shape (num_classes,), optional
-        The thresholds of a multi-label classifier; by default, the classifier is single-label.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-
-    References
-    ----------
-    .. [1] Tobias Scheffer, Christian Decomain and Stefan Wrobel, Active Hidden Markov Models for Information
-       Extraction, IDA 2001.
-
-    Examples
-    --------
-    >>> (
-    ...     uncertainty(np.array([[0.5, 0.5], [0.75, 0.25]])).tolist(),
-    ...     uncertainty(np.array([[0.25, 0.0]]), 0.5).tolist(),
-    ... )
-    ([1.0, 0.5], [0.5])
-    """
-    proba = np.asarray(proba, dtype=np.float64)
-    if thresholds is None:
-        top = np.sort(proba, axis=1)[:, -2:]
-        return np.asarray(1 - (top[:, 1] - top[:, 0]), dtype=np.float64)
-    limits = np.clip(np.broadcast_to(np.asarray(thresholds, dtype=np.float64), proba.shape[1:]), 1e-9, 1 - 1e-9)
-    distance = np.where(proba < limits, (limits - proba) / limits, (proba - limits) / (1 - limits))
-    highest: NDArray[np.float64] = 1 - distance.min(axis=1, initial=1)
-    return highest
-
-
-def most_uncertain(scores: NDArray[np.float64], count: int) -> NDArray[np.intp]:
-    """Return the texts with the highest uncertainty in descending order; ties are in the order of the texts."""
-    return np.argsort(-scores, kind="stable")[:count]
-
-
-def spread_out(
-    scores: NDArray[np.float64],
-    embed: Callable[[NDArray[np.intp]], NDArray[np.float32]],
-    count: int,
-    *,
-    seed: int = 0,
-) -> NDArray[np.intp]:
-    """Choose uncertain texts that differ from one another (diverse mini-batch active learning) [1]_.
-
-    The `SHORTLIST` times `count` most uncertain texts, weighted by their uncertainty, are grouped into `count`
-    clusters by k-means. The text nearest to each cluster centre is chosen.
-
-    Parameters
-    ----------
-    scores : ndarray of float64, shape (n,)
-        The uncertainty of each text.
-    embed : callable
-        Returns the embeddings of the texts with the given row numbers.
-    count : int
-    seed : int, default=0
-        The random state of k-means.
-
-    Returns
-    -------
-    ndarray of int, shape (min(count, n),)
-        The row numbers of the chosen texts, the most uncertain first.
-
-    References
-    ----------
-    .. [1] Fedor Zhdanov, Diverse mini-batch Active Learning, 2019, arXiv:1901.05954.
-    """
-    candidates = most_uncertain(scores, SHORTLIST * count)
-    if len(candidates) <= count:
-        return candidates
-    vectors = np.asarray(embed(candidates), dtype=np.float64)
-    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    weights = np.maximum(scores[candidates], _MIN_WEIGHT)
-    chosen = candidates[_nearest_to_centres(vectors, weights, count, seed)]
-    return chosen[most_uncertain(scores[chosen], count)]
-
-
-def _nearest_to_centres(
-    vectors: NDArray[np.float64], weights: NDArray[np.float64], count: int, seed: int
-) -> list[int]:
-    """Return one row per cluster, plus the rows of largest weight if there are fewer than `count` clusters."""
-    import warnings
-
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different vectors than clusters
-        means = KMeans(count, n_init=3, random_state=seed).fit(vectors, sample_weight=weights)
-    distance = np.linalg.norm(vectors - means.cluster_centers_[means.labels_], axis=1)
-    order = np.lexsort((-weights, distance))
-    _, first = np.unique(means.labels_[order], return_index=True)
-    chosen: list[int] = order[np.sort(first)].tolist()
-    rest = [row for row in np.argsort(-weights, kind="stable").tolist() if row not in set(chosen)]
-    return chosen + rest[: count - len(chosen)]
 
 
 @dataclass(frozen=True)
@@ -218,7 +115,9 @@ class Suggested:
         return pl.DataFrame({**columns, UNCERTAINTY: np.round(self.uncertainty, 4)})
 
 
-def choose(model: Model, pool: Pool, count: int, *, strategy: str | None = None, seed: int = 0) -> Suggested:
+def choose(
+    model: Model, pool: Pool, count: int, *, strategy: str = DIVERSE_UNCERTAINTY, seed: int = 0
+) -> Suggested:
     """Choose the rows to label next.
 
     Parameters
@@ -227,50 +126,37 @@ def choose(model: Model, pool: Pool, count: int, *, strategy: str | None = None,
     pool : Pool
     count : int
         The number of rows to choose, or all if there are fewer.
-    strategy : str, optional
-        The name of a query strategy of small-text or scikit-activeml. By default, uncertain texts are spread out
-        over the embeddings, if the classifier has any.
+    strategy : str, default="diverse-uncertainty"
+        The name of a query strategy in `smalltext_cli.compare.strategies`; see `check_strategy`.
     seed : int, default=0
-        The random state of k-means, or of the strategy.
-
-    Raises
-    ------
-    UsageError
-        If the strategy is unknown, is for other labels or classifiers, or its library is not installed.
+        The random state of the strategy.
     """
     texts = [row.text for row in pool.rows]
+    data_set, count = TextDataset(texts), min(count, len(texts))
     classifier = model.classifier
-    proba = classifier.predict_proba(TextDataset(texts))
+    proba = classifier.predict_proba(data_set)
     scores = uncertainty(proba, thresholds_of(classifier) if model.multi_label else None)
-    if strategy is not None:
-        rows = _queried(model, texts, pool.known, min(count, len(texts)), strategy, seed)
-    elif isinstance(classifier, Embedding):
-        embeds = classifier.embed
-        rows = spread_out(scores, lambda some: embeds(TextDataset([texts[row] for row in some])), count, seed=seed)
+    if STRATEGIES[strategy].library == "built-in":
+        rows = select(strategy, classifier, data_set, scores, count, seed=seed)
+    elif count:
+        rows = _queried(classifier, texts, pool.known, count, strategy, seed)
     else:
-        rows = most_uncertain(scores, count)
+        rows = np.empty(0, dtype=np.intp)
     return Suggested([pool.rows[row] for row in rows.tolist()], scores[rows])
 
 
 def check_strategy(model: Model, strategy: str) -> None:
-    """Check that a strategy can be used with a model, or raise UsageError; see `choose`."""
-    from smalltext_cli.compare.strategies import check_strategies
-
+    """Raise UsageError if a strategy is unknown, is for other labels or classifiers, or its library is missing."""
     spec = classifier_spec(f"{model.manifest.distribution}:{model.manifest.classifier}")
     check_strategies([strategy], [spec], multi_label=model.multi_label)
 
 
 def _queried(
-    model: Model, texts: list[str], known: list[str], count: int, strategy: str, seed: int
+    classifier: AnyClassifier, texts: list[str], known: list[str], count: int, strategy: str, seed: int
 ) -> NDArray[np.intp]:
-    """Return the rows that a strategy chooses; predicted labels of known texts are passed as their labels."""
-    from smalltext_cli.compare.strategies import query
-
-    if not count:
-        return np.empty(0, dtype=np.intp)
-    labels: Any = model.classifier.predict(TextDataset(known))
+    """Return the rows that the strategy of a library chooses; known texts have the labels that are predicted."""
+    labels: Any = classifier.predict(TextDataset(known))
     pool = TextDataset([*texts, *known])
     labelled = np.arange(len(texts), len(pool))
-    check_strategy(model, strategy)
-    rows = query(strategy, model.classifier, pool, labelled=labelled, y=labels, count=count, seed=seed)
+    rows = query(strategy, classifier, pool, labelled=labelled, y=labels, count=count, seed=seed)
     return np.array(rows, dtype=np.intp)

@@ -27,7 +27,8 @@ def simulate(
         str | None,
         typer.Option(
             metavar="NAME,NAME,...",
-            help="Query strategies of small-text or scikit-activeml; random is always included. By default "
+            help="Query strategies: random, which is always included, diverse-uncertainty (the default of "
+            "suggest), half-random, and those of small-text and scikit-activeml. By default "
             "least-confidence and breaking-ties; category-vector-inconsistency with --multi-label.",
             show_default=False,
             autocompletion=completion.listed_strategies,

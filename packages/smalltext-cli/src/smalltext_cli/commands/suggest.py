@@ -57,14 +57,14 @@ def suggest(
         ),
     ] = None,
     strategy: Annotated[
-        str | None,
+        str,
         typer.Option(
             metavar="NAME",
-            help="Use a query strategy of small-text or scikit-activeml instead, by its name in simulate.",
-            show_default=False,
+            help="The query strategy: half-random chooses half of the texts at random; others are named as in "
+            "simulate.",
             autocompletion=completion.listed_strategies,
         ),
-    ] = None,
+    ] = "diverse-uncertainty",
     text_column: commands.TextColumn = "text",
     label_column: commands.LabelColumn = "label",
     file_format: commands.Format = None,
@@ -80,13 +80,16 @@ def suggest(
     """Suggest the texts to label next: uncertain ones that differ from one another.
 
     The suggested rows are written with all their columns, an empty column label, and a column uncertainty. Fill in
-    the labels and pass the file to `smalltext train`, which skips rows that are still empty. The 10 N most
-    uncertain texts are clustered by their embeddings, if the model has any, and one text per cluster is suggested.
-    Texts that are already labelled, that the model was trained on, or that are copies of others are not suggested.
+    the labels and pass the file to `smalltext train`, which skips rows that are still empty. By default, the
+    10 N most uncertain texts are clustered by their embeddings, if the model has any, and one text per cluster is
+    suggested. Texts that are already labelled, that the model was trained on, or that are copies of others are not
+    suggested.
 
     Examples
     --------
         smalltext suggest model new.csv -n 20 --output next.csv
+
+        smalltext suggest model new.csv -n 20 --strategy half-random --output next.csv
 
         smalltext suggest model new.jsonl --exclude labelled.csv --output next.jsonl
     """
@@ -105,8 +108,7 @@ def suggest(
     replaced = writers.replaced_file(output)
     with working(f"Loading {model} ..."):
         loaded = load_model(model, trusted=trust, device=device)
-    if strategy is not None:
-        suggestions.check_strategy(loaded, strategy)
+    suggestions.check_strategy(loaded, strategy)
     left_out = suggestions.LeftOut.of(exclude or [], text_column, model, loaded.manifest)
     reader = Reader(text_column, file_format=file_format, quoting=quoting, sheet=sheet, keep_columns=True)
     begin = time.perf_counter()

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from smalltext_cli.console import UsageError
-from smalltext_core import AnyClassifier, ClassifierSpec, TextDataset
-from smalltext_core.labels import Labels
+from smalltext_cli.evaluation import thresholds_of
+from smalltext_core import AnyClassifier, ClassifierSpec, Embedding, TextDataset
+from smalltext_core.labels import Labels, is_multi_label
 
-RANDOM = "random"
+RANDOM, DIVERSE_UNCERTAINTY, HALF_RANDOM = "random", "diverse-uncertainty", "half-random"
+
+SHORTLIST = 10
+"""The number of uncertain texts that are clustered, as a multiple of the number of suggested ones."""
+
+_MIN_WEIGHT = 1e-6
 
 Library: TypeAlias = Literal["built-in", "small-text", "scikit-activeml"]
 _MODULES: Mapping[Library, str] = {"small-text": "small_text", "scikit-activeml": "skactiveml"}
@@ -28,7 +34,7 @@ class Strategy:
     ----------
     library : {"built-in", "small-text", "scikit-activeml"}
         Where it comes from; "built-in" needs no library.
-    class_name : str
+    class_name : str, default=""
         The name of the class in the library; empty if it is built in.
     labels : {"single", "multi", "any"}, default="single"
         The kind of labels that the strategy supports.
@@ -39,14 +45,16 @@ class Strategy:
     """
 
     library: Library
-    class_name: str
+    class_name: str = ""
     labels: Literal["single", "multi", "any"] = "single"
     ability: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 STRATEGIES: Mapping[str, Strategy] = {
-    RANDOM: Strategy("built-in", "", "any"),
+    RANDOM: Strategy("built-in", labels="any"),
+    DIVERSE_UNCERTAINTY: Strategy("built-in", labels="any"),
+    HALF_RANDOM: Strategy("built-in", labels="any"),
     "least-confidence": Strategy("small-text", "LeastConfidence"),
     "prediction-entropy": Strategy("small-text", "PredictionEntropy"),
     "breaking-ties": Strategy("small-text", "BreakingTies"),
@@ -145,9 +153,11 @@ def query(
     """
     one = STRATEGIES[name]
     unlabelled = np.setdiff1d(np.arange(len(pool)), labelled)
-    if name == RANDOM:
-        rng = np.random.default_rng(seed % 2**32)
-        return [int(row) for row in rng.choice(unlabelled, min(count, len(unlabelled)), replace=False)]
+    if one.library == "built-in":
+        rest = pool[unlabelled]
+        thresholds = thresholds_of(classifier) if is_multi_label(y) else None
+        scores = uncertainty(classifier.predict_proba(rest), thresholds)
+        return [int(row) for row in unlabelled[select(name, classifier, rest, scores, count, seed=seed)]]
     if one.library == "small-text":
         import small_text
 
@@ -181,3 +191,149 @@ def _known_probabilities(proba: NDArray[np.float32]) -> Any:
             return np.asarray(proba[np.ravel(x).astype(int)], dtype=np.float64)
 
     return KnownProbabilities(classes=list(range(proba.shape[1])))
+
+
+def select(
+    name: str,
+    classifier: AnyClassifier,
+    data_set: TextDataset,
+    scores: NDArray[np.float64],
+    count: int,
+    *,
+    seed: int = 0,
+) -> NDArray[np.intp]:
+    """Choose texts by a built-in strategy.
+
+    Parameters
+    ----------
+    name : {"random", "diverse-uncertainty", "half-random"}
+        "diverse-uncertainty" is `spread_out`, or `most_uncertain` if the classifier has no embeddings.
+        "half-random" chooses half of the texts, rounded up, in this way, and the others at random. Probabilities
+        are calibrated on the training set, which then resembles the pool more.
+    classifier : AnyClassifier
+    data_set : TextDataset
+        n texts without labels.
+    scores : ndarray of float64, shape (n,)
+        Their uncertainty.
+    count : int
+    seed : int, default=0
+
+    Returns
+    -------
+    ndarray of int, shape (min(count, n),)
+        The row numbers of the chosen texts.
+    """
+    count, seed = min(count, len(scores)), seed % 2**32
+    num_random = {RANDOM: count, HALF_RANDOM: count // 2}.get(name, 0)
+    if isinstance(classifier, Embedding):
+        chosen = spread_out(scores, lambda rows: classifier.embed(data_set[rows]), count - num_random, seed=seed)
+    else:
+        chosen = most_uncertain(scores, count - num_random)
+    others = np.setdiff1d(np.arange(len(scores)), chosen)
+    return np.append(chosen, np.random.default_rng(seed).choice(others, num_random, replace=False))
+
+
+def uncertainty(proba: NDArray[np.float32], thresholds: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Return how uncertain the prediction for each text is, from 0 to 1.
+
+    Single-label, this is one minus the margin between the two most probable classes (margin sampling, also called
+    breaking ties) [1]_. Multi-label, it is that of the most uncertain class: 1 if its probability equals its
+    threshold, and 0 if it is 0 or 1.
+
+    Parameters
+    ----------
+    proba : ndarray, shape (n, num_classes)
+    thresholds : float or array-like of float, shape (num_classes,), optional
+        The thresholds of a multi-label classifier; by default, the classifier is single-label.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+
+    References
+    ----------
+    .. [1] Tobias Scheffer, Christian Decomain and Stefan Wrobel, Active Hidden Markov Models for Information
+       Extraction, IDA 2001.
+
+    Examples
+    --------
+    >>> (
+    ...     uncertainty(np.array([[0.5, 0.5], [0.75, 0.25]])).tolist(),
+    ...     uncertainty(np.array([[0.25, 0.0]]), 0.5).tolist(),
+    ... )
+    ([1.0, 0.5], [0.5])
+    """
+    proba = np.asarray(proba, dtype=np.float64)
+    if thresholds is None:
+        top = np.sort(proba, axis=1)[:, -2:]
+        return np.asarray(1 - (top[:, 1] - top[:, 0]), dtype=np.float64)
+    limits = np.clip(np.broadcast_to(np.asarray(thresholds, dtype=np.float64), proba.shape[1:]), 1e-9, 1 - 1e-9)
+    distance = np.where(proba < limits, (limits - proba) / limits, (proba - limits) / (1 - limits))
+    highest: NDArray[np.float64] = 1 - distance.min(axis=1, initial=1)
+    return highest
+
+
+def most_uncertain(scores: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Return the texts with the highest uncertainty in descending order; ties are in the order of the texts."""
+    return np.argsort(-scores, kind="stable")[:count]
+
+
+def spread_out(
+    scores: NDArray[np.float64],
+    embed: Callable[[NDArray[np.intp]], NDArray[np.float32]],
+    count: int,
+    *,
+    seed: int = 0,
+) -> NDArray[np.intp]:
+    """Choose uncertain texts that differ from one another (diverse mini-batch active learning) [1]_.
+
+    The `SHORTLIST` times `count` most uncertain texts, weighted by their uncertainty, are grouped into `count`
+    clusters by k-means. The text nearest to each cluster centre is chosen.
+
+    Parameters
+    ----------
+    scores : ndarray of float64, shape (n,)
+        The uncertainty of each text.
+    embed : callable
+        Returns the embeddings of the texts with the given row numbers.
+    count : int
+    seed : int, default=0
+        The random state of k-means.
+
+    Returns
+    -------
+    ndarray of int, shape (min(count, n),)
+        The row numbers of the chosen texts, the most uncertain first.
+
+    References
+    ----------
+    .. [1] Fedor Zhdanov, Diverse mini-batch Active Learning, 2019, arXiv:1901.05954.
+    """
+    candidates = most_uncertain(scores, SHORTLIST * count)
+    if len(candidates) <= count:
+        return candidates
+    vectors = np.asarray(embed(candidates), dtype=np.float64)
+    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    weights = np.maximum(scores[candidates], _MIN_WEIGHT)
+    chosen = candidates[_nearest_to_centres(vectors, weights, count, seed)]
+    return chosen[most_uncertain(scores[chosen], count)]
+
+
+def _nearest_to_centres(
+    vectors: NDArray[np.float64], weights: NDArray[np.float64], count: int, seed: int
+) -> list[int]:
+    """Return one row per cluster, plus the rows of largest weight if there are fewer than `count` clusters."""
+    import warnings
+
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different vectors than clusters
+        means = KMeans(count, n_init=3, random_state=seed).fit(vectors, sample_weight=weights)
+    distance = np.linalg.norm(vectors - means.cluster_centers_[means.labels_], axis=1)
+    order = np.lexsort((-weights, distance))
+    _, first = np.unique(means.labels_[order], return_index=True)
+    chosen: list[int] = order[np.sort(first)].tolist()
+    rest = [row for row in np.argsort(-weights, kind="stable").tolist() if row not in set(chosen)]
+    return chosen + rest[: count - len(chosen)]
