@@ -14,10 +14,10 @@ from transformers import TrainerCallback
 from setfit_backend.conftest import QUICK
 from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
 from smalltext_core import TextDataset, create_classifier, list_to_csr, load
-from smalltext_core.calibration import prior_temperature
+from smalltext_core.calibration import fit_temperature, prior_temperature
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_setfit import SetFitClassification
-from smalltext_setfit._head import HeadSettings, HeadTargets, calibrated, fit_head, logits_of
+from smalltext_setfit._head import BOUNDS, HeadSettings, HeadTargets, calibrated, fit_head, logits_of
 from smalltext_setfit.training_args import AUTO_STEPS, PRETRAINED_SHARE, HeadTrainingArgs, TrainingArgs
 from smalltext_torch.device import Randomness
 from smalltext_torch.inference import Loss
@@ -175,6 +175,29 @@ def test_the_temperature_is_fitted_to_texts_that_are_not_trained_on(make):
     before, after = classifier.calibration_.log_loss
     assert after <= before + 1e-6
     assert make().fit(texts).calibration_ is None
+
+
+def test_with_a_validation_set_it_has_the_temperature_and_all_texts_are_trained_on(make):
+    texts, validation_set = many(60), many(41)
+    given = {"calibration": "auto", "validation_set_size": 0.5}
+    classifier = make(**given).fit(texts, validation_set=validation_set)
+    assert classifier.calibration_.n_texts == 41
+    assert classifier.validation_ == classifier.validate(validation_set)
+    uncalibrated = make().fit(texts)
+    np.testing.assert_array_equal(classifier.embed(texts), uncalibrated.embed(texts))
+    logits = np.log(uncalibrated.predict_proba(validation_set).astype(np.float64))
+    expected = fit_temperature(logits, validation_set.y, bounds=BOUNDS)
+    assert classifier.calibration_.scale == pytest.approx(expected.scale, rel=1e-3)
+    np.testing.assert_allclose(
+        classifier.predict_proba(validation_set), classifier.calibration_.probabilities(logits), atol=1e-5
+    )
+
+
+def test_wrong_labels_in_the_validation_set_raise_the_temperature(make):
+    texts = many(60)
+    wrong = TextDataset(texts.x, 1 - texts.y)
+    right, mistaken = (make(calibration="auto").fit(texts, validation_set=one) for one in (texts, wrong))
+    assert mistaken.predict_proba(texts).max() < right.predict_proba(texts).max()
 
 
 def test_the_temperature_is_the_usual_one_where_nothing_is_held_out(make, topics, caplog):

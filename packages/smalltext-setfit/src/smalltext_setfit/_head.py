@@ -105,12 +105,9 @@ class HeldOut:
     weights: NDArray[np.float32] | None
 
     @classmethod
-    def of(
-        cls, head: nn.Linear, embeddings: NDArray[np.float32], targets: HeadTargets, rows: NDArray[np.intp]
-    ) -> HeldOut:
-        """Return rows of a training set, with the logits from a head that was fitted without them."""
-        others = targets.take(rows)
-        return cls(logits_of(head, embeddings[rows]), others.y, others.weights)
+    def of(cls, head: nn.Linear, embeddings: NDArray[np.float32], targets: HeadTargets) -> HeldOut:
+        """Return texts with the logits from a head that was fitted without them."""
+        return cls(logits_of(head, embeddings), targets.y, targets.weights)
 
 
 def check_head_params(settings: HeadSettings, multi_label: bool) -> None:

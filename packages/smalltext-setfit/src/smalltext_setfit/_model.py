@@ -303,7 +303,7 @@ class SetFitInference:
 
     def probabilities(self) -> Probabilities:
         """Return the probability of each class for each text, float32, shape (n, num_classes)."""
-        return self._probabilities(self.unique_embeddings())[self.texts.of_row]
+        return self.probabilities_of(self.unique_embeddings())[self.texts.of_row]
 
     def sampled_probabilities(self, samples: int, randomness: TorchRandomness) -> NDArray[np.float32]:
         """Return samples of the probabilities under dropout, float32, shape (n, samples, num_classes)."""
@@ -315,7 +315,7 @@ class SetFitInference:
     def embeddings(self) -> tuple[NDArray[np.float32], Probabilities]:
         """Return the input of the head and the probabilities for each text."""
         unique = self.unique_embeddings()
-        return unique[self.texts.of_row], self._probabilities(unique)[self.texts.of_row]
+        return unique[self.texts.of_row], self.probabilities_of(unique)[self.texts.of_row]
 
     def unique_embeddings(self) -> NDArray[np.float32]:
         """Return the input of the head for each distinct text."""
@@ -337,7 +337,7 @@ class SetFitInference:
         network = self.state.network
         return self._batches(texts.tokens).compute(network, lambda batch: network(batch)[0], network.dimensions)
 
-    def _probabilities(self, embeddings: NDArray[np.float32]) -> Probabilities:
+    def probabilities_of(self, embeddings: NDArray[np.float32]) -> Probabilities:
         """Apply the head in float64, so that the result, rounded to float32, does not depend on other texts."""
         head = self.state.network.head
         with torch.inference_mode(), Precision(torch.device("cpu")).autocast():

@@ -19,7 +19,6 @@ from smalltext_core.atomic import as_path
 from smalltext_core.calibration import Calibration, CalibrationChoice, check_calibration
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.labels import Labels
 from smalltext_core.validation import ClassWeight, by_number, check_class_weight, check_count, class_weights
 from smalltext_setfit._base import SetFitBase
 from smalltext_setfit._head import (
@@ -113,8 +112,9 @@ class SetFitClassification(SetFitBase):
         of one epoch, or fewer, down to 20, if those would read more than 160,000 tokens; `num_epochs`,
         `num_iterations` or `max_steps`, if set, take precedence.
     calibration : {"auto", "none"}, default="none"
-        Whether probabilities are calibrated: by temperature scaling, fitted on held-out texts if there are any;
-        in multi-label problems by Platt scaling of each class, fitted on out-of-fold predictions of the head.
+        Whether probabilities are calibrated: by temperature scaling, fitted on the validation set of `fit`, or
+        else on held-out training texts; in multi-label problems by Platt scaling of each class, fitted on
+        out-of-fold predictions of the head.
     validation_set_size : float or "auto", default=0.0
         The share of the training texts that is held out from training on pairs, to fit the temperature on; the
         head is fitted to all texts. From 0 to below 1. "auto" is 0.1, or 0 if that is fewer than 20 texts or lacks
@@ -229,7 +229,8 @@ class SetFitClassification(SetFitBase):
         train_set : TextDataset
             Labelled texts of at least two classes; one text per class is enough.
         validation_set : TextDataset, optional
-            Labelled texts that do not affect training; `validation_` is the loss and accuracy on them.
+            Labelled texts that do not affect training; `validation_` is the loss and accuracy on them. If
+            `calibration` is "auto", the temperature is fitted on them, and no training texts are held out.
         setfit_train_kwargs : mapping, optional
             Training arguments of setfit, as described in `TrainingArgs`; they override `trainer_kwargs`.
         weights : array-like of float, shape (n,), optional
@@ -253,7 +254,9 @@ class SetFitClassification(SetFitBase):
             args = parse_training_args(trainer_kwargs=self.trainer_kwargs, setfit_train_kwargs=setfit_train_kwargs)
         device = resolve_device(self.device)
         randomness = Randomness(self.seed, device)
-        rows, held_out_rows = self._split(train_set.y, randomness.split)
+        holds_out = self.calibration == AUTO and not self.multi_label and validation_set is None
+        size = self.validation_set_size if holds_out else 0
+        rows, held_out_rows = split_rows(train_set.y, size, randomness.split)
         sampler = PairSampler(
             train_set.y[rows],
             None if checked_weights is None else checked_weights[rows],
@@ -302,7 +305,7 @@ class SetFitClassification(SetFitBase):
         state = SetFitState(tokenizer, network, targets.loss, train_set.label_names, of_texts, args.head_training)
         embeddings, held_out = trained[texts.of_row], None
         if len(held_out_rows):
-            held_out = HeldOut.of(network.head, embeddings, targets, held_out_rows)
+            held_out = HeldOut.of(network.head, embeddings[held_out_rows], targets.take(held_out_rows))
             if not (self.use_differentiable_head and args.end_to_end):
                 network.head = self._fit_head(state, embeddings, targets)
         return self._finish(state, embeddings, targets, held_out, validation_set)
@@ -362,12 +365,6 @@ class SetFitClassification(SetFitBase):
         head = fit_head(embeddings, targets, self._head_settings, state.head_training, randomness)
         return head.to(state.device)
 
-    def _split(self, y: Labels, order: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the rows for training on pairs, and the held-out rows for calibration, if any."""
-        if self.calibration == AUTO and not self.multi_label:
-            return split_rows(y, self.validation_set_size, order)
-        return np.arange(y.shape[0]), np.empty(0, dtype=np.intp)
-
     def _finish(
         self,
         state: SetFitState,
@@ -379,18 +376,26 @@ class SetFitClassification(SetFitBase):
         """Calibrate the head, and set the attributes of a fitted classifier."""
         choose = self.multi_label and self.multi_label_threshold == AUTO
         args, randomness = state.head_training, Randomness(self.seed, state.device)
+        network, loss, metrics = state.network, targets.loss, None
+        if validation_set is not None:
+            inference = self.inference_strategy(state, validation_set, None)
+            validated = inference.unique_embeddings()
+            if not self.multi_label:
+                of_classes = HeadTargets(validation_set.y, loss.text_weights(validation_set.y), loss)
+                held_out = HeldOut.of(network.head, validated[inference.texts.of_row], of_classes)
         calibration, thresholds = calibrate_head(
             *(embeddings, targets, held_out, self._head_settings, args, randomness),
             calibrate=self.calibration == AUTO,
             choose=choose,
         )
-        network, loss = state.network, targets.loss
         if calibration is not None:
             network = network.with_head(calibrated(network.head, calibration))
         if choose:
             loss = replace(loss, threshold=0.5 if thresholds is None else thresholds)
         state = replace(state, network=network, loss=loss)
-        metrics = None if validation_set is None else self.compute_metrics(state, validation_set, None)
+        if validation_set is not None:
+            proba = replace(inference, state=state).probabilities_of(validated)
+            metrics = state.evaluate(proba[inference.texts.of_row], validation_set.y)
         self._state, self.validation_ = state, metrics
         self.calibration_, self.multi_label_threshold_ = calibration, thresholds
         return self
