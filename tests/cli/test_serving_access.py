@@ -78,6 +78,7 @@ def test_the_api_key_opens(given):
         f"Token {KEY}",
         basic(KEY, ""),
         "Basic ~",
+        "Basic ü",
         "Basic YQ==",
     ],
 )
@@ -88,6 +89,14 @@ def test_without_the_api_key_all_but_health_is_401(given, path):
     assert answer.status_code == 401
     assert "Authorization: Bearer" in answer.json()["error"]
     assert "Basic" in answer.headers["WWW-Authenticate"], "requests and browsers then ask for a password"
+
+
+@pytest.mark.parametrize("key", [KEY, "voilà"])
+def test_space_around_the_key_does_not_matter(key):
+    client = TestClient(create_app(length_model(), api_key=f" {key}\n"))
+    for given in (f"Bearer {key}", basic("anybody", key), basic("anybody", f"{key}\n")):
+        answer = client.get("/model", headers={"Authorization": given.encode()})
+        assert answer.status_code == 200, "a file often ends with a line break, which no header can hold"
 
 
 def test_health_needs_no_key_and_is_up_while_predictions_are_made():

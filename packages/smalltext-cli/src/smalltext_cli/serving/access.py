@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import ipaddress
@@ -88,19 +87,19 @@ class AccessMiddleware:
 
 
 def _given_key(authorization: str) -> bytes:
-    scheme, _, value = authorization.strip().partition(" ")
+    scheme, _, value = authorization.partition(" ")
     if scheme.lower() == "bearer":
-        return value.strip().encode("latin-1")  # as headers are decoded
+        return value.encode("latin-1")  # as headers are decoded
     if scheme.lower() == "basic":
         try:
             return base64.b64decode(value.strip(), validate=True).partition(b":")[2]
-        except binascii.Error:
+        except ValueError:  # also of characters that are not ASCII
             return b""
     return b""
 
 
 def _digest(key: bytes) -> bytes:
-    return hashlib.sha256(key).digest()
+    return hashlib.sha256(key.strip()).digest()  # no header can hold a key that ends with a line break
 
 
 def _host_of(header: str) -> str | None:
