@@ -224,6 +224,7 @@ FILE = '<!DOCTYPE v [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
             CONFIG.replace("</View>", "<Choices name='b' toName='review'><Choice value='odd'/></Choices></View>"),
             "several <Choices> that fit the model: 'length', 'b'",
         ),
+        (CONFIG.replace("</Choices>", "<Choices name='b'/></Choices>"), "nests <Choices> in 'length'"),
         (CONFIG.replace("</View>", ""), "is not XML"),
         ("\ud800", "is not XML"),
         ("", "is missing"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NoReturn
 from xml.etree import ElementTree as ET
 
@@ -144,6 +145,9 @@ def _choices(control: ET.Element) -> Iterator[str]:
     if control.get("value"):
         problem = f"takes the choices of {shown_name(control.get('name', ''))} from the tasks"
         raise ConfigError(problem, "List them as <Choice> elements.")
+    if len(list(islice(control.iter("Choices"), 2))) > 1:  # many levels would take time that is quadratic
+        problem = f"nests <Choices> in {shown_name(control.get('name', ''))}"
+        raise ConfigError(problem, "Put them next to each other.")
     for choice in control.iter("Choice"):
         if choice.find("Choice") is not None:
             problem = f"nests choices in {shown_name(control.get('name', ''))}"
