@@ -8,6 +8,7 @@ import json
 import re
 import signal
 import socket
+import subprocess
 import sys
 
 import numpy as np
@@ -200,6 +201,46 @@ def test_the_end_does_not_wait_for_a_batch_longer_than_its_request(model):
     assert "No prediction within 0.5 s" in content["error"]
     assert service.process.wait() == 0
     assert service.process.stderr.read().decode().splitlines()[-1] == "Ended."
+
+
+ENDLESS = """
+import sys
+import torch
+from smalltext_cli import app
+from smalltext_sklearn import SklearnClassifier
+
+predict_proba = SklearnClassifier.predict_proba
+
+def endless(self, data_set):
+    if "hold" in data_set.x:
+        print("held", flush=True)
+        matrix = torch.ones(1000, 1000)
+        while True:
+            matrix @ matrix
+    return predict_proba(self, data_set)
+
+SklearnClassifier.predict_proba = endless
+app.main()
+"""
+"""The command with a model that never ends, in a library that aborts the process if it ends one of its threads."""
+
+
+def test_the_end_of_the_process_does_not_abort_a_batch_in_a_library(model):
+    command = [sys.executable, "-c", ENDLESS, "serve", model, "--port", "0", "--timeout", "0.5"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        host, _, port = process.stdout.readline().decode().strip().removeprefix("http://").rpartition(":")
+        connection = http.client.HTTPConnection(host, int(port))
+        connection.request("POST", "/predict", '{"text": "hold"}', {"Content-Type": "application/json"})
+        assert process.stdout.readline() == b"held\n"
+        process.send_signal(signal.SIGTERM)
+        assert answered(connection)[0] == 503
+        _, said = process.communicate(timeout=600)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 0, said
+    assert said.decode().splitlines()[-1] == "Ended."
 
 
 def metrics(service):

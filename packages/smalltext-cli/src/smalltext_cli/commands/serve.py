@@ -157,3 +157,4 @@ def serve(
         with no_progress_bars():
             server.run(service, listener, seconds=timeout)
     print_message("Ended.")
+    server.leave_batch()

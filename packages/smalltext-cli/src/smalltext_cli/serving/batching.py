@@ -13,6 +13,9 @@ from threading import Thread
 import numpy as np
 from numpy.typing import NDArray
 
+MODEL_THREAD = "smalltext-model"
+"""The name of the thread that predicts."""
+
 Predict = Callable[[list[str]], NDArray[np.float32]]
 
 
@@ -157,7 +160,7 @@ class _Worker:
 
     def start(self) -> None:
         """Start the thread."""
-        Thread(target=self._work, name="smalltext-model", daemon=True).start()
+        Thread(target=self._work, name=MODEL_THREAD, daemon=True).start()
 
     def stop(self) -> None:
         """End the thread once it has nothing to do."""

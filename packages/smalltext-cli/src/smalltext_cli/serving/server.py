@@ -6,20 +6,26 @@ import math
 import os
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
 
 from smalltext_cli.console import UsageError, ending_signals
+from smalltext_cli.serving.batching import MODEL_THREAD
 
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75
 """Longer than proxies keep idle connections, so that they do not send requests into closing ones."""
 
 _LONGEST_HEADERS = 64 * 1024
+
+_LAST_BATCH_SECONDS = 0.1
+"""How long the end of the process waits for a batch whose requests have been answered."""
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -78,6 +84,21 @@ def run(app: Starlette, listener: socket.socket, *, seconds: float) -> None:
         timeout_graceful_shutdown=math.ceil(seconds),
     )
     _Server(config).run(sockets=[listener])
+
+
+def leave_batch() -> None:
+    """End the process with exit code 0, without the interpreter's cleanup, if a batch is still being predicted.
+
+    Otherwise the interpreter ends the thread within a library. If this is C++, such as torch, the process aborts.
+    """
+    for thread in threading.enumerate():
+        if thread.name == MODEL_THREAD:
+            thread.join(_LAST_BATCH_SECONDS)
+            if thread.is_alive():
+                with suppress(OSError):
+                    sys.stdout.flush()
+                    sys.stderr.flush()
+                os._exit(0)
 
 
 class _Server(uvicorn.Server):
