@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import smalltext_core as st
 from engines import engines, scored_models
 from engines.killed import KilledOnce
 from smalltext_scale import BatchScorer
@@ -121,3 +122,39 @@ def test_lost_duplicated_and_changed_rows_are_detected():
     for wrong in (alone[:1], pd.concat([alone, alone[:1]]), alone.assign(label="x"), alone.assign(proba_3=0.2)):
         with pytest.raises(AssertionError):
             check(wrong, alone)
+
+
+@pytest.fixture(scope="module")
+def multi_label_scorer(tmp_path_factory):
+    """A scorer that gives no label to the first of the texts below."""
+    labels = {"goal": ["sport"], "recipe": ["food"], "weather": []}
+    texts = [f"{word} {number}" for word in labels for number in range(15)]
+    train_set = st.TextDataset.from_labels(texts, [labels[text.split()[0]] for text in texts])
+    folder = tmp_path_factory.mktemp("multi_label") / "model"
+    st.create_classifier("sklearn", num_classes=2, multi_label=True, seed=1).fit(train_set).save(folder)
+    return BatchScorer(folder)
+
+
+UNLABELLED_FIRST = pd.DataFrame({"id": range(6), "text": ["weather"] * 3 + ["goal"] * 3})
+
+
+def test_datasets_keep_lists_of_labels_in_the_format_arrow(multi_label_scorer):
+    datasets = pytest.importorskip("datasets")
+    expected = multi_label_scorer(UNLABELLED_FIRST)
+    assert [len(labels) for labels in expected["label"]] == [0, 0, 0, 1, 1, 1]
+    texts = datasets.Dataset.from_pandas(UNLABELLED_FIRST).with_format("arrow")
+    scored = texts.map(multi_label_scorer, batched=True, batch_size=3, writer_batch_size=3)
+    assert scored.with_format(None)["label"][:] == expected["label"].tolist()
+    assert scored.features["score"] == datasets.List(datasets.Value("float32"))
+
+
+def test_dask_writes_lists_of_labels_with_a_schema(multi_label_scorer, tmp_path):
+    dd = pytest.importorskip("dask.dataframe")
+    pyarrow = pytest.importorskip("pyarrow")
+    frame = dd.from_pandas(UNLABELLED_FIRST, npartitions=2)
+    scored = frame.map_partitions(multi_label_scorer, meta=multi_label_scorer(frame._meta))
+    names, numbers = pyarrow.list_(pyarrow.string()), pyarrow.list_(pyarrow.float32())
+    schema = {"id": pyarrow.int64(), "text": pyarrow.string(), "label": names, "score": numbers}
+    scored.to_parquet(tmp_path, schema=pyarrow.schema(schema))
+    read = [list(labels) for labels in pd.read_parquet(tmp_path)["label"]]
+    assert read == multi_label_scorer(UNLABELLED_FIRST)["label"].tolist()
