@@ -30,7 +30,11 @@ WRONG = {
     "check_return_proba_gives_the_same_results": [("RoundsOnTheWay", SINGLE), ("RoundsOnTheWay", MULTI)],
     "check_no_texts_give_empty_results": [("FlattensNothing", SINGLE), ("FlattensNothing", MULTI)],
     "check_one_text_works": [("SqueezesOneText", SINGLE)],
-    "check_unusual_texts_can_be_labelled": [("DividesByUnknownWords", SINGLE), ("DividesByUnknownWords", MULTI)],
+    "check_unusual_texts_can_be_labelled": [
+        ("DividesByUnknownWords", SINGLE),
+        ("DividesByUnknownWords", MULTI),
+        ("UnderflowsOnLongTexts", SINGLE),
+    ],
     "check_unusual_texts_can_be_trained_on": [("TakesTheFirstWord", SINGLE), ("TakesTheFirstWord", MULTI)],
     "check_probabilities_match_label_frequencies": [
         ("TrainsBinaryReadsSoftmax", SINGLE),
@@ -65,7 +69,12 @@ WRONG = {
         ("WritesItsAnswersIntoTheDataset", SINGLE),
         ("WritesItsAnswersIntoTheDataset", MULTI),
     ],
-    "check_read_only_arrays_work": [("WritesIntoWeights", SINGLE), ("RefusesReadOnlyWeights", SINGLE)],
+    "check_read_only_arrays_work": [
+        ("WritesIntoWeights", SINGLE),
+        ("CleansTextsThatHaveWeights", SINGLE),
+        ("CleansTextsThatHaveWeights", MULTI),
+        ("RefusesReadOnlyWeights", SINGLE),
+    ],
     "check_zero_weight_equals_absence": [("RaisesZeroWeights", SINGLE), ("RaisesZeroWeights", MULTI)],
     "check_weights_are_honoured": [("IgnoresWeights", SINGLE), ("IgnoresWeights", MULTI)],
     "check_same_seed_gives_same_bits": [("IgnoresTheSeed", SINGLE)],
@@ -102,7 +111,11 @@ WRONG = {
     "check_fit_trains_and_returns_self": [("ReturnsNothing", SINGLE), ("FailsToTrain", SINGLE)],
     "check_second_fit_starts_from_scratch": [("RemembersOldTexts", SINGLE), ("RemembersOldTexts", MULTI)],
     "check_classifiers_share_no_state": [("SharesItsTexts", SINGLE), ("SharesItsTexts", MULTI)],
-    "check_repeated_training_leaves_no_files": [("LeavesCheckpoints", SINGLE), ("LeavesFilesHere", SINGLE)],
+    "check_repeated_training_leaves_no_files": [
+        ("LeavesCheckpoints", SINGLE),
+        ("LeavesFilesHere", SINGLE),
+        ("LeavesFilesOpen", SINGLE),
+    ],
     "check_repeated_training_leaks_no_memory": [("KeepsEveryModel", SINGLE)],
     "check_saved_model_loads_in_new_process": [
         ("SavesHalfFloats", SINGLE),

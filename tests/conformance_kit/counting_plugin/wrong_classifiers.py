@@ -8,7 +8,7 @@ import random
 import socket
 import tempfile
 from pathlib import Path
-from typing import ClassVar
+from typing import IO, ClassVar
 
 import numpy as np
 from counting_classifier import CountingClassifier, CountingFactory
@@ -141,6 +141,12 @@ class FlattensNothing(CountingClassifier):
 class SqueezesOneText(CountingClassifier):
     def probabilities(self, texts):
         return super().probabilities(texts).squeeze()
+
+
+class UnderflowsOnLongTexts(CountingClassifier):
+    def batch(self, texts):
+        proba = super().batch(texts)
+        return np.stack([row * (len(text) < 10_000) for row, text in zip(proba, texts, strict=True)])
 
 
 class DividesByUnknownWords(CountingClassifier):
@@ -365,6 +371,14 @@ class LeavesCheckpoints(CountingClassifier):
 class LeavesFilesHere(CountingClassifier):
     def learn(self, train_set, weights, rng):
         Path("trainer_output").mkdir(exist_ok=True)
+        return super().learn(train_set, weights, rng)
+
+
+class LeavesFilesOpen(CountingClassifier):
+    opened: ClassVar[list[IO[str]]] = []
+
+    def learn(self, train_set, weights, rng):
+        self.opened.append(Path(__file__).open(encoding="utf-8"))  # noqa: SIM115 - left open on purpose
         return super().learn(train_set, weights, rng)
 
 
@@ -673,6 +687,14 @@ class WritesIntoWeights(CountingClassifier):
         if isinstance(weights, np.ndarray) and weights.flags.writeable:
             weights /= weights.sum()
         return checked
+
+
+class CleansTextsThatHaveWeights(CountingClassifier):
+    def fit(self, train_set, weights=None):
+        super().fit(train_set, weights)
+        if weights is not None:
+            train_set.x[0] = train_set.x[0].upper()
+        return self
 
 
 class RefusesReadOnlyWeights(CountingClassifier):

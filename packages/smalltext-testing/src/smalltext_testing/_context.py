@@ -137,7 +137,7 @@ class CheckContext:
         self.factory = factory
         self._num_classes = num_classes
         self._multi_label = multi_label
-        self.rounds: tuple[list[int], list[str]] | None = None
+        self.rounds: tuple[list[int], list[int], list[str]] | None = None
         self.new_process: dict[str, NDArray[Any] | BrokenRuleError] | None = None
 
     def new(self) -> Any:

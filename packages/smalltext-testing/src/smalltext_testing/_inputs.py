@@ -254,10 +254,14 @@ def check_read_only_arrays_work(context: CheckContext) -> None:
     context.require_repeatable()
     weights, locked = context.unequal_weights.copy(), context.unequal_weights.copy()
     locked.flags.writeable = False
-    texts = list(context.train_set.x)
-    proba = context.fit_weighted(context.train_set, weights).predict_proba(context.texts)
-    unchanged = bool((weights == locked).all()) and context.train_set.x == texts
-    expect(unchanged, seen="other weights or texts than before fit", expected="unchanged arguments of fit")
+    train_set, before = context.train_set, context.train_set
+    proba = context.fit_weighted(train_set, weights).predict_proba(context.texts)
+    same_data = train_set.x == before.x and _as_rows(train_set.y) == _as_rows(before.y)
+    expect(
+        bool((weights == locked).all()) and same_data,
+        seen="other weights, texts or labels than before fit",
+        expected="unchanged arguments of fit",
+    )
     try:
         classifier = context.fit_weighted(context.train_set[:], locked)
     except ValueError as error:

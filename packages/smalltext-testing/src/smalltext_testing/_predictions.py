@@ -11,7 +11,7 @@ from smalltext_core import TextDataset
 from smalltext_core.probabilities import Probabilities
 from smalltext_testing._check import NotApplicableError, expect, expect_same_bits, rule, with_article
 from smalltext_testing._context import CheckContext
-from smalltext_testing._probabilities import expect_probabilities
+from smalltext_testing._probabilities import expect_probabilities, expect_rows_sum_to_one
 from smalltext_testing.sample_data import joined, unusual_texts
 
 _ROUNDING = 1e-5
@@ -122,8 +122,8 @@ def check_return_proba_gives_the_same_results(context: CheckContext) -> None:
     expect(same, seen="other labels than without return_proba", expected="the same labels")
 
 
-def _expect_results(context: CheckContext, texts: TextDataset, what: str) -> None:
-    """Expect labels and probabilities of the required form for texts."""
+def _expect_results(context: CheckContext, texts: TextDataset, what: str) -> Probabilities:
+    """Expect labels and probabilities of the required form for texts, and return the probabilities."""
     fitted, count = context.fitted, len(texts)
     results = {
         f"of {what}": (fitted.predict(texts), fitted.predict_proba(texts)),
@@ -132,6 +132,7 @@ def _expect_results(context: CheckContext, texts: TextDataset, what: str) -> Non
     for how, (labels, proba) in results.items():
         expect_probabilities(proba, count, context.num_classes, f"predict_proba {how}")
         _expect_labels(labels, count, context, f"predict {how}")
+    return results[f"of {what}"][1]
 
 
 @rule(3)
@@ -159,9 +160,12 @@ def check_unusual_texts_can_be_labelled(context: CheckContext) -> None:
     """Empty, blank, very long and unknown texts, emoji, any script and control characters can be labelled.
 
     Why: One such text must not stop the labelling of a million others.
-    What to do: truncate long texts; represent a text without known words by zeros or the padding token.
+    What to do: truncate long texts; represent a text without known words by zeros or the padding token; normalise
+    logarithms of probabilities, since products over the words of a long text underflow to 0.
     """
-    _expect_results(context, unusual_texts(), "unusual texts")
+    proba = _expect_results(context, unusual_texts(), "unusual texts")
+    if not context.multi_label:
+        expect_rows_sum_to_one(proba, unusual_texts())
 
 
 @rule(3)

@@ -76,13 +76,14 @@ def check_single_label_rows_sum_to_one(context: CheckContext) -> None:
     """
     if context.multi_label:
         raise NotApplicableError("rows of multi-label probabilities do not sum to 1")
-    sums = np.asarray(context.proba, dtype=np.float64).sum(axis=1)
-    worst = int(np.abs(sums - 1).argmax())
-    expect(
-        abs(sums[worst] - 1) < 1e-3,
-        seen=f"the row of the text {context.texts.x[worst][:40]!r} sums to {sums[worst]:.4f}",
-        expected="1, within 0.001",
-    )
+    expect_rows_sum_to_one(context.proba, context.texts)
+
+
+def expect_rows_sum_to_one(proba: Any, texts: TextDataset) -> None:
+    """Expect that the single-label probabilities of each text sum to 1."""
+    for text, total in zip(texts.x, np.asarray(proba, dtype=np.float64).sum(axis=1), strict=True):
+        seen = f"the row of the text {text[:40]!r} sums to {total:.4f}"
+        expect(abs(total - 1) < 1e-3, seen=seen, expected="1, within 0.001")
 
 
 @rule(1)

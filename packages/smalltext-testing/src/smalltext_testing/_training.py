@@ -34,6 +34,7 @@ _MEASURED_ROUNDS = (_WARM_UP, _ROUNDS - 2, _ROUNDS - 1, _ROUNDS)
 _MEGABYTE = 1 << 20
 _ROUNDING = 1e-3
 _STATM = Path("/proc/self/statm")
+_DESCRIPTORS = Path("/dev/fd")
 
 
 @rule(5)
@@ -234,13 +235,17 @@ def check_classifiers_share_no_state(context: CheckContext) -> None:
 
 @rule(8)
 def check_repeated_training_leaves_no_files(context: CheckContext) -> None:
-    """Twenty rounds of fit and predict leave no file in the working folder or the temporary folder.
+    """Twenty rounds of fit and predict leave no file in the working folder or the temporary folder, and none open.
 
-    Why: Checkpoints of a few hundred megabytes each fill a disk within hours of active learning.
-    What to do: keep checkpoints in memory, or in a tempfile.TemporaryDirectory that is removed when fit ends.
+    Why: Checkpoints of a few hundred megabytes each fill a disk within hours of active learning, and a process can
+    open only about a thousand files.
+    What to do: keep checkpoints in memory, or in a tempfile.TemporaryDirectory that is removed when fit ends; open
+    files in a `with` statement.
     """
-    _, left = _rounds(context)
+    _, opened, left = _rounds(context)
     expect(not left, seen=f"{len(left)} files or folders are left, such as {', '.join(left[:3])}", expected="none")
+    more, rounds = opened[-1] - opened[0], _MEASURED_ROUNDS[-1] - _MEASURED_ROUNDS[0]
+    expect(more < rounds, seen=f"{more} more open files after {rounds} more rounds", expected="no more open files")
 
 
 @rule(8)
@@ -252,7 +257,7 @@ def check_repeated_training_leaks_no_memory(context: CheckContext) -> None:
     """
     if not _STATM.exists():
         raise NotApplicableError(f"memory is read from {_STATM}, which does not exist on {sys.platform}")
-    memory, _ = _rounds(context)
+    memory, _, _ = _rounds(context)
     early, late = memory[0], min(memory[1:])
     expect(
         late <= early * 1.05 + 20 * _MEGABYTE,
@@ -270,10 +275,17 @@ def _resident_memory() -> int:
     return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _rounds(context: CheckContext) -> tuple[list[int], list[str]]:
-    """Return the memory after some rounds of fit and predict, and the remaining files; computed once."""
+def _open_files() -> int:
+    """Return the number of open files of this process, 0 where it is not known."""
+    return sum(1 for _ in _DESCRIPTORS.iterdir()) if _DESCRIPTORS.exists() else 0
+
+
+def _rounds(context: CheckContext) -> tuple[list[int], list[int], list[str]]:
+    """Return memory and open files after some rounds of fit and predict, and the files left; computed once."""
     if context.rounds is None:
-        classifier, memory, here = context.new(), [], Path.cwd()
+        classifier, here = context.new(), Path.cwd()
+        memory: list[int] = []
+        opened: list[int] = []
         with _private_folders() as left, _without_collecting_old_objects():
             for number in range(1, _ROUNDS + 1):
                 try:
@@ -287,7 +299,8 @@ def _rounds(context: CheckContext) -> tuple[list[int], list[str]]:
                 if number in _MEASURED_ROUNDS:
                     gc.collect()
                     memory.append(_resident_memory())
-        context.rounds = memory, left
+                    opened.append(_open_files())
+        context.rounds = memory, opened, left
     return context.rounds
 
 
