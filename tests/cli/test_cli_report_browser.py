@@ -32,6 +32,8 @@ SAMPLES = {
     ),
     "evil": single_label([EVIL, EVIL_TEXT, "W" * 300, "\u202egnorw", " "], texts=[EVIL_TEXT, "W" * 5000] * 200),
     "perfect": single_label(["a", "b"], sharpness=40.0),
+    "numbers": single_label(["3f2504e0-4f89-41d3-9a0c-0305e82c3301", "8" * 60, "x + y = z > {0}, " * 4]),
+    "one text": single_label(["Donaudampfschifffahrtsgesellschaftskapitän", "Kapitän"], count=1),
 }
 
 
@@ -87,10 +89,12 @@ def test_the_table_of_classes_is_that_of_the_scores(page, sample):
         ".map(row => [...row.children].map(cell => cell.textContent))"
     )
 
-    assert rows == [
-        [printable(name, None), f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", f"{one.support:,}"]
-        for name, one in zip(sample.names, sample.scores.per_class, strict=True)
-    ]
+    expected = []
+    for name, one in zip(sample.names, sample.scores.per_class, strict=True):
+        defined = {"precision": one.predicted, "recall": one.support, "f1": one.predicted + one.support}
+        figures = [f"{getattr(one, figure):.3f}" if count else "–" for figure, count in defined.items()]
+        expected.append([printable(name, None), *figures, f"{one.support:,}"])
+    assert rows == expected
 
 
 def test_all_charts_are_there_and_to_be_seen(page, sample):

@@ -64,6 +64,13 @@ def test_a_lone_surrogate_does_not_break_the_page():
     page.encode("utf-8")
 
 
+def test_control_characters_of_texts_are_escaped():
+    page = render_report(single_label(["a", "b"], texts=["one\0two\x1b[31mthree\x9f👩\u200d👧"] * 400))
+
+    assert not re.search("[\0-\x09\x0b-\x1f\x7f-\x9f]", page), "HTML allows none of them, and browsers drop NUL"
+    assert r"one\x00two\x1b[31mthree\x9f👩‍👧" in page
+
+
 def test_sixty_classes_fall_back_to_the_most_confused_ones():
     page = render_report(single_label([f"class {k}" for k in range(60)]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from smalltext_cli.evaluation import Evaluation
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.probabilities import to_labels
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MAX_TEXT = 400
 _MAX_CELLS = 40
 _TEXTS_OF_A_CELL = 3
@@ -163,10 +165,10 @@ def _classes(names: Sequence[str], y: Labels, row: int) -> tuple[str, ...]:
 
 
 def beginning(text: str) -> str:
-    """Return the beginning of a text on one line, cut between words."""
+    """Return the beginning of a text on one line, cut between words, with control characters escaped."""
     text = " ".join(text.split())
-    if len(text) <= _MAX_TEXT:
-        return text
-    cut = text[:_MAX_TEXT]
-    at_word, space, _ = cut.rpartition(" ")
-    return (at_word if space and len(at_word) > _MAX_TEXT // 2 else cut) + " …"
+    if len(text) > _MAX_TEXT:
+        cut = text[:_MAX_TEXT]
+        at_word, space, _ = cut.rpartition(" ")
+        text = (at_word if space and len(at_word) > _MAX_TEXT // 2 else cut) + " …"
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)

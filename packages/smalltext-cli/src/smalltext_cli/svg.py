@@ -14,6 +14,7 @@ Attribute = str | float | None
 _WIDE = 1.0  # of the font size: Chinese, Japanese, Korean, emoji
 _NARROW = 0.56  # the mean of Latin, Cyrillic, Arabic, ... letters in the usual sans-serif fonts
 _CAPITAL = 0.7
+_LIKE_CAPITALS = frozenset("0123456789#$&+<=>?^{}~")
 _WIDE_LATIN = frozenset("MW@%mw—")
 
 
@@ -186,4 +187,4 @@ def _relative_width(character: str) -> float:
         return 0.0
     if unicodedata.east_asian_width(character) in {"W", "F"} or character in _WIDE_LATIN:
         return _WIDE
-    return _CAPITAL if character.isupper() else _NARROW
+    return _CAPITAL if character.isupper() or character in _LIKE_CAPITALS else _NARROW
