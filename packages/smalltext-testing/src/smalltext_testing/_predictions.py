@@ -125,7 +125,7 @@ def check_return_proba_gives_the_same_results(context: CheckContext) -> None:
 def _expect_results(context: CheckContext, texts: TextDataset, what: str) -> Probabilities:
     """Expect labels and probabilities of the required form for texts, and return the probabilities."""
     fitted, count = context.fitted, len(texts)
-    results = {
+    results: dict[str, tuple[Any, Probabilities]] = {
         f"of {what}": (fitted.predict(texts), fitted.predict_proba(texts)),
         f"of {what} with return_proba=True": fitted.predict(texts, return_proba=True),
     }
