@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from cli.serving_models import length_model, proba_of
+from smalltext_cli.serving import label_studio
 from smalltext_cli.serving.app import create_app
 from smalltext_cli.serving.bodies import Limits
 
@@ -198,6 +199,16 @@ def test_other_controls_of_the_project_do_not_matter(client):
     config = CONFIG.replace("</View>", f"{other}</View>")
     (answer,) = asked(client, [task("abc")], config).json()["results"]
     assert [one["from_name"] for one in answer["result"]] == ["length"]
+
+
+def test_many_unknown_choices_are_refused_without_comparing_each(client, monkeypatch):
+    compared = []
+    monkeypatch.setattr(label_studio, "is_class", lambda names, choice: compared.append(choice))
+    choices = "".join(f'<Choice value="{number}"/>' for number in range(10_000))
+    answer = set_up(client, CONFIG.replace('<Choice value="odd"/>', choices))
+    assert answer.status_code == 422
+    assert "'18', '19', ..." in answer.json()["error"]
+    assert len(compared) < 100, "each comparison takes time that grows with the number of classes"
 
 
 ENTITIES = '<!DOCTYPE v [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'

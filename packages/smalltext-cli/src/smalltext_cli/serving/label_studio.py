@@ -70,9 +70,9 @@ class Labelling:
         controls = [one for one in root.iter("Choices") if one.get("toName") in texts]
         if not controls:
             raise ConfigError("has no <Choices> whose toName is that of a <Text>", f"Use one such as {_EXAMPLE}")
-        fitting = [one for one in controls if not _unknown(one, names)]
+        fitting = [one for one in controls if next(_unknown(one, names), None) is None]
         if not fitting:
-            unknown = _unknown(controls[0], names)
+            unknown = list(islice(_unknown(controls[0], names), 21))  # one more than are listed
             where = shown_name(controls[0].get("name", ""))
             raise ConfigError(
                 f"offers choices in {where} that are no classes of the model: {listed_names(unknown)}",
@@ -155,8 +155,8 @@ def _choices(control: ET.Element) -> Iterator[str]:
         yield choice.get("alias") or choice.get("value") or ""
 
 
-def _unknown(control: ET.Element, names: LabelNames) -> list[str]:
-    return [choice for choice in _choices(control) if not is_class(names, choice)]
+def _unknown(control: ET.Element, names: LabelNames) -> Iterator[str]:
+    return (choice for choice in _choices(control) if not is_class(names, choice))
 
 
 @dataclass(frozen=True)
