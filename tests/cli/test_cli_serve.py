@@ -42,8 +42,8 @@ app.main()
 class Service:
     """The command in a process, and connections to it."""
 
-    def __init__(self, *arguments: object) -> None:
-        self.process = fork_server.Process(["-c", PROGRAM, "serve", *arguments, "--port", 0])
+    def __init__(self, *arguments: object, program: str = PROGRAM) -> None:
+        self.process = fork_server.Process(["-c", program, "serve", *arguments, "--port", 0])
         self.url = self.process.stdout.readline().decode().strip()
         assert self.url.startswith("http://"), self.process.stderr.read().decode()
         self.host, _, self.port = self.url.removeprefix("http://").rpartition(":")
@@ -241,6 +241,45 @@ def test_the_end_of_the_process_does_not_abort_a_batch_in_a_library(model):
         process.communicate()
     assert process.returncode == 0, said
     assert said.decode().splitlines()[-1] == "Ended."
+
+
+WITH_FEW_FILES = """
+import resource
+from smalltext_cli import app
+
+hard = {hard} or resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+app.main()
+"""
+"""The command with a limit of open files, which it can raise unless `hard` is given."""
+
+
+def many_idle(service):
+    return [socket.create_connection((service.host, int(service.port))) for _ in range(300)]
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_possible(model):
+    service = Service(model, program=WITH_FEW_FILES.format(hard=0))
+    idle = many_idle(service)
+    assert answered(service.sent("lunch"))[0] == 200
+    code, said = service.ended()
+    assert code == 0
+    assert "system resource" not in said
+    for one in idle:
+        one.close()
+
+
+def test_more_connections_than_open_files_are_reported_briefly_and_served_later(model):
+    service = Service(model, program=WITH_FEW_FILES.format(hard=200))
+    idle = many_idle(service)
+    waiting = service.sent("lunch")
+    for one in idle:
+        one.close()
+    assert answered(waiting)[0] == 200
+    code, said = service.ended()
+    assert code == 0
+    assert len(said.splitlines()) < 10, "asyncio logs thousands of tracebacks per second"
+    assert "socket.accept() out of system resource" in said
 
 
 def metrics(service):

@@ -116,6 +116,7 @@ class _Service:
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Predict batches while the application runs."""
+        asyncio.get_running_loop().set_exception_handler(_ErrorHandler())
         batches = asyncio.create_task(self._batcher.run())
         batches.add_done_callback(lambda _: setattr(self, "_is_running", False))
         self._is_running = True
@@ -233,6 +234,24 @@ async def _http_error(_: Request, error: Exception) -> Response:
 async def _failed(_: Request, error: Exception) -> Response:
     _LOG.error("the service failed: %s", type(error).__name__)
     return JSONResponse({"error": f"The service failed: {type(error).__name__}."}, 500)
+
+
+class _ErrorHandler:
+    """Logs errors of the event loop in one line, at most one per second.
+
+    asyncio logs a traceback for each connection that it cannot accept, which can be thousands per second.
+    """
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def __call__(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + 1
+            # As elsewhere, the message of an exception is not logged.
+            error = f": {type(context['exception']).__name__}" if "exception" in context else ""
+            _LOG.error("%s%s", one_line(context["message"], 200), error)
 
 
 class _MeasuringMiddleware:

@@ -24,6 +24,8 @@ _KEEP_ALIVE_SECONDS = 75
 
 _LONGEST_HEADERS = 64 * 1024
 
+_MOST_OPEN_FILES = 65_536
+
 _LAST_BATCH_SECONDS = 0.1
 """How long the end of the process waits for a batch whose requests have been answered."""
 
@@ -64,8 +66,10 @@ def url_of(listener: socket.socket) -> str:
 def run(app: Starlette, listener: socket.socket, *, seconds: float) -> None:
     """Serve until SIGTERM, SIGHUP or SIGINT, then finish accepted requests for at most the given seconds.
 
-    A second SIGINT ends the server immediately.
+    A second SIGINT ends the server immediately. The process may open as many files, and so connections, as the
+    hard limit allows.
     """
+    _raise_limit_of_open_files()
     config = uvicorn.Config(
         app,
         # Always use h11, which limits the size of headers, and which the tests cover.
@@ -84,6 +88,18 @@ def run(app: Starlette, listener: socket.socket, *, seconds: float) -> None:
         timeout_graceful_shutdown=math.ceil(seconds),
     )
     _Server(config).run(sockets=[listener])
+
+
+def _raise_limit_of_open_files() -> None:
+    if sys.platform != "win32":
+        import resource
+
+        unlimited = resource.RLIM_INFINITY
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = _MOST_OPEN_FILES if hard == unlimited else min(hard, _MOST_OPEN_FILES)
+        if soft not in (unlimited, hard) and soft < most:
+            with suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def leave_batch() -> None:
