@@ -17,7 +17,7 @@ import corpora
 import numpy as np
 import samples
 
-from smalltext_cli.compare.strategies import query
+from smalltext_cli.query_strategies import query
 from smalltext_core import Dataset, TextDataset, create_factory
 from smalltext_core.calibration import expected_calibration_error
 

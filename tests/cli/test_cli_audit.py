@@ -266,7 +266,7 @@ def test_no_text_is_timed_that_a_classifier_may_have_encoded_before(monkeypatch)
 
 
 def test_long_texts_cost_no_more_in_training_than_the_classifiers_read_of_them():
-    rule = pytest.importorskip("smalltext_torch.split")
+    rule = pytest.importorskip("smalltext_torch.training_set")
     assert (token_limits.READ_IN_TRAINING, training_time._TRAINING_TOKENS) == (
         rule.MIN_TRAINING_LENGTH,
         rule.TRAINING_TOKENS,

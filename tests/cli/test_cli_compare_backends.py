@@ -12,7 +12,7 @@ from joblib._parallel_backends import ThreadingBackend
 from smalltext_cli.compare import runner
 from smalltext_cli.compare.cells import CellFolder
 from smalltext_cli.compare.comparison import Comparison
-from smalltext_cli.compare.simulating import Simulation
+from smalltext_cli.compare.simulation import Simulation
 from smalltext_cli.compare.study import Study
 from smalltext_cli.readers import Reader
 

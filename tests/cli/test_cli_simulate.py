@@ -12,8 +12,9 @@ from sklearn.metrics import auc
 import smalltext_core as st
 from cli import tally_plugin
 from cli.conftest import sentences
-from smalltext_cli.compare import runner, strategies, worker
-from smalltext_cli.compare.learning import area
+from smalltext_cli import query_strategies as strategies
+from smalltext_cli.compare import runner, worker
+from smalltext_cli.compare.simulation_summary import area
 
 pytest.importorskip("small_text")
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from cli.conftest import sentences
-from smalltext_cli.compare.strategies import SHORTLIST, most_uncertain, spread_out, uncertainty
+from smalltext_cli.query_strategies import SHORTLIST, most_uncertain, spread_out, uncertainty
 
 CLEAR = ["buy cheap pills now", "meeting tomorrow, regards", "привет мир добрый"]
 UNSURE = ["lunch offer", "money report", "win, please", "free meeting", "project pills"]

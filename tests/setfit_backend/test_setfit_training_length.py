@@ -11,7 +11,7 @@ from setfit_backend.tiny_sentence_transformers import tiny_sentence_transformer
 from smalltext_core import TextDataset, create_classifier
 from smalltext_setfit import _model
 from smalltext_setfit.training_args import AUTO_STEPS, MIN_AUTO_STEPS, TrainingArgs
-from smalltext_torch import split as rule
+from smalltext_torch import training_set as rule
 
 
 class Steps(TrainerCallback):

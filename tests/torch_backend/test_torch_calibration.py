@@ -28,8 +28,8 @@ from smalltext_torch.calibration import (
 )
 from smalltext_torch.early_stopping import EarlyStopping
 from smalltext_torch.inference import Loss
-from smalltext_torch.split import Examples
 from smalltext_torch.training import Trainer
+from smalltext_torch.training_set import Examples
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_multi_label_texts, some_texts
 
 PRIOR = TemperaturePrior(2.0, class_exponent=0.5, skill_exponent=1.0, usual_skill=0.3)

@@ -13,8 +13,8 @@ import torch
 from smalltext_core import TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError, NotFittedError, PluginError
 from smalltext_torch.inference import Loss
-from smalltext_torch.split import Examples
 from smalltext_torch.training import Trainer
+from smalltext_torch.training_set import Examples
 from torch_backend.bag_of_embeddings import BagOfEmbeddings, some_multi_label_texts, some_texts
 
 TEXTS = some_texts()

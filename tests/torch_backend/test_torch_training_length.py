@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from smalltext_torch.batching import Lengths
-from smalltext_torch.split import MIN_TRAINING_LENGTH, TRAINING_TOKENS, tokens_read, training_length
+from smalltext_torch.training_set import MIN_TRAINING_LENGTH, TRAINING_TOKENS, tokens_read, training_length
 
 
 def lengths(*tokens: int) -> Lengths:

@@ -12,7 +12,7 @@ import torch
 import smalltext_transformers.classifier as module
 from smalltext_core import TextDataset, create_classifier, load
 from smalltext_core.errors import InvalidInputError
-from smalltext_torch import split as rule
+from smalltext_torch import training_set as rule
 from transformers_backend.tiny_models import save_tiny_model, tiny_model
 
 QUICK = {"num_epochs": 2, "mini_batch_size": 4, "lr": 0.01, "seed": 1}

@@ -43,7 +43,7 @@ def listed_classifiers(incomplete: str) -> list[tuple[str, str]]:
 
 def listed_strategies(incomplete: str) -> list[tuple[str, str]]:
     """Return completions of a query strategy, or of the last one in a comma-separated list."""
-    from smalltext_cli.compare.strategies import STRATEGIES
+    from smalltext_cli.query_strategies import STRATEGIES
 
     return _listed(incomplete, {name: one.library for name, one in STRATEGIES.items()})
 

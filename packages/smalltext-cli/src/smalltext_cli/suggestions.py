@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smalltext_cli.auditing.near_duplicates import normalized
-from smalltext_cli.compare.strategies import (
+from smalltext_cli.evaluation import Model, thresholds_of
+from smalltext_cli.query_strategies import (
     DIVERSE_UNCERTAINTY,
     STRATEGIES,
     check_strategies,
@@ -18,7 +19,6 @@ from smalltext_cli.compare.strategies import (
     select,
     uncertainty,
 )
-from smalltext_cli.evaluation import Model, thresholds_of
 from smalltext_cli.readers import UNCERTAINTY, Reader, Row
 from smalltext_cli.readers.values import is_missing
 from smalltext_cli.training_texts import TrainingTexts
@@ -127,7 +127,7 @@ def choose(
     count : int
         The number of rows to choose, or all if there are fewer.
     strategy : str, default="diverse-uncertainty"
-        The name of a query strategy in `smalltext_cli.compare.strategies`; see `check_strategy`.
+        The name of a query strategy in `smalltext_cli.query_strategies`; see `check_strategy`.
     seed : int, default=0
         The random state of the strategy.
     """

@@ -8,9 +8,9 @@ from smalltext_core.lazy_import import lazy_attributes
 
 if TYPE_CHECKING:
     from smalltext_cache import CacheInfo
-    from smalltext_embeddings.choice import as_encoder
     from smalltext_embeddings.classifier import EmbeddingClassifier
     from smalltext_embeddings.dataset import EmbeddingDataset
+    from smalltext_embeddings.encoder_choice import as_encoder
     from smalltext_embeddings.encoders import Encoder
     from smalltext_embeddings.factory import EmbeddingClassifierFactory, build
 
@@ -32,7 +32,7 @@ __getattr__, __dir__ = lazy_attributes(
     {
         "classifier": ("CacheInfo", "EmbeddingClassifier"),
         "dataset": ("EmbeddingDataset",),
-        "choice": ("as_encoder",),
+        "encoder_choice": ("as_encoder",),
         "encoders": ("Encoder",),
         "factory": ("EmbeddingClassifierFactory", "build"),
     },

@@ -23,7 +23,7 @@ from smalltext_core.saving import Manifest, damage_explained, model_folder, read
 from smalltext_core.validation import check_positive, check_thresholds
 from smalltext_embeddings import __version__
 from smalltext_embeddings._head import Head
-from smalltext_embeddings.choice import as_encoder, encoder_in
+from smalltext_embeddings.encoder_choice import as_encoder, encoder_in
 from smalltext_embeddings.encoders import Encoder
 from smalltext_embeddings.multilingual import MULTILINGUAL, MultilingualEncoder
 from smalltext_embeddings.sentence_transformer import SentenceTransformerEncoder

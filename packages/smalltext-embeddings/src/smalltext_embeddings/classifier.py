@@ -24,8 +24,8 @@ from smalltext_core.probabilities import Probabilities
 from smalltext_core.validation import ClassWeight, by_number, check_class_weight, class_weights
 from smalltext_embeddings import _saving
 from smalltext_embeddings._head import Head, HeadChoice, Problem, check_head, fit_head, with_descriptions
-from smalltext_embeddings.choice import as_encoder
 from smalltext_embeddings.dataset import EmbeddingDataset
+from smalltext_embeddings.encoder_choice import as_encoder
 from smalltext_embeddings.encoders import Encoder, Vectors
 
 if TYPE_CHECKING:

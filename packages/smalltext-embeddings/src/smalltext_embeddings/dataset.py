@@ -15,7 +15,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
 from smalltext_core.labels import frozen
 from smalltext_core.messages import shown
-from smalltext_embeddings.choice import as_encoder
+from smalltext_embeddings.encoder_choice import as_encoder
 from smalltext_embeddings.encoders import Vectors, unit_vectors
 
 if TYPE_CHECKING:

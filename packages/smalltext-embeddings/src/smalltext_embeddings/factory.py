@@ -9,8 +9,8 @@ from typing import Any
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.factory import ConstructorFactory, checked_keywords, with_parameters_of
-from smalltext_embeddings.choice import as_encoder
 from smalltext_embeddings.classifier import EmbeddingClassifier
+from smalltext_embeddings.encoder_choice import as_encoder
 from smalltext_embeddings.encoders import WAYS, Encoder
 from smalltext_embeddings.multilingual import MULTILINGUAL
 

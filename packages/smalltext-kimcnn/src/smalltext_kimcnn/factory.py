@@ -7,7 +7,7 @@ from typing import Any
 
 from smalltext_core.factory import ConstructorFactory, checked_keywords, with_parameters_of
 from smalltext_kimcnn.classifier import KimCNNClassifier
-from smalltext_torch.split import is_auto
+from smalltext_torch.training_set import is_auto
 
 BY_NAME = {
     "kernel_heights": (1, 2, 3),

@@ -20,7 +20,7 @@ from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities, empty_probabilities
 from smalltext_core.saving import check_destination, damage_explained, model_folder, read_manifest
 from smalltext_onnx import __version__
-from smalltext_onnx.graph import MODEL, check_graph
+from smalltext_onnx.graph_checks import MODEL, check_graph
 from smalltext_onnx.runtime import Runtime
 from smalltext_onnx.settings import Settings
 from smalltext_onnx.texts import TOKENIZER, TextEncoder, check_tokenizer_file, mean_of_windows

@@ -30,7 +30,7 @@ from smalltext_core.probabilities import Probabilities
 from smalltext_core.saving import MANIFEST, Manifest
 from smalltext_core.validation import check_positive, check_thresholds, check_within
 from smalltext_setfit import __version__
-from smalltext_setfit._body_cache import BodyCache
+from smalltext_setfit._embedding_cache import BodyCache
 from smalltext_setfit._model import (
     SentenceClassifier,
     SetFitInference,

@@ -31,7 +31,7 @@ from smalltext_core.validation import check_flag, check_positive, check_within
 from smalltext_setfit.training_args import HeadTrainingArgs
 from smalltext_torch.device import Randomness
 from smalltext_torch.inference import DivergedError, Loss
-from smalltext_torch.split import is_auto
+from smalltext_torch.training_set import is_auto
 
 DIFFERENTIABLE_PARAMETERS = {"temperature": 1.0, "eps": 1e-5, "bias": True}
 """The parameters of a differentiable head, and their defaults."""

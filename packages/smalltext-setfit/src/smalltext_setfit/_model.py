@@ -22,7 +22,7 @@ from smalltext_core.label_names import LabelNames
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities
-from smalltext_setfit._body_cache import BodyCache
+from smalltext_setfit._embedding_cache import BodyCache
 from smalltext_setfit._head import make_linear
 from smalltext_setfit.arguments import ModelKwargs, SetFitModelArguments
 from smalltext_setfit.training_args import HeadTrainingArgs
@@ -37,8 +37,8 @@ from smalltext_torch.sentence_transformer import (
     num_dimensions,
     prompt_length,
 )
-from smalltext_torch.split import TRAINING_TOKENS, tokens_read, training_length
 from smalltext_torch.tokenization import SentenceTokenizer, tokens_of, truncate_and_warn
+from smalltext_torch.training_set import TRAINING_TOKENS, tokens_read, training_length
 
 MIN_PROBABILITY = 1e-7
 """Lower bound of probabilities in the validation loss; a class without training texts has probability 0."""

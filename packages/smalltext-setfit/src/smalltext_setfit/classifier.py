@@ -59,8 +59,8 @@ from smalltext_torch.device import (
 )
 from smalltext_torch.inference import Loss
 from smalltext_torch.progress import check_one_process
-from smalltext_torch.split import check_fit_data, check_validation_set_size, is_auto, split_rows
 from smalltext_torch.tokenization import SentenceTokenizer
+from smalltext_torch.training_set import check_fit_data, check_validation_set_size, is_auto, split_rows
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -112,9 +112,8 @@ class SetFitClassification(SetFitBase):
         of one epoch, or fewer, down to 20, if those would read more than 160,000 tokens; `num_epochs`,
         `num_iterations` or `max_steps`, if set, take precedence.
     calibration : {"auto", "none"}, default="none"
-        Whether probabilities are calibrated: by temperature scaling, fitted on the validation set of `fit`, or
-        else on held-out training texts; in multi-label problems by Platt scaling of each class, fitted on
-        out-of-fold predictions of the head.
+        Whether probabilities are calibrated: by temperature scaling, fitted on the validation set or held-out
+        training texts; in multi-label problems by Platt scaling of each class, on out-of-fold predictions.
     validation_set_size : float or "auto", default=0.0
         The share of the training texts that is held out from training on pairs, to fit the temperature on; the
         head is fitted to all texts. From 0 to below 1. "auto" is 0.1, or 0 if that is fewer than 20 texts or lacks

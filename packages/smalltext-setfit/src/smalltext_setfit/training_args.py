@@ -20,7 +20,7 @@ from smalltext_core.validation import (
 )
 from smalltext_setfit.arguments import Renamed, current_kwargs, unchanged
 from smalltext_setfit.sampler import SAMPLING_STRATEGIES
-from smalltext_torch.split import is_auto
+from smalltext_torch.training_set import is_auto
 
 if TYPE_CHECKING:
     from torch import nn

@@ -32,7 +32,7 @@ from smalltext_torch.device import Randomness, available_or_best, gradients, res
 from smalltext_torch.inference import InferenceStrategy, Loss
 from smalltext_torch.pretrained_files import check_files, executable_files
 from smalltext_torch.progress import HistoryRecord, stacklevel_of_caller
-from smalltext_torch.split import check_names
+from smalltext_torch.training_set import check_names
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from smalltext_core.calibration import fit_logistic, fit_temperature, prior_temperature
 from smalltext_core.probabilities import choose_thresholds
 from smalltext_torch.inference import Loss
-from smalltext_torch.split import MIN_HELD_OUT, Examples
+from smalltext_torch.training_set import MIN_HELD_OUT, Examples
 
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.3, 8.0
 

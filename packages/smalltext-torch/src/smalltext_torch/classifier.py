@@ -20,7 +20,7 @@ from smalltext_core.calibration import Calibration, CalibrationChoice, check_cal
 from smalltext_core.dataset import Dataset
 from smalltext_core.saving import Manifest
 from smalltext_core.validation import ClassWeight, Threshold, by_number, check_class_weight, check_count
-from smalltext_torch import distributed, inference, optimization, progress, saving, split, training
+from smalltext_torch import distributed, inference, optimization, progress, saving, training, training_set
 from smalltext_torch.base import E, TorchModelBase, TorchState
 from smalltext_torch.batching import Batch, Ragged
 from smalltext_torch.calibration import TemperaturePrior
@@ -136,7 +136,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         num_epochs: int = 10,
         lr: float = 0.001,
         mini_batch_size: int = 25,
-        validation_set_size: split.ValidationSetSize = 0.1,
+        validation_set_size: training_set.ValidationSetSize = 0.1,
         validations_per_epoch: int = 1,
         early_stopping_no_improvement: int = 5,
         early_stopping_acc: float = -1,
@@ -156,7 +156,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         self.num_epochs = check_count("num_epochs", num_epochs)
         self.lr: float | Literal["auto"] = validation.check_positive("lr", lr)
         self.mini_batch_size = check_count("mini_batch_size", mini_batch_size)
-        self.validation_set_size = split.check_validation_set_size(validation_set_size)
+        self.validation_set_size = training_set.check_validation_set_size(validation_set_size)
         self.validations_per_epoch = check_count("validations_per_epoch", validations_per_epoch)
         self.early_stopping_no_improvement = early_stopping_no_improvement
         self.early_stopping_acc = early_stopping_acc
@@ -170,7 +170,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         self.precision = check_precision(precision)
         self.max_gradient_norm = validation.check_positive("max_gradient_norm", max_gradient_norm)
         self.warm_start = validation.check_flag("warm_start", warm_start)
-        self.min_steps = min_steps if split.is_auto(min_steps) else check_count("min_steps", min_steps, 0)
+        self.min_steps = min_steps if training_set.is_auto(min_steps) else check_count("min_steps", min_steps, 0)
         self.calibration = check_calibration(calibration)
         self._state: TorchState[E] | None = None
         patience = early_stopping_no_improvement, early_stopping_acc, self.no_improvement_parameter
@@ -218,10 +218,11 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         DivergedError
             If the loss is no longer finite.
         """
-        train_set, validation_set, checked_weights = split.check_fit_data(self, train_set, validation_set, weights)
+        checked = training_set.check_fit_data(self, train_set, validation_set, weights)
+        train_set, validation_set, checked_weights = checked
         by_number(self.class_weight, self.num_classes, train_set.label_names)
         if self.warm_start and self._state is not None:
-            split.check_names(train_set, self._state.label_names, "train_set")
+            training_set.check_names(train_set, self._state.label_names, "train_set")
         selection = self.default_model_selection() if model_selection is None else model_selection
         self.check_optimization(optimizer, scheduler)
         train = training.fit if progress.launched_processes() == 1 else distributed.fit
@@ -370,10 +371,9 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
     @property
     def multi_label_threshold_(self) -> NDArray[np.float64] | None:  # type: ignore[override]
         """The thresholds that `fit` chose, float64, shape (num_classes,), if `multi_label_threshold` is "auto"."""
-        if self._state is None or not self.multi_label or not split.is_auto(self.multi_label_threshold):
+        if self._state is None or not self.multi_label or not training_set.is_auto(self.multi_label_threshold):
             return None
-        chosen: NDArray[np.float64] = np.broadcast_to(self._state.loss.threshold, (self.num_classes,)).copy()
-        return chosen
+        return np.full(self.num_classes, self._state.loss.threshold, dtype=np.float64)
 
     @property
     def model(self) -> nn.Module | None:
@@ -387,7 +387,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
 
     def compute_metrics(self, state: TorchState[E], validation_set: Dataset[Any]) -> tuple[float, float]:
         batches, y = self.batch_inference(state, validation_set), validation_set.y
-        examples = split.Examples(batches.texts, y, state.loss.text_weights(y))
+        examples = training_set.Examples(batches.texts, y, state.loss.text_weights(y))
         forward = partial(self.forward, state.network)
         metrics = evaluate(forward, state.network, state.loss, examples, batches.precision, batches.padding)
         return metrics.means("The validation loss")

@@ -29,8 +29,8 @@ from smalltext_torch.device import Randomness, TorchRandomness, evaluation_mode,
 from smalltext_torch.inference import Loss, RunningMetrics
 from smalltext_torch.optimization import trained_parameters
 from smalltext_torch.progress import HistoryRecord, launched_processes
-from smalltext_torch.split import Examples
 from smalltext_torch.training import Trainable, Trainer
+from smalltext_torch.training_set import Examples
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

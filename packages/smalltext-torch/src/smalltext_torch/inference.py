@@ -33,7 +33,7 @@ from smalltext_torch.device import (
     with_dropout,
 )
 from smalltext_torch.progress import progress_bar
-from smalltext_torch.split import Examples
+from smalltext_torch.training_set import Examples
 
 
 class DivergedError(SmallTextError, ArithmeticError):

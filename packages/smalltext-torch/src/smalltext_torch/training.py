@@ -57,7 +57,7 @@ from smalltext_torch.progress import (
     progress_bar,
     stacklevel_of_caller,
 )
-from smalltext_torch.split import Examples, ValidationSetSize, split_rows
+from smalltext_torch.training_set import Examples, ValidationSetSize, split_rows
 
 LOSS_CHECK_INTERVAL = 16
 """The number of batches between checks of the loss; checking every batch would stall an accelerator."""

@@ -13,7 +13,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
 from smalltext_core.validation import check_count, check_positive
 from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, expanded
-from smalltext_torch.split import is_auto
+from smalltext_torch.training_set import is_auto
 
 DEFAULT_LR = 2e-5
 """The documented learning rate, which is suitable for encoders of the size of BERT."""

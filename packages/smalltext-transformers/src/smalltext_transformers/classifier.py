@@ -27,8 +27,8 @@ from smalltext_torch.inference import BatchInference, NetworkInference
 from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice, adamw, linear_decay
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
-from smalltext_torch.split import FEW_TEXTS, is_auto, training_length
 from smalltext_torch.tokenization import Encoder
+from smalltext_torch.training_set import FEW_TEXTS, is_auto, training_length
 from smalltext_transformers import __version__, _adapters, _network, arguments
 from smalltext_transformers._network import EmbeddingMethod, WindowInference, prepare
 from smalltext_transformers._pretrained import Pretrained, save_encoder, saved_encoder, saved_network

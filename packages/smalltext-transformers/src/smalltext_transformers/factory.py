@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from smalltext_core.factory import ConstructorFactory, checked_keywords, pop_keywords, with_parameters_of
-from smalltext_torch.split import is_auto
+from smalltext_torch.training_set import is_auto
 from smalltext_transformers.arguments import FineTuningArguments, TransformerModelArguments
 from smalltext_transformers.classifier import TransformerBasedClassification
 

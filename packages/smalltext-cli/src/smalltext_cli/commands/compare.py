@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smalltext_cli.commands.study import StudyOptions, with_study_options
+from smalltext_cli.commands.study_options import StudyOptions, with_study_options
 from smalltext_cli.console import (
     new_table,
     plain,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smalltext_cli import completion
-from smalltext_cli.commands.study import StudyOptions, with_study_options
+from smalltext_cli.commands.study_options import StudyOptions, with_study_options
 from smalltext_cli.console import (
     new_table,
     plain,
@@ -16,7 +16,7 @@ from smalltext_cli.console import (
 )
 
 if TYPE_CHECKING:
-    from smalltext_cli.compare.simulating import Simulation
+    from smalltext_cli.compare.simulation import Simulation
 
 
 @with_study_options
@@ -52,7 +52,7 @@ def simulate(
         smalltext simulate mails.csv --classifiers sklearn --strategies breaking-ties,typiclust -o simulation
     """
     from smalltext_cli.compare.pages import simulation_page
-    from smalltext_cli.compare.simulating import Simulation
+    from smalltext_cli.compare.simulation import Simulation
 
     run = options.new(
         Simulation, "Simulating active learning on", strategies=strategies, rounds=rounds, batch=batch

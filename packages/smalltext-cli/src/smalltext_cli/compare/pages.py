@@ -25,9 +25,9 @@ from smalltext_core.messages import printable
 
 if TYPE_CHECKING:
     from smalltext_cli.compare.comparison import Comparison
-    from smalltext_cli.compare.learning import Learning
     from smalltext_cli.compare.sampling import Texts
-    from smalltext_cli.compare.simulating import Simulation
+    from smalltext_cli.compare.simulation import Simulation
+    from smalltext_cli.compare.simulation_summary import Learning
 
 _LARGE = 1024**2
 

@@ -52,7 +52,7 @@ def _end_with_the_parent() -> None:
 def outcome(request: dict[str, Any]) -> dict[str, Any]:
     """Train and measure the classifier of a request; see `smalltext_cli.compare.cells`."""
     if request["task"] == "simulate":
-        from smalltext_cli.compare.simulation import simulate_rounds
+        from smalltext_cli.compare.rounds import simulate_rounds
 
         return simulate_rounds(request)
     return _train_and_score(request)

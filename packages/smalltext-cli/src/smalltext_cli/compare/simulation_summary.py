@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smalltext_cli.compare.intervals import Interval, Metric, difference, t_interval
-from smalltext_cli.compare.strategies import RANDOM
 from smalltext_cli.compare.summary import METRIC_NAMES, counted_points, sentence
 from smalltext_cli.console import counted
+from smalltext_cli.query_strategies import RANDOM
 
 
 def area(counts: Sequence[int], values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from smalltext_core import list_to_csr
 from smalltext_core.errors import InvalidInputError
-from smalltext_torch.split import split_rows
+from smalltext_torch.training_set import split_rows
 
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=60)
 MULTI_LABELS = st.lists(st.sets(st.integers(0, 4)), min_size=1, max_size=60)
