@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import zipfile
 
 import pytest
@@ -33,7 +34,9 @@ def workbook(path, **sheets):
     }
     for name, rows in sheets.items():
         cells = "".join(
-            "<row>" + "".join(f'<c t="inlineStr"><is><t>{cell}</t></is></c>' for cell in row) + "</row>"
+            "<row>"
+            + "".join(f'<c t="inlineStr"><is><t>{cell}</t></is></c>' if cell else "<c/>" for cell in row)
+            + "</row>"
             for row in rows
         )
         content = f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>'
@@ -74,6 +77,34 @@ def test_a_column_may_be_called_as_a_second_one_would_be(smalltext, model, tmp_p
     first, second = smalltext("predict", model, tmp_path / "new.xlsx").out.splitlines()
     assert first.split(",")[:2] == ["text", "text_1"]
     assert second.split(",")[0] == "buy pills"
+
+
+@pytest.mark.parametrize(
+    ("header", "written"),
+    [
+        (["", "text", "id", "id"], ["", "text", "id", "id_2"]),
+        (["", "text", "", "", "id"], ["", "text", "_2", "_3", "id"]),
+        (["__UNNAMED__1", "text", "id_1"], ["__UNNAMED__1", "text", "id_1"]),
+    ],
+)
+def test_columns_without_a_name_or_of_one_name_are_written_as_from_csv(
+    smalltext, model, tmp_path, header, written
+):
+    pytest.importorskip("fastexcel")
+    rows = [header, ["1", "buy pills", "2", "3", "4"][: len(header)]]
+    workbook(tmp_path / "new.xlsx", S=rows)
+    (tmp_path / "new.csv").write_text("\n".join(map(",".join, rows)))
+    read, expected = (smalltext("predict", model, tmp_path / name) for name in ("new.xlsx", "new.csv"))
+    assert next(csv.reader(read.out.splitlines()))[: len(written)] == written
+    assert read.out == expected.out
+    assert ("several columns are called" in read.err) == ("several columns are called" in expected.err)
+
+
+def test_a_missing_column_names_those_of_the_sheet(smalltext, model, tmp_path):
+    pytest.importorskip("fastexcel")
+    workbook(tmp_path / "new.xlsx", S=[["Week 12", ""], ["id", "text"], ["1", "buy pills"]])
+    ended = smalltext("predict", model, tmp_path / "new.xlsx")
+    assert "there is no column 'text', only 'Week 12', ''." in ended.err
 
 
 def test_a_damaged_workbook_is_refused_in_one_line(smalltext, model, tmp_path):

@@ -69,6 +69,7 @@ def records(source: Source, columns: Sequence[str], *, keep_columns: bool = Fals
     import polars as pl
 
     from smalltext_cli.console import InputFileError, missing_column
+    from smalltext_cli.readers.text_formats import distinct
     from smalltext_core.label_names import shown_name
 
     is_excel = source.file_format == "xlsx"
@@ -79,22 +80,26 @@ def records(source: Source, columns: Sequence[str], *, keep_columns: bool = Fals
         path = str(seekable.absolute())
         schema = json.loads(_ask(source.name, kind, open=path, is_excel=is_excel, sheet=source.sheet))
         left_out = _other_sheets(source, schema["sheets"]) if is_excel else ""
-        if is_excel and not schema["columns"]:
+        written, names = schema["columns"], distinct(schema["columns"])
+        if is_excel and not names:
             raise _empty_sheet(source.name, left_out)
         for number, column in enumerate(columns):
-            if column in schema["repeated"]:
+            if written.count(column) > 1:
                 problem = f"several columns are called {shown_name(column)}"
                 raise InputFileError(f"{source.name}, row 1", problem, "Rename all but one of them.")
-            if column not in schema["columns"]:
-                raise missing_column(source.name, number, columns, schema["columns"], left_out)
-        source.header[:] = schema["columns"]
-        source.types.update(schema["types"])
+            if column not in written:
+                raise missing_column(source.name, number, columns, written, left_out)
+        source.header[:] = names
+        source.types.update(zip(names, schema["types"], strict=True))
         source.counts.total_rows = schema["rows"]
-        read = schema["columns"] if keep_columns else list(columns)
+        source.counts.repeated_columns = tuple(dict.fromkeys(name for name in written if written.count(name) > 1))
+        read = names if keep_columns else list(dict.fromkeys(columns))
+        numbers = [names.index(name) for name in read]
         start, count = source.skip, _FIRST_SLICE
         while start < schema["rows"]:
-            content = _ask(source.name, kind, columns=read, start=start, rows=count)
+            content = _ask(source.name, kind, columns=numbers, start=start, rows=count)
             batch = pl.read_ipc(io.BytesIO(content))
+            batch.columns = read
             if not batch.height:
                 lost = schema["rows"] - start
                 raise _unsound(source.name, kind, f"{lost:,} of {schema['rows']:,} rows are missing")
@@ -244,9 +249,9 @@ class _Worker:
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until there are no more.
 
-    The answer to ``{"open": path, "is_excel": false, "sheet": null}`` has the names and types of the columns, the
-    names that several columns have, the number of rows, and the sheet names of a workbook. The answer to
-    ``{"columns": names, "start": row, "rows": count}`` is this slice of the file that was opened last.
+    The answer to ``{"open": path, "is_excel": false, "sheet": null}`` has the names of the columns as in the file,
+    their types, the number of rows, and the sheet names of a workbook. The answer to
+    ``{"columns": numbers, "start": row, "rows": count}`` is this slice of the file that was opened last.
     """
     import polars as pl
 
@@ -260,20 +265,19 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
         try:
             if "open" in request:
                 sheets: list[str] = []
-                repeated: list[str] = []
                 if request["is_excel"]:
-                    opened, sheets, repeated = _workbook(request["open"], request["sheet"])
+                    opened, sheets, names = _workbook(request["open"], request["sheet"])
                 else:
                     opened = pl.scan_parquet(request["open"], glob=False, hive_partitioning=False)
+                    names = opened.collect_schema().names()
                 rows = opened.select(pl.len()).collect().item()
-                types = {name: str(kind) for name, kind in opened.collect_schema().items()}
-                schema = {"columns": list(types), "types": types, "repeated": repeated}
-                send(_SCHEMA, json.dumps({**schema, "rows": rows, "sheets": sheets}).encode())
+                types = [str(kind) for kind in opened.collect_schema().dtypes()]
+                schema = {"columns": names, "types": types, "rows": rows, "sheets": sheets}
+                send(_SCHEMA, json.dumps(schema).encode())
             elif opened is not None:
                 buffer = io.BytesIO()
                 # By number, since names could be interpreted as patterns.
-                names = list(schema["columns"])
-                chosen = opened.select(pl.nth(*(names.index(name) for name in request["columns"])))
+                chosen = opened.select(pl.nth(*request["columns"]))
                 part = chosen.slice(request["start"], request["rows"]).collect()
                 part.write_ipc(buffer, compression="uncompressed")
                 send(_ROWS, buffer.getvalue())
@@ -282,7 +286,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _workbook(path: str, sheet: str | None) -> tuple[LazyFrame, list[str], list[str]]:
-    """Return a sheet of a workbook, by default the first; the names of all sheets; and repeated column names.
+    """Return a sheet of a workbook, by default the first; the names of all sheets; and those of the columns.
 
     Column types are inferred from all cells. If the sheet does not exist, there are no columns.
     """
@@ -300,14 +304,20 @@ def _workbook(path: str, sheet: str | None) -> tuple[LazyFrame, list[str], list[
         "raise_if_empty": False,
     }
     found = pl.read_excel(path, **chosen, **options)
-    # The second column of a name is called name_1: whether that is a name of its own, the header tells.
+    # A column without a name is called __UNNAMED__1, and the second one of a name name_1: whether these are names of
+    # their own, the header tells.
     endings = (name.rpartition("_") for name in found.columns)
-    again = [name for name, _, number in endings if number.isdecimal() and name in found.columns]
-    if again:
-        options |= {"has_header": False, "read_options": {"n_rows": 1}}
-        (header,) = pl.read_excel(path, **chosen, **options).rows()
-        again = [name for name in again if header.count(name) > 1]
-    return found.lazy(), sheets, again
+    if not any(
+        number.isdecimal() and (name in found.columns or name == "__UNNAMED_") for name, _, number in endings
+    ):
+        return found.lazy(), sheets, found.columns
+    options |= {"has_header": False, "read_options": {"n_rows": 1}}
+    (header,) = pl.read_excel(path, **chosen, **options).rows()
+    names = [
+        "" if cell is None else cell if isinstance(cell, str) else name
+        for cell, name in zip(header, found.columns, strict=True)
+    ]
+    return found.lazy(), sheets, names
 
 
 if __name__ == "__main__":
