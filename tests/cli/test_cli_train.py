@@ -92,6 +92,12 @@ def counts_of(folder):
     return scored["trained_on"], saved["trained_on"], scored["is_saved"]
 
 
+def test_one_text_that_was_held_out_is_singular(smalltext, tmp_path):
+    (tmp_path / "few.csv").write_text("text,label\none a,a\ntwo a,a\none b,b\ntwo b,b\n")
+    ended = smalltext("train", tmp_path / "few.csv", "-c", "sklearn", "-o", tmp_path / "m", "--seed", 1)
+    assert "On 1 text that was held out: accuracy" in ended.out
+
+
 def test_the_saved_model_is_trained_on_all_texts_after_it_was_scored_on_some(smalltext, mails, tmp_path):
     train = ("train", mails, "-c", "sklearn", "-o", tmp_path / "m", "--seed", 1)
     ended = smalltext(*train)

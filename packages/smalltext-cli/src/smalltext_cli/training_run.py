@@ -223,7 +223,8 @@ class TrainingRun:
         """A description of the scored texts, to follow "On 20 texts"."""
         if self._validation is not None:
             return f"of {self._validation}"
-        return "that were held out" if self._cv is None else f"in {self._cv} folds"
+        held_out = "that was held out" if self.scored and len(self.scored.texts) == 1 else "that were held out"
+        return held_out if self._cv is None else f"in {self._cv} folds"
 
     def _read(self) -> tuple[Labelled, LabelNames]:
         labelled = self._reader.read(self._data)

@@ -304,8 +304,8 @@ def _workbook(path: str, sheet: str | None) -> tuple[LazyFrame, list[str], list[
         "raise_if_empty": False,
     }
     found = pl.read_excel(path, **chosen, **options)
-    # A column without a name is called __UNNAMED__1, and the second one of a name name_1: whether these are names of
-    # their own, the header tells.
+    # A column without a name is called __UNNAMED__1, and the second one of a name name_1: the header tells whether
+    # these are names of their own.
     endings = (name.rpartition("_") for name in found.columns)
     if not any(
         number.isdecimal() and (name in found.columns or name == "__UNNAMED_") for name, _, number in endings
