@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -99,6 +100,12 @@ def test_model_arguments_that_the_class_manages_are_refused_with_advice(name):
 def test_head_parameters_that_the_class_manages_are_refused_with_advice(name):
     with pytest.raises(InvalidInputError, match=f"head_params: got the keyword '{name}'"):
         SetFitClassification("a-model", 2, model_kwargs={"head_params": {name: 1}})
+
+
+def test_advice_is_a_sentence():
+    for advice in chain(MANAGED_IN_TRAINING.values(), MANAGED_IN_MODEL.values(), MANAGED_IN_HEAD.values()):
+        assert advice[0].isupper()
+        assert not advice.endswith(".")  # the error adds it
 
 
 def test_all_arguments_of_setfit_are_handled():

@@ -83,25 +83,25 @@ class SetFitModelArguments:
 
 
 MANAGED_IN_MODEL = {
-    "device": "use device of the constructor",
-    "labels": "use label_names of the dataset",
-    "model_card_data": "no model card is written",
-    "trust_remote_code": "models that bring custom code are refused",
-    "use_differentiable_head": "use use_differentiable_head of the constructor",
-    **dict.fromkeys(("force_download", "local_files_only"), "use model_loading_strategy of SetFitModelArguments"),
-    **dict.fromkeys(("model_id", "pretrained_model_name_or_path"), "use setfit_model_args of the constructor"),
+    "device": "Use device of the constructor",
+    "labels": "Use label_names of the dataset",
+    "model_card_data": "No model card is written",
+    "trust_remote_code": "Models that bring custom code are refused",
+    "use_differentiable_head": "Use use_differentiable_head of the constructor",
+    **dict.fromkeys(("force_download", "local_files_only"), "Use model_loading_strategy of SetFitModelArguments"),
+    **dict.fromkeys(("model_id", "pretrained_model_name_or_path"), "Use setfit_model_args of the constructor"),
 }
 """Arguments of `SetFitModel.from_pretrained` that the classifier sets itself, and their replacements."""
 
 MANAGED_IN_HEAD = {
-    "class_weight": "use class_weight of the constructor",
-    "device": "use device of the constructor",
-    "in_features": "it follows from the model",
-    "multitarget": "use multi_label of the constructor",
-    "n_jobs": "it has no effect",
-    "out_features": "use num_classes of the constructor",
-    "random_state": "use seed of the constructor",
-    "warm_start": "use warm_start of the constructor, which is about the sentence transformer",
+    "class_weight": "Use class_weight of the constructor",
+    "device": "Use device of the constructor",
+    "in_features": "It follows from the model",
+    "multitarget": "Use multi_label of the constructor",
+    "n_jobs": "It has no effect",
+    "out_features": "Use num_classes of the constructor",
+    "random_state": "Use seed of the constructor",
+    "warm_start": "Use warm_start of the constructor, which is about the sentence transformer",
 }
 """Parameters of the head that the classifier sets itself, and their replacements."""
 

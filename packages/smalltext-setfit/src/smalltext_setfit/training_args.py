@@ -39,31 +39,31 @@ AUTO_STEPS, MIN_AUTO_STEPS = 40, 20
 LOSSES = ("CosineSimilarityLoss", "ContrastiveLoss", "OnlineContrastiveLoss", "CoSENTLoss", "AnglELoss")
 """The losses of sentence-transformers that compare pairs of texts."""
 
-_LAST_MODEL = "training keeps its last model only"
-_NO_FILES = "training writes no files; use save()"
-_NO_REPORTS = "nothing is reported; give callbacks"
-_VALIDATION = "use validation_set of fit(), or validate()"
+_LAST_MODEL = "Training keeps its last model only"
+_NO_FILES = "Training writes no files; use save()"
+_NO_REPORTS = "Nothing is reported; give callbacks"
+_VALIDATION = "Use validation_set of fit(), or validate()"
 
 MANAGED_IN_TRAINING = {
-    "args": "give its fields, such as num_epochs",
-    "column_mapping": "texts and labels come from the dataset",
-    "eval_dataset": "use validation_set of fit()",
-    "max_length": "use max_seq_len of the constructor",
-    "model": "use setfit_model_args of the constructor",
-    "model_init": "use a SetFitClassificationFactory",
-    "seed": "use seed of the constructor",
-    "show_progress_bar": "set the environment variable SMALL_TEXT_PROGRESS_BARS to 0 or 1",
-    "train_dataset": "use train_set of fit()",
-    "trial": "search over parameters with a SetFitClassificationFactory for each choice of them",
-    "use_amp": "use precision='auto' of the constructor",
+    "args": "Give its fields, such as num_epochs",
+    "column_mapping": "Texts and labels come from the dataset",
+    "eval_dataset": "Use validation_set of fit()",
+    "max_length": "Use max_seq_len of the constructor",
+    "model": "Use setfit_model_args of the constructor",
+    "model_init": "Use a SetFitClassificationFactory",
+    "seed": "Use seed of the constructor",
+    "show_progress_bar": "Set the environment variable SMALL_TEXT_PROGRESS_BARS to 0 or 1",
+    "train_dataset": "Use train_set of fit()",
+    "trial": "Search over parameters with a SetFitClassificationFactory for each choice of them",
+    "use_amp": "Use precision='auto' of the constructor",
     **dict.fromkeys(
         ("body_classifier_learning_rate", "body_embedding_learning_rate"),
-        "use body_learning_rate=(pairs, end to end)",
+        "Use body_learning_rate=(pairs, end to end)",
     ),
     **dict.fromkeys(
-        ("batch_size", "classifier_batch_size", "embedding_batch_size"), "use mini_batch_size of the constructor"
+        ("batch_size", "classifier_batch_size", "embedding_batch_size"), "Use mini_batch_size of the constructor"
     ),
-    **dict.fromkeys(("metric", "metric_kwargs"), "use validate()"),
+    **dict.fromkeys(("metric", "metric_kwargs"), "Use validate()"),
     **dict.fromkeys(("greater_is_better", "load_best_model_at_end", "metric_for_best_model"), _LAST_MODEL),
     **dict.fromkeys(("eval_delay", "eval_max_steps", "eval_steps"), _VALIDATION),
     **dict.fromkeys(("eval_strategy", "evaluation_strategy"), _VALIDATION),
@@ -71,7 +71,7 @@ MANAGED_IN_TRAINING = {
     **dict.fromkeys(("logging_dir", "report_to", "run_name"), _NO_REPORTS),
     **dict.fromkeys(
         ("distance_metric", "margin", "samples_per_label"),
-        f"it is a parameter of triplet losses; loss is one of {LOSSES}",
+        f"It is a parameter of triplet losses; loss is one of {LOSSES}",
     ),
 }
 """Arguments of setfit's trainer that the classifier sets itself, and their replacements."""
