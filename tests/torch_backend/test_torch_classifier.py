@@ -371,7 +371,11 @@ def test_predictions_keep_no_graph() -> None:
         ("encode", lambda _: [[1, 2]] * 60, r"\[\[1, 2\].*; .* Ragged"),
         ("encode", lambda texts: texts.take(range(59)), r"59 sequences for 60 texts"),
         ("make_network", lambda _: None, r"None; .* Module"),
+        ("training_texts", lambda texts: texts.take(range(3)), r"3 sequences for 60 texts"),
+        ("training_texts", lambda _: [[1, 2]] * 60, r"\[\[1, 2\].*; .* Ragged"),
+        ("get_input_embeddings", lambda _: torch.zeros(2, 3), r"tensor.*; .* Embedding"),
         ("configure_optimizer", lambda _: None, r"None; .* Optimizer"),
+        ("configure_scheduler", lambda _: 5, r"5; .* Scheduler"),
         ("forward", lambda logits: (logits, None), r"\(tensor.*; .* Tensor"),
         ("forward", lambda logits: logits[:, :2], r"logits of shape \(\d+, 2\);.* \(\d+, 3\)"),
         ("forward", lambda logits: logits.repeat(1, 2), r"logits of shape \(\d+, 6\);.* \(\d+, 3\)"),
@@ -389,6 +393,15 @@ def test_a_backend_whose_method_returns_something_else_is_told_so(
     with pytest.raises(PluginError, match=rf"^Broken.{method}\(\) returned {message}"):
         classifier.fit(train_set)
     assert classifier.model is None
+
+
+def test_a_backend_without_a_way_to_predict_is_told_so() -> None:
+    class Silent(BagOfEmbeddings):
+        def inference_strategy(self, state: Any, data_set: Any) -> Any:
+            return None
+
+    with pytest.raises(PluginError, match=r"^Silent.inference_strategy\(\) returned None; .* InferenceStrategy"):
+        Silent(num_classes=3).fit(TEXTS).predict(TEXTS)
 
 
 def test_a_backend_that_leaves_out_texts_in_prediction_is_told_so() -> None:

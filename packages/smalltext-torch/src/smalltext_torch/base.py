@@ -29,7 +29,7 @@ from smalltext_core.saving import Manifest, damage_explained, model_folder, read
 from smalltext_core.validation import Threshold, check_count
 from smalltext_torch import saving
 from smalltext_torch.device import Randomness, available_or_best, gradients, resolve_device
-from smalltext_torch.inference import InferenceStrategy, Loss
+from smalltext_torch.inference import InferenceStrategy, Loss, check_returned
 from smalltext_torch.pretrained_files import check_files, executable_files
 from smalltext_torch.progress import HistoryRecord, stacklevel_of_caller
 from smalltext_torch.training_set import check_names
@@ -230,6 +230,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
         state = self.require_fitted()
         data_set = validation.prediction_data(dataset, fitted=True, classifier=self, argument="dataset")
         strategy = self.inference_strategy(state, data_set)
+        check_returned(self, "inference_strategy", strategy, InferenceStrategy)  # type: ignore[type-abstract]
         if samples == 1:
             return strategy.probabilities()
         proba = strategy.sampled_probabilities(samples, Randomness(self.seed, state.device).network)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -204,6 +204,8 @@ class Backend(Protocol[E]):
     num_classes: int
 
     def encode(self, encoder: E, data_set: Dataset[Any]) -> Ragged: ...  # noqa: D102
+    def training_texts(self, encoder: E, texts: Ragged, num_epochs: int) -> Ragged: ...  # noqa: D102
+    def get_input_embeddings(self, network: nn.Module) -> nn.Embedding | None: ...  # noqa: D102
     def make_network(self, encoder: E) -> nn.Module: ...  # noqa: D102
 
 
@@ -217,11 +219,29 @@ def check_returned(classifier: object, method: str, result: object, kind: type[T
 
 def encoded(classifier: Backend[E], encoder: E, data_set: Dataset[Any]) -> Ragged:
     """Return the encoded texts of a dataset, or raise PluginError unless there is one for each text."""
-    texts = check_returned(classifier, "encode", classifier.encode(encoder, data_set), Ragged)
-    if len(texts) != len(data_set):
-        what = f"{type(classifier).__name__}.encode() returned {len(texts)} sequences for {len(data_set)} texts"
+    return _one_for_each(classifier, "encode", classifier.encode(encoder, data_set), len(data_set))
+
+
+def training_texts(classifier: Backend[E], encoder: E, texts: Ragged, num_epochs: int) -> Ragged:
+    """Return the texts to train on, or raise PluginError unless there is one for each text."""
+    chosen = classifier.training_texts(encoder, texts, num_epochs)
+    return _one_for_each(classifier, "training_texts", chosen, len(texts))
+
+
+def _one_for_each(classifier: object, method: str, result: object, count: int) -> Ragged:
+    texts = check_returned(classifier, method, result, Ragged)
+    if len(texts) != count:
+        what = f"{type(classifier).__name__}.{method}() returned {len(texts)} sequences for {count} texts"
         raise PluginError(f"{what}; it must return one for each text, empty if the text has no tokens.")
     return texts
+
+
+def input_embeddings(classifier: Backend[E], network: nn.Module) -> nn.Embedding | None:
+    """Return the embedding of which only the rows in use are trained, if any, or raise PluginError."""
+    embedding = classifier.get_input_embeddings(network)
+    if embedding is None:
+        return None
+    return check_returned(classifier, "get_input_embeddings", embedding, nn.Embedding)
 
 
 def new_network(classifier: Backend[E], encoder: E) -> nn.Module:
@@ -239,6 +259,7 @@ def checked_logits(classifier: Backend[E], batch: Batch, logits: torch.Tensor) -
     return logits
 
 
+@runtime_checkable
 class InferenceStrategy(Protocol):
     """How probabilities of texts are computed; `TorchClassifier.inference_strategy` chooses it."""
 

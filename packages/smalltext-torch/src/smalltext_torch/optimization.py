@@ -6,7 +6,7 @@ import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from smalltext_torch.batching import Ragged
 from smalltext_torch.inference import check_returned
 
 
+@runtime_checkable
 class Scheduler(Protocol):
     """A learning rate scheduler: one of torch, or any object with a method ``step``."""
 
@@ -155,7 +156,10 @@ def chosen_optimization(
     if not _has_parameter_of(network, configured):
         what = f"{type(classifier).__name__}.configure_optimizer() returned an optimizer"
         raise PluginError(f"{what} without any parameter of the network, which would not be trained.")
-    return nullcontext((configured, classifier.configure_scheduler(configured, total_steps)))
+    made = classifier.configure_scheduler(configured, total_steps)
+    if made is not None:
+        check_returned(classifier, "configure_scheduler", made, Scheduler)  # type: ignore[type-abstract]
+    return nullcontext((configured, made))
 
 
 @contextmanager

@@ -135,11 +135,11 @@ def fit(
     validated_after = validation_batches(batches, classifier.validations_per_epoch)
     min_steps = classifier.auto_min_steps if classifier.min_steps == "auto" else classifier.min_steps
     num_epochs = max(classifier.num_epochs, -(-min_steps // batches))
-    examples = replace(examples, texts=classifier.training_texts(encoder, examples.texts, num_epochs))
+    examples = replace(examples, texts=inference.training_texts(classifier, encoder, examples.texts, num_epochs))
     # With more epochs, the patience of early stopping remains the same share of the training.
     validations = -(-len(validated_after) * num_epochs // classifier.num_epochs)
     texts = [part.texts for part in (examples, held_out) if part is not None]
-    embedding = classifier.get_input_embeddings(network) if optimizer is None else None
+    embedding = inference.input_embeddings(classifier, network) if optimizer is None else None
     with (
         gradients(device),
         reproducible(device, classifier.seed),
