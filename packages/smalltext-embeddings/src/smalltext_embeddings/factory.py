@@ -64,7 +64,8 @@ def build(
     num_classes : int
         The number of classes.
     encoder : str, path, Encoder or object, optional
-        As for `EmbeddingClassifier`; by default "use-multilingual", if it is installed.
+        "use-multilingual" (the default, if it is installed), the folder or hub name of a static model (model2vec)
+        or of a sentence transformer, or any object with ``encode(list of str)``.
     **parameters
         Further parameters of `EmbeddingClassifier`; InvalidInputError is raised if one is unknown or invalid.
 
