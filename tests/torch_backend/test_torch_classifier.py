@@ -332,6 +332,18 @@ def test_a_classifier_for_a_missing_device_can_be_loaded() -> None:
     assert (again.predict_proba(TEXTS) == classifier.predict_proba(TEXTS)).all()
 
 
+def test_a_warm_start_keeps_the_names_of_classes_that_it_is_not_given(tmp_path: Any) -> None:
+    all_named = TextDataset(TEXTS.x, TEXTS.y, label_names=["a", "b", "c"])
+    first_two = all_named[TEXTS.y < 2]
+    two_named = TextDataset(first_two.x, first_two.y, label_names=["a", "b"])
+    warm, cold = (BagOfEmbeddings(3, warm_start=start).fit(all_named).fit(two_named) for start in (True, False))
+
+    assert warm.label_names_ == all_named.label_names
+    warm.save(tmp_path / "model")
+    assert BagOfEmbeddings.load(tmp_path / "model").label_names_ == all_named.label_names
+    assert cold.label_names_ == two_named.label_names
+
+
 def test_label_names_are_kept() -> None:
     texts = TextDataset(TEXTS.x, TEXTS.y, label_names=["a", "b", "c"])
 

@@ -57,7 +57,7 @@ from smalltext_torch.progress import (
     progress_bar,
     stacklevel_of_caller,
 )
-from smalltext_torch.training_set import Examples, ValidationSetSize, split_rows
+from smalltext_torch.training_set import Examples, ValidationSetSize, names_after, split_rows
 
 LOSS_CHECK_INTERVAL = 16
 """The number of batches between checks of the loss; checking every batch would stall an accelerator."""
@@ -164,7 +164,8 @@ def fit(
         )
         history = trainer.fit_loop(examples, held_out)
         loss = trainer.calibrated_loss(examples, held_out)
-    return TorchState(encoder, network, loss, train_set.label_names, history)
+    names = names_after(None if previous is None else previous.label_names, train_set.label_names)
+    return TorchState(encoder, network, loss, names, history)
 
 
 class Trainer(Generic[E]):

@@ -102,6 +102,16 @@ def check_names(data_set: Dataset[Any], expected: LabelNames | None, argument: s
             )
 
 
+def names_after(former: LabelNames | None, given: LabelNames | None) -> LabelNames | None:
+    """Return the names of the classes after a warm start: all former ones, if only the first are given.
+
+    `check_names` has compared them; the network still predicts the classes that have no name in the training set.
+    """
+    if former is None or given is None or len(given.names) >= len(former.names):
+        return given
+    return former
+
+
 def is_auto(value: object) -> TypeIs[Literal["auto"]]:
     """Return whether the value of a parameter is "auto"; comparing an array with a string would raise."""
     return isinstance(value, str) and value == "auto"
