@@ -121,6 +121,13 @@ def test_a_wrong_spec_is_reported(install, spec, top, check, seen):
     assert seen in failed[check].seen
 
 
+def test_imported_packages_are_named_without_their_extension_modules(install):
+    install("classifier='silent_parts:Silent', abilities=('embed',)", top="import sklearn")
+    names = results("failed")["check_plugin_imports_no_other_package"].seen.partition(" imports ")[2].split(", ")
+    assert "sklearn" in names
+    assert not [name for name in names if name.startswith("_")]
+
+
 @pytest.mark.parametrize(
     "top", ["import no_such_module", "1 / 0", "raise SystemExit", "from silent_parts import No"]
 )
