@@ -144,6 +144,12 @@ def test_the_rounds_end_with_the_texts(run, mails):
     assert "500 were asked for" in ended.err
 
 
+def test_names_of_strategies_are_not_cut(run, mails):
+    ended, _ = run(mails, "--strategies", "least-confidence,prediction-entropy", rounds=1)
+    first = {line.split()[0] for line in ended.out.splitlines() if line.strip() and not line.startswith(" ")}
+    assert {"random", "least-confidence", "prediction-entropy"} <= first
+
+
 def test_several_labels_a_text(run, tagged):
     _, document = run(tagged, "--multi-label", rounds=2, repeats=1)
     assert [one["strategy"] for one in document["strategies"]] == ["random", "category-vector-inconsistency"]

@@ -72,6 +72,7 @@ def _show(run: Simulation) -> None:
         print_line(f"\n{classifier}", style="bold")
         headers = ("", "area", "interval", "above random", "interval", "at the end", "CPU s per round")
         table = new_table(*headers, padding=(0, 1, 0, 0))
+        table.columns[0].no_wrap = True  # strategies that are cut would look alike
         for strategy in learning.strategies:
             area, lead = learning.area(classifier, strategy), learning.lead(classifier, strategy)
             curve, seconds = learning.curve(classifier, strategy), learning.seconds(classifier, strategy, "train")
