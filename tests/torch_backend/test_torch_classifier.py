@@ -383,6 +383,7 @@ def test_predictions_keep_no_graph() -> None:
         ("encode", lambda _: [[1, 2]] * 60, r"\[\[1, 2\].*; .* Ragged"),
         ("encode", lambda texts: texts.take(range(59)), r"59 sequences for 60 texts"),
         ("make_network", lambda _: None, r"None; .* Module"),
+        ("precision_for", lambda _: "bfloat16", r"'bfloat16'; .* Precision"),
         ("training_texts", lambda texts: texts.take(range(3)), r"3 sequences for 60 texts"),
         ("training_texts", lambda _: [[1, 2]] * 60, r"\[\[1, 2\].*; .* Ragged"),
         ("get_input_embeddings", lambda _: torch.zeros(2, 3), r"tensor.*; .* Embedding"),

@@ -207,6 +207,7 @@ class Backend(Protocol[E]):
     def training_texts(self, encoder: E, texts: Ragged, num_epochs: int) -> Ragged: ...  # noqa: D102
     def get_input_embeddings(self, network: nn.Module) -> nn.Embedding | None: ...  # noqa: D102
     def make_network(self, encoder: E) -> nn.Module: ...  # noqa: D102
+    def precision_for(self, network: nn.Module, device: torch.device) -> Precision: ...  # noqa: D102
 
 
 def check_returned(classifier: object, method: str, result: object, kind: type[T]) -> T:
@@ -257,6 +258,11 @@ def checked_logits(classifier: Backend[E], batch: Batch, logits: torch.Tensor) -
         what = f"{type(classifier).__name__}.forward() returned logits of shape {found}"
         raise PluginError(f"{what}; it must return {expected}: a row for each text, a column for each class.")
     return logits
+
+
+def precision_for(classifier: Backend[E], network: nn.Module, device: torch.device) -> Precision:
+    """Return the precision to compute in, or raise PluginError if the backend returns something else."""
+    return check_returned(classifier, "precision_for", classifier.precision_for(network, device), Precision)
 
 
 @runtime_checkable

@@ -160,7 +160,7 @@ def fit(
             selection=selection,
             callbacks=callbacks,
             randomness=randomness,
-            precision=classifier.precision_for(network, device),
+            precision=inference.precision_for(classifier, network, device),
         )
         history = trainer.fit_loop(examples, held_out)
         loss = trainer.calibrated_loss(examples, held_out)
