@@ -250,6 +250,12 @@ def test_half_random_chooses_half_of_the_texts_like_diverse_uncertainty():
     assert abs(others.mean() - 46) < 4  # 2.5 standard errors of the mean
 
 
+def test_random_sampling_predicts_nothing():
+    pool = st.TextDataset([str(row) for row in range(10)])
+    rows = strategies.query("random", object(), pool, labelled=np.arange(4), y=np.zeros(4), count=3, seed=1)
+    assert len(set(rows) & set(range(4, 10))) == 3
+
+
 def test_strategies_without_enough_texts_choose_all_of_them():
     scores = np.array([0.2, 0.9, 0.4])
     for name in BUILT_IN:

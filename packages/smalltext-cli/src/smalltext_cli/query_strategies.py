@@ -1,4 +1,4 @@
-"""Random sampling and the query strategies of small-text and scikit-activeml by name, imported on use."""
+"""Built-in query strategies, and those of small-text and scikit-activeml by name, imported on use."""
 
 from __future__ import annotations
 
@@ -155,8 +155,11 @@ def query(
     unlabelled = np.setdiff1d(np.arange(len(pool)), labelled)
     if one.library == "built-in":
         rest = pool[unlabelled]
-        thresholds = thresholds_of(classifier) if is_multi_label(y) else None
-        scores = uncertainty(classifier.predict_proba(rest), thresholds)
+        if name == RANDOM:  # needs no predictions
+            scores = np.zeros(len(rest))
+        else:
+            thresholds = thresholds_of(classifier) if is_multi_label(y) else None
+            scores = uncertainty(classifier.predict_proba(rest), thresholds)
         return [int(row) for row in unlabelled[select(name, classifier, rest, scores, count, seed=seed)]]
     if one.library == "small-text":
         import small_text
