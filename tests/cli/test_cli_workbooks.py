@@ -100,6 +100,24 @@ def test_columns_without_a_name_or_of_one_name_are_written_as_from_csv(
     assert ("several columns are called" in read.err) == ("several columns are called" in expected.err)
 
 
+@pytest.mark.parametrize(
+    ("header", "values", "written"),
+    [
+        (["text", "", ""], ["buy pills", "", "2"], ["text", ""]),
+        (["", "text", "id", "id", ""], ["1", "buy pills", "2", "3", ""], ["", "text", "id", "id_2"]),
+        (["text", "", "id"], ["buy pills", "", "2"], ["text", "id"]),
+    ],
+)
+def test_columns_without_a_name_and_without_values_are_left_out(
+    smalltext, model, tmp_path, header, values, written
+):
+    pytest.importorskip("fastexcel")
+    workbook(tmp_path / "new.xlsx", S=[header, values])
+    rows = csv.reader(smalltext("predict", model, tmp_path / "new.xlsx").out.splitlines())
+    assert next(rows)[: len(written) + 1] == [*written, "label"]
+    assert next(rows)[: len(written)] == [value for value in values if value]
+
+
 def test_a_missing_column_names_those_of_the_sheet(smalltext, model, tmp_path):
     pytest.importorskip("fastexcel")
     workbook(tmp_path / "new.xlsx", S=[["Week 12", ""], ["id", "text"], ["1", "buy pills"]])

@@ -301,6 +301,7 @@ def _workbook(path: str, sheet: str | None) -> tuple[LazyFrame, list[str], list[
         "engine": "calamine",
         "infer_schema_length": None,
         "drop_empty_rows": False,
+        "drop_empty_cols": False,  # so that the header, read on its own, has as many; they are left out below
         "raise_if_empty": False,
     }
     found = pl.read_excel(path, **chosen, **options)
@@ -317,7 +318,8 @@ def _workbook(path: str, sheet: str | None) -> tuple[LazyFrame, list[str], list[
         "" if cell is None else cell if isinstance(cell, str) else name
         for cell, name in zip(header, found.columns, strict=True)
     ]
-    return found.lazy(), sheets, names
+    kept = [number for number, name in enumerate(names) if name or not found[:, number].is_null().all()]
+    return found[:, kept].lazy(), sheets, [names[number] for number in kept]
 
 
 if __name__ == "__main__":
