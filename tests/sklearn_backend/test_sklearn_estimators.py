@@ -7,9 +7,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import RandomForestClassifier, StackingClassifier, StackingRegressor
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
-from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier, SGDClassifier
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -63,6 +63,17 @@ def test_a_dense_estimator_of_huge_sparse_features_is_refused_before_memory_runs
         InvalidInputError, match=r"model: got GaussianNB, which takes dense features only \(4.5 GiB"
     ):
         classifier.fit(topics)
+
+
+def test_stacking_with_its_default_final_estimator_has_probabilities(topics):
+    estimators = [("lr", LogisticRegression()), ("nb", MultinomialNB())]
+    default, explicit = (
+        SklearnClassifier(StackingClassifier(estimators, **given), 3, seed=0).fit(topics).predict_proba(topics)
+        for given in ({}, {"final_estimator": LogisticRegression()})
+    )
+    assert_allclose(default, explicit, atol=1e-4)
+    with pytest.raises(InvalidInputError, match="StackingRegressor, which has neither"):
+        SklearnClassifier(StackingRegressor([("lr", LinearRegression())]), 3)
 
 
 def test_an_estimator_with_neither_probabilities_nor_scores_is_refused():

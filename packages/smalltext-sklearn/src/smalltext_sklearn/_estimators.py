@@ -135,13 +135,22 @@ def check_estimator(model: object, argument: str = "model") -> None:
         raise InvalidInputError(argument, f"the class {model.__name__}", allowed, f"Give {model.__name__}().")
     if not isinstance(model, BaseEstimator) or not hasattr(model, "fit"):
         raise InvalidInputError(argument, shown(model), allowed)
-    if not hasattr(model, "predict_proba") and not hasattr(model, "decision_function"):
+    if not _has_probabilities(model) and not hasattr(model, "decision_function"):
         raise InvalidInputError(
             argument,
             f"{type(model).__name__}, which has neither predict_proba nor decision_function",
             allowed,
             "sklearn.linear_model.LogisticRegression is a good one for texts.",
         )
+
+
+def _has_probabilities(model: object) -> bool:
+    """Return whether an estimator has `predict_proba` once it is fitted.
+
+    Only `fit` of a `StackingClassifier` replaces a final estimator of None by logistic regression.
+    """
+    is_stacking = hasattr(type(model), "predict_proba") and getattr(model, "final_estimator", model) is None
+    return is_stacking or hasattr(model, "predict_proba")
 
 
 def default_estimator() -> LogisticRegression:
@@ -173,7 +182,7 @@ def fit_estimator(estimator: Any, x: Any, y: NDArray[Any], weights: NDArray[np.f
             f"{type(estimator).__name__}.fit takes no sample_weight, so weights and class_weight cannot be "
             "honoured. Leave them out, or use an estimator that takes them, such as LogisticRegression."
         )
-    prepared = clone(estimator) if hasattr(estimator, "predict_proba") else _calibrated(estimator, y)
+    prepared = clone(estimator) if _has_probabilities(estimator) else _calibrated(estimator, y)
     options = {} if weights is None else {_weights_parameter(prepared) or "sample_weight": weights}
     with warnings.catch_warnings():
         # Labels are classes, however few texts each class has.
