@@ -154,7 +154,43 @@ def test_vectors_and_a_matrix_are_refused_together():
         KimCNNClassifier(2, embedding_matrix=torch.rand(3, 4), embeddings="glove.txt")
 
 
-@pytest.mark.parametrize("matrix", [[[1.0]], np.ones((2, 2), dtype=int), np.ones(3), np.full((2, 2), np.nan)])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda matrix: matrix[:, ::-1][:, ::-1],
+        lambda matrix: matrix[:, ::-1].copy()[:, ::-1],
+        np.asfortranarray,
+        lambda matrix: matrix.astype(">f8"),
+        lambda matrix: matrix.astype(np.longdouble),
+        lambda matrix: torch.from_numpy(matrix).double().T.contiguous().T,
+    ],
+)
+def test_a_matrix_of_any_layout_and_precision_gives_the_same_network(films, kind):
+    train_set = encoded(films)
+    matrix = np.random.default_rng(0).normal(size=(len(train_set.vocabulary), 6)).astype(np.float32)
+    given = {"static": True, "num_epochs": 1, "seed": 1}
+    plain, other = (
+        KimCNNClassifier(2, embedding_matrix=one, **given).fit(train_set) for one in (matrix, kind(matrix))
+    )
+    assert torch.equal(other.model.embedding.weight, plain.model.embedding.weight)
+    np.testing.assert_array_equal(other.predict_proba(train_set), plain.predict_proba(train_set))
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        [[1.0]],
+        np.ones((2, 2), dtype=int),
+        np.ones(3),
+        np.ones((0, 2)),
+        np.full((2, 2), np.nan),
+        np.full((2, 2), 1e300),
+        np.full((2, 2), "a"),
+        torch.ones(2, 2, dtype=torch.int64),
+        torch.eye(4).to_sparse(),
+        torch.full((2, 2), 1e300, dtype=torch.float64),
+    ],
+)
 def test_an_invalid_embedding_matrix_is_refused(matrix):
     with pytest.raises(InvalidInputError, match="embedding_matrix"):
         KimCNNClassifier(2, embedding_matrix=matrix)

@@ -355,7 +355,7 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
 
     def _network_of(self, embedding_matrix: Any, further_vectors: Tensor | None = None) -> KimCNN:
         return KimCNN(
-            torch.as_tensor(embedding_matrix).float(),
+            embedding_matrix,
             self.num_classes,
             max_seq_len=self.max_seq_len,
             out_channels=self.out_channels,

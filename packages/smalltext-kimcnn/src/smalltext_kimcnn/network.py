@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -30,7 +31,7 @@ class KimCNN(nn.Module):
 
     Parameters
     ----------
-    embedding_matrix : Tensor, shape (words, dimensions)
+    embedding_matrix : Tensor or ndarray of float, shape (words, dimensions)
         The initial word vectors. They are copied.
     num_classes : int
         The number of outputs. At least 1.
@@ -66,7 +67,7 @@ class KimCNN(nn.Module):
 
     def __init__(
         self,
-        embedding_matrix: Tensor,
+        embedding_matrix: Tensor | NDArray[np.floating[Any]],
         num_classes: int,
         *,
         max_seq_len: int = 60,
@@ -86,7 +87,7 @@ class KimCNN(nn.Module):
         self.max_norm = max_norm
         words, dimensions = embedding_matrix.shape
         self.embedding = nn.Embedding(
-            words, dimensions, padding_idx, _weight=embedding_matrix.detach().clone(), _freeze=static
+            words, dimensions, padding_idx, _weight=_as_float32(embedding_matrix).detach().clone(), _freeze=static
         )
         self.further = None if further_vectors is None else _frozen(further_vectors)
         self.filters = nn.ModuleList(
@@ -312,14 +313,22 @@ def check_matrix(matrix: Any) -> Any:
     allowed = "None, or a tensor or array of finite floats, shape (words, dimensions)"
     if not isinstance(matrix, (Tensor, np.ndarray)):
         raise InvalidInputError("embedding_matrix", type(matrix).__name__, allowed)
-    if isinstance(matrix, np.ndarray) and matrix.dtype.kind not in "fiub":
-        raise InvalidInputError("embedding_matrix", f"an array of {matrix.dtype}", allowed)
-    tensor = torch.as_tensor(matrix)
-    if tensor.ndim != 2 or not tensor.is_floating_point() or not tensor.numel():
-        raise InvalidInputError("embedding_matrix", f"{tensor.dtype} of shape {tuple(tensor.shape)}", allowed)
-    if not tensor.isfinite().all():
-        raise InvalidInputError("embedding_matrix", "NaN or infinity", allowed)
+    is_float = matrix.dtype.kind == "f" if isinstance(matrix, np.ndarray) else matrix.is_floating_point()
+    is_dense = isinstance(matrix, np.ndarray) or matrix.layout is torch.strided
+    if matrix.ndim != 2 or 0 in matrix.shape or not is_float or not is_dense:
+        kind = matrix.dtype if is_dense else f"a sparse tensor of {matrix.dtype}"
+        raise InvalidInputError("embedding_matrix", f"{kind} of shape {tuple(matrix.shape)}", allowed)
+    if not _as_float32(matrix).isfinite().all():
+        raise InvalidInputError("embedding_matrix", "NaN, infinity or a value beyond float32", allowed)
     return matrix
+
+
+def _as_float32(matrix: Tensor | NDArray[Any]) -> Tensor:
+    """Return a matrix as a tensor of float32; torch reads neither reversed arrays nor all byte orders."""
+    if isinstance(matrix, np.ndarray):
+        with np.errstate(over="ignore"):  # a value beyond float32 becomes infinite
+            return torch.as_tensor(np.ascontiguousarray(matrix, dtype=np.float32))
+    return matrix.float()
 
 
 def check_saved_padding(padding: int) -> None:
