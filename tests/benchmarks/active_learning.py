@@ -7,34 +7,22 @@ for each seed: for each query strategy and training set size, the scores on text
 from __future__ import annotations
 
 import json
-import logging
-import sys
-import warnings
-from pathlib import Path
 from typing import Any
 
-import corpora
 import numpy as np
 import samples
 
 from smalltext_cli.query_strategies import query
 from smalltext_core import Dataset, TextDataset, create_factory
-from smalltext_core.calibration import expected_calibration_error
 
 POOL, TESTED = 1500, 1000
 FIRST, BATCH, LAST = 20, 10, 200
 SCORED = (50, 100, 200)
-LEAST = 1e-7
-"""The lower bound of probabilities in a log loss, that of single precision."""
 STRATEGIES = ("random", "least-confidence", "diverse-uncertainty", "half-random")
 
 
 def main() -> None:
-    folder, group = Path(sys.argv[1]), json.loads(sys.argv[2])
-    logging.disable(logging.WARNING)
-    warnings.simplefilter("ignore")
-    if not (folder / f"{group['corpus']}.json").is_file():
-        corpora.fetch(folder, group["corpus"])
+    folder, group = samples.requested()
     for seed in group["seeds"]:
         sample = samples.natural(folder, group["corpus"], POOL, seed, TESTED)
         pool = _dataset(group["backend"], sample.texts, sample.labels)
@@ -76,13 +64,8 @@ def _simulate(
 
 
 def _scores(proba: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    correct = proba.argmax(axis=1) == true
-    return {
-        "accuracy": float(correct.mean()),
-        "calibration_error": float(expected_calibration_error(proba, true)),
-        "overconfidence": float((proba.max(axis=1) - correct).mean()),
-        "log_loss": float(-np.log(np.maximum(proba[np.arange(len(true)), true], LEAST)).mean()),
-    }
+    overconfidence = (proba.max(axis=1) - (proba.argmax(axis=1) == true)).mean()
+    return {**samples.scores(proba, true), "overconfidence": float(overconfidence)}
 
 
 if __name__ == "__main__":

@@ -1,15 +1,48 @@
-"""Samples of a corpus: training texts and test texts."""
+"""Samples of a corpus, training texts and test texts, for the scripts of studies, and scores on the test texts."""
 
 from __future__ import annotations
 
+import json
+import logging
+import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import corpora
 import numpy as np
 
+from smalltext_core.calibration import expected_calibration_error
+
 TESTED = 1000
 """The maximum number of test texts. With 300, the error of perfect calibration is about .04."""
+
+LEAST = 1e-7
+"""The lower bound of probabilities in a log loss, that of single precision."""
+
+
+def requested() -> tuple[Path, dict[str, Any]]:
+    """Return the folder and group that `study.conduct` passes to a script, whose corpus is downloaded if missing.
+
+    Warnings are turned off.
+    """
+    folder, group = Path(sys.argv[1]), json.loads(sys.argv[2])
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    if not (folder / f"{group['corpus']}.json").is_file():
+        corpora.fetch(folder, group["corpus"])
+    return folder, group
+
+
+def scores(proba: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    """Return the accuracy, calibration error and log loss of single-label probabilities."""
+    of_truth = np.maximum(proba[np.arange(len(true)), true], LEAST)
+    return {
+        "accuracy": float((proba.argmax(axis=1) == true).mean()),
+        "calibration_error": float(expected_calibration_error(proba, true)),
+        "log_loss": float(-np.log(of_truth).mean()),
+    }
 
 
 @dataclass(frozen=True)

