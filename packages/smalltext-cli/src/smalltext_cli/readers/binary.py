@@ -69,7 +69,7 @@ def records(source: Source, columns: Sequence[str], *, keep_columns: bool = Fals
     import polars as pl
 
     from smalltext_cli.console import InputFileError, missing_column
-    from smalltext_cli.readers.text_formats import distinct
+    from smalltext_cli.readers.text_formats import distinct, repeated
     from smalltext_core.label_names import shown_name
 
     is_excel = source.file_format == "xlsx"
@@ -81,10 +81,11 @@ def records(source: Source, columns: Sequence[str], *, keep_columns: bool = Fals
         schema = json.loads(_ask(source.name, kind, open=path, is_excel=is_excel, sheet=source.sheet))
         left_out = _other_sheets(source, schema["sheets"]) if is_excel else ""
         written, names = schema["columns"], distinct(schema["columns"])
+        source.counts.repeated_columns = repeated(written)
         if is_excel and not names:
             raise _empty_sheet(source.name, left_out)
         for number, column in enumerate(columns):
-            if written.count(column) > 1:
+            if column in source.counts.repeated_columns:
                 problem = f"several columns are called {shown_name(column)}"
                 raise InputFileError(f"{source.name}, row 1", problem, "Rename all but one of them.")
             if column not in written:
@@ -92,7 +93,6 @@ def records(source: Source, columns: Sequence[str], *, keep_columns: bool = Fals
         source.header[:] = names
         source.types.update(zip(names, schema["types"], strict=True))
         source.counts.total_rows = schema["rows"]
-        source.counts.repeated_columns = tuple(dict.fromkeys(name for name in written if written.count(name) > 1))
         read = names if keep_columns else list(dict.fromkeys(columns))
         numbers = [names.index(name) for name in read]
         start, count = source.skip, _FIRST_SLICE

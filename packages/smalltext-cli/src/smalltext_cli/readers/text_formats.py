@@ -72,7 +72,7 @@ def delimited_records(source: Source, columns: Sequence[str], quoting: Quoting |
     counts.header += end - begin + 1
     wanted = [_position(source, header, columns, number) for number in range(len(columns))]
     source.header[:] = distinct(header)
-    counts.repeated_columns = tuple(dict.fromkeys(name for name in header if header.count(name) > 1))
+    counts.repeated_columns = repeated(header)
     for begin, end, fields in found:
         if not fields:
             counts.blank += 1
@@ -179,6 +179,11 @@ def _position(source: Source, header: Sequence[str], columns: Sequence[str], num
     elif any(len(name.split()) >= _WORDS_OF_A_TEXT for name in header):
         hint = "If the first line holds a text, add a header above it, such as text,label. "
     raise missing_column(source.name, number, columns, header, hint)
+
+
+def repeated(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that occur more than once, in the order of their first occurrence."""
+    return tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
 
 
 def distinct(names: Sequence[str]) -> list[str]:
