@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smalltext_cli.console import UsageError
-from smalltext_cli.evaluation import thresholds_of
 from smalltext_core import AnyClassifier, ClassifierSpec, Embedding, TextDataset
 from smalltext_core.labels import Labels, is_multi_label
 
@@ -158,6 +157,8 @@ def query(
         if name == RANDOM:  # needs no predictions
             scores = np.zeros(len(rest))
         else:
+            from smalltext_cli.evaluation import thresholds_of  # not needed to complete or check names
+
             thresholds = thresholds_of(classifier) if is_multi_label(y) else None
             scores = uncertainty(classifier.predict_proba(rest), thresholds)
         return [int(row) for row in unlabelled[select(name, classifier, rest, scores, count, seed=seed)]]

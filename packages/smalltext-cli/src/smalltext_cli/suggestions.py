@@ -11,14 +11,7 @@ from numpy.typing import NDArray
 
 from smalltext_cli.auditing.near_duplicates import normalized
 from smalltext_cli.evaluation import Model, thresholds_of
-from smalltext_cli.query_strategies import (
-    DIVERSE_UNCERTAINTY,
-    STRATEGIES,
-    check_strategies,
-    query,
-    select,
-    uncertainty,
-)
+from smalltext_cli.query_strategies import STRATEGIES, check_strategies, query, select, uncertainty
 from smalltext_cli.readers import UNCERTAINTY, Reader, Row
 from smalltext_cli.readers.values import is_missing
 from smalltext_cli.training_texts import TrainingTexts
@@ -115,9 +108,7 @@ class Suggested:
         return pl.DataFrame({**columns, UNCERTAINTY: np.round(self.uncertainty, 4)})
 
 
-def choose(
-    model: Model, pool: Pool, count: int, *, strategy: str = DIVERSE_UNCERTAINTY, seed: int = 0
-) -> Suggested:
+def choose(model: Model, pool: Pool, count: int, *, strategy: str, seed: int = 0) -> Suggested:
     """Choose the rows to label next.
 
     Parameters
@@ -126,22 +117,19 @@ def choose(
     pool : Pool
     count : int
         The number of rows to choose, or all if there are fewer.
-    strategy : str, default="diverse-uncertainty"
+    strategy : str
         The name of a query strategy in `smalltext_cli.query_strategies`; see `check_strategy`.
     seed : int, default=0
         The random state of the strategy.
     """
     texts = [row.text for row in pool.rows]
-    data_set, count = TextDataset(texts), min(count, len(texts))
-    classifier = model.classifier
+    data_set, classifier = TextDataset(texts), model.classifier
     proba = classifier.predict_proba(data_set)
     scores = uncertainty(proba, thresholds_of(classifier) if model.multi_label else None)
     if STRATEGIES[strategy].library == "built-in":
         rows = select(strategy, classifier, data_set, scores, count, seed=seed)
-    elif count:
-        rows = _queried(classifier, texts, pool.known, count, strategy, seed)
     else:
-        rows = np.empty(0, dtype=np.intp)
+        rows = _queried(classifier, texts, pool.known, min(count, len(texts)), strategy, seed)
     return Suggested([pool.rows[row] for row in rows.tolist()], scores[rows])
 
 
@@ -155,6 +143,8 @@ def _queried(
     classifier: AnyClassifier, texts: list[str], known: list[str], count: int, strategy: str, seed: int
 ) -> NDArray[np.intp]:
     """Return the rows that the strategy of a library chooses; known texts have the labels that are predicted."""
+    if not count:
+        return np.empty(0, dtype=np.intp)
     labels: Any = classifier.predict(TextDataset(known))
     pool = TextDataset([*texts, *known])
     labelled = np.arange(len(texts), len(pool))
