@@ -30,7 +30,7 @@ from smalltext_core.probabilities import Probabilities
 from smalltext_core.saving import MANIFEST, Manifest
 from smalltext_core.validation import check_positive, check_thresholds, check_within
 from smalltext_setfit import __version__
-from smalltext_setfit._embedding_cache import BodyCache
+from smalltext_setfit._embedding_cache import SentenceEmbeddingCache
 from smalltext_setfit._model import (
     SentenceClassifier,
     SetFitInference,
@@ -76,7 +76,7 @@ class SetFitBase(TorchModelBase[SetFitState]):
     embedding_cache_size: int
     embedding_cache_dir: Path | None
     validation_: tuple[float, float] | None
-    _cache: BodyCache | None = None
+    _cache: SentenceEmbeddingCache | None = None
     """None while a loaded network, which may be damaged, is tested."""
 
     @overload
@@ -233,10 +233,8 @@ class SetFitBase(TorchModelBase[SetFitState]):
         logits: torch.Tensor = network(batch)[1]
         return logits
 
-    def compute_metrics(
-        self, state: SetFitState, validation_set: Dataset[Any], description: str | None = "validate"
-    ) -> tuple[float, float]:
-        proba = self.inference_strategy(state, validation_set, description).probabilities()
+    def compute_metrics(self, state: SetFitState, validation_set: Dataset[Any]) -> tuple[float, float]:
+        proba = self.inference_strategy(state, validation_set, "validate").probabilities()
         return state.evaluate(proba, validation_set.y)
 
     def parameters_to_save(self) -> dict[str, Any]:
@@ -310,8 +308,8 @@ class SetFitBase(TorchModelBase[SetFitState]):
         """Return the precision to compute in on a device."""
         return Precision.of(device, self.precision == "auto")
 
-    def _new_cache(self) -> BodyCache:
-        return BodyCache(self.embedding_cache_size, self.embedding_cache_dir)
+    def _new_cache(self) -> SentenceEmbeddingCache:
+        return SentenceEmbeddingCache(self.embedding_cache_size, self.embedding_cache_dir)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_cache": None}  # embeddings stay in the process that computed them

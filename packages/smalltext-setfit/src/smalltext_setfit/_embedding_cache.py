@@ -29,7 +29,7 @@ _NOT_SETTINGS = frozenset({"training", "name_or_path", "transformers_version", "
 """Attributes of modules and configurations that do not change embeddings, or that differ after loading."""
 
 
-class BodyCache:
+class SentenceEmbeddingCache:
     """A cache of embeddings, and the fingerprint of the network that computed them last.
 
     Parameters

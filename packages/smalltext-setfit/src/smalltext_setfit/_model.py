@@ -22,7 +22,7 @@ from smalltext_core.label_names import LabelNames
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities
-from smalltext_setfit._embedding_cache import BodyCache
+from smalltext_setfit._embedding_cache import SentenceEmbeddingCache
 from smalltext_setfit._head import make_linear
 from smalltext_setfit.arguments import ModelKwargs, SetFitModelArguments
 from smalltext_setfit.training_args import HeadTrainingArgs
@@ -299,7 +299,7 @@ class SetFitInference:
     texts: UniqueTexts
     precision: Precision
     description: str | None = "predict"
-    cache: BodyCache | None = None
+    cache: SentenceEmbeddingCache | None = None
 
     def probabilities(self) -> Probabilities:
         """Return the probability of each class for each text, float32, shape (n, num_classes)."""
@@ -353,7 +353,7 @@ class SetFitInference:
 class _Embedder:
     """The adapter of the sentence transformer for the cache, for the distinct texts of a dataset."""
 
-    def __init__(self, inference: SetFitInference, cache: BodyCache) -> None:
+    def __init__(self, inference: SetFitInference, cache: SentenceEmbeddingCache) -> None:
         self._inference = inference
         self._cache = cache
 
