@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from smalltext_core.errors import InvalidInputError
@@ -106,6 +107,15 @@ def test_reset_restores_the_initial_state() -> None:
     handler.reset()
 
     assert answers(handler, [1, 2, 2]) == first == [False, False, True]
+
+
+@pytest.mark.parametrize("patience", [1, np.int32(1), np.float64(1)])
+def test_answers_are_python_booleans(patience: Any) -> None:
+    given = answers(EarlyStopping(LOSS, patience=patience), map(np.float32, [2, 2, 2]))
+
+    assert given == [False, False, True]
+    assert {type(answer) for answer in given} == {bool}
+    assert type(LOSS.improves(np.float32(1), np.float32(2))) is bool
 
 
 def test_a_nan_loss_is_no_improvement() -> None:

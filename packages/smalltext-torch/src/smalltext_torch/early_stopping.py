@@ -74,7 +74,7 @@ class Metric:
         other : float
             The value to compare with.
         """
-        return value < other if self.lower_is_better else value > other
+        return bool(value < other if self.lower_is_better else value > other)
 
 
 class EarlyStopping:
@@ -160,7 +160,7 @@ class EarlyStopping:
             self._without_improvement = 0
         elif self._seen > 1:
             self._without_improvement += 1
-        return 0 <= self.patience < self._without_improvement
+        return bool(0 <= self.patience < self._without_improvement)
 
     def _is_improvement(self, value: float) -> bool:
         if math.isnan(value):
