@@ -6,10 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from smalltext_core.saving import damage_explained
-from smalltext_embeddings.encoders import SAMPLE, Content, Encoder, Vectors, contents_of, hash_of
+from smalltext_embeddings.encoders import Content, Encoder, Vectors, contents_of, hash_of
 
 if TYPE_CHECKING:
     import torch
@@ -27,14 +24,13 @@ class SentenceTransformerEncoder(Encoder):
     kind = "sentence-transformers"
     in_saved_models = False
 
-    def __init__(self, folder: Path, name: str, device: str | torch.device | None, precision: str) -> None:
+    def __init__(self, folder: Path, name: str, device: str | torch.device | None, precision: Any) -> None:
         self.name, self.device, self.precision = name, device, precision
-        self._folder: Path | None = folder
-        self._content: Content = {}
+        self._source: Path | Content = folder
 
     @cached_property
     def fingerprint(self) -> str:
-        content = self._loaded_files()
+        content = self._loaded[1]  # the fingerprint depends on the order of the files
         return hash_of(self.kind, self.precision, *content, *content.values())
 
     @cached_property
@@ -42,43 +38,26 @@ class SentenceTransformerEncoder(Encoder):
         return self.loaded.dimensions
 
     def files(self) -> Content | None:
-        content = self._loaded_files()
+        content = self._loaded[1]
         return None if any(name.endswith(".bin") for name in content) else content
 
     def encode(self, texts: list[str]) -> Vectors:
         return self.loaded.encode(texts)
 
-    @cached_property
+    @property
     def loaded(self) -> SentenceEncoder:
         """The sentence transformer in memory, loaded on first use."""
-        from smalltext_torch.device import Precision, TorchRandomness, check_precision, resolve_device
-        from smalltext_torch.pretrained_files import temporary_folder
+        return self._loaded[0]
+
+    @cached_property
+    def _loaded(self) -> tuple[SentenceEncoder, Content]:
         from smalltext_torch.sentence_encoder import SentenceEncoder
-        from smalltext_torch.sentence_transformer import load_pretrained, model_files
 
-        device = resolve_device(self.device)
-        precision = Precision.of(device, check_precision(self.precision) == "auto")
-        with temporary_folder() as place, TorchRandomness(0, device).as_global():
-            folder = self._folder or place
-            for name, part in self._content.items():
-                (place / name).parent.mkdir(parents=True, exist_ok=True)
-                (place / name).write_bytes(part)
-            body = load_pretrained("encoder", self.name, lambda: folder)
-            found = self._content or model_files(folder)
-            paths = [name for name, part in found.items() if isinstance(part, Path)]
-            self._content = {**found, **contents_of(folder, paths)}  # the fingerprint depends on their order
-        encoder = SentenceEncoder(body, precision)
-        with damage_explained(self.name):
-            if not np.isfinite(encoder.encode(list(SAMPLE))).all():
-                raise ValueError("its weights give NaN or infinity")
-        return encoder
-
-    def _loaded_files(self) -> Content:
-        """Return the files of the sentence transformer, which are known once it is loaded."""
-        _ = self.loaded
-        return self._content
+        source: Any = self._source
+        encoder, files = SentenceEncoder.load(source, self.name, device=self.device, precision=self.precision)
+        paths = [name for name, part in files.items() if isinstance(part, Path)]
+        return encoder, {**files, **contents_of(source, paths)}
 
     def __getstate__(self) -> dict[str, Any]:
-        content = {name: bytes(part) for name, part in self._loaded_files().items()}
-        kept = {name: held for name, held in vars(self).items() if name != "loaded"}
-        return {**kept, "_folder": None, "_content": content}
+        content = {name: bytes(part) for name, part in self._loaded[1].items()}
+        return {**{name: held for name, held in vars(self).items() if name != "_loaded"}, "_source": content}

@@ -9,7 +9,8 @@ transformers is imported lazily: packages that train other networks do not need 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -17,13 +18,25 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from smalltext_core.saving import damage_explained
 from smalltext_torch.batching import Ragged, make_batch, prediction_batches
-from smalltext_torch.device import Precision, copy_sharing_weights, inference, token_budget
-from smalltext_torch.sentence_transformer import num_dimensions, prompt_length
+from smalltext_torch.device import (
+    Precision,
+    TorchRandomness,
+    check_precision,
+    copy_sharing_weights,
+    inference,
+    resolve_device,
+    token_budget,
+)
+from smalltext_torch.pretrained_files import temporary_folder
+from smalltext_torch.sentence_transformer import load_pretrained, model_files, num_dimensions, prompt_length
 from smalltext_torch.tokenization import SentenceTokenizer, tokenize
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+_SAMPLE = ("a", "The quick brown fox jumps over the lazy dog.", "2026: ein Satz, der etwas sagt", "\u4f60\u597d")
 
 
 class SentenceEncoder:
@@ -57,6 +70,54 @@ class SentenceEncoder:
         self._unpadded = precision.device.type == "cpu" and precision.dtype is None
         packed = self._unpadded and PackedTransformer.takes(self.body)
         self.packed = PackedTransformer(self.body) if packed else None
+
+    @classmethod
+    def load(
+        cls,
+        source: Path | Mapping[str, bytes],
+        name: str,
+        *,
+        device: str | torch.device | None = None,
+        precision: Literal["float32", "auto"] = "float32",
+    ) -> tuple[SentenceEncoder, dict[str, bytes | Path]]:
+        """Load a sentence transformer, whose files are checked before any library reads them.
+
+        Parameters
+        ----------
+        source : Path, or mapping of str to bytes
+            The folder, or the content of its files by their paths in it.
+        name : str
+            The name or path that messages show.
+        device : str or torch.device, optional
+            By default the best one available.
+        precision : {"float32", "auto"}, default="float32"
+            "auto" is bfloat16 or float16 on devices that are faster with it.
+
+        Returns
+        -------
+        encoder : SentenceEncoder
+        files : dict of str to (bytes or Path)
+            The files that the model consists of.
+
+        Raises
+        ------
+        ModelFolderError
+            If a file is missing, damaged or not allowed, or the vectors of a text are not finite.
+        """
+        where = resolve_device(device)
+        chosen = Precision.of(where, check_precision(precision) == "auto")
+        with temporary_folder() as place, TorchRandomness(0, where).as_global():
+            folder = source if isinstance(source, Path) else place
+            for path, part in {} if isinstance(source, Path) else source.items():
+                (place / path).parent.mkdir(parents=True, exist_ok=True)
+                (place / path).write_bytes(part)
+            body = load_pretrained("encoder", name, lambda: folder)
+            files: dict[str, bytes | Path] = model_files(folder) if isinstance(source, Path) else {**source}
+        encoder = cls(body, chosen)
+        with damage_explained(name):
+            if not np.isfinite(encoder.encode(list(_SAMPLE))).all():
+                raise ValueError("its weights give NaN or infinity")
+        return encoder, files
 
     def encode(self, texts: list[str]) -> NDArray[np.float32]:
         """Return the vectors of texts, shape (len(texts), dimensions); texts that are too long are truncated."""
