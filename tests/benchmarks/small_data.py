@@ -62,10 +62,8 @@ def _by_name(name: str, folder: Path) -> Callable[[Sample, int], dict[str, Any]]
     """Return a function that measures a backend by name, with only its encoder set."""
     model: dict[str, Any] = {"model": str(get_model_path())} if name in PRETRAINED else {}
     if name in ENCODERS:
-        from sentence_transformers import SentenceTransformer
-
         distilled = distill(folder.with_name("distilled-minilm")) if name == ENCODERS[1] else None
-        model = {"encoder": distilled or SentenceTransformer(str(get_model_path()), device="cpu")}
+        model = {"encoder": str(distilled or get_model_path())}
         name = "embeddings"
     if name == "embeddings":
         model["embedding_cache_size"] = 0  # otherwise only the first sample would encode the test texts

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 Floats: TypeAlias = "NDArray[np.float64]"
+Matrix: TypeAlias = "NDArray[np.float32] | Floats"
 HeadChoice: TypeAlias = "float | Literal['auto'] | LogisticRegression"
 """How a head is fitted: with a given C, with "auto" for cross-validation, or by a scikit-learn estimator."""
 
@@ -52,6 +53,12 @@ to.
 
 _PRIOR_SD, _PRIOR_SD_OF_FEW, _FEW_TEXTS = 0.3, 0.25, 40
 """The standard deviation of the prior on the log temperature, in general and with few texts (decision 35)."""
+
+_VARIANCE_ALONG_DIRECTIONS = 40.0
+"""The prior variance of coefficients along the directions, in total and relative to others (decision 56)."""
+
+_LOG_ODDS = 1.0
+"""By how much the loss on held-out texts must be lower if the directions are to be ignored."""
 
 _FOLDS = 5
 _MIN_CLASS_TEXTS = 3
@@ -89,7 +96,7 @@ class Head:
 class Problem:
     """The training data and weights that a head is fitted to."""
 
-    vectors: NDArray[np.float32] | Floats
+    vectors: Matrix
     y: Labels
     num_classes: int
     weights: Floats | None = None
@@ -158,36 +165,55 @@ def fit_head(
     calibrate: bool,
     choose_threshold: bool,
     rng: np.random.Generator,
+    directions: Matrix | None = None,
     start: Head | None = None,
 ) -> Head:
-    """Fit a head, starting from the coefficients of a previous one if it is given."""
-    calibration = thresholds = folds = initial = None
-    dimensions, basis = problem.vectors.shape[1], None
-    if len(problem.vectors) < dimensions and isinstance(head, str | float):
+    """Fit a head, starting from the coefficients of a previous one if it is given.
+
+    The coefficients have a larger prior variance along the directions, unless cross-validation is better without.
+    """
+    calibration = thresholds = initial = None
+    chosen, space = FIXED_C if isinstance(head, str) else head, 0
+    priors = (None,) if directions is None else (directions, None)
+    spaces = [_space(problem.vectors, prior, reduce=isinstance(head, str | float)) for prior in priors]
+    if isinstance(head, str) or calibrate or choose_threshold:
+        rows = np.sort(rng.permutation(len(problem.vectors))[:_MAX_CV_TEXTS])
+        sample = problem.rows(rows)
+        if (folds := _folds(sample.y, rng)) is not None:
+            grid = GRID if isinstance(head, str) else (chosen,)
+            found = [_cross_validated(replace(sample, vectors=one[rows]), grid, folds) for one, _ in spaces]
+            space = int(np.argmin([loss + number * _LOG_ODDS for number, (*_, loss) in enumerate(found)]))
+            chosen, logits, fitted, _ = found[space]
+            calibration = fitted if calibrate else None
+            if choose_threshold:
+                proba = _calibrated(logits, calibration, multi_label=True)
+                thresholds = choose_thresholds(proba, sample.y, sample.weights)
+    vectors, matrix = spaces[space]
+    if start is not None and len(start.coefficients) == len(matrix):
+        initial = np.zeros((vectors.shape[1] + 1, problem.num_classes))
+        known = np.linalg.solve(matrix.T @ matrix, matrix.T @ start.coefficients)
+        initial[:, : len(start.intercepts)] = np.vstack([known, start.intercepts])
+    coordinates = _fit(replace(problem, vectors=vectors), chosen, initial)
+    C, coefficients = chosen if isinstance(chosen, float) else None, (matrix @ coordinates[:-1]).astype(np.float32)
+    return Head(coefficients, coordinates[-1].astype(np.float32), C, calibration, thresholds)
+
+
+def _space(vectors: Matrix, directions: Matrix | None, *, reduce: bool) -> tuple[Matrix, Floats]:
+    """Return vectors in a space in which the prior is equal in all directions, and the map back to coefficients.
+
+    If `reduce`, the space has no more dimensions than there are vectors.
+    """
+    matrix = np.eye(vectors.shape[1])
+    if directions is not None:
+        _, lengths, axes = np.linalg.svd(directions / np.sqrt(len(directions)), full_matrices=False)
+        matrix += (axes.T * (np.sqrt(1.0 + _VARIANCE_ALONG_DIRECTIONS * lengths**2) - 1.0)) @ axes
+        vectors = vectors @ matrix
+    if reduce and len(vectors) < len(matrix):
         # The coefficients are linear combinations of the vectors, so in a basis of the vectors there are fewer of
         # them to fit.
-        basis, triangle = np.linalg.qr(problem.vectors.T.astype(np.float64))
-        problem = replace(problem, vectors=triangle.T)
-    sample = problem
-    chosen = FIXED_C if isinstance(head, str) else head
-    if isinstance(head, str) or calibrate or choose_threshold:
-        if len(problem.vectors) > _MAX_CV_TEXTS:
-            sample = problem.rows(np.sort(rng.permutation(len(problem.vectors))[:_MAX_CV_TEXTS]))
-        folds = _folds(sample.y, rng)
-    if folds is not None:
-        chosen, logits, fitted = _cross_validated(sample, GRID if isinstance(head, str) else (chosen,), folds)
-        calibration = fitted if calibrate else None
-        if choose_threshold:
-            proba = _calibrated(logits, calibration, multi_label=True)
-            thresholds = choose_thresholds(proba, sample.y, sample.weights)
-    if start is not None and len(start.coefficients) == dimensions:
-        initial = np.zeros((problem.vectors.shape[1] + 1, problem.num_classes))
-        known = start.coefficients if basis is None else basis.T @ start.coefficients
-        initial[:, : len(start.intercepts)] = np.vstack([known, start.intercepts])
-    found = _fit(problem, chosen, initial)
-    coefficients = found[:-1] if basis is None else basis @ found[:-1]
-    C = chosen if isinstance(chosen, float) else None
-    return Head(coefficients.astype(np.float32, "C"), found[-1].astype(np.float32), C, calibration, thresholds)
+        basis, triangle = np.linalg.qr(vectors.T.astype(np.float64))
+        vectors, matrix = triangle.T, matrix @ basis
+    return vectors, matrix
 
 
 def _folds(y: Labels, rng: np.random.Generator) -> NDArray[np.intp] | None:
@@ -203,8 +229,8 @@ def _folds(y: Labels, rng: np.random.Generator) -> NDArray[np.intp] | None:
 
 def _cross_validated(
     problem: Problem, grid: tuple[Any, ...], folds: NDArray[np.intp]
-) -> tuple[Any, Floats, Calibration]:
-    """Return the C with the lowest calibrated loss on held-out texts, their logits, and the calibration."""
+) -> tuple[Any, Floats, Calibration, float]:
+    """Return the C with the lowest loss on held-out texts, their logits, the calibration, and this loss."""
     held_out = np.empty((len(grid), len(folds), problem.num_classes))
     for fold in np.unique(folds):
         training, start = problem.rows(folds != fold), None
@@ -221,7 +247,7 @@ def _cross_validated(
     if len(grid) > 1:
         losses += 0.5 * (np.log(np.array(grid) / FIXED_C) / _SD_OF_LOG_C) ** 2
     best = int(np.argmin(losses))
-    return grid[best], held_out[best], fitted[best]
+    return grid[best], held_out[best], fitted[best], losses[best]
 
 
 def _calibrated(logits: NDArray[Any], calibration: Calibration | None, multi_label: bool) -> Floats:

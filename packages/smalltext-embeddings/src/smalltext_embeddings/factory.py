@@ -37,10 +37,7 @@ class EmbeddingClassifierFactory(ConstructorFactory[EmbeddingClassifier]):
     """
 
     def __init__(
-        self,
-        encoder: str | Path | Encoder | Any,
-        num_classes: int,
-        kwargs: Mapping[str, Any] | None = None,
+        self, encoder: str | Path | Encoder | Any, num_classes: int, kwargs: Mapping[str, Any] | None = None
     ) -> None:
         given = checked_keywords(EmbeddingClassifier, kwargs)
         options = {name: given[name] for name in ("device", "precision") if name in given}
