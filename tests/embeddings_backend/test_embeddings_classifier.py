@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -93,6 +94,16 @@ def test_classes_with_few_texts_are_not_taken_for_a_regression_problem(head, rec
     classifier = EmbeddingClassifier(HashedWords(), 30, head=head, seed=1)
     classifier.fit(st.TextDataset(texts, np.arange(40) % 30))
     assert not [warning for warning in recwarn if "regression problem" in str(warning.message)]
+
+
+@pytest.mark.parametrize("estimator", [False, True])
+def test_memory_grows_in_proportion_to_the_dimensions(estimator):
+    problem = noisy_problem(n=30, dimensions=40_000)
+    tracemalloc.start()
+    head_of(problem, head=LogisticRegression() if estimator else "auto", calibrate=True)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 30 * problem.vectors.nbytes
 
 
 def test_calibration_needs_held_out_texts():

@@ -54,8 +54,8 @@ to.
 _PRIOR_SD, _PRIOR_SD_OF_FEW, _FEW_TEXTS = 0.3, 0.25, 40
 """The standard deviation of the prior on the log temperature, in general and with few texts (decision 35)."""
 
-_VARIANCE_ALONG_DIRECTIONS = 40.0
-"""The prior variance of coefficients along the directions, in total and relative to others (decision 56)."""
+_DIRECTION_VARIANCE = 40.0
+"""The prior variance of coefficients along the directions in total, in addition to 1 everywhere (decision 56)."""
 
 _LOG_ODDS = 1.0
 """By how much the loss on held-out texts must be lower if the directions are to be ignored."""
@@ -189,30 +189,32 @@ def fit_head(
                 proba = _calibrated(logits, calibration, multi_label=True)
                 thresholds = choose_thresholds(proba, sample.y, sample.weights)
     vectors, matrix = spaces[space]
-    if start is not None and len(start.coefficients) == len(matrix):
+    if start is not None and len(start.coefficients) == problem.vectors.shape[1]:
         initial = np.zeros((vectors.shape[1] + 1, problem.num_classes))
-        known = np.linalg.solve(matrix.T @ matrix, matrix.T @ start.coefficients)
+        known = start.coefficients if matrix is None else np.linalg.pinv(matrix) @ start.coefficients
         initial[:, : len(start.intercepts)] = np.vstack([known, start.intercepts])
     coordinates = _fit(replace(problem, vectors=vectors), chosen, initial)
-    C, coefficients = chosen if isinstance(chosen, float) else None, (matrix @ coordinates[:-1]).astype(np.float32)
-    return Head(coefficients, coordinates[-1].astype(np.float32), C, calibration, thresholds)
+    coefficients = coordinates[:-1] if matrix is None else matrix @ coordinates[:-1]
+    C = chosen if isinstance(chosen, float) else None
+    return Head(coefficients.astype(np.float32), coordinates[-1].astype(np.float32), C, calibration, thresholds)
 
 
-def _space(vectors: Matrix, directions: Matrix | None, *, reduce: bool) -> tuple[Matrix, Floats]:
+def _space(vectors: Matrix, directions: Matrix | None, *, reduce: bool) -> tuple[Matrix, Floats | None]:
     """Return vectors in a space in which the prior is equal in all directions, and the map back to coefficients.
 
-    If `reduce`, the space has no more dimensions than there are vectors.
+    If `reduce`, the space has no more dimensions than there are vectors. The map is None if nothing is changed.
     """
-    matrix = np.eye(vectors.shape[1])
+    matrix = None
     if directions is not None:
         _, lengths, axes = np.linalg.svd(directions / np.sqrt(len(directions)), full_matrices=False)
-        matrix += (axes.T * (np.sqrt(1.0 + _VARIANCE_ALONG_DIRECTIONS * lengths**2) - 1.0)) @ axes
+        scales = np.sqrt(1.0 + _DIRECTION_VARIANCE * lengths**2)
+        matrix = np.eye(vectors.shape[1]) + (axes.T * (scales - 1.0)) @ axes
         vectors = vectors @ matrix
-    if reduce and len(vectors) < len(matrix):
+    if reduce and len(vectors) < vectors.shape[1]:
         # The coefficients are linear combinations of the vectors, so in a basis of the vectors there are fewer of
         # them to fit.
         basis, triangle = np.linalg.qr(vectors.T.astype(np.float64))
-        vectors, matrix = triangle.T, matrix @ basis
+        vectors, matrix = triangle.T, basis if matrix is None else matrix @ basis
     return vectors, matrix
 
 
@@ -233,8 +235,7 @@ def _cross_validated(
     """Return the C with the lowest loss on held-out texts, their logits, the calibration, and this loss."""
     held_out = np.empty((len(grid), len(folds), problem.num_classes))
     for fold in np.unique(folds):
-        training, start = problem.rows(folds != fold), None
-        tested = problem.vectors[folds == fold]
+        training, tested, start = problem.rows(folds != fold), problem.vectors[folds == fold], None
         for number, C in enumerate(grid):
             start = _fit(training, C, start, tolerance=1e-4)
             held_out[number, folds == fold] = tested @ start[:-1] + start[-1]

