@@ -138,6 +138,23 @@ def test_an_interrupted_simulation_resumes_after_its_last_round_with_the_same_re
     assert len(log.read_text().splitlines()) == 4
 
 
+@pytest.mark.parametrize("last", [2, 4])
+def test_a_simulation_that_two_processes_ran_at_the_same_time_resumes_with_the_same_result(
+    run, requests, mails, tmp_path, last
+):
+    _, whole = run(mails, "--strategies", "breaking-ties", repeats=1)
+    rounds = next(one["rounds"] for one in whole["runs"] if one["strategy"] == "breaking-ties")
+    log = tmp_path / "rounds.jsonl"
+    lines = [json.dumps(one) for one in rounds[:last]]
+    twice = [line for line in lines for _ in range(2)]
+    log.write_text("\n".join([lines[0], lines[0][:40] + lines[0], *twice, ""]))
+    request = next(one for one in requests if one["strategy"] == "breaking-ties")
+    again = worker.outcome({**request, "rounds_file": str(log)})
+    for one, other in zip(again["rounds"], rounds, strict=True):
+        assert (one["labelled"], one["queried"]) == (other["labelled"], other["queried"])
+        assert one["predicted"] == other["predicted"]
+
+
 def test_the_rounds_end_with_the_texts(run, mails):
     ended, document = run(mails, "--strategies", "random", rounds=500, repeats=1)
     assert document["rounds"] == 15

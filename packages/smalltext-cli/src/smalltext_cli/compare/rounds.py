@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def simulate_rounds(request: dict[str, Any]) -> dict[str, Any]:
     """
     file = Path(request["rounds_file"])
     pool, held_out = dataset(request, "train"), dataset(request, "held_out")
-    rounds = _finished_rounds(file)
+    rounds = _finished_rounds(file, len(request["first"]))
     labelled = [*request["first"], *(row for one in rounds for row in one["queried"])]
     begin = time.perf_counter()
     for number in range(len(rounds), request["rounds"] + 1):
@@ -69,11 +70,23 @@ def _round(
     }
 
 
-def _finished_rounds(file: Path) -> list[dict[str, Any]]:
-    """Read the finished rounds of an interrupted simulation, dropping an incomplete last line."""
+def _finished_rounds(file: Path, first: int) -> list[dict[str, Any]]:
+    """Read the finished rounds of an interrupted simulation, dropping an incomplete last line.
+
+    If the same simulation ran twice at the same time, both processes appended to the file: further copies of a
+    round are dropped too, as are lines that both wrote into. The number of labelled texts identifies a round.
+    """
     if not file.exists():
         return []
     whole, _, rest = file.read_text(encoding="utf-8").rpartition("\n")
     if rest:
         file.write_text(f"{whole}\n" if whole else "", encoding="utf-8")
-    return [json.loads(line) for line in whole.splitlines()]
+    rounds: list[dict[str, Any]] = []
+    labelled = first
+    for line in whole.splitlines():
+        with suppress(ValueError):
+            one = json.loads(line)
+            if one["labelled"] == labelled and (not rounds or rounds[-1]["queried"]):
+                rounds.append(one)
+                labelled += len(one["queried"])
+    return rounds
