@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,29 @@ def tiny(tmp_path):
 
 def trained(encoder, **parameters):
     return EmbeddingClassifier(encoder, 3, seed=1, **parameters).fit(TRAIN_SET)
+
+
+@pytest.mark.parametrize("name", ["embeddings", "setfit"])
+def test_a_model_is_not_blamed_for_a_lack_of_memory_or_an_alarm(monkeypatch, name):
+    argument = {"embeddings": "encoder", "setfit": "model"}[name]
+    classifier = st.create_classifier(name, 3, **{argument: tiny_sentence_transformer()})
+
+    def too_late(*_):
+        raise TimeoutError("the time is up")
+
+    def out_of_memory(*_, **__):
+        raise MemoryError("Cannot allocate memory (os error 12)")
+
+    monkeypatch.setattr(SentenceTransformer, "__init__", out_of_memory)
+    with pytest.raises(MemoryError, match="os error 12"):
+        classifier.fit(TRAIN_SET)
+    monkeypatch.setattr(SentenceTransformer, "__init__", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGINT, too_late)
+    try:
+        with pytest.raises(TimeoutError, match="the time is up"):
+            classifier.fit(TRAIN_SET)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("precision", ["float32", "auto"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,30 @@ def told(monkeypatch, strategy, cache_dir=None):
     source.network(source.config(2, multi_label=False))
     assert set(told) == set(PARTS)
     return told.values()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_model_is_not_blamed_for_a_lack_of_memory_or_an_alarm(monkeypatch, part):
+    classifier = create_factory("transformers", num_classes=2, model=tiny_model(), num_epochs=1).new()
+    train_set = training_texts(2, multi_label=False)
+
+    def out_of_memory(*_, **__):
+        raise MemoryError("Cannot allocate memory (os error 12)")
+
+    def too_late(*_):
+        raise TimeoutError("the time is up")
+
+    monkeypatch.setattr(getattr(transformers, part), "from_pretrained", out_of_memory)
+    with pytest.raises(MemoryError, match="os error 12"):
+        classifier.fit(train_set)
+    loading = getattr(transformers, part)
+    monkeypatch.setattr(loading, "from_pretrained", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGINT, too_late)
+    try:
+        with pytest.raises(TimeoutError, match="the time is up"):
+            classifier.fit(train_set)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_t08_always_local_holds_for_model_config_and_tokenizer(monkeypatch):

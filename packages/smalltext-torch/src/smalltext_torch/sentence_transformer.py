@@ -23,6 +23,7 @@ import torch
 from safetensors import SafetensorError
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
+from smalltext_core.lazy_import import raised_by_signal
 from smalltext_core.messages import one_line, shown
 from smalltext_torch import model_loading, pretrained_files
 from smalltext_torch.model_loading import PICKLED, PICKLED_INDEX, SAFE, SAFE_INDEX, Shapes
@@ -104,9 +105,10 @@ def load_pretrained(argument: str, source: str, find: Callable[[], Path], **opti
         reason = f"{type(error).__name__}: {error}"
         raise PretrainedFolderError(argument, shown(source), ALLOWED, reason) from error
     except UNREADABLE as error:
+        if raised_by_signal(error):  # not caused by the model
+            raise
         message = one_line(str(error).strip().partition("\n")[0])
-        reason = f"{type(error).__name__}: {message}"
-        raise InvalidInputError(argument, shown(source), ALLOWED, reason) from error
+        raise InvalidInputError(argument, shown(source), ALLOWED, f"{type(error).__name__}: {message}") from error
     if getattr(body[0], "auto_model", None) is None:
         given = f"{shown(source)}, which begins with {type(body[0]).__name__}"
         raise InvalidInputError(argument, given, "a sentence transformer that begins with a transformer")

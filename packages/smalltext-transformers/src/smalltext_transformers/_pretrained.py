@@ -24,6 +24,7 @@ from transformers.utils import CONFIG_NAME
 
 from smalltext_core.atomic import expanded
 from smalltext_core.errors import InvalidInputError, ModelFolderError
+from smalltext_core.lazy_import import raised_by_signal
 from smalltext_core.messages import one_line, shown
 from smalltext_torch import model_loading, pretrained_files
 from smalltext_torch.pretrained_files import PretrainedFolderError, temporary_folder
@@ -144,6 +145,8 @@ class Pretrained:
             given = f"{shown(source)}, of which the {part} cannot be loaded"
             raise PretrainedFolderError(argument, given, allowed, reason) from error
         except Exception as error:  # Damaged files can cause any exception of these libraries.
+            if isinstance(error, MemoryError) or raised_by_signal(error):
+                raise  # not caused by the model
             reason = one_line(str(error).strip().partition("\n")[0])
             given = f"{shown(source)}, of which the {part} cannot be loaded"
             raise InvalidInputError(argument, given, allowed, f"{type(error).__name__}: {reason}") from error
