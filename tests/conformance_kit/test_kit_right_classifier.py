@@ -132,3 +132,22 @@ def test_relative_paths_work_while_files_are_watched(tmp_path, monkeypatch, path
 def test_running_no_check_is_an_error():
     with pytest.raises(ConformanceError, match="no check was run"):
         require_success("Nobody", [])
+
+
+@pytest.mark.usefixtures("counting_plugin")
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_batch_size_that_cannot_be_set_is_no_violation(multi_label):
+    counting = importlib.import_module("counting_classifier")
+
+    class Fixed(counting.CountingClassifier):
+        mini_batch_size = property(lambda self: 4, lambda self, size: self.accept(size))
+
+        def accept(self, size):
+            if self.__dict__.setdefault("sizes", []):
+                raise AttributeError("mini_batch_size is set by the constructor")
+            self.sizes.append(size)
+
+    made = counting.CountingFactory(Fixed, 3, multi_label)
+    (result,) = run_checks(made, only=["check_batch_size_does_not_matter"])
+    assert result.status == "skipped"
+    assert "mini_batch_size cannot be set" in result.reason

@@ -109,7 +109,12 @@ WRONG = {
         ("LearnsBeforeItChecks", MULTI),
     ],
     "check_fit_trains_and_returns_self": [("ReturnsNothing", SINGLE), ("FailsToTrain", SINGLE)],
-    "check_second_fit_starts_from_scratch": [("RemembersOldTexts", SINGLE), ("RemembersOldTexts", MULTI)],
+    "check_second_fit_starts_from_scratch": [
+        ("RemembersOldTexts", SINGLE),
+        ("RemembersOldTexts", MULTI),
+        ("KeepsItsVocabulary", SINGLE),
+        ("KeepsItsVocabulary", MULTI),
+    ],
     "check_classifiers_share_no_state": [("SharesItsTexts", SINGLE), ("SharesItsTexts", MULTI)],
     "check_repeated_training_leaves_no_files": [
         ("LeavesCheckpoints", SINGLE),

@@ -342,6 +342,12 @@ class FailsToTrain(CountingClassifier):
         raise RuntimeError("out of luck")
 
 
+class KeepsItsVocabulary(CountingClassifier):
+    def vocabulary(self, texts):
+        self.known = getattr(self, "known", set()).union(*texts)
+        return sorted(self.known)
+
+
 class RemembersOldTexts(CountingClassifier):
     def checked(self, train_set, weights):
         train_set, weights = super().checked(train_set, weights)

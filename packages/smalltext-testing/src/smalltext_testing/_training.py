@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from smalltext_core import load
+from smalltext_core import TextDataset, load
 from smalltext_testing._check import (
     NotApplicableError,
     attempt,
@@ -33,6 +33,8 @@ _WARM_UP = 3
 _MEASURED_ROUNDS = (_WARM_UP, _ROUNDS - 2, _ROUNDS - 1, _ROUNDS)
 _MEGABYTE = 1 << 20
 _ROUNDING = 1e-3
+_FURTHER_WORDS = "quixotic zephyrs jinxed"
+"""Words of the unseen texts that are not in the training texts."""
 _STATM = Path("/proc/self/statm")
 _DESCRIPTORS = Path("/dev/fd")
 
@@ -208,8 +210,11 @@ def check_second_fit_starts_from_scratch(context: CheckContext) -> None:
         raise NotApplicableError("warm_start is on: a second fit continues from the first")
     context.require_repeatable()
     classifier, _ = context.opposite
-    proba = classifier.fit(context.train_set).predict_proba(context.texts)
-    expect_same_bits(proba, context.proba, "after a first fit on opposite labels, other probabilities")
+    # A vocabulary that is kept would have further words.
+    longer = TextDataset([f"{text} {_FURTHER_WORDS}" for text in context.train_set.x], context.opposite_labels)
+    proba = classifier.fit(longer).fit(context.train_set).predict_proba(context.texts)
+    what = "after earlier fits on opposite labels and further words, other probabilities"
+    expect_same_bits(proba, context.proba, what)
 
 
 @rule(8)
