@@ -114,6 +114,8 @@ def test_finished_simulations_are_not_repeated(run, requests, mails):
     assert len(requests) == 2
     run(mails, "--strategies", "breaking-ties,prediction-entropy", repeats=1)
     assert [one["strategy"] for one in requests[2:]] == ["prediction-entropy"]
+    ended, _ = run(mails, "--strategies", "random,least-confidence", repeats=1)
+    assert "1 cell of 2 was finished before and is kept." in ended.err
 
 
 def test_an_interrupted_simulation_resumes_after_its_last_round_with_the_same_result(
@@ -158,7 +160,9 @@ def test_a_simulation_that_two_processes_ran_at_the_same_time_resumes_with_the_s
 def test_the_rounds_end_with_the_texts(run, mails):
     ended, document = run(mails, "--strategies", "random", rounds=500, repeats=1)
     assert document["rounds"] == 15
-    assert "500 were asked for" in ended.err
+    assert "are enough for 15 rounds of 5; 500 were asked for" in ended.err
+    ended, _ = run(mails, "--strategies", "random", "--batch", 40, rounds=2, repeats=1)
+    assert "are enough for 1 round of 40; 2 were asked for" in ended.err
 
 
 def test_names_of_strategies_are_not_cut(run, mails):

@@ -128,6 +128,15 @@ def test_several_labels_a_text(smalltext, multi_label_model, pool, tmp_path):
     assert "1 text without a label left out" in ended.err
 
 
+def test_small_text_shows_no_progress_bar(smalltext, multi_label_model, pool):
+    pytest.importorskip("small_text")
+    strategy = "category-vector-inconsistency"
+    ended = smalltext("suggest", multi_label_model, pool, "-n", 2, "--strategy", strategy, "--quiet")
+    assert ended.code == 0
+    assert len(ended.out.splitlines()) == 3
+    assert ended.err == ""
+
+
 def test_the_margin_decides_on_one_label_and_the_threshold_on_several():
     proba = np.array([[0.5, 0.4, 0.1], [0.9, 0.1, 0.0], [0.34, 0.33, 0.33]])
     assert most_uncertain(uncertainty(proba), 3).tolist() == [2, 0, 1]

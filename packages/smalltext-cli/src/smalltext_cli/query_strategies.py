@@ -62,7 +62,9 @@ STRATEGIES: Mapping[str, Strategy] = {
     "lightweight-coreset": Strategy("small-text", "LightweightCoreset", "any", "embed"),
     "contrastive": Strategy("small-text", "ContrastiveActiveLearning", "single", "embed"),
     "bald": Strategy("small-text", "BALD", "single", "dropout_sampling"),
-    "category-vector-inconsistency": Strategy("small-text", "CategoryVectorInconsistencyAndRanking", "multi"),
+    "category-vector-inconsistency": Strategy(  # its progress bar is also written to files
+        "small-text", "CategoryVectorInconsistencyAndRanking", "multi", parameters={"pbar": None}
+    ),
     "uncertainty-margin": Strategy(
         "scikit-activeml", "UncertaintySampling", parameters={"method": "margin_sampling"}
     ),

@@ -107,8 +107,8 @@ class Simulation(Study):
             )
         if most < self._given_rounds:
             note(
-                f"{counted(most, 'round')} of {self.batch} use up the {len(self.texts.distinct):,} texts that are "
-                f"not held out; {self._given_rounds} were asked for."
+                f"the {len(self.texts.distinct):,} texts that are not held out are enough for "
+                f"{counted(most, 'round')} of {self.batch}; {self._given_rounds} were asked for."
             )
         return min(most, self._given_rounds)
 
