@@ -199,7 +199,7 @@ def test_half_of_the_texts_are_chosen_at_random(smalltext, model, pool):
     assert len({tuple(rows[2:]) for rows in drawn}) > 1
 
 
-@pytest.mark.parametrize("strategy", ["breaking-ties", "greedy-coreset"])
+@pytest.mark.parametrize("strategy", ["breaking-ties", "contrastive", "greedy-coreset"])
 def test_a_strategy_of_small_text_chooses_instead(smalltext, model, pool, tmp_path, strategy):
     pytest.importorskip("small_text")
     known = tmp_path / "known.csv"

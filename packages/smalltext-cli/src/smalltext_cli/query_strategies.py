@@ -169,6 +169,8 @@ def query(
 
         np.random.seed(seed % 2**32)  # noqa: NPY002 - where its strategies draw from
         strategy = getattr(small_text, one.class_name)(**one.parameters)
+        if name == "contrastive":  # it would look for more neighbours than there are texts
+            strategy.k = min(strategy.k, len(pool))
         return [int(row) for row in strategy.query(classifier, pool, unlabelled, labelled, y, n=count)]
     from skactiveml import pool as strategies
 
