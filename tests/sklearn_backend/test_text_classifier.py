@@ -8,7 +8,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import csr_matrix, issparse
+from scipy.sparse import coo_array, csr_matrix, dia_matrix, dok_array, issparse, lil_matrix
 from sklearn.base import clone
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -345,3 +345,67 @@ def test_labels_may_be_a_generator_and_mappings_tables_and_bytes_are_refused(cla
             classifier.fit(texts, wrong)
     with pytest.raises(InvalidInputError, match=r"^X: got an array of .*shape \(\)"):
         classifier.predict(np.array("a fine film"))
+
+
+@pytest.mark.parametrize(
+    "as_y",
+    [
+        lil_matrix,
+        dok_array,
+        coo_array,
+        dia_matrix,
+        lambda y: pd.DataFrame(y).astype("Int64"),
+        lambda y: pd.DataFrame(y).astype("boolean"),
+        lambda y: np.array(y, dtype=object),
+    ],
+    ids=["lil", "dok", "coo", "dia", "nullable integers", "nullable booleans", "objects"],
+)
+def test_indicator_matrices_of_any_type_are_read(classifier, as_y):
+    indicators = [[1, 0, 1]] * len(GOALS) + [[0, 1, 1]] * len(RATES)
+    predicted = classifier.fit(TEXTS, as_y(indicators)).predict(UNSEEN)
+    assert (predicted.toarray() if issparse(predicted) else predicted).tolist() == [[1, 0, 1], [0, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        (np.zeros((len(TEXTS), 0)), r"^y: got a matrix without columns, shape \(18, 0\)"),
+        (lil_matrix(2 * np.ones((len(TEXTS), 2))), "^y: got an array of .* of other values than 0 and 1"),
+        (pd.DataFrame([[0, None]] * len(TEXTS)).astype("Int64"), "^y: got an array of .* of other values than 0"),
+    ],
+    ids=["no columns", "other values", "missing"],
+)
+def test_matrices_that_are_no_indicators_are_refused(classifier, y, said):
+    with pytest.raises(InvalidInputError, match=said):
+        classifier.fit(TEXTS, y)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"estimator__C": 3.0, "estimator__D": 1}, {"estimator__C": 3.0, "vectorizer__D": 1}], ids=str
+)
+def test_a_refused_nested_parameter_leaves_all_parameters_as_they_were(wrong):
+    classifier = TextClassifier(estimator=LogisticRegression(), vectorizer=TfidfVectorizer())
+    with pytest.raises(InvalidInputError, match="^parameters: got .*__D; allowed: .* Invalid parameter 'D' for"):
+        classifier.set_params(random_state=5, **wrong)
+    assert classifier.get_params()["estimator__C"] == 1.0
+    assert classifier.random_state is None
+
+
+@pytest.mark.parametrize("random_state", ["1", 1.5, np.random.default_rng(0)], ids=["str", "float", "generator"])
+def test_an_invalid_random_state_is_refused_by_its_name(random_state):
+    with pytest.raises(InvalidInputError, match="^random_state: got .* a numpy.random.RandomState"):
+        TextClassifier(random_state=random_state).fit(TEXTS, labelled(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("later", "continues"),
+    [({"kernel_heights": np.array([2, 3])}, True), ({"kernel_heights": np.array([2, 4])}, False), ({}, True)],
+    ids=["equal", "other", "unpickled"],
+)
+def test_a_warm_start_continues_if_parameters_that_are_arrays_are_equal(later, continues, tmp_path):
+    settings = {"num_epochs": 1, "out_channels": 4, "kernel_heights": np.array([2, 3]), "warm_start": True}
+    classifier = TextClassifier("kimcnn", random_state=1, **settings).fit(TEXTS, labelled(0, 1))
+    joblib.dump(classifier, tmp_path / "classifier.joblib")  # which restores each array as an object of its own
+    twin = joblib.load(tmp_path / "classifier.joblib").set_params(**later)
+    former = twin.classifier_
+    assert (twin.fit(TEXTS, labelled(0, 1)).classifier_ is former) == continues

@@ -130,7 +130,11 @@ def check_several_classes(classes: Classes, numbers: Labels, weights: NDArray[np
 
 
 def _read_indicators(y: Any) -> tuple[Classes, csr_matrix]:
-    values = y.data if issparse(y) else y
+    if y.shape[1] == 0:
+        raise InvalidInputError("y", f"a matrix without columns, shape {y.shape}", _LABELS)
+    values = csr_matrix(y).data if issparse(y) else y
+    if values.dtype == object and all(map(_is_indicator, values.flat)):  # such as pandas' nullable integers
+        y = values = values.astype(np.int64)
     if values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
         found = f"an array of {values.dtype}, shape {y.shape}, of other values than 0 and 1"
         raise InvalidInputError("y", found, _LABELS, _BINARIZE)

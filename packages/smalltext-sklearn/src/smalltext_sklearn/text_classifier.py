@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -157,14 +157,14 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         InvalidInputError
-            If the classifier has no such parameter; the message lists its parameters, and nothing is set. For a
-            classifier that is not installed, `fit` raises instead.
+            If the classifier, or the nested estimator, has no such parameter; the message lists its parameters,
+            and nothing is set. For a classifier that is not installed, `fit` raises instead.
         """
         name = params.get("name", self.name)
         own = {key: params[key] for key in params if key in ("name", "random_state")}
         given = {key: params[key] for key in params if key not in own}
         known = _known_parameters(name)
-        nested = {key for key in given if "__" in key and key not in {*self._parameters, *(known or ())}}
+        nested = [key for key in given if "__" in key and key not in {*self._parameters, *(known or ())}]
         direct = {key: given[key] for key in given if key not in nested}
         if known is not None:
             _check_names(name, direct)
@@ -176,6 +176,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 allowed = f"parameters of estimators that were given: {', '.join(parameters) or 'none'}"
                 raise InvalidInputError("parameters", shown(key), allowed, f"Give {holder} as an object first.")
             inner.setdefault(holder, {})[rest] = given[key]
+        for holder, values in inner.items():
+            _check_nested(holder, parameters[holder], values)
         for holder, values in inner.items():
             parameters[holder].set_params(**values)
         for key, value in own.items():
@@ -283,7 +285,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return whether `fit` continues from the previous model: warm_start is set and nothing else changed."""
         if self._parameters.get("warm_start") is not True or not hasattr(self, "classifier_"):
             return False
-        return bool(self._fitted_with == settings)
+        return _equal(self._fitted_with, settings)
 
     def _builder_parameters(self, classes: Classes) -> dict[str, Any]:
         """Return the arguments of the factory: parameters, class weights by class, and the seed."""
@@ -312,10 +314,27 @@ def _check_same_classes(former: Classes, classes: Classes) -> None:
         )
 
 
+def _equal(one: Any, other: Any) -> bool:
+    """Return whether parameters are equal, also if some are arrays, for which == returns no bool."""
+    if one is other:
+        return True
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    return bool(one == other)
+
+
 def _seed(random_state: Any) -> int:
     if is_whole(random_state):
         return int(random_state)
-    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+    try:
+        return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+    except ValueError as error:
+        allowed = "None, a whole number from 0 to 2**32 - 1, or a numpy.random.RandomState"
+        raise InvalidInputError("random_state", shown(random_state), allowed) from error
 
 
 def _known_parameters(name: str) -> list[str] | None:
@@ -332,3 +351,12 @@ def _check_names(name: str, parameters: Mapping[str, Any]) -> None:
             allowed = "the parameters of the classifier without it"
             raise InvalidInputError("parameters", shown(parameter), allowed, "It follows from y.")
     check_parameters(name, parameters)
+
+
+def _check_nested(holder: str, estimator: Any, values: Mapping[str, Any]) -> None:
+    """Raise InvalidInputError if a nested estimator refuses parameters, which it would set one by one."""
+    try:
+        clone(estimator, safe=False).set_params(**values)
+    except ValueError as error:  # the message of scikit-learn
+        listed = ", ".join(f"{holder}__{name}" for name in values)
+        raise InvalidInputError("parameters", listed, f"parameters of {holder}", str(error)) from error
