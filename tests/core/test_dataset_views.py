@@ -95,6 +95,7 @@ def test_a_row_that_does_not_exist_raises_index_error(index):
         [0.5],
         ["a"],
         [True, 2],
+        [[1], [2, 3]],
         (3, np.True_),
         np.zeros(3, dtype=bool),
         np.array([[0, 1]]),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import smalltext_core
 from smalltext_core import ClassifierSpec, LabelNames, Plugin, registry, saving
-from smalltext_core.errors import ModelFolderError, ModelNotSavedError
+from smalltext_core.errors import InvalidInputError, ModelFolderError, ModelNotSavedError
 from smalltext_core.saving import MANIFEST, model_folder, read_manifest, save_with_files
 
 
@@ -96,6 +96,22 @@ def test_other_links_are_kept_even_if_they_are_broken(tmp_path):
     save(tmp_path / "m")
     assert (tmp_path / "m" / "data").readlink() == tmp_path / "data"
     assert (tmp_path / "m" / "gone").readlink() == tmp_path / "nowhere"
+
+
+def test_files_of_others_keep_their_permissions(tmp_path):
+    save(tmp_path / "m")
+    (tmp_path / "m" / "key").write_text("secret")
+    (tmp_path / "m" / "key").chmod(0o600)
+    save(tmp_path / "m")
+    assert (tmp_path / "m" / "key").stat().st_mode & 0o777 == 0o600
+
+
+def test_links_that_lead_in_a_circle_are_refused(tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    for folder in (tmp_path / "circle", tmp_path / "circle" / "m"):
+        for call in (save, read_manifest, saving.load, saving.check_destination):
+            with pytest.raises(InvalidInputError, match="^folder: got .*circle.* symbolic links"):
+                call(folder)
 
 
 def test_an_empty_folder_is_saved_into(tmp_path):

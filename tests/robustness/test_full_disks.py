@@ -13,7 +13,7 @@ import fork_server
 from robustness import backends, children
 from smalltext_cli import app
 from smalltext_core.errors import ModelFolderError, ModelNotSavedError
-from smalltext_core.saving import check_destination, read_manifest
+from smalltext_core.saving import MANIFEST, check_destination, load, read_manifest
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="limits files, and mounts disks, as Linux does"),
@@ -172,6 +172,45 @@ def test_a_folder_without_write_permission_is_refused(fitted, tmp_path):
             fitted("sklearn").save(tmp_path / "model")
     finally:
         tmp_path.chmod(0o755)
+
+
+def test_folders_that_may_not_be_entered_are_refused(fitted, tmp_path):
+    classifier = fitted("sklearn")
+    (tmp_path / "locked").mkdir()
+    for model in (tmp_path / "locked" / "model", tmp_path / "model"):
+        classifier.save(model)
+
+    def work():
+        os.chdir(tmp_path)
+        children.give_up_root()
+        calls = [(classifier.save, "locked/model"), (check_destination, "locked/model"), (load, "locked/model")]
+        return [refusal(call, folder) for call, folder in [*calls, (load, "model")]]
+
+    def refusal(call, folder):
+        with pytest.raises(ModelFolderError) as refused:
+            call(folder)
+        return str(refused.value)
+
+    for place in (tmp_path / "locked", tmp_path / "model"):
+        place.chmod(0)
+    tmp_path.chmod(0o755)
+    try:
+        saved, checked, inside, itself = children.in_a_child(work)
+    finally:
+        for place in (tmp_path / "locked", tmp_path / "model"):
+            place.chmod(0o755)
+    assert "there is no permission to write to" in saved
+    assert checked == saved
+    assert inside == f"locked/model/{MANIFEST} cannot be read: Permission denied."
+    assert itself == f"model/{MANIFEST} cannot be read: Permission denied."
+
+
+@pytest.mark.parametrize("name", backends.NAMES)
+def test_files_of_a_model_have_the_permissions_of_any_new_file(fitted, tmp_path, name):
+    fitted(name).save(tmp_path / "model")
+    (tmp_path / "new").write_text("mine")
+    files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
+    assert {path.stat().st_mode for path in files} == {(tmp_path / "new").stat().st_mode}
 
 
 def test_write_access_is_checked_before_training(tmp_path, fitted):

@@ -49,17 +49,16 @@ def expanded(path: T) -> T:
 
 def as_path(path: object, argument: str = "folder") -> Path:
     """Return a path as a Path with ``~`` expanded; InvalidInputError if no file can have this name."""
-    allowed = "a path"
     if not isinstance(path, (str, os.PathLike)):
-        raise InvalidInputError(argument, shown(path), allowed)
+        raise InvalidInputError(argument, shown(path), "a path")
     found = expanded(Path(path))
     try:
-        os.lstat(found)
+        found.stat()
     except ValueError as error:  # a NUL, or half of a surrogate pair
-        raise InvalidInputError(argument, shown(str(path)), allowed, f"{error}.") from error
+        raise InvalidInputError(argument, shown(str(path)), "a path", f"{error}.") from error
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise InvalidInputError(argument, shown(str(path)), f"{allowed} that is not too long") from error
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise InvalidInputError(argument, shown(str(path)), "a path", f"{error.strerror}.") from error
     return found
 
 

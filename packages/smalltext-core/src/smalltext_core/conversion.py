@@ -153,7 +153,7 @@ def as_rows(indices: object, length: int) -> Rows:
         return range(length)[indices]
     if isinstance(indices, bool) or not isinstance(indices, (int, np.integer, list, tuple, range, np.ndarray)):
         raise InvalidInputError("indices", f"{type(indices).__name__}", _INDICES)
-    array = np.asarray(indices)
+    array = as_array(indices, "indices", _INDICES, "index")
     if isinstance(indices, (list, tuple)) and {bool, np.bool_} & set(map(type, indices)) and are_whole(array):
         raise InvalidInputError("indices", f"{brief(indices)}, booleans among integers", _INDICES)
     if array.dtype == np.bool_:

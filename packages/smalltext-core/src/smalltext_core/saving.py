@@ -77,8 +77,10 @@ def model_folder(
     check_writer(classifier=classifier, distribution=distribution, version=version)
     with _replacing(as_path(folder)) as staging:
         yield staging
-        written = sorted(path for path in staging.rglob("*") if path.is_file())
-        files = {path.relative_to(staging).as_posix(): _digest(path) for path in written}
+        files = {}
+        for path in sorted(path for path in staging.rglob("*") if path.is_file()):
+            path.chmod(staging.stat().st_mode & 0o666)  # else only the owner may read what safetensors 0.8 writes
+            files[path.relative_to(staging).as_posix()] = _digest(path)
         names = None if label_names is None else label_names.names
         manifest = Manifest(classifier, distribution, version, dict(parameters), names, files)
         (staging / MANIFEST).write_bytes(manifest_as_json(manifest))
@@ -103,8 +105,7 @@ def save_with_files(classifier: Saving, folder: str | Path, files: Mapping[str, 
             _staged.reset(token)
         for name, content in files.items():
             (staging / name).write_bytes(content)
-        manifest = _read(staging)
-        digests = {name: _digest(staging / name) for name in files}
+        manifest, digests = _read(staging), {name: _digest(staging / name) for name in files}
         manifest = replace(manifest, files={**manifest.files, **digests})
         (staging / MANIFEST).write_bytes(manifest_as_json(manifest))
 
@@ -244,7 +245,7 @@ def check_destination(folder: str | Path) -> list[Path]:
         If the path is a file or a folder without a saved model, or is not writable.
     """
     folder = as_path(folder)
-    place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    place = next(place for place in (folder, *folder.absolute().parents) if os.access(place, os.F_OK))
     if not place.is_dir():
         raise ModelFolderError(f"{place} is a file. Give the path of a folder for the model.")
     parent = place.resolve().parent if place == folder else place
@@ -271,11 +272,11 @@ def _read(folder: Path) -> Manifest:
 def _state(folder: Path) -> tuple[Manifest, int]:
     """Return the manifest and when it was written: a model may be saved again after another one."""
     path = folder / MANIFEST
-    if not path.is_file():
-        advice = "Give the folder that save() or `smalltext train --output` wrote."
-        raise ModelFolderError(f"{folder} is not a saved model: it has no {MANIFEST}. {advice}")
-    _check_file(folder, MANIFEST, None)
     try:
+        if not path.is_file():
+            advice = "Give the folder that save() or `smalltext train --output` wrote."
+            raise ModelFolderError(f"{folder} is not a saved model: it has no {MANIFEST}. {advice}")
+        _check_file(folder, MANIFEST, None)
         with path.open("rb") as file:
             content, written = file.read(LARGEST_MANIFEST + 1), os.fstat(file.fileno()).st_mtime_ns
     except OSError as error:
