@@ -212,6 +212,13 @@ def test_a_damaged_cache_file_is_ignored(encoder, expected, tmp_path, damage):
     assert encoder.texts == TEXTS * 2
 
 
+def test_files_of_a_cache_have_the_permissions_of_any_new_file(encoder, tmp_path):
+    EmbeddingCache(folder=tmp_path).vectors(TEXTS, encoder)
+    (file,) = tmp_path.rglob("*.embeddings")
+    (tmp_path / "new").write_text("mine")
+    assert file.stat().st_mode == (tmp_path / "new").stat().st_mode
+
+
 def test_a_cache_file_of_another_encoder_is_ignored(encoder, expected, tmp_path):
     own, foreign = (FolderCache(tmp_path, one.fingerprint, 8) for one in (encoder, HashedTexts("foreign")))
     foreign.add([key_of(text) for text in TEXTS], np.zeros((50, 8), dtype=np.float32))

@@ -15,8 +15,8 @@ from hashlib import blake2b
 from itertools import repeat
 from pathlib import Path
 from sys import getsizeof
-from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple, Protocol, TypeAlias
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -238,8 +238,8 @@ class FolderCache:
         name, temporary = f"{check.hexdigest()[:32]}.embeddings", None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile(dir=self.folder, prefix=".", suffix=".tmp", delete=False) as file:
-                temporary = Path(file.name)
+            temporary = self.folder / f".{uuid4().hex}.tmp"
+            with temporary.open("xb") as file:  # with the permissions of any new file, unlike those of tempfile
                 file.writelines((*parts, check.digest()))
             temporary.replace(self.folder / name)
         except OSError as error:
