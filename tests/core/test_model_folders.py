@@ -106,6 +106,17 @@ def test_files_of_others_keep_their_permissions(tmp_path):
     assert (tmp_path / "m" / "key").stat().st_mode & 0o777 == 0o600
 
 
+def test_the_working_directory_is_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("link").symlink_to(tmp_path)
+    for folder in (".", tmp_path, "link", Path()):
+        with pytest.raises(ModelFolderError, match="is the working directory.* such as .*model"):
+            save(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+    save("m")
+    assert read_manifest("m").files
+
+
 def test_links_that_lead_in_a_circle_are_refused(tmp_path):
     (tmp_path / "circle").symlink_to("circle")
     for folder in (tmp_path / "circle", tmp_path / "circle" / "m"):

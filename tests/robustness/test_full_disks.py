@@ -44,6 +44,12 @@ def test_saving_to_a_full_disk_keeps_the_previous_model(fitted, tmp_path, name, 
     assert tree(tmp_path) == before
 
 
+def refusal(call, folder):
+    with pytest.raises(ModelFolderError) as refused:
+        call(folder)
+    return str(refused.value)
+
+
 @pytest.fixture
 def disk(tmp_path):
     folder = tmp_path / "disk"
@@ -164,6 +170,19 @@ def test_a_model_on_a_read_only_disk_remains_usable(disk, fitted):
     assert classifier == "sklearn"
 
 
+def test_the_root_of_a_disk_is_refused_before_training(disk):
+    (disk.parent / "link").symlink_to(disk)
+
+    def work():
+        children.mount(disk, "4m")
+        said = [refusal(check_destination, place) for place in (disk, disk.parent / "link")]
+        return said, check_destination(disk / "model"), list(disk.iterdir())
+
+    said, kept, files = children.in_a_child(work)
+    assert all("the root of a disk, and cannot be replaced" in one for one in said)
+    assert kept == files == []
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write wherever the permissions forbid it")
 def test_a_folder_without_write_permission_is_refused(fitted, tmp_path):
     tmp_path.chmod(0o555)
@@ -185,11 +204,6 @@ def test_folders_that_may_not_be_entered_are_refused(fitted, tmp_path):
         children.give_up_root()
         calls = [(classifier.save, "locked/model"), (check_destination, "locked/model"), (load, "locked/model")]
         return [refusal(call, folder) for call, folder in [*calls, (load, "model")]]
-
-    def refusal(call, folder):
-        with pytest.raises(ModelFolderError) as refused:
-            call(folder)
-        return str(refused.value)
 
     for place in (tmp_path / "locked", tmp_path / "model"):
         place.chmod(0)

@@ -105,7 +105,7 @@ def save_with_files(classifier: Saving, folder: str | Path, files: Mapping[str, 
             _staged.reset(token)
         for name, content in files.items():
             (staging / name).write_bytes(content)
-        manifest, digests = _read(staging), {name: _digest(staging / name) for name in files}
+        manifest, digests = _state(staging)[0], {name: _digest(staging / name) for name in files}
         manifest = replace(manifest, files={**manifest.files, **digests})
         (staging / MANIFEST).write_bytes(manifest_as_json(manifest))
 
@@ -146,12 +146,12 @@ def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:
     ModelFolderError is raised if it is missing, damaged or of a newer version, or if a file has changed.
     """
     folder = as_path(folder)
-    manifest = _read(folder)
+    manifest = _state(folder)[0]
     try:
         for name, digest in manifest.files.items():
             _check_file(folder, name, digest if verify else None)
     except ModelFolderError:
-        if _read(folder) == manifest:
+        if _state(folder)[0] == manifest:
             raise
         return read_manifest(folder, verify=verify)  # another model was saved meanwhile
     return manifest
@@ -242,12 +242,16 @@ def check_destination(folder: str | Path) -> list[Path]:
     Raises
     ------
     ModelFolderError
-        If the path is a file or a folder without a saved model, or is not writable.
+        If the path is a file, a folder without a saved model, the working directory or the root of a disk, or is
+        not writable.
     """
     folder = as_path(folder)
     place = next(place for place in (folder, *folder.absolute().parents) if os.access(place, os.F_OK))
     if not place.is_dir():
         raise ModelFolderError(f"{place} is a file. Give the path of a folder for the model.")
+    if place == folder and (place.samefile(".") or os.path.ismount(place.resolve())):
+        what = f"{folder} is the working directory or the root of a disk, and cannot be replaced by a new folder"
+        raise ModelFolderError(f"{what}. Give a folder inside it, such as {folder / 'model'}.")
     parent = place.resolve().parent if place == folder else place
     if not os.access(parent, os.W_OK | os.X_OK):
         what = f"{folder}: the model cannot be written, there is no permission to write to {parent}"
@@ -256,17 +260,12 @@ def check_destination(folder: str | Path) -> list[Path]:
     if not present:
         return []
     try:
-        manifest = _read(folder)
+        manifest = _state(folder)[0]
     except ModelFolderError as error:
         what = f"{folder} exists and is not a saved model, so it is not written to"
         raise ModelFolderError(f"{what} ({error}) Choose another folder, or empty this one.") from error
     ours = {MANIFEST, *manifest.files}
     return [path for path in present if path.relative_to(folder).as_posix() not in ours]
-
-
-def _read(folder: Path) -> Manifest:
-    """Read the manifest of a folder."""
-    return _state(folder)[0]
 
 
 def _state(folder: Path) -> tuple[Manifest, int]:
