@@ -193,6 +193,16 @@ def test_reading_a_view_does_not_lock_the_dataset(make):
     dataset.y = dataset.y.copy()
 
 
+def test_attributes_of_target_labels_can_be_set_without_changing_the_dataset():
+    dataset = TextDataset(["a", "b"], [0, 1], target_labels=[0, 1])
+    for twin in (dataset, dataset[:1], dataset.clone()):
+        targets = twin.target_labels
+        targets.shape = (2, 1)
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            targets.flags.writeable = True
+        assert twin.target_labels.shape == dataset.target_labels.shape == (2,)
+
+
 def test_target_labels_cannot_be_changed_through_views_and_clones():
     dataset = TextDataset(["a", "b"], [0, 1], target_labels=[0, 1, 2])
     for twin in (dataset[:1], dataset.clone()):

@@ -164,7 +164,7 @@ class Dataset(ABC, Generic[X]):
     def target_labels(self) -> NDArray[np.int64]:
         """The class numbers that may occur, sorted. It can be set, except on a view."""
         if self._storage.target_labels is not None:
-            return self._storage.target_labels
+            return self._storage.target_labels[:]
         if self._storage.label_names is not None:
             return np.arange(len(self._storage.label_names))
         y = self._storage.y
