@@ -117,6 +117,15 @@ def test_the_working_directory_is_not_replaced(tmp_path, monkeypatch):
     assert read_manifest("m").files
 
 
+def test_paths_of_bytes_are_refused(tmp_path):
+    (tmp_path / "m").mkdir()
+    with os.scandir(os.fsencode(tmp_path)) as entries:
+        (entry,) = entries
+    for call in (save, read_manifest, saving.load, saving.check_destination):
+        with pytest.raises(InvalidInputError, match="^folder: got .*; allowed: a path.*bytes"):
+            call(entry)
+
+
 def test_links_that_lead_in_a_circle_are_refused(tmp_path):
     (tmp_path / "circle").symlink_to("circle")
     for folder in (tmp_path / "circle", tmp_path / "circle" / "m"):

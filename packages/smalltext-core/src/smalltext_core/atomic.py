@@ -51,10 +51,10 @@ def as_path(path: object, argument: str = "folder") -> Path:
     """Return a path as a Path with ``~`` expanded; InvalidInputError if no file can have this name."""
     if not isinstance(path, (str, os.PathLike)):
         raise InvalidInputError(argument, shown(path), "a path")
-    found = expanded(Path(path))
     try:
+        found = expanded(Path(path))
         found.stat()
-    except ValueError as error:  # a NUL, or half of a surrogate pair
+    except (TypeError, ValueError) as error:  # a path of bytes; a NUL, or half of a surrogate pair
         raise InvalidInputError(argument, shown(str(path)), "a path", f"{error}.") from error
     except OSError as error:
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
