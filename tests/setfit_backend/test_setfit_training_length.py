@@ -70,12 +70,12 @@ def test_short_texts_give_the_same_training_as_an_explicit_length(topics):
 
 
 @pytest.mark.parametrize(
-    ("affordable", "steps"), [(1e9, AUTO_STEPS), (31.7, 31), (3.0, MIN_AUTO_STEPS), (float("inf"), AUTO_STEPS)]
+    ("max_auto_steps", "steps"), [(1e9, AUTO_STEPS), (31.7, 31), (3.0, MIN_AUTO_STEPS), (float("inf"), AUTO_STEPS)]
 )
-def test_automatic_steps_stop_where_they_would_read_too_much(affordable, steps):
-    assert TrainingArgs().num_steps(4, "auto", affordable) == steps
-    assert TrainingArgs(max_steps=50).num_steps(4, "auto", affordable) == 50
-    assert TrainingArgs().num_steps(4, 45, affordable) == 45
+def test_automatic_steps_stop_where_they_would_read_too_much(max_auto_steps, steps):
+    assert TrainingArgs().num_steps(4, "auto", max_auto_steps) == steps
+    assert TrainingArgs(max_steps=50).num_steps(4, "auto", max_auto_steps) == 50
+    assert TrainingArgs().num_steps(4, 45, max_auto_steps) == 45
 
 
 def test_training_on_texts_that_are_too_many_and_too_long_takes_fewer_steps(long_texts, monkeypatch):

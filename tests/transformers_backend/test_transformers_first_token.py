@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from smalltext_transformers._network import first_token_alone, prepare, stack
+from smalltext_transformers._network import first_token_only, stack, with_first_token_hooks
 from transformers_backend.tiny_models import ARCHITECTURES, KIN, tiny_config
 
 PREPARED = ("bert", "deberta-v2", "distilbert", "electra", "mpnet", "roberta", *KIN)
@@ -21,7 +21,7 @@ MASK = (TOKENS != 0).long()
 def network_of(architecture, **changes):
     torch.manual_seed(3)
     config = tiny_config(architecture, num_labels=3, **changes)
-    return prepare(AutoModelForSequenceClassification.from_config(config)).eval()
+    return with_first_token_hooks(AutoModelForSequenceClassification.from_config(config)).eval()
 
 
 def gradients(network):
@@ -46,7 +46,7 @@ def widths_in_the_last_layer(network):
 def test_the_logits_are_the_same(architecture):
     network = network_of(architecture)
     whole = network(TOKENS, attention_mask=MASK).logits
-    with first_token_alone():
+    with first_token_only():
         alone = network(TOKENS, attention_mask=MASK).logits
     torch.testing.assert_close(alone, whole, rtol=0, atol=1e-6)
 
@@ -55,7 +55,7 @@ def test_the_logits_are_the_same(architecture):
 def test_the_gradients_are_the_same(architecture):
     network = network_of(architecture)
     whole = gradients(network)
-    with first_token_alone():
+    with first_token_only():
         alone = gradients(network)
     assert alone.keys() == whole.keys()
     torch.testing.assert_close(alone, whole, rtol=0, atol=1e-6)
@@ -63,14 +63,14 @@ def test_the_gradients_are_the_same(architecture):
 
 @each_that_is_prepared
 def test_the_last_layer_continues_with_one_token(architecture):
-    with first_token_alone():
+    with first_token_only():
         assert widths_in_the_last_layer(network_of(architecture)) == [1, 1]
 
 
 @each_that_is_prepared
 def test_elsewhere_it_continues_with_all_of_them(architecture):
     network = network_of(architecture)
-    with first_token_alone():
+    with first_token_only():
         pass
     assert widths_in_the_last_layer(network) == [6, 6]
     hidden = network(TOKENS, attention_mask=MASK, output_hidden_states=True).hidden_states[-1]
@@ -80,12 +80,12 @@ def test_elsewhere_it_continues_with_all_of_them(architecture):
 @pytest.mark.parametrize("architecture", sorted(set(ARCHITECTURES) - set(PREPARED)))
 def test_models_whose_heads_may_use_all_tokens_are_unchanged(architecture):
     network = network_of(architecture)
-    with first_token_alone():
+    with first_token_only():
         assert set(widths_in_the_last_layer(network)) == {6}
 
 
 @each_that_is_prepared
 def test_a_prepared_network_can_be_pickled(architecture):
     network = pickle.loads(pickle.dumps(network_of(architecture)))
-    with first_token_alone():
+    with first_token_only():
         assert network(TOKENS, attention_mask=MASK).logits.shape == (2, 3)

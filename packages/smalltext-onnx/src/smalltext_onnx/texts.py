@@ -67,8 +67,7 @@ class TextEncoder:
         longer = sum(len(ids) > settings.max_length for ids in encoded)
         if longer:
             warnings.warn(
-                f"{longer} of {len(texts)} texts have more than {settings.max_length} tokens, which the model is "
-                "given; the rest of them is not looked at.",
+                f"{longer} of {len(texts)} texts have more than {settings.max_length} tokens and are truncated.",
                 UserWarning,
                 stacklevel=4,
             )

@@ -28,7 +28,7 @@ from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.saving import MANIFEST, Manifest
-from smalltext_core.validation import check_positive, check_thresholds, check_within
+from smalltext_core.validation import check_positive, check_within
 from smalltext_setfit import __version__
 from smalltext_setfit._embedding_cache import SentenceEmbeddingCache
 from smalltext_setfit._model import (
@@ -48,7 +48,7 @@ from smalltext_torch.batching import Batch
 from smalltext_torch.device import Precision, PrecisionName, TorchRandomness
 from smalltext_torch.model_loading import abbreviated
 from smalltext_torch.progress import described
-from smalltext_torch.saving import saved_value
+from smalltext_torch.saving import calibration_to_json, saved_thresholds, saved_value
 from smalltext_torch.sentence_transformer import quiet_libraries
 from smalltext_torch.tokenization import SentenceTokenizer
 
@@ -162,8 +162,7 @@ class SetFitBase(TorchModelBase[SetFitState]):
             "max_length": state.tokenizer.max_length,
             "validation": self.validation_,
             "head_training": asdict(state.head_training),
-            "calibration": None if self.calibration_ is None else self.calibration_.to_json(),
-            "thresholds": None if self.multi_label_threshold_ is None else self.multi_label_threshold_.tolist(),
+            **calibration_to_json(self.calibration_, self.multi_label_threshold_),
         }
 
         def write(staging: Path) -> None:
@@ -173,7 +172,7 @@ class SetFitBase(TorchModelBase[SetFitState]):
             head = state.network.head
             save_file({"weight": head.weight.cpu(), "bias": head.bias.cpu()}, str(staging / HEAD))
             if for_setfit:
-                _write_setfit_form(state, staging, differentiable=self.use_differentiable_head)
+                _write_setfit_files(state, staging, differentiable=self.use_differentiable_head)
 
         self.write_folder(folder, write, learned)
 
@@ -291,9 +290,7 @@ class SetFitBase(TorchModelBase[SetFitState]):
         self.validation_ = _read_validation(manifest)
         saved = manifest.parameters  # earlier versions wrote fewer keys
         self.calibration_ = Calibration.from_json(saved.get("calibration"), num_classes, self.multi_label)
-        if self.multi_label and saved.get("thresholds") is not None:
-            thresholds = check_thresholds(saved_value(manifest, "thresholds", list), num_classes)
-            self.multi_label_threshold_ = np.array(thresholds, dtype=np.float64)
+        self.multi_label_threshold_ = saved_thresholds(manifest, num_classes) if self.multi_label else None
         args = parse_training_args(trainer_kwargs=self.trainer_kwargs).head_training
         if saved.get("head_training") is not None:
             held = saved_value(manifest, "head_training", dict)
@@ -330,7 +327,7 @@ def _read_validation(manifest: Manifest) -> tuple[float, float] | None:
     return check_within("validation", loss, 0), check_within("validation", accuracy, 0, 1)
 
 
-def _write_setfit_form(state: SetFitState, folder: Path, *, differentiable: bool) -> None:
+def _write_setfit_files(state: SetFitState, folder: Path, *, differentiable: bool) -> None:
     """Write the files that `SetFitModel` needs; one of them is a pickle of the head, which is never read here."""
     names = None if state.label_names is None else list(state.label_names.names)
     labels = None if state.loss.multi_label else names

@@ -20,7 +20,6 @@ from smalltext_core.dataset import Dataset, TextDataset
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.label_names import LabelNames
 from smalltext_core.labels import Labels, is_multi_label
-from smalltext_core.messages import shown
 from smalltext_core.probabilities import Probabilities
 from smalltext_setfit._embedding_cache import SentenceEmbeddingCache
 from smalltext_setfit._head import make_linear
@@ -29,6 +28,7 @@ from smalltext_setfit.training_args import HeadTrainingArgs
 from smalltext_torch.batching import Batch, Ragged, make_batch, prediction_batches
 from smalltext_torch.device import Precision, TorchRandomness, inference, token_budget, with_dropout
 from smalltext_torch.inference import BatchInference, Loss
+from smalltext_torch.model_loading import check_source_exists
 from smalltext_torch.sentence_transformer import (
     ALLOWED,
     downloaded,
@@ -75,9 +75,7 @@ class UniqueTexts:
             raise InvalidInputError("data_set", given, "a TextDataset", "Give the texts themselves.")
         prompted = TextDataset(tokenizer.prompted(data_set.x)) if tokenizer.prompt else data_set
         tokens = tokens_of(prompted, tokenizer.tokenizer, tokenizer.tokenizer_id)
-        tokens = truncate_and_warn(
-            tokens, tokenizer.max_length, tokenizer.special_tokens, "what the model is given"
-        )
+        tokens = truncate_and_warn(tokens, tokenizer.max_length, tokenizer.special_tokens)
         tokenizer.check(tokens)
         numbers: dict[str, int] = {}
         of_row = np.array([numbers.setdefault(text, len(numbers)) for text in data_set.x], dtype=np.intp)
@@ -85,14 +83,14 @@ class UniqueTexts:
         first[of_row[::-1]] = np.arange(len(of_row))[::-1]
         return cls(list(numbers), tokens.take(first), of_row, tokenizer.padding)
 
-    def in_training(self, tokenizer: SentenceTokenizer, passes: float) -> UniqueTexts:
+    def for_training(self, tokenizer: SentenceTokenizer, passes: float) -> UniqueTexts:
         """Return the texts for training with `passes` passes over a text in total, truncated to limit its time."""
         length = training_length(self.tokens.lengths, passes, tokenizer.max_length)
         return replace(self, tokens=tokenizer.special_tokens.truncated(self.tokens, length))
 
-    def affordable(self, passes: float) -> float:
-        """Return how many times training can read `passes` texts within its limit of tokens."""
-        return TRAINING_TOKENS / max(tokens_read(self.tokens.lengths, passes), 1)
+    def max_steps(self, texts_per_step: float) -> float:
+        """Return the number of training steps that read `TRAINING_TOKENS` tokens."""
+        return TRAINING_TOKENS / max(tokens_read(self.tokens.lengths, texts_per_step), 1)
 
 
 class ModelCard(SentenceTransformerModelCardData):
@@ -124,9 +122,7 @@ def load_pretrained_body(arguments: SetFitModelArguments, kwargs: ModelKwargs) -
         If there is no such model, or it cannot be fine-tuned.
     """
     argument, source = "sentence_transformer_model", arguments.sentence_transformer_model
-    # The library takes any other string for a name on the hub, and its error is about the characters of the name.
-    if (Path(source).is_absolute() or source.startswith((".", "~"))) and not Path(source).is_dir():
-        raise InvalidInputError(argument, f"{shown(source)}, where there is no folder", ALLOWED)
+    check_source_exists(argument, source, ALLOWED)
 
     def find() -> Path:
         if Path(source).is_dir():
@@ -226,7 +222,7 @@ def embed_texts(
     tokens: Ragged,
     precision: Precision,
     padding: int,
-    advance: Callable[[int], object] | None = None,
+    advance: Callable[[int], object],
 ) -> NDArray[np.float32]:
     """Return the embeddings of texts, shape (n, dimensions); `advance` is called with the size of each batch."""
     embeddings = np.empty((len(tokens), network.head.in_features), dtype=np.float32)
@@ -234,8 +230,7 @@ def embed_texts(
         batch = make_batch(tokens, rows, precision.device, padding)
         with inference(network, precision):
             embeddings[rows] = network(batch)[0].float().cpu().numpy()
-        if advance is not None:
-            advance(len(rows))
+        advance(len(rows))
     return embeddings
 
 

@@ -73,14 +73,14 @@ With a small encoder, such a batch takes about 2 GB; a batch of 64 texts of 512 
 class FewShotTrainer:
     """Trains the body of a network in place, for a number of steps, and replaces its head.
 
-    `texts` are truncated for training; `whole` has all their tokens, for the embeddings that the head is fitted
-    to. Texts without a row are only embedded. `randomness` is used for the body, `head_randomness` for a head that
-    is trained alone; they are separate so that `refit_head` gives the same head for the same texts.
+    `texts` are truncated for training; `untruncated` has all their tokens, for the embeddings that the head is
+    fitted to. Texts without a row are only embedded. `randomness` is used for the body, `head_randomness` for a
+    head that is trained alone; they are separate so that `refit_head` gives the same head for the same texts.
     """
 
     network: SentenceClassifier
     texts: UniqueTexts
-    whole: Ragged
+    untruncated: Ragged
     targets: HeadTargets
     sampler: PairSampler
     steps: int
@@ -155,7 +155,7 @@ class FewShotTrainer:
 
     def _embed(self, bar: tqdm[None]) -> NDArray[np.float32]:
         self.network.eval()
-        embeddings = embed_texts(self.network, self.whole, self.precision, self.texts.padding, bar.update)
+        embeddings = embed_texts(self.network, self.untruncated, self.precision, self.texts.padding, bar.update)
         if not np.isfinite(embeddings).all():
             raise DivergedError(
                 "The embeddings are no longer finite numbers; lower body_learning_rate. "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import brief, shown
 from smalltext_core.validation import check_flag, check_mapping
-from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, expanded
+from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, as_source
 from smalltext_torch.progress import warn_deprecated
 
 if TYPE_CHECKING:
@@ -47,11 +47,8 @@ class SetFitModelArguments:
         sentence_transformer_model: str | Path,
         model_loading_strategy: ModelLoadingStrategy | str = ModelLoadingStrategy.DEFAULT,
     ) -> None:
-        given = sentence_transformer_model
-        if not isinstance(given, (str, Path)) or not str(given).strip():
-            allowed = "a folder, or a name on the Hugging Face hub"
-            raise InvalidInputError("sentence_transformer_model", shown(given), allowed)
-        object.__setattr__(self, "sentence_transformer_model", expanded(str(given), "sentence_transformer_model"))
+        argument = "sentence_transformer_model"
+        object.__setattr__(self, argument, as_source(argument, sentence_transformer_model))
         object.__setattr__(self, "model_loading_strategy", ModelLoadingStrategy.of(model_loading_strategy))
 
     @classmethod

@@ -275,8 +275,8 @@ class SetFitClassification(SetFitBase):
                 tokenizer = warm.tokenizer
         texts = UniqueTexts.of(train_set, tokenizer)
         per_step, steps = sampler.texts_per_batch(self.mini_batch_size), args.num_steps(batches, self.min_steps)
-        in_training = texts.in_training(tokenizer, steps * per_step) if is_auto(self.max_seq_len) else texts
-        steps = args.num_steps(batches, self.min_steps, in_training.affordable(per_step))
+        train_texts = texts.for_training(tokenizer, steps * per_step) if is_auto(self.max_seq_len) else texts
+        steps = args.num_steps(batches, self.min_steps, train_texts.max_steps(per_step))
         if steps == args.epochs[0] * batches:
             sampler.warn_of_limit()
         from smalltext_setfit._trainer import FewShotTrainer  # imports setfit, which takes seconds
@@ -287,8 +287,8 @@ class SetFitClassification(SetFitBase):
             args = args.for_encoder(network.head.in_features)
             trained = FewShotTrainer(
                 network=network,
-                texts=replace(in_training, of_row=texts.of_row[rows]),
-                whole=texts.tokens,
+                texts=replace(train_texts, of_row=texts.of_row[rows]),
+                untruncated=texts.tokens,
                 targets=targets.take(rows),
                 sampler=sampler,
                 steps=steps,

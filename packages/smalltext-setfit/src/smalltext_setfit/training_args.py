@@ -241,7 +241,7 @@ class TrainingArgs:
         rate = next(by_size, LEARNING_RATE_OF_LARGE)
         return replace(self, body_learning_rate=(rate, rate / 2))
 
-    def num_steps(self, batches: int, min_steps: MinSteps, affordable: float = np.inf) -> int:
+    def num_steps(self, batches: int, min_steps: MinSteps, max_auto_steps: float = np.inf) -> int:
         """Return the number of optimizer steps of contrastive training.
 
         Parameters
@@ -250,7 +250,7 @@ class TrainingArgs:
             The number of batches of an epoch; 0 if there are no pairs.
         min_steps : int or "auto"
             The parameter of the classifier.
-        affordable : float, optional
+        max_auto_steps : float, optional
             The maximum number of steps for "auto", unless it is below `MIN_AUTO_STEPS`.
         """
         if not batches or (not self.epochs[0] and self.max_steps < 0):
@@ -262,7 +262,7 @@ class TrainingArgs:
             return max(steps, min_steps)
         if self.num_iterations is not None or self.epochs != NUM_EPOCHS:
             return steps
-        return int(min(AUTO_STEPS, max(MIN_AUTO_STEPS, affordable)))
+        return int(min(AUTO_STEPS, max(MIN_AUTO_STEPS, max_auto_steps)))
 
     @property
     def head_training(self) -> HeadTrainingArgs:

@@ -284,7 +284,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
             resolve_device(device)
         check_files(folder, cls.further_files)
         cpu = torch.device("cpu")
-        with damage_explained(folder), saving.folder_blamed(folder):
+        with damage_explained(folder), saving.as_model_folder_errors(folder):
             cls.check_saved_folder(folder, manifest)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # shown when the classifier was made

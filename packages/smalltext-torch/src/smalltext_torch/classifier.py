@@ -231,7 +231,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
             train_set,
             validation_set,
             checked_weights,
-            stopping=self._early_stopping.overruled(early_stopping),
+            stopping=self._early_stopping.checked_override(early_stopping),
             selection=as_model_selection_handler(selection),
             optimizer=optimizer,
             scheduler=scheduler,

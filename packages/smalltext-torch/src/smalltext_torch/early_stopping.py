@@ -294,7 +294,9 @@ class ConstructorEarlyStopping:
         used = [self.parameter] if self.no_improvement != 5 else []
         return [*used, "early_stopping_acc"] if self.accuracy != -1 else used
 
-    def overruled(self, given: EarlyStoppingHandler | Literal["none"] | None) -> EarlyStoppingHandler | None:
+    def checked_override(
+        self, given: EarlyStoppingHandler | Literal["none"] | None
+    ) -> EarlyStoppingHandler | None:
         """Return the handler passed to `fit` after checking it, or None if the constructor's arguments apply."""
         if given is None:
             return None

@@ -103,14 +103,27 @@ def is_offline() -> bool:
     return any(os.environ.get(variable, "").strip().lower() in _YES for variable in OFFLINE)
 
 
-def expanded(source: str, argument: str = "model") -> str:
-    """Expand ``~`` in the path of a folder that exists; return any other name unchanged.
+def as_source(argument: str, source: object) -> str:
+    """Return the folder or the hub name of a pretrained model as a string, with ``~`` expanded.
 
     Shells expand ``~``, and Python does not. A path that does not exist is returned unchanged, so that errors show
-    it as the user wrote it. InvalidInputError, which names the argument, is raised if it cannot be a path.
+    it as the user wrote it. InvalidInputError, which names the argument, is raised for anything else.
     """
-    folder = atomic.as_path(source, argument)
-    return str(folder) if folder.is_dir() else source
+    if not isinstance(source, (str, Path)) or not str(source).strip():
+        raise InvalidInputError(argument, shown(source), "a folder, or a name on the Hugging Face hub")
+    folder = atomic.as_path(str(source), argument)
+    return str(folder) if folder.is_dir() else str(source)
+
+
+def check_source_exists(argument: str, source: str, allowed: str) -> None:
+    """Raise InvalidInputError for a path to a folder that does not exist.
+
+    The libraries take any string that is not a folder for a name on the hub, and their errors are about the
+    characters of the name.
+    """
+    is_path = Path(source).is_absolute() or source.startswith((".", "~"))
+    if is_path and not Path(source).is_dir():
+        raise InvalidInputError(argument, f"{shown(source)}, where there is no folder", allowed)
 
 
 def abbreviated(source: str) -> str:

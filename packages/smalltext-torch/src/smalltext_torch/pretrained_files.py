@@ -27,7 +27,7 @@ from smalltext_torch.untrusted_json import (
     BASE_TOKENIZER,
     DTYPES,
     LARGEST_INTEGER,
-    NOT_HANDED_ON,
+    REMOVED_KEYS,
     SPECIAL_TOKENS,
     TOKENIZER_FILES,
     is_suspicious,
@@ -112,7 +112,7 @@ def _filtered(
         if value is None:
             if key in known:
                 checked[key] = None
-        elif key not in NOT_HANDED_ON:
+        elif key not in REMOVED_KEYS:
             check(path, key, value)
             if key in known or is_allowed(key):
                 checked[key] = value
@@ -157,7 +157,7 @@ def _check_nested(path: Path, place_of: str, key: str, value: Any) -> None:
         return
     if key in ("dtype", "torch_dtype") and isinstance(value, str) and value in DTYPES:
         return
-    if key in ("dtype", "torch_dtype") or (key not in BASE_CONFIG | NOT_HANDED_ON and is_suspicious(key)):
+    if key in ("dtype", "torch_dtype") or (key not in BASE_CONFIG | REMOVED_KEYS and is_suspicious(key)):
         refuse(path, place_of, f"it holds {shown(value, 100)}, which is not on the list of what is allowed")
     if key == "model_type" and str(value).startswith(_BY_OTHER_LIBRARIES):
         refuse(path, place_of, f"it holds {shown(value, 100)}", "models that transformers itself computes")

@@ -178,7 +178,7 @@ def _parameter_error(name: str, value: object, allowed: str) -> ModelFolderError
 
 
 @contextmanager
-def folder_blamed(folder: Path) -> Iterator[None]:
+def as_model_folder_errors(folder: Path) -> Iterator[None]:
     """Convert errors about invalid values, which come from the folder, to ModelFolderError."""
     try:
         yield

@@ -34,8 +34,8 @@ from smalltext_torch.untrusted_json import (
     LIBRARY_ARGUMENTS,
     MODULE_SETTINGS,
     MODULE_TYPES,
-    NOT_HANDED_ON,
     POOLING_MODES,
+    REMOVED_KEYS,
     SENTENCE_SETTINGS,
     TEXT_MODALITY,
     TOKENIZER_FILES,
@@ -234,7 +234,7 @@ def model_files(folder: Path) -> dict[str, bytes | Path]:
             if path.is_file():
                 is_json = path.name in (CONFIG, TOKENIZER_CONFIG)
                 content = read_object(path) if is_json else {}
-                kept = {key: held for key, held in content.items() if key not in NOT_HANDED_ON}
+                kept = {key: held for key, held in content.items() if key not in REMOVED_KEYS}
                 files[path.relative_to(folder).as_posix()] = _as_json(kept) if is_json else path
     return files
 

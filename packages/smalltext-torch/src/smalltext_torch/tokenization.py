@@ -129,7 +129,7 @@ def _ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[l
 
 
 def without_limits(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
-    """Return a copy of a fast tokenizer's other half that neither truncates nor pads, whatever the caller set."""
+    """Return a copy of the Tokenizer of a fast tokenizer, with truncation and padding turned off."""
     fast: Tokenizer = copy.deepcopy(tokenizer.backend_tokenizer)
     fast.no_truncation()
     fast.no_padding()
@@ -178,7 +178,7 @@ def check_length(argument: str, length: object, special_tokens: SpecialTokens) -
     return int(length)  # type: ignore[call-overload, no-any-return]
 
 
-def truncate_and_warn(texts: Ragged, length: int, special_tokens: SpecialTokens, what: str) -> Ragged:
+def truncate_and_warn(texts: Ragged, length: int, special_tokens: SpecialTokens) -> Ragged:
     """Truncate texts to `length` tokens, and warn of the number of texts that are longer."""
     longer = int((texts.lengths > length).sum())
     if not longer:
@@ -186,8 +186,7 @@ def truncate_and_warn(texts: Ragged, length: int, special_tokens: SpecialTokens,
     share = longer / len(texts)
     percentage = f"{share:.1%}" if share >= 0.001 else "less than 0.1%"
     warnings.warn(
-        f"{longer} of {len(texts)} texts ({percentage}) have more than {length} tokens ({what}); "
-        "the rest of them is not looked at.",
+        f"{longer} of {len(texts)} texts ({percentage}) have more than {length} tokens and are truncated.",
         UserWarning,
         stacklevel=stacklevel_of_caller(),
     )
@@ -196,10 +195,10 @@ def truncate_and_warn(texts: Ragged, length: int, special_tokens: SpecialTokens,
 
 @dataclass(frozen=True)
 class _Tokenized:
-    """The tokens of a dataset, and the texts they were made of, since a list of texts can be changed."""
+    """The tokens of a dataset, with a hash of the texts, since the list of texts in a dataset can be changed."""
 
     tokenizer_id: str
-    texts: int
+    fingerprint: int
     tokens: Ragged
 
 
@@ -212,7 +211,7 @@ def tokens_of(data_set: TextDataset, tokenizer: PreTrainedTokenizerBase, tokeniz
     texts = data_set.x
     fingerprint = hash(tuple(texts))
     known = _TOKENIZED.get(data_set)
-    if known is None or (known.tokenizer_id, known.texts) != (tokenizer_id, fingerprint):
+    if known is None or (known.tokenizer_id, known.fingerprint) != (tokenizer_id, fingerprint):
         known = _Tokenized(tokenizer_id, fingerprint, tokenize(texts, tokenizer))
         _TOKENIZED[data_set] = known
     return known.tokens
@@ -264,16 +263,14 @@ class Encoder:
         InvalidInputError
             If an id is not in the vocabulary of the model.
         """
-        return truncate_and_warn(
-            self.whole(texts), self.max_length, self.special_tokens, "what the model is given"
-        )
+        return truncate_and_warn(self.untruncated(texts), self.max_length, self.special_tokens)
 
     def windows(self, texts: TextDataset | Ragged) -> tuple[Ragged, NDArray[np.int64]]:
         """Return the token ids of all windows of texts, and how many windows belong to each text."""
-        return self.special_tokens.windows(self.whole(texts), self.max_length)
+        return self.special_tokens.windows(self.untruncated(texts), self.max_length)
 
-    def whole(self, texts: TextDataset | Ragged) -> Ragged:
-        """Return the token ids of texts, however long they are."""
+    def untruncated(self, texts: TextDataset | Ragged) -> Ragged:
+        """Return the token ids of texts, or the token ids themselves, without truncation."""
         tokens = texts if isinstance(texts, Ragged) else tokens_of(texts, self.tokenizer, self.tokenizer_id)
         greatest = int(tokens.tokens.max(initial=0))
         if not self._is_known(greatest):
@@ -286,9 +283,10 @@ class Encoder:
         return token >= 0 and (size is None or token < size)
 
     def _with_one_end(self, texts: Ragged) -> Ragged:
-        """Return texts in which end tokens that are not at the end are unknown ones.
+        """Replace end-of-sequence tokens in the middle of texts by unknown tokens.
 
-        The heads of models with a decoder look for them, and refuse texts of which one has more than another.
+        The heads of encoder-decoder models classify the state at the last end-of-sequence token, and reject a
+        batch if its texts have different numbers of them.
         """
         inside = np.isin(texts.tokens, self.config.eos_token_id)
         for number in range(1, max(self.special_tokens.after, 1) + 1):

@@ -155,7 +155,7 @@ BASE_TOKENIZER = words(
 )
 """Keys of tokenizer_config.json for all classes of tokenizers."""
 
-NOT_HANDED_ON = words(
+REMOVED_KEYS = words(
     """
     _name_or_path _num_labels chat_template name_or_path num_labels processor_class response_schema
     response_template special_tokens_map_file tokenizer_file transformers_version

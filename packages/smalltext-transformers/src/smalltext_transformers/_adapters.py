@@ -41,7 +41,7 @@ TYPES = words(
 )
 """The types of adapters that only add weights to layers, and need neither another model nor a compiler."""
 
-NOT_HANDED_ON = frozenset({"base_model_name_or_path", "peft_version", "revision", "runtime_config"})
+REMOVED_KEYS = frozenset({"base_model_name_or_path", "peft_version", "revision", "runtime_config"})
 
 _NAMES_OF_MODULES = frozenset({"exclude_modules", "feedforward_modules", "modules_to_save", "target_modules"})
 _PATTERNS = frozenset({"alpha_pattern", "rank_pattern"})
@@ -103,10 +103,10 @@ def saved_config(content: Mapping[str, Any]) -> PeftConfig:
     return config_from_json(checked_config(content, known, Path(MANIFEST)))
 
 
-def with_adapter(network: PreTrainedModel, config: PeftConfig, drawn: Iterable[str] = ()) -> nn.Module:
-    """Return a network with a new adapter; the head and randomly initialized (`drawn`) weights are trained too.
+def with_adapter(network: PreTrainedModel, config: PeftConfig, new_weights: Iterable[str]) -> nn.Module:
+    """Return a network with a new adapter; the head and the other `new_weights` are trained too.
 
-    Otherwise the latter would not be saved, and would be randomly reinitialized on loading.
+    Otherwise the latter, which are randomly initialized, would not be saved, and would differ after loading.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def with_adapter(network: PreTrainedModel, config: PeftConfig, drawn: Iterable[s
     # peft completes the configuration; that of the caller is not changed.
     filled = config_from_json(config_to_json(config))
     if hasattr(filled, "modules_to_save"):
-        new = {*head(network), *(name.rpartition(".")[0] for name in drawn)}
+        new = {*head(network), *(name.rpartition(".")[0] for name in new_weights)}
         filled.modules_to_save = sorted({*(filled.modules_to_save or ()), *_outermost(new)})
     try:
         adapted: nn.Module = _peft().get_peft_model(network, filled)
@@ -203,7 +203,7 @@ def checked_config(content: Mapping[str, Any], known: Iterable[str], path: Path)
     names = set(known)
     checked: dict[str, Any] = {}
     for key, value in content.items():
-        if key in NOT_HANDED_ON:
+        if key in REMOVED_KEYS:
             continue
         if value is None or value in ({}, []):
             if key in names:

@@ -45,7 +45,7 @@ attention, for any number of tokens."""
 _LEARNING_RATES = ((512, 1e-4), (768, 3e-5))
 """Hidden sizes, and the learning rate of encoders up to that size; for larger encoders it is 1e-5."""
 
-_ALONE: ContextVar[bool] = ContextVar("first_token_alone", default=False)
+_FIRST_TOKEN_ONLY: ContextVar[bool] = ContextVar("first_token_only", default=False)
 
 
 def layers(network: nn.Module) -> list[Layer]:
@@ -62,7 +62,7 @@ def layers(network: nn.Module) -> list[Layer]:
     """
     path, inner = _stack(network)
     prefixes = [f"{path}.{name}." for name, _ in inner.named_children()]
-    shared = tuple(f"{name}." for name in _shared_behind(network, path))
+    shared = tuple(f"{name}." for name in _shared_after(network, path))
     found: list[Layer] = [[] for _ in range(len(prefixes) + 2)]
     begun = False
     for name, parameter in network.named_parameters():
@@ -98,15 +98,15 @@ def _stack(network: nn.Module) -> tuple[str, nn.ModuleList]:
     return found
 
 
-def _shared_behind(network: nn.Module, path: str) -> list[str]:
+def _shared_after(network: nn.Module, path: str) -> list[str]:
     """Return the names of the modules next to the layers that all layers use."""
     parent, _, own = path.rpartition(".")
     children = list(network.get_submodule(parent).named_children())
     position = [name for name, _ in children].index(own)
-    behind = children[position + 1 :]
-    if not any(isinstance(module, nn.Embedding) for _, module in behind):
+    following = children[position + 1 :]
+    if not any(isinstance(module, nn.Embedding) for _, module in following):
         return []
-    return [f"{parent}.{name}" for name, _ in behind]
+    return [f"{parent}.{name}" for name, _ in following]
 
 
 def word_embedding(network: Any) -> nn.Embedding | None:
@@ -157,8 +157,8 @@ def parameter_groups(network: nn.Module, arguments: FineTuningArguments | None, 
     ]
 
 
-def prepare(network: Any) -> nn.Module:
-    """Return a network whose last layer computes only the first token inside `first_token_alone`.
+def with_first_token_hooks(network: Any) -> nn.Module:
+    """Return a network whose last layer computes only the first token inside `first_token_only`.
 
     The heads of BERT and related models use only the first token. The last layer needs the other tokens as keys
     and values of its attention; all further computations, three quarters of its cost, are restricted to the first
@@ -175,18 +175,18 @@ def prepare(network: Any) -> nn.Module:
 
 
 @contextmanager
-def first_token_alone() -> Iterator[None]:
+def first_token_only() -> Iterator[None]:
     """Compute only the first token in the last layer of prepared networks in this thread; a context manager."""
-    token = _ALONE.set(True)
+    token = _FIRST_TOKEN_ONLY.set(True)
     try:
         yield
     finally:
-        _ALONE.reset(token)
+        _FIRST_TOKEN_ONLY.reset(token)
 
 
 def _first_token(_: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """Keep only the first token of the inputs of a module, tensors of shape (n, tokens, ...)."""
-    if not _ALONE.get():
+    if not _FIRST_TOKEN_ONLY.get():
         return None
     return tuple(one[:, :1] if isinstance(one, torch.Tensor) else one for one in given)
 
@@ -194,20 +194,20 @@ def _first_token(_: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...] | None
 def inputs(batch: Batch, config: PretrainedConfig) -> dict[str, torch.Tensor]:
     """Return the arguments of the forward pass of a network with this configuration."""
     tokens, mask = batch.tokens, batch.mask
-    if _reads_the_last_position(config):
-        tokens, mask = (tensor.gather(1, _turned(batch, batch.lengths)) for tensor in (tokens, mask))
+    if _classifies_last_position(config):
+        tokens, mask = (tensor.gather(1, _rotated(batch, batch.lengths)) for tensor in (tokens, mask))
     return {"input_ids": tokens, "attention_mask": mask.long()}
 
 
-def in_order(states: torch.Tensor, batch: Batch, config: PretrainedConfig) -> torch.Tensor:
+def in_original_order(states: torch.Tensor, batch: Batch, config: PretrainedConfig) -> torch.Tensor:
     """Return hidden states, shape (n, longest, width), in the original order of the tokens, as before `inputs`."""
-    if not _reads_the_last_position(config):
+    if not _classifies_last_position(config):
         return states
-    positions = _turned(batch, -batch.lengths)
+    positions = _rotated(batch, -batch.lengths)
     return states.gather(1, positions[:, :, None].expand_as(states))
 
 
-def _reads_the_last_position(config: PretrainedConfig) -> bool:
+def _classifies_last_position(config: PretrainedConfig) -> bool:
     """Return whether the head classifies the hidden state at the last position, even if it is padding.
 
     Other heads use the last token that is not padding, or the first one.
@@ -215,7 +215,7 @@ def _reads_the_last_position(config: PretrainedConfig) -> bool:
     return config.model_type == "xlnet" and config.summary_type == "last"
 
 
-def _turned(batch: Batch, by: torch.Tensor) -> torch.Tensor:
+def _rotated(batch: Batch, by: torch.Tensor) -> torch.Tensor:
     """Return the positions of a batch, each row rotated to the left by `by` positions."""
     width = batch.tokens.shape[1]
     return (torch.arange(width, device=by.device) + by[:, None]) % width
@@ -246,7 +246,7 @@ def embed(
         output = copied(**inputs(batch, config), output_hidden_states=True)
         # Models with a decoder, such as BART, return the hidden states of the encoder separately.
         every = output["encoder_hidden_states" if "encoder_hidden_states" in output else "hidden_states"]
-        states = in_order(every[layer].float(), batch, config)
+        states = in_original_order(every[layer].float(), batch, config)
         embeddings = states[:, 0] if method == "cls" else _mean(states, batch)
         return torch.cat([embeddings, loss.probabilities(output.logits)], dim=1)
 

@@ -72,7 +72,7 @@ class Pretrained:
         with self._loading("tokenizer", self._arguments.tokenizer) as folder:
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **self._options())
         tokenizer.name_or_path = self._arguments.tokenizer
-        if not knows_words(tokenizer):
+        if not has_vocabulary(tokenizer):
             raise InvalidInputError(
                 "tokenizer",
                 f"{shown(self._arguments.tokenizer)}, which has no vocabulary",
@@ -103,12 +103,12 @@ class Pretrained:
             )
         network, info = loaded
         network.name_or_path = network.config.name_or_path = source
-        problem = misfit(network, info)
+        problem = mismatch(network, info)
         if problem is not None:
             argument = "model" if self._arguments.config == source else "config"
             given = f"{shown(getattr(self._arguments, argument))}, for which {shown(source)} has {problem}"
             raise InvalidInputError(argument, given, "a configuration and a model that were saved together")
-        return network, drawn(network, info)
+        return network, randomly_initialized(network, info)
 
     def sentence_length(self, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int | None:
         """Return the maximum length of a sentence transformer; None for any other model."""
@@ -131,9 +131,7 @@ class Pretrained:
         allowed = "the folder of a model for transformers, or the name of one on the Hugging Face hub"
         # Parts that were not passed separately are looked up in the folder of the model.
         argument = "model" if source == self._arguments.model else part
-        # transformers takes any other string for a name on the hub, and complains about characters of the name.
-        if (Path(source).is_absolute() or source.startswith((".", "~"))) and not Path(source).is_dir():
-            raise InvalidInputError(argument, f"{shown(source)}, where there is no folder", allowed)
+        model_loading.check_source_exists(argument, source, allowed)
         if argument == "model" and Path(source).is_dir() and not (Path(source) / CONFIG_NAME).is_file():
             raise InvalidInputError(argument, f"{shown(source)}, a folder without {CONFIG_NAME}", allowed)
         try:
@@ -210,13 +208,13 @@ def head(network: PreTrainedModel) -> list[str]:
     ]
 
 
-def drawn(network: PreTrainedModel, loading_info: Mapping[str, Iterable[Any]]) -> list[str]:
+def randomly_initialized(network: PreTrainedModel, loading_info: Mapping[str, Iterable[Any]]) -> list[str]:
     """Return the names of the randomly initialized parameters, which were missing or had another shape."""
-    gone = {*loading_info["missing_keys"], *_mismatched(loading_info)}
-    return [name for name, _ in network.named_parameters() if name in gone]
+    not_loaded = {*loading_info["missing_keys"], *_mismatched(loading_info)}
+    return [name for name, _ in network.named_parameters() if name in not_loaded]
 
 
-def misfit(network: PreTrainedModel, loading_info: Mapping[str, Iterable[Any]]) -> str | None:
+def mismatch(network: PreTrainedModel, loading_info: Mapping[str, Iterable[Any]]) -> str | None:
     """Describe why weights do not fit a network; return None if they fit.
 
     A head may be new or have another shape, and a pooler may be new. All weights of the layers and of the word
@@ -227,11 +225,11 @@ def misfit(network: PreTrainedModel, loading_info: Mapping[str, Iterable[Any]]) 
     if other_shape:
         return f"weights of another shape for {_some(other_shape)}"
     missing = set(loading_info["missing_keys"])
-    lacking = sorted(name for name in _indispensable(network) if name.startswith(inside) and name in missing)
+    lacking = sorted(name for name in _required_weights(network) if name.startswith(inside) and name in missing)
     return f"no weights for {_some(lacking)}" if lacking else None
 
 
-def knows_words(tokenizer: PreTrainedTokenizerBase) -> bool:
+def has_vocabulary(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Return whether a tokenizer has a vocabulary; some that lack their files have only special tokens."""
     special = set(tokenizer.all_special_tokens)
     return any(token.strip("▁") for token in tokenizer.get_vocab() if token not in special)
@@ -242,7 +240,7 @@ def _mismatched(loading_info: Mapping[str, Iterable[Any]]) -> set[str]:
     return {entry if isinstance(entry, str) else entry[0] for entry in loading_info["mismatched_keys"]}
 
 
-def _indispensable(network: PreTrainedModel) -> set[str]:
+def _required_weights(network: PreTrainedModel) -> set[str]:
     found, embedding = stack(network), word_embedding(network)
     layers = () if found is None else (f"{found[0]}.",)
     return {
@@ -319,7 +317,7 @@ def saved_network(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
             **_LOCAL,
         )
     network, info = loaded
-    lacking = drawn(network, info)
+    lacking = randomly_initialized(network, info)
     if lacking:
         what = f"{folder / CONFIG_NAME} does not fit the weights: there are none for {shown(lacking[0])}"
         raise ModelFolderError(f"{what}. Save the model again.")

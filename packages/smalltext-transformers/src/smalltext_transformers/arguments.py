@@ -12,7 +12,7 @@ from smalltext_core.conversion import is_number, is_whole
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
 from smalltext_core.validation import check_count, check_positive
-from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, expanded
+from smalltext_torch.model_loading import ModelLoadingStrategy, abbreviated, as_source
 from smalltext_torch.training_set import is_auto
 
 DEFAULT_LR = 2e-5
@@ -58,10 +58,10 @@ class TransformerModelArguments:
         config: str | Path | None = None,
         model_loading_strategy: ModelLoadingStrategy | str = ModelLoadingStrategy.DEFAULT,
     ) -> None:
-        source = _as_source("model", model)
+        source = as_source("model", model)
         object.__setattr__(self, "model", source)
-        object.__setattr__(self, "tokenizer", source if tokenizer is None else _as_source("tokenizer", tokenizer))
-        object.__setattr__(self, "config", source if config is None else _as_source("config", config))
+        object.__setattr__(self, "tokenizer", source if tokenizer is None else as_source("tokenizer", tokenizer))
+        object.__setattr__(self, "config", source if config is None else as_source("config", config))
         object.__setattr__(self, "model_loading_strategy", ModelLoadingStrategy.of(model_loading_strategy))
 
     @classmethod
@@ -169,13 +169,6 @@ class FineTuningArguments:
         if self.gradual_unfreezing in (None, -1):
             return None
         return int(self.gradual_unfreezing) + epoch - 1
-
-
-def _as_source(argument: str, source: object) -> str:
-    if not isinstance(source, (str, Path)) or not str(source).strip():
-        allowed = "a folder, or a name on the Hugging Face hub"
-        raise InvalidInputError(argument, shown(source), allowed)
-    return expanded(str(source), argument)
 
 
 def check_fine_tuning(arguments: FineTuningArguments | None) -> FineTuningArguments | None:

@@ -30,7 +30,7 @@ from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, described
 from smalltext_torch.tokenization import Encoder
 from smalltext_torch.training_set import FEW_TEXTS, is_auto, training_length
 from smalltext_transformers import __version__, _adapters, _network, arguments
-from smalltext_transformers._network import EmbeddingMethod, WindowInference, prepare
+from smalltext_transformers._network import EmbeddingMethod, WindowInference, with_first_token_hooks
 from smalltext_transformers._pretrained import Pretrained, save_encoder, saved_encoder, saved_network
 from smalltext_transformers.arguments import FineTuningArguments, TransformerModelArguments
 from smalltext_transformers.dataset import TransformersDataset
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from peft import PeftConfig
 
 LONG_TEXTS = ("truncate", "window")
-FLOAT32_ALONE = frozenset(("deberta",))
+FLOAT32_ONLY = frozenset(("deberta",))
 """Model types that mix data types in a way that autocast does not handle."""
 
 
@@ -125,7 +125,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
     -----
     Two optimizations modify the network without changing results, up to rounding: only the rows of the word
     embedding that occur are trained (`smalltext_torch.optimization.rows_in_use`), and the last layer computes only
-    the first token if the head uses no other (`smalltext_transformers._network.prepare`).
+    the first token if the head uses no other (`smalltext_transformers._network.with_first_token_hooks`).
 
     Raises
     ------
@@ -297,9 +297,9 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return TransformersDataset.of(data_set).ids_of(encoder.tokenizer_id)
 
     def make_network(self, encoder: Encoder) -> nn.Module:
-        network, drawn = self._pretrained().network(encoder.config)
-        return prepare(
-            network if self.peft_config is None else _adapters.with_adapter(network, self.peft_config, drawn)
+        network, new_weights = self._pretrained().network(encoder.config)
+        return with_first_token_hooks(
+            network if self.peft_config is None else _adapters.with_adapter(network, self.peft_config, new_weights)
         )
 
     def inference_strategy(self, state: TorchState[Encoder], data_set: Dataset[Any]) -> NetworkInference:
@@ -324,13 +324,13 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
 
     def forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         configured: Any = network
-        with _network.first_token_alone():
+        with _network.first_token_only():
             logits: torch.Tensor = configured(**_network.inputs(batch, configured.config)).logits
         return logits
 
     def precision_for(self, network: nn.Module, device: torch.device) -> Precision:
         configured: Any = network
-        mixed = self.precision == "auto" and configured.config.model_type not in FLOAT32_ALONE
+        mixed = self.precision == "auto" and configured.config.model_type not in FLOAT32_ONLY
         return Precision.of(device, mixed)
 
     def padding(self, encoder: Encoder) -> int:
@@ -374,9 +374,9 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
 
     def load_network(self, encoder: Encoder, folder: Path) -> nn.Module:
         if self.peft_config is None:
-            return prepare(saved_network(folder, encoder.config))
+            return with_first_token_hooks(saved_network(folder, encoder.config))
         network, _ = self._pretrained().network(encoder.config)
-        return prepare(_adapters.with_saved_adapter(network, folder))
+        return with_first_token_hooks(_adapters.with_saved_adapter(network, folder))
 
     def parameters_to_save(self) -> dict[str, Any]:
         fine_tuning = self.fine_tuning_arguments

@@ -147,9 +147,7 @@ class TransformersDataset(RaggedDataset):
         x = tokenize(checked, tokenizer)
         if max_length is not None:
             special_tokens = SpecialTokens.of(tokenizer)
-            x = truncate_and_warn(
-                x, check_length("max_length", max_length, special_tokens), special_tokens, "max_length"
-            )
+            x = truncate_and_warn(x, check_length("max_length", max_length, special_tokens), special_tokens)
         return cls(
             x.make_read_only(), y, target_labels, label_names=label_names, tokenizer_id=tokenizer_id(tokenizer)
         )
