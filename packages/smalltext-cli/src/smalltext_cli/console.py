@@ -168,8 +168,8 @@ def new_table(*headers: str, left: tuple[int, ...] = (0,), **options: Any) -> Ta
     return table
 
 
-def print_columns(headers: Sequence[str], rows: Sequence[Sequence[str]], *, names: int = 1) -> None:
-    """Print a result as columns; the first `names` columns hold names to type, and are never cut or wrapped.
+def print_columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a result as columns; the first column holds names to type, and is never cut or wrapped.
 
     On a terminal, the last column is wrapped, or printed on lines of its own if it gets less than half of the
     width. Otherwise, each row is one line, for programs such as grep.
@@ -184,7 +184,7 @@ def print_columns(headers: Sequence[str], rows: Sequence[Sequence[str]], *, name
         is_header = number == 0 and any(headers)
         cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths[:-1], strict=True)]
         if below:
-            head = "  ".join(row[:names] if is_header else row[:-1]).rstrip()
+            head = "  ".join(row[:1] if is_header else row[:-1]).rstrip()
             wrapped = textwrap.wrap(row[-1], max(console.width - 4, 20), break_long_words=False)
             lines = [head, *(f"    {line}" for line in wrapped if not is_header)]
         else:

@@ -45,10 +45,6 @@ class AuditedTexts:
         identity = "" if self.ids is None else f" ({shown(self.ids[row], 40)[1:-1]})"
         return f"{self.unit} {self.lines[row]}{identity}"
 
-    def excerpt(self, row: int, length: int = _EXCERPT) -> str:
-        """Return the beginning of a text as one printable line."""
-        return shown(self.texts[row], length)[1:-1]
-
     def as_dict(self, row: int, **more: Any) -> dict[str, Any]:
         """Return the location, label and beginning of a text as JSON values, with `more` added."""
         identity = {} if self.ids is None else {"id": self.ids[row]}

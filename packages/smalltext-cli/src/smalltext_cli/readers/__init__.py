@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -133,10 +133,8 @@ class Reader:
     keep_columns: bool = False
     unlabelled: Literal["refuse", "skip", "keep"] = "refuse"
 
-    def rows(self, path: str, on_note: Callable[[str], None] | None = None) -> Generator[Row, None, None]:
+    def rows(self, path: str) -> Generator[Row, None, None]:
         """Yield the rows of a file of any length; ``-`` is standard input.
-
-        Once all rows are read, `on_note` is called with each reason why texts and lines differ in number.
 
         Raises
         ------
@@ -145,9 +143,6 @@ class Reader:
         """
         with self.open(path) as opened:
             yield from opened.rows
-        if on_note is not None:
-            for sentence in opened.source.counts.notes():
-                on_note(sentence)
 
     @contextmanager
     def open(self, path: str, skip: int = 0) -> Iterator[OpenedFile]:

@@ -303,8 +303,8 @@ def _is_changed(path: str, before: os.stat_result) -> bool:
     )
 
 
-def format_of(path: str, option: str = "--format") -> FileFormat:
-    """Return the format of a file by its extension; errors mention the option that overrides it.
+def format_of(path: str) -> FileFormat:
+    """Return the format of a file by its extension; InputFileError, which mentions ``--format``, if it is unknown.
 
     Examples
     --------
@@ -314,12 +314,12 @@ def format_of(path: str, option: str = "--format") -> FileFormat:
     found = known_format(path)
     if found is None:
         ending = Path(path).suffix
-        formats = "|".join((*FORMATS, *EXPORTS) if option == "--format" else FORMATS)
-        known = f"Known are {', '.join(_EXTENSIONS)}; say what it is with {option} {formats}."
+        formats = "|".join((*FORMATS, *EXPORTS))
+        known = f"Known are {', '.join(_EXTENSIONS)}; say what it is with --format {formats}."
         raise InputFileError(
             path,
             f"the ending {ending!r} is unknown" if ending else "the name has no ending",
-            _OTHER_ENDINGS.get(ending.lower(), known) if option == "--format" else known,
+            _OTHER_ENDINGS.get(ending.lower(), known),
         )
     return found
 
