@@ -9,7 +9,7 @@ import inspect
 import pytest
 
 from integrations.documented import SIGNATURES, documented
-from integrations.page import says
+from integrations.page import MIGRATION, says
 from integrations.signature_differences import DIFFERENCES, OF_ACTIVE_LEARNING, OTHER_FUNCTIONS, REPLACED
 from integrations.signatures import differences, new_by_keyword
 
@@ -101,6 +101,28 @@ def test_every_difference_that_is_listed_exists(found):
 @pytest.mark.parametrize("difference", DIFFERENCES)
 def test_the_page_says_so(difference):
     assert says(DIFFERENCES[difference]), DIFFERENCES[difference]
+
+
+def new_parameters():
+    """Return the cells of the page's table of new parameters, by the classifiers in its rows."""
+    section = MIGRATION.read_text(encoding="utf-8").partition("## New parameters")[2]
+    rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| ")][2:]
+    return {who.strip().replace("`", ""): cell for who, cell in rows}
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("SklearnClassifier", ["all"]),
+        ("KimCNNClassifier", ["all", "KimCNN and transformers"]),
+        ("TransformerBasedClassification", ["all", "KimCNN and transformers"]),
+        ("SetFitClassification", ["all"]),
+    ],
+)
+def test_every_new_parameter_is_in_the_row_of_its_classifier(name, rows):
+    theirs, ours = (inspect.signature(one).parameters for one in (getattr(small_text, name), OURS[name]))
+    listed = " ".join(new_parameters()[row] for row in [*rows, name])
+    assert [one for one in ours if one not in theirs and f"`{one}`" not in listed] == []
 
 
 def test_what_is_transcribed_of_the_documentation_is_what_is_installed():
