@@ -273,3 +273,20 @@ def test_flags_look_like_flags(smalltext, command):
     """Those that typer adds, such as --help, aside."""
     lines = [line for line in smalltext(command, "--help").out.splitlines() if "<bool>" in line]
     assert all("--help" in line for line in lines), lines
+
+
+def help_of(smalltext, command):
+    """Return the help of a command without frames and line breaks."""
+    return " ".join(smalltext(command, "--help").out.replace("\N{BOX DRAWINGS LIGHT VERTICAL}", " ").split())
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "compare", "simulate"])
+def test_help_offers_plain_text_only_to_commands_that_need_no_labels(smalltext, command):
+    assert "plain text with one text per line" not in help_of(smalltext, command)
+    assert "plain text with one text per line" in help_of(smalltext, "audit")
+
+
+def test_help_of_shared_options_fits_the_command(smalltext):
+    assert "training sets of each size" not in help_of(smalltext, "simulate")
+    assert "log of the classifier" not in help_of(smalltext, "serve")
+    assert "{NAME}" in help_of(smalltext, "new-plugin")

@@ -45,7 +45,7 @@ def test_it_is_evaluated_and_knows_what_it_was_trained_on(smalltext, exported, m
     done = smalltext("evaluate", exported, mails, "--json")
     assert done.code == 0
     assert json.loads(done.out)["texts"] == 120
-    assert "120 of 120 texts were trained on as well" in done.err
+    assert "was trained on 120 of 120 texts" in done.err
 
 
 def test_info_shows_scores_and_calibration_of_the_training(smalltext, trained, exported):

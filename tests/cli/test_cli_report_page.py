@@ -198,8 +198,8 @@ def test_the_page_says_which_model_the_scores_are_of_and_how_many_texts_it_was_t
     page = render_report(sample)
 
     assert "The scores are of 5 models." in page
-    assert "12 of these texts were trained on as well" in page
-    assert "trained on as well" not in render_report(single_label(["a", "b"]))
+    assert "The model was trained on 12 of these texts" in page
+    assert "was trained on" not in render_report(single_label(["a", "b"]))
 
 
 def test_a_long_text_is_cut_at_a_word():

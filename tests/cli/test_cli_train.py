@@ -188,7 +188,7 @@ def test_texts_of_the_validation_file_that_are_trained_on_are_reported(smalltext
     copy = tmp_path / "copy.csv"
     copy.write_bytes(mails.read_bytes())
     ended = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / "m", "--validation", copy)
-    assert f"{copy}: 120 of 120 texts were trained on as well, so the scores are too optimistic." in ended.err
+    assert f"{copy}: the model was trained on 120 of 120 texts, so the scores are too optimistic." in ended.err
 
 
 def test_multi_label_from_json_lines(multi_label_model):

@@ -21,11 +21,11 @@ def test_evaluate_warns_of_texts_that_were_trained_on_with_their_number(smalltex
     rows = {"text": [f" {texts[0].upper()} ", texts[1], "lunch for nobody else"], "label": ["spam", "spam", "ham"]}
     pl.DataFrame(rows).write_csv(data)
     ended = smalltext("evaluate", model, data, "--json")
-    assert "test.csv: 2 of 3 texts were trained on as well, so the scores are too optimistic." in ended.err
+    assert "test.csv: the model was trained on 2 of 3 texts, so the scores are too optimistic." in ended.err
     assert json.loads(ended.out)["trained_on_texts"] == 2
     data.write_text("text,label\nlunch for nobody else,ham\n")
     ended = smalltext("evaluate", model, data, "--json")
-    assert "trained on as well" not in ended.err
+    assert "was trained on" not in ended.err
     assert json.loads(ended.out)["trained_on_texts"] == 0
 
 
@@ -42,7 +42,7 @@ def test_a_model_without_hashes_prints_nothing(smalltext, model, mails, tmp_path
     del manifest["files"][TRAINING_TEXTS]
     (folder / "smalltext.json").write_text(json.dumps(manifest), "utf-8")
     ended = smalltext("evaluate", folder, mails, "--json")
-    assert "trained on as well" not in ended.err
+    assert "was trained on" not in ended.err
     assert json.loads(ended.out)["trained_on_texts"] is None
 
 

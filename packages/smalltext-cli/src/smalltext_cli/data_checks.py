@@ -243,11 +243,11 @@ def trained_on_warning(seen: int, texts: int, file: str) -> str:
     Examples
     --------
     >>> trained_on_warning(2, 10, "test.csv")
-    'test.csv: 2 of 10 texts were trained on as well, so the scores are too optimistic. Score it on other texts.'
+    'test.csv: the model was trained on 2 of 10 texts, so the scores are too optimistic. Score it on other texts.'
     """
     return (
-        f"{file}: {seen:,} of {counted(texts, 'text')} {'was' if seen == 1 else 'were'} trained on as well, so "
-        "the scores are too optimistic. Score it on other texts."
+        f"{file}: the model was trained on {seen:,} of {counted(texts, 'text')}, so the scores are too "
+        "optimistic. Score it on other texts."
     )
 
 

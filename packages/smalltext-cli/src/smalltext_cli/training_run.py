@@ -184,7 +184,7 @@ class TrainingRun:
     def evaluation(self) -> Evaluation:
         """Return the scored texts as an evaluation; UsageError is raised if none were scored."""
         if (scored := self.scored) is None:
-            raise UsageError("--report: no text was scored. Give --validation FILE, or more texts.")
+            raise UsageError("--report: no text was scored. Give --validation FILE, --held-out, or more texts.")
         return Evaluation(
             manifest=read_manifest(self.output, verify=False),
             probabilities=self.probabilities,

@@ -42,17 +42,18 @@ Settings = Annotated[
         autocompletion=completion.settings,
     ),
 ]
+_LABELLED_FORMATS = (
+    "CSV, TSV, JSON, JSON Lines, Parquet, Excel, or an export of an annotation tool; also compressed (.gz). "
+    "- is standard input."
+)
 _FORMATS = (
     "CSV, TSV, JSON, JSON Lines, Parquet, Excel, or plain text with one text per line; also compressed (.gz). "
     "- is standard input."
 )
-_DATA = typer.Argument(
-    metavar="DATA",
-    help=_FORMATS,
-    callback=expanded,
-    show_default=False,
-)
-Data = Annotated[str, _DATA]
+LabelledData = Annotated[
+    str, typer.Argument(metavar="DATA", help=_LABELLED_FORMATS, callback=expanded, show_default=False)
+]
+Data = Annotated[str, typer.Argument(metavar="DATA", help=_FORMATS, callback=expanded, show_default=False)]
 DataFiles = Annotated[
     list[str] | None,
     typer.Argument(

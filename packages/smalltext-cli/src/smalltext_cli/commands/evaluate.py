@@ -39,7 +39,7 @@ MAX_COLUMNS = 8
 
 def evaluate(
     model: commands.ModelFolder,
-    data: commands.Data,
+    data: commands.LabelledData,
     *,
     report: Annotated[
         str | None,

@@ -33,7 +33,9 @@ _TEMPLATE_SUFFIX = ".j2"
 
 
 def new_plugin(
-    name: Annotated[str, typer.Argument(help="The name of the new classifier, such as word-votes.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The name of the new classifier, such as word-votes.")
+    ],
     *,
     output: Annotated[
         Path | None,

@@ -100,7 +100,12 @@ def serve(
     trust: commands.Trust = None,
     device: commands.Device = None,
     quiet: commands.Quiet = False,
-    verbose: commands.Verbose = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", metavar="", help="Also log the path, status and duration of each request."
+        ),
+    ] = False,
 ) -> None:
     """Serve a trained model over HTTP.
 

@@ -29,7 +29,7 @@ Folder = typing.Annotated[
         "--output",
         "-o",
         metavar="FOLDER",
-        help="The folder for finished training runs, report.html, results.json and results.csv.",
+        help="The folder for finished runs, report.html, results.json and results.csv.",
         show_default=False,
         callback=commands.expanded,
     ),
@@ -56,7 +56,10 @@ NamedSettings = typing.Annotated[
 Repeats = typing.Annotated[
     int,
     typer.Option(
-        metavar="N", min=1, max=1000, help="The number of training sets of each size; intervals need at least two."
+        metavar="N",
+        min=1,
+        max=1000,
+        help="The number of repetitions, each with other training texts; intervals need at least two.",
     ),
 ]
 Metric = typing.Annotated[
@@ -82,7 +85,7 @@ Jobs = typing.Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="The number of training runs in parallel. By default one; with dask and ray, one per core.",
+        help="The number of runs in parallel. By default one; with dask and ray, one per core.",
         show_default=False,
     ),
 ]
@@ -90,12 +93,12 @@ ParallelBackend = typing.Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="The joblib backend that distributes training runs: loky, threading, dask or ray.",
+        help="The joblib backend that distributes the runs: loky, threading, dask or ray.",
         show_default=False,
     ),
 ]
 RetryFailed = typing.Annotated[
-    bool, typer.Option("--retry-failed", metavar="", help="Repeat training runs that failed earlier.")
+    bool, typer.Option("--retry-failed", metavar="", help="Repeat runs that failed earlier.")
 ]
 
 
@@ -103,7 +106,7 @@ RetryFailed = typing.Annotated[
 class StudyOptions:
     """The arguments and options of a study, as fields with defaults."""
 
-    data: commands.Data
+    data: commands.LabelledData
     output: Folder
     classifiers: Classifiers = None
     repeats: Repeats = 5

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: commands.Data,
+    data: commands.LabelledData,
     *,
     classifier: commands.ClassifierOption,
     output: Annotated[
@@ -194,7 +194,7 @@ def _show(run: TrainingRun) -> None:
 
     print_line(f"Trained on {counted(run.trained_on, 'text')} in {run.seconds:.1f} s")
     if run.document is None:
-        print_line("There are no scores: no text was held out. Give --validation FILE, or more texts.")
+        print_line("There are no scores: no text was held out. Give --validation FILE, --held-out, or more texts.")
     else:
         print_line(f"On {counted(run.document['texts'], 'text')} {run.described}: {scores_text(run.document)}")
         print_line(run.scored_model)
