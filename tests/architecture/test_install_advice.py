@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 
@@ -40,3 +41,18 @@ def test_install_advice_for_our_packages_comes_from_one_function(path):
     assert not [
         text for text in texts if "pip install smalltext-" in text or "pip install --upgrade smalltext" in text
     ]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_install_advice_for_an_extra_of_ours_has_the_command_for_a_clone(path):
+    nodes = list(ast.walk(imports.syntax_tree(path)))
+    parts = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in ast.walk(node)} - {
+        id(node) for node in nodes if isinstance(node, ast.JoinedStr)
+    }
+    texts = [
+        ast.unparse(node)
+        for node in nodes
+        if isinstance(node, (ast.Constant, ast.JoinedStr)) and id(node) not in parts
+    ]
+    ours = [text for text in texts if re.search(r"pip install \\?'({|smalltext-)", text)]
+    assert not [text for text in ours if "in a clone: " not in text]

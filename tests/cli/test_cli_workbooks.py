@@ -133,12 +133,12 @@ def test_a_damaged_workbook_is_refused_in_one_line(smalltext, model, tmp_path):
     assert "this is not valid Excel" in ended.err
 
 
-def test_a_workbook_without_its_reader_names_the_extra(smalltext, model, tmp_path, monkeypatch):
+def test_a_workbook_without_its_reader_names_it(smalltext, model, tmp_path, monkeypatch):
     monkeypatch.setattr("smalltext_cli.readers.binary.find_spec", lambda name: None)
     workbook(tmp_path / "new.xlsx", S=[["text"], ["buy pills"]])
     ended = smalltext("predict", model, tmp_path / "new.xlsx")
     assert ended.code == 2
-    assert "pip install 'smalltext-cli[excel]'" in ended.err
+    assert "pip install fastexcel" in ended.err
 
 
 @pytest.fixture

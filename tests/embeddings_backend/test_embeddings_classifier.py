@@ -254,8 +254,8 @@ def test_an_invalid_encoder_is_refused_with_the_three_supported_kinds(encoder):
 
 
 def test_without_an_encoder_the_error_names_the_three_supported_kinds(monkeypatch):
-    monkeypatch.setattr("smalltext_embeddings.factory.find_spec", lambda name: None)
-    with pytest.raises(InvalidInputError, match=r"encoder.*use-multilingual.*model2vec.*object with encode"):
+    monkeypatch.setattr("smalltext_embeddings.encoders.find_spec", lambda name: None)
+    with pytest.raises(PluginError, match=r"encoder.*use-multilingual.*model2vec.*object with encode"):
         st.create_classifier("embeddings", num_classes=2)
 
 

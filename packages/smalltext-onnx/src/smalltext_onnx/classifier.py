@@ -132,7 +132,10 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         for module in ("torch", "smalltext_torch", "onnx"):
             if find_spec(module) is None:
                 what = f"Exporting to ONNX needs the package {module.replace('_', '-')}"
-                raise PluginError(f"{what}. Install it: pip install 'smalltext-onnx[export]'")
+                folders = "./packages/smalltext-tokenizers ./packages/smalltext-torch"
+                clone = f"pip install {folders} './packages/smalltext-onnx[export]'"
+                command = f"pip install 'smalltext-onnx[export]' (in a clone: {clone})"
+                raise PluginError(f"{what}. Install it: {command}")
         from smalltext_onnx.exporting import check_opset, largest_difference, traced
         from smalltext_onnx.networks import exportable
 

@@ -19,7 +19,7 @@ from smalltext_cli.shipped_parameters import parameters_of
 from smalltext_core import LabelNames, TextDataset, classifiers, create_classifier
 from smalltext_core.labels import list_to_csr
 
-INSTALL = "pip install 'smalltext-cli[audit]'"
+INSTALL = "pip install 'smalltext-cli[audit]' (in a clone: pip install './packages/smalltext-cli[audit]')"
 
 _FOLDS = 5
 _FOLDS_OF_MANY = 3

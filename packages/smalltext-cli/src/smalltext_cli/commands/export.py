@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 ExportFormat = Literal["onnx"]
 
-_PACKAGES = {"onnx": "smalltext-onnx[export]"}
-"""The package and extra that writes each format."""
+_PACKAGES = {"onnx": "smalltext-onnx"}
+"""The package that writes each format, with its extra export."""
 
 
 def export(
@@ -109,13 +109,17 @@ def _exporter(file_format: ExportFormat) -> Any:
     """
     from smalltext_core import classifier_spec
     from smalltext_core.errors import UnknownClassifierError
+    from smalltext_core.messages import REQUIREMENTS
 
     package = _PACKAGES[file_format]
     try:
-        spec = classifier_spec(f"{package.partition('[')[0]}:{file_format}")
+        spec = classifier_spec(f"{package}:{file_format}")
     except UnknownClassifierError as error:
+        named, needed = f"{package}[export]", (*REQUIREMENTS[package], "smalltext-torch")
+        folders = " ".join((*(f"./packages/{name}" for name in needed), f"'./packages/{named}'"))
+        command = f"pip install '{named}' (in a clone: pip install {folders})"
         raise UsageError(
-            f"--format {file_format} needs a package that is not installed. Install it: pip install '{package}'"
+            f"--format {file_format} needs a package that is not installed. Install it: {command}"
         ) from error
     return spec.resolve("classifier").from_classifier
 

@@ -152,7 +152,7 @@ def _check_excel_reader(name: str) -> None:
         raise InputFileError(
             name,
             "reading Excel needs fastexcel, which is not installed",
-            "Install it: pip install 'smalltext-cli[excel]', or pip install fastexcel; or save the sheet as CSV.",
+            "Install it: pip install fastexcel; or save the sheet as CSV.",
         )
 
 
