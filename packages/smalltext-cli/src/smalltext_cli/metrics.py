@@ -379,9 +379,9 @@ def _checked_probabilities(proba: NDArray[Any]) -> NDArray[np.float64]:
     p = proba.astype(np.float64)
     if p.ndim != 2 or p.size == 0:
         raise InvalidInputError("proba", f"shape {p.shape}", "shape (n, num_classes) with at least one text")
-    sound = (p >= 0) & (p <= 1)
-    if not sound.all():
-        row, column = np.argwhere(~sound)[0]
+    within = (p >= 0) & (p <= 1)
+    if not within.all():
+        row, column = np.argwhere(~within)[0]
         raise InvalidInputError("proba", f"{p[row, column]} at row {row}, column {column}", "numbers from 0 to 1")
     return p
 
@@ -396,5 +396,5 @@ def _check_truth(y: Labels, p: NDArray[np.float64], multi_label: bool) -> None:
     if marked.size:
         raise InvalidInputError("y", f"no label at row {marked[0]}", "a label for every text")
     if not is_multi_label(y) and not 0 <= y.min() <= y.max() < p.shape[1]:
-        strange = y.max() if y.max() >= p.shape[1] else y.min()
-        raise InvalidInputError("y", f"the label {strange}", f"class numbers from 0 to {p.shape[1] - 1}")
+        outside = y.max() if y.max() >= p.shape[1] else y.min()
+        raise InvalidInputError("y", f"the label {outside}", f"class numbers from 0 to {p.shape[1] - 1}")

@@ -374,8 +374,8 @@ def _check_labels(y: Labels, count: int, targets: NDArray[np.int64] | None, name
     if present.size and present[0] < 0:
         raise InvalidInputError("y", f"the label {present[0]}", "class numbers from 0, or LABEL_UNLABELED")
     if targets is not None and not np.isin(present, targets).all():
-        strange = present[~np.isin(present, targets)]
-        raise InvalidInputError("y", f"the label {strange[0]}", f"one of target_labels, {brief(targets.tolist())}")
+        unknown = present[~np.isin(present, targets)]
+        raise InvalidInputError("y", f"the label {unknown[0]}", f"one of target_labels, {brief(targets.tolist())}")
     if names is not None and present.size and present[-1] >= len(names):
         allowed = f"0 to {len(names) - 1}, one for each of label_names"
         raise InvalidInputError("y", f"the label {present[-1]}", allowed)

@@ -286,10 +286,10 @@ def _state(folder: Path) -> tuple[Manifest, int]:
 def _check_file(folder: Path, name: str, digest: str | None) -> None:
     """Reject a file that is outside the folder, is missing, or differs from the saved one."""
     relative = PurePosixPath(name)
-    climbs = relative.is_absolute() or ".." in relative.parts or "\\" in name or "\0" in name or not name
+    escapes = relative.is_absolute() or ".." in relative.parts or "\\" in name or "\0" in name or not name
     path = folder / relative
     try:
-        if climbs or not path.resolve().is_relative_to(folder.resolve()):
+        if escapes or not path.resolve().is_relative_to(folder.resolve()):
             what = f"{folder / MANIFEST} leads to {shown(name)}, outside the folder"
             raise ModelFolderError(f"{what}; it is not read.")
         if not path.is_file():

@@ -178,9 +178,9 @@ def check_mapping(argument: str, value: object) -> dict[str, Any]:
         return {}
     if not isinstance(value, Mapping):
         raise InvalidInputError(argument, shown(value), "a mapping from names to values, or None")
-    strange = next((name for name in value if not isinstance(name, str)), None)
-    if strange is not None:
-        raise InvalidInputError(argument, f"the name {shown(strange)}", "names, which are strings")
+    invalid = next((name for name in value if not isinstance(name, str)), None)
+    if invalid is not None:
+        raise InvalidInputError(argument, f"the name {shown(invalid)}", "names, which are strings")
     return dict(value)
 
 
@@ -210,7 +210,7 @@ def check_thresholds(threshold: object, num_classes: int) -> Threshold:
 
 
 def check_class_weight(class_weight: object, num_classes: int) -> None:
-    """Raise InvalidInputError unless `class_weight` is None, "balanced", or a sound mapping.
+    """Raise InvalidInputError unless `class_weight` is None, "balanced", or a valid mapping.
 
     Names are compared with those of the classes once the training set is known; see `by_number`.
     """

@@ -80,10 +80,10 @@ def _read(content: Content) -> tuple[Any, CachedWordTokenizer]:
     ids = model.tokenizer.get_vocab().values()
     rows = len(vectors) if mapping is None else len(mapping)
     targets = np.arange(len(vectors)) if mapping is None else mapping
-    sound = vectors.ndim == 2 and vectors.shape[1] > 0 and min(ids) == 0 and max(ids) < rows
-    sound = sound and targets.ndim == 1 and 0 <= targets.min() <= targets.max() < len(vectors)
-    sound = sound and (weights is None or weights.shape == (rows,))
-    if not sound or not all(np.isfinite(each).all() for each in (vectors, *tensors.values())):
+    valid = vectors.ndim == 2 and vectors.shape[1] > 0 and min(ids) == 0 and max(ids) < rows
+    valid = valid and targets.ndim == 1 and 0 <= targets.min() <= targets.max() < len(vectors)
+    valid = valid and (weights is None or weights.shape == (rows,))
+    if not valid or not all(np.isfinite(each).all() for each in (vectors, *tensors.values())):
         raise ValueError("tensors do not fit the tokenizer, or hold NaN or infinity")
     most = longest * model.median_token_length  # as model2vec cuts texts
     return model, CachedWordTokenizer(model.tokenize, longest, most, by_word=is_wordwise(tokenizer))

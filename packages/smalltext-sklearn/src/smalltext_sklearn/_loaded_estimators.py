@@ -89,22 +89,22 @@ def _is_function(value: object) -> bool:
 
 
 def _check_sparse(matrix: Any) -> None:
-    sound = matrix.ndim == 2 and matrix.dtype.kind in "biuf"
+    valid = matrix.ndim == 2 and matrix.dtype.kind in "biuf"
     try:
         if matrix.format in ("csr", "csc"):
             pointers = matrix.indptr
-            sound = sound and all(part.ndim == 1 for part in (matrix.data, matrix.indices, pointers))
+            valid = valid and all(part.ndim == 1 for part in (matrix.data, matrix.indices, pointers))
             matrix.check_format(full_check=True)
             # scipy checks differences, which overflow: that from 2**31 - 1 to -2 is positive.
-            sound = sound and pointers[0] == 0 and bool((pointers[1:] >= pointers[:-1]).all())
+            valid = valid and pointers[0] == 0 and bool((pointers[1:] >= pointers[:-1]).all())
         else:
             offsets, size = matrix.offsets, min(matrix.shape)
-            sound = sound and matrix.format == "dia" and matrix.data.ndim == 2 and offsets.dtype.kind in "iu"
-            sound = sound and offsets.shape == (len(matrix.data),)
-            sound = sound and bool(((offsets < max(size, 1)) & (offsets > -max(size, 1))).all())
+            valid = valid and matrix.format == "dia" and matrix.data.ndim == 2 and offsets.dtype.kind in "iu"
+            valid = valid and offsets.shape == (len(matrix.data),)
+            valid = valid and bool(((offsets < max(size, 1)) & (offsets > -max(size, 1))).all())
     except (ValueError, TypeError, IndexError, AttributeError):
-        sound = False
-    _require(sound, matrix, "its indices are out of range")
+        valid = False
+    _require(valid, matrix, "its indices are out of range")
 
 
 def _check_array(array: np.ndarray[Any, Any]) -> None:
@@ -163,11 +163,11 @@ def _check_coefficients(estimator: Any) -> None:
     """
     coefficients, classes = estimator.coef_, len(estimator.classes_)
     numbers = coefficients.data if issparse(coefficients) else coefficients
-    sound = _is_array(numbers, "f") and coefficients.ndim in {1, 2}
-    sound = sound and coefficients.shape[-1] == estimator.n_features_in_
-    rows = coefficients.shape[0] if sound and coefficients.ndim == 2 else 1
-    sound = sound and rows == (1 if classes == 2 else classes)
-    _require(sound, estimator, "coef_ does not fit the features and classes")
+    valid = _is_array(numbers, "f") and coefficients.ndim in {1, 2}
+    valid = valid and coefficients.shape[-1] == estimator.n_features_in_
+    rows = coefficients.shape[0] if valid and coefficients.ndim == 2 else 1
+    valid = valid and rows == (1 if classes == 2 else classes)
+    _require(valid, estimator, "coef_ does not fit the features and classes")
     _require(np.isfinite(numbers).all(), estimator, "coef_ holds NaN or infinity")
 
 
@@ -195,9 +195,9 @@ def _check_vectorizer(vectorizer: Any) -> None:
     _require(dtype in (np.float32, np.float64, np.int32, np.int64), vectorizer, f"its dtype is {shown(dtype)}")
     for name in ("vocabulary_", "char_vocabulary_"):
         vocabulary = vars(vectorizer).get(name, {})
-        sound = isinstance(vocabulary, dict) and all(type(column) is int for column in vocabulary.values())
-        sound = sound and sorted(vocabulary.values()) == list(range(len(vocabulary)))
-        _require(sound, vectorizer, f"its {name} does not number the words")
+        valid = isinstance(vocabulary, dict) and all(type(column) is int for column in vocabulary.values())
+        valid = valid and sorted(vocabulary.values()) == list(range(len(vocabulary)))
+        _require(valid, vectorizer, f"its {name} does not number the words")
 
 
 def _check_word_char_vectorizer(vectorizer: Any) -> None:
@@ -219,12 +219,12 @@ def _check_tree(tree: Any) -> None:
     _require(type_name(nodes) == "sklearn.tree._tree.Tree", tree, "it has no nodes")
     inner = nodes.children_left != _LEAF
     position = np.flatnonzero(inner)
-    sound = nodes.n_features == tree.n_features_in_ and (nodes.children_right[~inner] == _LEAF).all()
+    valid = nodes.n_features == tree.n_features_in_ and (nodes.children_right[~inner] == _LEAF).all()
     for children in (nodes.children_left[inner], nodes.children_right[inner]):
-        sound = sound and (children > position).all() and (children < nodes.node_count).all()
+        valid = valid and (children > position).all() and (children < nodes.node_count).all()
     features = nodes.feature[inner]
     _require(
-        sound and (features >= 0).all() and (features < nodes.n_features).all(),
+        valid and (features >= 0).all() and (features < nodes.n_features).all(),
         tree,
         "a decision tree that is not sound",
     )
@@ -265,8 +265,8 @@ def _check_boosting(boosting: Any) -> None:
                 "probabilities are not checked. If you know where the folder comes from, name the former: "
                 f"smalltext_core.load(folder, trusted=[{name!r}])"
             )
-        sound = first.n_outputs_ == 1 and np.shape(first.class_prior_) == (classes,)
-        _require(sound, boosting, "its first guess is not the share of each class")
+        valid = first.n_outputs_ == 1 and np.shape(first.class_prior_) == (classes,)
+        _require(valid, boosting, "its first guess is not the share of each class")
 
 
 def _check_neighbors(model: Any) -> None:
@@ -290,8 +290,8 @@ def _check_neighbors(model: Any) -> None:
     _require(rows.shape[1] == model.n_features_in_, model, "its texts are of other features")
     _require(model.n_samples_fit_ == rows.shape[0] >= model.n_neighbors > 0, model, "it has too few texts")
     _require(model.outputs_2d_ is False, model, "it has several outputs")
-    sound = _is_array(y, "iu") and y.shape == (rows.shape[0],) and 0 <= y.min() <= y.max() < len(model.classes_)
-    _require(sound, model, "its labels are no classes")
+    valid = _is_array(y, "iu") and y.shape == (rows.shape[0],) and 0 <= y.min() <= y.max() < len(model.classes_)
+    _require(valid, model, "its labels are no classes")
 
 
 _CHECKS: dict[str, Callable[[Any], None]] = {

@@ -135,9 +135,9 @@ def _owned(x: Any) -> Any:
     """Return features in read-only memory, copied if other code may write to it."""
     if not issparse(x):
         return read_only(x)
-    sound = x if x.has_canonical_format else x.copy()
-    sound.sum_duplicates()  # while it is still writable
-    arrays = tuple(read_only(array) for array in _arrays(sound))
+    canonical = x if x.has_canonical_format else x.copy()
+    canonical.sum_duplicates()  # while it is still writable
+    arrays = tuple(read_only(array) for array in _arrays(canonical))
     matrix = csr_matrix(arrays, shape=x.shape, copy=False)
     matrix.has_canonical_format = True
     return matrix

@@ -196,8 +196,8 @@ def _shards(folder: Path, name: str, kind: str) -> list[Path]:
     if not isinstance(files, dict) or not files:
         refuse(path, "weight_map", "it holds no object with the file of each weight")
     for weight, file in files.items():
-        sound = isinstance(file, str) and _SHARD.fullmatch(file) and file.endswith(kind)
-        if not sound or not (folder / file).is_file():
+        valid = isinstance(file, str) and _SHARD.fullmatch(file) and file.endswith(kind)
+        if not valid or not (folder / file).is_file():
             allowed = f"the name of a file beside it that ends in {kind}"
             refuse(path, f"weight_map.{weight}", f"it names {shown(file, 100)}", allowed)
     return [folder / file for file in sorted(set(files.values()))]

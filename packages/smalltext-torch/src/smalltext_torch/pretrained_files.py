@@ -231,8 +231,8 @@ def _checked_tokenizer_config(path: Path, library: Any, *, saved: bool) -> dict[
 
 def _check_tokenizer_value(path: Path, key: str, value: Any) -> None:
     if key == "added_tokens_decoder":
-        sound = isinstance(value, dict) and all(number.isdecimal() and len(number) < 10 for number in value)
-        ids: list[Any] = [int(number) for number in value] if sound else [value]
+        valid = isinstance(value, dict) and all(number.isdecimal() and len(number) < 10 for number in value)
+        ids: list[Any] = [int(number) for number in value] if valid else [value]
         with _tokenizer_errors_named(path):
             check_token_ids(ids)
     if key == "backend" and value not in ("tokenizers", "sentencepiece"):
