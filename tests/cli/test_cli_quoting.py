@@ -18,6 +18,12 @@ BOUNDED = settings(
 )
 
 
+def texts_and_notes(path):
+    """Return the texts of a file, and the reasons why texts and lines differ in number."""
+    with Reader(text_column="text").open(str(path)) as opened:
+        return [row.text for row in opened.rows], list(opened.source.counts.notes())
+
+
 @pytest.fixture
 def films(tmp_path):
     """22 lines of TSV, some of which begin with a double quote that is not closed."""
@@ -96,17 +102,11 @@ def test_blank_lines_of_json_lines_are_reported(smalltext, model, tmp_path):
 def test_a_line_that_ends_in_a_carriage_return_is_reported(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"text\none\rtwo\nthree\n")
-    notes = []
-    assert [row.text for row in Reader(text_column="text").rows(str(path), notes.append)] == [
-        "one",
-        "two",
-        "three",
-    ]
+    texts, notes = texts_and_notes(path)
+    assert texts == ["one", "two", "three"]
     assert "1 row ended by a carriage return alone" in " ".join(notes)
     path.write_bytes(b"text\rone\rtwo\r")
-    notes.clear()
-    assert len(list(Reader(text_column="text").rows(str(path), notes.append))) == 2
-    assert notes == []
+    assert texts_and_notes(path) == (["one", "two"], [])
 
 
 @pytest.mark.parametrize(("ending", "content"), [("jsonl", '{"text": "a"}\n'), ("parquet", None)])
@@ -138,9 +138,8 @@ lines_of = st.lists(st.text(st.sampled_from('ab",\t \x0b\u2028'), max_size=6), m
 def test_fewer_texts_than_lines_are_reported(tmp_path, lines, end, ending):
     path = tmp_path / f"a.{ending}"
     path.write_bytes("".join(line + end for line in ["text", *lines]).encode())
-    notes = []
     try:
-        found = [row.text for row in Reader(text_column="text").rows(str(path), notes.append)]
+        found, notes = texts_and_notes(path)
     except SmallTextError:
         return
     assert len(found) <= len(lines)
