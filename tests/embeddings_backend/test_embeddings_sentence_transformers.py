@@ -37,9 +37,10 @@ def trained(encoder, **parameters):
 
 
 @pytest.mark.parametrize("name", ["embeddings", "setfit"])
-def test_a_model_is_not_blamed_for_a_lack_of_memory_or_an_alarm(monkeypatch, name):
+def test_a_model_is_not_blamed_for_a_lack_of_memory_or_an_alarm(monkeypatch, tmp_path, name):
     argument = {"embeddings": "encoder", "setfit": "model"}[name]
-    classifier = st.create_classifier(name, 3, **{argument: tiny_sentence_transformer()})
+    not_yet_loaded = shutil.copytree(tiny_sentence_transformer(), tmp_path / "copy")
+    classifier = st.create_classifier(name, 3, **{argument: str(not_yet_loaded)})
 
     def too_late(*_):
         raise TimeoutError("the time is up")
