@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from smalltext_cli.console import UsageError
 from smalltext_core import AnyClassifier, ClassifierSpec, Embedding, TextDataset
 from smalltext_core.labels import Labels, is_multi_label
+from smalltext_core.messages import install_command
 
 RANDOM, DIVERSE_UNCERTAINTY, HALF_RANDOM = "random", "diverse-uncertainty", "half-random"
 
@@ -114,8 +115,7 @@ def check_strategies(names: Sequence[str], specs: Sequence[ClassifierSpec], *, m
         if one.library in _MODULES and find_spec(_MODULES[one.library]) is None:
             raise UsageError(
                 f"The query strategy {name} is part of {one.library}, which is not installed. Install it: "
-                f"pip install 'smalltext-cli[{one.library}]' "
-                f"(in a clone: pip install './packages/smalltext-cli[{one.library}]')"
+                + install_command(f"smalltext-cli[{one.library}]")
             )
 
 

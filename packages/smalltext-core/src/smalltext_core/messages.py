@@ -12,7 +12,7 @@ from array import array
 from collections import UserList, deque
 from collections.abc import Iterable, Mapping, MappingView
 from itertools import islice
-from types import MappingProxyType
+from shlex import quote
 
 import numpy as np
 
@@ -134,35 +134,37 @@ def _escaped(character: str, keep: str) -> str:
     return repr(character)[1:-1]
 
 
-REQUIREMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "smalltext-cli": ("smalltext-scale", "smalltext-testing"),
-        "smalltext-core": (),
-        "smalltext-embeddings": ("smalltext-cache",),
-        "smalltext-kimcnn": ("smalltext-tokenizers", "smalltext-torch"),
-        "smalltext-onnx": ("smalltext-tokenizers",),
-        "smalltext-setfit": ("smalltext-cache", "smalltext-tokenizers", "smalltext-torch"),
-        "smalltext-sklearn": (),
-        "smalltext-testing": (),
-        "smalltext-torch": ("smalltext-tokenizers",),
-        "smalltext-transformers": ("smalltext-tokenizers", "smalltext-torch"),
-    }
-)
+REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
+    "smalltext-cli": ("smalltext-scale", "smalltext-testing"),
+    "smalltext-core": (),
+    "smalltext-embeddings": ("smalltext-cache",),
+    "smalltext-kimcnn": ("smalltext-tokenizers", "smalltext-torch"),
+    "smalltext-onnx": ("smalltext-tokenizers",),
+    "smalltext-setfit": ("smalltext-cache", "smalltext-tokenizers", "smalltext-torch"),
+    "smalltext-sklearn": (),
+    "smalltext-testing": (),
+    "smalltext-torch": ("smalltext-tokenizers",),
+    "smalltext-transformers": ("smalltext-tokenizers", "smalltext-torch"),
+}
 """The packages of this project, and those that each requires, directly or not, besides smalltext-core."""
 
 
-def install_command(distribution: str, *, upgrade: bool = False) -> str:
+def install_command(distribution: str, needs: Iterable[str] = (), *, upgrade: bool = False) -> str:
     """Return the command that installs a distribution; for those of this project, also the one for a clone.
+
+    If the distribution has an extra, `needs` are the packages of this project that are installed with it.
 
     Examples
     --------
     >>> install_command("smalltext-sklearn")
     'pip install smalltext-sklearn (in a clone: pip install ./packages/smalltext-sklearn)'
-    >>> install_command("numpy", upgrade=True)
-    'pip install --upgrade numpy'
+    >>> install_command("smalltext-cli[audit]")
+    "pip install 'smalltext-cli[audit]' (in a clone: pip install './packages/smalltext-cli[audit]')"
     """
     command = "pip install --upgrade" if upgrade else "pip install"
-    if distribution not in REQUIREMENTS:
+    name, _, extra = distribution.partition("[")
+    if name not in REQUIREMENTS:
         return f"{command} {distribution}"
-    folders = " ".join(f"./packages/{name}" for name in (*REQUIREMENTS[distribution], distribution))
-    return f"{command} {distribution} (in a clone: {command} {folders})"
+    needed = (*(needs if extra else REQUIREMENTS[name]), distribution)
+    folders = " ".join(quote(f"./packages/{each}") for each in needed)  # shells expand brackets
+    return f"{command} {quote(distribution)} (in a clone: {command} {folders})"

@@ -242,8 +242,7 @@ def check_destination(folder: str | Path) -> list[Path]:
     Raises
     ------
     ModelFolderError
-        If the path is a file, a folder without a saved model, the working directory or the root of a disk, or is
-        not writable.
+        If it is a file, a folder without a model, the working directory, the root of a disk, or not writable.
     """
     folder = as_path(folder)
     place = next(place for place in (folder, *folder.absolute().parents) if os.access(place, os.F_OK))

@@ -191,8 +191,8 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         if isinstance(self.multi_label_threshold, tuple):
             # By name, since a new class changes the numbers of those that come after it.
             known = dict(zip(_classes(before, num_classes), self.multi_label_threshold, strict=False))
-            found = (known.get(name, NEW_CLASS_THRESHOLD) for name in _classes(names, num_classes))
-            self.multi_label_threshold = tuple(found)
+            new = _classes(names, num_classes)
+            self.multi_label_threshold = tuple(known.get(name, NEW_CLASS_THRESHOLD) for name in new)
         self.num_classes = num_classes
         self._restore(head, names)
         return self

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError, PluginError
-from smalltext_core.messages import shown
+from smalltext_core.messages import install_command, shown
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -165,10 +165,9 @@ def unit_vectors(vectors: Vectors) -> Vectors:
 def require(modules: tuple[str, ...], extra: str, name: str) -> None:
     """Raise PluginError, which says what to do, if a package for an encoder is missing."""
     for module in (module for module in modules if find_spec(module) is None):
-        named = f"smalltext-embeddings[{extra}]"
-        ours = {"use": (), "static": ("tokenizers",)}.get(extra, ("tokenizers", "torch"))
-        folders = " ".join((*(f"./packages/smalltext-{one}" for one in ours), f"'./packages/{named}'"))
-        command = f"pip install '{named}' (in a clone: pip install {folders})"
+        torch = () if extra == "static" else ("smalltext-torch",)
+        ours = () if extra == "use" else ("smalltext-tokenizers", *torch)
+        command = install_command(f"smalltext-embeddings[{extra}]", ours)
         what = f"The encoder {shown(name)} needs the package {module}. Install it: {command}"
         raise PluginError(f"{what}. Or take another encoder: {WAYS}.")
 

@@ -16,7 +16,7 @@ from smalltext_core import Classifier, Dataset, ProbabilisticClassifier, TextDat
 from smalltext_core.atomic import as_path
 from smalltext_core.errors import InvalidInputError, ModelFolderError, PluginError, UnsupportedError
 from smalltext_core.label_names import LabelNames
-from smalltext_core.messages import shown
+from smalltext_core.messages import install_command, shown
 from smalltext_core.probabilities import Probabilities, empty_probabilities
 from smalltext_core.saving import check_destination, damage_explained, model_folder, read_manifest
 from smalltext_onnx import __version__
@@ -132,9 +132,8 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         for module in ("torch", "smalltext_torch", "onnx"):
             if find_spec(module) is None:
                 what = f"Exporting to ONNX needs the package {module.replace('_', '-')}"
-                folders = "./packages/smalltext-tokenizers ./packages/smalltext-torch"
-                clone = f"pip install {folders} './packages/smalltext-onnx[export]'"
-                command = f"pip install 'smalltext-onnx[export]' (in a clone: {clone})"
+                needs = ("smalltext-tokenizers", "smalltext-torch")
+                command = install_command("smalltext-onnx[export]", needs)
                 raise PluginError(f"{what}. Install it: {command}")
         from smalltext_onnx.exporting import check_opset, largest_difference, traced
         from smalltext_onnx.networks import exportable

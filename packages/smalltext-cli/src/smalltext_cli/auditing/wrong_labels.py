@@ -18,8 +18,9 @@ from smalltext_cli.readers import Label
 from smalltext_cli.shipped_parameters import parameters_of
 from smalltext_core import LabelNames, TextDataset, classifiers, create_classifier
 from smalltext_core.labels import list_to_csr
+from smalltext_core.messages import install_command
 
-INSTALL = "pip install 'smalltext-cli[audit]' (in a clone: pip install './packages/smalltext-cli[audit]')"
+INSTALL = install_command("smalltext-cli[audit]")
 
 _FOLDS = 5
 _FOLDS_OF_MANY = 3

@@ -109,15 +109,13 @@ def _exporter(file_format: ExportFormat) -> Any:
     """
     from smalltext_core import classifier_spec
     from smalltext_core.errors import UnknownClassifierError
-    from smalltext_core.messages import REQUIREMENTS
+    from smalltext_core.messages import REQUIREMENTS, install_command
 
     package = _PACKAGES[file_format]
     try:
         spec = classifier_spec(f"{package}:{file_format}")
     except UnknownClassifierError as error:
-        named, needed = f"{package}[export]", (*REQUIREMENTS[package], "smalltext-torch")
-        folders = " ".join((*(f"./packages/{name}" for name in needed), f"'./packages/{named}'"))
-        command = f"pip install '{named}' (in a clone: pip install {folders})"
+        command = install_command(f"{package}[export]", (*REQUIREMENTS[package], "smalltext-torch"))
         raise UsageError(
             f"--format {file_format} needs a package that is not installed. Install it: {command}"
         ) from error
