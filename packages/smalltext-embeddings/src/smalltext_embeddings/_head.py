@@ -181,9 +181,11 @@ def fit_head(
         sample = problem.rows(rows)
         if (folds := _folds(sample.y, rng)) is not None:
             grid = GRID if isinstance(head, str) else (chosen,)
-            found = [_cross_validated(replace(sample, vectors=one[rows]), grid, folds) for one, _ in spaces]
-            space = int(np.argmin([loss + number * _LOG_ODDS for number, (*_, loss) in enumerate(found)]))
-            chosen, logits, fitted, _ = found[space]
+            samples = [replace(sample, vectors=one[rows]) for one, _ in spaces]
+            if len(samples) > 1:
+                losses = [_cross_validated(one, (FIXED_C,), folds)[-1] for one in samples]
+                space = int(losses[1] + _LOG_ODDS < losses[0])
+            chosen, logits, fitted, _ = _cross_validated(samples[space], grid, folds)
             calibration = fitted if calibrate else None
             if choose_threshold:
                 proba = _calibrated(logits, calibration, multi_label=True)
