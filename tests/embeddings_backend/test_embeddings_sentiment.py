@@ -70,15 +70,6 @@ def test_cross_validation_decides_whether_the_directions_are_used(along, multi_l
     assert not np.allclose(used.coefficients, without.coefficients, rtol=1e-3, atol=1e-2)
 
 
-@pytest.mark.parametrize("n", [20, 200])
-def test_a_warm_start_gives_the_same_head(n):
-    problem, directions = noisy_problem(n=n, dimensions=DIMENSIONS), some_directions()
-    cold = head_of(problem, directions=directions)
-    other = head_of(noisy_problem(n=300, dimensions=DIMENSIONS), directions=directions)
-    warm = head_of(problem, directions=directions, start=other)
-    np.testing.assert_allclose(warm.coefficients, cold.coefficients, atol=2e-3)
-
-
 def test_directions_of_length_zero_change_nothing():
     problem, zeros = noisy_problem(dimensions=DIMENSIONS), np.zeros((3, DIMENSIONS), dtype=np.float32)
     with_zeros, without = (head_of(problem, head="auto", directions=each) for each in (zeros, None))

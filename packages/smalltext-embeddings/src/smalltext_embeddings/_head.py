@@ -47,9 +47,7 @@ FIXED_C = 10.0
 """The C used if there are too few texts for cross-validation."""
 
 _SD_OF_LOG_C = 2.3
-"""The standard deviation of a normal prior on log(C) around `FIXED_C`, which decides if held-out texts are too few
-to.
-"""
+"""The standard deviation of a normal prior on log(C) around `FIXED_C`, which decides if there are few texts."""
 
 _PRIOR_SD, _PRIOR_SD_OF_FEW, _FEW_TEXTS = 0.3, 0.25, 40
 """The standard deviation of the prior on the log temperature, in general and with few texts (decision 35)."""
@@ -88,8 +86,7 @@ class Head:
         """Return the calibrated probabilities of texts, shape (n, num_classes)."""
         if len(vectors) == 0:
             return empty_probabilities(len(self.intercepts))
-        logits = self.logits(vectors)
-        return np.asarray(_calibrated(logits, self.calibration, multi_label), dtype=np.float32)
+        return np.asarray(_calibrated(self.logits(vectors), self.calibration, multi_label), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -166,13 +163,13 @@ def fit_head(
     choose_threshold: bool,
     rng: np.random.Generator,
     directions: Matrix | None = None,
-    start: Head | None = None,
 ) -> Head:
-    """Fit a head, starting from the coefficients of a previous one if it is given.
+    """Fit a head.
 
-    The coefficients have a larger prior variance along the directions, unless cross-validation is better without.
+    The coefficients have a larger prior variance along the directions, unless cross-validation with `FIXED_C` is
+    better without. C is then chosen for this prior only.
     """
-    calibration = thresholds = initial = None
+    calibration = thresholds = None
     chosen, space = FIXED_C if isinstance(head, str) else head, 0
     priors = (None,) if directions is None else (directions, None)
     spaces = [_space(problem.vectors, prior, reduce=isinstance(head, str | float)) for prior in priors]
@@ -191,11 +188,7 @@ def fit_head(
                 proba = _calibrated(logits, calibration, multi_label=True)
                 thresholds = choose_thresholds(proba, sample.y, sample.weights)
     vectors, matrix = spaces[space]
-    if start is not None and len(start.coefficients) == problem.vectors.shape[1]:
-        initial = np.zeros((vectors.shape[1] + 1, problem.num_classes))
-        known = start.coefficients if matrix is None else np.linalg.pinv(matrix) @ start.coefficients
-        initial[:, : len(start.intercepts)] = np.vstack([known, start.intercepts])
-    coordinates = _fit(replace(problem, vectors=vectors), chosen, initial)
+    coordinates = _fit(replace(problem, vectors=vectors), chosen)
     coefficients = coordinates[:-1] if matrix is None else matrix @ coordinates[:-1]
     C = chosen if isinstance(chosen, float) else None
     return Head(coefficients.astype(np.float32), coordinates[-1].astype(np.float32), C, calibration, thresholds)
@@ -273,10 +266,8 @@ def _fit(
     if not isinstance(C, float):
         found[:, learned] = _fitted_by(C, vectors, targets, weights, problem.multi_label)
         return found
-    initial = np.zeros_like(found) if start is None else np.where(np.isfinite(start), start, 0.0)
-    found[:, learned] = _minimised(
-        vectors, targets, weights, C, initial[:, learned], problem.multi_label, tolerance
-    )
+    start = np.zeros_like(found) if start is None else np.where(np.isfinite(start), start, 0.0)
+    found[:, learned] = _minimised(vectors, targets, weights, C, start[:, learned], problem.multi_label, tolerance)
     return found
 
 

@@ -70,9 +70,9 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
         Descriptions of classes, by class name (by number if classes have no names). They are used as additional
         training texts, so that a first ranking needs few labelled texts, or none.
     warm_start : bool, default=False
-        Whether `fit` starts from the coefficients of the previous fit and accepts new classes: `num_classes` grows
-        if the labels or label names require it. If `multi_label_threshold` has one threshold per class, new
-        classes get 0.5.
+        Whether a later `fit` accepts new classes: `num_classes` grows if the labels or label names require it. The
+        head is fitted from scratch, so that it does not depend on earlier ones. If `multi_label_threshold` has one
+        threshold per class, new classes get 0.5.
     seed : int, optional
         The random seed for the folds of cross-validation, from 0 to 2**32 - 1.
     device : str or torch.device, optional
@@ -185,7 +185,6 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
             choose_threshold=self.multi_label and self.multi_label_threshold == "auto",
             rng=np.random.default_rng(self.seed),
             directions=self.encoder.sentiment_directions if isinstance(self.head, str) else None,
-            start=getattr(self, "head_", None) if self.warm_start else None,
         )
         before = (self.warm_start and names and getattr(self, "label_names_", None)) or names
         if isinstance(self.multi_label_threshold, tuple):
