@@ -46,6 +46,25 @@ def test_embeddings_of_another_fingerprint_are_not_used(encoder):
     assert other.texts == TEXTS
 
 
+@pytest.mark.parametrize("in_folder", [False, True])
+@pytest.mark.parametrize("dimensions", [1, 4, 16])
+@pytest.mark.filterwarnings("ignore:.*damaged, or of another encoder")
+def test_encoders_with_one_fingerprint_and_vectors_of_other_lengths_are_kept_apart(
+    request, tmp_path, dimensions, in_folder
+):
+    """A user names the fingerprint of an object, and may change its number of dimensions only."""
+    one, other = HashedTexts(request.node.nodeid), HashedTexts(request.node.nodeid, dimensions)
+    folder = tmp_path if in_folder else None
+    for texts in (TEXTS[:20], TEXTS[10:30], TEXTS):
+        for encoder in (one, other):
+            found = EmbeddingCache(folder=folder).vectors(texts, encoder)
+            np.testing.assert_array_equal(found, HashedTexts("any", encoder.dimensions).embed(texts))
+            if in_folder:
+                forget()
+    if not in_folder:
+        assert one.texts == other.texts == TEXTS
+
+
 def test_the_memory_cache_keeps_recently_used_texts():
     memory = MemoryCache(30 * (4 * 8 + 300))
     vectors = np.arange(400, dtype=np.float32).reshape(50, 8)

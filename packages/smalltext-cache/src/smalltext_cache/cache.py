@@ -105,22 +105,22 @@ class MemoryCache:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._tables: dict[str, _Table] = {}  # by encoder, the most recently used one last
+        self._tables: dict[tuple[str, int], _Table] = {}  # by encoder and dimensions, the last used one last
         self.lock = threading.RLock()
 
     def find(self, encoder: str, texts: list[str], out: Vectors) -> NDArray[np.intp]:
         """Write the vectors of cached texts into `out`, and return the rows of the missing ones."""
         with self.lock:
-            table = self._tables.pop(encoder, None)
-            if table is None:
+            key = (encoder, out.shape[1])
+            if (table := self._tables.pop(key, None)) is None:
                 return np.arange(len(texts))
-            self._tables[encoder] = table
+            self._tables[key] = table
             return table.find(texts, out)
 
     def add(self, encoder: str, texts: list[str], vectors: Vectors) -> None:
         """Store vectors of distinct texts, as many as the limit allows."""
         with self.lock:
-            table = self._tables.setdefault(encoder, _Table(vectors.shape[1]))
+            table = self._tables.setdefault((encoder, vectors.shape[1]), _Table(vectors.shape[1]))
             table.add(texts, vectors)
             while self.size > self.limit and len(self._tables) > 1:
                 del self._tables[next(iter(self._tables))]
