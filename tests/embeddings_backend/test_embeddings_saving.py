@@ -127,7 +127,7 @@ def test_without_the_encoder_it_is_found_by_name_and_has_to_be_the_same(static_m
         st.load(tmp_path / "model")
     np.testing.assert_array_equal(st.load(tmp_path / "model", encoder=static_model).predict_proba(TEXTS), expected)
     write_static_model(copy, seed=1)
-    with pytest.raises(ModelFolderError, match="fingerprint differs"):
+    with pytest.raises(ModelFolderError, match="fingerprint differs\\). Train it again"):
         st.load(tmp_path / "model")
 
 

@@ -185,7 +185,7 @@ def _encoder(folder: Path, manifest: Manifest, given: object, **options: Any) ->
             encoder = _stored(folder, digests, kind, name, options)
     if encoder.fingerprint != fingerprint or encoder.dimensions != saved["dimensions"]:
         what = f"{folder} was trained with the encoder {shown(name)}, and {encoder!r} is another one"
-        raise ModelFolderError(f"{what} (its fingerprint differs). Give the right one: load(folder, encoder=...).")
+        raise ModelFolderError(f"{what} (its fingerprint differs). Train it again, or load(folder, encoder=...).")
     return encoder
 
 
