@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import random
@@ -19,6 +20,7 @@ from cli.conftest import in_a_process, sentences
 from cli.tally_plugin import KILL_AT, LOG
 from smalltext_cli.commands.demo import articles
 from smalltext_cli.compare.measuring import cpu_seconds, timed
+from smalltext_core.errors import ModelNotSavedError
 
 FAILING = "killed,outofmemory,exits,refuses"
 
@@ -81,6 +83,17 @@ def test_a_cell_measures_scores_time_memory_and_size(compared, document):
     assert [row["classifier"] for row in rows] == ["tally", *FAILING.split(",")]
     assert float(rows[0]["accuracy"]) == cell["accuracy"]
     assert rows[1]["error"].startswith("its process was ended")
+
+
+def test_a_model_too_large_for_the_temporary_folder_has_scores_but_no_size(run, requests, mails, monkeypatch):
+    def full(_, folder):
+        raise ModelNotSavedError(errno.ENOSPC, "No space left on device", str(folder))
+
+    monkeypatch.setattr("smalltext_sklearn.SklearnClassifier.save", full)
+    _, document = run(mails, "--shots", "2", "--repeats", 1, classifiers="sklearn")
+    (cell,) = document["cells"]
+    assert cell["size_bytes"] is None
+    assert cell["accuracy"] > 0.5
 
 
 def test_what_is_finished_is_not_repeated_and_failures_only_if_asked(compared, mails, plugin, tmp_path):
@@ -278,9 +291,14 @@ def test_failed_cells_run_again_if_asked(smalltext, requests, mails, tmp_path, m
         ended = smalltext("compare", mails, *options)
     assert ended.code == 1
     assert "failed: tally, repeat 1: it broke" in ended.out
-    assert smalltext("compare", mails, *options).code == 1
+    assert "--retry-failed" not in ended.err
+    again = smalltext("compare", mails, *options)
+    assert again.code == 1
+    assert "1 cell failed earlier; --retry-failed repeats failed cells." in again.err
     assert requests == []
-    assert smalltext("compare", mails, *options, "--retry-failed").code == 0
+    again = smalltext("compare", mails, *options, "--retry-failed")
+    assert again.code == 0
+    assert "failed" not in again.err
     assert len(requests) == 1
 
 

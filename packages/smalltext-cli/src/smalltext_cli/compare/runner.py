@@ -20,7 +20,7 @@ from typing import Any
 from smalltext_cli.compare.cells import Cell, CellFolder, Result
 from smalltext_cli.compare.progress import CellProgress
 from smalltext_cli.compare.worker import REQUEST, RESULT
-from smalltext_cli.console import UsageError
+from smalltext_cli.console import UsageError, counted, note
 from smalltext_core.messages import one_line, shown
 
 _MAX_REASON = 500
@@ -74,6 +74,8 @@ def run_cells(
             waiting[one.key] = one
         else:
             results[one.key] = found
+    if failed := sum("error" in result for result in results.values()):
+        note(f"{counted(failed, 'cell')} failed earlier; --retry-failed repeats failed cells.")
     if not waiting:
         return results
     by_key = {one.key: one for one in cells}

@@ -20,6 +20,7 @@ from smalltext_cli.compare.measuring import (
     timed,
 )
 from smalltext_core import AnyClassifier, Saving, classifier_spec
+from smalltext_core.errors import ModelNotSavedError
 
 REQUEST, RESULT = "request.json", "result.json"
 """The files in the working folder of a cell."""
@@ -83,5 +84,8 @@ def _saved_size(classifier: AnyClassifier, name: str) -> int | None:
         return None
     with tempfile.TemporaryDirectory(prefix="smalltext-") as folder:
         model = Path(folder, "model")
-        cast("Saving", classifier).save(model)
+        try:
+            cast("Saving", classifier).save(model)
+        except ModelNotSavedError:  # the disk for temporary files is too small; the other figures are known
+            return None
         return sum(path.stat().st_size for path in model.rglob("*") if path.is_file())
