@@ -12,6 +12,8 @@ import pytest
 import fork_server
 from robustness import backends, children
 from smalltext_cli import app
+from smalltext_cli.compare.runner import run_in_process
+from smalltext_cli.console import OutputError
 from smalltext_core.errors import ModelFolderError, ModelNotSavedError
 from smalltext_core.saving import MANIFEST, check_destination, load, read_manifest
 
@@ -93,6 +95,8 @@ import json, sys
 from pathlib import Path
 from robustness import children
 from smalltext_cli import app
+from smalltext_cli.compare.runner import run_in_process
+from smalltext_cli.console import OutputError
 disk = Path(sys.argv.pop(1))
 children.mount(disk, "40k")
 (disk / "notes").write_bytes(b"x" * 36_000)
@@ -239,3 +243,13 @@ def test_write_access_is_checked_before_training(tmp_path, fitted):
     assert check_destination(tmp_path / "model") == [tmp_path / "model" / "notes"]
     assert check_destination(tmp_path / "new" / "models" / "model") == []
     assert not (tmp_path / "new").exists()
+
+
+def test_the_file_is_named_if_the_texts_of_a_cell_do_not_fit_into_the_temporary_folder(tmp_path):
+    def run():
+        children.limit_files(1_000)
+        run_in_process("key", {"train": "text " * 1_000}, str(tmp_path / "rounds.jsonl"))
+
+    error = children.in_a_child(run)
+    assert isinstance(error, OutputError)
+    assert str(error).endswith("request.json: this could not be written (File too large), and is unchanged.")

@@ -21,6 +21,7 @@ from smalltext_cli.compare.cells import Cell, CellFolder, Result
 from smalltext_cli.compare.progress import CellProgress
 from smalltext_cli.compare.worker import REQUEST, RESULT
 from smalltext_cli.console import UsageError, counted, note
+from smalltext_cli.writers import write_file
 from smalltext_core.messages import one_line, shown
 
 _MAX_REASON = 500
@@ -157,7 +158,7 @@ def run_in_process(
     with tempfile.TemporaryDirectory(prefix="smalltext-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         rounds_file = rounds if Path(rounds).parent.is_dir() else str(folder / "rounds.jsonl")
-        (folder / REQUEST).write_text(json.dumps({**request, "rounds_file": rounds_file}), encoding="utf-8")
+        write_file(str(folder / REQUEST), json.dumps({**request, "rounds_file": rounds_file}).encode())
         begin = time.perf_counter()
         with (folder / "log.txt").open("w+b") as log:
             # In a new session, so that Ctrl-C only reaches this process, which then terminates the cell.
