@@ -13,6 +13,7 @@ import sys
 import time
 import tracemalloc
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -199,6 +200,16 @@ def test_a_device_is_written_to_directly(process, model, new):
     assert ended.stderr.decode().splitlines() == [
         "Error: /dev/full: this could not be written (No space left on device), and is unchanged."
     ]
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_standard_output_that_cannot_be_written_is_called_so(model, new, file_format):
+    """Rows may have been written before, so that nothing is said about what it holds."""
+    command = [sys.executable, "-m", "smalltext_cli", "predict", model, new, "--output-format", file_format]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(list(map(str, command)), stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr == "Error: standard output: this could not be written (No space left on device).\n"
 
 
 @pytest.mark.parametrize(

@@ -346,5 +346,7 @@ def _explained(output: str) -> Iterator[None]:
     except (SmallTextError, BrokenPipeError):
         raise
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"{output}: this could not be written ({reason}), and is unchanged.") from error
+        what = f"this could not be written ({error.strerror or error})"
+        if output == STDOUT:
+            raise OutputError(f"standard output: {what}.") from error
+        raise OutputError(f"{output}: {what}, and is unchanged.") from error
