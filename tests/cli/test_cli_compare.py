@@ -302,6 +302,20 @@ def test_failed_cells_run_again_if_asked(smalltext, requests, mails, tmp_path, m
     assert len(requests) == 1
 
 
+@pytest.mark.parametrize(
+    "content", ["", "\0\0", '{"cell"', "null", "[]", "{}", '{"result": null}', '{"result": 1}']
+)
+def test_a_file_that_holds_no_result_is_named(smalltext, requests, mails, tmp_path, content):
+    options = ("--classifiers", "tally", "--shots", "2", "--repeats", 1, "-o", tmp_path / "comparison")
+    assert smalltext("compare", mails, *options).code == 0
+    (file,) = (tmp_path / "comparison" / "cells").iterdir()
+    file.write_text(content)
+    ended = smalltext("compare", mails, *options)
+    assert ended.code == 2
+    assert f"Error: {file}: this is not the result of a cell. Remove the file." in ended.err
+    assert len(requests) == 1
+
+
 def test_numbers_that_give_the_same_training_set_are_left_out(run, mails):
     ended, document = run(mails, "--shots", "8,500,all", "--repeats", 1)
     assert [one["shots"] for one in document["means"]] == [8, "all"]

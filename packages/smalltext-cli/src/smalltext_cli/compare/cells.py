@@ -98,12 +98,11 @@ class CellFolder:
         """
         path = self._cells / f"{key}.json"
         try:
-            found = json.loads(path.read_bytes())
+            return dict(json.loads(path.read_bytes())["result"])
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except (ValueError, LookupError, TypeError) as error:
             raise InputFileError(str(path), "this is not the result of a cell", "Remove the file.") from error
-        return dict(found["result"])
 
     def keep(self, one: Cell, result: Result) -> None:
         """Write the result of a cell, atomically."""
