@@ -185,7 +185,7 @@ def test_a_file_is_read_no_faster_than_it_is_asked_for(tmp_path):
         ("a.tsv", "text,label\na,x\n", "--format csv"),
         ("a.csv", "text,label\na,x\nb,  \n", "line 3: the label is missing"),
         ("a.csv", "text,label\na,x\nb,y,z\n", "line 3: 3 fields where the header has 2"),
-        ("a.csv", "text,label\na,x\nb\n", "line 3: 1 fields"),
+        ("a.csv", "text,label\na,x\nb\n", "line 3: 1 field where the header has 2"),
         ("a.csv", 'text,label\na,x\n"b,y\n', "line 3"),
         ("a.csv", "text,text,label\na,b,x\n", "several columns"),
         ("a.csv", b"text,label\na,x\nb\xff,y\n", "line 3: byte 0xff after 1 character is"),

@@ -19,7 +19,7 @@ from functools import partial
 from itertools import chain
 from typing import TypeAlias
 
-from smalltext_cli.console import InputFileError, MissingColumnError, missing_column
+from smalltext_cli.console import InputFileError, MissingColumnError, counted, missing_column
 from smalltext_cli.readers import files
 from smalltext_cli.readers.files import Quoting, Record, Source
 from smalltext_cli.readers.json_objects import JsonObject
@@ -142,7 +142,7 @@ def _wrong_count(place: str, count: int, expected: int, *, quoted: bool) -> Inpu
         advice = "Quote a text that holds the delimiter or a line break, and double the quotes within it."
     else:
         advice = "If double quotes enclose the fields, pass --quoting minimal; if a text holds a tab, replace it."
-    return InputFileError(place, f"{count} fields where the header has {expected}", advice)
+    return InputFileError(place, f"{counted(count, 'field')} where the header has {expected}", advice)
 
 
 def _delimiter(source: Source, header: str, columns: Sequence[str], *, quoted: bool) -> str:
