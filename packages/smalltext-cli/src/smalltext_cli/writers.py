@@ -53,6 +53,17 @@ def output_format(output: str) -> OutputFormat:
     return cast("OutputFormat", found)
 
 
+def output_name(output: str) -> str:
+    """Return what messages call an output.
+
+    Examples
+    --------
+    >>> output_name("labels.tsv"), output_name("-")
+    ('labels.tsv', 'standard output')
+    """
+    return "standard output" if output == STDOUT else output
+
+
 def output_ending(output: str) -> str:
     """Return the file extension if `output_format` knows it, or else an empty string.
 
@@ -346,7 +357,5 @@ def _explained(output: str) -> Iterator[None]:
     except (SmallTextError, BrokenPipeError):
         raise
     except OSError as error:
-        what = f"this could not be written ({error.strerror or error})"
-        if output == STDOUT:
-            raise OutputError(f"standard output: {what}.") from error
-        raise OutputError(f"{output}: {what}, and is unchanged.") from error
+        what = f"{output_name(output)}: this could not be written ({error.strerror or error})"
+        raise OutputError(f"{what}." if output == STDOUT else f"{what}, and is unchanged.") from error

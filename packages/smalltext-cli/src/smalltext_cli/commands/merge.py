@@ -58,8 +58,7 @@ def merge(
         say_if_interrupted(f"{output} is unchanged." if replaced else f"{output} was not written.")
     with working(f"Merging {counted(plan.rows, 'row')} ..."):
         parts = merging.merge(folder, plan, output, target_format)
-    place = "standard output" if output == writers.STDOUT else output
     print_message(
         f"Merged {counted(plan.rows, 'row')} in {counted(parts, 'part')} of {counted(plan.shards, 'shard')}: "
-        f"{place}{replaced}"
+        f"{writers.output_name(output)}{replaced}"
     )

@@ -206,8 +206,8 @@ def predict(
             write_rows(rows, table)
             done += len(rows)
             update(done, opened.fraction)
-    place = "standard output" if output == writers.STDOUT else output
-    print_message(f"Labelled {counted(done, 'text')} in {time.perf_counter() - begin:.1f} s: {place}{replaced}")
+    place = f"{writers.output_name(output)}{replaced}"
+    print_message(f"Labelled {counted(done, 'text')} in {time.perf_counter() - begin:.1f} s: {place}")
     for sentence in (*notes, *opened.notes(), *predictions.renamed_notes(names, opened.repeated_columns)):
         note(sentence)
     _note_texts_without_class(predictor, done)

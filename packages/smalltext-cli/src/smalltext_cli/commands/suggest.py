@@ -124,13 +124,12 @@ def suggest(
             ) as write_rows,
         ):
             write_rows(chosen.rows, chosen.table(label_column, opened.source.header))
-    _report(candidates, len(chosen.rows), f"{output}{replaced}", time.perf_counter() - begin)
+    _report(candidates, len(chosen.rows), f"{writers.output_name(output)}{replaced}", time.perf_counter() - begin)
     for sentence in opened.source.counts.notes():
         note(sentence)
 
 
-def _report(candidates: Pool, count: int, output: str, seconds: float) -> None:
-    place = "standard output" if output == STDIN else output
+def _report(candidates: Pool, count: int, place: str, seconds: float) -> None:
     total = counted(candidates.total, "text")
     print_message(f"Suggested {count:,} of {total} in {seconds:.1f} s: {place}")
     reasons = [f"{reason} {number:,}" for reason, number in candidates.not_suggested.items() if number]
