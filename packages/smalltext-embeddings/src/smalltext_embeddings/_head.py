@@ -47,7 +47,7 @@ FIXED_C = 10.0
 """The C used if there are too few texts for cross-validation."""
 
 _SD_OF_LOG_C = 2.3
-"""The standard deviation of a normal prior on log(C) around `FIXED_C`, which decides if there are few texts."""
+"""The standard deviation of a normal prior on log(C) around `FIXED_C`, which dominates if there are few texts."""
 
 _PRIOR_SD, _PRIOR_SD_OF_FEW, _FEW_TEXTS = 0.3, 0.25, 40
 """The standard deviation of the prior on the log temperature, in general and with few texts (decision 35)."""
