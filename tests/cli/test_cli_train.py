@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 import smalltext_core as st
+from smalltext_cli import training_run
 from smalltext_core.saving import read_manifest
 
 
@@ -90,6 +93,15 @@ def counts_of(folder):
     scores = json.loads((folder / "scores.json").read_text("utf-8"))
     scored, saved = scores["scored_model"], scores["saved_model"]
     return scored["trained_on"], saved["trained_on"], scored["is_saved"]
+
+
+@pytest.mark.parametrize(("options", "trained"), [((), 2), (("--cv", 3), 4), (("--no-refit",), 1)])
+def test_the_training_time_is_that_of_all_models(smalltext, mails, tmp_path, monkeypatch, options, trained):
+    # With cached embeddings, training the saved model takes a fraction of the time that the user has waited.
+    monkeypatch.setattr(training_run, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
+    ended = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / "m", *options)
+    words = ", including the training for the scores" if trained > 1 else ""
+    assert f" texts in {trained}.0 s{words}\n" in ended.out
 
 
 def test_one_text_that_was_held_out_is_singular(smalltext, tmp_path):

@@ -88,9 +88,9 @@ class TrainingRun:
     """A training run, whose options are checked before any data is read.
 
     The parameters are the options of the command. `values` are the parameters of the classifier. The other
-    attributes are set by `run`: `summary` counts the texts, `seconds` is the training time of the saved model and
-    `trained_on` its number of texts, `probabilities` is its calibration, `scored` holds the scored texts, and
-    `document` is the content of ``scores.json``.
+    attributes are set by `run`: `summary` counts the texts, `seconds` is the time of all training, including that
+    for the scores, `trained_on` is the number of texts of the saved model, `probabilities` is its calibration,
+    `scored` holds the scored texts, and `document` is the content of ``scores.json``.
 
     Raises
     ------
@@ -100,7 +100,7 @@ class TrainingRun:
 
     summary: data_checks.DataSummary
     names: LabelNames
-    seconds: float
+    seconds: float = 0.0
     trained_on: int
     probabilities: Probabilities
     scored: ScoredTexts | None = None
@@ -352,7 +352,7 @@ class TrainingRun:
         *,
         validation_set: TextDataset | None = None,
     ) -> AnyClassifier:
-        """Train a new classifier and measure the time; `heading` is the start of the message about it."""
+        """Train a new classifier and add up the time; `heading` is the start of the message about it."""
         # No spinner, since the progress bar of a backend would overwrite it.
         what = f"{self._classifier} on {counted(len(texts), 'text')} ..."
         print_message(f"{heading}: training {what}" if heading else f"Training {what}")
@@ -365,7 +365,7 @@ class TrainingRun:
             if validation_set is not None and takes_validation_set(classifier):
                 options["validation_set"] = validation_set
             classifier.fit(texts, weights=weights, **options)
-            self.seconds = time.perf_counter() - started
+            self.seconds += time.perf_counter() - started
             return classifier
 
     def _save(self, classifier: AnyClassifier, data: Labelled, rows: Sequence[int]) -> None:

@@ -192,7 +192,8 @@ def train(
 def _show(run: TrainingRun) -> None:
     from smalltext_cli.diagnostics import scores_text
 
-    print_line(f"Trained on {counted(run.trained_on, 'text')} in {run.seconds:.1f} s")
+    scoring = "" if run.scored is None or run.is_scored_model_saved else ", including the training for the scores"
+    print_line(f"Trained on {counted(run.trained_on, 'text')} in {run.seconds:.1f} s{scoring}")
     if run.document is None:
         print_line("There are no scores: no text was held out. Give --validation FILE, --held-out, or more texts.")
     else:
