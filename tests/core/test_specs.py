@@ -32,8 +32,7 @@ SPEC = ClassifierSpec(
         ("factory", "module"),
         ("builder", "module"),
         ("dataset", "module"),
-        ("abilities", ("flying",)),
-        ("abilities", "weights"),
+        *(("abilities", wrong) for wrong in (("flying",), "weights", None, 3, (["save"],), ("save", None))),
     ],
     ids=repr,
 )
@@ -41,6 +40,11 @@ def test_a_malformed_field_is_refused_by_name(field, wrong):
     with pytest.raises(InvalidInputError) as caught:
         dataclasses.replace(SPEC, **{field: wrong})
     assert caught.value.argument == field
+
+
+def test_abilities_as_a_string_are_shown_whole():
+    with pytest.raises(InvalidInputError, match="abilities: got 'save'; allowed: a tuple of some of "):
+        dataclasses.replace(SPEC, abilities="save")
 
 
 @pytest.mark.parametrize("name", ["a", "my-svm", "my_svm", "svm.v2", "3gram"])

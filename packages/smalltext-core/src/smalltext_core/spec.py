@@ -90,10 +90,10 @@ class ClassifierSpec:
             optional = target is None and argument in ("builder", "dataset")
             if not optional and (not isinstance(target, str) or not _TARGET.fullmatch(target)):
                 raise InvalidInputError(argument, shown(target), "'module:attribute'")
-        object.__setattr__(self, "abilities", tuple(self.abilities))
-        for ability in self.abilities:
-            if ability not in ABILITIES:
-                raise InvalidInputError("abilities", shown(ability), f"some of {', '.join(ABILITIES)}")
+        abilities = self.abilities
+        if not isinstance(abilities, tuple | list) or any(one not in ABILITIES for one in abilities):
+            raise InvalidInputError("abilities", shown(abilities), f"a tuple of some of {', '.join(ABILITIES)}")
+        object.__setattr__(self, "abilities", tuple(abilities))
 
     def resolve(self, part: str) -> Any:
         """Import a part of the classifier; PluginError, with the cause chained, if that fails.
