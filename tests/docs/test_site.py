@@ -94,6 +94,16 @@ def cut_off(browser, address, pages):
             yield from (f"{page or 'home'} at {width} px: {text}" for text in found)
 
 
+def test_tables_have_at_most_nine_columns():
+    """More do not fit on a phone; most pages are opened in a browser only by nightly tests."""
+    readmes = [packages.folder(name) / "README.md" for name in packages.NAMES]
+    pages = [*(packages.TOP / "docs").rglob("*.md"), *readmes]
+    lines = [(page, line) for page in pages for line in page.read_text("utf-8").splitlines()]
+    ruled = [(page, line) for page, line in lines if re.fullmatch(r"\|( ?:?-+:? ?\|)+", line)]
+    assert len(ruled) > 100
+    assert [f"{page}: {line}" for page, line in ruled if line.count("|") > 10] == []
+
+
 @pytest.mark.browser
 def test_nothing_is_cut_off_on_the_widest_pages(browser, site, address):
     assert list(cut_off(browser, address, WIDE)) == []
