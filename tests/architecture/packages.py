@@ -45,6 +45,10 @@ def required(name: str) -> list[Requirement]:
     return [Requirement(line) for line in project(name)["dependencies"]]
 
 
+def extras(name: str) -> dict[str, list[Requirement]]:
+    found = project(name).get("optional-dependencies", {})
+    return {extra: [Requirement(line) for line in lines] for extra, lines in found.items()}
+
+
 def optional(name: str) -> list[Requirement]:
-    extras = project(name).get("optional-dependencies", {})
-    return [Requirement(line) for lines in extras.values() for line in lines]
+    return [requirement for requirements in extras(name).values() for requirement in requirements]

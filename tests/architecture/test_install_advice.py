@@ -14,20 +14,40 @@ from smalltext_core.messages import REQUIREMENTS, install_command
 LIKE_A_THIRD_PARTY = {"smalltext-cache", "smalltext-scale", "smalltext-tokenizers"}
 """Packages that the core does not list: they save no models, and no message recommends them."""
 
+DISTRIBUTIONS = {name for name in REQUIREMENTS if "[" not in name}
+
 SOURCES = [path for name in packages.NAMES for path in packages.sources(name).rglob("*.py")]
 
 
+NOT_ADVISED = {"smalltext-cli[demo]", "smalltext-kimcnn[distributed]", "smalltext-transformers[distributed]"}
+"""Extras with packages of this project that no message recommends to install."""
+
+EXTRAS = {
+    f"{name}[{extra}]": {one.name for one in requirements if one.name in packages.NAMES}
+    for name in packages.NAMES
+    for extra, requirements in packages.extras(name).items()
+}
+"""The packages of this project that each extra requires directly."""
+
+
 def test_every_package_and_its_dependencies_are_known():
-    assert sorted(REQUIREMENTS.keys() | LIKE_A_THIRD_PARTY) == packages.NAMES
-    assert not REQUIREMENTS.keys() & LIKE_A_THIRD_PARTY
-    for name, needed in REQUIREMENTS.items():
-        assert set(needed) == ours_needed(name) - {name, "smalltext-core"}
+    assert sorted(DISTRIBUTIONS | LIKE_A_THIRD_PARTY) == packages.NAMES
+    assert not DISTRIBUTIONS & LIKE_A_THIRD_PARTY
+    for name in DISTRIBUTIONS:
+        assert set(REQUIREMENTS[name]) == ours_needed(name) - {name, "smalltext-core"}
+
+
+def test_every_extra_with_packages_of_ours_is_known():
+    assert {extra for extra, direct in EXTRAS.items() if direct} == REQUIREMENTS.keys() - DISTRIBUTIONS | NOT_ADVISED
+    for extra in REQUIREMENTS.keys() - DISTRIBUTIONS:
+        assert set(REQUIREMENTS[extra]) == ours_needed(*EXTRAS[extra]) - {"smalltext-core"}
 
 
 def test_the_folders_of_the_advice_exist():
     for name in REQUIREMENTS:
         command = install_command(name)
-        folders = [part.rstrip(")") for part in command.split() if part.startswith("./packages/")]
+        parts = [part.rstrip(")").strip("'").partition("[")[0] for part in command.split()]
+        folders = [part for part in parts if part.startswith("./packages/")]
         assert folders
         assert all((packages.TOP / folder / "pyproject.toml").is_file() for folder in folders)
 

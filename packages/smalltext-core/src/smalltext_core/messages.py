@@ -138,21 +138,22 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
     "smalltext-cli": ("smalltext-scale", "smalltext-testing"),
     "smalltext-core": (),
     "smalltext-embeddings": ("smalltext-cache",),
+    "smalltext-embeddings[sentence-transformers]": ("smalltext-tokenizers", "smalltext-torch"),
+    "smalltext-embeddings[static]": ("smalltext-tokenizers",),
     "smalltext-kimcnn": ("smalltext-tokenizers", "smalltext-torch"),
     "smalltext-onnx": ("smalltext-tokenizers",),
+    "smalltext-onnx[export]": ("smalltext-tokenizers", "smalltext-torch"),
     "smalltext-setfit": ("smalltext-cache", "smalltext-tokenizers", "smalltext-torch"),
     "smalltext-sklearn": (),
     "smalltext-testing": (),
     "smalltext-torch": ("smalltext-tokenizers",),
     "smalltext-transformers": ("smalltext-tokenizers", "smalltext-torch"),
 }
-"""The packages of this project, and those that each requires, directly or not, besides smalltext-core."""
+"""The packages of this project, and those that each (or its extra) requires, directly or not, besides the core."""
 
 
-def install_command(distribution: str, needs: Iterable[str] = (), *, upgrade: bool = False) -> str:
+def install_command(distribution: str, *, upgrade: bool = False) -> str:
     """Return the command that installs a distribution; for those of this project, also the one for a clone.
-
-    If the distribution has an extra, `needs` are the packages of this project that are installed with it.
 
     Examples
     --------
@@ -162,9 +163,8 @@ def install_command(distribution: str, needs: Iterable[str] = (), *, upgrade: bo
     "pip install 'smalltext-cli[audit]' (in a clone: pip install './packages/smalltext-cli[audit]')"
     """
     command = "pip install --upgrade" if upgrade else "pip install"
-    name, _, extra = distribution.partition("[")
-    if name not in REQUIREMENTS:
+    if distribution.partition("[")[0] not in REQUIREMENTS:
         return f"{command} {distribution}"
-    needed = (*(needs if extra else REQUIREMENTS[name]), distribution)
+    needed = (*REQUIREMENTS.get(distribution, ()), distribution)
     folders = " ".join(quote(f"./packages/{each}") for each in needed)  # shells expand brackets
     return f"{command} {quote(distribution)} (in a clone: {command} {folders})"

@@ -165,9 +165,7 @@ def unit_vectors(vectors: Vectors) -> Vectors:
 def require(modules: tuple[str, ...], extra: str, name: str) -> None:
     """Raise PluginError, which says what to do, if a package for an encoder is missing."""
     for module in (module for module in modules if find_spec(module) is None):
-        torch = () if extra == "static" else ("smalltext-torch",)
-        ours = () if extra == "use" else ("smalltext-tokenizers", *torch)
-        command = install_command(f"smalltext-embeddings[{extra}]", ours)
+        command = install_command(f"smalltext-embeddings[{extra}]")
         what = f"The encoder {shown(name)} needs the package {module}. Install it: {command}"
         raise PluginError(f"{what}. Or take another encoder: {WAYS}.")
 

@@ -132,9 +132,7 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         for module in ("torch", "smalltext_torch", "onnx"):
             if find_spec(module) is None:
                 what = f"Exporting to ONNX needs the package {module.replace('_', '-')}"
-                needs = ("smalltext-tokenizers", "smalltext-torch")
-                command = install_command("smalltext-onnx[export]", needs)
-                raise PluginError(f"{what}. Install it: {command}")
+                raise PluginError(f"{what}. Install it: {install_command('smalltext-onnx[export]')}")
         from smalltext_onnx.exporting import check_opset, largest_difference, traced
         from smalltext_onnx.networks import exportable
 

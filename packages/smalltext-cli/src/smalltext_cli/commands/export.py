@@ -109,13 +109,13 @@ def _exporter(file_format: ExportFormat) -> Any:
     """
     from smalltext_core import classifier_spec
     from smalltext_core.errors import UnknownClassifierError
-    from smalltext_core.messages import REQUIREMENTS, install_command
+    from smalltext_core.messages import install_command
 
     package = _PACKAGES[file_format]
     try:
         spec = classifier_spec(f"{package}:{file_format}")
     except UnknownClassifierError as error:
-        command = install_command(f"{package}[export]", (*REQUIREMENTS[package], "smalltext-torch"))
+        command = install_command(f"{package}[export]")
         raise UsageError(
             f"--format {file_format} needs a package that is not installed. Install it: {command}"
         ) from error
