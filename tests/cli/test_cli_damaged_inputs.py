@@ -140,7 +140,7 @@ def test_parquet_is_read_in_order_across_slices_of_any_size(tmp_path):
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl"])
 def test_a_line_without_end_is_refused_and_not_held_in_memory(tmp_path, monkeypatch, ending):
-    monkeypatch.setattr("smalltext_cli.readers.files.LONGEST_LINE", 1_000)
+    monkeypatch.setattr("smalltext_cli.readers.files.MAX_LINE_LENGTH", 1_000)
     path = tmp_path / f"a.{ending}"
     path.write_text(
         ("{" if ending == "jsonl" else "text\tlabel\n" if ending == "tsv" else "text,label\n") + "x" * 5_000
@@ -150,7 +150,7 @@ def test_a_line_without_end_is_refused_and_not_held_in_memory(tmp_path, monkeypa
 
 
 def test_a_quote_that_is_not_closed_is_refused_before_it_takes_all_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("smalltext_cli.readers.files.LONGEST_LINE", 1_000)
+    monkeypatch.setattr("smalltext_cli.readers.files.MAX_LINE_LENGTH", 1_000)
     path = tmp_path / "a.csv"
     path.write_text('text,label\n"a,x\n' + "b,y\n" * 1_000)
     with pytest.raises(SmallTextError, match=r"line 2: this is not valid CSV \(field larger than field limit"):

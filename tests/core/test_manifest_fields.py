@@ -7,7 +7,7 @@ import json
 import pytest
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
-from smalltext_core.manifest import LARGEST_MANIFEST, is_version, manifest_from_json
+from smalltext_core.manifest import MAX_MANIFEST_BYTES, is_version, manifest_from_json
 from smalltext_core.saving import model_folder
 
 SOUND = {
@@ -90,7 +90,7 @@ def test_a_number_that_overflows_to_infinity_is_refused():
 
 def test_a_manifest_of_many_megabytes_is_refused_unread():
     with pytest.raises(ModelFolderError, match="bytes"):
-        manifest_from_json(b" " * (LARGEST_MANIFEST + 1), "smalltext.json")
+        manifest_from_json(b" " * (MAX_MANIFEST_BYTES + 1), "smalltext.json")
 
 
 @pytest.mark.parametrize("name", ["a", "A1", "smalltext-sklearn", "smalltext_sklearn", "a.b-c_d"])

@@ -132,7 +132,7 @@ def test_without_the_encoder_it_is_found_by_name_and_has_to_be_the_same(static_m
 
 
 def test_large_encoders_are_saved_by_name(classifier, tmp_path, monkeypatch):
-    monkeypatch.setattr("smalltext_embeddings._saving.MOST_BYTES_WITH_ENCODER", 1000)
+    monkeypatch.setattr("smalltext_embeddings._saving.MAX_BYTES_WITH_ENCODER", 1000)
     classifier.save(tmp_path / "model")
     assert not (tmp_path / "model" / "encoder").exists()
     classifier.save(tmp_path / "model", with_encoder=True)

@@ -296,7 +296,7 @@ def test_an_export_that_would_differ_is_refused(fitted, monkeypatch):
 
 
 def test_weights_that_fit_into_no_file_are_refused(fitted, monkeypatch):
-    monkeypatch.setattr("smalltext_onnx.exporting._LARGEST_FILE", 1000)
+    monkeypatch.setattr("smalltext_onnx.exporting._MAX_BYTES", 1000)
     with pytest.raises(UnsupportedError, match="an ONNX file holds up to 2 GiB"):
         OnnxClassifier.from_classifier(fitted)
 

@@ -19,8 +19,8 @@ from smalltext_core.calibration import prior_temperature
 from smalltext_core.errors import ModelFolderError
 from smalltext_torch.batching import Ragged
 from smalltext_torch.calibration import (
-    HIGHEST_TEMPERATURE,
-    LOWEST_TEMPERATURE,
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
     RIDGE,
     TemperaturePrior,
     expected_temperature,
@@ -91,7 +91,7 @@ def test_without_held_out_texts_the_temperature_follows_the_difficulty() -> None
 
     easy, noisy = some_texts(64, 2), noisy_texts(64, 1)
     hopeless = TextDataset(easy.x, np.random.default_rng(0).integers(2, size=64))
-    assert temperature(easy) < temperature(noisy) < 4 < temperature(hopeless) <= HIGHEST_TEMPERATURE
+    assert temperature(easy) < temperature(noisy) < 4 < temperature(hopeless) <= MAX_TEMPERATURE
     untouched = BagOfEmbeddings(2, calibration="auto", validation_set_size=0).fit(noisy)
     assert untouched.calibration_ == prior_temperature(1.0)
 
@@ -105,8 +105,8 @@ def test_difficulty_hardly_counts_where_texts_are_few() -> None:
     few, many = (expected_temperature(PRIOR, examples(some_texts(count, 2)), 2) for count in (4, 200))
     usual = 2.0 / np.log(0.65 / 0.35)
     assert abs(np.log(few / usual)) < 0.3
-    assert LOWEST_TEMPERATURE <= many < 0.5 * few
-    assert expected_temperature(PRIOR, examples(some_texts(40, 40)), 40) <= HIGHEST_TEMPERATURE
+    assert MIN_TEMPERATURE <= many < 0.5 * few
+    assert expected_temperature(PRIOR, examples(some_texts(40, 40)), 40) <= MAX_TEMPERATURE
 
 
 def test_the_temperature_falls_with_the_accuracy_and_with_the_number_of_classes() -> None:
@@ -115,10 +115,10 @@ def test_the_temperature_falls_with_the_accuracy_and_with_the_number_of_classes(
     temperatures = [prior.temperature(one, 2) for one in accuracies]
 
     assert temperatures == sorted(temperatures, reverse=True)
-    assert temperatures[0] == HIGHEST_TEMPERATURE
+    assert temperatures[0] == MAX_TEMPERATURE
     assert prior.temperature(1 / (1 + np.exp(-1)), 2) == pytest.approx(3.0)
     assert prior.temperature(0.9, 20) < prior.temperature(0.9, 5) < prior.temperature(0.9, 2)
-    assert prior.temperature(0.9, 1) <= HIGHEST_TEMPERATURE
+    assert prior.temperature(0.9, 1) <= MAX_TEMPERATURE
 
 
 def test_left_out_texts_are_predicted_as_by_one_ridge_regression_for_each() -> None:

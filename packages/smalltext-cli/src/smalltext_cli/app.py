@@ -45,7 +45,7 @@ from smalltext_core import classifiers, plugins
 from smalltext_core.errors import SmallTextError
 from smalltext_core.messages import one_line, printable
 
-_LONGEST_MESSAGE = 4000
+_MAX_MESSAGE_LENGTH = 4000
 _INTERRUPTED = 128 + signal.SIGINT
 
 TRACEBACK_VARIABLE = "SMALLTEXT_TRACEBACK"
@@ -282,7 +282,7 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def _say(message: str) -> None:
     """Write one line to standard error, with control characters escaped."""
-    sys.stderr.write(one_line(re.sub(r"[ \t\r\n]+", " ", message), _LONGEST_MESSAGE) + "\n")
+    sys.stderr.write(one_line(re.sub(r"[ \t\r\n]+", " ", message), _MAX_MESSAGE_LENGTH) + "\n")
 
 
 if __name__ == "__main__":

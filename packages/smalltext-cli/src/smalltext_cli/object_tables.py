@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _CHUNK_ROWS = 4_096
 _EXACT_IN_FLOATS = 2**53
-_LARGEST_INTEGER = 2**63
+_MAX_INTEGER = 2**63
 
 PREFIX = "predicted_"
 """The prefix of a column of predictions if the file already has a column of that name."""
@@ -160,7 +160,7 @@ def _kind(value: object) -> str:
         return "bool"
     if isinstance(value, int):
         size = abs(value)
-        return "int" if size <= _EXACT_IN_FLOATS else "wide int" if size < _LARGEST_INTEGER else "huge int"
+        return "int" if size <= _EXACT_IN_FLOATS else "wide int" if size < _MAX_INTEGER else "huge int"
     if isinstance(value, list):
         return "strings" if all(isinstance(one, str) for one in value) else "list"
     return {type(None): "null", float: "float", str: "str", JsonObject: "object"}[type(value)]

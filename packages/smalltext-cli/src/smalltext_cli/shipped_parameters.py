@@ -33,7 +33,7 @@ from smalltext_cli.parameters import REQUIRED, Parameter, Parameters, builder_pa
 from smalltext_core import ClassifierSpec
 
 PARAMETERS_FILE = "parameters.json"
-_LARGEST_FILE = 1_000_000
+_MAX_BYTES = 1_000_000
 
 
 def parameters_of(spec: ClassifierSpec) -> Parameters:
@@ -52,7 +52,7 @@ def shipped_parameters(spec: ClassifierSpec) -> Parameters | None:
         if found is None or found.origin is None:
             return None
         path = Path(found.origin).with_name(PARAMETERS_FILE)
-        if path.stat().st_size > _LARGEST_FILE:
+        if path.stat().st_size > _MAX_BYTES:
             return None
         content = json.loads(path.read_text(encoding="utf-8"))[spec.name]
         named = {one["name"]: _parameter(one) for one in content["parameters"]}

@@ -18,13 +18,13 @@ from smalltext_core.messages import brief
 LABEL_UNLABELED = -1
 """Marks a text that has no label yet; in a multi-label matrix, by an entry of this value in its row."""
 
-MOST_CLASSES = 1_000_000
+MAX_CLASSES = 1_000_000
 """Class numbers are below this: larger ones are usually identifiers, and arrays over all classes would be huge."""
 
 LABEL_IGNORED = -2
 """Marks a text that is ignored; in a multi-label matrix, by an entry of this value in its row."""
 
-_CLASS_NUMBERS = f"class numbers from 0 to {MOST_CLASSES - 1:,}, or LABEL_UNLABELED"
+_CLASS_NUMBERS = f"class numbers from 0 to {MAX_CLASSES - 1:,}, or LABEL_UNLABELED"
 _LABELS = "an int array of shape (n,), or a scipy.sparse.csr_matrix of shape (n, num_classes)"
 _FOR_LISTS = "For several labels per text, use smalltext_core.list_to_csr."
 _FOR_NAMES = "For identifiers or names, use TextDataset.from_labels."
@@ -53,7 +53,7 @@ def as_labels(y: object, argument: str = "y") -> Labels:
         allowed = "whole numbers (class numbers, or LABEL_UNLABELED)"
         advice = "For names, use TextDataset.from_labels."
         raise InvalidInputError(argument, f"values of type {array.dtype}", allowed, advice)
-    if array.max() >= MOST_CLASSES:
+    if array.max() >= MAX_CLASSES:
         row = int(array.argmax())
         raise InvalidInputError(argument, f"the label {array[row]} at row {row}", _CLASS_NUMBERS, _FOR_NAMES)
     return array.astype(np.int32 if np.can_cast(array.dtype, np.int32) else np.int64)
@@ -68,7 +68,7 @@ def _as_array(y: object, argument: str) -> NDArray[Any]:
     if array.dtype != object or array.ndim != 1 or not all(map(is_whole, array)):
         return array
     for row, label in enumerate(array):
-        if not -(2**63) <= label < MOST_CLASSES:
+        if not -(2**63) <= label < MAX_CLASSES:
             raise InvalidInputError(argument, f"the label {brief(label)} at row {row}", _CLASS_NUMBERS, _FOR_NAMES)
     return array.astype(np.int64)
 
@@ -76,8 +76,8 @@ def _as_array(y: object, argument: str) -> NDArray[Any]:
 def _as_multi_label(y: Any, argument: str) -> scipy.sparse.csr_matrix:
     if y.ndim != 2:
         raise InvalidInputError(argument, f"a sparse array of shape {y.shape}", "shape (n, num_classes)")
-    if y.shape[1] > MOST_CLASSES:
-        raise InvalidInputError(argument, f"{y.shape[1]} columns", f"at most {MOST_CLASSES:,}, one for each class")
+    if y.shape[1] > MAX_CLASSES:
+        raise InvalidInputError(argument, f"{y.shape[1]} columns", f"at most {MAX_CLASSES:,}, one for each class")
     try:
         matrix = scipy.sparse.csr_matrix(y, copy=True)
         matrix.check_format(full_check=True)
@@ -201,7 +201,7 @@ def list_to_csr(
 
 def _columns_and_rows(num_classes: Any, shape: Any) -> tuple[int, int | None]:
     """Return the number of columns, and the number of rows if given."""
-    allowed = f"the number of classes, from 0 to {MOST_CLASSES:,}, or the shape (n, num_classes)"
+    allowed = f"the number of classes, from 0 to {MAX_CLASSES:,}, or the shape (n, num_classes)"
     if (num_classes is None) == (shape is None):
         given = "neither num_classes nor shape" if shape is None else "num_classes and shape"
         raise InvalidInputError("num_classes", given, allowed, "Write list_to_csr(labels, num_classes).")
@@ -209,7 +209,7 @@ def _columns_and_rows(num_classes: Any, shape: Any) -> tuple[int, int | None]:
     size = given if isinstance(given, (tuple, list)) else (None, given)
     numbers = [one for one in size if one is not None]
     whole = all(is_whole(one) and one >= 0 for one in numbers)
-    if len(size) != 2 or not whole or size[1] is None or size[1] > MOST_CLASSES:
+    if len(size) != 2 or not whole or size[1] is None or size[1] > MAX_CLASSES:
         raise InvalidInputError("num_classes" if shape is None else "shape", brief(given), allowed)
     return int(size[1]), None if size[0] is None else int(size[0])
 

@@ -22,12 +22,12 @@ MANIFEST = "smalltext.json"
 
 FORMAT_VERSION = 1
 
-LARGEST_MANIFEST = 64 * 2**20
+MAX_MANIFEST_BYTES = 64 * 2**20
 """The largest size of a manifest in bytes, enough for the names of a million classes."""
 
-_LARGEST_INTEGER = 2**63 - 1
-_DEEPEST = 32
-_MOST_FILES = 100_000
+_MAX_INTEGER = 2**63 - 1
+_MAX_DEPTH = 32
+_MAX_FILES = 100_000
 
 # The grammars of names (PEP 508) and of versions (PEP 440), without white space around them.
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -110,8 +110,8 @@ def manifest_from_json(content: bytes, path: object) -> Manifest:
     def damaged(what: str) -> ModelFolderError:
         return ModelFolderError(f"{path} is damaged: {what}. Save the model again.")
 
-    if len(content) > LARGEST_MANIFEST:
-        raise damaged(f"it has more than {LARGEST_MANIFEST} bytes")
+    if len(content) > MAX_MANIFEST_BYTES:
+        raise damaged(f"it has more than {MAX_MANIFEST_BYTES} bytes")
     try:
         fields = json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -161,8 +161,8 @@ def _problems(fields: dict[str, Any]) -> Iterator[str]:
         yield "label_names has a name twice"
     elif names and type(num_classes) is int and len(names) > num_classes:
         yield f"label_names has {len(names)} names for {num_classes} classes"
-    if not isinstance(files, dict) or len(files) > _MOST_FILES:
-        yield f"files is no object with up to {_MOST_FILES:,} entries"
+    if not isinstance(files, dict) or len(files) > _MAX_FILES:
+        yield f"files is no object with up to {_MAX_FILES:,} entries"
         return
     for name, digest in files.items():
         if not _matches(_DIGEST, digest):
@@ -174,13 +174,13 @@ def _problems_of_values(parameters: dict[str, Any]) -> Iterator[str]:
     while waiting:
         place, value, depth = waiting.pop()
         if isinstance(value, (dict, list)):
-            if depth == _DEEPEST:
-                yield f"{place[:100]} is nested more than {_DEEPEST} levels deep"
+            if depth == _MAX_DEPTH:
+                yield f"{place[:100]} is nested more than {_MAX_DEPTH} levels deep"
             entries = value.items() if isinstance(value, dict) else enumerate(value)
             waiting.extend((f"{place[:200]}.{shown(key, 40)}", entry, depth + 1) for key, entry in entries)
         elif isinstance(value, float) and not math.isfinite(value):
             yield f"{place} is not a finite number"
-        elif type(value) is int and abs(value) > _LARGEST_INTEGER:
+        elif type(value) is int and abs(value) > _MAX_INTEGER:
             yield f"{place} is a number of more than 64 bits"
 
 

@@ -31,8 +31,8 @@ from smalltext_core.errors import (
 from smalltext_core.label_names import LabelNames
 from smalltext_core.lazy_import import raised_by_signal
 from smalltext_core.manifest import (
-    LARGEST_MANIFEST,
     MANIFEST,
+    MAX_MANIFEST_BYTES,
     Manifest,
     check_writer,
     manifest_as_json,
@@ -276,7 +276,7 @@ def _state(folder: Path) -> tuple[Manifest, int]:
             raise ModelFolderError(f"{folder} is not a saved model: it has no {MANIFEST}. {advice}")
         _check_file(folder, MANIFEST, None)
         with path.open("rb") as file:
-            content, written = file.read(LARGEST_MANIFEST + 1), os.fstat(file.fileno()).st_mtime_ns
+            content, written = file.read(MAX_MANIFEST_BYTES + 1), os.fstat(file.fileno()).st_mtime_ns
     except OSError as error:
         raise ModelFolderError(f"{path} cannot be read: {error.strerror}.") from error
     return manifest_from_json(content, path), written

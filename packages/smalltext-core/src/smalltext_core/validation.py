@@ -15,7 +15,7 @@ from smalltext_core.conversion import as_array, is_number, is_whole
 from smalltext_core.dataset import Dataset, TextDataset, as_texts
 from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_core.label_names import LabelNames, shown_name
-from smalltext_core.labels import MOST_CLASSES, Labels, is_multi_label, marked_rows
+from smalltext_core.labels import MAX_CLASSES, Labels, is_multi_label, marked_rows
 from smalltext_core.messages import brief, shown
 
 D = TypeVar("D", bound="Dataset[object]")
@@ -27,7 +27,7 @@ ClassWeight: TypeAlias = "Literal['balanced'] | Mapping[str, float] | Mapping[in
 A class that is not in the mapping weighs 1.
 """
 
-_LEAST, _GREATEST = 1e-9, 1e9
+_MIN_WEIGHT, _MAX_WEIGHT = 1e-9, 1e9
 
 Threshold: TypeAlias = "float | tuple[float, ...] | Literal['auto']"
 """One multi-label threshold for all classes, one per class, or "auto": chosen on held-out texts in training."""
@@ -130,8 +130,8 @@ def check_weights(weights: ArrayLike, count: int, argument: str = "weights") -> 
 def check_num_classes(num_classes: object, multi_label: bool) -> int:
     """Return a number of classes: at least 2, or 1 if `multi_label`; else raise InvalidInputError."""
     count = check_count("num_classes", num_classes, minimum=1 if check_flag("multi_label", multi_label) else 2)
-    if count > MOST_CLASSES:
-        raise InvalidInputError("num_classes", brief(num_classes), f"at most {MOST_CLASSES:,}")
+    if count > MAX_CLASSES:
+        raise InvalidInputError("num_classes", brief(num_classes), f"at most {MAX_CLASSES:,}")
     return count
 
 
@@ -218,13 +218,13 @@ def check_class_weight(class_weight: object, num_classes: int) -> None:
         return
     allowed = (
         f"None, 'balanced', or a mapping from class numbers (0 to {num_classes - 1}), or from names where classes "
-        f"have some, to numbers from {_LEAST:g} to {_GREATEST:g}"
+        f"have some, to numbers from {_MIN_WEIGHT:g} to {_MAX_WEIGHT:g}"
     )
     if not isinstance(class_weight, Mapping):
         raise InvalidInputError("class_weight", brief(class_weight), allowed)
     for label, weight in class_weight.items():
         known = isinstance(label, str) or (is_whole(label) and 0 <= int(label) < num_classes)
-        if not known or not is_number(weight) or not _LEAST <= weight <= _GREATEST:
+        if not known or not is_number(weight) or not _MIN_WEIGHT <= weight <= _MAX_WEIGHT:
             raise InvalidInputError("class_weight", f"{brief(label)}: {brief(weight)}", allowed)
     if len({isinstance(label, str) for label in class_weight}) > 1:
         raise InvalidInputError("class_weight", "names and class numbers", allowed, "Use only names.")

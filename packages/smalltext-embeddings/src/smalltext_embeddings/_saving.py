@@ -28,7 +28,7 @@ from smalltext_embeddings.encoders import Encoder
 from smalltext_embeddings.multilingual import MULTILINGUAL, MultilingualEncoder
 from smalltext_embeddings.sentence_transformer import SentenceTransformerEncoder
 
-MOST_BYTES_WITH_ENCODER = 100_000_000
+MAX_BYTES_WITH_ENCODER = 100_000_000
 """An encoder of this size or larger is saved by name only, unless `with_encoder` is True."""
 
 PARAMETERS = (
@@ -57,7 +57,7 @@ def save(folder: str | Path, classifier: Any, with_encoder: bool | None) -> None
     if with_encoder and not content:
         advice = "Save it by name (with_encoder=False), and keep it where it is."
         raise InvalidInputError("with_encoder", "True", f"False or None for {encoder!r}", advice)
-    if with_encoder is None and sum(map(len, content.values())) >= MOST_BYTES_WITH_ENCODER:
+    if with_encoder is None and sum(map(len, content.values())) >= MAX_BYTES_WITH_ENCODER:
         content = {}
     state = {
         "classifier": {name: _as_json(getattr(classifier, name)) for name in PARAMETERS},

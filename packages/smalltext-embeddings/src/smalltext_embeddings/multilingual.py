@@ -45,7 +45,7 @@ FILES = {
 }
 """The SHA-256 of each file of a saved classifier, generated from these sources."""
 
-_BEGINNING, _END, _LONGEST_PIECE, _SPACE = 1, 2, 16, "\u2581"
+_BEGINNING, _END, _MAX_PIECE, _SPACE = 1, 2, 16, "\u2581"
 _TOKENS, _TEXTS = 384, 48
 """The size of every batch: multiples of 16, so that all rows of a matrix product are computed in the same way."""
 _MAX_TOKENS = 1024
@@ -101,7 +101,7 @@ class MultilingualEncoder(Encoder):
         group: list[list[int]] = []
         first = count = 0
         for row, text in enumerate(texts):
-            encoded = text[: _LONGEST_PIECE * _MAX_TOKENS].encode("utf-8", "replace")  # lone surrogates become "?"
+            encoded = text[: _MAX_PIECE * _MAX_TOKENS].encode("utf-8", "replace")  # lone surrogates become "?"
             ids = tokenizer.encode(encoded.decode("utf-8"))
             ids = ids if len(ids) <= _MAX_TOKENS else [*ids[: _MAX_TOKENS - 1], _END]
             vectors[row, _NETWORK:] = self._hashed(ids)

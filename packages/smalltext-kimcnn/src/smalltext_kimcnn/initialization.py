@@ -21,7 +21,7 @@ EmbeddingInit: TypeAlias = Literal["random", "lsa"]
 RANDOM_RANGE = 0.25
 """Without pretrained vectors, word vectors are drawn from [-0.25, 0.25], as in Kim (2014)."""
 
-_LEAST_TEXTS, _RANK = 2, 64
+_MIN_TEXTS, _RANK = 2, 64
 """The minimum number of texts of a word for the analysis, and the number of singular vectors."""
 
 _LSA_SHARE = 0.7
@@ -60,7 +60,7 @@ def mix_with_lsa(matrix: NDArray[np.float32], texts: Ragged, generator: np.rando
     counts = csr_matrix((ones, texts.tokens, texts.offsets), shape=shape, copy=True)
     counts.sum_duplicates()  # in place
     texts_of_word = np.bincount(counts.indices, minlength=len(matrix))
-    frequent = np.flatnonzero(texts_of_word >= _LEAST_TEXTS)
+    frequent = np.flatnonzero(texts_of_word >= _MIN_TEXTS)
     if len(frequent) == 0:
         return
     _weigh(counts, texts_of_word)

@@ -23,7 +23,7 @@ from smalltext_core.validation import check_count
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_MOST_PADDING = 2**12
+_MAX_PADDING = 2**12
 
 
 class KimCNN(nn.Module):
@@ -333,5 +333,5 @@ def _as_float32(matrix: Tensor | NDArray[Any]) -> Tensor:
 
 def check_saved_padding(padding: int) -> None:
     """Reject a filter padding of a saved model that would exhaust memory, since it is added to every text."""
-    if padding > _MOST_PADDING:
-        raise InvalidInputError("filter_padding", str(padding), f"up to {_MOST_PADDING}")
+    if padding > _MAX_PADDING:
+        raise InvalidInputError("filter_padding", str(padding), f"up to {_MAX_PADDING}")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 OPSET = 17
 """The default ONNX opset version."""
 
-LARGEST_DIFFERENCE = 1e-4
+MAX_DIFFERENCE = 1e-4
 """The maximum allowed difference between the probabilities of the exported model and of the classifier."""
 
 SMOKE_TESTS = (
@@ -47,7 +47,7 @@ SMOKE_TESTS = (
 )
 """Batches of texts of several scripts and lengths, on which loaded models are tested."""
 
-_LARGEST_TOKENIZER = 256 * 2**20
+_MAX_TOKENIZER_BYTES = 256 * 2**20
 _CANNOT_TRAIN = (
     "An exported model cannot be trained. Train the classifier that it was exported from, and export that again: "
     "smalltext export MODEL --format onnx --output FOLDER, or smalltext_onnx.export(classifier, folder)"
@@ -158,10 +158,10 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
         )
         made = cls(model, exported.tokenizer, settings, label_names=classifier.label_names_)
         difference = largest_difference(classifier, exported, made._probabilities)
-        if difference > LARGEST_DIFFERENCE:
+        if difference > MAX_DIFFERENCE:
             what = f"{type(classifier).__name__} is not exported to ONNX: its probabilities would differ"
             raise UnsupportedError(
-                f"{what} by {difference:g}, more than {LARGEST_DIFFERENCE:g}. Train another pretrained model."
+                f"{what} by {difference:g}, more than {MAX_DIFFERENCE:g}. Train another pretrained model."
             )
         made.settings = replace(settings, export={**settings.export, "largest_difference": difference})
         return made
@@ -253,8 +253,8 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
             raise ModelFolderError(f"{folder} is incomplete: its manifest lists no {MODEL} or no {TOKENIZER}.")
         with damage_explained(folder):
             settings = Settings.from_manifest(manifest)
-            if (folder / TOKENIZER).stat().st_size > _LARGEST_TOKENIZER:
-                raise ModelFolderError(f"{folder / TOKENIZER} has more than {_LARGEST_TOKENIZER} bytes.")
+            if (folder / TOKENIZER).stat().st_size > _MAX_TOKENIZER_BYTES:
+                raise ModelFolderError(f"{folder / TOKENIZER} has more than {_MAX_TOKENIZER_BYTES} bytes.")
             tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8")
             check_tokenizer_file(tokenizer)
             model = (folder / MODEL).read_bytes()

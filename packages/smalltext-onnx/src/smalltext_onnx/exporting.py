@@ -23,7 +23,7 @@ from smalltext_torch.saving import SMOKE_TESTS
 OPSETS = (14, 20)
 """The lowest and the highest supported ONNX opset version."""
 
-_LARGEST_FILE = 2**31 - 2**24
+_MAX_BYTES = 2**31 - 2**24
 """The maximum size of the weights in bytes: a protocol buffers file holds up to 2 GiB, including the graph."""
 
 
@@ -46,7 +46,7 @@ def traced(exported: Exportable, opset: int) -> bytes:
         If its weights are too large, or it contains an operation that cannot be exported.
     """
     size = sum(tensor.numel() * tensor.element_size() for tensor in exported.network.state_dict().values())
-    if size > _LARGEST_FILE:
+    if size > _MAX_BYTES:
         what = f"The weights of the network take {size / 2**30:.1f} GiB; an ONNX file holds up to 2 GiB"
         raise UnsupportedError(f"{what}. Export a smaller model.")
     length = min(7, exported.text.max_length)

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from smalltext_core.errors import UnsupportedError
-from smalltext_onnx.settings import LARGEST_ID, TextSettings
+from smalltext_onnx.settings import MAX_TOKEN_ID, TextSettings
 from smalltext_torch.base import TorchModelBase
 from smalltext_torch.batching import Batch
 from smalltext_torch.inference import Loss
@@ -130,7 +130,7 @@ def _encoder_settings(encoder: Encoder, name: str, windows: bool) -> TextSetting
     if encoder.config.is_encoder_decoder:
         what = f"{name} with a model that has a decoder ({encoder.config.model_type}) is not exported to ONNX"
         raise UnsupportedError(f"{what}. Train a model that is only an encoder, such as BERT or RoBERTa.")
-    size = getattr(encoder.config, "vocab_size", None) or LARGEST_ID
+    size = getattr(encoder.config, "vocab_size", None) or MAX_TOKEN_ID
     text = TextSettings(
         encoder.max_length,
         encoder.special_tokens.before,

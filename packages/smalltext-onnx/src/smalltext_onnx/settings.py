@@ -12,7 +12,7 @@ from smalltext_core.messages import brief
 from smalltext_core.saving import MANIFEST, Manifest
 from smalltext_core.validation import check_thresholds
 
-LARGEST_ID = 2**31 - 1
+MAX_TOKEN_ID = 2**31 - 1
 _MAX_TEXT_TOKENS = 1_000_000
 _MAX_SPECIAL_TOKENS = 10_000
 _MAX_PROMPT_LENGTH = 10_000
@@ -45,7 +45,7 @@ class TextSettings:
     after: int
     padding: int
     filler: int
-    vocabulary_size: int = LARGEST_ID
+    vocabulary_size: int = MAX_TOKEN_ID
     prompt: str = ""
     windows: bool = False
 
@@ -110,7 +110,7 @@ def _text_settings(saved: Mapping[str, Any]) -> TextSettings:
     prompt = saved.get("prompt")
     if not isinstance(prompt, str) or len(prompt) > _MAX_PROMPT_LENGTH:
         raise _refused("text.prompt", prompt, f"a text of up to {_MAX_PROMPT_LENGTH} characters")
-    size = _number(saved, "vocabulary_size", 1, LARGEST_ID)
+    size = _number(saved, "vocabulary_size", 1, MAX_TOKEN_ID)
     before, after = (_number(saved, name, 0, _MAX_SPECIAL_TOKENS) for name in ("before", "after"))
     return TextSettings(
         _number(saved, "max_length", before + after + 1, _MAX_TEXT_TOKENS),

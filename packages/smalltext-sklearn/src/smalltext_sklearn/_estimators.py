@@ -39,7 +39,7 @@ MANY_CLASSES = 1000
 MEMORY_LIMIT = 7 * 2**29
 """The maximum number of bytes for fitting the default estimator on many classes."""
 
-_LEAST = 1e-6
+_MIN_PROBABILITY = 1e-6
 """The lower bound of probabilities that are converted to logits."""
 
 _BLOCK = 2**26
@@ -119,12 +119,12 @@ def class_logits(model: FittedModel, x: Any, num_classes: int) -> NDArray[np.flo
     """
     proba = class_probabilities(model, x, num_classes)
     if isinstance(model, list):
-        logits = logit(np.clip(proba, _LEAST, 1 - _LEAST))
+        logits = logit(np.clip(proba, _MIN_PROBABILITY, 1 - _MIN_PROBABILITY))
         constant = [isinstance(estimator, float) for estimator in model]
         logits[:, constant] = np.where(proba[:, constant] > 0, np.inf, -np.inf)
         return np.asarray(logits)
     logits = np.full(proba.shape, -np.inf)
-    logits[:, model.classes_] = np.log(np.maximum(proba[:, model.classes_], _LEAST))
+    logits[:, model.classes_] = np.log(np.maximum(proba[:, model.classes_], _MIN_PROBABILITY))
     return logits
 
 

@@ -20,9 +20,9 @@ from smalltext_core.conversion import is_whole
 from smalltext_core.errors import InvalidInputError, ModelFolderError, UntrustedModelError
 from smalltext_core.messages import shown
 from smalltext_sklearn._trusted_types import OBJECTS, is_safe_pattern
-from smalltext_sklearn.word_char_tfidf import LONGEST_NGRAM
+from smalltext_sklearn.word_char_tfidf import MAX_NGRAM
 
-_MOST_JOBS = 256
+_MAX_JOBS = 256
 _METRICS = frozenset({"minkowski", "euclidean", "manhattan", "cosine", "cityblock", "l1", "l2"})
 _LEAF = -1
 
@@ -151,7 +151,7 @@ def _check_estimator(estimator: Any, trusted: frozenset[str]) -> None:
 def _limit_jobs(estimator: Any) -> None:
     """Limit `n_jobs` to the number of processors of this machine."""
     jobs = vars(estimator).get("n_jobs")
-    _require(jobs is None or (type(jobs) is int and abs(jobs) <= _MOST_JOBS), estimator, f"n_jobs={shown(jobs)}")
+    _require(jobs is None or (type(jobs) is int and abs(jobs) <= _MAX_JOBS), estimator, f"n_jobs={shown(jobs)}")
     if jobs is not None and jobs > (os.cpu_count() or 1):
         estimator.n_jobs = -1
 
@@ -184,9 +184,9 @@ def _check_vectorizer(vectorizer: Any) -> None:
     shortest, longest = vectorizer.ngram_range
     sizes = type(shortest) is int and type(longest) is int
     _require(
-        sizes and 1 <= shortest <= longest <= LONGEST_NGRAM,
+        sizes and 1 <= shortest <= longest <= MAX_NGRAM,
         vectorizer,
-        f"ngram_range={shown(vectorizer.ngram_range)}, beyond (1, {LONGEST_NGRAM})",
+        f"ngram_range={shown(vectorizer.ngram_range)}, beyond (1, {MAX_NGRAM})",
     )
     words = vectorizer.stop_words
     plain = isinstance(words, (list, tuple, set, frozenset)) and all(isinstance(word, str) for word in words)

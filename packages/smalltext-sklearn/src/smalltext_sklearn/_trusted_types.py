@@ -30,11 +30,11 @@ SCHEMA = "schema.json"
 _OLDEST_PROTOCOL = 2
 """The protocol of skops 0.14. skops also reads older protocols, with code that checks less."""
 
-_LARGEST = 2 * 2**30
-_HIGHEST_RATIO = 200
+_MAX_BYTES = 2 * 2**30
+_MAX_RATIO = 200
 """The maximum uncompressed size of a file, in bytes, and as a multiple of its compressed size."""
 
-_LARGEST_SCHEMA = 2**29
+_MAX_SCHEMA_BYTES = 2**29
 """The maximum size of the schema in bytes; its Python objects take about ten times as much memory."""
 
 _SCALARS = frozenset(
@@ -116,7 +116,7 @@ KNOWN_TYPES = frozenset().union(*_KNOWN.values())
 SHIPPED_PATTERNS = frozenset({TOKEN_PATTERN, r"(?u)\b\w\w+\b"})
 """The defaults of this package and of scikit-learn, including former ones, which saved models contain."""
 
-_LONGEST_PATTERN = 2000
+_MAX_PATTERN_LENGTH = 2000
 
 # A character or a character class without nested sets, and a quantifier: at least 0 to 99 times.
 _KIND = r"(?:\\[wWdDsS]|\[\^?(?:[^\[\]\\&|~-]|\\[wWdDsS\-\[\]\\]|(?<=\w)-(?=\w))+\]|[^\W_])"
@@ -129,7 +129,7 @@ def is_safe_pattern(pattern: object) -> bool:
     r"""Return whether a token pattern takes linear time on every text: ``\w+|\S`` does, ``(\w+)+$`` does not."""
     if not isinstance(pattern, str):
         return False
-    short = len(pattern) <= _LONGEST_PATTERN
+    short = len(pattern) <= _MAX_PATTERN_LENGTH
     return pattern in SHIPPED_PATTERNS or (short and _SAFE.fullmatch(pattern) is not None)
 
 
@@ -144,9 +144,9 @@ class Schema:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             self._check_unpacked(sum(entry.file_size for entry in entries))
-            if archive.getinfo(SCHEMA).file_size > _LARGEST_SCHEMA:
+            if archive.getinfo(SCHEMA).file_size > _MAX_SCHEMA_BYTES:
                 raise ModelFolderError(
-                    f"{path} has a {SCHEMA} of more than {_LARGEST_SCHEMA} bytes. Do not use it."
+                    f"{path} has a {SCHEMA} of more than {_MAX_SCHEMA_BYTES} bytes. Do not use it."
                 )
             self._content = json.loads(archive.read(SCHEMA))
         protocol = self._content.get("protocol") if isinstance(self._content, dict) else None
@@ -161,7 +161,7 @@ class Schema:
                 self._by_identity.setdefault(repr(node["__id__"]), []).append(node)
 
     def _check_unpacked(self, size: int) -> None:
-        if size > max(_LARGEST, _HIGHEST_RATIO * self._path.stat().st_size):
+        if size > max(_MAX_BYTES, _MAX_RATIO * self._path.stat().st_size):
             raise ModelFolderError(f"{self._path} would take {size / 2**30:.0f} GiB once unpacked. Do not use it.")
 
     def _check_matrices(self) -> None:

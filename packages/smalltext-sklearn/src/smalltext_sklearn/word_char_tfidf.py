@@ -26,9 +26,9 @@ from smalltext_sklearn.vectorizer import TOKEN_PATTERN
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-LONGEST_NGRAM = 50
+MAX_NGRAM = 50
 
-_LONGEST_WORD = 100
+_MAX_WORD_LENGTH = 100
 """The maximum length of a word; longer ones, such as encoded data, are truncated before n-grams are counted."""
 
 _TEXTS_AT_ONCE = 64
@@ -335,8 +335,8 @@ max_features, vocabulary, binary, dtype, norm, use_idf, smooth_idf
         """Raise InvalidInputError if `char_ngram_range` or `char_weight` is out of range."""
         given = self.char_ngram_range
         numbers = isinstance(given, tuple) and len(given) == 2 and all(type(one) is int for one in given)
-        if not numbers or not 1 <= given[0] <= given[1] <= LONGEST_NGRAM:
-            allowed = f"two numbers of characters from 1 to {LONGEST_NGRAM}, such as (3, 5)"
+        if not numbers or not 1 <= given[0] <= given[1] <= MAX_NGRAM:
+            allowed = f"two numbers of characters from 1 to {MAX_NGRAM}, such as (3, 5)"
             raise InvalidInputError("char_ngram_range", shown(given), allowed)
         if not isinstance(self.char_weight, (int, float)) or not 0 <= self.char_weight < float("inf"):
             raise InvalidInputError("char_weight", shown(self.char_weight), "a finite number, 0 or above")
@@ -398,7 +398,7 @@ class _Tokens(NamedTuple):
 
 def _ngrams(word: str, shortest: int, longest: int) -> Iterator[str]:
     """Yield the n-grams of a word that is padded with spaces; if it is shorter, the whole word once."""
-    padded = f" {word[:_LONGEST_WORD]} "
+    padded = f" {word[:_MAX_WORD_LENGTH]} "
     for length in range(shortest, longest + 1):
         yield padded[:length]
         for start in range(1, len(padded) - length + 1):

@@ -15,7 +15,7 @@ from smalltext_core.probabilities import choose_thresholds
 from smalltext_torch.inference import Loss
 from smalltext_torch.training_set import MIN_HELD_OUT, Examples
 
-LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.3, 8.0
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.3, 8.0
 
 USUAL_COUNT = 16
 """The weight of the usual accuracy of a network in the estimate of its accuracy, as a number of texts."""
@@ -62,7 +62,7 @@ class TemperaturePrior:
     usual_skill: float
 
     def temperature(self, accuracy: float, num_classes: int) -> float:
-        """Return the temperature, from `LOWEST_TEMPERATURE` to `HIGHEST_TEMPERATURE`.
+        """Return the temperature, from `MIN_TEMPERATURE` to `MAX_TEMPERATURE`.
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class TemperaturePrior:
         accuracy = min(max(accuracy, 1 / num_classes + 0.02), 0.999)
         skill = math.log(accuracy / (1 - accuracy)) + math.log(max(num_classes - 1, 1))
         temperature: float = self.scale * (2 / num_classes) ** self.class_exponent / skill**self.skill_exponent
-        return min(max(temperature, LOWEST_TEMPERATURE), HIGHEST_TEMPERATURE)
+        return min(max(temperature, MIN_TEMPERATURE), MAX_TEMPERATURE)
 
 
 def calibrated(
@@ -137,7 +137,7 @@ def expected_temperature(prior: TemperaturePrior, examples: Examples, num_classe
     Returns
     -------
     float
-        From `LOWEST_TEMPERATURE` to `HIGHEST_TEMPERATURE`.
+        From `MIN_TEMPERATURE` to `MAX_TEMPERATURE`.
     """
     chance = 1 / num_classes
     usual = chance + prior.usual_skill * (1 - chance)

@@ -33,9 +33,9 @@ SAFE, SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 
 _SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_HIGHEST_RATIO = 4
+_MAX_RATIO = 4
 """The maximum ratio of the size of the tensors to that of their pickle, which stores shared memory only once."""
-_MOST_SPARE = 64 * 2**20
+_MAX_SPARE = 64 * 2**20
 """The maximum number of elements of a network besides its weights, such as position tables."""
 
 Shapes = dict[str, tuple[int, ...]]
@@ -266,7 +266,7 @@ def place(source: Path, target: Path) -> None:
 
 def _unpickled(path: Path) -> dict[str, torch.Tensor]:
     """Return the tensors in a pickle, read with ``weights_only=True``."""
-    most = _HIGHEST_RATIO * path.stat().st_size + _MOST_SPARE
+    most = _MAX_RATIO * path.stat().st_size + _MAX_SPARE
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -304,7 +304,7 @@ def check_size(network: nn.Module, shapes: Shapes, what: object) -> None:
     wanted = sum(parameter.numel() for parameter in network.parameters())
     spare = sum(buffer.numel() for buffer in network.buffers())
     there = num_elements(shapes)
-    if wanted > 4 * there + _MOST_SPARE or spare > there + _MOST_SPARE:
+    if wanted > 4 * there + _MAX_SPARE or spare > there + _MAX_SPARE:
         numbers = f"it describes a network with {wanted + spare:,} parameters, but {there:,} are saved"
         raise ModelFolderError(f"{what} does not fit the weights: {numbers}. Save the model again.")
 

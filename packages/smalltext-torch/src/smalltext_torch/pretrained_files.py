@@ -26,7 +26,7 @@ from smalltext_torch.untrusted_json import (
     BASE_CONFIG,
     BASE_TOKENIZER,
     DTYPES,
-    LARGEST_INTEGER,
+    MAX_INTEGER,
     REMOVED_KEYS,
     SPECIAL_TOKENS,
     TOKENIZER_FILES,
@@ -40,7 +40,7 @@ from smalltext_torch.untrusted_json import (
 CONFIG, TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP = "config.json", "tokenizer_config.json", "special_tokens_map.json"
 TOKENIZER, ADAPTER_CONFIG = "tokenizer.json", "adapter_config.json"
 
-_MOST_LAYERS = 4096
+_MAX_LAYERS = 4096
 _BY_OTHER_LIBRARIES = "timm"
 """The prefix of model types that another library creates from an arbitrary name, such as that of a file."""
 _VOCABULARIES = frozenset({"added_tokens.json", "vocab.json"})
@@ -146,8 +146,8 @@ def _check_numbers(path: Path, key: str, value: Any) -> None:
         elif isinstance(inner, list):
             waiting.extend((place_of, held) for held in inner)
         elif type(inner) is int:
-            most = _MOST_LAYERS if any(count in name for count in _COUNTS) else LARGEST_INTEGER
-            if not -LARGEST_INTEGER <= inner <= most:
+            most = _MAX_LAYERS if any(count in name for count in _COUNTS) else MAX_INTEGER
+            if not -MAX_INTEGER <= inner <= most:
                 refuse(path, place_of, f"it holds {shown(inner, 40)}", f"up to {most}")
 
 

@@ -69,7 +69,7 @@ ALLOWED = "the folder of a sentence transformer, or the name of one on the Huggi
 
 _PATH = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)?")
 _NAME = re.compile(r"[A-Za-z0-9_]+")
-_LONGEST_PROMPT = 10_000
+_MAX_PROMPT_LENGTH = 10_000
 
 
 def quiet_libraries() -> AbstractContextManager[None]:
@@ -326,9 +326,9 @@ def _checked_settings(path: Path, *, saved: bool) -> dict[str, Any]:
     checked = checked_object(path, content, SENTENCE_SETTINGS)
     for key in ("__version__", "prompts"):
         for name, text in checked.get(key, {}).items():
-            if not isinstance(text, str) or len(text) > _LONGEST_PROMPT:
+            if not isinstance(text, str) or len(text) > _MAX_PROMPT_LENGTH:
                 what = f"it holds {shown(text, 100)}"
-                refuse(path, f"{key}.{name}", what, f"up to {_LONGEST_PROMPT} characters")
+                refuse(path, f"{key}.{name}", what, f"up to {_MAX_PROMPT_LENGTH} characters")
     default = checked.get("default_prompt_name")
     if default is not None and default not in checked.get("prompts", {}):
         refuse(path, "default_prompt_name", f"it holds {shown(default, 100)}", "the name of one of the prompts")

@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 from smalltext_core.errors import ModelFolderError
 from smalltext_core.messages import one_line, shown
 
-LARGEST = 64 * 2**20
+MAX_BYTES = 64 * 2**20
 """The maximum size of a settings file, in bytes."""
 
-LARGEST_INTEGER = 2**31 - 1
+MAX_INTEGER = 2**31 - 1
 """The maximum value of any size, count or token id of a model."""
 
 
@@ -38,8 +38,8 @@ def read_json(path: Path, *, unique: bool = False) -> Any:
     try:
         if path.exists() and not path.is_file():
             refuse(path, "", "it is not a regular file")
-        if path.stat().st_size > LARGEST:
-            refuse(path, "", f"it has more than {LARGEST} bytes")
+        if path.stat().st_size > MAX_BYTES:
+            refuse(path, "", f"it has more than {MAX_BYTES} bytes")
         return json.loads(
             path.read_bytes(),
             parse_constant=_refuse_constant,
@@ -88,7 +88,7 @@ def _fits(value: object, allowed: Any) -> bool:
     if value is None:
         return None in options
     if type(value) is int:
-        return (int in options and 0 <= value <= LARGEST_INTEGER) or (float in options and abs(value) < 1e9)
+        return (int in options and 0 <= value <= MAX_INTEGER) or (float in options and abs(value) < 1e9)
     return type(value) in options
 
 

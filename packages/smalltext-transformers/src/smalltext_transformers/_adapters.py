@@ -49,7 +49,7 @@ _ONLY_EMPTY = re.compile(r".*_(config|dict|file|mapping|path|replication)")
 """Keys that name files and modules or enable further computation, which are empty by default."""
 _WORD = re.compile(r"[A-Za-z0-9_.-]{0,100}")
 _FEW_REPETITIONS = re.compile(r"[\w.^$|\\()-]*([*+?][\w.^$|\\()-]*){0,4}")
-_LARGEST = 4096
+_MAX_INTEGER = 4096
 _ANY_NUMBER = words("deltaT n_frequency projection_prng_key random_loc_seed random_seed tfinal tinit total_step")
 """Keys for a seed, a training step, or a count that needs no more memory than the layer."""
 _LONG_COUNT = re.compile(r"[0-9]{4}")
@@ -230,7 +230,7 @@ def _check(path: Path, key: str, value: Any) -> None:
             if nested or count or len(entry) > 1000 or not pattern.fullmatch(entry):
                 _refuse_value(path, key, value)
         elif type(entry) is int:
-            if abs(entry) > _LARGEST and key not in _ANY_NUMBER:
+            if abs(entry) > _MAX_INTEGER and key not in _ANY_NUMBER:
                 _refuse_value(path, key, value)
         elif type(entry) not in (bool, float):
             _refuse_value(path, key, value)

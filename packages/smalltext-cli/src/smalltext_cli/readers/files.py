@@ -32,7 +32,7 @@ EXPORTS: tuple[ExportName, ...] = get_args(ExportName)
 
 STDIN = "-"
 
-LONGEST_LINE = 2**27
+MAX_LINE_LENGTH = 2**27
 """The maximum length of a line or a quoted field; longer ones are mistakes such as an unclosed quote."""
 
 _EXTENSIONS: dict[str, FileFormat] = {
@@ -197,10 +197,10 @@ class Source:
         )
 
     def too_long(self, line: int) -> InputFileError:
-        """Return the error for a line of more than `LONGEST_LINE` characters."""
+        """Return the error for a line of more than `MAX_LINE_LENGTH` characters."""
         return InputFileError(
             f"{self.name}, line {line}",
-            f"the line is longer than {LONGEST_LINE:,} characters",
+            f"the line is longer than {MAX_LINE_LENGTH:,} characters",
             "End each line with a line feed, or drop it.",
         )
 

@@ -115,8 +115,8 @@ class _Parser:
             )
         self._buffer, self._position = self._buffer[self._position :], 0
         while (problem := self._decode()) is not None:
-            if len(self._buffer) > files.LONGEST_LINE:
-                raise self.error(f"the object is longer than {files.LONGEST_LINE:,} characters", "Drop it.")
+            if len(self._buffer) > files.MAX_LINE_LENGTH:
+                raise self.error(f"the object is longer than {files.MAX_LINE_LENGTH:,} characters", "Drop it.")
             more = self._read(max(_BLOCK, len(self._buffer)))
             if not more or isinstance(problem, RecursionError):
                 reason = one_line(str(problem), 80)

@@ -99,9 +99,9 @@ def is_separator_line(line: str) -> bool:
 def _lines(source: Source) -> Iterator[str]:
     """Yield and count decoded lines with their line ends; raise InputFileError for a line that is not UTF-8."""
     text = io.TextIOWrapper(source.stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    for line in iter(partial(text.readline, files.LONGEST_LINE), ""):
+    for line in iter(partial(text.readline, files.MAX_LINE_LENGTH), ""):
         source.counts.add_line(line)
-        if len(line) == files.LONGEST_LINE and line[-1] not in "\r\n":
+        if len(line) == files.MAX_LINE_LENGTH and line[-1] not in "\r\n":
             raise source.too_long(source.counts.lines)
         if not line.isascii() and (wrong := _UNDECODABLE.search(line)):
             raise source.not_utf8(source.counts.lines, wrong.start(), ord(wrong.group()) - 0xDC00)
@@ -110,7 +110,7 @@ def _lines(source: Source) -> Iterator[str]:
 
 def _quoted(source: Source, lines: Iterable[str], delimiter: str, begin: int) -> _Records:
     """Yield the first and the last line number of each record, and its fields; no fields for a blank line."""
-    csv.field_size_limit(files.LONGEST_LINE)
+    csv.field_size_limit(files.MAX_LINE_LENGTH)
     reader = csv.reader((line.replace("\0", _NUL) for line in lines), delimiter=delimiter, strict=True)
     before = begin - 1
     try:
@@ -238,9 +238,9 @@ def json_records(source: Source, columns: Sequence[str]) -> Iterator[Record]:
     InputFileError
         If a line is not a JSON object in UTF-8, or has missing or duplicate keys.
     """
-    for number, raw in enumerate(iter(partial(source.stream.readline, files.LONGEST_LINE), b""), start=1):
+    for number, raw in enumerate(iter(partial(source.stream.readline, files.MAX_LINE_LENGTH), b""), start=1):
         source.counts.lines += 1
-        if len(raw) == files.LONGEST_LINE and not raw.endswith(b"\n"):
+        if len(raw) == files.MAX_LINE_LENGTH and not raw.endswith(b"\n"):
             raise source.too_long(number)
         if number == 1:
             raw = raw.removeprefix(codecs.BOM_UTF8)

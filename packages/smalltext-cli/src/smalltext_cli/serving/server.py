@@ -22,9 +22,9 @@ _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75
 """Longer than proxies keep idle connections, so that they do not send requests into closing ones."""
 
-_LONGEST_HEADERS = 64 * 1024
+_MAX_HEADER_BYTES = 64 * 1024
 
-_MOST_OPEN_FILES = 65_536
+_MAX_OPEN_FILES = 65_536
 
 _LAST_BATCH_SECONDS = 0.1
 """How long the end of the process waits for a batch whose requests have been answered."""
@@ -74,7 +74,7 @@ def run(app: Starlette, listener: socket.socket, *, seconds: float) -> None:
         app,
         # Always use h11, which limits the size of headers, and which the tests cover.
         http="h11",
-        h11_max_incomplete_event_size=_LONGEST_HEADERS,
+        h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
         loop="asyncio",
         ws="none",
         lifespan="on",
@@ -96,7 +96,7 @@ def _raise_limit_of_open_files() -> None:
 
         unlimited = resource.RLIM_INFINITY
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = _MOST_OPEN_FILES if hard == unlimited else min(hard, _MOST_OPEN_FILES)
+        most = _MAX_OPEN_FILES if hard == unlimited else min(hard, _MAX_OPEN_FILES)
         if soft not in (unlimited, hard) and soft < most:
             with suppress(ValueError, OSError):
                 resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

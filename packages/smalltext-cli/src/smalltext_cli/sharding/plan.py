@@ -29,7 +29,7 @@ PART_ROWS = 8_192
 
 _DEFAULTS = {"--text-column": "text", "--output-format": "parquet", "--part-rows": PART_ROWS}
 _FORMAT = 1
-_LONGEST_DATA = 500
+_MAX_DATA_LENGTH = 500
 _SHOWN_DIGITS = 12
 
 
@@ -106,7 +106,7 @@ class Request:
 
     def command(self) -> list[str]:
         """Return the command of a job, without its folder and its shard."""
-        data = list(self.data) if len(" ".join(self.data)) <= _LONGEST_DATA else ["DATA..."]
+        data = list(self.data) if len(" ".join(self.data)) <= _MAX_DATA_LENGTH else ["DATA..."]
         words = ["smalltext", "predict", self.model, *data]
         for name, value in self.options().items():
             if value is True:

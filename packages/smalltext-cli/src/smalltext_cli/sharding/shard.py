@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from smalltext_cli.console import UsageError
 from smalltext_core.messages import shown
 
-MOST_SHARDS = 99_999
+MAX_SHARDS = 99_999
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Shard:
                 f"--shard {shown(given)}: give the number of the shard and how many there are, such as {example}."
             )
         number, count = map(int, numbers.groups())
-        if not 1 <= count <= MOST_SHARDS:
-            raise UsageError(f"--shard {given}: there may be 1 to {MOST_SHARDS:,} shards.")
+        if not 1 <= count <= MAX_SHARDS:
+            raise UsageError(f"--shard {given}: there may be 1 to {MAX_SHARDS:,} shards.")
         if number == 0:
             raise UsageError(
                 f"--shard {given}: shards are numbered from 1: the first is 1/{count}, the last {count}/{count}. "
