@@ -105,9 +105,9 @@ def save_with_files(classifier: Saving, folder: str | Path, files: Mapping[str, 
             _staged.reset(token)
         for name, content in files.items():
             (staging / name).write_bytes(content)
-        manifest, digests = _state(staging)[0], {name: _digest(staging / name) for name in files}
-        manifest = replace(manifest, files={**manifest.files, **digests})
-        (staging / MANIFEST).write_bytes(manifest_as_json(manifest))
+        manifest, _ = _manifest_and_time(staging)
+        listed = {**manifest.files, **{name: _digest(staging / name) for name in files}}
+        (staging / MANIFEST).write_bytes(manifest_as_json(replace(manifest, files=listed)))
 
 
 @contextmanager
@@ -146,12 +146,12 @@ def read_manifest(folder: str | Path, *, verify: bool = True) -> Manifest:
     ModelFolderError is raised if it is missing, damaged or of a newer version, or if a file has changed.
     """
     folder = as_path(folder)
-    manifest = _state(folder)[0]
+    manifest, written = _manifest_and_time(folder)
     try:
         for name, digest in manifest.files.items():
             _check_file(folder, name, digest if verify else None)
     except ModelFolderError:
-        if _state(folder)[0] == manifest:
+        if _manifest_and_time(folder) == (manifest, written):
             raise
         return read_manifest(folder, verify=verify)  # another model was saved meanwhile
     return manifest
@@ -185,7 +185,7 @@ def load(folder: str | Path, **options: Any) -> SavingClassifier:
     True
     """
     folder = as_path(folder)
-    state, manifest = _state(folder), read_manifest(folder, verify=False)
+    state, manifest = _manifest_and_time(folder), read_manifest(folder, verify=False)
     try:
         classifier = classifier_spec(f"{manifest.distribution}:{manifest.classifier}").resolve("classifier")
     except (UnknownClassifierError, AmbiguousNameError, PluginError) as error:
@@ -203,10 +203,10 @@ def load(folder: str | Path, **options: Any) -> SavingClassifier:
         with damage_explained(folder):
             loaded: SavingClassifier = classifier.load(folder, **options)
     except Exception:
-        if _state(folder) == state:
+        if _manifest_and_time(folder) == state:
             raise
     else:
-        if _state(folder) == state:
+        if _manifest_and_time(folder) == state:
             return loaded
     return load(folder, **options)  # another model was saved meanwhile
 
@@ -259,7 +259,7 @@ def check_destination(folder: str | Path) -> list[Path]:
     if not present:
         return []
     try:
-        manifest = _state(folder)[0]
+        manifest, _ = _manifest_and_time(folder)
     except ModelFolderError as error:
         what = f"{folder} exists and is not a saved model, so it is not written to"
         raise ModelFolderError(f"{what} ({error}) Choose another folder, or empty this one.") from error
@@ -267,7 +267,7 @@ def check_destination(folder: str | Path) -> list[Path]:
     return [path for path in present if path.relative_to(folder).as_posix() not in ours]
 
 
-def _state(folder: Path) -> tuple[Manifest, int]:
+def _manifest_and_time(folder: Path) -> tuple[Manifest, int]:
     """Return the manifest and when it was written: a model may be saved again after another one."""
     path = folder / MANIFEST
     try:
