@@ -42,6 +42,9 @@ class Strategy:
         The ability that the classifier must have, as in `smalltext_core.ClassifierSpec.abilities`.
     parameters : mapping, default={}
         The parameters of the strategy.
+    neighbours : str, default=""
+        The attribute of the strategy with the number of nearest neighbours, if it looks for more of them than a
+        small pool has texts.
     """
 
     library: Library
@@ -49,6 +52,7 @@ class Strategy:
     labels: Literal["single", "multi", "any"] = "single"
     ability: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    neighbours: str = ""
 
 
 STRATEGIES: Mapping[str, Strategy] = {
@@ -61,7 +65,7 @@ STRATEGIES: Mapping[str, Strategy] = {
     "embedding-kmeans": Strategy("small-text", "EmbeddingKMeans", "any", "embed"),
     "greedy-coreset": Strategy("small-text", "GreedyCoreset", "any", "embed"),
     "lightweight-coreset": Strategy("small-text", "LightweightCoreset", "any", "embed"),
-    "contrastive": Strategy("small-text", "ContrastiveActiveLearning", "single", "embed"),
+    "contrastive": Strategy("small-text", "ContrastiveActiveLearning", "single", "embed", neighbours="k"),
     "bald": Strategy("small-text", "BALD", "single", "dropout_sampling"),
     "category-vector-inconsistency": Strategy(  # its progress bar is also written to files
         "small-text", "CategoryVectorInconsistencyAndRanking", "multi", parameters={"pbar": None}
@@ -169,8 +173,8 @@ def query(
 
         np.random.seed(seed % 2**32)  # noqa: NPY002 - where its strategies draw from
         strategy = getattr(small_text, one.class_name)(**one.parameters)
-        if name == "contrastive":  # it would look for more neighbours than there are texts
-            strategy.k = min(strategy.k, len(pool))
+        if one.neighbours:
+            setattr(strategy, one.neighbours, min(getattr(strategy, one.neighbours), len(pool)))
         return [int(row) for row in strategy.query(classifier, pool, unlabelled, labelled, y, n=count)]
     from skactiveml import pool as strategies
 
