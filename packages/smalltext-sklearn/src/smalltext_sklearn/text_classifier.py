@@ -47,15 +47,15 @@ _NUMERIC_CHECKS = """
 EXPECTED_FAILED_CHECKS: Mapping[str, str] = MappingProxyType(
     {
         **{
-            f"check_{name}": "It trains on a matrix of numbers; raw texts are strings, and fit says so."
+            f"check_{name}": "The check trains on a matrix of numbers, which fit refuses, since texts are strings."
             for name in _NUMERIC_CHECKS.split()
         },
         **{
-            f"check_{name}": "It counts the columns of a matrix of numbers; raw texts are one column, of strings."
+            f"check_{name}": "The check varies the number of columns of a matrix; texts are a single column."
             for name in ("fit2d_1feature", "n_features_in", "n_features_in_after_fitting")
         },
-        "check_estimators_nan_inf": "It trains on numbers before it puts NaN among them; for raw texts, fit names "
-        "the row of a missing text.",
+        "check_estimators_nan_inf": "The check trains on numbers before it adds NaN; for a missing text, fit "
+        "names the row.",
     }
 )
 """Reasons by name, for ``check_estimator(TextClassifier(), expected_failed_checks=EXPECTED_FAILED_CHECKS)``."""
