@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -105,14 +105,8 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """Return the attributes as a JSON-serialisable dict."""
-        return {
-            "method": self.method,
-            "scale": list(self.scale),
-            "offset": list(self.offset),
-            "n_texts": self.n_texts,
-            "log_loss": None if self.log_loss is None else list(self.log_loss),
-            "calibration_error": None if self.calibration_error is None else list(self.calibration_error),
-        }
+        values = asdict(self).items()
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 
     @classmethod
     def from_json(cls, value: object, num_classes: int, multi_label: bool) -> Calibration | None:
@@ -297,22 +291,26 @@ def expected_calibration_error(
     """
     proba = np.asarray(proba, dtype=np.float64)
     if is_multi_label(y):
-        confidence, correct = proba.ravel(), _targets(y).ravel()
-        weight = _weights_of_classes(weights, proba.shape).ravel()
+        return _calibration_error(proba, y, _weights_of_classes(weights, proba.shape), bins)
+    return _calibration_error(proba, y, checked_weights(weights, len(proba)), bins)
+
+
+def _calibration_error(proba: Floats, y: Labels, weight: Floats, bins: int = 15) -> float:
+    if is_multi_label(y):
+        confidence, correct = proba, _targets(y)
     else:
-        weight = checked_weights(weights, len(proba))
         confidence, correct = proba.max(axis=1), (proba.argmax(axis=1) == np.asarray(y)).astype(np.float64)
     bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(bin_of, weights=weight * (confidence - correct), minlength=bins)
-    return float(np.abs(gaps).sum() / weight.sum()) if len(weight) else 0.0
+    gaps = np.bincount(bin_of.ravel(), weights=(weight * (confidence - correct)).ravel(), minlength=bins)
+    return float(np.abs(gaps).sum() / weight.sum()) if weight.size else 0.0
 
 
-def _measured(fitted: Calibration, logits: Floats, y: Labels, weight: NDArray[np.float64]) -> Calibration:
+def _measured(fitted: Calibration, logits: Floats, y: Labels, weight: Floats) -> Calibration:
     """Add the log loss and calibration error, without and with the calibration, to a fitted calibration."""
     multi_label = fitted.method == "logistic"
     both = [probabilities_of(np.asarray(logits, dtype=np.float64), multi_label), fitted.probabilities(logits)]
     losses = [_log_loss(proba, y, weight) for proba in both]
-    errors = [expected_calibration_error(proba, y, weights=weight) for proba in both]
+    errors = [_calibration_error(proba, y, weight) for proba in both]
     before_after = (losses[0], losses[1])
     return replace(fitted, n_texts=len(logits), log_loss=before_after, calibration_error=(errors[0], errors[1]))
 
