@@ -276,6 +276,17 @@ def test_texts_changed_in_place_are_checked_when_they_are_used():
             prediction_data(dataset, fitted=True, classifier="x")
 
 
+@pytest.mark.parametrize("change", [lambda x: x.insert(0, "z"), lambda x: x.pop(), lambda x: x.append("d")])
+def test_views_of_texts_changed_in_place_are_refused_too(change):
+    dataset = single()
+    view = dataset[[2]]
+    change(dataset.x)
+    with pytest.raises(InvalidInputError, match=r"^train_set: got \d texts and 3 labels"):
+        training_data(view, num_classes=3, multi_label=False)
+    with pytest.raises(InvalidInputError, match=r"^data_set: got \d texts and 3 labels"):
+        prediction_data(view, fitted=True, classifier="x")
+
+
 @pytest.mark.parametrize("scale", [7, 1e-8, 1e-300, 1e300, 5e-324])
 def test_only_the_ratios_of_weights_count(scale):
     _, weights = training_data(single(), [1 * scale, 2 * scale, 3 * scale], num_classes=3, multi_label=False)

@@ -356,6 +356,15 @@ def as_texts(x: Iterable[str], argument: str = "x") -> list[str]:
     return texts
 
 
+def check_texts(data_set: TextDataset[Any], argument: str) -> None:
+    """Raise InvalidInputError if the list of texts was changed in place, to another length or to other values."""
+    texts, labels = len(data_set._storage.x), data_set._storage.y.shape[0]
+    if texts != labels:
+        given = f"{texts} texts and {labels} labels, since x was changed in place"
+        raise InvalidInputError(argument, given, "as many labels as texts", "Make a new TextDataset.")
+    as_texts(data_set.x, argument)
+
+
 def _as_targets(target_labels: ArrayLike) -> NDArray[np.int64]:
     if isinstance(target_labels, (AbstractSet, Generator)):
         target_labels = list(target_labels)  # their order does not matter

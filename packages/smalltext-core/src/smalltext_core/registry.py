@@ -142,18 +142,14 @@ def _load(distribution: str, version: str, entry: EntryPoint) -> Plugin:
     return _with_specs(plugin, f"{distribution}:{entry.name}", entry=entry)
 
 
-def _imported(entry: EntryPoint) -> object:
-    with random_state_kept(entry.module):
-        return entry.load()
-
-
 def _with_specs(
     plugin: Plugin, name: str, *, entry: EntryPoint | None = None, registered: object = None
 ) -> Plugin:
     """Import the object of an entry point, call its hook, and add the specs, or the error that was raised."""
     try:
         if entry is not None:  # of importlib_metadata, not of importlib.metadata, once that has been imported
-            registered = _imported(entry)
+            with random_state_kept(entry.module):
+                registered = entry.load()
         specs = _specs(registered, name)
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         plugin_manager.trace("unregister", name, type(error).__name__, error)

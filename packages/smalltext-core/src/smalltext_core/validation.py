@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smalltext_core.conversion import as_array, is_number, is_whole
-from smalltext_core.dataset import Dataset, TextDataset, as_texts
+from smalltext_core.dataset import Dataset, TextDataset, check_texts
 from smalltext_core.errors import InvalidInputError, NotFittedError
 from smalltext_core.label_names import LabelNames, shown_name
 from smalltext_core.labels import MAX_CLASSES, Labels, is_multi_label, marked_rows
@@ -315,10 +315,7 @@ def _check_dataset(data_set: object, argument: str) -> None:
         advice = "Wrap texts and labels: smalltext_core.TextDataset(texts, labels)."
         raise InvalidInputError(argument, type(data_set).__name__, "a Dataset", advice)
     if isinstance(data_set, TextDataset):
-        texts = as_texts(data_set.x, argument)
-        if len(texts) != data_set.y.shape[0]:
-            given = f"{len(texts)} texts and {data_set.y.shape[0]} labels, since x was changed in place"
-            raise InvalidInputError(argument, given, "as many labels as texts", "Make a new TextDataset.")
+        check_texts(data_set, argument)
 
 
 def _check_training_labels(train_set: Dataset[object], num_classes: int, multi_label: bool, argument: str) -> None:
