@@ -9,7 +9,7 @@ import scipy.sparse
 from smalltext_core import TextDataset, create_factory
 from smalltext_core.errors import InvalidInputError
 from smalltext_kimcnn import KimCNNClassifier
-from smalltext_kimcnn.initialization import (
+from smalltext_kimcnn.network import (
     RANDOM_RANGE,
     _left_singular_vectors,
     mix_with_lsa,

@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_kimcnn.initialization import RANDOM_RANGE, random_vectors
+from smalltext_kimcnn.network import RANDOM_RANGE, random_vectors
 from smalltext_kimcnn.vectors import Vectors, read_vectors
 from smalltext_kimcnn.vocabulary import Vocabulary
 

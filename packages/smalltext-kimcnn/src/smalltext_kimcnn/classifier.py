@@ -18,11 +18,7 @@ from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import Probabilities
 from smalltext_core.validation import ClassWeight, Threshold, check_count
 from smalltext_kimcnn import __version__
-from smalltext_kimcnn.dataset import PytorchTextClassificationDataset
-from smalltext_kimcnn.inference import EmbeddingMethod, TableInference
-from smalltext_kimcnn.initialization import RANDOM_RANGE, EmbeddingInit, mix_with_lsa, random_vectors
-from smalltext_kimcnn.network import (
-    KimCNN,
+from smalltext_kimcnn.arguments import (
     check_dropout,
     check_heights,
     check_matrix,
@@ -30,6 +26,9 @@ from smalltext_kimcnn.network import (
     check_room,
     check_saved_padding,
 )
+from smalltext_kimcnn.dataset import PytorchTextClassificationDataset
+from smalltext_kimcnn.inference import EmbeddingMethod, TableInference
+from smalltext_kimcnn.network import RANDOM_RANGE, EmbeddingInit, KimCNN, mix_with_lsa, random_vectors
 from smalltext_kimcnn.vectors import Vectors, check_source, load_vectors
 from smalltext_kimcnn.vocabulary import Encoder, Vocabulary
 from smalltext_torch.base import TorchState

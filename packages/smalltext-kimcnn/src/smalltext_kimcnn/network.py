@@ -1,29 +1,44 @@
-"""The convolutional network of Kim (2014): filters over windows of word vectors, with max-over-time pooling.
+"""The convolutional network of Kim (2014), and the initial values of word vectors that are learned from scratch.
 
 Yoon Kim, "Convolutional Neural Networks for Sentence Classification", EMNLP 2014,
 https://aclanthology.org/D14-1181.
+
+Word vectors are random, or mixed with those of a latent semantic analysis (Deerwester et al. 1990,
+https://doi.org/10.1002/(SICI)1097-4571(199009)41:6%3C391::AID-ASI1%3E3.0.CO;2-9), which assigns similar vectors to
+words that occur in the same training texts. The network then generalizes from a word to others of the same topic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from torch.nn import functional
 
-from smalltext_core.conversion import is_number
-from smalltext_core.errors import InvalidInputError
-from smalltext_core.messages import brief, shown
-from smalltext_core.validation import check_count
+from smalltext_kimcnn.vocabulary import Vocabulary
+from smalltext_torch.batching import Ragged
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_MAX_PADDING = 2**12
+EmbeddingInit: TypeAlias = Literal["random", "lsa"]
+
+RANDOM_RANGE = 0.25
+"""Without pretrained vectors, word vectors are drawn from [-0.25, 0.25], as in Kim (2014)."""
+
+_MIN_TEXTS, _RANK = 2, 64
+"""The minimum number of texts of a word for the analysis, and the number of singular vectors."""
+
+_LSA_SHARE = 0.7
+"""The weight of the vectors of latent semantic analysis in a mixture of the same variance as the random ones."""
+
+_OVERSAMPLING, _POWER_ITERATIONS = 10, 4
+"""The usual settings of a randomized singular value decomposition."""
 
 
 class KimCNN(nn.Module):
@@ -87,7 +102,7 @@ class KimCNN(nn.Module):
         self.max_norm = max_norm
         words, dimensions = embedding_matrix.shape
         self.embedding = nn.Embedding(
-            words, dimensions, padding_idx, _weight=_as_float32(embedding_matrix).detach().clone(), _freeze=static
+            words, dimensions, padding_idx, _weight=as_float32(embedding_matrix).detach().clone(), _freeze=static
         )
         self.further = None if further_vectors is None else _frozen(further_vectors)
         self.filters = nn.ModuleList(
@@ -273,57 +288,7 @@ class _LargestSums(torch.autograd.Function):
         return by_vectors, by_weight.view_as(weight), None, None
 
 
-def check_heights(kernel_heights: Sequence[int]) -> tuple[int, ...]:
-    """Return kernel heights, or raise InvalidInputError."""
-    sequence = isinstance(kernel_heights, Iterable) and not isinstance(kernel_heights, (str, bytes))
-    heights = list(kernel_heights) if sequence and getattr(kernel_heights, "ndim", 1) != 0 else []
-    if not heights:
-        raise InvalidInputError("kernel_heights", shown(kernel_heights), "one or more whole numbers, 1 or above")
-    return tuple(check_count("kernel_heights", height) for height in heights)
-
-
-def check_dropout(dropout: object) -> float:
-    """Return a dropout probability, or raise InvalidInputError."""
-    if not is_number(dropout) or not 0 <= dropout < 1:
-        raise InvalidInputError("dropout", shown(dropout), "a number from 0 to below 1")
-    return float(dropout)
-
-
-def check_max_norm(max_norm: float | None) -> float | None:
-    """Return the maximum norm of a row of the last layer, or raise InvalidInputError."""
-    if max_norm is None:
-        return None
-    if not is_number(max_norm) or not max_norm > 0:
-        raise InvalidInputError("max_norm", shown(max_norm), "None, or a number above 0")
-    return float(max_norm)
-
-
-def check_room(max_seq_len: int, filter_padding: int) -> None:
-    """Raise InvalidInputError if the padding before and after a text leaves no room for a token."""
-    if max_seq_len <= 2 * filter_padding:
-        given = f"{brief(max_seq_len)} with filter_padding={brief(filter_padding)}"
-        allowed = "room for one token between the padding: more than twice filter_padding"
-        raise InvalidInputError("max_seq_len", given, allowed)
-
-
-def check_matrix(matrix: Any) -> Any:
-    """Return an embedding matrix, or raise InvalidInputError."""
-    if matrix is None:
-        return None
-    allowed = "None, or a tensor or array of finite floats, shape (words, dimensions)"
-    if not isinstance(matrix, (Tensor, np.ndarray)):
-        raise InvalidInputError("embedding_matrix", type(matrix).__name__, allowed)
-    is_float = matrix.dtype.kind == "f" if isinstance(matrix, np.ndarray) else matrix.is_floating_point()
-    is_dense = isinstance(matrix, np.ndarray) or matrix.layout is torch.strided
-    if matrix.ndim != 2 or 0 in matrix.shape or not is_float or not is_dense:
-        kind = matrix.dtype if is_dense else f"a sparse tensor of {matrix.dtype}"
-        raise InvalidInputError("embedding_matrix", f"{kind} of shape {tuple(matrix.shape)}", allowed)
-    if not _as_float32(matrix).isfinite().all():
-        raise InvalidInputError("embedding_matrix", "NaN, infinity or a value beyond float32", allowed)
-    return matrix
-
-
-def _as_float32(matrix: Tensor | NDArray[Any]) -> Tensor:
+def as_float32(matrix: Tensor | NDArray[Any]) -> Tensor:
     """Return a matrix as a tensor of float32; torch reads neither reversed arrays nor all byte orders."""
     if isinstance(matrix, np.ndarray):
         with np.errstate(over="ignore"):  # a value beyond float32 becomes infinite
@@ -331,7 +296,65 @@ def _as_float32(matrix: Tensor | NDArray[Any]) -> Tensor:
     return matrix.float()
 
 
-def check_saved_padding(padding: int) -> None:
-    """Reject a filter padding of a saved model that would exhaust memory, since it is added to every text."""
-    if padding > _MAX_PADDING:
-        raise InvalidInputError("filter_padding", str(padding), f"up to {_MAX_PADDING}")
+def random_vectors(
+    vocabulary: Vocabulary, dimensions: int, a: float, generator: np.random.Generator
+) -> NDArray[np.float32]:
+    """Draw word vectors uniformly from [-a, a], shape (words, dimensions); the vector of the padding is zero."""
+    matrix = generator.random((len(vocabulary), dimensions), dtype=np.float32)
+    matrix *= 2 * a
+    matrix -= a
+    matrix[vocabulary.padding_idx] = 0
+    return matrix
+
+
+def mix_with_lsa(matrix: NDArray[np.float32], texts: Ragged, generator: np.random.Generator) -> None:
+    """Mix vectors of latent semantic analysis into random ones, in place.
+
+    Words of a single text keep their random vectors: all of them would get the same vector.
+
+    Parameters
+    ----------
+    matrix : ndarray of float32, shape (words, dimensions)
+        Random word vectors.
+    texts : Ragged
+        The token ids of the training texts.
+    generator : Generator
+        The source of the random projection to the dimensions of `matrix`.
+    """
+    ones, shape = np.ones(len(texts.tokens), dtype=np.float32), (len(texts), len(matrix))
+    counts = csr_matrix((ones, texts.tokens, texts.offsets), shape=shape, copy=True)
+    counts.sum_duplicates()  # in place
+    texts_of_word = np.bincount(counts.indices, minlength=len(matrix))
+    frequent = np.flatnonzero(texts_of_word >= _MIN_TEXTS)
+    if len(frequent) == 0:
+        return
+    _weigh(counts, texts_of_word)
+    semantics = _left_singular_vectors(csr_matrix(counts[:, frequent].T), generator)
+    semantics = semantics @ generator.standard_normal((semantics.shape[1], matrix.shape[1]), dtype=np.float32)
+    semantics *= _LSA_SHARE * RANDOM_RANGE / np.sqrt(3) / semantics.std()
+    matrix[frequent] = np.sqrt(1 - _LSA_SHARE**2) * matrix[frequent] + semantics
+
+
+def _weigh(counts: csr_matrix, texts_of_word: NDArray[np.intp]) -> None:
+    """Convert counts to TF-IDF in place, with L2 normalization per text."""
+    idf = (np.log((1 + counts.shape[0]) / (1 + texts_of_word)) + 1).astype(np.float32)
+    counts.data = (np.log(counts.data) + 1) * idf[counts.indices]
+    squares = np.asarray(counts.multiply(counts).sum(axis=1)).ravel()
+    counts.data /= np.repeat(np.sqrt(squares), np.diff(counts.indptr))
+
+
+def _left_singular_vectors(matrix: csr_matrix, generator: np.random.Generator) -> NDArray[np.float32]:
+    """Return the rows of a matrix in the space of its leading singular vectors, scaled to unit length.
+
+    The decomposition is randomized (Halko et al. 2011, https://arxiv.org/abs/0909.4061).
+    """
+    rank = min(_RANK, *matrix.shape)
+    columns = min(rank + _OVERSAMPLING, *matrix.shape)
+    basis = matrix @ generator.standard_normal((matrix.shape[1], columns), dtype=np.float32)
+    for _ in range(_POWER_ITERATIONS):
+        basis = matrix @ (matrix.T @ np.linalg.qr(basis)[0])
+    basis = np.linalg.qr(basis)[0]
+    left, values, _ = np.linalg.svd((matrix.T @ basis).T, full_matrices=False)
+    scores = basis @ (left * values)[:, :rank]
+    lengths = np.linalg.norm(scores, axis=1, keepdims=True)
+    return np.asarray(scores / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)

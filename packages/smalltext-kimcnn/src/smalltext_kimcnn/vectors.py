@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from smalltext_core.atomic import as_path
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
-from smalltext_kimcnn.initialization import random_vectors
+from smalltext_kimcnn.network import random_vectors
 from smalltext_kimcnn.vocabulary import Vocabulary
 
 _LINES_AT_ONCE = 1_024
