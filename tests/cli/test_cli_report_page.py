@@ -186,8 +186,9 @@ def test_classes_of_multi_label_problems_have_texts_in_which_they_are_missed_or_
     assert "is predicted wrongly" in render_report(sample)
 
 
-def test_many_classes_have_the_largest_cells():
-    cells = texts_of_cells(single_label([str(k) for k in range(30)], count=900, sharpness=0.5), most=7)
+def test_many_classes_have_the_largest_cells(monkeypatch):
+    monkeypatch.setattr("smalltext_cli.report_texts._MAX_CELLS", 7)
+    cells = texts_of_cells(single_label([str(k) for k in range(30)], count=900, sharpness=0.5))
 
     assert [cell.is_right for cell in cells] == [False] * 7 + [True] * 7
     assert [cell.count for cell in cells[:7]] == sorted((cell.count for cell in cells[:7]), reverse=True)

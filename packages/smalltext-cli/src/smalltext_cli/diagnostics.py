@@ -16,6 +16,7 @@ from smalltext_core.calibration import Calibration
 from smalltext_core.label_names import shown_name
 
 _MAX_NAMES = 5
+_MAX_CONFUSIONS = 10
 _MAX_GAP = 0.05
 """Single-label: the maximum difference of mean confidence and accuracy without a warning."""
 
@@ -33,7 +34,7 @@ class Confusion:
     share: float
 
 
-def top_confusions(matrix: NDArray[np.int64], names: Sequence[str], most: int = 10) -> list[Confusion]:
+def top_confusions(matrix: NDArray[np.int64], names: Sequence[str]) -> list[Confusion]:
     """Return the most frequent confusions in descending order; ties are in the order of the classes.
 
     Examples
@@ -42,7 +43,8 @@ def top_confusions(matrix: NDArray[np.int64], names: Sequence[str], most: int = 
     [Confusion(truth='ham', predicted='spam', count=2, share=0.2)]
     """
     wrong = matrix - np.diag(np.diag(matrix))
-    pairs = [divmod(int(place), len(matrix)) for place in np.argsort(-wrong, axis=None, kind="stable")[:most]]
+    places = np.argsort(-wrong, axis=None, kind="stable")[:_MAX_CONFUSIONS]
+    pairs = [divmod(int(place), len(matrix)) for place in places]
     return [
         Confusion(
             names[row], names[column], int(wrong[row, column]), float(wrong[row, column] / matrix[row].sum())

@@ -15,6 +15,7 @@ from smalltext_core.probabilities import to_labels
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MAX_TEXT = 400
+_MAX_PREDICTIONS = 10
 _MAX_CELLS = 40
 _TEXTS_OF_A_CELL = 3
 
@@ -52,19 +53,19 @@ class Cell:
         return self.truth == self.predicted
 
 
-def most_confident_mistakes(evaluation: Evaluation, most: int = 10) -> list[ShownText]:
-    """Return the `most` errors with the highest confidence; ties are in the order of the data.
+def most_confident_mistakes(evaluation: Evaluation) -> list[ShownText]:
+    """Return some errors, those with the highest confidence; ties are in the order of the data.
 
     Multi-label, the confidence is that of the most confident wrong decision.
     """
     proba, y, predicted = evaluation.proba, evaluation.y, _predicted(evaluation)
     confidence, wrong = _confidence_of_mistakes(proba, y, predicted)
-    rows = wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
+    rows = wrong[np.argsort(-confidence[wrong], kind="stable")][:_MAX_PREDICTIONS]
     return _shown(evaluation, predicted, rows, confidence)
 
 
-def least_confident_right(evaluation: Evaluation, most: int = 10) -> list[ShownText]:
-    """Return the `most` correct predictions with the lowest confidence; ties are in the order of the data.
+def least_confident_right(evaluation: Evaluation) -> list[ShownText]:
+    """Return some correct predictions, those with the lowest confidence; ties are in the order of the data.
 
     Multi-label, the confidence is that of the decision closest to being wrong.
     """
@@ -75,12 +76,12 @@ def least_confident_right(evaluation: Evaluation, most: int = 10) -> list[ShownT
     else:
         confidence = proba.max(axis=1)
     right = np.setdiff1d(np.arange(len(proba)), _confidence_of_mistakes(proba, y, predicted)[1])
-    rows = right[np.argsort(confidence[right], kind="stable")][:most]
+    rows = right[np.argsort(confidence[right], kind="stable")][:_MAX_PREDICTIONS]
     return _shown(evaluation, predicted, rows, confidence)
 
 
-def texts_of_cells(evaluation: Evaluation, most: int = _MAX_CELLS) -> list[Cell]:
-    """Return texts of cells of the confusion matrix: the `most` largest confusions, then the diagonal.
+def texts_of_cells(evaluation: Evaluation) -> list[Cell]:
+    """Return texts of cells of the confusion matrix: the largest confusions, then the diagonal.
 
     These are the most confident predictions of a confusion, and the least confident ones of the diagonal.
     Multi-label, each class has two cells, for its false negatives and its false positives, and none for correct
@@ -88,7 +89,7 @@ def texts_of_cells(evaluation: Evaluation, most: int = _MAX_CELLS) -> list[Cell]
     """
     predicted = _predicted(evaluation)
     if is_multi_label(predicted):
-        return _cells_of_decisions(evaluation, predicted)[:most]
+        return _cells_of_decisions(evaluation, predicted)[:_MAX_CELLS]
     proba, truth = evaluation.proba, np.asarray(evaluation.y)
     confidence, names = proba.max(axis=1), evaluation.names
     pairs, numbers, counts = np.unique(
@@ -99,7 +100,7 @@ def texts_of_cells(evaluation: Evaluation, most: int = _MAX_CELLS) -> list[Cell]
     for number in np.argsort(-counts, kind="stable").tolist():
         row, column = divmod(int(pairs[number]), len(names))
         found = right if row == column else wrong
-        if len(found) == most:
+        if len(found) == _MAX_CELLS:
             continue
         texts = np.flatnonzero(numbers == number)
         order = np.argsort(confidence[texts] if row == column else -confidence[texts], kind="stable")

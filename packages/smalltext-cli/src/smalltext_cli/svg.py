@@ -17,6 +17,8 @@ _CAPITAL = 0.7
 _LIKE_CAPITALS = frozenset("0123456789#$&+<=>?^{}~")
 _WIDE_LATIN = frozenset("MW@%mw—")
 
+_MAX_TICKS = 5
+
 
 def element(name: str, *content: str | Markup, **attributes: Attribute) -> Markup:
     """Return one SVG element. Attributes that are None are left out; strings are escaped, Markup is not.
@@ -121,15 +123,15 @@ def percent_ticks() -> list[tuple[float, str]]:
     return [(tick / 100, f"{tick}%") for tick in range(0, 101, 20)]
 
 
-def nice_ticks(highest: int, most: int = 5) -> list[int]:
-    """Return up to `most` round numbers from 0 to about `highest`, which is at least 1.
+def nice_ticks(highest: int) -> list[int]:
+    """Return up to `_MAX_TICKS` round numbers from 0 to about `highest`, which is at least 1.
 
     Examples
     --------
     >>> nice_ticks(1), nice_ticks(37), nice_ticks(2225)
     ([0, 1], [0, 10, 20, 30], [0, 1000, 2000])
     """
-    rough = highest / (most - 1)
+    rough = highest / (_MAX_TICKS - 1)
     power = 10 ** max(0, math.floor(math.log10(rough))) if rough > 1 else 1
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
     return list(range(0, highest + 1, step))

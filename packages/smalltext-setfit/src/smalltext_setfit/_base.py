@@ -232,10 +232,8 @@ class SetFitBase(TorchModelBase[SetFitState]):
         logits: torch.Tensor = network(batch)[1]
         return logits
 
-    def compute_metrics(
-        self, state: SetFitState, validation_set: Dataset[Any], description: str | None = "validate"
-    ) -> tuple[float, float]:
-        proba = self.inference_strategy(state, validation_set, description).probabilities()
+    def compute_metrics(self, state: SetFitState, validation_set: Dataset[Any]) -> tuple[float, float]:
+        proba = self.inference_strategy(state, validation_set, "validate").probabilities()
         return state.evaluate(proba, validation_set.y)
 
     def parameters_to_save(self) -> dict[str, Any]:

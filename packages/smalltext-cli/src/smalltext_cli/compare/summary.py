@@ -43,6 +43,8 @@ _FRACTIONS = {
 _NEAR = 0.05
 """A classifier that is at most this far behind the best one is mentioned if it is much faster."""
 
+_MAX_DISAGREEMENTS = 12
+
 
 @dataclass(frozen=True)
 class Place:
@@ -281,7 +283,7 @@ class Disagreement:
     answers: dict[str, tuple[int, ...]]
 
 
-def disagreements(summary: Summary, shots: int | str, most: int = 12) -> list[Disagreement]:
+def disagreements(summary: Summary, shots: int | str) -> list[Disagreement]:
     """Return the held-out texts on which classifiers disagree most: by different answers, then by wrong ones.
 
     The answer of a classifier is the majority vote of its repeats.
@@ -297,7 +299,7 @@ def disagreements(summary: Summary, shots: int | str, most: int = 12) -> list[Di
         if different > 1:
             wrong = sum(answer != right for answer in each.values())
             found.append((-different, -wrong, place, Disagreement(place, right, each)))
-    return [one for *_, one in sorted(found, key=lambda item: item[:3])[:most]]
+    return [one for *_, one in sorted(found, key=lambda item: item[:3])[:_MAX_DISAGREEMENTS]]
 
 
 def usual_answers(summary: Summary, shots: int | str) -> dict[str, list[tuple[int, ...]]]:
