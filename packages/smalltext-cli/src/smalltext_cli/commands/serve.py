@@ -18,7 +18,7 @@ from smalltext_cli.console import (
 )
 
 _LIMITS_PANEL = "Limits"
-_VARIABLE = "SMALLTEXT_API_KEY"
+_API_KEY_VARIABLE = "SMALLTEXT_API_KEY"
 
 
 def serve(
@@ -35,7 +35,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="KEY",
-            envvar=_VARIABLE,
+            envvar=_API_KEY_VARIABLE,
             help="The key that requests must send as Authorization: Bearer KEY or as password. Prefer the "
             "environment variable: other users can see arguments.",
             show_default=False,
@@ -125,7 +125,7 @@ def serve(
     """
     set_verbosity(quiet=quiet, verbose=verbose)
     if api_key is not None and not api_key.strip():
-        raise UsageError(f"--api-key, or {_VARIABLE}, is empty. Give a key, or leave it out.")
+        raise UsageError(f"--api-key, or {_API_KEY_VARIABLE}, is empty. Give a key, or leave it out.")
     try:
         from smalltext_cli.serving import access, app, bodies, server
     except ModuleNotFoundError as error:
@@ -155,7 +155,7 @@ def serve(
             who = "whoever has the API key" if api_key else "anybody who reaches it"
             warn(
                 f"{host} is not local to this machine: {who} can use the model. Requests are not encrypted; put a "
-                f"proxy with TLS in front.{'' if api_key else f' Set {_VARIABLE} to require a key.'}"
+                f"proxy with TLS in front.{'' if api_key else f' Set {_API_KEY_VARIABLE} to require a key.'}"
             )
         print_message(f"Serving {loaded.manifest.classifier}, {len(loaded.names):,} classes. Ctrl-C ends it.")
         print_line(server.url_of(listener))

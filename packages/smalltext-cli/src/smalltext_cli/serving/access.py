@@ -15,9 +15,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from smalltext_core.messages import shown
 
-API_KEY_VARIABLE = "SMALLTEXT_API_KEY"
-"""The environment variable that holds the API key."""
-
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 OPEN_PATHS = ("/health",)
