@@ -218,7 +218,7 @@ def test_standard_output_that_cannot_be_written_is_called_so(model, new, file_fo
         ("new.csv", "this is the input as well"),
         ("nowhere/out.csv", "there is no folder"),
         ("out.docx", "'.docx' is unknown"),
-        (".", "no ending"),
+        (".", "no extension"),
     ],
 )
 def test_a_place_that_cannot_be_written_to_is_refused_first(smalltext, model, new, tmp_path, output, said):

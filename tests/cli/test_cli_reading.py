@@ -216,7 +216,7 @@ def test_a_file_is_read_no_faster_than_it_is_asked_for(tmp_path):
         ("a.jsonl", '{"text": "\\ud800", "label": "x"}\n', "surrogate"),
         ("a.jsonl", "[" * 100_000, "row 1"),
         ("a.dat", "text,label\n", "'.dat' is unknown"),
-        ("table", "text,label\n", "no ending"),
+        ("table", "text,label\n", "no extension"),
     ],
 )
 def test_a_problem_in_a_file_is_reported_with_its_position(tmp_path, name, content, said):

@@ -57,7 +57,7 @@ CASES = {
     "an encoding": reading("text,label\nGrüße aus Köln,ham\n".encode("latin-1")),
     "UTF-16": reading("text,label\nwin a prize,spam\n".encode("utf-16")),
     "JSON in CSV": reading('{"text": "win a prize", "label": "spam"}\n'),
-    "an ending": reading("text,label\nwin a prize,spam\n", "mails.dat"),
+    "an extension": reading("text,label\nwin a prize,spam\n", "mails.dat"),
     "a list": reading('{"text": "win a prize", "label": ["spam", "ad"]}\n', "mails.jsonl"),
     "labels of an export": reading(
         json.dumps({"id": 1, "text": "win a prize", "label": ["spam", "ad"], "Comments": []}), "tickets.jsonl"

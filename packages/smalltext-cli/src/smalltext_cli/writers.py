@@ -28,7 +28,7 @@ OutputFormat: TypeAlias = Literal["csv", "tsv", "jsonl", "parquet"]
 STDOUT = STDIN
 
 _ROW_GROUP = 16_384
-_ENDINGS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet", ".pq")
+_EXTENSIONS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet", ".pq")
 
 Write: TypeAlias = "Callable[[DataFrame | bytes], None]"
 
@@ -44,11 +44,12 @@ def output_format(output: str) -> OutputFormat:
     if output == STDOUT:
         return "csv"
     found = known_format(output)
-    if found not in get_args(OutputFormat) or not output.lower().endswith(_ENDINGS):
-        ending = Path(output).suffix
+    if found not in get_args(OutputFormat) or not output.lower().endswith(_EXTENSIONS):
+        extension = Path(output).suffix
+        problem = f"the extension {extension!r} is unknown" if extension else "the name has no extension"
         raise OutputError(
-            f"{output}: {f'the ending {ending!r} is unknown' if ending else 'the name has no ending'}. Known are "
-            f"{', '.join(_ENDINGS)}; say what to write with --output-format {'|'.join(get_args(OutputFormat))}."
+            f"{output}: {problem}. Known are {', '.join(_EXTENSIONS)}; "
+            f"say what to write with --output-format {'|'.join(get_args(OutputFormat))}."
         )
     return cast("OutputFormat", found)
 
@@ -64,15 +65,15 @@ def output_name(output: str) -> str:
     return "standard output" if output == STDOUT else output
 
 
-def output_ending(output: str) -> str:
+def output_extension(output: str) -> str:
     """Return the file extension if `output_format` knows it, or else an empty string.
 
     Examples
     --------
-    >>> output_ending("labels.tsv"), output_ending("labels")
+    >>> output_extension("labels.tsv"), output_extension("labels")
     ('.tsv', '')
     """
-    return next((ending for ending in _ENDINGS if output.lower().endswith(ending)), "")
+    return next((extension for extension in _EXTENSIONS if output.lower().endswith(extension)), "")
 
 
 def default_model_folder(data: str) -> Path:

@@ -277,7 +277,7 @@ EXECUTABLE = words(
     .zip
     """
 )
-"""The endings of files that are code, pickles, or archives of such."""
+"""The extensions of files that are code, pickles, or archives of such."""
 
 
 def check_files(folder: Path, expected: Iterable[str] = ()) -> None:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from smalltext_cli.console import InputFileError
 from smalltext_core.messages import one_line
 
-GZIP_ENDING = ".gz"
+GZIP_EXTENSION = ".gz"
 _GZIP_MAGIC = b"\x1f\x8b"
 
 HEAD = 4096

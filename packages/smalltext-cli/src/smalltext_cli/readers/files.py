@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, cast, get_args
 
 from smalltext_cli.console import InputFileError, counted
-from smalltext_cli.readers.compression import GZIP_ENDING, HEAD, Gunzip, PeekableStream, is_gzip
+from smalltext_cli.readers.compression import GZIP_EXTENSION, HEAD, Gunzip, PeekableStream, is_gzip
 
 FileFormat = Literal["csv", "tsv", "jsonl", "json", "txt", "parquet", "xlsx"]
 ExportName = Literal["label-studio", "argilla", "doccano", "prodigy", "spacy", "fasttext"]
@@ -52,7 +52,7 @@ _EXTENSIONS: dict[str, FileFormat] = {
 
 _BINARY: tuple[FileFormat, ...] = ("parquet", "xlsx")
 
-_OTHER_ENDINGS = {
+_OTHER_EXTENSIONS = {
     **dict.fromkeys((".ods", ".xlsb", ".numbers"), "Save the sheet as CSV or .xlsx."),
     **dict.fromkeys((".zst", ".bz2", ".xz", ".zip"), "Decompress the file first, or compress it with gzip."),
 }
@@ -257,8 +257,8 @@ def _source(path: str, name: str, file_format: FileFormat | None, stream: io.Buf
     if is_compressed:
         unzipped = io.BufferedReader(Gunzip(name, stream))
         stream = io.BufferedReader(PeekableStream(unzipped))
-    elif path.lower().endswith(GZIP_ENDING) and path != STDIN and stream.peek(HEAD):
-        raise InputFileError(name, "this is not compressed by gzip", f"Rename it: leave out {GZIP_ENDING}.")
+    elif path.lower().endswith(GZIP_EXTENSION) and path != STDIN and stream.peek(HEAD):
+        raise InputFileError(name, "this is not compressed by gzip", f"Rename it: leave out {GZIP_EXTENSION}.")
     head = stream.peek(HEAD)
     file_format = file_format or _format_of_content(head)
     _check_content(name, file_format, head)
@@ -313,13 +313,13 @@ def format_of(path: str) -> FileFormat:
     """
     found = known_format(path)
     if found is None:
-        ending = Path(path).suffix
+        extension = Path(path).suffix
         formats = "|".join((*FORMATS, *EXPORTS))
         known = f"Known are {', '.join(_EXTENSIONS)}; say what it is with --format {formats}."
         raise InputFileError(
             path,
-            f"the ending {ending!r} is unknown" if ending else "the name has no ending",
-            _OTHER_ENDINGS.get(ending.lower(), known),
+            f"the extension {extension!r} is unknown" if extension else "the name has no extension",
+            _OTHER_EXTENSIONS.get(extension.lower(), known),
         )
     return found
 
@@ -332,7 +332,7 @@ def known_format(path: str) -> FileFormat | None:
     >>> known_format("mails.csv.gz"), known_format("mails.doc")
     ('csv', None)
     """
-    name = Path(path).name.lower().removesuffix(GZIP_ENDING)
+    name = Path(path).name.lower().removesuffix(GZIP_EXTENSION)
     return _EXTENSIONS.get(Path(name).suffix)
 
 

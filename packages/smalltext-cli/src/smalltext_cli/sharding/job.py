@@ -15,7 +15,7 @@ from smalltext_cli.readers.inputs import Opener, opened_files
 from smalltext_cli.sharding.locks import FolderInUseError, exclusive_folder
 from smalltext_cli.sharding.plan import PLAN, Plan, Request, make_plan, model_hash, read_plan
 from smalltext_cli.sharding.shard import Part, Shard
-from smalltext_cli.writers import output_ending, staged_table
+from smalltext_cli.writers import output_extension, staged_table
 
 
 class ShardJob:
@@ -177,7 +177,7 @@ def check_folder(folder: Path, files: Sequence[str]) -> None:
         raise OutputError("--shard writes a folder of parts, not standard output. Give one with --output.")
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: this is a file. --shard writes a folder of parts: give one with --output.")
-    if not folder.exists() and output_ending(str(folder)):
+    if not folder.exists() and output_extension(str(folder)):
         raise OutputError(
             f"{folder}: this is a name of a file. --shard writes a folder of parts: give one with --output, and "
             f"join the parts afterwards: smalltext merge FOLDER --output {folder.name}"

@@ -66,7 +66,7 @@ class Shard:
         """The prefix of its file names, whose alphabetical order is the order of the rows."""
         return f"shard-{self.number:05}-of-{self.count:05}"
 
-    def parts(self, total: int, part_rows: int, ending: str) -> list[Part]:
+    def parts(self, total: int, part_rows: int, extension: str) -> list[Part]:
         """Return the parts of the shard, of `part_rows` rows each.
 
         A shard without rows has no parts, except the first shard of an empty input, so that there is at least one
@@ -77,7 +77,7 @@ class Shard:
         if total == 0 and self.number == 1:
             starts = range(1)
         width = max(5, len(str(len(starts))))
-        names = (f"{self.file_name}-part-{number:0{width}}.{ending}" for number in range(1, len(starts) + 1))
+        names = (f"{self.file_name}-part-{number:0{width}}.{extension}" for number in range(1, len(starts) + 1))
         return [
             Part(name, range(start, min(start + part_rows, rows.stop)))
             for name, start in zip(names, starts, strict=True)
