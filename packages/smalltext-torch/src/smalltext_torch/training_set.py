@@ -178,12 +178,12 @@ def split_rows(y: Labels, size: ValidationSetSize, order: np.random.Generator) -
 
 def _by_class(y: NDArray[np.integer[Any]], wanted: int, order: np.random.Generator) -> NDArray[np.bool_]:
     _, numbers, counts = np.unique(y, return_inverse=True, return_counts=True)
-    seats = _apportion(counts, wanted, order)
+    quotas = _apportion(counts, wanted, order)
     shuffled = order.permutation(len(y))
     by_class = shuffled[np.argsort(numbers[shuffled], kind="stable")]
     rank = np.empty(len(y), dtype=np.intp)
     rank[by_class] = np.arange(len(y)) - np.repeat(np.cumsum(counts) - counts, counts)
-    chosen: NDArray[np.bool_] = rank < seats[numbers]
+    chosen: NDArray[np.bool_] = rank < quotas[numbers]
     return chosen
 
 
@@ -198,21 +198,21 @@ def _apportion(counts: Counts, wanted: int, order: np.random.Generator) -> Count
     wanted = min(wanted, int(most.sum()))
     share = counts * (wanted / counts.sum())
     least = np.minimum(most, 1) if wanted >= np.count_nonzero(most) else np.zeros_like(most)
-    seats: Counts = np.clip(np.floor(share).astype(np.int64), least, most)
-    blur = order.uniform(0, 1e-9, len(counts))
-    while (missing := wanted - int(seats.sum())) > 0:
-        seats = _grow(seats, most, missing, share - seats + blur)
-    while (excess := int(seats.sum()) - wanted) > 0:
-        seats = -_grow(-seats, -least, excess, seats - share + blur)
-    return seats
+    quotas: Counts = np.clip(np.floor(share).astype(np.int64), least, most)
+    noise = order.uniform(0, 1e-9, len(counts))  # breaks ties
+    while (missing := wanted - int(quotas.sum())) > 0:
+        quotas = _grow(quotas, most, missing, share - quotas + noise)
+    while (excess := int(quotas.sum()) - wanted) > 0:
+        quotas = -_grow(-quotas, -least, excess, quotas - share + noise)
+    return quotas
 
 
-def _grow(seats: Counts, most: Counts, missing: int, need: NDArray[np.float64]) -> Counts:
+def _grow(quotas: Counts, most: Counts, missing: int, need: NDArray[np.float64]) -> Counts:
     """Add one text to up to `missing` classes below their maximum, in order of need."""
-    below = np.flatnonzero(seats < most)
-    fed = below[np.argsort(-need[below], kind="stable")][:missing]
-    grown: Counts = seats.copy()
-    grown[fed] += 1
+    below = np.flatnonzero(quotas < most)
+    chosen = below[np.argsort(-need[below], kind="stable")][:missing]
+    grown: Counts = quotas.copy()
+    grown[chosen] += 1
     return grown
 
 
@@ -229,8 +229,8 @@ def _by_label(y: csr_matrix, wanted: int, order: np.random.Generator) -> NDArray
     for label in np.argsort(counts, kind="stable"):
         rows = _of_label(by_label, label)
         rows = rows[undecided[rows]]
-        seats = min(max(math.floor(lacking[label] + 0.5), 0), wanted - int(chosen.sum()))
-        picked = order.permutation(rows)[:seats]
+        quotas = min(max(math.floor(lacking[label] + 0.5), 0), wanted - int(chosen.sum()))
+        picked = order.permutation(rows)[:quotas]
         chosen[picked] = True
         undecided[rows] = False
         lacking -= _occurrences(y, picked)

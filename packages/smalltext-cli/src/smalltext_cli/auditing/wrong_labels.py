@@ -115,15 +115,15 @@ def find_wrong_labels(
         )
     ]
     if outliers is not None:
-        odd = outliers[outliers["is_outlier_issue"]].sort_values("outlier_score", kind="stable")
+        outlying = outliers[outliers["is_outlier_issue"]].sort_values("outlier_score", kind="stable")
         findings.append(
             row_finding(
                 "outliers",
                 f"outliers, unlike all other texts (cleanlab, vectors of {classifier})",
                 data,
-                found.rows[odd.index.to_numpy()].tolist(),
+                found.rows[outlying.index.to_numpy()].tolist(),
                 "Check them: they may belong to no class, or to a new one.",
-                score=[round(float(score), 4) for score in odd["outlier_score"]],
+                score=[round(float(score), 4) for score in outlying["outlier_score"]],
             )
         )
     return findings

@@ -141,8 +141,8 @@ def _records(model: str, manifest: Manifest) -> dict[str, bytes]:
 
 def _exported(exported: Any) -> dict[str, Any]:
     """Return the information of the exported model about the export, if there is any."""
-    told = getattr(getattr(exported, "settings", None), "export", {})
-    return {name: told[name] for name in ("opset", "largest_difference") if name in told}
+    recorded = getattr(getattr(exported, "settings", None), "export", {})
+    return {name: recorded[name] for name in ("opset", "largest_difference") if name in recorded}
 
 
 def _show(facts: dict[str, Any], *, is_replaced: bool) -> None:

@@ -16,7 +16,7 @@ from smalltext_cli.compare.summary import (
     Summary,
     disagreement_shares,
     disagreements,
-    usual_answers,
+    majority_votes,
 )
 from smalltext_cli.console import counted
 from smalltext_cli.report import environment
@@ -36,7 +36,7 @@ def comparison_page(run: Comparison) -> str:
     """Return the page of a comparison, to be written as UTF-8. Texts and names are escaped."""
     summary, texts = run.summary, run.texts
     shots = next((one for one in reversed(run.shots) if summary.leaders(one)), run.shots[-1])
-    answers = usual_answers(summary, shots)
+    answers = majority_votes(summary, shots)
     rows = texts.held_out.tolist()
     names = [printable(name, None) for name in texts.names.names]
     metric = METRIC_NAMES[summary.metric]

@@ -169,9 +169,9 @@ def possible_shots(texts: Texts, shots: Sequence[int | str]) -> tuple[list[int |
             "all of them are used."
         )
     most = max((int(one) for one in kept if one != ALL), default=0)
-    scarce = {name: count for name, count in counts.items() if count < most}
-    if scarce:
-        few = listed_names([f"{name} ({count})" for name, count in scarce.items()], 5)
+    small = {name: count for name, count in counts.items() if count < most}
+    if small:
+        few = listed_names([f"{name} ({count})" for name, count in small.items()], 5)
         notes.append(f"classes with fewer texts to train on than asked for give all that they have: {few}.")
     return kept, notes
 

@@ -127,11 +127,12 @@ class Summary:
 
     def lead(self, first: str, second: str, shots: int | str) -> Interval:
         """Return the mean lead of the first classifier over the second one, with its confidence interval."""
-        ours, theirs = (
+        of_first, of_second = (
             {repeat: one[self.metric] for repeat, one in self.places[name, shots].results.items()}
             for name in (first, second)
         )
-        return difference(ours, theirs, self._without_each(first, shots), self._without_each(second, shots))
+        left_out = (self._without_each(first, shots), self._without_each(second, shots))
+        return difference(of_first, of_second, *left_out)
 
     def _without_each(self, name: str, shots: int | str) -> dict[int, NDArray[np.float64]]:
         if (name, shots) not in self._without:
@@ -288,7 +289,7 @@ def disagreements(summary: Summary, shots: int | str) -> list[Disagreement]:
 
     The answer of a classifier is the majority vote of its repeats.
     """
-    answers = usual_answers(summary, shots)
+    answers = majority_votes(summary, shots)
     if len(answers) < 2:
         return []
     found = []
@@ -302,7 +303,7 @@ def disagreements(summary: Summary, shots: int | str) -> list[Disagreement]:
     return [one for *_, one in sorted(found, key=lambda item: item[:3])[:_MAX_DISAGREEMENTS]]
 
 
-def usual_answers(summary: Summary, shots: int | str) -> dict[str, list[tuple[int, ...]]]:
+def majority_votes(summary: Summary, shots: int | str) -> dict[str, list[tuple[int, ...]]]:
     """Return, for each classifier that finished, the majority vote of its repeats on each held-out text."""
     found: dict[str, list[tuple[int, ...]]] = {}
     for name in summary.classifiers:

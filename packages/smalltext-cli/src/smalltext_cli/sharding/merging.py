@@ -46,8 +46,8 @@ def complete_plan(folder: Path) -> Plan:
 
 def _described(shard: Shard, missing: Sequence[Part], plan: Plan) -> str:
     parts = len(plan.parts(shard))
-    there = parts - len(missing)
-    return f"{shard} ({there:,} of {counted(parts, 'part')})" if there else str(shard)
+    complete = parts - len(missing)
+    return f"{shard} ({complete:,} of {counted(parts, 'part')})" if complete else str(shard)
 
 
 def check_merge(folder: Path, plan: Plan, output: str, file_format: OutputFormat) -> None:
