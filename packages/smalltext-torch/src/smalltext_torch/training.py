@@ -37,7 +37,7 @@ from smalltext_torch.batching import (
 from smalltext_torch.calibration import TemperaturePrior, calibrated, with_thresholds
 from smalltext_torch.device import Precision, Randomness, gradients, reproducible, resolve_device, training_budget
 from smalltext_torch.early_stopping import EarlyStoppingHandler
-from smalltext_torch.inference import BatchInference, Loss, RunningMetrics, diverged, evaluate
+from smalltext_torch.inference import Backend, BatchInference, Loss, RunningMetrics, diverged, evaluate
 from smalltext_torch.model_selection import BestWeights, ModelSelectionHandler
 from smalltext_torch.optimization import (
     ConfiguresOptimization,
@@ -63,10 +63,9 @@ LOSS_CHECK_INTERVAL = 16
 """The number of batches between checks of the loss; checking every batch would stall an accelerator."""
 
 
-class Trainable(ConfiguresOptimization, Protocol[E]):
+class Trainable(Backend[E], ConfiguresOptimization, Protocol[E]):
     """The members of a `TorchClassifier` that training uses; the class describes each."""
 
-    num_classes: int
     multi_label: bool
     num_epochs: int
     min_steps: int | Literal["auto"]
@@ -85,14 +84,9 @@ class Trainable(ConfiguresOptimization, Protocol[E]):
     verbosity: int
 
     def make_encoder(self, train_set: Dataset[Any]) -> E: ...  # noqa: D102
-    def encode(self, encoder: E, data_set: Dataset[Any]) -> Ragged: ...  # noqa: D102
-    def training_texts(self, encoder: E, texts: Ragged, num_epochs: int) -> Ragged: ...  # noqa: D102
     def padding(self, encoder: E) -> int: ...  # noqa: D102
-    def make_network(self, encoder: E) -> nn.Module: ...  # noqa: D102
     def initialize(self, network: nn.Module, texts: Ragged) -> None: ...  # noqa: D102
     def forward(self, network: nn.Module, batch: Batch) -> torch.Tensor: ...  # noqa: D102
-    def precision_for(self, network: nn.Module, device: torch.device) -> Precision: ...  # noqa: D102
-    def get_input_embeddings(self, network: nn.Module) -> nn.Embedding | None: ...  # noqa: D102
     def on_epoch_start(self, network: nn.Module, epoch: int) -> None: ...  # noqa: D102
     def default_early_stopping(self, validations_per_epoch: int) -> EarlyStoppingHandler: ...  # noqa: D102
 
