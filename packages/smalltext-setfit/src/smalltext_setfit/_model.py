@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +24,8 @@ from smalltext_setfit._embedding_cache import SentenceEmbeddingCache
 from smalltext_setfit._head import make_linear
 from smalltext_setfit.arguments import ModelKwargs, SetFitModelArguments
 from smalltext_setfit.training_args import HeadTrainingArgs
-from smalltext_torch.batching import Batch, Ragged, make_batch, prediction_batches
-from smalltext_torch.device import Precision, TorchRandomness, inference, token_budget, with_dropout
+from smalltext_torch.batching import Batch, Ragged
+from smalltext_torch.device import Precision, TorchRandomness, with_dropout
 from smalltext_torch.inference import BatchInference, Loss
 from smalltext_torch.model_loading import check_source_exists
 from smalltext_torch.sentence_transformer import (
@@ -215,23 +214,6 @@ def make_network(
     head = make_linear(np.zeros((num_classes, num_dimensions(body))), np.zeros(num_classes))
     left_out = prompt_length(body, tokenizer.prompt)
     return SentenceClassifier(body, head, normalize=normalize, prompt_length=left_out)
-
-
-def embed_texts(
-    network: SentenceClassifier,
-    tokens: Ragged,
-    precision: Precision,
-    padding: int,
-    advance: Callable[[int], object],
-) -> NDArray[np.float32]:
-    """Return the embeddings of texts, shape (n, dimensions); `advance` is called with the size of each batch."""
-    embeddings = np.empty((len(tokens), network.head.in_features), dtype=np.float32)
-    for rows in prediction_batches(tokens.lengths, token_budget(precision.device)):
-        batch = make_batch(tokens, rows, precision.device, padding)
-        with inference(network, precision):
-            embeddings[rows] = network(batch)[0].float().cpu().numpy()
-        advance(len(rows))
-    return embeddings
 
 
 @dataclass(frozen=True)

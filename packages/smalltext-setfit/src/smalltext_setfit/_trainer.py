@@ -33,12 +33,12 @@ from smalltext_setfit._head import (
     train_by_gradients,
     with_temperature,
 )
-from smalltext_setfit._model import SentenceClassifier, UniqueTexts, embed_texts
+from smalltext_setfit._model import SentenceClassifier, UniqueTexts
 from smalltext_setfit.sampler import PairBatch, PairSampler
 from smalltext_setfit.training_args import TrainingArgs
-from smalltext_torch.batching import Ragged, make_batch
+from smalltext_torch.batching import Batch, Ragged, make_batch
 from smalltext_torch.device import Precision, Randomness, keep_global_generators
-from smalltext_torch.inference import DivergedError
+from smalltext_torch.inference import BatchInference, DivergedError
 from smalltext_torch.optimization import averaged_with_initial, rows_in_use
 from smalltext_torch.progress import progress_bar
 from smalltext_torch.sentence_transformer import quiet_libraries
@@ -155,7 +155,14 @@ class FewShotTrainer:
 
     def _embed(self, bar: tqdm[None]) -> NDArray[np.float32]:
         self.network.eval()
-        embeddings = embed_texts(self.network, self.untruncated, self.precision, self.texts.padding, bar.update)
+
+        def embedded(batch: Batch) -> torch.Tensor:
+            bar.update(len(batch))
+            embeddings: torch.Tensor = self.network(batch)[0]
+            return embeddings
+
+        batches = BatchInference(self.untruncated, self.precision, self.texts.padding, description=None)
+        embeddings = batches.compute(self.network, embedded, self.network.dimensions)
         if not np.isfinite(embeddings).all():
             raise DivergedError(
                 "The embeddings are no longer finite numbers; lower body_learning_rate. "
