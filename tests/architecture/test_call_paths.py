@@ -26,7 +26,7 @@ def unlabelled() -> TextDataset:
 
 FILES = {
     "sklearn": {"fit": 8, "predict_proba": 6},
-    "embeddings": {"fit": 13, "predict_proba": 10},
+    "embeddings": {"fit": 12, "predict_proba": 9},
     "kimcnn": {"fit": 20, "predict_proba": 13},
     "setfit": {"fit": 23, "predict_proba": 14},
     "transformers": {"fit": 24, "predict_proba": 12},

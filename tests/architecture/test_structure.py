@@ -37,7 +37,7 @@ EXPORT, EXPORT_FILES = "smalltext-onnx", 9
 
 SCALE, SCALE_FILES = "smalltext-scale", 5
 
-NEWEST, NEWEST_FILES, NEWEST_LINES = "smalltext-embeddings", 12, 1196
+NEWEST, NEWEST_FILES, NEWEST_LINES = "smalltext-embeddings", 10, 1185
 """The backend that was built like a third-party plugin, and its upper bounds; the design requires 1,200 lines."""
 
 CLASS_DEPTH = 4

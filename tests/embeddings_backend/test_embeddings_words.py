@@ -8,19 +8,17 @@ import numpy as np
 import pytest
 
 from smalltext_embeddings import as_encoder
+from smalltext_embeddings.encoders import StaticEncoder
 
 pytest.importorskip("model2vec")
 
 import smalltext_tokenizers
-from smalltext_embeddings import static
 from tokenizers_package.texts_of_words import TEXTS
 
 
 @pytest.fixture
 def encoder(static_model):
-    return static.StaticEncoder(
-        {name: (static_model / name).read_bytes() for name in static.StaticEncoder.FILES}, ""
-    )
+    return StaticEncoder({name: (static_model / name).read_bytes() for name in StaticEncoder.FILES}, "")
 
 
 @pytest.mark.parametrize("most", [200_000, 3])

@@ -24,9 +24,8 @@ from smalltext_core.validation import check_positive, check_thresholds
 from smalltext_embeddings import __version__
 from smalltext_embeddings._head import Head
 from smalltext_embeddings.encoder_choice import as_encoder, encoder_in
-from smalltext_embeddings.encoders import Encoder
+from smalltext_embeddings.encoders import Encoder, SentenceTransformerEncoder
 from smalltext_embeddings.multilingual import MULTILINGUAL, MultilingualEncoder
-from smalltext_embeddings.sentence_transformer import SentenceTransformerEncoder
 
 MAX_BYTES_WITH_ENCODER = 100_000_000
 """An encoder of this size or larger is saved by name only, unless `with_encoder` is True."""

@@ -13,10 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from smalltext_core.atomic import expanded
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.messages import one_line, shown
-from smalltext_embeddings.encoders import WAYS, Encoder, ObjectEncoder, contents_of, require
+from smalltext_embeddings.encoders import (
+    WAYS,
+    Encoder,
+    ObjectEncoder,
+    SentenceTransformerEncoder,
+    StaticEncoder,
+    contents_of,
+    require,
+)
 from smalltext_embeddings.multilingual import MULTILINGUAL, installed_encoder
-from smalltext_embeddings.sentence_transformer import SentenceTransformerEncoder
-from smalltext_embeddings.static import StaticEncoder
 
 if TYPE_CHECKING:
     import torch
