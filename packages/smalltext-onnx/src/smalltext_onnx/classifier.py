@@ -21,9 +21,8 @@ from smalltext_core.probabilities import Probabilities, empty_probabilities
 from smalltext_core.saving import check_destination, damage_explained, model_folder, read_manifest
 from smalltext_onnx import __version__
 from smalltext_onnx.graph_checks import MODEL, check_graph
-from smalltext_onnx.runtime import Runtime
+from smalltext_onnx.inference import TOKENIZER, Runtime, TextEncoder, check_tokenizer_file, mean_of_windows
 from smalltext_onnx.settings import Settings
-from smalltext_onnx.texts import TOKENIZER, TextEncoder, check_tokenizer_file, mean_of_windows
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -14,9 +14,8 @@ from smalltext_core import TextDataset
 from smalltext_core.conversion import is_whole
 from smalltext_core.errors import InvalidInputError, UnsupportedError
 from smalltext_core.messages import brief, one_line
+from smalltext_onnx.inference import INPUTS, OUTPUT, TextEncoder, mean_of_windows
 from smalltext_onnx.networks import Exportable
-from smalltext_onnx.runtime import INPUTS, OUTPUT
-from smalltext_onnx.texts import TextEncoder, mean_of_windows
 from smalltext_torch.progress import no_progress_bars
 from smalltext_torch.saving import SMOKE_TESTS
 
