@@ -8,17 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 registry = sys.modules["smalltext_core.registry"]
 scans, loads = [], []
-scan, load = registry.entry_points, registry._imported
+scan, load = registry.entry_points, registry.random_state_kept
 
 def counted_scan(**selection):
     scans.append(selection)
     return scan(**selection)
 
-def counted_load(entry):
-    loads.append(entry.value)
-    return load(entry)
+def counted_load(module):
+    loads.append(module)
+    return load(module)
 
-registry.entry_points, registry._imported = counted_scan, counted_load
+registry.entry_points, registry.random_state_kept = counted_scan, counted_load
 
 def at_once(work, threads=32):
     start = threading.Barrier(threads)
@@ -115,15 +115,15 @@ def test_a_child_forked_while_another_thread_lists_can_list(ask):
         """
         import os, threading
         registry = sys.modules["smalltext_core.registry"]
-        load, begun, forking = registry._imported, threading.Event(), threading.Event()
+        load, begun, forking = registry.random_state_kept, threading.Event(), threading.Event()
         os.register_at_fork(before=forking.set)
 
-        def slow(entry):
+        def slow(module):
             begun.set()
             forking.wait()
-            return load(entry)
+            return load(module)
 
-        registry._imported = slow
+        registry.random_state_kept = slow
         looking = threading.Thread(target=st.classifiers)
         looking.start()
         begun.wait()
