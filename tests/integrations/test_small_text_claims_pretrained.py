@@ -141,7 +141,7 @@ def test_validations_within_an_epoch():
 
 
 def test_files_that_are_there(monkeypatch):
-    assert says("There it holds for the model alone.")
+    assert says("in small-text only to the model.")
     asked = []
     for kind in ("AutoConfig", "AutoTokenizer"):
         loader = getattr(transformers, kind)
