@@ -37,7 +37,7 @@ EXPORT, EXPORT_FILES = "smalltext-onnx", 8
 
 SCALE, SCALE_FILES = "smalltext-scale", 5
 
-NEWEST, NEWEST_FILES, NEWEST_LINES = "smalltext-embeddings", 10, 1185
+NEWEST, NEWEST_FILES, NEWEST_LINES = "smalltext-embeddings", 10, 1187
 """The backend that was built like a third-party plugin, and its upper bounds; the design requires 1,200 lines."""
 
 CLASS_DEPTH = 4

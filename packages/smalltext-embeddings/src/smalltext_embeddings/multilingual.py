@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from array import array
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
@@ -45,6 +46,9 @@ FILES = {
 }
 """The SHA-256 of each file of a saved classifier, generated from these sources."""
 
+_WHITESPACE = re.compile(r"[ \t\n\r\f]{2,}")
+"""Runs of whitespace, which the tokenizer reads as one space; they do not count where a text is truncated."""
+
 _BEGINNING, _END, _MAX_PIECE, _SPACE = 1, 2, 16, "\u2581"
 _TOKENS, _TEXTS = 384, 48
 """The size of every batch: multiples of 16, so that all rows of a matrix product are computed in the same way."""
@@ -61,7 +65,7 @@ _FREQUENT = 1e-4
 class MultilingualEncoder(Encoder):
     """The Universal Sentence Encoder, multilingual, version 3, and hashed word pieces.
 
-    Texts are cut at 1,024 tokens.
+    Texts are truncated to 1,024 tokens.
     """
 
     kind = name = MULTILINGUAL
@@ -101,8 +105,8 @@ class MultilingualEncoder(Encoder):
         group: list[list[int]] = []
         first = count = 0
         for row, text in enumerate(texts):
-            encoded = text[: _MAX_PIECE * _MAX_TOKENS].encode("utf-8", "replace")  # lone surrogates become "?"
-            ids = tokenizer.encode(encoded.decode("utf-8"))
+            beginning = _WHITESPACE.sub(" ", text)[: _MAX_PIECE * _MAX_TOKENS]
+            ids = tokenizer.encode(beginning.encode("utf-8", "replace").decode())  # lone surrogates become "?"
             ids = ids if len(ids) <= _MAX_TOKENS else [*ids[: _MAX_TOKENS - 1], _END]
             vectors[row, _NETWORK:] = self._hashed(ids)
             padding = _TEXTS - len(group) - 1
