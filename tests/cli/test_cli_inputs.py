@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 
 import polars as pl
 import pytest
@@ -93,6 +96,59 @@ def test_a_file_with_other_columns_is_named_before_any_work(smalltext, model, tm
     ended = smalltext("predict", model, tmp_path / "*.parquet")
     assert ended.code == 2
     assert f"{tmp_path / '3.parquet'}: {said.format(first=tmp_path / '1.parquet')}" in ended.err
+
+
+@contextmanager
+def pipes(folder, **contents):
+    """Make named pipes, each of which passes its content to the first reader only; return their paths."""
+
+    def write_once(path, content):
+        with suppress(BrokenPipeError), path.open("wb") as pipe:
+            pipe.write(content)
+
+    paths = [folder / name for name in contents]
+    for path in paths:
+        os.mkfifo(path)
+    with ThreadPoolExecutor(len(paths)) as threads:
+        written = [threads.submit(write_once, *one) for one in zip(paths, contents.values(), strict=True)]
+        try:
+            yield paths
+        finally:
+            for path in paths:  # lets a writer go that nobody read from
+                os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+            for one in written:
+                one.result()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize("file_format", ["txt", "csv", "jsonl", "parquet"])
+def test_pipes_are_read_once_and_whole(process, model, tmp_path, file_format):
+    count = 3000  # more than one block of a reader
+    parts = [pl.DataFrame({"text": [f"{name} buy cheap pills {n}" for n in range(count)]}) for name in "ab"]
+    contents = {}
+    for name, part in zip("ab", parts, strict=True):
+        if file_format == "txt":
+            contents[name] = "".join(f"{text}\n" for text in part["text"]).encode()
+        else:
+            contents[name] = write(part, tmp_path / f"{name}.{file_format}").read_bytes()
+    expected = [*parts[0]["text"], *parts[1]["text"]]
+    third = tmp_path / "c"
+    third.write_bytes(contents["b"])
+    output = tmp_path / "out.jsonl"
+    with pipes(tmp_path, **contents) as paths:
+        ended = process("predict", model, *paths, third, "--format", file_format, "-o", output, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    found = [json.loads(line)["text"] for line in output.read_text().splitlines()]
+    assert found == [*expected, *parts[1]["text"]]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_with_other_columns_is_named(process, model, tmp_path):
+    with pipes(tmp_path, a=b"text\none\n", b=b"text,id\ntwo,2\n") as paths:
+        ended = process("predict", model, *paths, "--format", "csv", "-o", tmp_path / "out.csv", timeout=60)
+    assert f"{paths[1]}: its columns are not those of {paths[0]}" in ended.stderr.decode()
+    assert ended.returncode == 2
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_files_of_different_formats_are_refused(smalltext, model, tmp_path):

@@ -206,10 +206,12 @@ def _joined(files: OpenedFiles, first: OpenedFile, others: Sequence[Opener]) -> 
 def file_openers(reader: Reader, paths: Sequence[str]) -> list[Opener]:
     """Return functions that open each file.
 
-    The columns of several files are compared first, so that differences are found before any rows are read.
+    The columns of several files are compared first, so that differences are found before any rows are read. Pipes
+    can be read only once, so `opened_files` compares theirs.
     """
-    if len(paths) > 1:
-        layouts = map(partial(_layout, reader), paths)
+    repeatable = [path for path in paths if Path(path).is_file() or not Path(path).exists()]
+    if len(paths) > 1 and repeatable:
+        layouts = map(partial(_layout, reader), repeatable)
         first = next(layouts)
         for other in layouts:
             first.check_equal(other)
