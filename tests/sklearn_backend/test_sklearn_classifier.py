@@ -175,3 +175,39 @@ def test_a_factory_gives_each_classifier_its_own_estimator():
     one, other = factory.new(), factory.new()
     assert one.model is not other.model
     assert one.model.C == other.model.C == 3
+
+
+class TrainsMeanwhile(TfidfVectorizer):
+    """Lets the classifier be trained again, as another thread would, between the vectorizer and the estimator."""
+
+    meanwhile = None
+
+    def transform(self, raw_documents):
+        features = super().transform(raw_documents)
+        train, TrainsMeanwhile.meanwhile = TrainsMeanwhile.meanwhile, None
+        if train is not None:
+            train()
+        return features
+
+
+@pytest.mark.parametrize("calibration", ["none", "auto"])
+@pytest.mark.parametrize(
+    "result",
+    [
+        lambda classifier, texts: classifier.predict_proba(texts),
+        lambda classifier, texts: classifier.predict(texts, return_proba=True)[1],
+        lambda classifier, texts: classifier.embed(texts, return_proba=True)[1],
+    ],
+    ids=["predict_proba", "predict", "embed"],
+)
+def test_predictions_are_of_one_model_if_it_is_trained_meanwhile(topics, result, calibration, monkeypatch):
+    vectorizer = TrainsMeanwhile(max_features=5)  # as many features for any texts, so that no check fails
+    model = LogisticRegression()
+    classifier = SklearnClassifier(model, 3, vectorizer=vectorizer, calibration=calibration, seed=1)
+    every_other = topics[np.arange(0, len(topics), 2)]
+    later = result(classifier.fit(topics), topics)
+    before = result(classifier.fit(every_other), topics)
+    monkeypatch.setattr(TrainsMeanwhile, "meanwhile", lambda: classifier.fit(topics))
+    assert_array_equal(result(classifier, topics), before)
+    assert_array_equal(result(classifier, topics), later)
+    assert not np.array_equal(before, later)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -25,6 +26,7 @@ from smalltext_sklearn.word_char_tfidf import WordCharTfidfVectorizer
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from smalltext_core import LabelNames
     from smalltext_core.calibration import Calibration
     from smalltext_sklearn._saving import ModelState
 
@@ -90,6 +92,13 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
     >>> classifier.predict(TextDataset(["fine acting"])).tolist()
     [1]
     """
+
+    model_: _estimators.FittedModel
+    vectorizer_: Any
+    calibration_: Calibration | None
+    multi_label_threshold_: NDArray[np.float64] | None
+    label_names_: LabelNames | None
+    n_features_: int
 
     def __init__(
         self,
@@ -162,10 +171,14 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         training = _estimators.Training(model, y, self.num_classes, sample_weights, balance)
         fitted = training.fit(x)
         calibration, thresholds = self._calibrate(training, x, train_set, vectorizer)
-        self.model_, self.calibration_, self.multi_label_threshold_ = fitted, calibration, thresholds
-        self.vectorizer_ = vectorizer
-        self.label_names_ = train_set.label_names
-        self.n_features_ = int(x.shape[1])
+        vars(self).update(  # in one step: other threads must not see a new model with the previous vectorizer
+            model_=fitted,
+            vectorizer_=vectorizer,
+            calibration_=calibration,
+            multi_label_threshold_=thresholds,
+            label_names_=train_set.label_names,
+            n_features_=int(x.shape[1]),
+        )
         return self
 
     def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
@@ -191,7 +204,8 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         validation.prediction_data(data_set, fitted=hasattr(self, "model_"), classifier=self)
         if len(data_set) == 0:
             return empty_probabilities(self.num_classes)
-        return self._proba(self._features(data_set))
+        fitted = copy.copy(self)  # `fit` in another thread does not affect it
+        return fitted._proba(fitted._features(data_set))
 
     @overload
     def embed(
@@ -234,8 +248,9 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         if len(data_set) == 0:
             vectors = np.empty((0, min(self.n_features_, EMBEDDING_DIMENSIONS)), dtype=np.float32)
             return (vectors, empty_probabilities(self.num_classes)) if return_proba else vectors
-        x = self._features(data_set)
-        return (dense_embeddings(x), self._proba(x)) if return_proba else dense_embeddings(x)
+        fitted = copy.copy(self)  # as in `predict_proba`
+        x = fitted._features(data_set)
+        return (dense_embeddings(x), fitted._proba(x)) if return_proba else dense_embeddings(x)
 
     def save(self, folder: str | Path) -> None:
         """Save the classifier to a folder with skops, without pickles.
@@ -263,16 +278,17 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
                 *("num_classes", "multi_label", "class_weight", "multi_label_threshold", "seed", "calibration"),
             )
         }
+        fitted = copy.copy(self)  # as in `predict_proba`
         state = _saving.ModelState(
             parameters,
             model=self.model,
             vectorizer=self.vectorizer,
-            fitted_model=self.model_,
-            fitted_vectorizer=self.vectorizer_,
-            label_names=self.label_names_,
-            n_features=self.n_features_,
-            calibration=self.calibration_,
-            thresholds=self.multi_label_threshold_,
+            fitted_model=fitted.model_,
+            fitted_vectorizer=fitted.vectorizer_,
+            label_names=fitted.label_names_,
+            n_features=fitted.n_features_,
+            calibration=fitted.calibration_,
+            thresholds=fitted.multi_label_threshold_,
         )
         _saving.save(self, state, folder)
 
