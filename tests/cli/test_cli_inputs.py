@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -99,56 +99,50 @@ def test_a_file_with_other_columns_is_named_before_any_work(smalltext, model, tm
 
 
 @contextmanager
-def pipes(folder, **contents):
-    """Make named pipes, each of which passes its content to the first reader only; return their paths."""
-
-    def write_once(path, content):
-        with suppress(BrokenPipeError), path.open("wb") as pipe:
-            pipe.write(content)
-
-    paths = [folder / name for name in contents]
-    for path in paths:
-        os.mkfifo(path)
-    with ThreadPoolExecutor(len(paths)) as threads:
-        written = [threads.submit(write_once, *one) for one in zip(paths, contents.values(), strict=True)]
-        try:
-            yield paths
-        finally:
-            for path in paths:  # lets a writer go that nobody read from
-                os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
-            for one in written:
-                one.result()
+def pipes(*contents):
+    """Yield the path of a pipe for each content, which is less than a pipe holds, and their descriptors."""
+    with ExitStack() as stack:
+        reading = []
+        for content in contents:
+            one, other = os.pipe()
+            stack.callback(os.close, one)
+            reading.append(one)
+            with os.fdopen(other, "wb") as end:
+                end.write(content)
+        reading.sort(key=str)  # paths are read in this order
+        yield [f"/dev/fd/{one}" for one in reading], reading
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
-@pytest.mark.parametrize("file_format", ["txt", "csv", "jsonl", "parquet"])
-def test_pipes_are_read_once_and_whole(process, model, tmp_path, file_format):
-    count = 3000  # more than one block of a reader
-    parts = [pl.DataFrame({"text": [f"{name} buy cheap pills {n}" for n in range(count)]}) for name in "ab"]
-    contents = {}
-    for name, part in zip("ab", parts, strict=True):
-        if file_format == "txt":
-            contents[name] = "".join(f"{text}\n" for text in part["text"]).encode()
-        else:
-            contents[name] = write(part, tmp_path / f"{name}.{file_format}").read_bytes()
-    expected = [*parts[0]["text"], *parts[1]["text"]]
-    third = tmp_path / "c"
-    third.write_bytes(contents["b"])
+WITH_PIPES = pytest.mark.skipif(not Path("/dev/fd").exists(), reason="pipes have no paths")
+
+
+@WITH_PIPES
+@pytest.mark.parametrize("ending", ["txt", "csv", "jsonl", "parquet"])
+def test_pipes_are_read_once_and_whole(new_process, model, tmp_path, ending):
+    frame = pl.DataFrame({"text": [f"buy cheap pills {n}" for n in range(1500)]})  # more than a reader buffers
+    file = tmp_path / f"file.{ending}"
+    if ending == "txt":
+        file.write_text("".join(f"{text}\n" for text in frame["text"]))
+    else:
+        write(frame, file)
     output = tmp_path / "out.jsonl"
-    with pipes(tmp_path, **contents) as paths:
-        ended = process("predict", model, *paths, third, "--format", file_format, "-o", output, timeout=60)
+    with pipes(file.read_bytes(), file.read_bytes()) as (paths, descriptors):
+        data = [*paths, file, "--format", ending]
+        ended = new_process("predict", model, *data, "--output", output, pass_fds=descriptors)
     assert ended.returncode == 0, ended.stderr
     found = [json.loads(line)["text"] for line in output.read_text().splitlines()]
-    assert found == [*expected, *parts[1]["text"]]
+    assert found == 3 * frame["text"].to_list()
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
-def test_a_pipe_with_other_columns_is_named(process, model, tmp_path):
-    with pipes(tmp_path, a=b"text\none\n", b=b"text,id\ntwo,2\n") as paths:
-        ended = process("predict", model, *paths, "--format", "csv", "-o", tmp_path / "out.csv", timeout=60)
-    assert f"{paths[1]}: its columns are not those of {paths[0]}" in ended.stderr.decode()
+@WITH_PIPES
+def test_a_pipe_with_other_columns_is_named(new_process, model, tmp_path):
+    output = tmp_path / "out.csv"
+    with pipes(b"text\none\n", b"text,id\ntwo,2\n") as (paths, descriptors):
+        data = [*paths, "--format", "csv"]
+        ended = new_process("predict", model, *data, "--output", output, pass_fds=descriptors)
     assert ended.returncode == 2
-    assert not (tmp_path / "out.csv").exists()
+    assert f"{paths[1]}: its columns are not those of {paths[0]}" in ended.stderr.decode()
+    assert not output.exists()
 
 
 def test_files_of_different_formats_are_refused(smalltext, model, tmp_path):
