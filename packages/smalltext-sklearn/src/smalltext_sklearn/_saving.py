@@ -106,6 +106,7 @@ _SAMPLE_WORDS = 50
 _MAX_SAMPLE_FEATURES = 2**24
 """The maximum number of features of a sample, since a manifest could require a row of any size."""
 _TOLERANCE = 1e-5
+_PARAMETERS = ("num_classes", "multi_label", "class_weight", "multi_label_threshold", "seed", "calibration")
 
 
 @dataclass
@@ -124,6 +125,21 @@ class ModelState:
     calibration: Calibration | None
     thresholds: NDArray[np.float64] | None
     """The multi-label thresholds that `fit` chose."""
+
+    @classmethod
+    def of(cls, classifier: Any) -> ModelState:
+        """Return the parts of a fitted `SklearnClassifier`."""
+        return cls(
+            {name: getattr(classifier, name) for name in _PARAMETERS},
+            model=classifier.model,
+            vectorizer=classifier.vectorizer,
+            fitted_model=classifier.model_,
+            fitted_vectorizer=classifier.vectorizer_,
+            label_names=classifier.label_names_,
+            n_features=classifier.n_features_,
+            calibration=classifier.calibration_,
+            thresholds=classifier.multi_label_threshold_,
+        )
 
 
 def save(classifier: ProbabilisticClassifier, state: ModelState, folder: str | Path) -> None:

@@ -271,26 +271,7 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
             raise NotFittedError(self)
         with random_state_kept("smalltext_sklearn._saving"):
             from smalltext_sklearn import _saving
-
-        parameters = {
-            name: getattr(self, name)
-            for name in (
-                *("num_classes", "multi_label", "class_weight", "multi_label_threshold", "seed", "calibration"),
-            )
-        }
-        fitted = copy.copy(self)  # as in `predict_proba`
-        state = _saving.ModelState(
-            parameters,
-            model=self.model,
-            vectorizer=self.vectorizer,
-            fitted_model=fitted.model_,
-            fitted_vectorizer=fitted.vectorizer_,
-            label_names=fitted.label_names_,
-            n_features=fitted.n_features_,
-            calibration=fitted.calibration_,
-            thresholds=fitted.multi_label_threshold_,
-        )
-        _saving.save(self, state, folder)
+        _saving.save(self, _saving.ModelState.of(copy.copy(self)), folder)
 
     @classmethod
     def load(cls, folder: str | Path, *, trusted: list[str] | None = None) -> Self:
