@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, cast, get_args
 
 from smalltext_cli.console import OutputError, result_bytes
+from smalltext_cli.readers.binary import utf8_path
 from smalltext_cli.readers.files import STDIN, known_format
 from smalltext_core.atomic import temporary_folder
 from smalltext_core.errors import SmallTextError
@@ -145,8 +146,8 @@ def join_parquet(output: str, parts: Sequence[Path]) -> None:
                         with Path(output).open("wb") as device:
                             shutil.copyfileobj(finished, device)
         else:
-            with staged_file(output) as file:
-                _join(parts, Path(file.name))
+            with staged_file(output) as file, utf8_path(Path(file.name).parent) as folder:
+                _join(parts, folder / Path(file.name).name)
 
 
 def check_output(
@@ -316,16 +317,19 @@ def _folder_of(file: BinaryIO) -> Path | None:
 @contextmanager
 def _parquet_chunks(file: BinaryIO) -> Iterator[Write]:
     """Collect chunks on disk and join them at the end, since Parquet files cannot be appended to."""
-    with tempfile.TemporaryDirectory(prefix="smalltext-", dir=_folder_of(file)) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="smalltext-", dir=_folder_of(file)) as created,
+        utf8_path(Path(created)) as folder,
+    ):
         parts: list[Path] = []
 
         def write(chunk: DataFrame | bytes) -> None:
-            parts.append(Path(folder, f"{len(parts)}.parquet"))
+            parts.append(folder / f"{len(parts)}.parquet")
             with _polars_errors_as_os_errors():
                 cast("DataFrame", chunk).write_parquet(parts[-1])
 
         yield write
-        whole = Path(folder, "whole.parquet")
+        whole = folder / "whole.parquet"
         _join(parts, whole)
         with whole.open("rb") as finished:
             shutil.copyfileobj(finished, file)

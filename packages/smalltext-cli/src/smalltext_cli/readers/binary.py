@@ -171,13 +171,28 @@ def _seekable(source: Source) -> Iterator[Path]:
     from smalltext_cli.readers.files import STDIN
 
     if source.path != STDIN and not source.is_compressed and Path(source.path).is_file():
-        yield Path(source.path)
+        with utf8_path(Path(source.path)) as path:
+            yield path
         return
     with tempfile.TemporaryDirectory(prefix="smalltext-") as folder:
         spooled = Path(folder) / "content"
         with spooled.open("wb") as file:
             shutil.copyfileobj(source.stream, file)
         yield spooled
+
+
+@contextlib.contextmanager
+def utf8_path(path: Path) -> Iterator[Path]:
+    """Yield a path for polars, which opens only those that are UTF-8; to others, it leads through a link."""
+    with contextlib.ExitStack() as stack:
+        try:
+            str(path.absolute()).encode()
+        except UnicodeEncodeError:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="smalltext-"))
+            link = Path(folder) / "content"
+            link.symlink_to(path.absolute())
+            path = link
+        yield path
 
 
 def _ask(name: str, file_kind: str, **request: object) -> bytes:

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from smalltext_cli.console import InputFileError, OutputError, UsageError, counted
+from smalltext_cli.readers.binary import utf8_path
 from smalltext_cli.sharding.job import missing_parts
 from smalltext_cli.sharding.plan import Plan, read_plan
 from smalltext_cli.sharding.shard import Part, Shard
@@ -72,7 +73,8 @@ def merge(folder: Path, plan: Plan, output: str, file_format: OutputFormat) -> i
     """
     parts = [part for shard in plan.all_shards() for part in plan.parts(shard)]
     if plan.output_format == "parquet":
-        _merge_parquet(folder, parts, output, file_format)
+        with utf8_path(folder) as readable:
+            _merge_parquet(readable, parts, output, file_format)
     else:
         _merge_text(folder, parts, output, has_header=plan.output_format != "jsonl")
     return len(parts)
