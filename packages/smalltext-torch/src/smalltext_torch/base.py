@@ -284,8 +284,8 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
             resolve_device(device)
         check_files(folder, cls.further_files)
         cpu = torch.device("cpu")
-        with damage_explained(folder), saving.as_model_folder_errors(folder):
-            cls.check_saved_folder(folder, manifest)
+        with damage_explained(folder), saving.as_model_folder_errors(folder), saving.utf8_path(folder) as readable:
+            cls.check_saved_folder(readable, manifest)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # shown when the classifier was made
                 classifier = cls(**cls.parameters_from_saved(saving.saved_value(manifest, "constructor", dict)))
@@ -293,7 +293,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
             # Out-of-range indices make an accelerator unusable, whereas the CPU raises an error.
             classifier.device = "cpu"
             with gradients(cpu):
-                state = classifier._state = classifier.load_state(folder, manifest)
+                state = classifier._state = classifier.load_state(readable, manifest)
             saving.smoke_test(classifier)
             classifier.device = wanted
             with gradients(cpu):
@@ -326,7 +326,8 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
             parameters=parameters,
             label_names=state.label_names,
         ) as staging:
-            write(staging)
+            with saving.utf8_path(staging) as writable:
+                write(writable)
             for name in executable_files(staging, self.further_files):
                 what = f"{type(self).__name__} writes {name}, a kind of file that can hold code"
                 raise PluginError(f"{what}, so load would refuse the folder. Write JSON or safetensors instead.")
