@@ -20,7 +20,7 @@ READ_CLOCKS = {
     "robustness/crashes.py": "draws the moment of a kill, and kills until enough processes were hit",
 }
 WAIT_BRIEFLY = {
-    "conformance_kit/counting_plugin/wrong_classifiers.py": "asks for a network that is blocked",
+    "conformance_kit/counting_plugin/wrong_saving.py": "asks for a network that is blocked",
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 from smalltext_testing import checks, run_checks
 
 SINGLE, MULTI = False, True
+MODULES = ("wrong_classifiers", "wrong_saving")
 
 # The name of each check, and the classifiers that it has to detect.
 WRONG = {
@@ -164,7 +165,8 @@ WRONG = {
 
 def wrong_factory(name, multi_label):
     counting = importlib.import_module("counting_classifier")
-    wrong = getattr(importlib.import_module("wrong_classifiers"), name)
+    modules = map(importlib.import_module, MODULES)
+    wrong = next(getattr(module, name) for module in modules if hasattr(module, name))
     if issubclass(wrong, counting.CountingFactory):
         return wrong(3, multi_label)
     return counting.CountingFactory(wrong, 3, multi_label)

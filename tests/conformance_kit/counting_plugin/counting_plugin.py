@@ -1,4 +1,4 @@
-"""The plugin of the counting classifier, and of wrong classifiers whose error is in loading."""
+"""The plugin of the counting classifier, and of others that are loaded in their own way."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from smalltext_core import ClassifierSpec, hookimpl
 
 CLASSES = {
     "counting": "counting_classifier:CountingClassifier",
-    "counting-online": "wrong_classifiers:LoadsFromTheNetwork",
-    "counting-trusting": "wrong_classifiers:LoadsWithoutLooking",
+    "counting-online": "wrong_saving:LoadsFromTheNetwork",
+    "counting-trusting": "wrong_saving:LoadsWithoutLooking",
     "counting-drawing": "wrong_classifiers:DrawsWhenLoading",
-    "counting-forgetful": "wrong_classifiers:ForgetsNamesOnLoading",
-    "counting-strict-names": "wrong_classifiers:WantsANameForEachClass",
+    "counting-forgetful": "wrong_saving:ForgetsNamesOnLoading",
+    "counting-strict-names": "wrong_saving:WantsANameForEachClass",
 }
 
 

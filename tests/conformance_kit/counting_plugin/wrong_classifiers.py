@@ -1,25 +1,18 @@
-"""Classifiers each of which intentionally breaks one rule."""
+"""Classifiers each of which intentionally breaks one rule; those of saving and copying are in `wrong_saving`."""
 
 from __future__ import annotations
 
-import copy
-import pickle
 import random
-import socket
 import tempfile
 from pathlib import Path
 from typing import IO, ClassVar
 
 import numpy as np
-from counting_classifier import CountingClassifier, CountingFactory
+from counting_classifier import CountingClassifier
 from scipy.sparse import csr_array
 
 from smalltext_core import TextDataset, csr_to_list, list_to_csr, marked_rows
-from smalltext_core.calibration import prior_temperature
-from smalltext_core.errors import ModelFolderError
 from smalltext_core.labels import is_multi_label
-from smalltext_core.probabilities import to_labels
-from smalltext_core.saving import read_manifest
 
 # The form of probabilities
 
@@ -394,146 +387,6 @@ class KeepsEveryModel(CountingClassifier):
     def learn(self, train_set, weights, rng):
         self.kept.append(np.ones(1_000_000))
         return super().learn(train_set, weights, rng)
-
-
-# Saving
-
-
-class SavesHalfFloats(CountingClassifier):
-    def write(self, folder):
-        vocabulary, per_word, prior = self.model
-        rounded = copy.copy(self)
-        rounded.model = vocabulary, per_word.astype(np.float16), prior
-        super(SavesHalfFloats, rounded).write(folder)
-
-
-class LoadsFromTheNetwork(CountingClassifier):
-    registered_name = "counting-online"
-
-    @classmethod
-    def load(cls, folder):
-        socket.create_connection(("127.0.0.1", 9), timeout=1)
-        return super().load(folder)
-
-
-class IsNotRegistered(CountingClassifier):
-    registered_name = "uncounted"
-
-
-class SavesAPickle(CountingClassifier):
-    def write(self, folder):
-        super().write(folder)
-        (folder / "model.bin").write_bytes(pickle.dumps(self.model))
-
-
-class SavesObjects(CountingClassifier):
-    def write(self, folder):
-        super().write(folder)
-        np.save(folder / "words.npy", np.array(list(self.model[0]), dtype=object), allow_pickle=True)
-
-
-class LoadsWithoutLooking(CountingClassifier):
-    registered_name = "counting-trusting"
-
-    def write(self, folder):
-        super().write(folder)
-        (folder / "notes.txt").write_text("trained in a hurry", encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder):
-        classifier = cls(**read_manifest(folder, verify=False).parameters)
-        classifier.model = {}, np.zeros((1, 1, classifier.num_classes)), np.zeros((1, classifier.num_classes))
-        return classifier
-
-
-class ForgetsThresholdsOnSaving(IgnoresItsThresholds):
-    def labels(self, proba):
-        return to_labels(proba, self.multi_label, getattr(self, "multi_label_threshold_", 0.5))
-
-
-class ForgetsCalibrationOnSaving(CountingClassifier):
-    def fit(self, train_set, weights=None):
-        self.calibration_ = prior_temperature(1.5)
-        return super().fit(train_set, weights)
-
-
-class ForgetsNamesOnSaving(CountingClassifier):
-    def fit(self, train_set, weights=None):
-        super().fit(train_set, weights)
-        self.label_names = None
-        return self
-
-
-class ForgetsNamesOnLoading(CountingClassifier):
-    registered_name = "counting-forgetful"
-
-    @classmethod
-    def load(cls, folder):
-        classifier = super().load(folder)
-        classifier.label_names = None
-        return classifier
-
-
-class WantsANameForEachClass(CountingClassifier):
-    registered_name = "counting-strict-names"
-
-    @classmethod
-    def load(cls, folder):
-        classifier = super().load(folder)
-        if classifier.label_names is not None and len(classifier.label_names) != classifier.num_classes:
-            raise ModelFolderError("there is no name for a class")
-        return classifier
-
-
-# Copies and other processes
-
-
-class HoldsALambda(CountingClassifier):
-    def fit(self, train_set, weights=None):
-        self.tokenizer = lambda text: text.split()
-        return super().fit(train_set, weights)
-
-    def __deepcopy__(self, memo):
-        return copy.copy(self)
-
-
-class LosesItsModelInAPickle(CountingClassifier):
-    def __getstate__(self):
-        return {**self.__dict__, "model": None}
-
-    def __deepcopy__(self, memo):
-        return copy.copy(self)
-
-
-class KeepsALambdaFromEmbedding(CountingClassifier):
-    def embed(self, data_set):
-        self.hook = lambda states: states
-        return self.predict_proba(data_set)
-
-
-class SharesItselfAsACopy(CountingClassifier):
-    def __deepcopy__(self, memo):
-        return self
-
-
-class OrdersWordsByHash(CountingClassifier):
-    def vocabulary(self, texts):
-        return sorted({word for words in texts for word in words}, key=hash)
-
-
-class FactoryWithALambda(CountingFactory):
-    def __init__(self, *args):
-        super().__init__(CountingClassifier, *args)
-        self.then = lambda classifier: classifier
-
-
-class FactoryOfOne(CountingFactory):
-    def __init__(self, *args):
-        super().__init__(CountingClassifier, *args)
-        self.only = super().new()
-
-    def new(self):
-        return self.only
 
 
 # Batches

@@ -12,8 +12,7 @@ Use factories whose classifiers learn from a few dozen short texts within second
 epochs and fewer units than usual.
 """
 
-from smalltext_testing._check import Check, ConformanceError, Result
-from smalltext_testing._context import changed_generators, global_random_state
+from smalltext_testing._check import Check, ConformanceError, Result, changed_generators, global_random_state
 from smalltext_testing._plugin import check_plugin, plugin_checks, run_plugin_checks
 from smalltext_testing._runner import check_classifier, checks, find_check, parametrize_checks, run_checks
 from smalltext_testing.sample_data import training_texts, unseen_texts

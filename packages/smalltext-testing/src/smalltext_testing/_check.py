@@ -1,10 +1,16 @@
-"""The types of checks and their results, and the comparisons that checks use."""
+"""The types of checks and their results, and comparisons: of exceptions, arrays, and the state of the process."""
 
 from __future__ import annotations
 
+import os
+import pickle
+import random
+import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeVar
 
@@ -207,3 +213,89 @@ def difference(one: ArrayLike | None, other: ArrayLike | None) -> str:
     gaps = np.abs(one.astype(np.float64) - other.astype(np.float64))
     rows = int((gaps > 0).any(axis=-1).sum())
     return f"{rows} of {len(one)} rows differ, by up to {np.nanmax(gaps, initial=0.0):.3g}"
+
+
+def global_random_state() -> dict[str, bytes]:
+    """Return the states of the global random number generators of this process.
+
+    Returns
+    -------
+    dict of str to bytes
+        By name: "random", "numpy.random" and, if torch was imported, "torch" and "torch.cuda".
+
+    Examples
+    --------
+    >>> sorted(global_random_state())[:2]
+    ['numpy.random', 'random']
+    """
+    state = {
+        "random": pickle.dumps(random.getstate()),
+        "numpy.random": pickle.dumps(np.random.get_state()),  # noqa: NPY002 - the global one
+    }
+    torch: Any = sys.modules.get("torch")  # the kit does not import it
+    if torch is not None:
+        state["torch"] = torch.get_rng_state().numpy().tobytes()
+        if torch.cuda.is_initialized():
+            state["torch.cuda"] = b"".join(one.numpy().tobytes() for one in torch.cuda.get_rng_state_all())
+    return state
+
+
+def changed_generators(before: dict[str, bytes]) -> list[str]:
+    """Return the names of the global random number generators whose state has changed.
+
+    Parameters
+    ----------
+    before : dict of str to bytes
+        The previous return value of `global_random_state`. Libraries that were imported since are not compared.
+
+    Returns
+    -------
+    list of str
+        Such as "numpy.random"; empty if nothing was drawn and no seed was set.
+
+    Examples
+    --------
+    >>> before = global_random_state()
+    >>> _ = random.random()
+    >>> changed_generators(before)
+    ['random']
+    """
+    after = global_random_state()
+    return [name for name, state in before.items() if after.get(name) != state]
+
+
+@contextmanager
+def global_seed(seed: int) -> Iterator[None]:
+    """Seed all global random number generators inside the block, and restore their states afterwards.
+
+    Each generator draws one number, so that a classifier that sets the same seed globally changes its state.
+    """
+    torch: Any = sys.modules.get("torch")
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    cpu = None if torch is None else torch.get_rng_state()
+    cuda = None if torch is None or not torch.cuda.is_initialized() else torch.cuda.get_rng_state_all()
+    random.seed(seed)
+    random.random()  # noqa: S311 - no secret
+    np.random.seed(seed)  # noqa: NPY002
+    np.random.random()  # noqa: NPY002
+    if torch is not None:
+        torch.manual_seed(seed)
+        torch.rand(1)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+        if cpu is not None:
+            torch.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for a new process, with the same import path and number of threads as this one."""
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path)}
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        variables["OMP_NUM_THREADS"] = str(torch.get_num_threads())
+    return variables

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
-import random
-import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from smalltext_core import AnyClassifier, ClassifierFactory, Dataset, TextDataset, list_to_csr
+from smalltext_core import AnyClassifier, ClassifierFactory, Dataset, TextDataset, list_to_csr, load
 from smalltext_core.errors import UnsupportedError
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.probabilities import Probabilities
-from smalltext_testing._check import BrokenRuleError, NotApplicableError, attempt, same_bits
+from smalltext_testing._check import (
+    BrokenRuleError,
+    NotApplicableError,
+    attempt,
+    changed_generators,
+    global_random_state,
+    global_seed,
+    same_bits,
+)
 from smalltext_testing.sample_data import few_texts, opposite, training_texts, unseen_texts, with_contradictions
 
 FIT_CHECK = "check_fit_trains_and_returns_self"
@@ -33,83 +37,6 @@ SKIPPED_FOR = {
 """Checks that report classifiers that cannot train or predict at all, and the reasons to skip the others then."""
 
 
-def global_random_state() -> dict[str, bytes]:
-    """Return the states of the global random number generators of this process.
-
-    Returns
-    -------
-    dict of str to bytes
-        By name: "random", "numpy.random" and, if torch was imported, "torch" and "torch.cuda".
-
-    Examples
-    --------
-    >>> sorted(global_random_state())[:2]
-    ['numpy.random', 'random']
-    """
-    state = {
-        "random": pickle.dumps(random.getstate()),
-        "numpy.random": pickle.dumps(np.random.get_state()),  # noqa: NPY002 - the global one
-    }
-    torch: Any = sys.modules.get("torch")  # the kit does not import it
-    if torch is not None:
-        state["torch"] = torch.get_rng_state().numpy().tobytes()
-        if torch.cuda.is_initialized():
-            state["torch.cuda"] = b"".join(one.numpy().tobytes() for one in torch.cuda.get_rng_state_all())
-    return state
-
-
-def changed_generators(before: dict[str, bytes]) -> list[str]:
-    """Return the names of the global random number generators whose state has changed.
-
-    Parameters
-    ----------
-    before : dict of str to bytes
-        The previous return value of `global_random_state`. Libraries that were imported since are not compared.
-
-    Returns
-    -------
-    list of str
-        Such as "numpy.random"; empty if nothing was drawn and no seed was set.
-
-    Examples
-    --------
-    >>> before = global_random_state()
-    >>> _ = random.random()
-    >>> changed_generators(before)
-    ['random']
-    """
-    after = global_random_state()
-    return [name for name, state in before.items() if after.get(name) != state]
-
-
-@contextmanager
-def global_seed(seed: int) -> Iterator[None]:
-    """Seed all global random number generators inside the block, and restore their states afterwards.
-
-    Each generator draws one number, so that a classifier that sets the same seed globally changes its state.
-    """
-    torch: Any = sys.modules.get("torch")
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    cpu = None if torch is None else torch.get_rng_state()
-    cuda = None if torch is None or not torch.cuda.is_initialized() else torch.cuda.get_rng_state_all()
-    random.seed(seed)
-    random.random()  # noqa: S311 - no secret
-    np.random.seed(seed)  # noqa: NPY002
-    np.random.random()  # noqa: NPY002
-    if torch is not None:
-        torch.manual_seed(seed)
-        torch.rand(1)
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
-        if cpu is not None:
-            torch.set_rng_state(cpu)
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)
-
-
 @dataclass
 class Training:
     """A trained classifier, the return value or exception of `fit`, and the global generators that it changed."""
@@ -118,6 +45,15 @@ class Training:
     returned: Any
     error: BaseException | None
     changed_generators: list[str]
+
+
+@dataclass
+class Rounds:
+    """Memory in bytes and open files after some rounds of training; files left at the end."""
+
+    memory: list[int]
+    opened: list[int]
+    left: list[str]
 
 
 class CheckContext:
@@ -137,7 +73,7 @@ class CheckContext:
         self.factory = factory
         self._num_classes = num_classes
         self._multi_label = multi_label
-        self.rounds: tuple[list[int], list[int], list[str]] | None = None
+        self.rounds: Rounds | None = None
         self.new_process: dict[str, NDArray[Any] | BrokenRuleError] | None = None
 
     def new(self) -> Any:
@@ -267,6 +203,22 @@ class CheckContext:
         """A classifier trained on the opposite labels, which checks may train again, and its probabilities."""
         classifier = self.new().fit(self.opposite_train_set)
         return classifier, np.array(classifier.predict_proba(self.texts))
+
+    def calls(self) -> dict[str, Callable[[], Any]]:
+        """Return calls of the methods that the shared classifier has, except fit, in an order that works."""
+        fitted, texts, folder = self.fitted, self.texts, self.path("called")
+        calls: dict[str, Callable[[], Any]] = {
+            "the factory's new": self.new,
+            "predict": lambda: fitted.predict(texts),
+            "predict_proba": lambda: fitted.predict_proba(texts),
+            "embed": lambda: fitted.embed(texts),
+            "validate": lambda: fitted.validate(self.train_set),
+            "save": lambda: fitted.save(folder),
+            "load": lambda: load(folder),
+        }
+        lacking = {name for name in ("embed", "validate", "save") if not hasattr(fitted, name)}
+        lacking |= {"load"} if "save" in lacking else set()
+        return {name: call for name, call in calls.items() if name not in lacking}
 
     @cached_property
     def unequal_weights(self) -> NDArray[np.floating[Any]]:

@@ -1,7 +1,8 @@
-"""Rule 7: invalid input is rejected before any work, and arguments are neither changed nor stored."""
+"""Rules 5 and 7: weights; invalid input is rejected before any work, and arguments are not changed or stored."""
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from collections.abc import Callable
@@ -13,12 +14,103 @@ import numpy as np
 from smalltext_core import LABEL_IGNORED, LABEL_UNLABELED, TextDataset, csr_to_list
 from smalltext_core.errors import NotFittedError, SmallTextError, UnsupportedError
 from smalltext_core.labels import Labels, is_multi_label
-from smalltext_testing._check import BrokenRuleError, attempt, expect, expect_error, expect_same_bits, rule
+from smalltext_testing._check import (
+    BrokenRuleError,
+    attempt,
+    difference,
+    expect,
+    expect_error,
+    expect_same_bits,
+    rule,
+)
 from smalltext_testing._context import CheckContext
 from smalltext_testing.sample_data import training_texts
 
+_ROUNDING = 1e-3
 _TRAINING = ("train_set", "dataset", "y", "x", "labels", "texts")
 _PREDICTION = ("data_set", "dataset", "x", "texts")
+
+
+@rule(5)
+def check_arguments_can_be_passed_by_name(context: CheckContext) -> None:
+    """`fit` takes `train_set` and `weights` by name, `predict` and `predict_proba` take `data_set`.
+
+    Why: Code that swaps classifiers needs it: the second argument of `fit` may be weights or a validation set.
+    What to do: name the arguments as smalltext_core.AnyClassifier does. Other arguments of `fit` need defaults.
+    """
+    fit, fitted, texts = inspect.signature(context.unfitted.fit), context.fitted, context.texts
+    calls: dict[str, tuple[Any, dict[str, Any]]] = {
+        "fit(train_set=..., weights=...)": (fit.bind, {"train_set": context.train_set, "weights": None}),
+        "predict(data_set=...)": (fitted.predict, {"data_set": texts}),
+        "predict_proba(data_set=...)": (fitted.predict_proba, {"data_set": texts}),
+    }
+    for what, (call, arguments) in calls.items():
+        _, error = attempt(call, **arguments)
+        expect(not isinstance(error, TypeError), seen=f"{what} raises {error!r}", expected="no TypeError")
+        if error is not None:
+            raise error
+
+
+@rule(5)
+def check_weights_of_one_equal_no_weights(context: CheckContext) -> None:
+    """Weights that are all 1 give the same classifier as no weights.
+
+    Why: Callers who compute weights should be able to switch them off with ones, as a list or an array.
+    What to do: begin fit with smalltext_core.validation.training_data, which turns ones into None; look for
+    weights that are divided by their sum in one case and not in the other.
+    """
+    context.require_repeatable()
+    classifier = context.fit_weighted(context.train_set, [1.0] * len(context.train_set))
+    expect_same_bits(classifier.predict_proba(context.texts), context.proba)
+
+
+@rule(5)
+def check_scale_of_weights_does_not_matter(context: CheckContext) -> None:
+    """Weights that are all multiplied by one number give the same classifier.
+
+    Why: Only the ratios of weights have a meaning. Their scale would act as a regularisation or learning rate.
+    What to do: begin fit with smalltext_core.validation.training_data, which divides weights by their mean.
+    """
+    context.require_repeatable()
+    once = context.weighted_proba
+    for scale in (7.0, 1e-300, 1e300):
+        classifier = context.fit_weighted(context.train_set, context.unequal_weights * scale)
+        again = np.asarray(classifier.predict_proba(context.texts))
+        expect(
+            again.shape == once.shape and bool((np.abs(again - once) <= _ROUNDING).all()),
+            seen=f"other probabilities when all weights are multiplied by {scale:g}: {difference(again, once)}",
+            expected=f"differences of at most {_ROUNDING}",
+        )
+
+
+@rule(5)
+def check_zero_weight_equals_absence(context: CheckContext) -> None:
+    """A text with a weight of 0 has no influence on what is learned.
+
+    Why: A weight of 0 withdraws a label without changing the arrays; here, that of the same text, wrong.
+    What to do: begin fit with smalltext_core.validation.training_data, which removes such texts.
+    """
+    context.require_learning()
+    some, none = context.margin_of_nine_to_one, context.margin_of_weights(1, 0)
+    seen = f"right labels are preferred by {none:.3f} (at most 1) with weights 1 : 0, and by {some:.3f} with 9 : 1"
+    expect(none >= some / 2, seen=seen, expected="the first to be similar or greater")
+
+
+@rule(5)
+def check_weights_are_honoured(context: CheckContext) -> None:
+    """Where labels contradict one another, those with the greater weight prevail.
+
+    Why: A classifier that accepts and ignores weights gives wrong results without a warning.
+    What to do: multiply the loss of each text by its weight before the mean, in multi-label problems too, and look
+    for weights that are no longer in the order of the texts after a split or a shuffle. A model that does not
+    support weights raises smalltext_core.errors.UnsupportedError.
+    """
+    context.require_learning()
+    right, wrong = context.margin_of_nine_to_one, context.margin_of_weights(1, 9)
+    seen = (
+        f"right labels are preferred by {right:.3f} (at most 1) with weights 9 : 1, and by {wrong:.3f} with 1 : 9"
+    )
+    expect(right > wrong + 0.05, seen=seen, expected="the first to be clearly greater")
 
 
 def _expect_refusal(

@@ -22,12 +22,12 @@ from smalltext_testing._check import (
     NotApplicableError,
     Result,
     checks_in,
+    environment,
     expect,
     rule,
     with_article,
 )
 from smalltext_testing._runner import require_success, run_check
-from smalltext_testing._saving import environment
 
 _ABILITIES: dict[str, list[tuple[str, str | None]]] = {
     "validate": [("validate", None)],

@@ -1,13 +1,17 @@
-"""Rules 2, 3 and 11: predicted labels, unusual texts, and independence of batches and order."""
+"""Rules 2, 3, 10 and 11: predicted labels, unusual texts, copies, and independence of batches and order."""
 
 from __future__ import annotations
 
+import copy
+import pickle
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from smalltext_core import TextDataset
+from smalltext_core.errors import UnsupportedError
 from smalltext_core.probabilities import Probabilities
 from smalltext_testing._check import NotApplicableError, expect, expect_same_bits, rule, with_article
 from smalltext_testing._context import CheckContext
@@ -180,6 +184,36 @@ def check_unusual_texts_can_be_trained_on(context: CheckContext) -> None:
     train_set = TextDataset(plain.x + unusual.x, joined(plain.y, plain.y[rows]))
     proba = context.new().fit(train_set).predict_proba(context.texts)
     expect_probabilities(proba, len(context.texts), context.num_classes, "predict_proba after training on them")
+
+
+@rule(10)
+def check_pickle_restores_the_classifier(context: CheckContext) -> None:
+    """A fitted classifier gives the same probabilities bit for bit after pickling, also after embed().
+
+    Why: Process pools and schedulers send objects by pickle, and the caches of notebooks store them.
+    What to do: look for lambdas, local classes, locks, open files and loggers among the attributes, and leave them
+    out in __getstate__. Libraries may attach them to a model that returns hidden states.
+    """
+    restored = pickle.loads(pickle.dumps(context.fitted))  # noqa: S301 - pickled by this process
+    expect_same_bits(restored.predict_proba(context.texts), context.proba)
+    if callable(getattr(restored, "embed", None)):
+        with suppress(UnsupportedError):
+            restored.embed(context.texts)
+        pickle.dumps(restored)
+
+
+@rule(10)
+def check_deepcopy_is_independent(context: CheckContext) -> None:
+    """A deep copy predicts the same bit for bit, and training the copy does not change the original.
+
+    Why: Active learners keep a copy of the best model so far, and continue to train the original.
+    What to do: as for pickle; look also for a __deepcopy__ that shares the model.
+    """
+    copied = copy.deepcopy(context.fitted)
+    expect_same_bits(copied.predict_proba(context.texts), context.proba)
+    copied.fit(context.train_set[: len(context.train_set) - 1])
+    after = context.fitted.predict_proba(context.texts)
+    expect_same_bits(after, context.proba, "after training the copy, other probabilities of the original")
 
 
 def _expect_close(proba: Probabilities, context: CheckContext, what: str) -> None:

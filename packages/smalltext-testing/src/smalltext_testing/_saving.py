@@ -1,8 +1,7 @@
-"""Rules 9 and 10: saving and loading, pickling and copying, and other processes."""
+"""Rules 9 and 10: saving and loading, and other processes."""
 
 from __future__ import annotations
 
-import copy
 import io
 import json
 import os
@@ -16,7 +15,7 @@ import tempfile
 import traceback
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -24,9 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smalltext_core import TextDataset, load
-from smalltext_core.errors import ModelFolderError, UnsupportedError
+from smalltext_core.errors import ModelFolderError
 from smalltext_core.saving import MANIFEST, read_manifest
-from smalltext_testing._check import BrokenRuleError, attempt, expect, expect_error, expect_same_bits, rule
+from smalltext_testing._check import (
+    BrokenRuleError,
+    attempt,
+    environment,
+    expect,
+    expect_error,
+    expect_same_bits,
+    rule,
+)
 from smalltext_testing._context import CheckContext
 from smalltext_testing._probabilities import expect_probabilities
 
@@ -138,36 +145,6 @@ def _as_data(value: Any) -> Any:
 
 
 @rule(10)
-def check_pickle_restores_the_classifier(context: CheckContext) -> None:
-    """A fitted classifier gives the same probabilities bit for bit after pickling, also after embed().
-
-    Why: Process pools and schedulers send objects by pickle, and the caches of notebooks store them.
-    What to do: look for lambdas, local classes, locks, open files and loggers among the attributes, and leave them
-    out in __getstate__. Libraries may attach them to a model that returns hidden states.
-    """
-    restored = pickle.loads(pickle.dumps(context.fitted))  # noqa: S301 - pickled by this process
-    expect_same_bits(restored.predict_proba(context.texts), context.proba)
-    if callable(getattr(restored, "embed", None)):
-        with suppress(UnsupportedError):
-            restored.embed(context.texts)
-        pickle.dumps(restored)
-
-
-@rule(10)
-def check_deepcopy_is_independent(context: CheckContext) -> None:
-    """A deep copy predicts the same bit for bit, and training the copy does not change the original.
-
-    Why: Active learners keep a copy of the best model so far, and continue to train the original.
-    What to do: as for pickle; look also for a __deepcopy__ that shares the model.
-    """
-    copied = copy.deepcopy(context.fitted)
-    expect_same_bits(copied.predict_proba(context.texts), context.proba)
-    copied.fit(context.train_set[: len(context.train_set) - 1])
-    after = context.fitted.predict_proba(context.texts)
-    expect_same_bits(after, context.proba, "after training the copy, other probabilities of the original")
-
-
-@rule(10)
 def check_factory_works_in_another_process(context: CheckContext) -> None:
     """A factory that was pickled makes and trains classifiers in another process, with a seed equal bit for bit.
 
@@ -257,15 +234,6 @@ def probabilities_in_new_process(
                 break
     others = {task: source for task, source in sources.items() if task not in found}
     return found | (probabilities_in_new_process(others, texts) if others else {})
-
-
-def environment() -> dict[str, str]:
-    """Return the environment for a new process, with the same import path and number of threads as this one."""
-    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path)}
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        variables["OMP_NUM_THREADS"] = str(torch.get_num_threads())
-    return variables
 
 
 def main(folder: str, *arguments: str) -> None:

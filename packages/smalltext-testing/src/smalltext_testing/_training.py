@@ -1,124 +1,39 @@
-"""Rules 5, 6 and 8: training with weights, with a seed, and repeatedly."""
+"""Rules 6 and 8: training with a seed, and repeatedly."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
-import inspect
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from smalltext_core import TextDataset, load
+from smalltext_core import TextDataset
 from smalltext_testing._check import (
     NotApplicableError,
     attempt,
-    difference,
+    changed_generators,
     expect,
     expect_same_bits,
+    global_random_state,
+    global_seed,
     rule,
     same_bits,
 )
-from smalltext_testing._context import CheckContext, changed_generators, global_random_state, global_seed
+from smalltext_testing._context import CheckContext, Rounds
 from smalltext_testing._saving import train_in_new_process
 
 _ROUNDS = 20
 _WARM_UP = 3
 _MEASURED_ROUNDS = (_WARM_UP, _ROUNDS - 2, _ROUNDS - 1, _ROUNDS)
 _MEGABYTE = 1 << 20
-_ROUNDING = 1e-3
-_FURTHER_WORDS = "quixotic zephyrs jinxed"
-"""Words of the unseen texts that are not in the training texts."""
 _STATM = Path("/proc/self/statm")
 _DESCRIPTORS = Path("/dev/fd")
-
-
-@rule(5)
-def check_arguments_can_be_passed_by_name(context: CheckContext) -> None:
-    """`fit` takes `train_set` and `weights` by name, `predict` and `predict_proba` take `data_set`.
-
-    Why: Code that swaps classifiers needs it: the second argument of `fit` may be weights or a validation set.
-    What to do: name the arguments as smalltext_core.AnyClassifier does. Other arguments of `fit` need defaults.
-    """
-    fit, fitted, texts = inspect.signature(context.unfitted.fit), context.fitted, context.texts
-    calls: dict[str, tuple[Any, dict[str, Any]]] = {
-        "fit(train_set=..., weights=...)": (fit.bind, {"train_set": context.train_set, "weights": None}),
-        "predict(data_set=...)": (fitted.predict, {"data_set": texts}),
-        "predict_proba(data_set=...)": (fitted.predict_proba, {"data_set": texts}),
-    }
-    for what, (call, arguments) in calls.items():
-        _, error = attempt(call, **arguments)
-        expect(not isinstance(error, TypeError), seen=f"{what} raises {error!r}", expected="no TypeError")
-        if error is not None:
-            raise error
-
-
-@rule(5)
-def check_weights_of_one_equal_no_weights(context: CheckContext) -> None:
-    """Weights that are all 1 give the same classifier as no weights.
-
-    Why: Callers who compute weights should be able to switch them off with ones, as a list or an array.
-    What to do: begin fit with smalltext_core.validation.training_data, which turns ones into None; look for
-    weights that are divided by their sum in one case and not in the other.
-    """
-    context.require_repeatable()
-    classifier = context.fit_weighted(context.train_set, [1.0] * len(context.train_set))
-    expect_same_bits(classifier.predict_proba(context.texts), context.proba)
-
-
-@rule(5)
-def check_scale_of_weights_does_not_matter(context: CheckContext) -> None:
-    """Weights that are all multiplied by one number give the same classifier.
-
-    Why: Only the ratios of weights have a meaning. Their scale would act as a regularisation or learning rate.
-    What to do: begin fit with smalltext_core.validation.training_data, which divides weights by their mean.
-    """
-    context.require_repeatable()
-    once = context.weighted_proba
-    for scale in (7.0, 1e-300, 1e300):
-        classifier = context.fit_weighted(context.train_set, context.unequal_weights * scale)
-        again = np.asarray(classifier.predict_proba(context.texts))
-        expect(
-            again.shape == once.shape and bool((np.abs(again - once) <= _ROUNDING).all()),
-            seen=f"other probabilities when all weights are multiplied by {scale:g}: {difference(again, once)}",
-            expected=f"differences of at most {_ROUNDING}",
-        )
-
-
-@rule(5)
-def check_zero_weight_equals_absence(context: CheckContext) -> None:
-    """A text with a weight of 0 has no influence on what is learned.
-
-    Why: A weight of 0 withdraws a label without changing the arrays; here, that of the same text, wrong.
-    What to do: begin fit with smalltext_core.validation.training_data, which removes such texts.
-    """
-    context.require_learning()
-    some, none = context.margin_of_nine_to_one, context.margin_of_weights(1, 0)
-    seen = f"right labels are preferred by {none:.3f} (at most 1) with weights 1 : 0, and by {some:.3f} with 9 : 1"
-    expect(none >= some / 2, seen=seen, expected="the first to be similar or greater")
-
-
-@rule(5)
-def check_weights_are_honoured(context: CheckContext) -> None:
-    """Where labels contradict one another, those with the greater weight prevail.
-
-    Why: A classifier that accepts and ignores weights gives wrong results without a warning.
-    What to do: multiply the loss of each text by its weight before the mean, in multi-label problems too, and look
-    for weights that are no longer in the order of the texts after a split or a shuffle. A model that does not
-    support weights raises smalltext_core.errors.UnsupportedError.
-    """
-    context.require_learning()
-    right, wrong = context.margin_of_nine_to_one, context.margin_of_weights(1, 9)
-    seen = (
-        f"right labels are preferred by {right:.3f} (at most 1) with weights 9 : 1, and by {wrong:.3f} with 1 : 9"
-    )
-    expect(right > wrong + 0.05, seen=seen, expected="the first to be clearly greater")
+_FURTHER_WORDS = "quixotic zephyrs jinxed"
+"""Words of the unseen texts that are not in the training texts."""
 
 
 def _require_seed(context: CheckContext) -> None:
@@ -161,21 +76,11 @@ def check_global_random_state_is_not_changed(context: CheckContext) -> None:
     What to do: use separate generators; if a library uses the global state, restore it in a `finally`. Look also
     at networks that are created with random weights before those of a saved model are read.
     """
-    fitted, folder = context.fitted, context.path("random-state")
     changes = {"fit": context.training.changed_generators}
-    calls: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
-        "the factory's new": (context.new, ()),
-        "predict": (fitted.predict, (context.texts,)),
-        "predict_proba": (fitted.predict_proba, (context.texts,)),
-    }
-    optional = {"embed": (context.texts,), "validate": (context.train_set,), "save": (folder,)}
-    calls |= {name: (getattr(fitted, name), of) for name, of in optional.items() if hasattr(fitted, name)}
-    if "save" in calls:
-        calls["load"] = (load, (folder,))
-    for method, (call, of) in calls.items():
+    for method, call in context.calls().items():
         with global_seed(1):
             before = global_random_state()
-            attempt(call, *of)  # other checks test whether it fails
+            attempt(call)  # other checks test whether it fails
             changes[method] = changed_generators(before)
     for method, changed in changes.items():
         expect(not changed, seen=f"{method} changed the state of {', '.join(changed)}", expected="the same state")
@@ -247,10 +152,11 @@ def check_repeated_training_leaves_no_files(context: CheckContext) -> None:
     What to do: keep checkpoints in memory, or in a tempfile.TemporaryDirectory that is removed when fit ends; open
     files in a `with` statement.
     """
-    _, opened, left = _rounds(context)
+    rounds, further = _rounds(context), _MEASURED_ROUNDS[-1] - _MEASURED_ROUNDS[0]
+    left, more = rounds.left, rounds.opened[-1] - rounds.opened[0]
     expect(not left, seen=f"{len(left)} files or folders are left, such as {', '.join(left[:3])}", expected="none")
-    more, rounds = opened[-1] - opened[0], _MEASURED_ROUNDS[-1] - _MEASURED_ROUNDS[0]
-    expect(more < rounds, seen=f"{more} more open files after {rounds} more rounds", expected="no more open files")
+    seen = f"{more} more open files after {further} more rounds"
+    expect(more < further, seen=seen, expected="no more open files")
 
 
 @rule(8)
@@ -262,7 +168,7 @@ def check_repeated_training_leaks_no_memory(context: CheckContext) -> None:
     """
     if not _STATM.exists():
         raise NotApplicableError(f"memory is read from {_STATM}, which does not exist on {sys.platform}")
-    memory, _, _ = _rounds(context)
+    memory = _rounds(context).memory
     early, late = memory[0], min(memory[1:])
     expect(
         late <= early * 1.05 + 20 * _MEGABYTE,
@@ -285,8 +191,8 @@ def _open_files() -> int:
     return sum(1 for _ in _DESCRIPTORS.iterdir()) if _DESCRIPTORS.exists() else 0
 
 
-def _rounds(context: CheckContext) -> tuple[list[int], list[int], list[str]]:
-    """Return memory and open files after some rounds of fit and predict, and the files left; computed once."""
+def _rounds(context: CheckContext) -> Rounds:
+    """Return what was measured after some rounds of fit and predict; computed once."""
     if context.rounds is None:
         classifier, here = context.new(), Path.cwd()
         memory: list[int] = []
@@ -305,7 +211,7 @@ def _rounds(context: CheckContext) -> tuple[list[int], list[int], list[str]]:
                     gc.collect()
                     memory.append(_resident_memory())
                     opened.append(_open_files())
-        context.rounds = memory, opened, left
+        context.rounds = Rounds(memory, opened, left)
     return context.rounds
 
 
