@@ -42,9 +42,13 @@ CHECKS_OF_ANY_LABELS = {
     "check_failed_fit_keeps_the_model",
     "check_global_random_state_is_not_changed",
     "check_global_random_state_is_not_read",
+    "check_loaded_model_can_be_trained",
     "check_same_seed_gives_same_bits",
     "check_scale_of_weights_does_not_matter",
+    "check_saved_model_can_be_replaced",
+    "check_second_fit_replaces_label_names",
     "check_second_fit_starts_from_scratch",
+    "check_second_fit_uses_its_own_weights",
     "check_unusual_texts_can_be_trained_on",
     "check_weights_of_one_equal_no_weights",
 }

@@ -84,6 +84,7 @@ def test_without_a_seed_checks_of_repeatability_are_skipped():
     results = check_classifier(factory(3, seed=None))
     assert skipped(results) - MULTI_ONLY == {
         "check_weights_of_one_equal_no_weights",
+        "check_second_fit_uses_its_own_weights",
         "check_same_seed_gives_same_bits",
         "check_global_random_state_is_not_read",
         "check_second_fit_starts_from_scratch",

@@ -53,6 +53,12 @@ WRONG = {
         ("TakesWeightsAsTheyAre", SINGLE),
         ("TakesWeightsAsTheyAre", MULTI),
     ],
+    "check_second_fit_uses_its_own_weights": [
+        ("IgnoresLaterWeights", SINGLE),
+        ("IgnoresLaterWeights", MULTI),
+        ("KeepsEarlierWeights", SINGLE),
+        ("KeepsEarlierWeights", MULTI),
+    ],
     "check_fit_uses_current_labels": [
         ("KeepsWhatItMadeOfADataset", SINGLE),
         ("KeepsWhatItMadeOfADataset", MULTI),
@@ -116,6 +122,11 @@ WRONG = {
         ("KeepsItsVocabulary", SINGLE),
         ("KeepsItsVocabulary", MULTI),
     ],
+    "check_second_fit_replaces_label_names": [
+        ("KeepsItsFirstNames", SINGLE),
+        ("KeepsItsFirstNames", MULTI),
+        ("KeepsNamesOfEarlierTexts", SINGLE),
+    ],
     "check_classifiers_share_no_state": [("SharesItsTexts", SINGLE), ("SharesItsTexts", MULTI)],
     "check_repeated_training_leaves_no_files": [
         ("LeavesCheckpoints", SINGLE),
@@ -130,8 +141,23 @@ WRONG = {
     ],
     "check_saved_model_contains_no_pickle": [("SavesAPickle", SINGLE), ("SavesObjects", SINGLE)],
     "check_damaged_model_is_refused": [("LoadsWithoutLooking", SINGLE)],
+    "check_saved_model_can_be_replaced": [
+        ("KeepsTheOldModel", SINGLE),
+        ("SavesOnlyToNewFolders", SINGLE),
+        ("ReadsItsModelLater", SINGLE),
+        ("ReadsItsModelLater", MULTI),
+    ],
+    "check_loaded_model_can_be_trained": [
+        ("IgnoresFitOnceLoaded", SINGLE),
+        ("IgnoresFitOnceLoaded", MULTI),
+        ("ForgetsItsSeedOnSaving", SINGLE),
+        ("ForgetsClassWeightsOnSaving", SINGLE),
+        ("ForgetsClassWeightsOnSaving", MULTI),
+        ("ForgetsHowToChooseThresholds", MULTI),
+    ],
     "check_calibration_and_thresholds_are_saved": [
         ("ForgetsThresholdsOnSaving", MULTI),
+        ("ForgetsItsThresholdOnSaving", MULTI),
         ("ForgetsCalibrationOnSaving", SINGLE),
     ],
     "check_label_names_are_saved": [
@@ -142,9 +168,10 @@ WRONG = {
     "check_pickle_restores_the_classifier": [
         ("HoldsALambda", SINGLE),
         ("LosesItsModelInAPickle", SINGLE),
+        ("LosesItsSeedInAPickle", SINGLE),
         ("KeepsALambdaFromEmbedding", SINGLE),
     ],
-    "check_deepcopy_is_independent": [("SharesItselfAsACopy", SINGLE)],
+    "check_deepcopy_is_independent": [("SharesItselfAsACopy", SINGLE), ("LosesItsSeedInACopy", SINGLE)],
     "check_factory_works_in_another_process": [("OrdersWordsByHash", SINGLE), ("FactoryWithALambda", SINGLE)],
     "check_neighbours_do_not_matter": [("ComparesNeighbours", SINGLE), ("FollowsThePadding", MULTI)],
     "check_results_come_back_in_order": [

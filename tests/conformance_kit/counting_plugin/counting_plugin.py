@@ -13,6 +13,12 @@ CLASSES = {
     "counting-drawing": "wrong_classifiers:DrawsWhenLoading",
     "counting-forgetful": "wrong_saving:ForgetsNamesOnLoading",
     "counting-strict-names": "wrong_saving:WantsANameForEachClass",
+    "counting-late": "wrong_saving:ReadsItsModelLater",
+    "counting-frozen": "wrong_saving:IgnoresFitOnceLoaded",
+    "counting-unseeded": "wrong_saving:ForgetsItsSeedOnSaving",
+    "counting-unbalanced": "wrong_saving:ForgetsClassWeightsOnSaving",
+    "counting-even": "wrong_saving:ForgetsItsThresholdOnSaving",
+    "counting-thresholds": "wrong_saving:ForgetsHowToChooseThresholds",
 }
 
 

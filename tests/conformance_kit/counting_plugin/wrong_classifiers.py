@@ -171,6 +171,20 @@ class DividesWeights(CountingClassifier):
         return train_set, None if weights is None else np.ones(len(train_set)) / len(train_set)
 
 
+class IgnoresLaterWeights(CountingClassifier):
+    def checked(self, train_set, weights):
+        return super().checked(train_set, weights if self.model is None else None)
+
+
+class KeepsEarlierWeights(CountingClassifier):
+    def checked(self, train_set, weights):
+        train_set, weights = super().checked(train_set, weights)
+        earlier = self.__dict__.setdefault("earlier", {})
+        if weights is not None:
+            earlier[len(train_set)] = weights
+        return train_set, earlier.get(len(train_set))
+
+
 class RaisesZeroWeights(CountingClassifier):
     def checked(self, train_set, weights):
         return super().checked(train_set, None if weights is None else np.maximum(weights, 1))
@@ -350,6 +364,22 @@ class RemembersOldTexts(CountingClassifier):
     def learn(self, train_set, weights, rng):
         vocabulary, per_word, prior = super().learn(train_set, weights, rng)
         return vocabulary, per_word / len(self.old), prior
+
+
+class KeepsItsFirstNames(CountingClassifier):
+    def fit(self, train_set, weights=None):
+        names = self.label_names
+        super().fit(train_set, weights)
+        self.label_names = names or self.label_names
+        return self
+
+
+class KeepsNamesOfEarlierTexts(CountingClassifier):
+    def fit(self, train_set, weights=None):
+        names = self.label_names
+        super().fit(train_set, weights)
+        self.label_names = self.label_names or names
+        return self
 
 
 class SharesItsTexts(CountingClassifier):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import socket
+from pathlib import Path
 
 import numpy as np
 from counting_classifier import CountingClassifier, CountingFactory
@@ -104,6 +105,112 @@ class WantsANameForEachClass(CountingClassifier):
         return classifier
 
 
+class KeepsTheOldModel(CountingClassifier):
+    def save(self, folder):
+        if not Path(folder).exists():
+            super().save(folder)
+
+
+class SavesOnlyToNewFolders(CountingClassifier):
+    def save(self, folder):
+        Path(folder).mkdir(parents=True)
+        super().save(folder)
+
+
+class ReadsItsModelLater(CountingClassifier):
+    registered_name = "counting-late"
+    source = None
+
+    @classmethod
+    def load(cls, folder):
+        classifier = super().load(folder)
+        classifier.source = folder
+        return classifier
+
+    def fit(self, train_set, weights=None):
+        super().fit(train_set, weights)
+        self.source = None
+        return self
+
+    def probabilities(self, texts):
+        if self.source is not None:
+            self.model, self.source = CountingClassifier.load(self.source).model, None
+        return super().probabilities(texts)
+
+
+class IgnoresFitOnceLoaded(CountingClassifier):
+    registered_name = "counting-frozen"
+
+    @classmethod
+    def load(cls, folder):
+        classifier = super().load(folder)
+        classifier.frozen = classifier.model
+        return classifier
+
+    def fit(self, train_set, weights=None):
+        super().fit(train_set, weights)
+        self.model = getattr(self, "frozen", self.model)
+        return self
+
+
+class ForgetsItsSeedOnSaving(CountingClassifier):
+    registered_name = "counting-unseeded"
+
+    @classmethod
+    def load(cls, folder):
+        classifier = super().load(folder)
+        classifier.seed = None
+        return classifier
+
+
+class ForgetsClassWeightsOnSaving(CountingClassifier):
+    registered_name = "counting-unbalanced"
+    class_weight = "balanced"
+
+    @classmethod
+    def load(cls, folder):
+        classifier = super().load(folder)
+        classifier.class_weight = None
+        return classifier
+
+    def learn(self, train_set, weights, rng):
+        vocabulary, per_word, prior = super().learn(train_set, weights, rng)
+        return vocabulary, per_word, np.zeros_like(prior) if self.class_weight else prior
+
+
+class ForgetsItsThresholdOnSaving(CountingClassifier):
+    registered_name = "counting-even"
+    multi_label_threshold = 0.499
+
+    @classmethod
+    def load(cls, folder):
+        classifier = super().load(folder)
+        classifier.multi_label_threshold = 0.5
+        return classifier
+
+    def labels(self, proba):
+        return to_labels(proba, self.multi_label, self.multi_label_threshold)
+
+
+class ForgetsHowToChooseThresholds(ForgetsThresholdsOnSaving):
+    """Saves the thresholds that it chose, but not that it is to choose them."""
+
+    registered_name = "counting-thresholds"
+    chooses = True
+
+    def fit(self, train_set, weights=None):
+        super().fit(train_set, weights)
+        self.multi_label_threshold_ = np.full(self.num_classes, 0.499 if self.chooses else 0.5)
+        return self
+
+    @classmethod
+    def load(cls, folder):
+        classifier = super().load(folder)
+        classifier.chooses = False
+        classifier.multi_label_threshold_ = np.full(classifier.num_classes, 0.499)
+        return classifier
+
+
 # Copies and other processes
 
 
@@ -122,6 +229,23 @@ class LosesItsModelInAPickle(CountingClassifier):
 
     def __deepcopy__(self, memo):
         return copy.copy(self)
+
+
+class LosesItsSeedInAPickle(CountingClassifier):
+    def __getstate__(self):
+        return {**self.__dict__, "seed": None}
+
+    def __deepcopy__(self, memo):
+        copied = copy.copy(self)
+        copied.__dict__ |= copy.deepcopy(self.__dict__)
+        return copied
+
+
+class LosesItsSeedInACopy(CountingClassifier):
+    def __deepcopy__(self, memo):
+        copied = copy.copy(self)
+        copied.seed = None
+        return copied
 
 
 class KeepsALambdaFromEmbedding(CountingClassifier):

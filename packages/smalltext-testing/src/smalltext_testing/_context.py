@@ -26,7 +26,14 @@ from smalltext_testing._check import (
     global_seed,
     same_bits,
 )
-from smalltext_testing.sample_data import few_texts, opposite, training_texts, unseen_texts, with_contradictions
+from smalltext_testing.sample_data import (
+    class_names,
+    few_texts,
+    opposite,
+    training_texts,
+    unseen_texts,
+    with_contradictions,
+)
 
 FIT_CHECK = "check_fit_trains_and_returns_self"
 PREDICTION_CHECK = "check_probabilities_are_dense_float32"
@@ -139,7 +146,16 @@ class CheckContext:
 
     @property
     def opposite_train_set(self) -> TextDataset:
-        return TextDataset(self.train_set.x, self.opposite_labels)
+        return TextDataset(self.train_set.x, self.opposite_labels, label_names=self.train_set.label_names)
+
+    @property
+    def later_train_set(self) -> TextDataset:
+        """Another training set: it has fewer texts of class 0, and its label names are in another order."""
+        plain = self.train_set
+        of_first_class = np.flatnonzero(indicator(plain.y, self.num_classes)[:, 0])
+        kept = np.setdiff1d(np.arange(len(plain)), of_first_class[::2])
+        names = class_names(self.num_classes)[::-1]
+        return TextDataset([plain.x[row] for row in kept], plain.y[kept], label_names=names)
 
     def labels(self, rows: list[Any], num_classes: int | None = None) -> Any:
         """Return labels as datasets hold them, from class numbers (multi-label: lists of them) or markers."""
@@ -203,6 +219,22 @@ class CheckContext:
         """A classifier trained on the opposite labels, which checks may train again, and its probabilities."""
         classifier = self.new().fit(self.opposite_train_set)
         return classifier, np.array(classifier.predict_proba(self.texts))
+
+    @cached_property
+    def later(self) -> tuple[Any, Probabilities]:
+        """A classifier trained on `later_train_set`, which checks must not change, and its probabilities."""
+        classifier = self.new().fit(self.later_train_set)
+        return classifier, np.array(classifier.predict_proba(self.texts))
+
+    def require_fits_from_scratch(self) -> None:
+        """Skip the check if a fit continues from the previous one."""
+        if self.attribute("warm_start"):
+            raise NotApplicableError("warm_start is on: a second fit continues from the first")
+
+    @property
+    def fits_are_comparable(self) -> bool:
+        """Whether every fit has to give what the first fit of a new classifier gives, bit for bit."""
+        return self.repeatable and not self.attribute("warm_start")
 
     def calls(self) -> dict[str, Callable[[], Any]]:
         """Return calls of the methods that the shared classifier has, except fit, in an order that works."""

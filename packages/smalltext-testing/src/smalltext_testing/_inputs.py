@@ -113,6 +113,26 @@ def check_weights_are_honoured(context: CheckContext) -> None:
     expect(right > wrong + 0.05, seen=seen, expected="the first to be clearly greater")
 
 
+@rule(5)
+def check_second_fit_uses_its_own_weights(context: CheckContext) -> None:
+    """A second fit uses the weights that it is given, and none if it is given none.
+
+    Why: An active learner trains one classifier many times, with other weights each time. If they are used in the
+    first training only, or kept for the next one, the others are wrong without a warning.
+    What to do: pass weights from function to function as an argument; do not make them an attribute, and do not
+    create the weighted loss or sampler only once.
+    """
+    context.require_fits_from_scratch()
+    context.require_repeatable()
+    weighted, (classifier, _) = context.weighted_proba, context.opposite
+    found = classifier.fit(context.train_set, weights=context.unequal_weights.copy()).predict_proba(context.texts)
+    what = "after a fit without weights and another one with weights, other probabilities than those of"
+    expect_same_bits(found, weighted, f"{what} a new classifier that is trained with these weights")
+    found = classifier.fit(context.train_set).predict_proba(context.texts)
+    what = "after a fit with weights and another one without, other probabilities than those of"
+    expect_same_bits(found, context.proba, f"{what} a new classifier that is trained without weights")
+
+
 def _expect_refusal(
     what: str, names: tuple[str, ...], call: Callable[..., Any], *data: Any, **weights: Any
 ) -> None:

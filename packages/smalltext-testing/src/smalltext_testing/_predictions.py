@@ -188,11 +188,12 @@ def check_unusual_texts_can_be_trained_on(context: CheckContext) -> None:
 
 @rule(10)
 def check_pickle_restores_the_classifier(context: CheckContext) -> None:
-    """A fitted classifier gives the same probabilities bit for bit after pickling, also after embed().
+    """A fitted classifier gives the same probabilities bit for bit after pickling, also if it is trained then.
 
     Why: Process pools and schedulers send objects by pickle, and the caches of notebooks store them.
     What to do: look for lambdas, local classes, locks, open files and loggers among the attributes, and leave them
-    out in __getstate__. Libraries may attach them to a model that returns hidden states.
+    out in __getstate__, but no parameter such as the seed. Libraries may attach them in embed, to a model that
+    returns hidden states.
     """
     restored = pickle.loads(pickle.dumps(context.fitted))  # noqa: S301 - pickled by this process
     expect_same_bits(restored.predict_proba(context.texts), context.proba)
@@ -200,20 +201,29 @@ def check_pickle_restores_the_classifier(context: CheckContext) -> None:
         with suppress(UnsupportedError):
             restored.embed(context.texts)
         pickle.dumps(restored)
+    _expect_trains_like_a_new_one(restored, context, "a pickled classifier")
 
 
 @rule(10)
 def check_deepcopy_is_independent(context: CheckContext) -> None:
-    """A deep copy predicts the same bit for bit, and training the copy does not change the original.
+    """A deep copy predicts and trains the same bit for bit, and training it does not change the original.
 
     Why: Active learners keep a copy of the best model so far, and continue to train the original.
     What to do: as for pickle; look also for a __deepcopy__ that shares the model.
     """
     copied = copy.deepcopy(context.fitted)
     expect_same_bits(copied.predict_proba(context.texts), context.proba)
-    copied.fit(context.train_set[: len(context.train_set) - 1])
+    _expect_trains_like_a_new_one(copied, context, "a copy")
     after = context.fitted.predict_proba(context.texts)
     expect_same_bits(after, context.proba, "after training the copy, other probabilities of the original")
+
+
+def _expect_trains_like_a_new_one(classifier: Any, context: CheckContext, what: str) -> None:
+    """Train a classifier; expect the probabilities of a new one, unless they differ from training to training."""
+    proba = classifier.fit(context.opposite_train_set).predict_proba(context.texts)
+    if context.fits_are_comparable:
+        seen = f"after training {what}, other probabilities than those of a new classifier"
+        expect_same_bits(proba, context.opposite[1], seen)
 
 
 def _expect_close(proba: Probabilities, context: CheckContext, what: str) -> None:

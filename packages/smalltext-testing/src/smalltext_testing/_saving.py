@@ -23,16 +23,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smalltext_core import TextDataset, load
-from smalltext_core.errors import ModelFolderError
+from smalltext_core.errors import ModelFolderError, UnsupportedError
 from smalltext_core.saving import MANIFEST, read_manifest
 from smalltext_testing._check import (
     BrokenRuleError,
+    NotApplicableError,
     attempt,
     environment,
     expect,
     expect_error,
     expect_same_bits,
     rule,
+    same_bits,
 )
 from smalltext_testing._context import CheckContext
 from smalltext_testing._probabilities import expect_probabilities
@@ -117,24 +119,85 @@ def check_label_names_are_saved(context: CheckContext) -> None:
 
 
 @rule(9)
+def check_saved_model_can_be_replaced(context: CheckContext) -> None:
+    """A model that is saved over another one replaces it; classifiers that were loaded before stay as they are.
+
+    Why: A model that is retrained every night is saved to the same folder, while programs use the previous one.
+    What to do: write all files inside smalltext_core.saving.model_folder, which replaces a saved model at once.
+    Read them in load, not later, when they may belong to another model.
+    """
+    folder, (later, proba) = _copy_of_saved(context, "replaced"), context.later
+    loaded = load(folder)
+    for what, classifier, wanted in (("a second model", later, proba), ("the first model", loaded, context.proba)):
+        _, error = attempt(classifier.save, folder)
+        seen = f"saving {what} over the other one raises {error!r}"
+        expect(error is None, seen=seen, expected="it replaces the other one")
+        saved, found = f"after saving {what} over the other one", load(folder).predict_proba(context.texts)
+        expect_same_bits(found, wanted, f"{saved}, load gives other probabilities", f"those of {what}")
+        found, seen = loaded.predict_proba(context.texts), "the classifier that was loaded before gives others"
+        expect_same_bits(found, context.proba, f"{saved}, {seen}", "the same as before")
+
+
+@rule(9)
+def check_loaded_model_can_be_trained(context: CheckContext) -> None:
+    """A loaded model that is trained gives what a new classifier with the same parameters gives, or refuses it.
+
+    Why: Active learning goes on after a restart with the loaded classifier. A parameter that is lost on saving,
+    such as a seed or class_weight, changes the results without an error.
+    What to do: write the parameters of the constructor to the manifest, and pass them to it in load. If a loaded
+    model can only predict, its fit raises smalltext_core.errors.UnsupportedError.
+    """
+    context.require_fits_from_scratch()
+    classifier, wanted = context.later
+    loaded = load(context.saved)
+    try:
+        loaded.fit(context.later_train_set)
+    except UnsupportedError as error:
+        raise NotApplicableError(f"a loaded model cannot be trained: {error}") from error
+    found = loaded.predict_proba(context.texts)
+    expect(
+        not same_bits(found, context.proba) or same_bits(wanted, context.proba),
+        seen="after training a loaded model on other texts, the same probabilities as before",
+        expected="those of a new classifier that is trained on them",
+    )
+    if context.repeatable:
+        seen = "after training a loaded model, other probabilities than those of a new classifier"
+        expect_same_bits(found, wanted, seen)
+        _expect_same_labels(classifier, loaded, context, "after training the loaded model")
+
+
+@rule(9)
 def check_calibration_and_thresholds_are_saved(context: CheckContext) -> None:
-    """A loaded model predicts the labels of the saved one, and has its calibration_ and multi_label_threshold_.
+    """A loaded model predicts the labels of the saved one, and has its calibration and its thresholds.
 
     Why: Thresholds that were chosen in training and are lost on saving change the labels, not the probabilities.
-    What to do: write both to the saved model, and restore them in load; `smalltext_core.calibration.Calibration`
-    has to_json() and from_json().
+    What to do: write calibration_, multi_label_threshold_ and the parameter multi_label_threshold to the saved
+    model, and restore them in load; `smalltext_core.calibration.Calibration` has to_json() and from_json().
     """
     fitted, loaded = context.fitted, load(context.saved)
+    if context.multi_label:
+        wanted, found = (getattr(each, "multi_label_threshold", None) for each in (fitted, loaded))
+        seen = f"multi_label_threshold is {found} after loading"
+        expect(_threshold(found) == _threshold(wanted), seen=seen, expected=f"{wanted}, as before")
+    _expect_same_labels(fitted, loaded, context, "after loading")
+
+
+def _expect_same_labels(original: Any, loaded: Any, context: CheckContext, when: str) -> None:
+    """Expect that a loaded classifier has the calibration and the thresholds of another one, and its labels."""
     for name in ("calibration_", "multi_label_threshold_"):
-        before, after = getattr(fitted, name, None), getattr(loaded, name, None)
-        expect(
-            _as_data(after) == _as_data(before),
-            seen=f"{name} is {after} after loading",
-            expected=f"{before}, as before",
-        )
-    before, after = (each.predict(context.texts) for each in (fitted, loaded))
-    same = (before != after).nnz == 0 if context.multi_label else np.array_equal(before, after)
-    expect(same, seen="other labels after loading", expected="the same labels")
+        wanted, found = getattr(original, name, None), getattr(loaded, name, None)
+        same = _as_data(found) == _as_data(wanted)
+        expect(same, seen=f"{when}, {name} is {found}", expected=f"{wanted}, as without saving and loading")
+    wanted, found = (each.predict(context.texts) for each in (original, loaded))
+    same = (wanted != found).nnz == 0 if context.multi_label else np.array_equal(wanted, found)
+    expect(same, seen=f"other labels {when}", expected="the same labels")
+
+
+def _threshold(given: Any) -> Any:
+    """Return a parameter multi_label_threshold as a comparable value, in the precision of probabilities."""
+    if isinstance(given, str):
+        return given
+    return np.array(0.5 if given is None else given, dtype=np.float32).tolist()
 
 
 def _as_data(value: Any) -> Any:

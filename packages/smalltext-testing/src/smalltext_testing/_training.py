@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from smalltext_core import TextDataset
+from smalltext_core.saving import read_manifest
 from smalltext_testing._check import (
     NotApplicableError,
     attempt,
@@ -111,8 +112,7 @@ def check_second_fit_starts_from_scratch(context: CheckContext) -> None:
     results would depend on the history, and labels that were corrected would remain in effect.
     What to do: create the model, the vocabulary, the optimizer and the early stopping from scratch in each fit.
     """
-    if context.attribute("warm_start"):
-        raise NotApplicableError("warm_start is on: a second fit continues from the first")
+    context.require_fits_from_scratch()
     context.require_repeatable()
     classifier, _ = context.opposite
     # A vocabulary that is kept would have further words.
@@ -120,6 +120,26 @@ def check_second_fit_starts_from_scratch(context: CheckContext) -> None:
     proba = classifier.fit(longer).fit(context.train_set).predict_proba(context.texts)
     what = "after earlier fits on opposite labels and further words, other probabilities"
     expect_same_bits(proba, context.proba, what)
+
+
+@rule(8)
+def check_second_fit_replaces_label_names(context: CheckContext) -> None:
+    """The label names of a second training set replace those of the first, also if it has none.
+
+    Why: The saved model would call the new classes by the names of the old ones.
+    What to do: set the names in every fit, from train_set.label_names, which is None if there are no names.
+    """
+    if not hasattr(context.fitted, "save"):
+        raise NotApplicableError("the classifier has no save(), which writes the label names")
+    classifier, _ = context.opposite
+    named, plain = context.later_train_set, context.train_set
+    for train_set, folder in ((named, "named"), (TextDataset(plain.x, plain.y), "not-named")):
+        classifier.fit(train_set).save(context.path(folder))
+        found = read_manifest(context.path(folder)).label_names
+        wanted = None if train_set.label_names is None else train_set.label_names.names
+        given = "without label names" if wanted is None else f"with the label names {wanted}"
+        seen = f"after another fit, on texts {given}, the saved model has the label names {found}"
+        expect(found == wanted, seen=seen, expected=f"{wanted}")
 
 
 @rule(8)
