@@ -32,6 +32,7 @@ EXPENSIVE_CHECKS = {
     "check_saved_model_loads_in_new_process",
     "check_repeated_training_leaks_no_memory",
     "check_repeated_training_leaves_no_files",
+    "check_repeated_training_leaves_no_threads",
 }
 """The checks that import a backend in a new process or train twenty times: three quarters of the kit's cost."""
 
@@ -49,6 +50,7 @@ CHECKS_OF_ANY_LABELS = {
     "check_second_fit_replaces_label_names",
     "check_second_fit_starts_from_scratch",
     "check_second_fit_uses_its_own_weights",
+    "check_settings_of_the_caller_are_not_changed",
     "check_unusual_texts_can_be_trained_on",
     "check_weights_of_one_equal_no_weights",
 }

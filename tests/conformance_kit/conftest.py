@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import smalltext_core as st
+from smalltext_testing._check import changed_settings, process_settings, restore_settings
 
 PLUGIN = Path(__file__).parent / "counting_plugin"
 collect_ignore = ["counting_plugin"]
@@ -18,3 +19,11 @@ def counting_plugin(monkeypatch, forked_checks):
     yield
     monkeypatch.undo()
     st.refresh()
+
+
+@pytest.fixture
+def same_settings():
+    """Restore the settings of the process that a classifier changes during a test."""
+    before = process_settings()
+    yield
+    restore_settings(changed_settings(before))

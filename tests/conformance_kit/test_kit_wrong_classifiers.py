@@ -10,7 +10,7 @@ import pytest
 from smalltext_testing import checks, run_checks
 
 SINGLE, MULTI = False, True
-MODULES = ("wrong_classifiers", "wrong_saving")
+MODULES = ("wrong_classifiers", "wrong_saving", "wrong_side_effects")
 
 # The name of each check, and the classifiers that it has to detect.
 WRONG = {
@@ -95,6 +95,20 @@ WRONG = {
         ("DrawsWhenEmbedding", SINGLE),
         ("DrawsWhenValidating", SINGLE),
     ],
+    "check_settings_of_the_caller_are_not_changed": [
+        ("MovesElsewhere", SINGLE),
+        ("MovesElsewhereWhenSaving", SINGLE),
+        ("SilencesNumpy", SINGLE),
+        ("SilencesNumpy", MULTI),
+        ("HandlesErrorsOfNumpy", SINGLE),
+        ("SilencesWarnings", SINGLE),
+        ("SilencesWarningsWhenLoading", SINGLE),
+        ("SetsTheLocale", SINGLE),
+        ("SetsAVariable", SINGLE),
+        ("SetsAVariableWhenEmbedding", SINGLE),
+        ("SetsAVariableWhenItIsMade", SINGLE),
+        ("SetsAVariableWhenValidating", SINGLE),
+    ],
     "check_empty_training_set_is_refused": [("ReducesNothing", SINGLE), ("ReducesNothing", MULTI)],
     "check_labels_out_of_range_are_refused": [("ClipsLabels", SINGLE), ("ClipsLabels", MULTI)],
     "check_unlabelled_rows_are_refused": [("DropsUnlabelled", SINGLE), ("DropsUnlabelled", MULTI)],
@@ -133,6 +147,10 @@ WRONG = {
         ("LeavesFilesHere", SINGLE),
         ("LeavesFilesOpen", SINGLE),
     ],
+    "check_repeated_training_leaves_no_threads": [
+        ("LeavesAThreadAfterTraining", SINGLE),
+        ("LeavesAThreadAfterPredicting", MULTI),
+    ],
     "check_repeated_training_leaks_no_memory": [("KeepsEveryModel", SINGLE)],
     "check_saved_model_loads_in_new_process": [
         ("SavesHalfFloats", SINGLE),
@@ -154,6 +172,12 @@ WRONG = {
         ("ForgetsClassWeightsOnSaving", SINGLE),
         ("ForgetsClassWeightsOnSaving", MULTI),
         ("ForgetsHowToChooseThresholds", MULTI),
+    ],
+    "check_saving_and_loading_leave_nothing_open": [
+        ("LeavesFilesOpenAfterSaving", SINGLE),
+        ("LeavesFilesOpenAfterLoading", SINGLE),
+        ("LeavesAThreadAfterSaving", SINGLE),
+        ("LeavesAThreadAfterLoading", SINGLE),
     ],
     "check_calibration_and_thresholds_are_saved": [
         ("ForgetsThresholdsOnSaving", MULTI),
@@ -215,10 +239,11 @@ def test_every_wrong_classifier_is_used_by_a_check():
         for wrong, multi_label in cases
     ],
 )
-@pytest.mark.usefixtures("counting_plugin")
+@pytest.mark.usefixtures("counting_plugin", "same_settings")
 def test_check_detects(check, wrong, multi_label, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    monkeypatch.setattr("smalltext_testing._training._SECONDS_TO_END", 0.0)  # these threads never end
     (result,) = run_checks(wrong_factory(wrong, multi_label), only=[check])
     assert result.status == "failed"
     assert result.check.name == check

@@ -19,6 +19,15 @@ CLASSES = {
     "counting-unbalanced": "wrong_saving:ForgetsClassWeightsOnSaving",
     "counting-even": "wrong_saving:ForgetsItsThresholdOnSaving",
     "counting-thresholds": "wrong_saving:ForgetsHowToChooseThresholds",
+    "counting-silently": "wrong_side_effects:SilencesWarningsWhenLoading",
+    "counting-watching": "wrong_side_effects:LeavesAThreadAfterLoading",
+    "counting-open": "wrong_side_effects:LeavesFilesOpenAfterLoading",
+    "counting-mapped": "unusual_classifiers:MapsItsModelIntoMemory",
+    "counting-cyclic": "unusual_classifiers:MapsItsModelAndRefersToItself",
+    "counting-cached": "unusual_classifiers:KeepsTheLastModelOfAFolder",
+    "counting-predicting": "unusual_classifiers:OnlyPredictsOnceLoaded",
+    "counting-list": "unusual_classifiers:StoresItsThresholdsAsAList",
+    "counting-on": "unusual_classifiers:ContinuesFromItsModel",
 }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import locale
 import os
 import pickle
 import random
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +23,15 @@ from smalltext_core.lazy_import import raised_by_signal
 
 Status = Literal["passed", "failed", "skipped", "expected failure"]
 Returned = TypeVar("Returned")
+
+_FOLDER = "the working directory"
+_NUMPY = "numpy's error handling"
+_FILTERS = "the warning filters"
+_LOCALE = "the locale"
+_VARIABLE = "the environment variable "
+
+_original: dict[str, Any] = {}
+"""The settings that checks have changed in this process, as they were before."""
 
 
 class ConformanceError(AssertionError):
@@ -290,6 +301,73 @@ def global_seed(seed: int) -> Iterator[None]:
             torch.set_rng_state(cpu)
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)
+
+
+def process_settings() -> dict[str, Any]:
+    """Return the settings of the process by name: folder, locale, variables, warnings, and numpy's errors."""
+    folder = None
+    with suppress(FileNotFoundError):  # it was deleted
+        folder = str(Path.cwd())
+    return {
+        _FOLDER: folder,
+        _NUMPY: (np.geterr(), np.geterrcall()),
+        _FILTERS: tuple(warnings.filters),
+        _LOCALE: locale.setlocale(locale.LC_ALL),
+        **{_VARIABLE + name: value for name, value in os.environ.items()},
+    }
+
+
+def changed_settings(before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that have changed, with their previous values; None for a variable that was not set."""
+    after = process_settings()
+    return {name: before.get(name) for name in before | after.keys() if before.get(name) != after.get(name)}
+
+
+@contextmanager
+def recording_settings() -> Iterator[None]:
+    """Remember the previous values of settings that change inside the block, for `original_settings`."""
+    before = process_settings()
+    try:
+        yield
+    finally:
+        for name, value in changed_settings(before).items():
+            _original.setdefault(name, value)
+
+
+@contextmanager
+def original_settings() -> Iterator[None]:
+    """Give all settings inside the block the values that they had before checks changed them.
+
+    A setting that has been changed already would not change again. Warnings are not shown inside the block, and
+    their only filter is one that no library sets.
+    """
+    before = process_settings()
+    with warnings.catch_warnings(record=True):
+        restore_settings(_original)
+        warnings.resetwarnings()
+        warnings.filterwarnings("default", message="a filter of smalltext_testing")
+        try:
+            yield
+        finally:
+            restore_settings(changed_settings(before))
+
+
+def restore_settings(values: Mapping[str, Any]) -> None:
+    """Set settings of the process to values that `process_settings` or `changed_settings` returned."""
+    for name, value in values.items():
+        if name.startswith(_VARIABLE):
+            variable = name.removeprefix(_VARIABLE)
+            os.environ.pop(variable, None) if value is None else os.environ.update({variable: value})
+        elif name == _NUMPY:
+            np.seterr(**value[0])
+            np.seterrcall(value[1])
+        elif name == _FILTERS:
+            warnings.filters = list(value)
+        elif name == _LOCALE:
+            locale.setlocale(locale.LC_ALL, value)
+        elif value is not None:
+            with suppress(OSError):  # the folder was deleted since
+                os.chdir(value)
 
 
 def environment() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,10 +57,11 @@ class Training:
 
 @dataclass
 class Rounds:
-    """Memory in bytes and open files after some rounds of training; files left at the end."""
+    """Memory in bytes, open files and running threads after some rounds of training; files left at the end."""
 
     memory: list[int]
     opened: list[int]
+    threads: list[set[threading.Thread]]
     left: list[str]
 
 

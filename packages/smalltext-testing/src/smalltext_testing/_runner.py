@@ -20,6 +20,7 @@ from smalltext_testing._check import (
     Result,
     attempt,
     checks_in,
+    recording_settings,
 )
 from smalltext_testing._context import SKIPPED_FOR, CheckContext
 
@@ -60,7 +61,8 @@ def find_check(name: str, argument: str) -> Check:
 
 def run_check(check: Check, context: object) -> Result:
     """Run one check."""
-    _, error = attempt(check.function, context)
+    with recording_settings():
+        _, error = attempt(check.function, context)
     if error is None:
         return Result(check, "passed")
     if isinstance(error, NotApplicableError):

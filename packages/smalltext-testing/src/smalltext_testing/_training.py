@@ -1,4 +1,4 @@
-"""Rules 6 and 8: training with a seed, and repeatedly."""
+"""Rules 6, 8 and 9: training with a seed and repeatedly, and what it and saving leave behind in the process."""
 
 from __future__ import annotations
 
@@ -7,20 +7,27 @@ import gc
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from smalltext_core import TextDataset
+from smalltext_core import TextDataset, load
 from smalltext_core.saving import read_manifest
 from smalltext_testing._check import (
     NotApplicableError,
     attempt,
     changed_generators,
+    changed_settings,
     expect,
     expect_same_bits,
     global_random_state,
     global_seed,
+    original_settings,
+    process_settings,
+    recording_settings,
     rule,
     same_bits,
 )
@@ -30,7 +37,11 @@ from smalltext_testing._saving import train_in_new_process
 _ROUNDS = 20
 _WARM_UP = 3
 _MEASURED_ROUNDS = (_WARM_UP, _ROUNDS - 2, _ROUNDS - 1, _ROUNDS)
+_REPEATED = 3
+"""How often a method is called, to see whether each call leaves something behind, not only one of them."""
 _MEGABYTE = 1 << 20
+_SECONDS_TO_END = 10.0
+"""How long to wait for threads that end by themselves, in which case no check fails."""
 _STATM = Path("/proc/self/statm")
 _DESCRIPTORS = Path("/dev/fd")
 _FURTHER_WORDS = "quixotic zephyrs jinxed"
@@ -85,6 +96,38 @@ def check_global_random_state_is_not_changed(context: CheckContext) -> None:
             changes[method] = changed_generators(before)
     for method, changed in changes.items():
         expect(not changed, seen=f"{method} changed the state of {', '.join(changed)}", expected="the same state")
+
+
+@rule(6)
+def check_settings_of_the_caller_are_not_changed(context: CheckContext) -> None:
+    """No method changes the working directory, environment, locale, warning filters or numpy's error handling.
+
+    Why: They belong to the caller: its relative paths would lead to another folder, its warnings would not be
+    shown, its child processes would see other environment variables, and its divisions by zero would fail.
+    What to do: use numpy.errstate and warnings.catch_warnings in a `with` statement, and restore other settings in
+    a `finally`. Look also for libraries that change them whenever they are called.
+    """
+    with recording_settings():
+        calls = context.calls()
+        for call in calls.values():
+            attempt(call)  # as fit has done: importing libraries may change settings once
+    for method, call in {"fit": lambda: context.new().fit(context.train_set), **calls}.items():
+        changed = _changes_of_each_call(call)
+        expect(not changed, seen=f"{method} changed {', '.join(changed)}", expected="the same settings")
+
+
+def _changes_of_each_call(call: Callable[[], Any]) -> list[str]:
+    """Return the settings that a call always changes; threads of libraries may change them by chance."""
+    changed: set[str] | None = None
+    for _ in range(_REPEATED):
+        with original_settings():
+            before = process_settings()
+            attempt(call)  # other checks test whether it fails
+            found = set(changed_settings(before))
+        changed = found if changed is None else changed & found
+        if not changed:
+            break
+    return sorted(changed or ())
 
 
 @rule(8)
@@ -180,6 +223,19 @@ def check_repeated_training_leaves_no_files(context: CheckContext) -> None:
 
 
 @rule(8)
+def check_repeated_training_leaves_no_threads(context: CheckContext) -> None:
+    """After twenty rounds of fit and predict, no more threads are running than after three.
+
+    Why: Each thread needs memory and keeps alive what it refers to, such as a model; a process can have only some
+    thousands, and does not end before those that are not daemons.
+    What to do: end a thread in a `finally`, and use executors in a `with` statement. One thread, or one pool, that
+    all rounds share is allowed.
+    """
+    rounds, further = _rounds(context), _MEASURED_ROUNDS[-1] - _MEASURED_ROUNDS[0]
+    _expect_no_more_threads(rounds.threads[0], rounds.threads[-1], further, f"{further} more rounds")
+
+
+@rule(8)
 def check_repeated_training_leaks_no_memory(context: CheckContext) -> None:
     """Twenty rounds of fit and predict need no more memory than three.
 
@@ -197,6 +253,31 @@ def check_repeated_training_leaks_no_memory(context: CheckContext) -> None:
     )
 
 
+@rule(9)
+def check_saving_and_loading_leave_nothing_open(context: CheckContext) -> None:
+    """Saving and loading a model leave no file open and no thread running.
+
+    Why: A server loads each new model for months, and a process can open only about a thousand files.
+    What to do: open files in a `with` statement, and end threads in a `finally`. Files that are mapped into memory
+    may stay open as long as the loaded classifier exists: look also for lists and caches that keep classifiers.
+    """
+    source, fitted = context.saved, context.fitted
+    calls: dict[str, Callable[[int], Any]] = {
+        "saving": lambda number: fitted.save(context.path(f"saved-{number}")),
+        "loading": lambda _: load(source).predict_proba(context.texts),
+    }
+    for what, call in calls.items():
+        call(0)  # libraries may open files once
+        opened, threads = _open_files(), _threads()
+        for number in range(1, _REPEATED + 1):
+            call(number)
+        if _open_files() - opened >= _REPEATED:
+            gc.collect()  # loaded classifiers may be in reference cycles
+        more, times = _open_files() - opened, f"{what} {_REPEATED} times"
+        expect(more < _REPEATED, seen=f"{more} more open files after {times}", expected="no more open files")
+        _expect_no_more_threads(threads, _threads(), _REPEATED, times)
+
+
 def _resident_memory() -> int:
     """Return the resident memory of this process in bytes, 0 where it is not known."""
     if not _STATM.exists():
@@ -211,12 +292,32 @@ def _open_files() -> int:
     return sum(1 for _ in _DESCRIPTORS.iterdir()) if _DESCRIPTORS.exists() else 0
 
 
+def _threads() -> set[threading.Thread]:
+    """Return the running threads that Python started, not those of libraries that have called Python code."""
+    return {thread for thread in threading.enumerate() if not thread.name.startswith("Dummy-")}
+
+
+def _expect_no_more_threads(
+    before: set[threading.Thread], after: set[threading.Thread], count: int, what: str
+) -> None:
+    """Expect that fewer threads were started, and do not end by themselves soon, than calls were made."""
+    started = after - before
+    if len(started) >= count:
+        deadline = time.monotonic() + _SECONDS_TO_END
+        for thread in started:
+            thread.join(max(0.0, deadline - time.monotonic()))
+    running = sorted(thread.name for thread in started if thread.is_alive())
+    seen = f"{len(running)} more threads are running after {what}: {', '.join(running[:3])}"
+    expect(len(running) < count, seen=seen, expected="no more threads")
+
+
 def _rounds(context: CheckContext) -> Rounds:
     """Return what was measured after some rounds of fit and predict; computed once."""
     if context.rounds is None:
         classifier, here = context.new(), Path.cwd()
         memory: list[int] = []
         opened: list[int] = []
+        threads: list[set[threading.Thread]] = []
         with _private_folders() as left, _without_collecting_old_objects():
             for number in range(1, _ROUNDS + 1):
                 try:
@@ -231,7 +332,8 @@ def _rounds(context: CheckContext) -> Rounds:
                     gc.collect()
                     memory.append(_resident_memory())
                     opened.append(_open_files())
-        context.rounds = Rounds(memory, opened, left)
+                    threads.append(_threads())
+        context.rounds = Rounds(memory, opened, threads, left)
     return context.rounds
 
 
