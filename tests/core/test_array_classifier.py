@@ -48,6 +48,18 @@ def test_texts_without_weight_are_left_out():
     assert (texts, weights.tolist()) == ([TEXTS.x[0], TEXTS.x[2]], [4 / 3, 2 / 3])
 
 
+def test_all_texts_are_scored_by_one_model_if_it_is_trained_meanwhile():
+    class TrainedMeanwhile(Majority):
+        def probabilities(self, learned, texts):
+            found = super().probabilities(learned, texts)
+            self.fit(TEXTS[[0, 1]])  # as another thread might
+            return found
+
+    proba = TrainedMeanwhile(2).fit(TEXTS).predict_proba(st.TextDataset(["?"] * 2500))
+    assert (proba == proba[0]).all()
+    assert proba[0].tolist() == pytest.approx([2 / 3, 1 / 3])
+
+
 def test_many_texts_are_scored_in_parts():
     sizes = []
 

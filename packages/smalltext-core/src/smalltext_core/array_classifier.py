@@ -129,13 +129,13 @@ class ArrayClassifier(ProbabilisticClassifier, Classifier):
     def predict_proba(self, data_set: Dataset[Any]) -> Probabilities:
         """Return the probability of each class for each text; see `AnyClassifier.predict_proba`."""
         validation.prediction_data(data_set, fitted=self.learned_ is not None, classifier=self)
-        texts = _texts(data_set, "data_set")
-        batches = (texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH))
-        return np.concatenate([empty_probabilities(self.num_classes), *map(self._batch, batches)])
+        texts, learned = _texts(data_set, "data_set"), self.learned_
+        assert learned is not None
+        batches = (self._batch(learned, texts[start : start + _BATCH]) for start in range(0, len(texts), _BATCH))
+        return np.concatenate([empty_probabilities(self.num_classes), *batches])
 
-    def _batch(self, texts: list[str]) -> Probabilities:
-        assert self.learned_ is not None
-        proba = np.asarray(self.probabilities(self.learned_, texts), dtype=np.float32)
+    def _batch(self, learned: Arrays, texts: list[str]) -> Probabilities:
+        proba = np.asarray(self.probabilities(learned, texts), dtype=np.float32)
         if proba.shape != (len(texts), self.num_classes):
             expected = f"a row for each text and a column for each class, ({len(texts)}, {self.num_classes})"
             raise self._error("probabilities", f"gave shape {proba.shape}, not {expected}")
