@@ -12,7 +12,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 import smalltext_core as st
 from smalltext_core.errors import NotFittedError
 from smalltext_sklearn import SklearnClassifier
-from smalltext_sklearn.vectorizer import EMBEDDING_DIMENSIONS, dense_embeddings
+from smalltext_sklearn._estimators import EMBEDDING_DIMENSIONS, dense_embeddings
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from numpy.testing import assert_array_equal
 import smalltext_core
 from smalltext_core import TextDataset, create_classifier
 from smalltext_sklearn import SklearnDataset, TextClassifier
-from smalltext_sklearn.vectorizer import TOKEN_PATTERN
+from smalltext_sklearn.token_pattern import TOKEN_PATTERN
 from smalltext_sklearn.word_char_tfidf import WordCharTfidfVectorizer, normalized
 
 BEFORE = re.compile(r"(?u)\b\w+\b")

@@ -20,11 +20,15 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
+from sklearn.random_projection import SparseRandomProjection
 from sklearn.utils.validation import has_fit_parameter
 
 from smalltext_core.errors import InvalidInputError, UnsupportedError
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import shown
+
+EMBEDDING_DIMENSIONS = 512
+"""The maximum length of an embedding; longer feature vectors are projected."""
 
 FittedModel: TypeAlias = "Any | list[Any]"
 """A fitted estimator; in multi-label problems, a list with one estimator or constant (0.0 or 1.0) per class."""
@@ -321,3 +325,29 @@ def _best_scale(
         losses.append(np.average(np.log(np.exp(logits).sum(axis=1)) - logits[at], weights=weight[rows]))
     near = np.flatnonzero(np.array(losses) <= min(losses) + _NEAR)
     return float(_SCALES[near[0]])
+
+
+def dense_embeddings(features: Any) -> NDArray[np.float32]:
+    """Convert features to dense vectors with at most `EMBEDDING_DIMENSIONS` dimensions.
+
+    More features are projected to random directions, which preserves the distances and angles between texts up to
+    about ``1 / sqrt(EMBEDDING_DIMENSIONS)`` of the product of their lengths (Li, Hastie and Church, 2006, "Very
+    sparse random projections"). The directions depend only on the number of features, so that the vectors of two
+    calls can be compared.
+
+    Parameters
+    ----------
+    features : ndarray or csr_matrix, shape (n, features)
+
+    Returns
+    -------
+    ndarray of float32, shape (n, min(features, EMBEDDING_DIMENSIONS))
+    """
+    width = features.shape[1]
+    if width > EMBEDDING_DIMENSIONS:
+        projection = SparseRandomProjection(EMBEDDING_DIMENSIONS, random_state=0).fit(csr_matrix((1, width)))
+        features = features @ projection.components_.T
+    vectors: NDArray[np.float32] = np.asarray(
+        features.toarray() if issparse(features) else features, dtype=np.float32
+    )
+    return vectors

@@ -23,7 +23,7 @@ import numpy as np
 
 from smalltext_core.errors import ModelFolderError
 from smalltext_core.messages import shown
-from smalltext_sklearn.vectorizer import TOKEN_PATTERN
+from smalltext_sklearn.token_pattern import TOKEN_PATTERN
 
 SCHEMA = "schema.json"
 

@@ -20,7 +20,6 @@ from smalltext_core.probabilities import Probabilities, empty_probabilities
 from smalltext_core.validation import ClassWeight, check_class_weight, class_weights
 from smalltext_sklearn import _estimators, _out_of_fold
 from smalltext_sklearn.dataset import SklearnDataset
-from smalltext_sklearn.vectorizer import EMBEDDING_DIMENSIONS, dense_embeddings
 from smalltext_sklearn.word_char_tfidf import WordCharTfidfVectorizer
 
 if TYPE_CHECKING:
@@ -246,11 +245,12 @@ class SklearnClassifier(ProbabilisticClassifier, Classifier):
         validation.prediction_data(data_set, fitted=hasattr(self, "model_"), classifier=self)
         validation.check_flag("return_proba", return_proba)
         if len(data_set) == 0:
-            vectors = np.empty((0, min(self.n_features_, EMBEDDING_DIMENSIONS)), dtype=np.float32)
+            vectors = np.empty((0, min(self.n_features_, _estimators.EMBEDDING_DIMENSIONS)), dtype=np.float32)
             return (vectors, empty_probabilities(self.num_classes)) if return_proba else vectors
         fitted = copy.copy(self)  # as in `predict_proba`
         x = fitted._features(data_set)
-        return (dense_embeddings(x), fitted._proba(x)) if return_proba else dense_embeddings(x)
+        vectors = _estimators.dense_embeddings(x)
+        return (vectors, fitted._proba(x)) if return_proba else vectors
 
     def save(self, folder: str | Path) -> None:
         """Save the classifier to a folder with skops, without pickles.

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from smalltext_core.conversion import nfc
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
-from smalltext_sklearn.vectorizer import TOKEN_PATTERN
+from smalltext_sklearn.token_pattern import TOKEN_PATTERN
 
 if TYPE_CHECKING:
     from typing_extensions import Self

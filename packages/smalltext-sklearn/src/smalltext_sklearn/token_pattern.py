@@ -1,7 +1,6 @@
-r"""The tokens of the default vectorizer, and features as dense embeddings.
+r"""The tokens of the default vectorizer, in texts of any script.
 
-The default vectorizer splits texts in any script into tokens. A text is normalised (NFC), then matched by one
-regular expression:
+A text is normalised (NFC), then matched by one regular expression:
 
 - A word is a sequence of letters, digits and underscores with their combining marks, so that दिन and दान, or
   vocalised Arabic, are not split. A zero-width joiner or non-joiner between letters is part of the word.
@@ -14,16 +13,6 @@ the length of any text.
 """
 
 from __future__ import annotations
-
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, issparse
-from sklearn.random_projection import SparseRandomProjection
-
-EMBEDDING_DIMENSIONS = 512
-"""The maximum length of an embedding; longer feature vectors are projected."""
 
 # Ranges of code points in hexadecimal. `re` has no Unicode properties, and Python's own tables differ between
 # versions, while a saved pattern has to be the same everywhere.
@@ -95,29 +84,3 @@ _FLAG = r"[\U0001f1e6-\U0001f1ff]{1,2}"
 
 TOKEN_PATTERN = f"{_ASCII_WORD}|{_KEYCAP}|{_WORD}|{_UNSPACED_LETTER}|{_PICTURES}|{_FLAG}"
 """The regular expression of a token, for the `token_pattern` of scikit-learn's vectorizers."""
-
-
-def dense_embeddings(features: Any) -> NDArray[np.float32]:
-    """Convert features to dense vectors with at most `EMBEDDING_DIMENSIONS` dimensions.
-
-    More features are projected to random directions, which preserves the distances and angles between texts up to
-    about ``1 / sqrt(EMBEDDING_DIMENSIONS)`` of the product of their lengths (Li, Hastie and Church, 2006, "Very
-    sparse random projections"). The directions depend only on the number of features, so that the vectors of two
-    calls can be compared.
-
-    Parameters
-    ----------
-    features : ndarray or csr_matrix, shape (n, features)
-
-    Returns
-    -------
-    ndarray of float32, shape (n, min(features, EMBEDDING_DIMENSIONS))
-    """
-    width = features.shape[1]
-    if width > EMBEDDING_DIMENSIONS:
-        projection = SparseRandomProjection(EMBEDDING_DIMENSIONS, random_state=0).fit(csr_matrix((1, width)))
-        features = features @ projection.components_.T
-    vectors: NDArray[np.float32] = np.asarray(
-        features.toarray() if issparse(features) else features, dtype=np.float32
-    )
-    return vectors
