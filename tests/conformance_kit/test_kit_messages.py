@@ -21,9 +21,9 @@ LABEL_CHECKS = {
 }
 
 
-def factory(name, multi_label=False):
+def factory(name, multi_label=False, module="wrong_classifiers"):
     counting = importlib.import_module("counting_classifier")
-    wrong = getattr(importlib.import_module("wrong_classifiers"), name)
+    wrong = getattr(importlib.import_module(module), name)
     return counting.CountingFactory(wrong, 3, multi_label)
 
 
@@ -62,6 +62,18 @@ def test_a_classifier_that_fails_altogether_is_reported_once(method, check, monk
     in_this_process = [one.name for one in checks() if "process" not in one.name]
     assert failed(run_checks(factory("CountingClassifier"), only=in_this_process)) == [check]
     assert failed(run_checks(factory("CountingClassifier"), only=["check_one_text_works"])) == [check]
+
+
+@pytest.mark.usefixtures("counting_plugin")
+def test_checks_that_train_or_replace_loaded_models_are_skipped_if_none_can_be_loaded():
+    needing = [
+        "check_saved_model_can_be_replaced",
+        "check_loaded_model_can_be_trained",
+        "check_saving_and_loading_leave_nothing_open",
+    ]
+    results = list(run_checks(factory("IsNotRegistered", module="wrong_saving"), only=needing))
+    assert {result.status for result in results} == {"skipped"}
+    assert {result.reason for result in results} == {"load() fails, see check_saved_model_loads_in_new_process"}
 
 
 @pytest.mark.usefixtures("counting_plugin")

@@ -17,10 +17,7 @@ NOT_INSTALLED = dict.fromkeys(
     [
         "check_saved_model_loads_in_new_process",
         "check_label_names_are_saved",
-        "check_saved_model_can_be_replaced",
-        "check_loaded_model_can_be_trained",
         "check_calibration_and_thresholds_are_saved",
-        "check_saving_and_loading_leave_nothing_open",
     ],
     "the class is no plugin's, so smalltext_core.load does not find it",
 )

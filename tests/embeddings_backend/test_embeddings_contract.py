@@ -87,10 +87,7 @@ def test_other_encoders_pass_the_conformance_kit(check):
     expected_failures={
         "check_saved_model_loads_in_new_process": OF_OBJECTS,
         "check_label_names_are_saved": OF_OBJECTS,
-        "check_saved_model_can_be_replaced": OF_OBJECTS,
-        "check_loaded_model_can_be_trained": OF_OBJECTS,
         "check_calibration_and_thresholds_are_saved": OF_OBJECTS,
-        "check_saving_and_loading_leave_nothing_open": OF_OBJECTS,
     },
 )
 @pytest.mark.usefixtures("forked_checks")

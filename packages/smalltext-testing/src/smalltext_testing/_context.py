@@ -38,6 +38,7 @@ from smalltext_testing.sample_data import (
 
 FIT_CHECK = "check_fit_trains_and_returns_self"
 PREDICTION_CHECK = "check_probabilities_are_dense_float32"
+LOADING_CHECK = "check_saved_model_loads_in_new_process"
 SKIPPED_FOR = {
     FIT_CHECK: f"fit() fails on plain texts, see {FIT_CHECK}",
     PREDICTION_CHECK: f"predict_proba() fails on plain texts, see {PREDICTION_CHECK}",
@@ -319,6 +320,13 @@ class CheckContext:
         folder = self.path("model")
         self.fitted.save(folder)
         return folder
+
+    def load(self, folder: Path) -> Any:
+        """Load the saved shared classifier from its folder, or a copy of that; skip the check if that fails."""
+        classifier, error = attempt(load, folder)
+        if error is not None:
+            raise NotApplicableError(f"load() fails, see {LOADING_CHECK}") from error
+        return classifier
 
 
 def _is_same_failure(known: BaseException | None, error: BaseException) -> bool:

@@ -127,7 +127,7 @@ def check_saved_model_can_be_replaced(context: CheckContext) -> None:
     Read them in load, not later, when they may belong to another model.
     """
     folder, (later, proba) = _copy_of_saved(context, "replaced"), context.later
-    loaded = load(folder)
+    loaded = context.load(folder)
     for what, classifier, wanted in (("a second model", later, proba), ("the first model", loaded, context.proba)):
         _, error = attempt(classifier.save, folder)
         seen = f"saving {what} over the other one raises {error!r}"
@@ -149,7 +149,7 @@ def check_loaded_model_can_be_trained(context: CheckContext) -> None:
     """
     context.require_fits_from_scratch()
     classifier, wanted = context.later
-    loaded = load(context.saved)
+    loaded = context.load(context.saved)
     try:
         loaded.fit(context.later_train_set)
     except UnsupportedError as error:

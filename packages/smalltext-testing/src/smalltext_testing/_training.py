@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from smalltext_core import TextDataset, load
+from smalltext_core import TextDataset
 from smalltext_core.saving import read_manifest
 from smalltext_testing._check import (
     NotApplicableError,
@@ -264,7 +264,7 @@ def check_saving_and_loading_leave_nothing_open(context: CheckContext) -> None:
     source, fitted = context.saved, context.fitted
     calls: dict[str, Callable[[int], Any]] = {
         "saving": lambda number: fitted.save(context.path(f"saved-{number}")),
-        "loading": lambda _: load(source).predict_proba(context.texts),
+        "loading": lambda _: context.load(source).predict_proba(context.texts),
     }
     for what, call in calls.items():
         call(0)  # libraries may open files once
