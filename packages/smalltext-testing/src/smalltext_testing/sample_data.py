@@ -37,7 +37,7 @@ _NEUTRAL = (
 )
 _TEXTS_PER_CLASS = 6
 _PAIRS_PER_CLASS = 2
-_MOST_CONTRADICTED_CLASSES = 4
+_MAX_CONTRADICTED_CLASSES = 4
 _COPIES = 8
 _NOISY_CLASSES = 4
 _WORDS_OF_NOISY_TEXT = 3
@@ -197,7 +197,7 @@ def noisy_texts(
 
 def few_texts(num_classes: int, multi_label: bool) -> TextDataset:
     """Return a few labelled texts, for `with_contradictions`."""
-    topics = [topic for topic in range(min(num_classes, _MOST_CONTRADICTED_CLASSES)) for _ in range(2)]
+    topics = [topic for topic in range(min(num_classes, _MAX_CONTRADICTED_CLASSES)) for _ in range(2)]
     texts = [sentence(topic, i % 2) for i, topic in enumerate(topics)]
     if not multi_label:
         return TextDataset(texts, topics)
@@ -209,7 +209,7 @@ def with_contradictions(
     dataset: TextDataset, num_classes: int, right: float, wrong: float
 ) -> tuple[TextDataset, list[float]]:
     """Return each text eight times, with its own (right) and opposite (wrong) labels in turn, and the weights."""
-    y = joined(dataset.y, opposite(dataset.y, min(num_classes, _MOST_CONTRADICTED_CLASSES)))
+    y = joined(dataset.y, opposite(dataset.y, min(num_classes, _MAX_CONTRADICTED_CLASSES)))
     for _ in range(2):
         y = joined(y, y)
     weights = ([right] * len(dataset) + [wrong] * len(dataset)) * (_COPIES // 2)
