@@ -249,6 +249,32 @@ def test_check_detects(check, wrong, multi_label, tmp_path, monkeypatch):
     assert result.check.name == check
 
 
+SETTINGS_OF_TORCH = {
+    "torch's default dtype": lambda torch: torch.set_default_dtype(torch.float64),
+    "torch's deterministic mode": lambda torch: torch.use_deterministic_algorithms(True, warn_only=True),
+    "torch's gradient mode": lambda torch: torch.set_grad_enabled(False),
+    "torch's number of threads": lambda torch: torch.set_num_threads(torch.get_num_threads() + 1),
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS_OF_TORCH)
+@pytest.mark.usefixtures("counting_plugin", "same_settings")
+def test_settings_of_torch_belong_to_the_caller(setting, tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    counting = importlib.import_module("counting_classifier")
+
+    class ChangesTorch(counting.CountingClassifier):
+        def batch(self, texts):
+            SETTINGS_OF_TORCH[setting](torch)
+            return super().batch(texts)
+
+    factory = counting.CountingFactory(ChangesTorch, 3, False)
+    (result,) = run_checks(factory, only=["check_settings_of_the_caller_are_not_changed"])
+    assert result.status == "failed"
+    assert setting in str(result)
+
+
 @pytest.mark.usefixtures("counting_plugin")
 def test_freed_memory_does_not_hide_growth(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -29,6 +29,13 @@ _NUMPY = "numpy's error handling"
 _FILTERS = "the warning filters"
 _LOCALE = "the locale"
 _VARIABLE = "the environment variable "
+_TORCH = {
+    "torch's default dtype": ("get_default_dtype", "set_default_dtype"),
+    "torch's deterministic mode": ("get_deterministic_debug_mode", "set_deterministic_debug_mode"),
+    "torch's gradient mode": ("is_grad_enabled", "set_grad_enabled"),
+    "torch's number of threads": ("get_num_threads", "set_num_threads"),
+}
+"""Settings of torch, and the names of the functions that return and set them."""
 
 _original: dict[str, Any] = {}
 """The settings that checks have changed in this process, as they were before."""
@@ -304,7 +311,9 @@ def global_seed(seed: int) -> Iterator[None]:
 
 
 def process_settings() -> dict[str, Any]:
-    """Return the settings of the process by name: folder, locale, variables, warnings, and numpy's errors."""
+    """Return settings of the process by name: folder, locale, variables, warnings, and those of libraries."""
+    torch: Any = sys.modules.get("torch")  # the kit does not import it
+    of_torch = {} if torch is None else {name: getattr(torch, get)() for name, (get, _) in _TORCH.items()}
     folder = None
     with suppress(FileNotFoundError):  # it was deleted
         folder = str(Path.cwd())
@@ -313,6 +322,7 @@ def process_settings() -> dict[str, Any]:
         _NUMPY: (np.geterr(), np.geterrcall()),
         _FILTERS: tuple(warnings.filters),
         _LOCALE: locale.setlocale(locale.LC_ALL),
+        **of_torch,
         **{_VARIABLE + name: value for name, value in os.environ.items()},
     }
 
@@ -358,6 +368,10 @@ def restore_settings(values: Mapping[str, Any]) -> None:
         if name.startswith(_VARIABLE):
             variable = name.removeprefix(_VARIABLE)
             os.environ.pop(variable, None) if value is None else os.environ.update({variable: value})
+        elif value is None:  # the folder had been deleted, or torch was not imported yet
+            continue
+        elif name in _TORCH:
+            getattr(sys.modules["torch"], _TORCH[name][1])(value)
         elif name == _NUMPY:
             np.seterr(**value[0])
             np.seterrcall(value[1])
@@ -365,7 +379,7 @@ def restore_settings(values: Mapping[str, Any]) -> None:
             warnings.filters = list(value)
         elif name == _LOCALE:
             locale.setlocale(locale.LC_ALL, value)
-        elif value is not None:
+        else:
             with suppress(OSError):  # the folder was deleted since
                 os.chdir(value)
 

@@ -100,12 +100,13 @@ def check_global_random_state_is_not_changed(context: CheckContext) -> None:
 
 @rule(6)
 def check_settings_of_the_caller_are_not_changed(context: CheckContext) -> None:
-    """No method changes the working directory, environment, locale, warning filters or numpy's error handling.
+    """No method changes the working directory, environment, locale, warning filters or modes of numpy and torch.
 
     Why: They belong to the caller: its relative paths would lead to another folder, its warnings would not be
-    shown, its child processes would see other environment variables, and its divisions by zero would fail.
-    What to do: use numpy.errstate and warnings.catch_warnings in a `with` statement, and restore other settings in
-    a `finally`. Look also for libraries that change them whenever they are called.
+    shown, its child processes would see other environment variables, its divisions by zero would fail, and its
+    networks would not be trained.
+    What to do: use numpy.errstate, torch.no_grad and warnings.catch_warnings in a `with` statement, and restore
+    other settings in a `finally`. Look also for libraries that change them whenever they are called.
     """
     with recording_settings():
         calls = context.calls()
