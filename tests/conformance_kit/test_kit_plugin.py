@@ -25,6 +25,10 @@ class IgnoresArguments(Silent):
     def __init__(self, num_classes, multi_label=False):
         super().__init__(3)
 
+class OnlyMultiLabel(Silent):
+    def __init__(self, num_classes, multi_label=True):
+        super().__init__(num_classes, True)
+
 def build(num_classes, *, multi_label=False):
     return Factory()
 
@@ -147,6 +151,14 @@ def test_one_error_lists_the_failures(install):
     with pytest.raises(ConformanceError, match="check_abilities_are_declared") as caught:
         check_plugin("silent")
     assert "what to do: add the ability" in " ".join(str(caught.value).split())
+
+
+def test_a_plugin_for_multi_label_problems_only_is_told_what_is_missing(install):
+    install("classifier='silent_parts:OnlyMultiLabel', abilities=('multi_label', 'embed')")
+    failed = results("failed")
+    assert list(failed) == ["check_factory_makes_the_declared_class"]
+    assert "'multi_label': True" in failed["check_factory_makes_the_declared_class"].seen
+    assert "supports single-label problems" in failed["check_factory_makes_the_declared_class"].check.remedy
 
 
 def test_an_unknown_name_is_not_a_failed_check():

@@ -146,6 +146,7 @@ def check_factory_makes_the_declared_class(context: PluginContext) -> None:
 
     Why: Saved models are loaded by that class, and callers read these two attributes.
     What to do: name the class that the factory makes, and keep both arguments as attributes in its constructor.
+    Every classifier that is found by name supports single-label problems, by default.
     """
     classifier = context.new()
     expect(

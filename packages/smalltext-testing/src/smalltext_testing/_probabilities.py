@@ -217,7 +217,8 @@ def check_probabilities_match_label_frequencies(context: CheckContext) -> None:
     Why: A probability states how often the classifier is right. It does not if training and prediction differ:
     binary cross-entropy with softmax gives 0.94 here, and uncertainty sampling overlooks ambiguous texts.
     What to do: train and predict with the same pair: cross-entropy with softmax, binary cross-entropy with
-    sigmoid. Calibrate the scores of a model without such a loss.
+    sigmoid. Calibrate the scores of a model without such a loss. Look also for a learning rate at which the loss
+    oscillates.
     """
     dataset = repeated_text(context.num_classes, context.multi_label)
     proba = context.new().fit(dataset).predict_proba(TextDataset(dataset.x[:1]))[0].astype(np.float64)

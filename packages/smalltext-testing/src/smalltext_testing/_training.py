@@ -214,7 +214,7 @@ def check_repeated_training_leaves_no_files(context: CheckContext) -> None:
     Why: Checkpoints of a few hundred megabytes each fill a disk within hours of active learning, and a process can
     open only about a thousand files.
     What to do: keep checkpoints in memory, or in a tempfile.TemporaryDirectory that is removed when fit ends; open
-    files in a `with` statement.
+    files in a `with` statement. Sockets, and pipes to other processes, count as open files.
     """
     rounds, further = _rounds(context), _MEASURED_ROUNDS[-1] - _MEASURED_ROUNDS[0]
     left, more = rounds.left, rounds.opened[-1] - rounds.opened[0]
@@ -261,6 +261,7 @@ def check_saving_and_loading_leave_nothing_open(context: CheckContext) -> None:
     Why: A server loads each new model for months, and a process can open only about a thousand files.
     What to do: open files in a `with` statement, and end threads in a `finally`. Files that are mapped into memory
     may stay open as long as the loaded classifier exists: look also for lists and caches that keep classifiers.
+    Sockets, and pipes to other processes, count as open files.
     """
     source, fitted = context.saved, context.fitted
     calls: dict[str, Callable[[int], Any]] = {
