@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 
 import numpy as np
 import pytest
@@ -273,6 +274,19 @@ def test_settings_of_torch_belong_to_the_caller(setting, tmp_path, monkeypatch):
     (result,) = run_checks(factory, only=["check_settings_of_the_caller_are_not_changed"])
     assert result.status == "failed"
     assert setting in str(result)
+
+
+@pytest.mark.usefixtures("counting_plugin")
+def test_new_process_does_not_wait_for_threads(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("smalltext_testing._saving.subprocess", subprocess)  # a forked process would not wait
+    monkeypatch.setattr("smalltext_testing._saving._TIMEOUT", 100)
+    factory = wrong_factory("KeepsTheProcessRunning", multi_label=False)
+    try:
+        (result,) = run_checks(factory, only=["check_factory_works_in_another_process"])
+    finally:
+        importlib.import_module("wrong_side_effects").ENOUGH.set()
+    assert result.status == "passed", result
 
 
 @pytest.mark.usefixtures("counting_plugin")

@@ -119,6 +119,16 @@ class LeavesAThreadAfterLoading(CountingClassifier):
         return super().load(folder)
 
 
+ENOUGH = threading.Event()
+"""Ends the threads of `KeepsTheProcessRunning`."""
+
+
+class KeepsTheProcessRunning(CountingClassifier):
+    def learn(self, train_set, weights, rng):
+        threading.Thread(target=ENOUGH.wait, name="reporting").start()
+        return super().learn(train_set, weights, rng)
+
+
 # Files
 
 
