@@ -229,8 +229,8 @@ def _by_label(y: csr_matrix, wanted: int, order: np.random.Generator) -> NDArray
     for label in np.argsort(counts, kind="stable"):
         rows = _of_label(by_label, label)
         rows = rows[undecided[rows]]
-        quotas = min(max(math.floor(lacking[label] + 0.5), 0), wanted - int(chosen.sum()))
-        picked = order.permutation(rows)[:quotas]
+        quota = min(max(math.floor(lacking[label] + 0.5), 0), wanted - int(chosen.sum()))
+        picked = order.permutation(rows)[:quota]
         chosen[picked] = True
         undecided[rows] = False
         lacking -= _occurrences(y, picked)
