@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from smalltext_core import atomic
-from smalltext_core.atomic import staged_folder
+from smalltext_core.atomic import staged_folder, utf8_path
 
 
 def write(target: Path, content: str) -> None:
@@ -228,3 +229,18 @@ def test_readers_see_a_whole_folder_at_every_moment_while_a_writer_replaces_it(t
     finally:
         writer.kill()
         writer.communicate()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are Unicode")
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_a_path_that_is_not_utf8_is_reached_through_a_link(tmp_path, is_folder):
+    path = tmp_path / os.fsdecode(b"mod\xe8le")
+    path.mkdir() if is_folder else path.write_text("content")
+    with utf8_path(path) as readable:
+        assert str(readable).encode() and readable.samefile(path)
+    assert not os.path.lexists(readable) and path.exists()
+
+
+def test_any_other_path_is_used_unchanged(tmp_path):
+    with utf8_path(tmp_path / "modèle") as readable:
+        assert readable == tmp_path / "modèle"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,6 @@ from smalltext_core.validation import (
     check_thresholds,
     prediction_data,
     training_data,
-    validation_data,
 )
 
 
@@ -140,6 +141,12 @@ def test_a_weight_of_zero_leaves_the_text_out():
     assert training_data(labelled(), [1, 0, 1], num_classes=3, multi_label=False)[1] is None
 
 
+def test_weights_of_any_scale_have_a_mean_of_one():
+    for scale in (1e-300, 1.0, 1e300):
+        _, weights = training_data(labelled(), [scale, scale, 4 * scale], num_classes=3, multi_label=False)
+        assert weights == pytest.approx([0.5, 0.5, 2.0])
+
+
 def test_weights_share_no_memory_with_the_caller():
     given = np.array([2.0, 1.0, 1.0])
     training_data(labelled(), given, num_classes=3, multi_label=False)
@@ -147,11 +154,12 @@ def test_weights_share_no_memory_with_the_caller():
 
 
 def test_a_validation_set_is_checked_under_its_own_name():
-    assert validation_data(labelled(), num_classes=3, multi_label=False).x[0] == "text 0"
+    check = partial(training_data, multi_label=False, argument="validation_set")
+    assert check(labelled(), num_classes=3)[0].x[0] == "text 0"
     with pytest.raises(InvalidInputError, match=r"^validation_set: got an empty dataset"):
-        validation_data(TextDataset([], []), num_classes=3, multi_label=False)
+        check(TextDataset([], []), num_classes=3)
     with pytest.raises(InvalidInputError, match=r"^validation_set\.y: got the label 2"):
-        validation_data(labelled(), num_classes=2, multi_label=False)
+        check(labelled(), num_classes=2)
 
 
 def test_predicting_before_fitting_is_refused_first():

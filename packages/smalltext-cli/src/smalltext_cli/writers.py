@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, cast, get_args
 
 from smalltext_cli.console import OutputError, result_bytes
-from smalltext_cli.readers.binary import utf8_path
 from smalltext_cli.readers.files import STDIN, known_format
-from smalltext_core.atomic import temporary_folder
+from smalltext_core.atomic import temporary_folder, utf8_path
 from smalltext_core.errors import SmallTextError
 from smalltext_core.saving import MANIFEST, read_manifest
 

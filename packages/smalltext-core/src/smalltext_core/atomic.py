@@ -63,6 +63,20 @@ def as_path(path: object, argument: str = "folder") -> Path:
 
 
 @contextmanager
+def utf8_path(path: Path) -> Iterator[Path]:
+    """Yield a path for libraries that open only paths in UTF-8; to any other path, it leads through a link."""
+    with ExitStack() as stack:
+        try:
+            str(path.absolute()).encode()
+        except UnicodeEncodeError:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="smalltext-"))
+            link = Path(folder, "content")
+            link.symlink_to(path.absolute(), target_is_directory=path.is_dir())
+            path = link
+        yield path
+
+
+@contextmanager
 def staged_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield an empty folder to write into, and replace `target` by it at the end.
 

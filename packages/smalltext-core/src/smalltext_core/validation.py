@@ -62,17 +62,11 @@ def training_data(
     counted = checked > 0
     if not counted.all():
         train_set, checked = train_set[counted], checked[counted]
-    return train_set, None if (checked == checked[0]).all() else with_mean_of_one(checked)
+    return train_set, None if (checked == checked[0]).all() else _with_mean_of_one(checked)
 
 
-def with_mean_of_one(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Divide weights, finite and above zero, by their mean, so that their scale does not act as a learning rate.
-
-    Examples
-    --------
-    >>> with_mean_of_one(np.array([1e-300, 3e-300])).tolist()
-    [0.5, 1.5]
-    """
+def _with_mean_of_one(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide weights above zero by their mean, so that their scale does not act as a learning rate."""
     ratios = np.maximum(weights / weights.max(), np.finfo(np.float64).tiny)  # first, since a sum may overflow
     scaled: NDArray[np.float64] = ratios / ratios.mean()
     return scaled
@@ -80,15 +74,7 @@ def with_mean_of_one(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def checked_weights(weights: ArrayLike | None, count: int) -> NDArray[np.float64]:
     """Return the weights of `count` texts with a mean of 1, all equal by default, or raise InvalidInputError."""
-    return np.ones(count) if weights is None else with_mean_of_one(check_weights(weights, count))
-
-
-def validation_data(validation_set: D, *, num_classes: int, multi_label: bool) -> D:
-    """Check a validation set; the same rules as for training sets apply."""
-    checked, _ = training_data(
-        validation_set, num_classes=num_classes, multi_label=multi_label, argument="validation_set"
-    )
-    return checked
+    return np.ones(count) if weights is None else _with_mean_of_one(check_weights(weights, count))
 
 
 def prediction_data(data_set: D, *, fitted: bool, classifier: object, argument: str = "data_set") -> D:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from smalltext_core import validation
-from smalltext_core.atomic import as_path
+from smalltext_core.atomic import as_path, utf8_path
 from smalltext_core.classifier import ProbabilisticClassifier
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError, ModelFolderError, NotFittedError, PluginError
@@ -248,8 +248,8 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
             At least one labelled text.
         """
         state = self.require_fitted()
-        validation_set = validation.validation_data(
-            validation_set, num_classes=self.num_classes, multi_label=self.multi_label
+        validation_set, _ = validation.training_data(
+            validation_set, num_classes=self.num_classes, multi_label=self.multi_label, argument="validation_set"
         )
         check_names(validation_set, state.label_names, "validation_set")
         return self.compute_metrics(state, validation_set)
@@ -284,7 +284,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
             resolve_device(device)
         check_files(folder, cls.further_files)
         cpu = torch.device("cpu")
-        with damage_explained(folder), saving.as_model_folder_errors(folder), saving.utf8_path(folder) as readable:
+        with damage_explained(folder), saving.as_model_folder_errors(folder), utf8_path(folder) as readable:
             cls.check_saved_folder(readable, manifest)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # shown when the classifier was made
@@ -326,7 +326,7 @@ class TorchModelBase(ProbabilisticClassifier, Generic[S]):
             parameters=parameters,
             label_names=state.label_names,
         ) as staging:
-            with saving.utf8_path(staging) as writable:
+            with utf8_path(staging) as writable:
                 write(writable)
             for name in executable_files(staging, self.further_files):
                 what = f"{type(self).__name__} writes {name}, a kind of file that can hold code"

@@ -8,10 +8,9 @@ from __future__ import annotations
 import inspect
 import json
 import math
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -176,23 +175,6 @@ def with_saved_calibration(loss: Loss, manifest: Manifest, num_classes: int) -> 
 def _parameter_error(name: str, value: object, allowed: str) -> ModelFolderError:
     what = f"{MANIFEST}, key {shown(f'parameters.{name}')}: it holds {shown(value, 100)}; allowed: {allowed}"
     return ModelFolderError(f"{what}. Save the model again.")
-
-
-@contextmanager
-def utf8_path(folder: Path) -> Iterator[Path]:
-    """Yield a path for safetensors and tokenizers, which open only those that are UTF-8.
-
-    To a folder with another path, it leads through a link.
-    """
-    with ExitStack() as stack:
-        try:
-            str(folder.absolute()).encode()
-        except UnicodeEncodeError:
-            temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="smalltext-"))
-            link = Path(temporary) / "folder"
-            link.symlink_to(folder.absolute(), target_is_directory=True)
-            folder = link
-        yield folder
 
 
 @contextmanager

@@ -82,7 +82,7 @@ def check_fit_data(
         )
     train_set, checked = validation.training_data(train_set, weights, **classes)
     if validation_set is not None:
-        validation_set = validation.validation_data(validation_set, **classes)
+        validation_set, _ = validation.training_data(validation_set, **classes, argument="validation_set")
         check_names(validation_set, train_set.label_names, "validation_set")
     return train_set, validation_set, checked
 

@@ -169,6 +169,7 @@ def _digits_of_singles(frame: DataFrame) -> DataFrame:
 def _seekable(source: Source) -> Iterator[Path]:
     """Save compressed and piped input to a file, since both formats have an index at the end."""
     from smalltext_cli.readers.files import STDIN
+    from smalltext_core.atomic import utf8_path
 
     if source.path != STDIN and not source.is_compressed and Path(source.path).is_file():
         with utf8_path(Path(source.path)) as path:
@@ -179,20 +180,6 @@ def _seekable(source: Source) -> Iterator[Path]:
         with spooled.open("wb") as file:
             shutil.copyfileobj(source.stream, file)
         yield spooled
-
-
-@contextlib.contextmanager
-def utf8_path(path: Path) -> Iterator[Path]:
-    """Yield a path for polars, which opens only those that are UTF-8; to others, it leads through a link."""
-    with contextlib.ExitStack() as stack:
-        try:
-            str(path.absolute()).encode()
-        except UnicodeEncodeError:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="smalltext-"))
-            link = Path(folder) / "content"
-            link.symlink_to(path.absolute())
-            path = link
-        yield path
 
 
 def _ask(name: str, file_kind: str, **request: object) -> bytes:

@@ -8,11 +8,11 @@ from itertools import islice
 from pathlib import Path
 
 from smalltext_cli.console import InputFileError, OutputError, UsageError, counted
-from smalltext_cli.readers.binary import utf8_path
 from smalltext_cli.sharding.job import missing_parts
 from smalltext_cli.sharding.plan import Plan, read_plan
 from smalltext_cli.sharding.shard import Part, Shard
 from smalltext_cli.writers import OutputFormat, join_parquet, table_writer
+from smalltext_core.atomic import utf8_path
 
 _MAX_LISTED = 20
 _BLOCK_RECORDS = 4_096
