@@ -237,8 +237,10 @@ def test_a_path_that_is_not_utf8_is_reached_through_a_link(tmp_path, is_folder):
     path = tmp_path / os.fsdecode(b"mod\xe8le")
     path.mkdir() if is_folder else path.write_text("content")
     with utf8_path(path) as readable:
-        assert str(readable).encode() and readable.samefile(path)
-    assert not os.path.lexists(readable) and path.exists()
+        assert str(readable).encode()
+        assert readable.samefile(path)
+    assert not os.path.lexists(readable)
+    assert path.exists()
 
 
 def test_any_other_path_is_used_unchanged(tmp_path):
