@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
+from smalltext_core import ProbabilisticClassifier, TextDataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.probabilities import empty_probabilities, place_columns, to_labels
 
@@ -46,3 +47,22 @@ def test_a_threshold_out_of_range_is_refused(threshold):
     with pytest.raises(InvalidInputError, match="multi_label_threshold"):
         to_labels(proba, multi_label=True, threshold=threshold)
     assert to_labels(proba, multi_label=False, threshold=threshold).tolist() == [1]
+
+
+class TrainedMeanwhile(ProbabilisticClassifier):
+    """Gets the thresholds of another model while it predicts, as if another thread trained it."""
+
+    num_classes, multi_label = 2, True
+    multi_label_threshold_ = np.array([0.5, 0.5])
+
+    def fit(self, train_set):
+        return self
+
+    def predict_proba(self, data_set):
+        self.multi_label_threshold_ = np.array([0.9, 0.2])
+        return np.array([[0.6, 0.3]] * len(data_set), dtype=np.float32)
+
+
+def test_labels_follow_from_the_thresholds_of_the_model_that_gave_the_probabilities():
+    labels = TrainedMeanwhile().predict(TextDataset(["a fine film"]))
+    assert labels.toarray().tolist() == [[1, 0]]

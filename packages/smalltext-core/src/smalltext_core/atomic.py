@@ -69,8 +69,7 @@ def utf8_path(path: Path) -> Iterator[Path]:
         try:
             str(path.absolute()).encode()
         except UnicodeEncodeError:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="smalltext-"))
-            link = Path(folder, "content")
+            link = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="smalltext-")), "content")
             link.symlink_to(path.absolute(), target_is_directory=path.is_dir())
             path = link
         yield path

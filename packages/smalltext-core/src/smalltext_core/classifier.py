@@ -203,8 +203,9 @@ class ProbabilisticClassifier(ABC):
     def predict(self, data_set: Dataset[Any], return_proba: bool = False) -> Labels | tuple[Labels, Probabilities]:
         """Return the labels that follow from the probabilities; see `AnyClassifier.predict`."""
         check_flag("return_proba", return_proba)
+        threshold = self.decision_threshold()  # first, since `fit` in another thread may end meanwhile
         proba = self.predict_proba(data_set)
-        labels = to_labels(proba, self.multi_label, self.decision_threshold())
+        labels = to_labels(proba, self.multi_label, threshold)
         return (labels, proba) if return_proba else labels
 
     def decision_threshold(self) -> float | NDArray[np.float64]:
