@@ -11,9 +11,10 @@ from safetensors.torch import load_file, save_file
 
 from robustness.loading_errors import check_model_is_not_blamed
 from smalltext_core import create_factory, load
-from smalltext_core.errors import InvalidInputError
+from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_testing.sample_data import training_texts
 from smalltext_torch.model_loading import OFFLINE, is_offline
+from smalltext_torch.pretrained_files import put_config
 from smalltext_torch.tokenization import max_tokens
 from smalltext_transformers import (
     ModelLoadingStrategy,
@@ -260,3 +261,12 @@ def test_a_damaged_folder_is_named_with_the_reason(make, topics, tmp_path, file,
 def load_part(arguments, part):
     source = Pretrained(arguments)
     return source.tokenizer() if part == "tokenizer" else source.config(2, multi_label=False)
+
+
+def test_the_size_of_experts_is_not_bounded_like_their_number(tmp_path):
+    (tmp_path / "given").mkdir()
+    transformers.Qwen2MoeConfig(shared_expert_intermediate_size=20_480).save_pretrained(tmp_path / "given")
+    put_config(tmp_path / "given", tmp_path, transformers, saved=True)
+    transformers.Qwen2MoeConfig(num_experts=20_480).save_pretrained(tmp_path / "given")
+    with pytest.raises(ModelFolderError, match=r"'num_experts': it holds 20480; allowed: up to 4096"):
+        put_config(tmp_path / "given", tmp_path, transformers, saved=True)

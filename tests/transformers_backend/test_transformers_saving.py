@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import smalltext_core as st
 from smalltext_transformers import FineTuningArguments, TransformersDataset
-from transformers_backend.tiny_models import save_tiny_model, tiny_tokenizer
+from transformers_backend.tiny_models import (
+    ARCHITECTURES,
+    WITH_DECODER,
+    save_tiny_model,
+    tiny_model,
+    tiny_tokenizer,
+)
 
 TEXTS = st.TextDataset(["the goal of the team", "butter", ""])
 
@@ -26,6 +33,16 @@ def test_the_folder_is_also_a_model_of_transformers(make, topics, tmp_path):
         given = tokenizer(TEXTS.x, padding=True, return_tensors="pt")
         proba = model.eval()(given["input_ids"], attention_mask=given["attention_mask"]).logits.softmax(-1)
     np.testing.assert_allclose(proba.numpy(), classifier.predict_proba(TEXTS), atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", {**ARCHITECTURES, **WITH_DECODER})
+def test_a_classifier_of_two_unnamed_classes_is_restored(make, topics, tmp_path, architecture):
+    classifier = make(model=tiny_model(architecture), num_epochs=1).fit(st.TextDataset(topics.x, topics.y))
+    classifier.save(tmp_path / "saved")
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved")
+    assert model.config.id2label == {0: "LABEL_0", 1: "LABEL_1"}
+    proba = st.load(tmp_path / "saved").predict_proba(TEXTS)
+    np.testing.assert_array_equal(proba, classifier.predict_proba(TEXTS))
 
 
 def test_names_of_the_classes_of_the_pretrained_model_are_not_inherited(make, topics, tmp_path):

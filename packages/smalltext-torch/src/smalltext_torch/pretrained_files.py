@@ -146,7 +146,8 @@ def _check_numbers(path: Path, key: str, value: Any) -> None:
         elif isinstance(inner, list):
             waiting.extend((place_of, held) for held in inner)
         elif type(inner) is int:
-            most = _MAX_LAYERS if any(count in name for count in _COUNTS) else MAX_INTEGER
+            is_count = "size" not in name and any(count in name for count in _COUNTS)
+            most = _MAX_LAYERS if is_count else MAX_INTEGER
             if not -MAX_INTEGER <= inner <= most:
                 refuse(path, place_of, f"it holds {shown(inner, 40)}", f"up to {most}")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from torch import nn
+from transformers.utils import CONFIG_NAME
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError, UnsupportedError
 from smalltext_core.label_names import LabelNames
@@ -26,6 +27,7 @@ from smalltext_transformers.arguments import FineTuningArguments
 
 if TYPE_CHECKING:
     from peft import PeftConfig
+    from transformers.configuration_utils import PretrainedConfig
     from transformers.modeling_utils import PreTrainedModel
 
 TASK = "SEQ_CLS"
@@ -146,6 +148,17 @@ def save_network(network: Any, folder: Path, label_names: LabelNames | None, *, 
             _save_adapter(network, folder)
         else:
             network.save_pretrained(folder)
+    _write_class_names(network.config, folder / ADAPTED if adapter else folder)
+
+
+def _write_class_names(config: PretrainedConfig, folder: Path) -> None:
+    """Add the names of classes to a saved configuration.
+
+    transformers leaves out LABEL_0 and LABEL_1, but BART has three classes if there are no names.
+    """
+    names = {"id2label": config.id2label, "label2id": config.label2id}
+    content = json.dumps(read_object(folder / CONFIG_NAME) | names, indent=2, sort_keys=True)
+    (folder / CONFIG_NAME).write_text(f"{content}\n", encoding="utf-8")
 
 
 def _save_adapter(network: Any, folder: Path) -> None:
