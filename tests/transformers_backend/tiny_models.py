@@ -28,9 +28,17 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "bert": ("BertConfig", {}),
     "roberta": ("RobertaConfig", {"type_vocab_size": 1}),
     "distilbert": ("DistilBertConfig", {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 48}),
-    "deberta-v2": (
+    "deberta-v2": (  # with the settings of DeBERTa-v3
         "DebertaV2Config",
-        {"relative_attention": True, "norm_rel_ebd": "layer_norm", "pos_att_type": ["p2c", "c2p"]},
+        {
+            "relative_attention": True,
+            "position_buckets": 16,
+            "norm_rel_ebd": "layer_norm",
+            "share_att_key": True,
+            "pos_att_type": ["p2c", "c2p"],
+            "position_biased_input": False,
+            "type_vocab_size": 0,
+        },
     ),
     "electra": ("ElectraConfig", {"embedding_size": 16}),
     "mpnet": ("MPNetConfig", {}),

@@ -26,10 +26,12 @@ from smalltext_torch.untrusted_json import (
     BASE_CONFIG,
     BASE_TOKENIZER,
     DTYPES,
+    FURTHER_CONFIG,
     MAX_INTEGER,
     REMOVED_KEYS,
     SPECIAL_TOKENS,
     TOKENIZER_FILES,
+    UNUSED_CONFIG,
     is_suspicious,
     is_tokenizer,
     read_object,
@@ -90,7 +92,7 @@ def _checked_config(path: Path, content: Mapping[str, Any], library: Any, *, sav
     known_type = isinstance(kind, str) and kind in library.CONFIG_MAPPING
     if not known_type or str(kind).startswith(_BY_OTHER_LIBRARIES):
         refuse(path, "model_type", f"it holds {shown(kind, 100)}", "a type of models that transformers knows")
-    known = BASE_CONFIG | _keys_of(library.CONFIG_MAPPING[kind])
+    known = BASE_CONFIG | FURTHER_CONFIG | _keys_of(library.CONFIG_MAPPING[kind])
     return _filtered(path, content, known, _ATTENTION_KEYS.__contains__, _check_config_value, saved=saved)
 
 
@@ -116,7 +118,7 @@ def _filtered(
             check(path, key, value)
             if key in known or is_allowed(key):
                 checked[key] = value
-            elif saved or is_suspicious(key):
+            elif saved or (is_suspicious(key) and key not in UNUSED_CONFIG):
                 refuse(path, key, "this key is not on the list of those that are allowed")
     return checked
 

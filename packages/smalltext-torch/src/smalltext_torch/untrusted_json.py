@@ -138,6 +138,23 @@ BASE_CONFIG = words(
 )
 """Keys of config.json for all types of models; the parameters of the configuration class are allowed as well."""
 
+FURTHER_CONFIG = words(
+    """
+    attention_head_size attention_windows cls_dropout conv_act conv_groups conv_kernel_size embedding_size
+    first_k_dense_replace full_attention_interval global_attn_every_n_layers global_rope_theta head_dim
+    layer_types local_rope_theta moe_layer_freq n_embed norm_rel_ebd partial_rotary_factor position_buckets
+    rope_local_base_freq rope_scaling rope_theta rotary_emb_base rotary_pct share_att_key
+    sliding_window_pattern summary_activation summary_type talking_head
+    """
+)
+"""Keys that networks read although the configuration class has no such parameter, as those of DeBERTa-v3.
+
+Some of them were parameters before version 5 of transformers, which converts them.
+"""
+
+UNUSED_CONFIG = words("reference_compile")
+"""Keys of pretrained models that are left out where the configuration class has no such parameter."""
+
 BASE_TOKENIZER = words(
     """
     add_bos_token add_dummy_prefix_space add_eos_token add_prefix_space add_special_tokens
