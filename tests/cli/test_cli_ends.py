@@ -12,10 +12,11 @@ import sys
 from importlib.metadata import version
 
 import pytest
+import typer
 
 import fork_server
 import smalltext_core as st
-from smalltext_cli import __version__
+from smalltext_cli import __version__, app
 from smalltext_cli.console import ending_signals
 
 
@@ -181,7 +182,35 @@ def test_a_mistake_of_a_plugin_is_one_line_and_a_traceback_on_request(process, m
         r"Error: ZeroDivisionError: .*SMALLTEXT_TRACEBACK=1.*", ended.stderr.decode().splitlines()[-1]
     )
     assert b"Traceback" not in ended.stderr
-    assert b"Traceback" in process(*arguments, env={**environment, "SMALLTEXT_TRACEBACK": "1"}).stderr
+    traced = process(*arguments, env={**environment, "SMALLTEXT_TRACEBACK": "1"})
+    assert b"Traceback" in traced.stderr
+    assert traced.returncode == 1
+    assert traced.stderr.decode().splitlines()[-1] == "Error: ZeroDivisionError: division by zero."
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (st.errors.InvalidInputError("text", "5", "a string"), 2),
+        (FileNotFoundError(2, "No such file or directory", "mails.csv"), 2),
+        (MemoryError(), 1),
+        (typer.Abort(), 130),
+        (typer.BadParameter("one is wrong"), 2),
+    ],
+)
+def test_a_traceback_on_request_changes_neither_the_message_nor_the_exit_code(smalltext, monkeypatch, error, code):
+    def fail(**_):
+        raise error
+
+    monkeypatch.setattr(app, "app", fail)
+    monkeypatch.delenv("SMALLTEXT_TRACEBACK", raising=False)
+    ended = smalltext("list")
+    monkeypatch.setenv("SMALLTEXT_TRACEBACK", "1")
+    traced = smalltext("list")
+    assert (ended.code, traced.code) == (code, code)
+    assert ended.err.startswith("Error: " if code != 130 else "Error: Interrupted")
+    assert traced.err.startswith("Traceback (most recent call last)")
+    assert traced.err.endswith(ended.err)
 
 
 def test_a_closed_terminal_ends_the_command_unless_nohup_started_it(monkeypatch):

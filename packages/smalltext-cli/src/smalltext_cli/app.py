@@ -49,7 +49,7 @@ _MAX_MESSAGE_LENGTH = 4000
 _INTERRUPTED = 128 + signal.SIGINT
 
 TRACEBACK_VARIABLE = "SMALLTEXT_TRACEBACK"
-"""If this environment variable is set, errors are shown with a traceback."""
+"""If this environment variable is set, the traceback of an error is printed as well."""
 
 # What typer raises for invalid options: a class of click or of its own, depending on its version.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -224,7 +224,8 @@ def main() -> None:
         end = "" if message.endswith((".", "?")) else "."
         _fail(f"{message}{end}{_hint(error)} See: {command} --help", error.exit_code)
     except Exception as error:
-        _fail(f"{type(error).__name__}: {error}. Set {TRACEBACK_VARIABLE}=1 to see where it comes from.", 1)
+        advice = f"Set {TRACEBACK_VARIABLE}=1 to see where it comes from."
+        _fail(f"{type(error).__name__}: {error}. {'' if _wants_traceback() else advice}".rstrip(), 1)
 
 
 def _hint(error: Any) -> str:
@@ -271,10 +272,13 @@ def _show_warning(
         _say(f"Warning ({category.__name__}): {message}")
 
 
+def _wants_traceback() -> bool:
+    return bool(os.environ.get(TRACEBACK_VARIABLE))
+
+
 def _fail(message: str, code: int) -> NoReturn:
-    if os.environ.get(TRACEBACK_VARIABLE):
+    if _wants_traceback():
         sys.stderr.write(printable(traceback.format_exc(), None, keep="\n"))
-        raise SystemExit(1)
     number = process_number()
     _say(f"Error in process {number} of {launched_processes()}: {message}" if number else f"Error: {message}")
     raise SystemExit(code)
