@@ -21,6 +21,7 @@ import pytest
 
 import fork_server
 import smalltext_core as st
+from smalltext_cli import writers
 from smalltext_cli.evaluation import load_model
 from smalltext_cli.predictions import row_chunks
 from smalltext_cli.readers import Row
@@ -192,6 +193,24 @@ def test_a_full_disk_leaves_no_file_and_is_reported(process, model, tmp_path, en
     assert b"could not be written" in ended.stderr
     assert b"Traceback" not in ended.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+def test_a_file_briefly_takes_twice_its_size_at_most(tmp_path, monkeypatch, ending):
+    """As the guide on big files says."""
+    output = tmp_path / f"out.{ending}"
+    draw = np.random.default_rng(0)
+    sizes = []
+
+    def measured(copied, *arguments):
+        copied(*arguments)
+        sizes.append(sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()))
+
+    monkeypatch.setattr(shutil, "copyfileobj", partial(measured, shutil.copyfileobj))
+    with writers.table_writer(str(output), ending) as write:
+        for _ in range(5):
+            write(pl.DataFrame({"text": [draw.bytes(50).hex() for _ in range(1_000)]}))
+    assert max(sizes, default=0) <= 2.2 * output.stat().st_size
 
 
 def test_a_device_is_written_to_directly(process, model, new):

@@ -330,6 +330,8 @@ def _parquet_chunks(file: BinaryIO) -> Iterator[Write]:
         yield write
         whole = folder / "whole.parquet"
         _join(parts, whole)
+        for part in parts:  # so that the disk never holds more than two copies
+            part.unlink()
         with whole.open("rb") as finished:
             shutil.copyfileobj(finished, file)
 
