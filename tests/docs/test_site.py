@@ -10,6 +10,7 @@ import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from urllib.parse import urlsplit
 
 import pytest
 import typer
@@ -51,6 +52,23 @@ def test_every_page_is_built(site):
         for page in pages
     ]
     assert not [str(page) for page in built if not (site / page).is_file()]
+
+
+def test_every_link_between_pages_leads_to_a_page_and_a_heading(site):
+    pages = {page: page.read_text(encoding="utf-8") for page in site.rglob("*.html")}
+    broken = []
+    for page, content in pages.items():
+        for link in re.findall(r'<a [^>]*href="?([^"\s>]+)', content):
+            address = urlsplit(link)
+            if address.scheme or address.netloc:
+                continue
+            path = address.path.removeprefix("/smalltext/")  # where the page about missing pages says the site is
+            target = ((site if path != address.path else page.parent) / path).resolve() if path else page
+            target = target / "index.html" if target.is_dir() else target
+            is_found = target in pages if target.suffix == ".html" else target.exists()
+            if not is_found or (address.fragment and f'id="{address.fragment}"' not in pages[target]):
+                broken.append(f"{page.relative_to(site)}: {link}")
+    assert not broken
 
 
 WIDE = (
