@@ -47,8 +47,8 @@ _LABELLED_FORMATS = (
     "- is standard input."
 )
 _FORMATS = (
-    "CSV, TSV, JSON, JSON Lines, Parquet, Excel, or plain text with one text per line; also compressed (.gz). "
-    "- is standard input."
+    "CSV, TSV, JSON, JSON Lines, Parquet, Excel, an export of an annotation tool, or plain text with one text per "
+    "line; also compressed (.gz). - is standard input."
 )
 LabelledData = Annotated[
     str, typer.Argument(metavar="DATA", help=_LABELLED_FORMATS, callback=expanded, show_default=False)
@@ -115,7 +115,8 @@ OutputFormatOption = Annotated[
     OutputFormat | None,
     typer.Option(
         "--output-format",
-        help="The output format. By default according to the extension of FILE; CSV for standard output.",
+        help="The output format. By default according to the extension of FILE; CSV for standard output, and "
+        "Parquet for shards.",
     ),
 ]
 Sheet = Annotated[

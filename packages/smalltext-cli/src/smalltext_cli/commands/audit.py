@@ -75,7 +75,9 @@ def audit(
     ] = 0.8,
     wrong_labels: Annotated[
         bool,
-        typer.Option("--wrong-labels/--no-wrong-labels", metavar="", help="Whether to look for wrong labels."),
+        typer.Option(
+            "--wrong-labels/--no-wrong-labels", metavar="", help="Whether to look for wrong labels and outliers."
+        ),
     ] = True,
     times: Annotated[
         bool,

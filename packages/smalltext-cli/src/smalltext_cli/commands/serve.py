@@ -45,8 +45,8 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A host name that requests may use for this service. By default the names of this machine if "
-            "ADDRESS is local, or else any. Repeat for several.",
+            help="A host name that requests may use for this service. If ADDRESS is local, those of this machine "
+            "are allowed, too; if it is not, any is allowed by default. Repeat for several.",
             show_default=False,
         ),
     ] = None,

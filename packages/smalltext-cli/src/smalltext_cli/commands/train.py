@@ -53,7 +53,8 @@ def train(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Score on these texts instead of a held-out set of DATA.",
+            help="Score on these texts instead of a held-out set of DATA. kimcnn, transformers and setfit use "
+            "them for early stopping or calibration, too.",
             show_default=False,
             callback=expanded,
             rich_help_panel=commands.SCORING_PANEL,
