@@ -190,7 +190,7 @@ def create_factory(
     num_classes : int
         2 or more (1 or more if multi-label).
     multi_label : bool, default=False
-        Whether several classes, or none, may apply to a text.
+        Whether several classes, or none, may apply to a text. UnsupportedError is raised if the classifier cannot.
     **parameters
         The parameters of the classifier, listed by ``smalltext info NAME``. InvalidInputError names a wrong one.
 

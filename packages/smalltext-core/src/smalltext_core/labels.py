@@ -220,7 +220,7 @@ def csr_to_list(y: scipy.sparse.csr_matrix) -> list[list[int] | int | None]:
     Parameters
     ----------
     y : csr_matrix, shape (n, num_classes)
-        Labels.
+        Labels. InvalidInputError is raised for anything else.
 
     Examples
     --------

@@ -43,7 +43,7 @@ def training_data(
 ) -> tuple[D, NDArray[np.float64] | None]:
     """Check a training set and its weights, and drop texts whose weight is zero.
 
-    `num_classes` and `multi_label` are those of the classifier; errors call the dataset `argument`.
+    `num_classes` and `multi_label` are those of the classifier; InvalidInputError calls the dataset `argument`.
 
     Returns
     -------

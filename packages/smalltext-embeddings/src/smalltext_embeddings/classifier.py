@@ -275,6 +275,13 @@ class EmbeddingClassifier(ProbabilisticClassifier, Classifier):
             "use-multilingual" are saved if they take less than 100 MB. Sentence transformers are saved by name, or
             with True as files if their weights are safetensors. In any case the encoder's fingerprint is saved,
             and loading rejects an encoder with another one.
+
+        Raises
+        ------
+        NotFittedError, InvalidInputError
+            If the classifier was not fitted, or with `with_encoder=True` if the encoder cannot be saved as files.
+        ModelFolderError
+            If the folder exists and is not a saved model.
         """
         if not hasattr(self, "head_"):
             raise NotFittedError(self)

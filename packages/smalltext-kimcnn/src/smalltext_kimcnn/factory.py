@@ -49,7 +49,7 @@ class KimCNNFactory(ConstructorFactory[KimCNNClassifier]):
 def build(num_classes: int, **parameters: Any) -> KimCNNFactory:
     """Create a factory of classifiers with the convolutional network of Kim (2014).
 
-    With `num_epochs`, `min_steps` "auto" is 0: exactly the requested number of epochs is trained.
+    With `num_epochs`, `min_steps` "auto" is 0, so that no epochs are added.
 
     Parameters
     ----------

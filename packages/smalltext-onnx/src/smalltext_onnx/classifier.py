@@ -121,6 +121,8 @@ class OnnxClassifier(ProbabilisticClassifier, Classifier):
 
         Raises
         ------
+        InvalidInputError
+            If `opset` is not from 14 to 20.
         UnsupportedError
             If the classifier cannot be exported, or the exported one would not give the same probabilities.
         NotFittedError
@@ -320,6 +322,8 @@ def export(classifier: Any, folder: str | Path, *, opset: int = OPSET) -> OnnxCl
 
     Raises
     ------
+    InvalidInputError
+        If `opset` is not from 14 to 20.
     UnsupportedError
         If the classifier cannot be exported, or the exported one would not give the same probabilities.
     NotFittedError

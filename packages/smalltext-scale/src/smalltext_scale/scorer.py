@@ -172,8 +172,9 @@ class BatchScorer:
     ) -> Iterator[Prediction]:
         """Label a stream of texts, which may be infinite, in constant memory.
 
-        Texts are read in windows of 16 batches, by default of 1,024 texts, with at most 8,000,000 characters.
-        Within a window they are sorted by length, since the time of a batch depends on its longest text.
+        Texts are read in windows of 16 batches, or of 1,024 texts if no batch size is given, and of at most
+        8,000,000 characters. Within a window they are sorted by length, since the time of a batch depends on its
+        longest text.
 
         Parameters
         ----------
@@ -243,6 +244,11 @@ class BatchScorer:
             A list of texts, in order.
         (labels, proba)
             What ``predict(texts, return_proba=True)`` of the classifier returns.
+
+        Raises
+        ------
+        InvalidInputError, WorkerError
+            As for `predict_iter`.
 
         Examples
         --------

@@ -72,7 +72,7 @@ def build(
 ) -> TransformerBasedClassificationFactory:
     """Create a factory of classifiers that fine-tune a pretrained transformer.
 
-    With `num_epochs`, `min_steps` "auto" is 0: exactly the requested number of epochs is trained.
+    With `num_epochs`, `min_steps` "auto" is 0, so that no epochs are added.
 
     Parameters
     ----------
