@@ -286,6 +286,14 @@ def test_the_limit_of_the_model_is_estimated_and_reported_as_lower_in_training()
         assert found[name].counted == "estimated: 1.2 tokens per word; training may stop at 128"
 
 
+def test_the_limit_of_the_encoder_of_embeddings_is_reported():
+    multilingual = pytest.importorskip("smalltext_embeddings.multilingual")
+    found = {one.name: one for one in token_limits.limits_of_classifiers(np.array([50, 600, 1000]))}
+    assert found["embeddings"].max_tokens == multilingual._MAX_TOKENS
+    assert found["embeddings"].texts == 1
+    assert found["embeddings"].counted == "estimated: 1.2 tokens per word"
+
+
 def test_measured_rates_grow_with_the_texts():
     few, many = np.full(30, 20), np.full(5000, 20)
     for rate in training_time._RATES.values():

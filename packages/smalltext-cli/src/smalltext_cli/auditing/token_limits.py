@@ -23,6 +23,9 @@ _LIMIT = "max_seq_len"
 _OF_MOST_ENCODERS = 512
 """The token limit of most pretrained encoders."""
 
+_OF_DEFAULT_ENCODER = 1024
+"""The token limit of the default encoder, for classifiers with the parameter ``encoder``."""
+
 READ_IN_TRAINING = 128
 """The minimum token limit in training, for classifiers whose limit is that of the model."""
 
@@ -91,18 +94,21 @@ def word_counts(texts: Sequence[str]) -> NDArray[np.int64]:
 def limits_of_classifiers(words: NDArray[np.int64]) -> Iterator[TokenLimit]:
     """Yield the default token limit of each installed classifier, given the number of words of each text.
 
-    Classifiers with a pretrained model split words into subwords, whose number is estimated. If their limit is
-    that of the model, it is assumed to be 512 tokens, as for most pretrained encoders, and possibly lower in
-    training.
+    Classifiers with a pretrained model or encoder split words into subwords, whose number is estimated. If their
+    limit is that of the model, it is assumed to be 512 tokens, as for most pretrained encoders, and possibly lower
+    in training.
     """
+    estimated = f"estimated: {_PIECES_PER_WORD} tokens per word"
     pieces = np.ceil(words * _PIECES_PER_WORD).astype(np.int64) + _SPECIAL_TOKENS
     for name, spec in classifiers().items():
         with suppress(SmallTextError):  # a broken plugin, which `smalltext list` reports
             parameters = parameters_of(spec).named
-            if _LIMIT not in parameters:
+            if "encoder" in parameters:
+                yield TokenLimit.of(name, _OF_DEFAULT_ENCODER, pieces, estimated)
+            elif _LIMIT not in parameters:
                 yield TokenLimit.of(name, None, words, "words")
             elif "model" in parameters:
-                limit, counted = parameters[_LIMIT].default, f"estimated: {_PIECES_PER_WORD} tokens per word"
+                limit, counted = parameters[_LIMIT].default, estimated
                 if not isinstance(limit, int):
                     limit = _OF_MOST_ENCODERS
                     counted += f"; training may stop at {READ_IN_TRAINING}"
