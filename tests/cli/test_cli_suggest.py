@@ -103,7 +103,7 @@ def test_nothing_known_empty_or_twice_is_suggested(smalltext, model, pool, tmp_p
     rows = ended.out.splitlines()
     assert rows[0] == "id,text,day,label,uncertainty"
     assert sorted(row.split(",")[0] for row in rows[1:]) == ["m000", "m001", "m002", "m003", "m007"]
-    assert "labelled already 1, excluded 2, empty 1, copies of others 1" in ended.err
+    assert "1 already labelled, 2 excluded, 1 empty, 1 repeated" in ended.err
 
 
 def test_a_file_with_labels_is_not_replaced_by_accident(smalltext, model, pool, tmp_path):
@@ -232,4 +232,4 @@ def test_what_the_model_was_trained_on_is_not_suggested(smalltext, model, mails)
     ended = smalltext("suggest", model, mails, "--label-column", "none")
     assert ended.code == 0
     assert ended.out.splitlines() == ["text,label,none,uncertainty"]
-    assert "trained on 1" in ended.err
+    assert "120 used in training" in ended.err

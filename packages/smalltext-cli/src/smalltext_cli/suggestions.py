@@ -67,27 +67,27 @@ class Pool:
         Texts are copies if they differ only in case, whitespace and Unicode variants. Copies of a labelled text
         count as labelled.
         """
-        counts = dict.fromkeys(("labelled already", "trained on", "excluded", "empty", "copies of others"), 0)
+        counts = dict.fromkeys(("already labelled", "used in training", "excluded", "empty", "repeated"), 0)
         first: dict[str, Row] = {}
         labelled: dict[str, str] = {}
         for row in rows:
             key = normalized(row.text)
             if not is_missing(row.columns.get(label_column)):
                 labelled[key] = row.text
-                counts["labelled already"] += 1
+                counts["already labelled"] += 1
             elif not key:
                 counts["empty"] += 1
             elif key in left_out.excluded:
                 counts["excluded"] += 1
             elif key in first:
-                counts["copies of others"] += 1
+                counts["repeated"] += 1
             else:
                 first[key] = row
         kept = [row for key, row in first.items() if key not in labelled]
-        counts["copies of others"] += len(first) - len(kept)
+        counts["repeated"] += len(first) - len(kept)
         if left_out.trained_on is not None:
             is_known = left_out.trained_on.contain([row.text for row in kept])
-            counts["trained on"] = int(is_known.sum())
+            counts["used in training"] = int(is_known.sum())
             kept = [row for row, known in zip(kept, is_known, strict=True) if not known]
         return cls(kept, counts, list({**left_out.excluded, **labelled}.values()))
 

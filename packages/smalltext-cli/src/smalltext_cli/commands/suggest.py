@@ -132,6 +132,6 @@ def suggest(
 def _report(candidates: Pool, count: int, place: str, seconds: float) -> None:
     total = counted(candidates.total, "text")
     print_message(f"Suggested {count:,} of {total} in {seconds:.1f} s: {place}")
-    reasons = [f"{reason} {number:,}" for reason, number in candidates.not_suggested.items() if number]
+    reasons = [f"{number:,} {reason}" for reason, number in candidates.not_suggested.items() if number]
     if reasons:
         note(f"texts that could not be suggested: {', '.join(reasons)}.")
