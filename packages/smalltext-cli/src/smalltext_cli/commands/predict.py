@@ -250,7 +250,7 @@ def _predict_shard(
     if job.predictor is not None:
         _note_texts_without_class(job.predictor, done)
     if not job.unfinished_shards():
-        note(f"all {counted(shard.count, 'shard')} are complete: smalltext merge {quote(str(folder))} -o FILE")
+        note(f"every shard is complete: smalltext merge {quote(str(folder))} -o FILE")
 
 
 def _note_texts_without_class(predictor: Predictor, done: int) -> None:
