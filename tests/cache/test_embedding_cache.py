@@ -48,7 +48,7 @@ def test_embeddings_of_another_fingerprint_are_not_used(encoder):
 
 @pytest.mark.parametrize("in_folder", [False, True])
 @pytest.mark.parametrize("dimensions", [1, 4, 16])
-@pytest.mark.filterwarnings("ignore:.*damaged, or of another encoder")
+@pytest.mark.filterwarnings("ignore:.*damaged, or was written for another encoder")
 def test_encoders_with_one_fingerprint_and_vectors_of_other_lengths_are_kept_apart(
     request, tmp_path, dimensions, in_folder
 ):

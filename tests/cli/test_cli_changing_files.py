@@ -66,7 +66,7 @@ def test_reading_on_in_a_file_that_changed_ends_in_an_error(tmp_path, capfd, end
     for _ in range(17_000):
         next(found)
     change(path)
-    with pytest.raises(InputFileError, match=rf"^{path}: it was changed while it was read\. Begin again once"):
+    with pytest.raises(InputFileError, match=rf"^{path}: it was changed while it was read\. Try again once"):
         list(found)
     assert capfd.readouterr().err == ""  # no stack of a panic either
 

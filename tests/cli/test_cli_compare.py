@@ -66,7 +66,7 @@ def test_a_cell_that_fails_becomes_a_cell_with_the_reason(compared, document):
     for name, (*reasons,) in errors.items():
         assert name in report
         assert all(reason in report for reason in reasons)
-    assert "refuses failed in 1 of 1 cell (ValueError: no such thing)" in document["conclusion"]
+    assert "refuses failed in 1 of 1 run (ValueError: no such thing)" in document["conclusion"]
 
 
 def test_a_cell_measures_scores_time_memory_and_size(compared, document):
@@ -114,7 +114,7 @@ def test_a_killed_comparison_resumes_and_repeats_nothing(mails, plugin, tmp_path
     assert len(list((folder / "cells").glob("*.json"))) == 2
     assert len(log.read_text().split()) == 2
     ended = in_a_process(*command, env={**plugin, LOG: str(log)})
-    assert b"2 cells of 4 were finished before and are kept" in ended.stderr
+    assert b"2 runs of 4 were finished before and are kept" in ended.stderr
     assert len(set(log.read_text().split())) == len(log.read_text().split()) == 4
     document = json.loads((folder / "results.json").read_text("utf-8"))
     assert [one["errors"] for one in document["means"]] == [["ValueError: no such thing"] * 2] * 2
@@ -294,7 +294,7 @@ def test_failed_cells_run_again_if_asked(smalltext, requests, mails, tmp_path, m
     assert "--retry-failed" not in ended.err
     again = smalltext("compare", mails, *options)
     assert again.code == 1
-    assert "1 cell failed earlier; --retry-failed repeats failed cells." in again.err
+    assert "1 run failed earlier; --retry-failed repeats failed runs." in again.err
     assert requests == []
     again = smalltext("compare", mails, *options, "--retry-failed")
     assert again.code == 0

@@ -70,7 +70,7 @@ def test_a_classifier_with_a_failed_cell_is_not_ranked_and_the_failure_is_report
     assert found.ranked(8) == ["a"]
     assert found.conclusion() == (
         "a reaches accuracy 0.900 at 8 texts per class and 0.900 at 32 texts per class; "
-        "bb failed in 2 of 10 cells (it broke)."
+        "bb failed in 2 of 10 runs (it broke)."
     )
 
 
@@ -93,7 +93,7 @@ def test_a_classifier_that_varies_is_not_best_where_another_one_in_between_is_ce
 
 def test_nothing_is_concluded_from_nothing():
     found = summary({"a": [0.9, 0.9]}, {"a": 1.0}, repeats=1, failed={("a", 0)})
-    assert found.conclusion() == "a failed in 2 of 2 cells (it broke)."
+    assert found.conclusion() == "a failed in 2 of 2 runs (it broke)."
 
 
 def test_with_one_repeat_the_held_out_texts_alone_decide():

@@ -85,7 +85,7 @@ def test_the_model_itself_is_not_overwritten(smalltext, trained):
 def test_models_of_tfidf_are_refused_with_the_alternative(smalltext, model, tmp_path):
     done = smalltext("export", model, "-o", tmp_path / "model")
     assert done.code == 2
-    assert "TF-IDF needs no torch" in done.err
+    assert "sklearn needs no torch" in done.err
     assert "embeddings with a sentence transformer" in done.err
     assert not (tmp_path / "model").exists()
 

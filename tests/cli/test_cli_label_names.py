@@ -60,7 +60,7 @@ def test_no_label_is_missing(value):
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), b"a", "\ud800", dt.time(1), 10**400])
 def test_what_is_no_name_is_refused(value):
-    with pytest.raises(InvalidValueError, match="the label is no name"):
+    with pytest.raises(InvalidValueError, match="the label cannot be a name"):
         parse_label(value)
 
 
@@ -72,9 +72,9 @@ def test_what_is_no_name_is_refused(value):
             [1.0, 1.0, float("nan"), 2.0, float("nan"), 2.0],
             "line 3: the label is missing (nan), as is 1 more",
         ),
-        ("jsonl", [1.0, 1.0, float("-inf"), 2.0, 1.0, 2.0], "line 3: the label is no name"),
+        ("jsonl", [1.0, 1.0, float("-inf"), 2.0, 1.0, 2.0], "line 3: the label cannot be a name"),
         ("parquet", [1.0, 1.0, float("nan"), 2.0, None, 2.0], "row 3: the label is missing (nan), as is 1 more"),
-        ("parquet", [1.0, 1.0, 2.0, float("inf"), 1.0, 2.0], "row 4: the label is no name"),
+        ("parquet", [1.0, 1.0, 2.0, float("inf"), 1.0, 2.0], "row 4: the label cannot be a name"),
         ("csv", ["a", "", "b", "", " ", "a"], "line 3: the label is missing, as are 2 more"),
     ],
 )

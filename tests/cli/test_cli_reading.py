@@ -350,7 +350,7 @@ def test_comment_lines_above_the_header_are_named(tmp_path):
         ("mails.csv.xz", "Decompress the file first, or compress it with gzip."),
         ("mails.xlsx", "If it is CSV, TSV or JSON Lines, rename it, or pass --format."),
         ("mails.csv.gz", "Rename it: leave out .gz."),
-        ("mails.dat", "Known are .csv, .tsv,"),
+        ("mails.dat", "Known extensions: .csv, .tsv,"),
     ],
 )
 def test_files_with_another_ending_are_refused_with_a_way_out(tmp_path, name, advice):

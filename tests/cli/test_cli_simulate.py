@@ -115,7 +115,7 @@ def test_finished_simulations_are_not_repeated(run, requests, mails):
     run(mails, "--strategies", "breaking-ties,prediction-entropy", repeats=1)
     assert [one["strategy"] for one in requests[2:]] == ["prediction-entropy"]
     ended, _ = run(mails, "--strategies", "random,least-confidence", repeats=1)
-    assert "1 cell of 2 was finished before and is kept." in ended.err
+    assert "1 run of 2 was finished before and is kept." in ended.err
 
 
 def test_an_interrupted_simulation_resumes_after_its_last_round_with_the_same_result(

@@ -220,9 +220,9 @@ FILE = '<!DOCTYPE v [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
     [
         (
             CONFIG.replace('"odd"', '"strange"'),
-            "no classes of the model: 'strange'. The model knows 'even', 'odd'",
+            "not classes of the model: 'strange'. The model knows 'even', 'odd'",
         ),
-        (CONFIG.replace('value="odd"', ""), "no classes of the model: ''"),
+        (CONFIG.replace('value="odd"', ""), "not classes of the model: ''"),
         (CONFIG.replace("<Choices ", "<Labels ").replace("</Choices", "</Labels"), "has no <Choices>"),
         (CONFIG.replace('toName="review"', 'toName="other"'), "has no <Choices> whose toName is that of a <Text>"),
         (CONFIG.replace("<Text ", "<Image "), "has no <Choices>"),

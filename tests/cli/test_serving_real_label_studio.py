@@ -162,7 +162,7 @@ def test_a_project_with_other_choices_is_not_connected(label_studio, served):
     assert status == 400
     assert "422" in json.dumps(said)
     _, logged = service.ended()
-    assert "are no classes of the model: 'strange'" in logged
+    assert "are not classes of the model: 'strange'" in logged
 
 
 def test_annotations_reach_the_webhook(label_studio, served):

@@ -58,7 +58,7 @@ def test_a_manifest_that_is_not_json_is_refused(model, content):
 
 def test_nan_is_refused_anywhere_in_a_manifest(model):
     rewrite(model, parameters={"lr": float("nan")})
-    refused(model, "NaN is no JSON value")
+    refused(model, "NaN is not a JSON value")
 
 
 json_values = st.recursive(

@@ -105,10 +105,10 @@ def test_indicator_matrices_give_multi_label_problems_and_predictions_of_the_sam
 @pytest.mark.parametrize(
     ("y", "said"),
     [
-        ([None, *labelled("a", "b")[1:]], "None at row 0, which is no label"),
-        (["a", float("nan"), *labelled("a", "b")[2:]], "nan at row 1, which is no label"),
-        ([0.0, np.nan, *labelled(0, 1)[2:]], "nan at row 1, which is no label"),
-        (pd.Series([pd.NA, *labelled("a", "b")[1:]]), "row 0, which is no label"),
+        ([None, *labelled("a", "b")[1:]], "None at row 0, which is not a label"),
+        (["a", float("nan"), *labelled("a", "b")[2:]], "nan at row 1, which is not a label"),
+        ([0.0, np.nan, *labelled(0, 1)[2:]], "nan at row 1, which is not a label"),
+        (pd.Series([pd.NA, *labelled("a", "b")[1:]]), "row 0, which is not a label"),
         (labelled("a", "a"), "one class only, 'a'"),
         (labelled("a", 1), "strings and labels of type int"),
         (labelled({"a"}, {"b"}), "MultiLabelBinarizer"),

@@ -278,7 +278,7 @@ class FolderCache:
         whole = head[:-16] == _MAGIC + self._encoder and dimensions == self._dimensions
         whole = whole and 0 <= count < 2**40 and len(data) == stop + 4 * count * dimensions + _CHECK
         if not whole or blake2b(data[:-_CHECK].data, digest_size=_CHECK).digest() != data[-_CHECK:].tobytes():
-            warnings.warn(f"{path} is damaged, or of another encoder, and is ignored.", stacklevel=2)
+            warnings.warn(f"{path} is damaged, or was written for another encoder, and is ignored.", stacklevel=2)
             return nothing
         vectors = np.frombuffer(data.data, dtype="<f4", count=count * dimensions, offset=stop)
         return data[_HEADER:stop].tobytes(), vectors.reshape(count, dimensions)

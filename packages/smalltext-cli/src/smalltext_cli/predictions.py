@@ -66,8 +66,8 @@ class Predictor:
         clash = {f"proba_{rank}" for rank in range(1, self._top + 1)} & set(self._proba)
         if clash:
             raise UsageError(
-                f"--proba and --top would both write a column {min(clash)!r}, since classes are called so. "
-                "Give one of the two."
+                f"--proba and --top would both write a column {min(clash)!r}: a class has this number as its "
+                "name. Give one of the two."
             )
 
     def table(self, texts: list[str]) -> DataFrame:

@@ -48,7 +48,7 @@ def output_format(output: str) -> OutputFormat:
         extension = Path(output).suffix
         problem = f"the extension {extension!r} is unknown" if extension else "the name has no extension"
         raise OutputError(
-            f"{output}: {problem}. Known are {', '.join(_EXTENSIONS)}; "
+            f"{output}: {problem}. Known extensions: {', '.join(_EXTENSIONS)}; "
             f"say what to write with --output-format {'|'.join(get_args(OutputFormat))}."
         )
     return cast("OutputFormat", found)

@@ -299,7 +299,7 @@ class TextDataset(Dataset[list[str]], Generic[N]):
             The texts, which may be empty strings.
         labels : iterable of (str, int, float or bool), or of lists of these
             The class name of each text or, for multi-label problems, a list of names per text. Names are stripped
-            of surrounding white space and normalised to NFC; 1 and 1.0 become "1", True becomes "true".
+            of surrounding whitespace and normalised to NFC; 1 and 1.0 become "1", True becomes "true".
         label_names : LabelNames or sequence of names, optional
             The names of the classes, in the order of their numbers; by default the names that occur, sorted, with
             a warning about names that look alike or differ only in case.

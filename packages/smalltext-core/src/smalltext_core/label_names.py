@@ -1,6 +1,6 @@
 """Names of classes: `LabelNames`, the normalisation of names, and names that look alike.
 
-Names have no leading and trailing white space and are in Unicode's composed form (NFC), whether they come from
+Names have no leading and trailing whitespace and are in Unicode's composed form (NFC), whether they come from
 Python, a file or a saved model. Numbers and booleans are converted: 1 and 1.0 are "1", True is "true".
 """
 
@@ -50,7 +50,7 @@ _TYPED_ALIKE = str.maketrans(
 class LabelNames:
     """The names of classes: class number k is ``names[k]``.
 
-    Names are normalised by `smalltext_core.label_names.class_name`, also those that are looked up: white space
+    Names are normalised by `smalltext_core.label_names.class_name`, also those that are looked up: whitespace
     around them is stripped, they are in NFC, and numbers are converted. InvalidInputError is raised if one is
     empty, if two are equal, or if the names have no order (a set, a mapping).
 
@@ -234,7 +234,7 @@ def class_name(label: object, argument: str = "labels") -> str:
     Returns
     -------
     str
-        Without leading and trailing white space, in NFC.
+        Without leading and trailing whitespace, in NFC.
 
     Raises
     ------
@@ -275,7 +275,7 @@ def _name_of_text(label: str, argument: str) -> str:
             what = f"the name {shown_name(name)}, which contains half of a surrogate pair"
             raise InvalidInputError(argument, what, _ALLOWED, "Write the whole character, or remove it.")
     if not name:
-        given = "an empty name" if not label else f"a name of only white space, {shown_name(label)}"
+        given = "an empty name" if not label else f"a name of only whitespace, {shown_name(label)}"
         raise InvalidInputError(argument, given, _ALLOWED, "Leave texts without a label out.")
     return name
 
@@ -321,7 +321,7 @@ def _skeleton(name: str) -> str:
 def alike_names(names: Iterable[str]) -> list[tuple[str, ...]]:
     """Return the groups of names that look alike or differ only in case, each sorted.
 
-    Names are alike if they differ only in white space, invisible characters, forms that Unicode considers
+    Names are alike if they differ only in whitespace, invisible characters, forms that Unicode considers
     compatible, or letters of other alphabets that look the same.
 
     Examples

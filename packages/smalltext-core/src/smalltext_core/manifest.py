@@ -29,7 +29,7 @@ _MAX_INTEGER = 2**63 - 1
 _MAX_DEPTH = 32
 _MAX_FILES = 100_000
 
-# The grammars of names (PEP 508) and of versions (PEP 440), without white space around them.
+# The grammars of names (PEP 508) and of versions (PEP 440), without whitespace around them.
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(
     r"v?([0-9]+!)?[0-9]+(\.[0-9]+)*"
@@ -130,7 +130,7 @@ def manifest_from_json(content: bytes, path: object) -> Manifest:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def check_writer(**writer: str) -> None:
@@ -156,17 +156,17 @@ def _problems(fields: dict[str, Any]) -> Iterator[str]:
     yield from _problems_of_values(parameters)
     num_classes = _num_classes(parameters)
     if names is not None and (not isinstance(names, list) or not all(isinstance(name, str) for name in names)):
-        yield "label_names is no list of strings"
+        yield "label_names is not a list of strings"
     elif names and len(set(names)) < len(names):
         yield "label_names has a name twice"
     elif names and type(num_classes) is int and len(names) > num_classes:
         yield f"label_names has {len(names)} names for {num_classes} classes"
     if not isinstance(files, dict) or len(files) > _MAX_FILES:
-        yield f"files is no object with up to {_MAX_FILES:,} entries"
+        yield f"files is not an object with up to {_MAX_FILES:,} entries"
         return
     for name, digest in files.items():
         if not _matches(_DIGEST, digest):
-            yield f"files.{shown(name)} is no SHA-256 in hexadecimal digits"
+            yield f"files.{shown(name)} is not a SHA-256 hash in hexadecimal"
 
 
 def _problems_of_values(parameters: dict[str, Any]) -> Iterator[str]:

@@ -94,15 +94,15 @@ def exportable(classifier: Any) -> Exportable:
 
 
 def _why_not(name: str, encoder: Any) -> str:
-    can = "ONNX takes transformers, setfit, and embeddings with a sentence transformer; train one of these"
+    can = "ONNX supports transformers, setfit, and embeddings with a sentence transformer; train one of these"
     if hasattr(encoder, "kind"):
         what = f"{name} with the encoder {encoder!r} is not exported to ONNX: it needs no torch as it is"
         return f"{what}. Save it, and load it where it is to run. {can}."
     what = (
-        f"{name} is not exported to ONNX: the tokens of its vectorizer (TF-IDF) or of its vocabulary are made by "
-        "code that no graph and no tokenizer.json can hold"
+        f"{name} is not exported to ONNX: it splits texts into words by code that neither an ONNX graph nor a "
+        "tokenizer.json can express"
     )
-    return f"{what}. Save it, and load it where it is to run: TF-IDF needs no torch, and is the fastest. {can}."
+    return f"{what}. Save it, and load it where it is to run: sklearn needs no torch, and is the fastest. {can}."
 
 
 def _of_network(classifier: Any, state: Any, text: TextSettings, tokenizer: Any) -> Exportable:

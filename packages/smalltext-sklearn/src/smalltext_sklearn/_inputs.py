@@ -179,7 +179,7 @@ def _refuse_missing(labels: Any) -> None:
             missing = True
         if missing:
             advice = "Leave texts without a label out of X and y."
-            raise InvalidInputError("y", f"{shown(label)} at row {row}, which is no label", _LABELS, advice)
+            raise InvalidInputError("y", f"{shown(label)} at row {row}, which is not a label", _LABELS, advice)
 
 
 def _refuse_mixture(labels: Any) -> None:

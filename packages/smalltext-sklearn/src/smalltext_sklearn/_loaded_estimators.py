@@ -129,7 +129,7 @@ def _check_estimator(estimator: Any, trusted: frozenset[str]) -> None:
     _limit_jobs(estimator)
     _require(attributes.get("memory") is None, estimator, "it keeps a cache in a folder")
     if "n_features_in_" in attributes:
-        _require(_is_count(attributes["n_features_in_"]), estimator, "n_features_in_ is no number of features")
+        _require(_is_count(attributes["n_features_in_"]), estimator, "n_features_in_ is not a number of features")
     classes = attributes.get("classes_")
     if classes is not None:
         distinct = _is_array(classes, "iufU") and classes.ndim == 1 and len(np.unique(classes)) == len(classes) > 0
@@ -190,7 +190,7 @@ def _check_vectorizer(vectorizer: Any) -> None:
     )
     words = vectorizer.stop_words
     plain = isinstance(words, (list, tuple, set, frozenset)) and all(isinstance(word, str) for word in words)
-    _require(words in (None, "english") or plain, vectorizer, "its stop words are no words")
+    _require(words in (None, "english") or plain, vectorizer, "its stop words are not words")
     dtype = vectorizer.dtype
     _require(dtype in (np.float32, np.float64, np.int32, np.int64), vectorizer, f"its dtype is {shown(dtype)}")
     for name in ("vocabulary_", "char_vocabulary_"):
@@ -275,7 +275,7 @@ def _check_neighbors(model: Any) -> None:
     unknown = {metric for metric in given - _METRICS if not _is_function(metric)}
     _require(not unknown, model, f"its metric is not one of {', '.join(sorted(_METRICS))}")
     known = model.weights in (None, "uniform", "distance") or _is_function(model.weights)
-    _require(known, model, "its weights are no known ones")
+    _require(known, model, "its weights are not known ones")
     _require(model.metric_params is None, model, "its metric has parameters")
     if "_fit_X" not in vars(model):
         return
@@ -291,7 +291,7 @@ def _check_neighbors(model: Any) -> None:
     _require(model.n_samples_fit_ == rows.shape[0] >= model.n_neighbors > 0, model, "it has too few texts")
     _require(model.outputs_2d_ is False, model, "it has several outputs")
     valid = _is_array(y, "iu") and y.shape == (rows.shape[0],) and 0 <= y.min() <= y.max() < len(model.classes_)
-    _require(valid, model, "its labels are no classes")
+    _require(valid, model, "its labels are not classes")
 
 
 _CHECKS: dict[str, Callable[[Any], None]] = {

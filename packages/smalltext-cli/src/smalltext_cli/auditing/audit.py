@@ -198,13 +198,15 @@ class Audit:
             self.data, name, multi_label=self._reader.multi_label, seed=self._seed, on_fold=on_fold
         )
         if not found:
-            self.not_checked.append("wrong labels, since there are fewer than ten labelled texts, or one class")
+            self.not_checked.append(
+                "wrong labels, since there are fewer than ten labelled texts, or only one class"
+            )
         self.findings += found
 
     def _estimate_times(self, words: NDArray[np.int64]) -> None:
         names = LabelNames.of([label for label in self.data.labels if label is not None])
         if len(names) < 2:
-            self.not_checked.append("how long the classifiers take, since there are no two classes")
+            self.not_checked.append("how long the classifiers take, since there are fewer than two classes")
             return
         y = np.array([names.number(label_set(label)[0]) if label else -1 for label in self.data.labels])
         rows = np.flatnonzero(y >= 0)

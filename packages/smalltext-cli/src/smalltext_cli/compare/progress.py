@@ -114,7 +114,7 @@ class CellProgress:
         """Show the number of cells that are already finished."""
         if self._done:
             kept = "was finished before and is kept" if self._done == 1 else "were finished before and are kept"
-            print_message(f"{counted(self._done, 'cell')} of {self._total:,} {kept}.")
+            print_message(f"{counted(self._done, 'run')} of {self._total:,} {kept}.")
         if messages().is_terminal and not messages().quiet:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 

@@ -76,7 +76,7 @@ def run_cells(
         else:
             results[one.key] = found
     if failed := sum("error" in result for result in results.values()):
-        note(f"{counted(failed, 'cell')} failed earlier; --retry-failed repeats failed cells.")
+        note(f"{counted(failed, 'run')} failed earlier; --retry-failed repeats failed runs.")
     if not waiting:
         return results
     by_key = {one.key: one for one in cells}

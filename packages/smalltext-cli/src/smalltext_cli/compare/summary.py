@@ -222,7 +222,7 @@ class Summary:
 
     def _failed(self, name: str, errors: list[str]) -> str:
         of = sum(len(one.errors) + len(one.results) for one in self.places.values() if one.classifier == name)
-        return f"{name} failed in {len(errors)} of {counted(of, 'cell')} ({errors[0].rstrip('.')})"
+        return f"{name} failed in {len(errors)} of {counted(of, 'run')} ({errors[0].rstrip('.')})"
 
 
 def counted_points(share: float) -> str:

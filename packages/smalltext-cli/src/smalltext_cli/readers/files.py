@@ -275,7 +275,7 @@ def _unchanged(path: str, file: BinaryIO) -> Iterator[Callable[[], None]]:
     """
     before = os.fstat(file.fileno())
     changed = InputFileError(
-        path, "it was changed while it was read", "Begin again once nobody writes to it, or give a copy of it."
+        path, "it was changed while it was read", "Try again once it is complete, or give a copy of it."
     )
 
     def check() -> None:
@@ -315,7 +315,7 @@ def format_of(path: str) -> FileFormat:
     if found is None:
         extension = Path(path).suffix
         formats = "|".join((*FORMATS, *EXPORTS))
-        known = f"Known are {', '.join(_EXTENSIONS)}; say what it is with --format {formats}."
+        known = f"Known extensions: {', '.join(_EXTENSIONS)}; say what it is with --format {formats}."
         raise InputFileError(
             path,
             f"the extension {extension!r} is unknown" if extension else "the name has no extension",

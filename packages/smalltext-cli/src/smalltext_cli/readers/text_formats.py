@@ -267,7 +267,7 @@ def _json_object(source: Source, place: str, number: int, raw: bytes) -> JsonObj
         ) from error
     if isinstance(found, list):
         raise InputFileError(
-            place, "this is a JSON array", "Write one object per line: jq -c '.[]' takes an array apart."
+            place, "this is a JSON array", "Write one object per line: jq -c '.[]' splits an array."
         )
     if not isinstance(found, JsonObject):
         raise InputFileError(

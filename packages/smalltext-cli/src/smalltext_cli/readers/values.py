@@ -90,7 +90,7 @@ def parse_label(value: object) -> str:
         return class_name(value)
     except InvalidInputError as error:
         advice = "Write it as a string, or drop it."
-        raise InvalidValueError(f"the label is no name: {error.given}", advice) from None
+        raise InvalidValueError(f"the label cannot be a name: {error.given}", advice) from None
 
 
 def parse_labels(value: object, separator: str | None) -> tuple[str, ...]:
@@ -152,8 +152,8 @@ def _json_list(text: str) -> list[object]:
         if isinstance(parts, list):
             return parts
     raise InvalidValueError(
-        f"{shown(text, _MAX_SHOWN)} is no JSON list of labels",
-        'Write ["one", "two"], or say with --separator what stands between the labels.',
+        f"{shown(text, _MAX_SHOWN)} is not a JSON list of labels",
+        'Write ["one", "two"], or give the character between the labels with --separator.',
     )
 
 

@@ -75,7 +75,7 @@ class Labelling:
             unknown = list(islice(_unknown(controls[0], names), 21))  # one more than are listed
             where = shown_name(controls[0].get("name", ""))
             raise ConfigError(
-                f"offers choices in {where} that are no classes of the model: {listed_names(unknown)}",
+                f"offers choices in {where} that are not classes of the model: {listed_names(unknown)}",
                 f"The model knows {listed_names(names.names)}. Serve a model that was trained with these choices.",
             )
         if len(fitting) > 1:

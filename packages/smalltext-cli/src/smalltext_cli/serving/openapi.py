@@ -17,7 +17,7 @@ _REFUSED = {
     "408": "The body did not arrive in time.",
     "413": "The body is too large.",
     "415": "The body is not declared as uncompressed JSON.",
-    "422": "The body does not hold what is asked for; the message names the first problem.",
+    "422": "The body does not have the expected structure; the message names the first problem.",
     "500": "The model failed.",
     "503": "Too many requests are in progress, or the prediction took too long. Try again after Retry-After.",
 }

@@ -80,7 +80,7 @@ def checked_text(text: object, name: str, limits: Limits) -> str:
     if not text.isascii() and (half := _SURROGATE.search(text)):
         raise RefusedError(
             422,
-            f"{name} has half of a surrogate pair at position {half.start()}, {shown(half[0])}, which is no "
+            f"{name} has half of a surrogate pair at position {half.start()}, {shown(half[0])}, which is not a "
             "character. Write both halves, or drop it.",
         )
     return text
