@@ -109,8 +109,8 @@ class KimCNNClassifier(TorchClassifier[Encoder]):
     seed : int, optional
         The random seed, from 0 to 2**32 - 1. The same seed, data and machine give bitwise identical results.
     min_steps : int or "auto", default=0
-        The minimum number of training steps, at least 0. If `num_epochs` gives fewer steps, the number of epochs
-        is increased, and the early stopping patience in proportion. "auto" is 400.
+        The minimum number of training steps, at least 0, for which epochs are added; the early stopping patience
+        is increased in proportion. "auto" is 400; a classifier by name with `num_epochs` has no minimum.
     calibration : {"auto", "none"}, default="none"
         Whether to calibrate probabilities on the validation texts: by temperature scaling, estimated from the
         training texts if there are none; if multi-label, by Platt scaling, given 20 texts and no `class_weight`.

@@ -81,7 +81,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
     cache_dir : str or path, optional
         The folder for downloaded models; by default that of transformers. Nothing else is written there.
     max_seq_len : int or "auto", optional
-        The maximum number of tokens per text, including special tokens, at least 1; by default that of the model.
+        The maximum number of tokens per text, including special tokens, at least 1; None is that of the model.
         A warning reports the number of longer texts. "auto" is the setting of a sentence transformer;
         with fewer than 200 texts, training reads 128 tokens per text, or more if the total stays below 160,000.
     long_texts : {"truncate", "window"}, default="truncate"
@@ -101,8 +101,8 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
     warm_start : bool, default=False
         Whether `fit` continues from the model of the previous `fit`, instead of the pretrained one.
     min_steps : int or "auto", default=0
-        The minimum number of training steps, at least 0. If `num_epochs` gives fewer steps, the number of epochs
-        is increased, and the early stopping patience in proportion. "auto" is 100.
+        The minimum number of training steps, at least 0, for which epochs are added; the early stopping patience
+        is increased in proportion. "auto" is 100; a classifier by name with `num_epochs` has no minimum.
     calibration : {"auto", "none"}, default="none"
         Whether to calibrate probabilities on the validation texts: by temperature scaling, estimated from the
         training texts if there are none; if multi-label, by Platt scaling, given 20 texts and no `class_weight`.
