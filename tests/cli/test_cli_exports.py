@@ -136,6 +136,26 @@ def test_texts_alone_include_those_without_a_label(name):
     assert {*TEXTS, "Not a ticket"} <= {row.text for row in rows}
 
 
+def test_texts_without_a_label_are_kept_if_wanted():
+    unlabelled = 0
+    for name, label, _, left_out in SINGLE:
+        rows = list(Reader("text", label, unlabelled="keep").rows(str(EXPORTS / name)))
+        assert [row.label for row in rows if row.label is not None] == TOPICS, name
+        missing = len(rows) - len(TOPICS)
+        assert missing == ("1 text without a label" in left_out), name
+        unlabelled += missing
+    assert unlabelled == 6
+
+
+def test_the_audit_counts_the_texts_of_an_export_without_a_label(smalltext):
+    ended = smalltext("audit", EXPORTS / "doccano.jsonl", "--json", "--no-times", "--no-wrong-labels")
+    document = json.loads(ended.out)
+    assert document["texts"] == 6
+    (missing,) = [one for one in document["findings"] if one["check"] == "missing_labels"]
+    assert missing["count"] == 1
+    assert "left out" not in ended.err
+
+
 @pytest.mark.parametrize(
     ("name", "file_format"),
     [

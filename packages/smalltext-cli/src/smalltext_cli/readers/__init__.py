@@ -216,7 +216,8 @@ class Reader:
             )
         given = ((number, record) for number, _, record in records)
         remarks = source.counts.remarks.append
-        for found in decided_texts(tool, source.name, source.unit, given, wanted, remarks):
+        keep = self.unlabelled == "keep"
+        for found in decided_texts(tool, source.name, source.unit, given, wanted, remarks, keep_unlabelled=keep):
             row = Row(found.text, found.label, found.weight, found.place)
             yield row._replace(columns=found.record) if self.keep_columns else row
 

@@ -163,8 +163,10 @@ def decided_texts(
     records: Iterable[tuple[int, Record]],
     wanted: Columns,
     on_note: Callable[[str], None],
+    *,
+    keep_unlabelled: bool = False,
 ) -> Iterator[DecidedText]:
-    """Yield each text of an export once, in order, without unlabelled texts if labels are read.
+    """Yield each text of an export once, in order; if labels are read, the unlabelled ones are left out or kept.
 
     Texts have weights if any text has several annotations. `name` is the file name in messages, and `unit` the
     unit of record numbers. `on_note` is called with a sentence on what was recognised, decided and left out.
@@ -191,7 +193,7 @@ def decided_texts(
             found.append(DecidedText(one.place, text, decision.label, decision.weight, one.record))
             several += len(one.votes) > 1
             ties += decision.is_tie
-        elif columns.label is None:
+        elif columns.label is None or (keep_unlabelled and not one.has_left_out):
             found.append(DecidedText(one.place, text, None, None, one.record))
         elif not one.has_left_out:
             collection.left_out["{n} text{s} without a label"] += 1
