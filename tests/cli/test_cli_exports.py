@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -327,3 +328,72 @@ def test_a_classifier_without_weights_is_trained_without_them(run, fitted, capsy
 def test_predictions_keep_ids_and_fields(name, columns):
     rows = Reader("text", keep_columns=True).rows(str(EXPORTS / name))
     assert next(rows).columns == columns
+
+
+TOOLS = {
+    name: {"label": "label-studio"}.get(tool := name.partition(".")[0].partition("_")[0], tool)
+    for name, *_ in SINGLE
+    if name != "fasttext.txt"
+}
+
+
+def as_parquet(name, folder):
+    content = (EXPORTS / name).read_text()
+    if name.endswith(".csv"):
+        table = pl.read_csv(EXPORTS / name)
+    else:
+        objects = [content] if name.endswith(".json") else content.splitlines()
+        records = [json.loads(one, object_hook=without_empty_objects) for one in objects]
+        table = pl.DataFrame(records[0] if name.endswith(".json") else records, infer_schema_length=None)
+    table.write_parquet(folder / "export.parquet")
+    return table
+
+
+def without_empty_objects(given):
+    """Return an object without those of its values that Parquet has no type for."""
+    return {key: value for key, value in given.items() if value != {}}
+
+
+@pytest.mark.parametrize(("name", "label"), [(name, label) for name, label, *_ in SINGLE if name in TOOLS])
+def test_an_export_saved_as_parquet_is_read_like_the_original(name, label, tmp_path):
+    as_parquet(name, tmp_path)
+    saved = Reader("text", label, file_format=TOOLS[name]).read(str(tmp_path / "export.parquet"))
+    given = read(name, label)
+    assert (saved.texts, saved.labels, saved.weights) == (given.texts, given.labels, given.weights)
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_predictions_of_a_table_read_as_an_export_keep_its_columns(name, smalltext, model, tmp_path):
+    table = as_parquet(name, tmp_path)
+    output = tmp_path / "predicted.parquet"
+    ended = smalltext("predict", model, tmp_path / "export.parquet", "--format", TOOLS[name], "--output", output)
+    assert not ended.code, ended.err
+    found = pl.read_parquet(output)
+    assert found.columns[: table.width] == table.columns
+    rows = found[:, : table.width].rows()
+    assert len(rows) >= len(TEXTS)
+    assert all(row in table.rows() for row in rows)
+
+
+def test_predictions_of_a_csv_export_keep_columns_that_its_reader_leaves_out(smalltext, model, tmp_path):
+    header = "text,inputs,prediction,annotation,status"
+    (tmp_path / "export.csv").write_text(f"{header}\nwin money,{{'text': 'win money'}},,spam,Validated\n")
+    ended = smalltext("predict", model, tmp_path / "export.csv", "--format", "argilla")
+    assert ended.out.splitlines()[0] == f"{header},label,score"
+
+
+def test_tsv_of_label_studio_is_in_double_quotes_where_needed(smalltext, model, tmp_path):
+    """Label Studio writes TSV with pandas, which puts fields in double quotes although the header has none."""
+    columns = ["text", "id", "topic", "annotator", "annotation_id", "lead_time"]
+    choices = '{"choices": ["billing", "urgent"]}'
+    rows = [['They said "no\tmoney"', 1, choices, 1, 1, 2.5], ["Love it", 2, "praise", 1, 2, 1.0]]
+    path = tmp_path / "export.tsv"
+    pl.DataFrame(rows, columns, orient="row", strict=False).write_csv(path, separator="\t")
+    assert not path.read_text().startswith('"')
+    data = Reader("text", "topic", multi_label=True).read(str(path))
+    assert data.texts == ['They said "no\tmoney"', "Love it"]
+    assert data.labels == [("billing", "urgent"), ("praise",)]
+    assert [row.text for row in Reader("text").rows(str(path))] == data.texts
+    plain = Reader("text", "topic", quoting="none")
+    with pytest.raises(InputFileError, match="where the header has 6"):
+        plain.read(str(path))

@@ -52,6 +52,38 @@ def test_the_columns_of_parquet_are_written_as_text(smalltext, model, tmp_path, 
     assert "AP8=" in first
 
 
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl"])
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        (pl.Series([[b"\xff"], [], None]), [["/w=="], [], None]),
+        (pl.Series([{"bytes": b"\xff", "n": 1}, {"bytes": None, "n": 2}, None]), ["/w==", None, None]),
+        (pl.Series([[{"bytes": b"\xff"}], [], None]), [[{"bytes": "/w=="}], [], None]),
+        (pl.Series([[b"\xff"]] * 3, dtype=pl.Array(pl.Binary, 1)), [["/w=="]] * 3),
+    ],
+    ids=["list", "object", "list of objects", "array"],
+)
+def test_bytes_in_lists_and_objects_are_written_like_others(smalltext, model, tmp_path, ending, values, written):
+    data = tmp_path / "new.parquet"
+    pl.DataFrame({"text": ["buy pills", "lunch", "win"], "image": values}).write_parquet(data)
+    out = predicted(smalltext, model, data, "--output-format", ending).out
+    if ending == "jsonl":
+        found = [json.loads(line)["image"] for line in out.splitlines()]
+    else:
+        rows = csv.DictReader(out.splitlines(), delimiter="," if ending == "csv" else "\t")
+        found = [json.loads(row["image"]) if row["image"] else None for row in rows]
+    assert [one["bytes"] if isinstance(one, dict) else one for one in found] == written
+
+
+@pytest.mark.parametrize("name", ["^.*$", "^t.*$", "*"])
+def test_names_of_columns_are_never_patterns(smalltext, model, tmp_path, name):
+    data, output = tmp_path / "new.parquet", tmp_path / "out.parquet"
+    table = pl.DataFrame({name: [1, 2], "text": ["buy pills", "lunch"], "topic": ["a", "b"]})
+    table.write_parquet(data)
+    predicted(smalltext, model, data, "-o", output)
+    assert pl.read_parquet(output)[:, :3].equals(table)
+
+
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
 def test_columns_of_csv_survive_in_every_format_as_they_were_written(smalltext, model, tmp_path, ending):
     data, output = tmp_path / "new.csv", tmp_path / f"out.{ending}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import zipfile
+from datetime import date, time
 
 import pytest
 
@@ -11,15 +13,15 @@ LABELLED = [["text", "label"], *([f"{word} {n}", word] for n in range(4) for wor
 
 
 def workbook(path, **sheets):
-    """Write the smallest workbook: sheets with strings in their cells, in the order in which they are given."""
+    """Write the smallest workbook: sheets of strings, dates, times and truth values, in the order of arguments."""
     main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     package = "http://schemas.openxmlformats.org/package/2006"
 
-    def relations(kind, *targets):
+    def relations(*targets):
         each = "".join(
             f'<Relationship Id="r{number}" Type="{office}/{kind}" Target="{target}"/>'
-            for number, target in enumerate(targets)
+            for number, (kind, target) in enumerate(targets)
         )
         return f'<Relationships xmlns="{package}/relationships">{each}</Relationships>'
 
@@ -28,15 +30,16 @@ def workbook(path, **sheets):
     )
     parts = {
         "[Content_Types].xml": f'<Types xmlns="{package}/content-types"></Types>',
-        "_rels/.rels": relations("officeDocument", "xl/workbook.xml"),
-        "xl/_rels/workbook.xml.rels": relations("worksheet", *(f"worksheets/{name}.xml" for name in sheets)),
+        "_rels/.rels": relations(("officeDocument", "xl/workbook.xml")),
+        "xl/_rels/workbook.xml.rels": relations(
+            *(("worksheet", f"worksheets/{name}.xml") for name in sheets), ("styles", "styles.xml")
+        ),
+        "xl/styles.xml": f'<styleSheet xmlns="{main}"><cellXfs>{_formats(0, 14, 21)}</cellXfs></styleSheet>',
         "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{listed}</sheets></workbook>',
     }
     for name, rows in sheets.items():
         cells = "".join(
-            "<row>"
-            + "".join(f'<c t="inlineStr"><is><t>{cell}</t></is></c>' if cell else "<c/>" for cell in row)
-            + "</row>"
+            f"<row>{''.join(map(_cell, row))}</row>"
             for row in rows
         )
         content = f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>'
@@ -44,6 +47,21 @@ def workbook(path, **sheets):
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in parts.items():
             archive.writestr(name, content)
+
+
+def _formats(*numbers):
+    return "".join(f'<xf numFmtId="{number}"/>' for number in numbers)
+
+
+def _cell(value):
+    """Return a cell; dates and times are numbers with a format, as Excel stores them."""
+    if isinstance(value, bool):
+        return f'<c t="b"><v>{value:d}</v></c>'
+    if isinstance(value, date):
+        return f'<c s="1"><v>{(value - date(1899, 12, 30)).days}</v></c>'
+    if isinstance(value, time):
+        return f'<c s="2"><v>{(value.hour * 60 + value.minute) / 1440}</v></c>'
+    return f'<c t="inlineStr"><is><t>{value}</t></is></c>' if value else "<c/>"
 
 
 def test_a_workbook_is_read(smalltext, model, tmp_path):
@@ -186,3 +204,15 @@ def test_a_sheet_is_for_workbooks(smalltext, model, mails):
     ended = smalltext("evaluate", model, mails, "--sheet", "Data")
     assert ended.code == 2
     assert "--sheet is for Excel workbooks" in ended.err
+
+
+def test_columns_named_by_dates_and_times_of_day_are_kept(smalltext, model, tmp_path):
+    pytest.importorskip("fastexcel")
+    header = ["text", date(2024, 1, 31), True, "sent at"]
+    rows = [["buy pills", "a", "b", time(9, 30)], ["lunch tomorrow", "c", "d", None]]
+    workbook(tmp_path / "new.xlsx", S=[header, *rows])
+    ended = smalltext("predict", model, tmp_path / "new.xlsx", "--output-format", "jsonl")
+    first, second = map(json.loads, ended.out.splitlines())
+    assert list(first) == ["text", "2024-01-31", "True", "sent at", "label", "score"]
+    assert list(first.values())[1:4] == ["a", "b", "09:30:00"]
+    assert second["sent at"] is None

@@ -196,7 +196,7 @@ def _kept_columns(rows: Sequence[Row], header: Sequence[str]) -> DataFrame:
         parts = []
         for _, group in groupby(places, key=lambda place: id(place.frame)):
             members = list(group)
-            parts.append(members[0].frame[[place.number for place in members]].select(list(header)))
+            parts.append(members[0].frame[[place.number for place in members]][list(header)])
         return pl.concat(parts)
     columns = {name: [row.columns[name] for row in rows] for name in header}
     return pl.DataFrame(columns, schema=dict.fromkeys(header, pl.String))

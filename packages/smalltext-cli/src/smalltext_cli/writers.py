@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -21,7 +22,7 @@ from smalltext_core.errors import SmallTextError
 from smalltext_core.saving import MANIFEST, read_manifest
 
 if TYPE_CHECKING:
-    from polars import DataFrame
+    from polars import DataFrame, DataType
 
 OutputFormat: TypeAlias = Literal["csv", "tsv", "jsonl", "parquet"]
 
@@ -266,7 +267,7 @@ def _text_chunks(file: BinaryIO, file_format: OutputFormat) -> Iterator[Write]:
 
 
 def _as_text(frame: DataFrame, *, nested: bool = True) -> DataFrame:
-    """Return a table of text values: bytes become base64, and lists and objects (if `nested`) JSON."""
+    """Return a table of text values: all bytes become base64, and lists and objects (if `nested`) JSON."""
     import polars as pl
 
     changed = []
@@ -277,11 +278,34 @@ def _as_text(frame: DataFrame, *, nested: bool = True) -> DataFrame:
             changed.append(series.dt.to_string())
         elif nested and series.dtype.is_nested():
             values = [
-                None if value is None else json.dumps(value, ensure_ascii=False, default=str)
+                None if value is None else json.dumps(_bytes_as_text(value), ensure_ascii=False, default=str)
                 for value in series.to_list()
             ]
             changed.append(pl.Series(series.name, values, dtype=pl.String))
+        elif (kind := _type_as_text(series.dtype)) != series.dtype:
+            changed.append(pl.Series(series.name, map(_bytes_as_text, series.to_list()), dtype=kind))
     return frame.with_columns(changed)
+
+
+def _bytes_as_text(value: object) -> object:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, list):
+        return list(map(_bytes_as_text, value))
+    return {key: _bytes_as_text(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+
+def _type_as_text(kind: DataType) -> DataType:
+    """Return the type of a column after `_bytes_as_text`."""
+    import polars as pl
+
+    if isinstance(kind, pl.Struct):
+        return pl.Struct({field.name: _type_as_text(cast("DataType", field.dtype)) for field in kind.fields})
+    if isinstance(kind, pl.List):
+        return pl.List(_type_as_text(cast("DataType", kind.inner)))
+    if isinstance(kind, pl.Array):
+        return pl.Array(_type_as_text(cast("DataType", kind.inner)), kind.size)
+    return pl.String() if kind == pl.Binary else kind
 
 
 @contextmanager

@@ -214,12 +214,18 @@ class Reader:
                 f"--weight-column: the weights of an export of {tool.title} are the agreement of its annotators. "
                 "Leave it out, or pass the format of the file, such as --format csv, to read it as a table."
             )
-        given = ((number, record) for number, _, record in records)
+        given = {number: record for number, _, record in records}
         remarks = source.counts.remarks.append
         keep = self.unlabelled == "keep"
-        for found in decided_texts(tool, source.name, source.unit, given, wanted, remarks, keep_unlabelled=keep):
+        # Rows of a table are kept as they are, JSON objects and lines of fastText as the reader of the tool
+        # changes them.
+        is_table = source.header and tool is not recognition.TOOLS["fasttext"]
+        for found in decided_texts(
+            tool, source.name, source.unit, given.items(), wanted, remarks, keep_unlabelled=keep
+        ):
             row = Row(found.text, found.label, found.weight, found.place)
-            yield row._replace(columns=found.record) if self.keep_columns else row
+            kept = given[found.place] if is_table else found.record
+            yield row._replace(columns=kept) if self.keep_columns else row
 
     def read(self, path: str) -> Labelled:
         """Read a whole file of labelled texts.

@@ -16,7 +16,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from importlib.util import find_spec
+from itertools import repeat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 _FIRST_SLICE = 1_024
 _MAX_ROWS = 16_384
 _SLICE_BYTES = 2**25
+
+_DAY_ZERO = date(1899, 12, 31)
 
 _ROWS, _SCHEMA, _REFUSAL = b"R", b"S", b"E"
 """The first byte of an answer: a table as Arrow IPC, columns and number of rows as JSON, or an error as JSON."""
@@ -46,7 +50,7 @@ class FrameRow(Mapping[str, object]):
     def __getitem__(self, name: str) -> object:
         if name not in self.frame.columns:
             raise KeyError(name)
-        return self.frame[name][self.number]
+        return self.frame[[name]].row(self.number)[0]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.frame.columns)
@@ -104,14 +108,14 @@ def records(source: Source, columns: Sequence[str], *, keep_columns: bool = Fals
                 lost = schema["rows"] - start
                 raise _unsound(source.name, kind, f"{lost:,} of {schema['rows']:,} rows are missing")
             values = _digits_of_singles(batch[list(columns)])
-            for row, found in enumerate(values.iter_rows()):
+            for row, found in enumerate(values.iter_rows() if columns else repeat((), batch.height)):
                 number = start + row + (2 if is_excel else 1)
                 given = list(found)
-                if is_excel and given[0] is None:
+                if is_excel and given[:1] in ([], [None]):
                     if all(one is None for one in batch.row(row)):
                         source.counts.blank += 1
                         continue
-                    given[0] = ""
+                    given = ["", *given[1:]]
                 source.counts.add_row(number)
                 yield number, given, FrameRow(batch, row)
             start += batch.height
@@ -307,8 +311,14 @@ def _workbook(path: str, sheet: str | None) -> tuple[LazyFrame, list[str], list[
         "raise_if_empty": False,
     }
     found = pl.read_excel(path, **chosen, **options)
-    # A column without a name is called __UNNAMED__1, and the second one of a name name_1: the header tells whether
-    # these are names of their own.
+    # A time of day is read as a time on Excel's day zero.
+    found = found.with_columns(
+        series.dt.time()
+        for series in found
+        if series.dtype == pl.Datetime and series.count() and (series.dt.date() == _DAY_ZERO).all()
+    )
+    # A column without a name, or with a date as its name, is called __UNNAMED__1, and the second one of a name
+    # name_1: the header tells whether these are names of their own.
     endings = (name.rpartition("_") for name in found.columns)
     if not any(
         number.isdecimal() and (name in found.columns or name == "__UNNAMED_") for name, _, number in endings
@@ -317,7 +327,7 @@ def _workbook(path: str, sheet: str | None) -> tuple[LazyFrame, list[str], list[
     options |= {"has_header": False, "read_options": {"n_rows": 1}}
     (header,) = pl.read_excel(path, **chosen, **options).rows()
     names = [
-        "" if cell is None else cell if isinstance(cell, str) else name
+        "" if cell is None else name if type(cell) in (int, float) else str(cell)
         for cell, name in zip(header, found.columns, strict=True)
     ]
     kept = [number for number, name in enumerate(names) if name or not found[:, number].is_null().all()]

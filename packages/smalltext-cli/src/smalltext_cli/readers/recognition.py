@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
 
 from smalltext_cli.readers import annotation_files, argilla, binary, json_objects, label_studio, text_formats
@@ -75,6 +76,9 @@ def records(
         return TOOLS["fasttext"], _all(text_formats.plain_text_records(source, [wanted.text]))
     if kind in ("csv", "tsv"):
         known = None if is_table else _header_of_export(source, wanted, forced)
+        with_labels = replace(wanted, label=wanted.label or "label")
+        if quoting is None and not is_table and _header_of_export(source, with_labels, forced) is not None:
+            quoting = "minimal"  # tools enclose fields in double quotes in TSV, too
         if known is None:
             return None, _all(text_formats.delimited_records(source, columns, quoting))
         return TOOLS[known[0]], _all(text_formats.delimited_records(source, known[1], quoting))
