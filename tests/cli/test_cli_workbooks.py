@@ -38,10 +38,7 @@ def workbook(path, **sheets):
         "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{listed}</sheets></workbook>',
     }
     for name, rows in sheets.items():
-        cells = "".join(
-            f"<row>{''.join(map(_cell, row))}</row>"
-            for row in rows
-        )
+        cells = "".join(f"<row>{''.join(map(_cell, row))}</row>" for row in rows)
         content = f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>'
         parts[f"xl/worksheets/{name}.xml"] = content
     with zipfile.ZipFile(path, "w") as archive:
