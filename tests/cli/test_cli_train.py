@@ -141,7 +141,7 @@ def test_cross_validation_scores_every_text_once(smalltext, mails, tmp_path):
     assert ended.code == 0, ended.err
     assert ended.err.count("training sklearn on 9") == 4
     assert "On 120 texts in 4 folds: accuracy" in ended.out
-    assert "The scores are of 4 models that were trained on about 90 texts each (cross-validation)" in ended.out
+    assert "The scores are of 4 models trained on about 90 texts each (cross-validation)" in ended.out
     scores = json.loads((tmp_path / "m" / "scores.json").read_text("utf-8"))
     assert scores["scored_on"] == {"part": "cross-validation", "folds": 4, "texts": 120, "seed": 1}
     assert sum(one["support"] for one in scores["per_class"].values()) == 120
@@ -172,7 +172,7 @@ def test_classes_that_cannot_be_scored_are_named_and_left_out_of_the_macro_f1(sm
     [
         (("--cv", 2, "--held-out", 0.3), "three ways to score"),
         (("--cv", 2, "--no-refit"), "--no-refit is for held-out texts"),
-        (("--cv", 121), "there are only"),
+        (("--cv", 121), "DATA has only 120 different texts"),
         (("--held-out", 0, "--report", "report.html"), "no text was scored"),
     ],
 )
@@ -287,3 +287,38 @@ def test_a_validation_file_with_a_new_class_is_refused(smalltext, mails, tmp_pat
     ended = smalltext("train", mails, "-c", "sklearn", "-o", tmp_path / "m", "--validation", other)
     assert ended.code == 2
     assert "'unheard of'" in ended.err
+
+
+@pytest.mark.parametrize("folds", [2, 3])
+def test_a_cross_validation_in_which_no_text_can_be_scored_is_refused_with_a_way_out(smalltext, tmp_path, folds):
+    data = tmp_path / "mails.csv"
+    data.write_text("text,label\nbuy pills now,spam\nlunch tomorrow,ham\nwin money,prize\n")
+    ended = smalltext("train", data, "-c", "sklearn", "--cv", folds, "-o", tmp_path / "model")
+    assert ended.code == 2
+    assert "no text can be scored" in ended.err
+    assert "--held-out 0" in ended.err
+    assert not smalltext("train", data, "-c", "sklearn", "--held-out", 0, "-o", tmp_path / "model").code
+
+
+@pytest.mark.parametrize(("copies", "said"), [(2, "in 2 folds"), (7, "in 5 folds")])
+def test_the_number_of_folds_is_that_of_the_folds_with_texts(smalltext, tmp_path, copies, said):
+    """Texts that are the only ones of their classes are in no fold."""
+    rows = [*((f"buy pill {n}", "spam") for n in range(copies)), *((f"text {n}", f"single {n}") for n in range(9))]
+    data = tmp_path / "mails.csv"
+    data.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    ended = smalltext("train", data, "-c", "sklearn", "--cv", 5, "-o", tmp_path / "model")
+    scores = json.loads((tmp_path / "model" / "scores.json").read_text())
+    number = said.split()[1]
+    assert f"On {copies} texts {said}: " in ended.out
+    assert f"of {number} models " in ended.out
+    assert scores["scored_on"]["folds"] == int(number)
+
+
+def test_one_class_and_one_text_are_singular(smalltext, tmp_path):
+    data, model = tmp_path / "mails.jsonl", tmp_path / "model"
+    kinds = {"hi": [], "buy": ["spam"]}
+    rows = [{"text": f"{word} {n}", "label": label} for n in range(9) for word, label in kinds.items()]
+    data.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert "18 texts in 1 class\n" in smalltext("train", data, "-c", "sklearn", "--multi-label", "-o", model).err
+    data.write_text(json.dumps(rows[1]) + "\n")
+    assert "1 text, 1 class\n" in smalltext("evaluate", model, data).out

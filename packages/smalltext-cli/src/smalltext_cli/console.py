@@ -113,10 +113,11 @@ def counted(count: int, unit: str) -> str:
 
     Examples
     --------
-    >>> counted(1, "text"), counted(1200, "text")
-    ('1 text', '1,200 texts')
+    >>> counted(1, "text"), counted(1200, "text"), counted(2, "class")
+    ('1 text', '1,200 texts', '2 classes')
     """
-    return f"{count:,} {unit}{'' if count == 1 else 's'}"
+    plural = "es" if unit.endswith("s") else "s"
+    return f"{count:,} {unit}{'' if count == 1 else plural}"
 
 
 def listed_names(names: Sequence[str], most: int = 20) -> str:

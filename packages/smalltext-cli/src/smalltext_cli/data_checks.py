@@ -175,7 +175,7 @@ class DataSummary:
 
     def show(self, file: str, *, multi_label: bool) -> None:
         """Print a table of the classes, and notes and warnings, to standard error."""
-        heading = f"{printable(file)}: {counted(self.texts, 'text')} in {len(self.classes)} classes"
+        heading = f"{printable(file)}: {counted(self.texts, 'text')} in {counted(len(self.classes), 'class')}"
         print_message(heading)
         table = new_table("class", "texts", "share", padding=(0, 2))
         for label, count in self.classes.items():

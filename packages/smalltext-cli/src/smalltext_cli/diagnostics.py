@@ -86,7 +86,7 @@ def _majority(classifier: AnyClassifier, scores: Scores, names: Sequence[str]) -
         return ""
     most = next((k for k, one in enumerate(scores.per_class) if one.predicted == scores.num_texts), None)
     if most is not None:
-        problem = f"the class {shown_name(names[most])} is predicted for all {scores.num_texts:,} texts"
+        problem = f"the class {shown_name(names[most])} is predicted for all {counted(scores.num_texts, 'text')}"
     elif scores.accuracy <= baseline and not _is_balanced(classifier):
         frequent = shown_name(names[supports.index(max(supports))])
         problem = f"an accuracy of {scores.accuracy:.3f} is no better than that of always predicting {frequent}"

@@ -43,7 +43,7 @@ def folds_of_rows(texts: Sequence[str], labels: Sequence[Label], count: int, see
     Raises
     ------
     UsageError
-        If there are fewer different texts than folds.
+        If there are fewer different texts than folds, or no fold has a text.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def folds_of_rows(texts: Sequence[str], labels: Sequence[Label], count: int, see
     groups, strata = _strata(texts, labels)
     if len(groups) < count:
         raise UsageError(
-            f"--cv {count}: there are only {counted(len(groups), 'different text')}. Give fewer folds."
+            f"--cv {count}: DATA has only {counted(len(groups), 'different text')}. Give fewer folds."
         )
     rng = np.random.default_rng(seed)
     folds: list[list[int]] = [[] for _ in range(count)]
@@ -67,7 +67,13 @@ def folds_of_rows(texts: Sequence[str], labels: Sequence[Label], count: int, see
             sizes[fold] += len(groups[group])
     for fold_groups in folds:
         _keep_all_classes_in_training(fold_groups, groups, labels)
-    return [rows for fold_groups in folds if (rows := _rows(fold_groups, groups)).size]
+    found = [rows for fold_groups in folds if (rows := _rows(fold_groups, groups)).size]
+    if not found:
+        raise UsageError(
+            f"--cv {count}: no text can be scored, since there are too few of each class. Label more, or pass "
+            "--held-out 0 instead, to train without scores."
+        )
+    return found
 
 
 def _strata(texts: Sequence[str], labels: Sequence[Label]) -> tuple[list[list[int]], list[list[int]]]:

@@ -213,7 +213,7 @@ class TrainingRun:
         if self.is_scored_model_saved:
             return f"The scores are those of the saved model, which was trained on {saved}."
         if self._cv is not None:
-            scores = f"of {self._cv} models that were trained on about {trained} texts each (cross-validation)"
+            scores = f"of {counted(self._cv, 'model')} trained on about {trained} texts each (cross-validation)"
         else:
             scores = f"of a model that was trained on the other {trained} texts"
         return f"The scores are {scores}. The saved model was trained on all {saved}, and is not scored itself."
@@ -224,7 +224,7 @@ class TrainingRun:
         if self._validation is not None:
             return f"of {self._validation}"
         held_out = "that was held out" if self.scored and len(self.scored.texts) == 1 else "that were held out"
-        return held_out if self._cv is None else f"in {self._cv} folds"
+        return held_out if self._cv is None else f"in {counted(self._cv, 'fold')}"
 
     def _read(self) -> tuple[Labelled, LabelNames]:
         labelled = self._reader.read(self._data)
@@ -271,7 +271,7 @@ class TrainingRun:
         """Score out-of-fold predictions; return a model trained on all texts."""
         seed = self._seed or 0
         folds = splitting.folds_of_rows(data.texts, data.labels, count, seed)
-        rows = np.sort(np.concatenate(folds))
+        rows, self._cv = np.sort(np.concatenate(folds)), len(folds)
         self._name_unscored([data.labels[row] for row in rows.tolist()], is_part=True)
         proba = np.zeros((len(texts), len(self.names)), dtype=np.float32)
         thresholds = []
@@ -282,7 +282,7 @@ class TrainingRun:
             )
             proba[fold] = classifier.predict_proba(texts[fold].clone())
             thresholds.append(np.broadcast_to(np.asarray(thresholds_of(classifier)), len(self.names)))
-        scored_on = {"part": "cross-validation", "folds": count, "texts": len(rows), "seed": seed}
+        scored_on = {"part": "cross-validation", "folds": len(folds), "texts": len(rows), "seed": seed}
         trained_on = round(len(texts) - len(rows) / len(folds))
         mean = np.mean(thresholds, axis=0)
         self._keep_scores(data, rows, texts[rows].y, proba[rows], mean, scored_on, trained_on=trained_on)

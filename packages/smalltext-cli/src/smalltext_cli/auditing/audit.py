@@ -97,8 +97,7 @@ class Audit:
     @property
     def described(self) -> str:
         """A description of the texts in two lines: number, classes, lengths and scripts."""
-        number = len(self.classes)
-        kinds = f" in {number:,} class{'' if number == 1 else 'es'}" if self.is_labelled else ""
+        kinds = f" in {counted(len(self.classes), 'class')}" if self.is_labelled else ""
         scripts = list(script_counts(self.data.texts).items())
         listed = ", ".join(f"{name} {count:,}" for name, count in scripts[:_MAX_SCRIPTS])
         more = f" and {len(scripts) - _MAX_SCRIPTS} more" if len(scripts) > _MAX_SCRIPTS else ""

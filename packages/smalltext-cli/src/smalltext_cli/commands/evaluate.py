@@ -11,6 +11,7 @@ import typer
 from smalltext_cli import commands
 from smalltext_cli.console import (
     UsageError,
+    counted,
     new_table,
     note,
     plain,
@@ -144,7 +145,7 @@ def _as_dict(model: str, evaluation: Evaluation) -> dict[str, Any]:
 
 def _show(evaluation: Evaluation) -> None:
     texts, classes = evaluation.scores.num_texts, len(evaluation.names)
-    print_line(f"{evaluation.data_name}: {texts:,} texts, {classes} classes")
+    print_line(f"{evaluation.data_name}: {counted(texts, 'text')}, {counted(classes, 'class')}")
     for name, words in evaluation.probabilities.as_text().items():
         print_line(f"{name}: {words}")
     for table in score_tables(evaluation.scores, evaluation.names):

@@ -115,7 +115,7 @@ def read_texts(reader: Reader, data: str, *, share: float, seed: int, max_classe
         note(sentence)
     if len(labels) < _MIN_TEXTS:
         raise InputFileError(
-            data, f"there are only {len(labels)} texts in it", f"Give at least {_MIN_TEXTS} texts."
+            data, f"it has only {counted(len(labels), 'text')}", f"Give at least {_MIN_TEXTS} texts."
         )
     share = min(share, MAX_HELD_OUT / len(labels))
     held = held_out_rows([normalized(text) for text in labelled.texts], labels, share, seed)
