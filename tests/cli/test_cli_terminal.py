@@ -200,6 +200,13 @@ def test_help_is_a_table_of_contents_that_fits_on_a_screen(smalltext):
     assert all(re.fullmatch(r"  [a-z-]+ +[A-Z].*\.", line) for line in lines if line.startswith("  "))
 
 
+def test_no_name_in_the_help_of_a_command_is_cut_on_a_terminal_of_80_columns(smalltext, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    commands = [line.split()[0] for line in smalltext("--help").out.splitlines() if line.startswith("  ")]
+    cut = {one: line for one in commands for line in smalltext(one, "--help").out.splitlines() if "…" in line}
+    assert not cut
+
+
 @pytest.mark.parametrize("command", ["train", "predict", "evaluate", "info"])
 def test_flags_in_help_take_no_value(smalltext, command):
     assert "bool" not in smalltext(command, "--help").out.lower().replace("boolean", "")

@@ -71,7 +71,7 @@ def audit(
     ] = None,
     similarity: Annotated[
         float,
-        typer.Option(metavar="SHARE", min=0.5, max=1, help="The minimum similarity of near duplicates."),
+        typer.Option(metavar="X", min=0.5, max=1, help="The minimum similarity of near duplicates."),
     ] = 0.8,
     wrong_labels: Annotated[
         bool,

@@ -29,7 +29,7 @@ def simulate(
             metavar="NAME,NAME,...",
             help="Query strategies: random, which is always included, diverse-uncertainty (the default of "
             "suggest), half-random, and those of small-text and scikit-activeml. By default "
-            "least-confidence and breaking-ties; category-vector-inconsistency with --multi-label.",
+            "least-confidence and breaking-ties, or one for several labels with --multi-label.",
             show_default=False,
             autocompletion=completion.listed_strategies,
         ),

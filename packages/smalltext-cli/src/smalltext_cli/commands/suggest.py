@@ -60,8 +60,9 @@ def suggest(
         str,
         typer.Option(
             metavar="NAME",
-            help="The query strategy: half-random chooses half of the texts at random; others are named as in "
-            "simulate.",
+            help="The query strategy: diverse-uncertainty by default; half-random chooses half of the texts at "
+            "random; others are named as in simulate.",
+            show_default=False,
             autocompletion=completion.listed_strategies,
         ),
     ] = "diverse-uncertainty",
