@@ -233,3 +233,37 @@ def test_what_the_model_was_trained_on_is_not_suggested(smalltext, model, mails)
     assert ended.code == 0
     assert ended.out.splitlines() == ["text,label,none,uncertainty"]
     assert "120 used in training" in ended.err
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_texts_that_doccano_exports_without_a_label_are_suggested(smalltext, model, tmp_path, ending):
+    """Their label is an empty list, and null in the file to fill in, whose other rows are left out of training."""
+    labels = [["spam"], *([] for _ in UNSURE)]
+    texts = ["buy cheap pills now", *UNSURE]
+    rows = [
+        {"id": n, "text": text, "label": label} for n, (text, label) in enumerate(zip(texts, labels, strict=True))
+    ]
+    pool, suggested = tmp_path / "all.jsonl", tmp_path / f"next.{ending}"
+    pool.write_text("".join(json.dumps({**row, "Comments": []}) + "\n" for row in rows))
+    ended = smalltext("suggest", model, pool, "-n", 3, "-o", suggested)
+    assert "Suggested 3 of 6 texts" in ended.err
+    assert "1 already labelled" in ended.err
+    frame = read(suggested)
+    assert frame["label"].null_count() == 3
+    write(frame.with_columns(label=pl.Series(["spam", "ham", None])), suggested)
+    ended = smalltext("train", suggested, "-c", "sklearn", "-o", tmp_path / "m")
+    assert "2 texts in 2 classes" in ended.err
+
+
+def test_an_empty_list_of_labels_is_a_decision_if_several_labels_may_apply(smalltext, multi_label_model, tmp_path):
+    pool = tmp_path / "pool.jsonl"
+    pool.write_text('{"text": "lunch offer", "label": []}\n{"text": "win, please"}\n')
+    ended = smalltext("suggest", multi_label_model, pool)
+    assert "Suggested 1 of 2 texts" in ended.err
+    assert "1 already labelled" in ended.err
+
+
+def test_the_texts_are_not_their_own_labels(smalltext, model, pool):
+    ended = smalltext("suggest", model, pool, "--label-column", "text")
+    assert ended.code == 2
+    assert "One column cannot be two things: 'text'" in ended.err

@@ -61,18 +61,23 @@ class Pool:
         return len(self.rows) + sum(self.not_suggested.values())
 
     @classmethod
-    def of(cls, rows: Iterable[Row], label_column: str, left_out: LeftOut) -> Pool:
+    def of(cls, rows: Iterable[Row], label_column: str, left_out: LeftOut, *, multi_label: bool) -> Pool:
         """Keep the first copy of each text that is not empty, not excluded, and not labelled yet.
 
         Texts are copies if they differ only in case, whitespace and Unicode variants. Copies of a labelled text
-        count as labelled.
+        count as labelled. Single-label, an empty list is no label: doccano exports it for texts without one.
         """
         counts = dict.fromkeys(("already labelled", "used in training", "excluded", "empty", "repeated"), 0)
         first: dict[str, Row] = {}
         labelled: dict[str, str] = {}
         for row in rows:
             key = normalized(row.text)
-            if not is_missing(row.columns.get(label_column)):
+            label = row.columns.get(label_column)
+            if label == [] and not multi_label:
+                label = None
+                if isinstance(row.columns, dict):  # a JSON object, whose label is to be filled in
+                    row = row._replace(columns={**row.columns, label_column: None})
+            if not is_missing(label):
                 labelled[key] = row.text
                 counts["already labelled"] += 1
             elif not key:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smalltext_cli import commands, completion
-from smalltext_cli.console import OutputError, counted, note, print_message, set_verbosity, working
+from smalltext_cli.console import OutputError, UsageError, counted, note, print_message, set_verbosity, working
 from smalltext_cli.readers.files import STDIN
 from smalltext_core.atomic import expanded
 
@@ -100,6 +100,8 @@ def suggest(
     from smalltext_cli.readers.inputs import is_json_format
 
     set_verbosity(quiet=quiet, verbose=verbose)
+    if label_column == text_column:
+        raise UsageError(f"One column cannot be two things: {text_column!r}. Name different ones.")
     target_format = output_format or writers.output_format(output)
     writers.check_output(output, pool, model)
     if not overwrite and output != STDIN and Path(output).is_file():
@@ -115,7 +117,7 @@ def suggest(
     begin = time.perf_counter()
     with reader.open(pool) as opened:
         with working("Reading ..."):
-            candidates = suggestions.Pool.of(opened.rows, label_column, left_out)
+            candidates = suggestions.Pool.of(opened.rows, label_column, left_out, multi_label=loaded.multi_label)
         with working(f"Scoring {counted(len(candidates.rows), 'text')} ..."):
             chosen = suggestions.choose(loaded, candidates, number, strategy=strategy, seed=seed)
         with (
