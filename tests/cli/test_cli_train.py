@@ -173,7 +173,7 @@ def test_classes_that_cannot_be_scored_are_named_and_left_out_of_the_macro_f1(sm
         (("--cv", 2, "--held-out", 0.3), "three ways to score"),
         (("--cv", 2, "--no-refit"), "--no-refit is for held-out texts"),
         (("--cv", 121), "DATA has only 120 different texts"),
-        (("--held-out", 0, "--report", "report.html"), "no text was scored"),
+        (("--held-out", 0, "--report", "report.html"), "--held-out 0 leaves none"),
     ],
 )
 def test_ways_to_score_that_contradict_one_another_are_refused(
@@ -183,6 +183,16 @@ def test_ways_to_score_that_contradict_one_another_are_refused(
     ended = smalltext("train", mails, "-c", "sklearn", "-o", "m", *options)
     assert ended.code == 2
     assert said in ended.err
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_report_without_scored_texts_is_an_error_after_the_model_is_described(smalltext, tmp_path):
+    data = tmp_path / "mails.csv"
+    data.write_text("text,label\nbuy pills now,spam\nlunch tomorrow,ham\n")
+    ended = smalltext("train", data, "-c", "sklearn", "-o", tmp_path / "m", "--report", tmp_path / "report.html")
+    assert ended.code == 2
+    assert "no text was scored" in ended.err
+    assert f"Model: {tmp_path / 'm'}" in ended.out
 
 
 def test_an_existing_model_is_replaced_or_kept_with_a_message(smalltext, mails, tmp_path):

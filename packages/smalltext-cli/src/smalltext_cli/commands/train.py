@@ -9,6 +9,7 @@ import typer
 
 from smalltext_cli import commands
 from smalltext_cli.console import (
+    UsageError,
     counted,
     jsonable,
     print_json,
@@ -136,6 +137,10 @@ def train(
 
     set_verbosity(quiet=quiet, verbose=verbose)
     if report is not None:
+        if held_out == 0:
+            raise UsageError(
+                "--report is about scored texts, and --held-out 0 leaves none. Leave one of them out."
+            )
         writers.check_file_output(report, data, None, overwrite=overwrite)
     run = TrainingRun(
         classifier,
@@ -165,12 +170,6 @@ def train(
     run.run()
     if process_number() > 0:
         return
-    replaced = ""
-    if report is not None:
-        from smalltext_cli.report import render_report
-
-        replaced = writers.replaced_file(report)
-        writers.write_file(report, render_report(run.evaluation()).encode())
     if as_json:
         print_json(
             {
@@ -187,6 +186,10 @@ def train(
     else:
         _show(run)
     if report is not None:
+        from smalltext_cli.report import render_report
+
+        replaced = writers.replaced_file(report)
+        writers.write_file(report, render_report(run.evaluation()).encode())
         print_message(f"Report: {report}{replaced}")
 
 
