@@ -139,7 +139,7 @@ def train(
     if report is not None:
         if held_out == 0:
             raise UsageError(
-                "--report is about scored texts, and --held-out 0 leaves none. Leave one of them out."
+                "--report needs scored texts, and --held-out 0 leaves none. Leave one of them out."
             )
         writers.check_file_output(report, data, None, overwrite=overwrite)
     run = TrainingRun(
