@@ -194,6 +194,7 @@ def test_a_file_is_read_no_faster_than_it_is_asked_for(tmp_path):
         ("a.csv", b"PK\x03\x04....", "Excel"),
         ("a.csv", b"\x1f\x8b\x08....", "cannot be decompressed"),
         ("a.csv", "text,label\n".encode("utf-16"), "UTF-16"),
+        ("a.csv", "text,label\n".encode("utf-32"), "iconv -f utf-32 -t utf-8"),
         ("a.csv", b"\x00\x01\x02", "binary"),
         ("a.csv", '{"text": "a", "label": "x"}\n', "--format jsonl"),
         ("a.parquet", "text,label\na,x\n", "not Parquet but text"),

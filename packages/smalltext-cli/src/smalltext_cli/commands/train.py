@@ -138,9 +138,7 @@ def train(
     set_verbosity(quiet=quiet, verbose=verbose)
     if report is not None:
         if held_out == 0:
-            raise UsageError(
-                "--report needs scored texts, and --held-out 0 leaves none. Leave one of them out."
-            )
+            raise UsageError("--report needs scored texts, and --held-out 0 leaves none. Leave one of them out.")
         writers.check_file_output(report, data, None, overwrite=overwrite)
     run = TrainingRun(
         classifier,

@@ -67,6 +67,7 @@ _OTHER_MAGIC = {
     b"%PDF": "a PDF; extract its text first",
     b"\x28\xb5\x2f\xfd": "zstd-compressed; decompress it first (unzstd)",
     b"BZh": "bzip2-compressed; decompress it first (bunzip2)",
+    b"\xff\xfe\0\0": "UTF-32; save it as UTF-8 (iconv -f utf-32 -t utf-8)",
     b"\xff\xfe": "UTF-16; save it as UTF-8 (iconv -f utf-16 -t utf-8)",
     b"\xfe\xff": "UTF-16; save it as UTF-8 (iconv -f utf-16 -t utf-8)",
 }
