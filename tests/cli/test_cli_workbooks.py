@@ -9,6 +9,8 @@ from datetime import date, time
 
 import pytest
 
+from smalltext_cli.readers import Reader
+
 LABELLED = [["text", "label"], *([f"{word} {n}", word] for n in range(4) for word in ("good", "bad"))]
 
 
@@ -213,3 +215,20 @@ def test_columns_named_by_dates_and_times_of_day_are_kept(smalltext, model, tmp_
     assert list(first) == ["text", "2024-01-31", "True", "sent at", "label", "score"]
     assert list(first.values())[1:4] == ["a", "b", "09:30:00"]
     assert second["sent at"] is None
+
+
+def test_a_workbook_is_read_as_an_export_like_the_csv_file_that_it_was(smalltext, model, tmp_path):
+    """Of a blank row nothing is read, and an empty cell is an empty string."""
+    pytest.importorskip("fastexcel")
+    rows = [
+        ["annotation_id", "annotator", "id", "lead_time", "topic", "text"],
+        *(["1", "1", "1", "2", "spam", "buy pills"], ["2", "2", "1", "2", "spam", "buy pills"]),
+        *(["3", "1", "2", "2", "ham", ""], [""] * 6, ["4", "1", "3", "2", "", "lunch"]),
+    ]
+    workbook(tmp_path / "export.xlsx", S=rows)
+    data = Reader("text", "topic", file_format="label-studio").read(str(tmp_path / "export.xlsx"))
+    assert list(zip(data.texts, data.labels, strict=True)) == [("buy pills", "spam"), ("", "ham")]
+    assert data.lines == [2, 4]
+    ended = smalltext("predict", model, tmp_path / "export.xlsx", "--format", "label-studio")
+    assert ended.out.splitlines()[0] == ",".join([*rows[0], "label", "score"])
+    assert len(ended.out.splitlines()) == 4

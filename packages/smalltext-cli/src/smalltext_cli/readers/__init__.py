@@ -220,9 +220,8 @@ class Reader:
         # Rows of a table are kept as they are, JSON objects and lines of fastText as the reader of the tool
         # changes them.
         is_table = source.header and tool is not recognition.TOOLS["fasttext"]
-        for found in decided_texts(
-            tool, source.name, source.unit, given.items(), wanted, remarks, keep_unlabelled=keep
-        ):
+        cells = ((number, _as_cells(record, source)) for number, record in given.items())
+        for found in decided_texts(tool, source.name, source.unit, cells, wanted, remarks, keep_unlabelled=keep):
             row = Row(found.text, found.label, found.weight, found.place)
             kept = given[found.place] if is_table else found.record
             yield row._replace(columns=kept) if self.keep_columns else row
@@ -301,6 +300,13 @@ class Reader:
         except InvalidValueError as error:
             return isinstance(error, MissingLabelError)
         return False
+
+
+def _as_cells(record: Mapping[str, object], source: Source) -> Mapping[str, object]:
+    """Return a record, in a workbook with empty strings for empty cells, as in CSV."""
+    if source.file_format != "xlsx":
+        return record
+    return {name: "" if value is None else value for name, value in record.items()}
 
 
 @contextmanager
