@@ -97,8 +97,9 @@ def test_anything_with_a_step_is_a_scheduler() -> None:
     assert scheduler.steps == 14
 
 
-def test_optimizer_and_scheduler_serve_two_trainings_alike() -> None:
-    optimizer = torch.optim.Adam([nn.Parameter(torch.zeros(3))], lr=0.1)
+@pytest.mark.parametrize("lr", [0.1, torch.tensor(0.1)], ids=["number", "tensor"])
+def test_optimizer_and_scheduler_serve_two_trainings_alike(lr: Any) -> None:
+    optimizer = torch.optim.Adam([nn.Parameter(torch.zeros(3))], lr=lr)
     scheduler = StepLR(optimizer, step_size=7, gamma=0.5)
     classifier = BagOfEmbeddings(3, num_epochs=3)
 
@@ -110,12 +111,14 @@ def test_optimizer_and_scheduler_serve_two_trainings_alike() -> None:
     assert rates(classifier) == pytest.approx([0.1, 0.05, 0.025])
 
 
-def test_the_callers_optimizer_is_returned_unchanged() -> None:
+@pytest.mark.parametrize("lr", [0.1, torch.tensor(0.1)], ids=["number", "tensor"])
+@pytest.mark.parametrize("scheduler", [None, lambda optimizer: StepLR(optimizer, 2)], ids=["alone", "scheduler"])
+def test_the_callers_optimizer_is_returned_unchanged(lr: Any, scheduler: Any) -> None:
     parameter = nn.Parameter(torch.zeros(3))
-    optimizer = torch.optim.Adam([parameter], lr=0.1)
+    optimizer = torch.optim.Adam([parameter], lr=copy.copy(lr))
     before = copy.deepcopy(optimizer.state_dict())
 
-    classifier = BagOfEmbeddings(3).fit(TEXTS, optimizer=optimizer)
+    classifier = BagOfEmbeddings(3).fit(TEXTS, optimizer=optimizer, scheduler=scheduler)
 
     assert optimizer.param_groups[0]["params"] == [parameter]
     assert optimizer.state_dict() == before
@@ -143,7 +146,12 @@ def test_the_callers_optimizer_is_given_back_if_training_fails() -> None:
         ({"optimizer": torch.optim.LBFGS([nn.Parameter(torch.zeros(1))])}, "LBFGS"),
         ({"optimizer": sgd, "scheduler": "linear"}, "scheduler"),
         ({"optimizer": sgd, "scheduler": lambda optimizer: None}, "scheduler"),
-        ({"optimizer": sgd, "scheduler": StepLR(optimizer_of_its_own(), 1)}, "scheduler"),
+        ({"optimizer": sgd, "scheduler": StepLR(optimizer_of_its_own(), 1)}, "another optimizer"),
+        ({"optimizer": sgd, "scheduler": lambda _: StepLR(optimizer_of_its_own(), 1)}, "another optimizer"),
+        (
+            {"optimizer": optimizer_of_its_own(), "scheduler": lambda _: StepLR(optimizer_of_its_own(), 1)},
+            "another optimizer",
+        ),
     ],
 )
 def test_invalid_optimizers_and_schedulers_are_refused(arguments: dict[str, Any], named: str) -> None:

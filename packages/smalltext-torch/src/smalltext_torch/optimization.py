@@ -85,6 +85,10 @@ def _check_scheduler(optimizer: OptimizerChoice, scheduler: SchedulerChoice | No
             "a scheduler, or a function from the optimizer to one",
             "For example: lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 100)",
         )
+    _check_same_optimizer(scheduler, optimizer)
+
+
+def _check_same_optimizer(scheduler: object, optimizer: OptimizerChoice) -> None:
     if getattr(scheduler, "optimizer", optimizer) is not optimizer:
         raise InvalidInputError(
             "scheduler",
@@ -199,6 +203,7 @@ def _made_scheduler(scheduler: SchedulerChoice | None, optimizer: Optimizer) -> 
         raise InvalidInputError(
             "scheduler", f"a function that returned {shown(made)}", "one that returns a scheduler"
         )
+    _check_same_optimizer(made, optimizer)
     return made
 
 
@@ -218,7 +223,9 @@ def _check_steps(optimizer: Optimizer) -> None:
 @contextmanager
 def _borrowed_optimizer(optimizer: Optimizer, network: nn.Module) -> Iterator[None]:
     group, state = optimizer.param_groups[0], optimizer.state
-    before = dict(group)
+    # A scheduler changes a learning rate that is a tensor in place.
+    settings = {name: copy.deepcopy(value) for name, value in group.items() if name != "params"}
+    before = {"params": group["params"], **settings}
     group["params"] = trained_parameters(network)
     optimizer.state = defaultdict(dict)
     try:
