@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_torch.optimization import adamw, linear_decay
 from smalltext_transformers import FineTuningArguments
 from smalltext_transformers._network import layers, learning_rate, parameter_groups, unfreeze_top
-from transformers_backend.tiny_models import ARCHITECTURES, tiny_config
+from transformers_backend.tiny_models import ARCHITECTURES, KIN, SIZES, tiny_config
 
-each_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
+each_architecture = pytest.mark.parametrize("architecture", [*ARCHITECTURES, *KIN])
 
 
 def network_of(architecture, **changes):
@@ -54,6 +54,24 @@ def test_word_embeddings_are_at_the_bottom_and_the_new_head_is_at_the_top(archit
         id(p) for p in found[0]
     }
     assert names(network, found[-1]) >= {name for name, _ in network.named_parameters() if "classifier." in name}
+
+
+@pytest.mark.parametrize("kind", ["flaubert", "gte", "jina_embeddings_v3", "nomic_bert", "xlm"])
+def test_modules_are_in_their_layer_wherever_the_module_tree_has_them(kind):
+    """Some have the head, or a pooler, before the encoder, or several lists of layers side by side."""
+    if kind not in CONFIG_MAPPING:
+        pytest.skip(f"this version of transformers has no {kind}")
+    sizes = {"emb_dim": 32, "n_layers": 2, "n_heads": 2} if kind in ("flaubert", "xlm") else SIZES
+    config = CONFIG_MAPPING[kind](**sizes, vocab_size=100, num_labels=3)
+    with torch.device("meta"):
+        network = AutoModelForSequenceClassification.from_config(config)
+    found = [names(network, layer) for layer in layers(network)]
+
+    assert len(found) == 4
+    assert not [name for name in found[0] if "embed" not in name and "layer_norm_emb" not in name]
+    assert all(any(f".{number}." in name for name in layer) for number, layer in enumerate(found[1:3]))
+    head = ("classifier", "pooler", "summary", "emb_layer_norm_after")
+    assert not [name for name in found[-1] if not any(part in name for part in head)]
 
 
 @each_architecture

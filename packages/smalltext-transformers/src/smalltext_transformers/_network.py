@@ -52,8 +52,9 @@ def layers(network: nn.Module) -> list[Layer]:
     """Return the parameters of a network layer by layer, from the bottom up; every parameter is in one layer.
 
     The first layer is everything before the encoder's layers (the embeddings), the last is everything after them
-    (a final norm, a pooler, the classification head). Relative position embeddings, which follow the layers in the
-    module tree but are used by all of them, belong to the first one.
+    (a final norm, a pooler, the classification head), wherever the module tree has it: XLM-RoBERTa has its head
+    before the encoder. Relative position embeddings, which follow the layers in the module tree but are used by
+    all of them, belong to the first one.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def layers(network: nn.Module) -> list[Layer]:
         If the network has no list of layers.
     """
     path, inner = _stack(network)
-    prefixes = [f"{path}.{name}." for name, _ in inner.named_children()]
+    prefixes = _prefixes(network, path, len(inner))
     shared = tuple(f"{name}." for name in _shared_after(network, path))
     found: list[Layer] = [[] for _ in range(len(prefixes) + 2)]
     begun = False
@@ -70,7 +71,7 @@ def layers(network: nn.Module) -> list[Layer]:
         begun = begun or inside is not None
         if inside is not None:
             found[inside].append(parameter)
-        elif begun and not name.startswith(shared):
+        elif _is_of_head(network, name) or (begun and not name.startswith(shared)):
             found[-1].append(parameter)
         else:
             found[0].append(parameter)
@@ -96,6 +97,27 @@ def _stack(network: nn.Module) -> tuple[str, nn.ModuleList]:
             "a model with a list of layers, or fine_tuning_arguments=None",
         )
     return found
+
+
+def _prefixes(network: nn.Module, path: str, count: int) -> list[tuple[str, ...]]:
+    """Return the prefixes of the names of each layer's parameters.
+
+    XLM has several lists of the same length side by side, such as those of attentions and feed-forward networks.
+    """
+    parent = path.rpartition(".")[0]
+    lists = [
+        ".".join(filter(None, (parent, name)))
+        for name, module in network.get_submodule(parent).named_children()
+        if isinstance(module, nn.ModuleList) and len(module) == count
+    ]
+    return [tuple(f"{name}.{number}." for name in lists) for number in range(count)]
+
+
+def _is_of_head(network: nn.Module, name: str) -> bool:
+    """Return whether a parameter belongs to the classification head or to a pooler."""
+    base = str(getattr(network, "base_model_prefix", ""))
+    outside = hasattr(network, base) and not name.startswith(f"{base}.")
+    return outside or "pooler" in name.split(".")
 
 
 def _shared_after(network: nn.Module, path: str) -> list[str]:
