@@ -187,6 +187,7 @@ WRONG = {
     "the texts": ({"output": ("text", "score")}, "distinct"),
     "no texts at a time": ({"batch_size": 0}, "batch_size: got 0; allowed: an int, 1 or above, or None"),
     "a fraction": ({"batch_size": 1.5}, "batch_size: got 1.5"),
+    "a word as a flag": ({"proba": "no"}, "proba: got 'no'; allowed: True or False"),
     "trusted": ({"trusted": "a.type"}, "trusted: got one string"),
     "folder": ({"folder": None}, "folder: got None; allowed: a path"),
 }
@@ -255,7 +256,26 @@ def test_long_texts_are_predicted_a_few_at_a_time(model, monkeypatch):
     assert max(sum(map(len, batch)) for batch in seen if len(batch) > 1) <= 100
 
 
-@pytest.mark.parametrize("texts", ["good", {"text": ["good"]}, {"good"}, 7, np.zeros((2, 2))], ids=repr)
+@pytest.mark.parametrize("column", ["array", "chunked array", "series", "numpy array"])
+def test_a_stream_may_be_a_column_of_a_table(column, model):
+    arrow = pytest.importorskip("pyarrow")
+    texts = ["good", "bad", "good"]
+    columns = {
+        "array": arrow.array(texts),
+        "chunked array": arrow.chunked_array([texts[:1], texts[1:]]),
+        "series": pd.Series(texts, index=[2, 1, 1]),
+        "numpy array": np.array(texts),
+    }
+    assert [found.label for found in BatchScorer(model).predict_iter(columns[column])] == texts
+    missing = BatchScorer(model).predict_iter(arrow.array(["good", None]))
+    with pytest.raises(InvalidInputError, match="texts: got None at row 1; allowed: strings"):
+        list(missing)
+
+
+INVALID_STREAMS = ["good", {"text": ["good"]}, {"good"}, 7, np.zeros((2, 2)), st.TextDataset(["good"])]
+
+
+@pytest.mark.parametrize("texts", INVALID_STREAMS, ids=repr)
 def test_invalid_streams_are_refused_before_they_are_read(texts, model):
     with pytest.raises(InvalidInputError, match="texts: got"):
         BatchScorer(model).predict_iter(texts)

@@ -13,12 +13,13 @@ import numpy as np
 
 from smalltext_core.atomic import as_path
 from smalltext_core.conversion import as_sequence, check_ordered, is_whole
-from smalltext_core.dataset import as_texts
+from smalltext_core.dataset import Dataset, as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames, shown_name
 from smalltext_core.labels import Labels, is_multi_label
 from smalltext_core.messages import brief
 from smalltext_core.probabilities import Probabilities
+from smalltext_core.validation import check_flag
 from smalltext_scale.batches import Column, column_names, read_texts, with_columns
 from smalltext_scale.models import BATCH_CHARACTERS, LoadedModel, ModelSource, class_names, loaded_model
 from smalltext_scale.workers import predict_in_processes, worker_devices
@@ -120,7 +121,7 @@ class BatchScorer:
         converted = {
             "folder": str(as_path(self.folder).absolute()),
             "output": _checked_output(self.output, self.text),
-            "proba": bool(self.proba),
+            "proba": check_flag("proba", self.proba),
             "device": None if self.device is None else str(self.device),
             "batch_size": None if self.batch_size is None else _positive(self.batch_size),
             "trusted": tuple(as_sequence(self.trusted, "trusted", "a sequence of strings", "type")),
@@ -215,6 +216,8 @@ class BatchScorer:
         check_ordered(texts, "texts", _TEXTS, "text")
         if not isinstance(texts, Iterable):
             raise InvalidInputError("texts", brief(texts), _TEXTS, "One text: [text].")
+        if isinstance(texts, Dataset):
+            raise InvalidInputError("texts", f"a {type(texts).__name__}", _TEXTS, "Give its texts: data_set.x.")
         size = self.batch_size if batch_size is None else _positive(batch_size)
         windows = _windows(texts, _WINDOW if size is None else size * _WINDOW_BATCHES)
         digest = self.__getstate__()["_digest"]
@@ -364,11 +367,13 @@ def _as_list(scores: Any) -> list[Any]:
     return list(scores.tolist() if isinstance(scores, np.ndarray) else scores)
 
 
-def _windows(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+def _windows(texts: Iterable[Any], size: int) -> Iterator[list[str]]:
     """Divide a stream into windows with a limited number of texts and of characters."""
     window: list[str] = []
     characters = 0
     for row, text in enumerate(texts):
+        if hasattr(type(text), "as_py"):  # the values of an arrow column
+            text = text.as_py()
         if not isinstance(text, str):
             advice = "Drop that row, or give an empty string for an empty text."
             raise InvalidInputError("texts", f"{brief(text)} at row {row}", "strings", advice)
