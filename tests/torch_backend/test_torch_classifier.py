@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.optim.lr_scheduler import StepLR
 
 from smalltext_core import TextDataset, list_to_csr
 from smalltext_core.errors import InvalidInputError, NotFittedError, PluginError
@@ -364,6 +365,18 @@ def test_previous_networks_are_freed() -> None:
     assert former() is None
 
 
+def test_a_handler_that_counts_as_false_is_used_like_any_other() -> None:
+    class Calls(list[int]):
+        def check_early_stop(self, epoch: int, measured_values: Any) -> bool:
+            self.append(epoch)
+            return epoch == 2
+
+    handler = Calls()
+    BagOfEmbeddings(3, num_epochs=4).fit(TEXTS, early_stopping=handler)
+
+    assert handler == [1, 2]
+
+
 def test_predictions_keep_no_graph() -> None:
     classifier = BagOfEmbeddings(3).fit(TEXTS)
     assert classifier.model is not None
@@ -375,6 +388,10 @@ def test_predictions_keep_no_graph() -> None:
     classifier.validate(TEXTS)
 
     assert set(inference) == {True}
+
+
+def scheduler_of_its_own() -> StepLR:
+    return StepLR(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1), 1)
 
 
 @pytest.mark.parametrize(
@@ -389,6 +406,11 @@ def test_predictions_keep_no_graph() -> None:
         ("get_input_embeddings", lambda _: torch.zeros(2, 3), r"tensor.*; .* Embedding"),
         ("configure_optimizer", lambda _: None, r"None; .* Optimizer"),
         ("configure_scheduler", lambda _: 5, r"5; .* Scheduler"),
+        ("configure_scheduler", lambda _: scheduler_of_its_own(), "a scheduler of another optimizer"),
+        ("padding", lambda _: None, r"None; .* int"),
+        ("default_early_stopping", lambda _: "none", r"'none'; .* EarlyStoppingHandler"),
+        ("default_early_stopping", lambda _: None, r"None; .* EarlyStoppingHandler"),
+        ("default_model_selection", lambda _: 5, r"5; .* ModelSelectionHandler"),
         ("forward", lambda logits: (logits, None), r"\(tensor.*; .* Tensor"),
         ("forward", lambda logits: logits[:, :2], r"logits of shape \(\d+, 2\);.* \(\d+, 3\)"),
         ("forward", lambda logits: logits.repeat(1, 2), r"logits of shape \(\d+, 6\);.* \(\d+, 3\)"),

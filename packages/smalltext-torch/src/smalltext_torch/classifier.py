@@ -27,7 +27,7 @@ from smalltext_torch.calibration import TemperaturePrior
 from smalltext_torch.device import Precision, PrecisionName, TorchRandomness, check_device, check_precision
 from smalltext_torch.early_stopping import ConstructorEarlyStopping, EarlyStoppingHandler
 from smalltext_torch.inference import BatchInference, InferenceStrategy, NetworkInference, evaluate
-from smalltext_torch.model_selection import ModelSelectionHandler, as_model_selection_handler
+from smalltext_torch.model_selection import ModelSelectionHandler, chosen_handler
 from smalltext_torch.optimization import OptimizerChoice, Scheduler, SchedulerChoice
 from smalltext_torch.progress import VERBOSITY_MORE_VERBOSE, HistoryRecord, TrainingCallback
 
@@ -223,7 +223,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
         by_number(self.class_weight, self.num_classes, train_set.label_names)
         if self.warm_start and self._state is not None:
             training_set.check_names(train_set, self._state.label_names, "train_set")
-        selection = self.default_model_selection() if model_selection is None else model_selection
+        selection = chosen_handler(self, model_selection)
         self.check_optimization(optimizer, scheduler)
         train = training.fit if progress.launched_processes() == 1 else distributed.fit
         self._state = train(
@@ -232,7 +232,7 @@ class TorchClassifier(TorchModelBase[TorchState[E]], Generic[E]):
             validation_set,
             checked_weights,
             stopping=self._early_stopping.checked_override(early_stopping),
-            selection=as_model_selection_handler(selection),
+            selection=selection,
             optimizer=optimizer,
             scheduler=scheduler,
             callbacks=progress.check_callbacks(callbacks),

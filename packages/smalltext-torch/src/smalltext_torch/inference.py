@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from smalltext_core.calibration import Calibration
+from smalltext_core.conversion import is_whole
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import PluginError, SmallTextError
 from smalltext_core.labels import Labels
@@ -205,6 +206,7 @@ class Backend(Protocol[E]):
 
     def encode(self, encoder: E, data_set: Dataset[Any]) -> Ragged: ...  # noqa: D102
     def training_texts(self, encoder: E, texts: Ragged, num_epochs: int) -> Ragged: ...  # noqa: D102
+    def padding(self, encoder: E) -> int: ...  # noqa: D102
     def get_input_embeddings(self, network: nn.Module) -> nn.Embedding | None: ...  # noqa: D102
     def make_network(self, encoder: E) -> nn.Module: ...  # noqa: D102
     def precision_for(self, network: nn.Module, device: torch.device) -> Precision: ...  # noqa: D102
@@ -235,6 +237,12 @@ def _one_for_each(classifier: object, method: str, result: object, count: int) -
         what = f"{type(classifier).__name__}.{method}() returned {len(texts)} sequences for {count} texts"
         raise PluginError(f"{what}; it must return one for each text, empty if the text has no tokens.")
     return texts
+
+
+def padding(classifier: Backend[E], encoder: E) -> int:
+    """Return the token id that batches are padded with, or raise PluginError if it is not an integer."""
+    token = classifier.padding(encoder)
+    return token if is_whole(token) else check_returned(classifier, "padding", token, int)
 
 
 def input_embeddings(classifier: Backend[E], network: nn.Module) -> nn.Embedding | None:

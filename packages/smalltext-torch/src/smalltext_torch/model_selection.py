@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
 from smalltext_torch.early_stopping import MEASURED, Measurements, Metric
+from smalltext_torch.inference import check_returned
 
 METRICS = tuple(Metric(name, lower_is_better=name.endswith("_loss")) for name in MEASURED)
 
@@ -230,6 +231,24 @@ def as_model_selection_handler(handler: Any) -> ModelSelectionHandler:
             "See smalltext_torch.ModelSelection.",
         )
     return handler
+
+
+class ConfiguresModelSelection(Protocol):
+    """The member of a `TorchClassifier` that chooses its default handler; the class describes it."""
+
+    def default_model_selection(self) -> ModelSelectionHandler | Literal["none"] | None: ...  # noqa: D102
+
+
+def chosen_handler(
+    classifier: ConfiguresModelSelection, given: ModelSelectionHandler | Literal["none"] | None
+) -> ModelSelectionHandler:
+    """Return the caller's handler, or the default one, for which PluginError is raised if it is none."""
+    if given is not None:
+        return as_model_selection_handler(given)
+    made = classifier.default_model_selection()
+    if made is None or made == "none":
+        return as_model_selection_handler(made)
+    return check_returned(classifier, "default_model_selection", made, ModelSelectionHandler)  # type: ignore[type-abstract]
 
 
 class BestWeights:

@@ -163,6 +163,9 @@ def chosen_optimization(
     made = classifier.configure_scheduler(configured, total_steps)
     if made is not None:
         check_returned(classifier, "configure_scheduler", made, Scheduler)  # type: ignore[type-abstract]
+        if getattr(made, "optimizer", configured) is not configured:
+            what = f"{type(classifier).__name__}.configure_scheduler() returned a scheduler of another optimizer"
+            raise PluginError(f"{what} than the one that it was given.")
     return nullcontext((configured, made))
 
 

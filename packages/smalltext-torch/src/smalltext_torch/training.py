@@ -84,7 +84,6 @@ class Trainable(Backend[E], ConfiguresOptimization, Protocol[E]):
     verbosity: int
 
     def make_encoder(self, train_set: Dataset[Any]) -> E: ...  # noqa: D102
-    def padding(self, encoder: E) -> int: ...  # noqa: D102
     def initialize(self, network: nn.Module, texts: Ragged) -> None: ...  # noqa: D102
     def forward(self, network: nn.Module, batch: Batch) -> torch.Tensor: ...  # noqa: D102
     def on_epoch_start(self, network: nn.Module, epoch: int) -> None: ...  # noqa: D102
@@ -115,7 +114,7 @@ def fit(
     randomness = randomness or Randomness(classifier.seed, resolve_device(classifier.device))
     device, batch_size = randomness.device, classifier.mini_batch_size * processes
     encoder = classifier.make_encoder(train_set) if previous is None else previous.encoder
-    padding = classifier.padding(encoder)
+    padding = inference.padding(classifier, encoder)
     examples, held_out, loss = _examples(classifier, encoder, train_set, weights, validation_set, randomness)
     with gradients(device), randomness.network.as_global():
         network = copy.deepcopy(previous.network) if previous else inference.new_network(classifier, encoder)
@@ -132,6 +131,9 @@ def fit(
     examples = replace(examples, texts=inference.training_texts(classifier, encoder, examples.texts, num_epochs))
     # With more epochs, the patience of early stopping remains the same share of the training.
     validations = -(-len(validated_after) * num_epochs // classifier.num_epochs)
+    if stopping is None:
+        made = classifier.default_early_stopping(validations)
+        stopping = inference.check_returned(classifier, "default_early_stopping", made, EarlyStoppingHandler)  # type: ignore[type-abstract]
     texts = [part.texts for part in (examples, held_out) if part is not None]
     embedding = inference.input_embeddings(classifier, network) if optimizer is None else None
     with (
@@ -150,7 +152,7 @@ def fit(
             padding=padding,
             optimizer=chosen[0],
             scheduler=chosen[1],
-            stopping=stopping or classifier.default_early_stopping(validations),
+            stopping=stopping,
             selection=selection,
             callbacks=callbacks,
             randomness=randomness,
