@@ -10,10 +10,11 @@ import subprocess
 import sys
 from functools import partial
 from itertools import count, islice
+from pathlib import Path
 
 import pytest
 
-from scale.stand_ins import UnpicklableError, killed_by, leaving_at, lengths, refusing
+from scale.stand_ins import UnpicklableError, killed_by, leaving_at, lengths, refusing, terminated_at
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_scale import BatchScorer, WorkerError, workers
 from smalltext_scale.workers import device_names, predict_in_processes, worker_devices
@@ -51,7 +52,11 @@ def test_ctrl_c_reaches_no_process_not_even_one_that_is_starting():
 
 @pytest.mark.parametrize(
     ("ends", "how"),
-    [(killed_by, "was ended by SIGKILL.*when memory runs out: use fewer workers"), (leaving_at, "exit code 3")],
+    [
+        (killed_by, "was ended by SIGKILL.*when memory runs out: use fewer workers"),
+        (terminated_at, "was ended by SIGTERM"),
+        (leaving_at, "exit code 3"),
+    ],
 )
 def test_a_process_that_dies_is_an_error_and_no_text_is_skipped(ends, how):
     batches = [[f"text {number}"] for number in range(10)]
@@ -61,6 +66,31 @@ def test_a_process_that_dies_is_an_error_and_no_text_is_skipped(ends, how):
         found.extend(texts for texts, _ in scored)
     assert found == batches[: len(found)]
     assert len(found) <= 6
+
+
+@pytest.mark.parametrize("read", [20, 3], ids=["all", "some"])
+def test_processes_leave_no_semaphores(read, tmp_path):
+    """The resource tracker of Python warns of those of a process that was ended by a signal."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from itertools import islice\n"
+        "from scale.stand_ins import locking\n"
+        "from smalltext_scale.workers import predict_in_processes\n"
+        "if __name__ == '__main__':\n"
+        "    scored = predict_in_processes([locking] * 2, [['a']] * 20)\n"
+        f"    assert len(list(islice(scored, {read}))) == {read}\n"
+        "    scored.close()\n"
+    )
+    tests = str(Path(__file__).parents[1])
+    path = os.pathsep.join(filter(None, (tests, os.environ.get("PYTHONPATH"))))
+    ended = subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_an_exception_in_a_process_is_raised():

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from smalltext_core.conversion import as_sequence, is_whole
 from smalltext_core.errors import InvalidInputError, SmallTextError
@@ -25,6 +25,7 @@ Predict = Callable[[list[str]], Scores]
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _DEVICES = "'all', or devices such as 'cuda:0,cuda:1'"
 _SECONDS_TO_END = 5.0
+_ENDED_BY_SIGTERM = 128 + signal.SIGTERM
 
 
 class WorkerError(SmallTextError, RuntimeError):
@@ -144,6 +145,8 @@ def predict_in_processes(
             worker.connection.close()
             worker.process.terminate()
         for worker in workers:
+            worker.process.join(_SECONDS_TO_END)
+            worker.process.kill()  # unless it has ended
             worker.process.join()
 
 
@@ -221,6 +224,7 @@ def _receive(workers: Sequence[_Worker], scores: dict[int, Scores]) -> None:
 def _died(worker: _Worker) -> WorkerError:
     worker.process.join(_SECONDS_TO_END)
     code = worker.process.exitcode or 0
+    code = -signal.SIGTERM if code == _ENDED_BY_SIGTERM else code
     how = f"ended with exit code {code}"
     advice = (
         'Its own output says why; a script that starts workers needs `if __name__ == "__main__":` around that.'
@@ -239,6 +243,7 @@ def _died(worker: _Worker) -> WorkerError:
 def _work(connection: Connection, pickled: bytes) -> None:
     """Answer batches with (True, scores) or (False, exception) until the connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C also reaches the parent, which ends this process
+    signal.signal(signal.SIGTERM, _leave)
     predict = cast("Predict", pickle.loads(pickled))  # noqa: S301 - from the process that started this one
     with suppress(EOFError, OSError):
         while True:
@@ -248,6 +253,13 @@ def _work(connection: Connection, pickled: bytes) -> None:
             except Exception as error:
                 answer = False, _picklable(error)
             connection.send(answer)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it would interrupt the end of the process
+
+
+def _leave(_number: int, _frame: object) -> NoReturn:
+    """End the process by an exception, so that it releases what the system does not, such as named semaphores."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(_ENDED_BY_SIGTERM)
 
 
 def _picklable(error: Exception) -> Exception:
