@@ -39,6 +39,42 @@ def test_offsets_that_do_not_fit_are_refused(offsets: list[int]) -> None:
         Ragged(np.arange(4), np.array(offsets, dtype=np.int64))
 
 
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        [1.5],
+        [True],
+        ["1"],
+        [None],
+        np.array([2**32 + 5]),
+        np.array([2**31], dtype=np.uint32),
+        np.array([np.nan]),
+        np.array(["2026-11-28"], dtype="datetime64[D]"),
+        torch.tensor([1.7]),
+        [2**70],
+        [[1], [2, 3]],
+        [[1, 2]],
+        "12",
+    ],
+    ids=repr,
+)
+def test_anything_but_integers_is_refused_instead_of_rounded(tokens: Any) -> None:
+    with pytest.raises(InvalidInputError, match="^sequences: got .* allowed: .*integers"):
+        Ragged.from_sequences([[1], tokens])
+    with pytest.raises(InvalidInputError, match="^tokens: got .* allowed: .*integers"):
+        Ragged(tokens, np.array([0, 1]))
+    with pytest.raises(InvalidInputError, match="^offsets: got .* allowed: .*integers"):
+        Ragged(np.array([0]), np.array([0, 0.5]))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64, np.uint64])
+def test_integers_of_any_type_are_taken(dtype: Any) -> None:
+    texts = Ragged(np.array([5, 6], dtype=dtype), np.array([0, 2], dtype=dtype))
+    sequences = Ragged.from_sequences([np.array([5], dtype=dtype), [], torch.tensor([6])])
+    assert texts.tokens.tolist() == sequences.tokens.tolist() == [5, 6]
+    assert texts.tokens.dtype == sequences.tokens.dtype == np.int32
+
+
 @pytest.mark.parametrize("x", [[[1], [2, 3]], np.ones((2, 3), dtype=np.int32), None])
 def test_a_dataset_of_anything_but_a_ragged_is_refused(x: Any) -> None:
     with pytest.raises(InvalidInputError, match=r"^x: got .* allowed: a Ragged. .*Ragged.from_sequences"):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from smalltext_core.conversion import Rows, read_only
+from smalltext_core.conversion import Rows, are_whole, as_array, read_only
 from smalltext_core.dataset import Dataset
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
@@ -42,7 +42,7 @@ class Ragged:
     Raises
     ------
     InvalidInputError
-        If the offsets do not increase from 0 to the number of tokens.
+        If the offsets do not increase from 0 to the number of tokens, or a value is not an integer.
 
     Examples
     --------
@@ -56,10 +56,10 @@ class Ragged:
     __slots__ = ("offsets", "tokens")
 
     def __init__(self, tokens: NDArray[np.integer], offsets: NDArray[np.integer]) -> None:
-        self.tokens: NDArray[np.int32] = np.asarray(tokens, dtype=np.int32)
-        self.offsets: NDArray[np.int64] = np.asarray(offsets, dtype=np.int64)
-        ends = self.offsets[[0, -1]].tolist() if self.offsets.ndim == 1 and self.offsets.size else None
-        if self.tokens.ndim != 1 or ends != [0, self.tokens.size] or (np.diff(self.offsets) < 0).any():
+        self.tokens: NDArray[np.int32] = _as_integers(tokens, np.int32, "tokens")
+        self.offsets: NDArray[np.int64] = _as_integers(offsets, np.int64, "offsets")
+        ends = self.offsets[[0, -1]].tolist() if self.offsets.size else None
+        if ends != [0, self.tokens.size] or (np.diff(self.offsets) < 0).any():
             allowed = f"increasing numbers from 0 to {self.tokens.size}, one more than texts"
             raise InvalidInputError("offsets", brief(self.offsets.tolist()), allowed)
 
@@ -81,18 +81,10 @@ class Ragged:
         InvalidInputError
             If a sequence is not one-dimensional, or holds something other than integers.
         """
-        allowed = "a sequence of token numbers for each text"
         if not isinstance(sequences, Iterable):
-            raise InvalidInputError("sequences", shown(sequences), allowed)
-        try:
-            arrays = [np.asarray(sequence, dtype=np.int32) for sequence in sequences]
-        except (TypeError, ValueError, OverflowError) as error:
-            raise InvalidInputError("sequences", shown(sequences), allowed, f"{error}.") from error
-        if any(array.ndim != 1 for array in arrays):
-            raise InvalidInputError("sequences", shown(sequences), allowed)
-        offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
-        np.cumsum([len(array) for array in arrays], out=offsets[1:])
-        return cls(np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int32), offsets)
+            raise InvalidInputError("sequences", shown(sequences), "a sequence of token numbers for each text")
+        arrays = [np.empty(0, dtype=np.int32), *(_as_integers(one, np.int32, "sequences") for one in sequences)]
+        return cls(np.concatenate(arrays), np.cumsum([len(array) for array in arrays]))
 
     def __len__(self) -> int:
         """Return the number of sequences."""
@@ -197,10 +189,18 @@ class Ragged:
         return tokens, lengths
 
     def _cut(self, starts: NDArray[np.int64], lengths: Lengths) -> Ragged:
-        offsets = np.zeros(len(starts) + 1, dtype=np.int64)
-        np.cumsum(lengths, out=offsets[1:])
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
         sources = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
         return Ragged(self.tokens[sources], offsets)
+
+
+def _as_integers(given: object, dtype: type[np.integer[Any]], argument: str) -> NDArray[Any]:
+    """Return a sequence of integers; raise InvalidInputError for other values, which numpy would round or wrap."""
+    array = as_array(given, argument, "integers", "token")
+    fits = are_whole(array) and (np.can_cast(array.dtype, dtype) or bool((array.astype(dtype) == array).all()))
+    if array.ndim != 1 or (array.size and not fits):
+        raise InvalidInputError(argument, shown(given), f"a sequence of integers up to {np.iinfo(dtype).max}")
+    return array.astype(dtype, copy=False)
 
 
 class RaggedDataset(Dataset[Ragged]):
