@@ -145,7 +145,12 @@ def test_epochs_count_from_1() -> None:
         EarlyStopping(LOSS).check_early_stop(0, {"val_loss": 1.0})
 
 
-@pytest.mark.parametrize("handlers", [[], ["val_loss"], [EarlyStopping]])
-def test_conditions_of_anything_but_handlers_are_refused(handlers: list[Any]) -> None:
+@pytest.mark.parametrize("condition", [EarlyStoppingAndCondition, EarlyStoppingOrCondition])
+@pytest.mark.parametrize(
+    "handlers",
+    [[], ["val_loss"], [EarlyStopping], EarlyStopping(LOSS), LOSS, "none", None, 5],
+    ids=["none of them", "a name", "a class", "a handler", "a metric", "a word", "None", "a number"],
+)
+def test_conditions_of_anything_but_handlers_are_refused(condition: Any, handlers: Any) -> None:
     with pytest.raises(InvalidInputError, match="early_stopping_handlers"):
-        EarlyStoppingAndCondition(handlers)
+        condition(handlers)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from smalltext_core.errors import InvalidInputError
-from smalltext_torch import ModelSelection, ModelSelectionHandler, NoopModelSelection
+from smalltext_torch import Metric, ModelSelection, ModelSelectionHandler, NoopModelSelection
 
 
 def add(selection: ModelSelectionHandler, **losses: tuple[float, float]) -> None:
@@ -79,12 +79,27 @@ def test_a_model_that_stopped_training_can_be_selected() -> None:
     ("arguments", "named"),
     [
         ({"default_select_by": ["val_f1"]}, "default_select_by"),
+        ({"default_select_by": [["val_loss"]]}, "default_select_by"),
+        ({"default_select_by": Metric("val_loss")}, "default_select_by"),
+        ({"default_select_by": None}, "default_select_by"),
         ({"required": ["val_f1"]}, "required"),
+        ({"required": 5}, "required"),
+        ({"metrics": ["val_loss"]}, "metrics"),
+        ({"metrics": "val_loss"}, "metrics"),
+        ({"metrics": None}, "metrics"),
+        ({"fields_config": ["note"]}, "fields_config"),
+        ({"fields_config": {1: str}}, "fields_config"),
     ],
 )
-def test_unknown_metrics_are_refused(arguments: dict[str, Any], named: str) -> None:
+def test_unknown_metrics_and_arguments_of_other_types_are_refused(arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidInputError, match=named):
         ModelSelection(**arguments)
+
+
+@pytest.mark.parametrize("wrong", [5, Metric("val_loss"), ["val_f1"], [["val_loss"]]], ids=repr)
+def test_only_names_of_metrics_can_be_selected_by(wrong: Any) -> None:
+    with pytest.raises(InvalidInputError, match="select_by"):
+        ModelSelection().select(wrong)
 
 
 @pytest.mark.parametrize(

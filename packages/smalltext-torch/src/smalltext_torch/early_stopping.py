@@ -174,6 +174,9 @@ class _Condition:
     """A combination of several handlers, all of which are called in every check."""
 
     def __init__(self, early_stopping_handlers: Iterable[EarlyStoppingHandler]) -> None:
+        if not isinstance(early_stopping_handlers, Iterable):
+            given, allowed = shown(early_stopping_handlers), "a sequence of handlers"
+            raise InvalidInputError("early_stopping_handlers", given, allowed, "One handler: [handler].")
         self.handlers = tuple(early_stopping_handlers)
         if not self.handlers:
             raise InvalidInputError("early_stopping_handlers", "none", "one handler or more")

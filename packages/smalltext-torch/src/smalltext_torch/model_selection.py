@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.messages import shown
+from smalltext_core.validation import check_mapping
 from smalltext_torch.early_stopping import MEASURED, Measurements, Metric
 from smalltext_torch.inference import check_returned
 
@@ -104,7 +105,7 @@ class ModelSelection:
     Raises
     ------
     InvalidInputError
-        If a name in `default_select_by` or `required` is not one of the metrics.
+        If a name in `default_select_by` or `required` is not one of the metrics, or an argument has another type.
 
     Examples
     --------
@@ -122,10 +123,16 @@ class ModelSelection:
         required: Sequence[str] = ("val_loss", "val_acc"),
         fields_config: Mapping[str, type] | None = None,
     ) -> None:
-        self.metrics = {metric.name: metric for metric in metrics}
+        listed = _listed(metrics)
+        for metric in listed:
+            if not isinstance(metric, Metric):
+                raise InvalidInputError(
+                    "metrics", shown(metric), "a sequence of Metric, such as Metric('val_loss')"
+                )
+        self.metrics = {metric.name: metric for metric in listed}
         self.default_select_by = self._known(default_select_by, "default_select_by")
         self.required = self._known(required, "required")
-        self.fields_config = dict(fields_config or {})
+        self.fields_config = check_mapping("fields_config", fields_config)
         self.reset()
 
     def reset(self) -> None:
@@ -186,11 +193,16 @@ class ModelSelection:
         return tuple(rank)
 
     def _known(self, names: str | Sequence[str], argument: str) -> tuple[str, ...]:
-        listed = (names,) if isinstance(names, str) else tuple(names)
+        listed = _listed(names)
         for name in listed:
-            if name not in self.metrics:
+            if not isinstance(name, str) or name not in self.metrics:
                 raise InvalidInputError(argument, shown(name), f"some of {', '.join(self.metrics)}")
         return listed
+
+
+def _listed(given: Any) -> tuple[Any, ...]:
+    """Return the elements of a sequence, or anything else as the only element."""
+    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
 
 
 class NoopModelSelection:
