@@ -420,6 +420,20 @@ def test_a_saved_classifier_consists_of_safetensors_and_json(fitted, tmp_path):
     ]
 
 
+def test_rows_at_the_maximum_norm_are_saved_and_loaded_bit_for_bit(films, tmp_path):
+    further = {**QUICK, "out_channels": 16, "num_epochs": 60, "lr": 0.05, "validation_set_size": 0}
+    at_the_norm = 0
+    for seed in range(12):
+        classifier = KimCNNClassifier(2, **further | {"seed": seed}).fit(films)
+        at_the_norm += bool((classifier.model.last.weight.norm(dim=1) > 2.999).any())
+        expected = classifier.predict_proba(TEXTS)
+        classifier.save(tmp_path / "model")
+        np.testing.assert_array_equal(st.load(tmp_path / "model").predict_proba(TEXTS), expected)
+        classifier.model.train().eval()
+        np.testing.assert_array_equal(classifier.predict_proba(TEXTS), expected)
+    assert at_the_norm > 3
+
+
 def test_retraining_a_loaded_classifier_needs_its_initial_vectors(films, tmp_path):
     KimCNNClassifier(2, embeddings=fine_and_dull(), num_epochs=1, seed=1).fit(films).save(tmp_path / "model")
     with pytest.raises(InvalidInputError, match="embeddings: got 'vectors that were passed as an object"):

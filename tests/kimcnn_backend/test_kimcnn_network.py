@@ -143,6 +143,22 @@ def test_the_rows_of_the_last_layer_stay_within_the_norm():
         assert (cnn.last.weight.norm(dim=1) <= 0.1001).all()
 
 
+@pytest.mark.parametrize("max_norm", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("length", [0.9, 1.0, 1.1, 1e9])
+def test_rows_are_scaled_down_once_whatever_the_mode_is_set_to(max_norm, length):
+    for seed in range(50):
+        torch.manual_seed(seed)
+        cnn = network(max_norm=max_norm).train()
+        with torch.no_grad():
+            rows = torch.randn_like(cnn.last.weight)
+            cnn.last.weight.copy_(rows / rows.norm(dim=1, keepdim=True) * max_norm * length)
+        once = cnn.eval().last.weight.clone()
+        torch.testing.assert_close(once.norm(dim=1), torch.full((len(once),), max_norm * min(length, 1.0)))
+        for _ in range(3):
+            cnn.train().eval()
+            assert torch.equal(cnn.last.weight, once)
+
+
 def test_further_words_have_vectors_that_are_not_trained():
     torch.manual_seed(0)
     further = torch.rand(4, 6)

@@ -40,6 +40,9 @@ _LSA_SHARE = 0.7
 _OVERSAMPLING, _POWER_ITERATIONS = 10, 4
 """The usual settings of a randomized singular value decomposition."""
 
+_ROUNDING = 1e-5
+"""An upper bound of the relative rounding error in the length of a scaled row."""
+
 
 class KimCNN(nn.Module):
     """Word embeddings, a convolution per kernel height, max-over-time pooling, dropout and a linear layer.
@@ -228,9 +231,14 @@ class KimCNN(nn.Module):
 
     @torch.no_grad()
     def _constrain(self) -> None:
-        """Scale down the rows of the last layer that are longer than `max_norm` (Kim 2014, section 2.1)."""
+        """Scale down the rows of the last layer that are longer than `max_norm` (Kim 2014, section 2.1).
+
+        Rows that were scaled before do not change, so that a loaded network equals the saved one bit for bit.
+        """
         if self.max_norm is not None:
-            self.last.weight.renorm_(2, 0, self.max_norm)
+            lengths = torch.linalg.vector_norm(self.last.weight, dim=1, keepdim=True)
+            too_long = lengths > self.max_norm * (1 + _ROUNDING)
+            self.last.weight.mul_(torch.where(too_long, self.max_norm / lengths, 1.0))
 
 
 def _frozen(vectors: Tensor) -> nn.Embedding:
