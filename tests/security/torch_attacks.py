@@ -190,8 +190,42 @@ WEIGHTS: dict[str, Attack] = {
     )
 }
 
+TITLE = "\x1b]0;title\x07"
+"""A control sequence that sets the title of a terminal; the tokenizers library prints unknown keys of tokens."""
+
+_PRINTED = {"content": "goal", "lstrip": False, TITLE: True}
+
+
+def token_with_a_control_sequence(folder: Path, marker: Path, module: str) -> None:
+    edit_json(folder / "tokenizer.json", lambda content: content["added_tokens"][0].update({TITLE: True}))
+
+
+CONTROL_SEQUENCES: dict[str, Attack] = {
+    "a control sequence in a token": token_with_a_control_sequence,
+    "a control sequence in a special token": setting(
+        "tokenizer_config.json", "pad_token", {"__type": "AddedToken", **_PRINTED}
+    ),
+    "a control sequence in a list of tokens": setting(
+        "tokenizer_config.json", "additional_special_tokens", ["goal", {"__type": "AddedToken", **_PRINTED}]
+    ),
+    "a control sequence in a table of tokens": setting(
+        "tokenizer_config.json", "extra_special_tokens", {"a_token": {"__type": "AddedToken", **_PRINTED}}
+    ),
+    "a control sequence in a numbered token": setting(
+        "tokenizer_config.json", "added_tokens_decoder", {"1": _PRINTED}
+    ),
+    "a control sequence in a token among words": setting(
+        "tokenizer_config.json", "never_split", [{"a": [{"__type": "AddedToken", **_PRINTED}]}]
+    ),
+    "a control sequence in the map of tokens": setting("special_tokens_map.json", "unk_token", _PRINTED),
+    "a control sequence in a list of the map": setting(
+        "special_tokens_map.json", "additional_special_tokens", [_PRINTED]
+    ),
+}
+
 TRANSFORMERS: dict[str, Attack] = {
     **WEIGHTS,
+    **CONTROL_SEQUENCES,
     "custom model": custom_model,
     "custom model of a new type": custom_model_of_a_new_type,
     "custom tokenizer": custom_tokenizer,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 
 from security.attacks import LENGTHENING_NORMALIZERS, LENGTHENING_PROCESSORS, SOUND_NORMALIZERS
-from smalltext_tokenizers import TokenizerError, check_token_ids, check_tokenizer, encodable
+from smalltext_tokenizers import TokenizerError, check_added_token, check_token_ids, check_tokenizer, encodable
 
 WRONG_IDS = [2**31, 10_000_001, -1, 1.0, True, None, "1", [1], "9" * 10_000]
 
@@ -118,3 +119,22 @@ def test_texts_without_lone_surrogates_stay_as_they_are(text):
 )
 def test_lone_surrogates_become_replacement_characters(text, expected):
     assert encodable(text) == expected
+
+
+@pytest.mark.parametrize("key", ["\x1b]0;title\x07", "Content", "", "unknown"], ids=ascii)
+def test_an_unknown_key_of_a_token_is_refused_since_the_library_prints_it(key, capfd):
+    token = {"id": 0, "content": "a", key: True}
+    for check in (lambda: check_added_token(token), lambda: check_tokenizer({"added_tokens": [token]})):
+        with pytest.raises(TokenizerError, match="a token has the key") as error:
+            check()
+        assert "\x1b" not in str(error.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_keys_of_tokens_are_those_that_the_library_writes():
+    tokenizers = pytest.importorskip("tokenizers")
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0}, "a"))
+    token = tokenizers.AddedToken("b", single_word=True, special=True)
+    tokenizer.add_tokens([token])
+    check_tokenizer(json.loads(tokenizer.to_str()))
+    check_added_token({"__type": "AddedToken", **token.__getstate__()})

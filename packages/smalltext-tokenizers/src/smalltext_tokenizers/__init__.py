@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from smalltext_tokenizers.inputs import TokenizerError, check_token_ids, check_tokenizer, encodable
+from smalltext_tokenizers.inputs import (
+    TokenizerError,
+    check_added_token,
+    check_token_ids,
+    check_tokenizer,
+    encodable,
+)
 from smalltext_tokenizers.words import CachedWordTokenizer, is_wordwise
 
 __version__ = "0.1.0"
@@ -11,6 +17,7 @@ __all__ = [
     "CachedWordTokenizer",
     "TokenizerError",
     "__version__",
+    "check_added_token",
     "check_token_ids",
     "check_tokenizer",
     "encodable",

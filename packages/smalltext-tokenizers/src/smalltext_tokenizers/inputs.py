@@ -16,6 +16,9 @@ _MAX_SPECIAL_TOKENS = 10_000
 _MAX_GROWTH = 5000
 _GROWTH = {"BertNormalizer": 3, "ByteLevel": 4, "Lowercase": 2, "NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18}
 """The factor by which normalizer steps can lengthen a text at most, in characters; 1 for other steps."""
+_KEYS_OF_TOKENS = frozenset(
+    {"__type", "content", "id", "lstrip", "normalized", "rstrip", "single_word", "special"}
+)
 
 
 def encodable(text: str) -> str:
@@ -41,7 +44,7 @@ def encodable(text: str) -> str:
 
 
 class TokenizerError(ValueError):
-    """A tokenizer would exhaust memory, or cannot be read. Escape the message, which may quote it, to show it.
+    """A tokenizer is not sound, or cannot be read. Escape the message, which may quote it, to show it.
 
     Examples
     --------
@@ -54,9 +57,10 @@ class TokenizerError(ValueError):
 
 
 def check_tokenizer(content: Mapping[str, Any]) -> None:
-    """Reject a tokenizer from an untrusted file that would exhaust memory.
+    """Reject a tokenizer from an untrusted file that would exhaust memory or write to the terminal.
 
-    Token ids are limited, and by how much texts are lengthened: by the normalizer, and by special tokens.
+    Token ids are limited, and by how much texts are lengthened: by the normalizer, and by special tokens. Added
+    tokens are checked by `check_added_token`.
 
     Parameters
     ----------
@@ -72,10 +76,33 @@ def check_tokenizer(content: Mapping[str, Any]) -> None:
     model = content.get("model")
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
     check_token_ids(vocabulary.values() if isinstance(vocabulary, dict) else ())
-    check_token_ids(token.get("id") for token in _objects(content.get("added_tokens")))
+    added = _objects(content.get("added_tokens"))
+    check_token_ids(token.get("id") for token in added)
+    for token in added:
+        check_added_token(token)
     read = _as_read(content)
     _check_growth(read["normalizer"])
     _check_special_tokens(read["post_processor"])
+
+
+def check_added_token(token: Mapping[str, Any]) -> None:
+    """Reject an added token with unknown keys, which the tokenizers library prints as they are.
+
+    Control characters in them would reach the terminal.
+
+    Parameters
+    ----------
+    token : mapping
+        A token from a JSON file.
+
+    Raises
+    ------
+    TokenizerError
+        If a key is not that of a token.
+    """
+    for key in token:
+        if key not in _KEYS_OF_TOKENS:
+            raise _error("a token has the key", reprlib.repr(key), ", ".join(sorted(_KEYS_OF_TOKENS)))
 
 
 def check_token_ids(ids: Iterable[object]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
 from smalltext_core.messages import one_line, shown
-from smalltext_tokenizers import TokenizerError, check_token_ids, check_tokenizer
+from smalltext_tokenizers import TokenizerError, check_added_token, check_token_ids, check_tokenizer
 from smalltext_torch.model_loading import place
 from smalltext_torch.untrusted_json import (
     ATTENTION,
@@ -52,6 +52,8 @@ _MECAB = frozenset({"ipadic", "unidic", "unidic_lite"})
 _ASKS_FOR_CODE = re.compile(
     r"_.*|.*_(file|path|object)|auto_map|backbone.*|quantization.*|use_timm.*|self|args|kwargs|vocab|merges"
 )
+_TABLES_OF_TOKENS = frozenset({"added_tokens_decoder", "extra_special_tokens", "model_specific_special_tokens"})
+"""Keys whose values may be objects that contain tokens."""
 _SENTENCEPIECE = frozenset({"alpha", "enable_sampling", "nbest_size"})
 
 
@@ -233,6 +235,7 @@ def _checked_tokenizer_config(path: Path, library: Any, *, saved: bool) -> dict[
 
 
 def _check_tokenizer_value(path: Path, key: str, value: Any) -> None:
+    _check_tokens(path, key, value)
     if key == "added_tokens_decoder":
         valid = isinstance(value, dict) and all(number.isdecimal() and len(number) < 10 for number in value)
         ids: list[Any] = [int(number) for number in value] if valid else [value]
@@ -252,11 +255,25 @@ def _check_tokenizer_value(path: Path, key: str, value: Any) -> None:
         )
 
 
+def _check_tokens(path: Path, key: str, value: Any) -> None:
+    """Check the tokens in a value: all objects at the keys for tokens, and those of this type at others."""
+    are_tokens = key in _TABLES_OF_TOKENS | SPECIAL_TOKENS or key.endswith("_token")
+    waiting = list(value.values()) if key in _TABLES_OF_TOKENS and isinstance(value, dict) else [value]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, dict) and (are_tokens or "__type" in inner):
+            with _tokenizer_errors_named(path):
+                check_added_token(inner)
+        elif isinstance(inner, (dict, list)):
+            waiting.extend(inner.values() if isinstance(inner, dict) else inner)
+
+
 def _checked_special_tokens(path: Path) -> dict[str, Any]:
     content = read_object(path)
-    for key in content:
+    for key, value in content.items():
         if key not in SPECIAL_TOKENS and not key.endswith("_token"):
             refuse(path, key, "this key is not on the list of those that are allowed", "the names of tokens")
+        _check_tokens(path, key, value)
     return content
 
 
