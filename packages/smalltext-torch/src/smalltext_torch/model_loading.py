@@ -8,8 +8,8 @@ import pickle
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from smalltext_core import atomic
-from smalltext_core.errors import InvalidInputError, ModelFolderError
+from smalltext_core.errors import InvalidInputError, ModelFolderError, SmallTextError
+from smalltext_core.lazy_import import raised_by_signal
 from smalltext_core.messages import one_line, shown
 from smalltext_torch.untrusted_json import TOKENIZER_FILES, read_object, refuse
 
@@ -124,6 +125,27 @@ def check_source_exists(argument: str, source: str, allowed: str) -> None:
     is_path = Path(source).is_absolute() or source.startswith((".", "~"))
     if is_path and not Path(source).is_dir():
         raise InvalidInputError(argument, f"{shown(source)}, where there is no folder", allowed)
+
+
+@contextmanager
+def library_errors_explained(argument: str, source: str, allowed: str, problem: str = "") -> Iterator[None]:
+    """Convert exceptions of libraries that use a pretrained model to InvalidInputError, with the cause chained.
+
+    The error names the `source` of the model, followed by the `problem`. Damaged files, and files that do not fit
+    each other, can cause any exception, including bare ones and panics of libraries written in Rust. Exceptions
+    that the model does not cause pass through, and so do those of smalltext.
+    """
+    try:
+        yield
+    except (SmallTextError, MemoryError, Warning):
+        raise
+    except BaseException as error:
+        ordinary = isinstance(error, Exception) or type(error).__name__ == "PanicException"
+        if not ordinary or raised_by_signal(error):
+            raise
+        reason = one_line(str(error).strip().partition("\n")[0])
+        given = f"{shown(source)}{problem}"
+        raise InvalidInputError(argument, given, allowed, f"{type(error).__name__}: {reason}") from error
 
 
 def abbreviated(source: str) -> str:

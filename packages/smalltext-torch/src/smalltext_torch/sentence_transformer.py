@@ -16,15 +16,12 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from safetensors import SafetensorError
 
 from smalltext_core.errors import InvalidInputError, ModelFolderError
-from smalltext_core.lazy_import import raised_by_signal
-from smalltext_core.messages import one_line, shown
+from smalltext_core.messages import shown
 from smalltext_torch import model_loading, pretrained_files
 from smalltext_torch.model_loading import PICKLED, PICKLED_INDEX, SAFE, SAFE_INDEX, Shapes
 from smalltext_torch.pretrained_files import CONFIG, TOKENIZER_CONFIG, PretrainedFolderError, temporary_folder
@@ -57,12 +54,6 @@ TRANSFORMER_CONFIGS = tuple(
     f"sentence_{kind}_config.json"
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
-
-UNREADABLE = (
-    *(AttributeError, EOFError, ImportError, LookupError, OSError, RuntimeError, SafetensorError, TypeError),
-    *(UnpicklingError, ValueError),
-)
-"""The exceptions that the libraries raise for damaged folders and for other kinds of folders."""
 
 ALLOWED = "the folder of a sentence transformer, or the name of one on the Hugging Face hub"
 """The accepted kinds of pretrained models, for error messages."""
@@ -98,22 +89,21 @@ def load_pretrained(argument: str, source: str, find: Callable[[], Path], **opti
     import transformers
 
     try:
-        with quiet_libraries(), temporary_folder() as checked:
+        explained = model_loading.library_errors_explained(argument, source, ALLOWED)
+        with explained, quiet_libraries(), temporary_folder() as checked:
             copy_checked(find(), checked, transformers, saved=False)
-            body = _load(checked, **options)
+            body = _load(checked, **options).float()
+            found, expected = body.encode(["a"], show_progress_bar=False).shape[-1], num_dimensions(body)
+            if found != expected:
+                raise ValueError(f"its vectors have {found} numbers, and its settings say {expected}")
     except ModelFolderError as error:
         reason = f"{type(error).__name__}: {error}"
         raise PretrainedFolderError(argument, shown(source), ALLOWED, reason) from error
-    except UNREADABLE as error:
-        if raised_by_signal(error):  # not caused by the model
-            raise
-        message = one_line(str(error).strip().partition("\n")[0])
-        raise InvalidInputError(argument, shown(source), ALLOWED, f"{type(error).__name__}: {message}") from error
     if getattr(body[0], "auto_model", None) is None:
         given = f"{shown(source)}, which begins with {type(body[0]).__name__}"
         raise InvalidInputError(argument, given, "a sentence transformer that begins with a transformer")
     _set_name(body, source)
-    return body.float()
+    return body
 
 
 def load_saved(folder: Path, **options: Any) -> SentenceTransformer:
@@ -172,7 +162,7 @@ def downloaded(source: str, **options: Any) -> Path:
     if options.get("cache_dir") is None:
         options["cache_dir"] = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
     if "/" not in source:
-        with suppress(*UNREADABLE):
+        with suppress(LookupError, OSError, RuntimeError, TypeError, ValueError):  # there is no such model
             return _download(f"sentence-transformers/{source}", **options)
     return _download(source, **options)
 

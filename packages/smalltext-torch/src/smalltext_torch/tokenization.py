@@ -19,6 +19,7 @@ from smalltext_core.messages import brief, shown
 from smalltext_core.validation import check_count
 from smalltext_tokenizers import encodable
 from smalltext_torch.batching import Ragged
+from smalltext_torch.model_loading import library_errors_explained
 from smalltext_torch.progress import stacklevel_of_caller
 
 if TYPE_CHECKING:
@@ -151,6 +152,13 @@ def tokenizer_id(tokenizer: PreTrainedTokenizerBase) -> str:
     return digest.hexdigest()[:32]
 
 
+def _tried(tokenizer: PreTrainedTokenizerBase) -> tuple[SpecialTokens, str]:
+    """Return the special tokens and the id of a tokenizer; InvalidInputError if it cannot tokenize a text."""
+    source, allowed = tokenizer.name_or_path, "a tokenizer whose parts fit each other"
+    with library_errors_explained("tokenizer", source, allowed, ", which cannot tokenize a text"):
+        return SpecialTokens.of(tokenizer), tokenizer_id(tokenizer)
+
+
 def max_positions(config: PretrainedConfig) -> int | None:
     """Return the maximum number of positions of a model; None if its configuration sets no limit."""
     most = getattr(config, "max_position_embeddings", None)
@@ -236,14 +244,14 @@ class Encoder:
         Raises
         ------
         InvalidInputError
-            If `max_seq_len` is more than the model takes.
+            If `max_seq_len` is more than the model takes, or the tokenizer cannot tokenize a text.
         """
-        special_tokens = SpecialTokens.of(tokenizer)
+        special_tokens, known_as = _tried(tokenizer)
         most = max_tokens(config, tokenizer)
         length = most if max_seq_len is None else check_length("max_seq_len", max_seq_len, special_tokens)
         if length > most:
             raise InvalidInputError("max_seq_len", brief(length), f"up to {most}, which is what the model takes")
-        return cls(tokenizer, config, length, special_tokens, tokenizer_id(tokenizer))
+        return cls(tokenizer, config, length, special_tokens, known_as)
 
     @property
     def padding(self) -> int:
@@ -314,18 +322,20 @@ class SentenceTokenizer:
     def of(cls, body: SentenceTransformer, max_seq_len: int | Literal["auto"]) -> SentenceTokenizer:
         """Return the tokenizer of a sentence transformer, for at most `max_seq_len` tokens, or as it is set."""
         tokenizer, transformer = body.tokenizer, cast("Any", body[0]).auto_model
-        special_tokens = SpecialTokens.of(tokenizer)
+        special_tokens, known_as = _tried(tokenizer)
         limit = max_positions(transformer.config)
+        size = getattr(transformer.get_input_embeddings(), "num_embeddings", _UNLIMITED)
+        padding = tokenizer.pad_token_id or 0
         wanted = (body.max_seq_length or DEFAULT_WINDOW) if max_seq_len == "auto" else max_seq_len
         length = check_length("max_seq_len", wanted, special_tokens)
         return cls(
             tokenizer,
             length if limit is None else min(length, limit),
             special_tokens,
-            tokenizer_id(tokenizer),
-            tokenizer.pad_token_id or 0,
+            known_as,
+            padding if padding < size else 0,
             (body.prompts or {}).get(body.default_prompt_name or "", "") or "",
-            getattr(transformer.get_input_embeddings(), "num_embeddings", _UNLIMITED),
+            size,
         )
 
     def check(self, tokens: Ragged, argument: str = "data_set") -> None:

@@ -24,8 +24,7 @@ from transformers.utils import CONFIG_NAME
 
 from smalltext_core.atomic import expanded
 from smalltext_core.errors import InvalidInputError, ModelFolderError
-from smalltext_core.lazy_import import raised_by_signal
-from smalltext_core.messages import one_line, shown
+from smalltext_core.messages import shown
 from smalltext_torch import model_loading, pretrained_files
 from smalltext_torch.pretrained_files import PretrainedFolderError, temporary_folder
 from smalltext_torch.progress import silence
@@ -134,20 +133,15 @@ class Pretrained:
         model_loading.check_source_exists(argument, source, allowed)
         if argument == "model" and Path(source).is_dir() and not (Path(source) / CONFIG_NAME).is_file():
             raise InvalidInputError(argument, f"{shown(source)}, a folder without {CONFIG_NAME}", allowed)
+        problem = f", of which the {part} cannot be loaded"
         try:
-            with silence(), temporary_folder() as checked:
+            explained = model_loading.library_errors_explained(argument, source, allowed, problem)
+            with explained, silence(), temporary_folder() as checked:
                 _copy_checked(part, self._folder(part, source), checked, saved=False)
                 yield checked
         except ModelFolderError as error:
             reason = f"{type(error).__name__}: {error}"
-            given = f"{shown(source)}, of which the {part} cannot be loaded"
-            raise PretrainedFolderError(argument, given, allowed, reason) from error
-        except Exception as error:  # Damaged files can cause any exception of these libraries.
-            if isinstance(error, MemoryError) or raised_by_signal(error):
-                raise  # not caused by the model
-            reason = one_line(str(error).strip().partition("\n")[0])
-            given = f"{shown(source)}, of which the {part} cannot be loaded"
-            raise InvalidInputError(argument, given, allowed, f"{type(error).__name__}: {reason}") from error
+            raise PretrainedFolderError(argument, f"{shown(source)}{problem}", allowed, reason) from error
 
     def _folder(self, part: str, source: str) -> Path:
         """Return the folder of a model, downloading it if necessary."""
