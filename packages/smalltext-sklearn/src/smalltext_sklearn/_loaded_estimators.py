@@ -212,7 +212,10 @@ def _check_word_char_vectorizer(vectorizer: Any) -> None:
 
 
 def _check_tree(tree: Any) -> None:
-    """Check a decision tree, whose compiled code uses the children and the features of nodes as indices."""
+    """Check a decision tree, whose compiled code uses the children and the features of nodes as indices.
+
+    A tree of a classifier has a value per class, whose position becomes an index of classes.
+    """
     if "tree_" not in vars(tree):
         return
     nodes = tree.tree_
@@ -229,6 +232,16 @@ def _check_tree(tree: Any) -> None:
         "a decision tree that is not sound",
     )
     _require(np.isfinite(nodes.value).all(), tree, "it holds NaN or infinity")
+    classes = vars(tree).get("classes_")
+    _require(classes is None or nodes.value.shape[2] == len(classes), tree, "its values are of other classes")
+
+
+def _check_naive_bayes(model: Any) -> None:
+    """Check the prior of each class, to which the likelihoods are added; the greatest sum is an index of classes."""
+    for name in ("class_log_prior_", "class_prior_"):
+        prior = vars(model).get(name)
+        valid = prior is None or (_is_array(prior, "f") and prior.shape == (len(model.classes_),))
+        _require(valid, model, f"{name} is not a number for each class")
 
 
 def _check_forest(forest: Any) -> None:
@@ -299,6 +312,7 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
     "TfidfVectorizer": _check_vectorizer,
     "HashingVectorizer": _check_vectorizer,
     "WordCharTfidfVectorizer": _check_word_char_vectorizer,
+    **dict.fromkeys(("BernoulliNB", "ComplementNB", "GaussianNB", "MultinomialNB"), _check_naive_bayes),
     "DecisionTreeClassifier": _check_tree,
     "DecisionTreeRegressor": _check_tree,
     "ExtraTreeClassifier": _check_tree,

@@ -207,7 +207,10 @@ def load(folder: str | Path, trusted: list[str] | None, restore: Callable[[Model
             ) from error
         check_loaded(content, names)
         if expected is not None:  # after all checks, since it runs the loaded estimators
-            found = classifier.predict_proba(_sample(state, vocabularies))[0]
+            try:
+                found = classifier.predict_proba(_sample(state, vocabularies))[0]
+            except InvalidInputError as error:  # about numbers of the folder, such as NaN
+                raise ModelFolderError(f"{folder} is damaged: {error} Copy it again, or train again.") from error
             if np.shape(expected) != found.shape or not np.allclose(found, expected, rtol=0, atol=_TOLERANCE):
                 raise ValueError("it says something else than when it was saved")
     return classifier
