@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from smalltext_core import TextDataset, create_factory, list_to_csr
+from smalltext_core import LabelNames, TextDataset, create_factory, list_to_csr
 from smalltext_core.conversion import are_whole, is_number, is_whole
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.validation import check_num_classes, check_seed, check_thresholds
+from smalltext_core.validation import check_num_classes, check_seed, check_thresholds, check_weights
 
 SPANS = (np.timedelta64(2, "s"), np.timedelta64("NaT"))
 WHOLE = (0, -1, 10**400, np.int8(3), np.uint64(3))
@@ -76,3 +76,30 @@ def test_timedeltas_are_refused_as_rows(span):
 def test_arrays_of_whole_numbers():
     assert all(are_whole(np.zeros(2, dtype=kind)) for kind in ("i1", "u8", ">i4"))
     assert not any(are_whole(np.zeros(2, dtype=kind)) for kind in ("f4", "?", "m8[s]", "O", "U1"))
+
+
+MASKED = np.ma.array([0, 1, 1], mask=[0, 0, 1])
+TEXTS = ["a fine film", "dull", "a film"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "call"),
+    {
+        "y": lambda: TextDataset(TEXTS, MASKED),
+        "target_labels": lambda: TextDataset(TEXTS, [0, 1, 1], MASKED),
+        "x": lambda: TextDataset(np.ma.array(TEXTS, mask=MASKED.mask)),
+        "labels": lambda: TextDataset.from_labels(TEXTS, MASKED),
+        "indices": lambda: TextDataset(TEXTS)[MASKED],
+        "names": lambda: LabelNames(MASKED),
+        "weights": lambda: check_weights(MASKED, 3),
+    }.items(),
+)
+def test_masked_values_are_refused(argument, call):
+    with pytest.raises(InvalidInputError, match=f"^{argument}: got .*(at row 2|MaskedConstant)"):
+        call()
+
+
+def test_a_mask_of_nothing_is_accepted():
+    array = np.ma.array([0, 1, 1])
+    dataset = TextDataset(TEXTS, array)[array]
+    assert (dataset.x, dataset.y.tolist()) == (["a fine film", "dull", "dull"], [0, 1, 1])

@@ -4,10 +4,13 @@ import pickle
 import unicodedata
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.sparse import csr_array, csr_matrix
+from scipy.sparse import coo_matrix, csc_matrix, csr_array, csr_matrix
 
 from smalltext_core import LABEL_IGNORED, LABEL_UNLABELED, LabelNames, csr_to_list, list_to_csr, marked_rows
 from smalltext_core.errors import InvalidInputError
@@ -129,6 +132,37 @@ def test_a_long_list_of_names_is_cut_short_in_the_message():
 )
 def test_class_numbers_without_a_name_are_not_decoded(y):
     with pytest.raises(InvalidInputError, match=r"^y: got .*class numbers from 0 to 1"):
+        LabelNames(("ham", "spam")).decode(y)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        *([0, 1], (0, 1), iter([0, 1]), np.array([0, 1], dtype=object), np.array([0, 1], dtype=np.uint8)),
+        *(pd.Series([0, 1]), pl.Series([0, 1]), pa.array([0, 1])),
+    ],
+    ids=lambda y: type(y).__module__,
+)
+def test_class_numbers_in_any_container_are_decoded(y):
+    assert LabelNames(("ham", "spam")).decode(y) == ["ham", "spam"]
+
+
+@pytest.mark.parametrize("matrix", [csr_matrix, csr_array, csc_matrix, coo_matrix])
+def test_matrices_in_any_format_are_decoded(matrix):
+    assert LabelNames(("ham", "spam")).decode(matrix([[1, 1], [0, 0], [0, 1]])) == [["ham", "spam"], [], ["spam"]]
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        *(None, 1, "01", [0.0, 1.0], np.array([0.2, 0.8]), np.array([True, False]), [[0], [1]], np.array(1)),
+        *(np.eye(2), csr_matrix([[0.5, 0.5]]), csr_matrix([[2, 0]]), [0, None], {"a": 0}, {0, 1}),
+        *(pd.DataFrame({"y": [0, 1]}), np.ma.array([0, 1], mask=[0, 1])),
+    ],
+    ids=repr,
+)
+def test_what_is_no_class_number_is_not_decoded(y):
+    with pytest.raises(InvalidInputError, match="^y: got "):
         LabelNames(("ham", "spam")).decode(y)
 
 

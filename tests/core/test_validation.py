@@ -115,7 +115,7 @@ def test_none_among_the_texts_is_refused_even_if_it_came_later():
         ({"a": 1}, "a mapping (dict) with 1 keys"),
         ({1.0, 2.0, 3.0}, "a set, which has no order"),
         ("111", "one string"),
-        (np.ma.array([1, 1, 1], mask=[False, True, False]), "masked values"),
+        (np.ma.array([1, 1, 1], mask=[False, True, False]), "a masked weight at row 1"),
         ([1, 10**400, 1], "[1, a number of 1,329 bits, 1]"),
     ],
     ids=str,

@@ -77,3 +77,9 @@ def test_pools_are_vectorized_once_with_the_vectorizer_of_the_training_texts():
 def test_an_invalid_feature_matrix_is_refused(x, message):
     with pytest.raises(InvalidInputError, match=message):
         SklearnDataset(x)
+
+
+def test_masked_features_are_refused():
+    with pytest.raises(InvalidInputError, match="^x: got a masked feature at row 1"):
+        SklearnDataset(np.ma.array(np.eye(2), mask=[[0, 0], [0, 1]]))
+    assert_array_equal(SklearnDataset(np.ma.array(np.eye(2))).x, np.eye(2))

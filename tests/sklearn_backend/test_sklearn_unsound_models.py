@@ -1,4 +1,4 @@
-"""Saved models with numbers that give no probabilities: a ModelFolderError from `load`, not an error of `predict`."""
+"""Saved models with numbers that give no probabilities: `load` raises ModelFolderError, for any text."""
 
 from __future__ import annotations
 

@@ -409,3 +409,32 @@ def test_a_warm_start_continues_if_parameters_that_are_arrays_are_equal(later, c
     twin = joblib.load(tmp_path / "classifier.joblib").set_params(**later)
     former = twin.classifier_
     assert (twin.fit(TEXTS, labelled(0, 1)).classifier_ is former) == continues
+
+
+MASK = [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("argument", "change"),
+    [
+        ("X", {"X": np.ma.array(["fine", "dull", "good", "bad"], mask=MASK)}),
+        ("y", {"y": np.ma.array(["p", "n", "p", "n"], mask=MASK)}),
+        ("y", {"y": np.ma.array([1, 0, 1, 0], mask=MASK)}),
+        ("y", {"y": np.ma.array(np.eye(4, 2, dtype=int), mask=np.eye(4, 2))}),
+        ("sample_weight", {"sample_weight": np.ma.array([1.0, 1.0, 1.0, 1.0], mask=MASK)}),
+    ],
+)
+def test_masked_values_are_refused(argument, change):
+    given = {"X": ["fine", "dull", "good", "bad"], "y": ["p", "n", "p", "n"], **change}
+    with pytest.raises(InvalidInputError, match=f"^{argument}: got a masked"):
+        TextClassifier("sklearn").fit(**given)
+
+
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="numpy 2 has this type")
+def test_strings_of_numpy_are_texts_and_labels():
+    dtype = np.dtypes.StringDType(na_object=None)
+    texts, labels = np.array(["fine", "dull"] * 4, dtype=dtype), np.array(["p", "n"] * 4, dtype=dtype)
+    assert TextClassifier("sklearn").fit(texts, labels).predict(texts).tolist() == labels.tolist()
+    labels[3] = None
+    with pytest.raises(InvalidInputError, match="^y: got None at row 3, which is no label"):
+        TextClassifier("sklearn").fit(texts, labels)

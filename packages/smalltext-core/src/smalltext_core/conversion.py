@@ -103,6 +103,9 @@ def as_sequence(given: Any, argument: str, allowed: str, one: str) -> list[Any]:
 
 def as_array(given: Any, argument: str, allowed: str, one: str, advice: str = "") -> NDArray[Any]:
     """Return the values for texts as an array, of any shape and type; parameters as for `check_ordered`."""
+    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
+        row = np.argwhere(np.atleast_1d(np.ma.getmaskarray(given)))[0, 0]
+        raise InvalidInputError(argument, f"a masked {one} at row {row}", allowed, "Replace it: filled(value).")
     if columns_of(given) is not None or (isinstance(given, Iterable) and not hasattr(type(given), "__array__")):
         given = as_sequence(given, argument, allowed, one)
     try:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from smalltext_core.conversion import as_sequence, is_whole, nfc
 from smalltext_core.errors import InvalidInputError
-from smalltext_core.labels import Labels, csr_to_list, is_multi_label, list_to_csr, marked_rows
+from smalltext_core.labels import Labels, as_labels, csr_to_list, is_multi_label, list_to_csr, marked_rows
 from smalltext_core.messages import brief
 
 _ALLOWED = "a name (a string that is not empty), a finite number, True or False"
@@ -178,9 +178,11 @@ class LabelNames:
 
         Parameters
         ----------
-        y : ndarray of int, shape (n,), or csr_matrix, shape (n, num_classes)
-            Class numbers; InvalidInputError is raised for a row without a label, or a number without a name.
+        y : array-like of int, shape (n,), or csr_matrix, shape (n, num_classes)
+            Class numbers; InvalidInputError is raised for a row without a label, a number without a name, and for
+            anything else, such as probabilities.
         """
+        y = as_labels(y)
         numbers = y.indices if is_multi_label(y) else y
         if marked_rows(y).any() or (numbers.size and not 0 <= numbers.min() <= numbers.max() < len(self)):
             allowed = f"class numbers from 0 to {len(self) - 1}, one for each name"

@@ -60,10 +60,6 @@ def as_labels(y: object, argument: str = "y") -> Labels:
 
 
 def _as_array(y: object, argument: str) -> NDArray[Any]:
-    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
-        row = int(np.ma.getmaskarray(y).ravel().argmax())
-        advice = "Mark texts without a label: y.filled(smalltext_core.LABEL_UNLABELED)."
-        raise InvalidInputError(argument, f"a masked label at row {row}", "a label for each text", advice)
     array = as_array(y, argument, _LABELS, "label", _FOR_LISTS)
     if array.dtype != object or array.ndim != 1 or not all(map(is_whole, array)):
         return array

@@ -91,8 +91,6 @@ def check_weights(weights: ArrayLike, count: int, argument: str = "weights") -> 
     if isinstance(weights, Dataset):
         advice = "To pass a validation set, name it: validation_set=..., where fit has this argument."
         raise InvalidInputError(argument, f"a {type(weights).__name__}", allowed, advice)
-    if isinstance(weights, np.ma.MaskedArray) and np.ma.is_masked(weights):
-        raise InvalidInputError(argument, "masked values", allowed, "Fill them: weights.filled(0).")
     array = as_array(weights, argument, allowed, "weight")
     try:
         texts = array.dtype == object and any(isinstance(one, (str, bytes)) for one in array.flat)

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix, issparse
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from smalltext_core.conversion import as_sequence, check_ordered, columns_of, is_number
+from smalltext_core.conversion import as_array, as_sequence, check_ordered, columns_of, is_number
 from smalltext_core.dataset import as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import class_name
@@ -31,7 +31,7 @@ def as_text_column(X: Any) -> list[str]:
         raise InvalidInputError("X", f"a sparse matrix of {X.dtype}, shape {X.shape}", _TEXTS, _NUMERIC)
     if not hasattr(X, "__array__"):
         return as_texts(X, "X")
-    array = np.asarray(X)
+    array = as_array(X, "X", _TEXTS, "text") if isinstance(X, np.ma.MaskedArray) else np.asarray(X)
     if array.ndim == 0 or array.dtype.kind in "biufcmM":
         given = f"an array of {array.dtype}, shape {array.shape}"
         try:
@@ -149,12 +149,16 @@ def _as_array(y: Any) -> NDArray[Any]:
         raise InvalidInputError("y", "None", _LABELS, advice)
     if not isinstance(y, (list, tuple)) and not hasattr(type(y), "__array__"):
         y = as_sequence(y, "y", _LABELS, "label")
+    if isinstance(y, np.ma.MaskedArray):
+        y = as_array(y, "y", _LABELS, "label")
     try:
         labels = y if isinstance(y, (list, tuple)) else np.asarray(y)
     except (TypeError, ValueError) as error:  # rows of several lengths
         raise InvalidInputError("y", shown(y, 80), _LABELS, f"{error}.") from None
     if isinstance(labels, np.ndarray) and labels.ndim == 0:
         raise InvalidInputError("y", shown(y, 80), _LABELS)
+    if isinstance(labels, np.ndarray) and labels.dtype.kind == "T":  # StringDType, unknown to scikit-learn
+        labels = labels.astype(object)
     if isinstance(labels, np.ndarray) and (labels.dtype != object or labels.ndim > 1):
         return labels
     for row, label in enumerate(labels):

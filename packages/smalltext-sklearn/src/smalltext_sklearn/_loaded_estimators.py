@@ -237,7 +237,7 @@ def _check_tree(tree: Any) -> None:
 
 
 def _check_naive_bayes(model: Any) -> None:
-    """Check the prior of each class, to which the likelihoods are added; the greatest sum is an index of classes."""
+    """Check the prior of each class, to which likelihoods are added: the greatest sum is an index of classes."""
     for name in ("class_log_prior_", "class_prior_"):
         prior = vars(model).get(name)
         valid = prior is None or (_is_array(prior, "f") and prior.shape == (len(model.classes_),))

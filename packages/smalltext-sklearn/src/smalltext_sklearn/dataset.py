@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, issparse
 
-from smalltext_core.conversion import Rows, positions, read_only
+from smalltext_core.conversion import Rows, as_array, positions, read_only
 from smalltext_core.dataset import Dataset, as_texts
 from smalltext_core.errors import InvalidInputError
 from smalltext_core.label_names import LabelNames
@@ -144,15 +144,14 @@ def _owned(x: Any) -> Any:
 
 
 def _as_features(x: Any) -> Any:
+    allowed = "numbers of shape (n, features), dense or sparse"
+    if isinstance(x, np.ma.MaskedArray):
+        x = as_array(x, "x", allowed, "feature")
     features: Any = csr_matrix(x) if issparse(x) else np.asarray(x)
     numeric = features.dtype.kind in "biuf"
     if features.ndim != 2 or not numeric:
-        raise InvalidInputError(
-            "x",
-            f"an array of {features.dtype}, shape {features.shape}",
-            "numbers of shape (n, features), dense or sparse",
-            "For plain texts, use smalltext_core.TextDataset.",
-        )
+        given = f"an array of {features.dtype}, shape {features.shape}"
+        raise InvalidInputError("x", given, allowed, "For plain texts, use smalltext_core.TextDataset.")
     values: NDArray[Any] = features.data if issparse(features) else features
     if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
         raise InvalidInputError("x", "NaN or infinity", "finite numbers")
