@@ -223,6 +223,21 @@ def test_a_pipe_does_not_block(folder):
         st.load(folder)
 
 
+NAMES = {"text": b"\x1b]0;title\x07", "no text": b"\xff\xfe\x1b[2J\xfe\xfe\xfe\xfe"}
+
+
+@pytest.mark.parametrize("operator", ["MatMul", "Add", "Softmax"])
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_the_runtime_prints_nothing_of_a_graph_that_it_refuses(name, operator, folder, capfd):
+    model, placeholder = onnx.load(folder / "model.onnx"), "x" * len(name)
+    changed = next(one for one in model.graph.node if one.op_type == operator)
+    changed.name = changed.input[0] = placeholder
+    content = model.SerializeToString().replace(placeholder.encode(), name)
+    (folder / "model.onnx").write_bytes(content)
+    refused(folder, "onnxruntime cannot compute the exported model")
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
 def test_files_that_the_manifest_does_not_list_are_refused(name, folder):
     edit_json(folder / MANIFEST, lambda manifest: manifest["files"].pop(name) and None)

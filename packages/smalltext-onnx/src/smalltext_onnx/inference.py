@@ -161,7 +161,9 @@ class Runtime:
         options.use_deterministic_compute = True
         # Busy-waiting threads would slow down everything else on a shared machine.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return onnxruntime.InferenceSession(self.model, options, providers=["CPUExecutionProvider"])
+        # The fallback would print errors, which quote the graph, and try the same provider again.
+        further = {"providers": ["CPUExecutionProvider"], "enable_fallback": False}
+        return onnxruntime.InferenceSession(self.model, options, **further)
 
     def run(self, tokens: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the probabilities of a batch, shape (texts, num_classes), or raise ModelFolderError."""
