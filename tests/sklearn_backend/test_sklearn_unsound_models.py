@@ -7,6 +7,7 @@ import pytest
 import skops.io
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import AdaBoostClassifier
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.neighbors import NearestCentroid
@@ -14,7 +15,7 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 import smalltext_core as st
-from security.attacks import sign
+from security.attacks import edit_json, sign
 from smalltext_core.errors import ModelFolderError
 from smalltext_sklearn import SklearnClassifier
 from smalltext_sklearn._trusted_types import KNOWN_TYPES
@@ -71,3 +72,20 @@ def test_a_member_with_fewer_classes_than_numbers_is_refused(tmp_path, member):
     change_model(tmp_path / "model", change)
     with pytest.raises(ModelFolderError, match="of other classes|for each class"):
         st.load(tmp_path / "model")
+
+
+def test_words_of_a_folder_cannot_make_the_sample_endless(tmp_path, monkeypatch):
+    """A sound pattern, too, may take thousands of steps for each character."""
+    SklearnClassifier(LogisticRegression(), 3, vectorizer=CountVectorizer(), seed=1).fit(TEXTS).save(tmp_path)
+    edit_json(tmp_path / "vocabulary.json", lambda vocabularies: vocabularies[0].__setitem__(0, "a" * 10**6))
+    sign(tmp_path)
+    read = []
+
+    def record(_, data_set):
+        read.extend(map(len, data_set.x))
+        return np.full((1, 3), np.nan)
+
+    monkeypatch.setattr(SklearnClassifier, "predict_proba", record)
+    with pytest.raises(ModelFolderError, match="something else"):
+        st.load(tmp_path)
+    assert read == [100_000]

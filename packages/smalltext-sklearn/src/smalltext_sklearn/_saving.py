@@ -102,7 +102,8 @@ VOCABULARY_FILE = "vocabulary.json"
 _MAX_CLASSES = 2**20
 _MAX_FEATURES = 2**31 - 1
 _MAX_LISTED_TYPES = 10
-_SAMPLE_WORDS = 50
+_SAMPLE_WORDS, _MAX_SAMPLE_CHARACTERS = 50, 100_000
+"""The number of words of a sample, and its maximum length, since words and patterns of a folder may be long."""
 _MAX_SAMPLE_FEATURES = 2**24
 """The maximum number of features of a sample, since a manifest could require a row of any size."""
 _TOLERANCE = 1e-5
@@ -233,7 +234,7 @@ def _sample(state: ModelState, vocabularies: Sequence[list[str] | None]) -> Data
             raise ValueError(f"there is no sample of {state.n_features} features")
         return SklearnDataset(csr_matrix(np.ones((1, state.n_features))))
     words = next((words for words in vocabularies if words), ["a", "text"])
-    return TextDataset([" ".join(words[:_SAMPLE_WORDS])])
+    return TextDataset([" ".join(words[:_SAMPLE_WORDS])[:_MAX_SAMPLE_CHARACTERS]])
 
 
 @contextmanager
