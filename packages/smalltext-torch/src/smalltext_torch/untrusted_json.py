@@ -143,8 +143,8 @@ FURTHER_CONFIG = words(
     attention_head_size attention_windows cls_dropout conv_act conv_groups conv_kernel_size embedding_size
     first_k_dense_replace full_attention_interval global_attn_every_n_layers global_rope_theta head_dim
     layer_types local_rope_theta moe_layer_freq n_embed norm_rel_ebd partial_rotary_factor position_buckets
-    rope_local_base_freq rope_scaling rope_theta rotary_emb_base rotary_pct share_att_key
-    sliding_window_pattern summary_activation summary_type talking_head
+    position_embedding_type rope_local_base_freq rope_scaling rope_theta rotary_emb_base rotary_pct
+    share_att_key sliding_window_pattern summary_activation summary_type talking_head
     """
 )
 """Keys that networks read although the configuration class has no such parameter, as those of DeBERTa-v3.
