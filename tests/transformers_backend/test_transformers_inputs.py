@@ -12,6 +12,7 @@ from smalltext_core import TextDataset
 from smalltext_transformers import TransformersDataset
 from transformers_backend.tiny_models import (
     ARCHITECTURES,
+    READS_PADDING,
     SIZES,
     WITH_DECODER,
     save_tiny_model,
@@ -28,7 +29,7 @@ def one_by_one(function, texts):
     return np.concatenate([function(texts[row]) for row in range(len(texts))])
 
 
-@pytest.mark.parametrize("architecture", {**ARCHITECTURES, **WITH_DECODER})
+@pytest.mark.parametrize("architecture", {**ARCHITECTURES, **READS_PADDING, **WITH_DECODER})
 def test_neither_predictions_nor_embeddings_depend_on_padding(trained, architecture):
     classifier = trained(architecture)
     together = classifier.predict_proba(TEXTS)

@@ -56,9 +56,9 @@ def test_word_embeddings_are_at_the_bottom_and_the_new_head_is_at_the_top(archit
     assert names(network, found[-1]) >= {name for name, _ in network.named_parameters() if "classifier." in name}
 
 
-@pytest.mark.parametrize("kind", ["flaubert", "gte", "jina_embeddings_v3", "nomic_bert", "xlm"])
+@pytest.mark.parametrize("kind", ["flaubert", "gte", "jina_embeddings_v3", "nomic_bert", "opt", "xlm"])
 def test_modules_are_in_their_layer_wherever_the_module_tree_has_them(kind):
-    """Some have the head, or a pooler, before the encoder, or several lists of layers side by side."""
+    """Some have the head, a pooler or the last norm before the encoder, or several lists of layers side by side."""
     if kind not in CONFIG_MAPPING:
         pytest.skip(f"this version of transformers has no {kind}")
     sizes = {"emb_dim": 32, "n_layers": 2, "n_heads": 2} if kind in ("flaubert", "xlm") else SIZES
@@ -70,7 +70,7 @@ def test_modules_are_in_their_layer_wherever_the_module_tree_has_them(kind):
     assert len(found) == 4
     assert not [name for name in found[0] if "embed" not in name and "layer_norm_emb" not in name]
     assert all(any(f".{number}." in name for name in layer) for number, layer in enumerate(found[1:3]))
-    head = ("classifier", "pooler", "summary", "emb_layer_norm_after")
+    head = ("classifier", "pooler", "summary", "emb_layer_norm_after", "final_layer_norm", "score")
     assert not [name for name in found[-1] if not any(part in name for part in head)]
 
 

@@ -54,6 +54,11 @@ KIN: dict[str, tuple[str, dict[str, Any]]] = {
     "xlm-roberta": ("XLMRobertaConfig", {"type_vocab_size": 1}),
 }
 """The same for models with a similar architecture."""
+READS_PADDING: dict[str, tuple[str, dict[str, Any]]] = {
+    "convbert": ("ConvBertConfig", {"embedding_size": 32}),
+    "fnet": ("FNetConfig", {}),
+}
+"""The same for models that do not ignore padding."""
 WITH_DECODER: dict[str, tuple[str, dict[str, Any]]] = {
     "bart": (
         "BartConfig",
@@ -104,7 +109,7 @@ def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:
 
 
 def tiny_config(architecture: str, **changes: Any) -> transformers.PretrainedConfig:
-    name, extra = {**ARCHITECTURES, **KIN, **WITH_DECODER}[architecture]
+    name, extra = {**ARCHITECTURES, **KIN, **READS_PADDING, **WITH_DECODER}[architecture]
     sizes = {**SIZES, "vocab_size": len(tiny_tokenizer()), **extra, **changes}
     if architecture == "xlnet":
         del sizes["max_position_embeddings"]  # It supports texts of any length.

@@ -42,6 +42,9 @@ _AFTER_ATTENTION = {
 """By type of model whose head uses only the first token: the modules of a layer that process the output of its
 attention, for any number of tokens."""
 
+_READS_PADDING = frozenset({"convbert", "fnet", "nystromformer", "yoso"})
+"""The types of models whose result for a text depends on the padding behind it, despite the attention mask."""
+
 _LEARNING_RATES = ((512, 1e-4), (768, 3e-5))
 """Hidden sizes, and the learning rate of encoders up to that size; for larger encoders it is 1e-5."""
 
@@ -114,10 +117,10 @@ def _prefixes(network: nn.Module, path: str, count: int) -> list[tuple[str, ...]
 
 
 def _is_of_head(network: nn.Module, name: str) -> bool:
-    """Return whether a parameter belongs to the classification head or to a pooler."""
+    """Return whether a parameter belongs to the classification head, a pooler or the norm before them."""
     base = str(getattr(network, "base_model_prefix", ""))
     outside = hasattr(network, base) and not name.startswith(f"{base}.")
-    return outside or "pooler" in name.split(".")
+    return outside or not {"pooler", "final_layer_norm"}.isdisjoint(name.split("."))
 
 
 def _shared_after(network: nn.Module, path: str) -> list[str]:
@@ -213,6 +216,28 @@ def _first_token(_: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...] | None
     return tuple(one[:, :1] if isinstance(one, torch.Tensor) else one for one in given)
 
 
+def logits(network: Any, batch: Batch) -> torch.Tensor:
+    """Return the logits of the texts of a batch, shape (n, num_classes)."""
+
+    def of_part(part: Batch) -> torch.Tensor:
+        with first_token_only():
+            found: torch.Tensor = network(**inputs(part, network.config)).logits
+        return found
+
+    return without_padding(of_part, batch, network.config)
+
+
+def without_padding(
+    function: Callable[[Batch], torch.Tensor], batch: Batch, config: PretrainedConfig
+) -> torch.Tensor:
+    """Apply a function to a batch; if the network does not ignore padding, to texts of equal length at a time."""
+    if config.model_type not in _READS_PADDING:
+        return function(batch)
+    rows = [torch.nonzero(batch.lengths == length)[:, 0] for length in batch.lengths.unique()]
+    parts = [Batch(batch.tokens[row, : int(batch.lengths[row[0]])], batch.lengths[row]) for row in rows]
+    return torch.cat([function(part) for part in parts])[torch.cat(rows).argsort()]
+
+
 def inputs(batch: Batch, config: PretrainedConfig) -> dict[str, torch.Tensor]:
     """Return the arguments of the forward pass of a network with this configuration."""
     tokens, mask = batch.tokens, batch.mask
@@ -272,7 +297,10 @@ def embed(
         embeddings = states[:, 0] if method == "cls" else _mean(states, batch)
         return torch.cat([embeddings, loss.probabilities(output.logits)], dim=1)
 
-    both = batches.compute(copied, embeddings_and_probabilities, width + int(config.num_labels))
+    def of_batch(batch: Batch) -> torch.Tensor:
+        return without_padding(embeddings_and_probabilities, batch, config)
+
+    both = batches.compute(copied, of_batch, width + int(config.num_labels))
     return np.ascontiguousarray(both[:, :width]), np.ascontiguousarray(both[:, width:])
 
 

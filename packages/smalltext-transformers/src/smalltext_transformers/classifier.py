@@ -323,10 +323,7 @@ class TransformerBasedClassification(TorchClassifier[Encoder]):
         return _network.evaluate_probabilities(inference.probabilities(), validation_set.y, state.loss)
 
     def forward(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        configured: Any = network
-        with _network.first_token_only():
-            logits: torch.Tensor = configured(**_network.inputs(batch, configured.config)).logits
-        return logits
+        return _network.logits(network, batch)
 
     def precision_for(self, network: nn.Module, device: torch.device) -> Precision:
         configured: Any = network
