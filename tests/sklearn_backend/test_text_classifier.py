@@ -436,5 +436,5 @@ def test_strings_of_numpy_are_texts_and_labels():
     texts, labels = np.array(["fine", "dull"] * 4, dtype=dtype), np.array(["p", "n"] * 4, dtype=dtype)
     assert TextClassifier("sklearn").fit(texts, labels).predict(texts).tolist() == labels.tolist()
     labels[3] = None
-    with pytest.raises(InvalidInputError, match="^y: got None at row 3, which is no label"):
+    with pytest.raises(InvalidInputError, match="^y: got None at row 3, which is not a label"):
         TextClassifier("sklearn").fit(texts, labels)

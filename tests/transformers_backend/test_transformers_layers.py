@@ -58,7 +58,7 @@ def test_word_embeddings_are_at_the_bottom_and_the_new_head_is_at_the_top(archit
 
 @pytest.mark.parametrize("kind", ["flaubert", "gte", "jina_embeddings_v3", "nomic_bert", "opt", "xlm"])
 def test_modules_are_in_their_layer_wherever_the_module_tree_has_them(kind):
-    """Some have the head, a pooler or the last norm before the encoder, or several lists of layers side by side."""
+    """Some have the head, a pooler or the last norm before the encoder, or several lists of layers."""
     if kind not in CONFIG_MAPPING:
         pytest.skip(f"this version of transformers has no {kind}")
     sizes = {"emb_dim": 32, "n_layers": 2, "n_heads": 2} if kind in ("flaubert", "xlm") else SIZES

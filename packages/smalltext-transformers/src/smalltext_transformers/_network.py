@@ -233,9 +233,9 @@ def without_padding(
     """Apply a function to a batch; if the network does not ignore padding, to texts of equal length at a time."""
     if config.model_type not in _READS_PADDING:
         return function(batch)
-    rows = [torch.nonzero(batch.lengths == length)[:, 0] for length in batch.lengths.unique()]
-    parts = [Batch(batch.tokens[row, : int(batch.lengths[row[0]])], batch.lengths[row]) for row in rows]
-    return torch.cat([function(part) for part in parts])[torch.cat(rows).argsort()]
+    rows = {length: torch.nonzero(batch.lengths == length)[:, 0] for length in set(batch.lengths.tolist())}
+    parts = [function(Batch(batch.tokens[row, :length], batch.lengths[row])) for length, row in rows.items()]
+    return torch.cat(parts)[torch.cat(list(rows.values())).argsort()]
 
 
 def inputs(batch: Batch, config: PretrainedConfig) -> dict[str, torch.Tensor]:
