@@ -45,6 +45,14 @@ def changed_model():
     st.load("model")
 
 
+def model_with_code():
+    Path("encoder").mkdir()
+    config = {"model_type": "bert", "auto_map": {"AutoConfig": "configuration.Config"}}
+    Path("encoder/config.json").write_text(json.dumps(config))
+    train_set = st.TextDataset(["a fine film", "a dull film"], [1, 0])
+    st.create_classifier("transformers", num_classes=2, model="encoder").fit(train_set)
+
+
 def many_labels():
     labels = [str(number) for number in range(120)]
     data_checks.class_names(labels, "mails.csv", "id", multi_label=False, max_classes=None)
@@ -73,6 +81,7 @@ CASES = {
     "labels without the option": lambda: TrainingRun("sklearn", "a.csv", Reader("text", "label", separator=";")),
     "no model folder": lambda: st.load("mails-model"),
     "a changed model": changed_model,
+    "a model with code": model_with_code,
 }
 
 
